@@ -1,0 +1,1 @@
+"""Datasets: readers, splits, transforms, synthetic generators and the integrity check."""

@@ -1,0 +1,177 @@
+"""What a dataset is: samples, splits, and classes with the mask values that stand for them.
+
+Inside the package classes are contiguous indices: 0 is the background, 1 … K the foreground classes, 255 is ignored
+(`IGNORE`). On disk masks keep the *dataset's own* values (VOC's ids, say), ours as well as theirs, so that a mask
+we write can be laid beside the ground truth by any tool.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from wsss.errors import InvalidInput, closest, listing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+IGNORE = 255
+"""Mask value (and class index) of pixels that belong to no class: unlabelled, uncertain, object borders."""
+
+Kind = Literal["images", "labels", "masks"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and what is known of it.
+
+    Args:
+        id: unique in the dataset; a file stem, without any folder.
+        image: path of the image.
+        labels: sorted indices (≥ 1) of the classes in the image, or ``None`` where no label file names it.
+        mask: path of the ground-truth mask, or ``None`` where there is none.
+    """
+
+    id: str
+    image: Path
+    labels: tuple[int, ...] | None = None
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Class names, and the mask values on disk that stand for them.
+
+    Args:
+        names: ``names[0]`` is the background.
+        values: per class the mask values that mean it; the first is the one written.
+        other: legal mask values of classes that were left out of a subset.
+        other_as: what pixels of those classes become: 0 (background) or 255 (ignore).
+    """
+
+    names: tuple[str, ...]
+    values: tuple[tuple[int, ...], ...]
+    other: frozenset[int] = frozenset()
+    other_as: int = 0
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def foreground(self) -> tuple[str, ...]:
+        """Names of the classes 1 … K."""
+        return self.names[1:]
+
+    def index(self, name: str) -> int:
+        """Return the index (≥ 1) of a foreground class.
+
+        Raises:
+            InvalidInput: there is no such class.
+        """
+        if name not in self.foreground:
+            raise InvalidInput(
+                f"Unknown class {name!r}; the classes are {listing(self.foreground, limit=30)}"
+                f"{closest(name, self.foreground)}"
+            )
+        return self.names.index(name)
+
+    def encode(self, mask: NDArray[np.uint8], *, where: str) -> NDArray[np.uint8]:
+        """Map a mask's values on disk to class indices.
+
+        Args:
+            mask: ``(H, W)`` uint8, values as on disk.
+            where: what to call the mask in an error.
+
+        Returns:
+            ``(H, W)`` uint8, values 0 … K or 255.
+
+        Raises:
+            InvalidInput: a value stands for no class.
+        """
+        table, legal = self._tables()
+        found = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+        wrong = [int(value) for value in found if not legal[value]]
+        if wrong:
+            raise InvalidInput(
+                f"{where}: mask value {listing(wrong)} stands for no class; allowed are "
+                f"{listing(np.flatnonzero(legal).tolist(), limit=30)} (255 = ignore)."
+            )
+        return table[mask]
+
+    def decode(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Map class indices (0 … K, 255) to the values written on disk; the inverse of `encode`."""
+        table = np.full(256, IGNORE, np.uint8)
+        for index, values in enumerate(self.values):
+            table[index] = values[0]
+        return table[mask]
+
+    def _tables(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        table = np.full(256, IGNORE, np.uint8)
+        legal = np.zeros(256, bool)
+        legal[IGNORE] = True
+        for value in self.other:
+            table[value], legal[value] = self.other_as, True
+        for index, values in enumerate(self.values):
+            for value in values:
+                table[value], legal[value] = index, True
+        return table, legal
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset: its classes and its splits, each a tuple of samples.
+
+    Args:
+        name: shown in messages and reports.
+        root: its folder.
+        classes: see `Classes`.
+        splits: split name → samples, in order.
+        cache: file that remembers content hashes by (size, times, inode), so that a large dataset is hashed once.
+    """
+
+    name: str
+    root: Path
+    classes: Classes
+    splits: Mapping[str, tuple[Sample, ...]]
+    cache: Path | None = field(default=None, compare=False)
+
+    def split(self, name: str) -> tuple[Sample, ...]:
+        """Return the samples of one split.
+
+        Raises:
+            InvalidInput: there is no such split, or it is empty.
+        """
+        if name not in self.splits:
+            raise InvalidInput(
+                f"{self.root}: no split {name!r}; there are {listing(self.splits, limit=20)}"
+                f"{closest(name, self.splits)}"
+            )
+        if not self.splits[name]:
+            raise InvalidInput(f"{self.root}: split {name!r} is empty.")
+        return self.splits[name]
+
+    def samples(self, splits: Sequence[str]) -> tuple[Sample, ...]:
+        """Return the samples of several splits in order, each id once."""
+        return tuple({sample.id: sample for name in splits for sample in self.split(name)}.values())
+
+    def fingerprint(self, split: str, kind: Kind) -> str:
+        """Return a SHA-256 over the ids of a split and the content of its images, labels or masks."""
+        from wsss.data.manifest import ContentHashes
+
+        samples = self.split(split)
+        digest = hashlib.sha256(repr((kind, self.classes.names, sorted(self.classes.other))).encode())
+        if kind == "labels":
+            for sample in samples:
+                digest.update(repr((sample.id, sample.labels)).encode())
+            return digest.hexdigest()
+        hashes = ContentHashes(self.cache)
+        for sample in samples:
+            path = sample.image if kind == "images" else sample.mask
+            digest.update(repr((sample.id, path and hashes.of(path))).encode())
+        hashes.save()
+        return digest.hexdigest()

@@ -1,0 +1,61 @@
+"""Errors that are shown to people.
+
+Every message names the thing, what was found and what is allowed; ``mend`` names the command or the change that
+repairs it. The command line prints both without a traceback and exits with ``exit_code``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class WsssError(Exception):
+    """Base of all errors a user can cause or mend.
+
+    Args:
+        message: one or more lines: the thing, what was found, what is allowed.
+        mend: the command or the change that repairs it, if there is one.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, mend: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return self.message if self.mend is None else f"{self.message}\n{self.mend}"
+
+    def __reduce__(self) -> tuple[object, ...]:  # keeps ``mend`` when an error crosses a process pool
+        return (_rebuild, (type(self), self.message, self.mend))
+
+
+class RunFailed(WsssError):
+    """Something went wrong while working on valid input (exit code 1)."""
+
+    exit_code = 1
+
+
+class InvalidInput(WsssError):
+    """Wrong usage, a wrong config or broken data (exit code 2)."""
+
+    exit_code = 2
+
+
+def _rebuild(kind: type[WsssError], message: str, mend: str | None) -> WsssError:
+    return kind(message, mend=mend)
+
+
+def closest(found: str, allowed: Iterable[str]) -> str:
+    """Return ``'; did you mean X?'`` for the closest allowed word, or an empty string when none is close."""
+    match = difflib.get_close_matches(found, list(allowed), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def listing(items: Iterable[object], *, limit: int = 5) -> str:
+    """Return the first ``limit`` items joined by commas, and a count of the rest."""
+    words = [str(item) for item in items]
+    rest = len(words) - limit
+    return ", ".join(words[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,1 @@
+"""Files on disk: atomic writes, images, palette masks, arrays, weights."""

@@ -1,0 +1,100 @@
+"""Atomic writes: a file is either the old one, or the complete new one, also after a power cut.
+
+A file is written under a temporary name in its own folder, flushed to the disk, and renamed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from wsss.errors import RunFailed
+
+TEMPORARY = ".wsss-tmp-"
+"""Prefix of the temporary names; left-overs of a killed process are swept by `sweep`."""
+
+
+@contextmanager
+def atomic_open(path: Path) -> Iterator[BinaryIO]:
+    """Open ``path`` for writing bytes; it appears under its name only when the block ends without an error.
+
+    Raises:
+        RunFailed: the disk is full, or the folder can't be written to.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        with explain_os_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` atomically."""
+    with atomic_open(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8 text to ``path`` atomically."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON; NaN and infinities are refused, since JSON has none."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sweep(folder: Path) -> int:
+    """Delete temporary files that a killed process left below ``folder``; return how many there were."""
+    left_over = [path for path in folder.rglob(f"{TEMPORARY}*") if path.is_file()]
+    for path in left_over:
+        path.unlink(missing_ok=True)
+    return len(left_over)
+
+
+@contextmanager
+def explain_os_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or a missing permission into an error that names the path and the mend."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunFailed(
+                f"No space left on device while writing {path}.",
+                mend="Free some space and run the same command again: finished work is kept.",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise RunFailed(
+                f"Can't write {path}: {error.strerror}.",
+                mend="Choose a folder that you may write to (--run-dir or --out), or change its permissions.",
+            ) from error
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush a folder's entries, so that the rename itself survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

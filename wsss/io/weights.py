@@ -1,0 +1,61 @@
+"""Model folders: ``model.safetensors`` (weights) beside ``model.json`` (all that is needed to rebuild the network)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsss.errors import InvalidInput
+from wsss.io.atomic import write_bytes, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WEIGHTS = "model.safetensors"
+DESCRIPTION = "model.json"
+
+
+def save_model(folder: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
+    """Write a model folder; the description last, so that a folder that has it is complete."""
+    from safetensors.torch import save
+
+    write_bytes(folder / WEIGHTS, save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}))
+    write_json(folder / DESCRIPTION, description)
+
+
+def load_description(folder: Path) -> dict[str, Any]:
+    """Read ``model.json``.
+
+    Raises:
+        InvalidInput: the folder holds no (readable) model.
+    """
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise InvalidInput(f"{folder}: no model here ({DESCRIPTION} is missing).")
+    try:
+        description = json.loads(path.read_text())
+    except ValueError as error:
+        raise InvalidInput(f"{path}: not valid JSON ({error}).") from error
+    if not isinstance(description, dict):
+        raise InvalidInput(f"{path}: expected a JSON object.")
+    return description
+
+
+def load_weights(folder: Path) -> dict[str, Tensor]:
+    """Read ``model.safetensors`` to the CPU.
+
+    Raises:
+        InvalidInput: missing or broken.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / WEIGHTS
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise InvalidInput(f"{path}: no such file.") from error
+    except (SafetensorError, OSError) as error:
+        raise InvalidInput(f"{path}: not a readable safetensors file ({error}).") from error
