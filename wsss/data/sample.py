@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -109,6 +109,25 @@ class Classes:
         for index, values in enumerate(self.values):
             table[index] = values[0]
         return table[mask]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object that `from_json` reads back; stored in every ``model.json``."""
+        return {
+            "names": list(self.names),
+            "values": [list(values) for values in self.values],
+            "other": sorted(self.other),
+            "other_as": self.other_as,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Classes:
+        """Read what `to_json` wrote."""
+        return cls(
+            names=tuple(value["names"]),
+            values=tuple(tuple(values) for values in value["values"]),
+            other=frozenset(value["other"]),
+            other_as=value["other_as"],
+        )
 
     def _tables(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         table = np.full(256, IGNORE, np.uint8)
