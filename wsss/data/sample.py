@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from wsss.errors import InvalidInput, closest, listing
+from wsss.io.masks import IGNORE, read_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-IGNORE = 255
-"""Mask value (and class index) of pixels that belong to no class: unlabelled, uncertain, object borders."""
 
 Kind = Literal["images", "labels", "masks"]
 
@@ -194,3 +192,14 @@ class Dataset:
             digest.update(repr((sample.id, path and hashes.of(path))).encode())
         hashes.save()
         return digest.hexdigest()
+
+
+def read_truth(sample: Sample, classes: Classes, *, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Read a sample's ground-truth mask as ``(H, W)`` class indices (255 = ignore).
+
+    Raises:
+        InvalidInput: there is none, it is broken, of another size than ``size``, or holds an unknown value.
+    """
+    if sample.mask is None:
+        raise InvalidInput(f"Image {sample.id} has no ground-truth mask.")
+    return classes.encode(read_mask(sample.mask, size=size), where=str(sample.mask))

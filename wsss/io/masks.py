@@ -14,6 +14,9 @@ from wsss.io.images import open_image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+IGNORE = 255
+"""Mask value (and class index) of pixels that belong to no class: unlabelled, uncertain, object borders."""
+
 
 def voc_palette() -> NDArray[np.uint8]:
     """Return VOC's 256 colours as ``(256, 3)`` uint8: the bits of an index dealt out to red, green and blue."""

@@ -1,0 +1,66 @@
+"""Class activation maps on disk: one ``.npz`` per image, float16, at a fraction of the image's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wsss.errors import InvalidInput
+from wsss.io.arrays import read_arrays, write_arrays
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Cams:
+    """The maps of one image.
+
+    Args:
+        maps: ``(K', h, w)`` floats in [0, 1], one map per class present.
+        classes: the K' class indices (≥ 1).
+        size: ``(height, width)`` of the image.
+    """
+
+    maps: NDArray[np.float32]
+    classes: tuple[int, ...]
+    size: tuple[int, int]
+
+    def full_size(self) -> NDArray[np.float32]:
+        """Return the maps as ``(K', H, W)`` float32 at the image's size (bilinear)."""
+        import cv2
+
+        height, width = self.size
+        resized = [cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in self.maps]
+        return np.stack(resized).astype(np.float32) if resized else np.zeros((0, height, width), np.float32)
+
+
+def write_cams(path: Path, cams: Cams) -> None:
+    """Write an image's maps (float16), atomically."""
+    write_arrays(
+        path,
+        {
+            "maps": cams.maps.astype(np.float16),
+            "classes": np.asarray(cams.classes, np.int64),
+            "size": np.asarray(cams.size, np.int64),
+        },
+    )
+
+
+def read_cams(path: Path) -> Cams:
+    """Read an image's maps.
+
+    Raises:
+        InvalidInput: missing, broken, or not such a file.
+    """
+    arrays = read_arrays(path)
+    missing = {"maps", "classes", "size"} - arrays.keys()
+    if missing:
+        raise InvalidInput(f"{path}: not a CAM file (no array {', '.join(sorted(missing))}).")
+    maps, classes, size = arrays["maps"], arrays["classes"], arrays["size"]
+    if maps.ndim != 3 or classes.shape != maps.shape[:1] or size.shape != (2,):
+        raise InvalidInput(f"{path}: not a CAM file (maps {maps.shape}, classes {classes.shape}, size {size.shape}).")
+    return Cams(maps.astype(np.float32), tuple(int(index) for index in classes), (int(size[0]), int(size[1])))

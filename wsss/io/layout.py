@@ -1,0 +1,20 @@
+"""Where a stage keeps what it makes of each image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def mask_path(folder: Path, image_id: str) -> Path:
+    """Return the path of an image's mask (palette PNG)."""
+    return folder / "masks" / f"{image_id}.png"
+
+
+def cam_path(folder: Path, image_id: str) -> Path:
+    """Return the path of an image's class activation maps (see `wsss.io.cams`)."""
+    return folder / "cams" / f"{image_id}.npz"
+
+
+def probability_path(folder: Path, image_id: str) -> Path:
+    """Return the path of an image's class probabilities: ``probabilities`` float16 ``(C, H, W)``."""
+    return folder / "probabilities" / f"{image_id}.npz"

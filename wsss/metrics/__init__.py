@@ -1,0 +1,1 @@
+"""What masks are worth: overlap with the ground truth."""

@@ -1,0 +1,1 @@
+"""From class activation maps to masks: background policies and dense CRF."""

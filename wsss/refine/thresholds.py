@@ -1,0 +1,187 @@
+"""Background policies: where in a class activation map the object ends. None of them looks at a pixel label.
+
+A policy turns an image's maps into *seeds*: class scores, and a background score in two variants. A pixel belongs to
+the class with the highest score, if that beats the background. With the upper background few pixels are foreground
+(those are surely so), with the lower one few are background (those are surely so); pixels on which the two disagree
+are uncertain and become 255. Where both are equal nothing is uncertain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from wsss.io.masks import IGNORE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+BINS = 256
+
+
+class _Policy(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fixed(_Policy):
+    """Two thresholds on the map, as in IRN (Ahn et al., CVPR 2019): its public defaults are .30 and .05."""
+
+    name: Literal["fixed"]
+    foreground: float = Field(0.30, ge=0, le=1, description="above it a pixel is surely foreground")
+    background: float = Field(0.05, ge=0, le=1, description="below it a pixel is surely background")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Fixed:
+        if self.background > self.foreground:
+            raise ValueError(f"background ({self.background}) must not be above foreground ({self.foreground})")
+        return self
+
+
+class Power(_Policy):
+    """Background score (1 − max over classes)^α, as in PSA (Ahn & Kwak, CVPR 2018), whose α are 4 and 32."""
+
+    name: Literal["power"]
+    alpha: float = Field(4.0, gt=0, description="gives the upper background score")
+    alpha_certain: float | None = Field(
+        None, gt=0, description="a larger α gives the lower background score; left out, nothing is uncertain"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Power:
+        if self.alpha_certain is not None and self.alpha_certain < self.alpha:
+            raise ValueError(f"alpha_certain ({self.alpha_certain}) must not be below alpha ({self.alpha})")
+        return self
+
+
+class Otsu(_Policy):
+    """Per class the threshold that parts the map's values best in two (Otsu, IEEE Trans. SMC 1979).
+
+    With ``scope: image`` each map has its own threshold, with ``dataset`` each class has one, from the values of all
+    its maps together. Maps are stretched so that their threshold lies at ½; the margin is measured there.
+    """
+
+    name: Literal["otsu"]
+    scope: Literal["image", "dataset"] = Field("dataset", description="one threshold per map, or per class")
+    scale: float = Field(1.0, gt=0, description="multiplies the threshold found")
+    margin: float = Field(0.0, ge=0, lt=1, description="width of the uncertain band around the stretched threshold ½")
+
+
+Policy = Annotated[Fixed | Power | Otsu, Field(discriminator="name")]
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """What a policy makes of an image's maps.
+
+    Args:
+        classes: indices (≥ 1) of the K' classes.
+        maps: ``(K', H, W)`` float32 class scores in [0, 1].
+        upper, lower: ``(H, W)`` float32 background scores in [0, 1], ``upper >= lower``.
+    """
+
+    classes: tuple[int, ...]
+    maps: NDArray[np.float32]
+    upper: NDArray[np.float32]
+    lower: NDArray[np.float32]
+
+    @property
+    def certain(self) -> bool:
+        """Whether the two backgrounds are one, so that no pixel is uncertain."""
+        return bool(np.array_equal(self.upper, self.lower))
+
+
+def threshold_histogram(values: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Count map values in [0, 1] into the 256 bins that `otsu_threshold` reads."""
+    return np.histogram(values, bins=BINS, range=(0.0, 1.0))[0].astype(np.int64)
+
+
+def otsu_threshold(histogram: NDArray[np.int64]) -> float:
+    """Return Otsu's threshold in [0, 1] of a histogram from `threshold_histogram`; ½ if all values fall in one bin."""
+    from skimage.filters import threshold_otsu
+
+    if np.count_nonzero(histogram) < 2:
+        return 0.5
+    centres = (np.arange(BINS) + 0.5) / BINS
+    return float(threshold_otsu(hist=(histogram, centres)))
+
+
+def make_seeds(
+    policy: Fixed | Power | Otsu,
+    maps: NDArray[np.float32],
+    classes: Sequence[int],
+    thresholds: Mapping[int, float] | None = None,
+) -> Seeds:
+    """Apply a policy to one image.
+
+    Args:
+        policy: the policy.
+        maps: ``(K', H, W)`` float32 in [0, 1].
+        classes: the K' class indices (≥ 1).
+        thresholds: for Otsu over the dataset: the threshold of each class.
+    """
+    shape = maps.shape[1:]
+    classes = tuple(int(index) for index in classes)
+    if isinstance(policy, Fixed):
+        return Seeds(classes, maps, _full(shape, policy.foreground), _full(shape, policy.background))
+    if isinstance(policy, Power):
+        rest = 1.0 - (maps.max(0) if len(maps) else np.zeros(shape, np.float32))
+        upper = rest**policy.alpha
+        lower = upper if policy.alpha_certain is None else rest**policy.alpha_certain
+        return Seeds(classes, maps, upper.astype(np.float32), lower.astype(np.float32))
+    found = [
+        policy.scale * (otsu_threshold(threshold_histogram(one)) if thresholds is None else thresholds[index])
+        for index, one in zip(classes, maps, strict=True)
+    ]
+    stretched = np.stack([_stretch(one, value) for one, value in zip(maps, found, strict=True)]) if found else maps
+    half = policy.margin / 2
+    return Seeds(classes, stretched, _full(shape, 0.5 + half), _full(shape, 0.5 - half))
+
+
+def seeds_to_mask(seeds: Seeds) -> NDArray[np.uint8]:
+    """Return the ``(H, W)`` mask of class indices, 255 where the two backgrounds disagree."""
+    return merge(label(seeds, seeds.upper), label(seeds, seeds.lower))
+
+
+def label(seeds: Seeds, background: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return ``(H, W)`` class indices: the best class where it beats ``background``, else 0."""
+    best = np.concatenate([background[None], seeds.maps]).argmax(0)
+    return np.asarray((0, *seeds.classes), np.uint8)[best]
+
+
+def merge(sure_foreground: NDArray[np.uint8], sure_background: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Join the labelling with the upper and the one with the lower background; 255 where neither is sure.
+
+    Foreground is taken from the first, background from the second (Ahn et al., CVPR 2019, ``cam_to_ir_label``).
+    """
+    mask = sure_foreground.copy()
+    mask[sure_foreground == 0] = IGNORE
+    mask[(sure_foreground == 0) & (sure_background == 0)] = 0
+    return mask
+
+
+def describe(policy: Fixed | Power | Otsu) -> str:
+    """Return the policy in a few words, as scores carry it."""
+    if isinstance(policy, Fixed):
+        pair = policy.foreground != policy.background
+        return f"fixed {policy.foreground:g}/{policy.background:g}" if pair else f"fixed {policy.foreground:g}"
+    if isinstance(policy, Power):
+        return f"power {policy.alpha:g}" + (f"/{policy.alpha_certain:g}" if policy.alpha_certain else "")
+    extra = (f" ×{policy.scale:g}" if policy.scale != 1 else "") + (f" ±{policy.margin:g}" if policy.margin else "")
+    return f"otsu per {'map' if policy.scope == 'image' else 'class'}{extra}"
+
+
+def _full(shape: tuple[int, ...], value: float) -> NDArray[np.float32]:
+    return np.full(shape, value, np.float32)
+
+
+def _stretch(values: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+    """Map [0, threshold] to [0, ½] and [threshold, 1] to [½, 1], both linearly."""
+    threshold = min(max(threshold, 1e-3), 1 - 1e-3)
+    low = values / (2 * threshold)
+    high = 0.5 + (values - threshold) / (2 * (1 - threshold))
+    return np.where(values < threshold, low, high).astype(np.float32)

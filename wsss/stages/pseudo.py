@@ -1,0 +1,173 @@
+"""Pseudo masks from class activation maps, by a background policy that sees no pixel label."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput
+from wsss.io.layout import cam_path, mask_path
+from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.refine.thresholds import Fixed, Otsu, Policy, Power, describe
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Classes, Sample
+
+POLICY_FILE = "policy.json"
+
+
+class PseudoConfig(StageConfig):
+    """Config of `pseudo`."""
+
+    splits: tuple[str, ...] = Field(("train",), description="splits to make masks for")
+    policy: Policy = Field(Otsu(name="otsu"), description="where the background begins")
+    oracle: bool = Field(
+        False,
+        description="instead of the policy, sweep a fixed threshold against the ground-truth masks and keep the best; "
+        "stamped as ORACLE wherever a number appears",
+    )
+
+
+def run(ctx: Context[PseudoConfig]) -> Result:
+    """Resolve the policy (thresholds over the dataset, or the oracle's sweep), then label every image."""
+    from wsss.io.atomic import write_json
+    from wsss.io.masks import read_mask
+    from wsss.pipeline.items import map_items, pending
+
+    config, cams = ctx.config, ctx.inputs["cams"].path
+    samples = ctx.data.samples(config.splits)
+    metrics: dict[str, Any] = {}
+    policy: Fixed | Power | Otsu = config.policy
+    thresholds: dict[int, float] | None = None
+    if config.oracle:
+        policy, metrics["oracle_sweep"] = _sweep(ctx, samples)
+    elif isinstance(policy, Otsu) and policy.scope == "dataset":
+        thresholds = _dataset_thresholds(ctx, samples)
+        metrics["thresholds"] = {ctx.data.classes.names[index]: value for index, value in sorted(thresholds.items())}
+
+    if ctx.ranks.rank == 0:
+        write_json(ctx.out / POLICY_FILE, {"policy": policy.model_dump(), "thresholds": thresholds})
+    work = partial(_label, folder=cams, out=ctx.out, policy=policy, thresholds=thresholds, classes=ctx.data.classes)
+    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), readable=read_mask)
+    map_items(ctx, todo, work, "pseudo masks")
+    ctx.ranks.barrier()
+    fractions = map_items(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
+    names = ("foreground", "uncertain")
+    metrics |= {
+        f"{name}_fraction": sum(part[place] for part in fractions) / len(fractions) for place, name in enumerate(names)
+    }
+    stamp = f"ORACLE {describe(policy)} (best on the ground-truth masks)" if config.oracle else describe(policy)
+    return Result({"images": len(samples), "threshold_policy": stamp, **metrics}, {"threshold_policy": stamp})
+
+
+def _label(
+    sample: Sample,
+    *,
+    folder: Path,
+    out: Path,
+    policy: Fixed | Power | Otsu,
+    thresholds: dict[int, float] | None,
+    classes: Classes,
+) -> None:
+    from wsss.io.cams import read_cams
+    from wsss.io.masks import write_mask
+    from wsss.refine.thresholds import make_seeds, seeds_to_mask
+
+    cams = read_cams(cam_path(folder, sample.id))
+    seeds = make_seeds(policy, cams.full_size(), cams.classes, thresholds)
+    write_mask(mask_path(out, sample.id), classes.decode(seeds_to_mask(seeds)))
+
+
+def _fractions(sample: Sample, *, out: Path, classes: Classes) -> tuple[float, float]:
+    from wsss.io.masks import IGNORE, read_mask
+
+    path = mask_path(out, sample.id)
+    mask = classes.encode(read_mask(path), where=str(path))
+    return float(((mask > 0) & (mask != IGNORE)).mean()), float((mask == IGNORE).mean())
+
+
+def _dataset_thresholds(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> dict[int, float]:
+    """Otsu's threshold of each class, over all its maps. Every process reads all maps: each needs the same value."""
+    from collections import Counter
+
+    import numpy as np
+
+    from wsss.pipeline.items import map_items
+    from wsss.refine.thresholds import otsu_threshold
+
+    per_image = map_items(ctx, samples, partial(_histograms, folder=ctx.inputs["cams"].path), "thresholds")
+    total: dict[int, Any] = Counter()
+    for histograms in per_image:
+        for index, histogram in histograms.items():
+            total[index] = total[index] + np.asarray(histogram)
+    return {index: otsu_threshold(histogram) for index, histogram in total.items()}
+
+
+def _histograms(sample: Sample, *, folder: Path) -> dict[int, list[int]]:
+    from wsss.io.cams import read_cams
+    from wsss.refine.thresholds import threshold_histogram
+
+    cams = read_cams(cam_path(folder, sample.id))
+    return {index: threshold_histogram(one).tolist() for index, one in zip(cams.classes, cams.maps, strict=True)}
+
+
+def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fixed, list[dict[str, float]]]:
+    """Score fixed thresholds .02 … .98 against the ground truth; return the best with all scores."""
+    import numpy as np
+
+    from wsss.metrics.overlap import overlap_scores
+    from wsss.pipeline.items import map_items
+
+    levels = tuple(round(0.02 * step, 2) for step in range(1, 50))
+    work = partial(_confusions, folder=ctx.inputs["cams"].path, classes=ctx.data.classes, levels=levels)
+    total = np.sum([np.asarray(part) for part in map_items(ctx, samples, work, "oracle sweep")], axis=0)
+    scores = [overlap_scores(confusion, ctx.data.classes.names) for confusion in total]
+    keep = ("miou", "precision", "recall")
+    table = [{"threshold": level, **{key: one[key] for key in keep}} for level, one in zip(levels, scores, strict=True)]
+    best = max(table, key=lambda row: row["miou"])["threshold"]
+    return Fixed(name="fixed", foreground=best, background=best), table
+
+
+def _confusions(sample: Sample, *, folder: Path, classes: Classes, levels: tuple[float, ...]) -> list[list[list[int]]]:
+    from wsss.data.sample import read_truth
+    from wsss.io.cams import read_cams
+    from wsss.metrics.overlap import confusion_matrix
+    from wsss.refine.thresholds import make_seeds, seeds_to_mask
+
+    cams = read_cams(cam_path(folder, sample.id))
+    maps, truth = cams.full_size(), read_truth(sample, classes, size=cams.size)
+    counts = []
+    for level in levels:
+        policy = Fixed(name="fixed", foreground=level, background=level)
+        mask = seeds_to_mask(make_seeds(policy, maps, cams.classes))
+        counts.append(confusion_matrix(mask, truth, len(classes)).tolist())
+    return counts
+
+
+def _reads(config: PseudoConfig) -> list[Read]:
+    return [Read(split, "masks") for split in config.splits] if config.oracle else []
+
+
+def _check(config: PseudoConfig, data: Any) -> None:
+    for sample in data.samples(config.splits):
+        if config.oracle and sample.mask is None:
+            raise InvalidInput(
+                f"pseudo.oracle: image {sample.id} has no ground-truth mask; a sweep needs all of them.",
+                mend="Leave --oracle out: the label-free policies need no masks.",
+            )
+
+
+STAGE = Stage(
+    name="pseudo",
+    version=1,
+    config=PseudoConfig,
+    run=run,
+    provides="masks",
+    help="Pseudo masks from maps, by a label-free threshold policy.",
+    inputs={"cams": Input(("cams",), "folder of a cam stage")},
+    reads=_reads,
+    check=_check,
+)
