@@ -181,17 +181,33 @@ class Dataset:
         from wsss.data.manifest import ContentHashes
 
         samples = self.split(split)
-        digest = hashlib.sha256(repr((kind, self.classes.names, sorted(self.classes.other))).encode())
+        digest = hashlib.sha256(repr((kind, self.classes.to_json())).encode())
         if kind == "labels":
             for sample in samples:
                 digest.update(repr((sample.id, sample.labels)).encode())
             return digest.hexdigest()
+        paths = [sample.image if kind == "images" else sample.mask for sample in samples]
         hashes = ContentHashes(self.cache)
-        for sample in samples:
-            path = sample.image if kind == "images" else sample.mask
-            digest.update(repr((sample.id, path and hashes.of(path))).encode())
+        present = [path for path in paths if path is not None]
+        known = dict(zip(present, hashes.of_many(present), strict=True))
         hashes.save()
+        for sample, path in zip(samples, paths, strict=True):
+            digest.update(repr((sample.id, path and known[path])).encode())
         return digest.hexdigest()
+
+
+def require_labels(samples: Sequence[Sample]) -> None:
+    """Make certain that each sample has image-level labels (an empty tuple, no class of interest, is one).
+
+    Raises:
+        InvalidInput: some have none; names them.
+    """
+    missing = [sample.id for sample in samples if sample.labels is None]
+    if missing:
+        raise InvalidInput(
+            f"{len(missing)} of {len(samples)} images have no image-level labels: {listing(missing)}.",
+            mend="Add them to the label file, or take them out of the split. `wsss data check` lists all.",
+        )
 
 
 def read_truth(sample: Sample, classes: Classes, *, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:

@@ -1,0 +1,176 @@
+"""Reader of a plain folder: images, a CSV table of image-level labels, and whatever else there is.
+
+::
+
+    root/images/*            labels.csv       image_id,labels[,split]
+         masks/<id>.png      splits/<name>.txt       classes.txt
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from wsss.data.classlist import ClassChoice, LabelNames, Other, choose_classes, read_class_list
+from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
+from wsss.data.lists import (
+    LabelRow,
+    check_id,
+    images_by_id,
+    read_label_table,
+    read_lines,
+    split_labels,
+    the_image,
+    unique_ids,
+    without_suffix,
+)
+from wsss.data.sample import Dataset, Sample
+from wsss.errors import InvalidInput, closest, listing
+
+CLASSES = "classes.txt"
+LISTS = "splits"
+UNLABELLED = "unlabelled"
+
+
+class Config(LayoutConfig):
+    """``data:`` of a plain folder."""
+
+    layout: Literal["folder"] = "folder"
+    root: Path = Field(description="The dataset's folder.")
+    images: str = Field("images", description="Folder of the images, below root.")
+    labels: str = Field("labels.csv", description="Table of image-level labels: image_id,labels[,split].")
+    masks: str = Field("masks", description="Folder of ground-truth masks <id>.png, if there are any.")
+    classes: ClassChoice | None = Field(
+        None, description="Names to keep, or new name → id(s) or name(s) it gathers; absent = all of classes.txt, or "
+        "all names in the label table in alphabetical order."
+    )  # fmt: skip
+    other: Other = Field("background", description="What mask pixels of the classes left out become.")
+    splits: list[str] | None = Field(None, description="Splits to read; absent = all.")
+    val_fraction: float = Field(
+        0.2, ge=0, lt=1, description="Share of the images that becomes the split val, where nothing names any split."
+    )
+
+
+def recognise(root: Path) -> bool:
+    """Whether ``root`` holds a folder images, and labels.csv or classes.txt."""
+    return (root / "images").is_dir() and ((root / "labels.csv").is_file() or (root / CLASSES).is_file())
+
+
+def read(config: Config, *, work: Path, log: Log) -> Dataset:
+    """Return the dataset; see `wsss.data.layout.Reader`."""
+    root = config.root.expanduser()
+    if not root.is_dir():
+        raise InvalidInput(f"data.root: {root} is no folder.", mend="Set data.root to the dataset's folder.")
+    folder = root / config.images
+    images = images_by_id(folder)
+    if not images:
+        raise InvalidInput(f"{folder}: no image here.")
+    for name in images:
+        check_id(name, folder)
+        the_image(name, images, where=folder, folder=folder)
+    table = root / config.labels
+    rows = {row.id: row for row in read_label_table(table)} if table.is_file() else {}
+    masks = {path.stem: path for path in (root / config.masks).glob("*.png")}
+    names = _classes(config, root, rows.values(), has_masks=bool(masks))
+    for row in rows.values():
+        the_image(row.id, images, where=row.where, folder=folder)
+    labels = {row.id: names.parse(row.labels, row.where) for row in rows.values()}
+    ids = _split_ids(config, root, images, rows, log)
+    splits = {
+        split: tuple(Sample(name, images[name][0], labels.get(name), masks.get(name)) for name in members)
+        for split, members in ids.items()
+    }
+    return Dataset(root.resolve().name, root, names.classes, splits, cache=hash_cache(work))
+
+
+def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks: bool) -> LabelNames:
+    class_file = root / CLASSES
+    if class_file.is_file():
+        base = read_class_list(class_file)
+    elif isinstance(config.classes, dict):
+        base = {}
+    elif isinstance(config.classes, list):
+        base = {name: number for number, name in enumerate(config.classes, start=1)}
+    elif has_masks:
+        raise InvalidInput(
+            f"{root}: there are masks, and no {CLASSES} that says which mask value means which class.",
+            mend=f"Write {class_file} with one line 'id name' per class, or set data.classes to {{name: id}}.",
+        )
+    else:
+        found = sorted({name for row in rows for name in split_labels(row.labels, ())})
+        if not found:
+            raise InvalidInput(
+                f"{root}: no class is named: neither in {CLASSES}, nor in {config.labels}, nor in data.classes.",
+                mend=f"Write {class_file} with one class name per line.",
+            )
+        base = {name: number for number, name in enumerate(found, start=1)}
+    return choose_classes(config.classes, base, other=config.other, where="data.classes")
+
+
+def _split_ids(
+    config: Config, root: Path, images: dict[str, list[Path]], rows: dict[str, LabelRow], log: Log
+) -> dict[str, list[str]]:
+    """Return split → ids: from splits/*.txt, else from the column ``split``, else by a hash of the id."""
+    lists = sorted((root / LISTS).glob("*.txt"))
+    if lists:
+        splits = {path.stem: _read_split(path, images, root / config.images) for path in lists}
+    else:
+        if any(row.split is not None for row in rows.values()):
+            splits = {}
+            for row in rows.values():
+                if not row.split:
+                    raise InvalidInput(f"{row.where}: the column split is empty for image {row.id!r}.")
+                splits.setdefault(row.split, []).append(row.id)
+        else:
+            ids = sorted(rows or images)
+            train, val = hash_split(ids, config.val_fraction)
+            splits = {"train": train, "val": val} if val else {"train": train}
+            log(f"{root}: no splits are given; by a hash of the image id {len(train)} go to train, {len(val)} to val.")
+        without_row = [name for name in images if rows and name not in rows]
+        if without_row:
+            splits[UNLABELLED] = sorted([*splits.get(UNLABELLED, []), *without_row])
+            log(f"{root}: {len(without_row)} images have no row in {config.labels}; they are split {UNLABELLED!r}.")
+    if config.splits is None:
+        return splits
+    for name in config.splits:
+        if name not in splits:
+            raise InvalidInput(
+                f"data.splits: {root} has no split {name!r}; there are {listing(splits, limit=20)}"
+                f"{closest(name, splits)}"
+            )
+    return {name: splits[name] for name in config.splits}
+
+
+def _read_split(path: Path, images: dict[str, list[Path]], folder: Path) -> list[str]:
+    entries = [(check_id(without_suffix(line.text), line), line) for line in read_lines(path)]
+    for name, line in unique_ids(entries, path):
+        the_image(name, images, where=line, folder=folder)
+    return [name for name, _ in entries]
+
+
+def hash_split(ids: list[str], val_fraction: float) -> tuple[list[str], list[str]]:
+    """Deal ids out to train and val by a hash of each id, so that an image added later moves no other.
+
+    Neither part is empty where there are two ids or more, and ``val_fraction`` isn't 0; a single id is train.
+    """
+    place = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 for name in ids}
+    val = {name for name in ids if place[name] < val_fraction}
+    if val_fraction > 0 and len(ids) > 1:
+        ranked = sorted(ids, key=lambda name: (place[name], name))
+        val = (val or {ranked[0]}) - ({ranked[-1]} if len(val) == len(ids) else set())
+    elif len(ids) == 1:
+        val = set()
+    return [name for name in ids if name not in val], [name for name in ids if name in val]
+
+
+LAYOUT: Layout[Config] = Layout(
+    name="folder",
+    config=Config,
+    read=read,
+    recognise=recognise,
+    looks_for="the folder images with labels.csv or classes.txt beside it",
+)

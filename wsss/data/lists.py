@@ -1,0 +1,215 @@
+"""The small text files of a dataset: lists of ids, tables of image-level labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsss.errors import InvalidInput, listing
+from wsss.io.images import IMAGE_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Line:
+    """A non-empty line of a text file; ``str(line)`` is ``"file:number"``."""
+
+    path: Path
+    number: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.number}"
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One row of a label table.
+
+    Args:
+        id: image id, without suffix.
+        labels: the cell as it stands.
+        split: the cell of the ``split`` column, or ``None`` where there is no such column.
+        where: ``"file:line"``.
+    """
+
+    id: str
+    labels: str
+    split: str | None
+    where: str
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file (with or without byte-order mark).
+
+    Raises:
+        InvalidInput: missing, unreadable, or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InvalidInput(f"{path}: no such file.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}).") from error
+    except OSError as error:
+        raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Return the lines of a text file that aren't empty, stripped.
+
+    Raises:
+        InvalidInput: see `read_text`.
+    """
+    lines = enumerate(read_text(path).splitlines(), start=1)
+    return [Line(path, number, text.strip()) for number, text in lines if text.strip()]
+
+
+def without_suffix(name: str) -> str:
+    """Return a file name without an image suffix; other dots belong to the id (``"scan.v2"`` stays)."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if stem and (dot + suffix).lower() in IMAGE_SUFFIXES else name
+
+
+def check_id(name: str, where: object) -> str:
+    """Return ``name`` if it can be an id: it becomes part of file names, so it can't lead out of a folder.
+
+    Raises:
+        InvalidInput: empty, too long, with a path separator, ``..`` or a control character, or hidden (``.x``).
+    """
+    problem = ""
+    if not name:
+        problem = "is empty"
+    elif "/" in name or "\\" in name:
+        problem = "has a path separator"
+    elif ".." in name:
+        problem = "has '..' in it"
+    elif name.startswith("."):
+        problem = "starts with a dot"
+    elif any(ord(character) < 32 or ord(character) == 127 for character in name):
+        problem = "has a control character"
+    elif len(name.encode()) > 200:
+        problem = "is longer than 200 bytes"
+    if problem:
+        raise InvalidInput(f"{where}: image id {name!r} {problem}; an id is a file name without folder and suffix.")
+    return name
+
+
+def unique_ids(ids: Iterable[tuple[str, Line]], path: Path) -> list[tuple[str, Line]]:
+    """Return ids with their lines, once it is certain that there is at least one and that none comes twice.
+
+    Raises:
+        InvalidInput: the list is empty, or an id comes twice; names file and line.
+    """
+    seen: dict[str, Line] = {}
+    for name, line in ids:
+        if name in seen:
+            raise InvalidInput(
+                f"{line}: image id {name!r} is listed twice; the first time is in line {seen[name].number}.",
+                mend="Delete one of the two lines.",
+            )
+        seen[name] = line
+    if not seen:
+        raise InvalidInput(
+            f"{path}: the split is empty: the file lists no image.",
+            mend="List one image id per line, or delete the file.",
+        )
+    return list(seen.items())
+
+
+def images_by_id(folder: Path) -> dict[str, list[Path]]:
+    """Return the images in a folder by id (file name without suffix); several of one id are for the caller to judge.
+
+    Raises:
+        InvalidInput: there is no such folder.
+    """
+    found: dict[str, list[Path]] = {}
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InvalidInput(f"{folder}: no such folder; the images are looked for there.") from error
+    except OSError as error:
+        raise InvalidInput(f"{folder}: can't be read ({error.strerror}).") from error
+    for name in names:
+        stem = without_suffix(name)
+        if stem != name and not name.startswith("."):
+            found.setdefault(stem, []).append(folder / name)
+    return found
+
+
+def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder: Path) -> Path:
+    """Return the one image of an id.
+
+    Raises:
+        InvalidInput: there is none, or there are several (``a.jpg`` and ``a.png``).
+    """
+    paths = images.get(name, [])
+    if not paths:
+        raise InvalidInput(
+            f"{where}: image {name!r} is listed, and there is no such image in {folder} "
+            f"({', '.join(IMAGE_SUFFIXES)} are looked for)."
+        )
+    if len(paths) > 1:
+        raise InvalidInput(
+            f"{where}: image {name!r} stands for {len(paths)} files in {folder}: "
+            f"{listing(path.name for path in paths)}; an id is a file name without suffix.",
+            mend="Rename or delete all but one of them.",
+        )
+    return paths[0]
+
+
+def read_label_table(path: Path) -> list[LabelRow]:
+    """Read a CSV table ``image_id,labels[,split]`` with a header line; further columns are left alone.
+
+    Raises:
+        InvalidInput: no such columns, a row that is too short, a bad id, or an id that comes twice.
+    """
+    rows = _csv_rows(path)
+    if not rows:
+        raise InvalidInput(f"{path}: the file is empty; expected a header line image_id,labels[,split].")
+    header = [cell.strip() for cell in rows[0][1]]
+    if not {"image_id", "labels"} <= set(header):
+        raise InvalidInput(
+            f"{path}:{rows[0][0]}: the header is {','.join(header)!r}; expected the columns image_id and labels, "
+            "separated by a comma (and split, if the file also says which split an image belongs to)."
+        )
+    id_at, labels_at = header.index("image_id"), header.index("labels")
+    split_at = header.index("split") if "split" in header else None
+    table: dict[str, LabelRow] = {}
+    for number, cells in rows[1:]:
+        where = f"{path}:{number}"
+        if len(cells) <= max(id_at, labels_at, split_at or 0):
+            raise InvalidInput(f"{where}: the row has {len(cells)} cells, the header {len(header)}.")
+        name = check_id(without_suffix(cells[id_at].strip()), where)
+        if name in table:
+            raise InvalidInput(
+                f"{where}: image id {name!r} comes twice; the first time is at {table[name].where}.",
+                mend="Give each image one row, with all its labels separated by spaces.",
+            )
+        split = None if split_at is None else cells[split_at].strip()
+        table[name] = LabelRow(name, cells[labels_at].strip(), split, where)
+    return list(table.values())
+
+
+def split_labels(cell: str, known: Sequence[str]) -> list[str]:
+    """Return the class names in a cell.
+
+    They are separated by ``;`` or ``|``, or, where there is neither, by spaces. A cell that is itself a known class
+    name (``"dining table"``) is that class.
+    """
+    for separator in (";", "|"):
+        if separator in cell:
+            return [name.strip() for name in cell.split(separator) if name.strip()]
+    return [cell] if cell in known else cell.split()
+
+
+def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Return (line number, cells) of all rows that aren't blank."""
+    reader = csv.reader(io.StringIO(read_text(path)))
+    try:
+        return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise InvalidInput(f"{path}:{reader.line_num}: not a CSV table ({error}).") from error

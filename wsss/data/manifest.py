@@ -1,0 +1,98 @@
+"""Content hashes of a dataset's files, remembered so that a large dataset is read once and not at every start."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from wsss.errors import InvalidInput
+from wsss.io.atomic import sha256_file, write_json
+
+StatKey = tuple[int, int, int, int]
+
+SETTLED_NS = 2_000_000_000
+"""A file changed less than this long ago (ns) isn't remembered: it could change again within one tick of the file
+system's clock, without a trace in its times (FAT ticks every 2 s)."""
+
+_in_process: dict[str, tuple[StatKey, str]] = {}
+
+
+class ContentHashes:
+    """SHA-256 of files, remembered by (size, modification time, change time, inode).
+
+    Args:
+        cache: JSON file to remember hashes in between processes; ``None`` remembers them in this process alone. A
+            cache that is broken or of another version is ignored: it can always be computed again.
+    """
+
+    def __init__(self, cache: Path | None) -> None:
+        self._cache = cache
+        self._known = _read(cache) if cache is not None else {}
+        self._new: dict[str, tuple[StatKey, str]] = {}
+
+    def of(self, path: Path) -> str:
+        """Return the SHA-256 of a file's bytes as 64 hex digits.
+
+        Raises:
+            InvalidInput: the file is missing or can't be read.
+        """
+        name = os.path.abspath(path)  # noqa: PTH100 - no link is resolved: a link turned elsewhere is another file
+        try:
+            key = _stat_key(name)
+            for known in (self._known, _in_process):
+                if name in known and known[name][0] == key:
+                    return self._remember(name, key, known[name][1])
+            digest = sha256_file(path)
+            while (after := _stat_key(name)) != key:  # written to while it was read
+                key, digest = after, sha256_file(path)
+        except FileNotFoundError as error:
+            raise InvalidInput(f"{path}: no such file.") from error
+        except OSError as error:
+            raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
+        return self._remember(name, key, digest)
+
+    def of_many(self, paths: Sequence[Path]) -> list[str]:
+        """Return the hashes of several files, in order; files are read by a pool of threads.
+
+        Raises:
+            InvalidInput: one of them is missing or can't be read.
+        """
+        with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 2)) as pool:
+            return list(pool.map(self.of, paths))
+
+    def save(self) -> None:
+        """Write what is new to the cache, together with what another process has written there since."""
+        if self._cache is None or not self._new:
+            return
+        merged = {**_read(self._cache), **self._new}
+        write_json(self._cache, {"version": 1, "files": {name: [*key, sha] for name, (key, sha) in merged.items()}})
+        self._known, self._new = merged, {}
+
+    def _remember(self, name: str, key: StatKey, digest: str) -> str:
+        if time.time_ns() - max(key[1], key[2]) > SETTLED_NS:
+            _in_process[name] = (key, digest)
+            if self._known.get(name) != (key, digest):
+                self._new[name] = (key, digest)
+        return digest
+
+
+def _stat_key(name: str) -> StatKey:
+    status = os.stat(name)  # noqa: PTH116 - called for every file at every start
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def _read(cache: Path) -> dict[str, tuple[StatKey, str]]:
+    try:
+        content = json.loads(cache.read_text())
+        if content["version"] != 1:
+            return {}
+        return {
+            name: ((int(size), int(mtime), int(ctime), int(inode)), str(sha))
+            for name, (size, mtime, ctime, inode, sha) in content["files"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}

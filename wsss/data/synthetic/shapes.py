@@ -1,0 +1,148 @@
+"""The dataset `shapes`: synthetic multi-label scenes, written as a plain folder (see `wsss.data.folder`)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from wsss.data import folder
+from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
+from wsss.data.sample import Dataset
+from wsss.data.synthetic.scene import CLASS_NAMES, draw_scene
+from wsss.errors import InvalidInput
+from wsss.io.atomic import TEMPORARY, explain_os_errors, sweep, write_json, write_text
+from wsss.io.images import write_png
+from wsss.io.masks import read_mask, write_mask
+
+GENERATOR = 1
+"""Raise it whenever the same config gives other pictures; generated folders are named by it too."""
+
+LABELS = "labels.csv"
+
+MARKER = "shapes.json"
+"""Written first, to claim the folder, and last, to say that it is complete."""
+
+
+class Config(LayoutConfig):
+    """``data:`` of generated scenes."""
+
+    layout: Literal["shapes"] = "shapes"
+    size: int = Field(96, ge=32, le=1024, description="Side length of the square images in pixels.")
+    train: int = Field(240, ge=1, le=100_000, description="Number of images in the split train.")
+    val: int = Field(80, ge=0, le=100_000, description="Number of images in the split val.")
+    classes: int = Field(4, ge=1, le=len(CLASS_NAMES), description="Number of classes.")
+    objects: int = Field(2, ge=1, le=3, description="Highest number of objects in an image.")
+    seed: int = Field(0, ge=0, description="Another seed gives other pictures.")
+
+
+@dataclass(frozen=True)
+class _Scene:
+    id: str
+    split: str
+    number: int
+    first: int
+
+
+def read(config: Config, *, work: Path, log: Log) -> Dataset:
+    """Return the dataset, generated below ``work`` if it isn't there yet."""
+    description = json.dumps(_marker(config, complete=True), sort_keys=True).encode()
+    root = work / f"shapes-{hashlib.sha256(description).hexdigest()[:12]}"
+    if not is_complete(config, root):
+        log(f"Drawing {config.train + config.val} synthetic images into {root}")
+        generate(config, root)
+    dataset = folder.read(folder.Config.model_validate({"root": root}), work=work, log=log)
+    return replace(dataset, name="shapes", cache=hash_cache(work))
+
+
+def generate(config: Config, out: Path, *, advance: Callable[[int], None] = lambda steps: None) -> None:
+    """Write the dataset to ``out``; equal configs give equal bytes.
+
+    Files that an interrupted call has left are kept, and what is missing is drawn.
+
+    Args:
+        config: what to draw.
+        out: the folder; it has to be new, empty, or of the same config.
+        advance: called with the number of images done, to show progress.
+
+    Raises:
+        InvalidInput: ``out`` holds something else.
+        RunFailed: the disk is full, or ``out`` can't be written to.
+    """
+    _claim(config, out)
+    sweep(out)
+    scenes = _scenes(config)
+    rows = ["image_id,labels,split\n"]
+    with ThreadPoolExecutor(max_workers=4) as pool:  # threads mostly wait for the disk to confirm each file
+        for scene, labels in zip(scenes, pool.map(lambda scene: _write(config, scene, out), scenes), strict=True):
+            rows.append(f"{scene.id},{labels},{scene.split}\n")
+            advance(1)
+    write_text(out / LABELS, "".join(rows))
+    names = enumerate(("background", *CLASS_NAMES[: config.classes]))
+    write_text(out / folder.CLASSES, "".join(f"{number} {name}\n" for number, name in names))
+    write_json(out / MARKER, _marker(config, complete=True))
+
+
+def is_complete(config: Config, out: Path) -> bool:
+    """Whether ``out`` holds the whole dataset of ``config``."""
+    if _read_marker(out) != _marker(config, complete=True):
+        return False
+    present = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    pairs = {f"{kind}/{scene.id}.png" for scene in _scenes(config) for kind in ("images", "masks")}
+    return pairs | {LABELS, folder.CLASSES} <= present
+
+
+def _scenes(config: Config) -> list[_Scene]:
+    """Return all scenes in order; classes take turns as the first object, so that all are equally frequent."""
+    numbers = [("train", number) for number in range(config.train)] + [("val", number) for number in range(config.val)]
+    return [
+        _Scene(f"{split}_{number:05d}", split, number, first=1 + number % config.classes) for split, number in numbers
+    ]
+
+
+def _write(config: Config, scene: _Scene, out: Path) -> str:
+    """Draw and write one scene unless it is there; return the names of its classes, separated by spaces."""
+    image_path, mask_path = out / "images" / f"{scene.id}.png", out / "masks" / f"{scene.id}.png"
+    if image_path.is_file() and mask_path.is_file():
+        mask = read_mask(mask_path)
+    else:
+        rng = np.random.default_rng([config.seed, int(scene.split == "val"), scene.number])
+        image, mask = draw_scene(rng, size=config.size, first=scene.first, classes=config.classes, most=config.objects)
+        write_png(image_path, image)
+        write_mask(mask_path, mask)
+    return " ".join(CLASS_NAMES[value - 1] for value in np.unique(mask) if value > 0)
+
+
+def _marker(config: Config, *, complete: bool) -> dict[str, Any]:
+    return {"generator": GENERATOR, "config": config.model_dump(), "complete": complete}
+
+
+def _read_marker(out: Path) -> Any:
+    try:
+        return json.loads((out / MARKER).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _claim(config: Config, out: Path) -> None:
+    """Make ``out`` ours before the first picture is in it, so that an interrupted call can be told from a stranger."""
+    with explain_os_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
+    found = _read_marker(out)
+    if found in (_marker(config, complete=False), _marker(config, complete=True)):
+        return
+    if found is not None or stranger is not None:
+        what = f"synthetic images of another config ({MARKER})" if found is not None else f"files ({stranger})"
+        raise InvalidInput(f"{out}: the folder already holds {what}.", mend="Choose a new folder, or delete this one.")
+    write_json(out / MARKER, _marker(config, complete=False))
+
+
+LAYOUT: Layout[Config] = Layout(name="shapes", config=Config, read=read)

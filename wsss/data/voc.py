@@ -1,0 +1,184 @@
+"""Reader of the PASCAL VOC layout: JPEGImages, SegmentationClass, ImageSets/Segmentation, Annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
+
+import numpy as np
+from pydantic import Field
+
+from wsss.data.classlist import VOC_IDS, ClassChoice, LabelNames, Other, choose_classes, read_class_list
+from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
+from wsss.data.lists import (
+    Line,
+    check_id,
+    images_by_id,
+    read_label_table,
+    read_lines,
+    the_image,
+    unique_ids,
+    without_suffix,
+)
+from wsss.data.sample import IGNORE, Dataset, Sample
+from wsss.errors import InvalidInput, closest, listing
+from wsss.io.masks import read_mask
+
+IMAGES = "JPEGImages"
+LISTS = Path("ImageSets") / "Segmentation"
+ANNOTATIONS = "Annotations"
+LABELS = "image_labels.csv"
+CLASSES = "classes.txt"
+MAX_XML_BYTES = 4_000_000
+"""VOC's own annotations are below 20 kB."""
+
+
+class Config(LayoutConfig):
+    """``data:`` of a folder in PASCAL VOC layout."""
+
+    layout: Literal["voc"] = "voc"
+    root: Path = Field(description="The folder that holds JPEGImages, usually VOCdevkit/VOC2012.")
+    classes: ClassChoice | None = Field(
+        None,
+        description="Names to keep, or new name → id(s) or name(s) it gathers; absent = all.",
+    )
+    # In VOC "background" means "none of the classes". A subset changes which classes there are, so what is left out
+    # becomes background, as trees and computers are. To ignore it would hide false positives on it from every score.
+    other: Other = Field("background", description="What mask pixels of the classes left out become.")
+    splits: list[str] | None = Field(None, description="Lists in ImageSets/Segmentation to read; absent = all.")
+    labels: Literal["auto", "csv", "annotations", "masks"] = Field(
+        "auto",
+        description="Where image-level labels come from: image_labels.csv, Annotations/*.xml, or the pixel labels "
+        "(only when asked for); auto = the first of the former two that is there.",
+    )
+    masks: list[str] = Field(
+        ["SegmentationClass", "SegmentationClassAug"],
+        description="Folders of masks; an image's mask is taken from the first that has one.",
+    )
+
+
+def recognise(root: Path) -> bool:
+    """Whether ``root`` holds JPEGImages and ImageSets/Segmentation."""
+    return (root / IMAGES).is_dir() and (root / LISTS).is_dir()
+
+
+def read(config: Config, *, work: Path, log: Log) -> Dataset:
+    """Return the dataset; see `wsss.data.layout.Reader`."""
+    root = config.root.expanduser()
+    if not root.is_dir():
+        raise InvalidInput(f"data.root: {root} is no folder.", mend="Set data.root to the folder with JPEGImages.")
+    class_file = root / CLASSES
+    base = read_class_list(class_file) if class_file.is_file() else VOC_IDS
+    names = choose_classes(config.classes, base, other=config.other, where="data.classes")
+    images = images_by_id(root / IMAGES)
+    mask_files = _mask_files(config, root)
+    lists = {name: _read_split(path) for name, path in _split_files(config, root).items()}
+    needed = {name: line for entries in lists.values() for name, line in entries}
+    labels = _labels(config, root, names, needed, mask_files, log)
+    splits = {
+        split: tuple(
+            Sample(
+                id=name,
+                image=the_image(name, images, where=line, folder=root / IMAGES),
+                labels=labels.get(name),
+                mask=mask_files.get(name),
+            )
+            for name, line in entries
+        )
+        for split, entries in lists.items()
+    }
+    return Dataset(root.resolve().name, root, names.classes, splits, cache=hash_cache(work))
+
+
+def _split_files(config: Config, root: Path) -> dict[str, Path]:
+    folder = root / LISTS
+    found = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    if not found:
+        raise InvalidInput(
+            f"{folder}: no list of images (*.txt) here.",
+            mend=f"Write {folder / 'train.txt'} with one image id per line, and val.txt if there is one.",
+        )
+    if config.splits is None:
+        return found
+    for name in config.splits:
+        if name not in found:
+            raise InvalidInput(
+                f"data.splits: {folder} has no {name + '.txt'!r}; there are {listing(found, limit=20)}"
+                f"{closest(name, found)}"
+            )
+    return {name: found[name] for name in config.splits}
+
+
+def _read_split(path: Path) -> list[tuple[str, Line]]:
+    """Return the ids of a list with their lines: ``id``, ``id label``, or ``/JPEGImages/id.jpg /masks/id.png``."""
+
+    def entries() -> Iterator[tuple[str, Line]]:
+        for line in read_lines(path):
+            first = line.text.split()[0]
+            # The usual train_aug lists name paths; anything but JPEGImages/<file> stays an error of the id.
+            name = without_suffix(first.removeprefix("/").removeprefix(IMAGES + "/"))
+            yield check_id(name, line), line
+
+    return unique_ids(entries(), path)
+
+
+def _mask_files(config: Config, root: Path) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for folder in reversed(config.masks):
+        files |= {path.stem: path for path in (root / folder).glob("*.png")}
+    return files
+
+
+def _labels(
+    config: Config, root: Path, names: LabelNames, needed: dict[str, Line], masks: dict[str, Path], log: Log
+) -> dict[str, tuple[int, ...]]:
+    table, annotations = root / LABELS, root / ANNOTATIONS
+    source = config.labels
+    if source == "auto":
+        source = "csv" if table.is_file() else "annotations"
+        if source == "annotations" and not annotations.is_dir():
+            log(f"{root}: neither {LABELS} nor {ANNOTATIONS}/: no image-level labels.")
+            return {}
+    if source == "csv":
+        return {row.id: names.parse(row.labels, row.where) for row in read_label_table(table)}
+    if source == "annotations":
+        if not annotations.is_dir():
+            raise InvalidInput(f"data.labels: annotations are asked for, and {annotations} is no folder.")
+        files = [(name, annotations / f"{name}.xml") for name in needed]
+        return {name: _annotated(path, names) for name, path in files if path.is_file()}
+    log("data.labels: masks: image-level labels are derived from pixel labels, as if someone had looked at each image.")
+    with_mask = [name for name in needed if name in masks]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        return dict(zip(with_mask, pool.map(lambda name: _seen(masks[name], names), with_mask), strict=True))
+
+
+def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:
+    """Return the classes of all objects in an annotation, "difficult" ones too: they are in the image."""
+    if path.stat().st_size > MAX_XML_BYTES:
+        raise InvalidInput(f"{path}: {path.stat().st_size:,} bytes; an annotation has at most {MAX_XML_BYTES:,}.")
+    content = path.read_bytes()
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        raise InvalidInput(f"{path}: a document type or entity is declared, which no annotation needs; refused.")
+    try:
+        tree = ElementTree.fromstring(content)
+    except ElementTree.ParseError as error:
+        raise InvalidInput(f"{path}: not well-formed XML ({error}).") from error
+    found = [(element.findtext("name") or "").strip() for element in tree.iter("object")]
+    return names.indices(found, str(path))
+
+
+def _seen(path: Path, names: LabelNames) -> tuple[int, ...]:
+    mask = names.classes.encode(read_mask(path), where=str(path))
+    return tuple(int(value) for value in np.unique(mask) if value not in (0, IGNORE))
+
+
+LAYOUT: Layout[Config] = Layout(
+    name="voc",
+    config=Config,
+    read=read,
+    recognise=recognise,
+    looks_for="the folders JPEGImages and ImageSets/Segmentation",
+)
