@@ -1,0 +1,129 @@
+"""The report: what a run did, what came out, and pictures to judge it by, as one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput
+from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
+from wsss.pipeline.store import RECORD
+
+if TYPE_CHECKING:
+    from wsss.viz.record import StageRecord
+
+PAGE = "index.html"
+KINDS = ("classifier", "cams", "masks", "segmenter", "scores")
+
+
+class ReportConfig(StageConfig):
+    """Config of `report`."""
+
+    title: str | None = Field(None, description="heading; by default the name of the run's folder")
+    images: int = Field(24, ge=0, le=5000, description="images in the gallery, at most")
+    splits: tuple[str, ...] = Field((), description="splits in the gallery; by default all that have maps or masks")
+    seed: int | None = Field(None, description="of the random draw of images; by default the run's seed")
+    max_megabytes: float = Field(
+        9.5, gt=0, le=200, description="size limit of the page; pictures shrink, then images are left out, to keep it"
+    )
+
+
+def run(ctx: Context[ReportConfig]) -> Result:
+    """Write ``index.html``."""
+    from wsss.io.atomic import write_text
+    from wsss.viz.report import Options, build_report
+
+    config = ctx.config
+    options = Options(
+        title=config.title or ctx.run_dir.resolve().name,
+        images=config.images,
+        splits=config.splits,
+        seed=ctx.seed if config.seed is None else config.seed,
+        max_bytes=int(config.max_megabytes * 1e6),
+    )
+    records = as_records(ctx.inputs["stages"])
+    if ctx.ranks.rank == 0:
+        page = build_report(records, ctx.data, options, workers=ctx.workers, track=_bar(ctx))
+        write_text(ctx.out / PAGE, page.html)
+        if page.left_out:
+            ctx.log(
+                f"report: {page.left_out} of {page.shown + page.left_out} images left out to keep the page below "
+                f"{config.max_megabytes:g} MB"
+            )
+    ctx.ranks.barrier()
+    return Result({"stages": len(records), "images_asked": config.images})
+
+
+def collect(run_dir: Path) -> tuple[Artifact, ...]:
+    """Return the finished stages of a run, each after those it needs, reports left out.
+
+    Raises:
+        InvalidInput: the folder holds no finished stage, or a broken record.
+    """
+    from wsss.viz.record import in_order, read_record
+
+    folders = sorted(path.parent for path in run_dir.rglob(RECORD)) if run_dir.is_dir() else []
+    found = [record for record in map(read_record, folders) if record.status == "done" and record.uses != "report"]
+    if not found:
+        raise InvalidInput(
+            f"{run_dir}: no finished stage here.", mend="Name the folder of a run (wsss run … makes one)."
+        )
+    return tuple(
+        Artifact(
+            record.path,
+            id=record.id,
+            uses=record.uses,
+            config=record.config,
+            metrics=record.metrics,
+            provenance=record.provenance,
+        )
+        for record in in_order(found)
+    )
+
+
+def as_records(artifacts: Iterable[Artifact]) -> list[StageRecord]:
+    """Read what each stage's folder says, beside what the engine already knows of it."""
+    from wsss.viz.record import read_record
+
+    return [
+        read_record(
+            artifact.path,
+            id=artifact.id,
+            uses=artifact.uses,
+            config=artifact.config,
+            metrics=artifact.metrics,
+            provenance=artifact.provenance,
+        )
+        for artifact in artifacts
+    ]
+
+
+def _bar(ctx: Context[ReportConfig]) -> Callable[[int], Callable[[int], None]]:
+    return lambda total: ctx.progress.track("thumbnails", total)
+
+
+def _reads(config: ReportConfig) -> list[Read]:
+    # Without a list of splits the pictures follow the stages, whose identities hold what they read.
+    kinds: tuple[Any, ...] = ("images", "labels", "masks")
+    return [Read(split, kind) for split in config.splits for kind in kinds]
+
+
+def _check(config: ReportConfig, data: Any) -> None:
+    for split in config.splits:
+        data.split(split)
+
+
+STAGE = Stage(
+    name="report",
+    version=1,
+    config=ReportConfig,
+    run=run,
+    provides="report",
+    help="One HTML file: pipeline, scores, curves and pictures of a run.",
+    inputs={"stages": Input(KINDS, "folders of the stages to report on", many=True)},
+    reads=_reads,
+    check=_check,
+)

@@ -1,0 +1,249 @@
+"""The report's gallery: one row per image, one column per stage that makes maps or masks, ground truth last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from wsss.data.sample import read_truth
+from wsss.io.cams import read_cams
+from wsss.io.images import read_image
+from wsss.io.layout import cam_path, mask_path
+from wsss.io.masks import IGNORE, read_mask
+from wsss.viz.numbers import Score
+from wsss.viz.palette import class_colours
+from wsss.viz.record import StageRecord
+from wsss.viz.selection import Pick, choose, ranking_score, read_per_image
+from wsss.viz.thumbnails import DETAILS, Detail, heat_uri, mask_uri, photo_uri
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wsss.data.sample import Classes, Dataset, Sample
+
+TRUTH = "ground truth"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: the maps or masks of one stage, or the ground truth.
+
+    Args:
+        title: the stage's id.
+        kind: what it shows.
+        images: ids of the images it has something for.
+        stage: the stage's record; ``None`` for the ground truth.
+        values: image id → mIoU of this column's mask, where a score stage measured it.
+    """
+
+    title: str
+    kind: Literal["cams", "masks", "truth"]
+    images: frozenset[str]
+    stage: StageRecord | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture over the photograph: a layer as data address, a caption, and the same in words."""
+
+    kind: str
+    title: str
+    note: str
+    source: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image: its photograph, and per column the tiles on it (none where the stage made nothing of it)."""
+
+    id: str
+    reason: str
+    labels: tuple[str, ...] | None
+    width: int
+    height: int
+    photo: str
+    cells: tuple[tuple[Tile, ...], ...]
+
+    def weight(self) -> int:
+        """Return how many bytes the row takes in the page, roughly."""
+        sources = [self.photo, *(tile.source for cell in self.cells for tile in cell)]
+        texts = sum(400 + len(tile.alt) + len(tile.note) for cell in self.cells for tile in cell)
+        return sum(map(len, sources)) + texts + 1200
+
+
+@dataclass(frozen=True)
+class Section:
+    """The rows of one split, and by which score stage they were ranked."""
+
+    split: str
+    size: int
+    ranked_by: str | None
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All that the gallery shows; ``left_out`` images were asked for and did not fit the page's size limit."""
+
+    sections: tuple[Section, ...]
+    left_out: int
+    detail: Detail
+
+    @property
+    def shown(self) -> int:
+        """Number of images shown."""
+        return sum(len(section.rows) for section in self.sections)
+
+
+def make_gallery(
+    data: Dataset,
+    records: Sequence[StageRecord],
+    scores: Sequence[Score],
+    *,
+    splits: Sequence[str],
+    count: int,
+    seed: int,
+    budget: int,
+    workers: int = 1,
+    track: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
+) -> Gallery:
+    """Choose the images and make their thumbnails, the finest that fit.
+
+    Args:
+        data: the dataset the run worked on.
+        records: the stages in pipeline order.
+        scores: their scores, to rank the images by.
+        splits: the splits to show; none for every split that a stage made maps or masks of.
+        count: how many images are asked for.
+        seed: of the random draw among them.
+        budget: bytes that all rows together may take.
+        workers: number of threads; the result does not depend on it.
+        track: number of images → a function that is told of each that is done.
+
+    Raises:
+        InvalidInput: an unknown split, or a picture that can't be read.
+    """
+    columns = _columns(data, records, scores)
+    pictured = frozenset[str]().union(*(column.images for column in columns if column.kind != "truth"))
+    candidates = {
+        name: [sample for sample in data.split(name) if sample.id in pictured]
+        for name in (splits or [name for name, samples in data.splits.items() if samples])
+    }
+    candidates = {name: samples for name, samples in candidates.items() if samples}
+    per_image = {one.id: read_per_image(one.path) for one in records if one.is_score}
+    ranked_by = {
+        name: ranking_score(scores, name, [one for one, values in per_image.items() if values]) for name in candidates
+    }
+    values = {name: per_image[score.id] for name, score in ranked_by.items() if score is not None}
+    picks = choose(candidates, count, seed, values)
+    asked = len(picks)
+    made: dict[tuple[str, str], Row] = {}
+
+    def make(picks: Sequence[Pick], detail: Detail, advance: Callable[[int], None]) -> list[Row]:
+        new = [pick for pick in picks if (pick.split, pick.sample.id) not in made]
+        work = partial(_row, columns=columns, classes=data.classes, detail=detail)
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            for pick, row in zip(new, pool.map(work, new), strict=True):
+                made[pick.split, pick.sample.id] = row
+                advance(1)
+        return [made[pick.split, pick.sample.id] for pick in picks]
+
+    # A few rows tell how fine the pictures may be; only then are all of them made.
+    trial = picks[:: max(1, len(picks) // 6)][:6]
+    for detail in DETAILS:
+        made.clear()
+        weight = sum(row.weight() for row in make(trial, detail, lambda steps: None)) / max(1, len(trial))
+        if weight * asked <= 0.9 * budget:
+            break
+    else:
+        picks = choose(candidates, min(count, int(0.95 * budget / weight)), seed, values)
+    advance = track(len(picks))
+    rows = make(picks, detail, advance)
+    while (total := sum(row.weight() for row in rows)) > budget:
+        fewer = min(len(picks) - 1, int(len(picks) * 0.97 * budget / total))
+        picks = choose(candidates, fewer, seed, values)
+        rows = make(picks, detail, advance)
+
+    sections = []
+    for name, samples in candidates.items():
+        mine = [(pick, row) for pick, row in zip(picks, rows, strict=True) if pick.split == name]
+        score = ranked_by[name]
+        if mine:
+            sections.append(_section(name, len(samples), score.id if score else None, columns, mine))
+    return Gallery(tuple(sections), asked - len(picks), detail)
+
+
+def _columns(data: Dataset, records: Sequence[StageRecord], scores: Sequence[Score]) -> list[Column]:
+    values: dict[str, dict[str, float]] = {}
+    for score, record in zip(scores, (one for one in records if one.is_score), strict=True):
+        if score.masks is not None:
+            values.setdefault(score.masks, {}).update(read_per_image(record.path))
+    columns = []
+    for record in records:
+        if record.has_cams:
+            images = frozenset(path.stem for path in (record.path / "cams").glob("*.npz"))
+            columns.append(Column(record.id, "cams", images, record))
+        if record.has_masks:
+            images = frozenset(path.stem for path in (record.path / "masks").glob("*.png"))
+            columns.append(Column(record.id, "masks", images, record, values.get(record.id, {})))
+    truth = frozenset(sample.id for samples in data.splits.values() for sample in samples if sample.mask is not None)
+    return [*columns, Column(TRUTH, "truth", truth)]
+
+
+def _section(
+    name: str, size: int, ranked_by: str | None, columns: Sequence[Column], mine: Sequence[tuple[Pick, Row]]
+) -> Section:
+    """Gather a split's rows; columns that have nothing for any of them are dropped."""
+    used = [place for place, column in enumerate(columns) if any(row.cells[place] for _, row in mine)]
+    rows = tuple(
+        Row(row.id, pick.reason, row.labels, row.width, row.height, row.photo, tuple(row.cells[one] for one in used))
+        for pick, row in mine
+    )
+    return Section(name, size, ranked_by, tuple(columns[place].title for place in used), rows)
+
+
+def _row(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail: Detail) -> Row:
+    sample = pick.sample
+    image = read_image(sample.image)
+    height, width = image.shape[:2]
+    cells = tuple(
+        _cell(column, sample, (height, width), classes, detail) if sample.id in column.images else ()
+        for column in columns
+    )
+    labels = None if sample.labels is None else tuple(classes.names[index] for index in sample.labels)
+    return Row(sample.id, pick.reason, labels, width, height, photo_uri(image, detail), cells)
+
+
+def _cell(column: Column, sample: Sample, size: tuple[int, int], classes: Classes, detail: Detail) -> tuple[Tile, ...]:
+    if column.stage is None:
+        mask = read_truth(sample, classes, size=size)
+        return (_mask_tile(column, sample, mask, classes, detail),)
+    if column.kind == "masks":
+        path = mask_path(column.stage.path, sample.id)
+        mask = classes.encode(read_mask(path, size=size), where=str(path))
+        return (_mask_tile(column, sample, mask, classes, detail),)
+    cams = read_cams(cam_path(column.stage.path, sample.id))
+    tiles = []
+    for index, values in zip(cams.classes, cams.maps, strict=True):
+        name = classes.names[index]
+        alt = f"{column.title}: heat map of {name} on {sample.id}, {np.mean(values >= 0.5):.0%} of it above 0.5"
+        tiles.append(Tile("heat", column.title, name, heat_uri(values, size, detail), alt))
+    return tuple(tiles)
+
+
+def _mask_tile(column: Column, sample: Sample, mask: NDArray[np.uint8], classes: Classes, detail: Detail) -> Tile:
+    counts = np.bincount(mask.ravel(), minlength=256) / mask.size
+    areas = [f"{classes.names[index]} {counts[index]:.0%}" for index in range(1, len(classes)) if counts[index]]
+    areas += [f"ignored {counts[IGNORE]:.0%}"] if counts[IGNORE] else []
+    alt = f"{column.title} of {sample.id}: {', '.join(areas) or 'background only'}"
+    value = column.values.get(sample.id)
+    note = "" if value is None else f"mIoU {value:.2f}"
+    return Tile("mask", column.title, note, mask_uri(mask, class_colours(classes), detail), alt)

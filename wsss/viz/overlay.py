@@ -1,0 +1,142 @@
+"""Masks laid over images, and sheets of images with headings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wsss.io.images import write_png
+from wsss.io.masks import IGNORE
+from wsss.viz.palette import HATCH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CONTOUR = (255, 255, 255)
+
+
+def mask_layer(mask: NDArray[np.uint8], palette: NDArray[np.uint8], *, contours: bool = True) -> NDArray[np.uint8]:
+    """Draw a mask as a layer to lay over its image.
+
+    Args:
+        mask: ``(H, W)`` class indices, 255 where ignored.
+        palette: ``(K + 1, 3)`` uint8, a colour per class; ``palette[0]`` (background) is not drawn.
+        contours: draw a white line, one pixel wide, along the inner border of each region.
+
+    Returns:
+        ``(H, W, 4)`` uint8 RGBA: background transparent, classes opaque, ignored pixels hatched in two greys.
+    """
+    layer = np.zeros((*mask.shape, 4), np.uint8)
+    ignored = mask == IGNORE
+    drawn = (mask > 0) & ~ignored
+    layer[drawn, :3] = palette[mask[drawn]]
+    layer[drawn, 3] = 255
+    if contours:
+        layer[border(mask) & drawn] = (*CONTOUR, 255)
+    if ignored.any():
+        diagonals = np.add.outer(np.arange(mask.shape[0]), np.arange(mask.shape[1]))
+        stripes = np.where((diagonals // 3 % 2 == 0)[..., None], HATCH[0], HATCH[1])
+        layer[ignored, :3] = stripes[ignored]
+        layer[ignored, 3] = 255
+    return layer
+
+
+def border(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return the pixels with a 4-neighbour of another value, ``(H, W)`` bool. The image's own edge is no border."""
+    found = np.zeros(mask.shape, bool)
+    across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
+    found[:, 1:] |= across
+    found[:, :-1] |= across
+    found[1:] |= down
+    found[:-1] |= down
+    return found
+
+
+def overlay(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    palette: NDArray[np.uint8],
+    opacity: float = 0.6,
+    contours: bool = True,
+) -> NDArray[np.uint8]:
+    """Lay a mask over its image.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB.
+        mask: ``(H, W)`` class indices, 255 where ignored.
+        palette: ``(K + 1, 3)`` uint8, a colour per class.
+        opacity: of the classes' colours, 0 … 1; contours are always opaque.
+        contours: draw the borders of the regions.
+
+    Returns:
+        ``(H, W, 3)`` uint8 RGB.
+    """
+    layer = mask_layer(mask, palette, contours=contours)
+    alpha = layer[..., 3:] / 255 * opacity
+    if contours:
+        lines = border(mask) & (mask > 0) & (mask != IGNORE)
+        alpha[lines] = 1
+    return (image * (1 - alpha) + layer[..., :3] * alpha).round().astype(np.uint8)
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[NDArray[np.uint8]]],
+    titles: Sequence[str],
+    path: Path,
+    *,
+    width: int = 240,
+    gap: int = 8,
+) -> None:
+    """Write rows of images side by side under column headings, as one PNG on white.
+
+    Args:
+        rows: per row one ``(H, W, 3)`` uint8 RGB image per column; each is scaled to ``width``, and a row is as high
+            as its highest image.
+        titles: one heading per column, drawn in Pillow's own font.
+        path: the PNG to write (atomically; the same pixels give the same bytes).
+        width: of a column, pixels.
+        gap: between images and round the sheet, pixels.
+
+    Raises:
+        ValueError: a row has not as many images as there are titles.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    for place, row in enumerate(rows):
+        if len(row) != len(titles):
+            raise ValueError(f"row {place} has {len(row)} images, but there are {len(titles)} titles")
+    scaled = [[_scale(image, width) for image in row] for row in rows]
+    font: Any = ImageFont.load_default(size=max(12, width // 15))
+    heading = max(12, width // 15) + gap
+    heights = [max(image.height for image in row) for row in scaled if row]
+    total = (gap + len(titles) * (width + gap), gap + heading + sum(height + gap for height in heights))
+    sheet = Image.new("RGB", total, "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, title in enumerate(titles):
+        left = gap + column * (width + gap)
+        draw.text((left, gap), _fit(draw, title, font, width), fill="black", font=font)
+        top = gap + heading
+        for row, height in zip(scaled, heights, strict=True):
+            sheet.paste(row[column], (left, top))
+            top += height + gap
+    write_png(path, np.asarray(sheet))
+
+
+def _scale(image: NDArray[np.uint8], width: int) -> Any:
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    height = max(1, round(picture.height * width / picture.width))
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _fit(draw: Any, text: str, font: Any, width: int) -> str:
+    """Shorten a heading until it fits its column."""
+    shown = text
+    while draw.textlength(shown, font=font) > width and len(shown) > 1:
+        text = text[:-1]
+        shown = text.rstrip() + "…"
+    return shown

@@ -1,0 +1,149 @@
+"""What the report knows of each stage of a run, and how the stages hang together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wsss.errors import InvalidInput
+
+STAGE_FILE = "stage.json"
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """One stage: what ``stage.json`` says, and what lies in its folder.
+
+    Args:
+        id: the stage's id in the pipeline.
+        uses: name of the stage type.
+        path: its folder.
+        status: ``done``, ``failed``, ``pending``, ….
+        seconds: wall-clock time of the run that made it, or ``None`` where unknown.
+        needs: ids of the stages it takes its inputs from.
+        config, metrics, provenance, versions: as in ``stage.json``.
+        device: ``cpu`` or ``cuda``, or ``None`` where unknown.
+    """
+
+    id: str
+    uses: str
+    path: Path
+    status: str = "done"
+    seconds: float | None = None
+    needs: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    device: str | None = None
+
+    @property
+    def has_cams(self) -> bool:
+        """Whether the folder holds class activation maps."""
+        return (self.path / "cams").is_dir()
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the folder holds masks."""
+        return (self.path / "masks").is_dir()
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the folder holds a network."""
+        return (self.path / "model.json").is_file()
+
+    @property
+    def is_score(self) -> bool:
+        """Whether the stage measured masks against the ground truth."""
+        return "miou" in self.metrics and "iou" in self.metrics
+
+
+def read_record(path: Path, **known: Any) -> StageRecord:
+    """Read a stage's folder; what ``stage.json`` lacks is left at its default.
+
+    Args:
+        path: the folder.
+        known: fields that the caller knows better than the file; ``None`` and empty values don't count.
+
+    Raises:
+        InvalidInput: ``stage.json`` is there and not a JSON object.
+    """
+    raw = read_object(path / STAGE_FILE)
+    fields: dict[str, Any] = {
+        name: raw[name] for name in ("config", "metrics", "provenance", "versions") if isinstance(raw.get(name), dict)
+    }
+    fields |= {name: str(raw[name]) for name in ("id", "uses", "status", "device") if raw.get(name)}
+    if isinstance(raw.get("seconds"), int | float):
+        fields["seconds"] = float(raw["seconds"])
+    fields["needs"] = tuple(dict.fromkeys(_ids(raw.get("inputs"))))
+    fields |= {name: value for name, value in known.items() if value}
+    fields.setdefault("id", path.name)
+    fields.setdefault("uses", fields["id"])
+    return StageRecord(path=path, **fields)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object; an absent file is an empty one.
+
+    Raises:
+        InvalidInput: the file is not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise InvalidInput(f"{path}: not valid JSON ({error}).") from error
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{path}: expected a JSON object.")
+    return value
+
+
+def in_order(records: Iterable[StageRecord]) -> tuple[StageRecord, ...]:
+    """Return the records so that each comes after all that it needs, and otherwise as they came."""
+    waiting = {record.id: record for record in records}
+    ordered: dict[str, StageRecord] = {}
+    while waiting:
+        ready = [one for one in waiting.values() if not any(need in waiting for need in one.needs if need != one.id)]
+        for record in ready or list(waiting.values()):  # a circle can't come from the engine; don't hang on one
+            ordered[record.id] = waiting.pop(record.id)
+            if ready:
+                break
+    return tuple(ordered.values())
+
+
+def masks_of(score: StageRecord, records: Sequence[StageRecord]) -> StageRecord | None:
+    """Return the stage whose masks a score stage measured, or ``None`` where it was a folder from elsewhere."""
+    by_id = {record.id: record for record in records}
+    return next((by_id[need] for need in score.needs if need in by_id and by_id[need].has_masks), None)
+
+
+def is_from_segmenter(score: StageRecord, records: Sequence[StageRecord]) -> bool:
+    """Return whether the masks that were measured come from a network (perhaps refined), not from CAMs."""
+    by_id = {record.id: record for record in records}
+    masks = masks_of(score, records)
+    seen: set[str] = set()
+    while masks is not None and masks.id not in seen:
+        seen.add(masks.id)
+        parents = [by_id[need] for need in masks.needs if need in by_id]
+        if any(parent.has_cams for parent in parents):
+            return False
+        if any(parent.has_model for parent in parents):
+            return True
+        masks = next((parent for parent in parents if parent.has_masks), None)
+    return False
+
+
+def _ids(inputs: Any) -> Iterator[str]:
+    """Yield the stage ids below ``inputs``: ``{name: id | [id, …] | null}``."""
+    if isinstance(inputs, str):
+        yield inputs
+    elif isinstance(inputs, Mapping):
+        for value in inputs.values():
+            yield from _ids(value)
+    elif isinstance(inputs, Sequence):
+        for value in inputs:
+            yield from _ids(value)

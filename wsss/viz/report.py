@@ -1,0 +1,181 @@
+"""The HTML report: one self-contained file that opens from disk, in any browser, without a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from wsss.viz.charts import Chart, line_chart, read_history
+from wsss.viz.dag import draw
+from wsss.viz.formatting import duration, number, plain, words
+from wsss.viz.gallery import Gallery, Section, make_gallery
+from wsss.viz.numbers import class_table, ratios, scores_of
+from wsss.viz.palette import class_colours, hex_colour, magma
+from wsss.viz.record import StageRecord, in_order
+from wsss.viz.thumbnails import DETAILS
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Dataset
+
+HISTORY = "history.csv"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to put into a report.
+
+    Args:
+        title: its heading.
+        images: how many images the gallery shows, at most.
+        splits: whose images; none for every split that a stage made maps or masks of.
+        seed: of the random draw among them.
+        max_bytes: the file's size limit; thumbnails shrink, then images are left out, to keep it.
+    """
+
+    title: str
+    images: int = 24
+    splits: tuple[str, ...] = ()
+    seed: int = 0
+    max_bytes: int = 9_500_000
+
+
+@dataclass(frozen=True)
+class Page:
+    """A finished report, how many images it shows, and how many were left out to keep its size limit."""
+
+    html: str
+    shown: int
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """A table of nested metrics (say, one value per class), folded away below a stage's numbers."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def build_report(
+    records: Sequence[StageRecord],
+    data: Dataset | None,
+    options: Options,
+    *,
+    workers: int = 1,
+    track: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
+) -> Page:
+    """Build the report of a run.
+
+    Args:
+        records: its stages, in any order; the page itself may be among them.
+        data: the dataset it worked on; without one there is no gallery.
+        options: see `Options`.
+        workers: threads that make thumbnails; the page does not depend on it.
+        track: number of images → a function that is told of each that is done.
+
+    Raises:
+        InvalidInput: an image, a mask or a table of the run can't be read, or a split is unknown.
+    """
+    records = in_order(records)
+    scores = scores_of(records)
+    empty = Gallery((), 0, DETAILS[0])
+    values: dict[str, Any] = {
+        "title": options.title,
+        "data": data,
+        "records": records,
+        "scores": scores,
+        "ratios": ratios(scores),
+        "classes": class_table(scores),
+        "legend": _legend(data),
+        "dag": [draw(records, "right"), draw(records, "down")] if records else [],
+        "curves": _curves(records),
+        "scale": ", ".join(hex_colour(colour) for colour in magma()[::15]),
+        "asked": options.images,
+        "gallery": empty,
+        "reasons": (),
+        "limit": options.max_bytes / 1e6,
+    }
+    if data is None:
+        html = _render(values)
+        return Page(html, 0, 0)
+    gallery = make_gallery(
+        data,
+        records,
+        scores,
+        splits=options.splits,
+        count=options.images,
+        seed=options.seed,
+        budget=max(0, options.max_bytes - len(_render(values).encode()) - 20_000),
+        workers=workers,
+        track=track,
+    )
+    html = _render({**values, "gallery": gallery, "reasons": _reasons(gallery.sections)})
+    return Page(html, gallery.shown, gallery.left_out)
+
+
+def stage_numbers(metrics: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Group]]:
+    """Sort a stage's metrics into plain ones, and tables of nested ones. Provenance has a place of its own."""
+    scalars: list[tuple[str, str]] = []
+    groups: list[Group] = []
+    for key, value in metrics.items():
+        if key == "provenance":
+            continue
+        if isinstance(value, Mapping):
+            pairs = tuple((str(name), _cell(one)) for name, one in value.items())
+            groups.append(Group(words(key), ("", words(key)), pairs))
+        elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+            head = tuple(dict.fromkeys(str(name) for row in value for name in row))
+            table = tuple(tuple(_cell(row.get(name)) for name in head) for row in value)
+            groups.append(Group(words(key), tuple(words(name) for name in head), table))
+        else:
+            scalars.append((words(key), _cell(value)))
+    return scalars, groups
+
+
+def _cell(value: Any) -> str:
+    return plain(value) if isinstance(value, Mapping | list) else number(value)
+
+
+def _curves(records: Sequence[StageRecord]) -> list[tuple[StageRecord, tuple[Chart, ...]]]:
+    read = [(record, read_history(record.path / HISTORY)) for record in records if (record.path / HISTORY).is_file()]
+    return [(record, charts) for record, charts in read if charts]
+
+
+def _legend(data: Dataset | None) -> list[tuple[str, str]]:
+    """Return (name, colour) of each foreground class."""
+    if data is None:
+        return []
+    colours = class_colours(data.classes)
+    return [(name, hex_colour(colours[index])) for index, name in enumerate(data.classes.names) if index > 0]
+
+
+def _reasons(sections: Sequence[Section]) -> tuple[str, ...]:
+    found = {row.reason for section in sections for row in section.rows}
+    return tuple(reason for reason in ("worst", "random", "best", "spread") if reason in found)
+
+
+def _render(values: Mapping[str, Any]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("wsss.viz", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "duration": duration, "plain": plain, "words": words}
+    environment.globals |= {"line_chart": line_chart, "stage_numbers": stage_numbers, "sum": sum}
+    files = resources.files("wsss.viz") / "templates"
+    style, script = ((files / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    # The policy lets this one script run and nothing be fetched, whatever a class or a file may be called.
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html.j2").render(
+        **values, style=Markup(style), script=Markup(script), script_hash=allowed
+    )
