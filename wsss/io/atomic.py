@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,7 +38,8 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
             temporary.replace(path)
             _sync_folder(path.parent)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what is left over is swept later; the first error is the one to tell
+            temporary.unlink()
         raise
 
 
@@ -88,6 +89,8 @@ def explain_os_errors(path: Path) -> Iterator[None]:
                 f"Can't write {path}: {error.strerror}.",
                 mend="Choose a folder that you may write to (--run-dir or --out), or change its permissions.",
             ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG):
+            raise RunFailed(f"Can't write {path}: {error.strerror}.", mend="Choose another folder.") from error
         raise
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +17,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 80_000_000
 """Larger images are refused: a decompression bomb, or something to cut into tiles first."""
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+ORIENTATION = 0x0112
+"""EXIF tag: 1 = upright, 2–4 mirrored or upside down, 5–8 lying on a side."""
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -28,25 +33,48 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     white.
 
     Raises:
-        InvalidInput: missing, empty, truncated, too large, or not an image.
+        InvalidInput: missing, empty, truncated, too large, of floating-point pixels, or not an image.
     """
-    from PIL import ImageOps
-
     with open_image(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        return np.asarray(_to_rgb(upright), dtype=np.uint8)
+        return np.asarray(upright(_to_rgb(image, path), orientation(image)), dtype=np.uint8)
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return ``(height, width)`` of the upright image, from its header alone.
+    """Return ``(height, width)`` of the upright image, from its header (a PNG is decoded: EXIF may come last).
 
     Raises:
         InvalidInput: missing, empty or not an image.
     """
     with open_image(path, decode=False) as image:
+        with _explained(path):
+            turned = orientation(image) >= 5
         width, height = image.size
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         return (width, height) if turned else (height, width)
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an opened image, 1 … 8; 1 where there is none, or none that can be read."""
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except (SyntaxError, ValueError, KeyError, TypeError, struct.error):  # broken EXIF says nothing about the pixels
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def upright(image: Image.Image, turn: int) -> Image.Image:
+    """Return the image turned and mirrored as its EXIF orientation ``turn`` (1 … 8) says."""
+    from PIL.Image import Transpose
+
+    steps = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return image.transpose(steps[turn]) if turn in steps else image
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
@@ -63,39 +91,57 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
     Raises:
         InvalidInput: missing, empty, truncated, too large, or not an image.
     """
+    from PIL import Image
+
+    with _explained(path):
+        if path.stat().st_size == 0:
+            raise InvalidInput(f"{path}: the file is empty (0 bytes).")
+        image = Image.open(path)
+        try:
+            if image.width * image.height > MAX_PIXELS:
+                raise _too_large(path, f"{image.width}×{image.height} pixels")
+            if decode:
+                image.load()
+        except BaseException:
+            image.close()
+            raise
+        return image
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what Pillow raises into errors that name the file."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        if path.stat().st_size == 0:
-            raise InvalidInput(f"{path}: the file is empty (0 bytes).")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own bound is checked below
-            image = Image.open(path)
-        if image.width * image.height > MAX_PIXELS:
-            image.close()
-            raise InvalidInput(
-                f"{path}: {image.width}×{image.height} pixels; at most {MAX_PIXELS:,} are allowed.",
-                mend="Cut the image into smaller ones.",
-            )
-        if decode:
-            image.load()
+        yield
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
     except UnidentifiedImageError as error:
         raise InvalidInput(f"{path}: not an image that can be read.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(path, str(error).partition(",")[0]) from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
         raise InvalidInput(f"{path}: the image is broken or truncated ({error}).") from error
-    return image
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _too_large(path: Path, found: str) -> InvalidInput:
+    return InvalidInput(
+        f"{path}: too large: {found}; at most {MAX_PIXELS:,} pixels are allowed.",
+        mend="Cut the image into smaller ones.",
+    )
+
+
+def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
     from PIL import Image
 
     if image.mode in ("I;16", "I;16B", "I;16L", "I"):
         values = np.asarray(image).astype(np.int64)
         return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        raise InvalidInput("floating-point images have no defined range; convert the image to 8 or 16 bits.")
+        raise InvalidInput(f"{path}: floating-point pixels have no defined range.", mend="Save it with 8 or 16 bits.")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
