@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,6 +11,9 @@ from wsss.errors import InvalidInput, closest, listing
 
 M = TypeVar("M", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
+
+SHOWN = 80
+"""Longer values are cut in messages."""
 
 
 def validate(
@@ -34,41 +37,150 @@ def validate(
     try:
         return model.model_validate(dict(value))
     except ValidationError as error:
-        lines = [_line(model, problem, where, locate) for problem in error.errors(include_url=False)]
-        raise InvalidInput("\n".join(dict.fromkeys(lines))) from error
+        problems = [_Problem(model, value, found) for found in error.errors(include_url=False)]
+        raise InvalidInput("\n".join(_lines(problems, where, locate))) from error
 
 
-def _line(model: type[BaseModel], problem: Any, where: str, locate: Callable[[KeyPath], str]) -> str:
-    path: KeyPath = tuple(problem["loc"])
-    # pydantic puts the tag of a union's member into the path; a key of the user's file it is not.
-    shown = tuple(part for part in path if not (isinstance(part, str) and ("[" in part or "-" in part)))
-    key = ".".join([*([where] if where else []), *map(str, shown)])
-    place = locate(path)
-    start = f"{place}: {key}" if place else key
-    kind = problem["type"]
-    if kind == "extra_forbidden":
-        allowed = sorted(_fields_at(model, path[:-1]))
-        return f"{start}: unknown key; allowed are {listing(allowed, limit=40)}{closest(str(path[-1]), allowed)}"
-    if kind == "missing":
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """Return the keys a mapping for ``model`` may have: field names, or their aliases where they have one."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+class _Problem:
+    """One of pydantic's errors, with the path that the user wrote, free of the tags of union members.
+
+    pydantic puts a union's member into the path of an error (``("policy", "fixed", "threshold")``). `path` holds the
+    user's own keys, `branches` the tags, each with the path of the union it belongs to.
+    """
+
+    def __init__(self, model: type[BaseModel], value: Any, problem: Any) -> None:
+        self.kind: str = problem["type"]
+        self.input = problem["input"]
+        self.context: Mapping[str, Any] = problem.get("ctx", {})
+        self.message: str = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        self.path: KeyPath = ()
+        self.branches: list[tuple[KeyPath, str | int]] = []
+        self.models: list[type[BaseModel]] = [model]  # the models that may stand at `path`, tags taken into account
+        self.parents = self.models  # those one key higher
+        self._walk(value, tuple(problem["loc"]))
+
+    def _walk(self, value: Any, location: KeyPath) -> None:
+        annotation: Any = None
+        for position, part in enumerate(location):
+            last = position == len(location) - 1
+            fields = {key: field for m in self.models for key, field in _fields(m).items()}
+            in_value = isinstance(value, Mapping) and part in value
+            if isinstance(value, Mapping) and (part in fields or (in_value and not _is_tag(part, self.models))):
+                self.parents, self.path = self.models, (*self.path, part)
+                if part in fields:
+                    annotation = fields[str(part)].annotation
+                    self.models = list(_models_in(annotation))
+                value = value.get(part) if in_value else None
+            elif isinstance(part, int) and isinstance(value, list | tuple) and part < len(value):
+                self.parents, self.path = self.models, (*self.path, part)
+                value = value[part]
+            elif last and self.kind in ("missing", "extra_forbidden"):
+                self.parents, self.path = self.models, (*self.path, part)
+            else:
+                self.branches.append((self.path, part))
+                self.models = [m for m in self.models if _is_tag(part, [m])] or self.models
+
+
+def _lines(problems: list[_Problem], where: str, locate: Callable[[KeyPath], str]) -> list[str]:
+    """Return a line per problem; the failed members of one union share a line, or the closest member speaks."""
+    lines: list[str] = []
+    while problems:
+        problem = problems.pop(0)
+        unions = [path for path, _ in problem.branches]
+        if unions:
+            same = [problem, *(other for other in problems if unions[0] in [path for path, _ in other.branches])]
+            problems = [other for other in problems if other not in same]
+            lines += _union_lines(same, unions[0], where, locate)
+        else:
+            lines.append(_line(problem, where, locate))
+    return list(dict.fromkeys(lines))
+
+
+def _union_lines(problems: list[_Problem], union: KeyPath, where: str, locate: Callable[[KeyPath], str]) -> list[str]:
+    deeper = [problem for problem in problems if len(problem.path) > len(union)]
+    if deeper:  # a mapping that was meant for one of several models: the one with the fewest problems was meant
+        by_member: dict[str | int, list[_Problem]] = {}
+        for problem in deeper:
+            by_member.setdefault(dict(problem.branches)[union], []).append(problem)
+        meant = min(by_member.values(), key=lambda found: (any(p.kind == "literal_error" for p in found), len(found)))
+        return [_line(problem, where, locate) for problem in meant]
+    messages = dict.fromkeys(_lower(problem.message).removeprefix("input ") for problem in problems)
+    start = _start(problems[0].path, where, locate)
+    return [f"{start}: {', or '.join(messages)}; found {_shown(problems[0].input)}"]
+
+
+def _line(problem: _Problem, where: str, locate: Callable[[KeyPath], str]) -> str:
+    start = _start(problem.path, where, locate)
+    if problem.kind == "extra_forbidden":
+        allowed = sorted({key for model in problem.parents for key in keys_of(model)})
+        last = str(problem.path[-1]) if problem.path else ""
+        return f"{start}: unknown key; allowed are {listing(allowed, limit=40)}{closest(last, allowed)}"
+    if problem.kind == "missing":
         return f"{start}: this key is required and missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    return f"{start}: {message}; found {problem['input']!r}"
+    if problem.kind == "union_tag_invalid":
+        key = problem.context["discriminator"].strip("'")
+        found, allowed = problem.context["tag"], _words(problem.context["expected_tags"])
+        start = _start((*problem.path, key), where, locate)
+        return f"{start}: found {found!r}; allowed are {listing(allowed, limit=40)}{closest(found, allowed)}"
+    if problem.kind == "union_tag_not_found":
+        key = problem.context["discriminator"].strip("'")
+        allowed = sorted(str(tag) for model in problem.models for tag in _literals(model))
+        start = _start((*problem.path, key), where, locate)
+        return f"{start}: this key is required and missing; allowed are {listing(allowed, limit=40)}"
+    if problem.kind in ("literal_error", "enum") and isinstance(problem.input, str):
+        words = _words(problem.context["expected"])
+        return f"{start}: {_lower(problem.message)}; found {_shown(problem.input)}{closest(problem.input, words)}"
+    if isinstance(problem.input, Mapping) and problem.kind in ("value_error", "assertion_error"):
+        return f"{start}: {_lower(problem.message)}"  # a rule about several keys: the whole mapping would not help
+    return f"{start}: {_lower(problem.message)}; found {_shown(problem.input)}"
 
 
-def _fields_at(model: type[BaseModel], path: KeyPath) -> set[str]:
-    """Return the field names of the (nested) model at ``path``; all branches of a union count."""
-    models = [model]
-    for part in path:
-        found: list[type[BaseModel]] = []
-        for current in models:
-            if isinstance(part, str) and part in current.model_fields:
-                found += _models_in(current.model_fields[part].annotation)
-        models = found or models
-    return {name for current in models for name in current.model_fields}
+def _start(path: KeyPath, where: str, locate: Callable[[KeyPath], str]) -> str:
+    key = ".".join([*([where] if where else []), *map(str, path)])
+    place = locate(path)
+    return ": ".join(part for part in (place, key) if part)
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _words(quoted: str) -> list[str]:
+    """Return the words of pydantic's ``'a', 'b' or 'c'``."""
+    return [word.strip("' ") for word in quoted.replace(" or ", ",").split(",")]
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _is_tag(part: str | int, models: list[type[BaseModel]]) -> bool:
+    """Tell whether ``part`` is how pydantic calls one of ``models`` inside a union: its name, or a Literal's value."""
+    return any(part == model.__name__ or part in _literals(model) for model in models)
+
+
+def _literals(model: type[BaseModel]) -> set[Any]:
+    return {
+        value
+        for field in model.model_fields.values()
+        if get_origin(field.annotation) is Literal
+        for value in get_args(field.annotation)
+    }
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in getattr(annotation, "__args__", ()) for model in _models_in(argument)]
+        yield annotation
+        return
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

@@ -169,5 +169,3 @@ class Stage(Generic[C]):
     inputs: Mapping[str, Input] = field(default_factory=dict)
     reads: Callable[[C], Iterable[Read]] = lambda config: ()
     check: Callable[[C, Any], None] = lambda config, data: None
-
-

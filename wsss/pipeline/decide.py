@@ -1,0 +1,60 @@
+"""Whether a stage has to run, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from wsss.pipeline.identity import Parts, explain, identity_of
+from wsss.pipeline.store import Damage, read_record, verify
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done with one stage.
+
+    Args:
+        action: ``skip``: it is finished; ``run``: it is not.
+        reasons: in words, for people.
+        keep: what lies in the folder was made with the same identity and stays (a run goes on from there).
+        damages: artifacts to delete before it runs.
+        record: the folder's ``stage.json``, if there is one.
+    """
+
+    action: Literal["skip", "run"]
+    reasons: tuple[str, ...]
+    keep: bool = False
+    damages: tuple[Damage, ...] = ()
+    record: Mapping[str, Any] | None = None
+
+
+def decide(folder: Path, parts: Parts, *, force: bool = False) -> Decision:
+    """Compare a stage's folder with what it would hold now.
+
+    Args:
+        folder: the stage's folder; it need not exist.
+        parts: the identity the result would have now.
+        force: run it from scratch whatever is there.
+
+    Raises:
+        InvalidInput: ``stage.json`` is there but broken.
+    """
+    record = read_record(folder)
+    if force:
+        return Decision("run", ("forced",), record=record)
+    if record is None:
+        return Decision("run", ("never ran",))
+    if record["identity"] != identity_of(parts):
+        return Decision("run", tuple(explain(record.get("identity_parts") or {}, parts)), record=record)
+    status = record.get("status")
+    if status == "stale":  # marked by a run that was told to --force it, and didn't get there
+        return Decision("run", ("forced",), record=record)
+    if status != "done":
+        reason = "failed last time" if status == "failed" else "interrupted"
+        return Decision("run", (reason,), keep=True, record=record)
+    damages = tuple(verify(folder, record.get("artifacts") or {}))
+    if damages:
+        return Decision("run", tuple(map(str, damages)), keep=True, damages=damages, record=record)
+    return Decision("skip", ("finished",), keep=True, record=record)

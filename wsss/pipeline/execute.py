@@ -1,0 +1,245 @@
+"""Running a whole pipeline in its run directory."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from wsss.errors import WsssError
+from wsss.pipeline import rundir, store
+from wsss.pipeline.graph import Job, build_jobs
+from wsss.pipeline.journal import Journal
+from wsss.pipeline.lock import run_lock
+from wsss.pipeline.plan import Choice, Step, make_plan
+from wsss.pipeline.progress import duration
+from wsss.pipeline.runner import Outcome, Session, Task, perform
+from wsss.pipeline.spec import Spec
+from wsss.pipeline.stage import Artifact, Stage
+from wsss.validation import KeyPath
+
+
+class OpenData(Protocol):
+    """Opens the dataset that ``data:`` describes; the engine knows no more of datasets than this."""
+
+    def __call__(
+        self,
+        config: Mapping[str, Any],
+        *,
+        work: Path,
+        log: Callable[[str], None],
+        locate: Callable[[KeyPath], str],
+    ) -> Any:
+        """Return the dataset; may write generated data and remembered hashes below ``work``."""
+
+
+@dataclass
+class RunResult:
+    """What became of a run.
+
+    Args:
+        run_dir: its folder.
+        status: ``done``, ``failed`` or ``interrupted``.
+        outcomes: the stages that were reached, in order.
+        error: what ended it, to be raised by who called.
+        report: page of its report, if it has one.
+    """
+
+    run_dir: Path
+    status: Literal["done", "failed", "interrupted"] = "done"
+    outcomes: list[Outcome] = field(default_factory=list)
+    error: BaseException | None = None
+    report: Path | None = None
+
+
+def dry_run(
+    spec: Spec, registry: Mapping[str, Stage[Any]], *, run_dir: Path, open_data: OpenData, choice: Choice
+) -> list[Step]:
+    """Return the plan without changing anything in ``run_dir``.
+
+    Raises:
+        InvalidInput: whatever is wrong with the pipeline, the dataset or the folder.
+    """
+    jobs = build_jobs(spec, registry)
+    rundir.check_run_dir(run_dir, spec.name)
+    with _scratch(run_dir / rundir.DATA) as work:
+        return make_plan(jobs, run_dir, _open(spec, open_data, work, lambda line: None), choice)
+
+
+def run_pipeline(
+    spec: Spec,
+    registry: Mapping[str, Stage[Any]],
+    *,
+    session: Session,
+    open_data: OpenData,
+    choice: Choice | None = None,
+    command: Sequence[str] = (),
+) -> RunResult:
+    """Run a pipeline in ``session.run_dir``.
+
+    Everything that can be known to be wrong beforehand is found before the first stage starts.
+
+    Args:
+        spec, registry: what to run.
+        session: run directory, device, workers, messages, ranks.
+        open_data: opens the dataset.
+        choice: ``--from``, ``--until``, ``--force``.
+        command: the command line, for ``run.json``.
+
+    Returns:
+        The result; a failure or an interrupt is in its ``error``.
+
+    Raises:
+        InvalidInput: the pipeline is wrong, or the folder someone else's.
+        RunFailed: the folder can't be written to, or another process works in it.
+    """
+    jobs = build_jobs(spec, registry)
+    ranks, run_dir = session.ranks, session.run_dir
+
+    def claim() -> None:
+        rundir.check_run_dir(run_dir, spec.name)
+        rundir.make_run_dir(run_dir)
+
+    ranks.from_first(claim)
+    session.reporter.file = run_dir / rundir.LOG
+    with _lock(session):
+        result = RunResult(run_dir)
+        journal = Journal(spec, jobs, session, command)
+        try:
+            _run(spec, jobs, session, open_data, choice or Choice(), journal, result)
+        except KeyboardInterrupt as error:
+            result.status, result.error = "interrupted", error
+        except Exception as error:
+            result.status, result.error = "failed", error
+        reports = [
+            outcome
+            for outcome in result.outcomes
+            if outcome.artifact.id and jobs[outcome.id].stage.provides == "report"
+        ]
+        result.report = next((page for o in reports if (page := o.artifact.path / "index.html").is_file()), None)
+        journal.end(result.status, result.report, result.error)
+        if result.error is None:  # after an error the other ranks may be gone
+            ranks.barrier()
+    return result
+
+
+def _report(jobs: Mapping[str, Job], result: RunResult) -> Path | None:
+    """Return the page of the first finished report."""
+    for outcome in result.outcomes:
+        page = outcome.artifact.path / "index.html"
+        if outcome.status in ("done", "skipped") and jobs[outcome.id].stage.provides == "report" and page.is_file():
+            return page
+    return None
+
+
+def _run(
+    spec: Spec,
+    jobs: Mapping[str, Job],
+    session: Session,
+    open_data: OpenData,
+    choice: Choice,
+    journal: Journal,
+    result: RunResult,
+) -> None:
+    ranks, run_dir = session.ranks, session.run_dir
+    data: Any = None
+    plan: dict[str, Step] = {}
+
+    def prepare() -> dict[str, str]:
+        nonlocal data, plan
+        journal.begin()
+        data = _open(spec, open_data, run_dir / rundir.DATA, session.reporter.log)
+        plan = {step.job.id: step for step in make_plan(jobs, run_dir, data, choice)}
+        for step in plan.values():
+            if step.runs and not step.decision.record:
+                store.check_ours(step.folder)
+        if any(step.runs for step in plan.values()):
+            session.settle_device()
+            journal.note("running")
+        for step in plan.values():
+            _mark_forced(step)
+        return {step.job.id: _action(step) for step in plan.values()}
+
+    actions: dict[str, str] = ranks.from_first(prepare)
+    if ranks.rank != 0:
+        data = _open(spec, open_data, run_dir / rundir.DATA, lambda line: None)
+    artifacts: dict[str, Artifact] = {}
+    for job in jobs.values():
+        if actions[job.id] == "leave":
+            continue
+        step = plan.get(job.id)
+        outcome = _one(job, step, artifacts, data, session, result)
+        artifacts[job.id] = outcome.artifact
+        result.outcomes.append(outcome)
+
+
+def _one(
+    job: Job, step: Step | None, artifacts: Mapping[str, Artifact], data: Any, session: Session, result: RunResult
+) -> Outcome:
+    inputs: dict[str, Any] = {}
+    for name, ids in job.inputs.items():
+        found = tuple(artifacts[id] for id in ids)
+        inputs[name] = found if job.stage.inputs[name].many else (found[0] if found else None)
+    folder = session.run_dir / job.id
+    task = Task(job.id, job.stage, job.config, job.seed, inputs, data, folder, step.parts if step else {})
+    decision = step.decision if step else None
+    if decision and decision.action == "run" and decision.reasons != ("never ran",):
+        session.reporter.log(f"{job.id} runs again: {'; '.join(decision.reasons)}")
+    try:
+        outcome = perform(task, decision, session)
+    except BaseException as error:
+        status: Literal["failed", "interrupted"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        result.outcomes.append(Outcome(job.id, job.stage.name, status, _seconds(folder), {}, Artifact(folder)))
+        raise
+    if outcome.status == "done":
+        session.reporter.log(f"{job.id} done in {duration(outcome.seconds)}")
+    return outcome
+
+
+def _action(step: Step) -> str:
+    if step.runs:
+        return "run"
+    return "skip" if step.decision.action == "skip" else "leave"
+
+
+def _mark_forced(step: Step) -> None:
+    """Mark what ``--force`` wants anew, so that it stays wanted if this run ends before it gets there."""
+    if step.forced and step.decision.record:
+        store.write_record(step.folder, {**step.decision.record, "status": "stale"})
+
+
+def _open(spec: Spec, open_data: OpenData, work: Path, log: Callable[[str], None]) -> Any:
+    if not spec.data:
+        return None
+    return open_data(spec.data, work=work, log=log, locate=spec.data_source.locate)
+
+
+@contextmanager
+def _lock(session: Session) -> Iterator[None]:
+    """Hold the lock on rank 0."""
+    if session.ranks.rank != 0:
+        yield
+        return
+    with run_lock(session.run_dir, session.reporter.log):
+        yield
+
+
+@contextmanager
+def _scratch(data: Path) -> Iterator[Path]:
+    """A temporary stand-in for the dataset's working folder: links to the files there, nothing written back."""
+    with tempfile.TemporaryDirectory(prefix="wsss-dry-run-") as name:
+        work = Path(name) / rundir.DATA
+        if data.is_dir():
+            shutil.copytree(data, work, copy_function=lambda old, new: Path(new).symlink_to(Path(old).resolve()))
+        yield work
+
+
+def _seconds(folder: Path) -> float:
+    with suppress(WsssError):
+        return float((store.read_record(folder) or {}).get("seconds") or 0.0)
+    return 0.0

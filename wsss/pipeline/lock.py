@@ -1,0 +1,133 @@
+"""One process at a time in a run directory.
+
+The lock itself is the operating system's (``flock`` through ``filelock``) and ends with the process that holds it. A
+second file beside it says who that is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wsss.errors import RunFailed
+from wsss.io.atomic import explain_os_errors, write_json
+
+LOCK = ".wsss-lock"
+HOLDER = ".wsss-lock.json"
+ORPHANS = 15.0
+"""Seconds to wait for the child processes of a dead holder: they share its lock until they notice."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock."""
+
+    pid: int
+    host: str
+    start: str
+
+    @property
+    def is_here_and_dead(self) -> bool:
+        """Tell whether the process was on this machine and is gone."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+
+def read_holder(folder: Path) -> Holder | None:
+    """Return who holds (or held, and didn't live to say goodbye) the lock of a folder."""
+    try:
+        value = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        return Holder(int(value["pid"]), str(value["host"]), str(value["start"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_held(folder: Path) -> bool:
+    """Tell whether a live process holds the lock of a folder, without disturbing it."""
+    import fcntl
+
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def run_lock(folder: Path, log: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of a folder (which must exist) inside the block.
+
+    Raises:
+        RunFailed: another process holds it; names its pid and host.
+    """
+    from filelock import FileLock
+
+    lock = FileLock(folder / LOCK)
+    with explain_os_errors(folder / LOCK):
+        _acquire(lock, folder, log)
+    try:
+        left = read_holder(folder)
+        if left is not None:
+            log(
+                f"Taking over {folder} from process {left.pid} on {left.host} (started {left.start}), which ended "
+                "without finishing."
+            )
+        me = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
+        write_json(folder / HOLDER, asdict(me))
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # a stale holder file only costs a message
+            (folder / HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _acquire(lock: object, folder: Path, log: Callable[[str], None]) -> None:
+    from filelock import FileLock, Timeout
+
+    assert isinstance(lock, FileLock)
+    end = time.monotonic() + ORPHANS
+    told = False
+    while True:
+        try:
+            lock.acquire(timeout=0.3, poll_interval=0.05)
+            return
+        except Timeout:
+            holder = read_holder(folder)
+            if holder is None or not holder.is_here_and_dead or time.monotonic() > end:
+                raise RunFailed(_busy(folder, holder), mend=_mend(holder)) from None
+            if not told:
+                log(f"Waiting for child processes of the dead process {holder.pid} to end.")
+                told = True
+
+
+def _busy(folder: Path, holder: Holder | None) -> str:
+    if holder is None:
+        return f"Another process is working in {folder}."
+    return f"Process {holder.pid} on {holder.host} is working in {folder} since {holder.start}."
+
+
+def _mend(holder: Holder | None) -> str:
+    stop = f" or stop it (on {holder.host}: kill {holder.pid})" if holder else ""
+    return f"Wait for it to end{stop}, or give this run a folder of its own with --run-dir (or --out)."

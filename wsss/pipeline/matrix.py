@@ -1,0 +1,87 @@
+"""The matrix: axes, their values, and the names of the stage instances they make."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from wsss.errors import InvalidInput
+from wsss.pipeline.source import Source
+
+Axes = Mapping[str, Mapping[str, Any]]
+"""Axis → name of a value (as it stands in ids) → the value."""
+
+Point = Mapping[str, str]
+"""Axis → name of a value: one cell of (a part of) the matrix."""
+
+_AXIS = re.compile(r"^[A-Za-z_]\w*$")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
+
+
+def read_axes(source: Source) -> Axes:
+    """Check ``matrix:`` and name the values of its axes.
+
+    An axis is a list of scalars (each named after itself) or a mapping of name → any value. Characters that a shell
+    might touch become ``-`` in a name.
+
+    Raises:
+        InvalidInput: an empty axis, a value that is no scalar, two values with one name, a bad axis name.
+    """
+    return {str(axis): _read_axis(source.at((axis,)), str(axis)) for axis in source.value}
+
+
+def points(axes: Axes, over: Sequence[str]) -> Iterator[Point]:
+    """Yield every combination of the values of the axes ``over``, the last axis fastest."""
+    for names in itertools.product(*(axes[axis] for axis in over)):
+        yield dict(zip(over, names, strict=True))
+
+
+def values_at(axes: Axes, point: Point) -> dict[str, Any]:
+    """Return the values (not their names) at a point."""
+    return {axis: axes[axis][name] for axis, name in point.items()}
+
+
+def instance_id(stage: str, point: Point) -> str:
+    """Return ``segment@loss=dice,seed=0``, or just ``segment`` for a stage that doesn't fan out."""
+    return stage + ("@" + ",".join(f"{axis}={name}" for axis, name in point.items()) if point else "")
+
+
+def agree(one: Point, other: Point) -> bool:
+    """Tell whether two points have the same values on the axes they share."""
+    return all(other.get(axis, name) == name for axis, name in one.items())
+
+
+def _read_axis(source: Source, axis: str) -> dict[str, Any]:
+    place = ": ".join(part for part in (source.locate(()), f"matrix.{axis}") if part)
+    if not _AXIS.match(axis):
+        raise InvalidInput(f"{place}: the name of an axis has letters, digits and _ only; found {axis!r}.")
+    values = source.value
+    if isinstance(values, Mapping):
+        named = [(str(name), value) for name, value in values.items()]
+    elif isinstance(values, list):
+        for value in values:
+            if isinstance(value, Mapping | list):
+                raise InvalidInput(
+                    f"{place}: a list holds scalars only; found {value!r}.",
+                    mend=f"Name such values: {axis}: {{first: {value!r}, …}}.",
+                )
+        named = [(_scalar_name(value), value) for value in values]
+    else:
+        raise InvalidInput(f"{place}: found {values!r}; an axis is a list of scalars or a mapping of name → value.")
+    if not named:
+        raise InvalidInput(f"{place}: the axis has no values.")
+    result: dict[str, Any] = {}
+    for name, value in named:
+        safe = _UNSAFE.sub("-", name)
+        if not safe or safe in result:
+            raise InvalidInput(f"{place}: two values are called {safe!r} (found {value!r}); names have to differ.")
+        result[safe] = value
+    return result
+
+
+def _scalar_name(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "none" if value is None else str(value)

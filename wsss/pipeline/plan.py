@@ -1,0 +1,145 @@
+"""The plan: for each job of a pipeline, whether it runs, and why. Making it changes nothing on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsss.errors import InvalidInput, listing
+from wsss.pipeline.decide import Decision, decide
+from wsss.pipeline.graph import Job, downstream, select, upstream
+from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
+from wsss.pipeline.stage import Data
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job and what is to be done with it.
+
+    Args:
+        job: see `Job`.
+        folder: where its artifacts are.
+        parts, identity: what its result depends on.
+        decision: see `Decision`.
+        selected: it is part of what this run does (``--from``, ``--until``).
+        forced: ``--force`` names it or something it depends on.
+    """
+
+    job: Job
+    folder: Path
+    parts: Mapping[str, Any]
+    identity: str
+    decision: Decision
+    selected: bool
+    forced: bool
+
+    @property
+    def runs(self) -> bool:
+        """Whether it will run."""
+        return self.selected and self.decision.action == "run"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """``--from``, ``--until`` and ``--force``: ids of stages or of single instances."""
+
+    start: str | None = None
+    until: str | None = None
+    force: str | None = None
+
+
+def make_plan(
+    jobs: Mapping[str, Job], run_dir: Path, data: Data | None, choice: Choice, *, contents: Contents | None = None
+) -> list[Step]:
+    """Decide for every job, each after those it needs.
+
+    Raises:
+        InvalidInput: a stage's own check failed, the dataset lacks something it reads, an id that doesn't exist, or
+            ``--from`` skips something that isn't finished. Problems of all stages come together.
+    """
+    selected, forced = _selection(jobs, choice)
+    fingerprints, contents = Fingerprints(data), contents or Contents()
+    steps: dict[str, Step] = {}
+    problems: list[InvalidInput] = []
+    for job in jobs.values():
+        try:
+            if job.id in selected:
+                check_job(job, fingerprints)
+            if all(need in steps for need in job.needs):
+                steps[job.id] = _step(job, run_dir, steps, fingerprints, contents, selected, forced)
+        except InvalidInput as error:
+            problems.append(InvalidInput(f"Stage {job.id!r}: {error.message}", mend=error.mend))
+    if problems:
+        mends = list(dict.fromkeys(error.mend for error in problems if error.mend))
+        raise InvalidInput("\n".join(error.message for error in problems), mend="\n".join(mends) or None)
+    plan = list(steps.values())
+    _check_start(plan, choice)
+    return plan
+
+
+def check_job(job: Job, fingerprints: Fingerprints) -> None:
+    """Run a stage's own check, once the dataset is known to have what the stage reads.
+
+    Raises:
+        InvalidInput: the stage can't work on this dataset.
+    """
+    for read in job.stage.reads(job.config):
+        fingerprints.of(read.split, read.kind)
+    job.stage.check(job.config, fingerprints.data)
+
+
+def _step(
+    job: Job,
+    run_dir: Path,
+    steps: Mapping[str, Step],
+    fingerprints: Fingerprints,
+    contents: Contents,
+    selected: set[str],
+    forced: set[str],
+) -> Step:
+    inputs: dict[str, Any] = {}
+    for name, ids in job.inputs.items():
+        identities = {id: steps[id].identity for id in sorted(ids)}
+        inputs[name] = identities if job.stage.inputs[name].many else next(iter(identities.values()), None)
+    parts = identity_parts(job.stage, job.config, job.seed, inputs, fingerprints, contents)
+    folder = run_dir / job.id
+    decision = decide(folder, parts, force=job.id in forced)
+    return Step(job, folder, parts, identity_of(parts), decision, job.id in selected, job.id in forced)
+
+
+def _selection(jobs: Mapping[str, Job], choice: Choice) -> tuple[set[str], set[str]]:
+    selected = set(jobs)
+    if choice.start is not None:
+        selected &= downstream(jobs, select(jobs, choice.start, "--from"))
+    if choice.until is not None:
+        selected &= upstream(jobs, select(jobs, choice.until, "--until"))
+    if not selected:
+        raise InvalidInput(
+            f"--from {choice.start} --until {choice.until} leaves nothing to do: {choice.until} does not depend on "
+            f"{choice.start}."
+        )
+    forced: set[str] = set()
+    if choice.force is not None:
+        named = select(jobs, choice.force, "--force")
+        left_out = [id for id in named if id not in selected]
+        if left_out:
+            raise InvalidInput(
+                f"--force {choice.force}: --from and --until leave out {listing(left_out)}; force a stage in between."
+            )
+        forced = downstream(jobs, named)
+    return selected, forced
+
+
+def _check_start(plan: Sequence[Step], choice: Choice) -> None:
+    """Refuse to start in the middle when what comes before isn't finished."""
+    by_id = {step.job.id: step for step in plan}
+    needed = {need for step in plan if step.selected for need in step.job.needs}
+    missing = [id for id in by_id if id in needed and not by_id[id].selected and by_id[id].decision.action == "run"]
+    if missing:
+        lines = [f"  {id}: {'; '.join(by_id[id].decision.reasons)}" for id in missing]
+        raise InvalidInput(
+            f"--from {choice.start} needs stages that are not finished:\n" + "\n".join(lines),
+            mend=f"Run without --from, or start with --from {by_id[missing[0]].job.entry}.",
+        )

@@ -1,0 +1,183 @@
+"""How far long work is: bars on a terminal, now and then a line elsewhere; and a note for ``wsss status``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NOTE = ".wsss-progress.json"
+LINE_EVERY = 5.0
+NOTE_EVERY = 2.0
+"""Seconds between two plain lines, and between two notes."""
+
+
+class NoProgress:
+    """Shows nothing (tests, ranks other than the first)."""
+
+    def track(self, description: str, total: int, done: int = 0) -> Callable[[int], None]:
+        """Return a function that does nothing."""
+        return lambda steps: None
+
+
+class Reporter:
+    """Messages and progress of a run, on stderr and in ``run.log``.
+
+    Args:
+        stream: where to show them (default: stderr at the time of the call).
+        quiet: show nothing on the stream (ranks other than the first).
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+        self.stream = stream if stream is not None else sys.stderr
+        self.quiet = quiet
+        self.file: Path | None = None
+        self.stage = ""
+        self.folder: Path | None = None
+        self._bars: Any = None
+        self._tasks: list[Any] = []
+
+    @property
+    def console(self) -> Console:
+        """A rich console on the stream."""
+        from rich.console import Console
+
+        return Console(file=self.stream, highlight=False, soft_wrap=True)
+
+    def log(self, message: str) -> None:
+        """Show one message, above the bars, and add it to ``run.log``."""
+        self.note_in_file(message)
+        if self.quiet:
+            return
+        if self._bars is not None:
+            self._bars.console.print(message, markup=False)
+        else:
+            print(message, file=self.stream, flush=True)
+
+    def note_in_file(self, message: str) -> None:
+        """Add a message to ``run.log`` only, with the time. A log that can't be written does not end a run."""
+        if self.file is None or self.quiet:
+            return
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        with contextlib.suppress(OSError), self.file.open("a", encoding="utf-8") as file:
+            file.writelines(f"{stamp} {line}\n" for line in message.splitlines() or [""])
+
+    def start(self, stage: str, folder: Path) -> None:
+        """Begin a stage: its bars carry its name, its notes go to its folder."""
+        self.stage, self.folder = stage, folder
+        if not self.quiet and self.stream.isatty():
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=self.console,
+                transient=True,
+            )
+            self._bars.start()
+
+    def stop(self) -> None:
+        """End a stage: its bars go."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+        if self.folder is not None and not self.quiet:
+            with contextlib.suppress(OSError):
+                (self.folder / NOTE).unlink(missing_ok=True)
+        self._tasks = []
+        self.stage, self.folder = "", None
+
+    def interrupt(self) -> None:
+        """End a stage that is not finished: its bars go, its last note stays for ``wsss status``."""
+        self.folder = None
+        self.stop()
+
+    def track(self, description: str, total: int, done: int = 0) -> Callable[[int], None]:
+        """Start a bar; return a function that advances it."""
+        if self.quiet:
+            return lambda steps: None
+        if self._bars is not None:
+            return self._bar(description, total, done)
+        return self._lines(description, total, done)
+
+    def _bar(self, description: str, total: int, done: int) -> Callable[[int], None]:
+        bars = self._bars
+        for task in self._tasks:  # one bar at a time: a stage's earlier ones are history
+            if bars.tasks[bars.task_ids.index(task)].finished:
+                bars.update(task, visible=False)
+        task = bars.add_task(f"{self.stage} {description}".strip(), total=total, completed=done)
+        self._tasks.append(task)
+        state = _State(description, total, done)
+
+        def advance(steps: int) -> None:
+            bars.advance(task, steps)
+            state.done += steps
+            self._note(state)
+
+        return advance
+
+    def _lines(self, description: str, total: int, done: int) -> Callable[[int], None]:
+        state = _State(description, total, done)
+
+        def advance(steps: int) -> None:
+            state.done += steps
+            now = time.monotonic()
+            if now - state.shown >= LINE_EVERY and state.done < total:
+                state.shown = now
+                print(f"{self.stage} {state.line(now)}".strip(), file=self.stream, flush=True)
+            self._note(state)
+
+        return advance
+
+    def _note(self, state: _State) -> None:
+        """Leave word of the progress in the stage's folder; never worth an error."""
+        now = time.monotonic()
+        if self.folder is None or now - state.noted < NOTE_EVERY:
+            return
+        state.noted = now
+        with contextlib.suppress(OSError):
+            note = {"description": state.description, "done": state.done, "total": state.total}
+            (self.folder / NOTE).write_text(json.dumps(note), encoding="utf-8")
+
+
+class _State:
+    def __init__(self, description: str, total: int, done: int) -> None:
+        self.description, self.total, self.done = description, total, done
+        self.first = done
+        self.begin = self.shown = self.noted = time.monotonic()
+
+    def line(self, now: float) -> str:
+        share = f" ({100 * self.done // self.total} %)" if self.total else ""
+        speed = (self.done - self.first) / max(now - self.begin, 1e-9)
+        left = f", {duration((self.total - self.done) / speed)} left" if speed > 0 else ""
+        return f"{self.description} {self.done}/{self.total}{share}{left}"
+
+
+def read_note(folder: Path) -> dict[str, Any] | None:
+    """Return the last progress note of a stage: ``{"description", "done", "total"}``, or ``None``."""
+    try:
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return note if isinstance(note, dict) and {"description", "done", "total"} <= set(note) else None
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people read it: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,82 @@
+"""The run directory: ``run.json``, ``run.log``, the dataset's working folder, one folder per job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wsss.errors import InvalidInput
+from wsss.io.atomic import explain_os_errors, write_json
+
+RUN = "run.json"
+LOG = "run.log"
+DATA = "data"
+FORMAT = 1
+
+
+def read_run(run_dir: Path) -> dict[str, Any] | None:
+    """Return ``run.json``, or ``None`` where there is none.
+
+    Raises:
+        InvalidInput: it is there but was not written by us.
+    """
+    path = run_dir / RUN
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path}: can't be read ({error}).", mend="Choose another --run-dir.") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InvalidInput(
+            f"{path}: not a record of a run that this version can read.", mend="Choose another --run-dir."
+        )
+    return record
+
+
+def check_run_dir(run_dir: Path, name: str) -> None:
+    """Refuse a folder that holds something else, or the run of another pipeline.
+
+    Raises:
+        InvalidInput: says what was found.
+    """
+    record = read_run(run_dir)
+    if record is not None:
+        if record.get("name") != name:
+            raise InvalidInput(
+                f"{run_dir} is the run of the pipeline {record.get('name')!r}, not of {name!r}.",
+                mend="Choose another --run-dir, or delete the folder.",
+            )
+        return
+    if run_dir.is_dir():
+        strange = sorted(path.name for path in run_dir.iterdir() if not _is_ours(path.name))
+        if strange:
+            raise InvalidInput(
+                f"{run_dir} is not empty and not a run directory (found {strange[0]!r}, no {RUN}).",
+                mend="Choose another --run-dir, or empty it yourself.",
+            )
+
+
+def make_run_dir(run_dir: Path) -> None:
+    """Make the folder and see that it can be written to.
+
+    Raises:
+        RunFailed: it can't.
+    """
+    with explain_os_errors(run_dir):
+        run_dir.mkdir(parents=True, exist_ok=True)
+        probe = run_dir / ".wsss-probe"
+        probe.touch()
+        probe.unlink()
+
+
+def write_run(run_dir: Path, record: Mapping[str, Any]) -> None:
+    """Write ``run.json`` atomically."""
+    write_json(run_dir / RUN, {"format": FORMAT, **record})
+
+
+def _is_ours(name: str) -> bool:
+    """Tell whether a run that was killed before it wrote ``run.json`` may have left a file of this name."""
+    return name.startswith(".wsss-") or name == LOG

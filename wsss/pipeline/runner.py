@@ -1,0 +1,357 @@
+"""Running one stage: the same way for pipelines, single-stage commands and tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from wsss.errors import InvalidInput, RunFailed, WsssError
+from wsss.io.atomic import explain_os_errors, write_json
+from wsss.pipeline import store
+from wsss.pipeline.decide import Decision, decide
+from wsss.pipeline.device import resolve_device
+from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts, plain
+from wsss.pipeline.interrupt import Interrupted
+from wsss.pipeline.progress import Reporter
+from wsss.pipeline.ranks import AnyRanks, SingleRank
+from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig
+from wsss.pipeline.versions import versions
+
+Status = Literal["done", "skipped", "failed", "interrupted"]
+
+
+@dataclass
+class Session:
+    """What all stages of one process share.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``; resolved when the first stage has to run.
+        workers: processes for per-image work.
+        reporter: messages and progress.
+        ranks: the processes that work together.
+        run_dir: the run's folder.
+    """
+
+    run_dir: Path
+    device: str = "cpu"
+    workers: int = 1
+    reporter: Reporter = field(default_factory=Reporter)
+    ranks: AnyRanks = field(default_factory=SingleRank)
+
+    def settle_device(self) -> str:
+        """Return ``cpu`` or ``cuda``."""
+        self.device = resolve_device(self.device)
+        return self.device
+
+
+@dataclass(frozen=True)
+class Task:
+    """One stage with all that its result depends on; what `perform` is given."""
+
+    id: str
+    stage: Stage[Any]
+    config: StageConfig
+    seed: int
+    inputs: Mapping[str, Any]
+    data: Any
+    folder: Path
+    parts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stage."""
+
+    id: str
+    uses: str
+    status: Status
+    seconds: float
+    metrics: Mapping[str, Any]
+    artifact: Artifact
+    reasons: tuple[str, ...] = ()
+
+
+def run_stage(
+    stage: Stage[Any],
+    config: StageConfig,
+    *,
+    out: Path,
+    inputs: Mapping[str, Artifact | tuple[Artifact, ...] | None] | None = None,
+    data: Any = None,
+    seed: int = 0,
+    force: bool = False,
+    session: Session | None = None,
+) -> Outcome:
+    """Run one stage by itself into the folder ``out``; skip it when it is finished, go on when it was interrupted.
+
+    Args:
+        stage, config, data, seed: what to run.
+        out: its folder: new, empty, or that of an earlier run of a stage.
+        inputs: declared input → `Artifact` (see `artifact_at`), several for ``many``, ``None`` for none.
+        force: run from scratch.
+        session: device, workers and so on (default: CPU, one worker, messages on stderr).
+
+    Raises:
+        InvalidInput: the stage's check failed, a required input is missing, or ``out`` is someone else's folder.
+        RunFailed: the work failed.
+    """
+    session = session or Session(run_dir=out.parent)
+    given = dict(inputs or {})
+    for name, declared in stage.inputs.items():
+        if not given.get(name) and not declared.optional:
+            raise InvalidInput(f"{stage.name} requires the input {name!r} ({' or '.join(declared.kinds)}).")
+        given.setdefault(name, () if declared.many else None)
+
+    def prepare() -> dict[str, Any]:
+        fingerprints, contents = Fingerprints(data), Contents()
+        identities = {name: _identity(artifact, contents) for name, artifact in given.items()}
+        parts = identity_parts(stage, config, seed, identities, fingerprints, contents)
+        stage.check(config, data)
+        store.check_ours(out)
+        return parts
+
+    parts = session.ranks.from_first(prepare)
+    task = Task(out.name, stage, config, seed, given, data, out, parts)
+    decision = decide(out, parts, force=force) if session.ranks.rank == 0 else None
+    return perform(task, decision, session)
+
+
+def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
+    """Do what was decided for one stage. ``decision`` is known on rank 0 only, the others hear of it.
+
+    Raises:
+        RunFailed, InvalidInput: the stage failed; the message names it.
+        Interrupted: a signal came; the record says so.
+    """
+    ranks, first = session.ranks, session.ranks.rank == 0
+    if ranks.from_first(lambda: decision is not None and decision.action == "skip"):
+        return _skipped(task, ranks.from_first(lambda: dict(decision.record or {}) if decision else {}))
+
+    session.settle_device()
+    begun = time.monotonic()
+    record: dict[str, Any] = ranks.from_first(lambda: _open_folder(task, decision, session))
+    session.reporter.start(task.id, task.folder)
+    try:
+        ranks.barrier()
+        result = _work(task, session)
+        ranks.barrier()
+        seconds = record["seconds"] + time.monotonic() - begun
+        record = ranks.from_first(lambda: _publish(task, record, result, seconds))
+    except BaseException as error:
+        session.reporter.interrupt()
+        if first:
+            _note_failure(task, record, error, record["seconds"] + time.monotonic() - begun)
+        raise _explained(task, error, session) from error
+    session.reporter.stop()
+    reasons = decision.reasons if decision else ()
+    return Outcome(
+        task.id, task.stage.name, "done", record["seconds"], record["metrics"], _artifact(task, record), reasons
+    )
+
+
+def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Reporter) -> Artifact:
+    """Return a folder given by hand as an input.
+
+    With a ``stage.json`` it carries identity and provenance; without one it is taken for what it holds.
+
+    Args:
+        folder: the input.
+        kinds: what it may be.
+        option: how the user named it, for messages (``--cams``).
+        reporter: hears of files that were changed by hand.
+
+    Raises:
+        InvalidInput: no folder, an unfinished stage, or the wrong kind.
+    """
+    if not folder.is_dir():
+        raise InvalidInput(f"{option} {folder}: no such folder.")
+    record = store.read_record(folder)
+    if record is None:
+        return Artifact(folder)
+    if record.get("status") != "done":
+        raise InvalidInput(
+            f"{option} {folder}: this stage is not finished (status {record.get('status')}).",
+            mend="Finish it first, by the command that began it.",
+        )
+    if record.get("provides") not in (None, *kinds):
+        raise InvalidInput(
+            f"{option} {folder}: found {record['provides']} (made by {record.get('uses')}); allowed are "
+            f"{' or '.join(kinds)}."
+        )
+    artifacts = record.get("artifacts") or {}
+    identity: str | None = record["identity"]
+    if store.verify(folder, artifacts) or not store.is_unlisted_free(folder, artifacts):
+        reporter.log(f"warning: {option} {folder}: files were changed after the stage finished; taken as they are.")
+        identity = None
+    return Artifact(
+        folder,
+        id=record.get("id"),
+        uses=record.get("uses"),
+        identity=identity,
+        config=record.get("config") or {},
+        metrics=record.get("metrics") or {},
+        provenance=record.get("provenance") or {},
+    )
+
+
+def _identity(artifact: Any, contents: Contents) -> Any:
+    """Return what stands for an input in an identity: the maker's identity, else a hash of what the folder holds."""
+    if artifact is None:
+        return None
+    if isinstance(artifact, tuple):
+        return {one.id or str(index): _identity(one, contents) for index, one in enumerate(artifact)}
+    return artifact.identity or f"content:{contents.of(artifact.path)}"
+
+
+def _open_folder(task: Task, decision: Decision | None, session: Session) -> dict[str, Any]:
+    """Make the folder ready and write the first record; return it. Rank 0 only."""
+    assert decision is not None
+    folder, old = task.folder, decision.record
+    with explain_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    store.sweep_folder(folder)
+    if decision.keep:
+        for damage in decision.damages:
+            session.reporter.log(f"warning: {task.id}: {damage}; it is made again.")
+        store.delete_damaged(folder, list(decision.damages))
+    elif old is not None:
+        store.empty(folder, old)
+    record = {
+        "id": task.id,
+        "uses": task.stage.name,
+        "provides": task.stage.provides,
+        "status": "running",
+        "identity": identity_of(task.parts),
+        "identity_parts": task.parts,
+        "config": plain(task.config.model_dump()),
+        "inputs": {name: _shown_input(artifact) for name, artifact in task.inputs.items()},
+        "seed": task.seed,
+        "metrics": {},
+        "provenance": {},
+        "seconds": float((old or {}).get("seconds") or 0.0) if decision.keep else 0.0,
+        "started": _now(),
+        "finished": None,
+        "host": socket.gethostname(),
+        "device": session.device,
+        "versions": versions(),
+        "artifacts": {},
+    }
+    store.write_record(folder, record)
+    return record
+
+
+def _work(task: Task, session: Session) -> Result:
+    context = Context(
+        config=task.config,
+        out=task.folder,
+        inputs=task.inputs,
+        data=task.data,
+        seed=task.seed,
+        device=session.device,
+        workers=session.workers,
+        progress=session.reporter,
+        ranks=session.ranks,
+        log=session.reporter.log,
+        run_dir=session.run_dir,
+    )
+    return task.stage.run(context)
+
+
+def _publish(task: Task, record: Mapping[str, Any], result: Result, seconds: float) -> dict[str, Any]:
+    """Write metrics, list the artifacts, and only then call the stage done. Rank 0 only."""
+    try:
+        metrics = json.loads(json.dumps(dict(result.metrics), allow_nan=False))
+        own = json.loads(json.dumps(dict(result.provenance), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise RunFailed(f"the stage returned metrics that are not JSON ({error}).") from error
+    write_json(task.folder / store.METRICS, metrics)
+    done = {
+        **record,
+        "status": "done",
+        "metrics": metrics,
+        "provenance": {**_upstream_provenance(task), **own},
+        "seconds": round(seconds, 3),
+        "finished": _now(),
+        "artifacts": store.list_artifacts(task.folder),
+    }
+    store.write_record(task.folder, done)
+    return done
+
+
+def _note_failure(task: Task, record: Mapping[str, Any], error: BaseException, seconds: float) -> None:
+    status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+    note = {**record, "status": status, "seconds": round(seconds, 3), "finished": _now()}
+    with suppress(WsssError, OSError):  # a full disk, say: the error that is on its way says what is wrong
+        store.write_record(task.folder, note)
+
+
+def _explained(task: Task, error: BaseException, session: Session) -> BaseException:
+    """Return the error to raise for one that came out of a stage: it names the stage."""
+    if isinstance(error, WsssError):
+        return type(error)(f"Stage {task.id!r} failed: {error.message}", mend=error.mend)
+    if isinstance(error, KeyboardInterrupt):
+        return error if isinstance(error, Interrupted) else Interrupted()
+    if isinstance(error, OSError):
+        try:
+            with explain_os_errors(Path(error.filename or task.folder)):
+                raise error
+        except RunFailed as explained:
+            return RunFailed(f"Stage {task.id!r} failed: {explained.message}", mend=explained.mend)
+        except OSError:
+            pass  # not one of those that can be explained: told below like any other
+    if not isinstance(error, Exception):
+        return error
+    trace = "".join(traceback.format_exception(error))
+    session.reporter.note_in_file(trace)
+    return RunFailed(
+        f"Stage {task.id!r} failed: {type(error).__name__}: {error}",
+        mend="Run again with --debug to see where; run.log has the full traceback.",
+    )
+
+
+def _skipped(task: Task, record: Mapping[str, Any]) -> Outcome:
+    metrics = record.get("metrics") or {}
+    seconds = float(record.get("seconds") or 0.0)
+    return Outcome(task.id, task.stage.name, "skipped", seconds, metrics, _artifact(task, record), ("finished",))
+
+
+def _artifact(task: Task, record: Mapping[str, Any]) -> Artifact:
+    return Artifact(
+        task.folder,
+        id=task.id,
+        uses=task.stage.name,
+        identity=record["identity"],
+        config=record["config"],
+        metrics=record["metrics"],
+        provenance=record["provenance"],
+    )
+
+
+def _upstream_provenance(task: Task) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for artifact in task.inputs.values():
+        for one in artifact if isinstance(artifact, tuple) else (artifact,):
+            merged.update(one.provenance if one is not None else {})
+    return merged
+
+
+def _shown_input(artifact: Any) -> Any:
+    """Return how ``stage.json`` names an input: the id of a stage, or a path."""
+    if artifact is None:
+        return None
+    if isinstance(artifact, tuple):
+        return [_shown_input(one) for one in artifact]
+    return artifact.id or os.fspath(artifact.path)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

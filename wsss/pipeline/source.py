@@ -1,0 +1,213 @@
+"""YAML that remembers where each key stands, and the merging of several such documents.
+
+A `Source` is a plain value plus a map from key path to place (``"crf.yaml:3"``, ``"--set crf.iterations=5"``), so
+that an error found long after reading can still name the line to change.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wsss.errors import InvalidInput
+from wsss.validation import KeyPath
+
+MAX_NODES = 200_000
+"""A document with more nodes (aliases unrolled) is refused."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A plain value and the places of its keys.
+
+    Args:
+        value: mappings, lists and scalars.
+        places: key path (from the root of ``value``) → ``"file:line"``. The root itself is ``()``.
+    """
+
+    value: Any
+    places: Mapping[KeyPath, str] = field(default_factory=dict)
+
+    def locate(self, path: KeyPath) -> str:
+        """Return the place of a key, or of the nearest key above it that has one (``""``: none has)."""
+        for length in range(len(path), -1, -1):
+            place = self.places.get(path[:length])
+            if place:
+                return place
+        return ""
+
+    def at(self, path: KeyPath) -> Source:
+        """Return the part below ``path``; its places are relative to it."""
+        value = self.value
+        for part in path:
+            value = value[part]
+        size = len(path)
+        places = {key[size:]: place for key, place in self.places.items() if key[:size] == path}
+        places.setdefault((), self.locate(path))
+        return Source(value, places)
+
+    def under(self, path: KeyPath) -> Source:
+        """Return this source moved below ``path``: ``{path: value}``."""
+        value = self.value
+        for part in reversed(path):
+            value = {part: value}
+        return Source(value, {(*path, *key): place for key, place in self.places.items()})
+
+    def without(self, key: str) -> Source:
+        """Return this mapping without one key."""
+        value = {name: inner for name, inner in self.value.items() if name != key}
+        return Source(value, {path: place for path, place in self.places.items() if path[:1] != (key,)})
+
+
+def merge(base: Source, over: Source) -> Source:
+    """Lay ``over`` on ``base``: mappings are merged key by key, all else (lists too) is replaced."""
+    replaced: list[KeyPath] = []
+    value = _merge(base.value, over.value, (), replaced)
+    kept = {path: place for path, place in base.places.items() if not any(path[: len(r)] == r for r in replaced)}
+    return Source(value, {**kept, **over.places})
+
+
+def _merge(base: Any, over: Any, path: KeyPath, replaced: list[KeyPath]) -> Any:
+    if isinstance(base, Mapping) and isinstance(over, Mapping):
+        merged = dict(base)
+        for key, value in over.items():
+            merged[key] = _merge(base[key], value, (*path, key), replaced) if key in base else value
+        return merged
+    replaced.append(path)
+    return over
+
+
+def merge_all(sources: Iterable[Source]) -> Source:
+    """Lay several mappings on each other, the later on the earlier."""
+    result = Source({})
+    for source in sources:
+        result = merge(result, source)
+    return result
+
+
+def read_yaml(path: Path) -> Source:
+    """Read one YAML file that holds a mapping (an empty file is an empty mapping).
+
+    Raises:
+        InvalidInput: missing, unreadable, not YAML, a key twice, or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InvalidInput(f"{path}: no such file.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: can't be read as text ({error}).") from error
+    source = parse_yaml(text, shown_path(path))
+    if source.value is None:
+        return Source({}, source.places)
+    if not isinstance(source.value, dict):
+        raise InvalidInput(f"{shown_path(path)}:1: expected a mapping (key: value), found {_kind(source.value)}.")
+    return source
+
+
+def parse_yaml(text: str, name: str, *, lines: bool = True) -> Source:
+    """Parse YAML text; ``name`` stands for the file in places and messages, with line numbers unless told otherwise.
+
+    Raises:
+        InvalidInput: not YAML, several documents, a key twice, or something that plain YAML has no tag for.
+    """
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return Source(None, {(): name})
+            reader = _Reader(loader, name, lines)
+            return Source(reader.build(node, ()), reader.places)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{name}:{mark.line + 1}" if mark and lines else name
+        raise InvalidInput(f"{place}: not valid YAML: {error.problem or error.context}.") from error
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{name}: not valid YAML: {error}.") from error
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as messages show it: relative to the working directory where it lies below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return os.fspath(path)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe types; ``1e-4`` is a number (PyYAML wants ``1.0e-4``) and dates are text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+class _Reader:
+    """Turns YAML nodes into plain values, and notes the line of every key on the way."""
+
+    def __init__(self, loader: _Loader, name: str, lines: bool) -> None:
+        self.loader, self.name, self.lines = loader, name, lines
+        self.places: dict[KeyPath, str] = {}
+        self.open: list[yaml.Node] = []  # nodes we are inside of: an alias to one of them would never end
+        self.count = 0
+
+    def build(self, node: yaml.Node, path: KeyPath) -> Any:
+        self.count += 1
+        if self.count > MAX_NODES:
+            raise InvalidInput(f"{self.name}: more than {MAX_NODES:,} values; this is no configuration file.")
+        if node in self.open:
+            raise InvalidInput(f"{self.place(node)}: an alias that contains itself.")
+        self.places.setdefault(path, self.place(node))
+        self.open.append(node)
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self.mapping(node, path)
+            if isinstance(node, yaml.SequenceNode):
+                return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+            return self.loader.construct_object(node)
+        finally:
+            self.open.pop()
+
+    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Any, Any]:
+        self.refuse_duplicates(node)
+        self.loader.flatten_mapping(node)  # YAML's merge key: <<
+        result: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            key = self.loader.construct_object(key_node)
+            self.places[(*path, key)] = self.place(key_node)
+            result[key] = self.build(value_node, (*path, key))
+        return result
+
+    def refuse_duplicates(self, node: yaml.MappingNode) -> None:
+        seen: dict[Any, yaml.Node] = {}
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.loader.construct_object(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            if not isinstance(key, Hashable) or key is None:
+                raise InvalidInput(f"{self.place(key_node)}: a key has to be a word or a number.")
+            if key in seen:
+                first = seen[key].start_mark.line + 1
+                raise InvalidInput(f"{self.place(key_node)}: the key {key!r} is there twice (first in line {first}).")
+            seen[key] = key_node
+
+    def place(self, node: yaml.Node) -> str:
+        return f"{self.name}:{node.start_mark.line + 1}" if self.lines else self.name
+
+
+def _kind(value: Any) -> str:
+    return "a list" if isinstance(value, list) else f"{value!r}"

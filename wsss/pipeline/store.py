@@ -1,0 +1,151 @@
+"""A stage's folder on disk: its record (``stage.json``), its artifacts, and whether they are still what they were.
+
+Life of a folder: ``running`` (the record is written before anything else) → ``done``, ``failed`` or ``interrupted``.
+Before a folder is emptied its record turns ``stale``, so that a process killed half-way through leaves nothing that
+a later run could take for its own work.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsss.errors import InvalidInput
+from wsss.io.atomic import explain_os_errors, sha256_file, sweep, write_json
+
+RECORD = "stage.json"
+METRICS = "metrics.json"
+BOOKKEEPING = frozenset({RECORD, METRICS, "run.log", "checkpoint.pt"})
+UNLISTED_FOLDERS = frozenset({"tensorboard"})
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One artifact that is not what the record says: ``missing``, ``truncated`` or ``changed``."""
+
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"artifact {self.path} is {self.what}"
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Return ``stage.json``, or ``None`` where there is none.
+
+    Raises:
+        InvalidInput: it is there but was not written by us.
+    """
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path}: can't be read ({error}).", mend=f"Delete {folder} to start it anew.") from error
+    if not isinstance(record, dict) or not isinstance(record.get("identity"), str):
+        raise InvalidInput(f"{path}: not a record of a stage.", mend=f"Delete {folder} to start it anew.")
+    return record
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write ``stage.json`` atomically."""
+    write_json(folder / RECORD, record)
+
+
+def artifact_files(folder: Path) -> list[Path]:
+    """Return the files that make up a stage's result, sorted: no bookkeeping, no logs, nothing hidden."""
+    found = []
+    for path in folder.rglob("*"):
+        relative = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in relative.parts)
+        if hidden or relative.parts[0] in UNLISTED_FOLDERS or (len(relative.parts) == 1 and path.name in BOOKKEEPING):
+            continue
+        if path.is_file():
+            found.append(path)
+    return sorted(found)
+
+
+def list_artifacts(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return relative path → ``{"bytes", "sha256", "mtime_ns"}`` of a stage's files."""
+    return {path.relative_to(folder).as_posix(): _describe(path) for path in artifact_files(folder)}
+
+
+def verify(folder: Path, artifacts: Mapping[str, Mapping[str, Any]]) -> list[Damage]:
+    """Return the artifacts that are missing or changed.
+
+    Sizes are always compared; the bytes are read again only where the time of the last change differs.
+    """
+    damages = []
+    for name, known in artifacts.items():
+        path = folder / name
+        try:
+            state = path.stat()
+        except OSError:
+            damages.append(Damage(name, "missing"))
+            continue
+        if state.st_size != known["bytes"]:
+            damages.append(Damage(name, "truncated" if state.st_size < known["bytes"] else "changed"))
+        elif state.st_mtime_ns != known["mtime_ns"] and sha256_file(path) != known["sha256"]:
+            damages.append(Damage(name, "changed"))
+    return damages
+
+
+def is_unlisted_free(folder: Path, artifacts: Mapping[str, Any]) -> bool:
+    """Tell whether a folder holds no files beside the listed artifacts."""
+    return all(path.relative_to(folder).as_posix() in artifacts for path in artifact_files(folder))
+
+
+def delete_damaged(folder: Path, damages: list[Damage]) -> None:
+    """Delete the files that are broken, so that they are made again."""
+    for damage in damages:
+        with explain_os_errors(folder / damage.path):
+            (folder / damage.path).unlink(missing_ok=True)
+
+
+def empty(folder: Path, record: Mapping[str, Any]) -> None:
+    """Delete all that a stage's folder holds, its record last.
+
+    The record is marked ``stale`` first: a process killed in between leaves a folder that will be emptied again.
+    """
+    with explain_os_errors(folder):
+        write_record(folder, {**record, "status": "stale"})
+        for path in sorted(folder.iterdir()):
+            if path.name == RECORD or path.name.startswith(".wsss-lock"):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def check_ours(folder: Path) -> None:
+    """Refuse a folder that holds something but is no stage's folder.
+
+    Raises:
+        InvalidInput: it is a file, or there are files in it and no ``stage.json``.
+    """
+    if folder.is_dir() and not (folder / RECORD).is_file():
+        strange = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".wsss-"))
+        if strange:
+            raise InvalidInput(
+                f"{folder} is not empty and not the folder of a stage (found {strange[0]!r}, no {RECORD}).",
+                mend="Choose another folder, or empty it yourself.",
+            )
+    elif folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"{folder} is a file; a folder is needed.", mend="Choose another --out or --run-dir.")
+
+
+def sweep_folder(folder: Path) -> int:
+    """Delete what a killed process left half-written in a stage's folder; return the number of files."""
+    with explain_os_errors(folder):
+        return sweep(folder)
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    state = path.stat()
+    return {"bytes": state.st_size, "sha256": sha256_file(path), "mtime_ns": state.st_mtime_ns}
