@@ -40,13 +40,15 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return ``(height, width)`` of the upright image, from its header (a PNG is decoded: EXIF may come last).
+    """Return ``(height, width)`` of the upright image, from its header (PNG and TIFF are decoded).
 
     Raises:
         InvalidInput: missing, empty or not an image.
     """
     with open_image(path, decode=False) as image:
         with _explained(path):
+            if image.format == "TIFF":
+                image.load()  # Pillow turns a TIFF by itself, some versions at once, others when it is decoded
             turned = orientation(image) >= 5
         width, height = image.size
         return (width, height) if turned else (height, width)

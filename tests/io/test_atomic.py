@@ -1,0 +1,150 @@
+"""Atomic writes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from wsss.errors import RunFailed
+from wsss.io.atomic import (
+    TEMPORARY,
+    atomic_open,
+    explain_os_errors,
+    sha256_file,
+    sweep,
+    write_bytes,
+    write_json,
+    write_text,
+)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(KeyError), atomic_open(path) as file:
+        file.write(b"new, and only half")
+        raise KeyError
+    assert path.read_text() == "old"
+    assert names(path.parent) == ["a.txt"]
+    with atomic_open(path) as file:
+        file.write(b"new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    write_bytes(path, b"old")
+    code = (
+        "import sys, time; from pathlib import Path; from wsss.io.atomic import atomic_open\n"
+        "with atomic_open(Path(sys.argv[1])) as file:\n"
+        "    file.write(b'x' * 100000); file.flush(); print('half', flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"half\n"
+        process.send_signal(signal.SIGKILL)
+    assert path.read_bytes() == b"old"
+    assert len(list(tmp_path.glob(TEMPORARY + "*"))) == 1
+    assert sweep(tmp_path) == 1
+    assert names(tmp_path) == ["a.bin"]
+    assert sweep(tmp_path) == 0
+
+
+def test_json_is_strict_and_readable(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": [1, 2.5], "ä": None})
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == {"b": [1, 2.5], "ä": None}
+    assert "ä" in text and text.endswith("}\n")
+    for number in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            write_json(tmp_path / "b.json", {"x": number})
+    assert not (tmp_path / "b.json").exists()
+
+
+def test_sha256_is_the_known_one(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
+    assert sha256_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, ["No space left on device", "Free some space"]),
+        (errno.EDQUOT, ["No space left on device", "Free some space"]),
+        (errno.EACCES, ["Can't write", "Permission denied", "--run-dir"]),
+        (errno.EROFS, ["Can't write", "Read-only", "--run-dir"]),
+    ],
+)
+def test_errors_of_the_disk_name_path_and_mend(tmp_path: Path, number: int, words: list[str]) -> None:
+    path = tmp_path / "a"
+    with pytest.raises(RunFailed) as found, explain_os_errors(path):
+        raise OSError(number, os.strerror(number))
+    assert found.value.exit_code == 1
+    for word in [*words, str(path)]:
+        assert word in str(found.value)
+
+
+def test_a_full_disk_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    write_text(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunFailed, match="No space left"):
+        write_text(path, "new")
+    monkeypatch.undo()
+    assert path.read_text() == "old" and names(tmp_path) == ["a"]
+
+
+def test_a_file_in_place_of_a_folder_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file")
+    for path in (tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"):
+        with pytest.raises(RunFailed, match="Can't write"):
+            write_text(path, "x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(RunFailed, match="Can't write"):
+        write_text(tmp_path / "folder", "x")
+    with pytest.raises(RunFailed, match="too long"):
+        write_text(tmp_path / ("x" * 300), "x")
+    assert names(tmp_path) == ["a", "folder"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_explained(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(RunFailed, match="Permission denied"):
+            write_text(tmp_path / "a", "x")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_readers_never_see_a_part(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    write_bytes(path, b"0" * 50_000)
+    code = (
+        "import sys; from pathlib import Path; from wsss.io.atomic import write_bytes\n"
+        "for i in range(60): write_bytes(Path(sys.argv[1]), bytes([48 + i % 10]) * 50000)\n"
+    )
+    reads = 0
+    with subprocess.Popen([sys.executable, "-c", code, str(path)]) as process:
+        while process.poll() is None:
+            content = path.read_bytes()
+            assert len(content) == 50_000 and len(set(content)) == 1
+            reads += 1
+            time.sleep(0.001)
+    assert process.returncode == 0 and reads > 10
