@@ -107,7 +107,7 @@ def run_pipeline(
 
     ranks.from_first(claim)
     session.reporter.file = run_dir / rundir.LOG
-    with _lock(session):
+    with _lock(run_dir, session):
         result = RunResult(run_dir)
         journal = Journal(spec, jobs, session, command)
         try:
@@ -116,12 +116,9 @@ def run_pipeline(
             result.status, result.error = "interrupted", error
         except Exception as error:
             result.status, result.error = "failed", error
-        reports = [
-            outcome
-            for outcome in result.outcomes
-            if outcome.artifact.id and jobs[outcome.id].stage.provides == "report"
-        ]
-        result.report = next((page for o in reports if (page := o.artifact.path / "index.html").is_file()), None)
+            if not isinstance(error, WsssError):
+                session.reporter.note_in_file("".join(traceback.format_exception(error)))
+        result.report = _report(jobs, result)
         journal.end(result.status, result.report, result.error)
         if result.error is None:  # after an error the other ranks may be gone
             ranks.barrier()
@@ -220,13 +217,31 @@ def _open(spec: Spec, open_data: OpenData, work: Path, log: Callable[[str], None
 
 
 @contextmanager
-def _lock(session: Session) -> Iterator[None]:
+def _lock(folder: Path, session: Session) -> Iterator[None]:
     """Hold the lock on rank 0."""
     if session.ranks.rank != 0:
         yield
         return
-    with run_lock(session.run_dir, session.reporter.log):
+    with run_lock(folder, session.reporter.log):
         yield
+
+
+@contextmanager
+def locked_for(out: Path, session: Session) -> Iterator[Path]:
+    """Hold the lock that guards a single stage's folder; give the folder for generated data.
+
+    Inside a run directory both are the run's, so that a stage can't be worked on while its pipeline runs.
+
+    Raises:
+        InvalidInput: ``out`` is someone else's folder.
+        RunFailed: it can't be written to, or another process holds it.
+    """
+    inside_run = rundir.read_run(out.parent) is not None
+    if session.ranks.rank == 0:
+        store.check_ours(out)
+        rundir.make_run_dir(out)
+    with _lock(out.parent if inside_run else out, session):
+        yield out.parent / rundir.DATA if inside_run else out / f".wsss-{rundir.DATA}"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import sha256_file
 from wsss.pipeline.stage import Data, Kind, Stage, StageConfig
 
@@ -159,10 +159,12 @@ def _input_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         if before == after:
             continue
         if isinstance(before, Mapping) and isinstance(after, Mapping):
+            verbs: dict[str, list[str]] = {}
             for id in dict.fromkeys([*after, *before]):
                 if before.get(id) != after.get(id):
                     verb = "added" if id not in before else "left out" if id not in after else "changed"
-                    reasons.append(f"input {name}: {id} {verb}")
+                    verbs.setdefault(verb, []).append(id)
+            reasons += [f"input {name}: {listing(ids)} {verb}" for verb, ids in verbs.items()]
         else:
             verb = "added" if not before else "left out" if not after else "changed"
             reasons.append(f"input {name} {verb}")

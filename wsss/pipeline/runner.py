@@ -23,6 +23,7 @@ from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity
 from wsss.pipeline.interrupt import Interrupted
 from wsss.pipeline.progress import Reporter
 from wsss.pipeline.ranks import AnyRanks, SingleRank
+from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig
 from wsss.pipeline.versions import versions
 
@@ -201,6 +202,25 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Rep
         metrics=record.get("metrics") or {},
         provenance=record.get("provenance") or {},
     )
+
+
+def artifacts_of_run(folder: Path, kinds: tuple[str, ...], option: str, reporter: Reporter) -> list[Artifact] | None:
+    """Return all finished stages of a run directory that an input may be, or ``None`` if it is no run directory.
+
+    Raises:
+        InvalidInput: none of its stages is finished and fits.
+    """
+    run = read_run(folder)
+    if run is None:
+        return None
+    found = []
+    for stage in run.get("stages", []):
+        record = store.read_record(folder / stage["id"])
+        if record is not None and record.get("status") == "done" and record.get("provides") in kinds:
+            found.append(artifact_at(folder / stage["id"], kinds, option, reporter))
+    if not found:
+        raise InvalidInput(f"{option} {folder}: no finished stage of this run provides {' or '.join(kinds)}.")
+    return found
 
 
 def _identity(artifact: Any, contents: Contents) -> Any:

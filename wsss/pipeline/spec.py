@@ -102,13 +102,16 @@ class Spec:
     resolved: Mapping[str, Any]
 
 
-def load_spec(pipeline: str, registry: Mapping[str, Stage[Any]], sets: Sequence[str] = ()) -> Spec:
+def load_spec(
+    pipeline: str, registry: Mapping[str, Stage[Any]], sets: Sequence[str] = (), *, precision: str | None = None
+) -> Spec:
     """Read a pipeline by name or path.
 
     Args:
         pipeline: name of a shipped pipeline, or a path.
         registry: stage name → stage; ``--set`` looks up the keys of configs in it.
         sets: ``key.path=value`` texts.
+        precision: for every stage whose config has a ``precision``.
 
     Raises:
         InvalidInput: anything about the file's shape is wrong; one line per problem.
@@ -117,6 +120,8 @@ def load_spec(pipeline: str, registry: Mapping[str, Stage[Any]], sets: Sequence[
     source = _read(path, ())
     for text in sets:
         source = merge(source, parse_set(text, source, registry))
+    if precision is not None:
+        source = _with_precision(source, registry, precision)
     return spec_from(source)
 
 
@@ -212,6 +217,23 @@ def parse_set(text: str, source: Source, registry: Mapping[str, Stage[Any]]) -> 
     if len(words) == 2 and words[1] in ENTRY_KEYS and words[1] not in fields:
         return parsed.under(("stages", *words))
     return parsed.under(("stages", words[0], "with", *words[1:]))
+
+
+def _with_precision(source: Source, registry: Mapping[str, Stage[Any]], precision: str) -> Source:
+    stages = source.value.get("stages")
+    having = [
+        id
+        for id, entry in (stages.items() if isinstance(stages, Mapping) else ())
+        if isinstance(entry, Mapping) and entry.get("uses") in registry
+        if "precision" in keys_of(registry[entry["uses"]].config)
+    ]
+    place = f"--precision {precision}"
+    if not having:
+        raise InvalidInput(f"{place}: no stage of this pipeline has a precision.")
+    for id in having:
+        key = ("stages", id, "with", "precision")
+        source = merge(source, Source(precision, {(): place}).under(key))
+    return source
 
 
 def as_seed(source: Source, where: str) -> int:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import importlib
 import re
 from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ class StageRegistry(Mapping[str, Any]):
 
     def __init__(self, folder: Path, package: str) -> None:
         self._folder, self._package = folder, package
+        self._found: tuple[str, ...] | None = None
         self._added: dict[str, Any] = {}
 
     def add(self, stage: Any) -> None:
@@ -37,9 +37,12 @@ class StageRegistry(Mapping[str, Any]):
         """Return a stage's help line without importing it: the text is read from its file."""
         if name in self._added:
             return str(self._added[name].help)
-        for node in ast.walk(ast.parse((self._folder / f"{name}.py").read_text(encoding="utf-8"))):
-            if isinstance(node, ast.keyword) and node.arg == "help" and isinstance(node.value, ast.Constant):
-                return str(node.value.value)
+        for node in ast.parse((self._folder / f"{name}.py").read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.Assign | ast.AnnAssign) or not _DECLARES.match(ast.unparse(node)):
+                continue
+            for keyword in node.value.keywords if isinstance(node.value, ast.Call) else []:
+                if keyword.arg == "help" and isinstance(keyword.value, ast.Constant):
+                    return str(keyword.value.value)
         return ""
 
     def __getitem__(self, name: str) -> Any:
@@ -55,8 +58,12 @@ class StageRegistry(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    @functools.cache  # noqa: B019 - there is one registry, and it lives as long as the process
     def _names(self) -> tuple[str, ...]:
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+    def _find(self) -> tuple[str, ...]:
         files = (path for path in self._folder.glob("*.py") if _DECLARES.search(path.read_text(encoding="utf-8")))
         names = sorted(path.stem for path in files if not path.stem.startswith("_"))
         return tuple(sorted(names, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)))

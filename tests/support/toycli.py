@@ -1,0 +1,47 @@
+"""The ``wsss`` command with the toy stages and the toy dataset, run as a process: ``python toycli.py run …``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment for a process that imports wsss from this checkout."""
+    path = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path, **more}
+
+
+def toy(*arguments: str, cwd: Path, timeout: float = 60, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the toy command line to its end."""
+    command = [sys.executable, str(HERE / "toycli.py"), *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment(**more), capture_output=True, text=True, timeout=timeout)
+
+
+def start_toy(*arguments: str, cwd: Path, **more: Any) -> subprocess.Popen[str]:
+    """Start the toy command line and leave it running."""
+    command = [sys.executable, str(HERE / "toycli.py"), *arguments]
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
+
+
+def main() -> None:
+    import wsss.data.registry
+    from toys import TOYS, open_toy_data
+    from wsss.cli.main import main as real_main
+    from wsss.stages import STAGES
+
+    for stage in TOYS.values():
+        STAGES.add(stage)
+    wsss.data.registry.open_dataset = open_toy_data  # type: ignore[assignment]
+    real_main()
+
+
+if __name__ == "__main__":
+    main()

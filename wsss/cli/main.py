@@ -1,0 +1,117 @@
+"""The ``wsss`` command: finds the command, runs it, turns errors into messages and exit codes.
+
+Exit codes: 0 done; 1 a run failed; 2 wrong usage or invalid input; 130 and 143 interrupted by SIGINT and SIGTERM.
+Nothing heavy is imported here: ``wsss --help`` has to answer at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from wsss import __version__
+from wsss.errors import WsssError
+from wsss.stages import STAGES
+
+COMMANDS = {
+    "run": ("wsss.cli.run:run", "Run a pipeline from images to masks, scores and a report."),
+    "status": ("wsss.cli.status:status", "Show how far a run is."),
+    "data": ("wsss.cli.data:data", "Make synthetic datasets, check your own."),
+}
+"""Command → where it is and what ``wsss --help`` says of it."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all command names, stages in the order of the pipeline."""
+        return [*COMMANDS, *STAGES]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name in COMMANDS:
+            module, _, name = COMMANDS[cmd_name][0].partition(":")
+            command: click.Command = getattr(importlib.import_module(module), name)
+            return command
+        if cmd_name in STAGES:
+            from wsss.cli.stages import stage_command
+
+            return stage_command(STAGES[cmd_name])
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; name the closest one when there is none."""
+        if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            raise click.UsageError(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands in two sections, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        with formatter.section("Single stages"):
+            formatter.write_dl([(name, STAGES.help_of(name)) for name in STAGES])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="wsss")
+def cli() -> None:
+    """Pixel masks from image-level labels.
+
+    \b
+    Begin with:   wsss run quickstart
+    Your images:  wsss data check FOLDER
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; the entry point of the ``wsss`` script."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        code: Any = cli.main(args=arguments, prog_name="wsss", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except WsssError as error:
+        if debug:
+            traceback.print_exc()
+        show_error(str(error))
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort) as error:
+        if debug:
+            traceback.print_exc()
+        sys.exit(getattr(error, "exit_code", 130))
+    except BrokenPipeError:  # the reader of our output (head, say) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        show_error(
+            f"Unexpected {type(error).__name__}: {error}\n"
+            "This is a bug in wsss: please report it with what --debug prints."
+        )
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def show_error(message: str) -> None:
+    """Print an error on stderr."""
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+
+
+if __name__ == "__main__":
+    main()

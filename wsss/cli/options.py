@@ -1,0 +1,74 @@
+"""Options that several commands share, and what the engine needs of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def machine_options(command: F) -> F:
+    """Add ``--device``, ``--workers``, ``--json`` and ``--debug``."""
+    for option in reversed(
+        (
+            click.option(
+                "--device",
+                type=click.Choice(["auto", "cpu", "cuda"]),
+                default="auto",
+                show_default=True,
+                help="Where networks run.",
+            ),
+            click.option(
+                "--workers",
+                type=click.IntRange(min=0),
+                default=None,
+                help="Processes for work on single images; results don't depend on it. [default: number of cores]",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
+            click.option("--debug", is_flag=True, help="Show tracebacks."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def worker_count(workers: int | None) -> int:
+    """Return the number of processes to use: as asked, else one per core we may run on."""
+    if workers is not None:
+        return max(1, workers)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def resume_command(arguments: Sequence[str] | None = None) -> str:
+    """Return the command that goes on with an interrupted one: the same without ``--force``."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    kept: list[str] = []
+    skip = False
+    for word in given:
+        if skip:
+            skip = False
+        elif word == "--force":
+            skip = True
+        elif not word.startswith("--force="):
+            kept.append(word)
+    return shlex.join(["wsss", *kept])
+
+
+def open_data(config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]) -> Any:
+    """Open the dataset that a ``data:`` mapping describes; what the engine is given as its `OpenData`."""
+    from wsss.data.registry import open_dataset
+
+    return open_dataset(config, work=work, log=log, locate=locate)

@@ -1,0 +1,135 @@
+"""``wsss run``: a whole pipeline."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wsss.cli.options import machine_options, open_data, print_json, resume_command, worker_count
+from wsss.errors import WsssError
+
+if TYPE_CHECKING:
+    from wsss.pipeline.execute import RunResult
+    from wsss.pipeline.plan import Choice, Step
+    from wsss.pipeline.spec import Spec
+
+
+@click.command("run")
+@click.argument("pipeline")
+@click.option("--run-dir", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/NAME]")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a key: crf.iterations=5, data.root=…")
+@click.option("--from", "start", metavar="ID", help="Begin with this stage; all before it has to be finished.")
+@click.option("--until", metavar="ID", help="End with this stage.")
+@click.option("--force", metavar="ID", help="Run this stage and all that depend on it from scratch.")
+@click.option("--dry-run", is_flag=True, help="Print what would run, and why; change nothing.")
+@click.option("--precision", metavar="P", help="Set the precision of every stage that has one (32-true, bf16-mixed …).")
+@machine_options
+def run(
+    pipeline: str,
+    run_dir: Path | None,
+    sets: tuple[str, ...],
+    start: str | None,
+    until: str | None,
+    force: str | None,
+    dry_run: bool,
+    precision: str | None,
+    device: str,
+    workers: int | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Run PIPELINE: the name of a shipped one (quickstart), or a path to your own YAML file.
+
+    What is finished is skipped; what was interrupted goes on; what changed runs again with all that depends on it.
+    """
+    from wsss.pipeline.plan import Choice
+    from wsss.pipeline.spec import load_spec
+    from wsss.stages import STAGES
+
+    folder = run_dir
+    try:
+        spec = load_spec(pipeline, STAGES, sets, precision=precision)
+        folder = run_dir or Path("runs") / spec.name
+        choice = Choice(start, until, force)
+        if dry_run:
+            _dry_run(spec, folder, choice, as_json)
+            return
+        result = _run(spec, folder, choice, device, worker_count(workers))
+    except WsssError:
+        if as_json:  # the document is printed whatever happened; the message goes to stderr
+            print_json({"run_dir": folder and str(folder), "status": "failed", "report": None, "stages": []})
+        raise
+    if result is None:  # a rank that leaves the words to the first
+        return
+    _print(result, as_json)
+    if isinstance(result.error, KeyboardInterrupt):
+        click.echo(f"Interrupted. Finished work is kept; go on with:\n  {resume_command()}", err=True)
+    if result.error is not None:
+        raise result.error
+
+
+def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int) -> RunResult | None:
+    from wsss.pipeline.execute import run_pipeline
+    from wsss.pipeline.interrupt import interruptible
+    from wsss.pipeline.progress import Reporter
+    from wsss.pipeline.ranks import join_ranks
+    from wsss.pipeline.runner import Session
+    from wsss.stages import STAGES
+
+    with interruptible(), join_ranks(device) as ranks:
+        session = Session(run_dir, device, workers, Reporter(quiet=ranks.rank != 0), ranks)
+        command = ["wsss", *sys.argv[1:]]
+        result = run_pipeline(spec, STAGES, session=session, open_data=open_data, choice=choice, command=command)
+        if ranks.rank != 0:
+            if result.error is not None:
+                raise result.error
+            return None
+        return result
+
+
+def _dry_run(spec: Spec, run_dir: Path, choice: Choice, as_json: bool) -> None:
+    from wsss.cli.table import print_stages
+    from wsss.pipeline.execute import dry_run
+    from wsss.stages import STAGES
+
+    steps = dry_run(spec, STAGES, run_dir=run_dir, open_data=open_data, choice=choice)
+    if as_json:
+        stages = [
+            {"id": s.job.id, "uses": s.job.stage.name, "action": _action(s), "reasons": list(_reasons(s))}
+            for s in steps
+        ]
+        print_json({"run_dir": str(run_dir), "status": "planned", "report": None, "stages": stages})
+    else:
+        print_stages(("stage", "plan", "why"), [(s.job.id, _action(s), "; ".join(_reasons(s))) for s in steps])
+
+
+def _action(step: Step) -> str:
+    return "run" if step.runs else "skip"
+
+
+def _reasons(step: Step) -> tuple[str, ...]:
+    if not step.selected and step.decision.action == "run":
+        return ("left out by --from or --until",)
+    return step.decision.reasons
+
+
+def _print(result: RunResult, as_json: bool) -> None:
+    from wsss.cli.table import headline, print_stages
+    from wsss.pipeline.progress import duration
+
+    if as_json:
+        stages: list[dict[str, Any]] = [
+            {"id": o.id, "uses": o.uses, "status": o.status, "seconds": o.seconds, "metrics": dict(o.metrics)}
+            for o in result.outcomes
+        ]
+        report = result.report and str(result.report)
+        print_json({"run_dir": str(result.run_dir), "status": result.status, "report": report, "stages": stages})
+        return
+    rows = [(o.id, o.status, duration(o.seconds), headline(o.metrics)) for o in result.outcomes]
+    if rows:
+        print_stages(("stage", "status", "time", "metrics"), rows)
+    if result.report:
+        click.echo(f"Report: {result.report}")

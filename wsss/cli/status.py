@@ -1,0 +1,62 @@
+"""``wsss status``: how far a run is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wsss.cli.options import print_json
+from wsss.errors import InvalidInput
+
+
+@click.command("status")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def status(run: Path, as_json: bool, debug: bool) -> None:
+    """Show the stages of RUN: a run directory, or the name of one below runs/.
+
+    Also takes the folder of a single stage.
+    """
+    from wsss.pipeline.summary import summarise
+
+    folder = run if run.exists() or len(run.parts) > 1 else Path("runs") / run
+    summary = summarise(folder)
+    if summary is None:
+        raise InvalidInput(f"{folder} is neither a run directory nor a stage's folder.")
+    if as_json:
+        print_json(summary)
+    else:
+        _print(summary)
+
+
+def _print(summary: dict[str, Any]) -> None:
+    from wsss.cli.table import headline, print_stages
+    from wsss.pipeline.progress import duration
+
+    held = summary["held_by"]
+    by = f", process {held['pid']} on {held['host']} is working on it since {held['start']}" if held else ""
+    click.echo(f"{summary['name']} in {summary['run_dir']}: {summary['status']}{by}")
+    rows = []
+    for stage in summary["stages"]:
+        age = _age(stage["finished"])
+        progress = stage["progress"]
+        note = headline(stage["metrics"])
+        if progress:
+            note = f"{progress['description']} {progress['done']}/{progress['total']}"
+        rows.append((stage["id"], stage["status"], duration(stage["seconds"]) if stage["seconds"] else "", age, note))
+    print_stages(("stage", "status", "time", "finished", "metrics"), rows)
+    if summary["report"]:
+        click.echo(f"Report: {summary['report']}")
+
+
+def _age(finished: str | None) -> str:
+    from wsss.pipeline.progress import duration
+
+    if not finished:
+        return ""
+    seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(finished)).total_seconds())
+    return f"{duration(seconds)} ago" if seconds < 86400 else f"{int(seconds // 86400)} days ago"

@@ -1,0 +1,69 @@
+"""How far a run is, read from its records: for ``wsss status``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from wsss.errors import InvalidInput
+from wsss.pipeline.lock import is_held, read_holder
+from wsss.pipeline.progress import read_note
+from wsss.pipeline.rundir import read_run
+from wsss.pipeline.store import read_record
+
+
+def summarise(folder: Path) -> dict[str, Any] | None:
+    """Return the state of a run directory or of a single stage's folder as JSON values, ``None`` if it is neither.
+
+    The keys are ``run_dir``, ``name``, ``status``, ``held_by`` (``{"pid", "host", "start"}`` of a live process, or
+    ``None``), ``report`` and ``stages``, a list of ``{"id", "uses", "status", "seconds", "finished", "progress",
+    "metrics"}``. A stage's status is ``pending``, ``running``, ``interrupted``, ``failed``, ``stale`` (to be run
+    anew) or ``done``.
+
+    Raises:
+        InvalidInput: a broken ``run.json``.
+    """
+    run = read_run(folder)
+    live = is_held(folder)
+    holder = read_holder(folder) if live else None
+    if run is not None:
+        stages = [_stage(folder / stage["id"], stage["id"], stage["uses"], live) for stage in run.get("stages", [])]
+        name, status, report = run["name"], run.get("status"), run.get("report")
+    else:
+        record = read_record(folder)
+        if record is None:
+            return None
+        stages = [_stage(folder, record["id"], record["uses"], live)]
+        name, status, report = record["id"], record.get("status"), None
+    if status == "running" and not live:
+        status = "interrupted"
+    return {
+        "run_dir": str(folder),
+        "name": name,
+        "status": "running" if live else status,
+        "held_by": asdict(holder) if holder else None,
+        "report": str(folder / report) if report else None,
+        "stages": stages,
+    }
+
+
+def _stage(folder: Path, id: str, uses: str, live: bool) -> dict[str, Any]:
+    try:
+        record: Mapping[str, Any] = read_record(folder) or {"status": "pending"}
+    except InvalidInput:
+        record = {"status": "broken"}
+    status = record.get("status")
+    if status == "running" and not live:
+        status = "interrupted"
+    unfinished = status in ("running", "interrupted")
+    return {
+        "id": id,
+        "uses": uses,
+        "status": status,
+        "seconds": record.get("seconds") or 0.0,
+        "finished": record.get("finished"),
+        "progress": read_note(folder) if unfinished else None,
+        "metrics": record.get("metrics") or {},
+    }
