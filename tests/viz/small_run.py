@@ -53,6 +53,7 @@ class RunBuilder:
 
     def __init__(self, run_dir: Path, data: Dataset) -> None:
         self.run_dir, self.data = run_dir, data
+        self.stages: list[dict[str, Any]] = []
 
     def stage(self, name: str, uses: str, inputs: dict[str, Any], **fields: Any) -> Path:
         """Write ``stage.json``; return the folder."""
@@ -70,6 +71,8 @@ class RunBuilder:
             "versions": {"torch": "2.6.0"},
         }
         write_json(self.run_dir / name / "stage.json", {**record, **fields})
+        self.stages.append({"id": name, "uses": uses, "needs": list(inputs.values())})
+        write_json(self.run_dir / "run.json", {"format": 1, "name": "small", "stages": self.stages})
         return self.run_dir / name
 
     def network(self, name: str, uses: str, inputs: dict[str, Any], **fields: Any) -> Path:
@@ -139,7 +142,7 @@ class RunBuilder:
 WEAK = {
     "supervision": "image-level labels",
     "initial_weights": "mobilenet_v2 (ImageNet)",
-    "cam_scales": [1.0, 0.5, 1.5, 2.0],
+    "cam": {"method": "cam", "scales": [1.0, 0.5, 1.5, 2.0], "flip": True},
     "threshold_policy": "otsu per class",
 }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput
+from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.pipeline.store import RECORD
 
@@ -44,7 +45,7 @@ def run(ctx: Context[ReportConfig]) -> Result:
         seed=ctx.seed if config.seed is None else config.seed,
         max_bytes=int(config.max_megabytes * 1e6),
     )
-    records = as_records(ctx.inputs["stages"])
+    records = as_records(ctx.inputs["stages"], ctx.run_dir)
     if ctx.ranks.rank == 0:
         page = build_report(records, ctx.data, options, workers=ctx.workers, track=_bar(ctx))
         write_text(ctx.out / PAGE, page.html)
@@ -58,37 +59,36 @@ def run(ctx: Context[ReportConfig]) -> Result:
 
 
 def collect(run_dir: Path) -> tuple[Artifact, ...]:
-    """Return the finished stages of a run, each after those it needs, reports left out.
+    """Return the finished stages of a run in pipeline order, reports left out.
 
     Raises:
         InvalidInput: the folder holds no finished stage, or a broken record.
     """
-    from wsss.viz.record import in_order, read_record
+    from wsss.viz.record import read_record
 
-    folders = sorted(path.parent for path in run_dir.rglob(RECORD)) if run_dir.is_dir() else []
-    found = [record for record in map(read_record, folders) if record.status == "done" and record.uses != "report"]
+    folders = sorted(path.parent for path in run_dir.glob(f"*/{RECORD}"))
+    found = [record for record in map(read_record, folders) if record.status == "done" and record.uses != STAGE.name]
     if not found:
-        raise InvalidInput(
-            f"{run_dir}: no finished stage here.", mend="Name the folder of a run (wsss run … makes one)."
-        )
+        raise InvalidInput(f"{run_dir}: no finished stage here.", mend="Name the folder of a run (wsss run makes one).")
     return tuple(
         Artifact(
             record.path,
             id=record.id,
             uses=record.uses,
+            identity=record.identity,
             config=record.config,
             metrics=record.metrics,
             provenance=record.provenance,
         )
-        for record in in_order(found)
+        for record in _in_pipeline_order(found, run_dir)
     )
 
 
-def as_records(artifacts: Iterable[Artifact]) -> list[StageRecord]:
-    """Read what each stage's folder says, beside what the engine already knows of it."""
+def as_records(artifacts: Iterable[Artifact], run_dir: Path) -> list[StageRecord]:
+    """Read what each stage's folder says, beside what the engine already knows of it; in pipeline order."""
     from wsss.viz.record import read_record
 
-    return [
+    records = [
         read_record(
             artifact.path,
             id=artifact.id,
@@ -99,6 +99,14 @@ def as_records(artifacts: Iterable[Artifact]) -> list[StageRecord]:
         )
         for artifact in artifacts
     ]
+    return _in_pipeline_order(records, run_dir)
+
+
+def _in_pipeline_order(records: list[StageRecord], run_dir: Path) -> list[StageRecord]:
+    """Sort records as the run lists its stages; what it doesn't list comes last, as it came."""
+    stages = (read_run(run_dir) or {}).get("stages", [])
+    places = {stage["id"]: place for place, stage in enumerate(stages)}
+    return sorted(records, key=lambda record: places.get(record.id, len(places)))
 
 
 def _bar(ctx: Context[ReportConfig]) -> Callable[[int], Callable[[int], None]]:

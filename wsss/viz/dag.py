@@ -20,7 +20,9 @@ Direction = Literal["right", "down"]
 Place = tuple[str, int]
 """A stage in its layer, or a bend of a long edge: (name, layer)."""
 
-NODE = (142, 62)
+NODES: Mapping[Direction, tuple[int, int]] = {"right": (152, 62), "down": (112, 62)}
+"""Width and height of a stage's box, in the picture's pixels."""
+
 SYMBOLS = {"done": "✓", "skipped": "✓", "failed": "✗", "running": "…", "pending": "○"}
 
 
@@ -35,8 +37,9 @@ def draw(records: Sequence[StageRecord], direction: Direction) -> Markup:
         An ``<svg>`` with a text alternative; statuses are told by symbol and word, not by colour alone.
     """
     layers, edges = layout(records)
-    gap_along, gap_across = (40, 18) if direction == "right" else (34, 14)
-    along, across = (NODE[0], NODE[1]) if direction == "right" else (NODE[1], NODE[0])
+    node = NODES[direction]
+    gap_along, gap_across = (36, 18) if direction == "right" else (30, 10)
+    along, across = node if direction == "right" else (node[1], node[0])
     deepest = max(len(layer) for layer in layers)
     breadth = deepest * (across + gap_across) - gap_across
     centres: dict[Place, tuple[float, float]] = {}
@@ -49,13 +52,16 @@ def draw(records: Sequence[StageRecord], direction: Direction) -> Markup:
     length = len(layers) * (along + gap_along) - gap_along
     width, height = (length + 4, breadth + 4) if direction == "right" else (breadth + 4, length + 4)
 
+    # Below seven tenths of its size the text can't be read: then the picture scrolls in its own box.
+    bounds = f"max-width:{width}px;min-width:{0.7 * width:.0f}px"
     parts = [
-        f'<svg class="dag {direction}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'<svg class="dag {direction}" viewBox="0 0 {width} {height}" style="{bounds}" role="img" '
         f'aria-label="{escape(describe(records))}">'
     ]
     parts += [_edge(chain, centres, direction) for chain in edges]
     by_id = {record.id: record for record in records}
-    parts += [_node(by_id[name], *centres[name, depth]) for depth, layer in enumerate(layers) for name in _real(layer)]
+    for depth, layer in enumerate(layers):
+        parts += [_node(by_id[name], *centres[name, depth], direction) for name in _real(layer)]
     return Markup("".join(parts) + "</svg>")
 
 
@@ -119,23 +125,28 @@ def _real(layer: Sequence[Place]) -> list[str]:
     return [name for name, _ in layer if not name.startswith("\0")]
 
 
-def _node(record: StageRecord, x: float, y: float) -> str:
-    left, top = x - NODE[0] / 2, y - NODE[1] / 2
+def _node(record: StageRecord, x: float, y: float, direction: Direction) -> str:
+    width, height = NODES[direction]
+    left, top = x - width / 2, y - height / 2
+    inset = left + (12 if direction == "right" else 8)
+    # A phone's boxes are narrow: there the symbol alone says "done"; any other status is spelt out.
     symbol = SYMBOLS.get(record.status, "•")
-    time = "" if record.seconds is None else f" · {duration(record.seconds)}"
+    told = [] if direction == "down" and record.status == "done" and record.seconds is not None else [record.status]
+    state = " · ".join(told + ([] if record.seconds is None else [duration(record.seconds)]))
+    letters = (width - 20) // 8
     return (
         f'<g class="node {escape(record.status)}"><title>{escape(record.id)}: {escape(record.uses)}</title>'
-        f'<rect x="{left:.1f}" y="{top:.1f}" width="{NODE[0]}" height="{NODE[1]}" rx="8"/>'
-        f'<text class="id" x="{left + 12:.1f}" y="{top + 21:.1f}">{escape(_short(record.id, 16))}</text>'
-        f'<text class="uses" x="{left + 12:.1f}" y="{top + 37:.1f}">{escape(_short(record.uses, 20))}</text>'
-        f'<text class="state" x="{left + 12:.1f}" y="{top + 53:.1f}">{symbol} {escape(record.status)}{time}</text></g>'
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{width}" height="{height}" rx="8"/>'
+        f'<text class="id" x="{inset:.1f}" y="{top + 21:.1f}">{escape(_short(record.id, letters))}</text>'
+        f'<text class="uses" x="{inset:.1f}" y="{top + 37:.1f}">{escape(_short(record.uses, letters + 2))}</text>'
+        f'<text class="state" x="{inset:.1f}" y="{top + 53:.1f}">{symbol} {escape(state)}</text></g>'
     )
 
 
 def _edge(chain: Sequence[Place], centres: Mapping[Place, tuple[float, float]], direction: Direction) -> str:
     """Draw a chain as smooth curves that leave and enter along the direction of the layers."""
     points = [centres[place] for place in chain]
-    reach = NODE[0] / 2 if direction == "right" else NODE[1] / 2
+    reach = NODES[direction][0] / 2 if direction == "right" else NODES[direction][1] / 2
     path = ""
     for (x1, y1), (x2, y2) in pairwise(points):
         if direction == "right":

@@ -30,17 +30,19 @@ def number(value: Any) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as ``0.4 s``, ``2 min 05 s`` or ``1 h 02 min``."""
+    """Return seconds as ``0.4 s``, ``2 min 05 s`` or ``1 h 02 min``, with spaces at which no line breaks."""
     if seconds is None:
         return NOT_DEFINED
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
     whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if seconds < 9.95:
+        text = f"{seconds:.1f} s"
+    elif whole < 60:
+        text = f"{whole} s"
+    elif whole < 3600:
+        text = f"{whole // 60} min {whole % 60:02d} s"
+    else:
+        text = f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def plain(value: Any) -> str:
@@ -56,5 +58,14 @@ def plain(value: Any) -> str:
 
 def words(key: str) -> str:
     """Return a key such as ``pixel_accuracy`` as words; known abbreviations get their usual spelling."""
-    known = {"miou": "mIoU", "iou": "IoU", "map": "mAP", "f1": "F1", "crf": "CRF", "cam": "CAM", "lr": "learning rate"}
+    known = {
+        "miou": "mIoU",
+        "iou": "IoU",
+        "map": "mAP",
+        "ap": "AP",
+        "f1": "F1",
+        "crf": "CRF",
+        "cam": "CAM",
+        "lr": "learning rate",
+    }
     return " ".join(known.get(word.lower(), word) for word in key.split("_"))

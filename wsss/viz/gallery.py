@@ -39,6 +39,7 @@ class Column:
         images: ids of the images it has something for.
         stage: the stage's record; ``None`` for the ground truth.
         values: image id → mIoU of this column's mask, where a score stage measured it.
+        oracle: ground truth took part in making the masks; stamped on every one of those values.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Column:
     images: frozenset[str]
     stage: StageRecord | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    oracle: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,7 @@ def _columns(data: Dataset, records: Sequence[StageRecord], scores: Sequence[Sco
     for score, record in zip(scores, (one for one in records if one.is_score), strict=True):
         if score.masks is not None:
             values.setdefault(score.masks, {}).update(read_per_image(record.path))
+    oracles = {score.masks for score in scores if score.oracle}
     columns = []
     for record in records:
         if record.has_cams:
@@ -193,7 +196,7 @@ def _columns(data: Dataset, records: Sequence[StageRecord], scores: Sequence[Sco
             columns.append(Column(record.id, "cams", images, record))
         if record.has_masks:
             images = frozenset(path.stem for path in (record.path / "masks").glob("*.png"))
-            columns.append(Column(record.id, "masks", images, record, values.get(record.id, {})))
+            columns.append(Column(record.id, "masks", images, record, values.get(record.id, {}), record.id in oracles))
     truth = frozenset(sample.id for samples in data.splits.values() for sample in samples if sample.mask is not None)
     return [*columns, Column(TRUTH, "truth", truth)]
 
@@ -245,5 +248,5 @@ def _mask_tile(column: Column, sample: Sample, mask: NDArray[np.uint8], classes:
     areas += [f"ignored {counts[IGNORE]:.0%}"] if counts[IGNORE] else []
     alt = f"{column.title} of {sample.id}: {', '.join(areas) or 'background only'}"
     value = column.values.get(sample.id)
-    note = "" if value is None else f"mIoU {value:.2f}"
+    note = "" if value is None else f"{'ORACLE ' if column.oracle else ''}mIoU {value:.2f}"
     return Tile("mask", column.title, note, mask_uri(mask, class_colours(classes), detail), alt)

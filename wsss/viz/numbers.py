@@ -167,8 +167,7 @@ def _facts(known: Mapping[str, Any], provenance: Mapping[str, Any], full: bool) 
     """Yield the facts that every score owes, then whatever else the stages upstream recorded."""
     shown = set()
     for key in STATED:
-        # "crf" also answers to "crf_preset", "scales" to "cam_scales" and "predict_scales".
-        found = [one for one in known if one == key or (key in ("crf", "scales") and key in one.split("_"))]
+        found = [one for one, value in known.items() if _states(one, value, key)]
         shown.update(found)
         for one in found:
             yield Fact(words(one), plain(known[one]))
@@ -182,6 +181,13 @@ def _facts(known: Mapping[str, Any], provenance: Mapping[str, Any], full: bool) 
         if key not in shown and known.get(key) is not None:
             shown.add(key)
             yield Fact(words(key), number(known[key]) if key == "unsure" else plain(known[key]))
+
+
+def _states(name: str, value: Any, key: str) -> bool:
+    """Return whether a recorded fact states ``key``: ``crf_preset`` states crf, ``cam: {scales: …}`` states scales."""
+    if key not in ("crf", "scales"):
+        return name == key
+    return key in name.split("_") or (key == "scales" and isinstance(value, Mapping) and key in value)
 
 
 def _fraction(value: Any) -> float | None:
@@ -202,10 +208,7 @@ def _images(score: Score) -> str:
 
 
 def _differences(weak: Score, full: Score) -> tuple[str, ...]:
+    """Name what both state and state differently, beside the supervision and what comes with it."""
+    expected = {"supervision", "threshold policy", "CRF", "unsure"}
     ours, theirs = ({fact.name: fact.value for fact in one.facts if fact.stated} for one in (weak, full))
-    return tuple(
-        name
-        for name in ours
-        if name == "initial weights" or "scales" in name
-        if name in theirs and ours[name] != theirs[name]
-    )
+    return tuple(name for name in ours if name not in expected and theirs.get(name, ours[name]) != ours[name])

@@ -25,6 +25,7 @@ class StageRecord:
         seconds: wall-clock time of the run that made it, or ``None`` where unknown.
         needs: ids of the stages it takes its inputs from.
         config, metrics, provenance, versions: as in ``stage.json``.
+        identity: the hash that stands for all its result depends on, or ``None`` where unknown.
         device: ``cpu`` or ``cuda``, or ``None`` where unknown.
     """
 
@@ -38,6 +39,7 @@ class StageRecord:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(default_factory=dict)
+    identity: str | None = None
     device: str | None = None
 
     @property
@@ -75,7 +77,7 @@ def read_record(path: Path, **known: Any) -> StageRecord:
     fields: dict[str, Any] = {
         name: raw[name] for name in ("config", "metrics", "provenance", "versions") if isinstance(raw.get(name), dict)
     }
-    fields |= {name: str(raw[name]) for name in ("id", "uses", "status", "device") if raw.get(name)}
+    fields |= {name: str(raw[name]) for name in ("id", "uses", "status", "identity", "device") if raw.get(name)}
     if isinstance(raw.get("seconds"), int | float):
         fields["seconds"] = float(raw["seconds"])
     fields["needs"] = tuple(dict.fromkeys(_ids(raw.get("inputs"))))

@@ -13,7 +13,7 @@ from wsss.viz.charts import Chart, line_chart, read_history
 from wsss.viz.dag import draw
 from wsss.viz.formatting import duration, number, plain, words
 from wsss.viz.gallery import Gallery, Section, make_gallery
-from wsss.viz.numbers import class_table, ratios, scores_of
+from wsss.viz.numbers import class_table, is_oracle, ratios, scores_of
 from wsss.viz.palette import class_colours, hex_colour, magma
 from wsss.viz.record import StageRecord, in_order
 from wsss.viz.thumbnails import DETAILS
@@ -89,6 +89,7 @@ def build_report(
         "data": data,
         "records": records,
         "scores": scores,
+        "oracles": {score.id for score in scores if score.oracle},
         "ratios": ratios(scores),
         "classes": class_table(scores),
         "legend": _legend(data),
@@ -171,7 +172,12 @@ def _render(values: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "duration": duration, "plain": plain, "words": words}
-    environment.globals |= {"line_chart": line_chart, "stage_numbers": stage_numbers, "sum": sum}
+    environment.globals |= {
+        "line_chart": line_chart,
+        "stage_numbers": stage_numbers,
+        "is_oracle": is_oracle,
+        "sum": sum,
+    }
     files = resources.files("wsss.viz") / "templates"
     style, script = ((files / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     # The policy lets this one script run and nothing be fetched, whatever a class or a file may be called.

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsss.data.sample import Classes, Dataset, Sample
+from wsss.errors import InvalidInput
+from wsss.io.atomic import write_json
+from wsss.io.images import write_png
+from wsss.io.layout import mask_path
+from wsss.io.masks import write_mask
+from wsss.pipeline.runner import run_stage
+from wsss.stages.report import PAGE, STAGE, ReportConfig, collect
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[5:15, 5:25] = 1
+    samples = []
+    for place in range(5):
+        name = f"image_{place}"
+        write_png(tmp_path / f"{name}.png", np.full((20, 30, 3), 40 * place, np.uint8))
+        write_mask(tmp_path / f"{name}_mask.png", mask)
+        samples.append(Sample(name, tmp_path / f"{name}.png", (1,), tmp_path / f"{name}_mask.png"))
+    return Dataset("boxes", tmp_path, Classes(("background", "box"), ((0,), (1,))), {"val": tuple(samples)})
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path, data: Dataset) -> Path:
+    """A run that lists its stages as ``z`` then ``a``, and left an unfinished stage and an older report behind."""
+    run_dir = tmp_path / "run"
+    masks = np.zeros((20, 30), np.uint8)
+    masks[5:15, 5:20] = 1
+    for sample in data.split("val"):
+        write_mask(mask_path(run_dir / "z", sample.id), masks)
+    scores = {
+        "miou": 0.8125,
+        "precision": 0.9,
+        "recall": 0.8,
+        "pixel_accuracy": 0.95,
+        "iou": {"background": 0.9, "box": 0.725},
+    }
+    common = {"status": "done", "seconds": 2.0, "metrics": {}}
+    stages = {
+        "z": {**common, "uses": "predict", "inputs": {}},
+        "a": {**common, "uses": "score", "inputs": {"pred": "z"}, "metrics": {**scores, "images": 5, "split": "val"}},
+        "half": {**common, "uses": "predict", "inputs": {}, "status": "running"},
+        "old": {**common, "uses": "report", "inputs": {"stages": ["z", "a"]}},
+    }
+    for name, record in stages.items():
+        write_json(run_dir / name / "stage.json", {"id": name, "identity": name * 3, **record})
+    listed = [{"id": name, "uses": stages[name]["uses"], "needs": []} for name in ("z", "a", "half", "old")]
+    write_json(run_dir / "run.json", {"format": 1, "name": "boxes", "stages": listed})
+    return run_dir
+
+
+def test_finished_stages_are_collected_in_pipeline_order(run_dir: Path) -> None:
+    found = collect(run_dir)
+    assert [(one.id, one.uses, one.identity) for one in found] == [("z", "predict", "zzz"), ("a", "score", "aaa")]
+    assert found[1].metrics["miou"] == 0.8125
+
+
+@pytest.mark.parametrize("make", [False, True])
+def test_folder_without_a_stage_is_refused(tmp_path: Path, make: bool) -> None:
+    if make:
+        (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInput, match="no finished stage here"):
+        collect(tmp_path / "empty")
+
+
+def test_stage_writes_the_page(run_dir: Path, data: Dataset) -> None:
+    config = ReportConfig(images=3)
+    outcome = run_stage(STAGE, config, out=run_dir / "report", inputs={"stages": collect(run_dir)}, data=data, seed=1)
+    html = (run_dir / "report" / PAGE).read_text(encoding="utf-8")
+    assert outcome.metrics == {"stages": 2, "images_asked": 3}
+    assert "<h1>run</h1>" in html and "0.812" in html
+    assert html.count('<article class="row"') == 3
+    again = run_stage(STAGE, config, out=run_dir / "report", inputs={"stages": collect(run_dir)}, data=data, seed=1)
+    assert again.status == "skipped"
+
+
+def test_unknown_split_is_refused_before_anything_runs(run_dir: Path, data: Dataset) -> None:
+    with pytest.raises(InvalidInput, match=r"no split 'vall'.*did you mean 'val'"):
+        run_stage(
+            STAGE,
+            ReportConfig(splits=("vall",)),
+            out=run_dir / "report",
+            inputs={"stages": collect(run_dir)},
+            data=data,
+        )
+
+
+def test_importing_the_stage_is_cheap() -> None:
+    heavy = "torch cv2 albumentations scipy PIL jinja2 numpy"
+    code = f"import sys, wsss.stages.report; print([name for name in {heavy.split()!r} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_run import drawn_dataset, whole_run
+
+from wsss.data.sample import Dataset
+from wsss.errors import InvalidInput
+from wsss.viz.record import StageRecord, read_record
+from wsss.viz.report import Options, build_report
+
+VOID = {"meta", "img", "input", "br"}
+
+
+class Page(HTMLParser):
+    """Checks that elements nest, and gathers what the tests ask for."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == [], f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.words))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset, dict[str, dict[str, Any]]]:
+    root = tmp_path_factory.mktemp("report")
+    data = drawn_dataset(root / "data", train=30, val=20)
+    return root / "run", data, whole_run(root / "run", data)
+
+
+@pytest.fixture(scope="module")
+def records(run: tuple[Path, Dataset, dict[str, Any]]) -> list[StageRecord]:
+    return [read_record(run[0] / stage["id"]) for stage in json.loads((run[0] / "run.json").read_text())["stages"]]
+
+
+@pytest.fixture(scope="module")
+def html(run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord]) -> str:
+    return build_report(records, run[1], Options("My <run> & more", images=12)).html
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def test_page_loads_nothing_from_anywhere(html: str, page: Page) -> None:
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "srcset", "xlink:href", "action", "data"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:image/", "#")), (tag, name, value)
+    assert not re.search(r"https?:", html)
+    assert all(target.startswith("data:image/") for target in re.findall(r"url\(([^)]*)\)", html))
+    assert "@import" not in html
+    assert not page.all("link") and not page.all("iframe")
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv")]
+    assert policy is not None and policy.startswith("default-src 'none'")
+
+
+def test_every_number_stands_in_the_page(run: tuple[Path, Dataset, dict[str, Any]], page: Page) -> None:
+    for metrics in run[2].values():
+        for key in ("miou", "precision", "recall", "pixel_accuracy"):
+            assert f"{metrics[key]:.3f}" in page.text
+        for value in metrics["iou"].values():
+            assert value is None or f"{value:.3f}" in page.text
+    for word in ("0.874", "otsu per class", "mobilenet_v2 (ImageNet)", "irn", "train 30 images, val 20 images"):
+        assert word in page.text
+
+
+def test_oracle_is_stamped_wherever_its_number_appears(page: Page) -> None:
+    assert "ORACLE Ground truth took part" in page.text
+    assert "ORACLE mIoU 0." in page.text  # below its masks in the gallery
+    # Headline card, threshold policy, stage, table of classes.
+    assert page.text.count("ORACLE") >= 5
+
+
+def test_ratio_of_weak_to_full_supervision(run: tuple[Path, Dataset, dict[str, Any]], page: Page) -> None:
+    ratio = 100 * run[2]["score_val"]["miou"] / run[2]["score_full"]["miou"]
+    assert f"{ratio:.1f} % of full supervision" in page.text
+
+
+def test_class_without_support_is_explained(page: Page) -> None:
+    assert page.text.count("no pixels in the ground truth — left out of the mean") == 5
+
+
+def test_names_from_the_data_stay_text(html: str, page: Page) -> None:
+    assert "<script>alert" not in html
+    assert "<script>alert(1)</script>" in page.text
+    assert "My <run> & more" in page.text
+    assert len(page.all("script")) == 1
+    assert any("<script>alert(1)</script>" in (image["alt"] or "") for image in page.all("img"))
+
+
+def test_pictures_have_alternatives_and_controls_have_names(page: Page) -> None:
+    images = page.all("img")
+    assert images and all(image.get("alt") for image in images)
+    assert all(svg.get("aria-label") or svg.get("aria-hidden") for svg in page.all("svg"))
+    ids = [attributes["id"] for _, attributes in page.elements if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    targets = [link["href"] for link in page.all("a")]
+    assert all(target is not None and target[1:] in ids for target in targets)
+
+
+def test_gallery_has_a_column_per_stage_and_the_truth_last(page: Page) -> None:
+    columns: list[str | None] = []
+    sections: list[list[str | None]] = []
+    for _, attributes in page.elements:
+        if "row" in (attributes.get("class") or "").split():
+            columns = []
+            sections.append(columns)
+        if "data-column" in attributes and attributes["data-column"] not in columns:
+            columns.append(attributes["data-column"])
+    assert len(sections) == 12
+    assert {tuple(one) for one in sections} == {
+        ("image", "cam", "pseudo", "pseudo_oracle", "crf", "ground truth"),
+        ("image", "predict", "predict_full", "ground truth"),
+    }
+    assert "ranked by their mIoU in score_val" in page.text
+
+
+def test_page_does_not_depend_on_workers(
+    run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord], html: str
+) -> None:
+    assert build_report(records, run[1], Options("My <run> & more", images=12), workers=4).html == html
+
+
+def test_size_limit_is_kept_and_what_was_left_out_is_said(
+    run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord]
+) -> None:
+    free = build_report(records, run[1], Options("run", images=50))
+    assert (free.shown, free.left_out) == (50, 0)
+    limit = 250_000
+    assert len(free.html.encode()) > limit
+    tight = build_report(records, run[1], Options("run", images=50, max_bytes=limit))
+    assert len(tight.html.encode()) <= limit
+    assert 0 < tight.shown < 50 and tight.shown + tight.left_out == 50
+    assert f"{tight.left_out} of 50 chosen images were left out" in Page(tight.html).text
+
+
+@pytest.mark.parametrize(
+    ("images", "max_bytes", "words"), [(0, 9_500_000, "none were asked for"), (9, 1, "not one fits the page's size")]
+)
+def test_page_without_pictures(
+    run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord], images: int, max_bytes: int, words: str
+) -> None:
+    made = build_report(records, run[1], Options("run", images=images, max_bytes=max_bytes))
+    assert made.shown == 0 and words in Page(made.html).text
+
+
+def test_page_without_data_and_without_stages(records: list[StageRecord]) -> None:
+    assert "the dataset was not at hand" in Page(build_report(records, None, Options("run")).html).text
+    assert "The run has no stages." in Page(build_report([], None, Options("run")).html).text
+
+
+def test_only_the_splits_asked_for(run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord]) -> None:
+    text = Page(build_report(records, run[1], Options("run", images=6, splits=("val",))).html).text
+    assert "Split val 6 of 20 images" in text and "of 30 images" not in text
+    with pytest.raises(InvalidInput, match="no split 'vall'"):
+        build_report(records, run[1], Options("run", splits=("vall",)))
+
+
+def test_broken_record_is_named(tmp_path: Path) -> None:
+    (tmp_path / "stage.json").write_text("{")
+    with pytest.raises(InvalidInput, match=r"stage\.json: not valid JSON"):
+        read_record(tmp_path)
+
+
+def test_mask_of_another_size_is_named(tmp_path: Path) -> None:
+    from wsss.io.masks import write_mask
+
+    data = drawn_dataset(tmp_path / "data", train=1, val=1)
+    whole_run(tmp_path / "run", data)
+    import numpy as np
+
+    write_mask(tmp_path / "run" / "crf" / "masks" / "train_0.png", np.zeros((3, 3), np.uint8))
+    records = [read_record(path.parent) for path in (tmp_path / "run").glob("*/stage.json")]
+    with pytest.raises(InvalidInput, match=r"crf/masks/train_0\.png: the mask is 3×3"):
+        build_report(records, data, Options("run"))
+
+
+@pytest.mark.skipif("WSSS_SHARED_DATA" not in os.environ, reason="WSSS_SHARED_DATA is not set: no real photographs")
+def test_real_photographs_fit_the_limit(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from wsss.data import voc
+
+    config = voc.Config(root=Path(os.environ["WSSS_SHARED_DATA"]) / "voc_animals")
+    data = voc.read(config, work=tmp_path, log=lambda line: None)
+    data = replace(data, splits={name: samples[:20] for name, samples in data.splits.items()})
+    whole_run(tmp_path / "run", data)
+    records = [read_record(path.parent) for path in (tmp_path / "run").glob("*/stage.json")]
+    made = build_report(records, data, Options("photographs", images=24), workers=2)
+    assert made.shown == 24
+    assert 300_000 < len(made.html.encode()) < 9_500_000
+    Page(made.html)

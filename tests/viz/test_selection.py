@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsss.data.sample import Sample
+from wsss.errors import InvalidInput
+from wsss.viz.selection import choose, read_per_image, shares
+
+
+def samples(count: int, prefix: str = "i") -> list[Sample]:
+    return [Sample(f"{prefix}{place:03d}", Path("x.png")) for place in range(count)]
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=3), st.integers(0, 40), min_size=1), st.integers(0, 100))
+def test_shares_use_every_place_there_is(sizes: dict[str, int], count: int) -> None:
+    dealt = shares(sizes, count)
+    assert sum(dealt.values()) == min(count, sum(sizes.values()))
+    assert all(0 <= dealt[name] <= sizes[name] for name in sizes)
+    # Nobody who could take more has less than another by more than one.
+    hungry = [dealt[name] for name in sizes if dealt[name] < sizes[name]]
+    assert not hungry or min(hungry) >= max(dealt.values()) - 1
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 5))
+def test_each_image_once_and_as_many_as_asked(size: int, count: int, seed: int) -> None:
+    values = {"val": {sample.id: (7 * place % 11) / 11 for place, sample in enumerate(samples(size)) if place % 5}}
+    picks = choose({"val": samples(size)}, count, seed, values)
+    ids = [pick.sample.id for pick in picks]
+    assert len(set(ids)) == len(ids) == min(size, count)
+
+
+def test_worst_random_best() -> None:
+    pool = samples(30)
+    values = {"val": {sample.id: place / 30 for place, sample in enumerate(pool)}}
+    picks = choose({"val": pool}, 9, 0, values)
+    assert [pick.reason for pick in picks] == ["worst"] * 3 + ["random"] * 3 + ["best"] * 3
+    assert [pick.sample.id for pick in picks if pick.reason == "worst"] == ["i000", "i001", "i002"]
+    assert [pick.sample.id for pick in picks if pick.reason == "best"] == ["i029", "i028", "i027"]
+    assert picks == choose({"val": pool}, 9, 0, values)
+    assert {choose({"val": pool}, 9, seed, values) for seed in range(5)} != {picks}
+
+
+def test_without_scores_the_images_are_spread() -> None:
+    picks = choose({"train": samples(100), "val": samples(2, "v")}, 6, 0, {})
+    assert [pick.sample.id for pick in picks] == ["i000", "i025", "i050", "i075", "v000", "v001"]
+
+
+def test_per_image_scores_are_read(tmp_path: Path) -> None:
+    assert read_per_image(tmp_path) == {}
+    (tmp_path / "per_image.csv").write_text("image_id,miou,recall\na,0.5,1\nb,,1\nc,nan,0\n")
+    assert read_per_image(tmp_path) == {"a": 0.5}
+    (tmp_path / "per_image.csv").write_text("image,miou\na,0.5\n")
+    with pytest.raises(InvalidInput, match="no column image_id"):
+        read_per_image(tmp_path)
+    (tmp_path / "per_image.csv").write_text("image_id,miou\na,good\n")
+    with pytest.raises(InvalidInput, match="column 'miou'"):
+        read_per_image(tmp_path)
