@@ -1,0 +1,1 @@
+"""Segmentation losses, one file per family, chosen by name."""

@@ -1,0 +1,159 @@
+"""Backbones: torchvision's classification networks, dilated, as feature extractors.
+
+Images go in as uint8 0 … 255 or as floats in [0, 1]; the normalisation belongs to the network (`Normalise`), so that
+weights and the mean and std they expect can't part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from wsss.models.config import BackboneConfig
+from wsss.models.folding import freeze_batchnorm
+from wsss.models.initial import Origin, load_initial
+
+
+class Features(NamedTuple):
+    """Feature maps: ``low`` ``(B, C', H/8, W/8)`` and ``high`` ``(B, C, H/s, W/s)`` with s the output stride."""
+
+    low: Tensor
+    high: Tensor
+
+
+class Normalise(nn.Module):
+    """RGB images → zero mean and unit variance, as the weights expect."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return ``(B, 3, H, W)`` floats.
+
+        Args:
+            images: ``(B, 3, H, W)`` uint8 in 0 … 255, or floats in [0, 1].
+        """
+        if images.dtype == torch.uint8:
+            images = images.float() / 255
+        return (images - self.mean) / self.std
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a torchvision network falls into pieces: ``units`` in order, the first ``low`` of them end at stride 8."""
+
+    units: list[nn.Module]
+    low: int
+    last: nn.Module | None
+    classifier: str
+
+
+class Backbone(nn.Module):
+    """A torchvision network up to its last feature map.
+
+    Args:
+        layout: the network's pieces.
+        output_stride: pixels per feature.
+        last: also apply the 1×1 convolution that widens the features of the MobileNets before their classifier.
+    """
+
+    def __init__(self, layout: _Layout, *, output_stride: int, last: bool) -> None:
+        super().__init__()
+        dilate(layout.units, output_stride)
+        self.low = nn.Sequential(*layout.units[: layout.low])
+        self.high = nn.Sequential(*layout.units[layout.low :])
+        self.last = layout.last if last and layout.last is not None else nn.Identity()
+        self.output_stride = output_stride
+        with torch.no_grad():
+            self.eval()
+            low, high = self(torch.zeros(1, 3, 64, 64))
+            self.train()
+        self.low_channels, self.channels = low.shape[1], high.shape[1]
+
+    def forward(self, images: Tensor) -> Features:
+        """Return the features of normalised images ``(B, 3, H, W)``."""
+        low = self.low(images)
+        return Features(low, self.last(self.high(low)))
+
+
+def build_backbone(
+    config: BackboneConfig, *, last: bool = True, origin: Origin | None = None
+) -> tuple[Backbone, Origin]:
+    """Build a backbone with its initial weights.
+
+    Args:
+        config: architecture, output stride, weights, frozen BatchNorm.
+        last: see `Backbone`; classifiers want the wide features, segmentation heads the narrow ones.
+        origin: given where a trained network is rebuilt: its weights follow, no initial ones are loaded.
+
+    Returns:
+        The backbone, and where its weights come from (with their normalisation).
+
+    Raises:
+        InvalidInput: the weights file is missing, broken, or of another architecture.
+        RunFailed: torchvision's weights can't be downloaded.
+    """
+    import torchvision
+
+    network = torchvision.models.get_model(config.name, weights=None)
+    layout = _layout(network, config.name)
+    origin = origin or load_initial(network, config.name, config.weights, classifier=layout.classifier)
+    backbone = Backbone(layout, output_stride=config.output_stride, last=last)
+    if config.freeze_batchnorm:
+        freeze_batchnorm(backbone)
+    return backbone, origin
+
+
+def dilate(units: Iterable[nn.Module], output_stride: int) -> None:
+    """Replace strides by dilation, in place, where the stride would pass ``output_stride``.
+
+    A convolution that loses its stride computes the skipped positions too, and everything after it is dilated twice
+    as far: at the positions that it had before, the network computes what it did before (Chen et al., DeepLab).
+
+    Args:
+        units: pieces in order, each with at most one stride of 2 on its way (shortcuts aside).
+        output_stride: 8, 16 or 32.
+    """
+    stride, dilation = 1, 1
+    for unit in units:
+        after, strided = dilation, False
+        for module in unit.modules():
+            if isinstance(module, nn.MaxPool2d):
+                stride *= 2  # all that these networks have
+            if not isinstance(module, nn.Conv2d):
+                continue
+            here = after
+            if module.stride[0] == 2:
+                if not strided and stride * 2 <= output_stride:
+                    stride *= 2
+                elif not strided:
+                    after = dilation * 2
+                strided = True
+                if after > dilation:
+                    module.stride = (1, 1)
+            if here > 1 and module.kernel_size[0] > 1:
+                module.dilation = (here, here)
+                module.padding = tuple(here * (size - 1) // 2 for size in module.kernel_size)
+        dilation = after
+
+
+def _layout(network: nn.Module, name: str) -> _Layout:
+    if name.startswith("resnet"):
+        children = dict(network.named_children())
+        stem = nn.Sequential(*(children[part] for part in ("conv1", "bn1", "relu", "maxpool")))
+        stages = [list(children[f"layer{number}"].children()) for number in (1, 2, 3, 4)]
+        return _Layout([stem, *chain(*stages)], 1 + len(stages[0]) + len(stages[1]), None, "fc.")
+    features = list(
+        dict(network.named_children())["features"].children()
+    )  # of MobileNetV2 and V3 (large) alike, the first seven end at stride 8
+    return _Layout(features[:-1], 7, features[-1], "classifier.")

@@ -1,0 +1,88 @@
+"""Configs of the networks. No torch here: the command line reads configs to check a pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+STRICT = ConfigDict(extra="forbid", frozen=True)
+
+Architecture = Literal["resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class LocalWeights(BaseModel):
+    """Initial weights from a file, with the normalisation they were trained with."""
+
+    model_config = STRICT
+
+    path: Path = Field(description="torch file (state dict) or .safetensors, with torchvision's key names")
+    mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="mean of red, green, blue, in [0, 1]")
+    std: tuple[Positive, Positive, Positive] = Field(default=IMAGENET_STD, description="standard deviation, likewise")
+
+
+class BackboneConfig(BaseModel):
+    """A torchvision classification network without its classifier."""
+
+    model_config = STRICT
+
+    name: Architecture = Field(default="mobilenet_v2", description="architecture")
+    output_stride: Literal[8, 16, 32] = Field(
+        default=16, description="pixels per feature; below 32, strides are replaced by dilation"
+    )
+    weights: Literal["imagenet", "imagenet-v1", "none"] | LocalWeights = Field(
+        default="imagenet",
+        description="torchvision's default ImageNet weights, its older ones, random ones, or a file of your own",
+    )
+    freeze_batchnorm: bool = Field(
+        default=False,
+        description="keep BatchNorm's statistics and affine parameters as they are in the initial weights",
+    )
+
+    @model_validator(mode="after")
+    def _frozen_statistics_exist(self) -> BackboneConfig:
+        if self.freeze_batchnorm and self.weights == "none":
+            raise ValueError("freeze_batchnorm: true needs initial weights: random ones have no statistics to keep")
+        return self
+
+
+class ClassifierConfig(BaseModel):
+    """The CAM classifier: backbone, bias-free 1×1 convolution, pooling."""
+
+    model_config = STRICT
+
+    backbone: BackboneConfig = Field(default_factory=BackboneConfig, description="the trunk")
+    pooling: Literal["mean", "max", "lse", "topk"] = Field(
+        default="mean",
+        description="map → image score: mean suits objects in photographs; max, log-sum-exp (lse) or the mean of the "
+        "largest values (topk) suit thin structures",
+    )
+    lse_sharpness: Positive = Field(
+        default=5.0, description="r of log-sum-exp: near 0 is the mean, large is the maximum"
+    )
+    topk_fraction: float = Field(default=0.25, gt=0, le=1, description="fraction of positions that topk averages")
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="dropout of whole feature channels before the classifier"
+    )
+
+
+class SegmenterConfig(BaseModel):
+    """A segmentation network: backbone and head."""
+
+    model_config = STRICT
+
+    backbone: BackboneConfig = Field(default_factory=BackboneConfig, description="the trunk")
+    head: Literal["deeplabv3", "lraspp"] = Field(
+        default="lraspp", description="torchvision's DeepLabV3 or LR-ASPP head"
+    )
+    head_channels: int = Field(default=128, ge=1, description="width of the LR-ASPP head (DeepLabV3's is 256)")
+    atrous_rates: tuple[int, ...] | None = Field(
+        default=None,
+        description="dilations of DeepLabV3's ASPP; by default 6, 12, 18 at output stride 16 or 32, doubled at 8",
+    )

@@ -1,0 +1,79 @@
+"""``model.json``: what is needed to rebuild a network without the files its initial weights came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from torch import Tensor, nn
+
+from wsss.data.sample import Classes
+from wsss.errors import InvalidInput, listing
+from wsss.models.backbones import Backbone
+from wsss.models.initial import Origin
+
+C = TypeVar("C", bound=BaseModel)
+
+
+class Described(Protocol):
+    """A network that can be described."""
+
+    config: Any
+    origin: Origin
+    backbone: Backbone
+
+
+def describe(kind: str, network: Described, classes: Classes) -> dict[str, Any]:
+    """Return the content of ``model.json``.
+
+    Args:
+        kind: ``"classifier"`` or ``"segmenter"``.
+        network: its config (without where the weights came from), normalisation, and origin of initial weights.
+        classes: names and mask values.
+    """
+    return {
+        "kind": kind,
+        "config": network.config.model_dump(mode="json", exclude={"backbone": {"weights"}}),
+        "channels": network.backbone.channels,
+        "classes": classes.to_json(),
+        "mean": list(network.origin.mean),
+        "std": list(network.origin.std),
+        "initial_weights": dict(network.origin.description),
+    }
+
+
+def read_description(
+    kind: str, model: type[C], description: Mapping[str, Any], folder: Path
+) -> tuple[C, Origin, Classes]:
+    """Return config, origin of initial weights (with the normalisation) and classes.
+
+    Raises:
+        InvalidInput: another kind of model, or keys that are missing or wrong.
+    """
+    found = description.get("kind")
+    if found != kind:
+        raise InvalidInput(
+            f"{folder}: expected a {kind}, found {found!r}.", mend=f"Give the folder of a stage that makes a {kind}."
+        )
+    try:
+        mean, std = (tuple(map(float, description[key])) for key in ("mean", "std"))
+        origin = Origin(dict(description["initial_weights"]), mean, std)  # type: ignore[arg-type]
+        return model.model_validate(description["config"]), origin, Classes.from_json(description["classes"])
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise InvalidInput(f"{folder}/model.json: not a {kind}'s description ({error}).") from error
+
+
+def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Load all weights of a network, in place.
+
+    Raises:
+        InvalidInput: a weight is missing, unexpected or of another shape.
+    """
+    own = network.state_dict()
+    wrong = sorted(own.keys() ^ weights.keys())
+    wrong += [name for name in own if name in weights and own[name].shape != weights[name].shape]
+    if wrong:
+        raise InvalidInput(f"{folder}: weights and description don't belong together ({listing(wrong)}).")
+    network.load_state_dict(dict(weights))

@@ -1,0 +1,83 @@
+"""Per-image work of a network: batches of images of one size, done in this process, shared among ranks.
+
+Which images share a batch depends on the list of images alone: a run that was interrupted does whole batches again,
+so that each image always goes through the network in the same company. (On a CPU this makes no difference to the
+result; on a GPU another batch size may mean another algorithm.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsss.errors import InvalidInput
+from wsss.pipeline.stage import Context
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Sample
+
+Batch = tuple["Sample", ...]
+
+
+def work_in_batches(
+    ctx: Context[Any],
+    samples: Sequence[Sample],
+    work: Callable[[Batch], None],
+    *,
+    batch_size: int,
+    outputs: Callable[[Sample], Sequence[Path]],
+    readable: Callable[[Path], Any],
+    description: str,
+) -> None:
+    """Do ``work`` for every batch whose files aren't all there; the wait for other ranks is the caller's.
+
+    Args:
+        ctx: gives ranks, progress and log.
+        samples: all images.
+        work: makes the files of a batch.
+        batch_size: most images in a batch; all of one size.
+        outputs: an image's files.
+        readable: reads a file, and raises `InvalidInput` when it is broken; its batch is done again with a warning.
+        description: shown beside the progress bar.
+    """
+    mine = ctx.ranks.shard(same_size_batches(samples, batch_size))
+    left = [batch for batch in mine if not _complete(ctx, batch, outputs, readable)]
+    advance = ctx.progress.track(description, sum(map(len, mine)), sum(map(len, mine)) - sum(map(len, left)))
+    for batch in left:
+        work(batch)
+        advance(len(batch))
+
+
+def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]:
+    """Return batches of images of one size, in the order of their first images."""
+    if batch_size == 1:
+        return [(sample,) for sample in samples]
+    from wsss.io.images import image_size
+
+    open_batches: dict[tuple[int, int], list[Sample]] = {}
+    batches: list[list[Sample]] = []
+    for sample in samples:
+        size = image_size(sample.image)
+        batch = open_batches.get(size)
+        if batch is None or len(batch) == batch_size:
+            batch = open_batches[size] = []
+            batches.append(batch)
+        batch.append(sample)
+    return [tuple(batch) for batch in batches]
+
+
+def _complete(
+    ctx: Context[Any], batch: Batch, outputs: Callable[[Sample], Sequence[Path]], readable: Callable[[Path], Any]
+) -> bool:
+    complete = True
+    for path in (path for sample in batch for path in outputs(sample)):
+        if not path.is_file():
+            complete = False
+            continue
+        try:
+            readable(path)
+        except InvalidInput as error:
+            ctx.log(f"warning: {error.message} It is made again.")
+            complete = False
+    return complete

@@ -1,0 +1,134 @@
+"""Class activation maps of every image of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput, listing
+from wsss.io.layout import cam_path
+from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Dataset, Sample
+    from wsss.models.classifier import CAMClassifier
+
+Scale = Annotated[float, Field(gt=0, le=8)]
+
+
+class CamConfig(StageConfig):
+    """Config of `cam`."""
+
+    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to make maps of")
+    scales: tuple[Scale, ...] = Field(
+        default=(1.0, 0.5, 1.5, 2.0), min_length=1, description="factors on the image's size"
+    )
+    flip: bool = Field(default=True, description="also use the mirror image")
+    stride: int = Field(default=4, ge=1, le=32, description="pixels of the image per element of a map")
+    normalise: Literal["max", "minmax"] = Field(
+        default="max", description="divide each map by its maximum; minmax subtracts its minimum first"
+    )
+    classes: Literal["labels", "predicted"] = Field(
+        default="labels", description="which classes get a map: those of the image-level labels, or those predicted"
+    )
+    threshold: float = Field(default=0.5, gt=0, lt=1, description="probability above which a class counts as predicted")
+    batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")
+
+
+def run(ctx: Context[CamConfig]) -> Result:
+    """Make the maps, batch by batch."""
+    import torch
+
+    from wsss.io.cams import read_cams
+    from wsss.models.classifier import load_classifier
+    from wsss.stages.batches import work_in_batches
+    from wsss.train.runtime import deterministic, torch_device
+
+    config = ctx.config
+    samples = ctx.data.samples(config.splits)
+    model, classes = load_classifier(ctx.inputs["classifier"].path)
+    if classes.names != ctx.data.classes.names:
+        raise InvalidInput(
+            f"The classifier knows the classes {listing(classes.foreground, limit=30)}; "
+            f"the dataset has {listing(ctx.data.classes.foreground, limit=30)}."
+        )
+    _check_labels(config, samples)
+    model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
+    with deterministic(ctx.device, ctx.seed):
+        work_in_batches(
+            ctx,
+            samples,
+            lambda batch: _make_maps(model, batch, config, ctx.out),
+            batch_size=config.batch_size,
+            outputs=lambda sample: [cam_path(ctx.out, sample.id)],
+            readable=read_cams,
+            description="class activation maps",
+        )
+    ctx.ranks.barrier()
+    shown = {"method": "cam", "scales": list(config.scales), "flip": config.flip}
+    return Result(
+        {"images": len(samples), "mean_activation": _mean_activation(samples, ctx.out)},
+        {"cam": shown},
+    )
+
+
+def _make_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamConfig, out: Path) -> None:
+    import numpy as np
+
+    from wsss.io.cams import Cams, write_cams
+    from wsss.io.images import read_image
+    from wsss.models.cam import class_maps, normalise
+
+    images = np.stack([read_image(sample.image) for sample in batch])
+    raw = class_maps(model, images, scales=config.scales, flip=config.flip, stride=config.stride)
+    probabilities = raw.probabilities.cpu().numpy()
+    for sample, maps, probability in zip(batch, raw.maps, probabilities, strict=True):
+        if config.classes == "labels":
+            classes = sample.labels or ()
+        else:
+            classes = tuple(int(k) + 1 for k in np.flatnonzero(probability > config.threshold))
+        chosen = normalise(maps[[index - 1 for index in classes]], config.normalise).cpu().numpy()
+        size = (images.shape[1], images.shape[2])
+        write_cams(cam_path(out, sample.id), Cams(chosen, classes, size))
+
+
+def _mean_activation(samples: Sequence[Sample], out: Path) -> float | None:
+    """Return the mean of all maps: how much of the image is seen as a class of it; ``None`` without any map."""
+    from wsss.io.cams import read_cams
+
+    means = [float(one.mean()) for sample in samples for one in read_cams(cam_path(out, sample.id)).maps]
+    return sum(means) / len(means) if means else None
+
+
+def _check_labels(config: CamConfig, samples: Sequence[Sample]) -> None:
+    unlabelled = [sample.id for sample in samples if sample.labels is None]
+    if config.classes == "labels" and unlabelled:
+        raise InvalidInput(
+            f"{len(unlabelled)} of {len(samples)} images have no image-level labels: {listing(unlabelled)}.",
+            mend="Use cam.classes: predicted, or add the labels.",
+        )
+
+
+def _reads(config: CamConfig) -> list[Read]:
+    kinds: tuple[Kind, ...] = ("images", "labels") if config.classes == "labels" else ("images",)
+    return [Read(split, kind) for split in config.splits for kind in kinds]
+
+
+def _check(config: CamConfig, data: Dataset) -> None:
+    _check_labels(config, data.samples(config.splits))
+
+
+STAGE = Stage(
+    name="cam",
+    version=1,
+    config=CamConfig,
+    run=run,
+    provides="cams",
+    help="Class activation maps: where the classifier sees each class.",
+    inputs={"classifier": Input(("classifier",), "folder of a classify stage")},
+    reads=_reads,
+    check=_check,
+)

@@ -1,0 +1,105 @@
+"""Train the CAM classifier on image-level labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from wsss.data.transforms import ClassificationAugmentation
+from wsss.models.config import ClassifierConfig
+from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
+from wsss.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from wsss.metrics.multilabel import MultilabelScores
+
+
+class ClassifyConfig(ClassifierConfig, TrainConfig, StageConfig):
+    """Config of `classify`."""
+
+    split: str = Field(default="train", description="split to train on; only its image-level labels are used")
+    val: str | None = Field(default=None, description="split to report mAP and F1 on; it chooses nothing")
+    augmentation: ClassificationAugmentation = Field(
+        default=ClassificationAugmentation.model_validate({}), description="random crops, flips and colours"
+    )
+
+
+def run(ctx: Context[ClassifyConfig]) -> Result:
+    """Train; the weights after the last epoch are the result."""
+    from wsss.models.classifier import build_classifier, save_classifier
+    from wsss.train.classification import ClassificationExamples, label_matrix, multilabel_loss, score_classifier
+    from wsss.train.images import Images
+    from wsss.train.loop import Job, finish, fit
+    from wsss.train.optim import trunk_and_head
+    from wsss.train.runtime import deterministic
+
+    config, classes = ctx.config, ctx.data.classes
+    samples = ctx.data.split(config.split)
+    labels = label_matrix(samples, len(classes.foreground))
+    with deterministic(ctx.device, ctx.seed):
+        model = build_classifier(config, len(classes.foreground))
+    images = Images([sample.image for sample in samples], cache_bytes=config.cache_mb << 20)
+    scores: list[MultilabelScores] = []
+    validate = None
+    if config.val is not None and ctx.ranks.rank == 0:
+        held_out = ctx.data.split(config.val)
+        val_labels = label_matrix(held_out, len(classes.foreground))
+        val_images = Images([sample.image for sample in held_out], cache_bytes=config.cache_mb << 20)
+
+        def validate() -> dict[str, float]:
+            scores[:] = [score_classifier(model, val_images, val_labels, size=config.augmentation.size)]
+            found = {"val_map": scores[0].mean_average_precision, "val_f1": scores[0].f1}
+            return {name: value for name, value in found.items() if value is not None}
+
+    job = Job(
+        "classify",
+        model,
+        trunk_and_head(model, config.optimiser),
+        ClassificationExamples(images, labels, config.augmentation),
+        multilabel_loss,
+        validate,
+    )
+    history = fit(job, config, ctx)
+    model.cpu().eval()
+    if validate is not None and not scores:  # the last epoch ended before an interruption
+        validate()
+    if ctx.ranks.rank == 0:
+        save_classifier(ctx.out, model, classes)
+    finish(ctx)
+    metrics: dict[str, Any] = {
+        "images": len(samples),
+        "epochs": config.epochs,
+        "steps": history[-1]["step"],
+        "train_loss": history[-1]["train_loss"],
+    }
+    if scores:
+        metrics |= _val_metrics(scores[0], classes.foreground, len(ctx.data.split(config.val)))
+    provenance = {"backbone": config.backbone.name, "initial_weights": model.origin.label}
+    return Result(metrics, provenance)
+
+
+def _val_metrics(scores: MultilabelScores, names: tuple[str, ...], images: int) -> dict[str, Any]:
+    return {
+        "val_images": images,
+        "val_map": scores.mean_average_precision,
+        "val_f1": scores.f1,
+        "val_average_precision": {names[k]: value for k, value in scores.average_precision.items()},
+        "val_classes_without_images": [names[k] for k in scores.absent],
+    }
+
+
+def _reads(config: ClassifyConfig) -> list[Read]:
+    splits = [config.split, *([config.val] if config.val is not None else [])]
+    return [Read(split, kind) for split in splits for kind in ("images", "labels")]
+
+
+STAGE = Stage(
+    name="classify",
+    version=1,
+    config=ClassifyConfig,
+    run=run,
+    provides="classifier",
+    help="Train an image-level classifier whose maps show where each class is.",
+    reads=_reads,
+)

@@ -1,0 +1,100 @@
+"""Checkpoints of a training run: everything that its further course depends on, in one atomic file.
+
+Which images come next and all random numbers are functions of (seed, step, process), see `wsss.train.sampling` and
+`wsss.train.loop`; the step stands for the state of every generator.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from wsss.io.atomic import atomic_open
+
+FORMAT = 1
+FILE = "checkpoint.pt"
+
+
+@dataclass
+class Progress:
+    """How far a training run is.
+
+    Args:
+        step: optimiser steps done.
+        loss_sum: sum of the losses of the steps done in the current epoch.
+        history: a row per finished epoch.
+    """
+
+    step: int = 0
+    loss_sum: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is saved and restored."""
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    scaler: Any = None
+    """Precision plugin with ``state_dict``/``load_state_dict`` (the loss scale of 16-bit training)."""
+
+
+def save_checkpoint(path: Path, trained: Trained, progress: Progress) -> None:
+    """Write a checkpoint atomically."""
+    state = {
+        "format": FORMAT,
+        "model": trained.model.state_dict(),
+        "optimiser": trained.optimiser.state_dict(),
+        "schedule": trained.schedule.state_dict(),
+        "scaler": trained.scaler.state_dict() if trained.scaler is not None else {},
+        "step": progress.step,
+        "loss_sum": progress.loss_sum,
+        "history": progress.history,
+    }
+    with atomic_open(path) as file:
+        torch.save(state, file)
+
+
+def load_checkpoint(path: Path, trained: Trained, log: Callable[[str], None]) -> Progress:
+    """Restore a training run in place, or start a new one where there is no checkpoint.
+
+    A checkpoint that can't be read, or that belongs to another network, is reported and ignored; nothing is
+    restored from it.
+    """
+    if not path.is_file():
+        return Progress()
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        _check(state, trained)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).split("\n")[0]
+        log(f"warning: {path}: the checkpoint can't be used ({reason}); training starts again")
+        return Progress()
+    trained.model.load_state_dict(state["model"])
+    trained.optimiser.load_state_dict(state["optimiser"])
+    trained.schedule.load_state_dict(state["schedule"])
+    if trained.scaler is not None:
+        trained.scaler.load_state_dict(state["scaler"])
+    return Progress(state["step"], state["loss_sum"], state["history"])
+
+
+def _check(state: Any, trained: Trained) -> None:
+    """Raise `ValueError` or `KeyError` unless a checkpoint fits the network and its optimiser."""
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise ValueError("not a checkpoint of this version")
+    shapes = {name: value.shape for name, value in trained.model.state_dict().items()}
+    if shapes != {name: value.shape for name, value in state["model"].items()}:
+        raise ValueError("it belongs to another network")
+    sizes = [len(group["params"]) for group in trained.optimiser.state_dict()["param_groups"]]
+    if sizes != [len(group["params"]) for group in state["optimiser"]["param_groups"]]:
+        raise ValueError("it belongs to another optimiser")
+    for key in ("schedule", "scaler", "step", "loss_sum", "history"):
+        state[key]

@@ -1,0 +1,73 @@
+"""Training and validation of classifiers: examples, loss, scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wsss.data.sample import Sample
+from wsss.data.transforms import ClassificationAugmentation, Transform, resize
+from wsss.errors import InvalidInput, listing
+from wsss.metrics.multilabel import MultilabelScores, multilabel_scores
+from wsss.train.images import Images
+from wsss.train.sampling import Item
+
+
+def label_matrix(samples: Sequence[Sample], classes: int) -> NDArray[np.bool_]:
+    """Return image-level labels as ``(N, K)``; column k stands for class k + 1.
+
+    Raises:
+        InvalidInput: an image has no labels.
+    """
+    unlabelled = [sample.id for sample in samples if sample.labels is None]
+    if unlabelled:
+        raise InvalidInput(
+            f"{len(unlabelled)} of {len(samples)} images have no image-level labels: {listing(unlabelled)}.",
+            mend="Add them to the label file, or take them out of the split.",
+        )
+    labels = np.zeros((len(samples), classes), bool)
+    for row, sample in enumerate(samples):
+        labels[row, [index - 1 for index in sample.labels or ()]] = True
+    return labels
+
+
+class ClassificationExamples:
+    """Augmented images with their labels: ``(3, S, S)`` uint8 and ``(K,)`` floats 0 or 1."""
+
+    def __init__(self, images: Images, labels: NDArray[np.bool_], augmentation: ClassificationAugmentation) -> None:
+        self.images, self.labels, self.transform = images, labels, Transform(augmentation)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, item: Item) -> tuple[Tensor, Tensor]:
+        """Return image and labels by (index, augmentation seed)."""
+        index, seed = item
+        image = self.transform(self.images[index], seed=seed)
+        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(self.labels[index].astype(np.float32))
+
+
+def multilabel_loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
+    """Return the multi-label soft margin loss (mean binary cross-entropy over classes and images)."""
+    images, labels = batch
+    return F.multilabel_soft_margin_loss(model(images), labels)
+
+
+@torch.no_grad()
+def score_classifier(model: nn.Module, images: Images, labels: NDArray[np.bool_], *, size: int) -> MultilabelScores:
+    """Score a classifier on whole images, one by one, each resized to ``size``² pixels in its own aspect ratio."""
+    device = next(model.parameters()).device
+    rows = []
+    for index in range(len(images)):
+        image = images[index]
+        factor = size / math.sqrt(image.shape[0] * image.shape[1])
+        height, width = (max(1, round(side * factor)) for side in image.shape[:2])
+        pixels = torch.from_numpy(resize(image, (height, width))).permute(2, 0, 1)[None]
+        rows.append(model(pixels.to(device))[0].sigmoid().cpu().numpy())
+    return multilabel_scores(np.stack(rows), labels)

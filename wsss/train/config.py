@@ -1,0 +1,66 @@
+"""Config of the training loop. No torch here: the command line reads configs to check a pipeline."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class SGDConfig(BaseModel):
+    """Stochastic gradient descent with momentum."""
+
+    model_config = STRICT
+
+    name: Literal["sgd"] = "sgd"
+    lr: float = Field(default=0.01, gt=0, description="learning rate of the backbone")
+    head_lr_factor: float = Field(default=10.0, gt=0, description="the head learns this many times faster")
+    weight_decay: float = Field(default=1e-4, ge=0, description="L2 penalty")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum")
+
+
+class AdamWConfig(BaseModel):
+    """Adam with decoupled weight decay."""
+
+    model_config = STRICT
+
+    name: Literal["adamw"] = "adamw"
+    lr: float = Field(default=1e-4, gt=0, description="learning rate of the backbone")
+    head_lr_factor: float = Field(default=10.0, gt=0, description="the head learns this many times faster")
+    weight_decay: float = Field(default=1e-2, ge=0, description="decoupled weight decay")
+
+
+OptimiserConfig = Annotated[SGDConfig | AdamWConfig, Field(discriminator="name")]
+
+
+class ScheduleConfig(BaseModel):
+    """Learning rate over the steps: a linear warm-up, then polynomial decay to 0, or constant."""
+
+    model_config = STRICT
+
+    name: Literal["poly", "constant"] = Field(default="poly", description="shape")
+    power: float = Field(default=0.9, gt=0, description="of poly: (1 − step/steps)^power")
+    warmup_steps: int = Field(default=0, ge=0, description="steps over which the rate rises linearly from 0")
+
+
+class TrainConfig(BaseModel):
+    """How to train: everything but network, data and loss."""
+
+    model_config = STRICT
+
+    epochs: int = Field(default=5, ge=1, description="passes over the training split")
+    batch_size: int = Field(default=16, ge=1, description="images per process and forward pass")
+    accumulate: int = Field(default=1, ge=1, description="forward passes per optimiser step")
+    optimiser: OptimiserConfig = Field(default_factory=AdamWConfig, description="sgd or adamw")
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="learning rate over the steps")
+    clip_norm: float | None = Field(default=None, gt=0, description="largest norm of all gradients together")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
+        default="32-true", description="of Lightning Fabric"
+    )
+    checkpoint_every: float = Field(default=60.0, ge=0, description="seconds between checkpoints inside an epoch")
+    checkpoint_steps: int | None = Field(default=None, ge=1, description="also a checkpoint every so many steps")
+    cache_mb: int = Field(
+        default=1024, ge=0, description="decoded images are kept in memory up to so many MiB; 0: none"
+    )

@@ -1,0 +1,46 @@
+"""The course of a training run: ``history.csv`` and TensorBoard scalars."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wsss.io.atomic import write_text
+
+FILE = "history.csv"
+
+
+def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write ``history.csv``, a row per epoch, atomically. The whole file is written each time: no row comes twice."""
+    columns = list(dict.fromkeys(name for row in history for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(folder / FILE, text.getvalue())
+
+
+class Scalars:
+    """TensorBoard scalars; what an interrupted run wrote after its last checkpoint is purged.
+
+    Args:
+        folder: where event files go.
+        step: the step that the run starts or resumes at.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer: Any = SummaryWriter(str(folder), purge_step=step if step else None)
+
+    def write(self, values: Mapping[str, float], step: int) -> None:
+        """Write scalars of one step."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush and close the event file."""
+        self._writer.close()

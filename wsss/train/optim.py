@@ -1,0 +1,61 @@
+"""Optimisers and learning-rate schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from wsss.train.config import AdamWConfig, ScheduleConfig, SGDConfig
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that share a learning rate: ``factor`` times the optimiser's."""
+
+    parameters: Sequence[nn.Parameter]
+    factor: float = 1.0
+
+
+def trunk_and_head(network: nn.Module, config: SGDConfig | AdamWConfig) -> list[Group]:
+    """Return two groups: the parameters below ``network.backbone``, and all others with the head's learning rate."""
+    trunk = [parameter for name, parameter in network.named_parameters() if name.startswith("backbone.")]
+    head = [parameter for name, parameter in network.named_parameters() if not name.startswith("backbone.")]
+    return [Group(trunk), Group(head, config.head_lr_factor)]
+
+
+def build_optimiser(config: SGDConfig | AdamWConfig, groups: Sequence[Group]) -> torch.optim.Optimizer:
+    """Build the optimiser; parameters without ``requires_grad`` and empty groups are left out."""
+    chosen = [
+        {"params": [p for p in group.parameters if p.requires_grad], "lr": config.lr * group.factor} for group in groups
+    ]
+    chosen = [group for group in chosen if group["params"]]
+    if isinstance(config, SGDConfig):
+        return torch.optim.SGD(chosen, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(chosen, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def learning_rate_factor(config: ScheduleConfig, steps: int) -> Callable[[int], float]:
+    """Return step → factor on the learning rate.
+
+    Args:
+        config: poly decays as ``(1 − step/steps)^power`` (Liu et al., ParseNet); the warm-up multiplies it by
+            ``(step + 1)/(warmup_steps + 1)``.
+        steps: optimiser steps in all.
+    """
+
+    def factor(step: int) -> float:
+        warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
+        decay = max(0.0, 1 - step / steps) ** config.power if config.name == "poly" else 1.0
+        return warm * decay
+
+    return factor
+
+
+def build_schedule(
+    config: ScheduleConfig, optimiser: torch.optim.Optimizer, steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Build the schedule; it advances by one per optimiser step."""
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, learning_rate_factor(config, steps))

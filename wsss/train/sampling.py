@@ -1,0 +1,81 @@
+"""Which image is seen when, and with which augmentation: a pure function of (seed, epoch, step, process).
+
+Nothing here has a state, so a run that is resumed in the middle of an epoch goes on exactly where it stood.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+Item = tuple[int, int]
+"""(index of the image, seed of its augmentation)."""
+
+
+def derive_seed(*parts: int | str) -> int:
+    """Return a seed in 0 … 2³² − 1 that depends on all parts, and is unrelated for unequal ones."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:4], "little")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The batches of a training run.
+
+    Each epoch is a new permutation of the images. All batches are full: an epoch's last one is filled up with images
+    from the start of its permutation (augmented differently), so that a dataset of a single image trains, too, and no
+    normalisation layer ever sees a batch of another size.
+
+    Args:
+        images: number of training images.
+        batch_size: images per process and forward pass.
+        accumulate: forward passes per optimiser step.
+        epochs: passes over the images.
+        seed: of permutations and augmentation.
+        rank, ranks: this process, and how many there are; they share each step's images.
+    """
+
+    images: int
+    batch_size: int
+    accumulate: int
+    epochs: int
+    seed: int
+    rank: int = 0
+    ranks: int = 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in an epoch."""
+        return -(-self.images // self._per_step)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return self.steps_per_epoch * self.epochs
+
+    @property
+    def _per_step(self) -> int:
+        return self.batch_size * self.accumulate * self.ranks
+
+    def permutation(self, epoch: int) -> list[int]:
+        """Return the order of the images in an epoch."""
+        generator = np.random.default_rng(derive_seed("permutation", self.seed, epoch))
+        return [int(index) for index in generator.permutation(self.images)]
+
+    def batches(self, start: int = 0) -> Iterator[list[Item]]:
+        """Yield this process's batches from optimiser step ``start`` on, ``accumulate`` of them per step."""
+        for epoch in range(start // self.steps_per_epoch, self.epochs):
+            order = self.permutation(epoch)
+            first = start - epoch * self.steps_per_epoch if epoch * self.steps_per_epoch < start else 0
+            for step in range(first, self.steps_per_epoch):
+                for part in range(self.accumulate):
+                    offset = step * self._per_step + (part * self.ranks + self.rank) * self.batch_size
+                    yield [self._item(epoch, order, offset + place) for place in range(self.batch_size)]
+
+    def _item(self, epoch: int, order: list[int], position: int) -> Item:
+        repeat, place = divmod(position, len(order))
+        index = order[place]
+        return index, derive_seed("augmentation", self.seed, epoch, index, repeat)
