@@ -56,6 +56,12 @@ def test_equal_input_gives_equal_output():
     assert np.array_equal(first, second)
 
 
+def test_a_read_only_image_will_do():
+    image = two_tone()
+    image.setflags(write=False)
+    assert refine_scores(image, np.ones((2, 24, 24), np.float32), CrfConfig()).shape == (24, 24)
+
+
 def test_a_float_image_is_refused():
     with pytest.raises(ValueError, match="uint8"):
         refine_scores(np.zeros((4, 4, 3), np.float32), np.ones((2, 4, 4), np.float32), CrfConfig())

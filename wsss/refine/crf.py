@@ -86,7 +86,7 @@ def _infer(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConf
         crf.addPairwiseBilateral(
             sxy=config.bilateral_sigma_xy,
             srgb=config.bilateral_sigma_rgb,
-            rgbim=np.ascontiguousarray(image),
+            rgbim=np.array(image, order="C"),  # a copy: pydensecrf asks for a writable buffer
             compat=config.bilateral_weight,
         )
     marginals = np.asarray(crf.inference(config.iterations))
