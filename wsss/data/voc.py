@@ -119,7 +119,7 @@ def _read_split(path: Path) -> list[tuple[str, Line]]:
         for line in read_lines(path):
             first = line.text.split()[0]
             # The usual train_aug lists name paths; anything but JPEGImages/<file> stays an error of the id.
-            name = without_suffix(first.removeprefix("/").removeprefix(IMAGES + "/"))
+            name = without_suffix(first.removeprefix(f"/{IMAGES}/").removeprefix(f"{IMAGES}/"))
             yield check_id(name, line), line
 
     return unique_ids(entries(), path)

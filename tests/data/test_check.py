@@ -1,0 +1,194 @@
+"""The integrity check: every kind of defect is found, named, and counted as problem or note."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsss.data.check import Report, check_config, check_dataset, is_leak
+from wsss.data.sample import Dataset
+from wsss.io.images import read_image, write_png
+from wsss.io.masks import write_mask
+
+Open = Callable[..., Dataset]
+CLASSES = ["cat", "dog", "person", "car"]
+
+
+@pytest.fixture
+def check(voc: Path, open_at: Open) -> Callable[..., Report]:
+    return lambda **config: check_dataset(open_at(voc, **{"classes": CLASSES, **config}))
+
+
+def problems(report: Report) -> dict[str, tuple[str, ...]]:
+    return {finding.kind: finding.examples for finding in report.problems}
+
+
+def notes(report: Report) -> dict[str, tuple[str, ...]]:
+    return {finding.kind: finding.examples for finding in report.notes}
+
+
+def test_a_clean_dataset(voc: Path, check: Callable[..., Report]) -> None:
+    report = check()
+    assert report.problems == ()
+    assert report.classes == ("cat", "dog", "person", "car")
+    assert report.sizes == ((12, 16), (12, 16))
+    train = report.splits["train"]
+    assert (train.images, train.labelled, train.masked) == (3, 3, 3)
+    assert train.class_images == {"cat": 1, "dog": 1, "person": 1, "car": 1}
+    assert train.class_pixels is not None
+    assert train.class_pixels["cat"] == pytest.approx(3 / 48) and sum(train.class_pixels.values()) == pytest.approx(1)
+    assert notes(report) == {
+        "splits of a single image": ("val",),
+        "splits without an image of some class": ("val: dog, person, car",),
+    }
+    assert json.loads(json.dumps(report.to_json()))["ok"] is True
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"no image at all")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"), [(cut, "broken or truncated"), (empty, "empty (0 bytes)"), (garbage, "not an image")]
+)
+def test_unreadable_files(voc: Path, check: Callable[..., Report], damage: Callable[[Path], None], words: str) -> None:
+    damage(voc / "JPEGImages" / "a.png")
+    damage(voc / "SegmentationClass" / "b.png")
+    found = problems(check())
+    assert set(found) == {"images that can't be read", "masks that can't be used"}
+    assert "a.png" in found["images that can't be read"][0] and words in found["images that can't be read"][0]
+    assert "b.png" in found["masks that can't be used"][0] and words in found["masks that can't be used"][0]
+
+
+def test_masks_that_do_not_fit(voc: Path, check: Callable[..., Report]) -> None:
+    write_mask(voc / "SegmentationClass" / "a.png", np.full((6, 16), 8, np.uint8))
+    write_mask(voc / "SegmentationClass" / "b.png", np.full((12, 16), 77, np.uint8))
+    Image.new("RGB", (16, 12)).save(voc / "SegmentationClass" / "c.png")
+    found = problems(check())
+    assert "16×6 (width×height), its image 16×12" in found["masks of another size than their image"][0]
+    values, colours = found["masks that can't be used"]
+    assert "b.png: mask value 77 stands for no class" in values
+    assert "c.png: a mask is an 8-bit palette or grey image, this one has mode 'RGB'" in colours
+
+
+def test_images_that_are_converted_or_turned(voc: Path, check: Callable[..., Report]) -> None:
+    for name in "abc":
+        (voc / "JPEGImages" / f"{name}.png").unlink()
+    Image.new("CMYK", (16, 12), (9, 9, 9, 9)).save(voc / "JPEGImages" / "a.jpg")
+    Image.fromarray(np.full((12, 16), 40_000, np.uint16)).save(voc / "JPEGImages" / "b.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (12, 16), (200, 9, 9)).save(voc / "JPEGImages" / "c.jpg", exif=exif)  # upright: 16 × 12
+    assert read_image(voc / "JPEGImages" / "c.jpg").shape == (12, 16, 3)
+    report = check()
+    assert report.problems == ()
+    assert notes(report)["images of other kinds, converted to 8-bit RGB"] == ("a.jpg (CMYK)", "b.png (16-bit)")
+    assert notes(report)["images turned upright by their EXIF orientation"] == ("c.jpg",)
+
+    write_mask(voc / "SegmentationClass" / "c.png", np.full((16, 12), 7, np.uint8))  # drawn on the image as stored
+    (message,) = problems(check())["masks of another size than their image"]
+    assert "fits the image as stored: draw it on the image turned upright" in message
+
+
+def test_labels_that_contradict_masks(voc: Path, check: Callable[..., Report]) -> None:
+    (voc / "image_labels.csv").write_text("image_id,labels\na,cat dog\nb,person\nc,car\nd,cat\n")
+    found = problems(check())
+    assert found["labels without a pixel in the mask"] == ("a: 'dog' has a label and no pixel",)
+    assert found["mask classes without a label"] == ("b: 'dog' has 36 pixels and no label",)
+    mask = np.zeros((12, 16), np.uint8)
+    mask[:, :8], mask[0, 15] = 8, 255  # the dog may lie under the pixel that is left out
+    write_mask(voc / "SegmentationClass" / "a.png", mask)
+    report = check()
+    assert set(problems(report)) == {"mask classes without a label"}
+    assert notes(report)["labels without a pixel in masks that leave pixels out (255)"]
+
+
+def test_images_in_several_splits(voc: Path, check: Callable[..., Report]) -> None:
+    lists = voc / "ImageSets" / "Segmentation"
+    (lists / "trainval.txt").write_text("a\nb\nc\nd\n")
+    report = check()
+    assert report.problems == ()
+    assert notes(report)["images in both train and trainval"] == ("a", "b", "c")
+    (lists / "val.txt").write_text("d\nb\n")
+    assert problems(check()) == {"images in both train and val": ("b",)}
+
+
+def test_copies_under_another_id(voc: Path, check: Callable[..., Report]) -> None:
+    (voc / "JPEGImages" / "c.png").write_bytes((voc / "JPEGImages" / "b.png").read_bytes())
+    report = check()
+    assert report.problems == () and notes(report)["equal images under two ids"] == ("b and c",)
+    (voc / "JPEGImages" / "d.png").write_bytes((voc / "JPEGImages" / "a.png").read_bytes())
+    assert problems(check()) == {"equal images in train and held-out splits": ("a and d",)}
+
+
+def test_leaks() -> None:
+    assert is_leak("train", "val") and is_leak("val", "train_aug") and is_leak("test_indist", "train")
+    for one, other in (("train", "trainval"), ("trainval", "val"), ("val", "test"), ("train", "train_aug")):
+        assert not is_leak(one, other)
+
+
+def test_missing_labels_and_masks(voc: Path, check: Callable[..., Report]) -> None:
+    (voc / "image_labels.csv").write_text("image_id,labels\na,cat\nb,dog person\n")
+    (voc / "SegmentationClass" / "b.png").unlink()
+    report = check()
+    assert report.problems == ()
+    found = notes(report)
+    assert found["images without image-level labels"] == ("train: c",)
+    assert found["splits without image-level labels"] == ("val",)
+    assert found["images without a mask, in splits that have masks"] == ("train: b",)
+    assert report.splits["train"].masked == 2
+
+
+def test_a_single_class(folder: Path, open_at: Open) -> None:
+    report = check_dataset(open_at(folder))
+    assert "datasets of a single class" not in notes(report)
+    (folder / "labels.csv").write_text("image_id,labels\n" + "".join(f"i{n},sun\n" for n in range(10)))
+    report = check_dataset(open_at(folder))
+    assert report.problems == ()
+    assert "'sun'" in notes(report)["datasets of a single class"][0]
+    assert len(notes(report)["splits in which every image has the only class"]) == 2
+
+
+def test_masks_of_0_and_255_are_explained(folder: Path, open_at: Open) -> None:
+    (folder / "classes.txt").write_text("sun\n")
+    (folder / "labels.csv").write_text("image_id,labels\ni0,sun\ni1,\n")
+    for number in range(2):
+        write_mask(folder / "masks" / f"i{number}.png", np.array([[0, 255] * 8] * 12, np.uint8))
+    report = check_dataset(open_at(folder, val_fraction=0))
+    assert notes(report)["splits whose masks hold 255 alone"] == ("train: 255 means ignore, not the class",)
+    assert notes(report)["images of no class"] == ("train: i1",)
+
+
+def test_a_dataset_that_cannot_be_opened_is_a_problem(voc: Path, tmp_path: Path) -> None:
+    (voc / "ImageSets" / "Segmentation" / "train.txt").write_text("absent\n")
+    report = check_config({"root": str(voc)}, work=tmp_path / "work")
+    (message,) = problems(report)["datasets that can't be opened"]
+    assert "train.txt:1: image 'absent' is listed" in message
+
+
+def test_findings_count_all_and_list_some(tmp_path: Path, open_at: Open) -> None:
+    rows = ["image_id,labels"]
+    for number in range(105):
+        write_png(tmp_path / "many" / "images" / f"x{number}.png", np.full((2, 2, 3), number, np.uint8))
+        rows.append(f"x{number},sun")
+        (tmp_path / "many" / "images" / f"x{number}.png").write_bytes(b"")
+    (tmp_path / "many" / "labels.csv").write_text("\n".join(rows))
+    steps: list[int] = []
+    report: Any = check_dataset(open_at(tmp_path / "many"), advance=steps.append).to_json()
+    assert sum(steps) == 105
+    assert report["problems"][0]["count"] == 105 and len(report["problems"][0]["examples"]) == 100
+    assert report["sizes"] is None and report["ok"] is False

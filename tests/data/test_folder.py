@@ -1,0 +1,158 @@
+"""The reader of plain folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsss.data.folder import hash_split
+from wsss.data.sample import Dataset, read_truth
+from wsss.errors import InvalidInput
+from wsss.io.images import write_png
+from wsss.io.masks import write_mask
+
+Open = Callable[..., Dataset]
+
+
+def ids(dataset: Dataset, split: str) -> list[str]:
+    return [sample.id for sample in dataset.split(split)]
+
+
+def test_classes_and_splits_without_any_other_file(folder: Path, open_at: Open, lines: list[str]) -> None:
+    dataset = open_at(folder)
+    assert dataset.classes.names == ("background", "moon", "sun")
+    train, val = ids(dataset, "train"), ids(dataset, "val")
+    assert sorted(train + val) == [f"i{number}" for number in range(10)] and val
+    assert f"by a hash of the image id {len(train)} go to train, {len(val)} to val" in lines[-1]
+    found = {sample.id: sample.labels for split in dataset.splits.values() for sample in split}
+    assert found["i0"] == (1, 2) and found["i2"] == (2,) and found["i3"] == (1,) and found["i1"] == ()
+    assert list(open_at(folder, val_fraction=0).splits) == ["train"]
+
+
+@pytest.mark.parametrize("separator", [" ", ";", "|", " ; "])
+def test_separators_and_names_with_suffix(folder: Path, open_at: Open, separator: str) -> None:
+    (folder / "classes.txt").write_text("sun\nmoon\nmilky way\n")
+    (folder / "labels.csv").write_text(
+        f"split, image_id ,labels,comment\ntrain,i0.png,sun{separator}moon,x\ntest,i1,milky way,y\n"
+    )
+    dataset = open_at(folder)
+    assert dataset.split("train")[0].labels == (1, 2)
+    assert dataset.split("test")[0].labels == (3,)
+    assert set(dataset.splits) == {"train", "test", "unlabelled"}
+    assert len(dataset.split("unlabelled")) == 8 and dataset.split("unlabelled")[0].labels is None
+
+
+def test_lists_come_before_the_column(folder: Path, open_at: Open) -> None:
+    (folder / "labels.csv").write_text("image_id,labels,split\ni0,sun,train\ni1,moon,val\n")
+    (folder / "splits").mkdir()
+    (folder / "splits" / "test.txt").write_text("i5.png\ni1\n")
+    dataset = open_at(folder)
+    assert list(dataset.splits) == ["test"] and ids(dataset, "test") == ["i5", "i1"]
+    assert [sample.labels for sample in dataset.split("test")] == [None, (1,)]
+
+
+def test_masks_and_class_ids(folder: Path, open_at: Open) -> None:
+    write_mask(folder / "masks" / "i0.png", np.array([[0, 7, 9, 255]], np.uint8))
+    with pytest.raises(InvalidInput, match=r"no classes\.txt that says which mask value means which class"):
+        open_at(folder)
+    (folder / "classes.txt").write_text("9 sun\n7 moon\n")
+    dataset = open_at(folder, val_fraction=0)
+    sample = dataset.split("train")[0]
+    assert sample.mask == folder / "masks" / "i0.png"
+    assert read_truth(sample, dataset.classes).tolist() == [[0, 2, 1, 255]]
+    assert dataset.split("train")[1].mask is None
+    mapped = open_at(folder, classes={"light": [7, 9]}, val_fraction=0)
+    assert read_truth(mapped.split("train")[0], mapped.classes).tolist() == [[0, 1, 1, 255]]
+    assert mapped.split("train")[0].labels == (1,)
+
+
+def test_folder_names_can_be_set(folder: Path, open_at: Open) -> None:
+    (folder / "images").rename(folder / "photos")
+    (folder / "labels.csv").rename(folder / "tags.csv")
+    dataset = open_at(folder, layout="folder", images="photos", labels="tags.csv")
+    assert sum(map(len, dataset.splits.values())) == 10
+
+
+def test_without_labels_there_are_images_and_masks(folder: Path, open_at: Open) -> None:
+    (folder / "labels.csv").unlink()
+    with pytest.raises(InvalidInput, match=r"no class is named: neither in classes\.txt, nor in labels\.csv"):
+        open_at(folder, layout="folder")
+    dataset = open_at(folder, layout="folder", classes=["sun", "moon"])
+    assert all(sample.labels is None for sample in dataset.split("train"))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("labels.csv", "image_id,labels\ni0,sun\nabsent,sun\n", "labels.csv:3: image 'absent' is listed, and there is"),
+        ("labels.csv", "image_id,labels\ni0,sun\ni0.png,sun\n", "labels.csv:3: image id 'i0' comes twice"),
+        ("labels.csv", "image_id,labels\n../i0,sun\n", "labels.csv:2: image id '../i0' has a path separator"),
+        ("labels.csv", "image_id,labels,split\ni0,sun,train\ni1,sun,\n", "labels.csv:3: the column split is empty"),
+        ("labels.csv", 'image_id,labels\n"i0,sun\n', "labels.csv:2: the row has 1 cells"),
+        ("splits/train.txt", "i0\ni99\n", "train.txt:2: image 'i99' is listed"),
+        ("splits/train.txt", "i0\ni1\ni0.png\n", "train.txt:3: image id 'i0' is listed twice"),
+        ("splits/train.txt", "", "train.txt: the split is empty"),
+        (
+            "classes.txt",
+            "sun\nmoom\n",
+            "labels.csv:2: unknown class 'moon'; the classes are sun, moom; did you mean 'mo",
+        ),
+    ],
+)
+def test_bad_files_are_named_with_their_line(folder: Path, open_at: Open, file: str, content: str, words: str) -> None:
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text(content)
+    with pytest.raises(InvalidInput) as found:
+        open_at(folder)
+    assert words in str(found.value)
+
+
+def test_two_images_of_one_id_are_refused(folder: Path, open_at: Open) -> None:
+    (folder / "images" / "i3.jpg").write_bytes(b"x")
+    with pytest.raises(InvalidInput, match=r"'i3' stands for 2 files .*i3\.jpg, i3\.png.*\nRename or delete"):
+        open_at(folder)
+
+
+def test_other_files_are_left_alone(folder: Path, open_at: Open) -> None:
+    (folder / "images" / ".DS_Store").write_bytes(b"x")
+    (folder / "images" / "._i1.png").write_bytes(b"x")
+    (folder / "images" / "notes.txt").write_text("x")
+    write_png(folder / "images" / "scan.v2.PNG", np.zeros((4, 4, 3), np.uint8))
+    dataset = open_at(folder)
+    assert ids(dataset, "unlabelled") == ["scan.v2"]
+
+
+def test_no_images_and_no_folder(folder: Path, open_at: Open, tmp_path: Path) -> None:
+    for path in (folder / "images").iterdir():
+        path.unlink()
+    with pytest.raises(InvalidInput, match="no image here"):
+        open_at(folder)
+    with pytest.raises(InvalidInput, match=r"data\.root: .*absent is no folder"):
+        open_at(tmp_path / "absent")
+
+
+def test_a_single_image_and_a_single_class_can_be_read(tmp_path: Path, open_at: Open) -> None:
+    write_png(tmp_path / "one" / "images" / "a.png", np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "one" / "labels.csv").write_text("image_id,labels\na,sun\n")
+    dataset = open_at(tmp_path / "one")
+    assert list(dataset.splits) == ["train"] and dataset.classes.names == ("background", "sun")
+
+
+@given(st.lists(st.text("abc123", min_size=1), min_size=1, max_size=60, unique=True), st.floats(0, 0.9))
+def test_hash_split_is_a_partition_that_stays(names: list[str], fraction: float) -> None:
+    train, val = hash_split(names, fraction)
+    assert sorted(train + val) == sorted(names)
+    assert train and bool(val) == (fraction > 0 and len(names) > 1)
+    assert hash_split(names[::-1], fraction) == (train[::-1], val[::-1])
+
+
+def test_hash_split_moves_nothing_when_images_are_added() -> None:
+    few, many = [f"i{n}" for n in range(200)], [f"i{n}" for n in range(2000)]
+    before, after = set(hash_split(few, 0.2)[1]), set(hash_split(many, 0.2)[1])
+    assert before == after & set(few)
+    assert 340 < len(after) < 460

@@ -1,0 +1,156 @@
+"""Content hashes and dataset fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from wsss.data import manifest
+from wsss.data.manifest import ContentHashes
+from wsss.data.sample import Dataset
+from wsss.errors import InvalidInput
+
+Open = Callable[..., Dataset]
+
+
+@pytest.fixture(autouse=True)
+def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start each test as a new process would, and let files be remembered as soon as they are written."""
+    monkeypatch.setattr(manifest, "_in_process", {})
+    monkeypatch.setattr(manifest, "SETTLED_NS", -1)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of all files that are hashed, in order."""
+    names: list[str] = []
+
+    def counted(path: Path) -> str:
+        names.append(path.name)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(manifest, "sha256_file", counted)
+    return names
+
+
+def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "_in_process", {})
+
+
+def test_hashes_are_remembered_until_a_file_changes(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, cache = tmp_path / "a", tmp_path / "work" / "hashes.json"
+    file.write_bytes(b"one")
+    expected = hashlib.sha256(b"one").hexdigest()
+    hashes = ContentHashes(cache)
+    assert hashes.of(file) == expected and hashes.of(file) == expected and reads == ["a"]
+    hashes.save()
+    new_process(monkeypatch)
+    assert ContentHashes(cache).of(file) == expected and reads == ["a"]
+
+    times = file.stat()
+    file.write_bytes(b"two")  # equal size, and its modification time is set back: the change time tells
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert ContentHashes(cache).of(file) == hashlib.sha256(b"two").hexdigest() and reads == ["a", "a"]
+
+    new = tmp_path / "b"
+    new.write_bytes(b"six")
+    os.utime(new, ns=(times.st_atime_ns, times.st_mtime_ns))
+    new.replace(file)  # another inode
+    assert ContentHashes(cache).of(file) == hashlib.sha256(b"six").hexdigest()
+
+
+def test_a_file_that_has_just_changed_is_not_remembered(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "SETTLED_NS", 10**12)
+    (tmp_path / "a").write_bytes(b"one")
+    hashes = ContentHashes(tmp_path / "cache.json")
+    hashes.of(tmp_path / "a")
+    hashes.of(tmp_path / "a")
+    hashes.save()
+    assert reads == ["a", "a"] and not (tmp_path / "cache.json").exists()
+
+
+def test_without_a_cache_nothing_is_written(tmp_path: Path, reads: list[str]) -> None:
+    (tmp_path / "a").write_bytes(b"one")
+    hashes = ContentHashes(None)
+    hashes.of(tmp_path / "a")
+    hashes.save()
+    ContentHashes(None).of(tmp_path / "a")
+    assert reads == ["a"] and [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "broken", ["", "{", "[]", '{"version": 2, "files": {}}', '{"version": 1, "files": {"a": [1]}}']
+)
+def test_a_broken_cache_is_made_again(tmp_path: Path, broken: str) -> None:
+    cache = tmp_path / "cache.json"
+    cache.write_text(broken)
+    (tmp_path / "a").write_bytes(b"abc")
+    hashes = ContentHashes(cache)
+    assert hashes.of(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+    hashes.save()
+    assert json.loads(cache.read_text())["version"] == 1
+
+
+def test_two_processes_keep_each_others_hashes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    first, second = ContentHashes(tmp_path / "cache.json"), ContentHashes(tmp_path / "cache.json")
+    first.of(tmp_path / "a")
+    second.of(tmp_path / "b")
+    first.save()
+    second.save()
+    assert len(json.loads((tmp_path / "cache.json").read_text())["files"]) == 2
+
+
+def test_many_files_keep_their_order_and_missing_ones_are_named(tmp_path: Path) -> None:
+    paths = [tmp_path / f"f{number}" for number in range(50)]
+    for path in paths:
+        path.write_text(path.name)
+    assert ContentHashes(None).of_many(paths) == [hashlib.sha256(path.name.encode()).hexdigest() for path in paths]
+    with pytest.raises(InvalidInput, match="absent: no such file"):
+        ContentHashes(None).of_many([*paths, tmp_path / "absent"])
+    with pytest.raises(InvalidInput, match="can't be read"):
+        ContentHashes(None).of(tmp_path)
+
+
+def test_a_fingerprint_changes_with_what_it_covers_and_nothing_else(voc: Path, open_at: Open) -> None:
+    def prints() -> dict[tuple[str, str], str]:
+        dataset = open_at(voc)
+        return {(split, kind): dataset.fingerprint(split, kind) for split in ("train", "val") for kind in kinds}
+
+    def changed(before: dict[tuple[str, str], str]) -> set[tuple[str, str]]:
+        after = prints()
+        return {key for key in before if before[key] != after[key]}
+
+    kinds = ("images", "labels", "masks")
+    start = prints()
+    assert len(set(start.values())) == 6
+    assert changed(start) == set()
+    image = voc / "JPEGImages" / "a.png"
+    image.write_bytes(image.read_bytes() + b"\0")
+    assert changed(start) == {("train", "images")}
+    (voc / "SegmentationClass" / "d.png").unlink()
+    assert changed(start) == {("train", "images"), ("val", "masks")}
+    start = prints()
+    (voc / "image_labels.csv").write_text("image_id,labels\nd,cat\nc,car\nb,person dog\na,cat cat\n")
+    assert changed(start) == set()  # the same labels, written in another way
+    (voc / "image_labels.csv").write_text("image_id,labels\na,dog\nb,dog person\nc,car\nd,cat\n")
+    assert changed(start) == {("train", "labels")}
+
+
+def test_a_fingerprint_covers_the_meaning_of_mask_values(voc: Path, open_at: Open) -> None:
+    one = open_at(voc, classes={"pet": [8]})
+    for other in ({"classes": {"pet": [8, 12]}}, {"classes": {"pet": [8]}, "other": "ignore"}):
+        assert open_at(voc, **other).fingerprint("train", "masks") != one.fingerprint("train", "masks")
+    moved = replace(one, root=voc.parent, name="elsewhere")
+    assert moved.fingerprint("train", "masks") == one.fingerprint("train", "masks")

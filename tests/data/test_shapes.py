@@ -1,0 +1,127 @@
+"""The synthetic scenes."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsss.data.check import check_dataset
+from wsss.data.registry import open_dataset
+from wsss.data.sample import read_truth
+from wsss.data.synthetic.scene import CLASS_NAMES, EMBLEM_COLOURS, draw_scene
+from wsss.data.synthetic.shapes import MARKER, Config, generate, is_complete
+from wsss.errors import InvalidInput
+from wsss.io.images import read_image
+
+SMALL = Config(size=48, train=10, val=4, classes=5, objects=3)
+
+
+def digest(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_equal_configs_give_equal_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
+    generate(SMALL, tmp_path / "a")
+    generate(SMALL, tmp_path / "b")
+    generate(SMALL.model_copy(update={"seed": 1}), tmp_path / "c")
+    a, b, c = (digest(tmp_path / name) for name in "abc")
+    assert a == b and a.keys() == c.keys()
+    assert not {a[name] for name in a if name.startswith("images/")} & set(c.values())
+    assert len(a) == 2 * 14 + 3
+
+
+def test_more_images_leave_the_first_ones_as_they_are(tmp_path: Path) -> None:
+    generate(SMALL, tmp_path / "a")
+    generate(SMALL.model_copy(update={"train": 12, "val": 5}), tmp_path / "b")
+    a, b = digest(tmp_path / "a"), digest(tmp_path / "b")
+    assert all(b[name] == sha for name, sha in a.items() if name.endswith(".png"))
+
+
+def test_the_dataset_is_clean_and_balanced(tmp_path: Path) -> None:
+    dataset = open_dataset({"layout": "shapes", "train": 60, "val": 20, "size": 48}, work=tmp_path)
+    report = check_dataset(dataset)
+    assert report.problems == () and report.notes == ()
+    assert report.classes == CLASS_NAMES[:4] and report.sizes == ((48, 48), (48, 48))
+    assert {name: counts.images for name, counts in report.splits.items()} == {"train": 60, "val": 20}
+    assert all(15 <= images <= 40 for images in report.splits["train"].class_images.values())
+    assert any(len(sample.labels or ()) > 1 for sample in dataset.split("train"))
+    again = open_dataset({"layout": "shapes", "train": 60, "val": 20, "size": 48}, work=tmp_path)
+    assert again == dataset
+
+
+def test_each_body_shows_its_emblem_and_is_much_larger(tmp_path: Path) -> None:
+    for number in range(40):
+        first = 1 + number % 5
+        image, mask = draw_scene(np.random.default_rng(number), size=96, first=first, classes=5, most=2)
+        assert image.shape == (96, 96, 3) and image.dtype == np.uint8 and mask.dtype == np.uint8
+        assert first in mask
+        for kind in set(np.unique(mask)) - {0}:
+            colour = 255 * np.array(EMBLEM_COLOURS[kind - 1])
+            emblem = (np.abs(image - colour).max(-1) < 40) & (mask == kind)
+            assert emblem.sum() >= 8, (number, kind)
+            assert 0.02 < emblem.sum() / (mask == kind).sum() < 0.15 or (mask == kind).sum() > 96 * 96 / 5
+
+
+def test_a_body_stands_out_from_its_background_by_colour(tmp_path: Path) -> None:
+    inside, outside = [], []
+    for number in range(20):
+        image, mask = draw_scene(np.random.default_rng(number), size=64, first=1, classes=4, most=2)
+        warmth = image[..., 0].astype(int) - image[..., 2]  # red minus blue
+        inside.append(np.median(warmth[mask > 0]))
+        outside.append(np.median(warmth[mask == 0]))
+    assert min(inside) > max(outside)
+
+
+def test_an_interrupted_call_is_completed(tmp_path: Path) -> None:
+    config = Config(size=48, train=80, val=4)
+    generate(config, tmp_path / "whole")
+    out = tmp_path / "out"
+    code = (
+        "import sys; from pathlib import Path; from wsss.data.synthetic.shapes import Config, generate\n"
+        "generate(Config(size=48, train=80, val=4), Path(sys.argv[1]))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(out)]) as process:
+        until = time.monotonic() + 30
+        while not len(list(out.glob("masks/*.png"))) >= 3 and time.monotonic() < until:
+            time.sleep(0.001)
+        process.kill()
+    assert (out / MARKER).is_file() and not is_complete(config, out)
+    (out / "masks" / ".wsss-tmp-1-x.png").write_bytes(b"half")
+    generate(config, out)
+    assert digest(out) == digest(tmp_path / "whole")
+    assert is_complete(config, out)
+
+
+def test_a_lost_file_is_drawn_again(tmp_path: Path) -> None:
+    config = {"layout": "shapes", **SMALL.model_dump(exclude={"layout"})}
+    dataset = open_dataset(config, work=tmp_path)
+    before = digest(dataset.root)
+    dataset.split("train")[2].image.unlink()
+    assert digest(open_dataset(config, work=tmp_path).root) == before
+
+
+def test_other_files_are_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(InvalidInput, match=r"already holds files \(thesis\.txt\)"):
+        generate(SMALL, tmp_path / "mine")
+    generate(SMALL, tmp_path / "a")
+    before = digest(tmp_path / "a")
+    with pytest.raises(InvalidInput, match="already holds synthetic images of another config"):
+        generate(SMALL.model_copy(update={"size": 64}), tmp_path / "a")
+    assert digest(tmp_path / "a") == before
+
+
+def test_a_single_class_and_a_single_image(tmp_path: Path) -> None:
+    dataset = open_dataset({"layout": "shapes", "train": 1, "val": 0, "classes": 1, "size": 32}, work=tmp_path)
+    assert list(dataset.splits) == ["train"]
+    sample = dataset.split("train")[0]
+    assert sample.labels == (1,) and 1 in read_truth(sample, dataset.classes, size=(32, 32))
+    assert read_image(sample.image).shape == (32, 32, 3)
