@@ -18,10 +18,14 @@ def wsss_data(*arguments: object) -> Result:
     return CliRunner().invoke(data, [str(argument) for argument in arguments])
 
 
+def draw(out: Path) -> tuple[object, ...]:
+    return ("synth", "shapes", out, "--train", 8, "--val", 4, "--size", 48, "--seed", 3)
+
+
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("cli") / "shapes"
-    done = wsss_data("synth", "shapes", out, "--train", 8, "--val", 4, "--size", 48, "--seed", 3)
+    done = wsss_data(*draw(out))
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{out}: 8 training and 4 validation images\n"
     return out
@@ -37,7 +41,7 @@ def test_what_is_drawn_passes_the_check(shapes: Path) -> None:
 def test_json_is_one_document_on_stdout(shapes: Path) -> None:
     report = json.loads(wsss_data("check", shapes, "--json").stdout)
     assert report["ok"] is True and report["splits"]["train"]["images"] == 8
-    drawn = json.loads(wsss_data("synth", "shapes", shapes, "--train", 8, "--val", 4, "--size", 48, "--seed", 3, "--json").stdout)  # fmt: skip  # noqa: E501
+    drawn = json.loads(wsss_data(*draw(shapes), "--json").stdout)
     assert drawn["out"] == str(shapes) and drawn["seed"] == 3 and drawn["train"] == 8
 
 
