@@ -25,7 +25,8 @@ class Origin:
     """Where initial weights come from, and the normalisation they expect.
 
     Args:
-        description: ``{"name": "imagenet"}``, ``{"name": "none"}`` or ``{"file": name, "sha256": digest}``.
+        description: ``{"name": "imagenet"}``, ``{"name": "none"}`` or ``{"file": name, "sha256": digest}``;
+            ``trained_as`` says that these weights were trained further before this network took them over.
         mean, std: of red, green and blue in [0, 1].
     """
 
@@ -37,8 +38,11 @@ class Origin:
     def label(self) -> str:
         """One word or two for tables: ``imagenet`` or ``file.pth (sha256 0123456789ab)``."""
         if "name" in self.description:
-            return self.description["name"]
-        return f"{self.description['file']} (sha256 {self.description['sha256'][:12]})"
+            source = self.description["name"]
+        else:
+            source = f"{self.description['file']} (sha256 {self.description['sha256'][:12]})"
+        further = self.description.get("trained_as")
+        return f"{source}, trained as {further}" if further else source
 
 
 def load_initial(network: nn.Module, architecture: str, weights: str | LocalWeights, *, classifier: str) -> Origin:

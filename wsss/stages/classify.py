@@ -29,7 +29,7 @@ def run(ctx: Context[ClassifyConfig]) -> Result:
     """Train; the weights after the last epoch are the result."""
     from wsss.models.classifier import build_classifier, save_classifier
     from wsss.train.classification import ClassificationExamples, label_matrix, multilabel_loss, score_classifier
-    from wsss.train.images import Images
+    from wsss.train.images import cached_images
     from wsss.train.loop import Job, finish, fit
     from wsss.train.optim import trunk_and_head
     from wsss.train.runtime import deterministic
@@ -39,13 +39,13 @@ def run(ctx: Context[ClassifyConfig]) -> Result:
     labels = label_matrix(samples, len(classes.foreground))
     with deterministic(ctx.device, ctx.seed):
         model = build_classifier(config, len(classes.foreground))
-    images = Images([sample.image for sample in samples], cache_bytes=config.cache_mb << 20)
+    images = cached_images([sample.image for sample in samples], cache_bytes=config.cache_mb << 20)
     scores: list[MultilabelScores] = []
     validate = None
     if config.val is not None and ctx.ranks.rank == 0:
         held_out = ctx.data.split(config.val)
         val_labels = label_matrix(held_out, len(classes.foreground))
-        val_images = Images([sample.image for sample in held_out], cache_bytes=config.cache_mb << 20)
+        val_images = cached_images([sample.image for sample in held_out], cache_bytes=config.cache_mb << 20)
 
         def validate() -> dict[str, float]:
             scores[:] = [score_classifier(model, val_images, val_labels, size=config.augmentation.size)]

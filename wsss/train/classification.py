@@ -15,7 +15,7 @@ from wsss.data.sample import Sample
 from wsss.data.transforms import ClassificationAugmentation, Transform, resize
 from wsss.errors import InvalidInput, listing
 from wsss.metrics.multilabel import MultilabelScores, multilabel_scores
-from wsss.train.images import Images
+from wsss.train.images import Cached
 from wsss.train.sampling import Item
 
 
@@ -40,7 +40,7 @@ def label_matrix(samples: Sequence[Sample], classes: int) -> NDArray[np.bool_]:
 class ClassificationExamples:
     """Augmented images with their labels: ``(3, S, S)`` uint8 and ``(K,)`` floats 0 or 1."""
 
-    def __init__(self, images: Images, labels: NDArray[np.bool_], augmentation: ClassificationAugmentation) -> None:
+    def __init__(self, images: Cached, labels: NDArray[np.bool_], augmentation: ClassificationAugmentation) -> None:
         self.images, self.labels, self.transform = images, labels, Transform(augmentation)
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ def multilabel_loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def score_classifier(model: nn.Module, images: Images, labels: NDArray[np.bool_], *, size: int) -> MultilabelScores:
+def score_classifier(model: nn.Module, images: Cached, labels: NDArray[np.bool_], *, size: int) -> MultilabelScores:
     """Score a classifier on whole images, one by one, each resized to ``size``² pixels in its own aspect ratio."""
     device = next(model.parameters()).device
     rows = []

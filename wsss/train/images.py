@@ -1,10 +1,11 @@
-"""Decoded images in memory: decoding a JPEG takes as long as a tenth of a training step, and each comes every epoch."""
+"""Decoded images in memory: decoding a JPEG takes longer than augmenting it, and each comes again every epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,37 +15,54 @@ from wsss.io.images import read_image
 CHUNK = 64
 
 
-class Images:
-    """Images by index; as many of the first as fit into memory are decoded once, the others each time.
+class Cached:
+    """Arrays by index; as many of the first as fit into memory are loaded once, the others each time.
 
-    They are decoded before worker processes start, which then share them with their parent.
+    They are loaded before worker processes start, which then share them with their parent (on Linux).
 
     Args:
-        paths: the files.
-        cache_bytes: upper bound of the decoded images kept.
-        threads: that decode.
+        load: index → array; called by several threads.
+        count: how many there are.
+        cache_bytes: upper bound of the arrays kept.
+        threads: that load.
 
     Raises:
-        InvalidInput: an image can't be read.
+        InvalidInput: ``load`` raised it.
     """
 
-    def __init__(self, paths: Sequence[Path], *, cache_bytes: int, threads: int = 2) -> None:
-        self.paths = list(paths)
-        self.kept: list[NDArray[np.uint8]] = []
+    def __init__(self, load: Callable[[int], NDArray[Any]], count: int, *, cache_bytes: int, threads: int = 2) -> None:
+        self.load, self.count = load, count
+        self.kept: list[NDArray[Any]] = []
         used = 0
         with ThreadPoolExecutor(threads) as pool:
-            for start in range(0, len(self.paths), CHUNK):
+            for start in range(0, count, CHUNK):
                 if used >= cache_bytes:
                     return
-                for image in pool.map(read_image, self.paths[start : start + CHUNK]):
-                    used += image.nbytes
+                for array in pool.map(load, range(start, min(count, start + CHUNK))):
+                    used += array.nbytes
                     if used > cache_bytes:
                         return
-                    self.kept.append(image)
+                    self.kept.append(array)
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return self.count
 
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        """Return ``(H, W, 3)`` uint8 RGB."""
-        return self.kept[index] if index < len(self.kept) else read_image(self.paths[index])
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        """Return one array; it is shared, so don't write to it."""
+        return self.kept[index] if index < len(self.kept) else self.load(index)
+
+
+class ImageLoader:
+    """Load images ``(H, W, 3)`` uint8 RGB by index."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+
+    def __call__(self, index: int) -> NDArray[np.uint8]:
+        """Return one image."""
+        return read_image(self.paths[index])
+
+
+def cached_images(paths: Sequence[Path], *, cache_bytes: int) -> Cached:
+    """Return images ``(H, W, 3)`` uint8 RGB by index, kept in memory as far as they fit."""
+    return Cached(ImageLoader(paths), len(paths), cache_bytes=cache_bytes)

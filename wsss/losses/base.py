@@ -1,0 +1,60 @@
+"""The registry of losses, and what every loss is.
+
+A loss is a module called with
+
+* ``logits`` ``(B, C, H, W)``, any real values, and
+* ``target`` ``(B, H, W)`` int64, class indices 0 … C − 1, or 255 where the class isn't known.
+
+It returns a scalar; ignored pixels have no gradient; where all pixels are ignored it is 0 with zero gradients.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from torch import Tensor, nn
+
+from wsss.data.sample import IGNORE
+from wsss.errors import InvalidInput, closest, listing
+
+LOSSES = {
+    "ce": "wsss.losses.region:CrossEntropy",
+    "dice": "wsss.losses.region:Dice",
+    "ce_dice": "wsss.losses.region:CrossEntropyDice",
+}
+"""Name → module and class; the class is made from its config."""
+
+
+class Loss(nn.Module):
+    """Base of all losses."""
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the scalar loss of ``logits`` ``(B, C, H, W)`` and ``target`` ``(B, H, W)``."""
+        raise NotImplementedError
+
+
+def build_loss(config: Any) -> Loss:
+    """Build a loss from its config (see `wsss.losses.config.LossConfig`).
+
+    Raises:
+        InvalidInput: no loss of this name.
+    """
+    if config.name not in LOSSES:
+        raise InvalidInput(
+            f"loss.name: unknown loss {config.name!r}; allowed are {listing(LOSSES, limit=40)}"
+            f"{closest(config.name, LOSSES)}"
+        )
+    module, name = LOSSES[config.name].split(":")
+    loss: Loss = getattr(import_module(module), name)(config)
+    return loss
+
+
+def known(target: Tensor) -> Tensor:
+    """Return ``(B, H, W)`` bool: which pixels have a class."""
+    return target != IGNORE
+
+
+def nothing(logits: Tensor) -> Tensor:
+    """Return a 0 that is connected to ``logits``, so that it can be differentiated (to zeros)."""
+    return logits.sum() * 0.0

@@ -1,0 +1,73 @@
+"""Losses over regions: cross-entropy, soft Dice, and their sum."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wsss.data.sample import IGNORE
+from wsss.losses.base import Loss, known, nothing
+from wsss.losses.config import CrossEntropyConfig, CrossEntropyDiceConfig, DiceConfig
+
+
+class CrossEntropy(Loss):
+    """``−mean log p(target)`` over the pixels whose class is known."""
+
+    def __init__(self, config: CrossEntropyConfig) -> None:
+        super().__init__()
+        self.label_smoothing = config.label_smoothing
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the scalar loss; see `wsss.losses.base`."""
+        if not known(target).any():
+            return nothing(logits)
+        return F.cross_entropy(logits.float(), target, ignore_index=IGNORE, label_smoothing=self.label_smoothing)
+
+
+class Dice(Loss):
+    """``1 − mean_c (2 Σ p_c g_c + s) / (Σ p_c + Σ g_c + s)`` with softmax probabilities p and one-hot targets g.
+
+    Milletari et al., 3DV 2016, with plain sums in the denominator; the mean runs over classes (and images, with
+    ``per_image``). A class without a target pixel is left out of the mean (``absent: skip``), or is counted: then its
+    Dice is ``s / (Σ p_c + s)``. With all left out the loss is 0.
+    """
+
+    def __init__(self, config: DiceConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the scalar loss; see `wsss.losses.base`."""
+        config, mask = self.config, known(target)
+        if not mask.any():
+            return nothing(logits)
+        weight = mask.unsqueeze(1).float()
+        probabilities = logits.float().softmax(1) * weight
+        classes = F.one_hot(target.masked_fill(~mask, 0), logits.shape[1]).movedim(-1, 1).float() * weight
+        axes = (2, 3) if config.per_image else (0, 2, 3)
+        overlap = (probabilities * classes).sum(axes)
+        present = classes.sum(axes)
+        dice = (2 * overlap + config.smooth) / (probabilities.sum(axes) + present + config.smooth)
+        counted = present > 0 if config.absent == "skip" else torch.ones_like(present, dtype=torch.bool)
+        if config.per_image:
+            counted = counted & mask.flatten(1).any(1).unsqueeze(1)  # an image of which nothing is known says nothing
+        if not config.background:
+            dice, counted = dice[..., 1:], counted[..., 1:]
+        if not counted.any():
+            return nothing(logits)
+        return 1 - dice[counted].mean()
+
+
+class CrossEntropyDice(Loss):
+    """Weighted sum of `CrossEntropy` and `Dice`."""
+
+    def __init__(self, config: CrossEntropyDiceConfig) -> None:
+        super().__init__()
+        self.ce, self.dice = CrossEntropy(config.ce), Dice(config.dice)
+        self.ce_weight, self.dice_weight = config.ce_weight, config.dice_weight
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the scalar loss; see `wsss.losses.base`."""
+        weighted: Tensor = self.ce_weight * self.ce(logits, target) + self.dice_weight * self.dice(logits, target)
+        return weighted

@@ -1,0 +1,121 @@
+"""Segmentation networks: one of the backbones with torchvision's DeepLabV3 or LR-ASPP head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wsss.data.sample import Classes
+from wsss.errors import InvalidInput
+from wsss.io.weights import load_description, load_weights, save_model
+from wsss.models.backbones import Backbone, Features, Normalise, build_backbone
+from wsss.models.classifier import CAMClassifier
+from wsss.models.config import SegmenterConfig
+from wsss.models.description import describe, load_strictly, read_description
+from wsss.models.initial import Origin
+
+
+class DeepLabV3Head(nn.Module):
+    """Atrous spatial pyramid pooling on the high features (Chen et al., 2017). Trains with batches of two or more."""
+
+    def __init__(self, channels: int, classes: int, rates: tuple[int, ...]) -> None:
+        super().__init__()
+        from torchvision.models.segmentation.deeplabv3 import DeepLabHead
+
+        self.layers = DeepLabHead(channels, classes, atrous_rates=rates)
+
+    def forward(self, features: Features) -> Tensor:
+        """Return logits ``(B, C, h, w)`` at the stride of the high features."""
+        logits: Tensor = self.layers(features.high)
+        return logits
+
+
+class LRASPPHead(nn.Module):
+    """Lite reduced ASPP on low and high features (Howard et al., ICCV 2019)."""
+
+    def __init__(self, low_channels: int, channels: int, classes: int, width: int) -> None:
+        super().__init__()
+        from torchvision.models.segmentation.lraspp import LRASPPHead as Layers
+
+        self.layers = Layers(low_channels, channels, classes, width)
+
+    def forward(self, features: Features) -> Tensor:
+        """Return logits ``(B, C, h, w)`` at the stride of the low features (8)."""
+        logits: Tensor = self.layers({"low": features.low, "high": features.high})
+        return logits
+
+
+class Segmenter(nn.Module):
+    """Images → logits per pixel.
+
+    Args:
+        config: head and its settings.
+        backbone: see `wsss.models.backbones`.
+        origin: where its weights come from; its mean and std are applied to the images.
+        classes: number C of classes, with the background.
+    """
+
+    def __init__(self, config: SegmenterConfig, backbone: Backbone, origin: Origin, classes: int) -> None:
+        super().__init__()
+        self.normalise = Normalise(origin.mean, origin.std)
+        self.backbone = backbone
+        self.head: nn.Module
+        if config.head == "deeplabv3":
+            rates = config.atrous_rates or ((12, 24, 36) if backbone.output_stride == 8 else (6, 12, 18))
+            self.head = DeepLabV3Head(backbone.channels, classes, rates)
+        else:
+            self.head = LRASPPHead(backbone.low_channels, backbone.channels, classes, config.head_channels)
+        self.config, self.origin = config, origin
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits ``(B, C, H, W)`` of images ``(B, 3, H, W)``, uint8 or floats in [0, 1]."""
+        logits = self.head(self.backbone(self.normalise(images)))
+        return F.interpolate(logits, images.shape[2:], mode="bilinear", align_corners=False)
+
+
+def build_segmenter(config: SegmenterConfig, classes: int, *, start: CAMClassifier | None = None) -> Segmenter:
+    """Build a segmentation network for C classes (with the background), its head random.
+
+    Args:
+        config: backbone and head.
+        classes: C.
+        start: take the trunk of this classifier instead of ``config.backbone.weights``.
+
+    Raises:
+        InvalidInput: ``start`` has another architecture; or see `wsss.models.backbones.build_backbone`.
+        RunFailed: torchvision's weights can't be downloaded.
+    """
+    if start is None:
+        backbone, origin = build_backbone(config.backbone, last=False)
+        return Segmenter(config, backbone, origin, classes)
+    found = start.config.backbone.name
+    if found != config.backbone.name:
+        raise InvalidInput(
+            f"backbone.name is {config.backbone.name}, but the classifier to start from is a {found}.",
+            mend=f"Set backbone.name: {found}, or leave the classifier out of the stage's needs.",
+        )
+    origin = Origin({**start.origin.description, "trained_as": "classifier"}, start.origin.mean, start.origin.std)
+    backbone, _ = build_backbone(config.backbone, last=False, origin=origin)
+    trunk = start.backbone.state_dict()
+    backbone.load_state_dict({name: trunk[name] for name in backbone.state_dict()})
+    return Segmenter(config, backbone, origin, classes)
+
+
+def save_segmenter(folder: Path, segmenter: Segmenter, classes: Classes) -> None:
+    """Write ``model.safetensors`` and ``model.json``: all that `load_segmenter` needs."""
+    save_model(folder, segmenter.state_dict(), describe("segmenter", segmenter, classes))
+
+
+def load_segmenter(folder: Path) -> tuple[Segmenter, Classes]:
+    """Rebuild the network that a `segment` stage wrote, in evaluation mode on the CPU.
+
+    Raises:
+        InvalidInput: no segmentation network there, or a broken one.
+    """
+    config, origin, classes = read_description("segmenter", SegmenterConfig, load_description(folder), folder)
+    backbone, _ = build_backbone(config.backbone, last=False, origin=origin)
+    segmenter = Segmenter(config, backbone, origin, len(classes))
+    load_strictly(segmenter, load_weights(folder), folder)
+    return segmenter.eval(), classes

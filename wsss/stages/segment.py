@@ -1,0 +1,144 @@
+"""Train a segmentation network on pseudo masks, or, as an upper bound, on the true ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, model_validator
+
+from wsss.data.transforms import SegmentationAugmentation
+from wsss.errors import InvalidInput, listing
+from wsss.io.layout import mask_path
+from wsss.losses.config import CrossEntropyConfig, LossConfig
+from wsss.models.config import SegmenterConfig
+from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
+from wsss.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Dataset, Sample
+
+
+class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
+    """Config of `segment`."""
+
+    split: str = Field(default="train", description="split to train on")
+    labels: Literal["pseudo", "ground-truth"] = Field(
+        default="pseudo",
+        description="train on the masks of the stage's input, or on the true masks (full supervision, an upper bound)",
+    )
+    loss: LossConfig = Field(default=CrossEntropyConfig(), description="ce, dice or ce_dice, with its settings")
+    augmentation: SegmentationAugmentation = Field(
+        default=SegmentationAugmentation.model_validate({}), description="random scales, crops, flips and colours"
+    )
+
+    @model_validator(mode="after")
+    def _batch_normalisation_needs_two(self) -> SegmentConfig:
+        if self.head == "deeplabv3" and self.batch_size < 2:
+            raise ValueError("head: deeplabv3 needs batch_size ≥ 2: its image pooling branch normalises over the batch")
+        return self
+
+
+def run(ctx: Context[SegmentConfig]) -> Result:
+    """Train; the weights after the last epoch are the result."""
+    from wsss.losses.base import build_loss
+    from wsss.models.classifier import load_classifier
+    from wsss.models.segmenters import build_segmenter, save_segmenter
+    from wsss.train.images import Cached
+    from wsss.train.loop import Job, finish, fit
+    from wsss.train.optim import trunk_and_head
+    from wsss.train.runtime import deterministic
+    from wsss.train.segmentation import PairLoader, SegmentationExamples, mask_loss
+
+    config, classes = ctx.config, ctx.data.classes
+    pairs = _pairs(ctx.data.split(config.split), config, ctx.inputs["masks"])
+    classifier: Artifact | None = ctx.inputs["classifier"]
+    with deterministic(ctx.device, ctx.seed):
+        start = load_classifier(classifier.path)[0] if classifier else None
+        model = build_segmenter(config, len(classes), start=start)
+    loaded = Cached(PairLoader(pairs, classes), len(pairs), cache_bytes=config.cache_mb << 20)
+    job = Job(
+        name="segment",
+        model=model,
+        groups=trunk_and_head(model, config.optimiser),
+        examples=SegmentationExamples(loaded, config.augmentation),
+        loss=mask_loss(build_loss(config.loss)),
+    )
+    history = fit(job, config, ctx)
+    if ctx.ranks.rank == 0:
+        save_segmenter(ctx.out, model, classes)
+    finish(ctx)
+    metrics = {
+        "images": len(pairs),
+        "epochs": config.epochs,
+        "steps": history[-1]["step"],
+        "train_loss": history[-1]["train_loss"],
+    }
+    provenance = {
+        "segmenter": f"{config.head} on {config.backbone.name}",
+        "segmenter_initial_weights": model.origin.label,
+        "supervision": "ground-truth masks" if config.labels == "ground-truth" else "pseudo masks",
+        "loss": config.loss.name,
+    }
+    return Result(metrics, provenance)
+
+
+def _pairs(samples: tuple[Sample, ...], config: SegmentConfig, masks: Artifact | None) -> list[tuple[Path, Path]]:
+    """Return image and mask of every sample.
+
+    Raises:
+        InvalidInput: no masks are given, or one is missing.
+    """
+    if config.labels == "ground-truth":
+        _check_ground_truth(samples, config.split)
+        return [(sample.image, sample.mask) for sample in samples if sample.mask is not None]
+    if masks is None:
+        raise InvalidInput(
+            "segment: no masks to train on.",
+            mend="Name a pseudo, crf or predict stage among its needs (or --masks DIR); to train on the true masks "
+            "instead set labels: ground-truth.",
+        )
+    pairs = [(sample.image, mask_path(masks.path, sample.id)) for sample in samples]
+    missing = [sample.id for sample, (_, mask) in zip(samples, pairs, strict=True) if not mask.is_file()]
+    if missing:
+        raise InvalidInput(
+            f"{masks.path}: {len(missing)} of {len(samples)} images of split {config.split!r} have no mask there: "
+            f"{listing(missing)}.",
+            mend="Make masks of every image of the split that the network is trained on.",
+        )
+    return pairs
+
+
+def _check_ground_truth(samples: tuple[Sample, ...], split: str) -> None:
+    missing = [sample.id for sample in samples if sample.mask is None]
+    if missing:
+        raise InvalidInput(
+            f"{len(missing)} of {len(samples)} images of split {split!r} have no ground-truth mask: {listing(missing)}."
+        )
+
+
+def _check(config: SegmentConfig, data: Dataset) -> None:
+    samples = data.split(config.split)
+    if config.labels == "ground-truth":
+        _check_ground_truth(samples, config.split)
+
+
+def _reads(config: SegmentConfig) -> list[Read]:
+    reads = [Read(config.split, "images")]
+    return [*reads, Read(config.split, "masks")] if config.labels == "ground-truth" else reads
+
+
+STAGE = Stage(
+    name="segment",
+    version=1,
+    config=SegmentConfig,
+    run=run,
+    provides="segmenter",
+    help="Train a segmentation network on pseudo masks (or true ones).",
+    inputs={
+        "masks": Input(("masks",), "folder of a pseudo, crf or predict stage, or any with masks/ID.png", optional=True),
+        "classifier": Input(("classifier",), "start from the trunk of this classifier", optional=True),
+    },
+    reads=_reads,
+    check=_check,
+)

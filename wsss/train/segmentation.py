@@ -1,0 +1,65 @@
+"""Training data of segmentation networks: images with masks, and the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wsss.data.sample import Classes
+from wsss.data.transforms import SegmentationAugmentation, Transform
+from wsss.io.images import read_image
+from wsss.io.masks import read_mask
+from wsss.losses.base import Loss
+from wsss.train.images import Cached
+from wsss.train.sampling import Item
+
+
+class PairLoader:
+    """Load an image and its mask as one ``(H, W, 4)`` uint8 array: RGB and class indices (255 = ignore)."""
+
+    def __init__(self, pairs: Sequence[tuple[Path, Path]], classes: Classes) -> None:
+        self.pairs, self.classes = list(pairs), classes
+
+    def __call__(self, index: int) -> NDArray[np.uint8]:
+        """Return one pair.
+
+        Raises:
+            InvalidInput: a file is missing or broken, sizes differ, or a mask value stands for no class.
+        """
+        image_path, mask_path = self.pairs[index]
+        image = read_image(image_path)
+        mask = self.classes.encode(read_mask(mask_path, size=image.shape[:2]), where=str(mask_path))
+        return np.dstack([image, mask])
+
+
+class SegmentationExamples:
+    """Augmented images with their masks: ``(3, S, S)`` uint8 and ``(S, S)`` int64."""
+
+    def __init__(self, pairs: Cached, augmentation: SegmentationAugmentation) -> None:
+        self.pairs, self.transform = pairs, Transform(augmentation)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, item: Item) -> tuple[Tensor, Tensor]:
+        """Return image and mask by (index, augmentation seed)."""
+        index, seed = item
+        pair = self.pairs[index]
+        image, mask = self.transform(np.ascontiguousarray(pair[..., :3]), np.ascontiguousarray(pair[..., 3]), seed=seed)
+        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask.astype(np.int64))
+
+
+def mask_loss(loss: Loss) -> Callable[[nn.Module, Sequence[Tensor]], Tensor]:
+    """Return (network, batch) → scalar for the training loop."""
+
+    def compute(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
+        images, masks = batch
+        value: Tensor = loss(model(images), masks)
+        return value
+
+    return compute
