@@ -100,7 +100,7 @@ def build_classifier(config: ClassifierConfig, classes: int) -> CAMClassifier:
 
 def save_classifier(folder: Path, classifier: CAMClassifier, classes: Classes) -> None:
     """Write ``model.safetensors`` and ``model.json``: all that `load_classifier` needs."""
-    save_model(folder, classifier.state_dict(), describe("classifier", classifier, classes))
+    save_model(folder, classifier.state_dict(), describe("classifier", ClassifierConfig, classifier, classes))
 
 
 def load_classifier(folder: Path) -> tuple[CAMClassifier, Classes]:

@@ -25,17 +25,19 @@ class Described(Protocol):
     backbone: Backbone
 
 
-def describe(kind: str, network: Described, classes: Classes) -> dict[str, Any]:
+def describe(kind: str, model: type[BaseModel], network: Described, classes: Classes) -> dict[str, Any]:
     """Return the content of ``model.json``.
 
     Args:
         kind: ``"classifier"`` or ``"segmenter"``.
+        model: the config's type; the network's own config may hold more (a stage's does).
         network: its config (without where the weights came from), normalisation, and origin of initial weights.
         classes: names and mask values.
     """
+    config = network.config.model_dump(mode="json", include=set(model.model_fields), exclude={"backbone": {"weights"}})
     return {
         "kind": kind,
-        "config": network.config.model_dump(mode="json", exclude={"backbone": {"weights"}}),
+        "config": config,
         "channels": network.backbone.channels,
         "classes": classes.to_json(),
         "mean": list(network.origin.mean),

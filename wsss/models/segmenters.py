@@ -105,7 +105,7 @@ def build_segmenter(config: SegmenterConfig, classes: int, *, start: CAMClassifi
 
 def save_segmenter(folder: Path, segmenter: Segmenter, classes: Classes) -> None:
     """Write ``model.safetensors`` and ``model.json``: all that `load_segmenter` needs."""
-    save_model(folder, segmenter.state_dict(), describe("segmenter", segmenter, classes))
+    save_model(folder, segmenter.state_dict(), describe("segmenter", SegmenterConfig, segmenter, classes))
 
 
 def load_segmenter(folder: Path) -> tuple[Segmenter, Classes]:

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+from pydantic import ValidationError
+from safetensors.torch import save_file
+from torch import nn
+
+from wsss.errors import InvalidInput, RunFailed
+from wsss.models.backbones import Normalise, build_backbone
+from wsss.models.config import BackboneConfig
+from wsss.models.folding import FoldedConv2d, freeze_batchnorm
+
+ARCHITECTURES = ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large")
+WITHOUT_GLOBAL_POOLING = ("resnet18", "resnet50", "mobilenet_v2")
+
+
+def make(name: str, **keys: object) -> tuple[nn.Module, object]:
+    return build_backbone(BackboneConfig.model_validate({"name": name, "weights": "none", **keys}))
+
+
+def lively(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Give BatchNorm statistics and parameters that an identity can't hide."""
+    generator = torch.Generator().manual_seed(seed)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for tensor, low in (
+                (part.weight, 0.8),
+                (part.bias, -0.1),
+                (part.running_mean, -0.1),
+                (part.running_var, 0.8),
+            ):
+                tensor.data = low + torch.rand(tensor.shape, generator=generator) * 0.4
+    return module
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_strides_and_channels(name: str, stride: int) -> None:
+    backbone, _ = make(name, output_stride=stride)
+    low, high = backbone(torch.rand(2, 3, 64, 32))
+    assert low.shape == (2, backbone.low_channels, 8, 4)
+    assert high.shape == (2, backbone.channels, 64 // stride, 32 // stride)
+    widths = {"resnet18": 512, "resnet50": 2048, "mobilenet_v2": 1280, "mobilenet_v3_large": 960}
+    assert backbone.channels == widths[name]
+
+
+@pytest.mark.parametrize("name", WITHOUT_GLOBAL_POOLING)
+@pytest.mark.parametrize("stride", [8, 16])
+def test_dilation_computes_the_same_at_the_old_positions(name: str, stride: int) -> None:
+    torch.manual_seed(0)
+    coarse, _ = make(name, output_stride=32)
+    lively(coarse).eval()
+    fine, _ = make(name, output_stride=stride)
+    fine.load_state_dict(coarse.state_dict())
+    fine.eval()
+    image = torch.rand(1, 3, 64, 96)
+    skip = 32 // stride
+    with torch.no_grad():
+        found, expected = fine(image).high[..., ::skip, ::skip], coarse(image).high
+    torch.testing.assert_close(found / expected.abs().max(), expected / expected.abs().max(), rtol=0, atol=1e-4)
+
+
+def test_undilated_network_is_torchvisions() -> None:
+    torch.manual_seed(3)
+    network = torchvision.models.mobilenet_v2(weights=None)
+    state = network.state_dict()
+    backbone, _ = make("mobilenet_v2", output_stride=32)
+    backbone.load_state_dict({name: state["features." + _feature_name(name)] for name in backbone.state_dict()})
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(backbone.eval()(image).high, network.eval().features(image))
+
+
+def _feature_name(name: str) -> str:
+    part, _, rest = name.partition(".")
+    if part == "last":
+        return f"18.{rest}"
+    number, _, rest = rest.partition(".")
+    return f"{int(number) + (7 if part == 'high' else 0)}.{rest}"
+
+
+def test_images_as_bytes_or_floats() -> None:
+    normalise = Normalise((0.5, 0.4, 0.3), (0.5, 0.25, 0.1))
+    pixels = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
+    from_bytes, from_floats = normalise(pixels), normalise(pixels.float() / 255)
+    assert torch.equal(from_bytes, from_floats)
+    assert from_bytes[0, 1, 0, 0] == pytest.approx((pixels[0, 1, 0, 0].item() / 255 - 0.4) / 0.25, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_frozen_batchnorm_is_batchnorm_in_evaluation_mode(name: str) -> None:
+    torch.manual_seed(1)
+    plain, _ = make(name)
+    lively(plain).eval()
+    frozen, _ = make(name)
+    frozen.load_state_dict(plain.state_dict())
+    freeze_batchnorm(frozen)
+    frozen.train()
+    image = torch.rand(2, 3, 64, 64)
+    expected, found = plain(image).high, frozen(image).high
+    torch.testing.assert_close(found / expected.abs().max(), expected / expected.abs().max(), rtol=0, atol=1e-4)
+
+    weight = torch.rand_like(expected)
+    (expected * weight).sum().backward()
+    (found * weight).sum().backward()
+    convolutions = {key: p.grad for key, p in plain.named_parameters() if p.grad is not None and p.ndim == 4}
+    gradients = {key: p.grad for key, p in frozen.named_parameters()}
+    assert any(isinstance(part, FoldedConv2d) for part in frozen.modules())
+    for key in convolutions:
+        scale = convolutions[key].abs().max()
+        torch.testing.assert_close(gradients[key] / scale, convolutions[key] / scale, rtol=1e-3, atol=1e-4)
+
+
+def test_frozen_batchnorm_has_no_parameters_and_keeps_all_names() -> None:
+    plain, _ = make("resnet50")
+    frozen, _ = make("resnet50")
+    freeze_batchnorm(frozen)
+    assert frozen.state_dict().keys() == plain.state_dict().keys()
+    assert all(parameter.ndim == 4 for parameter in frozen.parameters())
+    before = {name: tensor.clone() for name, tensor in frozen.named_buffers()}
+    frozen.train()(torch.rand(2, 3, 64, 64)).high.sum().backward()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in frozen.named_buffers())
+
+
+def test_frozen_batchnorm_needs_weights() -> None:
+    with pytest.raises(ValidationError, match="needs initial weights"):
+        BackboneConfig(weights="none", freeze_batchnorm=True)
+
+
+@pytest.fixture
+def weights() -> dict[str, torch.Tensor]:
+    torch.manual_seed(7)
+    return torchvision.models.resnet18(weights=None).state_dict()
+
+
+def load(path: Path, name: str = "resnet18") -> tuple[nn.Module, object]:
+    return build_backbone(
+        BackboneConfig.model_validate(
+            {"name": name, "weights": {"path": str(path), "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}}
+        )
+    )
+
+
+def test_weights_from_files(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    torch.save(weights, tmp_path / "plain.pth")
+    torch.save({"state_dict": {f"module.{key}": value for key, value in weights.items()}}, tmp_path / "wrapped.pth")
+    save_file(weights, tmp_path / "plain.safetensors")
+    headless = {key: value for key, value in weights.items() if not key.startswith("fc.") and "num_b" not in key}
+    torch.save(headless, tmp_path / "headless.pth")
+    for name in ("plain.pth", "wrapped.pth", "plain.safetensors", "headless.pth"):
+        backbone, origin = load(tmp_path / name)
+        assert torch.equal(backbone.state_dict()["low.0.0.weight"], weights["conv1.weight"])
+        assert torch.equal(backbone.state_dict()["high.3.conv2.weight"], weights["layer4.1.conv2.weight"])
+        assert origin.description["file"] == name
+        assert (origin.mean, origin.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+
+
+def test_weights_of_another_architecture(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    torch.save(weights, tmp_path / "r18.pth")
+    with pytest.raises(InvalidInput, match=r"another architecture: mobilenet_v2 has 312 tensors.*missing.*unexpected"):
+        load(tmp_path / "r18.pth", "mobilenet_v2")
+    with pytest.raises(
+        InvalidInput, match=r"layer1\.0\.conv1\.weight \(found \(64, 64, 3, 3\), expected \(64, 64, 1, 1\)"
+    ):
+        load(tmp_path / "r18.pth", "resnet50")
+
+
+def test_broken_weights(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    with pytest.raises(InvalidInput, match="no such weights file"):
+        load(tmp_path / "nothing.pth")
+    torch.save(weights, tmp_path / "cut.pth")
+    content = (tmp_path / "cut.pth").read_bytes()
+    (tmp_path / "cut.pth").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InvalidInput, match=r"cut\.pth: not a weights file"):
+        load(tmp_path / "cut.pth")
+    (tmp_path / "cut.safetensors").write_bytes(content[:100])
+    with pytest.raises(InvalidInput, match="not a readable safetensors file"):
+        load(tmp_path / "cut.safetensors")
+    (tmp_path / "empty.pth").touch()
+    with pytest.raises(InvalidInput, match="not a weights file"):
+        load(tmp_path / "empty.pth")
+    torch.save({"epoch": 3}, tmp_path / "other.pth")
+    with pytest.raises(InvalidInput, match="holds no state dict"):
+        load(tmp_path / "other.pth")
+    torch.save(nn.Linear(2, 2), tmp_path / "pickled.pth")
+    with pytest.raises(InvalidInput, match="weights_only=True"):
+        load(tmp_path / "pickled.pth")
+
+
+def test_download_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise URLError("Temporary failure in name resolution")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", no_network)
+    with pytest.raises(RunFailed, match=r"(?s)imagenet weights of resnet18 can't be downloaded.*use a file"):
+        build_backbone(BackboneConfig(name="resnet18"))
+
+
+def test_local_mobilenet(shared_data: Path) -> None:
+    path = shared_data / "weights" / "mobilenet_v2_imagenet_bnfolded.pth"
+    config = {"weights": {"path": str(path), "mean": [0.5] * 3, "std": [0.5] * 3}, "freeze_batchnorm": True}
+    backbone, origin = build_backbone(BackboneConfig.model_validate({**config, "output_stride": 32}))
+    network = torchvision.models.mobilenet_v2(weights=None)
+    network.load_state_dict(torch.load(path, weights_only=True))
+    image = torch.rand(1, 3, 96, 96)
+    normalised = Normalise(origin.mean, origin.std)(image)
+    assert torch.allclose(normalised, image * 255 / 127.5 - 1, atol=1e-6)
+    with torch.no_grad():
+        expected = network.eval().features(normalised)
+        torch.testing.assert_close(backbone.train()(normalised).high, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    if "WSSS_SHARED_DATA" not in os.environ:
+        pytest.skip("WSSS_SHARED_DATA is not set")
+    return Path(os.environ["WSSS_SHARED_DATA"])

@@ -1,0 +1,128 @@
+"""Small datasets, networks and contexts for tests of training and inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsss.data.sample import Classes, Dataset, Sample
+from wsss.io.images import write_png
+from wsss.io.masks import write_mask
+from wsss.pipeline.ranks import SingleRank
+from wsss.pipeline.stage import Artifact, Context, Result, Stage
+from wsss.validation import validate
+
+CLASSES = Classes(("background", "red", "green"), ((0,), (40,), (90,)))
+"""Mask values on disk differ from indices, so that a forgotten conversion shows."""
+
+BACKBONE = {"name": "mobilenet_v2", "weights": "none"}
+
+SMALL_TRAINING: dict[str, Any] = {
+    "backbone": BACKBONE,
+    "epochs": 2,
+    "batch_size": 2,
+    "augmentation": {"size": 32},
+    "optimiser": {"name": "adamw", "lr": 0.003, "head_lr_factor": 3},
+}
+
+
+def coloured_dataset(
+    root: Path, *, train: int = 4, val: int = 2, size: tuple[int, int] = (36, 44), classes: Classes = CLASSES
+) -> Dataset:
+    """Images of noise with a square in the colour of each of their classes; masks beside them."""
+    splits: dict[str, tuple[Sample, ...]] = {}
+    for name, count in (("train", train), ("val", val)):
+        splits[name] = tuple(_sample(root, f"{name}{number}", number, size, classes) for number in range(count))
+    return Dataset("coloured", root, classes, splits)
+
+
+def _sample(root: Path, image_id: str, number: int, size: tuple[int, int], classes: Classes) -> Sample:
+    generator = np.random.default_rng(list(image_id.encode()))
+    image = generator.integers(90, 160, (*size, 3), dtype=np.uint8)
+    mask = np.zeros(size, np.uint8)
+    foreground = len(classes) - 1
+    labels = tuple(sorted({1 + number % foreground, 1 + (number // 2) % foreground}))
+    for place, index in enumerate(labels):
+        top, left = int(generator.integers(0, size[0] - 16)), 2 + place * size[1] // 2
+        image[top : top + 14, left : left + 16] = 30
+        image[top : top + 14, left : left + 16, index - 1] = 240
+        mask[top : top + 14, left : left + 16] = classes.values[index][0]
+    write_png(root / "images" / f"{image_id}.png", image)
+    write_mask(root / "masks" / f"{image_id}.png", mask)
+    return Sample(image_id, root / "images" / f"{image_id}.png", labels, root / "masks" / f"{image_id}.png")
+
+
+class Silent:
+    """Progress that shows nothing, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.bars: list[tuple[str, int, int]] = []
+        self.advanced = 0
+
+    def track(self, description: str, total: int, done: int = 0) -> Callable[[int], None]:
+        self.bars.append((description, total, done))
+        return self._advance
+
+    def _advance(self, count: int) -> None:
+        self.advanced += count
+
+
+@dataclass
+class Run:
+    """What the training loop asks of its surroundings."""
+
+    out: Path
+    seed: int = 0
+    device: str = "cpu"
+    workers: int = 0
+    progress: Any = field(default_factory=Silent)
+    ranks: Any = field(default_factory=SingleRank)
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def log(self) -> Callable[[str], None]:
+        return self.lines.append
+
+
+def run_stage(
+    stage: Stage[Any],
+    config: dict[str, Any],
+    out: Path,
+    data: Any,
+    *,
+    lines: list[str] | None = None,
+    seed: int = 0,
+    workers: int = 0,
+    **inputs: Path,
+) -> Result:
+    """Check and run one stage as the runner would, without a run store."""
+    checked = validate(stage.config, config, where=stage.name)
+    stage.check(checked, data)
+    out.mkdir(parents=True, exist_ok=True)
+    context = Context(
+        config=checked,
+        out=out,
+        inputs={name: Artifact(inputs[name]) if name in inputs else None for name in stage.inputs},
+        data=data,
+        seed=seed,
+        device="cpu",
+        workers=workers,
+        progress=Silent(),
+        ranks=SingleRank(),
+        log=(lines if lines is not None else []).append,
+        run_dir=out.parent,
+    )
+    return stage.run(context)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of all files that must not depend on when or how often a stage ran."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "tensorboard" not in path.parts
+    }
