@@ -107,6 +107,19 @@ def test_a_lost_file_is_drawn_again(tmp_path: Path) -> None:
     assert digest(open_dataset(config, work=tmp_path).root) == before
 
 
+def test_processes_that_start_at_once_draw_it_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from wsss.data.registry import open_dataset\n"
+        "config = {'layout': 'shapes', 'size': 32, 'train': 40, 'val': 2}\n"
+        "open_dataset(config, work=Path(sys.argv[1]) / 'w', log=lambda line: print('Drawing' in line))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ranks = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    output = "".join(rank.communicate(timeout=60)[0] for rank in ranks)
+    assert [rank.returncode for rank in ranks] == [0, 0, 0]
+    assert output.count("True") == 1
+
+
 def test_other_files_are_never_touched(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")

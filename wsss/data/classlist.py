@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator
 
 from wsss.data.lists import read_lines, split_labels
 from wsss.data.sample import IGNORE, Classes
@@ -23,9 +23,28 @@ VOC_CLASSES = (
 
 VOC_IDS: dict[str, int] = {name: number for number, name in enumerate(VOC_CLASSES, start=1)}
 
-ClassId = Annotated[int, Field(ge=1, le=254)]
-ClassChoice = list[str] | dict[str, ClassId | str | list[ClassId | str]]
-"""Names to keep, or new name → id(s) or name(s) that it gathers."""
+
+def _members(value: Any) -> list[int | str] | None:
+    """Return the ids and names that a class gathers as a list, or ``None`` where ``value`` is neither."""
+    members = value if isinstance(value, list) else [value]
+    fit = [isinstance(m, str) or (isinstance(m, int) and not isinstance(m, bool) and 0 < m < IGNORE) for m in members]
+    return members if all(fit) else None
+
+
+def _choice(value: Any) -> Any:
+    """Bring ``data.classes`` into one form, or say what is expected; pydantic would list every member of the union."""
+    if value is None or (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+        return value
+    if isinstance(value, dict):
+        wrong = [name for name, members in value.items() if not isinstance(name, str) or _members(members) is None]
+        if not wrong:
+            return {name: _members(members) for name, members in value.items()}
+        raise ValueError(f"class {wrong[0]!r}: expected a class id from 1 to 254, a class name, or a list of these")
+    raise ValueError("expected a list of class names, or a mapping of names to ids")
+
+
+ClassChoice = Annotated[list[str] | dict[str, list[int | str]] | None, BeforeValidator(_choice)]
+"""Names to keep, or new name → ids and names that it gathers, or ``None`` for all classes."""
 
 Other = Literal["background", "ignore"]
 
@@ -100,7 +119,7 @@ def read_class_list(path: Path) -> dict[str, int]:
     return ids
 
 
-def choose_classes(choice: ClassChoice | None, base: Mapping[str, int], *, other: Other, where: str) -> LabelNames:
+def choose_classes(choice: ClassChoice, base: Mapping[str, int], *, other: Other, where: str) -> LabelNames:
     """Return the classes in use.
 
     Args:
@@ -121,7 +140,6 @@ def choose_classes(choice: ClassChoice | None, base: Mapping[str, int], *, other
             groups[name] = [_id_of(name, base, where)]
     else:
         for name, members in choice.items():
-            members = members if isinstance(members, list) else [members]
             groups[name] = [_id_of(member, base, f"{where}.{name}") for member in members]
     if not groups or not all(groups.values()):
         raise InvalidInput(f"{where}: at least one class is needed, and at least one id for each.")

@@ -44,7 +44,7 @@ class Config(LayoutConfig):
     images: str = Field("images", description="Folder of the images, below root.")
     labels: str = Field("labels.csv", description="Table of image-level labels: image_id,labels[,split].")
     masks: str = Field("masks", description="Folder of ground-truth masks <id>.png, if there are any.")
-    classes: ClassChoice | None = Field(
+    classes: ClassChoice = Field(
         None, description="Names to keep, or new name → id(s) or name(s) it gathers; absent = all of classes.txt, or "
         "all names in the label table in alphabetical order."
     )  # fmt: skip

@@ -156,10 +156,10 @@ def _pipeline(settings: BaseModel) -> Any:
 
 def _steps(settings: BaseModel) -> list[Any]:
     """Return the steps of a pipeline; colours come last, when there are fewest pixels."""
-    albumentations, cv2 = _albumentations(), _cv2()
+    albumentations = _albumentations()
     if isinstance(settings, Fit):
         return [
-            albumentations.LongestMaxSize(settings.size, interpolation=cv2.INTER_AREA),
+            albumentations.LongestMaxSize(settings.size, area_for_downscale="image"),
             _pad(settings.size, settings.fill),
         ]
     if isinstance(settings, ClassificationAugmentation):

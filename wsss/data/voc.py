@@ -41,7 +41,7 @@ class Config(LayoutConfig):
 
     layout: Literal["voc"] = "voc"
     root: Path = Field(description="The folder that holds JPEGImages, usually VOCdevkit/VOC2012.")
-    classes: ClassChoice | None = Field(
+    classes: ClassChoice = Field(
         None,
         description="Names to keep, or new name → id(s) or name(s) it gathers; absent = all.",
     )

@@ -56,8 +56,13 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
     description = json.dumps(_marker(config, complete=True), sort_keys=True).encode()
     root = work / f"shapes-{hashlib.sha256(description).hexdigest()[:12]}"
     if not is_complete(config, root):
-        log(f"Drawing {config.train + config.val} synthetic images into {root}")
-        generate(config, root)
+        from filelock import FileLock
+
+        work.mkdir(parents=True, exist_ok=True)
+        with FileLock(work / f"{root.name}.lock"):  # all ranks of a run start at once: one draws, the others wait
+            if not is_complete(config, root):
+                log(f"Drawing {config.train + config.val} synthetic images into {root}")
+                generate(config, root)
     dataset = folder.read(folder.Config.model_validate({"root": root}), work=work, log=log)
     return replace(dataset, name="shapes", cache=hash_cache(work))
 
