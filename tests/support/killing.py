@@ -1,8 +1,11 @@
 """Kills a process at a chosen atomic write, to see that a later one puts everything right.
 
 `wsss.io.atomic.atomic_open` makes a file visible in three steps: write and ``fsync`` the temporary file, rename it,
-``fsync`` the folder. The harness counts calls of ``os.fsync`` in a child process and lets SIGKILL strike at the n-th:
+``fsync`` the folder. The harness counts calls of ``os.fsync`` in a process and lets SIGKILL strike at the n-th:
 before it (the temporary file may be incomplete), or after it.
+
+Two ways: `run_and_kill` forks this process (fast; only for work that has not yet started threads of its own), and
+`kill_command` starts ``wsss …`` afresh (for real pipelines).
 """
 
 from __future__ import annotations
@@ -10,7 +13,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +45,46 @@ def run_and_kill(work: Callable[[], Any], at: int | None, *, before: bool = True
     return child.exitcode, count.value
 
 
+def kill_command(
+    arguments: Sequence[str], at: int | None, *, cwd: Path, before: bool = True, timeout: float = 600, **more: str
+) -> tuple[subprocess.CompletedProcess[str], int]:
+    """Run ``wsss ARGUMENTS`` in a fresh process that kills itself at its ``at``-th ``os.fsync``; see `run_and_kill`.
+
+    Args:
+        arguments: of the ``wsss`` command.
+        cwd: working directory; the count is left there in ``.fsync-count``.
+        timeout: seconds.
+        more: environment variables.
+
+    Returns:
+        The finished process (``returncode`` is `KILLED` if the kill struck), and the number of calls it made.
+    """
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
+    counter = cwd / ".fsync-count"
+    command = [sys.executable, str(Path(__file__)), str(at or 0), "before" if before else "after", str(counter)]
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path, **more},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    return done, len(counter.read_bytes())
+
+
+@contextmanager
+def memory_folder(fallback: Path) -> Iterator[Path]:
+    """Give a folder in memory, where the system has one: thousands of ``fsync`` calls cost nothing there."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield fallback
+        return
+    with tempfile.TemporaryDirectory(prefix="wsss-test-", dir=memory) as name:
+        yield Path(name)
+
+
 def snapshot(folder: Path, *, ignore: Callable[[str], bool] = lambda name: False) -> Mapping[str, bytes]:
     """Return relative path → bytes of all files below a folder but those to ignore."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -51,18 +98,49 @@ def is_bookkeeping(name: str) -> bool:
     return last in ("run.json", "run.log", "stage.json") or last.startswith(".wsss-") or "tensorboard/" in name
 
 
-def _child(work: Callable[[], Any], at: int | None, before: bool, count: Any) -> None:
+def strike(at: int | None, before: bool, counted: Callable[[], int]) -> None:
+    """Replace `os.fsync` in this process by one that kills at the ``at``-th call; ``counted`` counts and returns."""
     real, me = os.fsync, os.getpid()
 
     def fsync(descriptor: int) -> None:
-        if os.getpid() != me:  # forked further
-            return real(descriptor)
-        count.value += 1
-        if count.value == at and before:
+        if os.getpid() != me:  # a process forked from this one
+            real(descriptor)
+            return
+        number = counted()
+        if number == at and before:
             os.kill(me, signal.SIGKILL)
         real(descriptor)
-        if count.value == at:
+        if number == at:
             os.kill(me, signal.SIGKILL)
 
     os.fsync = fsync  # type: ignore[assignment]
+
+
+def _child(work: Callable[[], Any], at: int | None, before: bool, count: Any) -> None:
+    def counted() -> int:
+        count.value += 1
+        return int(count.value)
+
+    strike(at, before, counted)
     work()
+
+
+def _main() -> None:
+    at, when, counter, *arguments = sys.argv[1:]
+    sys.argv = ["wsss", *arguments]
+    file = os.open(counter, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    made = 0
+
+    def counted() -> int:
+        nonlocal made
+        made += os.write(file, b".")
+        return made
+
+    strike(int(at) or None, when == "before", counted)
+    from wsss.cli.main import main
+
+    main(arguments)
+
+
+if __name__ == "__main__":
+    _main()

@@ -32,8 +32,9 @@ def start_toy(*arguments: str, cwd: Path, **more: Any) -> subprocess.Popen[str]:
 
 
 def main() -> None:
-    import wsss.data.registry
     from toys import TOYS, open_toy_data
+
+    import wsss.data.registry
     from wsss.cli.main import main as real_main
     from wsss.stages import STAGES
 

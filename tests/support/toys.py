@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.io.atomic import write_bytes, write_json, write_text
+from wsss.io.atomic import sweep, write_bytes, write_json, write_text
 from wsss.pipeline.items import map_items, pending
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 
@@ -42,6 +42,7 @@ def open_toy_data(config: Mapping[str, Any], *, work: Path, log: Any, locate: An
         root = work / "toy"
         if not (root / "train" / "images").is_file():
             log("generating the toy dataset")
+            sweep(root)
             write_text(root / "train" / "images", str(config["generate"]))
         return ToyData(root)
     root = Path(config["root"])

@@ -68,4 +68,4 @@ def _missing(
         if here
         else f"no stage here provides it; those that would are {listing(makers, limit=20) or 'none'}"
     )
-    return f"{entry.uses!r} requires {kinds} as its input {name!r} and no needed stage provides it; {advice}."
+    return f"{entry.uses!r} requires {kinds} as input {name!r} and no needed stage provides it; {advice}."

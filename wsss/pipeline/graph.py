@@ -101,6 +101,7 @@ class _Builder:
     def __init__(self, spec: Spec, registry: Mapping[str, Stage[Any]], order: Sequence[Entry]) -> None:
         self.spec, self.registry, self.order = spec, registry, order
         self.problems: list[str] = []
+        self.broken: set[str] = set()  # stages whose instances are not known
         fixed = [entry for entry in order if not references(entry.part("enabled").value, "matrix")]
         self.off = {entry.id for entry in fixed if self.disabled(entry, {})}  # disabled at every point of the matrix
         self.fans: dict[str, tuple[str, ...]] = {}  # stage id → its axes
@@ -117,6 +118,7 @@ class _Builder:
                     self.add(entry, point)
             except InvalidInput as error:
                 self.problems.append(str(error))
+                self.broken.add(entry.id)
         _raise(self.problems)
         if not self.jobs:
             raise InvalidInput("Every stage of the pipeline is disabled.")
@@ -159,6 +161,9 @@ class _Builder:
         except InvalidInput as error:
             self.problems.append(str(error))
         try:
+            if self.broken.intersection(entry.needs):  # told once is enough
+                self.broken.add(entry.id)
+                return
             inputs = bind(entry, self.registry, self.spec.entries, self.kinds(written), self.kinds(passed))
             if job is not None:
                 self.jobs[id] = Job(**{**vars(job), "inputs": inputs})

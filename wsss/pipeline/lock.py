@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wsss.errors import RunFailed
-from wsss.io.atomic import explain_os_errors, write_json
+from wsss.io.atomic import TEMPORARY, explain_os_errors, write_json
 
 LOCK = ".wsss-lock"
 HOLDER = ".wsss-lock.json"
@@ -88,6 +88,8 @@ def run_lock(folder: Path, log: Callable[[str], None]) -> Iterator[None]:
     with explain_os_errors(folder / LOCK):
         _acquire(lock, folder, log)
     try:
+        for half_written in folder.glob(f"{TEMPORARY}*"):  # of a process that was killed; nobody else writes here now
+            half_written.unlink(missing_ok=True)
         left = read_holder(folder)
         if left is not None:
             log(

@@ -135,7 +135,7 @@ def _selection(jobs: Mapping[str, Job], choice: Choice) -> tuple[set[str], set[s
 def _check_start(plan: Sequence[Step], choice: Choice) -> None:
     """Refuse to start in the middle when what comes before isn't finished."""
     by_id = {step.job.id: step for step in plan}
-    needed = {need for step in plan if step.selected for need in step.job.needs}
+    needed = upstream({step.job.id: step.job for step in plan}, [step.job.id for step in plan if step.selected])
     missing = [id for id in by_id if id in needed and not by_id[id].selected and by_id[id].decision.action == "run"]
     if missing:
         lines = [f"  {id}: {'; '.join(by_id[id].decision.reasons)}" for id in missing]

@@ -144,13 +144,21 @@ def shown_path(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe types; ``1e-4`` is a number (PyYAML wants ``1.0e-4``) and dates are text."""
+    """YAML's safe types, closer to YAML 1.2 than PyYAML is.
+
+    ``1e-4`` is a number (PyYAML wants ``1.0e-4``); only ``true`` and ``false`` are booleans (not ``on`` or ``no``);
+    dates are text.
+    """
 
 
+_OWN_WORDS = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, regexp) for tag, regexp in resolvers if tag not in _OWN_WORDS]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )

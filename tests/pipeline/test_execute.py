@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from killing import snapshot
+from toys import TOYS, make_toy_data, open_toy_data
+
+from wsss.errors import InvalidInput, RunFailed
+from wsss.pipeline.execute import RunResult, dry_run, run_pipeline
+from wsss.pipeline.plan import Choice
+from wsss.pipeline.progress import Reporter
+from wsss.pipeline.runner import Session
+from wsss.pipeline.source import merge, parse_yaml
+from wsss.pipeline.spec import Spec, parse_set, spec_from
+from wsss.pipeline.summary import summarise
+
+TEXT = """\
+name: toy
+data: {root: d}
+matrix: {f: [2, 3]}
+stages:
+  make: {uses: make, with: {n: 3, split: train}}
+  double: {uses: double, needs: [make], with: {factor: "${{ matrix.f }}"}}
+  train: {uses: train, needs: [double], with: {steps: 3}}
+  count: {uses: count, needs: [double]}
+  all: {uses: gather, needs: [make, double, train, count]}
+"""
+ALL = ["make", "double@f=2", "double@f=3", "train@f=2", "train@f=3", "count@f=2", "count@f=3", "all"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    make_toy_data(tmp_path / "d")
+    return tmp_path
+
+
+def spec(*sets: str, text: str = TEXT) -> Spec:
+    source = parse_yaml(text, "p.yaml")
+    for one in sets:
+        source = merge(source, parse_set(one, source, TOYS))
+    return spec_from(source)
+
+
+def run(*sets: str, text: str = TEXT, run_dir: Path = Path("runs/toy"), **choice: str) -> RunResult:
+    session = Session(run_dir, reporter=Reporter(io.StringIO()))
+    return run_pipeline(
+        spec(*sets, text=text),
+        TOYS,
+        session=session,
+        open_data=open_toy_data,
+        choice=Choice(**choice),
+        command=["wsss"],
+    )
+
+
+def ran(*sets: str, **more: Any) -> list[str]:
+    result = run(*sets, **more)
+    if result.error is not None:
+        raise result.error
+    return [outcome.id for outcome in result.outcomes if outcome.status == "done"]
+
+
+def planned(*sets: str, text: str = TEXT, run_dir: Path = Path("runs/toy"), **choice: str) -> dict[str, str]:
+    steps = dry_run(spec(*sets, text=text), TOYS, run_dir=run_dir, open_data=open_toy_data, choice=Choice(**choice))
+    return {step.job.id: "; ".join(step.decision.reasons) for step in steps if step.runs}
+
+
+def test_everything_runs_once(here: Path) -> None:
+    result = run()
+    assert [outcome.id for outcome in result.outcomes] == ALL
+    assert (result.status, result.report) == ("done", Path("runs/toy/all/index.html"))
+    before = snapshot(here)
+    again = run()
+    assert [outcome.status for outcome in again.outcomes] == ["skipped"] * len(ALL)
+    assert [outcome.metrics for outcome in again.outcomes] == [outcome.metrics for outcome in result.outcomes]
+    assert again.report == result.report
+    assert snapshot(here) == before  # not even run.json or run.log
+
+
+def test_run_json_tells_what_was_run(here: Path) -> None:
+    run("make.n=2")
+    record = json.loads(Path("runs/toy/run.json").read_text())
+    assert record["pipeline"]["stages"]["make"]["with"] == {"n": 2, "split": "train"}
+    assert (record["name"], record["seed"], record["status"], record["command"]) == ("toy", 0, "done", ["wsss"])
+    assert [stage["id"] for stage in record["stages"]] == ALL
+    assert record["stages"][1] == {"id": "double@f=2", "uses": "double", "needs": ["make"]}
+    assert record["report"] == "all/index.html"
+    assert "python" in record["versions"]
+
+
+def test_a_change_runs_what_depends_on_it_and_nothing_else(here: Path) -> None:
+    ran()
+    assert ran("train.steps=4") == ["train@f=2", "train@f=3", "all"]
+    assert ran("train.steps=4") == []
+    assert planned("train.steps=4", "matrix.f=[2,5]") == {
+        "double@f=5": "never ran",
+        "train@f=5": "never ran",
+        "count@f=5": "never ran",
+        "all": "input stages: count@f=5, double@f=5, train@f=5 added; "
+        "input stages: count@f=3, double@f=3, train@f=3 left out",
+    }
+
+
+def test_a_change_of_the_data_runs_what_reads_them(here: Path) -> None:
+    ran()
+    (here / "d" / "val" / "masks").write_text("other")
+    assert planned() == {
+        "count@f=2": "masks of val changed",
+        "count@f=3": "masks of val changed",
+        "all": "input stages: count@f=2, count@f=3 changed",
+    }
+    (here / "d" / "train" / "images").write_text("other")
+    assert set(planned()) == set(ALL)
+    assert planned()["make"] == "images of train changed"
+    assert planned()["double@f=2"] == "input numbers changed"
+
+
+def test_a_dry_run_changes_nothing(here: Path) -> None:
+    before = snapshot(here)
+    assert planned() == dict.fromkeys(ALL, "never ran")
+    assert snapshot(here) == before
+    ran()
+    (here / "runs" / "toy" / "make" / "items" / "001.txt").write_text("x")
+    before = snapshot(here)
+    assert planned() == {"make": "artifact items/001.txt is truncated"}
+    assert planned(force="train@f=2") == {
+        "make": "artifact items/001.txt is truncated",
+        "train@f=2": "forced",
+        "all": "forced",
+    }
+    assert snapshot(here) == before
+
+
+def test_generated_data_are_not_generated_into_the_run_by_a_dry_run(here: Path) -> None:
+    text = TEXT.replace("data: {root: d}", "data: {generate: pictures}").replace(
+        "  count: {uses: count, needs: [double]}\n", ""
+    )
+    text = text.replace("train, count]", "train]")
+    planned(text=text)
+    assert not (here / "runs").exists()
+    ran(text=text)
+    assert (here / "runs" / "toy" / "data" / "toy" / "train" / "images").read_text() == "pictures"
+    before = snapshot(here)
+    assert planned(text=text) == {}
+    assert snapshot(here) == before
+
+
+def test_a_damaged_artifact_is_rebuilt_without_what_follows(here: Path) -> None:
+    ran()
+    path = here / "runs" / "toy" / "double@f=3" / "items" / "001.txt"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:3])
+    result = run()
+    assert [outcome.id for outcome in result.outcomes if outcome.status == "done"] == ["double@f=3"]
+    assert path.read_bytes() == whole
+
+
+def test_from_and_until_choose_a_part(here: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"--from train needs stages that are not finished:\n  make: never ran"):
+        ran(start="train", until="train")
+    assert ran(until="double") == ["make", "double@f=2", "double@f=3"]
+    assert ran(until="train@f=2") == ["train@f=2"]
+    assert ran(start="train", until="train") == ["train@f=3"]
+    with pytest.raises(InvalidInput, match=r"not finished:\n  count@f=2: never ran\n  count@f=3: never ran"):
+        ran(start="train")  # the last stage needs the counts too
+    assert ran(start="double", until="count") == ["count@f=2", "count@f=3"]
+    assert ran(start="train") == ["all"]
+
+
+def test_from_refuses_stale_upstream(here: Path) -> None:
+    ran()
+    with pytest.raises(InvalidInput, match=r"make: config changed: n 3 → 4\n  double@f=2: input numbers") as caught:
+        ran("make.n=4", start="train")
+    assert "start with --from make" in str(caught.value)
+    with pytest.raises(InvalidInput, match="leaves nothing to do"):
+        ran(start="train", until="count")
+    with pytest.raises(InvalidInput, match=r"--until trian: no such stage"):
+        ran(until="trian")
+
+
+def test_force_runs_a_stage_and_what_depends_on_it_from_scratch(here: Path) -> None:
+    ran()
+    (here / "runs" / "toy" / "double@f=3" / "items" / "extra.txt").write_text("x")
+    assert ran(force="double@f=3") == ["double@f=3", "train@f=3", "count@f=3", "all"]
+    assert not (here / "runs" / "toy" / "double@f=3" / "items" / "extra.txt").exists()
+    assert ran(force="make") == ALL
+    with pytest.raises(InvalidInput, match="--force make: --from and --until leave out make"):
+        ran(start="double", force="make")
+
+
+def test_what_force_wants_is_still_wanted_after_an_interrupt(here: Path) -> None:
+    text = TEXT.replace("{uses: count, needs: [double]}", "{uses: fail, needs: [double], with: {how: no}}")
+    text = (
+        text.replace("train, count]", "train]").replace("matrix: {f: [2, 3]}\n", "").replace('"${{ matrix.f }}"', "2")
+    )
+    ran(text=text)
+    failing = text.replace("how: no", "how: run")
+    with pytest.raises(RunFailed):
+        ran(text=failing, force="double")
+    assert planned(text=text) == {"count": "config changed: how run → no", "all": "forced"}
+
+
+def test_the_failure_of_a_stage_is_told_and_kept(here: Path) -> None:
+    text = TEXT + "  bad: {uses: fail, needs: [double]}\n  after: {uses: make}\n"
+    result = run(text=text)
+    assert isinstance(result.error, RunFailed)
+    assert (result.status, result.outcomes[-1].id, result.outcomes[-1].status) == ("failed", "bad@f=2", "failed")
+    assert json.loads(Path("runs/toy/run.json").read_text())["status"] == "failed"
+    summary = summarise(Path("runs/toy"))
+    assert summary is not None
+    states = {stage["id"]: stage["status"] for stage in summary["stages"]}
+    assert (states["make"], states["bad@f=2"], states["after"]) == ("done", "failed", "pending")
+    assert planned(text=text)["bad@f=2"] == "failed last time"
+
+
+def test_problems_of_all_stages_are_found_before_anything_runs(here: Path) -> None:
+    result = run("count.split=train", "make.split=nowhere")
+    assert isinstance(result.error, InvalidInput)
+    assert result.error.message.splitlines() == [
+        "Stage 'make': d: no split 'nowhere' with images.",
+        "Stage 'count@f=2': counting on train is not allowed.",
+        "Stage 'count@f=3': counting on train is not allowed.",
+    ]
+    assert not (here / "runs" / "toy" / "make").exists()
+
+
+def test_wrong_data_keys_name_their_line(here: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"p\.yaml:2: data\.rot: unknown key"):
+        ran(text=TEXT.replace("{root: d}", "{rot: d}"))
+    with pytest.raises(InvalidInput, match=r"--set data\.root=no: data\.root: no is no folder"):
+        ran("data.root=no")
+
+
+def test_other_folders_and_other_runs_are_refused(here: Path) -> None:
+    (here / "mine").mkdir()
+    (here / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(InvalidInput, match=r"mine is not empty and not a run directory \(found 'thesis.tex'"):
+        ran(run_dir=Path("mine"))
+    ran()
+    with pytest.raises(InvalidInput, match="is the run of the pipeline 'toy', not of 'other'"):
+        ran("name=other")
+    (here / "runs" / "toy" / "run.json").write_text("[]")
+    with pytest.raises(InvalidInput, match="not a record of a run"):
+        ran()
+
+
+def test_a_strange_folder_where_a_stage_should_be_is_not_emptied(here: Path) -> None:
+    ran(until="make")
+    strange = here / "runs" / "toy" / "all"
+    strange.mkdir()
+    (strange / "thesis.tex").write_text("x")
+    with pytest.raises(InvalidInput, match="not the folder of a stage"):
+        ran()
+    assert (strange / "thesis.tex").read_text() == "x"
+    assert not (here / "runs" / "toy" / "double@f=2").exists()
+
+
+def test_an_unwritable_run_directory_is_found_before_anything_runs(here: Path) -> None:
+    (here / "file").write_text("x")
+    with pytest.raises(RunFailed, match="Can't write file/run"):
+        ran(run_dir=Path("file/run"))
+
+
+def test_a_full_disk_is_explained_and_leaves_a_resumable_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    real, calls = os.fsync, 0
+
+    def full(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 30:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = run()
+    assert result.status == "failed"
+    assert isinstance(result.error, RunFailed)
+    assert "No space left on device while writing" in str(result.error)
+    assert "Free some space" in str(result.error)
+    monkeypatch.setattr(os, "fsync", real)
+    assert run().status == "done"
+
+
+def test_results_do_not_depend_on_workers(here: Path) -> None:
+    ran(run_dir=Path("one"), text=TEXT)
+    session = Session(Path("two"), workers=2, reporter=Reporter(io.StringIO()))
+    result = run_pipeline(spec(), TOYS, session=session, open_data=open_toy_data)
+    assert result.status == "done"
+
+    def files(folder: str) -> Any:
+        return snapshot(here / folder, ignore=lambda name: name.endswith(("run.json", "stage.json", "run.log")))
+
+    assert files("one") == files("two")

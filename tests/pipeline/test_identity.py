@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+from toys import COUNT, DOUBLE, MAKE, ToyData, make_toy_data
+
+from wsss.errors import InvalidInput
+from wsss.pipeline.identity import Contents, Fingerprints, explain, identity_of, identity_parts, plain, visible_files
+from wsss.pipeline.stage import Result, Stage, StageConfig
+
+
+def parts(stage: Any = MAKE, config: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    values = {"seed": 0, "inputs": {}, "fingerprints": Fingerprints(None), "contents": Contents(), **more}
+    return identity_parts(stage, stage.config(**(config or {})), **values)
+
+
+def test_the_identity_is_a_hash_of_canonical_json() -> None:
+    found = parts()
+    text = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert identity_of(found) == hashlib.sha256(text.encode()).hexdigest()
+    assert identity_of(json.loads(json.dumps(found))) == identity_of(found)  # what stage.json keeps is enough
+
+
+def test_everything_that_matters_changes_it() -> None:
+    other = Stage("make", 2, MAKE.config, MAKE.run, "numbers", "x")
+    ids = [
+        identity_of(parts()),
+        identity_of(parts(config={"n": 5})),
+        identity_of(parts(seed=1)),
+        identity_of(parts(other)),
+        identity_of(parts(DOUBLE, inputs={"numbers": "a"})),
+        identity_of(parts(DOUBLE, inputs={"numbers": "b"})),
+    ]
+    assert len(set(ids)) == len(ids)
+
+
+def test_paths_count_by_content_not_by_name(tmp_path: Path) -> None:
+    for name, text in (("a", "same"), ("b", "same"), ("c", "other")):
+        (tmp_path / name).write_text(text)
+    a, b, c = (identity_of(parts(config={"weights": tmp_path / name})) for name in "abc")
+    assert a == b != c
+
+
+def test_a_folder_counts_by_names_and_bytes_of_its_visible_files(tmp_path: Path) -> None:
+    def fill(folder: Path, files: dict[str, str]) -> str:
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        return Contents().of(folder)
+
+    one = fill(tmp_path / "one", {"x/a.png": "1", "b.png": "2"})
+    assert fill(tmp_path / "two", {"b.png": "2", "x/a.png": "1", ".DS_Store": "junk", ".h/x": "y"}) == one
+    assert fill(tmp_path / "three", {"x/a.png": "1", "c.png": "2"}) != one
+    assert fill(tmp_path / "four", {"x/a.png": "1", "b.png": "3"}) != one
+    with pytest.raises(InvalidInput, match="No such file or folder"):
+        Contents().of(tmp_path / "none")
+    assert [p.name for p in visible_files(tmp_path / "two")] == ["b.png", "a.png"]
+
+
+def test_contents_notice_a_changed_file(tmp_path: Path) -> None:
+    contents, path = Contents(), tmp_path / "a"
+    path.write_text("1")
+    first = contents.of(path)
+    path.write_text("22")
+    assert contents.of(path) != first
+
+
+def test_fingerprints_are_asked_for_once(tmp_path: Path) -> None:
+    data = ToyData(make_toy_data(tmp_path))
+    fingerprints = Fingerprints(data)
+    for _ in range(3):
+        found = identity_parts(COUNT, COUNT.config(), 0, {}, fingerprints, Contents())
+    assert data.asked == [("val", "masks")]
+    assert found["reads"] == {"val/masks": hashlib.sha256(b"val masks").hexdigest()}
+
+
+def test_reading_without_a_dataset_is_explained() -> None:
+    with pytest.raises(InvalidInput, match="no dataset is given") as caught:
+        Fingerprints(None).of("val", "masks")
+    assert "--data.root" in str(caught.value)
+
+
+def test_excluded_fields_do_not_count() -> None:
+    class Config(StageConfig):
+        a: int = 1
+        chatty: bool = Field(False, exclude=True)
+
+    stage = Stage("s", 1, Config, lambda ctx: Result({}), "numbers", "x")
+    assert parts(stage) == parts(stage, {"chatty": True})
+
+
+def test_plain_values() -> None:
+    class Colour(Enum):
+        RED = "red"
+
+    class Nested(BaseModel):
+        p: Path
+
+    value = {"a": (1, {3, 2}), 4: Colour.RED, "p": Path("x"), "f": float("inf"), "n": Nested(p=Path("y")).model_dump()}
+    assert plain(value) == {"a": [1, [2, 3]], "4": "red", "p": "x", "f": "inf", "n": {"p": "y"}}
+    json.dumps(plain(value), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "reasons"),
+    [
+        ({"config": {"iterations": 5, "g": {"w": 1}}}, ["config changed: iterations 10 → 5"]),
+        ({"config": {"iterations": 10, "g": {"w": 2}}}, ["config changed: g.w 1 → 2"]),
+        ({"config": {"iterations": 10, "g": {"w": 1, "s": 3}}}, ["config changed: g.s added (3)"]),
+        ({"config": {"iterations": 10}}, ['config changed: g left out (was {"w": 1})']),
+        ({"seed": 4}, ["seed changed: 0 → 4"]),
+        ({"version": 2}, ["code of crf changed: version 1 → 2"]),
+        ({"stage": "cam"}, ["stage changed: crf → cam"]),
+        ({"inputs": {"masks": "b", "cams": None, "all": {"x": "1"}}}, ["input masks changed"]),
+        ({"inputs": {"masks": "a", "cams": "c", "all": {"x": "1"}}}, ["input cams added"]),
+        ({"inputs": {"masks": None, "cams": None, "all": {"x": "1"}}}, ["input masks left out"]),
+        ({"inputs": {"masks": "a", "cams": None, "all": {"x": "2"}}}, ["input all: x changed"]),
+        (
+            {"inputs": {"masks": "a", "cams": None, "all": {"y": "1", "z": "1"}}},
+            ["input all: y, z added", "input all: x left out"],
+        ),
+        ({"reads": {"train/images": "2"}}, ["images of train changed"]),
+        ({"reads": {"train/images": "1", "val/masks": "1"}}, ["masks of val now read"]),
+        ({"reads": {}}, ["images of train no longer read"]),
+    ],
+)
+def test_a_change_is_explained(change: dict[str, Any], reasons: list[str]) -> None:
+    old = {
+        "stage": "crf",
+        "version": 1,
+        "seed": 0,
+        "config": {"iterations": 10, "g": {"w": 1}},
+        "inputs": {"masks": "a", "cams": None, "all": {"x": "1"}},
+        "reads": {"train/images": "1"},
+    }
+    assert explain(old, {**old, **change}) == reasons
+
+
+def test_a_changed_file_is_explained() -> None:
+    one, two = {"config": {"weights": {"sha256": "a"}}}, {"config": {"weights": {"sha256": "b"}}}
+    assert explain(one, two) == ["config changed: content of weights"]
+    assert explain({"config": {"weights": None}}, one) == ["config changed: weights null → a file (a…)"]

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toycli import environment
+
+from wsss.errors import InvalidInput, RunFailed
+from wsss.pipeline.items import item_name, map_items, pending
+from wsss.pipeline.progress import NoProgress
+from wsss.pipeline.ranks import DistributedRanks, SingleRank
+from wsss.pipeline.stage import Context, StageConfig
+
+
+class Counter:
+    def __init__(self) -> None:
+        self.total, self.done = 0, 0
+
+    def track(self, description: str, total: int, done: int = 0) -> Any:
+        self.total = total
+
+        def advance(steps: int) -> None:
+            self.done += steps
+
+        return advance
+
+
+def context(out: Path, workers: int = 1, progress: Any = None, ranks: Any = None, log: Any = print) -> Context[Any]:
+    return Context(
+        config=StageConfig(),
+        out=out,
+        inputs={},
+        data=None,
+        seed=0,
+        device="cpu",
+        workers=workers,
+        progress=progress or NoProgress(),
+        ranks=ranks or SingleRank(),
+        log=log,
+        run_dir=out,
+    )
+
+
+def square(item: int) -> int:
+    return item * item
+
+
+def slow_first(item: int, seconds: float) -> int:
+    time.sleep(seconds if item == 0 else 0)
+    return item
+
+
+def fail_at(item: int, bad: int, kind: str) -> int:
+    if item == bad:
+        if kind == "input":
+            raise InvalidInput("broken.", mend="Mend it.")
+        if kind == "full":
+            raise OSError(28, "No space left on device", "/somewhere/file")
+        raise KeyError("bug")
+    return item
+
+
+def die_at(item: int, bad: int) -> int:
+    if item == bad:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_results_come_in_order_whatever_the_number_of_workers(tmp_path: Path, workers: int) -> None:
+    progress = Counter()
+    items = list(range(30))
+    assert map_items(context(tmp_path, workers, progress), items, square, "squares") == [i * i for i in items]
+    assert (progress.total, progress.done) == (30, 30)
+
+
+def test_order_does_not_depend_on_speed(tmp_path: Path) -> None:
+    assert map_items(context(tmp_path, 2), list(range(8)), partial(slow_first, seconds=0.5), "x") == list(range(8))
+
+
+def test_no_items(tmp_path: Path) -> None:
+    assert map_items(context(tmp_path, 4), [], square, "squares") == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("kind", "type", "message"),
+    [
+        ("input", InvalidInput, "3: broken."),
+        ("bug", RunFailed, "3: KeyError: 'bug'"),
+        ("full", RunFailed, "3: No space left on device while writing /somewhere/file."),
+    ],
+)
+def test_an_error_names_the_item(tmp_path: Path, workers: int, kind: str, type: Any, message: str) -> None:
+    with pytest.raises(type) as caught:
+        map_items(context(tmp_path, workers), list(range(6)), partial(fail_at, bad=3, kind=kind), "x")
+    assert caught.value.message == message
+    if kind == "input":
+        assert caught.value.mend == "Mend it."
+
+
+def test_a_killed_worker_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match="ended without a word") as caught:
+        map_items(context(tmp_path, 2), list(range(40)), partial(die_at, bad=5), "x")
+    assert "--workers" in str(caught.value)
+
+
+def test_an_error_stops_the_other_workers(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    with pytest.raises(InvalidInput):
+        map_items(context(tmp_path, 2), [3, 0, 0, 0], partial(slow_or_bad, seconds=30.0), "x")
+    assert time.monotonic() - begun < 15
+
+
+def slow_or_bad(item: int, seconds: float) -> int:
+    if item == 3:
+        raise InvalidInput("broken.")
+    time.sleep(seconds)
+    return item
+
+
+POOL = """
+import sys, time
+from functools import partial
+from pathlib import Path
+from test_items import context, tell_pid
+from wsss.pipeline.items import map_items
+if __name__ == "__main__":
+    out = Path(sys.argv[1])
+    map_items(context(out, 2), [0, 1], partial(tell_pid, out=str(out)), "x")
+"""
+
+
+def tell_pid(item: int, out: str) -> int:
+    (Path(out) / f"{item}.pid").write_text(str(os.getpid()))
+    time.sleep(60)
+    return item
+
+
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "pool.py"
+    script.write_text(POOL)
+    here = str(Path(__file__).parent)
+    env = environment()
+    env["PYTHONPATH"] = os.pathsep.join([here, env["PYTHONPATH"]])
+    process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], env=env)
+    files = [tmp_path / "0.pid", tmp_path / "1.pid"]
+    end = time.monotonic() + 30
+    while not all(file.exists() and file.read_text() for file in files) and time.monotonic() < end:
+        time.sleep(0.05)
+    pids = [int(file.read_text()) for file in files]
+    process.kill()
+    process.wait()
+    while any(alive(pid) for pid in pids) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(alive(pid) for pid in pids)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def read(path: Path) -> str:
+    text = path.read_text()
+    if text != "whole":
+        raise InvalidInput(f"{path}: broken.")
+    return text
+
+
+def test_pending_are_items_without_a_whole_output(tmp_path: Path) -> None:
+    messages: list[str] = []
+    (tmp_path / "1").write_text("whole")
+    (tmp_path / "2").write_text("ho")
+    found = pending(context(tmp_path, log=messages.append), [0, 1, 2, 3], lambda item: tmp_path / str(item), read)
+    assert found == [0, 2, 3]
+    assert not (tmp_path / "2").exists()
+    assert messages == [f"warning: {tmp_path / '2'}: broken. It is made again."]
+
+
+def test_pending_shares_the_items_among_ranks_the_same_way_whatever_is_there(tmp_path: Path) -> None:
+    items = list(range(10))
+
+    def left() -> list[list[int]]:
+        return [
+            pending(context(tmp_path, ranks=DistributedRanks(rank, 3)), items, lambda i: tmp_path / str(i), read)
+            for rank in range(3)
+        ]
+
+    before = left()
+    assert sorted(item for share in before for item in share) == items
+    (tmp_path / "4").write_text("whole")
+    assert left() == [[item for item in share if item != 4] for share in before]
+
+
+def test_names_of_items() -> None:
+    class Sample:
+        id = "cat1"
+
+    assert [item_name(x) for x in (Sample(), Path("a/b.png"), 3)] == ["cat1", "b.png", "3"]
+
+
+def test_an_interrupt_in_the_parent_stops_the_workers(tmp_path: Path) -> None:
+    """Ctrl-C reaches the main thread while it waits for the pool."""
+    timer = threading.Timer(3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    begun = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            map_items(context(tmp_path, 2), [0, 1], partial(tell_pid, out=str(tmp_path)), "x")
+    finally:
+        timer.cancel()
+    assert time.monotonic() - begun < 20
+    for file in tmp_path.glob("*.pid"):
+        assert not alive(int(file.read_text()))

@@ -1,0 +1,141 @@
+"""SIGKILL at every atomic write of a run: whatever is left, the next run ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from killing import KILLED, is_bookkeeping, memory_folder, run_and_kill, snapshot
+from toys import TOYS, open_toy_data
+
+from wsss.pipeline.execute import run_pipeline
+from wsss.pipeline.plan import Choice
+from wsss.pipeline.progress import Reporter
+from wsss.pipeline.runner import Session
+from wsss.pipeline.source import merge, parse_yaml
+from wsss.pipeline.spec import parse_set, spec_from
+from wsss.pipeline.summary import summarise
+
+TEXT = """\
+name: toy
+data: {generate: pictures}
+stages:
+  make: {uses: make, with: {n: 3, split: train}}
+  double: {uses: double, needs: [make]}
+  train: {uses: train, needs: [double], with: {steps: 3}}
+  all: {uses: gather, needs: [make, double, train]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    with memory_folder(tmp_path) as folder:
+        yield folder
+
+
+def run(run_dir: Path, *sets: str, **choice: str) -> None:
+    source = parse_yaml(TEXT, "p.yaml")
+    for one in sets:
+        source = merge(source, parse_set(one, source, TOYS))
+    session = Session(run_dir, reporter=Reporter(io.StringIO()))
+    result = run_pipeline(spec_from(source), TOYS, session=session, open_data=open_toy_data, choice=Choice(**choice))
+    if result.error is not None:
+        raise result.error
+
+
+def statuses(run_dir: Path) -> set[str]:
+    summary = summarise(run_dir)
+    assert summary is not None
+    return {stage["status"] for stage in summary["stages"]}
+
+
+def kill_everywhere(
+    prepare: Callable[[Path], None], work: Callable[[Path], None], folder: Path, *, every: int = 1
+) -> int:
+    """Kill ``work`` at its writes, run it again, compare with a run that was left alone; return how often."""
+    whole = folder / "whole"
+    prepare(whole)
+    code, writes = run_and_kill(lambda: work(whole), None)
+    assert code == 0
+    expected = snapshot(whole, ignore=is_bookkeeping)
+    kills = 0
+    for before in (True, False):
+        for at in range(1 + before, writes + 1, every):
+            run_dir = folder / f"{at}-{before}"
+            prepare(run_dir)
+            code, made = run_and_kill(lambda folder=run_dir: work(folder), at, before=before)
+            assert (code, made) == (KILLED, at)
+            kills += 1
+            work(run_dir)
+            assert snapshot(run_dir, ignore=is_bookkeeping) == expected, f"killed at write {at}, before={before}"
+            assert statuses(run_dir) == {"done"}
+            assert not list(run_dir.rglob(".wsss-tmp-*"))
+            shutil.rmtree(run_dir)
+    return kills
+
+
+def change(run_dir: Path) -> None:
+    """Run with another config: old artifacts must not pass for new ones, wherever the emptying of folders ended."""
+    run(run_dir, "make.text=y", "train.steps=2")
+
+
+def run_and_damage(run_dir: Path) -> None:
+    run(run_dir)
+    (run_dir / "make" / "items" / "001.txt").write_text("x")
+    (run_dir / "train" / "model.bin").unlink()
+
+
+SITUATIONS = {
+    "first": (lambda run_dir: None, run),
+    "changed": (run, change),
+    "damaged": (run_and_damage, run),
+}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_a_run_survives_kills_at_some_writes(folder: Path, situation: str) -> None:
+    prepare, work = SITUATIONS[situation]
+    assert kill_everywhere(prepare, work, folder, every=7) > 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_a_run_survives_a_kill_at_every_write(folder: Path, situation: str) -> None:
+    prepare, work = SITUATIONS[situation]
+    assert kill_everywhere(prepare, work, folder) > 50
+
+
+def test_forced_stages_are_all_run_also_after_a_kill(folder: Path) -> None:
+    """Killed anywhere after the marks are set, the next run does what ``--force`` wanted without being told again."""
+    run(folder / "whole")
+    _, writes = run_and_kill(lambda: run(folder / "whole", force="double"), None)
+    for at in range(12, writes, 9):
+        run_dir = folder / str(at)
+        run(run_dir)
+        left = [run_dir / "double" / "items" / "extra.txt", run_dir / "all" / "extra.txt"]
+        for path in left:
+            path.write_text("not made by the stage")
+        code, _ = run_and_kill(lambda folder=run_dir: run(folder, force="double"), at)
+        assert code == KILLED
+        run(run_dir)
+        assert not any(path.exists() for path in left), f"killed at write {at}"
+        assert statuses(run_dir) == {"done"}
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_harness_counts_and_kills(tmp_path: Path, before: bool) -> None:
+    from wsss.io.atomic import write_text
+
+    def work() -> None:
+        for name in "abc":
+            write_text(tmp_path / name, name)
+
+    assert run_and_kill(work, None) == (0, 6)  # one for the file and one for the folder each
+    for name in "abc":
+        (tmp_path / name).unlink()
+    assert run_and_kill(work, 3, before=before) == (KILLED, 3)
+    assert sorted(path.name for path in tmp_path.glob("[abc]")) == ["a"]
+    assert len(list(tmp_path.glob(".wsss-tmp-*"))) == 1

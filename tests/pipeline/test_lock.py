@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from toycli import environment
+
+from wsss.errors import RunFailed
+from wsss.io.atomic import write_json
+from wsss.pipeline.lock import HOLDER, LOCK, Holder, is_held, read_holder, run_lock
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from wsss.pipeline.lock import run_lock
+with run_lock(Path(sys.argv[1]), print):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def hold(folder: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True, env=environment()
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_process_hears_who_holds_the_lock(tmp_path: Path) -> None:
+    process = hold(tmp_path)
+    try:
+        assert is_held(tmp_path)
+        holder = read_holder(tmp_path)
+        assert holder is not None
+        assert (holder.pid, holder.host) == (process.pid, socket.gethostname())
+        with pytest.raises(RunFailed) as caught, run_lock(tmp_path, print):
+            pytest.fail("two processes hold one lock")
+        assert f"Process {process.pid} on {socket.gethostname()} is working in {tmp_path}" in caught.value.message
+        assert f"kill {process.pid}" in str(caught.value)
+        assert caught.value.exit_code == 1
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_what_a_killed_process_left_is_taken_over_with_a_message(tmp_path: Path) -> None:
+    process = hold(tmp_path)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not is_held(tmp_path)
+    messages: list[str] = []
+    with run_lock(tmp_path, messages.append):
+        holder = read_holder(tmp_path)
+        assert holder is not None
+        assert holder.pid == os.getpid()
+    assert len(messages) == 1
+    assert f"from process {process.pid}" in messages[0]
+    assert not (tmp_path / HOLDER).exists()
+
+
+def test_the_lock_is_free_after_the_block_also_after_an_error(tmp_path: Path) -> None:
+    messages: list[str] = []
+    with pytest.raises(KeyError), run_lock(tmp_path, messages.append):
+        raise KeyError
+    with run_lock(tmp_path, messages.append):
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)
+    assert messages == []
+
+
+ORPHAN = """
+import fcntl, json, os, sys, time
+lock = os.open(sys.argv[1] + "/.wsss-lock", os.O_CREAT | os.O_RDWR)
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(2)
+"""
+
+
+def test_children_of_a_dead_holder_are_waited_for(tmp_path: Path) -> None:
+    """A forked child shares its parent's lock; it may outlive a killed parent for some seconds."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    write_json(tmp_path / HOLDER, {"pid": dead.pid, "host": socket.gethostname(), "start": "then"})
+    orphan = subprocess.Popen([sys.executable, "-c", ORPHAN, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert orphan.stdout is not None
+    orphan.stdout.readline()
+    assert is_held(tmp_path)
+    messages: list[str] = []
+    with run_lock(tmp_path, messages.append):
+        assert orphan.wait(1) == 0
+    assert "Waiting for child processes" in messages[0]
+    assert "Taking over" in messages[1]
+
+
+def test_holders_that_are_alive_elsewhere_or_unreadable(tmp_path: Path) -> None:
+    assert not Holder(os.getpid(), socket.gethostname(), "").is_here_and_dead
+    assert not Holder(1, socket.gethostname(), "").is_here_and_dead
+    assert not Holder(2**22 + 12345, "elsewhere", "").is_here_and_dead
+    assert Holder(2**22 + 12345, socket.gethostname(), "").is_here_and_dead
+    assert read_holder(tmp_path) is None
+    (tmp_path / HOLDER).write_text("{")
+    assert read_holder(tmp_path) is None
+    write_json(tmp_path / HOLDER, {"pid": 3})
+    assert read_holder(tmp_path) is None
+
+
+def test_asking_changes_nothing(tmp_path: Path) -> None:
+    assert not is_held(tmp_path)
+    assert not (tmp_path / LOCK).exists()

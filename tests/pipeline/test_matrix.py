@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsss.errors import InvalidInput
+from wsss.pipeline.matrix import agree, instance_id, points, read_axes, values_at
+from wsss.pipeline.source import parse_yaml
+
+axes_strategy = st.dictionaries(
+    st.sampled_from(["loss", "seed", "net", "data_set"]),
+    st.lists(st.integers(0, 9), min_size=1, max_size=4, unique=True),
+    max_size=4,
+).map(lambda axes: {axis: {str(v): v for v in values} for axis, values in axes.items()})
+
+
+def read(text: str) -> Any:
+    return read_axes(parse_yaml(text, "p.yaml"))
+
+
+def test_axes_are_lists_or_mappings() -> None:
+    axes = read("{loss: [ce, dice], seed: [0, 1], variant: {small: {width: 1}, large: {width: 2}}, flag: [true, null]}")
+    assert axes["loss"] == {"ce": "ce", "dice": "dice"}
+    assert axes["seed"] == {"0": 0, "1": 1}
+    assert axes["variant"] == {"small": {"width": 1}, "large": {"width": 2}}
+    assert axes["flag"] == {"true": True, "none": None}
+
+
+def test_names_are_safe_for_a_shell() -> None:
+    assert list(read("{loss: ['a b', c/d, 'x;rm *']}")["loss"]) == ["a-b", "c-d", "x-rm-"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{a: []}", "p.yaml:1: matrix.a: the axis has no values"),
+        ("{a: {}}", "the axis has no values"),
+        ("{a: 3}", "found 3; an axis is a list of scalars or a mapping"),
+        ("{a: [{x: 1}]}", "a list holds scalars only"),
+        ("{a: [1, 1]}", "two values are called '1'"),
+        ("{a: [x/y, x-y]}", "two values are called 'x-y'"),
+        ("{a-b: [1]}", "the name of an axis has letters, digits and _ only"),
+    ],
+)
+def test_wrong_axes(text: str, message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read(text)
+    assert message in caught.value.message
+
+
+@given(axes_strategy)
+def test_every_combination_comes_once_in_order(axes: Any) -> None:
+    found = [tuple(point.items()) for point in points(axes, list(axes))]
+    assert len(found) == len(set(found)) == math.prod(len(values) for values in axes.values())
+    ids = {instance_id("s", dict(point)) for point in found}
+    assert len(ids) == len(found)
+    for point in found:
+        assert [axis for axis, _ in point] == list(axes)
+        assert values_at(axes, dict(point)) == {axis: axes[axis][name] for axis, name in point}
+
+
+def test_ids() -> None:
+    assert instance_id("segment", {}) == "segment"
+    assert instance_id("segment", {"loss": "dice", "seed": "0"}) == "segment@loss=dice,seed=0"
+
+
+@given(axes_strategy)
+def test_points_agree_on_the_axes_they_share(axes: Any) -> None:
+    half = list(axes)[::2]
+    for point in points(axes, list(axes)):
+        part = {axis: point[axis] for axis in half}
+        assert agree(part, point)
+        assert agree(point, part)
+        assert sum(agree(other, point) for other in points(axes, half)) == 1

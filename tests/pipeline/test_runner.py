@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from killing import is_bookkeeping, snapshot
+from toys import COUNT, DOUBLE, FAIL, GATHER, MAKE, TOYS, TRAIN, ToyData, make_toy_data
+
+from wsss.errors import InvalidInput, RunFailed
+from wsss.pipeline.interrupt import Interrupted
+from wsss.pipeline.progress import Reporter
+from wsss.pipeline.runner import Session, artifact_at, artifacts_of_run, run_stage
+from wsss.pipeline.stage import Artifact, Result, Stage, StageConfig
+from wsss.pipeline.store import read_record
+
+
+def session(tmp_path: Path) -> Session:
+    return Session(tmp_path, reporter=Reporter(io.StringIO()))
+
+
+def messages(one: Session) -> str:
+    stream = one.reporter.stream
+    assert isinstance(stream, io.StringIO)
+    return stream.getvalue()
+
+
+def run(stage: Stage[Any], out: Path, config: dict[str, Any] | None = None, **more: Any) -> Any:
+    values = {"session": session(out.parent), **more}
+    return run_stage(stage, stage.config(**(config or {})), out=out, **values)
+
+
+def test_a_stage_runs_once_and_is_then_skipped(tmp_path: Path) -> None:
+    first = run(MAKE, tmp_path / "make", seed=3)
+    assert (first.status, dict(first.metrics)) == ("done", {"n": 4, "loss": 0.5})
+    assert (tmp_path / "make" / "items" / "002.txt").read_text() == "x 2 3.\n"
+    before = snapshot(tmp_path)
+    second = run(MAKE, tmp_path / "make", seed=3)
+    assert second.status == "skipped"
+    assert second.metrics == first.metrics
+    assert snapshot(tmp_path) == before
+    assert second.artifact == first.artifact
+
+
+def test_the_record_has_all_that_is_promised(tmp_path: Path) -> None:
+    run(MAKE, tmp_path / "make", {"text": "t"})
+    record = json.loads((tmp_path / "make" / "stage.json").read_text())
+    assert {
+        "id", "uses", "status", "identity", "identity_parts", "config", "inputs", "seed", "metrics", "provenance",
+        "seconds", "started", "finished", "host", "device", "versions", "artifacts",
+    } <= set(record)  # fmt: skip
+    assert (record["id"], record["uses"], record["status"], record["device"]) == ("make", "make", "done", "cpu")
+    assert record["config"]["text"] == "t"
+    assert set(record["artifacts"]) == {f"items/{i:03d}.txt" for i in range(4)}
+    assert set(record["artifacts"]["items/000.txt"]) == {"bytes", "sha256", "mtime_ns"}
+    assert json.loads((tmp_path / "make" / "metrics.json").read_text()) == {"n": 4, "loss": 0.5}
+
+
+def test_a_changed_config_empties_the_folder_first(tmp_path: Path) -> None:
+    run(MAKE, tmp_path / "make", {"n": 6})
+    run(MAKE, tmp_path / "make", {"n": 2})
+    assert sorted(path.name for path in (tmp_path / "make" / "items").iterdir()) == ["000.txt", "001.txt"]
+
+
+def test_a_damaged_artifact_is_made_again_and_the_rest_kept(tmp_path: Path) -> None:
+    run(MAKE, tmp_path / "make")
+    whole = snapshot(tmp_path / "make", ignore=is_bookkeeping)
+    kept = tmp_path / "make" / "items" / "003.txt"
+    stamp = kept.stat().st_mtime_ns
+    (tmp_path / "make" / "items" / "001.txt").write_text("x 1")
+    (tmp_path / "make" / "items" / "002.txt").unlink()
+    again = session(tmp_path)
+    outcome = run(MAKE, tmp_path / "make", session=again)
+    assert outcome.status == "done"
+    assert snapshot(tmp_path / "make", ignore=is_bookkeeping) == whole
+    assert kept.stat().st_mtime_ns == stamp
+    assert "warning: make: artifact items/001.txt is truncated; it is made again." in messages(again)
+    assert "warning: make: artifact items/002.txt is missing; it is made again." in messages(again)
+
+
+def test_force_runs_from_scratch(tmp_path: Path) -> None:
+    run(MAKE, tmp_path / "make")
+    (tmp_path / "make" / "items" / "extra.txt").write_text("x")
+    assert run(MAKE, tmp_path / "make", force=True).status == "done"
+    assert not (tmp_path / "make" / "items" / "extra.txt").exists()
+
+
+def test_an_interrupted_training_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+    numbers = run(MAKE, tmp_path / "make").artifact
+    whole = run(TRAIN, tmp_path / "whole", inputs={"numbers": numbers}, seed=5)
+
+    def stop(ctx: Any) -> Result:
+        class Progress:
+            def track(self, description: str, total: int, done: int = 0) -> Any:
+                def advance(steps: int) -> None:
+                    raise Interrupted
+
+                return advance
+
+        return TRAIN.run(type(ctx)(**{**vars(ctx), "progress": Progress()}))
+
+    stopping = Stage("train", 1, TRAIN.config, stop, "model", "x", TRAIN.inputs)
+    for _ in range(3):
+        with pytest.raises(Interrupted):
+            run(stopping, tmp_path / "parts", inputs={"numbers": numbers}, seed=5)
+    record = read_record(tmp_path / "parts")
+    assert record is not None
+    assert record["status"] == "interrupted"
+    assert json.loads((tmp_path / "parts" / "checkpoint.pt").read_text())[0] == 3
+    outcome = run(TRAIN, tmp_path / "parts", inputs={"numbers": numbers}, seed=5)
+    assert outcome.artifact.identity == whole.artifact.identity
+    assert snapshot(tmp_path / "parts", ignore=is_bookkeeping) == snapshot(tmp_path / "whole", ignore=is_bookkeeping)
+
+
+def test_provenance_is_gathered_from_upstream(tmp_path: Path) -> None:
+    made = run(MAKE, tmp_path / "make").artifact
+    doubled = run(DOUBLE, tmp_path / "double", inputs={"numbers": made}).artifact
+    trained = run(TRAIN, tmp_path / "train", inputs={"numbers": doubled}).artifact
+    assert trained.provenance == {"text": "x", "shared": "make", "factor": 2, "trained": True}
+
+
+@pytest.mark.parametrize(
+    ("how", "type", "message", "mend"),
+    [
+        ("run", RunFailed, "Stage 'fail' failed: it did not work.", "Try something else."),
+        ("input", InvalidInput, "Stage 'fail' failed: the data are wrong.", None),
+        ("bug", RunFailed, "Stage 'fail' failed: KeyError: 'oops'", "--debug"),
+        ("full", RunFailed, "Stage 'fail' failed: No space left on device while writing", "Free some space"),
+        ("nan", RunFailed, "Stage 'fail' failed: the stage returned metrics that are not JSON", None),
+    ],
+)
+def test_failures_name_the_stage(tmp_path: Path, how: str, type: Any, message: str, mend: str | None) -> None:
+    one = session(tmp_path)
+    one.reporter.file = tmp_path / "run.log"
+    with pytest.raises(type) as caught:
+        run(FAIL, tmp_path / "fail", {"how": how}, session=one)
+    assert caught.value.message.startswith(message)
+    assert (mend or "") in (caught.value.mend or "")
+    record = read_record(tmp_path / "fail")
+    assert record is not None
+    assert record["status"] == "failed"
+    if how == "bug":
+        assert "Traceback" in (tmp_path / "run.log").read_text()
+
+
+def test_other_folders_are_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(InvalidInput, match="not empty and not the folder of a stage"):
+        run(MAKE, tmp_path / "mine")
+    assert snapshot(tmp_path) == {"mine/thesis.tex": b"x"}
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunFailed, match="Can't write"):
+        run(MAKE, tmp_path / "file" / "make")
+
+
+def test_missing_inputs_and_failing_checks_come_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"double requires the input 'numbers' \(numbers\)"):
+        run(DOUBLE, tmp_path / "double")
+    data = ToyData(make_toy_data(tmp_path / "d"))
+    made = run(MAKE, tmp_path / "make").artifact
+    with pytest.raises(InvalidInput, match="counting on train is not allowed"):
+        run(COUNT, tmp_path / "count", {"split": "train"}, inputs={"pred": made}, data=data)
+    assert not (tmp_path / "count").exists()
+
+
+def test_the_dataset_counts(tmp_path: Path) -> None:
+    root = make_toy_data(tmp_path / "d")
+    made = run(MAKE, tmp_path / "make").artifact
+    for expected in ("done", "skipped"):
+        outcome = run(COUNT, tmp_path / "count", inputs={"pred": made}, data=ToyData(root))
+        assert outcome.status == expected
+    (root / "val" / "masks").write_text("changed")
+    assert run(COUNT, tmp_path / "count", inputs={"pred": made}, data=ToyData(root)).status == "done"
+    (root / "val" / "images").write_text("not read by this stage")
+    assert run(COUNT, tmp_path / "count", inputs={"pred": made}, data=ToyData(root)).status == "skipped"
+
+
+def test_folders_given_by_hand(tmp_path: Path) -> None:
+    run(MAKE, tmp_path / "make")
+    reporter = Reporter(io.StringIO())
+    artifact = artifact_at(tmp_path / "make", ("numbers",), "--numbers", reporter)
+    assert artifact.id == "make"
+    assert artifact.provenance == {"text": "x", "shared": "make"}
+    assert artifact.identity is not None
+    (tmp_path / "make" / "items" / "001.txt").write_text("by hand")
+    edited = artifact_at(tmp_path / "make", ("numbers",), "--numbers", reporter)
+    assert edited.identity is None
+    assert edited.provenance == artifact.provenance
+    assert "files were changed" in reporter.stream.getvalue()  # type: ignore[attr-defined]
+    with pytest.raises(InvalidInput, match=r"--start .*: found numbers \(made by make\); allowed are model"):
+        artifact_at(tmp_path / "make", ("model",), "--start", reporter)
+    with pytest.raises(InvalidInput, match=r"--numbers .*: no such folder"):
+        artifact_at(tmp_path / "none", ("numbers",), "--numbers", reporter)
+    with pytest.raises(RunFailed):
+        run(FAIL, tmp_path / "fail")
+    with pytest.raises(InvalidInput, match=r"not finished \(status failed\)"):
+        artifact_at(tmp_path / "fail", ("nothing",), "--x", reporter)
+    assert artifacts_of_run(tmp_path, ("numbers",), "--stages", reporter) is None
+
+
+def test_a_plain_folder_counts_by_content(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    (plain / "items").mkdir(parents=True)
+    (plain / "items" / "a.txt").write_text("a")
+    status = [run(DOUBLE, tmp_path / "out", inputs={"numbers": Artifact(plain)}).status for _ in range(2)]
+    assert status == ["done", "skipped"]
+    (plain / "items" / "a.txt").write_text("b")
+    assert run(DOUBLE, tmp_path / "out", inputs={"numbers": Artifact(plain)}).status == "done"
+
+
+def test_many_inputs(tmp_path: Path) -> None:
+    made = run(MAKE, tmp_path / "make").artifact
+    doubled = run(DOUBLE, tmp_path / "double", inputs={"numbers": made}).artifact
+    outcome = run(GATHER, tmp_path / "all", inputs={"stages": (made, doubled)})
+    assert (tmp_path / "all" / "index.html").read_text() == "<p>make, double"
+    assert outcome.metrics == {"stages": 2}
+
+
+def test_left_overs_of_a_killed_process_are_swept(tmp_path: Path) -> None:
+    (tmp_path / "make").mkdir()
+    (tmp_path / "make" / ".wsss-tmp-1-stage.json").write_text("{")
+    run(MAKE, tmp_path / "make")
+    assert not list((tmp_path / "make").rglob(".wsss-tmp-*"))
+
+
+def test_every_toy_stage_has_the_name_it_is_registered_by() -> None:
+    assert all(name == stage.name and issubclass(stage.config, StageConfig) for name, stage in TOYS.items())

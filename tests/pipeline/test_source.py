@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsss.errors import InvalidInput
+from wsss.pipeline.source import Source, merge, merge_all, parse_yaml, read_yaml
+
+TEXT = """\
+name: a
+stages:
+  crf:
+    with:
+      iterations: 5
+      scales: [1, 2]
+"""
+
+scalars = st.none() | st.booleans() | st.integers(-5, 5) | st.text("abc", max_size=3)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=4)
+)
+mappings = st.dictionaries(st.sampled_from("abcd"), values, max_size=4)
+
+
+def paths(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    if isinstance(value, dict):
+        return [path, *(p for key, inner in value.items() for p in paths(inner, (*path, key)))]
+    if isinstance(value, list):
+        return [path, *(p for index, inner in enumerate(value) for p in paths(inner, (*path, index)))]
+    return [path]
+
+
+def placed(value: object, name: str) -> Source:
+    return Source(value, dict.fromkeys(paths(value), name))
+
+
+def test_every_key_knows_its_line() -> None:
+    source = parse_yaml(TEXT, "p.yaml")
+    assert source.locate(("name",)) == "p.yaml:1"
+    assert source.locate(("stages", "crf", "with", "iterations")) == "p.yaml:5"
+    assert source.locate(("stages", "crf", "with", "scales", 1)) == "p.yaml:6"
+    assert source.locate(("stages", "crf", "with", "no such key")) == "p.yaml:4"  # the nearest above
+    assert source.at(("stages", "crf")).locate(("with", "iterations")) == "p.yaml:5"
+    assert source.at(("stages", "crf")).under(("x",)).locate(("x", "with", "iterations")) == "p.yaml:5"
+
+
+@given(values)
+def test_reading_agrees_with_safe_load(value: object) -> None:
+    text = yaml.safe_dump(value)
+    assert parse_yaml(text, "x").value == yaml.safe_load(text)
+
+
+def test_numbers_dates_and_booleans() -> None:
+    source = parse_yaml("{a: 1e-4, b: 1.5E+3, c: 2024-01-01, d: 1e3x, e: -2e2, on: no, f: True}", "x")
+    assert source.value == {"a": 1e-4, "b": 1500.0, "c": "2024-01-01", "d": "1e3x", "e": -200.0, "on": "no", "f": True}
+
+
+def test_merge_keys_of_yaml_may_be_overridden() -> None:
+    text = "base: &b {x: 1, y: 2}\nmine:\n  <<: *b\n  y: 3\n"
+    assert parse_yaml(text, "x").value["mine"] == {"x": 1, "y": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "f.yaml:3: the key 'a' is there twice (first in line 1)."),
+        ("a: [1\nb: 2", "f.yaml:2: not valid YAML: expected ',' or ']', but got ':'."),
+        ("a: &x [*x]", "f.yaml:1: an alias that contains itself."),
+        ("? [1, 2]\n: 3", "f.yaml:1: a key has to be a word or a number."),
+        ("a: !!python/object:os.system x", "f.yaml:1: not valid YAML: could not determine a constructor"),
+        ("a: 1\n---\nb: 2", "f.yaml:2: not valid YAML: but found another document."),
+        ("a: '\x00'", "f.yaml: not valid YAML: "),
+    ],
+)
+def test_broken_yaml_names_the_line(text: str, message: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_yaml(text, "f.yaml")
+    assert caught.value.message.startswith(message)
+
+
+def test_a_bomb_of_aliases_is_refused() -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    for one, other in zip("abcdefg", "bcdefgh", strict=True):
+        lines.append(f"{other}: &{other} [{', '.join([f'*{one}'] * 10)}]")
+    with pytest.raises(InvalidInput, match="no configuration file"):
+        parse_yaml("\n".join(lines), "f.yaml")
+
+
+def test_files_that_are_no_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    with pytest.raises(InvalidInput, match="no such file"):
+        read_yaml(path)
+    path.write_text("- 1\n")
+    with pytest.raises(InvalidInput, match="expected a mapping"):
+        read_yaml(path)
+    path.write_bytes(b"a: \xff\xfe")
+    with pytest.raises(InvalidInput, match="can't be read as text"):
+        read_yaml(path)
+    path.write_text("# nothing\n")
+    assert read_yaml(path).value == {}
+
+
+@given(mappings, mappings, mappings)
+def test_merge_is_associative_and_idempotent(a: object, b: object, c: object) -> None:
+    one, two, three = placed(a, "a"), placed(b, "b"), placed(c, "c")
+    assert merge(merge(one, two), three).value == merge(one, merge(two, three)).value
+    assert merge(one, one).value == a
+    assert merge(Source({}), one).value == a
+    assert merge_all([one, two, three]).value == merge(merge(one, two), three).value
+
+
+@given(mappings, mappings)
+def test_merged_places_say_where_each_value_came_from(a: object, b: object) -> None:
+    merged = merge(placed(a, "a"), placed(b, "b"))
+    assert set(merged.places) == set(paths(merged.value))
+    for path in paths(merged.value):
+        value = merged.value
+        for part in path:
+            value = value[part]
+        if isinstance(value, dict):
+            continue
+        source = {"a": a, "b": b}[merged.places[path]]
+        for part in path:
+            source = source[part]  # type: ignore[index]
+        assert source == value
+
+
+def test_lists_are_replaced_whole() -> None:
+    merged = merge(parse_yaml("{x: [1, 2, 3]}", "a"), parse_yaml("{x: [4]}", "b"))
+    assert merged.value == {"x": [4]}
+    assert merged.locate(("x", 2)) == "b:1"
