@@ -107,7 +107,8 @@ def otsu_threshold(histogram: NDArray[np.int64]) -> float:
     if np.count_nonzero(histogram) < 2:
         return 0.5
     centres = (np.arange(BINS) + 0.5) / BINS
-    return float(threshold_otsu(hist=(histogram, centres)))
+    # The bin that is found is the last one below the threshold, so that its upper edge parts the two.
+    return float(threshold_otsu(hist=(histogram, centres))) + 0.5 / BINS
 
 
 def make_seeds(

@@ -1,0 +1,187 @@
+"""From maps to scores: pseudo masks, dense CRF, and the score of any folder of masks."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from learning import CLASSES, coloured_dataset, contents, run_stage
+
+from wsss.data.sample import Dataset, read_truth
+from wsss.errors import InvalidInput
+from wsss.io.arrays import write_arrays
+from wsss.io.cams import Cams, write_cams
+from wsss.io.layout import cam_path, mask_path, probability_path
+from wsss.io.masks import read_mask, write_mask
+from wsss.stages.crf import STAGE as CRF
+from wsss.stages.pseudo import STAGE as PSEUDO
+from wsss.stages.score import STAGE as SCORE
+
+FIXED = {"policy": {"name": "fixed", "foreground": 0.5, "background": 0.5}}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    return coloured_dataset(tmp_path / "data", train=4, val=3)
+
+
+@pytest.fixture
+def cams(tmp_path: Path, data: Dataset) -> Path:
+    """Maps that are high on the true object, at a quarter of the image's size."""
+    folder = tmp_path / "cams-stage"
+    for sample in data.samples(["train", "val"]):
+        truth = read_truth(sample, CLASSES)
+        maps = np.stack([np.where(truth == index, 0.8, 0.1)[::4, ::4] for index in sample.labels or ()])
+        write_cams(cam_path(folder, sample.id), Cams(maps.astype(np.float32), sample.labels or (), truth.shape))
+    return folder
+
+
+def encoded(folder: Path, image_id: str) -> np.ndarray:
+    return CLASSES.encode(read_mask(mask_path(folder, image_id)), where=image_id)
+
+
+def test_pseudo_masks_keep_the_datasets_own_values_and_only_the_images_classes(tmp_path, data, cams):
+    result = run_stage(PSEUDO, {**FIXED, "splits": ["train", "val"]}, tmp_path / "out", data, cams=cams)
+    assert result.metrics["images"] == 7 and result.metrics["threshold_policy"] == "fixed 0.5"
+    for sample in data.samples(["train", "val"]):
+        mask = read_mask(mask_path(tmp_path / "out", sample.id))
+        allowed = {0, *(CLASSES.values[index][0] for index in sample.labels)}
+        assert set(np.unique(mask)) <= allowed and mask.any()
+
+
+def test_otsu_over_the_dataset_reports_a_threshold_per_class_between_the_two_levels(tmp_path, data, cams):
+    result = run_stage(PSEUDO, {"policy": {"name": "otsu"}}, tmp_path / "out", data, cams=cams)
+    assert set(result.metrics["thresholds"]) == {"red", "green"}
+    assert all(0.1 <= value <= 0.8 for value in result.metrics["thresholds"].values())
+    assert "ORACLE" not in result.metrics["threshold_policy"]
+
+
+def test_only_the_oracle_reads_masks_and_it_is_stamped(tmp_path, data, cams):
+    honest = PSEUDO.config.model_validate({})
+    assert not list(PSEUDO.reads(honest))
+    assert [read.kind for read in PSEUDO.reads(PSEUDO.config.model_validate({"oracle": True}))] == ["masks"]
+    result = run_stage(PSEUDO, {"oracle": True}, tmp_path / "out", data, cams=cams)
+    assert result.metrics["threshold_policy"].startswith("ORACLE fixed")
+    assert result.provenance["threshold_policy"].startswith("ORACLE fixed")
+    sweep = result.metrics["oracle_sweep"]
+    best = max(sweep, key=lambda row: row["miou"])
+    scored = run_stage(SCORE, {"split": "train"}, tmp_path / "score", data, pred=tmp_path / "out")
+    assert scored.metrics["miou"] == pytest.approx(best["miou"], abs=1e-12)
+
+
+def test_the_oracle_needs_masks(tmp_path, cams):
+    data = coloured_dataset(tmp_path / "data", train=2, val=0)
+    bare = [type(sample)(sample.id, sample.image, sample.labels) for sample in data.split("train")]
+    data = Dataset("bare", tmp_path, CLASSES, {"train": tuple(bare)})
+    with pytest.raises(InvalidInput, match="no ground-truth mask"):
+        run_stage(PSEUDO, {"oracle": True}, tmp_path / "out", data, cams=cams)
+
+
+def test_results_do_not_depend_on_workers_or_on_what_was_there(tmp_path, data, cams):
+    run_stage(PSEUDO, FIXED, tmp_path / "one", data, cams=cams)
+    mask_path(tmp_path / "two", "train1").parent.mkdir(parents=True)
+    mask_path(tmp_path / "two", "train1").write_bytes(b"\x89PNG broken")
+    lines: list[str] = []
+    run_stage(PSEUDO, FIXED, tmp_path / "two", data, cams=cams, workers=2, lines=lines)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert any("train1" in line for line in lines)
+    for name in ("one", "two"):
+        run_stage(CRF, {}, tmp_path / f"crf-{name}", data, masks=tmp_path / name, cams=cams, workers=len(name))
+    assert contents(tmp_path / "crf-one") == contents(tmp_path / "crf-two")
+
+
+@pytest.mark.parametrize("unary", ["labels", "softmax"])
+def test_crf_mends_coarse_masks(tmp_path, data, cams, unary):
+    run_stage(PSEUDO, FIXED, tmp_path / "pseudo", data, cams=cams)
+    config = {"unary": unary, "bilateral_sigma_rgb": 20, "bilateral_sigma_xy": 20, "gauss_weight": 1, "name": "mine"}
+    result = run_stage(CRF, config, tmp_path / "crf", data, masks=tmp_path / "pseudo", cams=cams)
+    assert result.provenance == {"crf": "mine"}
+    before, after = (
+        run_stage(SCORE, {"split": "train"}, tmp_path / f"s-{name}", data, pred=tmp_path / name).metrics["miou"]
+        for name in ("pseudo", "crf")
+    )
+    assert after > before
+
+
+def test_crf_with_two_backgrounds_leaves_pixels_uncertain(tmp_path, data, cams):
+    policy = {"policy": {"name": "fixed", "foreground": 0.7, "background": 0.05}}
+    run_stage(PSEUDO, policy, tmp_path / "pseudo", data, cams=cams)
+    result = run_stage(CRF, {}, tmp_path / "crf", data, masks=tmp_path / "pseudo", cams=cams)
+    assert 0 < result.metrics["uncertain_fraction"] < 1
+
+
+def test_crf_refines_masks_from_anywhere_and_fills_the_uncertain(tmp_path, data):
+    for sample in data.split("train"):
+        mask = read_mask(sample.mask)
+        mask[::3] = 255
+        write_mask(mask_path(tmp_path / "given", sample.id), mask)
+    config = {"bilateral_sigma_rgb": 20, "bilateral_sigma_xy": 20}
+    result = run_stage(CRF, config, tmp_path / "crf", data, masks=tmp_path / "given")
+    assert result.metrics["uncertain_fraction"] == 0
+    scored = run_stage(SCORE, {"split": "train"}, tmp_path / "score", data, pred=tmp_path / "crf")
+    assert scored.metrics["miou"] > 0.8
+
+
+def test_crf_on_probabilities_of_a_network(tmp_path, data):
+    for sample in data.split("train"):
+        truth = read_truth(sample, CLASSES)
+        scores = np.stack([np.where(truth == index, 0.6, 0.2) for index in range(3)]).astype(np.float16)
+        write_arrays(probability_path(tmp_path / "net", sample.id), {"probabilities": scores})
+        write_mask(mask_path(tmp_path / "net", sample.id), CLASSES.decode(scores.argmax(0).astype(np.uint8)))
+    config = {"unary": "softmax", "gauss_weight": 0, "bilateral_weight": 0}
+    run_stage(CRF, config, tmp_path / "crf", data, masks=tmp_path / "net")
+    for sample in data.split("train"):
+        assert np.array_equal(encoded(tmp_path / "crf", sample.id), read_truth(sample, CLASSES))
+
+
+def test_crf_says_what_softmax_needs(tmp_path, data, cams):
+    run_stage(PSEUDO, FIXED, tmp_path / "pseudo", data, cams=cams)
+    with pytest.raises(InvalidInput, match="softmax needs class scores"):
+        run_stage(CRF, {"unary": "softmax"}, tmp_path / "crf", data, masks=tmp_path / "pseudo")
+
+
+def test_score_of_the_truth_is_one_from_a_stage_or_a_plain_folder(tmp_path, data):
+    for sample in data.split("val"):
+        write_mask(tmp_path / "plain" / f"{sample.id}.png", read_mask(sample.mask))
+        write_mask(mask_path(tmp_path / "stage", sample.id), read_mask(sample.mask))
+    for name in ("plain", "stage"):
+        metrics = run_stage(SCORE, {}, tmp_path / "score", data, pred=tmp_path / name).metrics
+        assert metrics["miou"] == metrics["pixel_accuracy"] == metrics["recall"] == metrics["precision"] == 1.0
+        assert (metrics["images"], metrics["split"]) == (3, "val")
+        assert set(metrics["iou"]) == set(CLASSES.names)
+    json.dumps(dict(metrics), allow_nan=False)
+
+
+def test_every_image_is_scored_and_listed(tmp_path, data):
+    for place, sample in enumerate(data.split("train")):
+        mask = read_mask(sample.mask)
+        write_mask(tmp_path / "pred" / f"{sample.id}.png", mask if place else np.zeros_like(mask))
+    run_stage(SCORE, {"split": "train"}, tmp_path / "score", data, pred=tmp_path / "pred")
+    rows = list(csv.DictReader((tmp_path / "score" / "per_image.csv").open()))
+    assert [row["image_id"] for row in rows] == [sample.id for sample in data.split("train")]
+    assert float(rows[0]["miou"]) < 0.6 and all(float(row["miou"]) == 1 for row in rows[1:])
+
+
+def test_score_names_what_is_missing_or_wrong(tmp_path, data):
+    samples = data.split("val")
+    (tmp_path / "pred").mkdir()
+    with pytest.raises(InvalidInput, match=r"no mask for 3 of the 3 images of split 'val' \(val0, val1, val2\)"):
+        run_stage(SCORE, {}, tmp_path / "score", data, pred=tmp_path / "pred")
+    for sample in samples:
+        write_mask(tmp_path / "pred" / f"{sample.id}.png", np.zeros((5, 5), np.uint8))
+    with pytest.raises(InvalidInput, match="must be of one size"):
+        run_stage(SCORE, {}, tmp_path / "score", data, pred=tmp_path / "pred")
+    for sample in samples:
+        write_mask(tmp_path / "pred" / f"{sample.id}.png", np.full((36, 44), 7, np.uint8))
+    with pytest.raises(InvalidInput, match=r"mask value 7 stands for no class; allowed are 0, 40, 90, 255"):
+        run_stage(SCORE, {}, tmp_path / "score", data, pred=tmp_path / "pred")
+
+
+def test_a_split_without_masks_cannot_be_scored(tmp_path, data):
+    bare = tuple(type(sample)(sample.id, sample.image, sample.labels) for sample in data.split("val"))
+    without = Dataset("bare", tmp_path, CLASSES, {"val": bare})
+    with pytest.raises(InvalidInput, match="have no ground-truth mask"):
+        SCORE.check(SCORE.config.model_validate({}), without)
