@@ -28,13 +28,13 @@ class Scalars:
 
     Args:
         folder: where event files go.
-        step: the step that the run starts or resumes at.
+        step: steps done before; steps are counted from 1.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(folder), purge_step=step if step else None)
+        self._writer: Any = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, values: Mapping[str, float], step: int) -> None:
         """Write scalars of one step."""

@@ -1,0 +1,117 @@
+"""A training run of a tiny network, also as a program that a test can kill: ``python toytraining.py OUT [KILL_AT]``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from learning import Run
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from wsss.train.config import TrainConfig
+from wsss.train.loop import Job, fit
+from wsss.train.optim import trunk_and_head
+
+CONFIG: dict[str, Any] = {"epochs": 3, "batch_size": 2, "checkpoint_steps": 2, "checkpoint_every": 1000.0}
+
+
+class Toy(nn.Module):
+    """A convolution, batch normalisation, dropout and a linear layer: something of each kind that has a state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+        self.dropout = nn.Dropout(0.5)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.dropout(self.backbone(images.float() / 255).mean((2, 3))))
+        return logits
+
+
+class ToyExamples:
+    """Seven images that depend on their index and the augmentation seed."""
+
+    def __init__(self, count: int = 7) -> None:
+        self.count = count
+        self.seen: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        self.seen.append(item)
+        index, seed = item
+        generator = torch.Generator().manual_seed(seed)
+        image = torch.randint(0, 256, (3, 6, 6), dtype=torch.uint8, generator=generator)
+        return image, torch.tensor([float(index % 2), float(index % 3 == 0)])
+
+
+class Interrupted(Exception):
+    """Stands for a process that ends in the middle of a step."""
+
+
+def toy_loss(after: int | None = None, stop: Callable[[], None] | None = None) -> Callable[..., Tensor]:
+    """Return a loss that calls ``stop`` when it is computed for the ``after``-th time."""
+    calls = 0
+
+    def loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if stop is not None and calls == after:
+            stop()
+        images, labels = batch
+        return nn.functional.binary_cross_entropy_with_logits(model(images), labels)
+
+    return loss
+
+
+def train(
+    out: Path,
+    *,
+    run: Run | None = None,
+    examples: ToyExamples | None = None,
+    after: int | None = None,
+    stop: Callable[[], None] | None = None,
+    validate: bool = True,
+    loss: Callable[..., Tensor] | None = None,
+    **keys: Any,
+) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    """Train the toy network in ``out``; return its weights and the history."""
+    torch.manual_seed(11)
+    model = Toy()
+    config = TrainConfig.model_validate({**CONFIG, **keys})
+
+    def score() -> dict[str, float]:
+        with torch.no_grad():
+            return {"val": float(model(torch.full((1, 3, 6, 6), 99)).sum())}
+
+    job = Job(
+        name="toy",
+        model=model,
+        groups=trunk_and_head(model, config.optimiser),
+        examples=examples or ToyExamples(),
+        loss=loss or toy_loss(after, stop),
+        validate=score if validate else None,
+    )
+    history = fit(job, config, run or Run(out))
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}, history
+
+
+def main() -> None:
+    """Train, and kill this process while it computes the KILL_AT-th loss."""
+    out = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    at = int(sys.argv[2]) if len(sys.argv) > 2 else None
+    weights, _ = train(out, after=at, stop=lambda: os.kill(os.getpid(), signal.SIGKILL))
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, out / "weights.safetensors")
+
+
+if __name__ == "__main__":
+    main()

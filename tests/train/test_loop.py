@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from learning import Run
+from torch import Tensor, nn
+from toytraining import Interrupted, ToyExamples, train
+
+from wsss.errors import RunFailed
+from wsss.train.loop import finish
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+def interrupt() -> None:
+    raise Interrupted
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"optimiser": {"name": "sgd", "lr": 0.1}, "schedule": {"warmup_steps": 3}, "clip_norm": 0.1},
+    {"accumulate": 2, "checkpoint_steps": 1},
+    {"precision": "bf16-mixed"},
+]
+
+
+@pytest.mark.parametrize("keys", SETTINGS)
+@pytest.mark.parametrize("after", [1, 2, 4, 5, 8, 12])
+def test_resumed_after_a_crash_ends_bit_identical(tmp_path: Path, keys: dict[str, Any], after: int) -> None:
+    weights, history = train(tmp_path / "whole", **keys)
+    with pytest.raises(Interrupted):
+        train(tmp_path / "cut", after=after, stop=interrupt, **keys)
+    resumed, second = train(tmp_path / "cut", **keys)
+    assert same(weights, resumed)
+    assert second == history
+    assert (tmp_path / "cut/history.csv").read_bytes() == (tmp_path / "whole/history.csv").read_bytes()
+
+
+def test_resuming_twice_and_starting_a_finished_run_again(tmp_path: Path) -> None:
+    weights, history = train(tmp_path / "whole")
+    for after in (3, 3, 3):  # counted from each start, which is a checkpoint after 0, 2 and 4 steps
+        with pytest.raises(Interrupted):
+            train(tmp_path / "cut", after=after, stop=interrupt)
+    examples = ToyExamples()
+    assert same(train(tmp_path / "cut", examples=examples)[0], weights)
+    assert 0 < len(examples.seen) < 3 * 8
+    again = ToyExamples()
+    finished, same_history = train(tmp_path / "cut", examples=again)
+    assert same(finished, weights)
+    assert same_history == history
+    assert not again.seen
+
+
+def test_killed_process(tmp_path: Path) -> None:
+    def program(out: Path, *kill_at: str) -> int:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), *sys.path])}
+        command = [sys.executable, str(SUPPORT / "toytraining.py"), str(out), *kill_at]
+        return subprocess.run(command, env=environment, check=False, timeout=300).returncode
+
+    assert program(tmp_path / "cut", "7") == -signal.SIGKILL
+    assert (tmp_path / "cut/checkpoint.pt").is_file()
+    assert program(tmp_path / "cut") == 0
+    assert program(tmp_path / "whole") == 0
+    for name in ("weights.safetensors", "history.csv"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_history_has_a_row_per_epoch(tmp_path: Path) -> None:
+    _, history = train(tmp_path)
+    with (tmp_path / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [row["step"] for row in rows] == ["4", "8", "12"]
+    assert [float(row["train_loss"]) for row in rows] == [row["train_loss"] for row in history]
+    assert rows[0].keys() == {"epoch", "step", "lr", "train_loss", "val"}
+    assert history[-1]["lr"] == 0  # the poly schedule has come to its end
+
+
+def test_seed_decides_and_workers_do_not(tmp_path: Path) -> None:
+    weights, _ = train(tmp_path / "a", epochs=1)
+    with_workers, _ = train(tmp_path / "b", run=Run(tmp_path / "b", workers=2), epochs=1)
+    assert same(weights, with_workers)
+    other, _ = train(tmp_path / "c", run=Run(tmp_path / "c", seed=1), epochs=1)
+    assert not same(weights, other)
+
+
+def test_global_state_is_left_as_it_was(tmp_path: Path) -> None:
+    random.seed(1)
+    np.random.seed(2)
+    torch.manual_seed(3)
+    expected = random.random(), np.random.rand(), torch.rand(1).item()
+    random.seed(1)
+    np.random.seed(2)
+    strict, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    config_run = Run(tmp_path)
+    with pytest.raises(Interrupted):
+        train(tmp_path, run=config_run, after=2, stop=interrupt)
+    assert (random.random(), np.random.rand()) == expected[:2]
+    assert torch.are_deterministic_algorithms_enabled() == strict
+    assert torch.get_num_threads() == threads
+    assert before is not None
+
+
+def test_accumulated_steps_are_steps_of_a_larger_batch(tmp_path: Path) -> None:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = nn.Conv2d(3, 2, 6)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.backbone(images.float() / 255).flatten(1)
+
+    def weights(out: Path, **keys: Any) -> Tensor:
+        from wsss.train.config import TrainConfig
+        from wsss.train.loop import Job, fit
+        from wsss.train.optim import Group
+
+        torch.manual_seed(0)
+        model = Plain()
+
+        def loss(network: nn.Module, batch: Any) -> Tensor:
+            return nn.functional.binary_cross_entropy_with_logits(network(batch[0]), batch[1])
+
+        config = TrainConfig.model_validate({"epochs": 2, "optimiser": {"name": "sgd"}, **keys})
+        fit(Job("plain", model, [Group(list(model.parameters()))], ToyExamples(8), loss), config, Run(out))
+        return model.backbone.weight.detach()
+
+    parts = weights(tmp_path / "a", batch_size=2, accumulate=2)
+    whole = weights(tmp_path / "b", batch_size=4)
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_diverged_training_names_step_and_mend(tmp_path: Path, value: float) -> None:
+    calls = 0
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return model(batch[0]).sum() * (value if calls == 6 else 1.0)
+
+    with pytest.raises(RunFailed, match=r"toy: the loss is -?(nan|inf) at step 6 of 12 \(epoch 2\)") as failure:
+        train(tmp_path, loss=loss)
+    assert "optimiser.lr (now 0.0001)" in str(failure.value.mend)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "empty", "garbage", "other network"])
+def test_unusable_checkpoint_is_reported_and_replaced(tmp_path: Path, damage: str) -> None:
+    weights, history = train(tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(tmp_path / "cut", after=7, stop=interrupt)
+    path = tmp_path / "cut/checkpoint.pt"
+    content = path.read_bytes()
+    if damage == "other network":
+        state = torch.load(path, weights_only=True)
+        state["model"]["head.weight"] = torch.zeros(5, 4)
+        torch.save(state, path)
+    else:
+        path.write_bytes({"truncate": content[:-200], "empty": b"", "garbage": b"x" * 999}[damage])
+    run = Run(tmp_path / "cut")
+    resumed, second = train(tmp_path / "cut", run=run)
+    assert any("checkpoint can't be used" in line and "starts again" in line for line in run.lines)
+    assert same(resumed, weights)
+    assert second == history
+
+
+def test_checkpoint_by_time_and_its_removal(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    with pytest.raises(Interrupted):
+        train(tmp_path, run=run, after=4, stop=interrupt, checkpoint_every=0.0, checkpoint_steps=None)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 3
+    finish(run)
+    finish(run)
+    assert not list(tmp_path.glob("checkpoint*"))
+
+
+def test_progress_counts_steps_and_starts_where_it_resumed(tmp_path: Path) -> None:
+    first, second = Run(tmp_path), Run(tmp_path)
+    with pytest.raises(Interrupted):
+        train(tmp_path, run=first, after=6, stop=interrupt)
+    assert (first.progress.bars, first.progress.advanced) == ([("toy", 12, 0)], 5)
+    train(tmp_path, run=second)
+    assert (second.progress.bars, second.progress.advanced) == ([("toy", 12, 4)], 8)
+
+
+def test_a_single_image_fills_the_batch(tmp_path: Path) -> None:
+    examples = ToyExamples(1)
+    _, history = train(tmp_path, examples=examples)
+    assert history[-1]["step"] == 3
+    assert len({seed for _, seed in examples.seen}) == 6
+
+
+def test_tensorboard_shows_each_step_once_after_a_resume(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with pytest.raises(Interrupted):
+        train(tmp_path, after=6, stop=interrupt)
+    train(tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss/step")] == list(range(1, 13))
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(tmp_path: Path) -> None:
+    program = f"""
+import sys
+sys.path[:0] = [{str(SUPPORT)!r}]
+from pathlib import Path
+import torch
+from learning import Run
+from toytraining import train
+from wsss.pipeline.ranks import join_ranks
+torch.set_num_threads(1)
+with join_ranks("cpu") as ranks:
+    out = Path({str(tmp_path)!r})
+    weights, history = train(out, run=Run(out, ranks=ranks), batch_size=1)
+    torch.save({{name: t for name, t in weights.items() if "running" not in name}}, out / f"weights{{ranks.rank}}.pt")
+    assert len(history) == 3
+"""
+    (tmp_path / "program.py").write_text(program)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29713"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([*command, str(tmp_path / "program.py")], env=environment, check=True, timeout=300)
+    first, second = (torch.load(tmp_path / f"weights{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert same(first, second)
+    assert (tmp_path / "history.csv").read_text().count("\n") == 4

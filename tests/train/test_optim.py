@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from toytraining import Toy
+
+from wsss.train.config import AdamWConfig, ScheduleConfig, SGDConfig
+from wsss.train.optim import build_optimiser, build_schedule, learning_rate_factor, trunk_and_head
+
+
+def test_poly_decay() -> None:
+    factor = learning_rate_factor(ScheduleConfig(power=0.9), 10)
+    assert factor(0) == 1
+    assert factor(5) == pytest.approx(0.5**0.9)
+    assert factor(10) == 0
+    assert factor(11) == 0  # the scheduler also asks for the step after the last
+
+
+def test_warm_up_and_constant() -> None:
+    factor = learning_rate_factor(ScheduleConfig(name="constant", warmup_steps=4), 100)
+    assert [factor(step) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
+
+
+def test_head_learns_faster_and_frozen_parameters_not_at_all() -> None:
+    model = Toy()
+    model.backbone[0].bias.requires_grad_(False)
+    config = AdamWConfig(lr=0.001, head_lr_factor=5)
+    optimiser = build_optimiser(config, trunk_and_head(model, config))
+    trunk, head = optimiser.param_groups
+    assert (trunk["lr"], head["lr"]) == (0.001, 0.005)
+    assert len(trunk["params"]) == 3
+    assert {id(p) for p in head["params"]} == {id(model.head.weight), id(model.head.bias)}
+
+
+def test_step_of_sgd_by_hand() -> None:
+    parameter = torch.nn.Parameter(torch.tensor([2.0]))
+    config = SGDConfig(lr=0.1, head_lr_factor=1, weight_decay=0.5, momentum=0.9)
+    from wsss.train.optim import Group
+
+    optimiser = build_optimiser(config, [Group([parameter]), Group([])])
+    schedule = build_schedule(ScheduleConfig(power=1.0), optimiser, 2)
+    for expected in (2 - 0.1 * (1 + 0.5 * 2), None):
+        parameter.grad = torch.tensor([1.0])
+        optimiser.step()
+        schedule.step()
+        if expected is not None:
+            assert parameter.item() == pytest.approx(expected)
+    velocity = 0.9 * 2 + (1 + 0.5 * 1.8)
+    assert parameter.item() == pytest.approx(1.8 - 0.05 * velocity)
