@@ -93,7 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort) as error:
         if debug:
             traceback.print_exc()
-        sys.exit(getattr(error, "exit_code", 130))
+        interrupt = error.__cause__ or error  # click wraps a KeyboardInterrupt
+        sys.exit(getattr(interrupt, "exit_code", 130) if isinstance(interrupt, KeyboardInterrupt) else 130)
     except BrokenPipeError:  # the reader of our output (head, say) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

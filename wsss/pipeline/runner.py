@@ -151,7 +151,10 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
         session.reporter.interrupt()
         if first:
             _note_failure(task, record, error, record["seconds"] + time.monotonic() - begun)
-        raise _explained(task, error, session) from error
+        explained = _explained(task, error, session)
+        if explained is error:
+            raise
+        raise explained from error
     session.reporter.stop()
     reasons = decision.reasons if decision else ()
     return Outcome(

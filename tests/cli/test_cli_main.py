@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from toycli import environment, toy
+
+from wsss import __version__
+from wsss.cli.main import COMMANDS, cli
+from wsss.stages import STAGES
+
+HEAVY = ("torch", "torchvision", "cv2", "PIL", "scipy", "albumentations", "numpy", "pydantic", "rich", "skimage")
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+ALL = dict(commands(cli))
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_and_option_has_help(path: tuple[str, ...]) -> None:
+    command = ALL[path]
+    assert command.help
+    assert command.help.strip()
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{' '.join(path)} {parameter.opts[0]} has no help"
+    result = CliRunner().invoke(cli, [*path, "--help"])
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: cli {' '.join(path)}")
+
+
+def test_the_help_lists_every_command_with_a_line() -> None:
+    output = CliRunner().invoke(cli, ["--help"], terminal_width=200).output
+    listed = {
+        line.split()[0]: line.split()[1:] for line in output.splitlines() if line.startswith("  ") and line.split()
+    }
+    for name in [*COMMANDS, *STAGES]:
+        assert len(listed[name]) >= 2, f"{name} has no line"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_help_imports_nothing_heavy_and_is_quick(arguments: list[str]) -> None:
+    text = (
+        "import sys\n"
+        f"sys.argv = ['wsss', *{arguments!r}]\n"
+        "from wsss.cli.main import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    assert not end.code\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", text], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert time.monotonic() - begun < 2  # 0.1 s on an idle machine
+
+
+def test_stage_modules_are_light() -> None:
+    text = (
+        "import sys\nfrom wsss.stages import STAGES\nlist(STAGES.values())\n"
+        "print([name for name in ('torch', 'cv2', 'PIL', 'scipy', 'albumentations', 'skimage') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", text], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_static_help_of_a_stage_is_its_own() -> None:
+    for name in STAGES:
+        assert STAGES.help_of(name) == STAGES[name].help
+        assert STAGES[name].name == name
+
+
+def test_version() -> None:
+    assert CliRunner().invoke(cli, ["--version"]).output == f"wsss, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["rn"], 2, "No such command 'rn'. Did you mean 'run'?"),
+        (["run"], 2, "Missing argument 'PIPELINE'"),
+        (["run", "x.yaml", "--nope"], 2, "No such option"),
+        (["run", "no-such.yaml"], 2, "no-such.yaml: no such pipeline file."),
+        (["status", "no-such"], 2, "runs/no-such is neither a run directory nor a stage's folder."),
+        (["make"], 2, "Missing option '--out'"),
+        (["make", "--out", "o", "--data.root"], 2, "Option '--data.root' requires a value."),
+        (["fail", "--out", "o"], 1, "Stage 'o' failed: it did not work.\nTry something else."),
+        (["fail", "--out", "o", "--how", "bug"], 1, "Stage 'o' failed: KeyError: 'oops'"),
+    ],
+)
+def test_mistakes_end_with_a_message_a_code_and_no_traceback(
+    tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    done = toy(*arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = toy("fail", "--out", "o", "--how", "bug", "--debug", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "KeyError: 'oops'" in done.stderr

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from killing import is_bookkeeping, snapshot
+from toycli import HERE, environment, toy
+from toys import make_toy_data
+
+from wsss.errors import InvalidInput, RunFailed
+from wsss.pipeline.ranks import DistributedRanks, SingleRank, join_ranks, ranks_in
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, None),
+        ({"WORLD_SIZE": "1", "RANK": "0"}, None),
+        ({"WORLD_SIZE": "4", "RANK": "2"}, (2, 4)),
+        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}, None),  # an interactive allocation, not a launch of ours
+        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "1", "MASTER_ADDR": "n1"}, (1, 4)),
+        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "MASTER_ADDR": "n1"}, None),
+        ({"WORLD_SIZE": "2", "RANK": "1", "SLURM_NTASKS": "8", "SLURM_PROCID": "0", "MASTER_ADDR": "n"}, (1, 2)),
+    ],
+)
+def test_who_we_are_is_read_from_the_environment(variables: dict[str, str], expected: tuple[int, int] | None) -> None:
+    assert ranks_in(variables) == expected
+
+
+@pytest.mark.parametrize(
+    "variables", [{"WORLD_SIZE": "2"}, {"WORLD_SIZE": "two", "RANK": "0"}, {"WORLD_SIZE": "2", "RANK": "2"}]
+)
+def test_a_broken_environment_is_explained(variables: dict[str, str]) -> None:
+    with pytest.raises(InvalidInput, match="WORLD_SIZE"):
+        ranks_in(variables)
+
+
+def test_one_process_is_alone() -> None:
+    with join_ranks("cpu", {}) as ranks:
+        assert isinstance(ranks, SingleRank)
+        assert ranks.shard([1, 2, 3]) == [1, 2, 3]
+        assert ranks.from_first(lambda: {"a": 1}) == {"a": 1}
+        ranks.barrier()
+
+
+def test_shards_are_disjoint_and_complete() -> None:
+    items = list(range(11))
+    shards = [DistributedRanks(rank, 3).shard(items) for rank in range(3)]
+    assert sorted(item for shard in shards for item in shard) == items
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+TALK = """
+import json, os, sys
+from wsss.errors import RunFailed
+from wsss.pipeline.ranks import join_ranks
+with join_ranks("cpu") as ranks:
+    told = ranks.from_first(lambda: {"from": ranks.rank, "text": "ä" * 1000})
+    ranks.barrier()
+    try:
+        ranks.from_first(lambda: 1 / 0)
+    except (ZeroDivisionError, RunFailed) as error:
+        failed = f"{type(error).__name__}: {error}"
+    with open(f"{sys.argv[1]}/{ranks.rank}.json", "w") as file:
+        json.dump([told["from"], len(told["text"]), failed, list(ranks.shard(range(5)))], file)
+"""
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+@pytest.mark.slow
+def test_two_ranks_talk(tmp_path: Path) -> None:
+    script = tmp_path / "talk.py"
+    script.write_text(TALK)
+    subprocess.run([*TORCHRUN, str(script), str(tmp_path)], env=environment(), check=True, timeout=120)
+    assert json.loads((tmp_path / "0.json").read_text()) == [0, 1000, "ZeroDivisionError: division by zero", [0, 2, 4]]
+    assert json.loads((tmp_path / "1.json").read_text()) == [
+        0, 1000, "RunFailed: Rank 0 failed: division by zero", [1, 3],
+    ]  # fmt: skip
+
+
+PIPELINE = """\
+name: toy
+data: {root: d}
+stages:
+  make: {uses: make, with: {n: 7, split: train}}
+  double: {uses: double, needs: [make]}
+  train: {uses: train, needs: [double]}
+  all: {uses: gather, needs: [make, double, train]}
+"""
+
+
+def torchrun(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [*TORCHRUN, str(HERE / "toycli.py"), *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=180)
+
+
+@pytest.mark.slow
+def test_two_ranks_make_what_one_makes(tmp_path: Path) -> None:
+    make_toy_data(tmp_path / "d")
+    (tmp_path / "p.yaml").write_text(PIPELINE)
+    both = torchrun("run", "p.yaml", "--json", cwd=tmp_path)
+    assert both.returncode == 0, both.stderr
+    document = json.loads(both.stdout)  # one document: only the first rank prints
+    assert [stage["status"] for stage in document["stages"]] == ["done"] * 4
+    one = toy("run", "p.yaml", "--run-dir", "one", cwd=tmp_path)
+    assert one.returncode == 0, one.stderr
+    assert snapshot(tmp_path / "runs" / "toy", ignore=is_bookkeeping) == snapshot(
+        tmp_path / "one", ignore=is_bookkeeping
+    )
+    again = torchrun("run", "p.yaml", "--json", cwd=tmp_path)
+    assert [stage["status"] for stage in json.loads(again.stdout)["stages"]] == ["skipped"] * 4
+    alone = toy("run", "p.yaml", "--json", cwd=tmp_path)  # what two have made, one finds finished
+    assert [stage["status"] for stage in json.loads(alone.stdout)["stages"]] == ["skipped"] * 4
+
+
+@pytest.mark.slow
+def test_a_failure_ends_all_ranks(tmp_path: Path) -> None:
+    make_toy_data(tmp_path / "d")
+    (tmp_path / "p.yaml").write_text(PIPELINE + "  bad: {uses: fail, needs: [double]}\n")
+    done = torchrun("run", "p.yaml", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Stage 'bad' failed: it did not work." in done.stderr
+    (tmp_path / "p.yaml").write_text(PIPELINE.replace("split: train", "split: nowhere"))
+    done = torchrun("run", "p.yaml", "--run-dir", "other", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "no split 'nowhere'" in done.stderr
+
+
+@pytest.mark.slow
+def test_other_ranks_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wsss.pipeline import ranks
+
+    monkeypatch.setattr(ranks, "PATIENCE", ranks.timedelta(seconds=1))
+    for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RunFailed, match="Rank 1 of 2 can't reach the others"), join_ranks("cpu", os.environ):
+        pytest.fail("there is nobody to talk to")
