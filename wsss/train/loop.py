@@ -218,9 +218,8 @@ class _Loop:
         state.history.append(row)
         state.loss_sum = 0.0
         if scalars:
-            scalars.write(
-                {f"epoch/{name}": value for name, value in row.items() if name not in ("epoch", "step")}, epoch
-            )
+            values = {f"epoch/{name}": value for name, value in row.items() if name not in ("epoch", "step")}
+            scalars.write(values, state.step)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "step", "lr"))
         if self.leader:
             self.surroundings.log(f"{self.job.name}: epoch {epoch}/{plan.epochs}: {shown}")
