@@ -1,0 +1,212 @@
+"""Whole runs of a real pipeline: killed anywhere, changed, damaged, interrupted, the result is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from killing import KILLED, is_bookkeeping, memory_folder, run_and_kill, snapshot
+
+from wsss.io.images import read_image, write_png
+
+TINY = Path(__file__).parent / "support" / "tiny.yaml"
+STAGES = ("classify", "cam", "pseudo", "crf", "segment", "predict", "score-pseudo", "score-segment", "report")
+KILLS = 24
+
+pytestmark = pytest.mark.slow
+
+
+def command(run_dir: Path, *more: str) -> list[str]:
+    return ["run", str(TINY), "--run-dir", str(run_dir), "--workers", "1", *more]
+
+
+def wsss(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "wsss.cli.main", *arguments]
+    return subprocess.run(call, capture_output=True, text=True, timeout=timeout, env=environment())
+
+
+def environment() -> dict[str, str]:
+    """Two threads are slower than one on images this small."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def statuses(run_dir: Path, *more: str) -> dict[str, str]:
+    done = wsss(*command(run_dir, "--json", *more))
+    assert done.returncode == 0, done.stderr
+    return {stage["id"]: stage["status"] for stage in json.loads(done.stdout)["stages"]}
+
+
+def results(run_dir: Path) -> Mapping[str, bytes]:
+    """All that must not depend on what happened on the way: the report shows timings, hash caches file times."""
+    return snapshot(
+        run_dir, ignore=lambda name: is_bookkeeping(name) or name.startswith("data/content") or name.endswith(".html")
+    )
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with memory_folder(tmp_path_factory.mktemp("runs")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def finished(memory: Path) -> Path:
+    """A run that nothing disturbed. Treat it as read-only."""
+    run_dir = memory / "finished"
+    assert set(statuses(run_dir)) == set(STAGES)
+    return run_dir
+
+
+@pytest.fixture
+def run_dir(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run that a test may change."""
+    copy = tmp_path / "run"
+    subprocess.run(["cp", "-a", str(finished), str(copy)], check=True)
+    return copy
+
+
+def run_in_process(run_dir: Path) -> None:
+    import torch
+
+    from wsss.cli.main import main
+
+    torch.set_num_threads(1)
+    try:
+        main(command(run_dir))
+    except SystemExit as end:
+        if end.code:
+            raise
+
+
+def preload() -> None:
+    """Import what the stages import, once, so that every forked child has it."""
+    import albumentations  # noqa: F401
+    import pydensecrf.densecrf  # noqa: F401
+    import torchvision  # noqa: F401
+    from torch.utils import tensorboard  # noqa: F401
+
+    from wsss.pipeline import execute  # noqa: F401
+    from wsss.train import loop  # noqa: F401
+
+
+def test_killed_at_points_all_over_a_run_it_ends_byte_identical(finished: Path, memory: Path) -> None:
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+    preload()
+    expected = results(finished)
+    whole = memory / "counted"
+    code, writes = run_and_kill(lambda: run_in_process(whole), None)
+    assert code == 0 and results(whole) == expected
+    points = np.linspace(2, writes, KILLS).round().astype(int).tolist()
+    interrupted = set()
+    for number, at in enumerate(points):
+        run_dir = memory / f"killed-{at}"
+        code, made = run_and_kill(lambda folder=run_dir: run_in_process(folder), at, before=number % 2 == 0)
+        assert (code, made) == (KILLED, at)
+        begun = [path.parent.name for path in run_dir.glob("*/stage.json")]
+        interrupted |= {
+            name for name in begun if json.loads((run_dir / name / "stage.json").read_text())["status"] != "done"
+        }
+        code, _ = run_and_kill(lambda folder=run_dir: run_in_process(folder), None)
+        assert code == 0
+        found = results(run_dir)
+        assert found.keys() == expected.keys(), f"killed at write {at} of {writes}"
+        different = [name for name in expected if found[name] != expected[name]]
+        assert not different, f"killed at write {at} of {writes}"
+        subprocess.run(["rm", "-r", str(run_dir)], check=True)
+    assert interrupted >= {"classify", "cam", "pseudo", "crf", "segment", "predict"}
+
+
+def test_a_finished_run_does_nothing_and_at_once(run_dir: Path) -> None:
+    before = snapshot(run_dir)
+    start = time.monotonic()
+    assert set(statuses(run_dir).values()) == {"skipped"}
+    assert time.monotonic() - start < 3
+    changed = [name for name, content in snapshot(run_dir).items() if before.get(name) != content]
+    assert all(is_bookkeeping(name) for name in changed)
+
+
+def test_a_crf_parameter_reruns_crf_and_what_depends_on_it(run_dir: Path) -> None:
+    ran = {name for name, status in statuses(run_dir, "--set", "crf.iterations=3").items() if status == "done"}
+    assert ran == {"crf", "segment", "predict", "score-segment", "report"}
+
+
+def test_a_training_images_bytes_rerun_what_depends_on_them(run_dir: Path) -> None:
+    image = next(run_dir.glob("data/*/images/train_00000.png"))
+    pixels = read_image(image)
+    write_png(image, 255 - pixels)
+    plan = wsss(*command(run_dir, "--dry-run", "--json"))
+    assert plan.returncode == 0, plan.stderr
+    planned = {stage["id"]: stage for stage in json.loads(plan.stdout)["stages"]}
+    assert "images of train changed" in " ".join(planned["classify"]["reasons"])
+    ran = {name for name, status in statuses(run_dir).items() if status == "done"}
+    assert ran == set(STAGES)
+
+
+def test_a_validation_mask_reruns_only_scores_and_report(run_dir: Path) -> None:
+    from wsss.io.masks import read_mask, write_mask
+
+    path = next(run_dir.glob("data/*/masks/val_00000.png"))
+    write_mask(path, np.zeros_like(read_mask(path)))
+    ran = {name for name, status in statuses(run_dir).items() if status == "done"}
+    assert ran == {"score-pseudo", "score-segment", "report"}
+
+
+@pytest.mark.parametrize(
+    "artifact", ["cam/cams/train_00001.npz", "crf/masks/train_00002.png", "segment/model.safetensors"]
+)
+def test_a_truncated_artifact_is_rebuilt_with_a_warning(run_dir: Path, finished: Path, artifact: str) -> None:
+    path = run_dir / artifact
+    path.write_bytes(path.read_bytes()[:-7])
+    done = wsss(*command(run_dir))
+    assert done.returncode == 0, done.stderr
+    assert path.name in done.stderr and "truncated" in done.stderr
+    assert results(run_dir) == results(finished)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_signal_to_all_its_processes_leaves_a_resumable_run(
+    tmp_path: Path, finished: Path, kind: signal.Signals, workers: str
+) -> None:
+    """As Ctrl-C in a terminal does it: the whole process group gets the signal."""
+    run_dir = tmp_path / "run"
+    call = [sys.executable, "-m", "wsss.cli.main", *command(run_dir), "--workers", workers]
+    process = subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment()
+    )
+    deadline = time.monotonic() + 120
+    while not (run_dir / "classify" / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, kind)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 128 + kind
+    assert "wsss run" in messages and "Traceback" not in messages and "bug" not in messages, messages
+    assert statuses(run_dir)["classify"] == "done"
+    assert results(run_dir) == results(finished)
+
+
+def test_two_processes_on_one_run_directory(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    call = [sys.executable, "-m", "wsss.cli.main", *command(run_dir)]
+    first = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+    try:
+        deadline = time.monotonic() + 120
+        while not (run_dir / "classify" / "stage.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        second = wsss(*command(run_dir))
+        assert second.returncode == 1
+        assert str(first.pid) in second.stderr
+    finally:
+        first.kill()
+        first.wait()
+    third = wsss(*command(run_dir))
+    assert third.returncode == 0, third.stderr
