@@ -13,6 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from wsss.data.sample import IGNORE
@@ -55,6 +56,11 @@ def known(target: Tensor) -> Tensor:
     return target != IGNORE
 
 
+def full_precision(logits: Tensor) -> Tensor:
+    """Return logits of half precision as float32 (sums over pixels need it); others as they are."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
 def nothing(logits: Tensor) -> Tensor:
     """Return a 0 that is connected to ``logits``, so that it can be differentiated (to zeros)."""
-    return logits.sum() * 0.0
+    return full_precision(logits).sum() * 0.0

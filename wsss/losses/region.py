@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wsss.data.sample import IGNORE
-from wsss.losses.base import Loss, known, nothing
+from wsss.losses.base import Loss, full_precision, known, nothing
 from wsss.losses.config import CrossEntropyConfig, CrossEntropyDiceConfig, DiceConfig
 
 
@@ -22,7 +22,8 @@ class CrossEntropy(Loss):
         """Return the scalar loss; see `wsss.losses.base`."""
         if not known(target).any():
             return nothing(logits)
-        return F.cross_entropy(logits.float(), target, ignore_index=IGNORE, label_smoothing=self.label_smoothing)
+        smoothing = self.label_smoothing
+        return F.cross_entropy(full_precision(logits), target, ignore_index=IGNORE, label_smoothing=smoothing)
 
 
 class Dice(Loss):
@@ -42,9 +43,10 @@ class Dice(Loss):
         config, mask = self.config, known(target)
         if not mask.any():
             return nothing(logits)
-        weight = mask.unsqueeze(1).float()
-        probabilities = logits.float().softmax(1) * weight
-        classes = F.one_hot(target.masked_fill(~mask, 0), logits.shape[1]).movedim(-1, 1).float() * weight
+        logits = full_precision(logits)
+        weight = mask.unsqueeze(1).to(logits.dtype)
+        probabilities = logits.softmax(1) * weight
+        classes = F.one_hot(target.masked_fill(~mask, 0), logits.shape[1]).movedim(-1, 1) * weight
         axes = (2, 3) if config.per_image else (0, 2, 3)
         overlap = (probabilities * classes).sum(axes)
         present = classes.sum(axes)
