@@ -113,6 +113,9 @@ def test_a_report_takes_stages_or_a_whole_run(here: Path) -> None:
 def test_generated_data_lie_in_the_output_folder_or_in_the_run(here: Path) -> None:
     assert toy("make", "--out", "m", "--split", "train", "--data.generate", "x", cwd=here).returncode == 0
     assert (here / "m" / ".wsss-data" / "toy" / "train" / "images").is_file()
+    changed = toy("make", "--out", "m", "--split", "train", "--data.generate", "x", "--n", "1", cwd=here)
+    assert changed.returncode == 0, changed.stderr
+    assert (here / "m" / ".wsss-data" / "toy" / "train" / "images").is_file()  # it is in use while the rest goes
     (here / "p.yaml").write_text("name: toy\nstages: {make: {uses: make}}\n")
     toy("run", "p.yaml", cwd=here)
     toy("make", "--out", "runs/toy/mine", "--split", "train", "--data.generate", "x", cwd=here)

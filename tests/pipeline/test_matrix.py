@@ -43,6 +43,7 @@ def test_names_are_safe_for_a_shell() -> None:
         ("{a: [{x: 1}]}", "a list holds scalars only"),
         ("{a: [1, 1]}", "two values are called '1'"),
         ("{a: [x/y, x-y]}", "two values are called 'x-y'"),
+        (f"{{a: [{'x' * 41}]}}", "is too long to stand in the name of a folder"),
         ("{a-b: [1]}", "the name of an axis has letters, digits and _ only"),
     ],
 )

@@ -49,6 +49,18 @@ def test_no_flood_of_plain_lines(tmp_path: Path, clock: Clock) -> None:
     ]
 
 
+def test_a_stage_is_not_named_twice(tmp_path: Path, clock: Clock) -> None:
+    stream = io.StringIO()
+    reporter = Reporter(stream)
+    reporter.start("cam@seed=1", tmp_path)
+    clock.now = 10
+    reporter.track("cam", 10)(0)
+    advance = reporter.track("cam", 10)
+    clock.now = 20
+    advance(5)
+    assert stream.getvalue() == "cam@seed=1 5/10 (50 %), 10 s left\n"
+
+
 def test_short_work_prints_nothing(tmp_path: Path, clock: Clock) -> None:
     stream = io.StringIO()
     reporter = Reporter(stream)

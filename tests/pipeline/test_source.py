@@ -104,10 +104,25 @@ def test_files_that_are_no_mapping(tmp_path: Path) -> None:
     assert read_yaml(path).value == {}
 
 
-@given(mappings, mappings, mappings)
-def test_merge_is_associative_and_idempotent(a: object, b: object, c: object) -> None:
+# "a" and "b" are mappings wherever they occur, "c" and "d" never are
+shaped = st.recursive(
+    st.dictionaries(st.sampled_from("cd"), scalars | st.lists(scalars, max_size=2)),
+    lambda inner: st.tuples(
+        st.dictionaries(st.sampled_from("ab"), inner), st.dictionaries(st.sampled_from("cd"), scalars)
+    ).map(lambda parts: {**parts[0], **parts[1]}),
+    max_leaves=8,
+)
+
+
+@given(shaped, shaped, shaped)
+def test_merge_is_associative_where_nobody_turns_a_mapping_into_a_scalar(a: object, b: object, c: object) -> None:
     one, two, three = placed(a, "a"), placed(b, "b"), placed(c, "c")
     assert merge(merge(one, two), three).value == merge(one, merge(two, three)).value
+
+
+@given(mappings, mappings, mappings)
+def test_merge_is_idempotent_and_folds_from_the_left(a: object, b: object, c: object) -> None:
+    one, two, three = placed(a, "a"), placed(b, "b"), placed(c, "c")
     assert merge(one, one).value == a
     assert merge(Source({}), one).value == a
     assert merge_all([one, two, three]).value == merge(merge(one, two), three).value

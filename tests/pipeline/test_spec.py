@@ -92,6 +92,7 @@ def test_extends_in_a_circle_or_to_nowhere(folder: Path) -> None:
         ("stages: {a: }\n", "p.yaml:1: stages.a: input should be a valid dictionary"),
         ("stages: {}\n", "p.yaml:1: stages: there are no stages"),
         ("stages: {data: {uses: make}}\n", "p.yaml:1: stages.data: 'data' is a key of pipeline files"),
+        ("stages: {run.log: {uses: make}}\n", "p.yaml:1: stages.run.log: 'run.log' is a file of every run"),
         ("stages: {'a b': {uses: make}}\n", "p.yaml:1: stages.a b: found 'a b'; a stage's id has letters"),
         ("name: ../x\nstages: {a: {uses: make}}\n", "p.yaml:1: name: found '../x'; a name has letters"),
         ("seed: -1\nstages: {a: {uses: make}}\n", "p.yaml:1: seed: found -1; a seed is a whole number"),

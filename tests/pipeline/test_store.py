@@ -104,8 +104,10 @@ def test_empty_keeps_the_record_and_marks_it(folder: Path, tmp_path: Path) -> No
     outside.mkdir()
     (outside / "precious").write_text("x")
     (folder / "link").symlink_to(outside, target_is_directory=True)
+    (folder / ".wsss-data").mkdir()  # generated data, and they are in use
+    (folder / ".wsss-lock").touch()
     empty(folder, record_of(folder))
-    assert [path.name for path in folder.iterdir()] == [RECORD]
+    assert sorted(path.name for path in folder.iterdir()) == [".wsss-data", ".wsss-lock", RECORD]
     assert record_of(folder)["status"] == "stale"
     assert (outside / "precious").read_text() == "x"  # a link is removed, not what it leads to
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -77,6 +78,9 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; the entry point of the ``wsss`` script."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 must not end a run
+            stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in arguments
     try:
         code: Any = cli.main(args=arguments, prog_name="wsss", standalone_mode=False)

@@ -82,12 +82,16 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int) -
     with interruptible(), join_ranks(device) as ranks:
         session = Session(run_dir, device, workers, Reporter(quiet=ranks.rank != 0), ranks)
         command = ["wsss", *sys.argv[1:]]
-        result = run_pipeline(spec, STAGES, session=session, open_data=open_data, choice=choice, command=command)
-        if ranks.rank != 0:
-            if result.error is not None:
+        try:
+            result = run_pipeline(spec, STAGES, session=session, open_data=open_data, choice=choice, command=command)
+            if ranks.rank != 0 and result.error is not None:
                 raise result.error
-            return None
-        return result
+        except WsssError as error:
+            if ranks.rank == 0:
+                raise
+            click.echo(f"rank {ranks.rank}: {error}", err=True)  # stdout is the first rank's
+            raise click.exceptions.Exit(error.exit_code) from error
+        return result if ranks.rank == 0 else None
 
 
 def _dry_run(spec: Spec, run_dir: Path, choice: Choice, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from wsss.errors import listing
 from wsss.pipeline.identity import Parts, explain, identity_of
 from wsss.pipeline.store import Damage, read_record, verify
 
@@ -56,5 +57,5 @@ def decide(folder: Path, parts: Parts, *, force: bool = False) -> Decision:
         return Decision("run", (reason,), keep=True, record=record)
     damages = tuple(verify(folder, record.get("artifacts") or {}))
     if damages:
-        return Decision("run", tuple(map(str, damages)), keep=True, damages=damages, record=record)
+        return Decision("run", (listing(damages, limit=3),), keep=True, damages=damages, record=record)
     return Decision("skip", ("finished",), keep=True, record=record)

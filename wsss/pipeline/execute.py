@@ -118,6 +118,8 @@ def run_pipeline(
             result.status, result.error = "failed", error
             if not isinstance(error, WsssError):
                 session.reporter.note_in_file("".join(traceback.format_exception(error)))
+        if result.error is not None:
+            session.reporter.note_in_file(f"{result.status}: {result.error}")
         result.report = _report(jobs, result)
         journal.end(result.status, result.report, result.error)
         if result.error is None:  # after an error the other ranks may be gone
@@ -187,6 +189,8 @@ def _one(
     decision = step.decision if step else None
     if decision and decision.action == "run" and decision.reasons != ("never ran",):
         session.reporter.log(f"{job.id} runs again: {'; '.join(decision.reasons)}")
+    if decision and decision.action == "run":
+        session.reporter.note_in_file(f"{job.id} begins")
     try:
         outcome = perform(task, decision, session)
     except BaseException as error:
@@ -241,7 +245,7 @@ def locked_for(out: Path, session: Session) -> Iterator[Path]:
         store.check_ours(out)
         rundir.make_run_dir(out)
     with _lock(out.parent if inside_run else out, session):
-        yield out.parent / rundir.DATA if inside_run else out / f".wsss-{rundir.DATA}"
+        yield out.parent / rundir.DATA if inside_run else out / store.WORK
 
 
 @contextmanager

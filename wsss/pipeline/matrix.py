@@ -16,6 +16,9 @@ Axes = Mapping[str, Mapping[str, Any]]
 Point = Mapping[str, str]
 """Axis → name of a value: one cell of (a part of) the matrix."""
 
+LONGEST = 40
+"""Characters of a value's name: names of several axes have to fit into one folder's name."""
+
 _AXIS = re.compile(r"^[A-Za-z_]\w*$")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
@@ -75,6 +78,11 @@ def _read_axis(source: Source, axis: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, value in named:
         safe = _UNSAFE.sub("-", name)
+        if len(safe) > LONGEST:
+            raise InvalidInput(
+                f"{place}: {name!r} is too long to stand in the name of a folder (at most {LONGEST} characters).",
+                mend=f"Name the values: {axis}: {{short: {value!r}, …}}.",
+            )
         if not safe or safe in result:
             raise InvalidInput(f"{place}: two values are called {safe!r} (found {value!r}); names have to differ.")
         result[safe] = value

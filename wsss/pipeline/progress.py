@@ -114,7 +114,7 @@ class Reporter:
         for task in self._tasks:  # one bar at a time: a stage's earlier ones are history
             if bars.tasks[bars.task_ids.index(task)].finished:
                 bars.update(task, visible=False)
-        task = bars.add_task(f"{self.stage} {description}".strip(), total=total, completed=done)
+        task = bars.add_task(self._label(description), total=total, completed=done)
         self._tasks.append(task)
         state = _State(description, total, done)
 
@@ -133,10 +133,14 @@ class Reporter:
             now = time.monotonic()
             if now - state.shown >= LINE_EVERY and state.done < total:
                 state.shown = now
-                print(f"{self.stage} {state.line(now)}".strip(), file=self.stream, flush=True)
+                print(f"{self._label(description)} {state.line(now)}", file=self.stream, flush=True)
             self._note(state)
 
         return advance
+
+    def _label(self, description: str) -> str:
+        """Return what stands before a bar: the stage, and what it does where that says more."""
+        return self.stage if description == self.stage.partition("@")[0] else f"{self.stage} {description}".strip()
 
     def _note(self, state: _State) -> None:
         """Leave word of the progress in the stage's folder; never worth an error."""
@@ -159,7 +163,7 @@ class _State:
         share = f" ({100 * self.done // self.total} %)" if self.total else ""
         speed = (self.done - self.first) / max(now - self.begin, 1e-9)
         left = f", {duration((self.total - self.done) / speed)} left" if speed > 0 else ""
-        return f"{self.description} {self.done}/{self.total}{share}{left}"
+        return f"{self.done}/{self.total}{share}{left}"
 
 
 def read_note(folder: Path) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from wsss.errors import InvalidInput, closest, listing
 from wsss.pipeline import resources
 from wsss.pipeline.interpolate import interpolate, references
 from wsss.pipeline.matrix import Axes, read_axes
+from wsss.pipeline.rundir import LOG, RUN
 from wsss.pipeline.source import Source, merge, parse_yaml, read_yaml, shown_path
 from wsss.pipeline.stage import Stage
 from wsss.validation import KeyPath, keys_of, validate
@@ -54,6 +55,7 @@ class _File(BaseModel):
 
 ENTRY_KEYS = frozenset(keys_of(_StageEntry)) - {"with"}
 TOP_KEYS = frozenset(keys_of(_File))
+_FILES = frozenset({RUN, LOG})
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,9 @@ def spec_from(source: Source) -> Spec:
     for stage in file.stages:
         if not NAME.match(stage):
             found(("stages", stage), f"found {stage!r}; a stage's id has letters, digits, '.', '_' and '-' only.")
-        elif stage in TOP_KEYS:
-            found(("stages", stage), f"{stage!r} is a key of pipeline files; call the stage something else.")
+        elif stage in TOP_KEYS | _FILES:
+            taken = "a key of pipeline files" if stage in TOP_KEYS else "a file of every run"
+            found(("stages", stage), f"{stage!r} is {taken}; call the stage something else.")
     for key in ("data", "seed"):
         if references(source.value.get(key), "matrix"):
             found((key,), "${{ matrix.… }} can be used inside stages only.")

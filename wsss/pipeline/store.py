@@ -21,6 +21,9 @@ RECORD = "stage.json"
 METRICS = "metrics.json"
 BOOKKEEPING = frozenset({RECORD, METRICS, "run.log", "checkpoint.pt"})
 UNLISTED_FOLDERS = frozenset({"tensorboard"})
+WORK = ".wsss-data"
+"""Folder of a single stage's generated dataset, inside its own."""
+_KEPT = (RECORD, ".wsss-lock", WORK)
 
 
 @dataclass(frozen=True)
@@ -108,14 +111,14 @@ def delete_damaged(folder: Path, damages: list[Damage]) -> None:
 
 
 def empty(folder: Path, record: Mapping[str, Any]) -> None:
-    """Delete all that a stage's folder holds, its record last.
+    """Delete all that a stage's folder holds but its record, the lock and generated data.
 
     The record is marked ``stale`` first: a process killed in between leaves a folder that will be emptied again.
     """
     with explain_os_errors(folder):
         write_record(folder, {**record, "status": "stale"})
         for path in sorted(folder.iterdir()):
-            if path.name == RECORD or path.name.startswith(".wsss-lock"):
+            if path.name.startswith(_KEPT):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
