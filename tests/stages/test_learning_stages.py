@@ -1,0 +1,318 @@
+"""`classify`, `cam`, `segment` and `predict` on small coloured images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from learning import BACKBONE, CLASSES, SMALL_TRAINING, coloured_dataset, contents, run_stage
+
+from wsss.data.sample import Classes, Dataset, Sample
+from wsss.errors import InvalidInput
+from wsss.io.arrays import read_arrays
+from wsss.io.cams import read_cams
+from wsss.io.images import write_png
+from wsss.io.masks import read_mask, voc_palette, write_mask
+from wsss.stages import cam, classify, predict, segment
+
+SEGMENT = {**SMALL_TRAINING, "head_channels": 8}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset and a finished stage of each kind."""
+    torch.set_num_threads(1)
+    place = tmp_path_factory.mktemp("learning")
+    data = dataset(place)
+    run_stage(classify.STAGE, SMALL_TRAINING | {"val": "val"}, place / "classify", data)
+    run_stage(cam.STAGE, {"scales": [1, 0.5]}, place / "cam", data, classifier=place / "classify")
+    run_stage(segment.STAGE, SEGMENT, place / "segment", data, masks=place / "data")
+    run_stage(predict.STAGE, {"save_probabilities": True}, place / "predict", data, segmenter=place / "segment")
+    return place
+
+
+def dataset(place: Path, **keys: Any) -> Dataset:
+    return coloured_dataset(place / "data", **keys)
+
+
+def test_classify_makes_a_classifier_with_history_and_scores(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    result = run_stage(classify.STAGE, SMALL_TRAINING | {"val": "val"}, tmp_path / "again", data)
+    assert contents(tmp_path / "again") == contents(place / "classify")
+    assert set(contents(place / "classify")) == {"model.safetensors", "model.json", "history.csv"}
+    assert result.metrics["images"] == 4
+    assert result.metrics["steps"] == 4
+    assert result.metrics["val_images"] == 2
+    assert 0 <= result.metrics["val_map"] <= 1
+    assert result.metrics["val_average_precision"].keys() <= {"red", "green"}
+    assert result.provenance == {"backbone": "mobilenet_v2", "initial_weights": "none"}
+    json.dumps(result.metrics, allow_nan=False)
+    assert (place / "classify" / "history.csv").read_text().startswith("epoch,step,lr,train_loss,val_map,val_f1\n")
+
+
+def test_classify_without_validation_and_resumed_after_saving(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    config = SMALL_TRAINING | {"checkpoint_steps": 1}
+    first = run_stage(classify.STAGE, config, tmp_path / "a", data)
+    assert "val_map" not in first.metrics
+    whole = contents(tmp_path / "a")
+    (tmp_path / "a" / "model.json").unlink()
+    assert run_stage(classify.STAGE, config, tmp_path / "a", data).metrics == first.metrics
+    assert contents(tmp_path / "a") == whole
+
+
+def test_killed_between_checkpoint_and_result(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last checkpoint is there, the model isn't: the metrics of the last epoch are the same nevertheless."""
+    data = dataset(place)
+    config = SMALL_TRAINING | {"val": "val"}
+    expected = run_stage(classify.STAGE, config, tmp_path / "a", data)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("wsss.models.classifier.save_classifier", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        run_stage(classify.STAGE, config, tmp_path / "b", data)
+    assert (tmp_path / "b" / "checkpoint.pt").is_file()
+    assert run_stage(classify.STAGE, config, tmp_path / "b", data).metrics == expected.metrics
+    assert contents(tmp_path / "b") == contents(tmp_path / "a")
+
+
+def test_single_image_of_a_single_class(tmp_path: Path) -> None:
+    classes = Classes(("background", "red"), ((0,), (7,)))
+    data = dataset(tmp_path, train=1, val=1, classes=classes)
+    run_stage(classify.STAGE, SMALL_TRAINING | {"val": "val"}, tmp_path / "c", data)
+    run_stage(cam.STAGE, {"scales": [1]}, tmp_path / "m", data, classifier=tmp_path / "c")
+    result = run_stage(segment.STAGE, SEGMENT | {"head": "deeplabv3"}, tmp_path / "s", data, masks=tmp_path / "data")
+    assert result.metrics["images"] == 1
+    run_stage(predict.STAGE, {}, tmp_path / "p", data, segmenter=tmp_path / "s")
+    assert set(np.unique(read_mask(tmp_path / "p/masks/val0.png"))) <= {0, 7}
+
+
+def test_classes_without_positives_are_listed_and_left_out(tmp_path: Path) -> None:
+    data = dataset(tmp_path)
+    only_red = tuple(Sample(s.id, s.image, (1,), s.mask) for s in data.split("val"))
+    data = Dataset(data.name, data.root, data.classes, {**data.splits, "val": only_red})
+    metrics = run_stage(classify.STAGE, SMALL_TRAINING | {"val": "val", "epochs": 1}, tmp_path / "c", data).metrics
+    assert metrics["val_classes_without_images"] == ["green"]
+    assert metrics["val_average_precision"] == {"red": 1.0}
+    assert metrics["val_map"] == 1.0
+
+
+def test_images_without_labels_are_refused(tmp_path: Path) -> None:
+    data = dataset(tmp_path)
+    train = data.split("train")
+    unlabelled = Sample(train[0].id, train[0].image, None, train[0].mask)
+    data = Dataset(data.name, data.root, data.classes, {**data.splits, "train": (unlabelled, *train[1:])})
+    with pytest.raises(InvalidInput, match="1 of 4 images have no image-level labels: train0"):
+        run_stage(classify.STAGE, SMALL_TRAINING, tmp_path / "c", data)
+    with pytest.raises(InvalidInput, match="no image-level labels"):
+        run_stage(cam.STAGE, {}, tmp_path / "m", data, classifier=tmp_path / "c")
+
+
+def test_maps_of_the_classes_present(place: Path) -> None:
+    for sample in dataset(place).split("train"):
+        cams = read_cams(place / "cam" / "cams" / f"{sample.id}.npz")
+        assert cams.classes == sample.labels
+        assert cams.size == (36, 44)
+        assert cams.maps.shape == (len(sample.labels or ()), 9, 11)
+        assert cams.maps.min() >= 0
+        assert set(cams.maps.max((1, 2)).tolist()) <= {0.0, 1.0}
+    arrays = read_arrays(place / "cam" / "cams" / "train0.npz")
+    assert (arrays["maps"].dtype, arrays["classes"].dtype) == (np.float16, np.int64)
+
+
+def test_maps_are_made_again_where_they_are_missing_or_broken(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    config = {"scales": [1, 0.5], "batch_size": 2}
+    run_stage(cam.STAGE, config, tmp_path / "whole", data, classifier=place / "classify")
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    (tmp_path / "cut/cams/train1.npz").unlink()
+    broken = tmp_path / "cut/cams/train2.npz"
+    broken.write_bytes(broken.read_bytes()[:100])
+    kept = (tmp_path / "cut/cams/train0.npz").stat().st_mtime_ns
+    lines: list[str] = []
+    run_stage(cam.STAGE, config, tmp_path / "cut", data, classifier=place / "classify", lines=lines)
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert len(lines) == 1
+    assert "train2.npz: not a readable .npz file" in lines[0]
+    assert "made again" in lines[0]
+    assert (tmp_path / "cut/cams/train0.npz").stat().st_mtime_ns > kept  # it shares a batch with train1
+
+
+def test_maps_of_predicted_classes(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    unlabelled = tuple(Sample(s.id, s.image) for s in data.split("val"))
+    data = Dataset(data.name, data.root, data.classes, {"val": unlabelled})
+    for threshold, expected in ((0.0001, (1, 2)), (0.9999, ())):
+        config = {"splits": ["val"], "classes": "predicted", "threshold": threshold, "scales": [1]}
+        out = tmp_path / str(threshold)
+        result = run_stage(cam.STAGE, config, out, data, classifier=place / "classify")
+        assert all(read_cams(path).classes == expected for path in (out / "cams").iterdir())
+        assert (result.metrics["mean_activation"] is None) == (expected == ())
+
+
+def test_a_classifier_of_other_classes_is_refused(place: Path, tmp_path: Path) -> None:
+    other = Classes(("background", "red", "blue"), CLASSES.values)
+    data = dataset(tmp_path, classes=other)
+    with pytest.raises(InvalidInput, match=r"knows the classes red, green; the dataset has red, blue"):
+        run_stage(cam.STAGE, {}, tmp_path / "m", data, classifier=place / "classify")
+    with pytest.raises(InvalidInput, match="knows the classes background, red, green"):
+        run_stage(predict.STAGE, {}, tmp_path / "p", data, segmenter=place / "segment")
+
+
+def test_predicted_masks_have_the_datasets_own_values_and_size(place: Path) -> None:
+    for sample in dataset(place).split("val"):
+        mask = read_mask(place / "predict/masks" / f"{sample.id}.png", size=(36, 44))
+        assert set(np.unique(mask)) <= {0, 40, 90}
+        arrays = read_arrays(place / "predict/probabilities" / f"{sample.id}.npz")
+        assert arrays["probabilities"].shape == (3, 36, 44)
+        assert arrays["probabilities"].dtype == np.float16
+        np.testing.assert_allclose(arrays["probabilities"].astype(float).sum(0), 1, atol=2e-3)
+        best = np.array([0, 40, 90])[arrays["probabilities"].argmax(0)]
+        assert (best == mask).mean() > 0.98  # float16 ties aside
+        from PIL import Image
+
+        with Image.open(place / "predict/masks" / f"{sample.id}.png") as image:
+            assert image.getpalette()[120:123] == voc_palette()[40].tolist()
+
+
+def test_predict_a_folder_with_scales_and_flip(place: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    write_png(images / "large.png", np.zeros((70, 40, 3), np.uint8))
+    write_png(images / "tiny.PNG", np.zeros((1, 3, 3), np.uint8))
+    (images / "notes.txt").write_text("no image")
+    config = {"images": str(images), "scales": [1, 0.5], "flip": True, "max_side": 32}
+    result = run_stage(predict.STAGE, config, tmp_path / "p", dataset(place), segmenter=place / "segment")
+    assert sorted(path.name for path in (tmp_path / "p/masks").iterdir()) == ["large.png", "tiny.png"]
+    assert read_mask(tmp_path / "p/masks/large.png").shape == (70, 40)
+    assert read_mask(tmp_path / "p/masks/tiny.png").shape == (1, 3)
+    assert result.provenance == {"predict_scales": [1, 0.5], "predict_flip": True}
+    write_png(images / "tiny.jpg", np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(InvalidInput, match=r"tiny\.PNG and tiny\.jpg would get the same mask"):
+        run_stage(predict.STAGE, config, tmp_path / "q", dataset(place), segmenter=place / "segment")
+
+
+def test_predict_needs_one_source(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="either splits or images"):
+        run_stage(predict.STAGE, {"images": str(tmp_path), "splits": ["val"]}, tmp_path / "p", dataset(place))
+    with pytest.raises(InvalidInput, match="no image here"):
+        run_stage(predict.STAGE, {"images": str(tmp_path)}, tmp_path / "p", dataset(place))
+
+
+def test_segment_on_true_masks_says_so(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    config = SEGMENT | {"epochs": 1}
+    full = run_stage(segment.STAGE, config | {"labels": "ground-truth"}, tmp_path / "full", data)
+    weak = run_stage(segment.STAGE, config, tmp_path / "weak", data, masks=place / "data")
+    assert full.provenance["supervision"] == "ground-truth masks"
+    assert weak.provenance["supervision"] == "pseudo masks"
+    assert full.provenance["segmenter"] == "lraspp on mobilenet_v2"
+    # Here both are the same files, so all but the provenance is the same.
+    assert contents(tmp_path / "full") == contents(tmp_path / "weak")
+    assert {(read.split, read.kind) for read in segment.STAGE.reads(_config(config))} == {("train", "images")}
+    reads = segment.STAGE.reads(_config(config | {"labels": "ground-truth"}))
+    assert {(read.split, read.kind) for read in reads} == {("train", "images"), ("train", "masks")}
+
+
+def _config(values: dict[str, Any]) -> Any:
+    return segment.SegmentConfig.model_validate(values)
+
+
+def test_segment_without_masks_or_with_too_few(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    with pytest.raises(InvalidInput, match=r"(?s)no masks to train on.*labels: ground-truth"):
+        run_stage(segment.STAGE, SEGMENT, tmp_path / "s", data)
+    write_mask(tmp_path / "some/masks/train0.png", np.zeros((36, 44), np.uint8))
+    with pytest.raises(InvalidInput, match="3 of 4 images of split 'train' have no mask there: train1, train2, train3"):
+        run_stage(segment.STAGE, SEGMENT, tmp_path / "s", data, masks=tmp_path / "some")
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.full((36, 44), 3, np.uint8), "mask value 3 stands for no class; allowed are 0, 40, 90, 255"),
+        (np.zeros((36, 40), np.uint8), "40×36.*44×36"),
+    ],
+)
+def test_segment_on_wrong_masks(place: Path, tmp_path: Path, mask: np.ndarray, message: str) -> None:
+    shutil.copytree(place / "data/masks", tmp_path / "masks")
+    write_mask(tmp_path / "masks/train2.png", mask)
+    with pytest.raises(InvalidInput, match=message):
+        run_stage(segment.STAGE, SEGMENT, tmp_path / "s", dataset(place), masks=tmp_path)
+
+
+def test_segment_where_nothing_is_known(place: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        write_mask(tmp_path / f"masks/train{number}.png", np.full((36, 44), 255, np.uint8))
+    config = SEGMENT | {"loss": {"name": "ce_dice"}}
+    result = run_stage(segment.STAGE, config, tmp_path / "s", dataset(place), masks=tmp_path)
+    assert result.metrics["train_loss"] == 0
+
+
+def test_segment_from_the_trunk_of_a_classifier(place: Path, tmp_path: Path) -> None:
+    from wsss.models.classifier import load_classifier
+    from wsss.models.config import SegmenterConfig
+    from wsss.models.segmenters import build_segmenter
+
+    data, classifier = dataset(place), place / "classify"
+    result = run_stage(
+        segment.STAGE, SEGMENT | {"epochs": 1}, tmp_path / "s", data, masks=place / "data", classifier=classifier
+    )
+    assert result.provenance["segmenter_initial_weights"] == "none, trained as classifier"
+    start, _ = load_classifier(classifier)
+    built = build_segmenter(SegmenterConfig.model_validate({"backbone": BACKBONE}), 3, start=start)
+    assert torch.equal(built.backbone.high[5].conv[0][0].weight, start.backbone.high[5].conv[0][0].weight)
+    with pytest.raises(
+        InvalidInput, match=r"backbone\.name is resnet18, but the classifier to start from is a mobilenet"
+    ):
+        run_stage(
+            segment.STAGE,
+            SEGMENT | {"backbone": {"name": "resnet18", "weights": "none"}},
+            tmp_path / "t",
+            data,
+            masks=place / "data",
+            classifier=classifier,
+        )
+
+
+def test_deeplab_refuses_batches_of_one(place: Path) -> None:
+    with pytest.raises(InvalidInput, match="deeplabv3 needs batch_size ≥ 2"):
+        run_stage(segment.STAGE, SEGMENT | {"head": "deeplabv3", "batch_size": 1}, place / "x", dataset(place))
+
+
+@pytest.mark.slow
+def test_training_learns(tmp_path: Path) -> None:
+    """Not only runs: on easy images both networks come to know their classes."""
+    data = dataset(tmp_path, train=16, val=8, size=(48, 48))
+    backbone = {"name": "resnet18", "weights": "none", "output_stride": 8}
+    training = {
+        "backbone": backbone,
+        "epochs": 25,
+        "batch_size": 8,
+        "optimiser": {"name": "adamw", "lr": 0.001, "head_lr_factor": 3},
+    }
+    augmentation = {"size": 48, "colour": None}
+    metrics = run_stage(
+        classify.STAGE, training | {"val": "val", "augmentation": augmentation}, tmp_path / "c", data
+    ).metrics
+    assert metrics["val_map"] > 0.9
+    config = training | {"augmentation": augmentation | {"scale": [0.9, 1.1]}, "head_channels": 32}
+    run_stage(segment.STAGE, config, tmp_path / "s", data, masks=tmp_path / "data")
+    run_stage(predict.STAGE, {}, tmp_path / "p", data, segmenter=tmp_path / "s")
+    right = total = 0
+    for sample in data.split("val"):
+        assert sample.mask is not None
+        truth = read_mask(sample.mask)
+        right += int(((read_mask(tmp_path / f"p/masks/{sample.id}.png") == truth) & (truth > 0)).sum())
+        total += int((truth > 0).sum())
+    assert right / total > 0.6
