@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from killing import KILLED, is_bookkeeping, memory_folder, run_and_kill, snapshot
+from toycli import start_toy, toy
 from toys import TOYS, open_toy_data
 
 from wsss.pipeline.execute import run_pipeline
@@ -123,6 +127,31 @@ def test_forced_stages_are_all_run_also_after_a_kill(folder: Path) -> None:
         run(run_dir)
         assert not any(path.exists() for path in left), f"killed at write {at}"
         assert statuses(run_dir) == {"done"}
+
+
+@pytest.mark.slow
+def test_a_run_with_workers_survives_kills_at_any_time(tmp_path: Path) -> None:
+    """The whole process group is killed again and again, a little later each time, until a run gets through."""
+    (tmp_path / "p.yaml").write_text(TEXT)
+    arguments = ["run", "p.yaml", "--workers", "2", "--set", "make.n=12", "--set", "make.pause=0.05"]
+    whole = toy(*arguments, "--run-dir", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    kills = 0
+    for tenths in range(3, 200):
+        process = start_toy(*arguments, cwd=tmp_path, start_new_session=True)
+        try:
+            process.communicate(timeout=tenths / 10)
+        except subprocess.TimeoutExpired:
+            kills += 1
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            continue
+        assert process.returncode == 0
+        break
+    assert kills >= 5
+    assert snapshot(tmp_path / "runs" / "toy", ignore=is_bookkeeping) == snapshot(
+        tmp_path / "whole", ignore=is_bookkeeping
+    )
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -80,6 +80,18 @@ def test_a_damaged_artifact_is_made_again_and_the_rest_kept(tmp_path: Path) -> N
     assert "warning: make: artifact items/002.txt is missing; it is made again." in messages(again)
 
 
+def test_metrics_that_were_changed_are_written_again(tmp_path: Path) -> None:
+    run(MAKE, tmp_path / "make")
+    path = tmp_path / "make" / "metrics.json"
+    whole = path.read_bytes()
+    for spoil in (path.unlink, lambda: path.write_text("{"), lambda: path.write_text('{"n": 5}')):
+        spoil()
+        one = session(tmp_path)
+        assert run(MAKE, tmp_path / "make", session=one).status == "skipped"
+        assert path.read_bytes() == whole
+        assert "metrics.json was missing or changed" in messages(one)
+
+
 def test_force_runs_from_scratch(tmp_path: Path) -> None:
     run(MAKE, tmp_path / "make")
     (tmp_path / "make" / "items" / "extra.txt").write_text("x")
@@ -128,7 +140,7 @@ def test_provenance_is_gathered_from_upstream(tmp_path: Path) -> None:
         ("input", InvalidInput, "Stage 'fail' failed: the data are wrong.", None),
         ("bug", RunFailed, "Stage 'fail' failed: KeyError: 'oops'", "--debug"),
         ("full", RunFailed, "Stage 'fail' failed: No space left on device while writing", "Free some space"),
-        ("nan", RunFailed, "Stage 'fail' failed: the stage returned metrics that are not JSON", None),
+        ("nan", RunFailed, "Stage 'fail' failed: metrics that are no numbers: loss is nan.", "lower learning rate"),
     ],
 )
 def test_failures_name_the_stage(tmp_path: Path, how: str, type: Any, message: str, mend: str | None) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from wsss.errors import InvalidInput, RunFailed, WsssError, listing
 from wsss.io.atomic import explain_os_errors
+from wsss.pipeline.explain import full_disk
 from wsss.pipeline.stage import Context
 
 T = TypeVar("T")
@@ -165,13 +166,10 @@ def _named(item: object, error: Exception) -> WsssError:
     if isinstance(error, WsssError):
         message = error.message if name in error.message else f"{name}: {error.message}"
         return type(error)(message, mend=error.mend)
-    try:
-        with explain_os_errors(Path(str(getattr(error, "filename", None) or name))):
-            raise error
-    except RunFailed as explained:
-        return RunFailed(f"{name}: {explained.message}", mend=explained.mend)
-    except Exception:
-        return RunFailed(f"{name}: {type(error).__name__}: {error}")
+    full = full_disk(error, Path(name))
+    if full is not None:
+        return RunFailed(f"{name}: {full.message}", mend=full.mend)
+    return RunFailed(f"{name}: {type(error).__name__}: {error}")
 
 
 def _killed(items: Sequence[object]) -> RunFailed:

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from wsss.errors import InvalidInput, RunFailed, WsssError
+from wsss.errors import InvalidInput, RunFailed, WsssError, listing
 from wsss.io.atomic import explain_os_errors, write_json
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.device import resolve_device
+from wsss.pipeline.explain import full_disk, not_finite
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts, plain
 from wsss.pipeline.interrupt import Interrupted
 from wsss.pipeline.progress import Reporter
@@ -135,7 +136,7 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
     """
     ranks, first = session.ranks, session.ranks.rank == 0
     if ranks.from_first(lambda: decision is not None and decision.action == "skip"):
-        return _skipped(task, ranks.from_first(lambda: dict(decision.record or {}) if decision else {}))
+        return _skipped(task, ranks.from_first(lambda: _mended(task, decision, session)))
 
     session.settle_device()
     begun = time.monotonic()
@@ -291,11 +292,17 @@ def _work(task: Task, session: Session) -> Result:
 
 def _publish(task: Task, record: Mapping[str, Any], result: Result, seconds: float) -> dict[str, Any]:
     """Write metrics, list the artifacts, and only then call the stage done. Rank 0 only."""
+    wrong = list(not_finite(result.metrics))
+    if wrong:
+        raise RunFailed(
+            f"metrics that are no numbers: {listing(wrong)}.",
+            mend="A training that diverges often needs a lower learning rate, or --precision 32-true.",
+        )
     try:
         metrics = json.loads(json.dumps(dict(result.metrics), allow_nan=False))
         own = json.loads(json.dumps(dict(result.provenance), allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise RunFailed(f"the stage returned metrics that are not JSON ({error}).") from error
+        raise RunFailed(f"the stage returned metrics or provenance that are not JSON ({error}).") from error
     write_json(task.folder / store.METRICS, metrics)
     done = {
         **record,
@@ -323,22 +330,31 @@ def _explained(task: Task, error: BaseException, session: Session) -> BaseExcept
         return type(error)(f"Stage {task.id!r} failed: {error.message}", mend=error.mend)
     if isinstance(error, KeyboardInterrupt):
         return error if isinstance(error, Interrupted) else Interrupted()
-    if isinstance(error, OSError):
-        try:
-            with explain_os_errors(Path(error.filename or task.folder)):
-                raise error
-        except RunFailed as explained:
-            return RunFailed(f"Stage {task.id!r} failed: {explained.message}", mend=explained.mend)
-        except OSError:
-            pass  # not one of those that can be explained: told below like any other
     if not isinstance(error, Exception):
         return error
+    full = full_disk(error, task.folder)
+    if full is not None:
+        return RunFailed(f"Stage {task.id!r} failed: {full.message}", mend=full.mend)
     trace = "".join(traceback.format_exception(error))
     session.reporter.note_in_file(trace)
     return RunFailed(
         f"Stage {task.id!r} failed: {type(error).__name__}: {error}",
         mend="Run again with --debug to see where; run.log has the full traceback.",
     )
+
+
+def _mended(task: Task, decision: Decision | None, session: Session) -> dict[str, Any]:
+    """Return the record of a finished stage; its ``metrics.json`` is written again if it isn't what it was."""
+    record = dict(decision.record or {}) if decision else {}
+    path = task.folder / store.METRICS
+    try:
+        same = json.loads(path.read_text(encoding="utf-8")) == record.get("metrics")
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        session.reporter.log(f"warning: {task.id}: {store.METRICS} was missing or changed; it is written again.")
+        write_json(path, record.get("metrics") or {})
+    return record
 
 
 def _skipped(task: Task, record: Mapping[str, Any]) -> Outcome:
