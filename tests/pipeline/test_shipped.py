@@ -1,0 +1,73 @@
+"""Every shipped YAML, and the one in the documentation, against the code it configures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from wsss.errors import InvalidInput
+from wsss.pipeline.graph import build_jobs
+from wsss.pipeline.presets import with_presets
+from wsss.pipeline.resources import names, shipped
+from wsss.pipeline.source import read_yaml
+from wsss.pipeline.spec import load_spec
+from wsss.stages import STAGES
+from wsss.validation import validate
+
+PIPELINES = names(shipped("pipelines"))
+PRESETS = names(shipped("configs"))
+
+
+def test_something_is_shipped() -> None:
+    assert PIPELINES
+    assert PRESETS
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_pipelines_can_be_planned(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From any working directory; files that a user has to bring are put where they are looked for."""
+    monkeypatch.chdir(tmp_path)
+    spec = load_spec(name, STAGES)
+    assert spec.name == name
+    assert spec.description
+    for _ in range(10):
+        try:
+            assert build_jobs(spec, STAGES)
+            return
+        except InvalidInput as error:
+            missing = re.findall(r"no such file or folder: (.+)", error.message)
+            assert len(missing) == len(error.message.splitlines()), error.message
+            for path in map(Path, missing):
+                for folder in reversed(path.parents):  # one by one: a path may lead through "..", down and up again
+                    folder.mkdir(exist_ok=True)
+                path.touch()
+    pytest.fail("the files that are missing keep changing")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_fit_the_stage_they_are_named_after(name: str) -> None:
+    stage = {"loss": "segment"}.get(name.partition("/")[0], name.partition("/")[0])
+    if stage not in STAGES:
+        pytest.skip(f"no stage {stage!r}: a preset for a part of a config")
+    path = next(shipped("configs").glob(f"{name}.y*ml"))
+    assert path.read_text().startswith("#"), "a preset begins with its source in a comment"
+    source = with_presets(read_yaml(path), where=stage)
+    try:
+        validate(STAGES[stage].config, source.value, where=stage, locate=source.locate)
+    except InvalidInput as error:  # a preset may leave a key to its user, but not be wrong
+        assert all(line.endswith("is required and missing") for line in error.message.splitlines()), error.message
+
+
+def test_the_example_in_the_documentation_is_valid(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "pipelines.md"
+    if not page.is_file():
+        pytest.skip("the documentation is not beside the tests")
+    example = re.search(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    assert example is not None
+    path = tmp_path / "mine.yaml"
+    path.write_text(example.group(1))
+    spec = load_spec(str(path), STAGES)
+    assert list(spec.axes["size"]) == ["small", "large"]
+    assert spec.entries["segment"].needs == ("crf",)
