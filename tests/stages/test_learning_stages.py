@@ -228,6 +228,14 @@ def _config(values: dict[str, Any]) -> Any:
     return segment.SegmentConfig.model_validate(values)
 
 
+def test_missing_weights_file_is_found_before_anything_runs(place: Path, tmp_path: Path) -> None:
+    backbone = {"name": "mobilenet_v2", "weights": {"path": str(tmp_path / "none.pth")}}
+    for stage in (classify.STAGE, segment.STAGE):
+        config = stage.config.model_validate({"backbone": backbone})
+        with pytest.raises(InvalidInput, match=r"none\.pth: no such weights file"):
+            stage.check(config, dataset(place))
+
+
 def test_segment_without_masks_or_with_too_few(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
     with pytest.raises(InvalidInput, match=r"(?s)no masks to train on.*labels: ground-truth"):

@@ -93,7 +93,7 @@ def test_history_has_a_row_per_epoch(tmp_path: Path) -> None:
 
 def test_seed_decides_and_workers_do_not(tmp_path: Path) -> None:
     weights, _ = train(tmp_path / "a", epochs=1)
-    with_workers, _ = train(tmp_path / "b", run=Run(tmp_path / "b", workers=2), epochs=1)
+    with_workers, _ = train(tmp_path / "b", run=Run(tmp_path / "b", workers=4), epochs=1)
     assert same(weights, with_workers)
     other, _ = train(tmp_path / "c", run=Run(tmp_path / "c", seed=1), epochs=1)
     assert not same(weights, other)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from wsss.errors import InvalidInput
+
 STRICT = ConfigDict(extra="forbid", frozen=True)
 
 Architecture = Literal["resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"]
@@ -50,6 +52,19 @@ class BackboneConfig(BaseModel):
         if self.freeze_batchnorm and self.weights == "none":
             raise ValueError("freeze_batchnorm: true needs initial weights: random ones have no statistics to keep")
         return self
+
+
+def check_weights(config: BackboneConfig) -> None:
+    """Check that a local weights file is there, before anything runs.
+
+    Raises:
+        InvalidInput: it isn't.
+    """
+    if isinstance(config.weights, LocalWeights) and not config.weights.path.is_file():
+        raise InvalidInput(
+            f"{config.weights.path}: no such weights file.",
+            mend="Give the path of an existing file in backbone.weights.path.",
+        )
 
 
 class ClassifierConfig(BaseModel):

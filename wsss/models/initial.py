@@ -79,9 +79,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         InvalidInput: missing, broken, or no state dict.
     """
     if not path.is_file():
-        raise InvalidInput(
-            f"{path}: no such weights file.", mend="Give the path of an existing file in backbone.weights.path."
-        )
+        raise InvalidInput(f"{path}: no such weights file.")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):

@@ -55,7 +55,6 @@ def run(ctx: Context[CamConfig]) -> Result:
             f"The classifier knows the classes {listing(classes.foreground, limit=30)}; "
             f"the dataset has {listing(ctx.data.classes.foreground, limit=30)}."
         )
-    _check_labels(config, samples)
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     with deterministic(ctx.device, ctx.seed):
         work_in_batches(
@@ -103,22 +102,24 @@ def _mean_activation(samples: Sequence[Sample], out: Path) -> float | None:
     return sum(means) / len(means) if means else None
 
 
-def _check_labels(config: CamConfig, samples: Sequence[Sample]) -> None:
-    unlabelled = [sample.id for sample in samples if sample.labels is None]
-    if config.classes == "labels" and unlabelled:
-        raise InvalidInput(
-            f"{len(unlabelled)} of {len(samples)} images have no image-level labels: {listing(unlabelled)}.",
-            mend="Use cam.classes: predicted, or add the labels.",
-        )
-
-
 def _reads(config: CamConfig) -> list[Read]:
     kinds: tuple[Kind, ...] = ("images", "labels") if config.classes == "labels" else ("images",)
     return [Read(split, kind) for split in config.splits for kind in kinds]
 
 
 def _check(config: CamConfig, data: Dataset) -> None:
-    _check_labels(config, data.samples(config.splits))
+    samples = data.samples(config.splits)
+    if config.classes == "labels":
+        _require_labels(samples)
+
+
+def _require_labels(samples: Sequence[Sample]) -> None:
+    from wsss.data.labels import require_labels
+
+    try:
+        require_labels(samples)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, mend="Use cam.classes: predicted, or add the labels.") from error
 
 
 STAGE = Stage(

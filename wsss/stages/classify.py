@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from wsss.data.transforms import ClassificationAugmentation
-from wsss.models.config import ClassifierConfig
+from wsss.models.config import ClassifierConfig, check_weights
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
 from wsss.train.config import TrainConfig
 
 if TYPE_CHECKING:
+    from wsss.data.sample import Dataset
     from wsss.metrics.multilabel import MultilabelScores
 
 
@@ -27,18 +28,19 @@ class ClassifyConfig(ClassifierConfig, TrainConfig, StageConfig):
 
 def run(ctx: Context[ClassifyConfig]) -> Result:
     """Train; the weights after the last epoch are the result."""
+    from wsss.data.labels import label_matrix
     from wsss.models.classifier import build_classifier, save_classifier
-    from wsss.train.classification import ClassificationExamples, label_matrix, multilabel_loss, score_classifier
+    from wsss.train.classification import ClassificationExamples, multilabel_loss, score_classifier
     from wsss.train.images import cached_images
     from wsss.train.loop import Job, finish, fit
     from wsss.train.optim import trunk_and_head
-    from wsss.train.runtime import deterministic
+    from wsss.train.runtime import deterministic, leader_first
 
     config, classes = ctx.config, ctx.data.classes
     samples = ctx.data.split(config.split)
     labels = label_matrix(samples, len(classes.foreground))
     with deterministic(ctx.device, ctx.seed):
-        model = build_classifier(config, len(classes.foreground))
+        model = leader_first(ctx.ranks, lambda: build_classifier(config, len(classes.foreground)))
     images = cached_images([sample.image for sample in samples], cache_bytes=config.cache_mb << 20)
     scores: list[MultilabelScores] = []
     validate = None
@@ -61,8 +63,8 @@ def run(ctx: Context[ClassifyConfig]) -> Result:
         validate,
     )
     history = fit(job, config, ctx)
-    model.cpu().eval()
     if validate is not None and not scores:  # the last epoch ended before an interruption
+        model.eval()
         validate()
     if ctx.ranks.rank == 0:
         save_classifier(ctx.out, model, classes)
@@ -94,6 +96,14 @@ def _reads(config: ClassifyConfig) -> list[Read]:
     return [Read(split, kind) for split in splits for kind in ("images", "labels")]
 
 
+def _check(config: ClassifyConfig, data: Dataset) -> None:
+    from wsss.data.labels import require_labels
+
+    check_weights(config.backbone)
+    for split in [config.split, *([config.val] if config.val is not None else [])]:
+        require_labels(data.split(split))
+
+
 STAGE = Stage(
     name="classify",
     version=1,
@@ -102,4 +112,5 @@ STAGE = Stage(
     provides="classifier",
     help="Train an image-level classifier whose maps show where each class is.",
     reads=_reads,
+    check=_check,
 )

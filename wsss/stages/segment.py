@@ -11,7 +11,7 @@ from wsss.data.transforms import SegmentationAugmentation
 from wsss.errors import InvalidInput, listing
 from wsss.io.layout import mask_path
 from wsss.losses.config import CrossEntropyConfig, LossConfig
-from wsss.models.config import SegmenterConfig
+from wsss.models.config import SegmenterConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.train.config import TrainConfig
 
@@ -47,7 +47,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     from wsss.train.images import Cached
     from wsss.train.loop import Job, finish, fit
     from wsss.train.optim import trunk_and_head
-    from wsss.train.runtime import deterministic
+    from wsss.train.runtime import deterministic, leader_first
     from wsss.train.segmentation import PairLoader, SegmentationExamples, mask_loss
 
     config, classes = ctx.config, ctx.data.classes
@@ -55,7 +55,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     classifier: Artifact | None = ctx.inputs["classifier"]
     with deterministic(ctx.device, ctx.seed):
         start = load_classifier(classifier.path)[0] if classifier else None
-        model = build_segmenter(config, len(classes), start=start)
+        model = leader_first(ctx.ranks, lambda: build_segmenter(config, len(classes), start=start))
     loaded = Cached(PairLoader(pairs, classes), len(pairs), cache_bytes=config.cache_mb << 20)
     job = Job(
         name="segment",
@@ -118,6 +118,7 @@ def _check_ground_truth(samples: tuple[Sample, ...], split: str) -> None:
 
 
 def _check(config: SegmentConfig, data: Dataset) -> None:
+    check_weights(config.backbone)
     samples = data.split(config.split)
     if config.labels == "ground-truth":
         _check_ground_truth(samples, config.split)

@@ -11,30 +11,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsss.data.sample import Sample
 from wsss.data.transforms import ClassificationAugmentation, Transform, resize
-from wsss.errors import InvalidInput, listing
 from wsss.metrics.multilabel import MultilabelScores, multilabel_scores
 from wsss.train.images import Cached
 from wsss.train.sampling import Item
-
-
-def label_matrix(samples: Sequence[Sample], classes: int) -> NDArray[np.bool_]:
-    """Return image-level labels as ``(N, K)``; column k stands for class k + 1.
-
-    Raises:
-        InvalidInput: an image has no labels.
-    """
-    unlabelled = [sample.id for sample in samples if sample.labels is None]
-    if unlabelled:
-        raise InvalidInput(
-            f"{len(unlabelled)} of {len(samples)} images have no image-level labels: {listing(unlabelled)}.",
-            mend="Add them to the label file, or take them out of the split.",
-        )
-    labels = np.zeros((len(samples), classes), bool)
-    for row, sample in enumerate(samples):
-        labels[row, [index - 1 for index in sample.labels or ()]] = True
-    return labels
 
 
 class ClassificationExamples:

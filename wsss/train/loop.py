@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from wsss.train.runtime import deterministic, seed_all
 from wsss.train.sampling import Item, Plan, derive_seed
 
 Batch = Sequence[Tensor]
+
+MOST_LOADERS = 8
+"""Processes that prepare batches, at most."""
 
 
 class Examples(Protocol):
@@ -59,7 +63,7 @@ class Surroundings(Protocol):
 
     @property
     def workers(self) -> int:
-        """Processes that prepare batches; 0 prepares them inside the loop. The result is the same."""
+        """Processes for CPU-bound work; half of them prepare batches. The result doesn't depend on it."""
 
     @property
     def progress(self) -> Any:
@@ -175,12 +179,12 @@ class _Loop:
         return state.history
 
     def _loader(self) -> DataLoader[Any]:
-        workers = self.surroundings.workers
+        workers = min(self.surroundings.workers // 2, MOST_LOADERS)  # the network needs cores, too
         return DataLoader(
             cast("Dataset[Any]", self.job.examples),
             batch_sampler=cast("Iterable[list[Any]]", self.plan.batches(self.state.step)),
             num_workers=workers,
-            worker_init_fn=_single_threaded if workers else None,
+            worker_init_fn=_begin_worker if workers else None,
             pin_memory=self.surroundings.device != "cpu",
         )
 
@@ -262,8 +266,14 @@ def build_fabric(precision: Any, run: Surroundings) -> Fabric:
     return fabric
 
 
-def _single_threaded(_: int) -> None:
-    """Keep OpenCV in a worker process from starting threads of its own: there is a process per core already."""
+def _begin_worker(_: int) -> None:
+    """Set a process that prepares batches up.
+
+    A process per core is enough, so OpenCV gets no threads of its own. Ctrl-C and SIGTERM reach the whole process
+    group: only the main process answers; a worker that died of them would look like a crash.
+    """
     import cv2
 
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

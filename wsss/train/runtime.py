@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from wsss.errors import InvalidInput
+
+T = TypeVar("T")
 
 deterministic_settings: Any = torch.utils.deterministic
 
@@ -49,6 +51,16 @@ def deterministic(device: str, seed: int) -> Iterator[None]:
             torch.backends.cudnn.benchmark = benchmark
             random.setstate(python)
             np.random.set_state(numeric)
+
+
+def leader_first(ranks: Any, make: Callable[[], T]) -> T:
+    """Return ``make()``, called by the first process before the others: it may fetch what they then find there."""
+    if ranks.rank > 0:
+        ranks.barrier()
+    made = make()
+    if ranks.rank == 0:
+        ranks.barrier()
+    return made
 
 
 def torch_device(device: str) -> torch.device:

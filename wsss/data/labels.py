@@ -1,0 +1,42 @@
+"""Image-level labels as a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wsss.errors import InvalidInput, listing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wsss.data.sample import Sample
+
+
+def require_labels(samples: Sequence[Sample]) -> None:
+    """Check that every image has image-level labels (an image of no class has an empty list of them).
+
+    Raises:
+        InvalidInput: some have none.
+    """
+    unlabelled = [sample.id for sample in samples if sample.labels is None]
+    if unlabelled:
+        raise InvalidInput(
+            f"{len(unlabelled)} of {len(samples)} images have no image-level labels: {listing(unlabelled)}.",
+            mend="Add them to the label file, or take the images out of the split.",
+        )
+
+
+def label_matrix(samples: Sequence[Sample], classes: int) -> NDArray[np.bool_]:
+    """Return image-level labels as ``(N, K)`` bool; column k stands for class k + 1.
+
+    Raises:
+        InvalidInput: an image has no labels.
+    """
+    require_labels(samples)
+    labels = np.zeros((len(samples), classes), bool)
+    for row, sample in enumerate(samples):
+        labels[row, [index - 1 for index in sample.labels or ()]] = True
+    return labels
