@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wsss.errors import InvalidInput
-from wsss.validation import validate
+from wsss.validation import discriminator_at, validate
 
 
 class Base(BaseModel):
@@ -128,6 +128,34 @@ def test_the_meant_member_of_a_union_speaks() -> None:
 
 def test_all_problems_are_found_at_once() -> None:
     assert len(message({"optional": "a", "choice": "b", "nope": 1}).splitlines()) == 3
+
+
+Alias = Annotated[Fixed | Power, Field(discriminator="kind")]
+
+
+class Holder(Base):
+    plain: Alias = Fixed()
+    optional: Alias | None = None
+    many: list[Alias] = []
+    nested: Model = Model()
+    none: Fixed | Power = Fixed()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (("plain",), "kind"),
+        (("optional",), "kind"),
+        (("nested", "policy"), "kind"),
+        (("nested",), None),
+        (("none",), None),
+        (("plain", "threshold"), None),
+        (("no", "such"), None),
+        ((), None),
+    ],
+)
+def test_discriminators_are_found(path: tuple[str, ...], expected: str | None) -> None:
+    assert discriminator_at(Holder, path) == expected
 
 
 def test_long_values_are_cut() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from wsss.errors import InvalidInput, closest, listing
 
@@ -44,6 +45,29 @@ def validate(
 def keys_of(model: type[BaseModel]) -> list[str]:
     """Return the keys a mapping for ``model`` may have: field names, or their aliases where they have one."""
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def discriminator_at(model: type[BaseModel], path: KeyPath) -> str | None:
+    """Return the key that tells the members of the union at ``path`` apart, or ``None`` if there is no such union.
+
+    For ``loss: Annotated[CE | Dice, Field(discriminator="name")]`` it is ``"name"`` at ``("loss",)``.
+    """
+    models, found = [model], None
+    for part in path:
+        fields = [_fields(m)[str(part)] for m in models if str(part) in _fields(m)]
+        found = next((key for field in fields for key in _discriminators(field, field.annotation)), None)
+        models = [inner for field in fields for inner in _models_in(field.annotation)]
+    return found
+
+
+def _discriminators(field: FieldInfo, annotation: Any) -> Iterator[str]:
+    """Yield the discriminators on a field: its own, or one on an alias inside its annotation (``Loss | None``)."""
+    if isinstance(field.discriminator, str):
+        yield field.discriminator
+    for argument in get_args(annotation):
+        for extra in getattr(argument, "__metadata__", ()):
+            if isinstance(extra, FieldInfo) and isinstance(extra.discriminator, str):
+                yield extra.discriminator
 
 
 class _Problem:

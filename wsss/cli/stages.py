@@ -6,6 +6,7 @@ import tempfile
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -122,8 +123,10 @@ def config_source(stage: Stage[Any], given: Mapping[str, Any]) -> Source:
     """Return the stage's config as written: ``--config``, then options, then ``--set``, each over the one before."""
     from wsss.pipeline.presets import with_presets
     from wsss.pipeline.source import merge, parse_yaml, read_yaml
+    from wsss.validation import discriminator_at
 
-    source = read_yaml(given["config_file"]) if given["config_file"] else Source({})
+    base = read_yaml(given["config_file"]) if given["config_file"] else Source({})
+    over = Source({})
     for key, field in _option_fields(stage).items():
         value = given.get(_variable(key))
         if value is None:
@@ -135,14 +138,15 @@ def config_source(stage: Stage[Any], given: Mapping[str, Any]) -> Source:
             parsed = parse_yaml(f"[{value}]", place, lines=False).value
         else:
             parsed = value if _is_text(field.annotation) else parse_yaml(value, place, lines=False).value
-        source = merge(source, Source({key: parsed}, {(): place, (key,): place}))
+        over = merge(over, Source({key: parsed}, {(): place, (key,): place}))
     for text in given["sets"]:
         key, equals, value = text.partition("=")
         place = f"--set {text}"
         if not equals or not all(key.split(".")):
             raise InvalidInput(f"{place}: expected key.path=value, for example batch_size=8.")
-        source = merge(source, parse_yaml(value, place, lines=False).under(tuple(key.split("."))))
-    return with_presets(source, where=stage.name)
+        over = merge(over, parse_yaml(value, place, lines=False).under(tuple(key.split("."))))
+    tag_at = partial(discriminator_at, stage.config)
+    return with_presets(merge(base, over, tag_at), where=stage.name, tag_at=tag_at)
 
 
 def read_data_options(pairs: list[tuple[str, str]]) -> Source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from wsss.pipeline.presets import with_presets
 from wsss.pipeline.source import Source
 from wsss.pipeline.spec import Entry, Spec, as_seed
 from wsss.pipeline.stage import Stage, StageConfig
-from wsss.validation import validate
+from wsss.validation import discriminator_at, validate
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,8 @@ class _Builder:
         def fill(source: Source) -> Source:
             return interpolate(source, scope, where)
 
-        source = with_presets(fill(entry.part("with", {})), where=where, fill=fill)
+        tag_at = partial(discriminator_at, stage.config)
+        source = with_presets(fill(entry.part("with", {})), where=where, fill=fill, tag_at=tag_at)
         config = validate(stage.config, source.value, where=where, locate=source.locate)
         missing = [
             f"{': '.join(part for part in (source.locate(path), '.'.join((where, *map(str, path)))) if part)}: "

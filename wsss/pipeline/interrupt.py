@@ -39,6 +39,9 @@ def interruptible() -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # torch watches its worker processes by SIGCHLD and raises an error when one dies. Those that got the same
+        # signal as we did are dying now, and that is not news.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         raise Interrupted(number)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

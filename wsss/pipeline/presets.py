@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.errors import InvalidInput, closest, listing
 from wsss.pipeline import resources
-from wsss.pipeline.source import Source, merge, merge_all, read_yaml
+from wsss.pipeline.source import Source, TagAt, merge, merge_all, read_yaml
 
 PRESET = "preset"
 _NAME = re.compile(r"^[\w.-]+(/[\w.-]+)*$")
 
 
-def with_presets(source: Source, *, where: str, fill: Callable[[Source], Source] = lambda source: source) -> Source:
+def with_presets(
+    source: Source,
+    *,
+    where: str,
+    fill: Callable[[Source], Source] = lambda source: source,
+    tag_at: TagAt = lambda path: None,
+) -> Source:
     """Return a config mapping with its ``preset:`` looked up and laid under its other keys.
 
     ``preset:`` is a name (``crf/irn`` → ``configs/crf/irn.yaml`` in the working directory, else the shipped one), a
@@ -25,35 +32,45 @@ def with_presets(source: Source, *, where: str, fill: Callable[[Source], Source]
         source: a mapping, its expressions already replaced.
         where: its key path, for messages.
         fill: replaces the expressions in a preset's text.
+        tag_at: see `wsss.pipeline.source.merge`.
 
     Raises:
         InvalidInput: no such preset, a circle of presets, or another type.
     """
-    return _expand(source, where, fill, ())
+    return _Presets(fill, tag_at).expand(source, where, ())
 
 
-def _expand(source: Source, where: str, fill: Callable[[Source], Source], inside: tuple[Path, ...]) -> Source:
-    if PRESET not in source.value:
-        return source
-    wanted = source.at((PRESET,))
-    items = [wanted.at((index,)) for index in range(len(wanted.value))] if isinstance(wanted.value, list) else [wanted]
-    layers = [_one(item, f"{where}.{PRESET}", fill, inside) for item in items]
-    return merge(merge_all(layers), source.without(PRESET))
+@dataclass(frozen=True)
+class _Presets:
+    fill: Callable[[Source], Source]
+    tag_at: TagAt
 
+    def expand(self, source: Source, where: str, inside: tuple[Path, ...]) -> Source:
+        """Lay a mapping on its presets; ``inside`` are the files that are being read."""
+        if PRESET not in source.value:
+            return source
+        wanted, where = source.at((PRESET,)), f"{where}.{PRESET}"
+        several = isinstance(wanted.value, list)
+        items = [wanted.at((index,)) for index in range(len(wanted.value))] if several else [wanted]
+        layers = [self.one(item, where, inside) for item in items]
+        return merge(merge_all(layers, self.tag_at), source.without(PRESET), self.tag_at)
 
-def _one(item: Source, where: str, fill: Callable[[Source], Source], inside: tuple[Path, ...]) -> Source:
-    place = ": ".join(part for part in (item.locate(()), where) if part)
-    if isinstance(item.value, dict):
-        return _expand(item, where, fill, inside)
-    if item.value is None:
-        return Source({})
-    if not isinstance(item.value, str):
-        raise InvalidInput(f"{place}: found {item.value!r}; allowed are a preset's name, a path, a mapping or a list.")
-    path = _find(item.value, place)
-    if path in inside:
-        circle = " → ".join(str(step) for step in (*inside[inside.index(path) :], path))
-        raise InvalidInput(f"{place}: presets in a circle: {circle}.")
-    return _expand(fill(read_yaml(path)), where, fill, (*inside, path))
+    def one(self, item: Source, where: str, inside: tuple[Path, ...]) -> Source:
+        """Return what one name, path or mapping stands for."""
+        place = ": ".join(part for part in (item.locate(()), where) if part)
+        if isinstance(item.value, dict):
+            return self.expand(item, where, inside)
+        if item.value is None:
+            return Source({})
+        if not isinstance(item.value, str):
+            raise InvalidInput(
+                f"{place}: found {item.value!r}; allowed are a preset's name, a path, a mapping or a list."
+            )
+        path = _find(item.value, place)
+        if path in inside:
+            circle = " → ".join(str(step) for step in (*inside[inside.index(path) :], path))
+            raise InvalidInput(f"{place}: presets in a circle: {circle}.")
+        return self.expand(self.fill(read_yaml(path)), where, (*inside, path))
 
 
 def _find(name: str, place: str) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,29 +65,42 @@ class Source:
         return Source(value, {path: place for path, place in self.places.items() if path[:1] != (key,)})
 
 
-def merge(base: Source, over: Source) -> Source:
-    """Lay ``over`` on ``base``: mappings are merged key by key, all else (lists too) is replaced."""
+TagAt = Callable[[KeyPath], str | None]
+"""Key path → the key that says what a mapping there is (``name`` of a loss), where there is one."""
+
+
+def merge(base: Source, over: Source, tag_at: TagAt = lambda path: None) -> Source:
+    """Lay ``over`` on ``base``: mappings are merged key by key, all else (lists too) is replaced.
+
+    A mapping whose tag changes is replaced too: the settings of one loss mean nothing to another.
+
+    Args:
+        base, over: mappings.
+        tag_at: see `TagAt`; by default mappings have no tags.
+    """
     replaced: list[KeyPath] = []
-    value = _merge(base.value, over.value, (), replaced)
+    value = _merge(base.value, over.value, (), replaced, tag_at)
     kept = {path: place for path, place in base.places.items() if not any(path[: len(r)] == r for r in replaced)}
     return Source(value, {**kept, **over.places})
 
 
-def _merge(base: Any, over: Any, path: KeyPath, replaced: list[KeyPath]) -> Any:
+def _merge(base: Any, over: Any, path: KeyPath, replaced: list[KeyPath], tag_at: TagAt) -> Any:
     if isinstance(base, Mapping) and isinstance(over, Mapping):
-        merged = dict(base)
-        for key, value in over.items():
-            merged[key] = _merge(base[key], value, (*path, key), replaced) if key in base else value
-        return merged
+        tag = tag_at(path)
+        if tag is None or tag not in base or tag not in over or base[tag] == over[tag]:
+            merged = dict(base)
+            for key, value in over.items():
+                merged[key] = _merge(base[key], value, (*path, key), replaced, tag_at) if key in base else value
+            return merged
     replaced.append(path)
     return over
 
 
-def merge_all(sources: Iterable[Source]) -> Source:
-    """Lay several mappings on each other, the later on the earlier."""
+def merge_all(sources: Iterable[Source], tag_at: TagAt = lambda path: None) -> Source:
+    """Lay several mappings on each other, the later on the earlier; see `merge`."""
     result = Source({})
     for source in sources:
-        result = merge(result, source)
+        result = merge(result, source, tag_at)
     return result
 
 

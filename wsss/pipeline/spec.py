@@ -16,9 +16,9 @@ from wsss.pipeline import resources
 from wsss.pipeline.interpolate import interpolate, references
 from wsss.pipeline.matrix import Axes, read_axes
 from wsss.pipeline.rundir import LOG, RUN
-from wsss.pipeline.source import Source, merge, parse_yaml, read_yaml, shown_path
+from wsss.pipeline.source import Source, TagAt, merge, parse_yaml, read_yaml, shown_path
 from wsss.pipeline.stage import Stage
-from wsss.validation import KeyPath, keys_of, validate
+from wsss.validation import KeyPath, discriminator_at, keys_of, validate
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
@@ -119,9 +119,11 @@ def load_spec(
         InvalidInput: anything about the file's shape is wrong; one line per problem.
     """
     path = find_pipeline(pipeline)
-    source = _read(path, ())
+    source = _read(path, (), registry)
+    over = Source({})  # all --set together, so that their order doesn't matter where one changes a tag
     for text in sets:
-        source = merge(source, parse_set(text, source, registry))
+        over = merge(over, parse_set(text, merge(source, over), registry))
+    source = merge(source, over, _tags(source, over, registry))
     if precision is not None:
         source = _with_precision(source, registry, precision)
     return spec_from(source)
@@ -262,7 +264,7 @@ def _part(source: Source, key: str, default: Any) -> Source:
     return source.at((key,)) if source.value.get(key) is not None else Source(default)
 
 
-def _read(path: Path, inside: tuple[Path, ...]) -> Source:
+def _read(path: Path, inside: tuple[Path, ...], registry: Mapping[str, Stage[Any]]) -> Source:
     """Read a file and lay it on what it extends; a file without a name is called after itself, not after its base."""
     if path.resolve() in inside:
         raise InvalidInput(f"{shown_path(path)}: extends itself ({' → '.join(p.name for p in (*inside, path))}).")
@@ -280,4 +282,21 @@ def _read(path: Path, inside: tuple[Path, ...]) -> Source:
             raise InvalidInput(f"no such file {base!r} (relative to {shown_path(path.parent)}).")
     except InvalidInput as error:
         raise InvalidInput(f"{source.locate(('extends',))}: extends: {error.message}") from error
-    return merge(_read(found, (*inside, path.resolve())), source).without("extends")
+    under = _read(found, (*inside, path.resolve()), registry)
+    return merge(under, source, _tags(under, source, registry)).without("extends")
+
+
+def _tags(base: Source, over: Source, registry: Mapping[str, Stage[Any]]) -> TagAt:
+    """Return which key tells what a mapping inside a stage's ``with`` is, for `merge` of two pipelines."""
+    stages = merge(base, over).value.get("stages")
+
+    def tag_at(path: KeyPath) -> str | None:
+        if len(path) < 4 or path[0] != "stages" or path[2] != "with" or not isinstance(stages, Mapping):
+            return None
+        entry = stages.get(path[1])
+        uses = entry.get("uses") if isinstance(entry, Mapping) else None
+        if not isinstance(uses, str) or uses not in registry:
+            return None
+        return discriminator_at(registry[uses].config, path[3:])
+
+    return tag_at
