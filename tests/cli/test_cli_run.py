@@ -132,6 +132,15 @@ def test_mistakes_exit_with_2_and_name_line_and_key(here: Path) -> None:
     assert not (here / "runs").exists()
 
 
+def test_what_is_wrong_with_the_data_and_with_the_stages_is_told_at_once(here: Path) -> None:
+    done = toy("run", "p.yaml", "--set", "data.rot=x", "--set", "train.step=1", "--dry-run", cwd=here)
+    assert done.returncode == 2
+    assert [line.split(": ")[-2 if "unknown" in line else 0] for line in done.stderr.splitlines()] == [
+        "data.rot",
+        "stages.train.with.step",
+    ]
+
+
 def test_precision_and_workers(here: Path) -> None:
     done = toy("run", "p.yaml", "--precision", "bf16-mixed", "--workers", "2", cwd=here)
     assert done.returncode == 0, done.stderr

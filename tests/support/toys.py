@@ -33,11 +33,15 @@ class ToyData:
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def open_toy_data(config: Mapping[str, Any], *, work: Path, log: Any, locate: Any) -> ToyData:
+def check_toy_data(config: Mapping[str, Any], *, locate: Any) -> None:
     unknown = set(config) - {"root", "generate"}
     if unknown:
         key = sorted(unknown)[0]
         raise InvalidInput(f"{locate((key,))}: data.{key}: unknown key; allowed are generate, root")
+
+
+def open_toy_data(config: Mapping[str, Any], *, work: Path, log: Any, locate: Any) -> ToyData:
+    check_toy_data(config, locate=locate)
     if "generate" in config:
         root = work / "toy"
         if not (root / "train" / "images").is_file():

@@ -67,6 +67,13 @@ def resume_command(arguments: Sequence[str] | None = None) -> str:
     return shlex.join(["wsss", *kept])
 
 
+def check_data(config: Mapping[str, Any], *, locate: Callable[..., str]) -> None:
+    """Check a ``data:`` mapping without opening the dataset; what the engine is given as its `CheckData`."""
+    from wsss.data.registry import parse_config
+
+    parse_config(config, locate=locate)
+
+
 def open_data(config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]) -> Any:
     """Open the dataset that a ``data:`` mapping describes; what the engine is given as its `OpenData`."""
     from wsss.data.registry import open_dataset

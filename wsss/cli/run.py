@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wsss.cli.options import machine_options, open_data, print_json, resume_command, worker_count
+from wsss.cli.options import check_data, machine_options, open_data, print_json, resume_command, worker_count
 from wsss.errors import WsssError
 
 if TYPE_CHECKING:
     from wsss.pipeline.execute import RunResult
     from wsss.pipeline.plan import Choice, Step
     from wsss.pipeline.spec import Spec
+
+
+DATA: dict[str, Any] = {"open_data": open_data, "check_data": check_data}
+"""How the engine gets at datasets."""
 
 
 @click.command("run")
@@ -83,7 +87,7 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int) -
         session = Session(run_dir, device, workers, Reporter(quiet=ranks.rank != 0), ranks)
         command = ["wsss", *sys.argv[1:]]
         try:
-            result = run_pipeline(spec, STAGES, session=session, open_data=open_data, choice=choice, command=command)
+            result = run_pipeline(spec, STAGES, session=session, choice=choice, command=command, **DATA)
             if ranks.rank != 0 and result.error is not None:
                 raise result.error
         except WsssError as error:
@@ -99,7 +103,7 @@ def _dry_run(spec: Spec, run_dir: Path, choice: Choice, as_json: bool) -> None:
     from wsss.pipeline.execute import dry_run
     from wsss.stages import STAGES
 
-    steps = dry_run(spec, STAGES, run_dir=run_dir, open_data=open_data, choice=choice)
+    steps = dry_run(spec, STAGES, run_dir=run_dir, choice=choice, **DATA)
     if as_json:
         stages = [
             {"id": s.job.id, "uses": s.job.stage.name, "action": _action(s), "reasons": list(_reasons(s))}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from wsss.errors import WsssError
+from wsss.errors import InvalidInput, WsssError
 from wsss.pipeline import rundir, store
 from wsss.pipeline.graph import Job, build_jobs
 from wsss.pipeline.journal import Journal
@@ -38,6 +38,13 @@ class OpenData(Protocol):
         """Return the dataset; may write generated data and remembered hashes below ``work``."""
 
 
+class CheckData(Protocol):
+    """Checks the config of a dataset without opening it."""
+
+    def __call__(self, config: Mapping[str, Any], *, locate: Callable[[KeyPath], str]) -> Any:
+        """Raise `InvalidInput` if ``data:`` is wrong."""
+
+
 @dataclass
 class RunResult:
     """What became of a run.
@@ -58,14 +65,20 @@ class RunResult:
 
 
 def dry_run(
-    spec: Spec, registry: Mapping[str, Stage[Any]], *, run_dir: Path, open_data: OpenData, choice: Choice
+    spec: Spec,
+    registry: Mapping[str, Stage[Any]],
+    *,
+    run_dir: Path,
+    open_data: OpenData,
+    choice: Choice,
+    check_data: CheckData | None = None,
 ) -> list[Step]:
     """Return the plan without changing anything in ``run_dir``.
 
     Raises:
         InvalidInput: whatever is wrong with the pipeline, the dataset or the folder.
     """
-    jobs = build_jobs(spec, registry)
+    jobs = _jobs(spec, registry, check_data)
     rundir.check_run_dir(run_dir, spec.name)
     with _scratch(run_dir / rundir.DATA) as work:
         return make_plan(jobs, run_dir, _open(spec, open_data, work, lambda line: None), choice)
@@ -78,6 +91,7 @@ def run_pipeline(
     session: Session,
     open_data: OpenData,
     choice: Choice | None = None,
+    check_data: CheckData | None = None,
     command: Sequence[str] = (),
 ) -> RunResult:
     """Run a pipeline in ``session.run_dir``.
@@ -89,6 +103,7 @@ def run_pipeline(
         session: run directory, device, workers, messages, ranks.
         open_data: opens the dataset.
         choice: ``--from``, ``--until``, ``--force``.
+        check_data: checks ``data:`` beforehand, so that what is wrong there is told together with the rest.
         command: the command line, for ``run.json``.
 
     Returns:
@@ -98,7 +113,7 @@ def run_pipeline(
         InvalidInput: the pipeline is wrong, or the folder someone else's.
         RunFailed: the folder can't be written to, or another process works in it.
     """
-    jobs = build_jobs(spec, registry)
+    jobs = _jobs(spec, registry, check_data)
     ranks, run_dir = session.ranks, session.run_dir
 
     def claim() -> None:
@@ -125,6 +140,25 @@ def run_pipeline(
         if result.error is None:  # after an error the other ranks may be gone
             ranks.barrier()
     return result
+
+
+def _jobs(spec: Spec, registry: Mapping[str, Stage[Any]], check_data: CheckData | None) -> dict[str, Job]:
+    """Return the jobs; what is wrong with ``data:`` and with the stages is told at once."""
+    problems: list[InvalidInput] = []
+    jobs: dict[str, Job] = {}
+    try:
+        if check_data is not None and spec.data:
+            check_data(spec.data, locate=spec.data_source.locate)
+    except InvalidInput as error:
+        problems.append(error)
+    try:
+        jobs = build_jobs(spec, registry)
+    except InvalidInput as error:
+        problems.append(error)
+    if problems:
+        mends = list(dict.fromkeys(error.mend for error in problems if error.mend))
+        raise InvalidInput("\n".join(error.message for error in problems), mend="\n".join(mends) or None)
+    return jobs
 
 
 def _report(jobs: Mapping[str, Job], result: RunResult) -> Path | None:
