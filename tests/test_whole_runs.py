@@ -187,7 +187,7 @@ def test_a_signal_to_all_its_processes_leaves_a_resumable_run(
         time.sleep(0.02)
     os.killpg(process.pid, kind)
     _, messages = process.communicate(timeout=60)
-    assert process.returncode == 128 + kind
+    assert process.returncode == 128 + kind, messages
     assert "wsss run" in messages and "Traceback" not in messages and "bug" not in messages, messages
     assert statuses(run_dir)["classify"] == "done"
     assert results(run_dir) == results(finished)

@@ -269,11 +269,11 @@ def build_fabric(precision: Any, run: Surroundings) -> Fabric:
 def _begin_worker(_: int) -> None:
     """Set a process that prepares batches up.
 
-    A process per core is enough, so OpenCV gets no threads of its own. Ctrl-C and SIGTERM reach the whole process
-    group: only the main process answers; a worker that died of them would look like a crash.
+    A process per core is enough, so OpenCV gets no threads of its own. Ctrl-C reaches the whole process group, but it
+    is for the main process to answer; SIGTERM is how that one ends its workers.
     """
     import cv2
 
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
