@@ -215,7 +215,7 @@ def test_segment_on_true_masks_says_so(place: Path, tmp_path: Path) -> None:
     full = run_stage(segment.STAGE, config | {"labels": "ground-truth"}, tmp_path / "full", data)
     weak = run_stage(segment.STAGE, config, tmp_path / "weak", data, masks=place / "data")
     assert full.provenance["supervision"] == "ground-truth masks"
-    assert weak.provenance["supervision"] == "pseudo masks"
+    assert weak.provenance["supervision"] == "masks of unstated origin"
     assert full.provenance["segmenter"] == "lraspp on mobilenet_v2"
     # Here both are the same files, so all but the provenance is the same.
     assert contents(tmp_path / "full") == contents(tmp_path / "weak")

@@ -32,8 +32,8 @@ class Fixed(_Policy):
     """Two thresholds on the map, as in IRN (Ahn et al., CVPR 2019): its public defaults are .30 and .05."""
 
     name: Literal["fixed"]
-    foreground: float = Field(0.30, ge=0, le=1, description="above it a pixel is surely foreground")
-    background: float = Field(0.05, ge=0, le=1, description="below it a pixel is surely background")
+    foreground: float = Field(default=0.30, ge=0, le=1, description="above it a pixel is surely foreground")
+    background: float = Field(default=0.05, ge=0, le=1, description="below it a pixel is surely background")
 
     @model_validator(mode="after")
     def _in_order(self) -> Fixed:
@@ -46,9 +46,9 @@ class Power(_Policy):
     """Background score (1 − max over classes)^α, as in PSA (Ahn & Kwak, CVPR 2018), whose α are 4 and 32."""
 
     name: Literal["power"]
-    alpha: float = Field(4.0, gt=0, description="gives the upper background score")
+    alpha: float = Field(default=4.0, gt=0, description="gives the upper background score")
     alpha_certain: float | None = Field(
-        None, gt=0, description="a larger α gives the lower background score; left out, nothing is uncertain"
+        default=None, gt=0, description="a larger α gives the lower background score; left out, nothing is uncertain"
     )
 
     @model_validator(mode="after")
@@ -66,9 +66,11 @@ class Otsu(_Policy):
     """
 
     name: Literal["otsu"]
-    scope: Literal["image", "dataset"] = Field("dataset", description="one threshold per map, or per class")
-    scale: float = Field(1.0, gt=0, description="multiplies the threshold found")
-    margin: float = Field(0.0, ge=0, lt=1, description="width of the uncertain band around the stretched threshold ½")
+    scope: Literal["image", "dataset"] = Field(default="dataset", description="one threshold per map, or per class")
+    scale: float = Field(default=1.0, gt=0, description="multiplies the threshold found")
+    margin: float = Field(
+        default=0.0, ge=0, lt=1, description="width of the uncertain band around the stretched threshold ½"
+    )
 
 
 Policy = Annotated[Fixed | Power | Otsu, Field(discriminator="name")]

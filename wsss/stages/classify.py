@@ -77,7 +77,11 @@ def run(ctx: Context[ClassifyConfig]) -> Result:
     }
     if scores:
         metrics |= _val_metrics(scores[0], classes.foreground, len(ctx.data.split(config.val)))
-    provenance = {"backbone": config.backbone.name, "initial_weights": model.origin.label}
+    provenance = {
+        "backbone": config.backbone.name,
+        "initial_weights": model.origin.label,
+        "supervision": "image-level labels",
+    }
     return Result(metrics, provenance)
 
 

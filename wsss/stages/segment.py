@@ -77,10 +77,17 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     provenance = {
         "segmenter": f"{config.head} on {config.backbone.name}",
         "segmenter_initial_weights": model.origin.label,
-        "supervision": "ground-truth masks" if config.labels == "ground-truth" else "pseudo masks",
+        "supervision": _supervision(config, ctx.inputs["masks"]),
         "loss": config.loss.name,
     }
     return Result(metrics, provenance)
+
+
+def _supervision(config: SegmentConfig, masks: Artifact | None) -> str:
+    """Say what labels the network owes its knowledge to: those behind the masks, where they are known."""
+    if config.labels == "ground-truth":
+        return "ground-truth masks"
+    return str(masks.provenance.get("supervision", "masks of unstated origin")) if masks else "none"
 
 
 def _pairs(samples: tuple[Sample, ...], config: SegmentConfig, masks: Artifact | None) -> list[tuple[Path, Path]]:
