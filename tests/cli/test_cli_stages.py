@@ -127,3 +127,12 @@ def test_status_of_a_single_stage(here: Path) -> None:
     document = json.loads(toy("status", "m", "--json", cwd=here).stdout)
     assert (document["status"], document["held_by"], document["stages"][0]["uses"]) == ("done", None, "make")
     assert toy("status", "m", cwd=here).stdout.startswith("m in m: done\n")
+
+
+def test_an_optional_list_has_an_option_too() -> None:
+    from click.testing import CliRunner
+
+    from wsss.cli.main import cli
+
+    text = CliRunner().invoke(cli, ["predict", "--help"]).output
+    assert "--splits TEXT,…" in text

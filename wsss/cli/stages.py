@@ -308,8 +308,15 @@ def _is_scalar(annotation: Any) -> bool:
     return bool(kinds) and kinds <= {bool, int, float, str, Path}
 
 
+def _without_none(annotation: Any) -> Any:
+    """Return ``T`` for ``T | None``, anything else as it is."""
+    members = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return members[0] if get_origin(annotation) in (Union, types.UnionType) and len(members) == 1 else annotation
+
+
 def _is_list(annotation: Any) -> bool:
     """Tell whether an annotation is a list of scalars of any length; it is given as ``A,B,C``."""
+    annotation = _without_none(annotation)
     if get_origin(annotation) is list:
         return _is_scalar(get_args(annotation)[0])
     return (
@@ -327,7 +334,7 @@ def _is_text(annotation: Any) -> bool:
 
 def _metavar(annotation: Any) -> str:
     if _is_list(annotation):
-        one = _metavar(get_args(annotation)[0])
+        one = _metavar(get_args(_without_none(annotation))[0])
         return f"{one},…"
     words = [
         str(value)

@@ -33,6 +33,8 @@ def _members(value: Any) -> list[int | str] | None:
 
 def _choice(value: Any) -> Any:
     """Bring ``data.classes`` into one form, or say what is expected; pydantic would list every member of the union."""
+    if isinstance(value, str):  # as a shell passes it on most easily: --data.classes cat,dog
+        return [name.strip() for name in value.split(",")]
     if value is None or (isinstance(value, list) and all(isinstance(name, str) for name in value)):
         return value
     if isinstance(value, dict):
@@ -40,7 +42,7 @@ def _choice(value: Any) -> Any:
         if not wrong:
             return {name: _members(members) for name, members in value.items()}
         raise ValueError(f"class {wrong[0]!r}: expected a class id from 1 to 254, a class name, or a list of these")
-    raise ValueError("expected a list of class names, or a mapping of names to ids")
+    raise ValueError("expected a list of class names (or cat,dog), or a mapping of names to ids")
 
 
 ClassChoice = Annotated[list[str] | dict[str, list[int | str]] | None, BeforeValidator(_choice)]

@@ -36,7 +36,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         InvalidInput: missing, empty, truncated, too large, of floating-point pixels, or not an image.
     """
     with open_image(path) as image:
-        return np.asarray(upright(_to_rgb(image, path), orientation(image)), dtype=np.uint8)
+        # A copy: what Pillow hands out is read-only, which torch warns of.
+        return np.array(upright(_to_rgb(image, path), orientation(image)), dtype=np.uint8)
 
 
 def image_size(path: Path) -> tuple[int, int]:
