@@ -192,7 +192,7 @@ def test_bad_files_are_named_with_their_line(voc: Path, open_at: Open, file: Pat
         ({"classes": {"pet": [8, 0]}}, "class 'pet': expected a class id from 1 to 254"),
         (
             {"classes": [8]},
-            r"data.classes: expected a list of class names \(or cat,dog\), or a mapping of names to ids",
+            "data.classes: expected a list of class names (or cat,dog), or a mapping of names to ids",
         ),
         ({"clases": ["cat"]}, "data.clases: unknown key"),
         ({"clases": ["cat"]}, "did you mean 'classes'?"),
