@@ -1,0 +1,49 @@
+"""Draw the picture of the README from a finished run of the quickstart.
+
+    wsss run quickstart && python docs/readme_picture.py runs/quickstart docs/quickstart.png
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from wsss.data.registry import open_dataset
+from wsss.data.sample import read_truth
+from wsss.io.cams import read_cams
+from wsss.io.images import read_image
+from wsss.io.layout import cam_path, mask_path
+from wsss.io.masks import read_mask
+from wsss.viz.heatmap import heat_overlay
+from wsss.viz.overlay import contact_sheet, overlay
+from wsss.viz.palette import class_colours
+
+IMAGES = 4
+
+
+def main(run: Path, out: Path) -> None:
+    """Lay image, maps, pseudo mask, prediction and truth of a few validation images side by side."""
+    root = next((run / "data").glob("shapes-*/images")).parent
+    data = open_dataset({"layout": "folder", "root": str(root)}, work=run / "data")
+    palette = class_colours(data.classes)
+    several = [sample for sample in data.split("val") if len(sample.labels or ()) > 1]
+    rows = []
+    for sample in several[:IMAGES]:
+        image = read_image(sample.image)
+        strongest = read_cams(cam_path(run / "cam", sample.id)).full_size().max(0)
+
+        def masked(mask: np.ndarray, image: np.ndarray = image) -> np.ndarray:
+            return overlay(image, mask, palette)
+
+        stages = [
+            data.classes.encode(read_mask(mask_path(run / name, sample.id)), where=name) for name in ("pseudo", "predict")
+        ]
+        truth = read_truth(sample, data.classes)
+        rows.append([image, heat_overlay(image, strongest), *map(masked, stages), masked(truth)])
+    contact_sheet(rows, ["image", "class activation map", "pseudo mask", "network", "ground truth"], out, width=180)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
