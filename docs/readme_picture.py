@@ -1,6 +1,6 @@
 """Draw the picture of the README from a finished run of the quickstart.
 
-    wsss run quickstart && python docs/readme_picture.py runs/quickstart docs/quickstart.png
+wsss run quickstart && python docs/readme_picture.py runs/quickstart docs/quickstart.png
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def main(run: Path, out: Path) -> None:
             return overlay(image, mask, palette)
 
         stages = [
-            data.classes.encode(read_mask(mask_path(run / name, sample.id)), where=name) for name in ("pseudo", "predict")
+            data.classes.encode(read_mask(mask_path(run / name, sample.id)), where=name)
+            for name in ("pseudo", "predict")
         ]
         truth = read_truth(sample, data.classes)
         rows.append([image, heat_overlay(image, strongest), *map(masked, stages), masked(truth)])
