@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from wsss.errors import InvalidInput, closest, listing
@@ -15,6 +15,12 @@ KeyPath = tuple[str | int, ...]
 
 SHOWN = 80
 """Longer values are cut in messages."""
+
+
+class Settings(BaseModel):
+    """Base of all configs: unknown keys are errors, values don't change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def validate(

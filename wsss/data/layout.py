@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from wsss.validation import Settings
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 Log = Callable[[str], None]
 
 
-class LayoutConfig(BaseModel):
-    """Base of all layout configs: unknown keys are errors, values don't change after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class LayoutConfig(Settings):
+    """Base of all layout configs."""
 
     layout: str
 

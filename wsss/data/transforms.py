@@ -12,9 +12,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, overload
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from wsss.data.sample import IGNORE
+from wsss.validation import Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,11 +31,7 @@ IMAGENET_MEAN = (124, 116, 104)
 """Mean colour of ImageNet, 8 bits: about zero after normalisation."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ColourJitter(_Settings):
+class ColourJitter(Settings):
     """Random brightness, contrast, saturation and hue, in random order."""
 
     probability: Strength = Field(0.8, description="Share of images that are changed.")
@@ -44,7 +41,7 @@ class ColourJitter(_Settings):
     hue: float = Field(0.05, ge=0, le=0.5, description="Shift drawn from ± this share of the colour circle.")
 
 
-class _Augmentation(_Settings):
+class _Augmentation(Settings):
     size: int = Field(224, ge=16, le=4096, description="Side length of the square crop in pixels.")
     flip: Strength = Field(0.5, description="Probability of a horizontal flip.")
     colour: ColourJitter | None = Field(ColourJitter.model_validate({}), description="Colour jitter, or null for none.")
@@ -84,7 +81,7 @@ class SegmentationAugmentation(_Augmentation):
         return self
 
 
-class Fit(_Settings):
+class Fit(Settings):
     """Evaluation: the whole image resized to fit a square, and padded; nothing is random."""
 
     size: int = Field(320, ge=16, le=4096, description="Side length of the square in pixels.")
@@ -146,15 +143,15 @@ def scaled(image: Pixels, factor: float) -> Pixels:
 _of_thread = threading.local()
 
 
-def _pipeline(settings: BaseModel) -> Any:
+def _pipeline(settings: Settings) -> Any:
     """Return this thread's own pipeline: seeding one changes it, so no two threads may share it."""
-    pipelines: dict[BaseModel, Any] = _of_thread.__dict__.setdefault("pipelines", {})
+    pipelines: dict[Settings, Any] = _of_thread.__dict__.setdefault("pipelines", {})
     if settings not in pipelines:
         pipelines[settings] = _albumentations().Compose(_steps(settings), seed=0)
     return pipelines[settings]
 
 
-def _steps(settings: BaseModel) -> list[Any]:
+def _steps(settings: Settings) -> list[Any]:
     """Return the steps of a pipeline; colours come last, when there are fewest pixels."""
     albumentations = _albumentations()
     if isinstance(settings, Fit):

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-STRICT = ConfigDict(extra="forbid", frozen=True)
+from wsss.validation import Settings
 
 
-class CrossEntropyConfig(BaseModel):
+class CrossEntropyConfig(Settings):
     """Cross-entropy per pixel."""
-
-    model_config = STRICT
 
     name: Literal["ce"] = "ce"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the target spread over all classes")
 
 
-class DiceConfig(BaseModel):
+class DiceConfig(Settings):
     """Soft Dice over classes."""
-
-    model_config = STRICT
 
     name: Literal["dice"] = "dice"
     background: bool = Field(default=True, description="the background counts as a class")
@@ -33,10 +29,8 @@ class DiceConfig(BaseModel):
     smooth: float = Field(default=1e-5, gt=0, description="added to numerator and denominator")
 
 
-class CrossEntropyDiceConfig(BaseModel):
+class CrossEntropyDiceConfig(Settings):
     """Weighted sum of cross-entropy and soft Dice."""
-
-    model_config = STRICT
 
     name: Literal["ce_dice"] = "ce_dice"
     ce: CrossEntropyConfig = Field(default_factory=CrossEntropyConfig, description="settings of the cross-entropy")

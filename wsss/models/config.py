@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
-
-STRICT = ConfigDict(extra="forbid", frozen=True)
+from wsss.validation import Settings
 
 Architecture = Literal["resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"]
 
@@ -19,20 +18,16 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 Positive = Annotated[float, Field(gt=0)]
 
 
-class LocalWeights(BaseModel):
+class LocalWeights(Settings):
     """Initial weights from a file, with the normalisation they were trained with."""
-
-    model_config = STRICT
 
     path: Path = Field(description="torch file (state dict) or .safetensors, with torchvision's key names")
     mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="mean of red, green, blue, in [0, 1]")
     std: tuple[Positive, Positive, Positive] = Field(default=IMAGENET_STD, description="standard deviation, likewise")
 
 
-class BackboneConfig(BaseModel):
+class BackboneConfig(Settings):
     """A torchvision classification network without its classifier."""
-
-    model_config = STRICT
 
     name: Architecture = Field(default="mobilenet_v2", description="architecture")
     output_stride: Literal[8, 16, 32] = Field(
@@ -67,10 +62,8 @@ def check_weights(config: BackboneConfig) -> None:
         )
 
 
-class ClassifierConfig(BaseModel):
+class ClassifierConfig(Settings):
     """The CAM classifier: backbone, bias-free 1×1 convolution, pooling."""
-
-    model_config = STRICT
 
     backbone: BackboneConfig = Field(default_factory=BackboneConfig, description="the trunk")
     pooling: Literal["mean", "max", "lse", "topk"] = Field(
@@ -87,10 +80,8 @@ class ClassifierConfig(BaseModel):
     )
 
 
-class SegmenterConfig(BaseModel):
+class SegmenterConfig(Settings):
     """A segmentation network: backbone and head."""
-
-    model_config = STRICT
 
     backbone: BackboneConfig = Field(default_factory=BackboneConfig, description="the trunk")
     head: Literal["deeplabv3", "lraspp"] = Field(

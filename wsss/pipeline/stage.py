@@ -15,20 +15,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from wsss.validation import Settings
 
 Json = Any
 Kind = Literal["images", "labels", "masks"]
 
 
-class StageConfig(BaseModel):
-    """Base of all stage configs: unknown keys are errors, values don't change after validation.
+class StageConfig(Settings):
+    """Base of all stage configs.
 
     A field of type `pathlib.Path` names an input file or folder: it enters the stage's identity by its content, not
     by its name.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 C = TypeVar("C", bound=StageConfig)

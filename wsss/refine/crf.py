@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from wsss.validation import Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class CrfConfig(BaseModel):
+class CrfConfig(Settings):
     """Parameters of the dense CRF; ``configs/crf`` holds the settings in use in the field."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     unary: Literal["softmax", "labels"] = Field(
         default="labels",

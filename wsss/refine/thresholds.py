@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from wsss.io.masks import IGNORE
+from wsss.validation import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,11 +25,7 @@ if TYPE_CHECKING:
 BINS = 256
 
 
-class _Policy(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Fixed(_Policy):
+class Fixed(Settings):
     """Two thresholds on the map, as in IRN (Ahn et al., CVPR 2019): its public defaults are .30 and .05."""
 
     name: Literal["fixed"]
@@ -42,7 +39,7 @@ class Fixed(_Policy):
         return self
 
 
-class Power(_Policy):
+class Power(Settings):
     """Background score (1 − max over classes)^α, as in PSA (Ahn & Kwak, CVPR 2018), whose α are 4 and 32."""
 
     name: Literal["power"]
@@ -58,7 +55,7 @@ class Power(_Policy):
         return self
 
 
-class Otsu(_Policy):
+class Otsu(Settings):
     """Per class the threshold that parts the map's values best in two (Otsu, IEEE Trans. SMC 1979).
 
     With ``scope: image`` each map has its own threshold, with ``dataset`` each class has one, from the values of all

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-STRICT = ConfigDict(extra="forbid", frozen=True)
+from wsss.validation import Settings
 
 
-class SGDConfig(BaseModel):
+class SGDConfig(Settings):
     """Stochastic gradient descent with momentum."""
-
-    model_config = STRICT
 
     name: Literal["sgd"] = "sgd"
     lr: float = Field(default=0.01, gt=0, description="learning rate of the backbone")
@@ -21,10 +19,8 @@ class SGDConfig(BaseModel):
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum")
 
 
-class AdamWConfig(BaseModel):
+class AdamWConfig(Settings):
     """Adam with decoupled weight decay."""
-
-    model_config = STRICT
 
     name: Literal["adamw"] = "adamw"
     lr: float = Field(default=1e-4, gt=0, description="learning rate of the backbone")
@@ -35,20 +31,16 @@ class AdamWConfig(BaseModel):
 OptimiserConfig = Annotated[SGDConfig | AdamWConfig, Field(discriminator="name")]
 
 
-class ScheduleConfig(BaseModel):
+class ScheduleConfig(Settings):
     """Learning rate over the steps: a linear warm-up, then polynomial decay to 0, or constant."""
-
-    model_config = STRICT
 
     name: Literal["poly", "constant"] = Field(default="poly", description="shape")
     power: float = Field(default=0.9, gt=0, description="of poly: (1 − step/steps)^power")
     warmup_steps: int = Field(default=0, ge=0, description="steps over which the rate rises linearly from 0")
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(Settings):
     """How to train: everything but network, data and loss."""
-
-    model_config = STRICT
 
     epochs: int = Field(default=5, ge=1, description="passes over the training split")
     batch_size: int = Field(default=16, ge=1, description="images per process and forward pass")
