@@ -6,6 +6,7 @@ and in any order of calls. Normalisation is the model's business, so everything 
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from functools import cache
@@ -116,6 +117,8 @@ class Transform:
         """
         if mask is not None and mask.shape != image.shape[:2]:
             raise ValueError(f"mask {mask.shape} and image {image.shape[:2]} differ in size")
+        if isinstance(self.settings, SegmentationAugmentation):
+            image, mask = _at_least(image, mask, math.ceil(1 / self.settings.scale[0]))
         pipeline = _pipeline(self.settings)
         pipeline.set_random_seed(seed)
         if mask is None:
@@ -199,6 +202,16 @@ def _classification_crop(settings: ClassificationAugmentation) -> list[Any]:
         _pad(settings.size, settings.fill, position="random"),
         albumentations.RandomCrop(settings.size, settings.size),
     ]
+
+
+def _at_least(image: Pixels, mask: Pixels | None, side: int) -> tuple[Pixels, Pixels | None]:
+    """Widen images of a few pixels, of which scaling down would leave none."""
+    height, width = image.shape[:2]
+    if min(height, width) >= side:
+        return image, mask
+    size, nearest = (max(width, side), max(height, side)), _cv2().INTER_NEAREST
+    wide = mask if mask is None else _cv2().resize(mask, size, interpolation=nearest)
+    return _cv2().resize(image, size, interpolation=nearest), wide
 
 
 def _pad(size: int, fill: Colour, position: str = "center") -> Any:
