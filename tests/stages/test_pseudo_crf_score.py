@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from learning import CLASSES, coloured_dataset, contents, run_stage
 
-from wsss.data.sample import Dataset, read_truth
+from wsss.data.sample import Classes, Dataset, read_truth
 from wsss.errors import InvalidInput
 from wsss.io.arrays import write_arrays
 from wsss.io.cams import Cams, write_cams
@@ -61,8 +61,8 @@ def test_otsu_over_the_dataset_reports_a_threshold_per_class_between_the_two_lev
 
 def test_only_the_oracle_reads_masks_and_it_is_stamped(tmp_path, data, cams):
     honest = PSEUDO.config.model_validate({})
-    assert not list(PSEUDO.reads(honest))
-    assert [read.kind for read in PSEUDO.reads(PSEUDO.config.model_validate({"oracle": True}))] == ["masks"]
+    assert {read.kind for read in PSEUDO.reads(honest)} == {"labels"}
+    assert {read.kind for read in PSEUDO.reads(PSEUDO.config.model_validate({"oracle": True}))} == {"labels", "masks"}
     result = run_stage(PSEUDO, {"oracle": True}, tmp_path / "out", data, cams=cams)
     assert result.metrics["threshold_policy"].startswith("ORACLE fixed")
     assert result.provenance["threshold_policy"].startswith("ORACLE fixed")
@@ -185,3 +185,28 @@ def test_a_split_without_masks_cannot_be_scored(tmp_path, data):
     without = Dataset("bare", tmp_path, CLASSES, {"val": bare})
     with pytest.raises(InvalidInput, match="have no ground-truth mask"):
         SCORE.check(SCORE.config.model_validate({}), without)
+
+
+def test_masks_of_another_numbering_are_refused_not_scored_zero(tmp_path, data):
+    subset = Dataset(
+        "subset", tmp_path, Classes(("background", "red"), ((0,), (40,)), other=frozenset({1, 2, 90})), data.splits
+    )
+    for sample in data.split("val"):
+        mask = read_mask(sample.mask)
+        write_mask(tmp_path / "renumbered" / f"{sample.id}.png", np.where(mask == 40, 1, 0).astype(np.uint8))
+        write_mask(tmp_path / "own" / f"{sample.id}.png", mask)
+    with pytest.raises(InvalidInput, match=r"the values 1, which stand for classes left out .* red 40"):
+        run_stage(SCORE, {}, tmp_path / "score", subset, pred=tmp_path / "renumbered")
+    lines: list[str] = []
+    metrics = run_stage(SCORE, {}, tmp_path / "score", subset, pred=tmp_path / "own", lines=lines).metrics
+    assert metrics["miou"] == 1.0 and metrics["other_class_pixels"] > 0
+    assert any("the values 90" in line and "background" in line for line in lines)
+
+
+def test_pseudo_masks_depend_on_which_images_a_split_has_and_on_the_values_of_its_classes(data):
+    (read,) = PSEUDO.reads(PSEUDO.config.model_validate({}))
+    fewer = Dataset("fewer", data.root, data.classes, {**data.splits, "train": data.split("train")[1:]})
+    values = Classes(CLASSES.names, ((0,), (41,), (90,)))
+    renumbered = Dataset("renumbered", data.root, values, data.splits)
+    found = {each.fingerprint(read.split, read.kind) for each in (data, fewer, renumbered)}
+    assert len(found) == 3

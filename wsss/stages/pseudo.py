@@ -10,7 +10,7 @@ from pydantic import Field
 
 from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path, mask_path
-from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.refine.thresholds import Fixed, Otsu, Policy, Power, describe
 
 if TYPE_CHECKING:
@@ -123,7 +123,10 @@ def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fix
 
     levels = tuple(round(0.02 * step, 2) for step in range(1, 50))
     work = partial(_confusions, folder=ctx.inputs["cams"].path, classes=ctx.data.classes, levels=levels)
-    total = np.sum([np.asarray(part) for part in map_items(ctx, samples, work, "oracle sweep")], axis=0)
+    classes = len(ctx.data.classes)
+    total = np.zeros((len(levels), classes, classes + 1), np.int64)
+    for cells, counts in map_items(ctx, samples, work, "oracle sweep"):
+        total.ravel()[cells] += counts
     scores = [overlap_scores(confusion, ctx.data.classes.names) for confusion in total]
     keep = ("miou", "precision", "recall")
     table = [{"threshold": level, **{key: one[key] for key in keep}} for level, one in zip(levels, scores, strict=True)]
@@ -131,7 +134,10 @@ def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fix
     return Fixed(name="fixed", foreground=best, background=best), table
 
 
-def _confusions(sample: Sample, *, folder: Path, classes: Classes, levels: tuple[float, ...]) -> list[list[list[int]]]:
+def _confusions(sample: Sample, *, folder: Path, classes: Classes, levels: tuple[float, ...]) -> tuple[Any, Any]:
+    """Return the confusion matrices of all levels: flat cells that aren't 0 (few, of many), and their counts."""
+    import numpy as np
+
     from wsss.data.sample import read_truth
     from wsss.io.cams import read_cams
     from wsss.metrics.overlap import confusion_matrix
@@ -139,16 +145,20 @@ def _confusions(sample: Sample, *, folder: Path, classes: Classes, levels: tuple
 
     cams = read_cams(cam_path(folder, sample.id))
     maps, truth = cams.full_size(), read_truth(sample, classes, size=cams.size)
-    counts = []
+    matrices = []
     for level in levels:
         policy = Fixed(name="fixed", foreground=level, background=level)
         mask = seeds_to_mask(make_seeds(policy, maps, cams.classes))
-        counts.append(confusion_matrix(mask, truth, len(classes)).tolist())
-    return counts
+        matrices.append(confusion_matrix(mask, truth, len(classes)))
+    counts = np.stack(matrices).ravel()
+    cells = np.flatnonzero(counts)
+    return cells, counts[cells]
 
 
 def _reads(config: PseudoConfig) -> list[Read]:
-    return [Read(split, "masks") for split in config.splits] if config.oracle else []
+    """Masks only for the oracle; the labels' fingerprint holds the ids and the values of the classes, too."""
+    kinds: tuple[Kind, ...] = ("labels", "masks") if config.oracle else ("labels",)
+    return [Read(split, kind) for split in config.splits for kind in kinds]
 
 
 def _check(config: PseudoConfig, data: Any) -> None:
@@ -162,7 +172,7 @@ def _check(config: PseudoConfig, data: Any) -> None:
 
 STAGE = Stage(
     name="pseudo",
-    version=1,
+    version=2,
     config=PseudoConfig,
     run=run,
     provides="masks",

@@ -48,10 +48,14 @@ def run(ctx: Context[ScoreConfig]) -> Result:
             mend="Predict that split first, or score another one (--split).",
         )
     work = partial(_count, folder=folder, classes=classes, unsure=config.unsure)
-    per_image = [np.asarray(counts) for counts in map_items(ctx, samples, work, "scoring")]
+    counted = map_items(ctx, samples, work, "scoring")
+    per_image = [np.asarray(counts) for counts, _ in counted]
+    total = np.sum(per_image, axis=0)
+    others = np.sum([outside for _, outside in counted], axis=0)
+    _check_values(ctx, folder, others, predicted=int(total[:, 1:-1].sum()))
     if ctx.ranks.rank == 0:
         write_text(ctx.out / PER_IMAGE, _table(samples, per_image, classes))
-    scores = overlap_scores(np.sum(per_image, axis=0), classes.names)
+    scores = overlap_scores(total, classes.names)
     carried: Mapping[str, Any] = pred.provenance
     return Result(
         {
@@ -59,6 +63,7 @@ def run(ctx: Context[ScoreConfig]) -> Result:
             "images": len(samples),
             "split": config.split,
             "unsure_counted_as": config.unsure,
+            "other_class_pixels": int(others.sum()),
             "threshold_policy": carried.get("threshold_policy"),
             "provenance": dict(carried),
         }
@@ -71,15 +76,46 @@ def _masks_folder(folder: Path) -> Path:
     return inside if inside.is_dir() else folder
 
 
-def _count(sample: Sample, *, folder: Path, classes: Classes, unsure: Any) -> list[list[int]]:
+def _count(sample: Sample, *, folder: Path, classes: Classes, unsure: Any) -> tuple[list[list[int]], list[int]]:
+    """Return an image's confusion matrix, and how many pixels have each value of a class that was left out."""
+    import numpy as np
+
     from wsss.data.sample import read_truth
     from wsss.io.masks import read_mask
     from wsss.metrics.overlap import confusion_matrix
 
     truth = read_truth(sample, classes)
     path = folder / f"{sample.id}.png"
-    prediction = classes.encode(read_mask(path, size=truth.shape), where=str(path))
-    return confusion_matrix(prediction, truth, len(classes), unsure=unsure).tolist()
+    mask = read_mask(path, size=truth.shape)
+    values = np.bincount(mask.ravel(), minlength=256)
+    confusion = confusion_matrix(classes.encode(mask, where=str(path)), truth, len(classes), unsure=unsure)
+    return confusion.tolist(), [int(values[value]) for value in sorted(classes.other)]
+
+
+def _check_values(ctx: Context[ScoreConfig], folder: Path, others: Any, *, predicted: int) -> None:
+    """Masks of another numbering (1, 2, 3 … for VOC's 8, 10, 12 …) would score near 0 without a word.
+
+    Args:
+        others: pixels per value of the classes left out, in ascending order of the values.
+        predicted: pixels that have a foreground class, counted where there is ground truth.
+    """
+    classes = ctx.data.classes
+    found = [value for value, pixels in zip(sorted(classes.other), others, strict=True) if pixels]
+    if not found:
+        return
+    of_classes = {name: values[0] for name, values in zip(classes.foreground, classes.values[1:], strict=True)}
+    allowed = listing([f"{name} {value}" for name, value in of_classes.items()], limit=30)
+    message = (
+        f"{folder}: the masks have the values {listing(found)}, which stand for classes left out of data.classes; "
+        f"the values of the chosen ones are {allowed}."
+    )
+    if not predicted:
+        raise InvalidInput(
+            f"{message} No pixel has one of those: the masks seem to be numbered in another way.",
+            mend="Say which value means which class, for example --data.classes '{cat: 1, dog: 2}', if the ground "
+            "truth is numbered like that; else renumber the masks.",
+        )
+    ctx.log(f"warning: {message} They count as {'background' if classes.other_as == 0 else 'unsure'}.")
 
 
 def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) -> str:
@@ -110,7 +146,7 @@ def _check(config: ScoreConfig, data: Any) -> None:
 
 STAGE = Stage(
     name="score",
-    version=1,
+    version=2,
     config=ScoreConfig,
     run=run,
     provides="scores",
