@@ -58,7 +58,11 @@ def test_classify_makes_a_classifier_with_history_and_scores(place: Path, tmp_pa
     assert result.metrics["val_images"] == 2
     assert 0 <= result.metrics["val_map"] <= 1
     assert result.metrics["val_average_precision"].keys() <= {"red", "green"}
-    assert result.provenance == {"backbone": "mobilenet_v2", "initial_weights": "none"}
+    assert result.provenance == {
+        "backbone": "mobilenet_v2",
+        "initial_weights": "none",
+        "supervision": "image-level labels",
+    }
     json.dumps(result.metrics, allow_nan=False)
     assert (place / "classify" / "history.csv").read_text().startswith("epoch,step,lr,train_loss,val_map,val_f1\n")
 
@@ -184,6 +188,18 @@ def test_predicted_masks_have_the_datasets_own_values_and_size(place: Path) -> N
 
         with Image.open(place / "predict/masks" / f"{sample.id}.png") as image:
             assert image.getpalette()[120:123] == voc_palette()[40].tolist()
+
+
+def test_masks_of_another_dataset_have_its_values(place: Path, tmp_path: Path) -> None:
+    """Same names, other values on disk: what is predicted is the same, what is written is the dataset's own."""
+    first = run_stage(predict.STAGE, {}, tmp_path / "p", dataset(place), segmenter=place / "segment")
+    data = dataset(place)
+    other = Dataset(data.name, data.root, Classes(CLASSES.names, ((5,), (7,), (3,))), data.splits)
+    second = run_stage(predict.STAGE, {}, tmp_path / "q", other, segmenter=place / "segment")
+    assert second.metrics == first.metrics
+    for sample in data.split("val"):
+        before, after = (read_mask(tmp_path / name / f"masks/{sample.id}.png") for name in "pq")
+        np.testing.assert_array_equal(other.classes.encode(after, where="q"), CLASSES.encode(before, where="p"))
 
 
 def test_predict_a_folder_with_scales_and_flip(place: Path, tmp_path: Path) -> None:

@@ -56,11 +56,13 @@ def run(ctx: Context[PredictConfig]) -> Result:
     config = ctx.config
     model, classes = load_segmenter(ctx.inputs["segmenter"].path)
     samples = _samples(config, ctx.data)
-    if config.images is None and classes.names != ctx.data.classes.names:
-        raise InvalidInput(
-            f"The network knows the classes {listing(classes.names, limit=30)}; "
-            f"the dataset has {listing(ctx.data.classes.names, limit=30)}."
-        )
+    if config.images is None:
+        if classes.names != ctx.data.classes.names:
+            raise InvalidInput(
+                f"The network knows the classes {listing(classes.names, limit=30)}; "
+                f"the dataset has {listing(ctx.data.classes.names, limit=30)}."
+            )
+        classes = ctx.data.classes  # the masks lie beside this dataset's, which may not be the one trained on
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     with deterministic(ctx.device, ctx.seed):
         work_in_batches(
