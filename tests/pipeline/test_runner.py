@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,34 @@ def test_the_dataset_counts(tmp_path: Path) -> None:
     assert run(COUNT, tmp_path / "count", inputs={"pred": made}, data=ToyData(root)).status == "done"
     (root / "val" / "images").write_text("not read by this stage")
     assert run(COUNT, tmp_path / "count", inputs={"pred": made}, data=ToyData(root)).status == "skipped"
+
+
+def test_a_stage_that_reads_whatever_splits_there_are(tmp_path: Path) -> None:
+    """The report with no splits named: without a dataset it has no gallery, with one it shows all of it."""
+    from wsss.stages.report import STAGE as REPORT
+
+    anything = replace(MAKE, reads=lambda config: REPORT.reads(REPORT.config()))
+    root = make_toy_data(tmp_path / "d")
+    one = session(tmp_path)
+    assert run(anything, tmp_path / "make").status == "done"
+    for expected in ("done", "skipped"):
+        assert run(anything, tmp_path / "make", data=ToyData(root), session=one).status == expected
+    (root / "val" / "masks").write_text("changed")
+    assert run(anything, tmp_path / "make", data=ToyData(root)).status == "done"
+    (root / "test").mkdir()
+    for kind in ("images", "labels", "masks"):
+        (root / "test" / kind).write_text(kind)
+    assert run(anything, tmp_path / "make", data=ToyData(root)).status == "done"
+    assert run(anything, tmp_path / "make").status == "done"
+
+
+def test_a_report_without_a_dataset_says_so(tmp_path: Path) -> None:
+    from wsss.stages.report import STAGE as REPORT
+
+    made = run(MAKE, tmp_path / "make").artifact
+    one = session(tmp_path)
+    run(REPORT, tmp_path / "report", inputs={"stages": (made,)}, session=one)
+    assert "no dataset given: no gallery" in messages(one)
 
 
 def test_folders_given_by_hand(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import sha256_file
-from wsss.pipeline.stage import Data, Kind, Stage, StageConfig
+from wsss.pipeline.stage import ALL_SPLITS, Data, Kind, Read, Stage, StageConfig
 
 Parts = Mapping[str, Any]
 """The identity before hashing: ``stage``, ``version``, ``seed``, ``config``, ``inputs``, ``reads``."""
@@ -71,6 +71,20 @@ class Fingerprints:
             self._known[split, kind] = self.data.fingerprint(split, kind)
         return self._known[split, kind]
 
+    def of_all(self, reads: Iterable[Read]) -> dict[str, str]:
+        """Return ``"SPLIT/KIND"`` → fingerprint, sorted; `ALL_SPLITS` becomes each split that has samples.
+
+        Raises:
+            InvalidInput: a split is named and there is no dataset, or no such split.
+        """
+        found: dict[str, str] = {}
+        for read in reads:
+            everything = self.data.splits if self.data is not None else {}
+            filled = [name for name, samples in everything.items() if samples]
+            for split in filled if read.split == ALL_SPLITS else [read.split]:
+                found[f"{split}/{read.kind}"] = self.of(split, read.kind)
+        return dict(sorted(found.items()))
+
 
 def identity_parts(
     stage: Stage[Any],
@@ -87,14 +101,13 @@ def identity_parts(
         inputs: declared input → identity of what it takes, ``None``, or for ``many`` a mapping of id → identity.
         fingerprints, contents: see there. A `Path` in the config counts by its content, not by its name.
     """
-    reads = {f"{read.split}/{read.kind}": fingerprints.of(read.split, read.kind) for read in stage.reads(config)}
     return {
         "stage": stage.name,
         "version": stage.version,
         "seed": seed,
         "config": plain(config.model_dump(), lambda path: {"sha256": contents.of(path)}),
         "inputs": {name: inputs.get(name) for name in stage.inputs},
-        "reads": dict(sorted(reads.items())),
+        "reads": fingerprints.of_all(stage.reads(config)),
     }
 
 

@@ -85,8 +85,7 @@ def check_job(job: Job, fingerprints: Fingerprints) -> None:
     Raises:
         InvalidInput: the stage can't work on this dataset.
     """
-    for read in job.stage.reads(job.config):
-        fingerprints.of(read.split, read.kind)
+    fingerprints.of_all(job.stage.reads(job.config))
     job.stage.check(job.config, fingerprints.data)
 
 

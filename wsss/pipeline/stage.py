@@ -32,6 +32,10 @@ class StageConfig(Settings):
 C = TypeVar("C", bound=StageConfig)
 
 
+ALL_SPLITS = "*"
+"""As a `Read`'s split: every split the dataset has, and nothing where no dataset is given."""
+
+
 @dataclass(frozen=True)
 class Read:
     """One thing that a stage reads of the dataset: the images, image-level labels or masks of one split."""
@@ -76,6 +80,10 @@ class Artifact:
 
 class Data(Protocol):
     """What the engine asks of a dataset; `wsss.data.sample.Dataset` is one."""
+
+    @property
+    def splits(self) -> Mapping[str, Sequence[Any]]:
+        """Split name → its samples."""
 
     def fingerprint(self, split: str, kind: Kind) -> str:
         """Return a hash of the content of one kind of one split."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from wsss.errors import InvalidInput
 from wsss.pipeline.rundir import read_run
-from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
+from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.pipeline.store import RECORD
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def run(ctx: Context[ReportConfig]) -> Result:
     )
     records = as_records(ctx.inputs["stages"], ctx.run_dir)
     if ctx.ranks.rank == 0:
+        if ctx.data is None:
+            ctx.log("report: no dataset given: no gallery")
         page = build_report(records, ctx.data, options, workers=ctx.workers, track=_bar(ctx))
         write_text(ctx.out / PAGE, page.html)
         if page.left_out:
@@ -114,9 +116,8 @@ def _bar(ctx: Context[ReportConfig]) -> Callable[[int], Callable[[int], None]]:
 
 
 def _reads(config: ReportConfig) -> list[Read]:
-    # Without a list of splits the pictures follow the stages, whose identities hold what they read.
-    kinds: tuple[Any, ...] = ("images", "labels", "masks")
-    return [Read(split, kind) for split in config.splits for kind in kinds]
+    kinds: tuple[Kind, ...] = ("images", "labels", "masks")
+    return [Read(split, kind) for split in config.splits or (ALL_SPLITS,) for kind in kinds]
 
 
 def _check(config: ReportConfig, data: Any) -> None:
