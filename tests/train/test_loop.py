@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from toytraining import Interrupted, ToyExamples, train
 
 from wsss.errors import RunFailed
+from wsss.io.atomic import TEMPORARY
 from wsss.train.loop import finish
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -186,6 +187,14 @@ def test_checkpoint_by_time_and_its_removal(tmp_path: Path) -> None:
     finish(run)
     finish(run)
     assert not list(tmp_path.glob("checkpoint*"))
+
+
+def test_full_disk_while_a_checkpoint_is_written(tmp_path: Path) -> None:
+    """What the operating system says of a full disk has to come through; torch's own writer hides it."""
+    (tmp_path / f"{TEMPORARY}{os.getpid()}-checkpoint.pt").symlink_to("/dev/full")
+    with pytest.raises(RunFailed, match=r"No space left on device while writing .*checkpoint\.pt"):
+        train(tmp_path)
+    assert not list(tmp_path.glob("*checkpoint*"))
 
 
 def test_progress_counts_steps_and_starts_where_it_resumed(tmp_path: Path) -> None:

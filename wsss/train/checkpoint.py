@@ -6,6 +6,7 @@ Which images come next and all random numbers are functions of (seed, step, proc
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -48,7 +49,11 @@ class Trained:
 
 
 def save_checkpoint(path: Path, trained: Trained, progress: Progress) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint atomically.
+
+    Raises:
+        RunFailed: the disk is full, or the folder can't be written to.
+    """
     state = {
         "format": FORMAT,
         "model": trained.model.state_dict(),
@@ -59,8 +64,10 @@ def save_checkpoint(path: Path, trained: Trained, progress: Progress) -> None:
         "loss_sum": progress.loss_sum,
         "history": progress.history,
     }
+    content = io.BytesIO()  # torch's own writer turns a full disk into a RuntimeError that doesn't say so
+    torch.save(state, content)
     with atomic_open(path) as file:
-        torch.save(state, file)
+        file.write(content.getbuffer())
 
 
 def load_checkpoint(path: Path, trained: Trained, log: Callable[[str], None]) -> Progress:
