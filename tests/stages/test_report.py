@@ -84,6 +84,15 @@ def test_stage_writes_the_page(run_dir: Path, data: Dataset) -> None:
     assert again.status == "skipped"
 
 
+def test_one_broken_mask_is_shown_as_such_and_costs_no_report(run_dir: Path, data: Dataset) -> None:
+    write_mask(data.split("val")[1].mask, np.zeros((3, 4), np.uint8))
+    data.split("val")[2].mask.write_bytes(b"no picture")
+    run_stage(STAGE, ReportConfig(), out=run_dir / "report", inputs={"stages": collect(run_dir)}, data=data)
+    html = (run_dir / "report" / PAGE).read_text(encoding="utf-8")
+    assert html.count('<article class="row"') == 5
+    assert "of image_1 can&#39;t be shown: " in html and "of image_2 can&#39;t be shown: " in html
+
+
 def test_unknown_split_is_refused_before_anything_runs(run_dir: Path, data: Dataset) -> None:
     with pytest.raises(InvalidInput, match=r"no split 'vall'.*did you mean 'val'"):
         run_stage(

@@ -206,8 +206,7 @@ def test_mask_of_another_size_is_named(tmp_path: Path) -> None:
 
     write_mask(tmp_path / "run" / "crf" / "masks" / "train_0.png", np.zeros((3, 3), np.uint8))
     records = [read_record(path.parent) for path in (tmp_path / "run").glob("*/stage.json")]
-    with pytest.raises(InvalidInput, match=r"crf/masks/train_0\.png: the mask is 3×3"):
-        build_report(records, data, Options("run"))
+    assert "crf/masks/train_0.png: the mask is 3×3" in build_report(records, data, Options("run")).html
 
 
 @pytest.mark.skipif("WSSS_SHARED_DATA" not in os.environ, reason="WSSS_SHARED_DATA is not set: no real photographs")

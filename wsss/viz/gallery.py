@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from wsss.data.sample import read_truth
+from wsss.errors import InvalidInput
 from wsss.io.cams import read_cams
 from wsss.io.images import read_image
 from wsss.io.layout import cam_path, mask_path
@@ -131,7 +132,7 @@ def make_gallery(
         track: number of images → a function that is told of each that is done.
 
     Raises:
-        InvalidInput: an unknown split, or a picture that can't be read.
+        InvalidInput: an unknown split, or a photograph that can't be read.
     """
     columns = _columns(data, records, scores)
     pictured = frozenset[str]().union(*(column.images for column in columns if column.kind != "truth"))
@@ -218,11 +219,23 @@ def _row(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail: Det
     image = read_image(sample.image)
     height, width = image.shape[:2]
     cells = tuple(
-        _cell(column, sample, (height, width), classes, detail) if sample.id in column.images else ()
+        _cell_or_why(column, sample, (height, width), classes, detail) if sample.id in column.images else ()
         for column in columns
     )
     labels = None if sample.labels is None else tuple(classes.names[index] for index in sample.labels)
     return Row(sample.id, pick.reason, labels, width, height, photo_uri(image, detail), cells)
+
+
+def _cell_or_why(
+    column: Column, sample: Sample, size: tuple[int, int], classes: Classes, detail: Detail
+) -> tuple[Tile, ...]:
+    """Return the tiles of one picture; a broken mask is said in its place, and doesn't cost the whole report."""
+    try:
+        return _cell(column, sample, size, classes, detail)
+    except InvalidInput as error:
+        why = f"can't be shown: {error.message}"
+        blank = mask_uri(np.zeros(size, np.uint8), class_colours(classes), detail)
+        return (Tile("mask", column.title, why, blank, f"{column.title} of {sample.id} {why}"),)
 
 
 def _cell(column: Column, sample: Sample, size: tuple[int, int], classes: Classes, detail: Detail) -> tuple[Tile, ...]:
