@@ -18,6 +18,7 @@ from toytraining import Interrupted, ToyExamples, train
 
 from wsss.errors import RunFailed
 from wsss.io.atomic import TEMPORARY
+from wsss.train.checkpoint import Progress, Trained, save_checkpoint
 from wsss.train.loop import finish
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -191,9 +192,12 @@ def test_checkpoint_by_time_and_its_removal(tmp_path: Path) -> None:
 
 def test_full_disk_while_a_checkpoint_is_written(tmp_path: Path) -> None:
     """What the operating system says of a full disk has to come through; torch's own writer hides it."""
+    model = nn.Linear(200, 200)  # larger than the buffer of an open file
+    optimiser = torch.optim.SGD(model.parameters())
+    trained = Trained(model, optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser))
     (tmp_path / f"{TEMPORARY}{os.getpid()}-checkpoint.pt").symlink_to("/dev/full")
     with pytest.raises(RunFailed, match=r"No space left on device while writing .*checkpoint\.pt"):
-        train(tmp_path)
+        save_checkpoint(tmp_path / "checkpoint.pt", trained, Progress())
     assert not list(tmp_path.glob("*checkpoint*"))
 
 
