@@ -110,6 +110,20 @@ def test_a_report_takes_stages_or_a_whole_run(here: Path) -> None:
     assert "found report (made by gather); allowed are numbers" in done.stderr
 
 
+def test_stages_of_the_same_name_are_refused_and_so_are_strange_folders(here: Path) -> None:
+    for run in ("r1", "rs"):
+        (here / "p.yaml").write_text("name: toy\nstages: {make: {uses: make}}\n")
+        assert toy("run", "p.yaml", "--run-dir", run, cwd=here).returncode == 0
+    done = toy("gather", "--stages", "r1", "--stages", "rs", "--out", "g", cwd=here)
+    assert done.returncode == 2
+    assert "stages: two stages are called 'make': r1/make and rs/make." in done.stderr
+    (here / "strange").mkdir()
+    done = toy("gather", "--stages", "r1", "--stages", "strange", "--out", "g", cwd=here)
+    assert done.returncode == 2
+    assert "--stages strange: neither a run directory nor a stage's folder" in done.stderr
+    assert not (here / "g" / "index.html").exists()
+
+
 def test_generated_data_lie_in_the_output_folder_or_in_the_run(here: Path) -> None:
     assert toy("make", "--out", "m", "--split", "train", "--data.generate", "x", cwd=here).returncode == 0
     assert (here / "m" / ".wsss-data" / "toy" / "train" / "images").is_file()

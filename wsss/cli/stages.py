@@ -173,7 +173,13 @@ def _take(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -
     found: list[Artifact] = []
     for folder in value:
         of_run = artifacts_of_run(folder, declared.kinds, option, reporter)
-        found += [artifact_at(folder, declared.kinds, option, reporter)] if of_run is None else of_run
+        one = artifact_at(folder, declared.kinds, option, reporter) if of_run is None else None
+        if one is not None and one.uses is None:
+            raise InvalidInput(
+                f"{option} {folder}: neither a run directory nor a stage's folder.",
+                mend="Name a folder that holds run.json or stage.json.",
+            )
+        found += [one] if one is not None else of_run or []
     return tuple(found)
 
 

@@ -112,6 +112,8 @@ def run_stage(
         if not given.get(name) and not declared.optional:
             raise InvalidInput(f"{stage.name} requires the input {name!r} ({' or '.join(declared.kinds)}).")
         given.setdefault(name, () if declared.many else None)
+        if declared.many:
+            _check_distinct(name, given[name])
 
     def prepare() -> dict[str, Any]:
         fingerprints, contents = Fingerprints(data), Contents()
@@ -225,6 +227,19 @@ def artifacts_of_run(folder: Path, kinds: tuple[str, ...], option: str, reporter
     if not found:
         raise InvalidInput(f"{option} {folder}: no finished stage of this run provides {' or '.join(kinds)}.")
     return found
+
+
+def _check_distinct(name: str, artifacts: Any) -> None:
+    """Refuse two stages of one name in an input: identity and page tell them apart by their names."""
+    seen: dict[str, Path] = {}
+    for one in artifacts or ():
+        if one.id in seen:
+            raise InvalidInput(
+                f"{name}: two stages are called {one.id!r}: {seen[one.id]} and {one.path}.",
+                mend="Leave one of them out; the stages of two runs can't stand side by side.",
+            )
+        if one.id is not None:
+            seen[one.id] = one.path
 
 
 def _identity(artifact: Any, contents: Contents) -> Any:
