@@ -1,0 +1,99 @@
+"""Dimension 0: connected components, by Kruskal's algorithm on the critical edges in ascending order.
+
+When an edge joins two components, the younger one dies: the one whose representative, its smallest (value, index), is
+larger. The pair (representative, edge) is an interval unless both have the same value. The elder's root stays a root,
+so a root *is* its component's representative under the image's own values.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wsss.topology.compiling import kernel
+from wsss.topology.events import CRITICAL, UPDATE, edge_key, ends
+from wsss.topology.tracking import better_pixel
+from wsss.topology.unionfind import find
+
+
+@kernel
+def component_intervals(events, count, keys, columns, links, births, deaths):
+    """Find the intervals of an image; return their number.
+
+    Events that merged components lose their flag: they can't merge faces (`dim1`).
+
+    Args:
+        events: ``(count,)`` sorted events.
+        keys: ``(cells,)`` keys of the image.
+        columns: width of the image.
+        links: ``(cells,)`` uint32, the forest of pixels.
+        births: written to: the pixel each interval is born at.
+        deaths: written to: the event each interval dies at.
+    """
+    found = 0
+    for i in range(count):
+        event = events[i]
+        if not event & CRITICAL:
+            continue
+        p, q = ends(event, columns)
+        a, b = find(links, p), find(links, q)
+        if a == b:
+            continue
+        events[i] = event & ~CRITICAL
+        elder = better_pixel(keys, a, b)
+        younger = b if elder == a else a
+        links[younger] = elder
+        if keys[younger] != max(keys[p], keys[q]):
+            births[found] = younger
+            deaths[found] = event
+            found += 1
+    return found
+
+
+@kernel
+def component_matches(events, count, keys, columns, links, guests, best, numbers, matches):
+    """Match the intervals of two guests through the components of their comparison image; return how many matched.
+
+    At each merge of positive length in the comparison image, the representatives under both guests that are killed
+    there name the intervals that are matched.
+
+    Args:
+        events: ``(count,)`` sorted events of the comparison image, updates included; `dim1` has run on them.
+        keys: ``(cells,)`` keys of the comparison image.
+        columns: width of the image.
+        links: ``(cells,)`` uint32, the forest of pixels.
+        guests: two arrays ``(cells,)``: keys of both images.
+        best: two arrays ``(cells,)`` uint32: at roots, the component's best pixel under each guest.
+        numbers: two arrays ``(cells,)`` int32: at a pixel, the number of the guest's interval born there, or -1.
+        matches: ``(n, 2)`` written to: the numbers of the matched intervals.
+    """
+    found = 0
+    for i in range(count):
+        event = events[i]
+        if event & UPDATE:
+            p, q = ends(event, columns)
+            root = find(links, p)
+            for g in range(2):
+                best[g][root] = better_pixel(guests[g], best[g][root], better_pixel(guests[g], p, q))
+        if not event & CRITICAL:
+            continue
+        p, q = ends(event, columns)
+        a, b = find(links, p), find(links, q)
+        elder = better_pixel(keys, a, b)
+        younger = b if elder == a else a
+        links[younger] = elder
+        killed0, best[0][elder] = _contest(guests[0], best[0][a], best[0][b])
+        killed1, best[1][elder] = _contest(guests[1], best[1][a], best[1][b])
+        if keys[younger] != edge_key(event, keys, columns):
+            first, second = numbers[0][killed0], numbers[1][killed1]
+            if first >= 0 and second >= 0:
+                matches[found, 0] = first
+                matches[found, 1] = second
+                found += 1
+    return found
+
+
+@kernel
+def _contest(guest, a, b):
+    """Return (younger, elder) of two representatives."""
+    elder = better_pixel(guest, a, b)
+    return (np.uint32(b), elder) if elder == a else (np.uint32(a), elder)

@@ -1,0 +1,186 @@
+"""Barcodes and the induced matching of two images, from keys to intervals named by pixels.
+
+Both images map into their comparison image (here, in sublevel wording, the pointwise minimum: the union of their
+sublevel sets). An interval of the first and one of the second are matched when image persistence takes both to the
+same interval of the comparison image (Stucki et al., "Topologically faithful image segmentation via induced matching of
+persistence barcodes", ICML 2023). See `dim0` and `dim1` for how each dimension does this.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wsss.topology.compiling import kernel
+from wsss.topology.dim0 import component_intervals, component_matches
+from wsss.topology.dim1 import hole_intervals, hole_matches, tracked_hole_intervals
+from wsss.topology.events import ends, sorted_events
+from wsss.topology.gradient import (
+    critical_edges,
+    face_directions,
+    face_values,
+    link_faces,
+    link_pixels,
+    pixel_directions,
+)
+from wsss.topology.tracking import (
+    ask_faces,
+    ask_pixels,
+    flag_face_updates,
+    flag_pixel_updates,
+    offer_first_faces,
+    offer_first_pixels,
+)
+from wsss.topology.unionfind import find
+
+
+@kernel
+def intervals_of_image(rows, columns, w):
+    """Barcode of the image in ``w.keys[0]``.
+
+    Returns:
+        Dimension 0 and 1 as ``(n, 2)`` arrays of flat pixel indices (birth, death), and the essential class's pixel.
+    """
+    keys, faces = w.keys[0], w.faces[0]
+    face_values(keys, rows, columns, faces)
+    smallest, largest = _range(keys, rows, columns)
+    _contract(keys, faces, rows, columns, w)
+    count = sorted_events(w.flags, keys, smallest, largest, columns, w.events[0], w.events[1])
+    n0 = component_intervals(w.events[0], count, keys, columns, w.links[0], w.births[0], w.deaths[0])
+    n1 = hole_intervals(w.events[0], count, keys, faces, columns, w.links[1], w.births[2], w.deaths[2])
+    essential = np.int64(find(w.links[0], columns + 2))
+    components = _component_pixels(keys, columns, w.births[0, :n0], w.deaths[0, :n0])
+    holes = _hole_pixels(keys, faces, columns, w.births[2, :n1], w.deaths[2, :n1])
+    return components, holes, essential
+
+
+@kernel
+def match_images(rows, columns, w):
+    """Barcodes of the images in ``w.keys[0]`` and ``w.keys[1]``, and their matching.
+
+    Returns:
+        For both images: dimension 0, dimension 1, essential class as in `intervals_of_image`. Then, per dimension,
+        an ``(m, 2)`` array of matched interval numbers (row in the first image's array, row in the second's).
+    """
+    np.minimum(w.keys[0], w.keys[1], w.keys[2])
+    host, host_faces = w.keys[2], w.faces[1]
+    face_values(host, rows, columns, host_faces)
+    first = _image_intervals(0, rows, columns, w)
+    second = _image_intervals(1, rows, columns, w)
+
+    smallest, largest = _range(host, rows, columns)
+    _contract(host, host_faces, rows, columns, w)
+    w.asking[:] = 0
+    for i in range(2):
+        ask_pixels(w.pixel_directions, host, smallest, w.keys[i], columns, w.asking)
+    flag_pixel_updates(w.asking, columns, w.flags)
+    count = sorted_events(w.flags, host, smallest, largest, columns, w.events[0], w.events[1])
+    n = hole_intervals(w.events[0], count, host, host_faces, columns, w.links[1], w.births[4], w.deaths[4])
+    m1 = hole_matches(w.deaths[4, :n], w.numbers[2:], w.matches[1])
+    for i in range(2):
+        _identity(w.best[i])
+        offer_first_pixels(host, smallest, w.keys[i], columns, w.asking, w.links[0], w.best[i])
+    m0 = component_matches(
+        w.events[0], count, host, columns, w.links[0], w.keys, w.best, w.numbers, w.matches[0]
+    )
+    for i in range(2):
+        _forget(w.numbers[i], w.births[i, : (first, second)[i][0].shape[0]])
+        w.numbers[2 + i][:] = -1
+    return first, second, w.matches[0, :m0].copy(), w.matches[1, :m1].copy()
+
+
+@kernel
+def _image_intervals(i, rows, columns, w):
+    """Barcode of image ``i``, leaving what the matching needs in ``w.numbers[i]`` and ``w.numbers[2 + i]``."""
+    keys, faces, host_faces = w.keys[i], w.faces[0], w.faces[1]
+    face_values(keys, rows, columns, faces)
+    smallest, largest = _range(keys, rows, columns)
+    _contract(keys, faces, rows, columns, w)
+    w.asking[:] = 0
+    ask_faces(w.face_directions, faces, largest, host_faces, columns, w.asking)
+    flag_face_updates(w.asking, columns, w.flags)
+    count = sorted_events(w.flags, keys, smallest, largest, columns, w.events[0], w.events[1])
+
+    births, deaths = w.births[i], w.deaths[i]
+    n0 = component_intervals(w.events[0], count, keys, columns, w.links[0], births, deaths)
+    for n in range(n0):
+        w.numbers[i, np.int64(births[n])] = n
+    components = _component_pixels(keys, columns, births[:n0], deaths[:n0])
+    essential = np.int64(find(w.links[0], columns + 2))
+
+    births, deaths = w.births[2 + i], w.deaths[2 + i]
+    _identity(w.best[0])
+    offer_first_faces(faces, keys, largest, host_faces, columns, w.asking, w.links[1], w.best[0])
+    n1 = tracked_hole_intervals(
+        w.events[0], count, keys, faces, columns, w.links[1], host_faces, w.best[0], births, deaths, w.numbers[2 + i]
+    )
+    holes = _hole_pixels(keys, faces, columns, births[:n1], deaths[:n1])
+    return components, holes, essential
+
+
+@kernel
+def _contract(keys, faces, rows, columns, w):
+    """Build both forests and flag the critical edges."""
+    pixel_directions(keys, rows, columns, w.pixel_directions)
+    face_directions(keys, faces, rows, columns, w.face_directions)
+    critical_edges(w.pixel_directions, w.face_directions, rows, columns, w.flags)
+    link_pixels(w.pixel_directions, rows, columns, w.links[0])
+    link_faces(w.face_directions, rows, columns, w.links[1])
+
+
+@kernel
+def _range(keys, rows, columns):
+    """Return the smallest and the largest key of an image."""
+    smallest = largest = keys[columns + 2]
+    for r in range(rows):
+        start = (r + 1) * (columns + 1) + 1
+        row = keys[start : start + columns]
+        for c in range(columns):
+            smallest = min(smallest, row[c])
+            largest = max(largest, row[c])
+    return smallest, largest
+
+
+@kernel
+def _identity(cells):
+    for i in range(cells.size):
+        cells[i] = i
+
+
+@kernel
+def _forget(numbers, births):
+    for birth in births:
+        numbers[np.int64(birth)] = -1
+
+
+@kernel
+def _component_pixels(keys, columns, births, deaths):
+    pixels = np.empty((births.size, 2), np.int64)
+    for n in range(births.size):
+        pixels[n, 0] = births[n]
+        pixels[n, 1] = _edge_pixel(deaths[n], keys, columns)
+    return pixels
+
+
+@kernel
+def _hole_pixels(keys, faces, columns, births, deaths):
+    pixels = np.empty((births.size, 2), np.int64)
+    for n in range(births.size):
+        pixels[n, 0] = _edge_pixel(births[n], keys, columns)
+        pixels[n, 1] = _face_pixel(np.int64(deaths[n]), keys, faces, columns)
+    return pixels
+
+
+@kernel
+def _edge_pixel(event, keys, columns):
+    """Return the pixel an edge has its value from: the second one if both have it."""
+    p, q = ends(event, columns)
+    return np.int64(q if keys[q] >= keys[p] else p)
+
+
+@kernel
+def _face_pixel(face, keys, faces, columns):
+    """Return the pixel a face has its value from, looked for in the order (+1,+1), (+1,0), (0,+1), (0,0)."""
+    for pixel in (face + columns + 2, face + columns + 1, face + 1):
+        if keys[pixel] == faces[face]:
+            return pixel
+    return face
