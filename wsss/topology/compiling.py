@@ -7,7 +7,6 @@ file of this package changes.
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numba
-
-log = logging.getLogger(__name__)
 
 PATIENCE = 1.5
 """Seconds before a compilation is announced; loading from the cache takes less."""
@@ -54,3 +51,24 @@ def announced(what: str = "topology kernels") -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+_lock = threading.Lock()
+_loaded: set[tuple[str, str]] = set()
+
+
+def call(dispatcher: Any, kind: str, *arguments: Any) -> Any:
+    """Call a kernel; the first call of each ``kind`` of arguments may have to compile it, and announces that.
+
+    Args:
+        dispatcher: what `kernel` returned.
+        kind: whatever distinguishes the types of the arguments, such as the name of a dtype.
+        arguments: passed on.
+    """
+    known = (dispatcher.__name__, kind)
+    if known in _loaded:
+        return dispatcher(*arguments)
+    with _lock, announced():  # other threads wait here rather than compile the same and announce it again
+        result = dispatcher(*arguments)
+    _loaded.add(known)
+    return result

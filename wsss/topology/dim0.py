@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from wsss.topology.compiling import kernel
-from wsss.topology.events import CRITICAL, UPDATE, edge_key, ends
+from wsss.topology.events import CRITICAL, UPDATE, ends
 from wsss.topology.tracking import better_pixel
 from wsss.topology.unionfind import find
 
@@ -40,12 +40,11 @@ def component_intervals(events, count, keys, columns, links, births, deaths):
             continue
         events[i] = event & ~CRITICAL
         elder = better_pixel(keys, a, b)
-        younger = b if elder == a else a
+        younger = a ^ b ^ elder  # the other one
         links[younger] = elder
-        if keys[younger] != max(keys[p], keys[q]):
-            births[found] = younger
-            deaths[found] = event
-            found += 1
+        births[found] = younger
+        deaths[found] = event
+        found += keys[younger] != max(keys[p], keys[q])
     return found
 
 
@@ -66,29 +65,28 @@ def component_matches(events, count, keys, columns, links, guests, best, numbers
         numbers: two arrays ``(cells,)`` int32: at a pixel, the number of the guest's interval born there, or -1.
         matches: ``(n, 2)`` written to: the numbers of the matched intervals.
     """
+    guest0, guest1, best0, best1, numbers0, numbers1 = guests[0], guests[1], best[0], best[1], numbers[0], numbers[1]
     found = 0
     for i in range(count):
         event = events[i]
         if event & UPDATE:
             p, q = ends(event, columns)
             root = find(links, p)
-            for g in range(2):
-                best[g][root] = better_pixel(guests[g], best[g][root], better_pixel(guests[g], p, q))
+            best0[root] = better_pixel(guest0, best0[root], better_pixel(guest0, p, q))
+            best1[root] = better_pixel(guest1, best1[root], better_pixel(guest1, p, q))
         if not event & CRITICAL:
             continue
         p, q = ends(event, columns)
         a, b = find(links, p), find(links, q)
         elder = better_pixel(keys, a, b)
-        younger = b if elder == a else a
+        younger = a ^ b ^ elder  # the other one
         links[younger] = elder
-        killed0, best[0][elder] = _contest(guests[0], best[0][a], best[0][b])
-        killed1, best[1][elder] = _contest(guests[1], best[1][a], best[1][b])
-        if keys[younger] != edge_key(event, keys, columns):
-            first, second = numbers[0][killed0], numbers[1][killed1]
-            if first >= 0 and second >= 0:
-                matches[found, 0] = first
-                matches[found, 1] = second
-                found += 1
+        killed0, best0[elder] = _contest(guest0, best0[a], best0[b])
+        killed1, best1[elder] = _contest(guest1, best1[a], best1[b])
+        first, second = numbers0[killed0], numbers1[killed1]
+        matches[found, 0] = first
+        matches[found, 1] = second
+        found += (keys[younger] != max(keys[p], keys[q])) & (first >= 0) & (second >= 0)
     return found
 
 
@@ -96,4 +94,4 @@ def component_matches(events, count, keys, columns, links, guests, best, numbers
 def _contest(guest, a, b):
     """Return (younger, elder) of two representatives."""
     elder = better_pixel(guest, a, b)
-    return (np.uint32(b), elder) if elder == a else (np.uint32(a), elder)
+    return a ^ b ^ elder, elder

@@ -46,12 +46,11 @@ def hole_intervals(events, count, keys, values, columns, links, births, deaths):
             continue
         events[i] = event & ~CRITICAL
         elder = better_face(values, a, b)
-        younger = b if elder == a else a
+        younger = a ^ b ^ elder  # the other one
         links[younger] = elder
-        if values[younger] != edge_key(event, keys, columns):
-            births[found] = event
-            deaths[found] = younger
-            found += 1
+        births[found] = event
+        deaths[found] = younger
+        found += values[younger] != edge_key(event, keys, columns)
     return found
 
 
@@ -76,7 +75,7 @@ def tracked_hole_intervals(events, count, keys, values, columns, links, host, be
         left, right = sides(event, columns)
         a, b = find(links, left), find(links, right)
         elder = better_face(values, a, b)
-        younger = b if elder == a else a
+        younger = a ^ b ^ elder  # the other one
         links[younger] = elder
         first, second = best[a], best[b]
         host_elder = better_face(host, first, second)
@@ -84,7 +83,7 @@ def tracked_hole_intervals(events, count, keys, values, columns, links, host, be
         if values[younger] != edge_key(event, keys, columns):
             births[found] = event
             deaths[found] = younger
-            known_by[second if host_elder == first else first] = found
+            known_by[first ^ second ^ host_elder] = found
             found += 1
     return found
 

@@ -30,51 +30,56 @@ MAX_CELLS = 2**29
 """Edge numbers and two flags share 32 bits."""
 
 
-def stride_of(columns: int) -> int:
-    """Return the distance between a pixel and the one below it."""
-    return columns + 1
-
-
 def cells_of(rows: int, columns: int) -> int:
     """Return the length of a flat array, rounded up to 8 so that bytes can be read as 64-bit words."""
     return -(-((rows + 2) * (columns + 1) + 2) // 8) * 8
 
 
 @kernel
-def keys_from_float32(image, sign, keys):
-    """Write the int32 keys of a ``(H, W)`` float32 image; return False if a value is NaN or infinite."""
+def keys_from_float32(image, sign, margin, keys):
+    """Write the int32 keys of an image.
+
+    Args:
+        image: contiguous, ``(H, W)``, float32, or float64 that `fits_float32`.
+        sign: 1 for the sublevel, -1 for the superlevel filtration.
+        margin: width of a frame around the image, in pixels; filled by `fill_frame`.
+        keys: ``(cells,)`` int32, written to: the layout of ``(H + 2 margin) × (W + 2 margin)`` pixels.
+
+    Returns:
+        Whether all values are finite.
+    """
     rows, columns = image.shape
     keys[:] = 0x7FFFFFFF
-    bits = image.view(np.int32)
     flip = np.int32(0) if sign > 0 else np.int32(-0x80000000)
     finite = True
     for r in range(rows):
-        start = (r + 1) * (columns + 1) + 1
-        finite &= _float32_row(bits[r], flip, keys[start : start + columns])
+        start = (r + margin + 1) * (columns + 2 * margin + 1) + margin + 1
+        finite &= _float32_row(image[r], flip, keys[start : start + columns])
     return finite
 
 
 @kernel
-def _float32_row(bits, flip, keys):
+def _float32_row(values, flip, keys):
     largest = np.int32(0)
-    for c in range(bits.size):
-        magnitude = bits[c] & np.int32(0x7FFFFFFF)
+    for c in range(values.size):
+        bits = np.float32(values[c]).view(np.int32)
+        magnitude = bits & np.int32(0x7FFFFFFF)
         largest = max(largest, magnitude)
-        negative = (bits[c] ^ flip) >> np.int32(31)  # all ones for a negative number
+        negative = (bits ^ flip) >> np.int32(31)  # all ones for a negative number
         keys[c] = (magnitude ^ negative) - negative  # −0.0 and 0.0 both become 0
     return largest < np.int32(0x7F800000)
 
 
 @kernel
-def keys_from_float64(image, sign, keys):
-    """Write the int64 keys of a ``(H, W)`` float64 image; return False if a value is NaN or infinite."""
+def keys_from_float64(image, sign, margin, keys):
+    """`keys_from_float32` for float64 images and int64 keys."""
     rows, columns = image.shape
     keys[:] = 0x7FFFFFFFFFFFFFFF
     bits = image.view(np.int64)
     flip = np.int64(0) if sign > 0 else np.int64(-0x8000000000000000)
     finite = True
     for r in range(rows):
-        start = (r + 1) * (columns + 1) + 1
+        start = (r + margin + 1) * (columns + 2 * margin + 1) + margin + 1
         finite &= _float64_row(bits[r], flip, keys[start : start + columns])
     return finite
 
@@ -91,12 +96,37 @@ def _float64_row(bits, flip, keys):
 
 
 @kernel
-def narrow(image, narrowed):
-    """Copy a float64 image to float32; return False if a value changes on the way (NaN counts as unchanged)."""
-    same = True
+def fits_float32(image):
+    """Return whether every value of a float64 image survives the way to float32 and back (NaN does not)."""
     for r in range(image.shape[0]):
+        same = True
         for c in range(image.shape[1]):
-            value = np.float32(image[r, c])
-            narrowed[r, c] = value
-            same &= (np.float64(value) == image[r, c]) | (image[r, c] != image[r, c])
-    return same
+            same &= np.float64(np.float32(image[r, c])) == image[r, c]
+        if not same:
+            return False
+    return True
+
+
+@kernel
+def fill_frame(keys, rows, columns, key):
+    """Write ``key`` to the outermost pixels of an image of ``rows × columns``, frame included."""
+    stride = columns + 1
+    for r in range(rows):
+        keys[(r + 1) * stride + 1] = key
+        keys[(r + 1) * stride + columns] = key
+    for c in range(columns):
+        keys[stride + 1 + c] = key
+        keys[rows * stride + 1 + c] = key
+
+
+@kernel
+def key_range(keys, rows, columns):
+    """Return the smallest and the largest key of an image."""
+    smallest = largest = keys[columns + 2]
+    for r in range(rows):
+        start = (r + 1) * (columns + 1) + 1
+        row = keys[start : start + columns]
+        for c in range(columns):
+            smallest = min(smallest, row[c])
+            largest = max(largest, row[c])
+    return smallest, largest

@@ -22,9 +22,12 @@ from wsss.topology.gradient import (
     link_pixels,
     pixel_directions,
 )
+from wsss.topology.layout import key_range
 from wsss.topology.tracking import (
     ask_faces,
     ask_pixels,
+    drop_beaten_faces,
+    drop_beaten_pixels,
     flag_face_updates,
     flag_pixel_updates,
     offer_first_faces,
@@ -42,7 +45,7 @@ def intervals_of_image(rows, columns, w):
     """
     keys, faces = w.keys[0], w.faces[0]
     face_values(keys, rows, columns, faces)
-    smallest, largest = _range(keys, rows, columns)
+    smallest, largest = key_range(keys, rows, columns)
     _contract(keys, faces, rows, columns, w)
     count = sorted_events(w.flags, keys, smallest, largest, columns, w.events[0], w.events[1])
     n0 = component_intervals(w.events[0], count, keys, columns, w.links[0], w.births[0], w.deaths[0])
@@ -67,18 +70,19 @@ def match_images(rows, columns, w):
     first = _image_intervals(0, rows, columns, w)
     second = _image_intervals(1, rows, columns, w)
 
-    smallest, largest = _range(host, rows, columns)
+    smallest, largest = key_range(host, rows, columns)
     _contract(host, host_faces, rows, columns, w)
+    for i in range(2):
+        _identity(w.best[i])
+        offer_first_pixels(host, smallest, w.keys[i], columns, w.asking, w.links[0], w.best[i])
     w.asking[:] = 0
     for i in range(2):
         ask_pixels(w.pixel_directions, host, smallest, w.keys[i], columns, w.asking)
+    drop_beaten_pixels(w.asking, w.keys, w.links[0], w.best)
     flag_pixel_updates(w.asking, columns, w.flags)
     count = sorted_events(w.flags, host, smallest, largest, columns, w.events[0], w.events[1])
     n = hole_intervals(w.events[0], count, host, host_faces, columns, w.links[1], w.births[4], w.deaths[4])
     m1 = hole_matches(w.deaths[4, :n], w.numbers[2:], w.matches[1])
-    for i in range(2):
-        _identity(w.best[i])
-        offer_first_pixels(host, smallest, w.keys[i], columns, w.asking, w.links[0], w.best[i])
     m0 = component_matches(
         w.events[0], count, host, columns, w.links[0], w.keys, w.best, w.numbers, w.matches[0]
     )
@@ -93,10 +97,13 @@ def _image_intervals(i, rows, columns, w):
     """Barcode of image ``i``, leaving what the matching needs in ``w.numbers[i]`` and ``w.numbers[2 + i]``."""
     keys, faces, host_faces = w.keys[i], w.faces[0], w.faces[1]
     face_values(keys, rows, columns, faces)
-    smallest, largest = _range(keys, rows, columns)
+    smallest, largest = key_range(keys, rows, columns)
     _contract(keys, faces, rows, columns, w)
+    _identity(w.best[0])
+    offer_first_faces(faces, keys, largest, host_faces, columns, w.asking, w.links[1], w.best[0])
     w.asking[:] = 0
     ask_faces(w.face_directions, faces, largest, host_faces, columns, w.asking)
+    drop_beaten_faces(w.asking, host_faces, w.links[1], w.best[0])
     flag_face_updates(w.asking, columns, w.flags)
     count = sorted_events(w.flags, keys, smallest, largest, columns, w.events[0], w.events[1])
 
@@ -108,8 +115,6 @@ def _image_intervals(i, rows, columns, w):
     essential = np.int64(find(w.links[0], columns + 2))
 
     births, deaths = w.births[2 + i], w.deaths[2 + i]
-    _identity(w.best[0])
-    offer_first_faces(faces, keys, largest, host_faces, columns, w.asking, w.links[1], w.best[0])
     n1 = tracked_hole_intervals(
         w.events[0], count, keys, faces, columns, w.links[1], host_faces, w.best[0], births, deaths, w.numbers[2 + i]
     )
@@ -125,19 +130,6 @@ def _contract(keys, faces, rows, columns, w):
     critical_edges(w.pixel_directions, w.face_directions, rows, columns, w.flags)
     link_pixels(w.pixel_directions, rows, columns, w.links[0])
     link_faces(w.face_directions, rows, columns, w.links[1])
-
-
-@kernel
-def _range(keys, rows, columns):
-    """Return the smallest and the largest key of an image."""
-    smallest = largest = keys[columns + 2]
-    for r in range(rows):
-        start = (r + 1) * (columns + 1) + 1
-        row = keys[start : start + columns]
-        for c in range(columns):
-            smallest = min(smallest, row[c])
-            largest = max(largest, row[c])
-    return smallest, largest
 
 
 @kernel

@@ -73,14 +73,7 @@ def flag_face_updates(asking, columns, flags):
 @kernel
 def offer_first_pixels(host, first_value, guest, columns, offered, links, best):
     """Give each root its best pixel under ``guest`` among those at the host's first (smallest) value."""
-    s = np.uint64(columns + 1)
-    offered[:] = 0
-    one, zero = np.uint8(1), np.uint8(0)
-    for p in range(s, np.uint64(host.size) - s - ONE):
-        k = guest[p]
-        beaten = ((host[p - s] == first_value) & (guest[p - s] <= k)) | ((host[p - ONE] == first_value) & (guest[p - ONE] <= k))
-        beaten |= ((host[p + s] == first_value) & (guest[p + s] < k)) | ((host[p + ONE] == first_value) & (guest[p + ONE] < k))
-        offered[p] = one if (host[p] == first_value) & (not beaten) else zero
+    _unbeaten_first_pixels(host, first_value, guest, columns, offered)
     words = offered.view(np.uint64)
     for w in range(words.size):
         if words[w] != 0:
@@ -91,26 +84,27 @@ def offer_first_pixels(host, first_value, guest, columns, offered, links, best):
 
 
 @kernel
+def _unbeaten_first_pixels(host, first_value, guest, columns, offered):
+    s = np.uint64(columns + 1)
+    offered[:] = 0
+    for p in range(s, np.uint64(host.size) - s - ONE):
+        k = guest[p]
+        beaten = (host[p - s] == first_value) & (guest[p - s] <= k)
+        beaten |= (host[p - ONE] == first_value) & (guest[p - ONE] <= k)
+        beaten |= (host[p + s] == first_value) & (guest[p + s] < k)
+        beaten |= (host[p + ONE] == first_value) & (guest[p + ONE] < k)
+        beaten |= host[p] != first_value
+        offered[p] = ROOT if beaten else UP  # any code but ROOT says yes
+
+
+@kernel
 def offer_first_faces(host, keys, first_value, guest, columns, offered, links, best):
     """Give each root its best face under ``guest`` among those at the host's first (largest) value.
 
     Two neighbouring faces are joined at that value only if the edge between them has it: ``keys`` are the host's
     pixels, ``host`` its faces.
     """
-    s = np.uint64(columns + 1)
-    offered[:] = 0
-    one, zero = np.uint8(1), np.uint8(0)
-    for p in range(s + ONE, np.uint64(host.size) - s - ONE):
-        k = guest[p]
-        here, right, below, across = (
-            keys[p] == first_value,
-            keys[p + ONE] == first_value,
-            keys[p + s] == first_value,
-            keys[p + s + ONE] == first_value,
-        )
-        beaten = ((here | right) & (guest[p - s] > k)) | ((here | below) & (guest[p - ONE] > k))
-        beaten |= ((below | across) & (guest[p + s] >= k)) | ((right | across) & (guest[p + ONE] >= k))
-        offered[p] = one if (host[p] == first_value) & (not beaten) else zero
+    _unbeaten_first_faces(host, keys, first_value, guest, columns, offered)
     words = offered.view(np.uint64)
     for w in range(words.size):
         if words[w] != 0:
@@ -121,16 +115,57 @@ def offer_first_faces(host, keys, first_value, guest, columns, offered, links, b
 
 
 @kernel
+def _unbeaten_first_faces(host, keys, first_value, guest, columns, offered):
+    s = np.uint64(columns + 1)
+    offered[:] = 0
+    for p in range(s + ONE, np.uint64(host.size) - s - ONE):
+        k = guest[p]
+        here, right = keys[p] == first_value, keys[p + ONE] == first_value
+        below, across = keys[p + s] == first_value, keys[p + s + ONE] == first_value
+        beaten = ((here | right) & (guest[p - s] > k)) | ((here | below) & (guest[p - ONE] > k))
+        beaten |= ((below | across) & (guest[p + s] >= k)) | ((right | across) & (guest[p + ONE] >= k))
+        beaten |= host[p] != first_value
+        offered[p] = ROOT if beaten else UP  # any code but ROOT says yes
+
+
+@kernel
+def drop_beaten_pixels(asking, guests, links, best):
+    """Let only those pixels ask that are better than what their root already has, under either guest."""
+    first, second, best_first, best_second = guests[0], guests[1], best[0], best[1]
+    words = asking.view(np.uint64)
+    for w in range(words.size):
+        if words[w] != 0:
+            for p in range(8 * w, 8 * w + 8):
+                if asking[p] != ROOT:
+                    root = find(links, p)
+                    a = better_pixel(first, best_first[root], p) != p
+                    b = better_pixel(second, best_second[root], p) != p
+                    asking[p] = ROOT if a & b else asking[p]
+
+
+@kernel
+def drop_beaten_faces(asking, guest, links, best):
+    """Let only those faces ask that are better than what their root already has."""
+    words = asking.view(np.uint64)
+    for w in range(words.size):
+        if words[w] != 0:
+            for p in range(8 * w, 8 * w + 8):
+                if asking[p] != ROOT:
+                    root = find(links, p)
+                    asking[p] = ROOT if better_face(guest, best[root], p) != p else asking[p]
+
+
+@kernel
 def better_pixel(guest, a, b):
     """Return the elder of two pixels: smaller (value, index)."""
-    if guest[a] < guest[b] or (guest[a] == guest[b] and a < b):
-        return np.uint32(a)
-    return np.uint32(b)
+    x, y = guest[a], guest[b]
+    first = (x < y) | ((x == y) & (a < b))
+    return np.uint32(a if first else b)
 
 
 @kernel
 def better_face(guest, a, b):
     """Return the elder of two faces: larger (value, index)."""
-    if guest[a] > guest[b] or (guest[a] == guest[b] and a > b):
-        return np.uint32(a)
-    return np.uint32(b)
+    x, y = guest[a], guest[b]
+    first = (x > y) | ((x == y) & (a > b))
+    return np.uint32(a if first else b)
