@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from wsss.topology.betti import betti_numbers, local_betti_error
     from wsss.topology.persistence import barcode, betti_matching, betti_matching_batch
     from wsss.topology.results import Barcode, BettiMatching, DimensionMatching, Intervals
-    from wsss.topology.skeleton import skeleton
-    from wsss.topology.warmup import warmup
+    from wsss.topology.skeletons import skeleton
+    from wsss.topology.ahead import warmup
 
 _HOMES = {
     "Barcode": "results",
@@ -25,8 +25,8 @@ _HOMES = {
     "betti_matching_batch": "persistence",
     "betti_numbers": "betti",
     "local_betti_error": "betti",
-    "skeleton": "skeleton",
-    "warmup": "warmup",
+    "skeleton": "skeletons",
+    "warmup": "ahead",
 }
 
 __all__ = [

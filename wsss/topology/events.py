@@ -12,10 +12,12 @@ from __future__ import annotations
 import numpy as np
 
 from wsss.topology.compiling import kernel
-from wsss.topology.gradient import GOES_DOWN, GOES_RIGHT
+from wsss.topology.layout import set_cells
 
 CRITICAL, UPDATE = np.uint64(1), np.uint64(2)
 """Flags of an event: the edge may merge two components; representatives have to be updated."""
+
+HALF = np.uint64(32)
 
 DIGIT = 11
 """Bits per pass of the radix sort: a histogram of 2048 counts stays in the first-level cache."""
@@ -37,7 +39,7 @@ def sorted_events(flags, keys, smallest, largest, columns, events, spare):
     ):
         shift += 1
     floor = np.int64(smallest) >> shift
-    count = _extract(flags, keys, floor, shift, columns, events)
+    count = _extract(flags, keys, floor, shift, columns, events, spare)
     _radix_sort(events, spare, count, (np.int64(largest) >> shift) - floor)
     if shift > 0:
         _sort_ties(events, count, keys, columns)
@@ -45,36 +47,21 @@ def sorted_events(flags, keys, smallest, largest, columns, events, spare):
 
 
 @kernel
-def _extract(flags, keys, floor, shift, columns, events):
+def _extract(flags, keys, floor, shift, columns, events, spare):
+    flagged = set_cells(flags, spare)
     count = 0
-    words = flags.view(np.uint64)
-    for w in range(words.size):
-        if words[w] == 0:
-            continue
-        for p in range(8 * w, 8 * w + 8):
-            flag = flags[p]
-            if flag == 0:
-                continue
-            # Both edges are written, each only counted if it is flagged: this saves an unpredictable branch.
-            down = max(keys[p], keys[p + columns + 1])
-            right = max(keys[p], keys[p + 1])
-            kinds = np.uint64(flag)
-            edge = np.uint64(p) << np.uint64(3)
-            events[count] = (
-                (np.uint64((np.int64(down) >> shift) - floor) << np.uint64(32))
-                | edge
-                | (kinds & CRITICAL)
-                | ((kinds >> np.uint64(1)) & UPDATE)
-            )
-            count += (flag & np.uint8(5)) != 0
-            events[count] = (
-                (np.uint64((np.int64(right) >> shift) - floor) << np.uint64(32))
-                | edge
-                | np.uint64(4)
-                | ((kinds >> np.uint64(1)) & CRITICAL)
-                | ((kinds >> np.uint64(2)) & UPDATE)
-            )
-            count += (flag & np.uint8(10)) != 0
+    for i in range(flagged):
+        p = spare[i]
+        kinds = np.uint64(flags[p])
+        # Both edges are written, each counted only if it is flagged: this saves an unpredictable branch.
+        down = np.uint64((np.int64(max(keys[p], keys[p + np.uint64(columns + 1)])) >> shift) - floor)
+        right = np.uint64((np.int64(max(keys[p], keys[p + np.uint64(1)])) >> shift) - floor)
+        edge = p << np.uint64(3)
+        events[count] = (down << HALF) | edge | (kinds & CRITICAL) | ((kinds >> np.uint64(1)) & UPDATE)
+        count += (kinds & np.uint64(5)) != 0
+        edge |= np.uint64(4) | ((kinds >> np.uint64(1)) & CRITICAL) | ((kinds >> np.uint64(2)) & UPDATE)
+        events[count] = (right << HALF) | edge
+        count += (kinds & np.uint64(10)) != 0
     return count
 
 

@@ -108,6 +108,19 @@ def fits_float32(image):
 
 
 @kernel
+def set_cells(flags, cells):
+    """Write the indices of the non-zero entries of ``flags`` to ``cells``; return how many there are."""
+    count = 0
+    words = flags.view(np.uint64)
+    for w in range(words.size):
+        if words[w] != 0:
+            for p in range(8 * w, 8 * w + 8):
+                cells[count] = p
+                count += flags[p] != 0
+    return count
+
+
+@kernel
 def fill_frame(keys, rows, columns, key):
     """Write ``key`` to the outermost pixels of an image of ``rows × columns``, frame included."""
     stride = columns + 1

@@ -67,18 +67,18 @@ def match_images(rows, columns, w):
     np.minimum(w.keys[0], w.keys[1], w.keys[2])
     host, host_faces = w.keys[2], w.faces[1]
     face_values(host, rows, columns, host_faces)
-    first = _image_intervals(0, rows, columns, w)
-    second = _image_intervals(1, rows, columns, w)
-
     smallest, largest = key_range(host, rows, columns)
+    first = _image_intervals(0, rows, columns, smallest, w)
+    second = _image_intervals(1, rows, columns, smallest, w)
+
     _contract(host, host_faces, rows, columns, w)
     for i in range(2):
         _identity(w.best[i])
-        offer_first_pixels(host, smallest, w.keys[i], columns, w.asking, w.links[0], w.best[i])
+        offer_first_pixels(host, smallest, w.keys[i], key_range(w.keys[i], rows, columns)[1], columns, w.asking, w.events[1], w.links[0], w.best[i])
     w.asking[:] = 0
     for i in range(2):
-        ask_pixels(w.pixel_directions, host, smallest, w.keys[i], columns, w.asking)
-    drop_beaten_pixels(w.asking, w.keys, w.links[0], w.best)
+        ask_pixels(w.pixel_directions, host, smallest, w.keys[i], key_range(w.keys[i], rows, columns)[1], columns, w.asking)
+    drop_beaten_pixels(w.asking, w.events[1], w.keys, w.links[0], w.best)
     flag_pixel_updates(w.asking, columns, w.flags)
     count = sorted_events(w.flags, host, smallest, largest, columns, w.events[0], w.events[1])
     n = hole_intervals(w.events[0], count, host, host_faces, columns, w.links[1], w.births[4], w.deaths[4])
@@ -93,17 +93,17 @@ def match_images(rows, columns, w):
 
 
 @kernel
-def _image_intervals(i, rows, columns, w):
+def _image_intervals(i, rows, columns, host_smallest, w):
     """Barcode of image ``i``, leaving what the matching needs in ``w.numbers[i]`` and ``w.numbers[2 + i]``."""
     keys, faces, host_faces = w.keys[i], w.faces[0], w.faces[1]
     face_values(keys, rows, columns, faces)
     smallest, largest = key_range(keys, rows, columns)
     _contract(keys, faces, rows, columns, w)
     _identity(w.best[0])
-    offer_first_faces(faces, keys, largest, host_faces, columns, w.asking, w.links[1], w.best[0])
+    offer_first_faces(faces, keys, largest, host_faces, host_smallest, columns, w.asking, w.events[1], w.links[1], w.best[0])
     w.asking[:] = 0
-    ask_faces(w.face_directions, faces, largest, host_faces, columns, w.asking)
-    drop_beaten_faces(w.asking, host_faces, w.links[1], w.best[0])
+    ask_faces(w.face_directions, faces, largest, host_faces, host_smallest, columns, w.asking)
+    drop_beaten_faces(w.asking, w.events[1], host_faces, w.links[1], w.best[0])
     flag_face_updates(w.asking, columns, w.flags)
     count = sorted_events(w.flags, keys, smallest, largest, columns, w.events[0], w.events[1])
 

@@ -12,6 +12,9 @@ then, so it doesn't matter which of them asked.
 
 Cells at the host's very first value need no moment: nothing of positive length can merge before all of them are
 there. They are *offered at the start*, and only those that no neighbour along an edge of that value beats.
+
+Cells at the guest's very last value matter to nobody: no interval of positive length begins (dimension 1: ends) there,
+and they lose against all other cells. So any of them may stand for the others.
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ import numpy as np
 
 from wsss.topology.compiling import kernel
 from wsss.topology.gradient import DOWN, GOES_DOWN, GOES_RIGHT, LEFT, ONE, RIGHT, ROOT, UP
+from wsss.topology.layout import set_cells
 from wsss.topology.unionfind import find
 
 
 @kernel
-def ask_pixels(directions, host, first_value, guest, columns, asking):
+def ask_pixels(directions, host, first_value, guest, last_value, columns, asking):
     """Add to ``asking`` the direction of each pixel whose link leads to a pixel that is worse under ``guest``."""
     s = np.uint64(columns + 1)
     for p in range(s, np.uint64(host.size) - s - ONE):
@@ -33,11 +37,11 @@ def ask_pixels(directions, host, first_value, guest, columns, asking):
         up, left, down, right = guest[p - s], guest[p - ONE], guest[p + s], guest[p + ONE]
         beats = ((d == UP) & (k < up)) | ((d == LEFT) & (k < left))
         beats |= ((d == DOWN) & (k <= down)) | ((d == RIGHT) & (k <= right))
-        asking[p] |= d if beats & (host[p] != first_value) else ROOT
+        asking[p] |= d if beats & (host[p] != first_value) & (k != last_value) else ROOT
 
 
 @kernel
-def ask_faces(directions, host, first_value, guest, columns, asking):
+def ask_faces(directions, host, first_value, guest, last_value, columns, asking):
     """Add to ``asking`` the direction of each face whose link leads to a face that is worse under ``guest``."""
     s = np.uint64(columns + 1)
     for p in range(s, np.uint64(host.size) - s - ONE):
@@ -45,7 +49,7 @@ def ask_faces(directions, host, first_value, guest, columns, asking):
         k = guest[p]
         up, down, right = guest[p - s], guest[p + s], guest[p + ONE]
         beats = ((d == UP) & (k >= up)) | ((d == DOWN) & (k > down)) | ((d == RIGHT) & (k > right))
-        asking[p] |= d if beats & (host[p] != first_value) else ROOT
+        asking[p] |= d if beats & (host[p] != first_value) & (k != last_value) else ROOT
 
 
 @kernel
@@ -71,20 +75,17 @@ def flag_face_updates(asking, columns, flags):
 
 
 @kernel
-def offer_first_pixels(host, first_value, guest, columns, offered, links, best):
+def offer_first_pixels(host, first_value, guest, last_value, columns, offered, cells, links, best):
     """Give each root its best pixel under ``guest`` among those at the host's first (smallest) value."""
-    _unbeaten_first_pixels(host, first_value, guest, columns, offered)
-    words = offered.view(np.uint64)
-    for w in range(words.size):
-        if words[w] != 0:
-            for p in range(8 * w, 8 * w + 8):
-                if offered[p] != 0:
-                    root = find(links, p)
-                    best[root] = better_pixel(guest, best[root], p)
+    _unbeaten_first_pixels(host, first_value, guest, last_value, columns, offered)
+    for i in range(set_cells(offered, cells)):
+        p = np.uint32(cells[i])
+        root = find(links, p)
+        best[root] = better_pixel(guest, best[root], p)
 
 
 @kernel
-def _unbeaten_first_pixels(host, first_value, guest, columns, offered):
+def _unbeaten_first_pixels(host, first_value, guest, last_value, columns, offered):
     s = np.uint64(columns + 1)
     offered[:] = 0
     for p in range(s, np.uint64(host.size) - s - ONE):
@@ -93,29 +94,26 @@ def _unbeaten_first_pixels(host, first_value, guest, columns, offered):
         beaten |= (host[p - ONE] == first_value) & (guest[p - ONE] <= k)
         beaten |= (host[p + s] == first_value) & (guest[p + s] < k)
         beaten |= (host[p + ONE] == first_value) & (guest[p + ONE] < k)
-        beaten |= host[p] != first_value
+        beaten |= (host[p] != first_value) | (k == last_value)
         offered[p] = ROOT if beaten else UP  # any code but ROOT says yes
 
 
 @kernel
-def offer_first_faces(host, keys, first_value, guest, columns, offered, links, best):
+def offer_first_faces(host, keys, first_value, guest, last_value, columns, offered, cells, links, best):
     """Give each root its best face under ``guest`` among those at the host's first (largest) value.
 
     Two neighbouring faces are joined at that value only if the edge between them has it: ``keys`` are the host's
     pixels, ``host`` its faces.
     """
-    _unbeaten_first_faces(host, keys, first_value, guest, columns, offered)
-    words = offered.view(np.uint64)
-    for w in range(words.size):
-        if words[w] != 0:
-            for p in range(8 * w, 8 * w + 8):
-                if offered[p] != 0:
-                    root = find(links, p)
-                    best[root] = better_face(guest, best[root], p)
+    _unbeaten_first_faces(host, keys, first_value, guest, last_value, columns, offered)
+    for i in range(set_cells(offered, cells)):
+        p = np.uint32(cells[i])
+        root = find(links, p)
+        best[root] = better_face(guest, best[root], p)
 
 
 @kernel
-def _unbeaten_first_faces(host, keys, first_value, guest, columns, offered):
+def _unbeaten_first_faces(host, keys, first_value, guest, last_value, columns, offered):
     s = np.uint64(columns + 1)
     offered[:] = 0
     for p in range(s + ONE, np.uint64(host.size) - s - ONE):
@@ -124,35 +122,28 @@ def _unbeaten_first_faces(host, keys, first_value, guest, columns, offered):
         below, across = keys[p + s] == first_value, keys[p + s + ONE] == first_value
         beaten = ((here | right) & (guest[p - s] > k)) | ((here | below) & (guest[p - ONE] > k))
         beaten |= ((below | across) & (guest[p + s] >= k)) | ((right | across) & (guest[p + ONE] >= k))
-        beaten |= host[p] != first_value
+        beaten |= (host[p] != first_value) | (k == last_value)
         offered[p] = ROOT if beaten else UP  # any code but ROOT says yes
 
 
 @kernel
-def drop_beaten_pixels(asking, guests, links, best):
+def drop_beaten_pixels(asking, cells, guests, links, best):
     """Let only those pixels ask that are better than what their root already has, under either guest."""
     first, second, best_first, best_second = guests[0], guests[1], best[0], best[1]
-    words = asking.view(np.uint64)
-    for w in range(words.size):
-        if words[w] != 0:
-            for p in range(8 * w, 8 * w + 8):
-                if asking[p] != ROOT:
-                    root = find(links, p)
-                    a = better_pixel(first, best_first[root], p) != p
-                    b = better_pixel(second, best_second[root], p) != p
-                    asking[p] = ROOT if a & b else asking[p]
+    for i in range(set_cells(asking, cells)):
+        p = np.uint32(cells[i])
+        root = find(links, p)
+        beaten = (better_pixel(first, best_first[root], p) != p) & (better_pixel(second, best_second[root], p) != p)
+        asking[p] = ROOT if beaten else asking[p]
 
 
 @kernel
-def drop_beaten_faces(asking, guest, links, best):
+def drop_beaten_faces(asking, cells, guest, links, best):
     """Let only those faces ask that are better than what their root already has."""
-    words = asking.view(np.uint64)
-    for w in range(words.size):
-        if words[w] != 0:
-            for p in range(8 * w, 8 * w + 8):
-                if asking[p] != ROOT:
-                    root = find(links, p)
-                    asking[p] = ROOT if better_face(guest, best[root], p) != p else asking[p]
+    for i in range(set_cells(asking, cells)):
+        p = np.uint32(cells[i])
+        beaten = better_face(guest, best[find(links, p)], p) != p
+        asking[p] = ROOT if beaten else asking[p]
 
 
 @kernel
