@@ -66,9 +66,9 @@ def call(dispatcher: Any, kind: str, *arguments: Any) -> Any:
         arguments: passed on.
     """
     known = (dispatcher.__name__, kind)
-    if known in _loaded:
-        return dispatcher(*arguments)
-    with _lock, announced():  # other threads wait here rather than compile the same and announce it again
-        result = dispatcher(*arguments)
-    _loaded.add(known)
-    return result
+    if known not in _loaded:
+        with _lock, announced():  # other threads wait here rather than compile the same and announce it again
+            result = dispatcher(*arguments)
+        _loaded.add(known)
+        return result
+    return dispatcher(*arguments)

@@ -17,9 +17,9 @@ from wsss.topology.unionfind import find
 
 @kernel
 def component_intervals(events, count, keys, columns, links, births, deaths):
-    """Find the intervals of an image; return their number.
+    """Find the intervals of an image.
 
-    Events that merged components lose their flag: they can't merge faces (`dim1`).
+    Events that merged components are taken out, since they can't merge faces (`dim1`); the others move to the front.
 
     Args:
         events: ``(count,)`` sorted events.
@@ -28,24 +28,29 @@ def component_intervals(events, count, keys, columns, links, births, deaths):
         links: ``(cells,)`` uint32, the forest of pixels.
         births: written to: the pixel each interval is born at.
         deaths: written to: the event each interval dies at.
+
+    Returns:
+        The number of intervals, and the number of events that are left.
     """
-    found = 0
+    found = kept = 0
     for i in range(count):
         event = events[i]
+        events[kept] = event
         if not event & CRITICAL:
+            kept += 1
             continue
         p, q = ends(event, columns)
         a, b = find(links, p), find(links, q)
         if a == b:
+            kept += 1
             continue
-        events[i] = event & ~CRITICAL
         elder = better_pixel(keys, a, b)
         younger = a ^ b ^ elder  # the other one
         links[younger] = elder
         births[found] = younger
         deaths[found] = event
         found += keys[younger] != max(keys[p], keys[q])
-    return found
+    return found, kept
 
 
 @kernel
@@ -56,7 +61,7 @@ def component_matches(events, count, keys, columns, links, guests, best, numbers
     there name the intervals that are matched.
 
     Args:
-        events: ``(count,)`` sorted events of the comparison image, updates included; `dim1` has run on them.
+        events: ``(count,)`` sorted events of the comparison image, updates included, less those that merged faces.
         keys: ``(cells,)`` keys of the comparison image.
         columns: width of the image.
         links: ``(cells,)`` uint32, the forest of pixels.
@@ -77,7 +82,7 @@ def component_matches(events, count, keys, columns, links, guests, best, numbers
         if not event & CRITICAL:
             continue
         p, q = ends(event, columns)
-        a, b = find(links, p), find(links, q)
+        a, b = find(links, p), find(links, q)  # never the same: the event would have merged faces
         elder = better_pixel(keys, a, b)
         younger = a ^ b ^ elder  # the other one
         links[younger] = elder

@@ -22,43 +22,48 @@ from wsss.topology.unionfind import find
 
 @kernel
 def hole_intervals(events, count, keys, values, columns, links, births, deaths):
-    """Find the intervals of an image; return their number.
+    """Find the intervals of an image.
 
-    Events that merged faces lose their flag: they can't merge components (`dim0`).
+    Events that merged faces are taken out, since they can't merge components (`dim0`); the others move to the back.
 
     Args:
-        events: ``(count,)`` sorted events; those that lost their flag in `dim0` are passed over.
+        events: ``(count,)`` sorted events, with or without those that merged components.
         keys: ``(cells,)`` keys of the pixels.
         values: ``(cells,)`` values of the faces.
         columns: width of the image.
         links: ``(cells,)`` uint32, the forest of faces.
         births: written to: the event each interval is born at.
         deaths: written to: the face that fills the hole.
+
+    Returns:
+        The number of intervals, and the place of the first event that is left.
     """
-    found = 0
+    found, first = 0, count
     for i in range(count - 1, -1, -1):
         event = events[i]
+        events[first - 1] = event
         if not event & CRITICAL:
+            first -= 1
             continue
         left, right = sides(event, columns)
         a, b = find(links, left), find(links, right)
         if a == b:
+            first -= 1
             continue
-        events[i] = event & ~CRITICAL
         elder = better_face(values, a, b)
         younger = a ^ b ^ elder  # the other one
         links[younger] = elder
         births[found] = event
         deaths[found] = younger
         found += values[younger] != edge_key(event, keys, columns)
-    return found
+    return found, first
 
 
 @kernel
 def tracked_hole_intervals(events, count, keys, values, columns, links, host, best, births, deaths, known_by):
-    """`hole_intervals` of a guest, with the face of the host that is killed at each birth.
+    """`hole_intervals` of a guest, with the face of the host that is killed at each birth; return their number.
 
-    Args beyond those of `hole_intervals`:
+    Args beyond those of `hole_intervals`; the events here are without those that merged components:
         host: ``(cells,)`` values of the host's faces.
         best: ``(cells,)`` uint32: at roots, the component's best face under the host.
         known_by: ``(cells,)`` int32, -1 everywhere: written to: at a face of the host, the number of the interval.

@@ -13,7 +13,8 @@ import numpy as np
 from wsss.topology.compiling import kernel
 from wsss.topology.dim0 import component_intervals, component_matches
 from wsss.topology.dim1 import hole_intervals, hole_matches, tracked_hole_intervals
-from wsss.topology.events import ends, sorted_events
+from wsss.topology.ends import component_ends, hole_ends
+from wsss.topology.events import sorted_events
 from wsss.topology.gradient import (
     critical_edges,
     face_directions,
@@ -48,11 +49,11 @@ def intervals_of_image(rows, columns, w):
     smallest, largest = key_range(keys, rows, columns)
     _contract(keys, faces, rows, columns, w)
     count = sorted_events(w.flags, keys, smallest, largest, columns, w.events[0], w.events[1])
-    n0 = component_intervals(w.events[0], count, keys, columns, w.links[0], w.births[0], w.deaths[0])
-    n1 = hole_intervals(w.events[0], count, keys, faces, columns, w.links[1], w.births[2], w.deaths[2])
+    n0, count = component_intervals(w.events[0], count, keys, columns, w.links[0], w.births[0], w.deaths[0])
+    n1, _ = hole_intervals(w.events[0], count, keys, faces, columns, w.links[1], w.births[2], w.deaths[2])
     essential = np.int64(find(w.links[0], columns + 2))
-    components = _component_pixels(keys, columns, w.births[0, :n0], w.deaths[0, :n0])
-    holes = _hole_pixels(keys, faces, columns, w.births[2, :n1], w.deaths[2, :n1])
+    components = component_ends(keys, columns, w.births[0, :n0], w.deaths[0, :n0])
+    holes = hole_ends(keys, faces, columns, w.births[2, :n1], w.deaths[2, :n1])
     return components, holes, essential
 
 
@@ -81,10 +82,10 @@ def match_images(rows, columns, w):
     drop_beaten_pixels(w.asking, w.events[1], w.keys, w.links[0], w.best)
     flag_pixel_updates(w.asking, columns, w.flags)
     count = sorted_events(w.flags, host, smallest, largest, columns, w.events[0], w.events[1])
-    n = hole_intervals(w.events[0], count, host, host_faces, columns, w.links[1], w.births[4], w.deaths[4])
+    n, start = hole_intervals(w.events[0], count, host, host_faces, columns, w.links[1], w.births[4], w.deaths[4])
     m1 = hole_matches(w.deaths[4, :n], w.numbers[2:], w.matches[1])
     m0 = component_matches(
-        w.events[0], count, host, columns, w.links[0], w.keys, w.best, w.numbers, w.matches[0]
+        w.events[0, start:], count - start, host, columns, w.links[0], w.keys, w.best, w.numbers, w.matches[0]
     )
     for i in range(2):
         _forget(w.numbers[i], w.births[i, : (first, second)[i][0].shape[0]])
@@ -108,17 +109,17 @@ def _image_intervals(i, rows, columns, host_smallest, w):
     count = sorted_events(w.flags, keys, smallest, largest, columns, w.events[0], w.events[1])
 
     births, deaths = w.births[i], w.deaths[i]
-    n0 = component_intervals(w.events[0], count, keys, columns, w.links[0], births, deaths)
+    n0, count = component_intervals(w.events[0], count, keys, columns, w.links[0], births, deaths)
     for n in range(n0):
         w.numbers[i, np.int64(births[n])] = n
-    components = _component_pixels(keys, columns, births[:n0], deaths[:n0])
+    components = component_ends(keys, columns, births[:n0], deaths[:n0])
     essential = np.int64(find(w.links[0], columns + 2))
 
     births, deaths = w.births[2 + i], w.deaths[2 + i]
     n1 = tracked_hole_intervals(
         w.events[0], count, keys, faces, columns, w.links[1], host_faces, w.best[0], births, deaths, w.numbers[2 + i]
     )
-    holes = _hole_pixels(keys, faces, columns, births[:n1], deaths[:n1])
+    holes = hole_ends(keys, faces, columns, births[:n1], deaths[:n1])
     return components, holes, essential
 
 
@@ -142,37 +143,3 @@ def _identity(cells):
 def _forget(numbers, births):
     for birth in births:
         numbers[np.int64(birth)] = -1
-
-
-@kernel
-def _component_pixels(keys, columns, births, deaths):
-    pixels = np.empty((births.size, 2), np.int64)
-    for n in range(births.size):
-        pixels[n, 0] = births[n]
-        pixels[n, 1] = _edge_pixel(deaths[n], keys, columns)
-    return pixels
-
-
-@kernel
-def _hole_pixels(keys, faces, columns, births, deaths):
-    pixels = np.empty((births.size, 2), np.int64)
-    for n in range(births.size):
-        pixels[n, 0] = _edge_pixel(births[n], keys, columns)
-        pixels[n, 1] = _face_pixel(np.int64(deaths[n]), keys, faces, columns)
-    return pixels
-
-
-@kernel
-def _edge_pixel(event, keys, columns):
-    """Return the pixel an edge has its value from: the second one if both have it."""
-    p, q = ends(event, columns)
-    return np.int64(q if keys[q] >= keys[p] else p)
-
-
-@kernel
-def _face_pixel(face, keys, faces, columns):
-    """Return the pixel a face has its value from, looked for in the order (+1,+1), (+1,0), (0,+1), (0,0)."""
-    for pixel in (face + columns + 2, face + columns + 1, face + 1):
-        if keys[pixel] == faces[face]:
-            return pixel
-    return face

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wsss.errors import InvalidInput
 from wsss.topology.compiling import call
+from wsss.topology.ends import locate
 from wsss.topology.images import Essential, Filtration, Frame, Image, checked_image, checked_option, load_keys
 from wsss.topology.matching import intervals_of_image, match_images
 from wsss.topology.results import NO_PIXEL, Barcode, BettiMatching, Intervals
@@ -156,30 +157,21 @@ def _framed(image: Image, frame: Frame) -> tuple[int, int]:
 
 
 def _barcode(image: Image, flat: Flat, filtration: Filtration, frame: Frame) -> Barcode:
-    """Turn flat pixels of the padded layout into coordinates and values of the image."""
+    """Turn indices of the padded layout into values and cells of the image."""
     components, holes, essential = flat
-    ends = np.concatenate([components.ravel(), holes.ravel(), [essential]])
-    margin = 0 if frame == "none" else 1
-    rows, columns = image.shape
-    pixels = np.stack(np.divmod(ends - 1, columns + 2 * margin + 1), axis=1) - (1 + margin, margin)
-    if margin:
-        on_frame = ((pixels < 0) | (pixels >= (rows, columns))).any(axis=1)
-        if frame == "zero":
-            pixels[on_frame] = NO_PIXEL
-        elif on_frame.any():
-            extreme = image.argmax() if filtration == "superlevel" else image.argmin()
-            pixels[on_frame] = np.divmod(extreme, columns)
-    values = image[pixels[:, 0], pixels[:, 1]].astype(np.float64)
-    if frame == "zero":
-        values[on_frame] = 0.0
-    cut = 2 * len(components)
+    padded = np.concatenate([components.T.ravel(), holes.T.ravel(), [essential]])
+    substitute = NO_PIXEL
+    if frame == "own-max":
+        substitute = int(image.argmax() if filtration == "superlevel" else image.argmin())
+    cells, values = np.empty(len(padded), np.int64), np.empty(len(padded))
+    call(locate, image.dtype.name, padded, image, 0 if frame == "none" else 1, substitute, cells, values)
+
+    columns = image.shape[1]
+    cuts = np.cumsum([len(components), len(components), len(holes), len(holes)])
+    (b0, d0, b1, d1, b), (b0_at, d0_at, b1_at, d1_at, b_at) = np.split(values, cuts), np.split(cells, cuts)
+    never = np.array([-np.inf if filtration == "superlevel" else np.inf])
     return Barcode(
-        Intervals(values[0:cut:2], values[1:cut:2], pixels[0:cut:2], pixels[1:cut:2]),
-        Intervals(values[cut:-1:2], values[cut + 1 : -1 : 2], pixels[cut:-1:2], pixels[cut + 1 : -1 : 2]),
-        Intervals(
-            values[-1:],
-            np.array([-np.inf if filtration == "superlevel" else np.inf]),
-            pixels[-1:],
-            np.full((1, 2), NO_PIXEL),
-        ),
+        Intervals(b0, d0, b0_at, d0_at, columns),
+        Intervals(b1, d1, b1_at, d1_at, columns),
+        Intervals(b, never, b_at, np.array([NO_PIXEL]), columns),
     )

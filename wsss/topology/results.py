@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_PIXEL = -1
-"""Row and column where a value belongs to no pixel of the image."""
+"""Index, row and column where a value belongs to no pixel of the image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,15 +21,17 @@ class Intervals:
     Attributes:
         births: ``(n,)`` float64.
         deaths: ``(n,)`` float64.
-        birth_pixels: ``(n, 2)`` int64, row and column of the pixel that ``births`` are the values of. ``(-1, -1)``
-            where no pixel has the value: a frame of zeros, the death of an essential class.
-        death_pixels: ``(n, 2)`` int64, likewise.
+        birth_cells: ``(n,)`` int64: indices into the flattened image of the pixels that ``births`` are the values of;
+            -1 where no pixel has the value: a frame of zeros, the death of an essential class.
+        death_cells: ``(n,)`` int64, likewise.
+        columns: width of the image.
     """
 
     births: NDArray[np.float64]
     deaths: NDArray[np.float64]
-    birth_pixels: NDArray[np.int64]
-    death_pixels: NDArray[np.int64]
+    birth_cells: NDArray[np.int64]
+    death_cells: NDArray[np.int64]
+    columns: int
 
     def __len__(self) -> int:
         return len(self.births)
@@ -39,10 +41,24 @@ class Intervals:
         """``(n, 2)``: births and deaths side by side."""
         return np.stack([self.births, self.deaths], axis=1)
 
+    @property
+    def birth_pixels(self) -> NDArray[np.int64]:
+        """``(n, 2)``: row and column of each birth; ``(-1, -1)`` for none."""
+        return _pixels(self.birth_cells, self.columns)
+
+    @property
+    def death_pixels(self) -> NDArray[np.int64]:
+        """``(n, 2)``: row and column of each death; ``(-1, -1)`` for none."""
+        return _pixels(self.death_cells, self.columns)
+
     def take(self, numbers: NDArray[np.integer] | NDArray[np.bool_]) -> Intervals:
         """Return the intervals with these numbers (or where a mask is True)."""
         return Intervals(
-            self.births[numbers], self.deaths[numbers], self.birth_pixels[numbers], self.death_pixels[numbers]
+            self.births[numbers],
+            self.deaths[numbers],
+            self.birth_cells[numbers],
+            self.death_cells[numbers],
+            self.columns,
         )
 
     def followed_by(self, other: Intervals) -> Intervals:
@@ -50,9 +66,16 @@ class Intervals:
         return Intervals(
             np.concatenate([self.births, other.births]),
             np.concatenate([self.deaths, other.deaths]),
-            np.concatenate([self.birth_pixels, other.birth_pixels]),
-            np.concatenate([self.death_pixels, other.death_pixels]),
+            np.concatenate([self.birth_cells, other.birth_cells]),
+            np.concatenate([self.death_cells, other.death_cells]),
+            self.columns,
         )
+
+
+def _pixels(cells: NDArray[np.int64], columns: int) -> NDArray[np.int64]:
+    pixels = np.stack(np.divmod(cells, columns), axis=1)
+    pixels[cells < 0] = NO_PIXEL
+    return pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,14 +134,14 @@ class BettiMatching:
     Attributes:
         pred: barcode of the prediction.
         gt: barcode of the label.
-        pairs: per dimension ``(m, 2)`` int64: which interval of ``pred`` is matched with which of ``gt``.
+        pairs: per dimension ``(m, 2)`` int32: which interval of ``pred`` is matched with which of ``gt``.
         essential_matched: whether the essential classes count as matched with each other, their deaths as 0; else they
             are left out.
     """
 
     pred: Barcode
     gt: Barcode
-    pairs: tuple[NDArray[np.int64], NDArray[np.int64]]
+    pairs: tuple[NDArray[np.int32], NDArray[np.int32]]
     essential_matched: bool
 
     @cached_property
@@ -149,7 +172,7 @@ class BettiMatching:
         return self.dim0.error + self.dim1.error
 
 
-def _split(pred: Intervals, gt: Intervals, pairs: NDArray[np.int64]) -> DimensionMatching:
+def _split(pred: Intervals, gt: Intervals, pairs: NDArray[np.int32]) -> DimensionMatching:
     free_pred, free_gt = np.ones(len(pred), bool), np.ones(len(gt), bool)
     free_pred[pairs[:, 0]] = False
     free_gt[pairs[:, 1]] = False
@@ -159,4 +182,6 @@ def _split(pred: Intervals, gt: Intervals, pairs: NDArray[np.int64]) -> Dimensio
 
 
 def _dying_at_zero(essential: Intervals) -> Intervals:
-    return Intervals(essential.births, np.zeros(1), essential.birth_pixels, essential.death_pixels)
+    return Intervals(
+        essential.births, np.zeros(1), essential.birth_cells, essential.death_cells, essential.columns
+    )
