@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wsss.topology.ahead import warmup
     from wsss.topology.betti import betti_numbers, local_betti_error
     from wsss.topology.persistence import barcode, betti_matching, betti_matching_batch
     from wsss.topology.results import Barcode, BettiMatching, DimensionMatching, Intervals
     from wsss.topology.skeletons import skeleton
-    from wsss.topology.ahead import warmup
 
 _HOMES = {
     "Barcode": "results",

@@ -55,9 +55,7 @@ def betti_numbers(mask: ArrayLike, *, connectivity: int = 8) -> BettiNumbers:
     return _count(_checked_mask(mask, "mask"), _checked_connectivity(connectivity))
 
 
-def local_betti_error(
-    pred: ArrayLike, gt: ArrayLike, *, window: int = 128, connectivity: int = 8
-) -> BettiErrors:
+def local_betti_error(pred: ArrayLike, gt: ArrayLike, *, window: int = 128, connectivity: int = 8) -> BettiErrors:
     """Return the mean absolute difference of Betti numbers over windows that tile the image.
 
     Unlike the global difference, a component too many here can't make up for one too few there.

@@ -30,21 +30,35 @@ _STAMP = _package_stamp()
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile ``function`` with Numba: no Python objects, the GIL released, cached on disk."""
-    dispatcher = numba.njit(nogil=True, cache=True)(function)
-    # The one private name: the pair (time, size) a cache file is compared with, which is that of a single file.
-    dispatcher._cache._cache_file._source_stamp = _STAMP
+    """Compile ``function`` with Numba: no Python objects, the GIL released, cached on disk where that is possible."""
+    try:
+        dispatcher: Any = numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # Numba found no folder it may write to; `_say` tells
+        _uncached.append(function.__name__)
+        return numba.njit(nogil=True)(function)
+    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if cache_file is not None:
+        # A private name: the pair (time, size) that cached code is compared with, which is that of a single file.
+        cache_file._source_stamp = _STAMP
     return dispatcher
 
 
+_uncached: list[str] = []
+_said = threading.Event()
+
+
+def _say() -> None:
+    if _said.is_set():
+        return
+    _said.set()
+    kept = "in every run, as no cache folder can be written to: set NUMBA_CACHE_DIR" if _uncached else "once"
+    print(f"Compiling the topology kernels (about half a minute, {kept}) …", file=sys.stderr)
+
+
 @contextmanager
-def announced(what: str = "topology kernels") -> Iterator[None]:
-    """Say on stderr that something is being compiled, if the block takes longer than `PATIENCE`."""
-
-    def say() -> None:
-        print(f"Compiling {what} (once, up to a minute; cached for later runs) …", file=sys.stderr, flush=True)
-
-    timer = threading.Timer(PATIENCE, say)
+def announced() -> Iterator[None]:
+    """Say on stderr, once per process, that kernels are being compiled, if the block takes longer than `PATIENCE`."""
+    timer = threading.Timer(PATIENCE, _say)
     timer.daemon = True
     timer.start()
     try:

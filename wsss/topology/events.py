@@ -90,7 +90,8 @@ def _radix_sort(events, spare, count, spread):
         source, target = target, source
         done += DIGIT
     if (done // DIGIT) % 2 == 1:
-        events[:count] = spare[:count]
+        for i in range(count):
+            events[i] = spare[i]
 
 
 @kernel

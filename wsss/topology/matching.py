@@ -75,10 +75,22 @@ def match_images(rows, columns, w):
     _contract(host, host_faces, rows, columns, w)
     for i in range(2):
         _identity(w.best[i])
-        offer_first_pixels(host, smallest, w.keys[i], key_range(w.keys[i], rows, columns)[1], columns, w.asking, w.events[1], w.links[0], w.best[i])
+        offer_first_pixels(
+            host,
+            smallest,
+            w.keys[i],
+            key_range(w.keys[i], rows, columns)[1],
+            columns,
+            w.asking,
+            w.events[1],
+            w.links[0],
+            w.best[i],
+        )
     w.asking[:] = 0
     for i in range(2):
-        ask_pixels(w.pixel_directions, host, smallest, w.keys[i], key_range(w.keys[i], rows, columns)[1], columns, w.asking)
+        ask_pixels(
+            w.pixel_directions, host, smallest, w.keys[i], key_range(w.keys[i], rows, columns)[1], columns, w.asking
+        )
     drop_beaten_pixels(w.asking, w.events[1], w.keys, w.links[0], w.best)
     flag_pixel_updates(w.asking, columns, w.flags)
     count = sorted_events(w.flags, host, smallest, largest, columns, w.events[0], w.events[1])
@@ -101,7 +113,9 @@ def _image_intervals(i, rows, columns, host_smallest, w):
     smallest, largest = key_range(keys, rows, columns)
     _contract(keys, faces, rows, columns, w)
     _identity(w.best[0])
-    offer_first_faces(faces, keys, largest, host_faces, host_smallest, columns, w.asking, w.events[1], w.links[1], w.best[0])
+    offer_first_faces(
+        faces, keys, largest, host_faces, host_smallest, columns, w.asking, w.events[1], w.links[1], w.best[0]
+    )
     w.asking[:] = 0
     ask_faces(w.face_directions, faces, largest, host_faces, host_smallest, columns, w.asking)
     drop_beaten_faces(w.asking, w.events[1], host_faces, w.links[1], w.best[0])

@@ -176,12 +176,8 @@ def _split(pred: Intervals, gt: Intervals, pairs: NDArray[np.int32]) -> Dimensio
     free_pred, free_gt = np.ones(len(pred), bool), np.ones(len(gt), bool)
     free_pred[pairs[:, 0]] = False
     free_gt[pairs[:, 1]] = False
-    return DimensionMatching(
-        pred.take(pairs[:, 0]), gt.take(pairs[:, 1]), pred.take(free_pred), gt.take(free_gt)
-    )
+    return DimensionMatching(pred.take(pairs[:, 0]), gt.take(pairs[:, 1]), pred.take(free_pred), gt.take(free_gt))
 
 
 def _dying_at_zero(essential: Intervals) -> Intervals:
-    return Intervals(
-        essential.births, np.zeros(1), essential.birth_cells, essential.death_cells, essential.columns
-    )
+    return Intervals(essential.births, np.zeros(1), essential.birth_cells, essential.death_cells, essential.columns)

@@ -23,9 +23,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_threads(
-    function: Callable[[Item], Result], items: Sequence[Item], threads: int | None
-) -> list[Result]:
+def in_threads(function: Callable[[Item], Result], items: Sequence[Item], threads: int | None) -> list[Result]:
     """Return ``[function(item) for item in items]``, worked on by ``threads`` threads at a time.
 
     Raises:
