@@ -60,13 +60,14 @@ def hole_intervals(events, count, keys, values, columns, links, births, deaths):
 
 
 @kernel
-def tracked_hole_intervals(events, count, keys, values, columns, links, host, best, births, deaths, known_by):
+def tracked_hole_intervals(events, count, keys, values, columns, links, host, best, births, deaths, known_by, numbers):
     """`hole_intervals` of a guest, with the face of the host that is killed at each birth; return their number.
 
     Args beyond those of `hole_intervals`; the events here are without those that merged components:
         host: ``(cells,)`` values of the host's faces.
         best: ``(cells,)`` uint32: at roots, the component's best face under the host.
-        known_by: ``(cells,)`` int32, -1 everywhere: written to: at a face of the host, the number of the interval.
+        known_by: written to: the face of the host each interval is known by.
+        numbers: ``(cells,)`` int32, -1 everywhere: written to: at a face of the host, the number of the interval.
     """
     found = 0
     for i in range(count - 1, -1, -1):
@@ -88,23 +89,24 @@ def tracked_hole_intervals(events, count, keys, values, columns, links, host, be
         if values[younger] != edge_key(event, keys, columns):
             births[found] = event
             deaths[found] = younger
-            known_by[first ^ second ^ host_elder] = found
+            known_by[found] = first ^ second ^ host_elder
+            numbers[known_by[found]] = found
             found += 1
     return found
 
 
 @kernel
-def hole_matches(host_deaths, known_by, matches):
+def hole_matches(host_deaths, numbers, matches):
     """Match the guests' intervals that are known by the same face of the host; return how many matched.
 
     Args:
         host_deaths: faces that fill the host's holes.
-        known_by: two arrays of `tracked_hole_intervals`.
+        numbers: two arrays of `tracked_hole_intervals`.
         matches: ``(n, 2)`` written to: the numbers of the matched intervals.
     """
     found = 0
     for face in host_deaths:
-        first, second = known_by[0][np.int64(face)], known_by[1][np.int64(face)]
+        first, second = numbers[0][np.int64(face)], numbers[1][np.int64(face)]
         if first >= 0 and second >= 0:
             matches[found, 0] = first
             matches[found, 1] = second

@@ -28,7 +28,7 @@ from __future__ import annotations
 import numpy as np
 
 from wsss.topology.compiling import kernel
-from wsss.topology.layout import OUTSIDE
+from wsss.topology.layout import OUTSIDE, fill_outside, fill_padding
 
 ROOT = np.uint8(0)
 """Codes of directions: a root, or the way to the cell it is linked to."""
@@ -44,7 +44,7 @@ ONE = np.uint64(1)
 def pixel_directions(keys, rows, columns, directions):
     """Write for each pixel the direction of its first edge."""
     s = np.uint64(columns + 1)
-    directions[:] = ROOT
+    fill_padding(directions, rows, columns, ROOT)
     for r in range(rows):
         first = np.uint64(r + 1) * s + ONE
         for p in range(first, first + np.uint64(columns)):
@@ -60,8 +60,8 @@ def pixel_directions(keys, rows, columns, directions):
 def face_values(keys, rows, columns, values):
     """Write the value of each face: the largest of its four pixels; the largest key for faces with padding."""
     s = np.uint64(columns + 1)
-    values[:] = keys[OUTSIDE]
-    for p in range(s, np.uint64(rows + 1) * s):
+    fill_outside(values, rows, columns, keys[OUTSIDE])
+    for p in range(s + ONE, np.uint64(rows) * s):
         values[p] = max(max(keys[p], keys[p + ONE]), max(keys[p + s], keys[p + s + ONE]))
 
 
@@ -69,7 +69,7 @@ def face_values(keys, rows, columns, values):
 def face_directions(keys, values, rows, columns, directions):
     """Write for each face the direction of its last edge; faces outside the image are roots."""
     s = np.uint64(columns + 1)
-    directions[:] = ROOT
+    fill_outside(directions, rows, columns, ROOT)
     for r in range(rows - 1):
         first = np.uint64(r + 1) * s + ONE
         for p in range(first, first + np.uint64(columns - 1)):
@@ -93,7 +93,7 @@ def link_pixels(directions, rows, columns, links):
 def link_faces(directions, rows, columns, links):
     """Turn directions into links to other faces, skipping ahead along downward links; all outside faces are one."""
     stride = columns + 1
-    links[:] = OUTSIDE
+    fill_outside(links, rows, columns, OUTSIDE)
     for r in range(rows - 2, -1, -1):
         i = (r + 1) * stride + 1
         below = links[i + stride : i + stride + columns - 1]
@@ -118,8 +118,8 @@ def _link_row(directions, skip, skipped_to, start, vertical, step, links):
 def critical_edges(pixels, faces, rows, columns, flags):
     """Flag the edges that no direction of a pixel or a face goes along."""
     s = np.uint64(columns + 1)
-    flags[:] = 0
     zero = np.uint8(0)
+    fill_padding(flags, rows, columns, zero)
     for p in range(s + ONE, np.uint64(rows + 1) * s):
         right = (pixels[p] == RIGHT) | (pixels[p + ONE] == LEFT) | (faces[p] == UP) | (faces[p - s] == DOWN)
         down = (pixels[p] == DOWN) | (pixels[p + s] == UP) | (faces[p - ONE] == RIGHT)

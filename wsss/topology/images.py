@@ -52,9 +52,9 @@ def checked_image(image: ArrayLike, name: str = "image") -> Image:
         raise InvalidInput(f"{name}: bool, integers or floats (up to 64 bits) are needed, found {array.dtype}")
     if array.dtype.kind in "ui" and array.dtype.itemsize == 8 and max(int(array.max()), -int(array.min())) > 2**53:
         raise InvalidInput(f"{name}: integers beyond 2**53 can't be told apart as floats")
-    narrow = array.dtype.itemsize <= (2 if array.dtype.kind in "ui" else 4)
-    checked: Image = np.ascontiguousarray(array, dtype=np.float32 if narrow else np.float64)
-    return checked
+    if array.dtype.itemsize <= (2 if array.dtype.kind in "ui" else 4):
+        return np.ascontiguousarray(array, dtype=np.float32)
+    return np.ascontiguousarray(array, dtype=np.float64)
 
 
 def checked_option(value: str, options: Any, name: str) -> None:

@@ -36,6 +36,27 @@ def cells_of(rows: int, columns: int) -> int:
 
 
 @kernel
+def fill_padding(pixels, rows, columns, value):
+    """Write ``value`` to the padding of an array of pixels."""
+    stride = columns + 1
+    pixels[: stride + 1] = value
+    for r in range(rows):
+        pixels[(r + 2) * stride] = value
+    pixels[(rows + 1) * stride + 1 :] = value
+
+
+@kernel
+def fill_outside(faces, rows, columns, value):
+    """Write ``value`` to the faces of an array that contain padding."""
+    stride = columns + 1
+    faces[: stride + 1] = value
+    for r in range(rows - 1):
+        faces[(r + 2) * stride - 1] = value
+        faces[(r + 2) * stride] = value
+    faces[rows * stride + 1 :] = value
+
+
+@kernel
 def keys_from_float32(image, sign, margin, keys):
     """Write the int32 keys of an image.
 
@@ -49,7 +70,7 @@ def keys_from_float32(image, sign, margin, keys):
         Whether all values are finite.
     """
     rows, columns = image.shape
-    keys[:] = 0x7FFFFFFF
+    fill_padding(keys, rows + 2 * margin, columns + 2 * margin, 0x7FFFFFFF)
     flip = np.int32(0) if sign > 0 else np.int32(-0x80000000)
     finite = True
     for r in range(rows):
@@ -74,7 +95,7 @@ def _float32_row(values, flip, keys):
 def keys_from_float64(image, sign, margin, keys):
     """`keys_from_float32` for float64 images and int64 keys."""
     rows, columns = image.shape
-    keys[:] = 0x7FFFFFFFFFFFFFFF
+    fill_padding(keys, rows + 2 * margin, columns + 2 * margin, 0x7FFFFFFFFFFFFFFF)
     bits = image.view(np.int64)
     flip = np.int64(0) if sign > 0 else np.int64(-0x8000000000000000)
     finite = True

@@ -100,8 +100,9 @@ def match_images(rows, columns, w):
         w.events[0, start:], count - start, host, columns, w.links[0], w.keys, w.best, w.numbers, w.matches[0]
     )
     for i in range(2):
-        _forget(w.numbers[i], w.births[i, : (first, second)[i][0].shape[0]])
-        w.numbers[2 + i][:] = -1
+        components, holes, _ = (first, second)[i]
+        _forget(w.numbers[i], w.births[i, : components.shape[0]])
+        _forget(w.numbers[2 + i], w.known_by[i, : holes.shape[0]])
     return first, second, w.matches[0, :m0].copy(), w.matches[1, :m1].copy()
 
 
@@ -131,7 +132,18 @@ def _image_intervals(i, rows, columns, host_smallest, w):
 
     births, deaths = w.births[2 + i], w.deaths[2 + i]
     n1 = tracked_hole_intervals(
-        w.events[0], count, keys, faces, columns, w.links[1], host_faces, w.best[0], births, deaths, w.numbers[2 + i]
+        w.events[0],
+        count,
+        keys,
+        faces,
+        columns,
+        w.links[1],
+        host_faces,
+        w.best[0],
+        births,
+        deaths,
+        w.known_by[i],
+        w.numbers[2 + i],
     )
     holes = hole_ends(keys, faces, columns, births[:n1], deaths[:n1])
     return components, holes, essential
@@ -154,6 +166,6 @@ def _identity(cells):
 
 
 @kernel
-def _forget(numbers, births):
-    for birth in births:
-        numbers[np.int64(birth)] = -1
+def _forget(numbers, cells):
+    for cell in cells:
+        numbers[np.int64(cell)] = -1

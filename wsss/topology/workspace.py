@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-KEPT_CELLS = 2**21
-"""Larger workspaces (beyond about 1400²) are not kept for the next image."""
+KEPT_CELLS = 2**23
+"""Larger workspaces (beyond about 2900², where some 500 MB are in use) are not kept for the next image."""
 
 
 class Workspace(NamedTuple):
@@ -29,10 +29,12 @@ class Workspace(NamedTuple):
     """(2, cells): representatives under other images."""
     numbers: NDArray[np.int32]
     """(4, cells), -1 between two calls: pixels that bear intervals (two images), faces intervals are known by (two)."""
+    known_by: NDArray[np.uint32]
+    """(2, cells): the faces the intervals of both images are known by."""
     events: NDArray[np.uint64]
     """(2, 2 * cells): sorted events, and scratch space."""
     births: NDArray[np.uint64]
-    """(5, cells): a pixel or an event per interval: dimension 0 of both images, dimension 1 of all three."""
+    """(5, cells): a pixel or an event per interval: dimension 0 of both images, dimension 1 of all three images."""
     deaths: NDArray[np.uint64]
     matches: NDArray[np.int32]
     """(2, cells, 2): matched pairs of interval numbers per dimension."""
@@ -56,6 +58,7 @@ def workspace(cells: int, key: type[np.int32] | type[np.int64]) -> Workspace:
         links=np.empty((2, cells), np.uint32),
         best=np.empty((2, cells), np.uint32),
         numbers=np.full((4, cells), -1, np.int32),
+        known_by=np.empty((2, cells), np.uint32),
         events=np.empty((2, 2 * cells), np.uint64),
         births=np.empty((5, cells), np.uint64),
         deaths=np.empty((5, cells), np.uint64),
