@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from wsss.errors import InvalidInput, closest
 from wsss.topology.layout import (
     MAX_CELLS,
+    OUTSIDE,
     cells_of,
     fill_frame,
     fits_float32,
@@ -93,7 +94,8 @@ def load_keys(images: Sequence[Image], filtration: Filtration, frame: Frame, nam
             _refuse_non_finite(image, names[i])
         if frame == "own-max":
             # The value that enters the filtration first. The comparison image then has the better of both frames,
-            # which is its own first value. (Padding holds the largest key and can't be the smallest one.)
+            # which is its own first value. Until it is known, the frame holds the largest key, like the padding.
+            fill_frame(keys, framed_rows, framed_columns, keys[OUTSIDE])
             fill_frame(keys, framed_rows, framed_columns, key_range(keys, framed_rows, framed_columns)[0])
         elif frame == "zero":
             fill_frame(keys, framed_rows, framed_columns, keys.dtype.type(0))

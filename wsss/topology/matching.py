@@ -27,12 +27,10 @@ from wsss.topology.layout import key_range
 from wsss.topology.tracking import (
     ask_faces,
     ask_pixels,
-    drop_beaten_faces,
-    drop_beaten_pixels,
     flag_face_updates,
     flag_pixel_updates,
-    offer_first_faces,
-    offer_first_pixels,
+    settle_faces,
+    settle_pixels,
 )
 from wsss.topology.unionfind import find
 
@@ -65,35 +63,24 @@ def match_images(rows, columns, w):
         For both images: dimension 0, dimension 1, essential class as in `intervals_of_image`. Then, per dimension,
         an ``(m, 2)`` array of matched interval numbers (row in the first image's array, row in the second's).
     """
-    np.minimum(w.keys[0], w.keys[1], w.keys[2])
     host, host_faces = w.keys[2], w.faces[1]
+    np.minimum(w.keys[0], w.keys[1], host)
     face_values(host, rows, columns, host_faces)
-    smallest, largest = key_range(host, rows, columns)
-    first = _image_intervals(0, rows, columns, smallest, w)
-    second = _image_intervals(1, rows, columns, smallest, w)
+    smallest0, largest0 = key_range(w.keys[0], rows, columns)
+    smallest1, largest1 = key_range(w.keys[1], rows, columns)
+    smallest = min(smallest0, smallest1)
+    first = _image_intervals(0, rows, columns, smallest0, largest0, smallest, w)
+    second = _image_intervals(1, rows, columns, smallest1, largest1, smallest, w)
 
     _contract(host, host_faces, rows, columns, w)
-    for i in range(2):
-        _identity(w.best[i])
-        offer_first_pixels(
-            host,
-            smallest,
-            w.keys[i],
-            key_range(w.keys[i], rows, columns)[1],
-            columns,
-            w.asking,
-            w.events[1],
-            w.links[0],
-            w.best[i],
-        )
+    _identity(w.best[0])
+    _identity(w.best[1])
     w.asking[:] = 0
-    for i in range(2):
-        ask_pixels(
-            w.pixel_directions, host, smallest, w.keys[i], key_range(w.keys[i], rows, columns)[1], columns, w.asking
-        )
-    drop_beaten_pixels(w.asking, w.events[1], w.keys, w.links[0], w.best)
+    ask_pixels(w.pixel_directions, host, smallest, w.keys[0], largest0, columns, w.asking)
+    ask_pixels(w.pixel_directions, host, smallest, w.keys[1], largest1, columns, w.asking)
+    settle_pixels(w.asking, w.events[1], w.keys, w.links[0], w.best)
     flag_pixel_updates(w.asking, columns, w.flags)
-    count = sorted_events(w.flags, host, smallest, largest, columns, w.events[0], w.events[1])
+    count = sorted_events(w.flags, host, smallest, min(largest0, largest1), columns, w.events[0], w.events[1])
     n, start = hole_intervals(w.events[0], count, host, host_faces, columns, w.links[1], w.births[4], w.deaths[4])
     m1 = hole_matches(w.deaths[4, :n], w.numbers[2:], w.matches[1])
     m0 = component_matches(
@@ -107,19 +94,15 @@ def match_images(rows, columns, w):
 
 
 @kernel
-def _image_intervals(i, rows, columns, host_smallest, w):
+def _image_intervals(i, rows, columns, smallest, largest, host_smallest, w):
     """Barcode of image ``i``, leaving what the matching needs in ``w.numbers[i]`` and ``w.numbers[2 + i]``."""
     keys, faces, host_faces = w.keys[i], w.faces[0], w.faces[1]
     face_values(keys, rows, columns, faces)
-    smallest, largest = key_range(keys, rows, columns)
     _contract(keys, faces, rows, columns, w)
     _identity(w.best[0])
-    offer_first_faces(
-        faces, keys, largest, host_faces, host_smallest, columns, w.asking, w.events[1], w.links[1], w.best[0]
-    )
     w.asking[:] = 0
-    ask_faces(w.face_directions, faces, largest, host_faces, host_smallest, columns, w.asking)
-    drop_beaten_faces(w.asking, w.events[1], host_faces, w.links[1], w.best[0])
+    ask_faces(w.face_directions, faces, keys, largest, host_faces, host_smallest, columns, w.asking)
+    settle_faces(w.asking, w.events[1], host_faces, w.links[1], w.best[0])
     flag_face_updates(w.asking, columns, w.flags)
     count = sorted_events(w.flags, keys, smallest, largest, columns, w.events[0], w.events[1])
 

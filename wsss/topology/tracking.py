@@ -11,7 +11,7 @@ update is flagged, and when it is processed, both its ends are offered as repres
 then, so it doesn't matter which of them asked.
 
 Cells at the host's very first value need no moment: nothing of positive length can merge before all of them are
-there. They are *offered at the start*, and only those that no neighbour along an edge of that value beats.
+there. They are representatives *from the first*, and only those that no neighbour along an edge of that value beats.
 
 Cells at the guest's very last value matter to nobody: no interval of positive length begins (dimension 1: ends) there,
 and they lose against all other cells. So any of them may stand for the others.
@@ -26,30 +26,111 @@ from wsss.topology.gradient import DOWN, GOES_DOWN, GOES_RIGHT, LEFT, ONE, RIGHT
 from wsss.topology.layout import set_cells
 from wsss.topology.unionfind import find
 
+FIRST = np.uint8(8)
+"""Beside the codes of directions: a representative from the first."""
+
 
 @kernel
 def ask_pixels(directions, host, first_value, guest, last_value, columns, asking):
-    """Add to ``asking`` the direction of each pixel whose link leads to a pixel that is worse under ``guest``."""
+    """Find the pixels that may represent a component under ``guest``.
+
+    Args:
+        directions: ``(cells,)`` uint8, the host's gradient.
+        host: ``(cells,)`` keys of the host; ``first_value`` is the smallest.
+        guest: ``(cells,)`` keys of the guest; ``last_value`` is the largest.
+        columns: width of the image.
+        asking: ``(cells,)`` uint8, added to: `FIRST`, or the direction of a pixel whose link leads to a worse one.
+    """
     s = np.uint64(columns + 1)
-    for p in range(s, np.uint64(host.size) - s - ONE):
+    for p in range(s + ONE, np.uint64(host.size) - s - ONE):
         d = directions[p]
         k = guest[p]
         up, left, down, right = guest[p - s], guest[p - ONE], guest[p + s], guest[p + ONE]
         beats = ((d == UP) & (k < up)) | ((d == LEFT) & (k < left))
         beats |= ((d == DOWN) & (k <= down)) | ((d == RIGHT) & (k <= right))
-        asking[p] |= d if beats & (host[p] != first_value) & (k != last_value) else ROOT
+        beaten = (host[p - s] == first_value) & (up <= k)
+        beaten |= (host[p - ONE] == first_value) & (left <= k)
+        beaten |= (host[p + s] == first_value) & (down < k)
+        beaten |= (host[p + ONE] == first_value) & (right < k)
+        from_the_first = ROOT if beaten else FIRST
+        later = d if beats else ROOT
+        code = from_the_first if host[p] == first_value else later
+        asking[p] |= ROOT if k == last_value else code
 
 
 @kernel
-def ask_faces(directions, host, first_value, guest, last_value, columns, asking):
-    """Add to ``asking`` the direction of each face whose link leads to a face that is worse under ``guest``."""
+def ask_faces(directions, host, keys, first_value, guest, last_value, columns, asking):
+    """Find the faces that may represent a component under ``guest``.
+
+    Two neighbouring faces are joined at the host's first value only if the edge between them has it.
+
+    Args:
+        directions: ``(cells,)`` uint8, the host's gradient on faces.
+        host: ``(cells,)`` face values of the host; ``first_value`` is the largest inside the image.
+        keys: ``(cells,)`` keys of the host's pixels.
+        guest: ``(cells,)`` face values of the guest; ``last_value`` is the smallest.
+        columns: width of the image.
+        asking: ``(cells,)`` uint8, added to: `FIRST`, or the direction of a face whose link leads to a worse one.
+    """
     s = np.uint64(columns + 1)
-    for p in range(s, np.uint64(host.size) - s - ONE):
+    for p in range(s + ONE, np.uint64(host.size) - s - ONE):
         d = directions[p]
         k = guest[p]
-        up, down, right = guest[p - s], guest[p + s], guest[p + ONE]
+        up, left, down, right = guest[p - s], guest[p - ONE], guest[p + s], guest[p + ONE]
         beats = ((d == UP) & (k >= up)) | ((d == DOWN) & (k > down)) | ((d == RIGHT) & (k > right))
-        asking[p] |= d if beats & (host[p] != first_value) & (k != last_value) else ROOT
+        here, beside = keys[p] == first_value, keys[p + ONE] == first_value
+        below, across = keys[p + s] == first_value, keys[p + s + ONE] == first_value
+        beaten = ((here | beside) & (up > k)) | ((here | below) & (left > k))
+        beaten |= ((below | across) & (down >= k)) | ((beside | across) & (right >= k))
+        from_the_first = ROOT if beaten else FIRST
+        later = d if beats else ROOT
+        code = from_the_first if host[p] == first_value else later
+        asking[p] |= ROOT if k == last_value else code
+
+
+@kernel
+def settle_pixels(asking, cells, guests, links, best):
+    """Give roots their representatives from the first; of the others, let only those ask that are better than that.
+
+    Args:
+        asking: ``(cells,)`` uint8 of `ask_pixels`; what is settled or beaten is set to `ROOT`.
+        cells: scratch space.
+        guests: the keys of two guests, in rows.
+        links: ``(cells,)`` uint32, the forest of pixels.
+        best: two rows of representatives, updated at roots.
+    """
+    guest0, guest1, best0, best1 = guests[0], guests[1], best[0], best[1]
+    count = set_cells(asking, cells)
+    for i in range(count):
+        p = np.uint32(cells[i])
+        if asking[p] == FIRST:
+            root = find(links, p)
+            best0[root] = better_pixel(guest0, best0[root], p)
+            best1[root] = better_pixel(guest1, best1[root], p)
+            asking[p] = ROOT
+    for i in range(count):
+        p = np.uint32(cells[i])
+        if asking[p] != ROOT:
+            root = find(links, p)
+            beaten = (better_pixel(guest0, best0[root], p) != p) & (better_pixel(guest1, best1[root], p) != p)
+            asking[p] = ROOT if beaten else asking[p]
+
+
+@kernel
+def settle_faces(asking, cells, guest, links, best):
+    """`settle_pixels` for faces and one guest."""
+    count = set_cells(asking, cells)
+    for i in range(count):
+        p = np.uint32(cells[i])
+        if asking[p] == FIRST:
+            root = find(links, p)
+            best[root] = better_face(guest, best[root], p)
+            asking[p] = ROOT
+    for i in range(count):
+        p = np.uint32(cells[i])
+        if asking[p] != ROOT:
+            beaten = better_face(guest, best[find(links, p)], p) != p
+            asking[p] = ROOT if beaten else asking[p]
 
 
 @kernel
@@ -72,78 +153,6 @@ def flag_face_updates(asking, columns, flags):
         down = asking[p - ONE] == RIGHT
         right = (asking[p] == UP) | (asking[p - s] == DOWN)
         flags[p] |= ((GOES_DOWN if down else zero) | (GOES_RIGHT if right else zero)) << two
-
-
-@kernel
-def offer_first_pixels(host, first_value, guest, last_value, columns, offered, cells, links, best):
-    """Give each root its best pixel under ``guest`` among those at the host's first (smallest) value."""
-    _unbeaten_first_pixels(host, first_value, guest, last_value, columns, offered)
-    for i in range(set_cells(offered, cells)):
-        p = np.uint32(cells[i])
-        root = find(links, p)
-        best[root] = better_pixel(guest, best[root], p)
-
-
-@kernel
-def _unbeaten_first_pixels(host, first_value, guest, last_value, columns, offered):
-    s = np.uint64(columns + 1)
-    offered[:] = 0
-    for p in range(s, np.uint64(host.size) - s - ONE):
-        k = guest[p]
-        beaten = (host[p - s] == first_value) & (guest[p - s] <= k)
-        beaten |= (host[p - ONE] == first_value) & (guest[p - ONE] <= k)
-        beaten |= (host[p + s] == first_value) & (guest[p + s] < k)
-        beaten |= (host[p + ONE] == first_value) & (guest[p + ONE] < k)
-        beaten |= (host[p] != first_value) | (k == last_value)
-        offered[p] = ROOT if beaten else UP  # any code but ROOT says yes
-
-
-@kernel
-def offer_first_faces(host, keys, first_value, guest, last_value, columns, offered, cells, links, best):
-    """Give each root its best face under ``guest`` among those at the host's first (largest) value.
-
-    Two neighbouring faces are joined at that value only if the edge between them has it: ``keys`` are the host's
-    pixels, ``host`` its faces.
-    """
-    _unbeaten_first_faces(host, keys, first_value, guest, last_value, columns, offered)
-    for i in range(set_cells(offered, cells)):
-        p = np.uint32(cells[i])
-        root = find(links, p)
-        best[root] = better_face(guest, best[root], p)
-
-
-@kernel
-def _unbeaten_first_faces(host, keys, first_value, guest, last_value, columns, offered):
-    s = np.uint64(columns + 1)
-    offered[:] = 0
-    for p in range(s + ONE, np.uint64(host.size) - s - ONE):
-        k = guest[p]
-        here, right = keys[p] == first_value, keys[p + ONE] == first_value
-        below, across = keys[p + s] == first_value, keys[p + s + ONE] == first_value
-        beaten = ((here | right) & (guest[p - s] > k)) | ((here | below) & (guest[p - ONE] > k))
-        beaten |= ((below | across) & (guest[p + s] >= k)) | ((right | across) & (guest[p + ONE] >= k))
-        beaten |= (host[p] != first_value) | (k == last_value)
-        offered[p] = ROOT if beaten else UP  # any code but ROOT says yes
-
-
-@kernel
-def drop_beaten_pixels(asking, cells, guests, links, best):
-    """Let only those pixels ask that are better than what their root already has, under either guest."""
-    first, second, best_first, best_second = guests[0], guests[1], best[0], best[1]
-    for i in range(set_cells(asking, cells)):
-        p = np.uint32(cells[i])
-        root = find(links, p)
-        beaten = (better_pixel(first, best_first[root], p) != p) & (better_pixel(second, best_second[root], p) != p)
-        asking[p] = ROOT if beaten else asking[p]
-
-
-@kernel
-def drop_beaten_faces(asking, cells, guest, links, best):
-    """Let only those faces ask that are better than what their root already has."""
-    for i in range(set_cells(asking, cells)):
-        p = np.uint32(cells[i])
-        beaten = better_face(guest, best[find(links, p)], p) != p
-        asking[p] = ROOT if beaten else asking[p]
 
 
 @kernel
