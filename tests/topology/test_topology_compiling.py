@@ -18,7 +18,7 @@ from wsss.topology.layout import cells_of, set_cells
 
 def test_importing_the_package_imports_neither_numba_nor_torch():
     code = "import sys, wsss.topology; raise SystemExit(bool({'numba', 'torch', 'scipy'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 0
 
 
 def test_every_public_name_can_be_imported_and_others_say_so():
@@ -70,7 +70,7 @@ def test_cached_code_is_used_until_any_file_of_the_package_changes(tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=900,
         )
         assert run.returncode == 0, run.stderr
         return run.stdout.split()[1]
