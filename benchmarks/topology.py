@@ -1,0 +1,167 @@
+"""Speed of Betti matching: sizes, kinds of input, growth, threads; the references' figures beside ours.
+
+Run it with ``python benchmarks/topology.py`` (``--help`` for the options). It needs gudhi, which is part of the test
+extra. Times are CPU time, the median over repetitions, after compilation; only the lines on threads use the clock on
+the wall, and mean something on an idle machine only.
+
+The C++ reference (nstucki/Betti-Matching-3D) isn't at hand, so its time is estimated in the same run from gudhi's
+persistence of one image of the same kind: measured side by side at 512², the reference took 0.46 times as long for a
+blurred pair, 0.29 times for a binary and 0.83 times for a noise pair. To even out changes of the machine's speed, both
+are timed in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import gudhi
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from wsss.topology import betti_matching, betti_matching_batch, warmup
+
+KINDS = ("binary", "blurred", "noise")
+CPP_PER_GUDHI = {"binary": 0.29, "blurred": 0.46, "noise": 0.83}
+"""Time of the C++ reference for a pair, in units of gudhi's time for one image."""
+
+PUBLISHED = {
+    "binary": {128: (4.6, None), 256: (20, None), 512: (90, None)},
+    "blurred": {128: (6.6, 1283), 256: (31, 5716), 512: (142, None)},
+    "noise": {128: (15, None), 256: (76, None), 512: (411, None)},
+}
+"""Milliseconds per pair (C++, Python) of both references, measured on another two-core x86-64 machine."""
+
+
+def bricks(size: int, seed: int) -> NDArray[np.bool_]:
+    """Return a mask of mortar between bricks, with gaps and specks as in a noisy label."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:size, :size]
+    course = rows // 24
+    mortar = (rows % 24 < 5) | ((columns + 25 * (course % 2)) % 50 < 5)
+    waves = gaussian_filter(random.standard_normal((size, size)), 4)
+    return (mortar & (waves < 0.12)) | (waves > 0.19)
+
+
+def pair(kind: str, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a prediction and a label of one kind."""
+    if kind == "noise":
+        pred, gt = np.random.default_rng(0).random((2, size, size))
+        return pred.astype(np.float32), gt.astype(np.float32)
+    pred, gt = bricks(size, 0).astype(np.float32), bricks(size, 1).astype(np.float32)
+    return (gaussian_filter(pred, 2) if kind == "blurred" else pred), gt
+
+
+def cpu_ms(function: Callable[[], object]) -> float:
+    """Return the CPU milliseconds of one call."""
+    start = time.process_time_ns()
+    function()
+    return (time.process_time_ns() - start) / 1e6
+
+
+def gudhi_persistence(image: NDArray[np.float32]) -> None:
+    """Superlevel persistence with gudhi, as the estimate wants it."""
+    gudhi.CubicalComplex(vertices=-image.astype(np.float64)).persistence()
+
+
+def measure_speed(sizes: list[int], budget: float) -> list[dict[str, object]]:
+    """Time ours and gudhi in turn for each kind and size, for about ``budget`` seconds each."""
+    lines: list[dict[str, object]] = []
+    for kind in KINDS:
+        for size in sizes:
+            pred, gt = pair(kind, size)
+            ours, theirs = [], []
+            end = time.perf_counter() + budget
+            betti_matching(pred, gt)
+            while len(theirs) < 3 or (time.perf_counter() < end and len(theirs) < 50):
+                ours += [cpu_ms(lambda p=pred, g=gt: betti_matching(p, g)) for _ in range(3)]
+                theirs.append(cpu_ms(lambda p=pred: gudhi_persistence(p)))
+            mine, other = statistics.median(ours), statistics.median(theirs)
+            cpp = other * CPP_PER_GUDHI[kind]
+            published = PUBLISHED[kind].get(size, (None, None))
+            lines.append(
+                {
+                    "kind": kind,
+                    "size": size,
+                    "ms": mine,
+                    "gudhi_ms": other,
+                    "cpp_estimate_ms": cpp,
+                    "ratio": cpp / mine,
+                    "cpp_published_ms": published[0],
+                    "py_published_ms": published[1],
+                }
+            )
+            _print_line(lines[-1])
+    return lines
+
+
+def growth(lines: list[dict[str, object]]) -> dict[str, float]:
+    """Return the exponent of time over the number of pixels per kind: 1 is linear. Least squares on logarithms."""
+    exponents = {}
+    for kind in KINDS:
+        chosen = [line for line in lines if line["kind"] == kind and int(str(line["size"])) >= 256]
+        if len(chosen) >= 2:
+            x = np.log([float(str(line["size"])) ** 2 for line in chosen])
+            y = np.log([float(str(line["ms"])) for line in chosen])
+            exponents[kind] = float(np.polyfit(x, y, 1)[0])
+    return exponents
+
+
+def measure_threads(size: int, most: int) -> dict[str, dict[int, float]]:
+    """Return pairs per second by number of threads, on the wall clock."""
+    speeds: dict[str, dict[int, float]] = {}
+    for kind in KINDS:
+        pred, gt = pair(kind, size)
+        count = max(2 * most, int(600 / cpu_ms(lambda p=pred, g=gt: betti_matching(p, g))))
+        speeds[kind] = {}
+        for threads in range(1, most + 1):
+            best = 0.0
+            for _ in range(4):  # the first one warms up the threads' memory
+                start = time.perf_counter()
+                betti_matching_batch([pred] * count, [gt] * count, threads=threads)
+                best = max(best, count / (time.perf_counter() - start))
+            speeds[kind][threads] = best
+    return speeds
+
+
+def _print_line(line: dict[str, object]) -> None:
+    def cell(value: object) -> str:
+        return "–" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+
+    values = (line["kind"], line["size"], line["ms"], line["gudhi_ms"], line["cpp_estimate_ms"], line["ratio"])
+    published = (line["cpp_published_ms"], line["py_published_ms"])
+    print(("{:>9}" * 8).format(*map(cell, values + published)), flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512, 1024], metavar="N")
+    parser.add_argument("--budget", type=float, default=4.0, help="seconds per line of the table")
+    parser.add_argument("--threads", type=int, default=min(4, os.cpu_count() or 1), help="most threads to try")
+    parser.add_argument("--json", action="store_true", help="print one JSON document at the end")
+    options = parser.parse_args()
+
+    print(f"compilation, or loading from the cache: {warmup():.1f} s", file=sys.stderr)
+    print("milliseconds per pair; ratio = C++ estimate / ours; published figures are of another machine")
+    print(("{:>9}" * 8).format("kind", "size", "ours", "gudhi", "C++ est.", "ratio", "C++ pub.", "py pub."))
+    lines = measure_speed(options.sizes, options.budget)
+    exponents = growth(lines)
+    for kind, exponent in exponents.items():
+        print(f"growth, {kind}: time ~ pixels^{exponent:.2f} from 256² on")
+    speeds = measure_threads(512, options.threads)
+    for kind, by_threads in speeds.items():
+        text = ", ".join(f"{n}: {speed:.1f} ({speed / by_threads[1]:.2f}×)" for n, speed in by_threads.items())
+        print(f"pairs per second at 512², {kind}, by threads: {text}")
+    if options.json:
+        print(json.dumps({"speed": lines, "growth": exponents, "threads": speeds}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Betti numbers against labelling with SciPy and against the published numbers of TopoMortar's labels."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+from scipy.ndimage import label
+
+from wsss.errors import InvalidInput
+from wsss.topology import barcode, betti_numbers, local_betti_error, skeleton
+
+SHARED = os.environ.get("WSSS_SHARED_DATA")
+MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
+STRUCTURES = {4: np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]]), 8: np.ones((3, 3))}
+
+
+@settings(max_examples=300, deadline=None)
+@given(MASKS, st.sampled_from([4, 8]))
+def test_numbers_equal_labelled_components_and_background(mask, connectivity):
+    components = label(mask, STRUCTURES[connectivity])[1]
+    background = label(np.pad(~mask, 1, constant_values=True), STRUCTURES[12 - connectivity])[1]
+    assert betti_numbers(mask, connectivity=connectivity) == (components, background - 1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(MASKS)
+def test_four_connected_numbers_agree_with_the_barcode(mask):
+    found = barcode(mask)
+    components = len(found.dim0) + int(mask.any())
+    assert betti_numbers(mask, connectivity=4) == (components, len(found.dim1))
+
+
+def test_by_hand():
+    diagonal = np.eye(3, dtype=int)
+    assert betti_numbers(diagonal) == (1, 0)
+    assert betti_numbers(diagonal, connectivity=4) == (3, 0)
+    diamond = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    assert betti_numbers(diamond) == (1, 1)
+    assert betti_numbers(diamond, connectivity=4) == (4, 0)
+    assert betti_numbers(np.zeros((4, 5), np.uint8)) == (0, 0)
+    assert betti_numbers(np.full((4, 5), 255, np.uint8)) == (1, 0)
+    assert betti_numbers([[1]]) == (1, 0)
+
+
+@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no TopoMortar labels at hand")
+def test_published_numbers_of_every_label_at_hand():
+    dataset = Path(SHARED) / "topomortar" / "dataset"
+    with (dataset / "betti_numbers.csv").open() as file:
+        published = {row["ID"]: (int(row["Betti0"]), int(row["Betti1"])) for row in csv.DictReader(file)}
+    labels = sorted((dataset / "test" / "accurate").glob("*.png"))
+    assert len(labels) >= 66
+    for path in labels:
+        assert betti_numbers(np.asarray(Image.open(path))) == published[path.stem], path.stem
+
+
+def test_local_error_sees_what_the_global_difference_misses():
+    pred, gt = np.zeros((8, 12), bool), np.zeros((8, 12), bool)
+    pred[1, 1] = gt[6, 10] = True  # one component each, far apart
+    assert betti_numbers(pred) == betti_numbers(gt)
+    assert local_betti_error(pred, gt, window=4) == (2 / 6, 0)
+    assert local_betti_error(pred, gt, window=128) == (0, 0)
+    assert local_betti_error(pred, pred, window=3) == (0, 0)
+
+
+def test_local_error_counts_smaller_windows_at_the_border():
+    pred, gt = np.zeros((5, 5), bool), np.zeros((5, 5), bool)
+    pred[4, 4] = True
+    assert local_betti_error(pred, gt, window=4) == (1 / 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.array([[0.2, 0.7]]), "neither 0 nor 1\nThreshold it"),
+        (np.array([[np.nan, 1.0]]), "neither 0 nor 1"),
+        (np.zeros((0, 3), bool), "found shape \\(0, 3\\)"),
+        (np.zeros((3, 3, 3), bool), "found shape \\(3, 3, 3\\)"),
+        (np.array([["x"]]), "found <U1"),
+    ],
+)
+def test_what_is_no_mask_is_refused(mask, message):
+    with pytest.raises(InvalidInput, match=message):
+        betti_numbers(mask)
+
+
+def test_other_wrong_arguments_are_refused():
+    mask = np.ones((4, 4), bool)
+    with pytest.raises(InvalidInput, match="connectivity: found 6, allowed are 4 and 8"):
+        betti_numbers(mask, connectivity=6)
+    with pytest.raises(InvalidInput, match="window: at least 1"):
+        local_betti_error(mask, mask, window=0)
+    with pytest.raises(InvalidInput, match="shapes must agree"):
+        local_betti_error(mask, mask[:2])
+
+
+@pytest.mark.parametrize("method", ["zhang", "lee"])
+def test_skeletons_are_thin_and_keep_the_topology(method):
+    mask = np.zeros((40, 60), np.uint8)
+    mask[5:35, 5:55] = 255
+    mask[14:26, 14:46] = 0
+    found = skeleton(mask, method=method)
+    assert found.dtype == bool
+    assert not (found & (mask == 0)).any()
+    assert betti_numbers(found) == betti_numbers(mask) == (1, 1)
+    squares = found[:-1, :-1] & found[1:, :-1] & found[:-1, 1:] & found[1:, 1:]
+    assert not squares.any()
+
+
+def test_skeletons_of_nothing_and_of_wrong_things():
+    assert not skeleton(np.zeros((5, 6), bool)).any()
+    assert skeleton(np.zeros((0, 6), bool)).shape == (0, 6)
+    with pytest.raises(InvalidInput, match="bool or integers"):
+        skeleton(np.zeros((5, 6)))
+    with pytest.raises(InvalidInput, match="method"):
+        skeleton(np.zeros((5, 6), bool), method="thin")

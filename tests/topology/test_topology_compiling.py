@@ -1,0 +1,116 @@
+"""Compilation: announced, cached, redone when any file of the package changes; threads really run side by side."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wsss.topology
+from wsss.topology import compiling
+from wsss.topology.layout import cells_of, set_cells
+
+
+def test_importing_the_package_imports_neither_numba_nor_torch():
+    code = "import sys, wsss.topology; raise SystemExit(bool({'numba', 'torch', 'scipy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 0
+
+
+def test_every_public_name_can_be_imported_and_others_say_so():
+    for name in wsss.topology.__all__:
+        assert getattr(wsss.topology, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'barcodes'"):
+        _ = wsss.topology.barcodes
+
+
+def test_a_slow_first_call_is_announced_once(capsys, monkeypatch):
+    monkeypatch.setattr(compiling, "PATIENCE", 0.01)
+    monkeypatch.setattr(compiling, "_said", threading.Event())
+    for _ in range(2):
+        with compiling.announced():
+            time.sleep(0.2)
+    captured = capsys.readouterr()
+    assert captured.err.count("Compiling the topology kernels") == 1
+    assert captured.out == ""
+
+
+def test_a_quick_first_call_is_not_announced(capsys, monkeypatch):
+    monkeypatch.setattr(compiling, "_said", threading.Event())
+    with compiling.announced():
+        pass
+    assert capsys.readouterr().err == ""
+
+
+_CACHE_PROBE = """
+import numpy as np
+from wsss.topology.layout import set_cells
+flags = np.zeros(16, np.uint8); flags[[3, 9]] = 1
+print(set_cells(flags, np.empty(16, np.uint64)), sum(set_cells.stats.cache_hits.values()))
+"""
+
+
+def test_cached_code_is_used_until_any_file_of_the_package_changes(tmp_path):
+    """Numba itself looks at one file only; a kernel holds the code of those it calls, from other files."""
+    package = tmp_path / "wsss"
+    source = Path(wsss.topology.__file__).parent
+    shutil.copytree(source, package / "topology", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(source.parent / "errors.py", package / "errors.py")
+    (package / "__init__.py").touch()
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def probe() -> str:
+        run = subprocess.run(
+            [sys.executable, "-c", _CACHE_PROBE],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout.split()[1]
+
+    assert probe() == "0"
+    assert probe() == "1"
+    other = package / "topology" / "unionfind.py"
+    other.write_text(other.read_text() + "\n# changed\n")
+    assert probe() == "0"
+    assert probe() == "1"
+
+
+def test_set_cells_finds_all_flags_at_any_place():
+    random = np.random.default_rng(0)
+    flags = (random.random(cells_of(13, 17)) < 0.2).astype(np.uint8) * 4
+    cells = np.empty(flags.size, np.uint64)
+    count = set_cells(flags, cells)
+    assert cells[:count].tolist() == np.flatnonzero(flags).tolist()
+
+
+def test_kernels_run_without_the_global_lock():
+    """While one thread is in a kernel, Python code of another goes on."""
+    from wsss.topology import betti_matching
+
+    pred, gt = np.random.default_rng(1).random((2, 1500, 1500)).astype(np.float32)
+    betti_matching(pred[:8, :8], gt[:8, :8])
+    spans, ticks, done = [], [], threading.Event()
+
+    def work() -> None:
+        start = time.perf_counter()
+        betti_matching(pred, gt)
+        spans.append((start, time.perf_counter()))
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not done.is_set():
+        ticks.append(time.perf_counter())
+        time.sleep(0.002)
+    thread.join()
+    start, end = spans[0]
+    middle = [tick for tick in ticks if start + 0.3 * (end - start) < tick < start + 0.7 * (end - start)]
+    assert len(middle) >= 5

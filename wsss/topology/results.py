@@ -1,0 +1,183 @@
+"""What the functions of this package return: intervals with their pixels, barcodes, matchings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_PIXEL = -1
+"""Index, row and column where a value belongs to no pixel of the image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """``n`` persistence intervals of one dimension, in the image's own values.
+
+    In the superlevel filtration births are larger than deaths, in the sublevel filtration smaller.
+
+    Attributes:
+        births: ``(n,)`` float64.
+        deaths: ``(n,)`` float64.
+        birth_cells: ``(n,)`` int64: indices into the flattened image of the pixels that ``births`` are the values of;
+            -1 where no pixel has the value: a frame of zeros, the death of an essential class.
+        death_cells: ``(n,)`` int64, likewise.
+        columns: width of the image.
+    """
+
+    births: NDArray[np.float64]
+    deaths: NDArray[np.float64]
+    birth_cells: NDArray[np.int64]
+    death_cells: NDArray[np.int64]
+    columns: int
+
+    def __len__(self) -> int:
+        return len(self.births)
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """``(n, 2)``: births and deaths side by side."""
+        return np.stack([self.births, self.deaths], axis=1)
+
+    @property
+    def birth_pixels(self) -> NDArray[np.int64]:
+        """``(n, 2)``: row and column of each birth; ``(-1, -1)`` for none."""
+        return _pixels(self.birth_cells, self.columns)
+
+    @property
+    def death_pixels(self) -> NDArray[np.int64]:
+        """``(n, 2)``: row and column of each death; ``(-1, -1)`` for none."""
+        return _pixels(self.death_cells, self.columns)
+
+    def take(self, numbers: NDArray[np.integer] | NDArray[np.bool_]) -> Intervals:
+        """Return the intervals with these numbers (or where a mask is True)."""
+        return Intervals(
+            self.births[numbers],
+            self.deaths[numbers],
+            self.birth_cells[numbers],
+            self.death_cells[numbers],
+            self.columns,
+        )
+
+    def followed_by(self, other: Intervals) -> Intervals:
+        """Return these intervals and then the other ones."""
+        return Intervals(
+            np.concatenate([self.births, other.births]),
+            np.concatenate([self.deaths, other.deaths]),
+            np.concatenate([self.birth_cells, other.birth_cells]),
+            np.concatenate([self.death_cells, other.death_cells]),
+            self.columns,
+        )
+
+
+def _pixels(cells: NDArray[np.int64], columns: int) -> NDArray[np.int64]:
+    pixels = np.stack(np.divmod(cells, columns), axis=1)
+    pixels[cells < 0] = NO_PIXEL
+    return pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Barcode:
+    """Barcode of an image: intervals of positive length, and the essential class.
+
+    Attributes:
+        dim0: connected components (4-connected in the filtration's foreground), without the essential one.
+        dim1: holes (8-connected in the background).
+        essential: the one component that never dies, as a single interval whose death has the value ``-inf``
+            (superlevel) or ``inf`` (sublevel) and no pixel.
+    """
+
+    dim0: Intervals
+    dim1: Intervals
+    essential: Intervals
+
+
+@dataclass(frozen=True, eq=False)
+class DimensionMatching:
+    """Matched and unmatched intervals of one dimension.
+
+    Row ``i`` of ``matched_pred`` is matched with row ``i`` of ``matched_gt``.
+    """
+
+    matched_pred: Intervals
+    matched_gt: Intervals
+    unmatched_pred: Intervals
+    unmatched_gt: Intervals
+
+    @property
+    def matched(self) -> NDArray[np.float64]:
+        """``(m, 4)``: birth and death in the prediction, birth and death in the label."""
+        return np.concatenate([self.matched_pred.values, self.matched_gt.values], axis=1)
+
+    @property
+    def error(self) -> int:
+        """Number of unmatched intervals of both images."""
+        return len(self.unmatched_pred) + len(self.unmatched_gt)
+
+    def loss(self) -> float:
+        """``2 Σ_matched [(b₀−b₁)² + (d₀−d₁)²] + Σ_unmatched (b−d)²`` over the unmatched intervals of both images."""
+        births = self.matched_pred.births - self.matched_gt.births
+        deaths = self.matched_pred.deaths - self.matched_gt.deaths
+        total = 2 * (np.dot(births, births) + np.dot(deaths, deaths))
+        for unmatched in (self.unmatched_pred, self.unmatched_gt):
+            lengths = unmatched.births - unmatched.deaths
+            total += np.dot(lengths, lengths)
+        return float(total)
+
+
+@dataclass(frozen=True, eq=False)
+class BettiMatching:
+    """The induced matching of a prediction's and a label's barcodes.
+
+    Attributes:
+        pred: barcode of the prediction.
+        gt: barcode of the label.
+        pairs: per dimension ``(m, 2)`` int32: which interval of ``pred`` is matched with which of ``gt``.
+        essential_matched: whether the essential classes count as matched with each other, their deaths as 0; else they
+            are left out.
+    """
+
+    pred: Barcode
+    gt: Barcode
+    pairs: tuple[NDArray[np.int32], NDArray[np.int32]]
+    essential_matched: bool
+
+    @cached_property
+    def dim0(self) -> DimensionMatching:
+        """Connected components. With ``essential="match"`` the last matched row is the essential class."""
+        found = _split(self.pred.dim0, self.gt.dim0, self.pairs[0])
+        if not self.essential_matched:
+            return found
+        return DimensionMatching(
+            found.matched_pred.followed_by(_dying_at_zero(self.pred.essential)),
+            found.matched_gt.followed_by(_dying_at_zero(self.gt.essential)),
+            found.unmatched_pred,
+            found.unmatched_gt,
+        )
+
+    @cached_property
+    def dim1(self) -> DimensionMatching:
+        """Holes."""
+        return _split(self.pred.dim1, self.gt.dim1, self.pairs[1])
+
+    def loss(self) -> float:
+        """Betti matching loss: the sum of `DimensionMatching.loss` over both dimensions."""
+        return self.dim0.loss() + self.dim1.loss()
+
+    @property
+    def error(self) -> int:
+        """Number of unmatched features of both images: the Betti matching error, if both are binary masks."""
+        return self.dim0.error + self.dim1.error
+
+
+def _split(pred: Intervals, gt: Intervals, pairs: NDArray[np.int32]) -> DimensionMatching:
+    free_pred, free_gt = np.ones(len(pred), bool), np.ones(len(gt), bool)
+    free_pred[pairs[:, 0]] = False
+    free_gt[pairs[:, 1]] = False
+    return DimensionMatching(pred.take(pairs[:, 0]), gt.take(pairs[:, 1]), pred.take(free_pred), gt.take(free_gt))
+
+
+def _dying_at_zero(essential: Intervals) -> Intervals:
+    return Intervals(essential.births, np.zeros(1), essential.birth_cells, essential.death_cells, essential.columns)

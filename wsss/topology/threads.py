@@ -1,0 +1,67 @@
+"""Map a function over items with a few threads that live on, and with them their workspaces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from wsss.errors import InvalidInput
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+# A forked child inherits the pools but not their threads.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)
+
+
+def processors() -> int:
+    """Return the number of processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_threads(function: Callable[[Item], Result], items: Sequence[Item], threads: int | None) -> list[Result]:
+    """Return ``[function(item) for item in items]``, worked on by ``threads`` threads at a time, this one included.
+
+    Raises:
+        InvalidInput: ``threads`` is less than 1.
+        Exception: the error of the first item that has one; all items are worked on nevertheless.
+    """
+    count = processors() if threads is None else threads
+    if count < 1:
+        raise InvalidInput(f"threads: at least 1 is needed, found {threads}")
+    count = min(count, len(items))
+    if count <= 1:
+        return [function(item) for item in items]
+
+    waiting: SimpleQueue[int] = SimpleQueue()
+    for i in range(len(items)):
+        waiting.put(i)
+    results: dict[int, Result] = {}
+    errors: dict[int, Exception] = {}
+
+    def work() -> None:  # one task per thread, not per item: handing over a task costs as much as a small image
+        while True:
+            try:
+                i = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                results[i] = function(items[i])
+            except Exception as error:
+                errors[i] = error
+
+    helpers = count - 1
+    if helpers not in _pools:
+        _pools[helpers] = ThreadPoolExecutor(helpers, thread_name_prefix="wsss-topology")
+    tasks = [_pools[helpers].submit(work) for _ in range(helpers)]
+    work()
+    for task in tasks:
+        task.result()
+    if errors:
+        raise errors[min(errors)]
+    return [results[i] for i in range(len(items))]
