@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
 import os
 import random
 import signal
@@ -17,8 +19,6 @@ from torch import Tensor, nn
 from toytraining import Interrupted, ToyExamples, train
 
 from wsss.errors import RunFailed
-from wsss.io.atomic import TEMPORARY
-from wsss.train.checkpoint import Progress, Trained, save_checkpoint
 from wsss.train.loop import finish
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -190,14 +190,18 @@ def test_checkpoint_by_time_and_its_removal(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("checkpoint*"))
 
 
-def test_full_disk_while_a_checkpoint_is_written(tmp_path: Path) -> None:
+def test_full_disk_while_a_checkpoint_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the operating system says of a full disk has to come through; torch's own writer hides it."""
-    model = nn.Linear(200, 200)  # larger than the buffer of an open file
-    optimiser = torch.optim.SGD(model.parameters())
-    trained = Trained(model, optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser))
-    (tmp_path / f"{TEMPORARY}{os.getpid()}-checkpoint.pt").symlink_to("/dev/full")
+
+    class FullDisk(io.FileIO):
+        def write(self, data: Any) -> int:
+            if self.tell() + len(data) > 200:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(data) or 0
+
+    monkeypatch.setattr(Path, "open", FullDisk)
     with pytest.raises(RunFailed, match=r"No space left on device while writing .*checkpoint\.pt"):
-        save_checkpoint(tmp_path / "checkpoint.pt", trained, Progress())
+        train(tmp_path)
     assert not list(tmp_path.glob("*checkpoint*"))
 
 
