@@ -23,6 +23,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class NotInIdentity:
+    """Marks a config field that can't change results: ``Annotated[int, NotInIdentity()]``.
+
+    ``stage.json`` shows it with the rest of the config; another value does not make a finished stage run again.
+    """
+
+
 def validate(
     model: type[M],
     value: Mapping[str, Any],

@@ -259,6 +259,11 @@ def test_the_resume_command_leaves_out_force() -> None:
     assert resume_command(words) == "wsss run p.yaml --set 'a=b c' --json"
 
 
+def test_the_resume_command_of_a_single_stage_keeps_what_follows_the_flag() -> None:
+    assert resume_command(["crf", "--force", "--out", "o"]) == "wsss crf --out o"
+    assert resume_command(["cam", "--out", "run", "--force"]) == "wsss cam --out run"
+
+
 def test_worker_counts() -> None:
     assert worker_count(3) == 3
     assert worker_count(0) == 1

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from toys import COUNT, DOUBLE, MAKE, ToyData, make_toy_data
 
 from wsss.errors import InvalidInput
 from wsss.pipeline.identity import Contents, Fingerprints, explain, identity_of, identity_parts, plain, visible_files
 from wsss.pipeline.stage import Result, Stage, StageConfig
+from wsss.validation import NotInIdentity, Settings
 
 
 def parts(stage: Any = MAKE, config: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -93,6 +95,49 @@ def test_excluded_fields_do_not_count() -> None:
 
     stage = Stage("s", 1, Config, lambda ctx: Result({}), "numbers", "x")
     assert parts(stage) == parts(stage, {"chatty": True})
+
+
+def test_marked_fields_do_not_count_but_are_shown() -> None:
+    class Inner(Settings):
+        steps: int = 1
+        cache_mb: Annotated[int, NotInIdentity()] = Field(5, ge=0)
+
+    class Config(StageConfig):
+        train: Inner = Inner()
+        folds: tuple[Inner, ...] = (Inner(),)
+        by_name: dict[str, Inner] = Field(default_factory=lambda: {"a": Inner()})
+
+    stage = Stage("s", 1, Config, lambda ctx: Result({}), "numbers", "x")
+    other = {"train": {"cache_mb": 9}, "folds": [{"cache_mb": 8}], "by_name": {"a": {"cache_mb": 7}}}
+    assert parts(stage) == parts(stage, other)
+    assert parts(stage)["config"] == {"train": {"steps": 1}, "folds": [{"steps": 1}], "by_name": {"a": {"steps": 1}}}
+    for changed in ({"train": {"steps": 2}}, {"folds": [{"steps": 2}]}, {"by_name": {"a": {"steps": 2}}}):
+        assert parts(stage) != parts(stage, changed)
+    with pytest.raises(ValidationError):
+        Config.model_validate({"train": {"cache_mb": -1}})
+
+
+def test_how_often_training_is_saved_does_not_change_what_it_is() -> None:
+    from wsss.stages import STAGES
+
+    for name in ("classify", "segment"):
+        stage = replace(STAGES[name], reads=lambda config: ())
+        train = {"checkpoint_every": 1.0, "checkpoint_steps": 3, "cache_mb": 0}
+        assert parts(stage) == parts(stage, train)
+        assert parts(stage) != parts(stage, {"epochs": 99})
+        assert stage.config.model_validate(train).model_dump()["cache_mb"] == 0
+
+
+def test_the_identity_of_every_stage_holds_its_dumped_config() -> None:
+    from wsss.stages import STAGES
+
+    def without(value: Any) -> Any:
+        marked = {"checkpoint_every", "checkpoint_steps", "cache_mb"}
+        return {k: without(v) for k, v in value.items() if k not in marked} if isinstance(value, dict) else value
+
+    for name in STAGES:
+        stage = replace(STAGES[name], reads=lambda config: ())
+        assert parts(stage)["config"] == without(plain(stage.config().model_dump()))
 
 
 def test_plain_values() -> None:

@@ -53,15 +53,19 @@ def print_json(value: Any) -> None:
 
 
 def resume_command(arguments: Sequence[str] | None = None) -> str:
-    """Return the command that goes on with an interrupted one: the same without ``--force``."""
+    """Return the command that goes on with an interrupted one: the same without ``--force``.
+
+    The ``--force`` of ``wsss run`` names a stage, that of a single stage is a flag.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    names_a_stage = "run" in given[:1]
     kept: list[str] = []
     skip = False
     for word in given:
         if skip:
             skip = False
         elif word == "--force":
-            skip = True
+            skip = names_a_stage
         elif not word.startswith("--force="):
             kept.append(word)
     return shlex.join(["wsss", *kept])

@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from pydantic import BaseModel
+
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import sha256_file
 from wsss.pipeline.stage import ALL_SPLITS, Data, Kind, Read, Stage, StageConfig
+from wsss.validation import NotInIdentity
 
 Parts = Mapping[str, Any]
 """The identity before hashing: ``stage``, ``version``, ``seed``, ``config``, ``inputs``, ``reads``."""
@@ -105,10 +108,23 @@ def identity_parts(
         "stage": stage.name,
         "version": stage.version,
         "seed": seed,
-        "config": plain(config.model_dump(), lambda path: {"sha256": contents.of(path)}),
+        "config": plain(_counting(config), lambda path: {"sha256": contents.of(path)}),
         "inputs": {name: inputs.get(name) for name in stage.inputs},
         "reads": fingerprints.of_all(stage.reads(config)),
     }
+
+
+def _counting(value: Any) -> Any:
+    """Return a config as ``model_dump`` does, without the fields that are marked `NotInIdentity`."""
+    if isinstance(value, BaseModel):
+        counts = {
+            name: not field.exclude and not any(isinstance(mark, NotInIdentity) for mark in field.metadata)
+            for name, field in type(value).model_fields.items()
+        }
+        return {name: _counting(getattr(value, name)) for name, taken in counts.items() if taken}
+    if isinstance(value, Mapping):
+        return {key: _counting(inner) for key, inner in value.items()}
+    return [_counting(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def identity_of(parts: Parts) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from wsss.validation import Settings
+from wsss.validation import NotInIdentity, Settings
 
 
 class SGDConfig(Settings):
@@ -51,8 +51,12 @@ class TrainConfig(Settings):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
         default="32-true", description="of Lightning Fabric"
     )
-    checkpoint_every: float = Field(default=60.0, ge=0, description="seconds between checkpoints inside an epoch")
-    checkpoint_steps: int | None = Field(default=None, ge=1, description="also a checkpoint every so many steps")
-    cache_mb: int = Field(
+    checkpoint_every: Annotated[float, NotInIdentity()] = Field(
+        default=60.0, ge=0, description="seconds between checkpoints inside an epoch"
+    )
+    checkpoint_steps: Annotated[int | None, NotInIdentity()] = Field(
+        default=None, ge=1, description="also a checkpoint every so many steps"
+    )
+    cache_mb: Annotated[int, NotInIdentity()] = Field(
         default=1024, ge=0, description="decoded images are kept in memory up to so many MiB; 0: none"
     )
