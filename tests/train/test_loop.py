@@ -199,7 +199,12 @@ def test_full_disk_while_a_checkpoint_is_written(tmp_path: Path, monkeypatch: py
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return super().write(data) or 0
 
-    monkeypatch.setattr(Path, "open", FullDisk)
+    usual = Path.open
+
+    def opened(path: Path, mode: str = "r", *args: Any, **keys: Any) -> Any:
+        return FullDisk(path, mode) if path.name.endswith("checkpoint.pt") else usual(path, mode, *args, **keys)
+
+    monkeypatch.setattr(Path, "open", opened)
     with pytest.raises(RunFailed, match=r"No space left on device while writing .*checkpoint\.pt"):
         train(tmp_path)
     assert not list(tmp_path.glob("*checkpoint*"))
