@@ -183,6 +183,22 @@ def test_from_refuses_stale_upstream(here: Path) -> None:
         ran(until="trian")
 
 
+def test_what_is_left_out_cannot_fail_the_run(here: Path) -> None:
+    wrong = "count.split=nowhere"
+    assert isinstance(run(wrong).error, InvalidInput)
+    assert list(planned(wrong, until="train")) == ["make", "double@f=2", "double@f=3", "train@f=2", "train@f=3"]
+    assert ran(wrong, until="train") == ["make", "double@f=2", "double@f=3", "train@f=2", "train@f=3"]
+    assert ran(wrong, start="train", until="train") == []
+    with pytest.raises(InvalidInput, match=r"Stage 'make': d: no split 'nowhere'"):
+        ran("make.split=nowhere", start="train", until="train")  # what comes before has to be known
+
+
+def test_a_finished_stage_behind_a_damaged_one_that_is_left_out(here: Path) -> None:
+    ran()
+    (here / "runs" / "toy" / "double@f=2" / "items" / "001.txt").unlink()
+    assert ran(until="make") == []
+
+
 def test_force_runs_a_stage_and_what_depends_on_it_from_scratch(here: Path) -> None:
     ran()
     (here / "runs" / "toy" / "double@f=3" / "items" / "extra.txt").write_text("x")

@@ -203,7 +203,7 @@ def _run(
         data = _open(spec, open_data, run_dir / rundir.DATA, lambda line: None)
     artifacts: dict[str, Artifact] = {}
     for job in jobs.values():
-        if actions[job.id] == "leave":
+        if actions[job.id] == "leave" or any(need not in artifacts for need in job.needs):
             continue
         step = plan.get(job.id)
         outcome = _one(job, step, artifacts, data, session, result)

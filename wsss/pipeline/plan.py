@@ -57,10 +57,12 @@ def make_plan(
 
     Raises:
         InvalidInput: a stage's own check failed, the dataset lacks something it reads, an id that doesn't exist, or
-            ``--from`` skips something that isn't finished. Problems of all stages come together.
+            ``--from`` skips something that isn't finished. Problems of all stages come together; those of stages that
+            are left out and that no other needs don't count.
     """
     selected, forced = _selection(jobs, choice)
     fingerprints, contents = Fingerprints(data), contents or Contents()
+    known = upstream(jobs, list(selected))  # what the selected ones depend on has to be known; of the rest, what can be
     steps: dict[str, Step] = {}
     problems: list[InvalidInput] = []
     for job in jobs.values():
@@ -70,6 +72,9 @@ def make_plan(
             if all(need in steps for need in job.needs):
                 steps[job.id] = _step(job, run_dir, steps, fingerprints, contents, selected, forced)
         except InvalidInput as error:
+            if job.id not in known:
+                steps[job.id] = Step(job, run_dir / job.id, {}, "", Decision("run", (str(error),)), False, False)
+                continue
             problems.append(InvalidInput(f"Stage {job.id!r}: {error.message}", mend=error.mend))
     if problems:
         mends = list(dict.fromkeys(error.mend for error in problems if error.mend))
