@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,22 @@ def test_the_failure_of_a_stage_is_told_and_kept(here: Path) -> None:
     states = {stage["id"]: stage["status"] for stage in summary["stages"]}
     assert (states["make"], states["bad@f=2"], states["after"]) == ("done", "failed", "pending")
     assert planned(text=text)["bad@f=2"] == "failed last time"
+
+
+def test_stages_that_will_run_are_prepared_before_any_starts(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(config: Any, data: Any) -> None:
+        if config.steps == 5:
+            raise InvalidInput("no five steps")
+
+    monkeypatch.setitem(TOYS, "train", replace(TOYS["train"], prepare=prepare))
+    assert ran() == ALL
+    kept = {id: snapshot(here / "runs/toy" / id) for id in ALL}
+    changed = ("stages.make.with.text=y", "stages.train.with.steps=5")
+    error = run(*changed).error
+    assert isinstance(error, InvalidInput)
+    assert error.message == "Stage 'train@f=2': no five steps\nStage 'train@f=3': no five steps"
+    assert {id: snapshot(here / "runs/toy" / id) for id in ALL} == kept
+    assert planned(*changed).keys() == set(ALL), "a dry run doesn't take that long"
 
 
 def test_problems_of_all_stages_are_found_before_anything_runs(here: Path) -> None:

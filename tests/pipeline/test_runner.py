@@ -45,6 +45,24 @@ def test_a_stage_runs_once_and_is_then_skipped(tmp_path: Path) -> None:
     assert second.artifact == first.artifact
 
 
+def test_what_prepare_refuses_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def prepare(config: Any, data: Any) -> None:
+        seen.append(config.n)
+        if config.n > 4:
+            raise InvalidInput("too many")
+
+    stage = replace(MAKE, prepare=prepare)
+    run(stage, tmp_path / "make")
+    run(stage, tmp_path / "make")
+    assert seen == [4], "not for a finished stage"
+    before = snapshot(tmp_path)
+    with pytest.raises(InvalidInput, match="too many"):
+        run(stage, tmp_path / "make", {"n": 5})
+    assert snapshot(tmp_path) == before
+
+
 def test_the_record_has_all_that_is_promised(tmp_path: Path) -> None:
     run(MAKE, tmp_path / "make", {"text": "t"})
     record = json.loads((tmp_path / "make" / "stage.json").read_text())

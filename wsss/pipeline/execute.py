@@ -16,7 +16,7 @@ from wsss.pipeline import rundir, store
 from wsss.pipeline.graph import Job, build_jobs
 from wsss.pipeline.journal import Journal
 from wsss.pipeline.lock import run_lock
-from wsss.pipeline.plan import Choice, Step, make_plan
+from wsss.pipeline.plan import Choice, Step, make_plan, prepare_jobs
 from wsss.pipeline.progress import duration
 from wsss.pipeline.runner import Outcome, Session, Task, perform
 from wsss.pipeline.spec import Spec
@@ -191,6 +191,7 @@ def _run(
         for step in plan.values():
             if step.runs and not step.decision.record:
                 store.check_ours(step.folder)
+        prepare_jobs([step.job for step in plan.values() if step.runs], data)
         if any(step.runs for step in plan.values()):
             session.settle_device()
             journal.note("running")

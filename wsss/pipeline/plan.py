@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,10 +75,8 @@ def make_plan(
             if job.id not in known:
                 steps[job.id] = Step(job, run_dir / job.id, {}, "", Decision("run", (str(error),)), False, False)
                 continue
-            problems.append(InvalidInput(f"Stage {job.id!r}: {error.message}", mend=error.mend))
-    if problems:
-        mends = list(dict.fromkeys(error.mend for error in problems if error.mend))
-        raise InvalidInput("\n".join(error.message for error in problems), mend="\n".join(mends) or None)
+            problems.append(_naming(job, error))
+    _raise_together(problems)
     plan = list(steps.values())
     _check_start(plan, choice)
     return plan
@@ -92,6 +90,31 @@ def check_job(job: Job, fingerprints: Fingerprints) -> None:
     """
     fingerprints.of_all(job.stage.reads(job.config))
     job.stage.check(job.config, fingerprints.data)
+
+
+def prepare_jobs(jobs: Iterable[Job], data: Data | None) -> None:
+    """Run the `prepare` of the jobs that will run, before any of them starts.
+
+    Raises:
+        InvalidInput: some can't do their work; problems of all come together.
+    """
+    problems: list[InvalidInput] = []
+    for job in jobs:
+        try:
+            job.stage.prepare(job.config, data)
+        except InvalidInput as error:
+            problems.append(_naming(job, error))
+    _raise_together(problems)
+
+
+def _naming(job: Job, error: InvalidInput) -> InvalidInput:
+    return InvalidInput(f"Stage {job.id!r}: {error.message}", mend=error.mend)
+
+
+def _raise_together(problems: Sequence[InvalidInput]) -> None:
+    if problems:
+        mends = list(dict.fromkeys(error.mend for error in problems if error.mend))
+        raise InvalidInput("\n".join(error.message for error in problems), mend="\n".join(mends) or None)
 
 
 def _step(

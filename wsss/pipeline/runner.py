@@ -115,17 +115,22 @@ def run_stage(
         if declared.many:
             _check_distinct(name, given[name])
 
+    decision: Decision | None = None
+
     def prepare() -> dict[str, Any]:
+        nonlocal decision
         fingerprints, contents = Fingerprints(data), Contents()
         identities = {name: _identity(artifact, contents) for name, artifact in given.items()}
         parts = identity_parts(stage, config, seed, identities, fingerprints, contents)
         stage.check(config, data)
         store.check_ours(out)
+        decision = decide(out, parts, force=force)
+        if decision.action == "run":
+            stage.prepare(config, data)
         return parts
 
     parts = session.ranks.from_first(prepare)
     task = Task(out.name, stage, config, seed, given, data, out, parts)
-    decision = decide(out, parts, force=force) if session.ranks.rank == 0 else None
     return perform(task, decision, session)
 
 

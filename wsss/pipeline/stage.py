@@ -162,7 +162,9 @@ class Stage(Generic[C]):
             ``report``).
         inputs: name → `Input`; a name is also the single-stage command's option (``--classifier DIR``).
         reads: config → what the stage reads of the dataset; part of its identity.
-        check: config, dataset → nothing, or raises `InvalidInput`; run for every stage before any starts.
+        check: config, dataset → nothing, or raises `InvalidInput`; run for every stage before any starts, also for those that are finished.
+        prepare: the same, for checks that take longer: run only for the stages that will run, before any starts and
+            before anything of an earlier run is deleted.
         help: one line for ``wsss --help``.
     """
 
@@ -175,3 +177,4 @@ class Stage(Generic[C]):
     inputs: Mapping[str, Input] = field(default_factory=dict)
     reads: Callable[[C], Iterable[Read]] = lambda config: ()
     check: Callable[[C, Any], None] = lambda config, data: None
+    prepare: Callable[[C, Any], None] = lambda config, data: None
