@@ -15,8 +15,9 @@ from killing import is_bookkeeping, kill_command, snapshot
 from toycli import HERE, environment, start_toy, toy
 from toys import make_toy_data
 
-from wsss.cli.options import resume_command, worker_count
+from wsss.cli.options import check_data, resume_command, worker_count
 from wsss.cli.table import headline
+from wsss.errors import InvalidInput
 
 TEXT = """\
 name: toy
@@ -252,6 +253,25 @@ def test_a_file_size_limit_is_explained(here: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert toy("run", "p.yaml", cwd=here).returncode == 0
+
+
+def test_a_missing_dataset_is_told_first_and_with_all_else_that_is_missing(here: Path) -> None:
+    (here / "d").rename(here / "elsewhere")
+    text = TEXT.replace("split: train}", "split: train, weights: no/such.safetensors}")
+    (here / "p.yaml").write_text(text)
+    done = toy("run", "p.yaml", "--dry-run", cwd=here)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert lines[0] == "error: p.yaml:2: data.root: no such folder: d"
+    assert "stages.make.with.weights: no such file or folder: no/such.safetensors" in lines[1]
+    assert "--set data.root=FOLDER" in lines[2]
+
+
+@pytest.mark.parametrize("layout", [{}, {"layout": "auto"}, {"layout": "voc"}, {"layout": "folder"}])
+def test_a_missing_dataset_of_any_layout(tmp_path: Path, layout: dict[str, str]) -> None:
+    config = {"root": str(tmp_path / "none"), **layout}
+    with pytest.raises(InvalidInput, match=r"^here: data\.root: no such folder: .*none\n.*--set data\.root=FOLDER"):
+        check_data(config, locate=lambda path: "here" if path == ("root",) else "")
 
 
 def test_the_resume_command_leaves_out_force() -> None:

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import click
 
+from wsss.errors import InvalidInput
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -72,10 +74,17 @@ def resume_command(arguments: Sequence[str] | None = None) -> str:
 
 
 def check_data(config: Mapping[str, Any], *, locate: Callable[..., str]) -> None:
-    """Check a ``data:`` mapping without opening the dataset; what the engine is given as its `CheckData`."""
-    from wsss.data.registry import parse_config
+    """Check a ``data:`` mapping without opening the dataset; what the engine is given as its `CheckData`.
 
+    Raises:
+        InvalidInput: a wrong key, or its root is no folder.
+    """
+    from wsss.data.registry import AUTO, parse_config
+
+    if config.get("layout", AUTO) == AUTO:  # the layout is that of the folder
+        _check_root(config, locate)
     parse_config(config, locate=locate)
+    _check_root(config, locate)
 
 
 def open_data(config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]) -> Any:
@@ -83,3 +92,10 @@ def open_data(config: Mapping[str, Any], *, work: Path, log: Callable[[str], Non
     from wsss.data.registry import open_dataset
 
     return open_dataset(config, work=work, log=log, locate=locate)
+
+
+def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:
+    root = config.get("root")
+    if isinstance(root, str | Path) and not Path(root).is_dir():
+        place = ": ".join(part for part in (locate(("root",)), "data.root") if part)
+        raise InvalidInput(f"{place}: no such folder: {root}", mend="Say where the dataset is: --set data.root=FOLDER")
