@@ -81,12 +81,17 @@ def _count(sample: Sample, *, folder: Path, classes: Classes, unsure: Any) -> tu
     import numpy as np
 
     from wsss.data.sample import read_truth
+    from wsss.io.images import image_size
     from wsss.io.masks import read_mask
     from wsss.metrics.overlap import confusion_matrix
 
     truth = read_truth(sample, classes)
     path = folder / f"{sample.id}.png"
-    mask = read_mask(path, size=truth.shape)
+    mask = read_mask(path)
+    if mask.shape != truth.shape:  # the image's own size tells which of the two is wrong
+        size = image_size(sample.image)
+        read_truth(sample, classes, size=size)
+        read_mask(path, size=size)
     values = np.bincount(mask.ravel(), minlength=256)
     confusion = confusion_matrix(classes.encode(mask, where=str(path)), truth, len(classes), unsure=unsure)
     return confusion.tolist(), [int(values[value]) for value in sorted(classes.other)]
