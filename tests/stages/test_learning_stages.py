@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from learning import BACKBONE, CLASSES, SMALL_TRAINING, coloured_dataset, contents, run_stage
 
 from wsss.data.sample import Classes, Dataset, Sample
@@ -250,6 +251,18 @@ def test_missing_weights_file_is_found_before_anything_runs(place: Path, tmp_pat
         config = stage.config.model_validate({"backbone": backbone})
         with pytest.raises(InvalidInput, match=r"none\.pth: no such weights file"):
             stage.check(config, dataset(place))
+
+
+def test_weights_that_do_not_fit_are_found_before_the_folder_is_emptied(place: Path, tmp_path: Path) -> None:
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), tmp_path / "r18.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "r18.pth").read_bytes()[:1000])
+    for name, message in (("r18.pth", "weights of another architecture"), ("cut.pth", "not a weights file")):
+        for stage in (classify.STAGE, segment.STAGE):
+            config = stage.config.model_validate({"backbone": {"weights": {"path": str(tmp_path / name)}}})
+            with pytest.raises(InvalidInput, match=message):
+                stage.prepare(config, dataset(place))
+    fits = {"backbone": {"name": "resnet18", "weights": {"path": str(tmp_path / "r18.pth")}}}
+    segment.STAGE.prepare(segment.STAGE.config.model_validate(fits), dataset(place))
 
 
 def test_segment_without_masks_or_with_too_few(place: Path, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wsss.models.config import BackboneConfig
+from wsss.models.config import BackboneConfig, LocalWeights
 from wsss.models.folding import freeze_batchnorm
-from wsss.models.initial import Origin, load_initial
+from wsss.models.initial import Origin, load_initial, read_fitting
 
 
 class Features(NamedTuple):
@@ -112,6 +112,21 @@ def build_backbone(
     if config.freeze_batchnorm:
         freeze_batchnorm(backbone)
     return backbone, origin
+
+
+def check_weights_fit(config: BackboneConfig) -> None:
+    """Read a weights file of the user's own and compare it with the architecture; nothing to do for other weights.
+
+    Raises:
+        InvalidInput: the file is missing, broken, or of another architecture.
+    """
+    import torchvision
+
+    if isinstance(config.weights, LocalWeights):
+        with torch.device("meta"):  # names and shapes are enough
+            network = torchvision.models.get_model(config.name, weights=None)
+        classifier = _layout(network, config.name).classifier
+        read_fitting(network, config.name, config.weights.path, classifier=classifier)
 
 
 def dilate(units: Iterable[nn.Module], output_stride: int) -> None:

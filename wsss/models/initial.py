@@ -59,8 +59,7 @@ def load_initial(network: nn.Module, architecture: str, weights: str | LocalWeig
         RunFailed: torchvision's weights can't be downloaded.
     """
     if isinstance(weights, LocalWeights):
-        state: Mapping[str, Tensor] = read_weights(weights.path)
-        _check(network, architecture, state, classifier, weights.path)
+        state: Mapping[str, Tensor] = read_fitting(network, architecture, weights.path, classifier=classifier)
         origin = Origin({"file": weights.path.name, "sha256": sha256_file(weights.path)}, weights.mean, weights.std)
     elif weights == "none":
         return Origin({"name": "none"}, IMAGENET_MEAN, IMAGENET_STD)
@@ -70,6 +69,21 @@ def load_initial(network: nn.Module, architecture: str, weights: str | LocalWeig
     wanted = {name for name in network.state_dict() if not name.startswith(classifier)}
     network.load_state_dict({name: tensor for name, tensor in state.items() if name in wanted}, strict=False)
     return origin
+
+
+def read_fitting(network: nn.Module, architecture: str, path: Path, *, classifier: str) -> dict[str, Tensor]:
+    """Read a state dict that fits a torchvision network (which may be on the meta device).
+
+    Args:
+        network, architecture, classifier: see `load_initial`.
+        path: see `read_weights`.
+
+    Raises:
+        InvalidInput: the file is missing, broken, or holds weights of another architecture.
+    """
+    state = read_weights(path)
+    _check(network, architecture, state, classifier, path)
+    return state
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -108,6 +108,12 @@ def _check(config: ClassifyConfig, data: Dataset) -> None:
         require_labels(data.split(split))
 
 
+def _prepare(config: ClassifyConfig, data: Dataset) -> None:
+    from wsss.models.backbones import check_weights_fit
+
+    check_weights_fit(config.backbone)
+
+
 STAGE = Stage(
     name="classify",
     version=1,
@@ -117,4 +123,5 @@ STAGE = Stage(
     help="Train an image-level classifier whose maps show where each class is.",
     reads=_reads,
     check=_check,
+    prepare=_prepare,
 )

@@ -136,6 +136,12 @@ def _reads(config: SegmentConfig) -> list[Read]:
     return [*reads, Read(config.split, "masks")] if config.labels == "ground-truth" else reads
 
 
+def _prepare(config: SegmentConfig, data: Dataset) -> None:
+    from wsss.models.backbones import check_weights_fit
+
+    check_weights_fit(config.backbone)
+
+
 STAGE = Stage(
     name="segment",
     version=1,
@@ -149,4 +155,5 @@ STAGE = Stage(
     },
     reads=_reads,
     check=_check,
+    prepare=_prepare,
 )
