@@ -240,6 +240,15 @@ def test_a_report_without_a_dataset_says_so(tmp_path: Path) -> None:
     assert "no dataset given: no gallery" in messages(one)
 
 
+def test_why_a_stage_runs_again_is_told(tmp_path: Path) -> None:
+    one = session(tmp_path)
+    run(MAKE, tmp_path / "make", session=one)
+    run(MAKE, tmp_path / "make", session=one)
+    assert "again" not in messages(one)
+    run(MAKE, tmp_path / "make", {"n": 2}, session=one)
+    assert "make runs again: config changed: n 4 → 2\n" in messages(one)
+
+
 def test_folders_given_by_hand(tmp_path: Path) -> None:
     run(MAKE, tmp_path / "make")
     reporter = Reporter(io.StringIO())

@@ -222,8 +222,6 @@ def _one(
     folder = session.run_dir / job.id
     task = Task(job.id, job.stage, job.config, job.seed, inputs, data, folder, step.parts if step else {})
     decision = step.decision if step else None
-    if decision and decision.action == "run" and decision.reasons != ("never ran",):
-        session.reporter.log(f"{job.id} runs again: {'; '.join(decision.reasons)}")
     if decision and decision.action == "run":
         session.reporter.note_in_file(f"{job.id} begins")
     try:

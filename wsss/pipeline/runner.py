@@ -145,6 +145,8 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
     if ranks.from_first(lambda: decision is not None and decision.action == "skip"):
         return _skipped(task, ranks.from_first(lambda: _mended(task, decision, session)))
 
+    if decision is not None and decision.reasons != ("never ran",):
+        session.reporter.log(f"{task.id} runs again: {'; '.join(decision.reasons)}")
     session.settle_device()
     begun = time.monotonic()
     record: dict[str, Any] = ranks.from_first(lambda: _open_folder(task, decision, session))
