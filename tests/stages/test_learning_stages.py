@@ -208,6 +208,8 @@ def test_predict_a_folder_with_scales_and_flip(place: Path, tmp_path: Path) -> N
     write_png(images / "large.png", np.zeros((70, 40, 3), np.uint8))
     write_png(images / "tiny.PNG", np.zeros((1, 3, 3), np.uint8))
     (images / "notes.txt").write_text("no image")
+    (images / "._large.png").write_bytes(b"what macOS puts beside a file")
+    (images / "folder.png").mkdir()
     config = {"images": str(images), "scales": [1, 0.5], "flip": True, "max_side": 32}
     result = run_stage(predict.STAGE, config, tmp_path / "p", dataset(place), segmenter=place / "segment")
     assert sorted(path.name for path in (tmp_path / "p/masks").iterdir()) == ["large.png", "tiny.png"]
@@ -217,6 +219,15 @@ def test_predict_a_folder_with_scales_and_flip(place: Path, tmp_path: Path) -> N
     write_png(images / "tiny.jpg", np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(InvalidInput, match=r"tiny\.PNG and tiny\.jpg would get the same mask"):
         run_stage(predict.STAGE, config, tmp_path / "q", dataset(place), segmenter=place / "segment")
+
+
+def test_predict_refuses_to_write_among_its_images(place: Path, tmp_path: Path) -> None:
+    write_png(tmp_path / "photos/a.png", np.zeros((8, 8, 3), np.uint8))
+    config = {"images": str(tmp_path / "photos")}
+    for out in ("photos", "photos/out", "photos/../photos/deep/out"):
+        with pytest.raises(InvalidInput, match=r"photos.* lies inside the folder of images"):
+            run_stage(predict.STAGE, config, tmp_path / out, dataset(place), segmenter=place / "segment")
+    run_stage(predict.STAGE, config, tmp_path / "photos-out", dataset(place), segmenter=place / "segment")
 
 
 def test_predict_needs_one_source(place: Path, tmp_path: Path) -> None:

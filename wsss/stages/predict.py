@@ -54,6 +54,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config
+    _check_apart(config.images, ctx.out)
     model, classes = load_segmenter(ctx.inputs["segmenter"].path)
     samples = _samples(config, ctx.data)
     if config.images is None:
@@ -77,6 +78,20 @@ def run(ctx: Context[PredictConfig]) -> Result:
     ctx.ranks.barrier()
     metrics = {"images": len(samples), "classes_predicted": _classes_predicted(samples, ctx.out, classes)}
     return Result(metrics, {"predict_scales": list(config.scales), "predict_flip": config.flip})
+
+
+def _check_apart(images: Path | None, out: Path) -> None:
+    """Refuse to write among the images that are read.
+
+    Raises:
+        InvalidInput: ``out`` is in ``images``.
+    """
+    if images is not None and out.resolve().is_relative_to(images.resolve()):
+        raise InvalidInput(
+            f"{out} lies inside the folder of images, {images}: what is written there would change the input, and "
+            "the stage would never be finished.",
+            mend="Choose a folder (--out or --run-dir) beside that of the images.",
+        )
 
 
 def _predict(model: Segmenter, classes: Classes, batch: tuple[Sample, ...], config: PredictConfig, out: Path) -> None:
@@ -130,23 +145,22 @@ def _classes_predicted(samples: tuple[Sample, ...], out: Path, classes: Classes)
 def _samples(config: PredictConfig, data: Dataset) -> tuple[Sample, ...]:
     if config.images is None:
         return data.samples(config.chosen_splits)
+    from wsss.data.lists import images_by_id
     from wsss.data.sample import Sample as OneSample
     from wsss.io.images import IMAGE_SUFFIXES
 
-    if not config.images.is_dir():
-        raise InvalidInput(f"predict.images: {config.images} is no folder.")
-    paths = sorted(path for path in config.images.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise InvalidInput(f"{config.images}: no image here; allowed are {listing(IMAGE_SUFFIXES, limit=10)}.")
-    by_id: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in by_id:
+    samples = []
+    for stem, found in images_by_id(config.images).items():
+        paths = [path for path in found if not path.is_dir()]
+        if len(paths) > 1:
             raise InvalidInput(
-                f"{config.images}: {by_id[path.stem].name} and {path.name} would get the same mask file.",
+                f"{config.images}: {paths[0].name} and {paths[1].name} would get the same mask file.",
                 mend="Rename one of them.",
             )
-        by_id[path.stem] = path
-    return tuple(OneSample(stem, path) for stem, path in by_id.items())
+        samples += [OneSample(stem, path) for path in paths]
+    if not samples:
+        raise InvalidInput(f"{config.images}: no image here; allowed are {listing(IMAGE_SUFFIXES, limit=10)}.")
+    return tuple(samples)
 
 
 def _reads(config: PredictConfig) -> list[Read]:
