@@ -7,26 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.errors import InvalidInput, listing
+from wsss.data.sample import require_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wsss.data.sample import Sample
-
-
-def require_labels(samples: Sequence[Sample]) -> None:
-    """Check that every image has image-level labels (an image of no class has an empty list of them).
-
-    Raises:
-        InvalidInput: some have none.
-    """
-    unlabelled = [sample.id for sample in samples if sample.labels is None]
-    if unlabelled:
-        raise InvalidInput(
-            f"{len(unlabelled)} of {len(samples)} images have no image-level labels: {listing(unlabelled)}.",
-            mend="Add them to the label file, or take the images out of the split.",
-        )
 
 
 def label_matrix(samples: Sequence[Sample], classes: int) -> NDArray[np.bool_]:

@@ -114,7 +114,7 @@ def _check(config: CamConfig, data: Dataset) -> None:
 
 
 def _require_labels(samples: Sequence[Sample]) -> None:
-    from wsss.data.labels import require_labels
+    from wsss.data.sample import require_labels
 
     try:
         require_labels(samples)

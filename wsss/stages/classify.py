@@ -101,7 +101,7 @@ def _reads(config: ClassifyConfig) -> list[Read]:
 
 
 def _check(config: ClassifyConfig, data: Dataset) -> None:
-    from wsss.data.labels import require_labels
+    from wsss.data.sample import require_labels
 
     check_weights(config.backbone)
     for split in [config.split, *([config.val] if config.val is not None else [])]:
