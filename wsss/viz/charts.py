@@ -14,7 +14,7 @@ from wsss.errors import InvalidInput
 from wsss.viz.formatting import words
 
 WIDTH, HEIGHT = 420, 250
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 14, 42
+LEFT, RIGHT, TOP, BOTTOM = 74, 12, 14, 42  # 0.00015 has to fit beside the unit
 SERIES_STYLES = 6
 NOT_CURVES = ("epoch", "step", "iteration", "seconds")
 
