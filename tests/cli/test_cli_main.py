@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from toycli import environment, toy
+from toycli import HERE, environment, toy
 
 from wsss import __version__
 from wsss.cli.main import COMMANDS, cli
@@ -110,6 +110,47 @@ def test_mistakes_end_with_a_message_a_code_and_no_traceback(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc, a file system that takes no folders")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "p.yaml", "--run-dir", "/proc/wsss"],
+        ["make", "--out", "/proc/wsss"],
+        ["data", "synth", "shapes", "/proc/wsss", "--train", "1", "--val", "1"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_place_that_takes_no_files_is_no_bug(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "p.yaml").write_text("name: toy\nstages: {make: {uses: make}}\n")
+    done = toy(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Can't write /proc/wsss" in done.stderr
+    assert "bug" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["make", "--out", "m", "--json"], ["status", "m"], ["--help"]])
+def test_output_that_cannot_be_written_is_no_bug(tmp_path: Path, arguments: list[str]) -> None:
+    assert toy("make", "--out", "m", cwd=tmp_path).returncode == 0
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, str(HERE / "toycli.py"), *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "error: Can't write the output: No space left on device.\n"
+
+
+@pytest.mark.parametrize("closed", [[2], [1], [0, 1, 2]], ids=str)
+def test_closed_streams_end_nothing(tmp_path: Path, closed: list[int]) -> None:
+    text = f"import os, sys\nfor number in {closed}: os.close(number)\nos.execv(sys.executable, sys.argv[1:])\n"
+    run = [sys.executable, str(HERE / "toycli.py"), "make", "--out", "m"]
+    done = subprocess.run(
+        [sys.executable, "-c", text, *run], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "m" / "metrics.json").is_file()
+    assert done.stderr == "" and (done.stdout == "") is (1 in closed)
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

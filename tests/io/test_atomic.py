@@ -85,6 +85,12 @@ def test_sha256_is_the_known_one(tmp_path: Path) -> None:
         (errno.EDQUOT, ["No space left on device", "Free some space"]),
         (errno.EACCES, ["Can't write", "Permission denied", "--run-dir"]),
         (errno.EROFS, ["Can't write", "Read-only", "--run-dir"]),
+        (errno.ENOENT, ["Can't write", "No such file", "another folder"]),
+        (errno.EINVAL, ["Can't write", "Invalid argument", "another folder"]),
+        (errno.ENOTSUP, ["Can't write", "not supported", "another folder"]),
+        (errno.ELOOP, ["Can't write", "symbolic links", "another folder"]),
+        (errno.EIO, ["Can't write", "Input/output error", "disk"]),
+        (errno.ESTALE, ["Can't write", "Stale file handle", "disk"]),
     ],
 )
 def test_errors_of_the_disk_name_path_and_mend(tmp_path: Path, number: int, words: list[str]) -> None:
@@ -94,6 +100,12 @@ def test_errors_of_the_disk_name_path_and_mend(tmp_path: Path, number: int, word
     assert found.value.exit_code == 1
     for word in [*words, str(path)]:
         assert word in str(found.value)
+
+
+def test_a_missing_file_that_is_only_read_is_not_called_unwritable(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with pytest.raises(FileNotFoundError), atomic_open(tmp_path / "out" / "a"):
+        (tmp_path / "other" / "none").read_bytes()
 
 
 def test_a_full_disk_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

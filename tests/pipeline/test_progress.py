@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +139,14 @@ def test_a_total_of_zero_is_fine(tmp_path: Path, clock: Clock) -> None:
     advance = reporter.track("maps", 0)
     clock.now = 100
     advance(0)
+
+
+def test_a_closed_stderr_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    reporter = Reporter()
+    reporter.start("make", tmp_path)
+    reporter.log("a message")
+    reporter.track("making", 2)(1)
+    reporter.stop()
+    assert reporter.stream.name == os.devnull
+    reporter.stream.close()

@@ -7,11 +7,13 @@ Nothing heavy is imported here: ``wsss --help`` has to answer at once.
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import io
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +28,9 @@ COMMANDS = {
     "data": ("wsss.cli.data:data", "Make synthetic datasets, check your own."),
 }
 """Command → where it is and what ``wsss --help`` says of it."""
+
+_NO_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF})
+"""Errors without a file's name: of stdout or stderr, since writing files is explained where it is done."""
 
 
 class LazyGroup(click.Group):
@@ -77,40 +82,66 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; the entry point of the ``wsss`` script."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 must not end a run
-            stream.reconfigure(errors="backslashreplace")
+    _settle_streams()
+    sys.exit(_flushed(_call(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _call(arguments: list[str]) -> int:
+    """Run the command line; return the exit code."""
     debug = "--debug" in arguments
     try:
         code: Any = cli.main(args=arguments, prog_name="wsss", standalone_mode=False)
     except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except WsssError as error:
         if debug:
             traceback.print_exc()
         show_error(str(error))
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         if debug:
             traceback.print_exc()
         interrupt = error.__cause__ or error  # click wraps a KeyboardInterrupt
-        sys.exit(getattr(interrupt, "exit_code", 130) if isinstance(interrupt, KeyboardInterrupt) else 130)
-    except BrokenPipeError:  # the reader of our output (head, say) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return getattr(interrupt, "exit_code", 130) if isinstance(interrupt, KeyboardInterrupt) else 130
     except Exception as error:
+        if isinstance(error, BrokenPipeError):  # the reader of our output (head, say) has gone
+            return 1
+        if isinstance(error, OSError) and error.filename is None and error.errno in _NO_OUTPUT:
+            show_error(f"Can't write the output: {error.strerror}.")
+            return 1
         if debug:
             traceback.print_exc()
         show_error(
             f"Unexpected {type(error).__name__}: {error}\n"
             "This is a bug in wsss: please report it with what --debug prints."
         )
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _settle_streams() -> None:
+    """Replace streams that were closed before we started by the null device; let none fail for want of a character."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # so each gets its own descriptor, 0 to 2
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 must not end a run
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flushed(code: int) -> int:
+    """Return ``code``, or 1 where what is left of our output can't be written."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        if not isinstance(error, BrokenPipeError):
+            show_error(f"Can't write the output: {error.strerror}.")
+        return 1
+    return code
 
 
 def show_error(message: str) -> None:

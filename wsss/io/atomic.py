@@ -19,6 +19,12 @@ from wsss.errors import RunFailed
 TEMPORARY = ".wsss-tmp-"
 """Prefix of the temporary names; left-overs of a killed process are swept by `sweep`."""
 
+_NO_PLACE = frozenset(
+    # the last ones come from file systems that are none for files (/proc), or that lack what we need
+    {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
+    | {errno.ENOENT, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+)
+
 
 @contextmanager
 def atomic_open(path: Path) -> Iterator[BinaryIO]:
@@ -89,8 +95,13 @@ def explain_os_errors(path: Path) -> Iterator[None]:
                 f"Can't write {path}: {error.strerror}.",
                 mend="Choose a folder that you may write to (--run-dir or --out), or change its permissions.",
             ) from error
-        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG):
+        if error.errno in _NO_PLACE and _concerns(error, path):
             raise RunFailed(f"Can't write {path}: {error.strerror}.", mend="Choose another folder.") from error
+        if error.errno in (errno.EIO, errno.ESTALE, errno.ENXIO):
+            raise RunFailed(
+                f"Can't write {path}: {error.strerror}.",
+                mend="Check the disk or the network drive, or choose another folder; then run the same command again.",
+            ) from error
         raise
 
 
@@ -101,3 +112,11 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Whether an error is about ``path`` or what is beside, above or below it, not about a file read meanwhile."""
+    if error.filename is None:
+        return True
+    named = Path(os.fsdecode(error.filename))
+    return named in (path, *path.parents) or path.parent in named.parents

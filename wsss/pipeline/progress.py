@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -36,7 +37,9 @@ class Reporter:
     """
 
     def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
-        self.stream = stream if stream is not None else sys.stderr
+        self.stream: TextIO = stream or sys.stderr  # which is None where it was closed before we started
+        if self.stream is None:
+            self.stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
         self.quiet = quiet
         self.file: Path | None = None
         self.stage = ""
