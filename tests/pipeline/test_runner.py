@@ -145,6 +145,25 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(tmp_path: Path) -> No
     assert snapshot(tmp_path / "parts", ignore=is_bookkeeping) == snapshot(tmp_path / "whole", ignore=is_bookkeeping)
 
 
+def test_the_checkpoint_stays_until_the_stage_is_recorded_as_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    numbers = run(MAKE, tmp_path / "make").artifact
+    checkpoint = tmp_path / "train" / "checkpoint.pt"
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        patched.setattr("wsss.pipeline.store.list_artifacts", stopped)
+        run(TRAIN, tmp_path / "train", inputs={"numbers": numbers})
+    content = checkpoint.read_text()
+    assert run(TRAIN, tmp_path / "train", inputs={"numbers": numbers}).status == "done"
+    assert not checkpoint.exists()
+    checkpoint.write_text(content)  # killed between the record and the removal
+    assert run(TRAIN, tmp_path / "train", inputs={"numbers": numbers}).status == "skipped"
+    assert not checkpoint.exists()
+
+
 def test_provenance_is_gathered_from_upstream(tmp_path: Path) -> None:
     made = run(MAKE, tmp_path / "make").artifact
     doubled = run(DOUBLE, tmp_path / "double", inputs={"numbers": made}).artifact

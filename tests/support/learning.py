@@ -11,6 +11,7 @@ import numpy as np
 
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.io.images import write_png
+from wsss.io.layout import CHECKPOINT
 from wsss.io.masks import write_mask
 from wsss.pipeline.ranks import SingleRank
 from wsss.pipeline.stage import Artifact, Context, Result, Stage
@@ -124,5 +125,5 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and "tensorboard" not in path.parts
+        if path.is_file() and "tensorboard" not in path.parts and path.name != CHECKPOINT
     }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+CHECKPOINT = "checkpoint.pt"
+"""State of an unfinished training run, in its stage's folder; deleted once the stage is recorded as done."""
+
 
 def mask_path(folder: Path, image_id: str) -> Path:
     """Return the path of an image's mask (palette PNG)."""

@@ -336,6 +336,7 @@ def _publish(task: Task, record: Mapping[str, Any], result: Result, seconds: flo
         "artifacts": store.list_artifacts(task.folder),
     }
     store.write_record(task.folder, done)
+    store.drop_checkpoint(task.folder)
     return done
 
 
@@ -376,6 +377,7 @@ def _mended(task: Task, decision: Decision | None, session: Session) -> dict[str
     if not same:
         session.reporter.log(f"warning: {task.id}: {store.METRICS} was missing or changed; it is written again.")
         write_json(path, record.get("metrics") or {})
+    store.drop_checkpoint(task.folder)  # still there if a kill came right after the record
     return record
 
 

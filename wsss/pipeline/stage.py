@@ -116,7 +116,8 @@ class Context(Generic[C]):
     Args:
         config: the validated config.
         out: the folder to write artifacts to. It may hold artifacts of the same stage with the same identity,
-            left by a run that was interrupted: work that is there is not done again.
+            left by a run that was interrupted: work that is there is not done again. A ``checkpoint.pt`` in it is
+            deleted once the stage is recorded as done.
         inputs: per declared input, an `Artifact` (``None`` where an optional one is missing), or a tuple of them
             where it is declared with ``many=True``.
         data: the dataset (`wsss.data.sample.Dataset`).
@@ -162,9 +163,10 @@ class Stage(Generic[C]):
             ``report``).
         inputs: name → `Input`; a name is also the single-stage command's option (``--classifier DIR``).
         reads: config → what the stage reads of the dataset; part of its identity.
-        check: config, dataset → nothing, or raises `InvalidInput`; run for every stage before any starts, also for those that are finished.
-        prepare: the same, for checks that take longer: run only for the stages that will run, before any starts and
-            before anything of an earlier run is deleted.
+        check: config, dataset → nothing, or raises `InvalidInput`; run for every stage before any starts, also for
+            those that are finished.
+        prepare: the same for checks that take longer: run only for the stages that will run, before any starts
+            and before anything of an earlier run is deleted.
         help: one line for ``wsss --help``.
     """
 

@@ -16,10 +16,11 @@ from typing import Any
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import explain_os_errors, sha256_file, sweep, write_json
+from wsss.io.layout import CHECKPOINT
 
 RECORD = "stage.json"
 METRICS = "metrics.json"
-BOOKKEEPING = frozenset({RECORD, METRICS, "run.log", "checkpoint.pt"})
+BOOKKEEPING = frozenset({RECORD, METRICS, "run.log", CHECKPOINT})
 UNLISTED_FOLDERS = frozenset({"tensorboard"})
 WORK = ".wsss-data"
 """Folder of a single stage's generated dataset, inside its own."""
@@ -108,6 +109,12 @@ def delete_damaged(folder: Path, damages: list[Damage]) -> None:
     for damage in damages:
         with explain_os_errors(folder / damage.path):
             (folder / damage.path).unlink(missing_ok=True)
+
+
+def drop_checkpoint(folder: Path) -> None:
+    """Delete the checkpoint of a stage that is recorded as done; not before, or a kill would cost all the work."""
+    with explain_os_errors(folder / CHECKPOINT):
+        (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def empty(folder: Path, record: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ def run(ctx: Context[ClassifyConfig]) -> Result:
     from wsss.models.classifier import build_classifier, save_classifier
     from wsss.train.classification import ClassificationExamples, multilabel_loss, score_classifier
     from wsss.train.images import cached_images
-    from wsss.train.loop import Job, finish, fit
+    from wsss.train.loop import Job, fit
     from wsss.train.optim import trunk_and_head
     from wsss.train.runtime import deterministic, leader_first
 
@@ -68,7 +68,6 @@ def run(ctx: Context[ClassifyConfig]) -> Result:
         validate()
     if ctx.ranks.rank == 0:
         save_classifier(ctx.out, model, classes)
-    finish(ctx)
     metrics: dict[str, Any] = {
         "images": len(samples),
         "epochs": config.epochs,

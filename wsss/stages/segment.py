@@ -45,7 +45,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     from wsss.models.classifier import load_classifier
     from wsss.models.segmenters import build_segmenter, save_segmenter
     from wsss.train.images import Cached
-    from wsss.train.loop import Job, finish, fit
+    from wsss.train.loop import Job, fit
     from wsss.train.optim import trunk_and_head
     from wsss.train.runtime import deterministic, leader_first
     from wsss.train.segmentation import PairLoader, SegmentationExamples, mask_loss
@@ -67,7 +67,6 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     history = fit(job, config, ctx)
     if ctx.ranks.rank == 0:
         save_segmenter(ctx.out, model, classes)
-    finish(ctx)
     metrics = {
         "images": len(pairs),
         "epochs": config.epochs,

@@ -19,7 +19,6 @@ from torch import nn
 from wsss.io.atomic import atomic_open
 
 FORMAT = 1
-FILE = "checkpoint.pt"
 
 
 @dataclass

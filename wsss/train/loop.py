@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from wsss.errors import RunFailed
+from wsss.io.layout import CHECKPOINT
 from wsss.train import checkpoint as ckpt
 from wsss.train.config import TrainConfig
 from wsss.train.history import Scalars, write_history
@@ -102,7 +103,7 @@ class Job:
 def fit(job: Job, config: TrainConfig, run: Surroundings) -> list[dict[str, float]]:
     """Train ``job.model`` in place, from the checkpoint in ``run.out`` where there is one.
 
-    The checkpoint stays: delete it with `finish` once the trained weights are saved.
+    The checkpoint stays: it may go only once the result is saved and recorded, which is for the caller to see to.
 
     Returns:
         The history: a row per epoch with ``epoch``, ``step``, ``lr``, ``train_loss`` (mean over the epoch's steps) and
@@ -124,12 +125,6 @@ def fit(job: Job, config: TrainConfig, run: Surroundings) -> list[dict[str, floa
         return _Loop(job, config, run, plan).run()
 
 
-def finish(run: Surroundings) -> None:
-    """Delete the checkpoint of a training run whose result is saved."""
-    if run.ranks.rank == 0:
-        (run.out / ckpt.FILE).unlink(missing_ok=True)
-
-
 class _Loop:
     def __init__(self, job: Job, config: TrainConfig, run: Surroundings, plan: Plan) -> None:
         self.job, self.config, self.surroundings, self.plan = job, config, run, plan
@@ -141,7 +136,7 @@ class _Loop:
         self.model, self.optimiser = self.fabric.setup(job.model, optimiser)
         scaler = self.fabric.strategy.precision if config.precision == "16-mixed" else None
         self.trained = ckpt.Trained(job.model, optimiser, schedule, scaler)
-        self.path = run.out / ckpt.FILE
+        self.path = run.out / CHECKPOINT
         self.state = ckpt.load_checkpoint(self.path, self.trained, run.log)
         self.leader = run.ranks.rank == 0
 
