@@ -175,6 +175,7 @@ def test_unusable_checkpoint_is_reported_and_replaced(tmp_path: Path, damage: st
     run = Run(tmp_path / "cut")
     resumed, second = train(tmp_path / "cut", run=run)
     assert any("checkpoint can't be used" in line and "starts again" in line for line in run.lines)
+    assert not any("weights_only" in line for line in run.lines)
     assert same(resumed, weights)
     assert second == history
 

@@ -110,9 +110,13 @@ def _read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).split("\n")[0]
+        # Not in torch's words: they recommend to load the file with weights_only=False, which runs what is in it.
+        if isinstance(error, pickle.UnpicklingError):
+            reason = "no state dict of tensors alone; it holds other pickled Python objects, which are refused"
+        else:
+            reason = "it is truncated or damaged, or torch.save didn't write it"
         raise InvalidInput(
-            f"{path}: not a weights file that torch.load(weights_only=True) can read ({reason})",
+            f"{path}: not a weights file: {reason}.",
             mend="Save a plain state dict: torch.save(network.state_dict(), FILE).",
         ) from error
 

@@ -81,7 +81,8 @@ def load_checkpoint(path: Path, trained: Trained, log: Callable[[str], None]) ->
         state = torch.load(path, map_location="cpu", weights_only=True)
         _check(state, trained)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).split("\n")[0]
+        # ValueErrors are ours; torch's words of a damaged file recommend to load it unsafely.
+        reason = str(error) if isinstance(error, ValueError) else "it is damaged"
         log(f"warning: {path}: the checkpoint can't be used ({reason}); training starts again")
         return Progress()
     trained.model.load_state_dict(state["model"])
