@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from wsss.errors import InvalidInput, WsssError
 from wsss.pipeline import rundir, store
 from wsss.pipeline.graph import Job, build_jobs
+from wsss.pipeline.interrupt import as_interrupt
 from wsss.pipeline.journal import Journal
 from wsss.pipeline.lock import run_lock
 from wsss.pipeline.plan import Choice, Step, make_plan, prepare_jobs
@@ -127,12 +128,11 @@ def run_pipeline(
         journal = Journal(spec, jobs, session, command)
         try:
             _run(spec, jobs, session, open_data, choice or Choice(), journal, result)
-        except KeyboardInterrupt as error:
-            result.status, result.error = "interrupted", error
-        except Exception as error:
-            result.status, result.error = "failed", error
-            if not isinstance(error, WsssError):
-                session.reporter.note_in_file("".join(traceback.format_exception(error)))
+        except (KeyboardInterrupt, Exception) as caught:
+            result.error = as_interrupt(caught)
+            result.status = "interrupted" if isinstance(result.error, KeyboardInterrupt) else "failed"
+            if not isinstance(result.error, WsssError | KeyboardInterrupt):
+                session.reporter.note_in_file("".join(traceback.format_exception(caught)))
         if result.error is not None:
             session.reporter.note_in_file(f"{result.status}: {result.error}")
         result.report = _report(jobs, result)

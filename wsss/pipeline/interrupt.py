@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+GRACE = 0.5
+"""Seconds between the death of a worker process and the signal that is meant for all of us."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -26,27 +31,68 @@ class Interrupted(KeyboardInterrupt):
         return 128 + self.number
 
 
+_received: int | None = None
+"""The signal that came in the present `interruptible` block."""
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Raise `Interrupted` inside the block on SIGINT or SIGTERM; a second signal ends the process at once.
 
-    Outside the main thread (where Python allows no handlers) it does nothing.
+    An error that comes after a signal is raised as that `Interrupted`, see `as_interrupt`. Outside the main thread
+    (where Python allows no handlers) it does nothing.
     """
+    global _received
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    owner = os.getpid()
 
     def handle(number: int, frame: FrameType | None) -> None:
+        global _received
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if os.getpid() != owner:  # a worker process that was forked a moment ago and has no handlers of its own yet
+            os.kill(os.getpid(), number)
+            return
         # torch watches its worker processes by SIGCHLD and raises an error when one dies. Those that got the same
         # signal as we did are dying now, and that is not news.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _received = number
         raise Interrupted(number)
 
+    _received = None
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except Exception as error:
+        found = as_interrupt(error)
+        if found is error:
+            raise
+        raise found from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _received = None
+
+
+def as_interrupt(error: BaseException) -> BaseException:
+    """Return the `Interrupted` behind an error, or the error itself where no signal came.
+
+    Worker processes that die of the same signal, and code that meets the exception where none can be raised (a
+    finaliser, say), leave other errors in its place. Where a worker died first, our own signal is waited for.
+    """
+    if isinstance(error, Exception) and _received is None and _worker_died(error):
+        with suppress(Interrupted):
+            time.sleep(GRACE)
+    return error if _received is None or isinstance(error, KeyboardInterrupt) else Interrupted(_received)
+
+
+def _worker_died(error: BaseException | None) -> bool:
+    from concurrent.futures.process import BrokenProcessPool
+
+    while error is not None:
+        if isinstance(error, BrokenProcessPool) or "DataLoader worker" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -21,7 +21,7 @@ from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.device import resolve_device
 from wsss.pipeline.explain import full_disk, not_finite
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts, plain
-from wsss.pipeline.interrupt import Interrupted
+from wsss.pipeline.interrupt import Interrupted, as_interrupt
 from wsss.pipeline.progress import Reporter
 from wsss.pipeline.ranks import AnyRanks, SingleRank
 from wsss.pipeline.rundir import read_run
@@ -157,14 +157,15 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
         ranks.barrier()
         seconds = record["seconds"] + time.monotonic() - begun
         record = ranks.from_first(lambda: _publish(task, record, result, seconds))
-    except BaseException as error:
+    except BaseException as caught:
+        error = as_interrupt(caught)
         session.reporter.interrupt()
         if first:
             _note_failure(task, record, error, record["seconds"] + time.monotonic() - begun)
         explained = _explained(task, error, session)
-        if explained is error:
+        if explained is caught:
             raise
-        raise explained from error
+        raise explained from caught
     session.reporter.stop()
     reasons = decision.reasons if decision else ()
     return Outcome(

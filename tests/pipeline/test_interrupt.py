@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+import time
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toys import MAKE
+
+from wsss.errors import RunFailed
+from wsss.pipeline.interrupt import Interrupted, as_interrupt, interruptible
+from wsss.pipeline.progress import Reporter
+from wsss.pipeline.runner import Session, run_stage
+from wsss.pipeline.store import read_record
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def swallow(number: signal.Signals) -> None:
+    """Get a signal where the exception is lost, as in a finaliser."""
+    try:
+        signal.raise_signal(number)
+    except BaseException:
+        return
+    raise AssertionError("the signal raised nothing")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_one_exception(number: signal.Signals) -> None:
+    before = [signal.getsignal(one) for one in SIGNALS]
+    with pytest.raises(Interrupted) as caught, interruptible():
+        signal.raise_signal(number)
+    assert caught.value.exit_code == 128 + number
+    assert [signal.getsignal(one) for one in SIGNALS] == before
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_error_after_a_signal_is_the_interrupt(number: signal.Signals) -> None:
+    with pytest.raises(Interrupted) as caught, interruptible():
+        swallow(number)
+        raise RuntimeError("DataLoader worker (pid 7) exited unexpectedly")
+    assert caught.value.exit_code == 128 + number
+    with pytest.raises(RuntimeError, match="a bug"), interruptible():  # the next block knows nothing of it
+        raise RuntimeError("a bug")
+
+
+def test_a_stage_that_breaks_after_a_signal_was_interrupted(tmp_path: Path) -> None:
+    def breaks(ctx: Any) -> Any:
+        swallow(signal.SIGTERM)
+        raise RuntimeError("DataLoader worker (pid 7) exited unexpectedly")
+
+    session = Session(tmp_path, reporter=Reporter(io.StringIO()))
+    with pytest.raises(Interrupted) as caught, interruptible():
+        run_stage(replace(MAKE, run=breaks), MAKE.config(), out=tmp_path / "make", session=session)
+    assert caught.value.exit_code == 143
+    record = read_record(tmp_path / "make")
+    assert record is not None
+    assert record["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("cause", [RuntimeError("DataLoader worker (pid 7) is killed"), BrokenProcessPool("gone")])
+def test_a_worker_that_dies_before_we_hear_of_the_signal(cause: Exception) -> None:
+    failed = RunFailed("a worker process ended")
+    failed.__cause__ = cause
+    with interruptible():
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        found = as_interrupt(failed)
+    assert isinstance(found, Interrupted)
+    assert found.exit_code == 143
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    for error in (RuntimeError("DataLoader worker (pid 7) is killed"), ValueError("x"), KeyboardInterrupt()):
+        with interruptible():
+            assert as_interrupt(error) is error
+
+
+def test_a_worker_that_was_just_forked_dies_of_the_signal() -> None:
+    """It must not go on as a second main process, with our exception."""
+    with interruptible():
+        child = os.fork()
+        if child == 0:
+            try:
+                time.sleep(10)
+            finally:
+                os._exit(1)
+        time.sleep(0.1)
+        os.kill(child, signal.SIGTERM)
+        _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    assert os.WTERMSIG(status) == signal.SIGTERM
