@@ -103,6 +103,20 @@ def test_single_image_of_a_single_class(tmp_path: Path) -> None:
     assert set(np.unique(read_mask(tmp_path / "p/masks/val0.png"))) <= {0, 7}
 
 
+def test_a_class_in_every_image_is_told(tmp_path: Path) -> None:
+    data = dataset(tmp_path)
+    train = tuple(Sample(s.id, s.image, (1, *(s.labels or ())[1:]), s.mask) for s in data.split("train"))
+    data = Dataset(data.name, data.root, data.classes, {**data.splits, "train": train})
+    lines: list[str] = []
+    run_stage(classify.STAGE, SMALL_TRAINING | {"epochs": 1}, tmp_path / "c", data, lines=lines)
+    told = [line for line in lines if line.startswith("warning")]
+    assert len(told) == 1
+    assert "every image of split 'train' has the class red" in told[0]
+    lines.clear()
+    run_stage(classify.STAGE, SMALL_TRAINING | {"epochs": 1}, tmp_path / "d", dataset(tmp_path), lines=lines)
+    assert not [line for line in lines if line.startswith("warning")]
+
+
 def test_classes_without_positives_are_listed_and_left_out(tmp_path: Path) -> None:
     data = dataset(tmp_path)
     only_red = tuple(Sample(s.id, s.image, (1,), s.mask) for s in data.split("val"))

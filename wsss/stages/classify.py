@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from wsss.data.transforms import ClassificationAugmentation
+from wsss.errors import listing
 from wsss.models.config import ClassifierConfig, check_weights
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
 from wsss.train.config import TrainConfig
@@ -39,6 +40,12 @@ def run(ctx: Context[ClassifyConfig]) -> Result:
     config, classes = ctx.config, ctx.data.classes
     samples = ctx.data.split(config.split)
     labels = label_matrix(samples, len(classes.foreground))
+    everywhere = [name for name, column in zip(classes.foreground, labels.T, strict=True) if column.all()]
+    if everywhere and ctx.ranks.rank == 0:
+        ctx.log(
+            f"warning: every image of split {config.split!r} has the class {listing(everywhere)}: without images that "
+            "lack it the classifier can't learn where it is; add some."
+        )
     with deterministic(ctx.device, ctx.seed):
         model = leader_first(ctx.ranks, lambda: build_classifier(config, len(classes.foreground)))
     images = cached_images([sample.image for sample in samples], cache_bytes=config.cache_mb << 20)
