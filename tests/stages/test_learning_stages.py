@@ -168,6 +168,16 @@ def test_maps_are_made_again_where_they_are_missing_or_broken(place: Path, tmp_p
     assert (tmp_path / "cut/cams/train0.npz").stat().st_mtime_ns > kept  # it shares a batch with train1
 
 
+def test_maps_of_large_images_through_a_bounded_network(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    for name, config in (("whole", {}), ("same", {"max_side": 44}), ("small", {"max_side": 22}), ("half", {})):
+        scales = [0.5] if name == "half" else [1]
+        run_stage(cam.STAGE, config | {"scales": scales}, tmp_path / name, data, classifier=place / "classify")
+    assert contents(tmp_path / "same") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "small") == contents(tmp_path / "half")
+    assert contents(tmp_path / "small") != contents(tmp_path / "whole")
+
+
 def test_maps_of_predicted_classes(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
     unlabelled = tuple(Sample(s.id, s.image) for s in data.split("val"))

@@ -32,7 +32,13 @@ class RawMaps:
 
 @torch.no_grad()
 def class_maps(
-    classifier: CAMClassifier, images: NDArray[np.uint8], *, scales: Sequence[float], flip: bool, stride: int
+    classifier: CAMClassifier,
+    images: NDArray[np.uint8],
+    *,
+    scales: Sequence[float],
+    flip: bool,
+    stride: int,
+    max_side: int | None = None,
 ) -> RawMaps:
     """Compute the maps of images of one size.
 
@@ -42,14 +48,16 @@ def class_maps(
         scales: factors on the size of the image.
         flip: also use the mirror image.
         stride: pixels of the image per element of a map.
+        max_side: larger images are first made smaller, to this longer side (pixels); the maps keep their size.
     """
+    fit = min(1.0, max_side / max(images.shape[1:3])) if max_side else 1.0
     device = classifier.head.weight.device
     size = images.shape[1:3]
     grid = tuple(-(-side // stride) for side in size)
     maps: list[Tensor] = []
     logits: list[Tensor] = []
     for scale in scales:
-        batch = torch.from_numpy(np.stack([scaled(image, scale) for image in images])).to(device)
+        batch = torch.from_numpy(np.stack([scaled(image, scale * fit) for image in images])).to(device)
         batch = batch.permute(0, 3, 1, 2)  # channels last in memory, as the network's convolutions like it
         if flip:
             batch = torch.cat([batch, batch.flip(3)])

@@ -1,4 +1,8 @@
-"""Class activation maps of every image of a split."""
+"""Class activation maps of every image of a split.
+
+Memory grows with the pixels that go through the network at once: those of a batch, times the largest scale squared,
+times two with ``flip``. ``max_side`` bounds them for large photographs.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +39,9 @@ class CamConfig(StageConfig):
         default="labels", description="which classes get a map: those of the image-level labels, or those predicted"
     )
     threshold: float = Field(default=0.5, gt=0, lt=1, description="probability above which a class counts as predicted")
+    max_side: int | None = Field(
+        default=None, ge=16, description="larger images are made smaller for the network, to this longer side"
+    )
     batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")
 
 
@@ -82,7 +89,9 @@ def _make_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamConfig,
     from wsss.models.cam import class_maps, normalise
 
     images = np.stack([read_image(sample.image) for sample in batch])
-    raw = class_maps(model, images, scales=config.scales, flip=config.flip, stride=config.stride)
+    raw = class_maps(
+        model, images, scales=config.scales, flip=config.flip, stride=config.stride, max_side=config.max_side
+    )
     probabilities = raw.probabilities.cpu().numpy()
     for sample, maps, probability in zip(batch, raw.maps, probabilities, strict=True):
         if config.classes == "labels":

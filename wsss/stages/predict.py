@@ -1,4 +1,9 @@
-"""Masks of any split, or of any folder of images, by a trained segmentation network."""
+"""Masks of any split, or of any folder of images, by a trained segmentation network.
+
+Memory: ``max_side`` bounds what goes through the network (that size times the largest scale), but probabilities are
+kept at the images' own size: 4 bytes × classes × pixels of a batch, several times over while scales are summed. A
+photograph of 24 megapixels and 21 classes needs 2 GB for each such array; make much larger ones smaller beforehand.
+"""
 
 from __future__ import annotations
 
