@@ -1,16 +1,7 @@
-"""Networks this small are slower with several threads than with one, much slower on a busy machine."""
+"""Tests with torch on one thread."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from onethread import one_thread
 
-import pytest
-import torch
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["one_thread"]

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torchvision
 from learning import BACKBONE, CLASSES, SMALL_TRAINING, coloured_dataset, contents, run_stage
+from onethread import one_thread
 
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput
@@ -21,15 +22,9 @@ from wsss.io.images import write_png
 from wsss.io.masks import read_mask, voc_palette, write_mask
 from wsss.stages import cam, classify, predict, segment
 
+__all__ = ["one_thread"]  # a fixture of every test here
+
 SEGMENT = {**SMALL_TRAINING, "head_channels": 8}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
