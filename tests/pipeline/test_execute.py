@@ -331,3 +331,50 @@ def test_results_do_not_depend_on_workers(here: Path) -> None:
         return snapshot(here / folder, ignore=lambda name: name.endswith(("run.json", "stage.json", "run.log")))
 
     assert files("one") == files("two")
+
+
+@pytest.mark.parametrize("splits", [["train"], ["val"], ["train", "val"], None])
+def test_what_a_stage_will_lack_is_found_beforehand(here: Path, splits: list[str] | None) -> None:
+    registry = {
+        **TOYS,
+        "double": replace(TOYS["double"], covers=lambda config: splits),
+        "count": replace(TOYS["count"], needs_splits=lambda config: (config.split,)),
+    }
+
+    def plan() -> Any:
+        return dry_run(spec(), registry, run_dir=Path("r"), open_data=open_toy_data, choice=Choice())
+
+    if splits != ["train"]:
+        assert len(plan()) == len(ALL)
+        return
+    with pytest.raises(InvalidInput) as caught:
+        plan()
+    assert caught.value.message.splitlines() == [
+        "Stage 'count@f=2': it needs the images of val, and 'double@f=2' works on train only.",
+        "Stage 'count@f=3': it needs the images of val, and 'double@f=3' works on train only.",
+    ]
+    assert "Add val to the splits of 'double@f=2'" in (caught.value.mend or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "stage", "maker"),
+    [
+        ("cam.splits=[val]", "pseudo", "cam"),
+        ("crf.splits=[val]", "segment", "crf"),
+        ("predict.splits=[train]", "score-segment", "predict"),
+        ("pseudo.splits=[val]", "crf", "pseudo"),
+    ],
+)
+def test_the_shipped_stages_say_what_they_cover(here: Path, change: str, stage: str, maker: str) -> None:
+    from wsss.cli.options import open_data
+    from wsss.pipeline.spec import load_spec
+    from wsss.stages import STAGES
+
+    tiny = str(Path(__file__).parents[1] / "support" / "tiny.yaml")
+
+    def plan(*sets: str) -> Any:
+        return dry_run(load_spec(tiny, STAGES, sets), STAGES, run_dir=Path("r"), open_data=open_data, choice=Choice())
+
+    assert plan()
+    with pytest.raises(InvalidInput, match=rf"Stage '{stage}': it needs the images of \w+, and '{maker}' works on"):
+        plan(change)

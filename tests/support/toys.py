@@ -27,7 +27,7 @@ class ToyData:
 
     @property
     def splits(self) -> dict[str, tuple[str, ...]]:
-        return {path.name: ("one sample",) for path in sorted(self.root.iterdir()) if path.is_dir()}
+        return {path.name: (f"the sample of {path.name}",) for path in sorted(self.root.iterdir()) if path.is_dir()}
 
     def fingerprint(self, split: str, kind: str) -> str:
         self.asked.append((split, kind))

@@ -69,6 +69,7 @@ def make_plan(
         try:
             if job.id in selected:
                 check_job(job, fingerprints)
+                _check_covered(job, jobs, data)
             if all(need in steps for need in job.needs):
                 steps[job.id] = _step(job, run_dir, steps, fingerprints, contents, selected, forced)
         except InvalidInput as error:
@@ -90,6 +91,24 @@ def check_job(job: Job, fingerprints: Fingerprints) -> None:
     """
     fingerprints.of_all(job.stage.reads(job.config))
     job.stage.check(job.config, fingerprints.data)
+
+
+def _check_covered(job: Job, jobs: Mapping[str, Job], data: Data | None) -> None:
+    """Refuse a stage whose inputs will lack images that it needs; splits may overlap, so samples are compared."""
+    if data is None:
+        return
+    for maker in (jobs[need] for need in job.needs):
+        covered = maker.stage.covers(maker.config)
+        if covered is None or not all(split in data.splits for split in covered):
+            continue  # not known, or told by the maker's own check
+        there = {sample for split in covered for sample in data.splits[split]}
+        lacking = [s for s in job.stage.needs_splits(job.config) if not there.issuperset(data.splits.get(s, ()))]
+        if lacking:
+            raise InvalidInput(
+                f"it needs the images of {listing(lacking)}, and {maker.id!r} works on {listing(covered)} only.",
+                mend=f"Add {listing(lacking)} to the splits of {maker.id!r} (and of what it needs), or change those of "
+                f"{job.id!r}.",
+            )
 
 
 def prepare_jobs(jobs: Iterable[Job], data: Data | None) -> None:

@@ -163,6 +163,8 @@ class Stage(Generic[C]):
             ``report``).
         inputs: name → `Input`; a name is also the single-stage command's option (``--classifier DIR``).
         reads: config → what the stage reads of the dataset; part of its identity.
+        covers: config → splits of whose images it makes something each, or ``None`` where that can't be said.
+        needs_splits: config → splits of whose images its inputs have to hold something each.
         check: config, dataset → nothing, or raises `InvalidInput`; run for every stage before any starts, also for
             those that are finished.
         prepare: the same for checks that take longer: run only for the stages that will run, before any starts
@@ -178,5 +180,7 @@ class Stage(Generic[C]):
     help: str
     inputs: Mapping[str, Input] = field(default_factory=dict)
     reads: Callable[[C], Iterable[Read]] = lambda config: ()
+    covers: Callable[[C], Iterable[str] | None] = lambda config: None
+    needs_splits: Callable[[C], Iterable[str]] = lambda config: ()
     check: Callable[[C, Any], None] = lambda config, data: None
     prepare: Callable[[C, Any], None] = lambda config, data: None

@@ -140,5 +140,6 @@ STAGE = Stage(
     help="Class activation maps: where the classifier sees each class.",
     inputs={"classifier": Input(("classifier",), "folder of a classify stage")},
     reads=_reads,
+    covers=lambda config: config.splits,
     check=_check,
 )

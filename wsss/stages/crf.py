@@ -172,4 +172,6 @@ STAGE = Stage(
         "cams": Input(("cams",), "folder of the cam stage behind the pseudo masks", optional=True),
     },
     reads=_reads,
+    covers=lambda config: config.splits,
+    needs_splits=lambda config: config.splits,
 )

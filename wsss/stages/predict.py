@@ -185,5 +185,6 @@ STAGE = Stage(
     help="Predict masks of a split, or of a folder of images.",
     inputs={"segmenter": Input(("segmenter",), "folder of a segment stage")},
     reads=_reads,
+    covers=lambda config: config.chosen_splits or None,
     check=_check,
 )

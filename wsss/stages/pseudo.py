@@ -179,5 +179,7 @@ STAGE = Stage(
     help="Pseudo masks from maps, by a label-free threshold policy.",
     inputs={"cams": Input(("cams",), "folder of a cam stage")},
     reads=_reads,
+    covers=lambda config: config.splits,
+    needs_splits=lambda config: config.splits,
     check=_check,
 )

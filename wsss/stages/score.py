@@ -158,5 +158,6 @@ STAGE = Stage(
     help="Score masks against the ground truth (mIoU and more).",
     inputs={"pred": Input(("masks",), "folder of masks: of a stage, or any folder with ID.png")},
     reads=lambda config: [Read(config.split, "masks")],
+    needs_splits=lambda config: (config.split,),
     check=_check,
 )

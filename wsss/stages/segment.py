@@ -153,6 +153,7 @@ STAGE = Stage(
         "classifier": Input(("classifier",), "start from the trunk of this classifier", optional=True),
     },
     reads=_reads,
+    needs_splits=lambda config: () if config.labels == "ground-truth" else (config.split,),
     check=_check,
     prepare=_prepare,
 )
