@@ -56,8 +56,13 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     changed, unsure = (sum(column) / len(parts) for column in zip(*parts, strict=True))
     return Result(
         {"images": len(samples), "changed_fraction": changed, "uncertain_fraction": unsure, "crf": config.name},
-        {"crf": config.name},
+        {"crf": _after(ctx.inputs["masks"].provenance.get("crf"), config.name)},
     )
+
+
+def _after(before: Any, name: str) -> str:
+    """Name all CRFs that had a part: that of the masks a network learned from, too, when this one refines its output."""
+    return f"{before}, then {name}" if before else name
 
 
 def _refine(
