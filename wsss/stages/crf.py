@@ -61,7 +61,7 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
 
 
 def _after(before: Any, name: str) -> str:
-    """Name all CRFs that had a part: that of the masks a network learned from, too, when this one refines its output."""
+    """Name all CRFs that had a part: when this one refines a network, also that of the masks it learned from."""
     return f"{before}, then {name}" if before else name
 
 
