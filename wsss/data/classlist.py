@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from wsss.data.lists import read_lines, split_labels
-from wsss.data.sample import IGNORE, Classes
+from wsss.data.sample import Classes
 from wsss.errors import InvalidInput, closest, listing
+from wsss.io.masks import IGNORE
 
 BACKGROUND = "background"
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.sample import IGNORE, Classes, Sample
+from wsss.data.sample import Classes, Sample
 from wsss.errors import InvalidInput
 from wsss.io.images import open_image, orientation, read_image
-from wsss.io.masks import read_mask
+from wsss.io.masks import IGNORE, read_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

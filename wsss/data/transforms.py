@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, overload
 import numpy as np
 from pydantic import Field, model_validator
 
-from wsss.data.sample import IGNORE
+from wsss.io.masks import IGNORE
 from wsss.validation import Settings
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from wsss.data.lists import (
     unique_ids,
     without_suffix,
 )
-from wsss.data.sample import IGNORE, Dataset, Sample
+from wsss.data.sample import Dataset, Sample
 from wsss.errors import InvalidInput, closest, listing
-from wsss.io.masks import read_mask
+from wsss.io.masks import IGNORE, read_mask
 
 IMAGES = "JPEGImages"
 LISTS = Path("ImageSets") / "Segmentation"

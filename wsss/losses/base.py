@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsss.data.sample import IGNORE
 from wsss.errors import InvalidInput, closest, listing
+from wsss.io.masks import IGNORE
 
 LOSSES = {
     "ce": "wsss.losses.region:CrossEntropy",

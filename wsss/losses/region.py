@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wsss.data.sample import IGNORE
+from wsss.io.masks import IGNORE
 from wsss.losses.base import Loss, full_precision, known, nothing
 from wsss.losses.config import CrossEntropyConfig, CrossEntropyDiceConfig, DiceConfig
 
