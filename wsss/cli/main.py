@@ -138,9 +138,9 @@ def _flushed(code: int) -> int:
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
-        if not isinstance(error, BrokenPipeError):
+        if not code and not isinstance(error, BrokenPipeError):  # else the trouble has been told
             show_error(f"Can't write the output: {error.strerror}.")
-        return 1
+        return code or 1
     return code
 
 
