@@ -134,11 +134,13 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_a_total_of_zero_is_fine(tmp_path: Path, clock: Clock) -> None:
-    reporter: Any = Reporter(io.StringIO())
+    stream = io.StringIO()
+    reporter: Any = Reporter(stream)
     reporter.start("cam", tmp_path)
     advance = reporter.track("maps", 0)
     clock.now = 100
     advance(0)
+    assert "nan" not in stream.getvalue() and "inf" not in stream.getvalue()
 
 
 def test_a_closed_stderr_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,8 @@ def test_chart_is_well_formed_and_in_its_box() -> None:
 
 
 def test_single_epoch_and_constant_values_can_be_drawn() -> None:
-    ElementTree.fromstring(str(line_chart(Chart("Loss", "loss", (1.0,), (Series("train", (0.0,)),)))))
+    drawn = str(line_chart(Chart("Loss", "loss", (1.0,), (Series("train", (0.0,)),))))
+    assert ElementTree.fromstring(drawn).tag.endswith("svg") and "nan" not in drawn.lower()
 
 
 @pytest.mark.parametrize(
