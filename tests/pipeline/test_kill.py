@@ -133,11 +133,11 @@ def test_forced_stages_are_all_run_also_after_a_kill(folder: Path) -> None:
 def test_a_run_with_workers_survives_kills_at_any_time(tmp_path: Path) -> None:
     """The whole process group is killed again and again, a little later each time, until a run gets through."""
     (tmp_path / "p.yaml").write_text(TEXT)
-    arguments = ["run", "p.yaml", "--workers", "2", "--set", "make.n=12", "--set", "make.pause=0.05"]
+    arguments = ["run", "p.yaml", "--workers", "2", "--set", "make.n=40", "--set", "make.pause=0.1"]
     whole = toy(*arguments, "--run-dir", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     kills = 0
-    for tenths in range(3, 200):
+    for tenths in range(1, 200):
         process = start_toy(*arguments, cwd=tmp_path, start_new_session=True)
         try:
             process.communicate(timeout=tenths / 10)
