@@ -20,6 +20,7 @@ from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.lists import (
     LabelRow,
     check_id,
+    choose_splits,
     images_by_id,
     read_label_table,
     read_lines,
@@ -29,7 +30,7 @@ from wsss.data.lists import (
     without_suffix,
 )
 from wsss.data.sample import Dataset, Sample
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput
 
 CLASSES = "classes.txt"
 LISTS = "splits"
@@ -134,15 +135,7 @@ def _split_ids(
         if without_row:
             splits[UNLABELLED] = sorted([*splits.get(UNLABELLED, []), *without_row])
             log(f"{root}: {len(without_row)} images have no row in {config.labels}; they are split {UNLABELLED!r}.")
-    if config.splits is None:
-        return splits
-    for name in config.splits:
-        if name not in splits:
-            raise InvalidInput(
-                f"data.splits: {root} has no split {name!r}; there are {listing(splits, limit=20)}"
-                f"{closest(name, splits)}"
-            )
-    return {name: splits[name] for name in config.splits}
+    return choose_splits(splits, config.splits, where=root)
 
 
 def _read_split(path: Path, images: dict[str, list[Path]], folder: Path) -> list[str]:

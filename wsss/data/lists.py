@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, closest, listing
 from wsss.io.images import IMAGE_SUFFIXES
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -213,3 +216,18 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
         return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise InvalidInput(f"{path}:{reader.line_num}: not a CSV table ({error}).") from error
+
+
+def choose_splits(splits: Mapping[str, S], wanted: Sequence[str] | None, *, where: Path) -> dict[str, S]:
+    """Return the splits that ``data.splits`` names, in its order; all of them where it names none.
+
+    Raises:
+        InvalidInput: there is no such split in ``where``.
+    """
+    for name in wanted or ():
+        if name not in splits:
+            raise InvalidInput(
+                f"data.splits: {where} has no split {name!r}; there are {listing(splits, limit=20)}"
+                f"{closest(name, splits)}"
+            )
+    return dict(splits) if wanted is None else {name: splits[name] for name in wanted}

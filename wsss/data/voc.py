@@ -16,6 +16,7 @@ from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.lists import (
     Line,
     check_id,
+    choose_splits,
     images_by_id,
     read_label_table,
     read_lines,
@@ -24,7 +25,7 @@ from wsss.data.lists import (
     without_suffix,
 )
 from wsss.data.sample import Dataset, Sample
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE, read_mask
 
 IMAGES = "JPEGImages"
@@ -101,15 +102,7 @@ def _split_files(config: Config, root: Path) -> dict[str, Path]:
             f"{folder}: no list of images (*.txt) here.",
             mend=f"Write {folder / 'train.txt'} with one image id per line, and val.txt if there is one.",
         )
-    if config.splits is None:
-        return found
-    for name in config.splits:
-        if name not in found:
-            raise InvalidInput(
-                f"data.splits: {folder} has no {name + '.txt'!r}; there are {listing(found, limit=20)}"
-                f"{closest(name, found)}"
-            )
-    return {name: found[name] for name in config.splits}
+    return choose_splits(found, config.splits, where=folder)
 
 
 def _read_split(path: Path) -> list[tuple[str, Line]]:
