@@ -92,7 +92,9 @@ def test_only_the_lists_asked_for_are_read(voc: Path, open_at: Open) -> None:
     with pytest.raises(InvalidInput, match=r"broken\.txt:1: image 'absent' is listed"):
         open_at(voc)
     assert list(open_at(voc, splits=["val"]).splits) == ["val"]
-    with pytest.raises(InvalidInput, match=r"ImageSets/Segmentation has no split 'vall'; there are broken, train, val; did you mean 'val'"):
+    with pytest.raises(
+        InvalidInput, match=r"Segmentation has no split 'vall'; there are broken, train, val; did you mean 'val'"
+    ):
         open_at(voc, splits=["vall"])
 
 
