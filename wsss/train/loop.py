@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from wsss.train.history import Scalars, write_history
 from wsss.train.optim import Group, build_optimiser, build_schedule
 from wsss.train.runtime import deterministic, seed_all
 from wsss.train.sampling import Item, Plan, derive_seed
+from wsss.train.workers import begin_worker
 
 Batch = Sequence[Tensor]
 
@@ -179,7 +179,7 @@ class _Loop:
             cast("Dataset[Any]", self.job.examples),
             batch_sampler=cast("Iterable[list[Any]]", self.plan.batches(self.state.step)),
             num_workers=workers,
-            worker_init_fn=_begin_worker if workers else None,
+            worker_init_fn=begin_worker if workers else None,
             pin_memory=self.surroundings.device != "cpu",
         )
 
@@ -259,16 +259,3 @@ def build_fabric(precision: Any, run: Surroundings) -> Fabric:
     )
     fabric.launch()
     return fabric
-
-
-def _begin_worker(_: int) -> None:
-    """Set a process that prepares batches up.
-
-    A process per core is enough, so OpenCV gets no threads of its own. Ctrl-C reaches the whole process group, but it
-    is for the main process to answer; SIGTERM is how that one ends its workers.
-    """
-    import cv2
-
-    cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,34 @@
+"""Processes that prepare batches."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+LEAVE = """
+import os, sys, time
+from multiprocessing import resource_sharer, reduction, process
+from multiprocessing.connection import Client
+from wsss.train.workers import begin_worker
+
+if sys.argv[1] == "worker":
+    begin_worker(0)
+shared = reduction.DupFd(0)  # starts the thread that hands file descriptors over
+address = resource_sharer._resource_sharer._address
+other_end = Client(address, authkey=process.current_process().authkey)
+other_end.close()  # without having asked for anything, as a process that was told to end
+time.sleep(0.3)
+if sys.argv[1] == "worker":
+    sys.excepthook(ValueError, ValueError("another error"), None)
+"""
+
+
+@pytest.mark.parametrize("role", ["worker", "any"])
+def test_a_parent_that_leaves_is_no_news_to_a_worker(role: str) -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVE, role], capture_output=True, text=True, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr
+    if role == "worker":
+        assert done.stderr.strip() == "ValueError: another error"
+    else:
+        assert "EOFError" in done.stderr or "ConnectionResetError" in done.stderr
