@@ -21,3 +21,8 @@ def cam_path(folder: Path, image_id: str) -> Path:
 def probability_path(folder: Path, image_id: str) -> Path:
     """Return the path of an image's class probabilities: ``probabilities`` float16 ``(C, H, W)``."""
     return folder / "probabilities" / f"{image_id}.npz"
+
+
+def offsets_path(folder: Path, image_id: str) -> Path:
+    """Return the path of a sampler's offsets on an image (see `wsss.io.offsets`)."""
+    return folder / "offsets" / f"{image_id}.npz"

@@ -1,0 +1,53 @@
+"""Offsets of a sampler on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from wsss.errors import InvalidInput
+from wsss.io.arrays import write_arrays
+from wsss.io.layout import offsets_path
+from wsss.io.offsets import Offsets, read_offsets, write_offsets
+
+shapes = array_shapes(min_dims=3, max_dims=3, max_side=4).map(lambda shape: (shape[0], 2, *shape[1:]))
+halves = arrays(np.float16, shapes, elements=st.floats(-1000, 1000, width=16))
+
+
+@given(halves, st.integers(1, 32), st.tuples(st.integers(1, 999), st.integers(1, 999)))
+def test_what_is_written_is_read(tmp_path_factory, values, stride, size):
+    path = offsets_path(tmp_path_factory.mktemp("offsets"), "some image")
+    write_offsets(path, Offsets(values, stride, size))
+    found = read_offsets(path)
+    assert np.array_equal(found.offsets, values) and found.offsets.dtype == np.float32
+    assert (found.stride, found.size) == (stride, size)
+
+
+@pytest.mark.parametrize(
+    "values", [np.zeros((3, 4, 4)), np.zeros((3, 3, 4, 4)), np.full((1, 2, 1, 1), np.nan), np.full((1, 2, 1, 1), 1e5)]
+)
+def test_what_are_no_offsets_is_not_written(tmp_path: Path, values):
+    with pytest.raises(ValueError, match=r"shape|finite"):
+        write_offsets(tmp_path / "a.npz", Offsets(values, 8, (5, 5)))
+    assert not (tmp_path / "a.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"offsets": None}, "no array offsets"),
+        ({"offsets": np.zeros((3, 4, 4), np.float16)}, r"offsets \(3, 4, 4\)"),
+        ({"stride": np.asarray(0)}, "stride 0"),
+        ({"size": np.asarray(3)}, r"size \(\)"),
+    ],
+)
+def test_a_file_of_something_else_is_named(tmp_path: Path, change, message):
+    good = {"offsets": np.zeros((1, 2, 3, 3), np.float16), "stride": np.asarray(8), "size": np.asarray([24, 24])}
+    write_arrays(tmp_path / "a.npz", {key: value for key, value in {**good, **change}.items() if value is not None})
+    with pytest.raises(InvalidInput, match=message):
+        read_offsets(tmp_path / "a.npz")
