@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Unsure = Literal["miss", "skip", "background"]
+Measure = Literal["miou", "precision", "recall", "pixel_accuracy"]
 
 
 def confusion_matrix(
@@ -45,6 +46,33 @@ def iou_per_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     true = confusion.sum(1)
     union = true + confusion[:, :-1].sum(0) - hit
     return np.where(true > 0, hit / np.maximum(union, 1), np.nan)
+
+
+def mean_scores(confusions: NDArray[Any], measure: Measure) -> NDArray[np.float64]:
+    """Return one score of many confusion matrices at once.
+
+    Args:
+        confusions: ``(…, C, C + 1)`` counts as from `confusion_matrix`, integers or whole floats.
+        measure: which; as in `overlap_scores`.
+
+    Returns:
+        ``(…)`` in [0, 1]; NaN where no pixel counts.
+    """
+    hit = np.diagonal(confusions, axis1=-2, axis2=-1).astype(np.float64)
+    true, predicted = confusions.sum(-1), confusions[..., :-1].sum(-2)
+    if measure == "pixel_accuracy":
+        return _ratio(hit.sum(-1), true.sum(-1))
+    whole = {"miou": true + predicted - hit, "precision": predicted, "recall": true}[measure]
+    return supported_mean(hit / np.maximum(whole, 1), true > 0)
+
+
+def supported_mean(values: NDArray[np.float64], supported: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean over the last axis where ``supported``; NaN where nothing is."""
+    return _ratio(np.where(supported, values, 0.0).sum(-1), supported.sum(-1))
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
 
 
 def overlap_scores(confusion: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:

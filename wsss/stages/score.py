@@ -34,6 +34,7 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     import numpy as np
 
     from wsss.io.atomic import write_text
+    from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
     from wsss.metrics.overlap import overlap_scores
     from wsss.pipeline.items import map_items
 
@@ -55,6 +56,8 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     _check_values(ctx, folder, others, predicted=int(total[:, 1:-1].sum()))
     if ctx.ranks.rank == 0:
         write_text(ctx.out / PER_IMAGE, _table(samples, per_image, classes))
+        named = {sample.id: counts for sample, counts in zip(samples, per_image, strict=True)}
+        write_confusions(ctx.out / CONFUSIONS, Confusions(classes.names, named))
     scores = overlap_scores(total, classes.names)
     carried: Mapping[str, Any] = pred.provenance
     return Result(
@@ -151,7 +154,7 @@ def _check(config: ScoreConfig, data: Any) -> None:
 
 STAGE = Stage(
     name="score",
-    version=2,
+    version=3,
     config=ScoreConfig,
     run=run,
     provides="scores",

@@ -1,0 +1,80 @@
+"""Confusion counts per image, as JSON: what any overlap score, over any set of the images, can be computed from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wsss.errors import InvalidInput
+from wsss.io.atomic import write_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CONFUSIONS = "confusions.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Confusions:
+    """The confusion matrices of some images.
+
+    Args:
+        classes: the C class names, background first.
+        images: image id → ``(C, C + 1)`` int64 pixel counts, rows true, columns predicted, the last column unsure.
+    """
+
+    classes: tuple[str, ...]
+    images: Mapping[str, NDArray[np.int64]]
+
+    def stacked(self) -> NDArray[np.int64]:
+        """Return all matrices as ``(N, C, C + 1)``, in the order of `images`."""
+        empty = np.zeros((0, len(self.classes), len(self.classes) + 1), np.int64)
+        return np.stack(list(self.images.values())) if self.images else empty
+
+
+def write_confusions(path: Path, confusions: Confusions) -> None:
+    """Write them atomically, one image per line: its cells that aren't 0 as ``[true, predicted, pixels]``."""
+    lines = []
+    for image_id, counts in confusions.images.items():
+        cells = [[int(true), int(column), int(counts[true, column])] for true, column in np.argwhere(counts)]
+        lines.append(f"  {json.dumps(image_id, ensure_ascii=False)}: {json.dumps(cells, separators=(',', ':'))}")
+    head = {"format": FORMAT, "classes": list(confusions.classes), "cells": ["true", "predicted", "pixels"]}
+    start = ",\n ".join(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items())
+    write_text(path, "{" + start + ',\n "images": {\n' + ",\n".join(lines) + "\n }}\n")
+
+
+def read_confusions(path: Path) -> Confusions:
+    """Read what `write_confusions` wrote.
+
+    Raises:
+        InvalidInput: missing, or not such a file.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InvalidInput(f"{path}: no such file.") from error
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path}: not a readable JSON file ({error}).") from error
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        raise InvalidInput(f"{path}: not a file of confusion counts that this version can read.")
+    try:
+        classes = tuple(str(name) for name in value["classes"])
+        images = {str(name): _matrix(cells, len(classes)) for name, cells in value["images"].items()}
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+        raise InvalidInput(f"{path}: not a file of confusion counts ({type(error).__name__}: {error}).") from error
+    return Confusions(classes, images)
+
+
+def _matrix(cells: Any, classes: int) -> NDArray[np.int64]:
+    matrix = np.zeros((classes, classes + 1), np.int64)
+    for true, column, pixels in cells:
+        if min(true, column, pixels) < 0:
+            raise ValueError(f"negative number in {[true, column, pixels]}")
+        matrix[true, column] = pixels
+    return matrix
