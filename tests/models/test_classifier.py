@@ -45,13 +45,6 @@ def test_with_mean_pooling_maps_are_those_of_a_linear_classifier() -> None:
     assert model.maps(features).shape == (2, 3, 4, 3)
 
 
-def test_a_module_between_features_and_head_takes_part() -> None:
-    model = build_classifier(CONFIG, 2).eval()
-    model.between = torch.nn.Hardtanh(-1.0, 0.0)
-    assert not model.between(model.features(torch.rand(1, 3, 32, 32))).any()
-    assert not model(torch.rand(1, 3, 32, 32)).any()
-
-
 def test_saved_and_loaded(tmp_path: Path) -> None:
     model = build_classifier(CONFIG, 2).eval()
     save_classifier(tmp_path / "c", model, CLASSES)

@@ -76,14 +76,21 @@ class Backbone(nn.Module):
         self.output_stride = output_stride
         with torch.no_grad():
             self.eval()
-            low, high = self(torch.zeros(1, 3, 64, 64))
+            low = self.low(torch.zeros(1, 3, 64, 64))
+            body = self.high(low)
+            self.low_channels, self.body_channels = low.shape[1], body.shape[1]
+            self.channels = self.last(body).shape[1]
             self.train()
-        self.low_channels, self.channels = low.shape[1], high.shape[1]
 
     def forward(self, images: Tensor) -> Features:
         """Return the features of normalised images ``(B, 3, H, W)``."""
         low = self.low(images)
         return Features(low, self.last(self.high(low)))
+
+    def body(self, images: Tensor) -> Tensor:
+        """Return the features ``(B, body_channels, h, w)`` that `last` widens."""
+        features: Tensor = self.high(self.low(images))
+        return features
 
 
 def build_backbone(

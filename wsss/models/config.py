@@ -80,6 +80,75 @@ class ClassifierConfig(Settings):
     )
 
 
+class SamplerConfig(Settings):
+    """A deformable sampler between features and classifier: where it looks, and how far away."""
+
+    kernel_size: Literal[1, 3, 5] = Field(default=1, description="taps of the deformable convolution along each side")
+    offsets: Literal["learned", "random", "none"] = Field(
+        default="learned",
+        description="learned from the features; or, as controls, random ones of the same size, or none",
+    )
+    max_offset: float | None = Field(
+        default=1.5, gt=0, description="R: offsets are R·tanh(o/R), in feature pixels; null leaves them unbounded"
+    )
+    centre: bool = Field(
+        default=True, description="subtract each offset's mean over the image, so that no translation is learned"
+    )
+    offset_groups: int = Field(
+        default=1, ge=1, description="channel groups with offsets of their own; divides the number of channels"
+    )
+    depthwise: bool = Field(
+        default=True, description="one kernel per channel; false mixes all channels, at a multiple of the time"
+    )
+    reduction: int | None = Field(
+        default=None, ge=1, description="channels that the offset branch works on; null takes all of them"
+    )
+    offset_kernel_size: Literal[1, 3, 5] = Field(default=3, description="of the convolution that gives the offsets")
+    offset_init: float = Field(
+        default=1e-5,
+        ge=0,
+        description="standard deviation of that convolution's initial weights: small, so that nothing moves at first",
+    )
+
+
+class ExpansionConfig(SamplerConfig):
+    """The expansion sampler: its offsets learn to raise the loss that everything else lowers."""
+
+    reversal: float = Field(
+        default=1.0, ge=0, description="α: the gradient of the offset branch is multiplied by −α; 0 leaves it as it is"
+    )
+
+
+class ShrinkageConfig(SamplerConfig):
+    """The shrinkage sampler, behind the expansion sampler."""
+
+    clip: float | None = Field(
+        default=None, gt=0, le=1, description="β: features above β times their channel's maximum are cut off there"
+    )
+
+
+class SamplingConfig(Settings):
+    """The samplers of a classifier, and which of them its maps come through."""
+
+    placement: Literal["bottleneck", "features"] = Field(
+        default="bottleneck",
+        description="behind the last feature map, or (bottleneck) before the 1×1 convolution that widens it in the "
+        "MobileNets: a quarter of the channels",
+    )
+    expansion: ExpansionConfig | None = Field(default=None, description="the expansion sampler")
+    shrinkage: ShrinkageConfig | None = Field(default=None, description="the shrinkage sampler")
+    merge: Literal["expansion", "shrinkage", "mean", "max"] = Field(
+        default="shrinkage",
+        description="maps through the expansion sampler alone, through both samplers, or mean or maximum of the two",
+    )
+
+
+class TrainedClassifierConfig(ClassifierConfig):
+    """What ``model.json`` says of a classifier: that of `classify`, and the samplers that later stages added."""
+
+    sampling: SamplingConfig | None = Field(default=None, description="none behind `classify`")
+
+
 class SegmenterConfig(Settings):
     """A segmentation network: backbone and head."""
 

@@ -1,0 +1,182 @@
+"""`expand` and `shrink` on small coloured images."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from learning import CLASSES, SMALL_TRAINING, coloured_dataset, contents, run_stage
+from onethread import one_thread
+
+from wsss.data.sample import Classes, Dataset
+from wsss.errors import InvalidInput
+from wsss.io.offsets import read_offsets
+from wsss.models.classifier import load_classifier
+from wsss.stages import cam, classify, expand, shrink
+from wsss.train.sampler_training import area_loss, map_areas, offset_summary
+
+__all__ = ["one_thread"]  # a fixture of every test here
+
+TRAINING = {name: value for name, value in SMALL_TRAINING.items() if name != "backbone"} | {"val": "val", "show": 1}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset, its classifier, the same with an expansion sampler, and with both."""
+    torch.set_num_threads(1)
+    place = tmp_path_factory.mktemp("sampling")
+    data = dataset(place)
+    run_stage(classify.STAGE, SMALL_TRAINING, place / "classify", data)
+    run_stage(expand.STAGE, TRAINING, place / "expand", data, classifier=place / "classify")
+    run_stage(shrink.STAGE, TRAINING | {"area": 0.1}, place / "shrink", data, classifier=place / "expand")
+    return place
+
+
+def dataset(place: Path, **keys: Any) -> Dataset:
+    return coloured_dataset(place / "data", **keys)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load_classifier(folder)[0].state_dict())
+
+
+def test_expand_makes_a_classifier_with_offsets_to_look_at(place: Path, tmp_path: Path) -> None:
+    found = contents(place / "expand")
+    assert set(found) == {"model.safetensors", "model.json", "history.csv", "offsets/val0.npz"}
+    result = run_stage(expand.STAGE, TRAINING, tmp_path / "e", dataset(place), classifier=place / "classify")
+    assert contents(tmp_path / "e") == found
+    assert result.provenance["samplers"] == "expansion"
+    assert {"offset_size", "offset_rows", "offset_columns", "val_map", "train_loss"} <= result.metrics.keys()
+    rows = list(csv.DictReader((place / "expand" / "history.csv").read_text().splitlines()))
+    assert float(rows[-1]["offset_size"]) == pytest.approx(result.metrics["offset_size"], rel=1e-5)
+    assert float(rows[0]["offset_size"]) > 0
+    json.dumps(result.metrics, allow_nan=False)
+
+
+def test_offsets_of_the_shown_image_are_those_of_the_saved_classifier(place: Path) -> None:
+    from wsss.io.images import read_image
+
+    for stage in ("expand", "shrink"):
+        shown = read_offsets(place / stage / "offsets" / "val0.npz")
+        assert shown.stride == 16
+        assert shown.size == (36, 44)
+        model, _ = load_classifier(place / stage)
+        image = read_image(dataset(place).splits["val"][0].image)
+        with torch.no_grad():
+            expected = model.samplers.offsets(model.features(torch.from_numpy(image).permute(2, 0, 1)[None]))
+        assert expected is not None
+        np.testing.assert_allclose(shown.offsets[0], expected[0].numpy(), atol=2e-3)
+
+
+def test_only_what_is_in_the_scope_learns(place: Path, tmp_path: Path) -> None:
+    before = weights(place / "classify")
+    config = TRAINING | {"update": ["offsets"]}
+    run_stage(expand.STAGE, config, tmp_path / "o", dataset(place), classifier=place / "classify")
+    after = weights(tmp_path / "o")
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    everything = TRAINING | {"update": ["offsets", "kernel", "head", "trunk"]}
+    run_stage(expand.STAGE, everything, tmp_path / "t", dataset(place), classifier=place / "classify")
+    after = weights(tmp_path / "t")
+    assert not torch.equal(after["backbone.low.0.0.weight"], before["backbone.low.0.0.weight"])
+    trained = weights(place / "expand")
+    assert torch.equal(trained["backbone.low.0.0.weight"], before["backbone.low.0.0.weight"])
+    assert not torch.equal(trained["head.weight"], before["head.weight"])
+
+
+def test_shrink_keeps_the_expansion_sampler(place: Path) -> None:
+    expanded, shrunk = weights(place / "expand"), weights(place / "shrink")
+    names = [name for name in expanded if name.startswith("samplers.expansion.")]
+    assert names
+    assert all(torch.equal(expanded[name], shrunk[name]) for name in names)
+    description = json.loads((place / "shrink" / "model.json").read_text())["config"]["sampling"]
+    assert description["merge"] == "shrinkage"
+    assert description["expansion"] is not None
+
+
+def test_merging_is_a_matter_of_the_finished_classifier(place: Path, tmp_path: Path) -> None:
+    config = TRAINING | {"area": 0.1, "merge": "max"}
+    result = run_stage(shrink.STAGE, config, tmp_path / "m", dataset(place), classifier=place / "expand")
+    assert result.provenance["samplers"] == "expansion, shrinkage (maps: max)"
+    one, other = weights(tmp_path / "m"), weights(place / "shrink")
+    assert all(torch.equal(one[name], other[name]) for name in other)
+    assert load_classifier(tmp_path / "m")[0].samplers.config.merge == "max"
+
+
+def test_shrink_works_without_expansion_and_cam_with_all_three(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    run_stage(shrink.STAGE, TRAINING, tmp_path / "s", data, classifier=place / "classify")
+    maps = {}
+    for folder in (place / "classify", place / "expand", place / "shrink", tmp_path / "s"):
+        out = tmp_path / f"cams of {folder.parent.name} {folder.name}"
+        run_stage(cam.STAGE, {"scales": [1]}, out, data, classifier=folder)
+        maps[out.name] = contents(out)
+    assert len({str(sorted(found)) for found in maps.values()}) == 1
+    assert len({repr(found) for found in maps.values()}) == 4
+
+
+def test_a_control_trains_on_without_a_sampler(place: Path, tmp_path: Path) -> None:
+    result = run_stage(
+        expand.STAGE, TRAINING | {"sampler": None}, tmp_path / "c", dataset(place), classifier=place / "classify"
+    )
+    assert "offset_size" not in result.metrics
+    assert not (tmp_path / "c" / "offsets").exists()
+    before, after = weights(place / "classify"), weights(tmp_path / "c")
+    assert before.keys() == after.keys()
+    assert not torch.equal(before["head.weight"], after["head.weight"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "on", "message"),
+    [
+        (expand.STAGE, "expand", "has samplers already"),
+        (expand.STAGE, "shrink", "has samplers already"),
+        (shrink.STAGE, "shrink", "has a shrinkage sampler already"),
+    ],
+)
+def test_a_sampler_comes_once(place: Path, tmp_path: Path, stage: Any, on: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        run_stage(stage, TRAINING, tmp_path / "x", dataset(place), classifier=place / on)
+
+
+def test_nothing_to_learn_and_other_classes(place: Path, tmp_path: Path) -> None:
+    config = TRAINING | {"sampler": None, "update": ["offsets"]}
+    with pytest.raises(InvalidInput, match="leaves nothing to learn"):
+        run_stage(expand.STAGE, config, tmp_path / "x", dataset(place), classifier=place / "classify")
+    other = Classes(("background", "red", "blue"), CLASSES.values)
+    with pytest.raises(InvalidInput, match="The classifier knows the classes red, green"):
+        run_stage(expand.STAGE, TRAINING, tmp_path / "y", dataset(place, classes=other), classifier=place / "classify")
+
+
+def test_areas() -> None:
+    maps = torch.zeros(1, 3, 4, 4)
+    maps[0, 0, :2] = 5.0
+    maps[0, 1] = -1.0
+    maps[0, 2, 0, 0] = 2.0
+    torch.testing.assert_close(map_areas(maps), torch.tensor([[0.5, 0.0, 1 / 16]]))
+
+
+def test_area_loss_counts_the_classes_that_are_there() -> None:
+    logits = torch.zeros(2, 2)
+    areas = torch.tensor([[0.5, 0.9], [0.25, 0.75]])
+    labels = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
+
+    class Fixed(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return logits, areas
+
+    found = float(area_loss(0.3, Fixed(), (torch.zeros(2, 3, 4, 4), labels)))
+    assert found == pytest.approx(math.log(2) + 0.3 * (0.5 + 0.25 + 0.75) / 3)
+
+
+def test_a_translation_shows_in_the_signed_means() -> None:
+    offsets = torch.zeros(1, 4, 3, 5)
+    offsets[:, 0::2] = 0.5  # rows of both taps
+    offsets[:, 1::2] = -0.25
+    found = offset_summary([offsets, offsets[..., :2]])
+    assert found == {"offset_size": 0.375, "offset_rows": 0.5, "offset_columns": -0.25}

@@ -1,0 +1,203 @@
+"""Expansion and shrinkage samplers: deformable convolutions between a classifier's features and its class maps.
+
+Li et al., "Expansion and Shrinkage of Localization for Weakly-Supervised Semantic Segmentation" (NeurIPS 2022,
+arXiv 2209.07761): the offsets of a first deformable convolution (Dai et al., ICCV 2017) *maximise* the image-level
+loss, so that the classifier has to find more of the object than its most discriminative part; those of a second one
+minimise it. Its authors published no code. Bounded and centred offsets, the identity at the start and the detached
+input of the offset branch are ours; docs/esol.md says which part is whose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
+
+from wsss.models.config import ExpansionConfig, SamplerConfig, SamplingConfig, ShrinkageConfig
+
+RANDOM_SIZE = 2.5
+"""Standard deviation of random offsets before the bound R, in multiples of R: their mean size ends at 0.8 R, as that of
+learned ones does."""
+
+
+class _Reversal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, alpha: float) -> Tensor:
+        ctx.alpha = alpha
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -ctx.alpha * gradients[0], None
+
+
+def reverse_gradient(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """Return ``x``; its gradient is multiplied by −``alpha`` (Ganin & Lempitsky, ICML 2015)."""
+    reversed_: Tensor = _Reversal.apply(x, alpha)
+    return reversed_
+
+
+def centred(offsets: Tensor) -> Tensor:
+    """Return offsets ``(B, C, h, w)`` less their mean over each image: without the part that only translates it."""
+    return offsets - offsets.mean((2, 3), keepdim=True)
+
+
+def bounded(offsets: Tensor, limit: float) -> Tensor:
+    """Return ``R·tanh(o/R)``: small offsets as they are, none beyond ±``limit`` (R, feature pixels)."""
+    return limit * torch.tanh(offsets / limit)
+
+
+class DeformableSampler(nn.Module):
+    """A deformable convolution that starts as the identity.
+
+    Its kernel is 1 at the central tap and 0 elsewhere, its offsets start next to 0. They come from a convolution of
+    the features, whose gradient ends there: the features themselves learn from what is sampled, not from where.
+
+    Args:
+        config: see `SamplerConfig`.
+        channels: C of the features.
+
+    Raises:
+        ValueError: ``offset_groups`` doesn't divide ``channels``.
+    """
+
+    def __init__(self, config: SamplerConfig, channels: int) -> None:
+        super().__init__()
+        if channels % config.offset_groups:
+            raise ValueError(f"offset_groups ({config.offset_groups}) must divide the {channels} channels")
+        self.config = config
+        size = config.kernel_size
+        kernel = torch.zeros(channels, 1 if config.depthwise else channels, size, size)
+        middle = size // 2
+        if config.depthwise:
+            kernel[:, 0, middle, middle] = 1
+        else:
+            kernel[:, :, middle, middle] = torch.eye(channels)
+        self.kernel = nn.Parameter(kernel)
+        self.branch: nn.Sequential | None = None
+        if config.offsets == "learned":
+            width = config.reduction or channels
+            reduce: list[nn.Module] = [nn.Conv2d(channels, width, 1), nn.ReLU()] if config.reduction else []
+            offset_size = config.offset_kernel_size
+            last = nn.Conv2d(width, self.offset_channels, offset_size, padding=offset_size // 2)
+            # At exactly 0 a symmetric interpolation has no slope; any other start has.
+            nn.init.normal_(last.weight, std=config.offset_init)
+            last.bias = nn.Parameter(torch.zeros(self.offset_channels))
+            self.branch = nn.Sequential(*reduce, last)
+
+    @property
+    def offset_channels(self) -> int:
+        """Two (rows, columns) per tap and offset group."""
+        return 2 * self.config.offset_groups * self.config.kernel_size**2
+
+    def raw_offsets(self, features: Tensor) -> Tensor:
+        """Return what the offset branch says, before centring and bounds: ``(B, 2·G·k², h, w)``."""
+        shape = (len(features), self.offset_channels, *features.shape[2:])
+        if self.branch is not None:
+            offsets: Tensor = self.branch(features.detach())
+            return offsets
+        if self.config.offsets == "random":
+            return self._random_offsets(shape, features)
+        return features.new_zeros(shape)
+
+    def _random_offsets(self, shape: tuple[int, ...], features: Tensor) -> Tensor:
+        """Draw anew at every training step; in evaluation a field depends on its size alone, so that maps repeat."""
+        generator = None if self.training else torch.Generator().manual_seed(shape[2] * 65536 + shape[3])
+        drawn = torch.randn((1, *shape[1:]) if generator else shape, generator=generator).expand(shape)
+        return (RANDOM_SIZE * (self.config.max_offset or 1.0) * drawn).to(features)
+
+    def offsets(self, features: Tensor) -> Tensor:
+        """Return displacements from the regular taps, ``(B, 2·G·k², h, w)`` in feature pixels.
+
+        Channels are (row, column) of tap after tap, group after group, as torchvision has them.
+        """
+        offsets = self.raw_offsets(features)
+        if self.config.centre:
+            offsets = centred(offsets)
+        return offsets if self.config.max_offset is None else bounded(offsets, self.config.max_offset)
+
+    def sampled_from(self, features: Tensor) -> Tensor:
+        """Return what is sampled, ``(B, C, h, w)``: here the features as they are."""
+        return features
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return ``(B, C, h, w)``: features ``(B, C, h, w)``, sampled at their displaced places (0 outside)."""
+        features = self.sampled_from(features)
+        offsets = self.offsets(features)
+        # torchvision's CPU kernel wants the channels first in memory
+        sampled: Tensor = deform_conv2d(
+            features.contiguous(), offsets.contiguous(), self.kernel, padding=self.config.kernel_size // 2
+        )
+        return sampled
+
+
+class ExpansionSampler(DeformableSampler):
+    """The sampler whose offsets maximise what everything else minimises: −α times their gradient."""
+
+    config: ExpansionConfig
+
+    def __init__(self, config: ExpansionConfig, channels: int) -> None:
+        super().__init__(config, channels)
+
+    def raw_offsets(self, features: Tensor) -> Tensor:
+        """See `DeformableSampler`; the gradient is reversed on its way back."""
+        offsets = super().raw_offsets(features)
+        return reverse_gradient(offsets, self.config.reversal) if self.config.reversal else offsets
+
+
+class ShrinkageSampler(DeformableSampler):
+    """The sampler behind the expansion: an ordinary deformable convolution, on features without their peaks."""
+
+    config: ShrinkageConfig
+
+    def __init__(self, config: ShrinkageConfig, channels: int) -> None:
+        super().__init__(config, channels)
+
+    def sampled_from(self, features: Tensor) -> Tensor:
+        """Return the features ``(B, C, h, w)``, cut off at β of their maximum."""
+        return features if self.config.clip is None else clipped(features, self.config.clip)
+
+
+def clipped(features: Tensor, fraction: float) -> Tensor:
+    """Cut features ``(B, C, h, w)`` off at ``fraction`` of the maximum of their channel (where that is positive)."""
+    peak = features.amax((2, 3), keepdim=True)
+    return torch.where(peak > 0, torch.minimum(features, fraction * peak), features)
+
+
+class Samplers(nn.Module):
+    """What stands between features and classifier: nothing, the expansion sampler, or both one after the other.
+
+    Args:
+        config: which samplers, and which maps are wanted.
+        channels: C of the features.
+    """
+
+    def __init__(self, config: SamplingConfig | None, channels: int) -> None:
+        super().__init__()
+        self.config = config or SamplingConfig()
+        self.expansion = ExpansionSampler(self.config.expansion, channels) if self.config.expansion else None
+        self.shrinkage = ShrinkageSampler(self.config.shrinkage, channels) if self.config.shrinkage else None
+
+    def paths(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Return the features ``(B, C, h, w)`` of the way, or of the two ways, that the wanted maps come."""
+        expanded = self.expansion(features) if self.expansion else features
+        if self.shrinkage is None or self.config.merge == "expansion":
+            return (expanded,)
+        shrunk = self.shrinkage(expanded)
+        return (shrunk,) if self.config.merge == "shrinkage" else (expanded, shrunk)
+
+    def offsets(self, features: Tensor) -> Tensor | None:
+        """Return the offsets ``(B, 2·G·k², h, w)`` of the last sampler; ``None`` without any."""
+        expanded = self.expansion(features) if self.expansion and self.shrinkage else features
+        last = self.shrinkage or self.expansion
+        return None if last is None else last.offsets(last.sampled_from(expanded))
+
+    def merged(self, maps: Sequence[Tensor]) -> Tensor:
+        """Return one map of those of all `paths`, each ``(B, K, h, w)``."""
+        if len(maps) == 1:
+            return maps[0]
+        stacked = torch.stack(list(maps))
+        return stacked.mean(0) if self.config.merge == "mean" else stacked.amax(0)

@@ -1,0 +1,141 @@
+"""What `classify`, `expand` and `shrink` share: training a classifier on image-level labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from wsss.data.transforms import ClassificationAugmentation
+from wsss.errors import listing
+from wsss.pipeline.stage import Context, Read
+from wsss.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from wsss.data.sample import Dataset, Sample
+    from wsss.metrics.multilabel import MultilabelScores
+    from wsss.models.classifier import CAMClassifier
+    from wsss.train.optim import Group
+
+
+class LabelledConfig(TrainConfig):
+    """Training on the image-level labels of a split."""
+
+    split: str = Field(default="train", description="split to train on; only its image-level labels are used")
+    val: str | None = Field(default=None, description="split to report mAP and F1 on; it chooses nothing")
+    augmentation: ClassificationAugmentation = Field(
+        default=ClassificationAugmentation.model_validate({}), description="random crops, flips and colours"
+    )
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Every split that is read."""
+        return (self.split, *([self.val] if self.val is not None else []))
+
+
+def train_on_labels(
+    ctx: Context[Any],
+    name: str,
+    classifier: CAMClassifier,
+    groups: Sequence[Group],
+    *,
+    loss: Callable[[nn.Module, Sequence[Tensor]], Tensor],
+    network: nn.Module | None = None,
+    watch: Callable[[], dict[str, float]] = dict,
+) -> dict[str, Any]:
+    """Train a classifier, in place, to the end of the last epoch.
+
+    Args:
+        ctx: with a config that is a `LabelledConfig`.
+        name: of the job, in messages.
+        classifier: what is scored after every epoch.
+        groups: parameters to train, with their learning rates.
+        loss: network, batch → loss.
+        network: what is trained, where that is not the classifier itself but something around it.
+        watch: further numbers to note after every epoch.
+
+    Returns:
+        Metrics of the training, and on ``val``.
+    """
+    from wsss.data.labels import label_matrix
+    from wsss.train.classification import ClassificationExamples, score_classifier
+    from wsss.train.images import cached_images
+    from wsss.train.loop import Job, fit
+
+    config: LabelledConfig = ctx.config
+    classes = ctx.data.classes.foreground
+    samples = ctx.data.split(config.split)
+    labels = label_matrix(samples, len(classes))
+    everywhere = [name for name, column in zip(classes, labels.T, strict=True) if column.all()]
+    if everywhere and ctx.ranks.rank == 0:
+        ctx.log(
+            f"warning: every image of split {config.split!r} has the class {listing(everywhere)}: without images that "
+            "lack it the classifier can't learn where it is; add some."
+        )
+
+    def cached(chosen: Sequence[Sample]) -> Any:
+        return cached_images([sample.image for sample in chosen], cache_bytes=config.cache_mb << 20)
+
+    held_out = ctx.data.split(config.val) if config.val is not None and ctx.ranks.rank == 0 else ()
+    val_images, val_labels = cached(held_out), label_matrix(held_out, len(classes))
+    scores: list[MultilabelScores] = []
+
+    def validate() -> dict[str, float]:
+        found: dict[str, float | None] = {}
+        if held_out:
+            scores[:] = [score_classifier(classifier, val_images, val_labels, size=config.augmentation.size)]
+            found = {"val_map": scores[0].mean_average_precision, "val_f1": scores[0].f1}
+        return {name: value for name, value in found.items() if value is not None} | watch()
+
+    history = fit(
+        Job(
+            name,
+            network or classifier,
+            groups,
+            ClassificationExamples(cached(samples), labels, config.augmentation),
+            loss,
+            validate,
+        ),
+        config,
+        ctx,
+    )
+    if held_out and not scores:  # the last epoch ended before an interruption
+        classifier.eval()
+        validate()
+    metrics: dict[str, Any] = {
+        "images": len(samples),
+        "epochs": config.epochs,
+        "steps": history[-1]["step"],
+        "train_loss": history[-1]["train_loss"],
+    }
+    return metrics | (_val_metrics(scores[0], classes, len(held_out)) if scores else {})
+
+
+def _val_metrics(scores: MultilabelScores, names: tuple[str, ...], images: int) -> dict[str, Any]:
+    return {
+        "val_images": images,
+        "val_map": scores.mean_average_precision,
+        "val_f1": scores.f1,
+        "val_average_precision": {names[k]: value for k, value in scores.average_precision.items()},
+        "val_classes_without_images": [names[k] for k in scores.absent],
+    }
+
+
+def labelled_reads(config: LabelledConfig) -> list[Read]:
+    """Return what such a stage reads of the dataset: images and labels, never masks."""
+    return [Read(split, kind) for split in config.splits for kind in ("images", "labels")]
+
+
+def check_labelled(config: LabelledConfig, data: Dataset) -> None:
+    """Check, before anything runs, that every image has labels.
+
+    Raises:
+        InvalidInput: one has none, or there is no such split.
+    """
+    from wsss.data.sample import require_labels
+
+    for split in config.splits:
+        require_labels(data.split(split))

@@ -1,0 +1,144 @@
+"""What `expand` and `shrink` share: training a sampler behind a trained classifier."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput, listing
+from wsss.io.layout import offsets_path
+from wsss.pipeline.stage import Context, Input
+from wsss.stages.labelled import LabelledConfig, train_on_labels
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from wsss.data.sample import Sample
+    from wsss.models.classifier import CAMClassifier
+    from wsss.models.samplers import DeformableSampler
+
+Merge = Literal["expansion", "shrinkage", "mean", "max"]
+Placement = Literal["bottleneck", "features"]
+Scope = Literal["offsets", "kernel", "head", "trunk"]
+
+CLASSIFIER = {"classifier": Input(("classifier",), "folder of a classify, expand or shrink stage")}
+
+
+class SamplingTraining(LabelledConfig):
+    """Training of a sampler, with the classifier around it."""
+
+    update: tuple[Scope, ...] = Field(
+        default=("offsets", "kernel", "head"),
+        min_length=1,
+        description="what learns: the offset branch, the kernel, all that stands behind the sampler, the trunk",
+    )
+    offset_lr_factor: float = Field(
+        default=10.0, gt=0, description="the offset branch learns this many times faster than optimiser.lr"
+    )
+    kernel_lr_factor: float = Field(
+        default=1.0, gt=0, description="the sampler's kernel learns this many times faster than optimiser.lr"
+    )
+    area: float = Field(
+        default=0.0,
+        ge=0,
+        description="μ: weight of the mean area of the maps of the classes present, added to the loss",
+    )
+    show: int = Field(
+        default=6, ge=0, description="images of val (or else of split) whose offsets are kept, to look at"
+    )
+
+
+def load_trained(ctx: Context[Any]) -> CAMClassifier:
+    """Load the stage's classifier.
+
+    Raises:
+        InvalidInput: it knows other classes than the dataset has.
+    """
+    from wsss.models.classifier import load_classifier
+    from wsss.train.runtime import leader_first
+
+    model, classes = leader_first(ctx.ranks, lambda: load_classifier(ctx.inputs["classifier"].path))
+    if classes.names != ctx.data.classes.names:
+        raise InvalidInput(
+            f"The classifier knows the classes {listing(classes.foreground, limit=30)}; "
+            f"the dataset has {listing(ctx.data.classes.foreground, limit=30)}."
+        )
+    return model
+
+
+def train_sampler(
+    ctx: Context[Any],
+    name: str,
+    classifier: CAMClassifier,
+    sampler: DeformableSampler | None,
+    *,
+    merge: Merge | None = None,
+) -> dict[str, Any]:
+    """Train a sampler that stands in ``classifier``, and the classifier around it; write both, and some offsets.
+
+    Args:
+        ctx: with a config that is a `SamplingTraining`.
+        name: the stage's.
+        classifier, sampler: as loaded, and the new one in it, if any.
+        merge: which maps the finished classifier gives, where not those it is trained with.
+
+    Returns:
+        Metrics, among them how far the samples have moved.
+    """
+    from wsss.io.offsets import Offsets, write_offsets
+    from wsss.models.classifier import save_classifier
+    from wsss.train.classification import multilabel_loss
+    from wsss.train.sampler_training import LogitsAndArea, area_loss, offset_summary, sampler_groups
+
+    config: SamplingTraining = ctx.config
+    groups = sampler_groups(
+        classifier,
+        sampler,
+        config.optimiser,
+        update=config.update,
+        offset_factor=config.offset_lr_factor,
+        kernel_factor=config.kernel_lr_factor,
+    )
+    if not groups:
+        raise InvalidInput(f"{name}: update: {listing(config.update)} leaves nothing to learn without a sampler.")
+    shown = ctx.data.split(config.val or config.split)[: config.show] if sampler else ()
+
+    def watch() -> dict[str, float]:
+        return offset_summary([_offsets(classifier, sample)[0] for sample in shown]) if shown else {}
+
+    metrics = train_on_labels(
+        ctx,
+        name,
+        classifier,
+        groups,
+        network=LogitsAndArea(classifier) if config.area else None,
+        loss=partial(area_loss, config.area) if config.area else multilabel_loss,
+        watch=watch,
+    )
+    if ctx.ranks.rank == 0:
+        classifier.eval()
+        metrics |= watch()
+        for sample in shown:
+            offsets, size = _offsets(classifier, sample)
+            taps = offsets[0].unflatten(0, (-1, 2)).cpu().numpy()
+            write_offsets(offsets_path(ctx.out, sample.id), Offsets(taps, classifier.backbone.output_stride, size))
+        if merge and classifier.config.sampling:
+            classifier.resample(classifier.config.sampling.model_copy(update={"merge": merge}))
+        save_classifier(ctx.out, classifier, ctx.data.classes)
+    return metrics
+
+
+def _offsets(classifier: CAMClassifier, sample: Sample) -> tuple[Tensor, tuple[int, int]]:
+    """Return the last sampler's offsets ``(1, 2·T, h, w)`` on an image at its own size, and that size."""
+    import torch
+
+    from wsss.io.images import read_image
+
+    image = read_image(sample.image)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].to(classifier.head.weight.device)
+    with torch.no_grad():
+        offsets = classifier.samplers.offsets(classifier.features(pixels))
+    assert offsets is not None, "a sampler has just been trained"
+    return offsets, (image.shape[0], image.shape[1])

@@ -1,0 +1,55 @@
+"""Train the shrinkage sampler behind the expansion sampler: an ordinary deformable convolution on clipped features."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput
+from wsss.models.config import SamplingConfig, ShrinkageConfig
+from wsss.pipeline.stage import Context, Result, Stage, StageConfig
+from wsss.stages.labelled import check_labelled, labelled_reads
+from wsss.stages.sampling import CLASSIFIER, Merge, SamplingTraining, load_trained, train_sampler
+
+
+class ShrinkConfig(SamplingTraining, StageConfig):
+    """Config of `shrink`."""
+
+    sampler: ShrinkageConfig = Field(default=ShrinkageConfig(), description="the shrinkage sampler")
+    merge: Merge = Field(
+        default="shrinkage",
+        description="maps through the expansion sampler alone, through both samplers, or mean or maximum of the two",
+    )
+
+
+def run(ctx: Context[ShrinkConfig]) -> Result:
+    """Put the sampler behind those that are there and train; the weights after the last epoch are the result."""
+    from wsss.train.runtime import deterministic
+
+    config = ctx.config
+    classifier = load_trained(ctx)
+    had = classifier.config.sampling or SamplingConfig()
+    if had.shrinkage is not None:
+        raise InvalidInput(
+            f"{ctx.inputs['classifier'].path}: this classifier has a shrinkage sampler already.",
+            mend="Give the folder of an expand stage (or of a classify stage).",
+        )
+    # Both ways are trained through the sampler; only the finished classifier merges them.
+    through = had.model_copy(update={"shrinkage": config.sampler, "merge": "shrinkage"})
+    with deterministic(ctx.device, ctx.seed):
+        classifier.resample(through)
+    metrics = train_sampler(ctx, "shrink", classifier, classifier.samplers.shrinkage, merge=config.merge)
+    before = "expansion" if had.expansion else "none"
+    return Result(metrics, {"samplers": f"{before}, shrinkage (maps: {config.merge})"})
+
+
+STAGE = Stage(
+    name="shrink",
+    version=1,
+    config=ShrinkConfig,
+    run=run,
+    provides="classifier",
+    help="Train the shrinkage sampler: maps that leave the background again.",
+    inputs=CLASSIFIER,
+    reads=labelled_reads,
+    check=check_labelled,
+)

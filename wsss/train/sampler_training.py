@@ -1,0 +1,104 @@
+"""Training of samplers: which parameters learn how fast, the loss with an area term, and how far offsets have moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wsss.models.classifier import CAMClassifier
+from wsss.models.samplers import DeformableSampler
+from wsss.train.config import AdamWConfig, SGDConfig
+from wsss.train.optim import Group
+
+
+def sampler_groups(
+    classifier: CAMClassifier,
+    sampler: DeformableSampler | None,
+    optimiser: SGDConfig | AdamWConfig,
+    *,
+    update: Sequence[str],
+    offset_factor: float,
+    kernel_factor: float,
+) -> list[Group]:
+    """Return the parameters that learn, and stop the gradients of all others.
+
+    Args:
+        classifier: the samplers stand in it.
+        sampler: the one that is trained; without one its two groups are empty.
+        optimiser: its ``lr`` is that of the trunk and of a last convolution behind the samplers; the class maps have
+            ``head_lr_factor`` times as much.
+        update: which of ``offsets``, ``kernel``, ``head`` (all behind the sampler) and ``trunk`` learn.
+        offset_factor, kernel_factor: learning rates of offset branch and kernel, in multiples of ``optimiser.lr``.
+    """
+    classifier.requires_grad_(False)
+    branch = sampler.branch if sampler is not None else None
+    last = classifier.backbone.last
+    groups: list[Group] = []
+    if "offsets" in update and branch is not None:
+        groups.append(Group(list(branch.parameters()), offset_factor))
+    if "kernel" in update and sampler is not None:
+        groups.append(Group([sampler.kernel], kernel_factor))
+    if "head" in update:
+        groups.append(Group(list(classifier.head.parameters()), optimiser.head_lr_factor))
+        if classifier.early:
+            groups.append(Group(list(last.parameters())))
+    if "trunk" in update:
+        trunk = [classifier.backbone.low, classifier.backbone.high, *([] if classifier.early else [last])]
+        groups.append(Group([parameter for module in trunk for parameter in module.parameters()]))
+    for group in groups:
+        for parameter in group.parameters:
+            parameter.requires_grad_(True)
+    classifier.keep_still()
+    return groups
+
+
+class LogitsAndArea(nn.Module):
+    """A classifier that also tells how much of the image each class covers."""
+
+    def __init__(self, classifier: CAMClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and areas, each ``(B, K)``, of images ``(B, 3, H, W)``."""
+        maps = self.classifier.maps(self.classifier.features(images))
+        return self.classifier.pooling(maps), map_areas(maps)
+
+
+def map_areas(maps: Tensor) -> Tensor:
+    """Return the mean of each class map ``(B, K, h, w)`` after ReLU over its maximum: ``(B, K)``, in [0, 1].
+
+    The maximum counts as a constant, so that the area shrinks where the map falls, not where its peak rises.
+    """
+    positive = maps.relu()
+    peak = positive.amax((2, 3)).detach()
+    return positive.mean((2, 3)) / peak.clamp(min=torch.finfo(maps.dtype).tiny)
+
+
+def area_loss(weight: float, model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
+    """Return the multi-label soft margin loss plus ``weight`` times the mean area of the classes that are present."""
+    images, labels = batch
+    logits, areas = model(images)
+    present = (areas * labels).sum() / labels.sum().clamp(min=1)
+    return F.multilabel_soft_margin_loss(logits, labels) + weight * present
+
+
+def offset_summary(offsets: Sequence[Tensor]) -> dict[str, float]:
+    """Return how far samples have moved, in feature pixels.
+
+    ``offset_size`` is the mean of their absolute values, ``offset_rows`` and ``offset_columns`` are the means with
+    their signs: a sampler that only translates the map has them as large as ``offset_size``.
+
+    Args:
+        offsets: per image ``(1, 2·T, h, w)``, rows and columns in turn.
+    """
+    flat = torch.cat([one.unflatten(1, (-1, 2)).transpose(1, 2).flatten(2).flatten(0, 1) for one in offsets], 1)
+    rows, columns = flat.double()
+    return {
+        "offset_size": float(flat.double().abs().mean()),
+        "offset_rows": float(rows.mean()),
+        "offset_columns": float(columns.mean()),
+    }
