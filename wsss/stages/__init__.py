@@ -13,7 +13,20 @@ from pathlib import Path
 from typing import Any
 
 _DECLARES = re.compile(r"^STAGE\b", re.MULTILINE)
-_ORDER = ("classify", "expand", "shrink", "cam", "pseudo", "crf", "segment", "predict", "score", "report")
+_ORDER = (
+    "classify",
+    "expand",
+    "shrink",
+    "cam",
+    "pseudo",
+    "crf",
+    "segment",
+    "predict",
+    "score",
+    "sweep",
+    "compare",
+    "report",
+)
 
 
 class StageRegistry(Mapping[str, Any]):

@@ -119,40 +119,18 @@ def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fix
     import numpy as np
 
     from wsss.metrics.overlap import overlap_scores
-    from wsss.pipeline.items import map_items
+    from wsss.metrics.sweep import level_confusions
+    from wsss.stages.levels import count_levels
 
     levels = tuple(round(0.02 * step, 2) for step in range(1, 50))
-    work = partial(_confusions, folder=ctx.inputs["cams"].path, classes=ctx.data.classes, levels=levels)
-    classes = len(ctx.data.classes)
-    total = np.zeros((len(levels), classes, classes + 1), np.int64)
-    for cells, counts in map_items(ctx, samples, work, "oracle sweep"):
-        total.ravel()[cells] += counts
-    scores = [overlap_scores(confusion, ctx.data.classes.names) for confusion in total]
+    total = np.zeros((len(ctx.data.classes), len(ctx.data.classes), len(levels) + 1), np.int64)
+    for one in count_levels(ctx, samples, levels):
+        one.add_to(total)
+    scores = [overlap_scores(confusion, ctx.data.classes.names) for confusion in level_confusions(total)]
     keep = ("miou", "precision", "recall")
     table = [{"threshold": level, **{key: one[key] for key in keep}} for level, one in zip(levels, scores, strict=True)]
     best = max(table, key=lambda row: row["miou"])["threshold"]
     return Fixed(name="fixed", foreground=best, background=best), table
-
-
-def _confusions(sample: Sample, *, folder: Path, classes: Classes, levels: tuple[float, ...]) -> tuple[Any, Any]:
-    """Return the confusion matrices of all levels: flat cells that aren't 0 (few, of many), and their counts."""
-    import numpy as np
-
-    from wsss.data.sample import read_truth
-    from wsss.io.cams import read_cams
-    from wsss.metrics.overlap import confusion_matrix
-    from wsss.refine.thresholds import make_seeds, seeds_to_mask
-
-    cams = read_cams(cam_path(folder, sample.id))
-    maps, truth = cams.full_size(), read_truth(sample, classes, size=cams.size)
-    matrices = []
-    for level in levels:
-        policy = Fixed(name="fixed", foreground=level, background=level)
-        mask = seeds_to_mask(make_seeds(policy, maps, cams.classes))
-        matrices.append(confusion_matrix(mask, truth, len(classes)))
-    counts = np.stack(matrices).ravel()
-    cells = np.flatnonzero(counts)
-    return cells, counts[cells]
 
 
 def _reads(config: PseudoConfig) -> list[Read]:

@@ -1,0 +1,63 @@
+"""Counts of a threshold sweep, per image: what its curve, over any set of the images, can be computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wsss.errors import InvalidInput
+from wsss.io.arrays import read_arrays, write_arrays
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SWEEP_COUNTS = "sweep.npz"
+
+
+@dataclass(frozen=True)
+class SweepCounts:
+    """The counts of N images at L thresholds.
+
+    Args:
+        classes: the C class names, background first.
+        levels: the thresholds, ascending.
+        images: the N ids.
+        counts: ``(N, L, 3, C)`` int64 as from `wsss.metrics.sweep.level_counts`.
+    """
+
+    classes: tuple[str, ...]
+    levels: tuple[float, ...]
+    images: tuple[str, ...]
+    counts: NDArray[np.int64]
+
+
+def write_sweep_counts(path: Path, sweep: SweepCounts) -> None:
+    """Write them atomically, as ``.npz``."""
+    write_arrays(
+        path,
+        {
+            "classes": np.asarray(sweep.classes, np.str_),
+            "levels": np.asarray(sweep.levels, np.float64),
+            "images": np.asarray(sweep.images, np.str_),
+            "counts": sweep.counts,
+        },
+    )
+
+
+def read_sweep_counts(path: Path) -> SweepCounts:
+    """Read what `write_sweep_counts` wrote.
+
+    Raises:
+        InvalidInput: missing, broken, or not such a file.
+    """
+    arrays = read_arrays(path)
+    missing = {"classes", "levels", "images", "counts"} - arrays.keys()
+    if missing:
+        raise InvalidInput(f"{path}: not a file of a sweep's counts (no array {', '.join(sorted(missing))}).")
+    names, levels, images, counts = (arrays[key] for key in ("classes", "levels", "images", "counts"))
+    if counts.shape != (len(images), len(levels), 3, len(names)):
+        raise InvalidInput(f"{path}: not a file of a sweep's counts (counts {counts.shape}).")
+    return SweepCounts(tuple(map(str, names)), tuple(float(level) for level in levels), tuple(map(str, images)), counts)

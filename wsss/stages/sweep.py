@@ -1,0 +1,127 @@
+"""Score maps at every fixed threshold against the ground truth: an oracle, for comparing maps with one another."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput, listing
+from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.refine.thresholds import Fixed, describe
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TABLE = "sweep.csv"
+
+
+class SweepConfig(StageConfig):
+    """Config of `sweep`."""
+
+    split: str = Field("val", description="split to score on")
+    levels: int = Field(100, ge=2, le=1000, description="number of thresholds: 0, 1/N, 2/N … below 1")
+    minimum_precision: float = Field(
+        0.5, ge=0, le=1, description="the highest recall is looked for where precision is at least this"
+    )
+
+
+def run(ctx: Context[SweepConfig]) -> Result:
+    """Count every image once; derive the curve, the best threshold, and the highest recall at a given precision."""
+    import numpy as np
+
+    from wsss.io.atomic import write_text
+    from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
+    from wsss.io.sweeps import SWEEP_COUNTS, SweepCounts, write_sweep_counts
+    from wsss.metrics.overlap import mean_scores, overlap_scores
+    from wsss.metrics.sweep import best_recall, even_levels, foreground_precision_recall, level_confusions, level_counts
+    from wsss.stages.levels import count_levels
+
+    config, cams, classes = ctx.config, ctx.inputs["cams"], ctx.data.classes
+    samples, levels = ctx.data.split(config.split), even_levels(config.levels)
+    counted = count_levels(ctx, samples, levels)
+    histogram = np.zeros((len(classes), len(classes), len(levels) + 1), np.int64)
+    for one in counted:
+        one.add_to(histogram)
+    confusions = level_confusions(histogram)
+    curve = {measure: mean_scores(confusions, measure) for measure in ("miou", "precision", "recall")}
+    if np.isnan(curve["miou"]).any():
+        raise InvalidInput(f"No pixel of the ground truth of split {config.split!r} counts: all are ignored.")
+    best = int(curve["miou"].argmax())
+    counts = level_counts(confusions)
+    curve["foreground_precision"], curve["foreground_recall"] = foreground_precision_recall(counts)
+    recall, place = best_recall(counts, config.minimum_precision)
+    if ctx.ranks.rank == 0:
+        write_text(ctx.out / TABLE, _table(levels, curve))
+        # Image by image: all matrices at once would take much memory where there are many images and classes.
+        per_image, at_best = [], {}
+        for sample, one in zip(samples, counted, strict=True):
+            matrices = level_confusions(one.dense())
+            per_image.append(level_counts(matrices))
+            at_best[sample.id] = matrices[best]
+        ids = tuple(sample.id for sample in samples)
+        write_sweep_counts(ctx.out / SWEEP_COUNTS, SweepCounts(classes.names, levels, ids, np.stack(per_image)))
+        write_confusions(ctx.out / CONFUSIONS, Confusions(classes.names, at_best))
+    found = not np.isnan(recall)
+    policy = Fixed(name="fixed", foreground=levels[best], background=levels[best])
+    stamp = f"ORACLE {describe(policy)} (best on the ground-truth masks)"
+    carried: Mapping[str, Any] = {**cams.provenance, "threshold_policy": stamp}
+    return Result(
+        {
+            **overlap_scores(confusions[best], classes.names),
+            "oracle": True,
+            "best_threshold": levels[best],
+            "recall_at_precision": {
+                "oracle": True,
+                "minimum_precision": config.minimum_precision,
+                "recall": float(recall) if found else None,
+                "precision": float(curve["foreground_precision"][place]) if found else None,
+                "threshold": levels[int(place)] if found else None,
+            },
+            "images": len(samples),
+            "split": config.split,
+            "threshold_policy": stamp,
+            "provenance": dict(carried),
+        },
+        {"threshold_policy": stamp},
+    )
+
+
+def _table(levels: tuple[float, ...], curve: Mapping[str, NDArray[np.float64]]) -> str:
+    """Return one CSV row per threshold."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["threshold", *(f"oracle_{name}" for name in curve)])
+    for place, level in enumerate(levels):
+        values = [float(column[place]) for column in curve.values()]
+        table.writerow([level, *("" if value != value else f"{value:.6f}" for value in values)])
+    return text.getvalue()
+
+
+def _check(config: SweepConfig, data: Any) -> None:
+    samples = data.split(config.split)
+    without = [sample.id for sample in samples if sample.mask is None]
+    if without:
+        raise InvalidInput(
+            f"sweep: {len(without)} of the {len(samples)} images of split {config.split!r} have no ground-truth mask "
+            f"({listing(without)}).",
+            mend="Sweep a split that has masks, or leave the sweep out: no other stage needs it.",
+        )
+
+
+STAGE = Stage(
+    name="sweep",
+    version=1,
+    config=SweepConfig,
+    run=run,
+    provides="scores",
+    help="ORACLE: score maps at every threshold against the ground truth.",
+    inputs={"cams": Input(("cams",), "folder of a cam stage")},
+    reads=lambda config: [Read(config.split, "masks")],
+    needs_splits=lambda config: (config.split,),
+    check=_check,
+)
