@@ -136,7 +136,7 @@ def test_perfect_and_wrong_predictions(name: str) -> None:
     target = torch.tensor([[[0, 1], [2, 255]]])
     right = 50.0 * torch.nn.functional.one_hot(target.clamp(max=2), 3).movedim(-1, 1).float()
     assert loss(name=name)(right, target).item() == pytest.approx(0, abs=1e-4)
-    assert loss(name=name)(right.roll(1, 1), target).item() > 0.9
+    assert loss(name=name)(right.roll(1, 1), target).item() > 0.6
 
 
 @pytest.mark.parametrize("background", [True, False])

@@ -23,12 +23,18 @@ LOSSES = {
     "ce": "wsss.losses.region:CrossEntropy",
     "dice": "wsss.losses.region:Dice",
     "ce_dice": "wsss.losses.region:CrossEntropyDice",
+    "betti_matching": "wsss.losses.betti_matching:BettiMatchingLoss",
+    "cldice": "wsss.losses.cldice:ClDiceLoss",
+    "skeleton_recall": "wsss.losses.skeleton_recall:SkeletonRecallLoss",
 }
 """Name → module and class; the class is made from its config."""
 
 
 class Loss(nn.Module):
     """Base of all losses."""
+
+    def begin_step(self, step: int, steps: int) -> None:
+        """Say that training step ``step`` (0 … ``steps`` − 1) comes next; for losses that change over training."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss of ``logits`` ``(B, C, H, W)`` and ``target`` ``(B, H, W)``."""

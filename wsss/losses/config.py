@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from wsss.validation import Settings
+from wsss.validation import NotInIdentity, Settings
+
+Weight = Annotated[float, Field(ge=0)]
 
 
 class CrossEntropyConfig(Settings):
@@ -39,5 +41,95 @@ class CrossEntropyDiceConfig(Settings):
     dice_weight: float = Field(default=1.0, ge=0, description="weight of soft Dice")
 
 
-LossConfig = Annotated[CrossEntropyConfig | DiceConfig | CrossEntropyDiceConfig, Field(discriminator="name")]
+RegionLossConfig = Annotated[CrossEntropyConfig | DiceConfig | CrossEntropyDiceConfig, Field(discriminator="name")]
+"""A loss over regions, which a topological term can be added to."""
+
+
+def _foreground_dice() -> DiceConfig:
+    return DiceConfig(background=False, absent="count", smooth=1.0)
+
+
+class TermConfig(Settings):
+    """``base_weight · base + alpha · term``: what all topological losses share."""
+
+    base: RegionLossConfig = Field(default_factory=_foreground_dice, description="ce, dice or ce_dice")
+    base_weight: float = Field(default=1.0, ge=0, description="weight of the base loss; 0: the term alone")
+    alpha: float = Field(default=0.5, ge=0, description="weight of the topological term")
+    active_from: float = Field(
+        default=0.0,
+        ge=0,
+        description="the term counts from this step on; below 1: from this share of all steps on (0.7: the last 30 %)",
+    )
+
+
+class BettiMatchingConfig(TermConfig):
+    """Betti matching loss."""
+
+    name: Literal["betti_matching"] = "betti_matching"
+    filtration: Literal["superlevel", "sublevel", "bothlevel"] = Field(
+        default="superlevel", description="bright pixels first, dark ones first, or the sum of both"
+    )
+    frame: Literal["none", "own-max", "zero"] = Field(
+        default="none", description="a pixel around each image; own-max is the paper's relative"
+    )
+    essential: Literal["omit", "match"] = Field(
+        default="omit",
+        description="essential components: left out (Betti-Matching-3D), or matched with each other (Betti-matching)",
+    )
+    dimension_weights: tuple[Weight, Weight] = Field(default=(1.0, 1.0), description="of components and of holes")
+    background: bool = Field(default=False, description="the background counts as a class")
+    absent: Literal["skip", "count"] = Field(
+        default="count", description="classes that an image doesn't show: left out, or all that is predicted is wrong"
+    )
+    crop: int | None = Field(default=None, ge=2, description="side of square windows to match in; by default the image")
+    stride: int | None = Field(default=None, ge=1, description="step between windows; by default their side")
+    threads: Annotated[int | None, NotInIdentity()] = Field(
+        default=None, ge=1, description="pairs matched at a time; by default as many as there are processors"
+    )
+
+    @model_validator(mode="after")
+    def _stride_of_windows(self) -> BettiMatchingConfig:
+        if self.stride is not None and self.crop is None:
+            raise ValueError("stride: it is the step between windows; give crop, their side, too")
+        return self
+
+
+class ClDiceConfig(TermConfig):
+    """Soft centreline Dice."""
+
+    name: Literal["cldice"] = "cldice"
+    base_weight: float = Field(default=0.5, ge=0, description="weight of the base loss; 0: the term alone")
+    iterations: int = Field(
+        default=3,
+        ge=0,
+        description="erosions of the soft skeleton: at least half the width of the structures, in pixels",
+    )
+    smooth: float = Field(default=1.0, gt=0, description="added to numerators and denominators")
+    cache_mb: Annotated[int, NotInIdentity()] = Field(
+        default=64, ge=0, description="skeletons of labels are kept in memory up to so many MiB (on a CPU); 0: none"
+    )
+
+
+class SkeletonRecallConfig(TermConfig):
+    """Recall of the label's skeleton."""
+
+    name: Literal["skeleton_recall"] = "skeleton_recall"
+    base: RegionLossConfig = Field(default_factory=CrossEntropyConfig, description="ce, dice or ce_dice")
+    alpha: float = Field(default=1.0, ge=0, description="weight of the topological term")
+    tube: int = Field(default=2, ge=0, description="times the skeleton is dilated, inside the label")
+    smooth: float = Field(default=1.0, gt=0, description="added to numerator and denominator")
+    cache_mb: Annotated[int, NotInIdentity()] = Field(
+        default=64, ge=0, description="skeletons of labels are kept in memory up to so many MiB; 0: none"
+    )
+
+
+LossConfig = Annotated[
+    CrossEntropyConfig
+    | DiceConfig
+    | CrossEntropyDiceConfig
+    | BettiMatchingConfig
+    | ClDiceConfig
+    | SkeletonRecallConfig,
+    Field(discriminator="name"),
+]
 """Any loss, told apart by ``name``. A new loss adds its config here, and its class to `wsss.losses.base.LOSSES`."""

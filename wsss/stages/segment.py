@@ -27,7 +27,7 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
         default="pseudo",
         description="train on the masks of the stage's input, or on the true masks (full supervision, an upper bound)",
     )
-    loss: LossConfig = Field(default=CrossEntropyConfig(), description="ce, dice or ce_dice, with its settings")
+    loss: LossConfig = Field(default=CrossEntropyConfig(), description="what to minimise, with its settings")
     augmentation: SegmentationAugmentation = Field(
         default=SegmentationAugmentation.model_validate({}), description="random scales, crops, flips and colours"
     )
@@ -56,13 +56,15 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     with deterministic(ctx.device, ctx.seed):
         start = load_classifier(classifier.path)[0] if classifier else None
         model = leader_first(ctx.ranks, lambda: build_segmenter(config, len(classes), start=start))
+    loss = build_loss(config.loss)
     loaded = Cached(PairLoader(pairs, classes), len(pairs), cache_bytes=config.cache_mb << 20)
     job = Job(
         name="segment",
         model=model,
         groups=trunk_and_head(model, config.optimiser),
         examples=SegmentationExamples(loaded, config.augmentation),
-        loss=mask_loss(build_loss(config.loss)),
+        loss=mask_loss(loss),
+        begin_step=loss.begin_step,
     )
     history = fit(job, config, ctx)
     if ctx.ranks.rank == 0:

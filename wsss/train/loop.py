@@ -90,6 +90,7 @@ class Job:
         examples: the training data.
         loss: (network, batch) → scalar loss; must call the network it is given (under DDP, a wrapped one).
         validate: called after each epoch in one process, returns numbers for the history.
+        begin_step: called before each optimiser step with its number, from 0 on, and the number of all steps.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Job:
     examples: Examples
     loss: Callable[[nn.Module, Batch], Tensor]
     validate: Callable[[], Mapping[str, float]] | None = None
+    begin_step: Callable[[int, int], None] | None = None
 
 
 def fit(job: Job, config: TrainConfig, run: Surroundings) -> list[dict[str, float]]:
@@ -188,6 +190,8 @@ class _Loop:
         accumulate = self.config.accumulate
         seed_all(derive_seed("step", self.surroundings.seed, self.state.step, self.surroundings.ranks.rank))
         self.model.train()
+        if self.job.begin_step:
+            self.job.begin_step(self.state.step, self.plan.steps)
         total = torch.zeros((), device=self.fabric.device)
         for part in range(accumulate):
             batch = self.fabric.to_device(next(batches))

@@ -1,0 +1,70 @@
+"""Skeleton Recall by hand, and against the definition of the paper's code written out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from skimage.morphology import dilation, skeletonize
+from torch import Tensor
+from torch.autograd import gradcheck
+
+from wsss.losses.config import SkeletonRecallConfig
+from wsss.losses.skeleton_recall import SkeletonRecallLoss, tubed_skeleton
+
+
+def term(**keys: Any) -> SkeletonRecallLoss:
+    return SkeletonRecallLoss(SkeletonRecallConfig.model_validate({"base_weight": 0, **keys}))
+
+
+def case(classes: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, classes, 30, 40, generator=generator)
+    field = torch.nn.functional.avg_pool2d(torch.randn(2, classes, 30, 40, generator=generator), 7, 1, 3)
+    return logits, field.argmax(1)
+
+
+def written_out(logits: Tensor, target: Tensor, smooth: float = 1.0) -> float:
+    probabilities = logits.softmax(1).double().numpy()
+    found, whole = np.zeros(logits.shape[1]), np.zeros(logits.shape[1])
+    for image, label in enumerate(target.numpy()):
+        thin = skeletonize(label > 0).astype(np.uint8)
+        tube = dilation(dilation(thin)) * label
+        for c in range(1, logits.shape[1]):
+            found[c] += probabilities[image, c][tube == c].sum()
+            whole[c] += (tube == c).sum()
+    return 1 - float(np.mean((found[1:] + smooth) / (whole[1:] + smooth)))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_value_written_out(classes: int) -> None:
+    logits, target = case(classes)
+    assert term()(logits, target).item() == pytest.approx(written_out(logits, target), abs=1e-6)
+
+
+@pytest.mark.parametrize("tube", [0, 1, 2])
+def test_tubes_lie_inside_their_class(tube: int) -> None:
+    labels = torch.zeros(2, 9, 20, dtype=torch.bool)
+    labels[0, 2:7, :10] = labels[1, 2:7, 10:] = True
+    found = tubed_skeleton(labels, tube)
+    assert not (found & ~labels).any()
+    assert found.any(-1)[0].sum() == min(5, 1 + 2 * tube)
+
+
+def test_gradcheck_and_ignored_pixels() -> None:
+    logits, target = case(3)
+    logits, target = logits[..., :6, :7].double().requires_grad_(), target[..., :6, :7].clone()
+    target[0, :3] = 255
+    assert gradcheck(lambda x: SkeletonRecallLoss()(x, target), logits)
+    term()(logits, target).backward()
+    assert logits.grad is not None and not logits.grad[0, :, :3].any()
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_nothing_to_recall_costs_nothing(value: int) -> None:
+    logits = case(3)[0].requires_grad_()
+    loss = term()(logits, torch.full((2, 30, 40), value))
+    loss.backward()
+    assert loss.item() == 0 and logits.grad is not None and not logits.grad.any()

@@ -1,0 +1,99 @@
+"""Base and term together: weights, activation, the cache of labels, and the presets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from wsss.losses.base import build_loss
+from wsss.losses.cache import LabelCache
+from wsss.losses.config import LossConfig
+
+NAMES = ("betti_matching", "cldice", "skeleton_recall")
+
+
+def build(**keys: Any) -> Any:
+    return build_loss(TypeAdapter(LossConfig).validate_python(keys))
+
+
+def case() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(2, 3, 12, 12, generator=generator), torch.randint(0, 3, (2, 12, 12), generator=generator)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sum_of_base_and_term(name: str) -> None:
+    logits, target = case()
+    alone = build(name=name, base_weight=0, alpha=1)(logits, target)
+    base = build(name="ce_dice")(logits, target)
+    both = build(name=name, base={"name": "ce_dice"}, base_weight=0.25, alpha=3)(logits, target)
+    torch.testing.assert_close(both, 0.25 * base + 3 * alone)
+    assert alone.item() > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("active_from", "first"), [(0, 0), (4, 4), (0.7, 7), (20, 10)])
+def test_the_term_counts_from_a_step_on(name: str, active_from: float, first: int) -> None:
+    logits, target = case()
+    loss = build(name=name, base={"name": "ce"}, active_from=active_from)
+    base = loss.base_weight * build(name="ce")(logits, target)
+    counted = []
+    for step in range(10):
+        loss.begin_step(step, 10)
+        counted.append(loss(logits, target).item() != pytest.approx(base.item(), rel=1e-6))
+    assert counted == [step >= first for step in range(10)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_channel_stands_for_two(name: str) -> None:
+    logits, target = case()
+    target = target.clamp(max=1)
+    single = logits[:, :1]
+    double = torch.cat([torch.zeros_like(single), single], 1)
+    for base in ("ce", "dice", "ce_dice"):
+        loss = build(name=name, base={"name": base})
+        torch.testing.assert_close(loss(single, target), loss(double, target))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_format_changes_nothing(name: str) -> None:
+    logits, target = case()
+    grads = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        x = logits.to(memory_format=layout).detach().requires_grad_()
+        build(name=name)(x, target).backward()
+        grads.append(x.grad)
+    torch.testing.assert_close(grads[0], grads[1])
+
+
+def test_config_refuses_what_means_nothing() -> None:
+    for wrong in ({"stride": 4}, {"crop": 1}, {"alpha": -1}, {"base": {"name": "cldice"}}, {"dimension_weights": [1]}):
+        with pytest.raises(ValidationError):
+            TypeAdapter(LossConfig).validate_python({"name": "betti_matching", **wrong})
+
+
+def test_cache_forgets_what_was_not_used_for_longest() -> None:
+    calls: list[int] = []
+
+    def compute(label: Tensor) -> Tensor:
+        calls.append(int(label.sum()))
+        return ~label
+
+    cache = LabelCache(compute, 1)
+    labels = torch.zeros(4, 1, 512, 512, dtype=torch.bool)  # a quarter of a MiB each
+    for number in range(4):
+        labels[number, 0, 0, : number + 1] = True
+    assert torch.equal(cache(labels), ~labels)
+    cache(labels[:1])
+    assert calls == [1, 2, 3, 4]
+    fifth = torch.ones(1, 1, 512, 512, dtype=torch.bool)
+    cache(fifth)  # the second has to go
+    cache(labels[[0, 2, 3]])
+    assert len(calls) == 5 and cache.size <= cache.room
+    cache(labels[1:2])
+    assert len(calls) == 6
+    assert LabelCache(compute, 0)(labels).shape == labels.shape
