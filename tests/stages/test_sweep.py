@@ -90,12 +90,12 @@ def test_results_do_not_depend_on_workers(tmp_path, data, cams):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
-def test_a_precision_that_is_never_reached_gives_no_recall(tmp_path, data):
+def test_where_a_precision_is_never_reached_nothing_is_recalled(tmp_path, data):
     for sample in data.split("val"):
         maps = np.full((len(sample.labels), 9, 11), 0.5, np.float32)
         write_cams(cam_path(tmp_path / "flat", sample.id), Cams(maps, sample.labels, (36, 44)))
     asked = run_stage(SWEEP, {}, tmp_path / "sweep", data, cams=tmp_path / "flat").metrics["recall_at_precision"]
-    assert (asked["recall"], asked["precision"], asked["threshold"]) == (None, None, None)
+    assert (asked["recall"], asked["precision"], asked["threshold"]) == (0.0, None, None)
 
 
 def test_what_cannot_be_swept_is_named(tmp_path, data, cams):

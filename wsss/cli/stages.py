@@ -19,7 +19,7 @@ from wsss.pipeline.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
 
 RESERVED = frozenset({"out", "seed", "config", "set", "force", "device", "workers", "json", "debug", "help", "data"})
-PRINTED = frozenset({"scores"})
+PRINTED = frozenset({"scores", "comparison"})
 """Kinds whose result is printed: ``--out`` may be left out, and ``--json`` prints the metrics alone."""
 
 

@@ -108,11 +108,13 @@ def best_recall(counts: NDArray[Any], minimum_precision: float) -> tuple[NDArray
         minimum_precision: in [0, 1].
 
     Returns:
-        The recall ``(…)``, NaN where no threshold is that precise; and which threshold has it (the first, of several).
+        The recall ``(…)`` and which threshold has it (the first, of several). Where no threshold is that precise the
+        recall is 0, as if nothing were foreground, and the threshold −1. NaN where no foreground class has true pixels.
     """
     precision, recall = foreground_precision_recall(counts)
     with np.errstate(invalid="ignore"):
         allowed = np.where(precision >= minimum_precision, recall, -1.0)
     place = allowed.argmax(-1)
     found = np.take_along_axis(allowed, place[..., None], -1)[..., 0]
-    return np.where(found >= 0, found, np.nan), place
+    place = np.where(found >= 0, place, -1)
+    return np.where(np.isnan(recall).any(-1), np.nan, np.maximum(found, 0.0)), place

@@ -51,6 +51,14 @@ def instance_id(stage: str, point: Point) -> str:
     return stage + ("@" + ",".join(f"{axis}={name}" for axis, name in point.items()) if point else "")
 
 
+def read_instance_id(id: str) -> tuple[str, Point]:
+    """Return stage and point of what `instance_id` made; any other name is a stage at no point."""
+    stage, at, rest = id.partition("@")
+    pairs = [part.partition("=") for part in rest.split(",")]
+    point = {axis: name for axis, _, name in pairs}
+    return (stage, point) if at and stage and instance_id(stage, point) == id else (id, {})
+
+
 def agree(one: Point, other: Point) -> bool:
     """Tell whether two points have the same values on the axes they share."""
     return all(other.get(axis, name) == name for axis, name in one.items())

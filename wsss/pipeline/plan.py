@@ -91,6 +91,7 @@ def check_job(job: Job, fingerprints: Fingerprints) -> None:
     """
     fingerprints.of_all(job.stage.reads(job.config))
     job.stage.check(job.config, fingerprints.data)
+    job.stage.check_inputs(job.config, job.inputs)
 
 
 def _check_covered(job: Job, jobs: Mapping[str, Job], data: Data | None) -> None:

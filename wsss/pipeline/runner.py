@@ -123,6 +123,7 @@ def run_stage(
         identities = {name: _identity(artifact, contents) for name, artifact in given.items()}
         parts = identity_parts(stage, config, seed, identities, fingerprints, contents)
         stage.check(config, data)
+        stage.check_inputs(config, {name: _ids(artifact) for name, artifact in given.items()})
         store.check_ours(out)
         decision = decide(out, parts, force=force)
         if decision.action == "run":
@@ -248,6 +249,12 @@ def _check_distinct(name: str, artifacts: Any) -> None:
             )
         if one.id is not None:
             seen[one.id] = one.path
+
+
+def _ids(artifact: Any) -> tuple[str, ...]:
+    """Return how the stages of an input are called; a folder from elsewhere by its name."""
+    several = artifact if isinstance(artifact, tuple) else (artifact,)
+    return tuple(one.id or one.path.name for one in several if one is not None)
 
 
 def _identity(artifact: Any, contents: Contents) -> Any:

@@ -167,7 +167,9 @@ class Stage(Generic[C]):
         needs_splits: config → splits of whose images its inputs have to hold something each.
         check: config, dataset → nothing, or raises `InvalidInput`; run for every stage before any starts, also for
             those that are finished.
-        prepare: the same for checks that take longer: run only for the stages that will run, before any starts
+        check_inputs: config, declared input → ids of the stages it takes; may raise `InvalidInput` like ``check``, and
+            is run with it.
+        prepare: ``check`` for what takes longer: run only for the stages that will run, before any starts
             and before anything of an earlier run is deleted.
         help: one line for ``wsss --help``.
     """
@@ -183,4 +185,5 @@ class Stage(Generic[C]):
     covers: Callable[[C], Iterable[str] | None] = lambda config: None
     needs_splits: Callable[[C], Iterable[str]] = lambda config: ()
     check: Callable[[C, Any], None] = lambda config, data: None
+    check_inputs: Callable[[C, Mapping[str, Sequence[str]]], None] = lambda config, ids: None
     prepare: Callable[[C, Any], None] = lambda config, data: None

@@ -24,7 +24,7 @@ class SweepConfig(StageConfig):
     """Config of `sweep`."""
 
     split: str = Field("val", description="split to score on")
-    levels: int = Field(100, ge=2, le=1000, description="number of thresholds: 0, 1/N, 2/N … below 1")
+    levels: int = Field(200, ge=2, le=1000, description="number of thresholds: 0, 1/N, 2/N … below 1")
     minimum_precision: float = Field(
         0.5, ge=0, le=1, description="the highest recall is looked for where precision is at least this"
     )
@@ -66,7 +66,7 @@ def run(ctx: Context[SweepConfig]) -> Result:
         ids = tuple(sample.id for sample in samples)
         write_sweep_counts(ctx.out / SWEEP_COUNTS, SweepCounts(classes.names, levels, ids, np.stack(per_image)))
         write_confusions(ctx.out / CONFUSIONS, Confusions(classes.names, at_best))
-    found = not np.isnan(recall)
+    found = int(place) >= 0
     policy = Fixed(name="fixed", foreground=levels[best], background=levels[best])
     stamp = f"ORACLE {describe(policy)} (best on the ground-truth masks)"
     carried: Mapping[str, Any] = {**cams.provenance, "threshold_policy": stamp}
@@ -78,7 +78,7 @@ def run(ctx: Context[SweepConfig]) -> Result:
             "recall_at_precision": {
                 "oracle": True,
                 "minimum_precision": config.minimum_precision,
-                "recall": float(recall) if found else None,
+                "recall": None if np.isnan(recall) else float(recall),
                 "precision": float(curve["foreground_precision"][place]) if found else None,
                 "threshold": levels[int(place)] if found else None,
             },

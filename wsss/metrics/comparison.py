@@ -1,0 +1,147 @@
+"""Variants beside each other: means over seeds, intervals over images, paired differences to a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wsss.metrics.statistics import Statistic, percentile_interval, replicates, spread
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One score of one variant with one seed.
+
+    Args:
+        value: the score; ``None`` where it is not defined.
+        counts: ``(N, …)`` counts of the images it was computed from, ``None`` where nobody kept them.
+    """
+
+    value: float | None
+    counts: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals are made: number of resamples, confidence in (0, 1), seed of the draws."""
+
+    resamples: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A variant less the reference, over the seeds that both have.
+
+    Args:
+        mean, std: over those seeds, of the difference with the same seed; ``std`` is ``None`` for a single seed.
+        interval: of the mean over seeds, images resampled in pairs; ``None`` where it can't be computed.
+        seeds: how many seeds both have.
+        positive: in how many of them the variant is above the reference.
+    """
+
+    mean: float
+    std: float | None
+    interval: tuple[float, float] | None
+    seeds: int
+    positive: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One score of one variant.
+
+    Args:
+        seeds: seed → score, those that are defined.
+        mean, std: over them.
+        interval: of the mean over seeds, under resampling of the images; ``None`` where it can't be computed.
+        difference: to the reference; ``None`` for the reference itself, without one, or without a common seed.
+    """
+
+    seeds: Mapping[str, float]
+    mean: float
+    std: float | None
+    interval: tuple[float, float] | None
+    difference: Difference | None
+
+
+def compare(
+    measured: Mapping[str, Mapping[str, Measured]],
+    statistic: Statistic | None,
+    reference: str | None,
+    bootstrap: Bootstrap,
+) -> dict[str, Cell | None]:
+    """Return one column of a table: variant → cell, ``None`` for a variant without a defined score.
+
+    Args:
+        measured: variant → seed → score. All counts are of the same images in the same order.
+        statistic: computes the score from summed counts; ``None`` for a score that can't be, which has no intervals.
+        reference: the variant that the others are compared with.
+        bootstrap: see there. An interval says how much the mean over *these* seeds depends on the images.
+    """
+    defined = {
+        row: {seed: one for seed, one in seeds.items() if one.value is not None} for row, seeds in measured.items()
+    }
+    drawn = {row: _drawn(seeds, statistic, bootstrap) for row, seeds in defined.items()}
+    cells: dict[str, Cell | None] = {}
+    for row, seeds in defined.items():
+        if not seeds:
+            cells[row] = None
+            continue
+        values = {seed: one.value for seed, one in seeds.items() if one.value is not None}
+        total = spread(list(values.values()))
+        difference = None
+        if reference is not None and row != reference and defined.get(reference):
+            difference = _difference(
+                seeds, defined[reference], drawn[row], drawn[reference], confidence=bootstrap.confidence
+            )
+        interval = _interval(drawn[row], list(seeds), bootstrap.confidence)
+        cells[row] = Cell(values, total.mean, total.std, interval, difference)
+    return cells
+
+
+def _drawn(
+    seeds: Mapping[str, Measured], statistic: Statistic | None, bootstrap: Bootstrap
+) -> dict[str, NDArray[np.float64]]:
+    """Return seed → replicates. All rows have the same draws, which is what makes their differences paired."""
+    if statistic is None or not bootstrap.resamples:
+        return {}
+    return {
+        seed: replicates(one.counts, statistic, resamples=bootstrap.resamples, seed=bootstrap.seed)
+        for seed, one in seeds.items()
+        if one.counts is not None and len(one.counts)
+    }
+
+
+def _difference(
+    mine: Mapping[str, Measured],
+    theirs: Mapping[str, Measured],
+    my_draws: Mapping[str, NDArray[np.float64]],
+    their_draws: Mapping[str, NDArray[np.float64]],
+    *,
+    confidence: float,
+) -> Difference | None:
+    common = [seed for seed in mine if seed in theirs]
+    if not common:
+        return None
+    values = [float(mine[seed].value or 0) - float(theirs[seed].value or 0) for seed in common]
+    paired = {seed: my_draws[seed] - their_draws[seed] for seed in common if seed in my_draws and seed in their_draws}
+    total = spread(values)
+    interval = _interval(paired, common, confidence)
+    return Difference(total.mean, total.std, interval, len(common), sum(value > 0 for value in values))
+
+
+def _interval(
+    drawn: Mapping[str, NDArray[np.float64]], seeds: list[str], confidence: float
+) -> tuple[float, float] | None:
+    """Return the interval of the mean over ``seeds``, if all of them were drawn."""
+    if any(seed not in drawn for seed in seeds):
+        return None
+    return percentile_interval(np.mean([drawn[seed] for seed in seeds], axis=0), confidence)

@@ -1,0 +1,255 @@
+"""A comparison as JSON, CSV and Markdown, and back from JSON for the report."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from wsss.metrics.comparison import Cell, Difference
+from wsss.viz.curves import Curve, CurveChart
+from wsss.viz.formatting import NOT_DEFINED
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ShownColumn:
+    """One column of the table.
+
+    Args:
+        name: unique among the columns.
+        title: its heading; begins with ORACLE where ground truth chose a threshold.
+        measure: key of the metric.
+        split: of all its scores.
+        images: how many images they were measured on.
+        oracle: ground truth took part.
+        facts: what its scores say of themselves: fact → all values found.
+        cells: row → cell, ``None`` where there is no score.
+    """
+
+    name: str
+    title: str
+    measure: str
+    split: str
+    images: int | None
+    oracle: bool
+    facts: Mapping[str, tuple[str, ...]]
+    cells: Mapping[str, Cell | None]
+
+    @property
+    def heading(self) -> str:
+        """Title and split, for the head of a column."""
+        return f"{self.title} · {self.split}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The table of a matrix.
+
+    Args:
+        axis: axis of the matrix that makes the rows, ``""`` for none.
+        over: axis that is averaged over.
+        rows: in order.
+        reference: the row that the others are compared with.
+        resamples, confidence: of the bootstrap intervals.
+        columns: see `ShownColumn`.
+        curves: the precision–recall charts.
+    """
+
+    axis: str
+    over: str
+    rows: tuple[str, ...]
+    reference: str | None
+    resamples: int
+    confidence: float
+    columns: tuple[ShownColumn, ...]
+    curves: tuple[CurveChart, ...]
+
+    @property
+    def seeds(self) -> int:
+        """How many values a cell is the mean of, at most."""
+        return max((len(cell.seeds) for one in self.columns for cell in one.cells.values() if cell), default=0)
+
+    @property
+    def has_differences(self) -> bool:
+        """Whether some cell is compared with the reference."""
+        return any(cell is not None and cell.difference for one in self.columns for cell in one.cells.values())
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """Return the comparison as a JSON object; numbers are not rounded."""
+    return {"format": FORMAT, **asdict(comparison)}
+
+
+def from_json(value: Mapping[str, Any]) -> Comparison:
+    """Read what `as_json` made.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is something else.
+    """
+    if value.get("format") != FORMAT:
+        raise ValueError(f"format {value.get('format')}; this version reads {FORMAT}")
+    fields = {key: one for key, one in value.items() if key != "format"}
+    fields["rows"] = tuple(value["rows"])
+    fields["columns"] = tuple(_column(one) for one in value["columns"])
+    fields["curves"] = tuple(_chart(one) for one in value["curves"])
+    return Comparison(**fields)
+
+
+def _column(value: Mapping[str, Any]) -> ShownColumn:
+    facts = {name: tuple(values) for name, values in value["facts"].items()}
+    cells = {row: _cell(one) for row, one in value["cells"].items()}
+    return ShownColumn(**{**value, "facts": facts, "cells": cells})
+
+
+def _cell(value: Mapping[str, Any] | None) -> Cell | None:
+    if value is None:
+        return None
+    difference = value["difference"]
+    if difference is not None:
+        difference = Difference(**{**difference, "interval": _pair(difference["interval"])})
+    return Cell(**{**value, "interval": _pair(value["interval"]), "difference": difference})
+
+
+def _pair(value: Any) -> tuple[float, float] | None:
+    return None if value is None else (float(value[0]), float(value[1]))
+
+
+def _chart(value: Mapping[str, Any]) -> CurveChart:
+    curves = tuple(_curve(curve) for curve in value["curves"])
+    return CurveChart(**{**value, "curves": curves})
+
+
+def _curve(value: Mapping[str, Any]) -> Curve:
+    lists = {key: tuple(map(float, value[key])) for key in ("levels", "recall", "precision")}
+    mark = (float(value["mark"][0]), float(value["mark"][1]))
+    return Curve(str(value["name"]), **lists, mark=mark, seeds=int(value["seeds"]))
+
+
+def as_csv(comparison: Comparison) -> str:
+    """Return one line per row and column, unrounded; empty where something is not defined."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(
+        [
+            *("row", "column", "measure", "split", "images", "oracle", "seeds", "mean", "std", "low", "high"),
+            *("reference", "difference", "difference_std", "difference_low", "difference_high"),
+            *("positive_seeds", "compared_seeds"),
+        ]
+    )
+    for column in comparison.columns:
+        for row in comparison.rows:
+            cell = column.cells.get(row)
+            if cell is None:
+                continue
+            line: list[Any] = [row, column.title, column.measure, column.split, column.images]
+            line += ["yes" if column.oracle else "no", len(cell.seeds), cell.mean, cell.std]
+            line += list(cell.interval or (None, None))
+            compared = cell.difference
+            if compared:
+                line += [comparison.reference, compared.mean, compared.std, *(compared.interval or (None, None))]
+                line += [compared.positive, compared.seeds]
+            else:
+                line += [None] * 7
+            table.writerow(["" if one is None else one for one in line])
+    return text.getvalue()
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """Return the table, the differences, and what each column was measured on and with."""
+    lines = ["# Comparison", "", explain(comparison), "", *_table(comparison, differences=False)]
+    if comparison.has_differences:
+        lines += ["", f"## Differences to {_escape(comparison.reference or '')}", ""]
+        lines += [explain_differences(comparison), "", *_table(comparison, differences=True)]
+    lines += ["", "## What was measured", ""]
+    lines += [f"- **{_escape(column.heading)}**: {_escape(describe(column))}" for column in comparison.columns]
+    if any(column.oracle for column in comparison.columns):
+        lines += ["", "ORACLE: the ground truth chose the threshold. Not a result of weak supervision."]
+    return "\n".join(lines) + "\n"
+
+
+def explain(comparison: Comparison) -> str:
+    """Return what the numbers of the table are, in a sentence."""
+    most = comparison.seeds
+    text = f"Mean over {most} {comparison.over}s ± sample standard deviation." if most > 1 else "One value each."
+    if _has_intervals(comparison):
+        text += (
+            f" In brackets: {_percent(comparison.confidence)} bootstrap interval over the images "
+            f"({comparison.resamples:,} resamples)."
+        )
+    return text
+
+
+def explain_differences(comparison: Comparison) -> str:
+    """Return what the differences are, in a sentence."""
+    text = f"Mean difference of runs with the same {comparison.over}"
+    if _has_intervals(comparison):
+        text += f", {_percent(comparison.confidence)} interval from images resampled in pairs"
+    return f"{text}, and in how many of the {comparison.over}s it is positive."
+
+
+def describe(column: ShownColumn) -> str:
+    """Return what a column was measured on and with, in one line."""
+    facts = [f"{column.measure}, split {column.split}, {column.images} images"]
+    return "; ".join([*facts, *(f"{name}: {' / '.join(values)}" for name, values in column.facts.items())])
+
+
+def mean_text(cell: Cell | None, seeds: int) -> str:
+    """Return ``0.465 ± 0.002``, and the number of values where it isn't ``seeds``."""
+    if cell is None:
+        return NOT_DEFINED
+    number = "" if len(cell.seeds) == seeds else f" (n = {len(cell.seeds)})"
+    return f"{cell.mean:.3f}" + ("" if cell.std is None else f" ± {cell.std:.3f}") + number
+
+
+def interval_text(interval: tuple[float, float] | None, *, signed: bool = False) -> str:
+    """Return ``[0.431, 0.498]``, or nothing where there is no interval."""
+    if interval is None:
+        return ""
+    low, high = (signed_text(one) if signed else f"{one:.3f}" for one in interval)
+    return f"[{low}, {high}]"
+
+
+def signed_text(value: float) -> str:
+    """Return ``+0.030`` or ``−0.004``."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _table(comparison: Comparison, *, differences: bool) -> list[str]:
+    rows = [row for row in comparison.rows if not (differences and row == comparison.reference)]
+    lines = [
+        "| " + " | ".join([_escape(comparison.axis), *(_escape(one.heading) for one in comparison.columns)]) + " |",
+        "|---" * (len(comparison.columns) + 1) + "|",
+    ]
+    for row in rows:
+        cells = [column.cells.get(row) for column in comparison.columns]
+        shown = [_difference(cell) if differences else _mean(cell, comparison.seeds) for cell in cells]
+        lines.append("| " + " | ".join([_escape(row), *shown]) + " |")
+    return lines
+
+
+def _mean(cell: Cell | None, seeds: int) -> str:
+    return mean_text(cell, seeds) + ("" if cell is None else f" {interval_text(cell.interval)}".rstrip())
+
+
+def _difference(cell: Cell | None) -> str:
+    if cell is None or cell.difference is None:
+        return NOT_DEFINED
+    one = cell.difference
+    parts = [signed_text(one.mean), interval_text(one.interval, signed=True), f"{one.positive}/{one.seeds}"]
+    return " ".join(part for part in parts if part)
+
+
+def _has_intervals(comparison: Comparison) -> bool:
+    return any(cell and cell.interval for one in comparison.columns for cell in one.cells.values())
+
+
+def _percent(confidence: float) -> str:
+    return f"{100 * confidence:g} %"
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
