@@ -30,6 +30,14 @@ class NotInIdentity:
     """
 
 
+class AddedLater:
+    """Marks a config field that a stage got when results without it existed: ``Annotated[Method, AddedLater()]``.
+
+    Its default must do what the stage did before. While it has its default it doesn't count in the stage's identity,
+    so that finished stages stay finished.
+    """
+
+
 def validate(
     model: type[M],
     value: Mapping[str, Any],
@@ -166,7 +174,7 @@ def _line(problem: _Problem, where: str, locate: Callable[[KeyPath], str]) -> st
         return f"{start}: found {found!r}; allowed are {listing(allowed, limit=40)}{closest(found, allowed)}"
     if problem.kind == "union_tag_not_found":
         key = problem.context["discriminator"].strip("'")
-        allowed = sorted(str(tag) for model in problem.models for tag in _literals(model))
+        allowed = sorted(str(tag) for model in problem.models for tag in get_args(_fields(model)[key].annotation))
         start = _start((*problem.path, key), where, locate)
         return f"{start}: this key is required and missing; allowed are {listing(allowed, limit=40)}"
     if problem.kind in ("literal_error", "enum") and isinstance(problem.input, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,28 +50,71 @@ def class_maps(
         stride: pixels of the image per element of a map.
         max_side: larger images are first made smaller, to this longer side (pixels); the maps keep their size.
     """
-    fit = min(1.0, max_side / max(images.shape[1:3])) if max_side else 1.0
     device = classifier.head.weight.device
-    size = images.shape[1:3]
-    grid = tuple(-(-side // stride) for side in size)
+    grid = Grid(len(images), (images.shape[1], images.shape[2]), stride)
     maps: list[Tensor] = []
     logits: list[Tensor] = []
+    for batch in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
+        found = classifier.maps(classifier.features(batch))
+        logits.append(classifier.pooling(found).unflatten(0, (-1, len(images))).sigmoid().mean(0))
+        maps += grid.place(found.relu(), batch, classifier.backbone.output_stride)
+    return RawMaps(torch.stack(maps).sum(0), torch.stack(logits).mean(0))
+
+
+def views(
+    images: NDArray[np.uint8], *, scales: Sequence[float], flip: bool, max_side: int | None, device: torch.device
+) -> Iterator[Tensor]:
+    """Yield what goes through the network: per scale the images, with ``flip`` followed by their mirror images.
+
+    Args:
+        images, scales, flip, max_side: see `class_maps`.
+        device: where to.
+
+    Yields:
+        ``(B, 3, H', W')`` uint8, or 2·B images with ``flip``.
+    """
+    fit = min(1.0, max_side / max(images.shape[1:3])) if max_side else 1.0
     for scale in scales:
         batch = torch.from_numpy(np.stack([scaled(image, scale * fit) for image in images])).to(device)
         batch = batch.permute(0, 3, 1, 2)  # channels last in memory, as the network's convolutions like it
-        if flip:
-            batch = torch.cat([batch, batch.flip(3)])
-        found = classifier.maps(classifier.features(batch))
-        logits.append(classifier.pooling(found).unflatten(0, (-1, len(images))).sigmoid().mean(0))
-        positive = found.relu()
-        step = classifier.backbone.output_stride
-        rows = resampling(positive.shape[2], batch.shape[2], step, grid[0]).to(device)
-        columns = resampling(positive.shape[3], batch.shape[3], step, grid[1]).to(device)
-        resampled = rows @ positive @ columns.T
-        maps.append(resampled[: len(images)])
-        if flip:
-            maps.append(resampled[len(images) :].flip(3))
-    return RawMaps(torch.stack(maps).sum(0), torch.stack(logits).mean(0))
+        yield torch.cat([batch, batch.flip(3)]) if flip else batch
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The elements of the final maps: where those of all scales meet.
+
+    Args:
+        images: number B of images.
+        pixels: their height and width.
+        stride: pixels per element.
+    """
+
+    images: int
+    pixels: tuple[int, int]
+    stride: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the final maps."""
+        return -(-self.pixels[0] // self.stride), -(-self.pixels[1] // self.stride)
+
+    def place(self, maps: Tensor, batch: Tensor, step: int) -> list[Tensor]:
+        """Resample maps of one of the `views` to the grid, and mirror those of mirror images back.
+
+        Args:
+            maps: ``(N, K, h', w')``, N = B, or 2·B where mirror images follow.
+            batch: what they are maps of, ``(N, 3, H', W')``.
+            step: pixels of ``batch`` per element of ``maps``.
+
+        Returns:
+            One or two ``(B, K, h, w)``.
+        """
+        rows = resampling(maps.shape[2], batch.shape[2], step, self.size[0]).to(maps.device)
+        columns = resampling(maps.shape[3], batch.shape[3], step, self.size[1]).to(maps.device)
+        resampled = rows @ maps @ columns.T
+        upright, mirrored = resampled[: self.images], resampled[self.images :]
+        return [upright, mirrored.flip(3)] if len(mirrored) else [upright]
 
 
 def resampling(features: int, pixels: int, step: int, targets: int) -> Tensor:

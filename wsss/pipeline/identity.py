@@ -10,11 +10,12 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import sha256_file
 from wsss.pipeline.stage import ALL_SPLITS, Data, Kind, Read, Stage, StageConfig
-from wsss.validation import NotInIdentity
+from wsss.validation import AddedLater, NotInIdentity
 
 Parts = Mapping[str, Any]
 """The identity before hashing: ``stage``, ``version``, ``seed``, ``config``, ``inputs``, ``reads``."""
@@ -115,16 +116,22 @@ def identity_parts(
 
 
 def _counting(value: Any) -> Any:
-    """Return a config as ``model_dump`` does, without the fields that are marked `NotInIdentity`."""
+    """Return a config as ``model_dump`` does, without the fields that don't count."""
     if isinstance(value, BaseModel):
-        counts = {
-            name: not field.exclude and not any(isinstance(mark, NotInIdentity) for mark in field.metadata)
-            for name, field in type(value).model_fields.items()
-        }
-        return {name: _counting(getattr(value, name)) for name, taken in counts.items() if taken}
+        fields = type(value).model_fields.items()
+        return {name: _counting(getattr(value, name)) for name, field in fields if _counts(field, getattr(value, name))}
     if isinstance(value, Mapping):
         return {key: _counting(inner) for key, inner in value.items()}
     return [_counting(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _counts(field: FieldInfo, value: Any) -> bool:
+    """Tell whether a field with this value is part of the identity: see `NotInIdentity` and `AddedLater`."""
+    marks = field.metadata
+    if field.exclude or any(isinstance(mark, NotInIdentity) for mark in marks):
+        return False
+    added_later = any(isinstance(mark, AddedLater) for mark in marks)
+    return not added_later or value != field.get_default(call_default_factory=True)
 
 
 def identity_of(parts: Parts) -> str:

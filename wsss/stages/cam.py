@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.layout import cam_path
+from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
     from wsss.data.sample import Dataset, Sample
     from wsss.models.classifier import CAMClassifier
 
@@ -27,6 +33,9 @@ class CamConfig(StageConfig):
     """Config of `cam`."""
 
     splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to make maps of")
+    method: Annotated[CamMethod, AddedLater()] = Field(
+        default=PlainCam(), description="kind of map: cam, gradcam++, layercam or advcam, with its settings"
+    )
     scales: tuple[Scale, ...] = Field(
         default=(1.0, 0.5, 1.5, 2.0), min_length=1, description="factors on the image's size"
     )
@@ -74,7 +83,10 @@ def run(ctx: Context[CamConfig]) -> Result:
             description="class activation maps",
         )
     ctx.ranks.barrier()
-    shown = {"method": "cam", "scales": list(config.scales), "flip": config.flip}
+    settings = config.method.model_dump(mode="json", exclude={"name"})
+    shown: dict[str, Any] = {"method": config.method.name}
+    shown |= {"settings": settings} if settings else {}
+    shown |= {"scales": list(config.scales), "flip": config.flip}
     return Result(
         {"images": len(samples), "mean_activation": _mean_activation(samples, ctx.out)},
         {"cam": shown},
@@ -86,21 +98,40 @@ def _make_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamConfig,
 
     from wsss.io.cams import Cams, write_cams
     from wsss.io.images import read_image
-    from wsss.models.cam import class_maps, normalise
+    from wsss.models.cam import normalise
 
     images = np.stack([read_image(sample.image) for sample in batch])
-    raw = class_maps(
-        model, images, scales=config.scales, flip=config.flip, stride=config.stride, max_side=config.max_side
-    )
-    probabilities = raw.probabilities.cpu().numpy()
-    for sample, maps, probability in zip(batch, raw.maps, probabilities, strict=True):
-        if config.classes == "labels":
-            classes = sample.labels or ()
-        else:
-            classes = tuple(int(k) + 1 for k in np.flatnonzero(probability > config.threshold))
-        chosen = normalise(maps[[index - 1 for index in classes]], config.normalise).cpu().numpy()
+    maps, classes = _maps_and_classes(model, images, batch, config)
+    for sample, of_image, indices in zip(batch, maps, classes, strict=True):
+        chosen = normalise(of_image[[index - 1 for index in indices]], config.normalise).cpu().numpy()
         size = (images.shape[1], images.shape[2])
-        write_cams(cam_path(out, sample.id), Cams(chosen, classes, size))
+        write_cams(cam_path(out, sample.id), Cams(chosen, indices, size))
+
+
+def _maps_and_classes(
+    model: CAMClassifier, images: NDArray[np.uint8], batch: Sequence[Sample], config: CamConfig
+) -> tuple[Tensor, list[tuple[int, ...]]]:
+    """Return maps ``(B, K, h, w)``, not normalised, and of each image the classes (indices ≥ 1) that get one."""
+    import numpy as np
+    import torch
+
+    from wsss.models.attribution.maps import attribution_maps
+    from wsss.models.cam import class_maps
+
+    classes = [sample.labels or () for sample in batch]
+    views: dict[str, Any] = {key: getattr(config, key) for key in ("scales", "flip", "stride", "max_side")}
+    method = config.method
+    if isinstance(method, PlainCam) or config.classes == "predicted":
+        raw = class_maps(model, images, **views)
+        if config.classes == "predicted":
+            found = raw.probabilities.cpu().numpy() > config.threshold
+            classes = [tuple(int(k) + 1 for k in np.flatnonzero(row)) for row in found]
+        if isinstance(method, PlainCam):
+            return raw.maps, classes
+    wanted = torch.zeros(len(batch), model.head.out_channels, dtype=torch.bool)
+    for row, indices in zip(wanted, classes, strict=True):
+        row[[index - 1 for index in indices]] = True
+    return attribution_maps(model, images, wanted, method, **views), classes
 
 
 def _mean_activation(samples: Sequence[Sample], out: Path) -> float | None:

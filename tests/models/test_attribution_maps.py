@@ -1,0 +1,124 @@
+"""What all kinds of maps have in common: scales, mirror images, batches, chosen classes, nothing left behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig
+from wsss.models.attribution.gradients import frozen
+from wsss.models.attribution.maps import GradientMethod, attribution_maps
+from wsss.models.classifier import CAMClassifier, build_classifier
+from wsss.models.config import ClassifierConfig
+
+METHODS: dict[str, GradientMethod] = {
+    "gradcam++": GradCamPlusPlusConfig(),
+    "gradcam++ of low": GradCamPlusPlusConfig(layer="low"),
+    "layercam": LayerCamConfig(),
+    "layercam of both": LayerCamConfig(layers=("low", "features")),
+    "advcam": AdvCamConfig(steps=2),
+}
+EVERY = torch.ones(2, 3, dtype=torch.bool)
+KEYS: dict[str, Any] = {"scales": (1.0, 0.5), "flip": True, "stride": 4}
+
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+
+
+@pytest.fixture(scope="module")
+def model() -> CAMClassifier:
+    torch.manual_seed(0)
+    config = ClassifierConfig.model_validate({"backbone": {"name": "mobilenet_v2", "weights": "none"}})
+    model = build_classifier(config, 3).eval()
+    torch.nn.init.normal_(model.head.weight)
+    return model.to(memory_format=torch.channels_last)
+
+
+def pictures(count: int = 2, height: int = 70, width: int = 50) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+def close(found: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.max()))
+
+
+@every_method
+def test_maps_of_a_batch_are_those_of_each_image(model: CAMClassifier, method: GradientMethod) -> None:
+    images = pictures()
+    together = attribution_maps(model, images, EVERY, method, **KEYS)
+    assert together.shape == (2, 3, 18, 13)
+    assert (together.amax((2, 3)) > 0).any()
+    for place in range(2):
+        alone = attribution_maps(model, images[place : place + 1], EVERY[:1], method, **KEYS)
+        close(alone[0], together[place])
+
+
+@every_method
+def test_only_wanted_classes_get_a_map_and_each_the_one_it_has_alone(
+    model: CAMClassifier, method: GradientMethod
+) -> None:
+    images = pictures()
+    whole = attribution_maps(model, images, EVERY, method, **KEYS)
+    wanted = torch.tensor([[False, True, True], [False, False, False]])
+    some = attribution_maps(model, images, wanted, method, **KEYS)
+    assert not some[~wanted].any()
+    close(some[wanted], whole[wanted])
+    nothing = attribution_maps(model, images, torch.zeros_like(wanted), method, **KEYS)
+    assert nothing.shape == whole.shape
+    assert not nothing.any()
+
+
+@every_method
+def test_mirrored_image_has_mirrored_maps(model: CAMClassifier, method: GradientMethod) -> None:
+    images = pictures(1, 65, 97)
+    keys: dict[str, Any] = {"scales": (1.0,), "flip": True, "stride": 1}
+    maps = attribution_maps(model, images, EVERY[:1], method, **keys)
+    close(attribution_maps(model, images[:, :, ::-1].copy(), EVERY[:1], method, **keys), maps.flip(3))
+
+
+@every_method
+def test_the_same_bytes_every_time(model: CAMClassifier, method: GradientMethod) -> None:
+    torch.use_deterministic_algorithms(True)
+    try:
+        runs = [attribution_maps(model, pictures(), EVERY, method, **KEYS) for _ in range(2)]
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.equal(*runs)
+
+
+@every_method
+def test_nothing_is_left_in_the_classifier(model: CAMClassifier, method: GradientMethod) -> None:
+    fixed = model.backbone.low[0][0].weight
+    fixed.requires_grad_(False)
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    try:
+        maps = attribution_maps(model, pictures(), EVERY, method, **KEYS)
+        assert not maps.requires_grad
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is None, name
+            assert parameter.requires_grad == (parameter is not fixed), name
+            assert torch.equal(parameter, before[name]), name
+    finally:
+        fixed.requires_grad_(True)
+
+
+@every_method
+def test_tiny_images_and_bounded_ones(model: CAMClassifier, method: GradientMethod) -> None:
+    images = pictures(1, 1, 3)
+    maps = attribution_maps(model, images, EVERY[:1], method, scales=(1.0, 0.5), flip=True, stride=4)
+    assert maps.shape == (1, 3, 1, 1)
+    assert maps.isfinite().all()
+    images = pictures(1, 64, 32)
+    half = attribution_maps(model, images, EVERY[:1], method, scales=(0.5,), flip=False, stride=4)
+    assert torch.equal(
+        attribution_maps(model, images, EVERY[:1], method, scales=(1.0,), flip=False, stride=4, max_side=32), half
+    )
+
+
+def test_frozen_puts_back_what_learns_also_after_an_error(model: CAMClassifier) -> None:
+    with pytest.raises(RuntimeError, match="stop"), frozen(model):
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+        raise RuntimeError("stop")
+    assert all(parameter.requires_grad for parameter in model.parameters())

@@ -1,0 +1,133 @@
+"""Stage `cam` with each of its methods."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from learning import BACKBONE, CLASSES, coloured_dataset, contents, run_stage
+from onethread import one_thread
+
+from wsss.data.sample import Dataset, Sample
+from wsss.errors import InvalidInput
+from wsss.io.cams import read_cams
+from wsss.models.classifier import build_classifier, save_classifier
+from wsss.models.config import ClassifierConfig
+from wsss.stages import cam
+
+__all__ = ["one_thread"]  # a fixture of every test here
+
+METHODS: dict[str, Any] = {
+    "gradcam++": "gradcam++",
+    "layercam": {"name": "layercam", "layers": ["low", "features"]},
+    "advcam": {"name": "advcam", "steps": 2},
+}
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset, a classifier and its plain maps."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    place = tmp_path_factory.mktemp("methods")
+    model = build_classifier(ClassifierConfig.model_validate({"backbone": BACKBONE}), len(CLASSES.foreground))
+    torch.nn.init.uniform_(model.head.weight, -0.5, 1.0)  # mostly positive maps, without training
+    save_classifier(place / "classify", model, CLASSES)
+    run_stage(cam.STAGE, {"scales": [1]}, place / "cam", dataset(place), classifier=place / "classify")
+    return place
+
+
+def dataset(place: Path) -> Dataset:
+    return coloured_dataset(place / "data")
+
+
+def make(place: Path, out: Path, **config: Any) -> Any:
+    return run_stage(cam.STAGE, {"scales": [1], **config}, out, dataset(place), classifier=place / "classify")
+
+
+@every_method
+def test_maps_of_the_classes_present(place: Path, tmp_path: Path, method: Any) -> None:
+    result = make(place, tmp_path, method=method, batch_size=2)
+    for sample in dataset(place).split("train"):
+        cams = read_cams(tmp_path / "cams" / f"{sample.id}.npz")
+        assert cams.classes == sample.labels
+        assert cams.size == (36, 44)
+        assert cams.maps.shape == (len(sample.labels or ()), 9, 11)
+        assert cams.maps.min() >= 0
+        assert set(cams.maps.max((1, 2)).tolist()) == {1.0}
+    assert contents(tmp_path).keys() == contents(place / "cam").keys()
+    assert contents(tmp_path) != contents(place / "cam")
+    assert result.metrics["images"] == 4
+    json.dumps(dict(result.provenance), allow_nan=False)
+
+
+@every_method
+def test_made_again_they_are_the_same_bytes(place: Path, tmp_path: Path, method: Any) -> None:
+    config: dict[str, Any] = {"method": method, "batch_size": 2}
+    make(place, tmp_path, **config)
+    whole = contents(tmp_path)
+    (tmp_path / "cams" / "train1.npz").unlink()
+    make(place, tmp_path, **config)
+    assert contents(tmp_path) == whole
+
+
+@every_method
+def test_maps_of_predicted_classes(place: Path, tmp_path: Path, method: Any) -> None:
+    unlabelled = tuple(Sample(s.id, s.image) for s in dataset(place).split("train"))
+    data = Dataset("unlabelled", place / "data", dataset(place).classes, {"train": unlabelled})
+    config: dict[str, Any] = {"scales": [1], "method": method, "classes": "predicted"}
+    for threshold, expected in ((0.0001, (1, 2)), (0.9999, ())):
+        out = tmp_path / str(threshold)
+        run_stage(cam.STAGE, config | {"threshold": threshold}, out, data, classifier=place / "classify")
+        assert all(read_cams(path).classes == expected for path in (out / "cams").iterdir())
+    make(place, tmp_path / "labels", method=method)
+    for sample in dataset(place).split("train"):
+        known, found = (read_cams(tmp_path / name / f"cams/{sample.id}.npz") for name in ("labels", "0.0001"))
+        kept = found.maps[[index - 1 for index in known.classes]]
+        np.testing.assert_allclose(kept, known.maps, atol=2e-3)
+
+
+def test_the_plain_map_is_the_default_and_says_what_it_said(place: Path, tmp_path: Path) -> None:
+    result = make(place, tmp_path, method={"name": "cam"})
+    assert contents(tmp_path) == contents(place / "cam")
+    assert result.provenance == {"cam": {"method": "cam", "scales": [1.0], "flip": True}}
+
+
+def test_provenance_names_the_method_and_its_settings(place: Path, tmp_path: Path) -> None:
+    result = make(place, tmp_path, method={"name": "advcam", "steps": 0}, flip=False)
+    assert result.provenance == {
+        "cam": {
+            "method": "advcam",
+            "settings": {"steps": 0, "step_size": 0.08, "regularisation": 7.0, "threshold": 0.5},
+            "scales": [1.0],
+            "flip": False,
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("advcma", r"cam\.method\.name: found 'advcma'; allowed are cam, gradcam\+\+, layercam, advcam; did you mean"),
+        (
+            {"steps": 3},
+            r"method\.name: this key is required and missing; allowed are advcam, cam, gradcam\+\+, layercam",
+        ),
+        ({"name": "advcam", "steps": -1}, r"cam\.method\.steps: .*greater than or equal to 0; found -1"),
+        (
+            {"name": "advcam", "layer": "low"},
+            r"method\.layer: unknown key; allowed are name, regularisation, step_size",
+        ),
+        ({"name": "gradcam++", "layer": "high"}, r"method\.layer: input should be 'features' or 'low'; found 'high'"),
+        ({"name": "layercam", "layers": ["low", "low"]}, r"method\.layers: name at least one .* each at most once"),
+        ({"name": "layercam", "layers": []}, r"method\.layers: name at least one layer"),
+    ],
+)
+def test_mistakes(place: Path, tmp_path: Path, method: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        make(place, tmp_path, method=method)

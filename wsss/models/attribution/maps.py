@@ -1,0 +1,76 @@
+"""Maps of whole images by any of the methods, over several scales and mirrored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wsss.models.attribution.advcam import adv_cam
+from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, Layer, LayerCamConfig
+from wsss.models.attribution.gradcam import gradcam_plus_plus
+from wsss.models.attribution.gradients import frozen, layer_stride
+from wsss.models.attribution.layercam import fuse, layer_cam
+from wsss.models.cam import Grid, views
+from wsss.models.classifier import CAMClassifier
+
+GradientMethod = GradCamPlusPlusConfig | LayerCamConfig | AdvCamConfig
+
+
+def attribution_maps(
+    classifier: CAMClassifier,
+    images: NDArray[np.uint8],
+    wanted: Tensor,
+    method: GradientMethod,
+    *,
+    scales: Sequence[float],
+    flip: bool,
+    stride: int,
+    max_side: int | None = None,
+) -> Tensor:
+    """Compute the maps of images of one size, as `wsss.models.cam.class_maps` does for plain class activation maps.
+
+    As many images as for plain maps go through the network at once, but it also keeps what it needs to go back:
+    two to four times the memory.
+
+    Args:
+        classifier: in evaluation mode; the images go to its device. No gradient stays in it.
+        images: ``(B, H, W, 3)`` uint8 RGB.
+        wanted: ``(B, K)`` booleans: which classes get a map.
+        method: which kind of map, with its settings.
+        scales, flip, stride, max_side: see `wsss.models.cam.class_maps`.
+
+    Returns:
+        ``(B, K, h, w)`` ≥ 0, summed over scales and mirror images; zero for classes that aren't wanted.
+    """
+    grid = Grid(len(images), (images.shape[1], images.shape[2]), stride)
+    device = classifier.head.weight.device
+    if not wanted.any():
+        return torch.zeros(*wanted.shape, *grid.size, device=device)
+    layers = layers_of(method)
+    placed: list[list[Tensor]] = [[] for _ in layers]
+    with frozen(classifier):
+        for batch in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
+            each = wanted.to(device).repeat(len(batch) // len(images), 1)
+            for layer, maps, into in zip(layers, _maps(classifier, batch, each, method), placed, strict=True):
+                into += grid.place(maps, batch, layer_stride(classifier, layer))
+    summed = [torch.stack(maps).sum(0) for maps in placed]
+    return fuse(summed, layers, method.gamma) if isinstance(method, LayerCamConfig) else summed[0]
+
+
+def layers_of(method: GradientMethod) -> tuple[Layer, ...]:
+    """Return the layers that a method makes maps of; AdvCAM's are those of the head."""
+    if isinstance(method, LayerCamConfig):
+        return method.layers
+    return (method.layer,) if isinstance(method, GradCamPlusPlusConfig) else ("features",)
+
+
+def _maps(classifier: CAMClassifier, batch: Tensor, wanted: Tensor, method: GradientMethod) -> list[Tensor]:
+    if isinstance(method, GradCamPlusPlusConfig):
+        return gradcam_plus_plus(classifier, batch, wanted, method)
+    if isinstance(method, LayerCamConfig):
+        return layer_cam(classifier, batch, wanted, method)
+    return adv_cam(classifier, batch, wanted, method)
