@@ -165,6 +165,26 @@ def test_every_image_is_scored_and_listed(tmp_path, data):
     assert float(rows[0]["miou"]) < 0.6 and all(float(row["miou"]) == 1 for row in rows[1:])
 
 
+def test_structure_is_scored_when_asked_for(tmp_path, data):
+    for sample in data.split("val"):
+        mask = read_mask(sample.mask)
+        mask[0, 0] = 40  # a speck of red far from the objects
+        write_mask(tmp_path / "pred" / f"{sample.id}.png", mask)
+    plain = run_stage(SCORE, {}, tmp_path / "plain", data, pred=tmp_path / "pred")
+    assert "structure" not in plain.metrics and not (tmp_path / "plain" / "structure.csv").exists()
+    config = {"structure": ["betti", "betti_matching", "cldice", "hd95"], "frame": "none"}
+    scored = run_stage(SCORE, config, tmp_path / "score", data, pred=tmp_path / "pred").metrics
+    structure = scored["structure"]
+    assert {key: value for key, value in scored.items() if key != "structure"} == plain.metrics
+    assert structure["frame"] == "none" and structure["window"] == 128
+    assert structure["classes"]["red"]["betti0_error"] == {"mean": 1.0, "std": 0.0}
+    assert structure["classes"]["green"]["cldice"]["mean"] == 1.0
+    rows = list(csv.DictReader((tmp_path / "score" / "structure.csv").open()))
+    red = [row for row in rows if row["class"] == "red"]
+    assert len(red) == 3 and {row["betti_matching_error"] for row in red} == {"1"}
+    json.dumps(dict(scored), allow_nan=False)
+
+
 def test_score_names_what_is_missing_or_wrong(tmp_path, data):
     samples = data.split("val")
     (tmp_path / "pred").mkdir()

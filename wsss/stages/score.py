@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
+from wsss.metrics.structure import Group
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
 
 PER_IMAGE = "per_image.csv"
+STRUCTURE = "structure.csv"
 
 
 class ScoreConfig(StageConfig):
@@ -27,6 +29,11 @@ class ScoreConfig(StageConfig):
     unsure: Literal["miss", "skip", "background"] = Field(
         "miss", description="pixels the masks leave uncertain (255): wrong, left out, or background"
     )
+    structure: tuple[Group, ...] = Field(
+        (), description="also score topology and surfaces, per image and class: betti, local_betti, cldice …"
+    )
+    window: int = Field(128, ge=1, description="of local_betti: side of the windows in pixels")
+    frame: Literal["own-max", "none"] = Field("own-max", description="of betti_matching; own-max is the paper's")
 
 
 def run(ctx: Context[ScoreConfig]) -> Result:
@@ -48,11 +55,10 @@ def run(ctx: Context[ScoreConfig]) -> Result:
             f"({listing(missing)}).",
             mend="Predict that split first, or score another one (--split).",
         )
-    work = partial(_count, folder=folder, classes=classes, unsure=config.unsure)
-    counted = map_items(ctx, samples, work, "scoring")
-    per_image = [np.asarray(counts) for counts, _ in counted]
+    counted = map_items(ctx, samples, partial(_count, folder=folder, classes=classes, config=config), "scoring")
+    per_image = [np.asarray(counts) for counts, _, _ in counted]
     total = np.sum(per_image, axis=0)
-    others = np.sum([outside for _, outside in counted], axis=0)
+    others = np.sum([outside for _, outside, _ in counted], axis=0)
     _check_values(ctx, folder, others, predicted=int(total[:, 1:-1].sum()))
     if ctx.ranks.rank == 0:
         write_text(ctx.out / PER_IMAGE, _table(samples, per_image, classes))
@@ -68,9 +74,29 @@ def run(ctx: Context[ScoreConfig]) -> Result:
             "unsure_counted_as": config.unsure,
             "other_class_pixels": int(others.sum()),
             "threshold_policy": carried.get("threshold_policy"),
+            **_structure(ctx, samples, [structure for _, _, structure in counted]),
             "provenance": dict(carried),
         }
     )
+
+
+def _structure(
+    ctx: Context[ScoreConfig], samples: tuple[Sample, ...], per_image: list[dict[int, list[float]]]
+) -> dict[str, Any]:
+    """Write a row per image and class, and return the means; nothing unless asked for."""
+    from wsss.io.atomic import write_text
+    from wsss.metrics.structure import summarise, table_rows
+
+    config, names = ctx.config, ctx.data.classes.names
+    if not config.structure:
+        return {}
+    if ctx.ranks.rank == 0:
+        rows = table_rows([sample.id for sample in samples], per_image, names, config.structure)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        write_text(ctx.out / STRUCTURE, text.getvalue())
+    settings = {"window": config.window, "frame": config.frame}
+    return {"structure": {**settings, **summarise(per_image, names, config.structure)}}
 
 
 def _masks_folder(folder: Path) -> Path:
@@ -79,14 +105,19 @@ def _masks_folder(folder: Path) -> Path:
     return inside if inside.is_dir() else folder
 
 
-def _count(sample: Sample, *, folder: Path, classes: Classes, unsure: Any) -> tuple[list[list[int]], list[int]]:
-    """Return an image's confusion matrix, and how many pixels have each value of a class that was left out."""
+def _count(
+    sample: Sample, *, folder: Path, classes: Classes, config: ScoreConfig
+) -> tuple[list[list[int]], list[int], dict[int, list[float]]]:
+    """Return an image's confusion matrix, how many pixels have each value of a class left out, and what
+    `wsss.metrics.structure.structure_scores` says.
+    """
     import numpy as np
 
     from wsss.data.sample import read_truth
     from wsss.io.images import image_size
     from wsss.io.masks import read_mask
     from wsss.metrics.overlap import confusion_matrix
+    from wsss.metrics.structure import structure_scores
 
     truth = read_truth(sample, classes)
     path = folder / f"{sample.id}.png"
@@ -96,8 +127,14 @@ def _count(sample: Sample, *, folder: Path, classes: Classes, unsure: Any) -> tu
         read_truth(sample, classes, size=size)
         read_mask(path, size=size)
     values = np.bincount(mask.ravel(), minlength=256)
-    confusion = confusion_matrix(classes.encode(mask, where=str(path)), truth, len(classes), unsure=unsure)
-    return confusion.tolist(), [int(values[value]) for value in sorted(classes.other)]
+    prediction = classes.encode(mask, where=str(path))
+    confusion = confusion_matrix(prediction, truth, len(classes), unsure=config.unsure)
+    structure = {}
+    if config.structure:
+        skip = config.unsure == "skip"
+        options: dict[str, Any] = {"window": config.window, "frame": config.frame, "skip_unsure": skip}
+        structure = structure_scores(prediction, truth, len(classes), config.structure, **options)
+    return confusion.tolist(), [int(values[value]) for value in sorted(classes.other)], structure
 
 
 def _check_values(ctx: Context[ScoreConfig], folder: Path, others: Any, *, predicted: int) -> None:

@@ -1,0 +1,151 @@
+"""Topology metrics against gudhi, scikit-image's labels, the references' numbers, and by hand where a mask is empty."""
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import gudhi
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+from skimage.measure import label
+from skimage.morphology import skeletonize
+
+from wsss.metrics.topology import betti_matching_error, betti_number_error, cldice, local_betti_number_error
+from wsss.topology import betti_numbers
+
+SHARED = os.environ.get("WSSS_SHARED_DATA")
+needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values at hand")
+SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=10)
+PAIRS = SHAPES.flatmap(lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape)))
+
+EMPTY, FULL = np.zeros((7, 9), bool), np.ones((7, 9), bool)
+RING = np.zeros((7, 9), bool)
+RING[1:6, 1:6] = True
+RING[2:5, 2:5] = False
+TWO_DOTS = np.zeros((7, 9), bool)
+TWO_DOTS[1, 1] = TWO_DOTS[4, 6] = True
+
+
+def gudhi_betti(mask):
+    """Betti numbers of the 4-connected foreground by gudhi's cubical complex of the pixels as vertices."""
+    if not mask.any():
+        return (0, 0)  # gudhi would count the component that is born at infinity
+    complex_ = gudhi.CubicalComplex(vertices=np.where(mask, 0.0, 1.0))
+    complex_.persistence()
+    return tuple(complex_.persistent_betti_numbers(0.5, 0.5)[:2])
+
+
+@settings(max_examples=150, deadline=None)
+@given(PAIRS)
+def test_number_errors_agree_with_labelling_and_with_gudhi(pair):
+    def labelled(mask):
+        return label(mask, connectivity=2).max(), label(
+            np.pad(~mask, 1, constant_values=True), connectivity=1
+        ).max() - 1
+
+    pred, gt = pair
+    assert betti_number_error(pred, gt) == tuple(abs(a - b) for a, b in zip(*map(labelled, pair), strict=True))
+    by_gudhi = tuple(abs(a - b) for a, b in zip(gudhi_betti(pred), gudhi_betti(gt), strict=True))
+    assert betti_number_error(pred, gt, connectivity=4) == by_gudhi
+
+
+@settings(max_examples=150, deadline=None)
+@given(PAIRS)
+def test_matching_error_is_at_least_the_number_error(pair):
+    pred, gt = pair
+    for frame in ("none", "own-max"):
+        error = betti_matching_error(pred, gt, frame=frame)
+        framed = [np.pad(mask, 1, constant_values=True) if frame == "own-max" else mask for mask in pair]
+        numbers = betti_number_error(*framed, connectivity=4)
+        assert error.dim0 >= numbers.b0 and error.dim1 >= numbers.b1
+        assert error == betti_matching_error(gt, pred, frame=frame)
+        assert betti_matching_error(pred, pred, frame=frame).total == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(PAIRS)
+def test_against_an_empty_mask_every_feature_is_unmatched(pair):
+    mask = pair[0]
+    assert betti_matching_error(mask, np.zeros_like(mask), frame="none") == betti_numbers(mask, connectivity=4)
+
+
+@pytest.mark.parametrize(
+    ("pred", "gt", "frame", "expected"),
+    [
+        (EMPTY, EMPTY, "none", (0, 0)),
+        (EMPTY, EMPTY, "own-max", (0, 0)),
+        (EMPTY, FULL, "none", (1, 0)),
+        (EMPTY, FULL, "own-max", (0, 1)),  # framed, the empty mask is a ring around one hole
+        (RING, EMPTY, "none", (1, 1)),
+        (RING, EMPTY, "own-max", (1, 1)),  # the hole between ring and frame has its partner, the one inside has not
+        (EMPTY, TWO_DOTS, "none", (2, 0)),
+        (EMPTY, TWO_DOTS, "own-max", (2, 0)),  # around the dots there is one hole, as in the empty mask
+        (RING, RING, "own-max", (0, 0)),
+    ],
+)
+def test_matching_error_of_empty_and_full_masks(pred, gt, frame, expected):
+    assert betti_matching_error(pred, gt, frame=frame) == expected
+    assert betti_matching_error(gt, pred, frame=frame) == expected
+
+
+def test_number_errors_of_empty_masks():
+    assert betti_number_error(EMPTY, EMPTY) == (0, 0)
+    assert betti_number_error(EMPTY, RING) == betti_number_error(RING, EMPTY) == (1, 1)
+    assert betti_number_error(TWO_DOTS, EMPTY) == (2, 0)
+    assert local_betti_number_error(EMPTY, EMPTY) == (0, 0)
+    assert local_betti_number_error(TWO_DOTS, EMPTY, window=4) == (2 / 6, 0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(PAIRS)
+def test_cldice_written_out(pair):
+    pred, gt = pair
+    value = cldice(pred, gt)
+    assert 0 <= value <= 1 and value == cldice(gt, pred)
+    if pred.any() and gt.any():
+        precision = gt[skeletonize(pred)].mean()
+        sensitivity = pred[skeletonize(gt)].mean()
+        assert value == pytest.approx(2 * precision * sensitivity / (precision + sensitivity) if precision else 0)
+    assert cldice(pred, pred) == 1
+
+
+def test_cldice_of_empty_and_disjoint_masks():
+    assert cldice(EMPTY, EMPTY) == 1
+    assert cldice(EMPTY, RING) == cldice(RING, EMPTY) == 0
+    assert cldice(TWO_DOTS, RING & ~TWO_DOTS) == 0
+
+
+@needs_data
+def test_matching_error_of_full_size_labels_agrees_with_the_cpp_reference():
+    with (Path(SHARED) / "fixtures" / "topomortar_train_betti_matching_error.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    train = Path(SHARED) / "topomortar" / "dataset" / "train"
+    for row in rows:
+        paths = [train / kind / f"{row['id']}.png" for kind in (row["weak"], "accurate")]
+        weak, accurate = (np.asarray(Image.open(path)) for path in paths)
+        found = betti_matching_error(weak, accurate, frame="own-max" if row["frame"] == "1" else "none")
+        assert found == (int(row["bm_error0"]), int(row["bm_error1"])), row
+
+
+@needs_data
+def test_matching_error_agrees_with_both_references_on_binary_cases():
+    """Where both masks have foreground; for empty ones our definition differs, as the docstring says."""
+    checked = 0
+    keys = {"none": "cpp_superlevel_noframe", "own-max": "cpp_superlevel_frame_of_max"}
+    for case in json.loads((Path(SHARED) / "fixtures" / "betti_matching_reference.json").read_text())["cases"]:
+        with np.load(Path(SHARED) / "fixtures" / case["file"]) as file:
+            pred, gt = file["input0"], file["input1"]
+        if not (np.isin(pred, (0, 1)).all() and np.isin(gt, (0, 1)).all() and pred.any() and gt.any()):
+            continue
+        for frame, key in keys.items():
+            expected = [
+                sum(len(case[key][dim][one]) for one in ("unmatched0", "unmatched1")) for dim in ("dim0", "dim1")
+            ]
+            assert list(betti_matching_error(pred, gt, frame=frame)) == expected, case["name"]
+        checked += 1
+    assert checked >= 5
