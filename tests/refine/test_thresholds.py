@@ -6,13 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydantic import ValidationError
-from skimage.filters import threshold_otsu
+from skimage.filters import threshold_li, threshold_otsu
 
 from wsss.refine.thresholds import (
+    Adaptive,
     Fixed,
-    Otsu,
     Power,
+    adaptive_threshold,
     describe,
+    li_threshold,
     make_seeds,
     merge,
     otsu_threshold,
@@ -27,8 +29,8 @@ policies = st.sampled_from(
         Fixed(name="fixed", foreground=0.4, background=0.4),
         Power(name="power", alpha=4, alpha_certain=32),
         Power(name="power", alpha=8),
-        Otsu(name="otsu", scope="image"),
-        Otsu(name="otsu", scope="image", margin=0.2),
+        Adaptive(name="otsu", scope="image"),
+        Adaptive(name="otsu", scope="image", margin=0.2),
     ]
 )
 
@@ -68,10 +70,24 @@ def test_only_given_classes_background_and_ignore_appear_and_more_uncertainty_ne
 
 @given(maps)
 def test_otsu_labels_what_lies_above_each_maps_own_threshold(cams):
-    mask = seeds_to_mask(make_seeds(Otsu(name="otsu", scope="image"), cams[:1], (4,)))
+    mask = seeds_to_mask(make_seeds(Adaptive(name="otsu", scope="image"), cams[:1], (4,)))
     threshold = otsu_threshold(threshold_histogram(cams[0]))
     clear = np.abs(cams[0] - threshold) > 1e-5
     assert np.array_equal((mask == 4)[clear], (cams[0] > threshold)[clear])
+
+
+def test_li_from_a_histogram_is_skimage_on_the_values():
+    generator = np.random.default_rng(0)
+    for share in (0.05, 0.3, 0.6):
+        object_ = generator.random(20_000) < share
+        values = np.clip(
+            np.where(object_, generator.normal(0.7, 0.1, 20_000), generator.exponential(0.08, 20_000)), 0, 1
+        )
+        expected = threshold_li(values)
+        assert li_threshold(threshold_histogram(values.astype(np.float32))) == pytest.approx(expected, abs=1 / 64)
+        both = adaptive_threshold(Adaptive(name="otsu_li"), threshold_histogram(values.astype(np.float32)))
+        assert both == pytest.approx((threshold_otsu(values) + expected) / 2, abs=1 / 64)
+    assert li_threshold(threshold_histogram(np.zeros(10, np.float32))) == 0.5
 
 
 def test_otsu_from_a_histogram_is_skimage_on_the_values():
@@ -82,14 +98,14 @@ def test_otsu_from_a_histogram_is_skimage_on_the_values():
 
 def test_thresholds_over_the_dataset_are_used_per_class():
     cams = np.stack([np.full((1, 1), 0.4, np.float32), np.full((1, 1), 0.45, np.float32)])
-    policy = Otsu(name="otsu", scope="dataset")
+    policy = Adaptive(name="otsu", scope="dataset")
     assert seeds_to_mask(make_seeds(policy, cams, (1, 2), {1: 0.3, 2: 0.5})) == 1
     assert seeds_to_mask(make_seeds(policy, cams, (1, 2), {1: 0.5, 2: 0.5})) == 0
 
 
 def test_an_image_without_classes_is_background():
     empty = np.zeros((0, 3, 4), np.float32)
-    for policy in (Fixed(name="fixed"), Power(name="power"), Otsu(name="otsu", scope="image")):
+    for policy in (Fixed(name="fixed"), Power(name="power"), Adaptive(name="otsu", scope="image")):
         assert (seeds_to_mask(make_seeds(policy, empty, ())) == 0).all()
 
 
@@ -109,4 +125,5 @@ def test_thresholds_in_the_wrong_order_are_refused():
 def test_descriptions_name_what_matters():
     assert describe(Fixed(name="fixed")) == "fixed 0.3/0.05"
     assert describe(Power(name="power", alpha=4, alpha_certain=32)) == "power 4/32"
-    assert describe(Otsu(name="otsu", scope="image", margin=0.1)) == "otsu per map ±0.1"
+    assert describe(Adaptive(name="otsu", scope="image", margin=0.1)) == "otsu per map ±0.1"
+    assert describe(Adaptive(name="otsu_li")) == "otsu+li per class"

@@ -55,14 +55,18 @@ class Power(Settings):
         return self
 
 
-class Otsu(Settings):
-    """Per class the threshold that parts the map's values best in two (Otsu, IEEE Trans. SMC 1979).
+class Adaptive(Settings):
+    """Per class the threshold that its maps' own values suggest.
+
+    ``otsu`` parts the values best in two (Otsu, IEEE Trans. SMC 1979); it takes both parts to be equally large, and
+    lies too high where the object is small or the map peaked. ``li`` minimises the cross entropy between map and mask
+    (Li & Tam, Pattern Recognition Letters 1998), and lies too low on flat maps. ``otsu_li`` is the mean of the two.
 
     With ``scope: image`` each map has its own threshold, with ``dataset`` each class has one, from the values of all
     its maps together. Maps are stretched so that their threshold lies at ½; the margin is measured there.
     """
 
-    name: Literal["otsu"]
+    name: Literal["otsu", "li", "otsu_li"]
     scope: Literal["image", "dataset"] = Field(default="dataset", description="one threshold per map, or per class")
     scale: float = Field(default=1.0, gt=0, description="multiplies the threshold found")
     margin: float = Field(
@@ -70,7 +74,7 @@ class Otsu(Settings):
     )
 
 
-Policy = Annotated[Fixed | Power | Otsu, Field(discriminator="name")]
+Policy = Annotated[Fixed | Power | Adaptive, Field(discriminator="name")]
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,24 @@ def otsu_threshold(histogram: NDArray[np.int64]) -> float:
     return float(threshold_otsu(hist=(histogram, centres))) + 0.5 / BINS
 
 
+def li_threshold(histogram: NDArray[np.int64]) -> float:
+    """Return Li's threshold in [0, 1] of a histogram from `threshold_histogram`; ½ if all values fall in one bin."""
+    from skimage.filters import threshold_li
+
+    if np.count_nonzero(histogram) < 2:
+        return 0.5
+    values = np.repeat((np.arange(BINS, dtype=np.float32) + 0.5) / BINS, histogram)
+    return float(threshold_li(values, tolerance=0.25 / BINS))
+
+
+def adaptive_threshold(policy: Adaptive, histogram: NDArray[np.int64]) -> float:
+    """Return the threshold in [0, 1] that a policy's criterion finds in a histogram from `threshold_histogram`."""
+    criteria = {"otsu": [otsu_threshold], "li": [li_threshold], "otsu_li": [otsu_threshold, li_threshold]}[policy.name]
+    return sum(criterion(histogram) for criterion in criteria) / len(criteria)
+
+
 def make_seeds(
-    policy: Fixed | Power | Otsu,
+    policy: Fixed | Power | Adaptive,
     maps: NDArray[np.float32],
     classes: Sequence[int],
     thresholds: Mapping[int, float] | None = None,
@@ -122,7 +142,7 @@ def make_seeds(
         policy: the policy.
         maps: ``(K', H, W)`` float32 in [0, 1].
         classes: the K' class indices (≥ 1).
-        thresholds: for Otsu over the dataset: the threshold of each class.
+        thresholds: for `Adaptive` over the dataset: the threshold of each class.
     """
     shape = maps.shape[1:]
     classes = tuple(int(index) for index in classes)
@@ -134,7 +154,8 @@ def make_seeds(
         lower = upper if policy.alpha_certain is None else rest**policy.alpha_certain
         return Seeds(classes, maps, upper.astype(np.float32), lower.astype(np.float32))
     found = [
-        policy.scale * (otsu_threshold(threshold_histogram(one)) if thresholds is None else thresholds[index])
+        policy.scale
+        * (adaptive_threshold(policy, threshold_histogram(one)) if thresholds is None else thresholds[index])
         for index, one in zip(classes, maps, strict=True)
     ]
     stretched = np.stack([_stretch(one, value) for one, value in zip(maps, found, strict=True)]) if found else maps
@@ -164,7 +185,7 @@ def merge(sure_foreground: NDArray[np.uint8], sure_background: NDArray[np.uint8]
     return mask
 
 
-def describe(policy: Fixed | Power | Otsu) -> str:
+def describe(policy: Fixed | Power | Adaptive) -> str:
     """Return the policy in a few words, as scores carry it."""
     if isinstance(policy, Fixed):
         pair = policy.foreground != policy.background
@@ -172,7 +193,7 @@ def describe(policy: Fixed | Power | Otsu) -> str:
     if isinstance(policy, Power):
         return f"power {policy.alpha:g}" + (f"/{policy.alpha_certain:g}" if policy.alpha_certain else "")
     extra = (f" ×{policy.scale:g}" if policy.scale != 1 else "") + (f" ±{policy.margin:g}" if policy.margin else "")
-    return f"otsu per {'map' if policy.scope == 'image' else 'class'}{extra}"
+    return f"{policy.name.replace('_', '+')} per {'map' if policy.scope == 'image' else 'class'}{extra}"
 
 
 def _full(shape: tuple[int, ...], value: float) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from pydantic import Field
 from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path, mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.refine.thresholds import Fixed, Otsu, Policy, Power, describe
+from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power, describe
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -23,7 +23,7 @@ class PseudoConfig(StageConfig):
     """Config of `pseudo`."""
 
     splits: tuple[str, ...] = Field(("train",), description="splits to make masks for")
-    policy: Policy = Field(Otsu(name="otsu"), description="where the background begins")
+    policy: Policy = Field(Adaptive(name="otsu"), description="where the background begins")
     oracle: bool = Field(
         False,
         description="instead of the policy, sweep a fixed threshold against the ground-truth masks and keep the best; "
@@ -40,12 +40,12 @@ def run(ctx: Context[PseudoConfig]) -> Result:
     config, cams = ctx.config, ctx.inputs["cams"].path
     samples = ctx.data.samples(config.splits)
     metrics: dict[str, Any] = {}
-    policy: Fixed | Power | Otsu = config.policy
+    policy: Fixed | Power | Adaptive = config.policy
     thresholds: dict[int, float] | None = None
     if config.oracle:
         policy, metrics["oracle_sweep"] = _sweep(ctx, samples)
-    elif isinstance(policy, Otsu) and policy.scope == "dataset":
-        thresholds = _dataset_thresholds(ctx, samples)
+    elif isinstance(policy, Adaptive) and policy.scope == "dataset":
+        thresholds = _dataset_thresholds(ctx, policy, samples)
         metrics["thresholds"] = {ctx.data.classes.names[index]: value for index, value in sorted(thresholds.items())}
 
     if ctx.ranks.rank == 0:
@@ -68,7 +68,7 @@ def _label(
     *,
     folder: Path,
     out: Path,
-    policy: Fixed | Power | Otsu,
+    policy: Fixed | Power | Adaptive,
     thresholds: dict[int, float] | None,
     classes: Classes,
 ) -> None:
@@ -89,21 +89,21 @@ def _fractions(sample: Sample, *, out: Path, classes: Classes) -> tuple[float, f
     return float(((mask > 0) & (mask != IGNORE)).mean()), float((mask == IGNORE).mean())
 
 
-def _dataset_thresholds(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> dict[int, float]:
-    """Otsu's threshold of each class, over all its maps. Every process reads all maps: each needs the same value."""
+def _dataset_thresholds(ctx: Context[PseudoConfig], policy: Adaptive, samples: tuple[Sample, ...]) -> dict[int, float]:
+    """The threshold of each class, from all its maps. Every process reads all maps: each needs the same value."""
     from collections import Counter
 
     import numpy as np
 
     from wsss.pipeline.items import map_items
-    from wsss.refine.thresholds import otsu_threshold
+    from wsss.refine.thresholds import adaptive_threshold
 
     per_image = map_items(ctx, samples, partial(_histograms, folder=ctx.inputs["cams"].path), "thresholds")
     total: dict[int, Any] = Counter()
     for histograms in per_image:
         for index, histogram in histograms.items():
             total[index] = total[index] + np.asarray(histogram)
-    return {index: otsu_threshold(histogram) for index, histogram in total.items()}
+    return {index: adaptive_threshold(policy, histogram) for index, histogram in total.items()}
 
 
 def _histograms(sample: Sample, *, folder: Path) -> dict[int, list[int]]:
