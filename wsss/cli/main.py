@@ -26,6 +26,7 @@ COMMANDS = {
     "run": ("wsss.cli.run:run", "Run a pipeline from images to masks, scores and a report."),
     "status": ("wsss.cli.status:status", "Show how far a run is."),
     "data": ("wsss.cli.data:data", "Make synthetic datasets, check your own."),
+    "topo": ("wsss.cli.topo:topo", "Compare the topology of masks: Betti matching, Betti numbers."),
 }
 """Command → where it is and what ``wsss --help`` says of it."""
 

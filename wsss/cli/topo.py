@@ -1,0 +1,216 @@
+"""``wsss topo``: compare the topology of two masks or images, count components and holes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wsss.cli.options import print_json
+from wsss.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from wsss.io.planes import Plane
+    from wsss.topology import BettiMatching, DimensionMatching, Intervals
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class Threshold(click.ParamType):
+    """A number, or ``none``."""
+
+    name = "number|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """Return the number, or ``"none"``."""
+        if value == "none":
+            return "none"
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor none.", param, ctx)
+
+
+class_option = click.option(
+    "--class", "value", type=int, help="Take the pixels of this value for the foreground of a mask of several classes."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+
+
+@click.group("topo")
+def topo() -> None:
+    """Compare the topology of masks: Betti matching, Betti numbers."""
+
+
+@topo.command("match")
+@click.argument("pred", type=FILE)
+@click.argument("gt", type=FILE)
+@click.option(
+    "--threshold",
+    type=Threshold(),
+    help="Foreground is what is above. By default 0.5 for probabilities in a PNG, and none for .npy arrays.",
+)
+@class_option
+@click.option(
+    "--frame",
+    type=click.Choice(["none", "own-max", "zero"]),
+    default="none",
+    show_default=True,
+    help="Surround each image by a pixel of its own maximum (the paper's relative=True), or of zeros.",
+)
+@click.option(
+    "--essential",
+    type=click.Choice(["omit", "match"]),
+    default="omit",
+    show_default=True,
+    help="The component that never dies: left out, or matched with the other image's.",
+)
+@click.option(
+    "--filtration",
+    type=click.Choice(["superlevel", "sublevel"]),
+    default="superlevel",
+    show_default=True,
+    help="Bright pixels enter first, or dark ones.",
+)
+@click.option("--plot", type=FILE, help="Write a PNG: matched features in one colour on both, unmatched ones circled.")
+@json_option
+@debug_option
+def match(
+    pred: Path,
+    gt: Path,
+    threshold: float | str | None,
+    value: int | None,
+    plot: Path | None,
+    as_json: bool,
+    debug: bool,
+    **options: Any,
+) -> None:
+    """Match the components and holes of PRED with those of GT (Betti matching, Stucki et al., ICML 2023).
+
+    Both are mask or probability PNGs, or .npy arrays. Between masks, the number of unmatched features is the Betti
+    matching error; the paper's is that with --frame own-max. Values are the images' own, pixels are row and column,
+    -1 where a value belongs to no pixel.
+    """
+    from wsss.io.planes import read_plane
+    from wsss.topology import betti_matching
+
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise InvalidInput(f"--plot {plot}: the picture is a PNG.", mend=f"Call it {plot.with_suffix('.png')}.")
+    planes = [read_plane(path, value=value) for path in (pred, gt)]
+    first, second = (_thresholded(plane, threshold) for plane in planes)
+    if first.shape != second.shape:
+        raise InvalidInput(
+            f"{pred} is {first.shape[1]}×{first.shape[0]} (width×height), {gt} is {second.shape[1]}×{second.shape[0]}; "
+            "they must be of one size."
+        )
+    found = betti_matching(first, second, **options)
+    _note_empty([(pred, first), (gt, second)], options)
+    if plot is not None:
+        from wsss.viz.matching import draw_matching
+
+        draw_matching(first, second, found, plot)
+    if as_json:
+        print_json({"pred": str(pred), "gt": str(gt), "shape": list(first.shape), **options, **_to_json(found)})
+    else:
+        _print(found)
+
+
+@topo.command("betti")
+@click.argument("mask", type=FILE)
+@click.option(
+    "--threshold",
+    type=click.FLOAT,
+    default=0.5,
+    show_default=True,
+    help="Foreground is what is above (of probabilities; masks are as they are).",
+)
+@class_option
+@click.option(
+    "--connectivity",
+    type=click.Choice(["8", "4"]),
+    default="8",
+    show_default=True,
+    help="Of the foreground; holes have the other. TopoMortar counts with 8, Betti matching with 4.",
+)
+@json_option
+@debug_option
+def betti(mask: Path, threshold: float, value: int | None, connectivity: str, as_json: bool, debug: bool) -> None:
+    """Count the components (Betti number 0) and holes (Betti number 1) of MASK."""
+    from wsss.io.planes import read_plane
+    from wsss.topology import betti_numbers
+
+    foreground = _thresholded(read_plane(mask, value=value), threshold)
+    found = betti_numbers(foreground, connectivity=int(connectivity))
+    if as_json:
+        print_json({"mask": str(mask), "betti0": found.b0, "betti1": found.b1, "connectivity": int(connectivity)})
+    else:
+        click.echo(f"components {found.b0}, holes {found.b1}")
+
+
+@topo.command("warmup")
+@json_option
+@debug_option
+def warmup(as_json: bool, debug: bool) -> None:
+    """Compile the topology kernels ahead of their first use (half a minute, once)."""
+    from wsss.topology import warmup as compile_all
+
+    seconds = compile_all()
+    if as_json:
+        print_json({"seconds": seconds})
+    else:
+        click.echo(f"The topology kernels are ready ({seconds:.1f} s).")
+
+
+def _thresholded(plane: Plane, threshold: float | str | None) -> Any:
+    """Return a mask as it is, and an image above the threshold that was asked for, or that its kind has by default."""
+    if plane.kind == "mask" or threshold == "none" or (threshold is None and plane.kind == "array"):
+        return plane.values
+    return plane.values > (0.5 if threshold is None else threshold)
+
+
+def _note_empty(images: list[tuple[Path, Any]], options: dict[str, Any]) -> None:
+    """Say what a mask without foreground does to the result: its label has one component more than unmatched ones."""
+    constant = [path for path, values in images if values.dtype == bool and not values.any()]
+    if len(constant) == 1 and options["frame"] == "none" and options["essential"] == "omit":
+        click.echo(
+            f"note: {constant[0]} has no foreground. The other image's essential component is left out on both sides, "
+            "so that one component without a partner isn't counted.",
+            err=True,
+        )
+
+
+def _to_json(found: BettiMatching) -> dict[str, Any]:
+    dimensions = {"dim0": _part_to_json(found.dim0), "dim1": _part_to_json(found.dim1)}
+    return {**dimensions, "betti_matching_error": found.error, "loss": found.loss()}
+
+
+def _part_to_json(part: DimensionMatching) -> dict[str, Any]:
+    """Return lists in ascending order of their values, and beside them the pixels of births and deaths."""
+    import numpy as np
+
+    def listed(*sides: Intervals) -> tuple[list[Any], list[Any]]:
+        values = np.concatenate([side.values for side in sides], axis=1)
+        pixels = np.concatenate([np.stack([side.birth_pixels, side.death_pixels], axis=1) for side in sides], axis=1)
+        order = np.lexsort(values.T[::-1])
+        return values[order].tolist(), pixels[order].tolist()
+
+    document: dict[str, Any] = {}
+    for name, sides in (
+        ("matched", (part.matched_pred, part.matched_gt)),
+        ("unmatched_pred", (part.unmatched_pred,)),
+        ("unmatched_gt", (part.unmatched_gt,)),
+    ):
+        document[name], document[f"{name}_pixels"] = listed(*sides)
+    return {**document, "error": part.error, "loss": part.loss()}
+
+
+def _print(found: BettiMatching) -> None:
+    rows: list[tuple[str, ...]] = [("", "matched", "only in PRED", "only in GT", "loss")]
+    for name, part in (("components", found.dim0), ("holes", found.dim1)):
+        counts = (len(part.matched), len(part.unmatched_pred), len(part.unmatched_gt))
+        rows.append((name, *map(str, counts), f"{part.loss():.6g}"))
+    for name, *cells in rows:
+        click.echo(f"{name:<10}" + "".join(f"{cell:>14}" for cell in cells))
+    click.echo(f"Betti matching error {found.error}, loss {found.loss():.6g}")

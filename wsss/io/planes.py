@@ -1,0 +1,85 @@
+"""Reading one plane of values: a mask or probabilities, from a PNG or a NumPy file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from wsss.errors import InvalidInput
+from wsss.io.images import open_image
+from wsss.io.masks import IGNORE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """A mask or an image of one channel.
+
+    Attributes:
+        values: ``(H, W)``; bool for a mask, float32 in [0, 1] for probabilities of a PNG, as stored for an array.
+        kind: what the file was taken for.
+    """
+
+    values: NDArray[Any]
+    kind: Literal["mask", "probabilities", "array"]
+
+
+def read_plane(path: Path, *, value: int | None = None) -> Plane:
+    """Read ``.npy`` as it is, and any other file as a PNG mask or probability image.
+
+    A PNG is a mask if it has a palette or one bit, or if its grey values are at most 1; its foreground is everything
+    but 0, and but 255 (ignore) in a palette that has other values, too. Other grey images are probabilities, 0 for
+    black and 1 for white, with 8 or 16 bits; so a mask of 0 and 255 may be taken for probabilities, which are the same.
+
+    Args:
+        path: the file.
+        value: take the pixels of this value for the foreground of a mask: a class of a mask of several.
+
+    Raises:
+        InvalidInput: the file is missing, broken, of several channels, not two-dimensional or not numeric; ``value``
+            for an array of floats.
+    """
+    if path.suffix == ".npy":
+        array = _read_npy(path)
+        if value is None:
+            return Plane(array, "mask" if array.dtype == bool else "array")
+        if array.dtype.kind == "f":
+            raise InvalidInput(f"{path}: a class is a value of a mask; this array is of {array.dtype}.")
+        return Plane(array == value, "mask")
+    with open_image(path) as image:
+        mode, values = image.mode, np.asarray(image)
+    if mode not in ("P", "1", "L", "I;16", "I;16B", "I;16L", "I"):
+        raise InvalidInput(
+            f"{path}: found an image of mode {mode!r}; a mask or probabilities have a single channel.",
+            mend="Save it as a grey or indexed PNG, or as a NumPy array (.npy).",
+        )
+    if value is not None:
+        return Plane(values == value, "mask")
+    if mode == "1" or (mode != "P" and values.max() <= 1):
+        return Plane(values != 0, "mask")
+    if mode == "P":
+        foreground = (values != 0) & (values != IGNORE)
+        return Plane(foreground if foreground.any() else values != 0, "mask")
+    white = 255 if mode == "L" else 65535
+    return Plane((values / np.float32(white)).astype(np.float32), "probabilities")
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InvalidInput(f"{path}: no such file.") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise InvalidInput(f"{path}: not a NumPy array that can be read ({error}).") from error
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "buif":
+        found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise InvalidInput(
+            f"{path}: a two-dimensional array of bool, integers or floats is needed, found {found}.",
+            mend="Save one channel of one image.",
+        )
+    return array
