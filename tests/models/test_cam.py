@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsss.models.cam import class_maps, normalise, resampling
+from wsss.models.cam import class_maps, normalise, resampling, tapered
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig
 
@@ -99,3 +99,14 @@ def test_normalisation() -> None:
     torch.testing.assert_close(by_both[0], (maps[0] - 1) / 3)
     assert not by_both[1:].any()
     assert normalise(torch.zeros(0, 4, 4), "max").shape == (0, 4, 4)
+
+
+def test_a_taper_is_one_in_the_middle_and_symmetric() -> None:
+    maps = torch.ones(1, 2, 5, 7)
+    assert tapered(maps, 0.0) is maps
+    found = tapered(maps, 0.5)
+    assert found[0, 0, 2, 3] == 1
+    torch.testing.assert_close(found, found.flip(2))
+    torch.testing.assert_close(found, found.flip(3))
+    edge = (1 - 1 / 5) ** 2 + (1 - 1 / 7) ** 2
+    torch.testing.assert_close(found[0, 1, 0, 0], torch.tensor(-0.5 * edge).exp())

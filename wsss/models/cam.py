@@ -141,6 +141,14 @@ def resampling(features: int, pixels: int, step: int, targets: int) -> Tensor:
     return matrix.float()
 
 
+def tapered(maps: Tensor, strength: float) -> Tensor:
+    """Multiply maps ``(…, h, w)`` by ``exp(−strength·(x² + y²))``; x and y run from −1 to 1 across each map."""
+    if not strength:
+        return maps
+    rows, columns = (((torch.arange(n, device=maps.device) + 0.5) / n * 2 - 1) ** 2 for n in maps.shape[-2:])
+    return maps * torch.exp(-strength * (rows[:, None] + columns))
+
+
 def normalise(maps: Tensor, how: Normalisation) -> Tensor:
     """Scale each map of ``(…, h, w)`` ≥ 0 to [0, 1].
 

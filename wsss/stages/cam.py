@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.stages.labelled import load_trained
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ class CamConfig(StageConfig):
         default="labels", description="which classes get a map: those of the image-level labels, or those predicted"
     )
     threshold: float = Field(default=0.5, gt=0, lt=1, description="probability above which a class counts as predicted")
+    taper: Annotated[float, AddedLater()] = Field(
+        default=0.0,
+        ge=0,
+        description="multiply maps by exp(−taper·(x² + y²)), x and y from −1 to 1 across the image: knows nothing but "
+        "that objects stand in the middle, a control for samplers",
+    )
     max_side: int | None = Field(
         default=None, ge=16, description="larger images are made smaller for the network, to this longer side"
     )
@@ -59,18 +66,12 @@ def run(ctx: Context[CamConfig]) -> Result:
     import torch
 
     from wsss.io.cams import read_cams
-    from wsss.models.classifier import load_classifier
     from wsss.stages.batches import work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config
     samples = ctx.data.samples(config.splits)
-    model, classes = load_classifier(ctx.inputs["classifier"].path)
-    if classes.names != ctx.data.classes.names:
-        raise InvalidInput(
-            f"The classifier knows the classes {listing(classes.foreground, limit=30)}; "
-            f"the dataset has {listing(ctx.data.classes.foreground, limit=30)}."
-        )
+    model = load_trained(ctx)
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     with deterministic(ctx.device, ctx.seed):
         work_in_batches(
@@ -86,6 +87,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     settings = config.method.model_dump(mode="json", exclude={"name"})
     shown: dict[str, Any] = {"method": config.method.name}
     shown |= {"settings": settings} if settings else {}
+    shown |= {"taper": config.taper} if config.taper else {}
     shown |= {"scales": list(config.scales), "flip": config.flip}
     return Result(
         {"images": len(samples), "mean_activation": _mean_activation(samples, ctx.out)},
@@ -98,11 +100,11 @@ def _make_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamConfig,
 
     from wsss.io.cams import Cams, write_cams
     from wsss.io.images import read_image
-    from wsss.models.cam import normalise
+    from wsss.models.cam import normalise, tapered
 
     images = np.stack([read_image(sample.image) for sample in batch])
     maps, classes = _maps_and_classes(model, images, batch, config)
-    for sample, of_image, indices in zip(batch, maps, classes, strict=True):
+    for sample, of_image, indices in zip(batch, tapered(maps, config.taper), classes, strict=True):
         chosen = normalise(of_image[[index - 1 for index in indices]], config.normalise).cpu().numpy()
         size = (images.shape[1], images.shape[2])
         write_cams(cam_path(out, sample.id), Cams(chosen, indices, size))

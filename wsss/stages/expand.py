@@ -7,8 +7,8 @@ from pydantic import Field
 from wsss.errors import InvalidInput
 from wsss.models.config import ExpansionConfig, SamplingConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.labelled import check_labelled, labelled_reads
-from wsss.stages.sampling import CLASSIFIER, Placement, SamplingTraining, load_trained, train_sampler
+from wsss.stages.labelled import check_labelled, labelled_reads, load_trained
+from wsss.stages.sampling import CLASSIFIER, Placement, SamplingTraining, train_sampler
 
 
 class ExpandConfig(SamplingTraining, StageConfig):

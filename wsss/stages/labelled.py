@@ -1,4 +1,4 @@
-"""What `classify`, `expand` and `shrink` share: training a classifier on image-level labels."""
+"""What stages share that train a classifier on image-level labels, or take a trained one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from wsss.data.transforms import ClassificationAugmentation
-from wsss.errors import listing
+from wsss.errors import InvalidInput, listing
 from wsss.pipeline.stage import Context, Read
 from wsss.train.config import TrainConfig
 
@@ -34,6 +34,24 @@ class LabelledConfig(TrainConfig):
     def splits(self) -> tuple[str, ...]:
         """Every split that is read."""
         return (self.split, *([self.val] if self.val is not None else []))
+
+
+def load_trained(ctx: Context[Any]) -> CAMClassifier:
+    """Load the classifier that is a stage's input.
+
+    Raises:
+        InvalidInput: it knows other classes than the dataset has.
+    """
+    from wsss.models.classifier import load_classifier
+    from wsss.train.runtime import leader_first
+
+    model, classes = leader_first(ctx.ranks, lambda: load_classifier(ctx.inputs["classifier"].path))
+    if classes.names != ctx.data.classes.names:
+        raise InvalidInput(
+            f"The classifier knows the classes {listing(classes.foreground, limit=30)}; "
+            f"the dataset has {listing(ctx.data.classes.foreground, limit=30)}."
+        )
+    return model
 
 
 def train_on_labels(

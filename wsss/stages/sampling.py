@@ -50,24 +50,6 @@ class SamplingTraining(LabelledConfig):
     )
 
 
-def load_trained(ctx: Context[Any]) -> CAMClassifier:
-    """Load the stage's classifier.
-
-    Raises:
-        InvalidInput: it knows other classes than the dataset has.
-    """
-    from wsss.models.classifier import load_classifier
-    from wsss.train.runtime import leader_first
-
-    model, classes = leader_first(ctx.ranks, lambda: load_classifier(ctx.inputs["classifier"].path))
-    if classes.names != ctx.data.classes.names:
-        raise InvalidInput(
-            f"The classifier knows the classes {listing(classes.foreground, limit=30)}; "
-            f"the dataset has {listing(ctx.data.classes.foreground, limit=30)}."
-        )
-    return model
-
-
 def train_sampler(
     ctx: Context[Any],
     name: str,
