@@ -29,7 +29,7 @@ def model(request: pytest.FixtureRequest) -> CAMClassifier:
 
 
 def images(low: float = 0.2, high: float = 0.8) -> Tensor:
-    return low + (high - low) * torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    return low + (high - low) * torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
 
 
 def climbed(model: CAMClassifier, steps: int, start: Tensor | None = None, **keys: float) -> tuple[Tensor, Tensor]:
@@ -44,7 +44,7 @@ def own_maps(model: CAMClassifier, batch: Tensor) -> Tensor:
 
 
 def test_without_a_step_it_is_the_plain_map(model: CAMClassifier) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 70, 50, 3), dtype=np.uint8)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 48, 36, 3), dtype=np.uint8)
     wanted = torch.tensor([[True, False, True], [False, True, False]])
     keys = {"scales": (1.0, 0.5), "flip": True, "stride": 4}
     plain = class_maps(model, pictures, **keys).maps  # type: ignore[arg-type]
@@ -65,7 +65,7 @@ def test_the_class_gains_on_the_others_with_every_few_steps(model: CAMClassifier
             scores = model.pooling(model.maps(model.features(batch)).relu())
         return 2 * scores.gather(1, CLASSES[:, None])[:, 0] - scores.sum(1)
 
-    leads = [lead(climbed(model, steps, step_size=0.02, regularisation=0.0)[1]) for steps in (0, 2, 5, 10, 20)]
+    leads = [lead(climbed(model, steps, step_size=0.02, regularisation=0.0)[1]) for steps in (0, 2, 5, 10)]
     for before, after in pairwise(leads):
         assert (after > before).all()
 

@@ -11,8 +11,10 @@ import torch
 from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig
 from wsss.models.attribution.gradients import frozen
 from wsss.models.attribution.maps import GradientMethod, attribution_maps
+from wsss.models.backbones import build_backbone
+from wsss.models.cam import class_maps
 from wsss.models.classifier import CAMClassifier, build_classifier
-from wsss.models.config import ClassifierConfig
+from wsss.models.config import BackboneConfig, ClassifierConfig, TrainedClassifierConfig
 
 METHODS: dict[str, GradientMethod] = {
     "gradcam++": GradCamPlusPlusConfig(),
@@ -36,7 +38,7 @@ def model() -> CAMClassifier:
     return model.to(memory_format=torch.channels_last)
 
 
-def pictures(count: int = 2, height: int = 70, width: int = 50) -> np.ndarray:
+def pictures(count: int = 2, height: int = 48, width: int = 36) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
@@ -48,7 +50,7 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
 def test_maps_of_a_batch_are_those_of_each_image(model: CAMClassifier, method: GradientMethod) -> None:
     images = pictures()
     together = attribution_maps(model, images, EVERY, method, **KEYS)
-    assert together.shape == (2, 3, 18, 13)
+    assert together.shape == (2, 3, 12, 9)
     assert (together.amax((2, 3)) > 0).any()
     for place in range(2):
         alone = attribution_maps(model, images[place : place + 1], EVERY[:1], method, **KEYS)
@@ -72,7 +74,7 @@ def test_only_wanted_classes_get_a_map_and_each_the_one_it_has_alone(
 
 @every_method
 def test_mirrored_image_has_mirrored_maps(model: CAMClassifier, method: GradientMethod) -> None:
-    images = pictures(1, 65, 97)
+    images = pictures(1, 33, 49)
     keys: dict[str, Any] = {"scales": (1.0,), "flip": True, "stride": 1}
     maps = attribution_maps(model, images, EVERY[:1], method, **keys)
     close(attribution_maps(model, images[:, :, ::-1].copy(), EVERY[:1], method, **keys), maps.flip(3))
@@ -122,3 +124,26 @@ def test_frozen_puts_back_what_learns_also_after_an_error(model: CAMClassifier) 
         assert not any(parameter.requires_grad for parameter in model.parameters())
         raise RuntimeError("stop")
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("placement", "merge"), [("bottleneck", "mean"), ("features", "max"), ("features", "shrinkage")]
+)
+def test_maps_behind_samplers(placement: str, merge: str) -> None:
+    """With a positive head all that the head sees speaks for the class: LayerCAM is the plain, merged map."""
+    torch.manual_seed(0)
+    moving = {"offset_init": 0.5}
+    sampling = {"placement": placement, "expansion": moving, "shrinkage": moving | {"clip": 0.5}, "merge": merge}
+    config = {"backbone": {"name": "mobilenet_v2", "weights": "none"}, "sampling": sampling}
+    backbone, origin = build_backbone(BackboneConfig.model_validate(config["backbone"]))
+    model = CAMClassifier(TrainedClassifierConfig.model_validate(config), backbone, origin, 3).eval()
+    torch.nn.init.uniform_(model.head.weight)
+    images = pictures()
+    keys = KEYS | {"scales": (1.0,)}
+    plain = class_maps(model, images, **keys).maps
+    close(attribution_maps(model, images, EVERY, LayerCamConfig(), **keys), plain)
+    close(attribution_maps(model, images, EVERY, AdvCamConfig(steps=0), **keys), plain)
+    for method in (GradCamPlusPlusConfig(layer="low"), AdvCamConfig(steps=1)):
+        maps = attribution_maps(model, images, EVERY, method, **keys)
+        assert maps.isfinite().all()
+        assert (maps > 0).any()
