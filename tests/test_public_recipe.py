@@ -13,7 +13,7 @@ from wsss.data.synthetic.shapes import Config, generate
 from wsss.io.images import read_image
 from wsss.io.masks import read_mask, write_mask
 
-PLAN = ["classify", "cam", "pseudo", "crf", "segment", "predict"]
+PLAN = ["classify", "expand", "shrink", "cam", "pseudo", "crf", "segment", "predict"]
 NAMES = ("aeroplane", "bicycle")
 
 
@@ -65,6 +65,11 @@ def test_every_stage_of_it_runs(voc: Path, tmp_path: Path) -> None:
         "classify.epochs": 1,
         "classify.batch_size": 2,
         "classify.augmentation.size": 64,
+        **{
+            f"{stage}.{key}": value
+            for stage in ("expand", "shrink")
+            for key, value in {"epochs": 1, "batch_size": 2, "augmentation.size": 64}.items()
+        },
         "segment.backbone": "{name: resnet50, output_stride: 16, weights: none, freeze_batchnorm: false}",
         "segment.epochs": 1,
         "segment.batch_size": 2,

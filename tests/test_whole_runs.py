@@ -18,7 +18,7 @@ from killing import KILLED, is_bookkeeping, memory_folder, run_and_kill, snapsho
 from wsss.io.images import read_image, write_png
 
 TINY = Path(__file__).parent / "support" / "tiny.yaml"
-STAGES = ("classify", "cam", "pseudo", "crf", "segment", "predict", "score-pseudo", "score-segment", "report")
+STAGES = ("classify", "expand", "shrink", "cam", "pseudo", "crf", "segment", "predict", "score-pseudo", "score-segment", "report")
 KILLS = 24
 
 pytestmark = pytest.mark.slow
@@ -121,7 +121,7 @@ def test_killed_at_points_all_over_a_run_it_ends_byte_identical(finished: Path, 
         different = [name for name in expected if found[name] != expected[name]]
         assert not different, f"killed at write {at} of {writes}"
         subprocess.run(["rm", "-r", str(run_dir)], check=True)
-    assert interrupted >= {"classify", "cam", "pseudo", "crf", "segment", "predict"}
+    assert interrupted >= {"classify", "expand", "shrink", "cam", "pseudo", "crf", "segment", "predict"}
 
 
 def test_a_finished_run_does_nothing_and_at_once(run_dir: Path) -> None:
