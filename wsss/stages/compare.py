@@ -14,7 +14,7 @@ from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
 if TYPE_CHECKING:
     from wsss.stages.columns import Column
 
-DOCUMENT, TABLE, PAGE, PICTURE = "compare.json", "compare.csv", "compare.md", "precision_recall.svg"
+TABLE, PAGE, PICTURE = "compare.csv", "compare.md", "precision_recall.svg"
 
 
 class CompareConfig(StageConfig):
@@ -40,6 +40,7 @@ def run(ctx: Context[CompareConfig]) -> Result:
     from wsss.stages.columns import gather_columns, gather_curves, place_of
     from wsss.viz.comparison import Comparison, as_csv, as_json, as_markdown
     from wsss.viz.curves import standalone
+    from wsss.viz.record import COMPARISON
 
     config, scores = ctx.config, ctx.inputs["scores"]
     axis = rows_axis(config, [one.id for one in scores])
@@ -63,7 +64,7 @@ def run(ctx: Context[CompareConfig]) -> Result:
         curves=gather_curves(scores, places, config.titles, config.reference),
     )
     if ctx.ranks.rank == 0:
-        write_json(ctx.out / DOCUMENT, as_json(comparison))
+        write_json(ctx.out / COMPARISON, as_json(comparison))
         write_text(ctx.out / TABLE, as_csv(comparison))
         write_text(ctx.out / PAGE, as_markdown(comparison))
         for place, chart in enumerate(comparison.curves):

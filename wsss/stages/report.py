@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wsss.viz.record import StageRecord
 
 PAGE = "index.html"
-KINDS = ("classifier", "cams", "masks", "segmenter", "scores")
+KINDS = ("classifier", "cams", "masks", "segmenter", "scores", "comparison")
 
 
 class ReportConfig(StageConfig):
@@ -26,6 +26,11 @@ class ReportConfig(StageConfig):
     title: str | None = Field(None, description="heading; by default the name of the run's folder")
     images: int = Field(24, ge=0, le=5000, description="images in the gallery, at most")
     splits: tuple[str, ...] = Field((), description="splits in the gallery; by default all that have maps or masks")
+    columns: tuple[str, ...] = Field(
+        (),
+        description="stages whose maps, masks and samplings are shown, `*` for any text (*seed=0*); by default all",
+    )
+    sampling: int = Field(12, ge=0, le=200, description="images of where samplers look, at most")
     seed: int | None = Field(None, description="of the random draw of images; by default the run's seed")
     max_megabytes: float = Field(
         9.5, gt=0, le=200, description="size limit of the page; pictures shrink, then images are left out, to keep it"
@@ -42,6 +47,8 @@ def run(ctx: Context[ReportConfig]) -> Result:
         title=config.title or ctx.run_dir.resolve().name,
         images=config.images,
         splits=config.splits,
+        columns=config.columns,
+        sampling=config.sampling,
         seed=ctx.seed if config.seed is None else config.seed,
         max_bytes=int(config.max_megabytes * 1e6),
     )
@@ -127,7 +134,7 @@ def _check(config: ReportConfig, data: Any) -> None:
 
 STAGE = Stage(
     name="report",
-    version=1,
+    version=2,
     config=ReportConfig,
     run=run,
     provides="report",

@@ -6,11 +6,14 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from wsss.errors import InvalidInput
 from wsss.metrics.comparison import Cell, Difference
 from wsss.viz.curves import Curve, CurveChart
 from wsss.viz.formatting import NOT_DEFINED
+from wsss.viz.record import COMPARISON, read_object
 
 FORMAT = 1
 
@@ -97,6 +100,19 @@ def from_json(value: Mapping[str, Any]) -> Comparison:
     fields["columns"] = tuple(_column(one) for one in value["columns"])
     fields["curves"] = tuple(_chart(one) for one in value["curves"])
     return Comparison(**fields)
+
+
+def read_comparison(folder: Path) -> Comparison:
+    """Read the table that a compare stage wrote.
+
+    Raises:
+        InvalidInput: it is not such a file.
+    """
+    path = folder / COMPARISON
+    try:
+        return from_json(read_object(path))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InvalidInput(f"{path}: not the table of a compare stage ({type(error).__name__}: {error}).") from error
 
 
 def _column(value: Mapping[str, Any]) -> ShownColumn:

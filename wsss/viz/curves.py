@@ -14,6 +14,9 @@ LEFT, TOP, RIGHT, BOTTOM = 58, 46, 210, 46
 LINE = 21
 COLOURS = 6
 SHAPES = ("circle", "square", "triangle", "diamond")
+FIRST = 0.02
+"""Recall below which nothing is drawn: there classes are predicted nowhere, and their precision falls to 0."""
+
 STANDARD = 0.5
 """The precision at which recall is compared; drawn as a line."""
 
@@ -89,15 +92,15 @@ def draw(chart: CurveChart) -> Markup:
     Variants are told apart by colour, and by dashes and the shape of their mark where colours repeat.
     """
     height = max(HEIGHT, TOP + 34 + LINE * len(chart.curves) + 80)
-    xs = [value for curve in chart.curves for value in curve.recall]
-    ys = [value for curve in chart.curves for value in curve.precision]
-    across, up = _ticks(xs), _ticks(ys)
+    points = [point for curve in chart.curves for point in (*_drawn(curve), curve.mark)]
+    across, up = _ticks([x for x, _ in points]), _ticks([y for _, y in points])
     plane = _Plane((across[0], across[-1]), (up[0], up[-1]), height)
     parts = [
         f'<svg class="curves" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(describe(chart))}">',
         f'<rect class="paper" width="{WIDTH}" height="{height}" rx="10"/>',
         f'<text class="head" x="{LEFT}" y="22">{escape(chart.title)} · {escape(chart.split)}</text>',
-        f'<text class="stamp" x="{LEFT}" y="38">ORACLE: each point is a threshold, judged by the ground truth</text>',
+        f'<text class="stamp" x="{LEFT}" y="38"><tspan font-weight="700">ORACLE</tspan>: each point is a threshold, '
+        "judged by the ground truth</text>",
         *_frame(plane, across, up),
     ]
     for place, curve in enumerate(chart.curves):
@@ -113,6 +116,11 @@ def describe(chart: CurveChart) -> str:
         f"ORACLE. Precision–recall curves of {chart.title} on {chart.split}, foreground classes. "
         f"Precision and recall at the best threshold: {'; '.join(points)}"
     )
+
+
+def _drawn(curve: Curve) -> list[tuple[float, float]]:
+    """Return the points (recall, precision) of a curve that are drawn."""
+    return [(x, y) for x, y in zip(curve.recall, curve.precision, strict=True) if x >= FIRST]
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,7 @@ def _frame(plane: _Plane, across: Sequence[float], up: Sequence[float]) -> list[
 
 
 def _curve(curve: Curve, place: int, plane: _Plane, *, bold: bool) -> str:
-    path = " ".join(f"{plane.x(x):.1f},{plane.y(y):.1f}" for x, y in zip(curve.recall, curve.precision, strict=True))
+    path = " ".join(f"{plane.x(x):.1f},{plane.y(y):.1f}" for x, y in _drawn(curve))
     x, y = curve.mark
     return (
         f'<g class="curve c{place % COLOURS}"><title>{escape(curve.name)}: precision {y:.3f}, recall {x:.3f} at the '

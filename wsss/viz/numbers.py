@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsss.viz.formatting import number, plain, words
-from wsss.viz.record import StageRecord, is_from_segmenter, masks_of
+from wsss.viz.record import StageRecord, is_from_segmenter, maps_of, masks_of
 
 MEASURES = ("miou", "precision", "recall", "pixel_accuracy")
 STATED = ("split", "images", "threshold_policy", "crf", "scales", "initial_weights", "supervision")
@@ -32,6 +32,7 @@ class Score:
     Args:
         id: the score stage.
         masks: the stage whose masks were measured, or ``None`` for a folder from elsewhere.
+        maps: the stage whose maps were measured at their best threshold, if any.
         split: name of the split.
         miou, precision, recall, pixel_accuracy: in [0, 1], or ``None`` where undefined.
         iou: per class, ``None`` for a class without a pixel in the ground truth.
@@ -53,6 +54,7 @@ class Score:
     oracle: bool
     supervision: str | None
     segmenter: bool
+    maps: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,11 @@ def _score(record: StageRecord, records: Sequence[StageRecord]) -> Score:
     measured = {name: _fraction(metrics.get(name)) for name in MEASURES}
     supervision = None if known.get("supervision") is None else plain(known["supervision"])
     masks = masks_of(record, records)
+    maps = None if masks else maps_of(record, records)
     return Score(
         id=record.id,
         masks=masks.id if masks else None,
+        maps=maps.id if maps else None,
         split=str(known.get("split", "")),
         iou={str(name): _fraction(value) for name, value in metrics["iou"].items()},
         facts=tuple(_facts(known, provenance, is_full(supervision))),

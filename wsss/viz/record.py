@@ -11,6 +11,9 @@ from typing import Any
 from wsss.errors import InvalidInput
 
 STAGE_FILE = "stage.json"
+COMPARISON = "compare.json"
+MANY = 40
+"""More stages than this are drawn with all instances of a matrix in one place."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,21 @@ class StageRecord:
     def has_masks(self) -> bool:
         """Whether the folder holds masks."""
         return (self.path / "masks").is_dir()
+
+    @property
+    def has_offsets(self) -> bool:
+        """Whether the folder holds offsets of a sampler."""
+        return (self.path / "offsets").is_dir()
+
+    @property
+    def has_comparison(self) -> bool:
+        """Whether the folder holds a table of a matrix."""
+        return (self.path / COMPARISON).is_file()
+
+    @property
+    def entry(self) -> str:
+        """Id of the stage in the pipeline file: without the place in a matrix."""
+        return self.id.partition("@")[0]
 
     @property
     def has_model(self) -> bool:
@@ -117,10 +135,48 @@ def in_order(records: Iterable[StageRecord]) -> tuple[StageRecord, ...]:
     return tuple(ordered.values())
 
 
+def by_entry(records: Iterable[StageRecord]) -> list[tuple[str, list[StageRecord]]]:
+    """Return the stages of the pipeline file, each with its instances, in the order of the first ones."""
+    found: dict[str, list[StageRecord]] = {}
+    for record in records:
+        found.setdefault(record.entry, []).append(record)
+    return list(found.items())
+
+
+def fold(records: Sequence[StageRecord]) -> Sequence[StageRecord]:
+    """Return the records as they are, or, of more than `MANY`, one for all instances of a stage together.
+
+    A folded record has the time of all, and the status of all, or of the first instance that isn't done.
+    """
+    if len(records) <= MANY:
+        return records
+    folded = []
+    for entry, several in by_entry(records):
+        times = [one.seconds for one in several if one.seconds is not None]
+        needs = dict.fromkeys(need.partition("@")[0] for one in several for need in one.needs)
+        folded.append(
+            StageRecord(
+                id=entry,
+                uses=several[0].uses + (f" ×{len(several)}" if len(several) > 1 else ""),
+                path=several[0].path,
+                status=next((one.status for one in several if one.status != "done"), "done"),
+                seconds=sum(times) if times else None,
+                needs=tuple(needs),
+            )
+        )
+    return folded
+
+
 def masks_of(score: StageRecord, records: Sequence[StageRecord]) -> StageRecord | None:
     """Return the stage whose masks a score stage measured, or ``None`` where it was a folder from elsewhere."""
     by_id = {record.id: record for record in records}
     return next((by_id[need] for need in score.needs if need in by_id and by_id[need].has_masks), None)
+
+
+def maps_of(score: StageRecord, records: Sequence[StageRecord]) -> StageRecord | None:
+    """Return the stage whose maps a sweep measured, or ``None``."""
+    by_id = {record.id: record for record in records}
+    return next((by_id[need] for need in score.needs if need in by_id and by_id[need].has_cams), None)
 
 
 def is_from_segmenter(score: StageRecord, records: Sequence[StageRecord]) -> bool:

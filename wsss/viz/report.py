@@ -6,16 +6,29 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from wsss.viz.charts import Chart, line_chart, read_history
+from wsss.viz.comparison import (
+    describe,
+    explain,
+    explain_differences,
+    interval_text,
+    mean_text,
+    read_comparison,
+    signed_text,
+)
+from wsss.viz.curves import RULES
+from wsss.viz.curves import draw as draw_curves
 from wsss.viz.dag import draw
 from wsss.viz.formatting import duration, number, plain, words
 from wsss.viz.gallery import Gallery, Section, make_gallery
 from wsss.viz.numbers import class_table, is_oracle, ratios, scores_of
 from wsss.viz.palette import class_colours, hex_colour, magma
-from wsss.viz.record import StageRecord, in_order
+from wsss.viz.record import StageRecord, by_entry, fold, in_order
+from wsss.viz.sampling import sampling_sections
 from wsss.viz.thumbnails import DETAILS
 
 if TYPE_CHECKING:
@@ -33,6 +46,8 @@ class Options:
         images: how many images the gallery shows, at most.
         splits: whose images; none for every split that a stage made maps or masks of.
         seed: of the random draw among them.
+        columns: patterns (``*`` for any text) of the stages that have pictures; none for all.
+        sampling: how many images of where samplers look, at most.
         max_bytes: the file's size limit; thumbnails shrink, then images are left out, to keep it.
     """
 
@@ -40,6 +55,8 @@ class Options:
     images: int = 24
     splits: tuple[str, ...] = ()
     seed: int = 0
+    columns: tuple[str, ...] = ()
+    sampling: int = 12
     max_bytes: int = 9_500_000
 
 
@@ -83,21 +100,29 @@ def build_report(
     """
     records = in_order(records)
     scores = scores_of(records)
+    comparisons = [(record, read_comparison(record.path)) for record in records if record.has_comparison]
+    compared = {need for record, _ in comparisons for need in record.needs}
+    alone = [score for score in scores if score.id not in compared]
+    pictured = [record for record in records if _matches(record.id, options.columns)]
     empty = Gallery((), 0, DETAILS[0])
     values: dict[str, Any] = {
         "title": options.title,
         "data": data,
         "records": records,
-        "scores": scores,
+        "comparisons": comparisons,
+        "scores": alone,
+        "compared": [score for score in scores if score.id in compared],
         "oracles": {score.id for score in scores if score.oracle},
         "ratios": ratios(scores),
-        "classes": class_table(scores),
+        "classes": class_table(alone),
         "legend": _legend(data),
-        "dag": [draw(records, "right"), draw(records, "down")] if records else [],
+        "dag": [draw(folded, "right"), draw(folded, "down")] if (folded := fold(records)) else [],
+        "stages": by_entry(records),
         "curves": _curves(records),
         "scale": ", ".join(hex_colour(colour) for colour in magma()[::15]),
         "asked": options.images,
         "gallery": empty,
+        "sampling": sampling_sections(data, pictured, count=options.sampling, detail=DETAILS[1]) if data else (),
         "reasons": (),
         "limit": options.max_bytes / 1e6,
     }
@@ -106,7 +131,7 @@ def build_report(
         return Page(html, 0, 0)
     gallery = make_gallery(
         data,
-        records,
+        pictured,
         scores,
         splits=options.splits,
         count=options.images,
@@ -142,9 +167,18 @@ def _cell(value: Any) -> str:
     return plain(value) if isinstance(value, Mapping | list) else number(value)
 
 
-def _curves(records: Sequence[StageRecord]) -> list[tuple[StageRecord, tuple[Chart, ...]]]:
-    read = [(record, read_history(record.path / HISTORY)) for record in records if (record.path / HISTORY).is_file()]
-    return [(record, charts) for record, charts in read if charts]
+def _curves(records: Sequence[StageRecord]) -> list[tuple[str, list[tuple[StageRecord, tuple[Chart, ...]]]]]:
+    """Return the learning curves of each stage of the pipeline file, instance by instance."""
+    found: dict[str, list[tuple[StageRecord, tuple[Chart, ...]]]] = {}
+    for record in records:
+        charts = read_history(record.path / HISTORY) if (record.path / HISTORY).is_file() else ()
+        if charts:
+            found.setdefault(record.entry, []).append((record, charts))
+    return list(found.items())
+
+
+def _matches(id: str, patterns: Sequence[str]) -> bool:
+    return not patterns or any(fnmatchcase(id, pattern) for pattern in patterns)
 
 
 def _legend(data: Dataset | None) -> list[tuple[str, str]]:
@@ -177,11 +211,18 @@ def _render(values: Mapping[str, Any]) -> str:
         "stage_numbers": stage_numbers,
         "is_oracle": is_oracle,
         "sum": sum,
+        "draw_curves": draw_curves,
+        "describe": describe,
+        "explain": explain,
+        "explain_differences": explain_differences,
+        "mean_text": mean_text,
+        "interval_text": interval_text,
+        "signed_text": signed_text,
     }
     files = resources.files("wsss.viz") / "templates"
     style, script = ((files / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     # The policy lets this one script run and nothing be fetched, whatever a class or a file may be called.
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
-        **values, style=Markup(style), script=Markup(script), script_hash=allowed
+        **values, style=Markup(style + RULES), script=Markup(script), script_hash=allowed
     )

@@ -14,17 +14,18 @@
   }
 
   // Show all rows, or those chosen for one reason.
+  const chosen = all("#gallery .row");
   const choices = all("button[data-reason]");
   const status = document.getElementById("shown");
   for (const choice of choices) {
     choice.addEventListener("click", () => {
       for (const other of choices) other.setAttribute("aria-pressed", String(other === choice));
       let count = 0;
-      for (const row of rows) {
+      for (const row of chosen) {
         row.hidden = choice.dataset.reason !== "all" && row.dataset.reason !== choice.dataset.reason;
         count += row.hidden ? 0 : 1;
       }
-      status.textContent = `${count} of ${rows.length} shown`;
+      status.textContent = `${count} of ${chosen.length} shown`;
     });
   }
 
@@ -54,7 +55,7 @@
       show(beside[(beside.indexOf(current) + across + beside.length) % beside.length]);
       return;
     }
-    const visible = rows.filter((one) => !one.hidden);
+    const visible = rows.filter((one) => !one.hidden && one.closest("section") === row.closest("section"));
     const next = visible[(visible.indexOf(row) + down + visible.length) % visible.length];
     const same = tiles(next).find((tile) => tile.dataset.column === current.dataset.column);
     show(same || tiles(next)[0]);
