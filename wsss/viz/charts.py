@@ -157,8 +157,9 @@ def describe(chart: Chart) -> str:
 
 def nice_ticks(low: float, high: float, *, count: int = 5) -> tuple[float, ...]:
     """Return ascending round numbers (steps of 1, 2 or 5 times a power of ten) that enclose ``low`` … ``high``."""
-    if not high > low:
-        margin = abs(low) * 0.1 or 0.5
+    size = max(abs(low), abs(high))
+    if high - low <= 1e-9 * size or high - low < 1e-290:  # one value, as far as floats can tell
+        margin = 0.1 * size if size > 1e-290 else 0.5
         low, high = low - margin, high + margin
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
