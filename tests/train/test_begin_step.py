@@ -1,0 +1,80 @@
+"""The training loop says which step begins, also after it was interrupted and in two processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from learning import Run
+from toytraining import CONFIG, Interrupted, Toy, ToyExamples, toy_loss
+
+from wsss.losses.betti_matching import BettiMatchingLoss
+from wsss.losses.config import BettiMatchingConfig
+from wsss.train.config import TrainConfig
+from wsss.train.loop import Job, fit
+from wsss.train.optim import trunk_and_head
+
+
+def train(out: Path, calls: list[tuple[int, int]], **keys: Any) -> None:
+    torch.manual_seed(0)
+    model, config = Toy(), TrainConfig.model_validate(CONFIG)
+    examples, loss = ToyExamples(), toy_loss(**keys)
+    job = Job(
+        "toy", model, trunk_and_head(model, config.optimiser), examples, loss, begin_step=lambda *at: calls.append(at)
+    )
+    fit(job, config, Run(out))
+
+
+def test_each_step_is_announced_once_and_a_resumed_one_again(tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    train(tmp_path / "whole", calls)
+    assert calls == [(step, 12) for step in range(12)]
+
+    def stop() -> None:
+        raise Interrupted
+
+    calls = []
+    with pytest.raises(Interrupted):
+        train(tmp_path / "cut", calls, after=6, stop=stop)
+    assert calls == [(step, 12) for step in range(6)]
+    train(tmp_path / "cut", calls)
+    assert calls[6:] == [(step, 12) for step in range(4, 12)]  # from the last checkpoint on
+
+
+@pytest.mark.slow
+def test_gradients_of_betti_matching_are_averaged_over_two_processes(tmp_path: Path) -> None:
+    program = f"""
+import torch, torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from wsss.losses.betti_matching import BettiMatchingLoss
+from wsss.losses.config import BettiMatchingConfig
+torch.set_num_threads(1)
+dist.init_process_group("gloo")
+net, images, target = torch.load({str(tmp_path / "case.pt")!r}, weights_only=True)
+model = torch.nn.Conv2d(3, 2, 3, padding=1)
+model.load_state_dict(net)
+rank = dist.get_rank()
+loss = BettiMatchingLoss(BettiMatchingConfig(base_weight=0))
+both = DistributedDataParallel(model)
+loss(both(images[rank:rank + 1]), target[rank:rank + 1]).backward()
+torch.save(model.weight.grad, {str(tmp_path)!r} + f"/grad{{rank}}.pt")
+dist.destroy_process_group()
+"""
+    torch.manual_seed(1)
+    model = torch.nn.Conv2d(3, 2, 3, padding=1)
+    images, target = torch.randn(2, 3, 24, 24), torch.randint(0, 2, (2, 24, 24))
+    torch.save((model.state_dict(), images, target), tmp_path / "case.pt")
+    (tmp_path / "program.py").write_text(program)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, str(tmp_path / "program.py")], env=environment, check=True, timeout=300)
+    BettiMatchingLoss(BettiMatchingConfig(base_weight=0))(model(images), target).backward()
+    assert model.weight.grad is not None and model.weight.grad.any()
+    for rank in (0, 1):
+        found = torch.load(tmp_path / f"grad{rank}.pt", weights_only=True)
+        torch.testing.assert_close(found, model.weight.grad, rtol=1e-4, atol=1e-6)
