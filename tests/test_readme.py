@@ -36,7 +36,7 @@ def test_the_pipeline_for_ones_own_images_is_complete(photos: Path) -> None:
     done = CliRunner().invoke(cli, ["run", "photos.yaml", "--dry-run", "--json"], catch_exceptions=False)
     assert done.exit_code == 0
     planned = [stage["id"] for stage in json.loads(done.stdout)["stages"]]
-    assert planned == ["classify", "cam", "pseudo", "crf", "segment", "predict", "report"]
+    assert planned == ["classify", "expand", "shrink", "cam", "pseudo", "crf", "segment", "predict", "report"]
     checked = CliRunner().invoke(cli, ["data", "check", "photos", "--json"], catch_exceptions=False)
     assert checked.exit_code == 0
 
