@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.matrix import agree, instance_id, points, read_axes, values_at
+from wsss.pipeline.matrix import agree, instance_id, points, read_axes, read_instance_id, values_at
 from wsss.pipeline.source import parse_yaml
 
 axes_strategy = st.dictionaries(
@@ -77,3 +77,14 @@ def test_points_agree_on_the_axes_they_share(axes: Any) -> None:
         assert agree(part, point)
         assert agree(point, part)
         assert sum(agree(other, point) for other in points(axes, half)) == 1
+
+
+@given(axes_strategy, st.sampled_from(["segment", "score-val", "a.b_c"]))
+def test_an_instances_name_tells_its_place(axes: dict[str, dict[str, int]], stage: str) -> None:
+    for point in points(axes, list(axes)):
+        assert read_instance_id(instance_id(stage, point)) == (stage, point)
+
+
+@pytest.mark.parametrize("name", ["", "@", "a@", "a@b", "@a=1", "a@b=1,c", "a@b=1,b=2"])
+def test_any_other_name_is_a_stage_at_no_point(name: str) -> None:
+    assert read_instance_id(name) == (name, {})

@@ -166,7 +166,7 @@ def _curve(row: str, runs: Sequence[tuple[Artifact, SweepCounts]]) -> Curve:
 
     sweeps = [counts for _, counts in runs]
     if len({one.levels for one in sweeps}) > 1:
-        raise InvalidInput(f"compare: the sweeps of {row!r} have different thresholds; give them the same levels.")
+        raise InvalidInput(f"the sweeps of {row!r} have different thresholds; give them the same levels.")
     pairs = [foreground_precision_recall(one.counts.sum(0)) for one in sweeps]
     precision, recall = (np.mean([pair[part] for pair in pairs], axis=0) for part in (0, 1))
     marks = []
@@ -222,14 +222,14 @@ def _metric(score: Artifact, measure: str) -> float | None:
         if not isinstance(value, Mapping) or key not in value:
             known = [name for name, one in score.metrics.items() if isinstance(one, int | float)]
             raise InvalidInput(
-                f"compare: measures: {score.id} has no metric {measure!r}; it has {listing(known, limit=30)}"
+                f"measures: {score.id} has no metric {measure!r}; it has {listing(known, limit=30)}"
                 f"{closest(measure, known)}"
             )
         value = value[key]
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidInput(f"compare: measures: {measure!r} of {score.id} is no number (found {plain(value)}).")
+        raise InvalidInput(f"measures: {measure!r} of {score.id} is no number (found {plain(value)}).")
     return float(value)
 
 
@@ -242,7 +242,7 @@ def _add(column: Column, score: Artifact, place: Place, reading: _Reading) -> No
     split = str(score.metrics.get("split", ""))
     if split != column.split:
         raise InvalidInput(
-            f"compare: {score.id} was measured on split {split!r}, others of {column.name!r} on {column.split!r}; one "
+            f"{score.id} was measured on split {split!r}, others of {column.name!r} on {column.split!r}; one "
             "column holds one split.",
             mend="Give each split a score stage (or an axis of the matrix) of its own.",
         )
@@ -250,7 +250,7 @@ def _add(column: Column, score: Artifact, place: Place, reading: _Reading) -> No
         column.images, column.classes = reading.images, reading.classes
     if reading.images != column.images or reading.classes != column.classes:
         raise InvalidInput(
-            f"compare: {score.id} was measured on other images or classes than the others of {column.name!r}; what "
+            f"{score.id} was measured on other images or classes than the others of {column.name!r}; what "
             "is to be compared has to be measured on the same ones."
         )
     column.count = len(column.images)

@@ -96,24 +96,24 @@ def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:
     axis = config.rows
     if axis is None and len(axes) > 1:
         raise InvalidInput(
-            f"compare: the scores fan out over {listing(axes)}; one of these axes makes the rows.",
+            f"the scores fan out over {listing(axes)}; one of these axes makes the rows.",
             mend="Name it: rows: AXIS (--rows AXIS).",
         )
     axis = axis or next(iter(axes), None)
     if axis is not None and axis not in axes:
         raise InvalidInput(
-            f"compare: rows: no score fans out over {axis!r}; found {listing(axes) or 'no axis'}{closest(axis, axes)}"
+            f"rows: no score fans out over {axis!r}; found {listing(axes) or 'no axis'}{closest(axis, axes)}"
         )
     lost = [id for id, point in points.items() if axis is not None and axis not in point]
     if lost:
         raise InvalidInput(
-            f"compare: {listing(lost)} has no place on the axis {axis!r} that makes the rows.",
+            f"{listing(lost)} has no place on the axis {axis!r} that makes the rows.",
             mend="Leave it out of needs; the report shows it beside the table.",
         )
     rows = list(dict.fromkeys(point[axis] for point in points.values())) if axis is not None else []
     if config.reference is not None and config.reference not in rows:
         raise InvalidInput(
-            f"compare: reference: no row {config.reference!r}; the rows are {listing(rows, limit=40) or 'only one'}"
+            f"reference: no row {config.reference!r}; the rows are {listing(rows, limit=40) or 'only one'}"
             f"{closest(config.reference, rows)}"
         )
     return axis
@@ -125,7 +125,7 @@ def _check_inputs(config: CompareConfig, ids: Mapping[str, Sequence[str]]) -> No
     unknown = [name for name in config.titles if name not in entries]
     if unknown:
         raise InvalidInput(
-            f"compare: titles: no score is called {unknown[0]!r}; there are {listing(sorted(entries), limit=20)}"
+            f"titles: no score is called {unknown[0]!r}; there are {listing(sorted(entries), limit=20)}"
             f"{closest(unknown[0], entries)}"
         )
 
