@@ -133,9 +133,10 @@ def test_the_page_has_table_plot_and_samplings_and_folds_the_matrix(made, tmp_pa
     assert page.count('data-reason="sampling"') == 2 and 'class="tile offsets"' in page
     table = page[page.index('<table class="compare">') : page.index("</table>", page.index('<table class="compare">'))]
     assert table.count("ORACLE") == 2 and "reference" in table
-    few = build_report(records, data, Options("t", images=2, columns=("cam-a*", "shrink", "classify"), sampling=2)).html
+    chosen = Options("t", images=2, columns=("cam-a*", "shrink", "classify"), sampling=2)
+    few = build_report([*records, *compared], data, chosen).html
     gallery = few[few.index('<section id="gallery"') :]
-    assert "cam-after" in gallery and "cam-before" not in gallery
+    assert "cam-after" in gallery and "cam-before" not in gallery and "ranked by their mIoU in score-val@" in gallery
 
 
 def test_many_stages_are_drawn_once_per_stage_of_the_file(made, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -115,6 +115,7 @@ def make_gallery(
     count: int,
     seed: int,
     budget: int,
+    only: Collection[str] | None = None,
     workers: int = 1,
     track: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
 ) -> Gallery:
@@ -128,13 +129,14 @@ def make_gallery(
         count: how many images are asked for.
         seed: of the random draw among them.
         budget: bytes that all rows together may take.
+        only: ids of the stages that get a column; ``None`` for all.
         workers: number of threads; the result does not depend on it.
         track: number of images → a function that is told of each that is done.
 
     Raises:
         InvalidInput: an unknown split, or a photograph that can't be read.
     """
-    columns = _columns(data, records, scores)
+    columns = _columns(data, records, scores, only)
     pictured = frozenset[str]().union(*(column.images for column in columns if column.kind != "truth"))
     candidates = {
         name: [sample for sample in data.split(name) if sample.id in pictured]
@@ -184,7 +186,9 @@ def make_gallery(
     return Gallery(tuple(sections), asked - len(picks), detail)
 
 
-def _columns(data: Dataset, records: Sequence[StageRecord], scores: Sequence[Score]) -> list[Column]:
+def _columns(
+    data: Dataset, records: Sequence[StageRecord], scores: Sequence[Score], only: Collection[str] | None
+) -> list[Column]:
     values: dict[str, dict[str, float]] = {}
     for score, record in zip(scores, (one for one in records if one.is_score), strict=True):
         if score.masks is not None:
@@ -192,6 +196,8 @@ def _columns(data: Dataset, records: Sequence[StageRecord], scores: Sequence[Sco
     oracles = {score.masks for score in scores if score.oracle}
     columns = []
     for record in records:
+        if only is not None and record.id not in only:
+            continue
         if record.has_cams:
             images = frozenset(path.stem for path in (record.path / "cams").glob("*.npz"))
             columns.append(Column(record.id, "cams", images, record))

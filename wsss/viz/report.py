@@ -131,12 +131,13 @@ def build_report(
         return Page(html, 0, 0)
     gallery = make_gallery(
         data,
-        pictured,
+        records,
         scores,
         splits=options.splits,
         count=options.images,
         seed=options.seed,
         budget=max(0, options.max_bytes - len(_render(values).encode()) - 20_000),
+        only=[record.id for record in pictured],
         workers=workers,
         track=track,
     )
