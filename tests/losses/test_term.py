@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from wsss.losses.base import build_loss
+from wsss.losses.base import LOSSES, build_loss
 from wsss.losses.cache import LabelCache
 from wsss.losses.config import LossConfig
 
@@ -97,3 +99,12 @@ def test_cache_forgets_what_was_not_used_for_longest() -> None:
     cache(labels[1:2])
     assert len(calls) == 6
     assert LabelCache(compute, 0)(labels).shape == labels.shape
+
+
+def test_the_example_of_the_documentation_runs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "losses.md").read_text()
+    names: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0], names)
+    assert names["logits"].grad.abs().sum() > 0
+    listed = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    assert listed == set(LOSSES), "the table lists every loss"

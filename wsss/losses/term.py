@@ -52,7 +52,7 @@ class LossWithTerm(Loss):
 def foreground(logits: Tensor) -> Tensor:
     """Return the probabilities ``(B, C − 1, H, W)`` of all classes but the background (softmax over channels)."""
     if logits.shape[1] == 2:
-        return (logits[:, 1:] - logits[:, :1]).sigmoid()
+        return (logits[:, 1:] - logits[:, :1]).sigmoid_()  # in place: what is subtracted needs no memory of its own
     return logits.softmax(1)[:, 1:]
 
 
