@@ -86,3 +86,11 @@ def test_places_of_replaced_keys_are_forgotten() -> None:
     merged = merge(base, over, lambda path: "name" if path == ("loss",) else None)
     assert merged.value == {"loss": {"name": "dice"}}
     assert merged.locate(("loss", "smoothing")) == "b:1"
+
+
+def test_extends_may_choose_another_layout() -> None:
+    Path("base.yaml").write_text("data: {layout: voc, root: ../voc, classes: [cat]}\nstages: {a: {uses: learn}}\n")
+    Path("p.yaml").write_text("extends: base.yaml\ndata: {layout: shapes, classes: 2}\n")
+    assert load_spec("p.yaml", {"learn": STAGE}).data == {"layout": "shapes", "classes": 2}
+    Path("p.yaml").write_text("extends: base.yaml\ndata: {root: mine}\n")
+    assert load_spec("p.yaml", {"learn": STAGE}).data == {"layout": "voc", "root": "mine", "classes": ["cat"]}

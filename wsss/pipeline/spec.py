@@ -287,10 +287,12 @@ def _read(path: Path, inside: tuple[Path, ...], registry: Mapping[str, Stage[Any
 
 
 def _tags(base: Source, over: Source, registry: Mapping[str, Stage[Any]]) -> TagAt:
-    """Return which key tells what a mapping inside a stage's ``with`` is, for `merge` of two pipelines."""
+    """Return which key tells what ``data``, or a mapping in a stage's ``with``, is, for `merge` of two pipelines."""
     stages = merge(base, over).value.get("stages")
 
     def tag_at(path: KeyPath) -> str | None:
+        if path == ("data",):
+            return "layout"
         if len(path) < 4 or path[0] != "stages" or path[2] != "with" or not isinstance(stages, Mapping):
             return None
         entry = stages.get(path[1])
