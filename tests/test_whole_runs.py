@@ -18,7 +18,19 @@ from killing import KILLED, is_bookkeeping, memory_folder, run_and_kill, snapsho
 from wsss.io.images import read_image, write_png
 
 TINY = Path(__file__).parent / "support" / "tiny.yaml"
-STAGES = ("classify", "expand", "shrink", "cam", "pseudo", "crf", "segment", "predict", "score-pseudo", "score-segment", "report")
+STAGES = (
+    "classify",
+    "expand",
+    "shrink",
+    "cam",
+    "pseudo",
+    "crf",
+    "segment",
+    "predict",
+    "score-pseudo",
+    "score-segment",
+    "report",
+)
 KILLS = 24
 
 pytestmark = pytest.mark.slow
