@@ -82,6 +82,8 @@ def _group(name: str, values: Sequence[float | None]) -> tuple[str, str]:
         return ("Loss", "loss")
     if "lr" in lower.split("_") or "learning_rate" in lower:
         return ("Learning rate", "learning rate")
+    if lower.startswith("offset_"):
+        return ("Offsets of the sampler", "feature pixels")
     if all(0 <= value <= 1 for value in values if value is not None):
         return ("Scores", "score (0–1)")
     return (words(name).capitalize(), words(name))

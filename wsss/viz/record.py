@@ -12,7 +12,7 @@ from wsss.errors import InvalidInput
 
 STAGE_FILE = "stage.json"
 COMPARISON = "compare.json"
-MANY = 40
+MANY = 12
 """More stages than this are drawn with all instances of a matrix in one place."""
 
 
