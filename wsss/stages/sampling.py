@@ -42,8 +42,8 @@ class SamplingTraining(LabelledConfig):
     )
     area: float = Field(
         default=0.0,
-        ge=0,
-        description="μ: weight of the mean area of the maps of the classes present, added to the loss",
+        description="μ: weight of the mean area of the maps of the classes present in the loss; positive makes them "
+        "smaller, negative larger",
     )
     show: int = Field(
         default=6, ge=0, description="images of val (or else of split) whose offsets are kept, to look at"
