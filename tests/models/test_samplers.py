@@ -182,7 +182,7 @@ def test_clipping_cuts_peaks_of_positive_channels_alone(fraction: float) -> None
 @pytest.mark.parametrize("merge", ["expansion", "shrinkage", "mean", "max"])
 def test_merge_rules(merge: str) -> None:
     config = SamplingConfig.model_validate({"expansion": {}, "shrinkage": {"clip": 0.5}, "merge": merge})
-    samplers = Samplers(config, 4)
+    samplers = Samplers(config, 4).eval()
     for sampler in (samplers.expansion, samplers.shrinkage):
         assert sampler is not None
         moved(sampler)
@@ -198,6 +198,8 @@ def test_merge_rules(merge: str) -> None:
         "max": torch.maximum(expanded, shrunk),
     }
     torch.testing.assert_close(samplers.merged(list(samplers.paths(x))), expected[merge])
+    (through,) = samplers.train().paths(x)
+    torch.testing.assert_close(through, shrunk)
     offsets = samplers.offsets(x)
     assert offsets is not None
     torch.testing.assert_close(offsets, samplers.shrinkage.offsets(clipped(expanded, 0.5)))
@@ -220,6 +222,16 @@ def test_resampling_keeps_trained_samplers_and_refuses_to_change_them() -> None:
     ):
         with pytest.raises(ValueError, match=r"(expansion|shrinkage) sampler is trained"):
             model.resample(SamplingConfig.model_validate(wrong))
+
+
+def test_under_autocast_features_keep_their_type() -> None:
+    """Precision bf16-mixed: torchvision's CPU kernel knows no half precision."""
+    sampler = moved(ExpansionSampler(ExpansionConfig(), 4))
+    x = features(1, 4, 6, 6).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = sampler(x)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), sampler(x.float()), atol=0.05, rtol=0.05)
 
 
 def test_groups_must_divide_the_channels() -> None:

@@ -166,7 +166,8 @@ def test_scores_without_a_matrix_make_one_row(tmp_path, scores):
     [
         ({"reference": "contrl"}, "reference: no row 'contrl'.*did you mean 'control'"),
         ({"rows": "varant"}, "no score fans out over 'varant'; found variant; did you mean 'variant'"),
-        ({"over": "fold"}, "fan out over variant, seed; one of these axes makes the rows"),
+        ({"over": "sed", "rows": "variant"}, "over: no score fans out over 'sed'; found .*did you mean 'seed'"),
+        ({"titles": {"score-val": "x", "score-train": "x"}}, "titles: two scores are called 'x'"),
         ({"titles": {"scor-val": "x"}}, "titles: no score is called 'scor-val'.*did you mean 'score-val'"),
         ({"measures": ["mio"]}, "has no metric 'mio'.*did you mean 'miou'"),
         ({"measures": ["split"]}, "'split' of .* is no number"),

@@ -144,13 +144,64 @@ def test_a_sampler_comes_once(place: Path, tmp_path: Path, stage: Any, on: str, 
         run_stage(stage, TRAINING, tmp_path / "x", dataset(place), classifier=place / on)
 
 
-def test_nothing_to_learn_and_other_classes(place: Path, tmp_path: Path) -> None:
-    config = TRAINING | {"sampler": None, "update": ["offsets"]}
-    with pytest.raises(InvalidInput, match="leaves nothing to learn"):
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"sampler": None, "update": ["offsets", "kernel"]}, "there is no sampler; here can learn head, trunk"),
+        ({"sampler": {"offsets": "none"}, "update": ["offsets"]}, "offsets are 'none'; here can learn head, kernel"),
+    ],
+)
+def test_something_has_to_learn(place: Path, tmp_path: Path, config: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        run_stage(expand.STAGE, TRAINING | config, tmp_path, dataset(place), classifier=place / "classify")
+
+
+def test_samplers_that_do_not_fit_and_other_classes(place: Path, tmp_path: Path) -> None:
+    config = TRAINING | {"sampler": {"offset_groups": 7}}
+    with pytest.raises(InvalidInput, match=r"offset_groups \(7\) must divide the 320 channels"):
         run_stage(expand.STAGE, config, tmp_path / "x", dataset(place), classifier=place / "classify")
     other = Classes(("background", "red", "blue"), CLASSES.values)
     with pytest.raises(InvalidInput, match="The classifier knows the classes red, green"):
         run_stage(expand.STAGE, TRAINING, tmp_path / "y", dataset(place, classes=other), classifier=place / "classify")
+
+
+def test_a_control_can_still_be_expanded(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    run_stage(expand.STAGE, TRAINING | {"sampler": None}, tmp_path / "c", data, classifier=place / "classify")
+    run_stage(expand.STAGE, TRAINING, tmp_path / "e", data, classifier=tmp_path / "c")
+    assert load_classifier(tmp_path / "e")[0].samplers.expansion is not None
+
+
+@pytest.mark.parametrize("merge", ["shrinkage", "mean", "max", "expansion"])
+def test_scores_are_those_of_the_saved_classifier(
+    place: Path, tmp_path: Path, merge: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Probabilities, since average precision has ties: this network tells the two images hardly apart."""
+    from wsss.data.labels import label_matrix
+    from wsss.io.images import read_image
+    from wsss.train import classification
+
+    scored: list[Any] = []
+    score = classification.multilabel_scores
+
+    def remember(probabilities: Any, labels: Any) -> Any:
+        scored.append(probabilities)
+        return score(probabilities, labels)
+
+    monkeypatch.setattr(classification, "multilabel_scores", remember)
+    data = dataset(place)
+    config = TRAINING | {"merge": merge, "sampler": {"offset_init": 0.1}}
+    run_stage(shrink.STAGE, config, tmp_path, data, classifier=place / "expand")
+    held_out = data.splits["val"]
+    images = [read_image(sample.image) for sample in held_out]
+    model, _ = load_classifier(tmp_path)
+    classification.score_classifier(model, images, label_matrix(held_out, 2), size=32)  # type: ignore[arg-type]
+    np.testing.assert_allclose(scored[-1], scored[-2], rtol=1e-4)
+    other = {"mean": "shrinkage", "max": "shrinkage", "expansion": "shrinkage", "shrinkage": "expansion"}[merge]
+    assert model.config.sampling is not None
+    model.resample(model.config.sampling.model_copy(update={"merge": other}))
+    classification.score_classifier(model.eval(), images, label_matrix(held_out, 2), size=32)  # type: ignore[arg-type]
+    assert np.abs(scored[-1] - scored[-2]).max() > 1e-4, "the merge rule makes a difference here"
 
 
 def test_areas() -> None:
@@ -159,6 +210,28 @@ def test_areas() -> None:
     maps[0, 1] = -1.0
     maps[0, 2, 0, 0] = 2.0
     torch.testing.assert_close(map_areas(maps), torch.tensor([[0.5, 0.0, 1 / 16]]))
+
+
+def test_an_area_term_pulls_positive_parts_of_a_map_and_the_offsets_against_it() -> None:
+    maps = torch.tensor([[[[4.0, 2.0, -1.0]]]], requires_grad=True)
+    map_areas(maps).sum().backward()
+    assert maps.grad is not None
+    torch.testing.assert_close(maps.grad, torch.tensor([[[[1 / 12, 1 / 12, 0.0]]]]))
+
+    from wsss.models.config import ExpansionConfig
+    from wsss.models.samplers import ExpansionSampler
+
+    gradients = []
+    for reversal in (0.0, 1.0):
+        torch.manual_seed(0)
+        sampler = ExpansionSampler(ExpansionConfig(reversal=reversal, offset_init=0.1), 3)
+        features = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(1))
+        (-5 * map_areas(sampler(features)).sum()).backward()
+        assert sampler.branch is not None
+        assert sampler.kernel.grad is not None
+        gradients.append((sampler.branch[-1].weight.grad, sampler.kernel.grad))
+    torch.testing.assert_close(gradients[1][0], -gradients[0][0])
+    torch.testing.assert_close(gradients[1][1], gradients[0][1])
 
 
 def test_area_loss_counts_the_classes_that_are_there() -> None:
@@ -179,4 +252,6 @@ def test_a_translation_shows_in_the_signed_means() -> None:
     offsets[:, 0::2] = 0.5  # rows of both taps
     offsets[:, 1::2] = -0.25
     found = offset_summary([offsets, offsets[..., :2]])
-    assert found == {"offset_size": 0.375, "offset_rows": 0.5, "offset_columns": -0.25}
+    assert found == {"offset_size": 0.375, "offset_rows": 0.5, "offset_columns": -0.25, "offset_drift": 0.375}
+    opposite = offset_summary([offsets, -offsets])
+    assert opposite == {"offset_size": 0.375, "offset_rows": 0.0, "offset_columns": 0.0, "offset_drift": 0.375}

@@ -92,7 +92,8 @@ class SamplerConfig(Settings):
         default=1.5, gt=0, description="R: offsets are R·tanh(o/R), in feature pixels; null leaves them unbounded"
     )
     centre: bool = Field(
-        default=True, description="subtract each offset's mean over the image, so that no translation is learned"
+        default=True,
+        description="subtract each offset's mean over the image before the bound: no common shift is learned",
     )
     offset_groups: int = Field(
         default=1, ge=1, description="channel groups with offsets of their own; divides the number of channels"
@@ -115,7 +116,10 @@ class ExpansionConfig(SamplerConfig):
     """The expansion sampler: its offsets learn to raise the loss that everything else lowers."""
 
     reversal: float = Field(
-        default=1.0, ge=0, description="α: the gradient of the offset branch is multiplied by −α; 0 leaves it as it is"
+        default=1.0,
+        ge=0,
+        description="α: the gradient of the offset branch is multiplied by −α; 0 leaves it as it is. Under Adam, which "
+        "scales gradients away, only its sign matters: set offset_lr_factor",
     )
 
 

@@ -19,8 +19,8 @@ from torchvision.ops import deform_conv2d
 from wsss.models.config import ExpansionConfig, SamplerConfig, SamplingConfig, ShrinkageConfig
 
 RANDOM_SIZE = 2.5
-"""Standard deviation of random offsets before the bound R, in multiples of R: their mean size ends at 0.8 R, as that of
-learned ones does."""
+"""Standard deviation of random offsets before the bound R, in multiples of R. Their mean size is then 0.8 R, where
+learned ones ended on photographs (1.25 pixels for R = 1.5). Unlike those they are white noise."""
 
 
 class _Reversal(torch.autograd.Function):
@@ -41,7 +41,10 @@ def reverse_gradient(x: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def centred(offsets: Tensor) -> Tensor:
-    """Return offsets ``(B, C, h, w)`` less their mean over each image: without the part that only translates it."""
+    """Return offsets ``(B, C, h, w)`` less their mean over each image.
+
+    It takes a common shift away before the bound; a very skewed field has one again behind it (`offset_summary` tells).
+    """
     return offsets - offsets.mean((2, 3), keepdim=True)
 
 
@@ -83,7 +86,7 @@ class DeformableSampler(nn.Module):
             reduce: list[nn.Module] = [nn.Conv2d(channels, width, 1), nn.ReLU()] if config.reduction else []
             offset_size = config.offset_kernel_size
             last = nn.Conv2d(width, self.offset_channels, offset_size, padding=offset_size // 2)
-            # At exactly 0 a symmetric interpolation has no slope; any other start has.
+            # Not exactly 0: there the interpolation has a kink, and its slope is that of one side.
             nn.init.normal_(last.weight, std=config.offset_init)
             last.bias = nn.Parameter(torch.zeros(self.offset_channels))
             self.branch = nn.Sequential(*reduce, last)
@@ -127,11 +130,15 @@ class DeformableSampler(nn.Module):
         """Return ``(B, C, h, w)``: features ``(B, C, h, w)``, sampled at their displaced places (0 outside)."""
         features = self.sampled_from(features)
         offsets = self.offsets(features)
-        # torchvision's CPU kernel wants the channels first in memory
-        sampled: Tensor = deform_conv2d(
-            features.contiguous(), offsets.contiguous(), self.kernel, padding=self.config.kernel_size // 2
-        )
-        return sampled
+        with torch.autocast(features.device.type, enabled=False):  # torchvision's CPU kernel knows no half precision
+            whole = torch.promote_types(features.dtype, torch.float32)
+            sampled: Tensor = deform_conv2d(  # and it wants the channels first in memory
+                features.to(whole).contiguous(),
+                offsets.to(whole).contiguous(),
+                self.kernel,
+                padding=self.config.kernel_size // 2,
+            )
+        return sampled.to(features.dtype)
 
 
 class ExpansionSampler(DeformableSampler):
@@ -182,12 +189,16 @@ class Samplers(nn.Module):
         self.shrinkage = ShrinkageSampler(self.config.shrinkage, channels) if self.config.shrinkage else None
 
     def paths(self, features: Tensor) -> tuple[Tensor, ...]:
-        """Return the features ``(B, C, h, w)`` of the way, or of the two ways, that the wanted maps come."""
+        """Return the features ``(B, C, h, w)`` of the way, or of the two ways, that the wanted maps come.
+
+        Training goes through all samplers, whatever is merged afterwards: each has to do its work by itself.
+        """
         expanded = self.expansion(features) if self.expansion else features
-        if self.shrinkage is None or self.config.merge == "expansion":
+        merge = "shrinkage" if self.training else self.config.merge
+        if self.shrinkage is None or merge == "expansion":
             return (expanded,)
         shrunk = self.shrinkage(expanded)
-        return (shrunk,) if self.config.merge == "shrinkage" else (expanded, shrunk)
+        return (shrunk,) if merge == "shrinkage" else (expanded, shrunk)
 
     def offsets(self, features: Tensor) -> Tensor | None:
         """Return the offsets ``(B, 2·G·k², h, w)`` of the last sampler; ``None`` without any."""

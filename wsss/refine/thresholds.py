@@ -115,13 +115,22 @@ def otsu_threshold(histogram: NDArray[np.int64]) -> float:
 
 
 def li_threshold(histogram: NDArray[np.int64]) -> float:
-    """Return Li's threshold in [0, 1] of a histogram from `threshold_histogram`; ½ if all values fall in one bin."""
-    from skimage.filters import threshold_li
+    """Return Li's threshold in [0, 1] of a histogram from `threshold_histogram`; ½ if all values fall in one bin.
 
+    The one-point iteration of Li & Tam (1998), from the mean: ``t ← (μ_high − μ_low) / (ln μ_high − ln μ_low)``. On the
+    bins, since scikit-image wants every value of every map at once.
+    """
     if np.count_nonzero(histogram) < 2:
         return 0.5
-    values = np.repeat((np.arange(BINS, dtype=np.float32) + 0.5) / BINS, histogram)
-    return float(threshold_li(values, tolerance=0.25 / BINS))
+    centres = (np.arange(BINS) + 0.5) / BINS
+    new, threshold = float(np.average(centres, weights=histogram)), -1.0
+    while abs(new - threshold) > 0.01 / BINS:
+        threshold = new
+        above = centres > threshold
+        low = np.average(centres[~above], weights=histogram[~above])
+        high = np.average(centres[above], weights=histogram[above])
+        new = float((high - low) / (np.log(high) - np.log(low)))
+    return new
 
 
 def adaptive_threshold(policy: Adaptive, histogram: NDArray[np.int64]) -> float:

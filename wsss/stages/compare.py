@@ -88,11 +88,15 @@ def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:
     """Return the axis whose values are the rows, ``None`` where there is none to take.
 
     Raises:
-        InvalidInput: several would do and none is named, the one named doesn't exist, some score lies on no place of
-            it, or the reference is none of its values.
+        InvalidInput: several would do and none is named, the one named (or the one to average over) doesn't exist,
+            some score lies on no place of it, or the reference is none of its values.
     """
     points = {id: read_instance_id(id)[1] for id in ids}
     axes = dict.fromkeys(axis for point in points.values() for axis in point if axis != config.over)
+    if "over" in config.model_fields_set and not any(config.over in point for point in points.values()):
+        raise InvalidInput(
+            f"over: no score fans out over {config.over!r}; found {listing(axes) or 'no axis'}{closest(config.over, axes)}"
+        )
     axis = config.rows
     if axis is None and len(axes) > 1:
         raise InvalidInput(
@@ -128,6 +132,10 @@ def _check_inputs(config: CompareConfig, ids: Mapping[str, Sequence[str]]) -> No
             f"titles: no score is called {unknown[0]!r}; there are {listing(sorted(entries), limit=20)}"
             f"{closest(unknown[0], entries)}"
         )
+    shown = [config.titles.get(name, name) for name in sorted(entries)]
+    twice = next((title for title in shown if shown.count(title) > 1), None)
+    if twice is not None:
+        raise InvalidInput(f"titles: two scores are called {twice!r}; headings of columns have to differ.")
 
 
 def _warn(ctx: Context[CompareConfig], columns: Sequence[Column], rows: Sequence[str]) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.models.config import ExpansionConfig, SamplingConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.stages.labelled import check_labelled, labelled_reads, load_trained
-from wsss.stages.sampling import CLASSIFIER, Placement, SamplingTraining, train_sampler
+from wsss.stages.sampling import (
+    Placement,
+    SamplingTraining,
+    classifier_input,
+    put_sampler,
+    require_learning,
+    train_sampler,
+)
 
 
 class ExpandConfig(SamplingTraining, StageConfig):
@@ -24,6 +31,11 @@ class ExpandConfig(SamplingTraining, StageConfig):
         "MobileNets: a quarter of the channels",
     )
 
+    @model_validator(mode="after")
+    def _something_learns(self) -> ExpandConfig:
+        require_learning(self.update, self.sampler)
+        return self
+
 
 def run(ctx: Context[ExpandConfig]) -> Result:
     """Put the sampler behind the trained trunk and train; the weights after the last epoch are the result."""
@@ -31,13 +43,14 @@ def run(ctx: Context[ExpandConfig]) -> Result:
 
     config = ctx.config
     classifier = load_trained(ctx)
-    if classifier.config.sampling is not None:
+    had = classifier.config.sampling
+    if had is not None and (had.expansion is not None or had.shrinkage is not None):
         raise InvalidInput(
             f"{ctx.inputs['classifier'].path}: this classifier has samplers already.",
             mend="Give the folder of a classify stage.",
         )
     with deterministic(ctx.device, ctx.seed):
-        classifier.resample(SamplingConfig(placement=config.placement, expansion=config.sampler, merge="expansion"))
+        put_sampler(classifier, SamplingConfig(placement=config.placement, expansion=config.sampler, merge="expansion"))
     metrics = train_sampler(ctx, "expand", classifier, classifier.samplers.expansion)
     return Result(metrics, {"samplers": "expansion" if config.sampler else "none (trained on)"})
 
@@ -49,7 +62,7 @@ STAGE = Stage(
     run=run,
     provides="classifier",
     help="Train the expansion sampler: maps that reach beyond the most telling part of an object.",
-    inputs=CLASSIFIER,
+    inputs=classifier_input("a classify stage"),
     reads=labelled_reads,
     check=check_labelled,
 )

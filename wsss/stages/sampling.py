@@ -13,17 +13,27 @@ from wsss.pipeline.stage import Context, Input
 from wsss.stages.labelled import LabelledConfig, train_on_labels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from wsss.data.sample import Sample
     from wsss.models.classifier import CAMClassifier
+    from wsss.models.config import SamplerConfig, SamplingConfig
     from wsss.models.samplers import DeformableSampler
 
 Merge = Literal["expansion", "shrinkage", "mean", "max"]
 Placement = Literal["bottleneck", "features"]
 Scope = Literal["offsets", "kernel", "head", "trunk"]
 
-CLASSIFIER = {"classifier": Input(("classifier",), "folder of a classify, expand or shrink stage")}
+
+def classifier_input(origin: str) -> dict[str, Input]:
+    """Return the stage's inputs: a classifier, from the stages named."""
+    return {"classifier": Input(("classifier",), f"folder of {origin}")}
+
+
+WATCHED = 32
+"""Images, the first of val (or else of split), whose offsets are measured after every epoch."""
 
 
 class SamplingTraining(LabelledConfig):
@@ -42,12 +52,40 @@ class SamplingTraining(LabelledConfig):
     )
     area: float = Field(
         default=0.0,
-        description="μ: weight of the mean area of the maps of the classes present in the loss; positive makes them "
-        "smaller, negative larger",
+        description="μ: weight in the loss of the mean area of the maps of the classes present; positive makes maps "
+        "smaller, negative larger; offsets with a reversed gradient do the opposite",
     )
     show: int = Field(
         default=6, ge=0, description="images of val (or else of split) whose offsets are kept, to look at"
     )
+
+
+def require_learning(update: Sequence[Scope], sampler: SamplerConfig | None) -> None:
+    """Check that something is left to learn.
+
+    Raises:
+        ValueError: all that ``update`` names is missing: the sampler, or its learned offsets.
+    """
+    here = {"head", "trunk"}
+    if sampler is not None:
+        here |= {"kernel", "offsets"} if sampler.offsets == "learned" else {"kernel"}
+    if not here.intersection(update):
+        what = "there is no sampler" if sampler is None else f"its offsets are {sampler.offsets!r}"
+        raise ValueError(
+            f"update: {listing(update)} leaves nothing to learn, since {what}; here can learn {listing(sorted(here))}"
+        )
+
+
+def put_sampler(classifier: CAMClassifier, sampling: SamplingConfig) -> None:
+    """Put samplers into a classifier.
+
+    Raises:
+        InvalidInput: they don't fit its features.
+    """
+    try:
+        classifier.resample(sampling)
+    except ValueError as error:
+        raise InvalidInput(f"sampler: {error}", mend="Choose another sampler.offset_groups, or placement.") from error
 
 
 def train_sampler(
@@ -55,8 +93,6 @@ def train_sampler(
     name: str,
     classifier: CAMClassifier,
     sampler: DeformableSampler | None,
-    *,
-    merge: Merge | None = None,
 ) -> dict[str, Any]:
     """Train a sampler that stands in ``classifier``, and the classifier around it; write both, and some offsets.
 
@@ -64,7 +100,6 @@ def train_sampler(
         ctx: with a config that is a `SamplingTraining`.
         name: the stage's.
         classifier, sampler: as loaded, and the new one in it, if any.
-        merge: which maps the finished classifier gives, where not those it is trained with.
 
     Returns:
         Metrics, among them how far the samples have moved.
@@ -83,12 +118,11 @@ def train_sampler(
         offset_factor=config.offset_lr_factor,
         kernel_factor=config.kernel_lr_factor,
     )
-    if not groups:
-        raise InvalidInput(f"{name}: update: {listing(config.update)} leaves nothing to learn without a sampler.")
-    shown = ctx.data.split(config.val or config.split)[: config.show] if sampler else ()
+    looked_at = ctx.data.split(config.val or config.split) if sampler else ()
 
     def watch() -> dict[str, float]:
-        return offset_summary([_offsets(classifier, sample)[0] for sample in shown]) if shown else {}
+        watched = looked_at[:WATCHED]
+        return offset_summary([_offsets(classifier, sample)[0] for sample in watched]) if watched else {}
 
     metrics = train_on_labels(
         ctx,
@@ -102,12 +136,10 @@ def train_sampler(
     if ctx.ranks.rank == 0:
         classifier.eval()
         metrics |= watch()
-        for sample in shown:
+        for sample in looked_at[: config.show]:
             offsets, size = _offsets(classifier, sample)
             taps = offsets[0].unflatten(0, (-1, 2)).cpu().numpy()
             write_offsets(offsets_path(ctx.out, sample.id), Offsets(taps, classifier.backbone.output_stride, size))
-        if merge and classifier.config.sampling:
-            classifier.resample(classifier.config.sampling.model_copy(update={"merge": merge}))
         save_classifier(ctx.out, classifier, ctx.data.classes)
     return metrics
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.models.config import SamplingConfig, ShrinkageConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.stages.labelled import check_labelled, labelled_reads, load_trained
-from wsss.stages.sampling import CLASSIFIER, Merge, SamplingTraining, train_sampler
+from wsss.stages.sampling import Merge, SamplingTraining, classifier_input, put_sampler, require_learning, train_sampler
 
 
 class ShrinkConfig(SamplingTraining, StageConfig):
@@ -19,6 +19,11 @@ class ShrinkConfig(SamplingTraining, StageConfig):
         default="shrinkage",
         description="maps through the expansion sampler alone, through both samplers, or mean or maximum of the two",
     )
+
+    @model_validator(mode="after")
+    def _something_learns(self) -> ShrinkConfig:
+        require_learning(self.update, self.sampler)
+        return self
 
 
 def run(ctx: Context[ShrinkConfig]) -> Result:
@@ -33,11 +38,9 @@ def run(ctx: Context[ShrinkConfig]) -> Result:
             f"{ctx.inputs['classifier'].path}: this classifier has a shrinkage sampler already.",
             mend="Give the folder of an expand stage (or of a classify stage).",
         )
-    # Both ways are trained through the sampler; only the finished classifier merges them.
-    through = had.model_copy(update={"shrinkage": config.sampler, "merge": "shrinkage"})
     with deterministic(ctx.device, ctx.seed):
-        classifier.resample(through)
-    metrics = train_sampler(ctx, "shrink", classifier, classifier.samplers.shrinkage, merge=config.merge)
+        put_sampler(classifier, had.model_copy(update={"shrinkage": config.sampler, "merge": config.merge}))
+    metrics = train_sampler(ctx, "shrink", classifier, classifier.samplers.shrinkage)
     before = "expansion" if had.expansion else "none"
     return Result(metrics, {"samplers": f"{before}, shrinkage (maps: {config.merge})"})
 
@@ -49,7 +52,7 @@ STAGE = Stage(
     run=run,
     provides="classifier",
     help="Train the shrinkage sampler: maps that leave the background again.",
-    inputs=CLASSIFIER,
+    inputs=classifier_input("a classify or expand stage"),
     reads=labelled_reads,
     check=check_labelled,
 )

@@ -71,7 +71,8 @@ class LogitsAndArea(nn.Module):
 def map_areas(maps: Tensor) -> Tensor:
     """Return the mean of each class map ``(B, K, h, w)`` after ReLU over its maximum: ``(B, K)``, in [0, 1].
 
-    The maximum counts as a constant, so that the area shrinks where the map falls, not where its peak rises.
+    The maximum counts as a constant: with a positive weight the map falls everywhere, rather than that its peak rises;
+    with a negative one it rises wherever it is positive, its peak too.
     """
     positive = maps.relu()
     peak = positive.amax((2, 3)).detach()
@@ -79,7 +80,11 @@ def map_areas(maps: Tensor) -> Tensor:
 
 
 def area_loss(weight: float, model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-    """Return the multi-label soft margin loss plus ``weight`` times the mean area of the classes that are present."""
+    """Return the multi-label soft margin loss plus ``weight`` times the mean area of the classes that are present.
+
+    The mean runs over the classes of all images of the (process's) batch. The offsets of an expansion sampler, whose
+    gradient is reversed, work against both terms.
+    """
     images, labels = batch
     logits, areas = model(images)
     present = (areas * labels).sum() / labels.sum().clamp(min=1)
@@ -89,16 +94,20 @@ def area_loss(weight: float, model: nn.Module, batch: Sequence[Tensor]) -> Tenso
 def offset_summary(offsets: Sequence[Tensor]) -> dict[str, float]:
     """Return how far samples have moved, in feature pixels.
 
-    ``offset_size`` is the mean of their absolute values, ``offset_rows`` and ``offset_columns`` are the means with
-    their signs: a sampler that only translates the map has them as large as ``offset_size``.
+    ``offset_size`` is the mean of the offsets' absolute values; ``offset_rows`` and ``offset_columns`` are their means
+    with their signs; ``offset_drift`` is the mean, over images, taps and directions, of the absolute value of what an
+    image's offsets have in common: a sampler that only translates has it as large as ``offset_size``.
 
     Args:
         offsets: per image ``(1, 2·T, h, w)``, rows and columns in turn.
     """
-    flat = torch.cat([one.unflatten(1, (-1, 2)).transpose(1, 2).flatten(2).flatten(0, 1) for one in offsets], 1)
-    rows, columns = flat.double()
+    flat = torch.cat(
+        [one.unflatten(1, (-1, 2)).transpose(1, 2).flatten(2).flatten(0, 1) for one in offsets], 1
+    ).double()
+    rows, columns = flat
     return {
-        "offset_size": float(flat.double().abs().mean()),
+        "offset_size": float(flat.abs().mean()),
         "offset_rows": float(rows.mean()),
         "offset_columns": float(columns.mean()),
+        "offset_drift": float(torch.cat([one.double().mean((2, 3)).abs() for one in offsets]).mean()),
     }
