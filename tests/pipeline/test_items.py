@@ -212,6 +212,7 @@ def test_names_of_items() -> None:
 
 def test_an_interrupt_in_the_parent_stops_the_workers(tmp_path: Path) -> None:
     """Ctrl-C reaches the main thread while it waits for the pool."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     timer = threading.Timer(3, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     begun = time.monotonic()
@@ -220,6 +221,7 @@ def test_an_interrupt_in_the_parent_stops_the_workers(tmp_path: Path) -> None:
             map_items(context(tmp_path, 2), [0, 1], partial(tell_pid, out=str(tmp_path)), "x")
     finally:
         timer.cancel()
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - begun < 20
     for file in tmp_path.glob("*.pid"):
         assert not alive(int(file.read_text()))
