@@ -94,9 +94,8 @@ def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:
     points = {id: read_instance_id(id)[1] for id in ids}
     axes = dict.fromkeys(axis for point in points.values() for axis in point if axis != config.over)
     if "over" in config.model_fields_set and not any(config.over in point for point in points.values()):
-        raise InvalidInput(
-            f"over: no score fans out over {config.over!r}; found {listing(axes) or 'no axis'}{closest(config.over, axes)}"
-        )
+        found = listing(axes) or "no axis"
+        raise InvalidInput(f"over: no score fans out over {config.over!r}; found {found}{closest(config.over, axes)}")
     axis = config.rows
     if axis is None and len(axes) > 1:
         raise InvalidInput(
