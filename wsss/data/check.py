@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -79,37 +79,40 @@ class Report:
 
 
 @dataclass
-class _Collector:
+class Collector:
     """Gathers messages by kind, in order of their first appearance."""
 
-    messages: dict[str, list[str]] = field(default_factory=dict)
+    messages: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def add(self, kind: str, *messages: str) -> None:
-        if messages:
-            self.messages.setdefault(kind, []).extend(messages)
+        if messages:  # an image that several masks belong to is inspected several times
+            self.messages.setdefault(kind, {}).update(dict.fromkeys(messages))
 
     def findings(self) -> tuple[Finding, ...]:
-        return tuple(Finding(kind, len(found), tuple(found[:MAX_LISTED])) for kind, found in self.messages.items())
+        return tuple(
+            Finding(kind, len(found), tuple(islice(found, MAX_LISTED))) for kind, found in self.messages.items()
+        )
 
 
 def check_dataset(dataset: Dataset, *, workers: int = 4, advance: Callable[[int], None] = lambda steps: None) -> Report:
-    """Read every image and mask of a dataset once.
+    """Read every image with every mask of it once.
 
     Args:
         dataset: what to check.
         workers: number of threads (decoding leaves Python's lock).
-        advance: called with the number of images done, to show progress.
+        advance: called with the number of pairs done, to show progress.
 
     Returns:
         The report; its ``problems`` make a dataset unfit, its ``notes`` don't.
     """
-    samples = list({sample.id: sample for split in dataset.splits.values() for sample in split}.values())
-    inspections: dict[str, Inspection] = {}
+    samples = _distinct(dataset)
+    inspections: dict[_Files, Inspection] = {}
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        for found in pool.map(lambda sample: inspect_sample(sample, dataset.classes), samples):
-            inspections[found.id] = found
+        inspected = pool.map(lambda sample: inspect_sample(sample, dataset.classes), samples.values())
+        for files, found in zip(samples, inspected, strict=True):
+            inspections[files] = found
             advance(1)
-    problems, notes = _Collector(), _Collector()
+    problems, notes = Collector(), Collector()
     for found in inspections.values():
         for kind, message in found.problems:
             problems.add(kind, message)
@@ -144,7 +147,7 @@ def check_config(
         config: layout and its keys; see `wsss.data.registry.parse_config`.
         work: a folder that we may write to.
         log: prints one line for the user.
-        start: given the number of images, returns what is called with the number of images done.
+        start: given the number of pairs of image and mask, returns what is called with the number of those done.
 
     Raises:
         InvalidInput: the config is wrong, or no layout is recognised.
@@ -156,8 +159,19 @@ def check_config(
         root = str(config.get("root", ""))
         problem = Finding("datasets that can't be opened", 1, (str(error),))
         return Report(name=Path(root).name, root=root, classes=(), splits={}, sizes=None, problems=(problem,))
-    images = len({sample.id for split in dataset.splits.values() for sample in split})
-    return check_dataset(dataset, advance=start(images))
+    return check_dataset(dataset, advance=start(len(_distinct(dataset))))
+
+
+_Files = tuple[str, Path | None]
+"""Id and mask: an image may have another mask in another split (TopoMortar's label kinds)."""
+
+
+def _files(sample: Sample) -> _Files:
+    return sample.id, sample.mask
+
+
+def _distinct(dataset: Dataset) -> dict[_Files, Sample]:
+    return {_files(sample): sample for split in dataset.splits.values() for sample in split}
 
 
 def is_leak(first: str, second: str) -> bool:
@@ -175,7 +189,7 @@ def is_leak(first: str, second: str) -> bool:
     return (trained_on(first) and held_out(second)) or (trained_on(second) and held_out(first))
 
 
-def _check_splits(dataset: Dataset, problems: _Collector, notes: _Collector) -> None:
+def _check_splits(dataset: Dataset, problems: Collector, notes: Collector) -> None:
     for name, split in dataset.splits.items():
         unlabelled = [sample.id for sample in split if sample.labels is None]
         if len(unlabelled) == len(split):
@@ -189,12 +203,14 @@ def _check_splits(dataset: Dataset, problems: _Collector, notes: _Collector) -> 
         if len(split) == 1:
             notes.add("splits of a single image", name)
     for (first, one), (second, other) in combinations(dataset.splits.items(), 2):
+        if first.partition("-")[0] == second.partition("-")[0]:  # train-large-noisy and train-small-noisy, say
+            continue
         shared = sorted({sample.id for sample in one} & {sample.id for sample in other})
         collector = problems if is_leak(first, second) else notes
         collector.add(f"images in both {first} and {second}", *shared)
 
 
-def _check_copies(dataset: Dataset, problems: _Collector, notes: _Collector) -> None:
+def _check_copies(dataset: Dataset, problems: Collector, notes: Collector) -> None:
     """Look for equal files under different ids: within a split they count twice, between splits they leak."""
     hashes = ContentHashes(dataset.cache)
     places: dict[str, dict[str, set[str]]] = {}
@@ -214,7 +230,7 @@ def _check_copies(dataset: Dataset, problems: _Collector, notes: _Collector) -> 
             )
 
 
-def _check_classes(dataset: Dataset, splits: dict[str, SplitCounts], notes: _Collector) -> None:
+def _check_classes(dataset: Dataset, splits: dict[str, SplitCounts], notes: Collector) -> None:
     labelled = {name: counts for name, counts in splits.items() if counts.labelled}
     for name, counts in labelled.items():
         absent = [kind for kind, images in counts.class_images.items() if not images]
@@ -233,10 +249,10 @@ def _check_classes(dataset: Dataset, splits: dict[str, SplitCounts], notes: _Col
                 notes.add("splits whose masks hold 255 alone", f"{name}: 255 means ignore, not the class")
 
 
-def _count(dataset: Dataset, split: Iterable[Sample], inspections: dict[str, Inspection]) -> SplitCounts:
+def _count(dataset: Dataset, split: Iterable[Sample], inspections: dict[_Files, Inspection]) -> SplitCounts:
     samples = list(split)
     names = dataset.classes.names
-    masks = [pixels for sample in samples if (pixels := inspections[sample.id].pixels) is not None]
+    masks = [pixels for sample in samples if (pixels := inspections[_files(sample)].pixels) is not None]
     shares = None
     if masks:
         sums = [sum(column) for column in zip(*masks, strict=True)]

@@ -59,7 +59,7 @@ def inspect_sample(sample: Sample, classes: Classes) -> Inspection:
     size, raw_size = _inspect_image(sample.image, found)
     pixels = None
     if sample.mask is not None:
-        mask = _inspect_mask(sample.mask, classes, size, raw_size, found)
+        mask = _inspect_mask(sample.mask, classes.in_masks_of(sample), size, raw_size, found)
         if mask is not None:
             counts = np.bincount(mask.ravel(), minlength=256)
             pixels = (*map(int, counts[: len(classes)]), int(counts[IGNORE]))

@@ -21,6 +21,7 @@ AUTO = "auto"
 _MODULES = {
     "voc": "wsss.data.voc",
     "folder": "wsss.data.folder",
+    "topomortar": "wsss.data.topomortar",
     "shapes": "wsss.data.synthetic.shapes",
 }
 

@@ -2,14 +2,15 @@
 
 Inside the package classes are contiguous indices: 0 is the background, 1 … K the foreground classes, 255 is ignored
 (`IGNORE`). On disk masks keep the *dataset's own* values (VOC's ids, say), ours as well as theirs, so that a mask
-we write can be laid beside the ground truth by any tool.
+we write can be laid beside the ground truth by any tool. The exception are datasets whose masks give 255 to a class,
+as TopoMortar's do: there a sample says how *its* mask is read (`Sample.mask_values`), and ours keep 255 for "ignore".
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,12 +34,15 @@ class Sample:
         image: path of the image.
         labels: sorted indices (≥ 1) of the classes in the image, or ``None`` where no label file names it.
         mask: path of the ground-truth mask, or ``None`` where there is none.
+        mask_values: per class the values that mean it in ``mask``, where they aren't `Classes.values`; a value 255
+            named here isn't "ignore".
     """
 
     id: str
     image: Path
     labels: tuple[int, ...] | None = None
     mask: Path | None = None
+    mask_values: tuple[tuple[int, ...], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,10 @@ class Classes:
         found = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
         wrong = [int(value) for value in found if not legal[value]]
         if wrong:
+            ignore = "" if any(IGNORE in values for values in self.values) else " (255 = ignore)"
             raise InvalidInput(
                 f"{where}: mask value {listing(wrong)} stands for no class; allowed are "
-                f"{listing(np.flatnonzero(legal).tolist(), limit=30)} (255 = ignore)."
+                f"{listing(np.flatnonzero(legal).tolist(), limit=30)}{ignore}."
             )
         return table[mask]
 
@@ -107,6 +112,10 @@ class Classes:
         for index, values in enumerate(self.values):
             table[index] = values[0]
         return table[mask]
+
+    def in_masks_of(self, sample: Sample) -> Classes:
+        """Return the classes with the values that stand for them in a sample's own mask; only for `encode`."""
+        return self if sample.mask_values is None else replace(self, values=sample.mask_values, other=frozenset())
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that `from_json` reads back; stored in every ``model.json``."""
@@ -192,7 +201,8 @@ class Dataset:
         known = dict(zip(present, hashes.of_many(present), strict=True))
         hashes.save()
         for sample, path in zip(samples, paths, strict=True):
-            digest.update(repr((sample.id, path and known[path])).encode())
+            own = (sample.mask_values,) if kind == "masks" and sample.mask_values is not None else ()
+            digest.update(repr((sample.id, path and known[path], *own)).encode())
         return digest.hexdigest()
 
 
@@ -218,4 +228,4 @@ def read_truth(sample: Sample, classes: Classes, *, size: tuple[int, int] | None
     """
     if sample.mask is None:
         raise InvalidInput(f"Image {sample.id} has no ground-truth mask.")
-    return classes.encode(read_mask(sample.mask, size=size), where=str(sample.mask))
+    return classes.in_masks_of(sample).encode(read_mask(sample.mask, size=size), where=str(sample.mask))

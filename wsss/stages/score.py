@@ -7,13 +7,14 @@ import io
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
 from wsss.metrics.structure import Group
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -28,6 +29,11 @@ class ScoreConfig(StageConfig):
     split: str = Field("val", description="split to score on")
     unsure: Literal["miss", "skip", "background"] = Field(
         "miss", description="pixels the masks leave uncertain (255): wrong, left out, or background"
+    )
+    pred_values: Annotated[Literal["ours", "dataset"], AddedLater()] = Field(
+        "ours",
+        description="values of the masks: as we write them (255 = unsure), or as the dataset's own masks have them "
+        "(TopoMortar's: 255 = mortar)",
     )
     structure: tuple[Group, ...] = Field(
         (), description="also score topology and surfaces, per image and class: betti, local_betti, cldice …"
@@ -59,6 +65,7 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     per_image = [np.asarray(counts) for counts, _, _ in counted]
     total = np.sum(per_image, axis=0)
     others = np.sum([outside for _, outside, _ in counted], axis=0)
+    _check_unsure(samples, folder, predicted=int(total[:, 1:-1].sum()), config=config)
     _check_values(ctx, folder, others, predicted=int(total[:, 1:-1].sum()))
     if ctx.ranks.rank == 0:
         write_text(ctx.out / PER_IMAGE, _table(samples, per_image, classes))
@@ -127,7 +134,8 @@ def _count(
         read_truth(sample, classes, size=size)
         read_mask(path, size=size)
     values = np.bincount(mask.ravel(), minlength=256)
-    prediction = classes.encode(mask, where=str(path))
+    of_masks = classes.in_masks_of(sample) if config.pred_values == "dataset" else classes
+    prediction = of_masks.encode(mask, where=str(path))
     confusion = confusion_matrix(prediction, truth, len(classes), unsure=config.unsure)
     structure = {}
     if config.structure:
@@ -161,6 +169,21 @@ def _check_values(ctx: Context[ScoreConfig], folder: Path, others: Any, *, predi
             "truth is numbered like that; else renumber the masks.",
         )
     ctx.log(f"warning: {message} They count as {'background' if classes.other_as == 0 else 'unsure'}.")
+
+
+def _check_unsure(samples: tuple[Sample, ...], folder: Path, *, predicted: int, config: ScoreConfig) -> None:
+    """Masks in the values of a dataset that gives 255 to a class would score as if they were unsure everywhere."""
+    from wsss.io.masks import IGNORE, read_mask
+
+    own = next((sample.mask_values for sample in samples if sample.mask_values is not None), None)
+    if predicted or config.pred_values == "dataset" or own is None or not any(IGNORE in values for values in own):
+        return
+    if any((read_mask(folder / f"{sample.id}.png") == IGNORE).any() for sample in samples):
+        raise InvalidInput(
+            f"{folder}: the masks hold no class but the background, and 255. In masks of ours 255 means unsure; in "
+            "this dataset's own it means a class.",
+            mend="If it does so here, say --pred-values dataset (pred_values: dataset in a pipeline).",
+        )
 
 
 def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
@@ -16,7 +16,7 @@ from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, S
 from wsss.train.config import TrainConfig
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset, Sample
+    from wsss.data.sample import Classes, Dataset, Sample
 
 
 class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
@@ -52,6 +52,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
 
     config, classes = ctx.config, ctx.data.classes
     pairs = _pairs(ctx.data.split(config.split), config, ctx.inputs["masks"])
+    _check_foreground(pairs, classes)
     classifier: Artifact | None = ctx.inputs["classifier"]
     with deterministic(ctx.device, ctx.seed):
         start = load_classifier(classifier.path)[0] if classifier else None
@@ -91,23 +92,23 @@ def _supervision(config: SegmentConfig, masks: Artifact | None) -> str:
     return str(masks.provenance.get("supervision", "masks of unstated origin")) if masks else "none"
 
 
-def _pairs(samples: tuple[Sample, ...], config: SegmentConfig, masks: Artifact | None) -> list[tuple[Path, Path]]:
-    """Return image and mask of every sample.
+def _pairs(samples: tuple[Sample, ...], config: SegmentConfig, masks: Artifact | None) -> list[Sample]:
+    """Return the samples, each with the mask to train on.
 
     Raises:
         InvalidInput: no masks are given, or one is missing.
     """
     if config.labels == "ground-truth":
         _check_ground_truth(samples, config.split)
-        return [(sample.image, sample.mask) for sample in samples if sample.mask is not None]
+        return list(samples)
     if masks is None:
         raise InvalidInput(
             "segment: no masks to train on.",
             mend="Name a pseudo, crf or predict stage among its needs (or --masks DIR); to train on the true masks "
             "instead set labels: ground-truth.",
         )
-    pairs = [(sample.image, mask_path(masks.path, sample.id)) for sample in samples]
-    missing = [sample.id for sample, (_, mask) in zip(samples, pairs, strict=True) if not mask.is_file()]
+    pairs = [replace(sample, mask=mask_path(masks.path, sample.id), mask_values=None) for sample in samples]
+    missing = [sample.id for sample in pairs if not (sample.mask and sample.mask.is_file())]
     if missing:
         raise InvalidInput(
             f"{masks.path}: {len(missing)} of {len(samples)} images of split {config.split!r} have no mask there: "
@@ -115,6 +116,32 @@ def _pairs(samples: tuple[Sample, ...], config: SegmentConfig, masks: Artifact |
             mend="Make masks of every image of the split that the network is trained on.",
         )
     return pairs
+
+
+def _check_foreground(pairs: list[Sample], classes: Classes) -> None:
+    """Masks whose 255 means a class (TopoMortar's own) would be taken for masks that are unsure everywhere.
+
+    Raises:
+        InvalidInput: there is 255 in the masks, and no pixel of any class but the background.
+    """
+    import numpy as np
+
+    from wsss.data.sample import read_truth
+    from wsss.io.masks import IGNORE
+
+    unsure = False
+    for sample in pairs:  # the first one usually answers
+        mask = read_truth(sample, classes)
+        if np.any((mask != 0) & (mask != IGNORE)):
+            return
+        unsure = unsure or bool(np.any(mask == IGNORE))
+    if unsure:
+        raise InvalidInput(
+            f"{pairs[0].mask and pairs[0].mask.parent}: no pixel of any mask has a class other than the background; "
+            "the rest is 255, which means unsure in masks to train on.",
+            mend=f"If 255 means a class there, renumber it: {listing(classes.foreground)} "
+            f"{listing(values[0] for values in classes.values[1:])}.",
+        )
 
 
 def _check_ground_truth(samples: tuple[Sample, ...], split: str) -> None:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsss.data.sample import Classes
+from wsss.data.sample import Classes, Sample, read_truth
 from wsss.data.transforms import SegmentationAugmentation, Transform
 from wsss.io.images import read_image
-from wsss.io.masks import read_mask
 from wsss.losses.base import Loss
 from wsss.train.images import Cached
 from wsss.train.sampling import Item
 
 
 class PairLoader:
-    """Load an image and its mask as one ``(H, W, 4)`` uint8 array: RGB and class indices (255 = ignore)."""
+    """Load a sample's image and mask as one ``(H, W, 4)`` uint8 array: RGB and class indices (255 = ignore)."""
 
-    def __init__(self, pairs: Sequence[tuple[Path, Path]], classes: Classes) -> None:
-        self.pairs, self.classes = list(pairs), classes
+    def __init__(self, samples: Sequence[Sample], classes: Classes) -> None:
+        self.samples, self.classes = list(samples), classes
 
     def __call__(self, index: int) -> NDArray[np.uint8]:
         """Return one pair.
@@ -31,10 +29,9 @@ class PairLoader:
         Raises:
             InvalidInput: a file is missing or broken, sizes differ, or a mask value stands for no class.
         """
-        image_path, mask_path = self.pairs[index]
-        image = read_image(image_path)
-        mask = self.classes.encode(read_mask(mask_path, size=image.shape[:2]), where=str(mask_path))
-        return np.dstack([image, mask])
+        sample = self.samples[index]
+        image = read_image(sample.image)
+        return np.dstack([image, read_truth(sample, self.classes, size=image.shape[:2])])
 
 
 class SegmentationExamples:

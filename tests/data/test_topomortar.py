@@ -1,0 +1,276 @@
+"""The reader of the TopoMortar layout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from wsss.data.check import check_config
+from wsss.data.registry import recognise
+from wsss.data.sample import Dataset, read_truth, require_labels
+from wsss.data.topomortar import GROUPS, KINDS, read_groups, read_lists
+from wsss.errors import InvalidInput
+from wsss.io.images import write_png
+from wsss.io.masks import read_mask
+
+Open = Callable[..., Dataset]
+
+IDS = {"train": ["001", "002", "003"], "val": ["051"], "test": ["071", "121", "122", "371"]}
+TYPES = {"071": "indistr", "121": "angles", "122": "angles", "371": "shadows"}
+
+
+def lists(**parts: list[str]) -> str:
+    paths = {part: [f"dataset/{part}/images/{name}.png" for name in ids] for part, ids in {**IDS, **parts}.items()}
+    return yaml.safe_dump({1: paths})
+
+
+@pytest.fixture
+def walls(tmp_path: Path) -> Path:
+    """Eight walls: three to train on, one for validation, four test images of three groups."""
+    root = tmp_path / "walls"
+    base = root / "dataset"
+    for part, ids in IDS.items():
+        for name in ids:
+            write_png(base / part / "images" / f"{name}.png", np.full((8, 10, 3), int(name) % 256, np.uint8))
+            for shift, kind in enumerate(KINDS if part != "test" else KINDS[:1]):
+                mask = np.zeros((8, 10), np.uint8)
+                mask[2 + shift, :] = 255
+                write_png(base / part / kind / f"{name}.png", mask)
+    (base / "splits.yaml").write_text(lists())
+    (base / "splits_small.yaml").write_text(lists(train=["003", "001"]))
+    groups = {name: TYPES.get(name, "indistr") for ids in IDS.values() for name in ids}
+    (base / "dataset_types.txt").write_text(
+        "ID,group\n" + "".join(f"{name},{group}\n" for name, group in groups.items())
+    )
+    return root
+
+
+def ids(dataset: Dataset) -> dict[str, list[str]]:
+    return {name: [sample.id for sample in samples] for name, samples in dataset.splits.items()}
+
+
+def test_all_splits(walls: Path, open_at: Open, lines: list[str]) -> None:
+    dataset = open_at(walls)
+    large, small = IDS["train"], ["003", "001"]
+    assert ids(dataset) == {
+        **IDS,
+        **{f"train-large-{kind}": large for kind in KINDS},
+        **{f"train-small-{kind}": small for kind in KINDS},
+        **{f"val-{kind}": IDS["val"] for kind in KINDS},
+        "test-indistr": ["071"],
+        "test-angles": ["121", "122"],
+        "test-shadows": ["371"],
+    }
+    assert dataset.classes.names == ("background", "mortar") and dataset.name == "walls" and not lines
+    assert dataset.split("train") == dataset.split("train-large-accurate")
+    assert dataset.split("val") == dataset.split("val-accurate")
+    assert open_at(walls / "dataset").splits["train"][0].mask == walls / "dataset" / "train" / "accurate" / "001.png"
+    assert open_at(walls / "dataset").name == "walls"
+    assert list(open_at(walls, splits=["val", "test-angles"]).splits) == ["val", "test-angles"]
+    with pytest.raises(InvalidInput, match=r"no split 'train-large-nosy'.*did you mean 'train-large-noisy'"):
+        open_at(walls, splits=["train-large-nosy"])
+
+
+def test_it_is_recognised_with_dataset_or_from_above(walls: Path, tmp_path: Path) -> None:
+    assert recognise(walls).name == recognise(walls / "dataset").name == "topomortar"
+    with pytest.raises(InvalidInput, match=r"topomortar: dataset/splits\.yaml"):
+        recognise(tmp_path)
+
+
+def test_255_is_mortar_in_the_datasets_masks(walls: Path, open_at: Open) -> None:
+    dataset = open_at(walls)
+    for shift, kind in enumerate(KINDS):
+        for split in (f"train-large-{kind}", f"train-small-{kind}", f"val-{kind}"):
+            for sample in dataset.split(split):
+                expected = np.zeros((8, 10), np.uint8)
+                expected[2 + shift] = 1
+                assert np.array_equal(read_truth(sample, dataset.classes, size=(8, 10)), expected)
+    assert read_truth(dataset.split("test")[0], dataset.classes).sum() == 10
+    # What we write ourselves has room for "unsure".
+    assert dataset.classes.decode(np.array([[0, 1, 255]], np.uint8)).tolist() == [[0, 1, 255]]
+    sample = dataset.split("val")[0]
+    write_png(sample.mask, np.array([[0, 1]], np.uint8))
+    with pytest.raises(InvalidInput, match=r"mask value 1 stands for no class; allowed are 0, 255\."):
+        read_truth(sample, dataset.classes)
+    write_png(sample.mask, np.zeros((8, 11), np.uint8))
+    with pytest.raises(InvalidInput, match=r"the mask is 11×8 \(width×height\), its image 10×8"):
+        read_truth(sample, dataset.classes, size=(8, 10))
+
+
+def test_every_wall_has_mortar(walls: Path, open_at: Open) -> None:
+    for split in open_at(walls).splits.values():
+        require_labels(split)
+        assert {sample.labels for sample in split} == {(1,)}
+
+
+def test_test_images_have_accurate_masks_alone(walls: Path, open_at: Open) -> None:
+    for kind in ("noisy", "pseudo"):
+        for name in IDS["test"]:
+            write_png(walls / "dataset" / "test" / kind / f"{name}.png", np.zeros((8, 10), np.uint8))
+    dataset = open_at(walls)
+    assert not {name for name in dataset.splits if name.startswith("test") and name.endswith(KINDS)}
+    of_test = [sample for name, split in dataset.splits.items() if name.startswith("test") for sample in split]
+    assert {sample.mask.parent.name for sample in of_test if sample.mask} == {"accurate"}
+
+
+def test_a_part_of_the_images(walls: Path, open_at: Open, lines: list[str]) -> None:
+    base = walls / "dataset"
+    for name in ("121", "122"):
+        (base / "test" / "images" / f"{name}.png").unlink()
+    (base / "train" / "images" / "003.png").unlink()
+    dataset = open_at(walls)
+    assert lines == [f"{base}: not here, and left out of the splits: 1 of the 3 train images, 2 of the 4 test images."]
+    found = ids(dataset)
+    assert found["train"] == ["001", "002"] and found["train-small-noisy"] == ["001"]
+    assert found["test"] == ["071", "371"] and "test-angles" not in found
+
+
+def test_what_is_absent_has_no_split(walls: Path, open_at: Open, lines: list[str]) -> None:
+    base = walls / "dataset"
+    for part in ("train", "val"):
+        for name in IDS[part]:
+            (base / part / "noisy" / f"{name}.png").unlink()
+    (base / "train" / "noisy").rmdir()
+    (base / "splits_small.yaml").unlink()
+    (base / "dataset_types.txt").unlink()
+    assert list(open_at(walls).splits) == [
+        *("train", "val", "test", "train-large-accurate", "val-accurate", "train-large-pseudo", "val-pseudo")
+    ]
+    assert lines == [
+        f"{base}: not here, and left out of the splits: the noisy masks of train, the noisy masks of val, "
+        "dataset_types.txt, splits_small.yaml."
+    ]
+
+
+def test_a_mask_that_is_missing_beside_others(walls: Path, open_at: Open) -> None:
+    (walls / "dataset" / "train" / "pseudo" / "002.png").unlink()
+    with pytest.raises(InvalidInput, match=r"pseudo: no mask for 1 of the 3 train images that are here \(002\)"):
+        open_at(walls)
+
+
+def test_test_images_need_masks(walls: Path, open_at: Open) -> None:
+    for path in (walls / "dataset" / "test" / "accurate").iterdir():
+        path.unlink()
+    with pytest.raises(InvalidInput, match=r"accurate: no mask for 4 of the 4 test images"):
+        open_at(walls)
+
+
+def test_no_image_at_all(walls: Path, open_at: Open, tmp_path: Path) -> None:
+    for part in IDS:
+        for path in (walls / "dataset" / part / "images").iterdir():
+            path.unlink()
+    with pytest.raises(InvalidInput, match=r"none of the images of splits\.yaml is here"):
+        open_at(walls)
+    with pytest.raises(InvalidInput, match="is no folder"):
+        open_at(tmp_path / "nowhere", layout="topomortar")
+    with pytest.raises(InvalidInput, match=r"splits\.yaml: no such file"):
+        open_at(tmp_path, layout="topomortar")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (lists(val=["051", "002"]), r"val\[1\]: image '002' is already listed under train"),
+        (lists(train=["001", "001"]), r"train\[1\]: image '001' is already listed under train"),
+        ("1: {train: [../../secret/images/001.png]}", r"train\[0\]: found '\.\./\.\./secret/images/001\.png'"),
+        ("1: {train: [dataset/train/images/../../001.png]}", r"train\[0\]: found"),
+        ("1: {train: [/dataset/train/images/001.png]}", r"expected dataset/train/images/ID\.png"),
+        ("1: {train: [dataset/train/images/..png]}", "image id '.' starts with a dot"),
+        ("1: {train: [dataset/test/images/071.png]}", r"train\[0\]: found 'dataset/test/images/071\.png'"),
+        ("1: {train: [7]}", r"train\[0\]: found 7"),
+        ("1: {train: 7}", "train: expected a list of images, found 7"),
+        ("1: {holdout: []}", "unknown part 'holdout'; allowed are train, val, test"),
+        ("1: {train: []}\n2: {train: []}", "expected one fold, '1:'"),
+        ("[]", "expected one fold"),
+        ("1: {train: [", "not valid YAML"),
+        ("!!python/object/apply:os.getcwd []", "not valid YAML"),
+    ],
+)
+def test_lists_that_make_no_sense(walls: Path, open_at: Open, text: str, message: str) -> None:
+    (walls / "dataset" / "splits.yaml").write_text(text)
+    with pytest.raises(InvalidInput, match=message):
+        open_at(walls)
+
+
+def test_lists_that_contradict_each_other(walls: Path, open_at: Open) -> None:
+    (walls / "dataset" / "splits_small.yaml").write_text(lists(train=["001", "071"], test=["121"]))
+    with pytest.raises(InvalidInput, match=r"'071' belongs to test in splits\.yaml and to train in splits_small\.yaml"):
+        open_at(walls)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ID,group\n071,indoors\n", r"types\.txt:2: unknown group 'indoors'; allowed are indistr, .*did you mean"),
+        ("ID,group\n071,indistr\n071,colors\n", r"types\.txt:3: image id '071' comes twice; .* is indistr"),
+        ("071,indistr\n", "the first line is '071,indistr'; expected 'ID,group'"),
+        ("", "expected 'ID,group'"),
+        ("ID,group\n071,indistr\n", "3 test images have no group: 121, 122, 371"),
+    ],
+)
+def test_groups_that_make_no_sense(walls: Path, open_at: Open, text: str, message: str) -> None:
+    (walls / "dataset" / "dataset_types.txt").write_text(text)
+    with pytest.raises(InvalidInput, match=message):
+        open_at(walls)
+
+
+def test_a_check_looks_at_every_label_kind(walls: Path, tmp_path: Path) -> None:
+    report = check_config({"root": walls}, work=tmp_path / "work")
+    assert not report.problems
+    assert report.splits["train-large-noisy"].class_pixels == {"background": 0.875, "mortar": 0.125, "ignore": 0.0}
+    assert not [note for note in report.notes if "images in both" in note.kind]
+    write_png(walls / "dataset" / "train" / "noisy" / "002.png", np.zeros((9, 10), np.uint8))
+    write_png(walls / "dataset" / "train" / "pseudo" / "003.png", np.full((8, 10), 7, np.uint8))
+    steps: list[int] = []
+
+    def start(total: int) -> Callable[[int], None]:
+        steps.append(total)
+        return lambda done: None
+
+    report = check_config({"root": walls}, work=tmp_path / "work", start=start)
+    assert [problem.kind for problem in report.problems] == [
+        "masks of another size than their image",
+        "labels without a pixel in the mask",
+        "masks that can't be used",
+    ]
+    assert steps == [3 * 3 + 3 * 1 + 4]  # every mask once, however many splits it is in
+
+
+real = pytest.mark.skipif("WSSS_SHARED_DATA" not in os.environ, reason="WSSS_SHARED_DATA isn't set")
+
+
+@real
+def test_the_real_dataset(open_at: Open, lines: list[str]) -> None:
+    root = Path(os.environ["WSSS_SHARED_DATA"]) / "topomortar"
+    dataset = open_at(root)
+    counts = {name: len(split) for name, split in dataset.splits.items()}
+    assert lines == []
+    assert counts["test"] == sum(counts[f"test-{group}"] for group in GROUPS) == 66
+    assert counts == {
+        "train": 50,
+        "val": 20,
+        **{f"train-large-{kind}": 50 for kind in KINDS},
+        **{f"train-small-{kind}": 10 for kind in KINDS},
+        **{f"val-{kind}": 20 for kind in KINDS},
+        "test": 66,
+        **{f"test-{group}": counts[f"test-{group}"] for group in GROUPS},
+    }
+    base = root / "dataset"
+    assert set(read_lists(base / "splits_small.yaml")["train"]) < set(read_lists(base / "splits.yaml")["train"])
+    assert len(read_groups(base / "dataset_types.txt")) == 420
+    sample = dataset.split("test-angles")[0]
+    assert np.array_equal(read_truth(sample, dataset.classes) == 1, read_mask(sample.mask) == 255)
+
+
+@real
+@pytest.mark.slow
+def test_a_check_of_the_real_dataset(tmp_path: Path) -> None:
+    root = Path(os.environ["WSSS_SHARED_DATA"]) / "topomortar"
+    report = check_config({"root": root}, work=tmp_path / "work")
+    assert not report.problems and report.sizes == ((512, 512), (512, 512))
+    assert 0.1 < report.splits["train"].class_pixels["mortar"] < 0.3
