@@ -1,0 +1,127 @@
+"""Datasets whose own masks give 255 to a class (TopoMortar): every stage tells it from our 255, "unsure"."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from learning import SMALL_TRAINING, run_stage
+
+from wsss.data.sample import Dataset, Sample, read_truth
+from wsss.data.topomortar import CLASSES, MASK_VALUES
+from wsss.errors import InvalidInput
+from wsss.io.cams import Cams, write_cams
+from wsss.io.images import write_png
+from wsss.io.layout import cam_path, mask_path
+from wsss.io.masks import IGNORE, read_mask, write_mask
+from wsss.stages.predict import STAGE as PREDICT
+from wsss.stages.pseudo import STAGE as PSEUDO
+from wsss.stages.score import STAGE as SCORE
+from wsss.stages.segment import STAGE as SEGMENT
+from wsss.train.segmentation import PairLoader
+from wsss.viz.gallery import make_gallery
+from wsss.viz.record import read_record
+
+TRAIN = {**SMALL_TRAINING, "epochs": 1}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    """Two walls of one vertical joint each, 8 of 32 columns wide."""
+    samples = []
+    for number in (1, 2):
+        image, mask = tmp_path / "images" / f"00{number}.png", tmp_path / "masks" / f"00{number}.png"
+        joint = np.zeros((32, 32), np.uint8)
+        joint[:, 8 * number : 8 * number + 8] = 255
+        write_png(image, np.dstack([np.full_like(joint, 150), joint, joint]))
+        write_png(mask, joint)
+        samples.append(Sample(image.stem, image, (1,), mask, MASK_VALUES))
+    return Dataset("walls", tmp_path, CLASSES, {"train": tuple(samples), "test": tuple(samples)})
+
+
+def write_masks(data: Dataset, folder: Path, values: tuple[int, int, int]) -> Path:
+    """Write masks that find the true mortar but for its first column, which is unsure: as (brick, mortar, unsure)."""
+    for sample in data.split("test"):
+        truth = read_truth(sample, data.classes)
+        mask = np.where(truth == 1, values[1], values[0]).astype(np.uint8)
+        mask[:, np.flatnonzero(truth[0])[0]] = values[2]
+        write_mask(mask_path(folder, sample.id), mask)
+    return folder
+
+
+def iou(data: Dataset, tmp_path: Path, pred: Path, **config: str) -> float:
+    out = tmp_path / f"score-{pred.name}-{len(config)}"
+    return run_stage(SCORE, {"split": "test", **config}, out, data, pred=pred).metrics["iou"]["mortar"]
+
+
+def test_a_score_reads_both_codes(data: Dataset, tmp_path: Path) -> None:
+    ours = write_masks(data, tmp_path / "ours", (0, 1, IGNORE))
+    assert iou(data, tmp_path, ours) == pytest.approx(7 / 8)
+    assert iou(data, tmp_path, ours, unsure="skip") == pytest.approx(1)
+    theirs = write_masks(data, tmp_path / "theirs", (0, 255, 0))
+    assert iou(data, tmp_path, theirs, pred_values="dataset") == pytest.approx(7 / 8)
+
+
+def test_a_score_never_takes_mortar_for_unsure(data: Dataset, tmp_path: Path) -> None:
+    theirs = write_masks(data, tmp_path / "theirs", (0, 255, 0))
+    for unsure in ("miss", "skip", "background"):
+        with pytest.raises(InvalidInput, match=r"no class but the background, and 255[\s\S]*--pred-values dataset"):
+            iou(data, tmp_path, theirs, unsure=unsure)
+    ours = write_masks(data, tmp_path / "ours", (0, 1, IGNORE))
+    with pytest.raises(InvalidInput, match=r"mask value 1 stands for no class; allowed are 0, 255\."):
+        iou(data, tmp_path, ours, pred_values="dataset")
+    empty = write_masks(data, tmp_path / "empty", (0, 0, 0))  # a prediction without any mortar is a legal one
+    assert iou(data, tmp_path, empty) == 0
+
+
+def test_probabilities_are_no_masks(data: Dataset, tmp_path: Path) -> None:
+    grey = write_masks(data, tmp_path / "grey", (3, 251, 128))
+    with pytest.raises(InvalidInput, match="stands for no class; allowed are 0, 1, 255"):
+        iou(data, tmp_path, grey)
+
+
+def test_a_network_learns_from_the_datasets_masks_as_classes(data: Dataset, tmp_path: Path) -> None:
+    loaded = PairLoader(data.split("train"), data.classes)(0)
+    assert np.array_equal(np.unique(loaded[..., 3]), [0, 1]) and loaded[..., 3].mean() == 0.25
+    run_stage(SEGMENT, {**TRAIN, "labels": "ground-truth"}, tmp_path / "net", data)
+    predicted = run_stage(PREDICT, {"splits": ["test"]}, tmp_path / "predict", data, segmenter=tmp_path / "net")
+    assert predicted.metrics["images"] == 2
+    found = np.unique(np.stack([read_mask(mask_path(tmp_path / "predict", name)) for name in ("001", "002")]))
+    assert set(found) <= {0, 1}  # what we write has 1 for mortar
+
+
+def test_a_network_learns_from_our_masks_and_refuses_theirs(data: Dataset, tmp_path: Path) -> None:
+    ours = write_masks(data, tmp_path / "ours", (0, 1, IGNORE))
+    masked = [replace(sample, mask=mask_path(ours, sample.id), mask_values=None) for sample in data.split("train")]
+    assert np.array_equal(np.unique(PairLoader(masked, data.classes)(0)[..., 3]), [0, 1, 255])
+    run_stage(SEGMENT, TRAIN, tmp_path / "net", data, masks=ours)
+    theirs = write_masks(data, tmp_path / "theirs", (0, 255, 0))
+    with pytest.raises(InvalidInput, match=r"which means unsure in masks to train on\.\n.*renumber it: mortar 1"):
+        run_stage(SEGMENT, TRAIN, tmp_path / "net2", data, masks=theirs)
+
+
+def test_an_oracle_counts_the_datasets_masks_as_classes(data: Dataset, tmp_path: Path) -> None:
+    for sample in data.split("train"):
+        truth = read_truth(sample, data.classes)
+        maps = np.where(truth == 1, 0.8, 0.1).astype(np.float32)[None]
+        write_cams(cam_path(tmp_path / "cams", sample.id), Cams(maps, (1,), (32, 32)))
+    result = run_stage(PSEUDO, {"oracle": True}, tmp_path / "out", data, cams=tmp_path / "cams")
+    assert max(row["miou"] for row in result.metrics["oracle_sweep"]) == pytest.approx(1)
+
+
+def test_the_gallery_shows_both_codes_as_classes(data: Dataset, tmp_path: Path) -> None:
+    record = read_record(write_masks(data, tmp_path / "ours", (0, 1, IGNORE)))
+    gallery = make_gallery(data, [record], [], splits=["test"], count=2, seed=0, budget=1_000_000)
+    (section,) = gallery.sections
+    for row in section.rows:
+        ours, truth = (tile.alt for cell in row.cells for tile in cell)
+        assert ours.endswith("mortar 22%, ignored 3%") and truth.endswith("mortar 25%")
+
+
+def test_how_masks_are_read_is_part_of_their_identity(data: Dataset) -> None:
+    plain = {name: tuple(replace(one, mask_values=None) for one in split) for name, split in data.splits.items()}
+    other = replace(data, splits=plain)
+    assert data.fingerprint("train", "masks") != other.fingerprint("train", "masks")
+    assert data.fingerprint("train", "images") == other.fingerprint("train", "images")
