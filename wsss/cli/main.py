@@ -27,6 +27,7 @@ COMMANDS = {
     "status": ("wsss.cli.status:status", "Show how far a run is."),
     "data": ("wsss.cli.data:data", "Make synthetic datasets, check your own."),
     "topo": ("wsss.cli.topo:topo", "Compare the topology of masks: Betti matching, Betti numbers."),
+    "bench": ("wsss.cli.bench:bench", "Compare losses on TopoMortar: tables, significance, plots."),
 }
 """Command → where it is and what ``wsss --help`` says of it."""
 
@@ -47,6 +48,10 @@ class LazyGroup(click.Group):
             module, _, name = COMMANDS[cmd_name][0].partition(":")
             command: click.Command = getattr(importlib.import_module(module), name)
             return command
+        if cmd_name == "report":  # takes whole runs, too
+            from wsss.cli.report import report
+
+            return report
         if cmd_name in STAGES:
             from wsss.cli.stages import stage_command
 

@@ -1,0 +1,291 @@
+"""Per-image scores in TopoMortar's column names: ``framework/labels/size/loss/seed.csv``, and what lies beside them.
+
+The authors' result files and ours have the same columns and the same places, so that both stand in one table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wsss.errors import InvalidInput, listing
+from wsss.io.atomic import write_json, write_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ID = "ID"
+GROUP = "group"
+GROUPS_FILE = "dataset_types.txt"
+LEVELS = ("framework", "labels", "size", "loss")
+_WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a result file stands: its path, the folders above it, and the seed that names it."""
+
+    path: Path
+    framework: str
+    labels: str
+    size: str
+    loss: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The content of a result file.
+
+    Args:
+        images: ``N`` image keys (see `image_key`), each once, in the order of the file.
+        columns: column name → ``(N,)`` float64; NaN where the cell is empty.
+        unread: columns that were not asked for.
+    """
+
+    images: tuple[str, ...]
+    columns: Mapping[str, NDArray[np.float64]]
+    unread: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a training run cost: seconds, peak memory in bytes (``None`` where unknown), and the kind of device."""
+
+    seconds: float
+    memory_bytes: int | None
+    device: str
+
+
+def image_key(text: str) -> str:
+    """Return what tells images apart: whole numbers by their value (``071`` is ``71``), anything else as it is."""
+    text = text.strip()
+    return str(int(float(text))) if _WHOLE.fullmatch(text) else text
+
+
+def find_results(root: Path) -> tuple[list[Place], list[str]]:
+    """Return the result files below ``root``, sorted by place and seed, and a sentence on each thing left out.
+
+    Raises:
+        InvalidInput: ``root`` is no folder or holds no result file, or one seed stands there twice (``1`` and ``01``).
+    """
+    if not root.is_dir():
+        raise InvalidInput(
+            f"{root}: no such folder.", mend="Name the folder above FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv."
+        )
+    places, elsewhere, unnamed = [], [], []
+    for path in sorted(root.rglob("*.csv")):
+        parts = path.relative_to(root).parts
+        if any(part.startswith(".") for part in parts) or not path.is_file():
+            continue
+        if len(parts) != len(LEVELS) + 1:
+            elsewhere.append(path.relative_to(root).as_posix())
+        elif re.fullmatch(r"\d+", path.stem) is None:
+            unnamed.append(path.relative_to(root).as_posix())
+        else:
+            framework, labels, size, loss = parts[:-1]
+            places.append(Place(path, framework, labels, size, loss, int(path.stem)))
+    if not places:
+        found = f"; found {listing(elsewhere + unnamed)}" if elsewhere or unnamed else ""
+        raise InvalidInput(
+            f"{root}: no result here: FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv is looked for, SEED a whole number{found}.",
+            mend="Name the folder above the frameworks (results, of TopoMortar's repository).",
+        )
+    _check_seeds(places)
+    notes = []
+    if elsewhere:
+        notes.append(f"left out, not at FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv: {listing(elsewhere)}")
+    if unnamed:
+        notes.append(f"left out, not called by a seed (a whole number): {listing(unnamed)}")
+    return sorted(places, key=lambda one: (one.framework, one.labels, one.size, one.loss, one.seed)), notes
+
+
+def _check_seeds(places: Sequence[Place]) -> None:
+    seen: dict[tuple[str, int], Path] = {}
+    for place in places:
+        known = seen.setdefault((str(place.path.parent), place.seed), place.path)
+        if known != place.path:
+            raise InvalidInput(f"{place.path}: seed {place.seed} is there twice; the other is {known.name}.")
+
+
+def read_scores(path: Path, wanted: Sequence[str]) -> Scores:
+    """Read a result file.
+
+    Args:
+        path: a CSV with the column ``ID``.
+        wanted: score columns to read, those that the file has.
+
+    Raises:
+        InvalidInput: not such a file, none of the wanted columns, an image twice, or a cell that is no finite number.
+    """
+    rows = _rows(path)
+    if not rows or ID not in rows[0]:
+        found = listing(rows[0]) if rows and any(rows[0]) else "nothing"
+        raise InvalidInput(f"{path}: the first line must name the columns, {ID!r} among them; found {found}.")
+    head, *body = rows
+    twice = [name for name in head if name and head.count(name) > 1]
+    if twice:
+        raise InvalidInput(f"{path}: two columns are called {twice[0]!r}.")
+    present = [name for name in wanted if name in head]
+    if not present:
+        raise InvalidInput(f"{path}: none of the columns {listing(wanted, limit=20)}; found {listing(head, limit=20)}.")
+    images: dict[str, int] = {}
+    values = np.full((len(present), len(body)), np.nan)
+    at = [head.index(name) for name in present]
+    for place, row in enumerate(body):
+        where = f"{path}: line {place + 2}"
+        if len(row) != len(head):
+            raise InvalidInput(f"{where}: found {len(row)} cells, expected {len(head)}: is the file whole?")
+        key = image_key(row[head.index(ID)])
+        if not key or key in images:
+            raise InvalidInput(f"{where}: " + (f"image {key} is there twice." if key else f"no {ID}."))
+        images[key] = place
+        values[:, place] = [_number(row[column], f"{where}: {head[column]}") for column in at]
+    known = {ID, "", *wanted}
+    unread = tuple(name for name in head if name not in known)
+    return Scores(tuple(images), dict(zip(present, values, strict=True)), unread)
+
+
+def write_scores(path: Path, images: Sequence[str], columns: Mapping[str, Sequence[float]]) -> None:
+    """Write a result file atomically: ``ID`` and the columns, as many digits as tell each float64 from any other.
+
+    Args:
+        path: where.
+        images: ``N`` image ids.
+        columns: column name → ``N`` values; whole numbers are written as such.
+    """
+    rows = [[ID, *columns]]
+    for place, image in enumerate(images):
+        rows.append([image, *(_text(values[place]) for values in columns.values())])
+    write_text(path, _csv(rows))
+
+
+def read_groups(path: Path) -> dict[str, str]:
+    """Read which group each image is in: a CSV with the columns ``ID`` and ``group``.
+
+    Returns:
+        Image key → group.
+
+    Raises:
+        InvalidInput: not such a file, or an image in two groups.
+    """
+    rows = _rows(path)
+    if not rows or ID not in rows[0] or GROUP not in rows[0]:
+        raise InvalidInput(
+            f"{path}: the first line must be {ID},{GROUP}; found {listing(rows[0]) if rows else 'nothing'}."
+        )
+    image_at, group_at = rows[0].index(ID), rows[0].index(GROUP)
+    groups: dict[str, str] = {}
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) <= max(image_at, group_at) or not row[group_at].strip():
+            raise InvalidInput(f"{path}: line {number}: expected an image and its group, found {','.join(row)!r}.")
+        key, group = image_key(row[image_at]), row[group_at].strip()
+        if groups.setdefault(key, group) != group:
+            raise InvalidInput(f"{path}: line {number}: image {key} is in two groups, {groups[key]} and {group}.")
+    return groups
+
+
+def write_groups(path: Path, groups: Mapping[str, str]) -> None:
+    """Write a file that `read_groups` reads, atomically."""
+    write_text(path, _csv([[ID, GROUP], *([image, group] for image, group in groups.items())]))
+
+
+def find_groups(root: Path) -> Path:
+    """Return the groups file that belongs to a folder of results: in it, beside it, or in ``dataset/`` beside it.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    root = root.resolve()
+    candidates = [
+        root / GROUPS_FILE,
+        root.parent / GROUPS_FILE,
+        root.parent / "dataset" / GROUPS_FILE,
+        root / "dataset" / GROUPS_FILE,
+    ]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        raise InvalidInput(
+            f"{root}: which image is in which group? No {GROUPS_FILE} there, beside it, or in dataset/ beside it.",
+            mend=f"Name it: --groups FILE (the dataset's dataset/{GROUPS_FILE}; a CSV with the columns ID and group).",
+        )
+    return found
+
+
+def read_resources(path: Path) -> Resources | None:
+    """Return what `write_resources` wrote beside a result file, ``None`` where nothing is there.
+
+    Args:
+        path: of the result file (``1.csv``; its resources are in ``1.json``).
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    beside = path.with_suffix(".json")
+    try:
+        value = json.loads(beside.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{beside}: not a readable JSON file ({error}).") from error
+    try:
+        memory = value["memory_bytes"]
+        seconds = float(value["seconds"])
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"seconds {seconds}")
+        return Resources(seconds, None if memory is None else int(memory), str(value["device"]))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InvalidInput(
+            f"{beside}: expected the keys seconds, memory_bytes and device ({type(error).__name__}: {error})."
+        ) from error
+
+
+def write_resources(path: Path, resources: Resources) -> None:
+    """Write what a run cost beside its result file ``path``, atomically."""
+    document = {
+        "seconds": resources.seconds,
+        "memory_bytes": resources.memory_bytes,
+        "device": resources.device,
+    }
+    write_json(path.with_suffix(".json"), document)
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """Return the lines of a CSV that aren't empty."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return [[cell.strip() for cell in row] for row in csv.reader(file, strict=True) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput(f"{path}: not a readable CSV file ({error}).") from error
+
+
+def _number(text: str, where: str) -> float:
+    """Return a cell's number; NaN for an empty one, as pandas writes what isn't defined."""
+    if text.lower() in ("", "nan"):
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise InvalidInput(f"{where}: expected a number, found {text!r}.") from error
+    if not math.isfinite(value):
+        raise InvalidInput(f"{where}: expected a finite number, found {text!r}.")
+    return value
+
+
+def _text(value: float) -> str:
+    return str(int(value)) if isinstance(value, int | np.integer) else repr(float(value))
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

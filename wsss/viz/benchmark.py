@@ -1,0 +1,210 @@
+"""TopoMortar's tables as text: Markdown as in the authors' repository, CSV and JSON of single cells."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsss.metrics.benchmark import METRICS, REFERENCE, Benchmark, Case, read_benchmark
+from wsss.metrics.benchmark_tables import (
+    DISTRIBUTIONS,
+    SIGNIFICANT,
+    Distribution,
+    Row,
+    benchmark_rows,
+    rounded,
+    table_of,
+)
+from wsss.metrics.permutation import SWAPS
+from wsss.metrics.ranking import SHOWN, Ranking, rank_losses
+from wsss.viz.formatting import NOT_DEFINED, duration
+
+KEYS = ("framework", "labels", "size", "group", "loss", "metric", "mean", "std", "p", "bold")
+TITLES: Mapping[Distribution, str] = {"ID": "in-distribution", "OOD": "out of distribution"}
+LABELS = {"accurate": "accurate labels", "noisy": "noisy labels", "pseudo": "pseudo-labels", "weak": "weak labels"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What training one loss took: mean seconds, highest peak memory in bytes, devices, and the number of runs."""
+
+    seconds: float
+    memory_bytes: int | None
+    devices: tuple[str, ...]
+    runs: int
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All that is shown of a benchmark.
+
+    Args:
+        benchmark: the results.
+        rows: the cells.
+        ranking: the order of the losses.
+        costs: loss → what it cost, empty where no result says.
+        swaps, seed: of the permutation tests.
+    """
+
+    benchmark: Benchmark
+    rows: tuple[Row, ...]
+    ranking: Ranking
+    costs: Mapping[str, Cost]
+    swaps: int
+    seed: int
+
+
+def make_tables(root: Path, groups: Path, *, swaps: int = SWAPS, seed: int = 0) -> Tables:
+    """Read the results below ``root`` and make their tables.
+
+    Args:
+        root: folder with ``framework/labels/size/loss/seed.csv``.
+        groups: which image is in which group.
+        swaps, seed: of the permutation tests.
+
+    Raises:
+        InvalidInput: see `wsss.metrics.benchmark.read_benchmark`.
+    """
+    benchmark = read_benchmark(root, groups)
+    rows = tuple(benchmark_rows(benchmark, swaps=swaps, seed=seed))
+    return Tables(benchmark, rows, rank_losses(rows), _costs(benchmark), swaps, seed)
+
+
+def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the cells as JSON objects, unrounded."""
+    return [{key: getattr(row, key) for key in KEYS} for row in rows]
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """Return a line per cell, unrounded; empty where something is not defined, bold as ``true`` or ``false``."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(KEYS)
+    for one in as_json(rows):
+        table.writerow([_plain(one[key]) for key in KEYS])
+    return text.getvalue()
+
+
+def as_markdown(tables: Tables) -> str:
+    """Return all tables, the ranking, and what is to be known of them."""
+    lines = ["# Benchmark", "", explain(tables)]
+    for case, losses in tables.benchmark.cases.items():
+        lines += ["", f"## {title_of(case)}"]
+        for distribution, metrics in headings(tables.rows, case):
+            cells = table_of(tables.rows, case, distribution)
+            lines += ["", f"**{TITLES[distribution].capitalize()} ({distribution})**", ""]
+            lines += _markdown(
+                ["Loss", *metrics], [[loss, *(_bold(cells, loss, m) for m in metrics)] for loss in losses]
+            )
+    lines += ["", "## Ranking", "", explain_ranking(tables.ranking), ""]
+    lines += _markdown(*ranking_table(tables))
+    if tables.benchmark.notes:
+        lines += ["", "## Notes", "", *(f"- {_escape(note)}" for note in tables.benchmark.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def title_of(case: Case) -> str:
+    """Return ``supervised · accurate labels · large training set``."""
+    return f"{case.framework} · {LABELS.get(case.labels, case.labels + ' labels')} · {case.size} training set"
+
+
+def headings(rows: Sequence[Row], case: Case) -> list[tuple[Distribution, list[str]]]:
+    """Return the tables of a case: distribution, and the metrics that have numbers, those of the paper first."""
+    found = []
+    for distribution in DISTRIBUTIONS:
+        known = {metric for _, metric in table_of(rows, case, distribution)}
+        metrics = [metric.name for metric in METRICS if metric.name in known]
+        if metrics:
+            found.append((distribution, metrics))
+    return found
+
+
+def cell_text(row: Row | None) -> str:
+    """Return ``3.31 ± 6.6``: rounded to two decimals and without zeros at the end, as the authors print it."""
+    if row is None:
+        return NOT_DEFINED
+    return f"{rounded(row.mean)} ± {NOT_DEFINED if row.std is None else rounded(row.std)}"
+
+
+def explain(tables: Tables) -> str:
+    """Return what the numbers are, in a few sentences."""
+    ood = len([group for group in tables.benchmark.groups if group != "indistr"])
+    return (
+        "Mean ± standard deviation over images and seeds; out of distribution, both are means over the "
+        f"{ood} groups. Bold: better than {REFERENCE} and p < {SIGNIFICANT} in a paired permutation test over images "
+        f"and seeds ({tables.swaps:,} swaps, seed {tables.seed}, upper side)."
+    )
+
+
+def explain_ranking(ranking: Ranking) -> str:
+    """Return what the ranking is, in a few sentences."""
+    shown = ", ".join(metric.name for metric in SHOWN)
+    text = f"Mean rank over all tables and the metrics {shown}, in-distribution and out of distribution apart. "
+    text += f"Better and worse: cells in which a loss is significantly better or worse than {REFERENCE}."
+    if ranking.incomplete:
+        text += f" Without a rank, since they lack results that others have: {', '.join(ranking.incomplete)}."
+    return text
+
+
+def ranking_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows of the ranking, with time and memory where results say what they cost."""
+    present = [one for one in DISTRIBUTIONS if tables.ranking.blocks[one]]
+    head = ["Loss", *(f"{one} {what}" for one in present for what in ("mean rank", "better", "worse"))]
+    head += ["Training time", "Peak memory", "Runs"] if tables.costs else []
+    rows = []
+    for loss, standings in tables.ranking.standings.items():
+        row = [loss]
+        for one in present:
+            standing = standings[one]
+            row.append(NOT_DEFINED if standing.rank is None else f"{standing.rank:.2f}")
+            row += [f"{count} of {standing.cells}" for count in (standing.better, standing.worse)]
+        if tables.costs:
+            row += _cost_cells(tables.costs.get(loss))
+        rows.append(row)
+    return head, rows
+
+
+def _costs(benchmark: Benchmark) -> dict[str, Cost]:
+    costs = {}
+    for loss in benchmark.losses:
+        found = [one for losses in benchmark.cases.values() if loss in losses for one in losses[loss].resources]
+        if found:
+            memory = [one.memory_bytes for one in found if one.memory_bytes is not None]
+            costs[loss] = Cost(
+                sum(one.seconds for one in found) / len(found),
+                max(memory, default=None),
+                tuple(sorted({one.device for one in found})),
+                len(found),
+            )
+    return costs
+
+
+def _cost_cells(cost: Cost | None) -> list[str]:
+    if cost is None:
+        return [NOT_DEFINED] * 3
+    memory = NOT_DEFINED if cost.memory_bytes is None else f"{cost.memory_bytes / 2**30:.2f} GiB"
+    return [duration(cost.seconds), memory, f"{cost.runs} ({', '.join(cost.devices)})"]
+
+
+def _bold(cells: Mapping[tuple[str, str], Row], loss: str, metric: str) -> str:
+    row = cells.get((loss, metric))
+    return f"**{cell_text(row)}**" if row is not None and row.bold else cell_text(row)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(_escape(cell) for cell in line) + " |" for line in lines]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else value
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
