@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from wsss.data.check import Finding, Report
 
 SHOWN_EXAMPLES = 10
+MANY_SPLITS = 4
+"""More splits than this are shown as rows, not as columns."""
 
 
 @click.group("data")
@@ -114,21 +116,12 @@ def _print(report: Report) -> None:
     from rich.table import Table
 
     table = Table(title=f"{report.name}: {len(report.classes)} classes")
-    table.add_column("")
-    for name, counts in report.splits.items():
-        table.add_column(f"{name}\nimages", justify="right")
-        if counts.class_pixels:
-            table.add_column(f"{name}\npixels", justify="right")
-    for row in ("all", "with labels", "with masks", "background", *report.classes, "ignore"):
-        cells: list[str] = []
-        for counts in report.splits.values():
-            totals = {"all": counts.images, "with labels": counts.labelled, "with masks": counts.masked}
-            images = {**counts.class_images, **totals}.get(row)
-            cells.append("" if images is None else str(images))
-            if counts.class_pixels:
-                share = counts.class_pixels.get(row)
-                cells.append("" if share is None else f"{share:.1%}")
-        table.add_row(row, *cells, end_section=row == "with masks")
+    many = len(report.splits) > MANY_SPLITS
+    lines = [*_split_rows(report)] if many else [*zip(*_split_columns(report), strict=True)]
+    for place, title in enumerate(lines[0]):
+        table.add_column(title, justify="right" if place else "left", no_wrap=not place)
+    for line in lines[1:]:
+        table.add_row(*line, end_section=line[0] == "with masks")
     if report.splits:
         Console().print(table)
     if report.sizes:
@@ -137,6 +130,30 @@ def _print(report: Report) -> None:
     _print_findings("Note", report.notes)
     _print_findings("PROBLEM", report.problems)
     click.echo(f"{sum(finding.count for finding in report.problems)} problems." if report.problems else "No problem.")
+
+
+def _split_rows(report: Report) -> Iterator[list[str]]:
+    """Yield the rows of the table of counts: one of titles, then one per split."""
+    pixels = (*report.classes, "ignore")
+    classes = [f"{name}\nimages" for name in report.classes]
+    yield ["", "all\nimages", "with\nlabels", "with\nmasks", *classes, *(f"{name}\npixels" for name in pixels)]
+    for name, counts in report.splits.items():
+        shares = [counts.class_pixels[kind] if counts.class_pixels else None for kind in pixels]
+        numbers = [counts.images, counts.labelled, counts.masked, *(counts.class_images[one] for one in report.classes)]
+        yield [name, *map(str, numbers), *("" if share is None else f"{share:.1%}" for share in shares)]
+
+
+def _split_columns(report: Report) -> Iterator[list[str]]:
+    """Yield the columns of the table of counts: one of titles, then one or two per split."""
+    rows = ("all", "with labels", "with masks", "background", *report.classes, "ignore")
+    yield ["", *rows]
+    for name, counts in report.splits.items():
+        totals = {"all": counts.images, "with labels": counts.labelled, "with masks": counts.masked}
+        images = {**counts.class_images, **totals}
+        yield [f"{name}\nimages", *(str(images.get(row, "")) for row in rows)]
+        if counts.class_pixels:
+            shares = [counts.class_pixels.get(row) for row in rows]
+            yield [f"{name}\npixels", *("" if share is None else f"{share:.1%}" for share in shares)]
 
 
 def _print_findings(title: str, findings: tuple[Finding, ...]) -> None:
