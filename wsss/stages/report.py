@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read
 from wsss.pipeline.store import RECORD
 
 if TYPE_CHECKING:
+    from wsss.data.sample import Dataset
     from wsss.viz.record import StageRecord
 
 PAGE = "index.html"
@@ -109,6 +110,55 @@ def as_records(artifacts: Iterable[Artifact], run_dir: Path) -> list[StageRecord
         for artifact in artifacts
     ]
     return _in_pipeline_order(records, run_dir)
+
+
+def compare_runs(
+    run_dirs: Sequence[Path], data: Dataset | None, config: ReportConfig, *, out: Path, seed: int, workers: int
+) -> Path:
+    """Write a page that sets runs side by side; return its path.
+
+    Args:
+        run_dirs: run directories; the first is what the others are compared with.
+        data: the dataset they worked on, or ``None`` for no pictures.
+        config: of the page; its ``columns`` and ``sampling`` have no use here.
+        out: folder of the page.
+        seed: of the draw of images.
+        workers: threads that make thumbnails.
+
+    Raises:
+        InvalidInput: a run has no finished stage, or a picture can't be read.
+    """
+    from wsss.io.atomic import write_text
+    from wsss.viz.runs import Run, build_runs_page
+
+    runs = []
+    for name, folder in zip(_names(run_dirs), run_dirs, strict=True):
+        record = read_run(folder) or {}
+        settings = {"pipeline": record.get("name"), "seed": record.get("seed")}
+        settings |= {"data": (record.get("pipeline") or {}).get("data") or {}}
+        runs.append(Run(name, tuple(as_records(collect(folder), folder)), settings))
+    page = build_runs_page(
+        runs,
+        data,
+        title=config.title or " | ".join(run.name for run in runs),
+        splits=config.splits,
+        images=config.images,
+        seed=seed if config.seed is None else config.seed,
+        max_bytes=int(config.max_megabytes * 1e6),
+        workers=workers,
+    )
+    write_text(out / PAGE, page)
+    return out / PAGE
+
+
+def _names(run_dirs: Sequence[Path]) -> list[str]:
+    """Call each run by its folder; folders of one name get as much of their path as tells them apart."""
+    parts = [folder.resolve().parts for folder in run_dirs]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(one[-length:]) for one in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise InvalidInput(f"{run_dirs[0]}: the same run is named twice.", mend="Name different runs.")
 
 
 def _in_pipeline_order(records: list[StageRecord], run_dir: Path) -> list[StageRecord]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -17,7 +17,7 @@ from wsss.io.images import read_image
 from wsss.io.layout import cam_path, mask_path
 from wsss.io.masks import IGNORE, read_mask
 from wsss.viz.numbers import Score
-from wsss.viz.palette import class_colours
+from wsss.viz.palette import class_colours, hex_colour, magma
 from wsss.viz.record import StageRecord
 from wsss.viz.selection import Pick, choose, ranking_score, read_per_image
 from wsss.viz.thumbnails import DETAILS, Detail, heat_uri, mask_uri, photo_uri
@@ -64,7 +64,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class Row:
-    """One image: its photograph, and per column the tiles on it (none where the stage made nothing of it)."""
+    """One image: its photograph, and per column the tiles on it (none where the stage made nothing of it).
+
+    ``classes`` are the indices of the classes it shows, by its labels or else its true mask.
+    """
 
     id: str
     reason: str
@@ -73,6 +76,7 @@ class Row:
     height: int
     photo: str
     cells: tuple[tuple[Tile, ...], ...]
+    classes: tuple[int, ...] = ()
 
     def weight(self) -> int:
         """Return how many bytes the row takes in the page, roughly."""
@@ -186,6 +190,25 @@ def make_gallery(
     return Gallery(tuple(sections), asked - len(picks), detail)
 
 
+def reasons(gallery: Gallery) -> tuple[str, ...]:
+    """Return why images were chosen, failures first."""
+    found = {row.reason for section in gallery.sections for row in section.rows}
+    return tuple(reason for reason in ("worst", "random", "best", "spread") if reason in found)
+
+
+def legend(data: Dataset | None) -> list[tuple[str, str]]:
+    """Return (name, colour) of each foreground class."""
+    if data is None:
+        return []
+    colours = class_colours(data.classes)
+    return [(name, hex_colour(colours[index])) for index, name in enumerate(data.classes.names) if index > 0]
+
+
+def heat_scale() -> str:
+    """Return the colours of heat maps from 0 to 1 as stops of a CSS gradient."""
+    return ", ".join(hex_colour(colour) for colour in magma()[::15])
+
+
 def _columns(
     data: Dataset, records: Sequence[StageRecord], scores: Sequence[Score], only: Collection[str] | None
 ) -> list[Column]:
@@ -213,10 +236,7 @@ def _section(
 ) -> Section:
     """Gather a split's rows; columns that have nothing for any of them are dropped."""
     used = [place for place, column in enumerate(columns) if any(row.cells[place] for _, row in mine)]
-    rows = tuple(
-        Row(row.id, pick.reason, row.labels, row.width, row.height, row.photo, tuple(row.cells[one] for one in used))
-        for pick, row in mine
-    )
+    rows = tuple(replace(row, reason=pick.reason, cells=tuple(row.cells[one] for one in used)) for pick, row in mine)
     return Section(name, size, ranked_by, tuple(columns[place].title for place in used), rows)
 
 
@@ -229,7 +249,17 @@ def _row(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail: Det
         for column in columns
     )
     labels = None if sample.labels is None else tuple(classes.names[index] for index in sample.labels)
-    return Row(sample.id, pick.reason, labels, width, height, photo_uri(image, detail), cells)
+    return Row(sample.id, pick.reason, labels, width, height, photo_uri(image, detail), cells, _shown(sample, classes))
+
+
+def _shown(sample: Sample, classes: Classes) -> tuple[int, ...]:
+    """Return the indices of the classes in an image; none where neither labels nor a readable mask tell."""
+    if sample.labels is not None or sample.mask is None:
+        return sample.labels or ()
+    try:
+        return tuple(int(index) for index in np.unique(read_truth(sample, classes)) if 0 < index < IGNORE)
+    except InvalidInput:  # said in the column of the ground truth
+        return ()
 
 
 def _cell_or_why(
@@ -267,5 +297,7 @@ def _mask_tile(column: Column, sample: Sample, mask: NDArray[np.uint8], classes:
     areas += [f"ignored {counts[IGNORE]:.0%}"] if counts[IGNORE] else []
     alt = f"{column.title} of {sample.id}: {', '.join(areas) or 'background only'}"
     value = column.values.get(sample.id)
-    note = "" if value is None else f"{'ORACLE ' if column.oracle else ''}mIoU {value:.2f}"
+    notes = [] if value is None else [f"{'ORACLE ' if column.oracle else ''}mIoU {value:.2f}"]
+    notes += [f"{counts[IGNORE]:.0%} unsure"] if column.stage and counts[IGNORE] >= 0.005 else []
+    note = ", ".join(notes)
     return Tile("mask", column.title, note, mask_uri(mask, class_colours(classes), detail), alt)

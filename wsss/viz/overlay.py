@@ -108,24 +108,25 @@ def contact_sheet(
     for place, row in enumerate(rows):
         if len(row) != len(titles):
             raise ValueError(f"row {place} has {len(row)} images, but there are {len(titles)} titles")
-    scaled = [[_scale(image, width) for image in row] for row in rows]
+    pictures = [[scaled(image, width) for image in row] for row in rows]
     font: Any = ImageFont.load_default(size=max(12, width // 15))
     heading = max(12, width // 15) + gap
-    heights = [max(image.height for image in row) for row in scaled if row]
+    heights = [max(image.height for image in row) for row in pictures if row]
     total = (gap + len(titles) * (width + gap), gap + heading + sum(height + gap for height in heights))
     sheet = Image.new("RGB", total, "white")
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
         left = gap + column * (width + gap)
-        draw.text((left, gap), _fit(draw, title, font, width), fill="black", font=font)
+        draw.text((left, gap), fitted(draw, title, font, width), fill="black", font=font)
         top = gap + heading
-        for row, height in zip(scaled, heights, strict=True):
+        for row, height in zip(pictures, heights, strict=True):
             sheet.paste(row[column], (left, top))
             top += height + gap
     write_png(path, np.asarray(sheet))
 
 
-def _scale(image: NDArray[np.uint8], width: int) -> Any:
+def scaled(image: NDArray[np.uint8], width: int) -> Any:
+    """Return an ``(H, W, 3)`` uint8 image as a Pillow image of another width (pixels), of the same shape."""
     from PIL import Image
 
     picture = Image.fromarray(image)
@@ -133,8 +134,8 @@ def _scale(image: NDArray[np.uint8], width: int) -> Any:
     return picture.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _fit(draw: Any, text: str, font: Any, width: int) -> str:
-    """Shorten a heading until it fits its column."""
+def fitted(draw: Any, text: str, font: Any, width: int) -> str:
+    """Return a heading, shortened with an ellipsis until it is at most ``width`` pixels wide."""
     shown = text
     while draw.textlength(shown, font=font) > width and len(shown) > 1:
         text = text[:-1]

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from wsss.viz.charts import Chart, line_chart, read_history
-from wsss.viz.comparison import (
-    describe,
-    explain,
-    explain_differences,
-    interval_text,
-    mean_text,
-    read_comparison,
-    signed_text,
-)
-from wsss.viz.curves import RULES
-from wsss.viz.curves import draw as draw_curves
+from wsss.viz.charts import Chart, read_history
+from wsss.viz.comparison import read_comparison
 from wsss.viz.dag import draw
-from wsss.viz.formatting import duration, number, plain, words
-from wsss.viz.gallery import Gallery, Section, make_gallery
-from wsss.viz.numbers import class_table, is_oracle, ratios, scores_of
-from wsss.viz.palette import class_colours, hex_colour, magma
+from wsss.viz.formatting import number, plain, words
+from wsss.viz.gallery import Gallery, heat_scale, legend, make_gallery, reasons
+from wsss.viz.numbers import class_table, ratios, scores_of
+from wsss.viz.page import render
 from wsss.viz.record import StageRecord, by_entry, fold, in_order
 from wsss.viz.sampling import sampling_sections
 from wsss.viz.thumbnails import DETAILS
@@ -35,6 +22,7 @@ if TYPE_CHECKING:
     from wsss.data.sample import Dataset
 
 HISTORY = "history.csv"
+PAGE = "report.html.j2"
 
 
 @dataclass(frozen=True)
@@ -110,16 +98,17 @@ def build_report(
         "data": data,
         "records": records,
         "comparisons": comparisons,
+        "stage_numbers": stage_numbers,
         "scores": alone,
         "compared": [score for score in scores if score.id in compared],
         "oracles": {score.id for score in scores if score.oracle},
         "ratios": ratios(scores),
         "classes": class_table(alone),
-        "legend": _legend(data),
+        "legend": legend(data),
         "dag": [draw(folded, "right"), draw(folded, "down")] if (folded := fold(records)) else [],
         "stages": by_entry(records),
         "curves": _curves(records),
-        "scale": ", ".join(hex_colour(colour) for colour in magma()[::15]),
+        "scale": heat_scale(),
         "asked": options.images,
         "gallery": empty,
         "sampling": sampling_sections(data, pictured, count=options.sampling, detail=DETAILS[1]) if data else (),
@@ -127,7 +116,7 @@ def build_report(
         "limit": options.max_bytes / 1e6,
     }
     if data is None:
-        html = _render(values)
+        html = render(PAGE, values)
         return Page(html, 0, 0)
     gallery = make_gallery(
         data,
@@ -136,12 +125,12 @@ def build_report(
         splits=options.splits,
         count=options.images,
         seed=options.seed,
-        budget=max(0, options.max_bytes - len(_render(values).encode()) - 20_000),
+        budget=max(0, options.max_bytes - len(render(PAGE, values).encode()) - 20_000),
         only=[record.id for record in pictured],
         workers=workers,
         track=track,
     )
-    html = _render({**values, "gallery": gallery, "reasons": _reasons(gallery.sections)})
+    html = render(PAGE, {**values, "gallery": gallery, "reasons": reasons(gallery)})
     return Page(html, gallery.shown, gallery.left_out)
 
 
@@ -180,50 +169,3 @@ def _curves(records: Sequence[StageRecord]) -> list[tuple[str, list[tuple[StageR
 
 def _matches(id: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatchcase(id, pattern) for pattern in patterns)
-
-
-def _legend(data: Dataset | None) -> list[tuple[str, str]]:
-    """Return (name, colour) of each foreground class."""
-    if data is None:
-        return []
-    colours = class_colours(data.classes)
-    return [(name, hex_colour(colours[index])) for index, name in enumerate(data.classes.names) if index > 0]
-
-
-def _reasons(sections: Sequence[Section]) -> tuple[str, ...]:
-    found = {row.reason for section in sections for row in section.rows}
-    return tuple(reason for reason in ("worst", "random", "best", "spread") if reason in found)
-
-
-def _render(values: Mapping[str, Any]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("wsss.viz", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "duration": duration, "plain": plain, "words": words}
-    environment.globals |= {
-        "line_chart": line_chart,
-        "stage_numbers": stage_numbers,
-        "is_oracle": is_oracle,
-        "sum": sum,
-        "draw_curves": draw_curves,
-        "describe": describe,
-        "explain": explain,
-        "explain_differences": explain_differences,
-        "mean_text": mean_text,
-        "interval_text": interval_text,
-        "signed_text": signed_text,
-    }
-    files = resources.files("wsss.viz") / "templates"
-    style, script = ((files / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    # The policy lets this one script run and nothing be fetched, whatever a class or a file may be called.
-    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html.j2").render(
-        **values, style=Markup(style + RULES), script=Markup(script), script_hash=allowed
-    )

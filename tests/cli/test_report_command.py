@@ -1,0 +1,109 @@
+"""``wsss report RUN…`` on a run that the engine really made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from wsss.cli.main import main
+
+
+def call(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(one) for one in arguments])
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("report-command")
+    (root / "tiny.yaml").write_text(
+        """
+name: tiny
+data: {layout: shapes, size: 32, train: 4, val: 3}
+stages:
+  classify:
+    uses: classify
+    with:
+      backbone: {name: resnet18, weights: none}
+      epochs: 1
+      batch_size: 4
+      augmentation: {size: 32}
+  cam: {uses: cam, needs: [classify], with: {splits: [val], scales: [1]}}
+  pseudo: {uses: pseudo, needs: [cam], with: {preset: pseudo/otsu, splits: [val]}}
+  score: {uses: score, needs: [pseudo], with: {split: val}}
+""",
+        encoding="utf-8",
+    )
+    assert call("run", root / "tiny.yaml", "--run-dir", root / "run") == 0
+    return root / "run"
+
+
+def test_one_run_with_its_own_dataset(run_dir: Path) -> None:
+    assert call("report", run_dir) == 0
+    page = (run_dir / "report" / "index.html").read_text(encoding="utf-8")
+    assert page.count('class="row"') == 3 and "score" in page
+
+
+def test_out_and_options_of_the_page(run_dir: Path, tmp_path: Path) -> None:
+    assert call("report", run_dir, "--out", tmp_path / "page", "--images", "1", "--title", "Mine") == 0
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert page.count('class="row"') == 1 and "<h1>Mine</h1>" in page
+
+
+def test_run_by_its_name_below_runs(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(run_dir, tmp_path / "runs" / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert call("report", "mine") == 0
+    assert (tmp_path / "runs" / "mine" / "report" / "index.html").is_file()
+
+
+def test_two_runs_side_by_side(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(run_dir, tmp_path / "other")
+    record = json.loads((tmp_path / "other" / "pseudo" / "stage.json").read_text(encoding="utf-8"))
+    record["config"]["policy"]["scope"] = "somewhere"
+    (tmp_path / "other" / "pseudo" / "stage.json").write_text(json.dumps(record), encoding="utf-8")
+    assert call("report", run_dir, tmp_path / "other", "--out", tmp_path / "both", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"out": str(tmp_path / "both" / "index.html")}
+    page = (tmp_path / "both" / "index.html").read_text(encoding="utf-8")
+    assert "somewhere" in page and "policy.scope" in page and page.count('class="row"') == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Missing argument 'RUN...'"),
+        (("nowhere",), "is no run directory"),
+        (("RUN", "--stages", "RUN/cam"), "not both"),
+        (("--stages", "RUN/cam"), "--out"),
+        (("RUN", "RUN2"), "--out DIR"),
+        (("RUN", "RUN", "--out", "OUT"), "named twice"),
+    ],
+)
+def test_wrong_usage(
+    arguments: tuple[str, ...],
+    message: str,
+    run_dir: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(run_dir, tmp_path / "second")
+    places = {"RUN": str(run_dir), "RUN2": str(tmp_path / "second"), "OUT": str(tmp_path / "out")}
+    given = [places.get(one, one.replace("RUN", places["RUN"]) if "/" in one else one) for one in arguments]
+    assert call("report", *given) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_dataset_that_is_gone_costs_the_pictures_alone(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run_dir, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    record["pipeline"]["data"] = {"layout": "folder", "root": str(tmp_path / "gone")}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    assert call("report", tmp_path / "run") == 0
+    assert "no pictures" in capsys.readouterr().err
+    assert "has no pictures" in (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")

@@ -1,0 +1,206 @@
+"""The report as a person meets it: opened from disk in a real browser."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import Page, browser, needs_chromium
+from PIL import Image
+from small_run import CLASSES, drawn_dataset, whole_run
+
+from wsss.data.sample import Dataset, Sample
+from wsss.io.atomic import write_text
+from wsss.io.images import write_png
+from wsss.io.layout import mask_path
+from wsss.io.masks import write_mask
+from wsss.viz.record import read_record
+from wsss.viz.report import Options, build_report
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("browser")
+    data = drawn_dataset(root / "data", train=12, val=8)
+    whole_run(root / "run", data)
+    records = [read_record(path.parent) for path in sorted((root / "run").glob("*/stage.json"))]
+    write_text(root / "index.html", build_report(records, data, Options("small", images=20)).html)
+    return root / "index.html"
+
+
+@pytest.fixture
+def page(chromium: Any, report: Path) -> Iterator[Page]:
+    opened = Page(chromium, report)
+    yield opened
+    opened.close()
+
+
+def picture(page: Any) -> np.ndarray:
+    shot = Image.open(io.BytesIO(page.locator("#viewer .frame").screenshot())).convert("RGB")
+    return np.asarray(shot, np.int16)[8:-8]  # without the rounded corners
+
+
+def differing(first: np.ndarray, second: np.ndarray) -> float:
+    """Share of pixels that differ; edges of layers may fall half a pixel beside each other."""
+    return float((np.abs(first - second).max(-1) > 3).mean())
+
+
+def test_nothing_is_fetched_and_nothing_complains(page: Page, report: Path) -> None:
+    page.page.locator(".tile button").first.click()
+    page.page.keyboard.press("ArrowRight")
+    assert [url for url in page.requests if not url.startswith("data:")] == [report.as_uri()]
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_serious_barrier_and_no_sideways_scrolling(chromium: Any, report: Path, scheme: str, width: int) -> None:
+    page = Page(chromium, report, width=width, scheme=scheme)
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.violations() == []
+    page.page.locator(".tile.mask button").first.click()
+    page.page.locator("#viewer [data-compare]").select_option(index=1)
+    assert page.violations() == []
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+def test_filters_by_reason_split_and_class(page: Page) -> None:
+    def shown() -> int:
+        return page.page.locator("#gallery .row:visible").count()
+
+    everything = shown()
+    page.page.get_by_role("button", name="worst").click()
+    worst = shown()
+    assert 0 < worst < everything
+    assert page.page.locator("#gallery .row:visible .tag").all_inner_texts() == ["worst"] * worst
+    assert page.page.locator("#shown").inner_text() == f"{worst} of {everything} shown"
+    page.page.get_by_role("button", name="all", exact=True).click()
+    page.page.locator("select[data-filter=split]").select_option("val")
+    of_val = page.page.locator("#gallery .row:visible").all()
+    assert of_val and all(row.get_attribute("data-name").startswith("val_") for row in of_val)
+    page.page.locator("select[data-filter=labels]").select_option("2")
+    of_class = page.page.locator("#gallery .row:visible").all()
+    assert 0 < len(of_class) < len(of_val)
+    assert all("script" in row.get_attribute("data-name") for row in of_class)
+    page.page.locator("select[data-filter=labels]").select_option("3")
+    assert shown() == 0  # no image has this class
+    page.page.locator("select[data-filter=labels]").select_option("")
+    page.page.locator("select[data-filter=split]").select_option("")
+    assert shown() == everything
+
+
+def test_viewer_by_keyboard_alone(page: Page) -> None:
+    first = page.page.locator("#gallery .tile button").first
+    first.focus()
+    page.page.keyboard.press("Enter")
+    viewer = page.page.locator("#viewer")
+    assert viewer.is_visible()
+    name = page.page.locator("#viewer .name")
+    before, row = page.page.locator("#viewer figcaption").inner_text(), name.inner_text()
+    page.page.keyboard.press("ArrowRight")
+    assert page.page.locator("#viewer figcaption").inner_text() != before
+    page.page.keyboard.press("ArrowLeft")
+    page.page.keyboard.press("ArrowDown")
+    assert name.inner_text() != row
+    page.page.keyboard.press("ArrowUp")
+    assert name.inner_text() == row
+    page.page.keyboard.press("Escape")
+    assert not viewer.is_visible()
+    assert page.page.evaluate("document.activeElement.closest('.tile') !== null")
+
+
+def test_slider_divides_two_pictures_of_an_image(page: Page) -> None:
+    names = page.page.locator("#gallery .row").first.locator(".tile").evaluate_all("all => all.map(e => e.dataset.key)")
+    assert names[0] == "image" and names[-1] == "ground truth"
+    page.page.locator("#gallery .row").first.locator(".tile button").last.click()
+    truth = picture(page.page)
+    page.page.keyboard.press("ArrowRight")  # round to the photograph
+    photo = picture(page.page)
+    assert differing(truth, photo) > 0.1
+    slider = page.page.locator("#viewer [data-divide]")
+    assert not slider.is_visible()
+    page.page.locator("#viewer [data-compare]").select_option("ground truth")
+    assert slider.is_visible()
+    divided = picture(page.page)
+    width = divided.shape[1]
+    left, right = slice(8, width // 2 - 8), slice(width // 2 + 8, width - 8)
+    assert differing(divided[:, left], photo[:, left]) < 0.01
+    assert differing(divided[:, right], truth[:, right]) < 0.01
+    slider.focus()
+    page.page.keyboard.press("End")
+    assert differing(picture(page.page)[:, : width - 8], photo[:, : width - 8]) < 0.01
+    box = page.page.locator("#viewer .frame").bounding_box()
+    page.page.mouse.move(box["x"] + 2, box["y"] + 20)
+    page.page.mouse.down()
+    page.page.mouse.up()
+    assert int(slider.input_value()) <= 2
+    # The choice stays while one goes through the images.
+    page.page.keyboard.press("Tab")
+    page.page.locator("#viewer button[data-step='0,1']").click()
+    assert page.page.locator("#viewer [data-compare]").input_value() == "ground truth"
+    assert page.page.locator("#viewer .divider").count() == 1
+
+
+def test_zoom_and_opacity(page: Page) -> None:
+    page.page.locator("#gallery .row").first.locator(".tile.mask button").first.click()
+    view = page.page.locator("#viewer .view")
+    assert view.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+    before = page.page.locator("#viewer .pic").first.bounding_box()["width"]
+    for _ in range(2):
+        page.page.keyboard.press("+")
+    assert page.page.locator("#viewer .pic").first.bounding_box()["width"] == pytest.approx(3 * before, rel=0.02)
+    assert view.evaluate("e => e.scrollWidth > e.clientWidth")
+    assert page.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.page.keyboard.press("-")
+    assert page.page.locator("#viewer .pic").first.bounding_box()["width"] == pytest.approx(2 * before, rel=0.02)
+    opacity = page.page.locator("#viewer [data-opacity]")
+    opacity.focus()
+    page.page.keyboard.press("Home")
+    assert page.page.locator("#viewer .pic img").first.evaluate("e => getComputedStyle(e).opacity") == "0"
+
+
+@pytest.mark.slow
+def test_thousand_images_open_within_two_seconds(tmp_path: Path, chromium: Any) -> None:
+    random = np.random.default_rng(0)
+    samples = []
+    for place in range(1000):
+        name = f"image_{place:04d}"
+        coarse = random.integers(0, 255, (9, 12, 3)).astype(np.uint8)
+        image = np.asarray(Image.fromarray(coarse).resize((200, 150), Image.Resampling.BICUBIC))
+        mask = np.zeros((150, 200), np.uint8)
+        mask[30 : 60 + place % 75, 40 : 100 + place % 95] = 8
+        write_png(tmp_path / f"{name}.png", image)
+        write_mask(tmp_path / "truth" / f"{name}.png", mask)
+        write_mask(mask_path(tmp_path / "run" / "predict", name), np.roll(mask, 12, axis=1))
+        samples.append(Sample(name, tmp_path / f"{name}.png", (1,), tmp_path / "truth" / f"{name}.png"))
+    data = Dataset("thousand", tmp_path, CLASSES, {"val": tuple(samples)})
+    write_text(tmp_path / "run" / "predict" / "stage.json", '{"id": "predict", "uses": "predict", "status": "done"}')
+    records = [read_record(tmp_path / "run" / "predict")]
+    page = build_report(records, data, Options("thousand", images=1000), workers=2)
+    assert page.shown == 1000 and page.left_out == 0
+    assert len(page.html.encode()) < 10_000_000
+    write_text(tmp_path / "index.html", page.html)
+    Page(chromium, tmp_path / "index.html").close()  # the browser itself is warm now
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        opened = Page(chromium, tmp_path / "index.html")
+        assert opened.page.locator("#gallery .row").count() == 1000
+        times.append(time.perf_counter() - start)
+        assert opened.complaints == []
+        opened.close()
+    assert min(times) < 2, times

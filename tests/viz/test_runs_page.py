@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from small_run import WEAK, RunBuilder, drawn_dataset
+
+from wsss.viz.record import read_record
+from wsss.viz.runs import Run, build_runs_page, differences, results
+
+
+def a_run(root: Path, name: str, *, shift: int, lr: float, crf: bool = False, images: int = 4) -> tuple[Run, object]:
+    data = drawn_dataset(root / "data" / name, train=2, val=images)
+    run = RunBuilder(root / name, data)
+    run.network("segment", "segment", {}, config={"optimiser": {"lr": lr, "name": "sgd"}, "epochs": 3})
+    masks = run.masks("predict", "predict", {"segmenter": "segment"}, split="val", shift=shift, unsure=2)
+    if crf:
+        run.stage("predict-crf", "crf", {"masks": "predict"}, config={"preset": "irn"})
+    run.score("score", masks, split="val", provenance=WEAK)
+    records = tuple(read_record(root / name / stage["id"]) for stage in run.stages)
+    return Run(name, records, {"pipeline": name, "seed": 0, "data": {"layout": "voc"}}), data
+
+
+def test_differences_name_stage_key_and_values(tmp_path: Path) -> None:
+    first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
+    second, _ = a_run(tmp_path, "two", shift=9, lr=0.0100001, crf=True)
+    found = {(one.place, one.key): one.values for one in differences([first, second])}
+    assert found == {
+        ("run", "pipeline"): ("one", "two"),
+        ("segment", "optimiser.lr"): ("0.01", "0.0100001"),
+        ("predict-crf", "stage"): ("absent", "crf"),
+    }
+    assert differences([first, first]) == ()
+
+
+def test_results_are_set_side_by_side_with_steps_from_the_first(tmp_path: Path) -> None:
+    first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
+    second, _ = a_run(tmp_path, "two", shift=9, lr=0.01)
+    miou = next(one for one in results([first, second]) if one.measure == "mIoU")
+    assert miou.values == tuple(run.records[-1].metrics["miou"] for run in (first, second))
+    assert miou.fair and miou.values[0] > miou.values[1]
+    assert miou.steps == ("", f"−{miou.values[0] - miou.values[1]:.3f}")
+
+
+def test_no_step_between_scores_of_other_images(tmp_path: Path) -> None:
+    first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
+    second, _ = a_run(tmp_path, "two", shift=2, lr=0.01, images=6)
+    assert {one.fair for one in results([first, second])} == {False}
+    assert {one.steps for one in results([first, second])} == {("", "")}
+    assert "on other images" in build_runs_page([first, second], None, title="both")
+
+
+def test_page_shows_the_masks_of_both_runs(tmp_path: Path) -> None:
+    first, data = a_run(tmp_path, "one", shift=2, lr=0.01)
+    second, _ = a_run(tmp_path, "<b>two</b>", shift=9, lr=0.01)
+    html = build_runs_page([first, second], data, title="<i>both</i>", images=4)
+    assert "<i>both" not in html and "<b>two" not in html
+    assert len(re.findall(r'class="row"', html)) == 4
+    columns = re.findall(r'data-column="([^"]*)"', html)
+    assert set(columns) == {"image", "one: predict", "&lt;b&gt;two&lt;/b&gt;: predict", "ground truth"}
+    assert html == build_runs_page([first, second], data, title="<i>both</i>", images=4)
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_page_without_scores_or_masks(tmp_path: Path, pictures: bool) -> None:
+    data = drawn_dataset(tmp_path / "data")
+    run = RunBuilder(tmp_path / "run", data)
+    run.network("segment", "segment", {})
+    records = (read_record(tmp_path / "run" / "segment"),)
+    html = build_runs_page([Run("a", records), Run("b", records)], data if pictures else None, title="none")
+    assert "No stage of these runs was scored" in html and "all settings are the same" in html

@@ -1,0 +1,132 @@
+"""``wsss report``: one HTML page about a run, or about several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wsss.cli.stages import StageCommand, config_source, read_data_options, run_single, stage_command
+from wsss.errors import InvalidInput
+from wsss.stages import STAGES
+
+DEFAULT_OUT = "report"
+
+
+class ReportCommand(StageCommand):
+    """The command of the stage ``report``, which also takes run directories as plain arguments."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Fill in what a run directory tells: its stages, where its report goes."""
+        rest = super().parse_args(ctx, args)
+        runs = [_run_dir(run) for run in ctx.params.pop("runs")]
+        given = ctx.params
+        stages, out = given["key_stages"], given["out"]
+        if not runs and not stages:
+            raise click.UsageError("Missing argument 'RUN...': the run directory to report on, or several to compare.")
+        if runs and stages:
+            raise click.UsageError("Give run directories, or --stages; not both.")
+        if not runs and out is None:
+            raise click.UsageError("Missing option '--out'.")
+        ctx.meta["runs"] = runs
+        if len(runs) == 1:
+            given["key_stages"] = (runs[0],)
+            given["out"] = out or runs[0] / DEFAULT_OUT
+        elif runs and out is None:
+            raise click.UsageError("Several runs are compared: say with --out DIR where the page goes.")
+        return rest
+
+
+def command() -> click.Command:
+    """Return the command; its options are those of the stage."""
+    base = stage_command(STAGES["report"])
+    params: list[click.Parameter] = []
+    for param in base.params:
+        if param.name in ("key_stages", "out"):
+            param.required = False
+        params.append(param)
+    runs = click.Argument(["runs"], nargs=-1, type=click.Path(path_type=Path))
+    return ReportCommand(
+        base.name,
+        callback=_call,
+        help="One HTML file: pipeline, scores, curves and pictures of a run; of several runs, what differs between "
+        "them, in settings and results.\n\nRUN is a run directory, or the name of one below runs/. Its dataset is the "
+        "one its pipeline names, unless --data.root DIR (or another --data.KEY VALUE) is given. The page is "
+        "RUN/report/index.html, or index.html in --out.",
+        short_help=base.short_help,
+        params=[runs, *params],
+    )
+
+
+@click.pass_context
+def _call(context: click.Context, **given: Any) -> None:
+    runs, options = context.meta["runs"], context.meta["data"]
+    if len(runs) > 1:
+        _compare(runs, options, given)
+        return
+    run_single(STAGES["report"], options or (_data_of(runs[0]) if runs else []), given)
+
+
+def _run_dir(run: Path) -> Path:
+    """Return the folder of a run that is named by its path, or by its name below ``runs/``.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    from wsss.pipeline.rundir import read_run
+
+    folder = run if run.exists() or len(run.parts) > 1 else Path("runs") / run
+    if read_run(folder) is None:
+        raise InvalidInput(
+            f"{folder} is no run directory: it has no run.json.",
+            mend="Name the folder that `wsss run` printed, or give single stages with --stages.",
+        )
+    return folder
+
+
+def _data_of(run: Path) -> list[tuple[str, str]]:
+    """Return the dataset that a run worked on as ``--data.…`` options; none where it isn't there any more."""
+    import json
+
+    from wsss.pipeline.rundir import read_run
+
+    data: Mapping[str, Any] = ((read_run(run) or {}).get("pipeline") or {}).get("data") or {}
+    root = data.get("root")
+    if isinstance(root, str) and not Path(root).is_dir():
+        click.echo(f"{root}, the dataset of {run}, is not there: no pictures. Name it with --data.root DIR.", err=True)
+        return []
+    return [(f"data.{key}", json.dumps(value)) for key, value in data.items()]
+
+
+def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[str, Any]) -> None:
+    """Write the page that sets runs side by side."""
+    import tempfile
+
+    from wsss.cli.options import open_data, print_json, worker_count
+    from wsss.pipeline.progress import Reporter
+    from wsss.stages.report import compare_runs
+    from wsss.validation import validate
+
+    stage = STAGES["report"]
+    source = config_source(stage, given)
+    config = validate(stage.config, source.value, where="", locate=source.locate)
+    reporter = Reporter()
+    data_source = read_data_options(options or _data_of(runs[0]))
+    with tempfile.TemporaryDirectory(prefix="wsss-report-") as scratch:
+        # A generated dataset lies in its run directory already.
+        work = runs[0] / "data" if (runs[0] / "data").is_dir() else Path(scratch)
+        data = None
+        if data_source.value:
+            data = open_data(data_source.value, work=work, log=reporter.log, locate=data_source.locate)
+        page = compare_runs(
+            runs, data, config, out=given["out"], seed=given["seed"], workers=worker_count(given["workers"])
+        )
+    if given["as_json"]:
+        print_json({"out": str(page)})
+    else:
+        click.echo(f"report: {page}")
+
+
+report = command()
