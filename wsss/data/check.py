@@ -85,22 +85,31 @@ class Collector:
     messages: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def add(self, kind: str, *messages: str) -> None:
+        """Note messages of one kind."""
         if messages:  # an image that several masks belong to is inspected several times
             self.messages.setdefault(kind, {}).update(dict.fromkeys(messages))
 
     def findings(self) -> tuple[Finding, ...]:
+        """Return what was noted."""
         return tuple(
             Finding(kind, len(found), tuple(islice(found, MAX_LISTED))) for kind, found in self.messages.items()
         )
 
 
-def check_dataset(dataset: Dataset, *, workers: int = 4, advance: Callable[[int], None] = lambda steps: None) -> Report:
+def check_dataset(
+    dataset: Dataset,
+    *,
+    workers: int = 4,
+    advance: Callable[[int], None] = lambda steps: None,
+    inspected: Mapping[str, Inspection] | None = None,
+) -> Report:
     """Read every image with every mask of it once.
 
     Args:
         dataset: what to check.
         workers: number of threads (decoding leaves Python's lock).
         advance: called with the number of pairs done, to show progress.
+        inspected: what was found in the files of images (by id) that were read before and needn't be again.
 
     Returns:
         The report; its ``problems`` make a dataset unfit, its ``notes`` don't.
@@ -108,8 +117,9 @@ def check_dataset(dataset: Dataset, *, workers: int = 4, advance: Callable[[int]
     samples = _distinct(dataset)
     inspections: dict[_Files, Inspection] = {}
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        inspected = pool.map(lambda sample: inspect_sample(sample, dataset.classes), samples.values())
-        for files, found in zip(samples, inspected, strict=True):
+        known = inspected or {}
+        results = pool.map(lambda s: known.get(s.id) or inspect_sample(s, dataset.classes), samples.values())
+        for files, found in zip(samples, results, strict=True):
             inspections[files] = found
             advance(1)
     problems, notes = Collector(), Collector()

@@ -3,7 +3,7 @@
 ::
 
     root/images/*            labels.csv       image_id,labels[,split]
-         masks/<id>.png      splits/<name>.txt       classes.txt
+         masks/<id>.png      splits/<name>.txt       classes.txt       files.csv
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from wsss.data.lists import (
     check_id,
     choose_splits,
     images_by_id,
+    read_image_table,
     read_label_table,
     read_lines,
     split_labels,
@@ -42,7 +43,12 @@ class Config(LayoutConfig):
 
     layout: Literal["folder"] = "folder"
     root: Path = Field(description="The dataset's folder.")
-    images: str = Field("images", description="Folder of the images, below root.")
+    images: str = Field("images", description="Folder of the images, below root (or anywhere: an absolute path).")
+    files: str | None = Field(
+        None,
+        description="Table image_id,file, below root: which file below images is which image, where they lie in "
+        "subfolders or have other names than their ids; absent = every image directly in the folder.",
+    )
     labels: str = Field("labels.csv", description="Table of image-level labels: image_id,labels[,split].")
     masks: str = Field("masks", description="Folder of ground-truth masks <id>.png, if there are any.")
     classes: ClassChoice = Field(
@@ -67,7 +73,7 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
     if not root.is_dir():
         raise InvalidInput(f"data.root: {root} is no folder.", mend="Set data.root to the dataset's folder.")
     folder = root / config.images
-    images = images_by_id(folder)
+    images = images_by_id(folder) if config.files is None else read_image_table(root / config.files, folder)
     if not images:
         raise InvalidInput(f"{folder}: no image here.")
     for name in images:

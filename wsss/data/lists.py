@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from wsss.errors import InvalidInput, closest, listing
@@ -195,6 +195,38 @@ def read_label_table(path: Path) -> list[LabelRow]:
         split = None if split_at is None else cells[split_at].strip()
         table[name] = LabelRow(name, cells[labels_at].strip(), split, where)
     return list(table.values())
+
+
+def read_image_table(path: Path, folder: Path) -> dict[str, list[Path]]:
+    """Read a CSV table ``image_id,file`` that says which file below ``folder`` is which image.
+
+    Returns:
+        id → the one path, in the form of `images_by_id`.
+
+    Raises:
+        InvalidInput: no such columns, a bad id or one that comes twice, or a file that is missing, has no suffix of an
+            image, or lies outside ``folder``.
+    """
+    rows = _csv_rows(path)
+    header = [cell.strip() for cell in rows[0][1]] if rows else []
+    if header != ["image_id", "file"]:
+        raise InvalidInput(f"{path}:1: the header is {','.join(header)!r}; expected image_id,file.")
+    found: dict[str, list[Path]] = {}
+    for number, cells in rows[1:]:
+        where = f"{path}:{number}"
+        if len(cells) != 2:
+            raise InvalidInput(f"{where}: the row has {len(cells)} cells, the header 2.")
+        name, file = check_id(cells[0].strip(), where), PurePosixPath(cells[1])
+        if name in found:
+            raise InvalidInput(f"{where}: image id {name!r} comes twice.", mend="Give each image one row.")
+        if file.is_absolute() or ".." in file.parts:
+            raise InvalidInput(f"{where}: {cells[1]!r} leads out of {folder}; name a file below it.")
+        if without_suffix(file.name) == file.name:
+            raise InvalidInput(f"{where}: {cells[1]!r} is no image ({', '.join(IMAGE_SUFFIXES)} are).")
+        if not (folder / file).is_file():
+            raise InvalidInput(f"{where}: there is no file {cells[1]!r} in {folder}.")
+        found[name] = [folder / file]
+    return found
 
 
 def split_labels(cell: str, known: Sequence[str]) -> list[str]:

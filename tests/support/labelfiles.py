@@ -1,0 +1,112 @@
+"""Image-level labels written in the formats that `wsss init` reads, by other means than it reads them with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+Labels = Mapping[str, tuple[str, ...]]
+"""File name → class names."""
+
+
+def classes_of(labels: Labels) -> list[str]:
+    return sorted({name for names in labels.values() for name in names})
+
+
+def rows(path: Path, labels: Labels) -> Path:
+    path = path.with_suffix(".csv")
+    path.write_text("image,labels\n" + "".join(f"{file},{'|'.join(names)}\n" for file, names in labels.items()))
+    return path
+
+
+def long_rows(path: Path, labels: Labels) -> Path:
+    """One row per label, as spreadsheets and databases give them; an empty cell where there is none."""
+    path = path.with_suffix(".tsv")
+    lines = [f"{file}\t{name}\n" for file, names in labels.items() for name in names or ("",)]
+    path.write_text("filename\tlabel\n" + "".join(lines))
+    return path
+
+
+def wide(path: Path, labels: Labels) -> Path:
+    path = path.with_suffix(".csv")
+    classes = classes_of(labels)
+    lines = [";".join([file, *(str(int(name in names)) for name in classes)]) for file, names in labels.items()]
+    path.write_text("\n".join([";".join(["Image", *classes]), *lines]) + "\n")
+    return path
+
+
+def json_object(path: Path, labels: Labels) -> Path:
+    path = path.with_suffix(".json")
+    path.write_text(json.dumps({Path(file).stem: list(names) for file, names in labels.items()}))
+    return path
+
+
+def json_records(path: Path, labels: Labels) -> Path:
+    path = path.with_suffix(".json")
+    path.write_text(json.dumps([{"file_name": file, "tags": list(names)} for file, names in labels.items()]))
+    return path
+
+
+def npy(path: Path, labels: Labels) -> Path:
+    """As the programs that made ``cls_labels.npy`` save it; needs the class names beside it."""
+    path = path.with_suffix(".npy")
+    classes = classes_of(labels)
+    vectors = {
+        Path(file).stem: np.array([name in names for name in classes], np.float32) for file, names in labels.items()
+    }
+    np.save(path, vectors)
+    path.with_name("names.txt").write_text("\n".join(classes))
+    return path
+
+
+def coco(path: Path, labels: Labels) -> Path:
+    path = path.with_suffix(".json")
+    ids = {name: 10 * number for number, name in enumerate(classes_of(labels), start=1)}
+    images = [{"id": number, "file_name": file, "height": 9, "width": 9} for number, file in enumerate(labels)]
+    annotations = [
+        {
+            "id": 1000 * number + at,
+            "image_id": number,
+            "category_id": ids[name],
+            "bbox": [0, 0, 2, 2],
+            "iscrowd": at % 2,
+        }
+        for number, names in enumerate(labels.values())
+        for at, name in enumerate((*names, *names[:1]))  # the first class twice: two objects
+    ]
+    categories = [{"id": number, "name": name, "supercategory": "thing"} for name, number in ids.items()]
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    return path
+
+
+def label_studio(path: Path, labels: Labels) -> Path:
+    path = path.with_suffix(".json")
+    tasks = []
+    for number, (file, names) in enumerate(labels.items()):
+        choices = [{"type": "choices", "from_name": "c", "to_name": "image", "value": {"choices": list(names)}}]
+        skipped = {"was_cancelled": True, "result": []}
+        done = {"was_cancelled": False, "result": choices if names else []}
+        url = f"/data/upload/3/{number:08x}-{file}"
+        tasks.append({"id": number, "data": {"image": url}, "annotations": [skipped, done]})
+    path.write_text(json.dumps(tasks))
+    return path
+
+
+def label_studio_min(path: Path, labels: Labels) -> Path:
+    """JSON-MIN: a text for one choice, an object for several; tasks without a choice have no such key."""
+    path = path.with_suffix(".json")
+    records = []
+    for number, (file, names) in enumerate(labels.items()):
+        choice = names[0] if len(names) == 1 else {"choices": list(names)}
+        records.append({"image": f"s3://bucket/photos/{file}", "id": number, "choice": choice, "annotator": 1})
+    path.write_text(json.dumps(records))
+    return path
+
+
+WRITERS: Mapping[str, Callable[[Path, Labels], Path]] = {
+    writer.__name__: writer
+    for writer in (rows, long_rows, wide, json_object, json_records, npy, coco, label_studio, label_studio_min)
+}

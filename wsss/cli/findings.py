@@ -1,0 +1,88 @@
+"""What a check of a dataset prints: a bar while it works, then counts, notes and problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from wsss.data.check import Finding, Report
+
+SHOWN_EXAMPLES = 10
+MANY_SPLITS = 4
+"""More splits than this are shown as rows, not as columns."""
+
+
+@contextmanager
+def progress(description: str) -> Iterator[Callable[[int], Callable[[int], None]]]:
+    """Show a bar on stderr; yields a function that takes the number of steps and returns what advances the bar."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+
+        def start(total: int) -> Callable[[int], None]:
+            task = bar.add_task(description, total=total)
+            return lambda steps: bar.advance(task, steps)
+
+        yield start
+
+
+def print_report(report: Report, *, err: bool = False) -> None:
+    """Print what a check has found, on stdout or on stderr."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{report.name}: {len(report.classes)} classes")
+    many = len(report.splits) > MANY_SPLITS
+    lines = [*_split_rows(report)] if many else [*zip(*_split_columns(report), strict=True)]
+    for place, title in enumerate(lines[0]):
+        table.add_column(title, justify="right" if place else "left", no_wrap=not place)
+    for line in lines[1:]:
+        table.add_row(*line, end_section=line[0] == "with masks")
+    if report.splits:
+        Console(stderr=err).print(table)
+    if report.sizes:
+        (low, narrow), (high, wide) = report.sizes
+        click.echo(f"Image sizes (width×height): {narrow}×{low} to {wide}×{high}", err=err)
+    _print_findings("Note", report.notes, err=err)
+    _print_findings("PROBLEM", report.problems, err=err)
+    count = sum(finding.count for finding in report.problems)
+    click.echo(f"{count} problems." if count else "No problem.", err=err)
+
+
+def _split_rows(report: Report) -> Iterator[list[str]]:
+    """Yield the rows of the table of counts: one of titles, then one per split."""
+    pixels = (*report.classes, "ignore")
+    classes = [f"{name}\nimages" for name in report.classes]
+    yield ["", "all\nimages", "with\nlabels", "with\nmasks", *classes, *(f"{name}\npixels" for name in pixels)]
+    for name, counts in report.splits.items():
+        shares = [counts.class_pixels[kind] if counts.class_pixels else None for kind in pixels]
+        numbers = [counts.images, counts.labelled, counts.masked, *(counts.class_images[one] for one in report.classes)]
+        yield [name, *map(str, numbers), *("" if share is None else f"{share:.1%}" for share in shares)]
+
+
+def _split_columns(report: Report) -> Iterator[list[str]]:
+    """Yield the columns of the table of counts: one of titles, then one or two per split."""
+    rows = ("all", "with labels", "with masks", "background", *report.classes, "ignore")
+    yield ["", *rows]
+    for name, counts in report.splits.items():
+        totals = {"all": counts.images, "with labels": counts.labelled, "with masks": counts.masked}
+        images = {**counts.class_images, **totals}
+        yield [f"{name}\nimages", *(str(images.get(row, "")) for row in rows)]
+        if counts.class_pixels:
+            shares = [counts.class_pixels.get(row) for row in rows]
+            yield [f"{name}\npixels", *("" if share is None else f"{share:.1%}" for share in shares)]
+
+
+def _print_findings(title: str, findings: tuple[Finding, ...], *, err: bool) -> None:
+    for finding in findings:
+        click.echo(f"{title}: {finding.kind}: {finding.count}", err=err)
+        for example in finding.examples[:SHOWN_EXAMPLES]:
+            click.echo("  " + example.replace("\n", "\n    "), err=err)
+        if finding.count > SHOWN_EXAMPLES:
+            click.echo(f"  … and {finding.count - SHOWN_EXAMPLES} more", err=err)

@@ -1,0 +1,46 @@
+"""A folder per class: ``cat/1.jpg``, ``dog/2.jpg``; or ``train/cat/1.jpg``, ``val/dog/2.jpg``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from wsss.data.importing.labels import Entry, Labels, Note, class_name, collect
+from wsss.errors import InvalidInput
+
+SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""Names of folders that are splits, where each of the topmost folders has such a name."""
+
+
+def read(folder: Path, files: Sequence[str]) -> Labels:
+    """Take the topmost folder of each image for its class.
+
+    Images that lie in no folder have no labels; where all topmost folders are called train, val, test and the like,
+    they are splits, and the folders in them classes.
+
+    Args:
+        folder: of the images.
+        files: paths below it.
+
+    Raises:
+        InvalidInput: there are no folders.
+    """
+    parts = {file: file.split("/") for file in files}
+    tops = {path[0] for path in parts.values() if len(path) > 1}
+    if not tops:
+        raise InvalidInput(
+            f"--images: {folder} has no folders that could be classes.",
+            mend="Give the labels in a file: --labels FILE; or put the images into one folder per class.",
+        )
+    splits = all(top.lower() in SPLITS for top in tops)
+    depth = 1 if splits else 0
+    entries: list[Entry] = []
+    notes: list[Note] = []
+    for file, path in parts.items():
+        if len(path) < depth + 2:
+            notes.append(("images outside the class folders", file))
+            continue
+        where = f"{folder / file}"
+        split = SPLITS[path[0].lower()] if splits else None
+        entries.append(Entry(file, (class_name(path[depth], where),), where, split))
+    return collect("a folder per class", entries, notes=notes)

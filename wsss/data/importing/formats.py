@@ -1,0 +1,85 @@
+"""Which importer reads which file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsss.data.classlist import read_class_list
+from wsss.data.importing import coco, folders, labelstudio, npyfile, records, tables
+from wsss.data.importing.jsonfile import read_json
+from wsss.data.importing.labels import Labels
+from wsss.errors import InvalidInput, listing
+
+AUTO = "auto"
+FOLDERS = "folders"
+_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".npy": "npy"}
+FORMATS = ("csv", "json", "npy", "coco", "label-studio", FOLDERS)
+
+
+@dataclass(frozen=True)
+class How:
+    """What can be said of how a label file is to be read.
+
+    Args:
+        format: one of `FORMATS`, or ``auto``: by suffix, and for JSON by what is in it.
+        separator: between labels in a cell of a CSV table; see `wsss.data.importing.tables.read`.
+        class_names: class list with the names of the vectors' elements, for ``npy``.
+    """
+
+    format: str = AUTO
+    separator: str | None = None
+    class_names: Path | None = None
+
+
+def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: How | None = None) -> Labels:
+    """Read image-level labels of any format.
+
+    Args:
+        images: the images' folder.
+        files: paths of the images below it.
+        labels: the label file; ``None`` for a folder per class.
+        how: see `How`.
+
+    Raises:
+        InvalidInput: unknown format, or anything wrong in the file; names file and line or key.
+    """
+    how = how or How()
+    format = how.format
+    if labels is None and format in (AUTO, FOLDERS):
+        return folders.read(images, files)
+    if labels is None:
+        raise InvalidInput(f"--format {format}: the file is missing.", mend="Name it: --labels FILE")
+    if not labels.is_file():
+        raise InvalidInput(f"--labels: {labels}: no such file.")
+    chosen = _recognise(labels) if format == AUTO else format
+    names = list(read_class_list(how.class_names)) if how.class_names is not None else None
+    readers: Mapping[str, Callable[[], Labels]] = {
+        "csv": lambda: tables.read(labels, separator=how.separator),
+        "json": lambda: records.read(labels),
+        "npy": lambda: npyfile.read(labels, class_names=names),
+        "coco": lambda: coco.read(labels),
+        "label-studio": lambda: labelstudio.read(labels),
+    }
+    if chosen not in readers:
+        raise InvalidInput(f"--format {chosen}: no label file is read for it; leave --labels out.")
+    try:
+        return readers[chosen]()
+    except InvalidInput as error:
+        if str(labels) in error.message:
+            raise
+        raise InvalidInput(f"{labels}: {error.message}", mend=error.mend) from error
+
+
+def _recognise(labels: Path) -> str:
+    suffix = labels.suffix.lower()
+    if suffix == ".json":
+        content = read_json(labels)
+        return "coco" if coco.looks_like(content) else "label-studio" if labelstudio.looks_like(content) else "json"
+    if suffix not in _SUFFIXES:
+        raise InvalidInput(
+            f"--labels: {labels}: its suffix doesn't say what it is; known are {listing([*_SUFFIXES, '.json'])}.",
+            mend=f"Say what it is: --format {'|'.join(FORMATS[:-1])}",
+        )
+    return _SUFFIXES[suffix]

@@ -1,0 +1,210 @@
+"""Images and labels brought together: which file each label belongs to, what is broken, what doesn't fit."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wsss.data.check import Collector
+from wsss.data.importing.formats import How, read_labels
+from wsss.data.importing.images import Finder, fold, image_ids, list_images
+from wsss.data.importing.labels import Entry, Labels
+from wsss.data.inspection import Inspection, inspect_sample
+from wsss.data.lists import without_suffix
+from wsss.data.manifest import ContentHashes
+from wsss.data.sample import Classes, Sample
+from wsss.errors import InvalidInput, listing
+
+NO_CLASSES = Classes(("background",), ((0,),))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A readable image.
+
+    Args:
+        id: unique, also where case is ignored.
+        file: its path below the images' folder, with ``/``.
+        labels: names of its classes, or ``None`` where the labels don't name it.
+        split: the split that the labels put it into, if they do.
+        digest: SHA-256 of its bytes.
+        inspection: what was found in it.
+    """
+
+    id: str
+    file: str
+    labels: tuple[str, ...] | None
+    split: str | None
+    digest: str
+    inspection: Inspection
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What `gather` returns.
+
+    Args:
+        folder: of the images.
+        format: of the labels, in words.
+        classes: names of the classes that at least one image shows, in the order of the labels.
+        pictures: all readable images, by file.
+        problems, notes: what else was found.
+    """
+
+    folder: Path
+    format: str
+    classes: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    problems: Collector
+    notes: Collector
+
+    @property
+    def labelled(self) -> tuple[Picture, ...]:
+        """The images that have labels."""
+        return tuple(picture for picture in self.pictures if picture.labels is not None)
+
+
+def gather(
+    images: Path,
+    labels: Path | None,
+    how: How | None = None,
+    *,
+    start: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
+) -> Gathered:
+    """Read the labels, find the image of each, and read every image once.
+
+    Args:
+        images: folder of the images; they may lie in subfolders.
+        labels: label file, or ``None`` for a folder per class.
+        how: see `wsss.data.importing.formats.How`.
+        start: given the number of images, returns what is called with the number of images done.
+
+    Raises:
+        InvalidInput: a folder or file is missing or wrong, or no label belongs to a readable image.
+    """
+    problems, notes = Collector(), Collector()
+    files, unnamed = list_images(images)
+    notes.add("images left out, their names are no valid text", *unnamed)
+    read = read_labels(images, files, labels, how)
+    for kind, message in read.notes:
+        notes.add(kind, message)
+    entries = _match(read, files, problems, notes)
+    if not entries:
+        raise InvalidInput(
+            f"None of the {len(read.entries)} images that {labels or images} names is among the {len(files)} in "
+            f"{images}.\n  labels: {listing([entry.image for entry in read.entries], limit=3)}\n"
+            f"  images: {listing(files, limit=3)}",
+            mend="Give the folder that the names in the labels are relative to: --images FOLDER",
+        )
+    ids = image_ids(files)
+    pictures = _inspect(images, ids, entries, problems, notes, start)
+    if labels is None:
+        pictures = _join_equal(pictures, notes)
+    _note_twins(files, notes)
+    classes = _classes(read, pictures, notes)
+    without = [picture.file for picture in pictures if picture.labels is None]
+    notes.add("images without labels", *without)
+    gathered = Gathered(images, read.format, classes, tuple(pictures), problems, notes)
+    if not gathered.labelled:
+        raise InvalidInput(f"{images}: none of the images that have labels can be read.")
+    return gathered
+
+
+def _match(read: Labels, files: Sequence[str], problems: Collector, notes: Collector) -> dict[str, Entry]:
+    """Return file → its entry; several entries of one file are joined."""
+    finder = Finder(files)
+    entries: dict[str, Entry] = {}
+    for entry in read.entries:
+        found = finder.find(entry.image)
+        if len(found.files) != 1:
+            message = f"{entry.where}: {entry.image!r}"
+            if found.files:
+                problems.add("labels that fit several images, left out", f"{message}: {listing(found.files, limit=3)}")
+            else:
+                problems.add("labels without an image, left out", message)
+            continue
+        (file,) = found.files
+        if found.loosely:
+            notes.add(f"images found although the labels' names differ in {found.loosely}", f"{entry.image} → {file}")
+        if file in entries:
+            first = entries[file]
+            if first.split != entry.split:
+                raise InvalidInput(
+                    f"{entry.where}: image {file} is in split {entry.split!r}, and at {first.where} in split "
+                    f"{first.split!r}; an image belongs to one split."
+                )
+            notes.add("images that the labels name twice, joined", f"{first.image} and {entry.image}")
+            entry = replace(first, labels=tuple(dict.fromkeys([*first.labels, *entry.labels])))
+        entries[file] = entry
+    return entries
+
+
+def _inspect(
+    folder: Path,
+    ids: Mapping[str, str],
+    entries: Mapping[str, Entry],
+    problems: Collector,
+    notes: Collector,
+    start: Callable[[int], Callable[[int], None]],
+) -> list[Picture]:
+    """Read every image once; those that can't be read are left out."""
+    hashes, advance = ContentHashes(None), start(len(ids))
+
+    def look(file: str) -> tuple[str, Inspection, str]:
+        inspection = inspect_sample(Sample(ids[file], folder / file), NO_CLASSES)
+        return file, inspection, "" if inspection.problems else hashes.of(folder / file)
+
+    pictures: list[Picture] = []
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        for file, inspection, digest in pool.map(look, ids):
+            advance(1)
+            for kind, message in inspection.problems:
+                problems.add(f"{kind}, left out", message)
+            for kind, message in inspection.notes:
+                notes.add(kind, message)
+            if not inspection.problems:
+                entry = entries.get(file)
+                labels, split = (entry.labels, entry.split) if entry else (None, None)
+                pictures.append(Picture(ids[file], file, labels, split, digest, replace(inspection, notes=())))
+    return pictures
+
+
+def _join_equal(pictures: Sequence[Picture], notes: Collector) -> list[Picture]:
+    """Join copies of one image that lie in the folders of several classes: it shows all of them."""
+    groups: dict[tuple[str, str | None], list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        if picture.labels is not None:
+            groups[picture.digest, picture.split].append(picture)
+    dropped: set[str] = set()
+    labels: dict[str, tuple[str, ...]] = {}
+    for group in groups.values():
+        if len({picture.labels for picture in group}) > 1:
+            labels[group[0].id] = tuple(dict.fromkeys(name for picture in group for name in picture.labels or ()))
+            dropped |= {picture.id for picture in group[1:]}
+            files = " and ".join(picture.file for picture in group)
+            notes.add("images in the folders of several classes, taken as one with all their labels", files)
+    return [replace(p, labels=labels.get(p.id, p.labels)) for p in pictures if p.id not in dropped]
+
+
+def _note_twins(files: Sequence[str], notes: Collector) -> None:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        groups[fold(without_suffix(file))].append(file)
+    kind = "images whose names differ only in case or suffix"
+    notes.add(kind, *(" and ".join(group) for group in groups.values() if len(group) > 1))
+
+
+def _classes(read: Labels, pictures: Sequence[Picture], notes: Collector) -> tuple[str, ...]:
+    """Return the classes that some readable image shows."""
+    shown = Counter(name for picture in pictures for name in picture.labels or ())
+    notes.add("classes that no image shows, left out", *(name for name in read.classes if not shown[name]))
+    classes = tuple(name for name in read.classes if shown[name])
+    folded: dict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        folded[fold(name)].append(name)
+    twins = (" and ".join(map(repr, names)) for names in folded.values() if len(names) > 1)
+    notes.add("classes whose names differ only in case", *twins)
+    return classes

@@ -1,0 +1,163 @@
+"""The user's images: what lies in their folder, what each will be called, and which one a label file means."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsss.data.lists import check_id, without_suffix
+from wsss.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Found:
+    """The images that a name in a label file may mean.
+
+    Args:
+        files: paths below the images' folder; several: the name doesn't tell which.
+        loosely: how the name differs from the file's (``"case"``, ``"suffix"``, ``"number"``), or ``""``.
+    """
+
+    files: tuple[str, ...]
+    loosely: str = ""
+
+
+def list_images(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the images below a folder, with those in its subfolders, as sorted paths with ``/`` relative to it.
+
+    Hidden files and folders are passed over, links to folders are not followed.
+
+    Returns:
+        The images, and those left out since their names are no valid text.
+
+    Raises:
+        InvalidInput: no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise InvalidInput(f"--images: {folder} is no folder.", mend="Name the folder that holds the images.")
+    found: list[str] = []
+    unnamed: list[str] = []
+    for parent, folders, names in os.walk(folder, onerror=_cannot_read):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if name.startswith(".") or without_suffix(name) == name:
+                continue
+            path = (Path(parent) / name).relative_to(folder).as_posix()
+            valid = all(not 0xD800 <= ord(character) <= 0xDFFF for character in path)
+            (found if valid else unnamed).append(path if valid else repr(path))
+    if not found:
+        raise InvalidInput(f"--images: there is no image in {folder}.")
+    return sorted(found), sorted(unnamed)
+
+
+def _cannot_read(error: OSError) -> None:
+    raise InvalidInput(f"{error.filename}: can't be read ({error.strerror}).") from error
+
+
+def image_ids(files: Sequence[str]) -> dict[str, str]:
+    """Return a unique id for each image, a name that can be part of file names on any system.
+
+    It is the file's name without suffix where that tells all images apart (ignoring case), else the folder is put
+    before it (``cat/1.jpg`` → ``cat__1``), else the suffix behind it, else a number. All images get ids of one kind.
+    """
+    kinds: tuple[Callable[[str], str], ...] = (
+        lambda file: without_suffix(file.rpartition("/")[2]),
+        lambda file: without_suffix(file).replace("/", "__"),
+        lambda file: file.replace("/", "__").replace(".", "_"),
+    )
+    for kind in kinds:
+        ids = {file: _clean(kind(file)) for file in files}
+        if len({fold(name) for name in ids.values()}) == len(ids):
+            break
+    else:
+        ids = {file: f"{name}__{number}" for number, (file, name) in enumerate(ids.items(), start=1)}
+    for file, name in ids.items():
+        check_id(name, file)
+    return ids
+
+
+def _clean(name: str) -> str:
+    """Return a name that can be an id, and a line of a list of ids: see `wsss.data.lists`."""
+    name = "_".join(re.sub(r"[\x00-\x1f\x7f\\]", "_", name).splitlines()).replace("..", "__").strip()
+    if name.startswith("."):
+        name = f"_{name[1:]}"
+    stem = without_suffix(name)  # of "scan.jpg.png" the id can't be "scan.jpg": its suffix would be taken off
+    return (name if stem == name else f"{stem}_{name[len(stem) + 1 :]}") or "_"
+
+
+def fold(name: str) -> str:
+    """Return a name as file systems that ignore case and Unicode's form compare it."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+class Finder:
+    """Finds the images that label files name.
+
+    A name fits, from the strictest to the loosest: as a path below the folder; without suffix; by the file's name
+    alone; without folder and suffix; the same four, ignoring case and the form of Unicode; and a number (``9``) by the
+    digits at the end of the name (``COCO_train2014_000000000009``). Of several files, the one that shares most folders
+    with the name is meant.
+
+    Args:
+        files: paths below the images' folder.
+    """
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._tables: list[tuple[Callable[[str], str], str, Mapping[str, list[str]]]] = []
+        for loosely, form in (("", lambda name: name), ("case", fold)):
+            for kind, suffix in ((str, ""), (without_suffix, "suffix"), (_name, ""), (_stem, "suffix")):
+                table: dict[str, list[str]] = defaultdict(list)
+                for file in files:
+                    table[form(kind(file))].append(file)
+                self._tables.append((_key(kind, form), loosely or suffix, table))
+        self._numbers: dict[int, list[str]] = defaultdict(list)
+        for file in files:
+            digits = re.search(r"[0-9]{1,18}$", _stem(file))
+            if digits:
+                self._numbers[int(digits[0])].append(file)
+
+    def find(self, name: str) -> Found:
+        """Return the images that ``name`` fits best; none where nothing fits."""
+        path = name.replace("\\", "/").lstrip("/")
+        path = path.removeprefix("./")
+        for key, loosely, table in self._tables:
+            if files := table.get(key(path)):
+                files = _nearest(path, files)
+                if loosely == "suffix" and without_suffix(path) == path:
+                    loosely = ""  # an id, which has none
+                return Found(tuple(files), loosely)
+        if re.fullmatch(r"[0-9]{1,18}", path):
+            return Found(tuple(self._numbers.get(int(path), ())), "number")
+        return Found(())
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _stem(path: str) -> str:
+    return without_suffix(_name(path))
+
+
+def _key(kind: Callable[[str], str], form: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda name: form(kind(name))
+
+
+def _nearest(name: str, files: list[str]) -> list[str]:
+    """Return the files that share most folders with ``name``, counted from the end."""
+    if len(files) == 1:
+        return files
+    parents = [fold(part) for part in reversed(name.split("/")[:-1])]
+
+    def shared(file: str) -> int:
+        own = [fold(part) for part in reversed(file.split("/")[:-1])]
+        equal = [one == other for one, other in zip(parents, own, strict=False)]
+        return equal.index(False) if False in equal else len(equal)
+
+    most = max(map(shared, files))
+    return [file for file in files if shared(file) == most]

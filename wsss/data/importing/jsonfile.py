@@ -1,0 +1,45 @@
+"""Reading of JSON label files: duplicate keys, depth and size are checked, errors name file and line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from wsss.data.lists import read_text
+from wsss.errors import InvalidInput
+
+MAX_BYTES = 1 << 30
+"""The instances of COCO's 118,287 training images are half of this."""
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InvalidInput: missing, too large, not UTF-8, not JSON, a key twice in one object, or nested too deeply.
+    """
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise InvalidInput(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.")
+    text = read_text(path)
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise InvalidInput(f"{path}: the key {twice!r} is there twice in one object.")
+        return value
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise InvalidInput(f"{path}:{error.lineno}: not valid JSON ({error.msg}, column {error.colno}).") from error
+    except RecursionError as error:
+        raise InvalidInput(f"{path}: nested too deeply for a label file.") from error
+
+
+def kind(value: Any) -> str:
+    """Return what a JSON value is, in words, for messages."""
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

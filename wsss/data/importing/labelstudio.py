@@ -1,0 +1,103 @@
+"""Choices that were made in Label Studio, exported as JSON.
+
+An export is a list of tasks; each has ``data`` (with the image's URL) and ``annotations`` (one per annotator, each with
+a list of results). The shorter export JSON-MIN is a list of records and read by `wsss.data.importing.records`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from wsss.data.importing.jsonfile import kind, read_json
+from wsss.data.importing.labels import Entry, Labels, Note, class_name, collect
+from wsss.data.lists import without_suffix
+from wsss.errors import InvalidInput
+
+UPLOAD = re.compile(r"^[0-9a-f]{8}-")
+"""What Label Studio puts before the name of a file that is uploaded to it."""
+
+
+def looks_like(content: Any) -> bool:
+    """Whether a JSON document is a list of tasks."""
+    return isinstance(content, list) and bool(content) and all(
+        isinstance(task, dict) and isinstance(task.get("data"), dict) and _annotation_key(task) for task in content
+    )  # fmt: skip
+
+
+def read(path: Path) -> Labels:
+    """Read an export of tasks.
+
+    Where several annotators have looked at an image it has the labels of all of them, and it is noted where they
+    differ. Skipped (cancelled) annotations don't count; a task without any other has no labels. An annotation without
+    a choice says that no class is in the image.
+
+    Raises:
+        InvalidInput: names file and key.
+    """
+    content = read_json(path)
+    if not looks_like(content):
+        raise InvalidInput(
+            f"{path}: no Label Studio export: expected a list of tasks, each with the keys data and annotations.",
+            mend="Export as JSON (or JSON-MIN).",
+        )
+    entries: list[Entry] = []
+    notes: list[Note] = []
+    for number, task in enumerate(content):
+        where = f"{path}: [{number}]"
+        image = image_of(_url(task["data"], where))
+        key = _annotation_key(task)
+        done = [a for a in _list(task[key], f"{where}.{key}") if not a.get("was_cancelled")]
+        if not done:
+            notes.append(("tasks that nobody has answered", image))
+            continue
+        answers = [_choices(annotation, f"{where}.{key}[{at}]") for at, annotation in enumerate(done)]
+        if any(set(answer) != set(answers[0]) for answer in answers):
+            notes.append(("images that annotators disagree on; all their labels are taken", image))
+        entries.append(Entry(image, tuple(dict.fromkeys(name for answer in answers for name in answer)), where))
+    return collect("choices of Label Studio", entries, notes=notes)
+
+
+def image_of(url: str) -> str:
+    """Return the path that a task's image has, from its URL: of an upload, of local files (``?d=``), or of a cloud."""
+    parts = urlsplit(url)
+    local = parse_qs(parts.query).get("d")
+    path = local[0] if local else unquote(parts.path) or url
+    folder, _, name = path.rpartition("/")
+    if "/upload/" in f"{folder}/":
+        return UPLOAD.sub("", name)
+    return path.lstrip("/")
+
+
+def _annotation_key(task: dict[str, Any]) -> str:
+    """Return ``annotations``, or what it was called before version 1.0."""
+    return next((key for key in ("annotations", "completions") if isinstance(task.get(key), list)), "")
+
+
+def _url(data: dict[str, Any], where: str) -> str:
+    texts = {key: value for key, value in data.items() if isinstance(value, str)}
+    for key, value in texts.items():
+        if key == "image" or without_suffix(image_of(value)) != image_of(value):
+            return value
+    raise InvalidInput(f"{where}.data: no image is named here; expected the key image, or a text that ends like one.")
+
+
+def _list(value: Any, where: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise InvalidInput(f"{where}: found {kind(value)}; expected a list of objects.")
+    return value
+
+
+def _choices(annotation: dict[str, Any], where: str) -> tuple[str, ...]:
+    names: list[str] = []
+    for at, result in enumerate(_list(annotation.get("result"), f"{where}.result")):
+        value = result.get("value")
+        if not isinstance(value, dict) or "choices" not in value:
+            continue  # a box, a rating, a comment: other controls of the same task
+        place = f"{where}.result[{at}].value.choices"
+        if not isinstance(value["choices"], list):
+            raise InvalidInput(f"{place}: found {kind(value['choices'])}; expected a list of names.")
+        names += [class_name(name, place) for name in value["choices"]]
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,95 @@
+"""Labels in plain JSON: an object ``{image: [names]}`` or ``{image: {name: 0 or 1}}``, or a list of records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wsss.data.importing.jsonfile import kind, read_json
+from wsss.data.importing.labels import Entry, Labels, class_name, collect
+from wsss.data.importing.labelstudio import image_of
+from wsss.errors import InvalidInput, listing
+
+IMAGE_KEYS = (
+    *("image", "file_name", "filename", "file", "image_path", "path", "img", "image_name", "image_id", "name", "id"),
+)
+LABEL_KEYS = ("labels", "label", "classes", "class", "categories", "category", "tags", "tag", "choices", "choice")
+SPLIT_KEYS = ("split", "set", "subset")
+
+
+def read(path: Path) -> Labels:
+    """Read ``{"a.jpg": ["cat", "dog"], …}`` or ``[{"image": "a.jpg", "labels": ["cat"]}, …]``.
+
+    Records may also be those of Label Studio's export JSON-MIN.
+
+    Raises:
+        InvalidInput: names file and key.
+    """
+    content = read_json(path)
+    if isinstance(content, dict):
+        entries = [
+            Entry(image, labels_in(value, f"{path}: {image}"), f"{path}: {image}") for image, value in content.items()
+        ]
+        return collect("an object of labels (JSON)", entries)
+    if isinstance(content, list):
+        return collect("a list of records (JSON)", _records(content, path))
+    raise InvalidInput(
+        f"{path}: found {kind(content)}; expected an object {{image: [class names]}} or a list of records."
+    )
+
+
+def _records(content: list[Any], path: Path) -> Iterator[Entry]:
+    for number, record in enumerate(content):
+        where = f"{path}: [{number}]"
+        if not isinstance(record, dict):
+            raise InvalidInput(f"{where}: found {kind(record)}; expected a record with an image and its labels.")
+        image_key = _key(record, IMAGE_KEYS, where, "the image")
+        labels_key = _key(record, LABEL_KEYS, where, "the labels")
+        split = next((record[key] for key in SPLIT_KEYS if record.get(key)), None)
+        if split is not None and not isinstance(split, str):
+            raise InvalidInput(f"{where}.split: found {split!r}; expected the name of a split.")
+        image = record[image_key]
+        if isinstance(image, bool) or not isinstance(image, str | int) or image == "":
+            raise InvalidInput(f"{where}.{image_key}: found {kind(image)}; expected a file name or an id.")
+        image = str(image)
+        if "://" in image or image.startswith("/data/"):  # as Label Studio names images
+            image = image_of(image)
+        yield Entry(image, labels_in(record[labels_key], f"{where}.{labels_key}"), where, split)
+
+
+def _key(record: dict[str, Any], keys: tuple[str, ...], where: str, what: str) -> str:
+    found = next((key for key in keys if key in record), None)
+    if found is None:
+        raise InvalidInput(
+            f"{where}: no key names {what}; allowed are {listing(keys, limit=20)}; found {listing(record, limit=20)}."
+        )
+    return found
+
+
+def labels_in(value: Any, where: str) -> tuple[str, ...]:
+    """Return the class names in a JSON value: a list, one name, ``null``, ``{name: 0 or 1}`` or ``{"choices": …}``.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    if value is None or value == "":
+        return ()
+    if isinstance(value, str):
+        return (class_name(value, where),)
+    if isinstance(value, list):
+        return tuple(class_name(item, f"{where}[{number}]") for number, item in enumerate(value))
+    if isinstance(value, dict):
+        key = next((key for key in LABEL_KEYS if key in value and not _is_flag(value[key])), None)
+        if key is not None:
+            return labels_in(value[key], f"{where}.{key}")
+        wrong = [name for name, flag in value.items() if not _is_flag(flag)]
+        if not wrong:
+            return tuple(class_name(name, where) for name, flag in value.items() if flag)
+        where = f"{where}.{wrong[0]}"
+        raise InvalidInput(f"{where}: found {kind(value[wrong[0]])}; expected 0 or 1 for each class.")
+    raise InvalidInput(f"{where}: found {kind(value)}; expected a list of class names.")
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool) or (isinstance(value, int | float) and value in (0, 1))
