@@ -22,7 +22,7 @@ def test_a_perfect_prediction_has_no_errors_and_absent_classes_are_left_out():
     found = scored(TRUTH)
     assert set(found) == {1, 3}
     for scores in found.values():
-        assert scores.pop("cldice") == 1 and not any(scores.values())
+        assert scores.pop("cldice") == scores.pop("dice") == 1 and not any(scores.values())
 
 
 def test_each_class_is_scored_against_the_rest():

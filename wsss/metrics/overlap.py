@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from wsss.io.masks import IGNORE
+from wsss.metrics.surface import masks_of_one_shape
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 Unsure = Literal["miss", "skip", "background"]
 Measure = Literal["miou", "precision", "recall", "pixel_accuracy"]
@@ -73,6 +74,25 @@ def supported_mean(values: NDArray[np.float64], supported: NDArray[np.bool_]) ->
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+
+
+def dice(pred: ArrayLike, gt: ArrayLike) -> float:
+    """Return the Dice coefficient ``2 |A ∩ B| / (|A| + |B|)`` in [0, 1]; 1 if both masks are empty.
+
+    Args:
+        pred: ``(H, W)``, everything but 0 is foreground.
+        gt: ``(H, W)``, likewise.
+
+    Raises:
+        InvalidInput: no masks of one shape.
+
+    Example:
+        >>> dice([[1, 1, 0]], [[1, 0, 0]])
+        0.6666666666666666
+    """
+    first, second = masks_of_one_shape(pred, gt)
+    total = int(first.sum()) + int(second.sum())
+    return 2 * int((first & second).sum()) / total if total else 1.0
 
 
 def overlap_scores(confusion: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Topology and surface scores of a whole set of masks: per image and class, and in the mean."""
+"""Topology, surface and Dice scores of a whole set of masks: per image and class, and in the mean."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from wsss.metrics.topology import Frame
 
-Group = Literal["betti", "local_betti", "betti_matching", "cldice", "hd95"]
+Group = Literal["betti", "local_betti", "betti_matching", "cldice", "hd95", "dice"]
 
 COLUMNS: Mapping[Group, tuple[str, ...]] = {
     "betti": ("betti0_error", "betti1_error"),
@@ -22,6 +22,7 @@ COLUMNS: Mapping[Group, tuple[str, ...]] = {
     "betti_matching": ("betti_matching_error", "betti_matching_error_dim0", "betti_matching_error_dim1"),
     "cldice": ("cldice",),
     "hd95": ("hd95",),
+    "dice": ("dice",),
 }
 """What each group of scores consists of."""
 
@@ -70,7 +71,7 @@ def structure_scores(
 def _scores(
     pred: NDArray[np.bool_], gt: NDArray[np.bool_], groups: Sequence[Group], window: int, frame: Frame
 ) -> list[float]:
-    from wsss.metrics import surface, topology
+    from wsss.metrics import overlap, surface, topology
 
     def matching() -> tuple[float, ...]:
         error = topology.betti_matching_error(pred, gt, frame=frame)
@@ -82,6 +83,7 @@ def _scores(
         "betti_matching": matching,
         "cldice": lambda: (topology.cldice(pred, gt),),
         "hd95": lambda: (surface.hd95(pred, gt),),
+        "dice": lambda: (overlap.dice(pred, gt),),
     }
     return [float(value) for group in COLUMNS if group in groups for value in scores[group]()]
 

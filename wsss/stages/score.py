@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput, listing
-from wsss.metrics.structure import Group
+from wsss.metrics.structure import COLUMNS, Group
+from wsss.metrics.topomortar import FILE, GROUPS, WINDOW
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.validation import AddedLater
 
@@ -38,8 +39,23 @@ class ScoreConfig(StageConfig):
     structure: tuple[Group, ...] = Field(
         (), description="also score topology and surfaces, per image and class: betti, local_betti, cldice …"
     )
+    topomortar: Annotated[bool, AddedLater()] = Field(
+        False, description=f"also write {FILE}: a row per image in the column names of TopoMortar's authors"
+    )
     window: int = Field(128, ge=1, description="of local_betti: side of the windows in pixels")
     frame: Literal["own-max", "none"] = Field("own-max", description="of betti_matching; own-max is the paper's")
+
+    @model_validator(mode="after")
+    def _windows_are_the_authors(self) -> ScoreConfig:
+        if self.topomortar and self.window != WINDOW:
+            raise ValueError(f"topomortar: true goes with window: {WINDOW}, the authors'")
+        return self
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups of structure scores to compute, in the order of `wsss.metrics.structure.COLUMNS`."""
+        wanted = {*self.structure, *(GROUPS if self.topomortar else ())}
+        return tuple(group for group in COLUMNS if group in wanted)
 
 
 def run(ctx: Context[ScoreConfig]) -> Result:
@@ -92,18 +108,22 @@ def _structure(
 ) -> dict[str, Any]:
     """Write a row per image and class, and return the means; nothing unless asked for."""
     from wsss.io.atomic import write_text
+    from wsss.io.results import write_scores
     from wsss.metrics.structure import summarise, table_rows
+    from wsss.metrics.topomortar import topomortar_columns
 
     config, names = ctx.config, ctx.data.classes.names
-    if not config.structure:
+    if not config.groups:
         return {}
     if ctx.ranks.rank == 0:
-        rows = table_rows([sample.id for sample in samples], per_image, names, config.structure)
+        ids = [sample.id for sample in samples]
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        csv.writer(text, lineterminator="\n").writerows(table_rows(ids, per_image, names, config.groups))
         write_text(ctx.out / STRUCTURE, text.getvalue())
+        if config.topomortar:
+            write_scores(ctx.out / FILE, ids, topomortar_columns(per_image, config.groups))
     settings = {"window": config.window, "frame": config.frame}
-    return {"structure": {**settings, **summarise(per_image, names, config.structure)}}
+    return {"structure": {**settings, **summarise(per_image, names, config.groups)}}
 
 
 def _masks_folder(folder: Path) -> Path:
@@ -138,10 +158,10 @@ def _count(
     prediction = of_masks.encode(mask, where=str(path))
     confusion = confusion_matrix(prediction, truth, len(classes), unsure=config.unsure)
     structure = {}
-    if config.structure:
+    if config.groups:
         skip = config.unsure == "skip"
         options: dict[str, Any] = {"window": config.window, "frame": config.frame, "skip_unsure": skip}
-        structure = structure_scores(prediction, truth, len(classes), config.structure, **options)
+        structure = structure_scores(prediction, truth, len(classes), config.groups, **options)
     return confusion.tolist(), [int(values[value]) for value in sorted(classes.other)], structure
 
 
@@ -203,6 +223,12 @@ def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) 
 
 def _check(config: ScoreConfig, data: Any) -> None:
     samples = data.split(config.split)
+    if config.topomortar and len(data.classes) != 2:
+        raise InvalidInput(
+            f"score: topomortar: true is for one foreground class; this dataset has "
+            f"{listing(data.classes.foreground)}.",
+            mend="Choose one class (data.classes), or ask for structure: alone, which has a row per class.",
+        )
     without = [sample.id for sample in samples if sample.mask is None]
     if without:
         raise InvalidInput(

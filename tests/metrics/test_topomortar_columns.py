@@ -1,0 +1,123 @@
+"""The authors' columns: names, empty masks, and their numbers by other programs on real labels."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import gudhi
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from resultfolders import HEAD
+from scipy.ndimage import binary_erosion, distance_transform_edt
+from skimage.morphology import skeletonize
+
+from wsss.io.results import read_groups
+from wsss.metrics.overlap import dice
+from wsss.metrics.structure import structure_scores
+from wsss.metrics.topomortar import COLUMNS, GROUPS, topomortar_columns
+
+SHARED = os.environ.get("WSSS_SHARED_DATA")
+needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no real labels at hand")
+Mask = NDArray[np.bool_]
+
+
+def columns(pred: Mask, gt: Mask, *, matching: bool = False) -> dict[str, float]:
+    groups = (*GROUPS, "betti_matching") if matching else GROUPS
+    found = structure_scores(pred.astype(np.uint8), gt.astype(np.uint8), 2, groups, window=128, frame="own-max")
+    return {name: values[0] for name, values in topomortar_columns([found], groups).items()}
+
+
+def by_gudhi(mask: Mask) -> NDArray[np.int64]:
+    complex_ = gudhi.CubicalComplex(top_dimensional_cells=1.0 - mask)
+    complex_.compute_persistence()
+    return np.array(complex_.persistent_betti_numbers(np.inf, -np.inf)[:2])
+
+
+def reference(pred: Mask, gt: Mask) -> dict[str, float]:
+    """The seven scores as the authors describe them, by gudhi, scipy and scikit-image."""
+    whole = np.abs(by_gudhi(pred) - by_gudhi(gt))
+    corners = [(y, x) for y in range(0, gt.shape[0], 128) for x in range(0, gt.shape[1], 128)]
+    windows = [(pred[y : y + 128, x : x + 128], gt[y : y + 128, x : x + 128]) for y, x in corners]
+    local = np.mean([np.abs(by_gudhi(one) - by_gudhi(other)) for one, other in windows], axis=0)
+    surfaces = [mask & ~binary_erosion(mask) for mask in (pred, gt)]
+    distances = [distance_transform_edt(~to)[of] for of, to in (surfaces, surfaces[::-1])]
+    precision, sensitivity = (
+        (other & (line := skeletonize(mask))).sum() / line.sum() for mask, other in ((pred, gt), (gt, pred))
+    )
+    return {
+        "Betti0ErrorLocal_mortar": local[0],
+        "Betti0Error_mortar": whole[0],
+        "Betti1ErrorLocal_mortar": local[1],
+        "Betti1Error_mortar": whole[1],
+        "Dice_mortar": 2 * (pred & gt).sum() / (pred.sum() + gt.sum()),
+        "HD95_mortar": np.percentile(np.concatenate(distances), 95),
+        "clDice_mortar": 2 * precision * sensitivity / (precision + sensitivity),
+    }
+
+
+def label(kind: str, image: str) -> Mask:
+    path = Path(str(SHARED)) / "topomortar" / "dataset" / "train" / kind / f"{image}.png"
+    return np.asarray(Image.open(path)) > 0
+
+
+@needs_data
+@pytest.mark.parametrize("kind", ["noisy", "pseudo"])
+@pytest.mark.parametrize("image", ["001", "010", "023"])
+def test_real_labels_score_as_other_programs_say(kind: str, image: str) -> None:
+    pred, gt = label(kind, image), label("accurate", image)
+    found = columns(pred, gt)
+    assert tuple(found) == HEAD[1:]
+    assert found == pytest.approx(reference(pred, gt), abs=1e-9)
+
+
+@needs_data
+def test_published_betti_numbers_of_test_labels_are_the_errors_against_a_plain_wall() -> None:
+    """A mask of one component without a hole: the errors are the label's Betti numbers, less one component."""
+    folder = Path(str(SHARED)) / "topomortar" / "dataset"
+    lines = (folder / "betti_numbers.csv").read_text().split()[1:]
+    published = {line.split(",")[0]: tuple(map(int, line.split(",")[1:3])) for line in lines}
+    in_distribution = [
+        image for image, group in read_groups(folder / "dataset_types.txt").items() if group == "indistr"
+    ]
+    paths = sorted((folder / "test" / "accurate").glob("*.png"))
+    assert len(paths) == 66 and {str(int(path.stem)) for path in paths} & set(in_distribution)
+    for path in paths:
+        gt = np.asarray(Image.open(path)) > 0
+        found = structure_scores(
+            np.ones(gt.shape, np.uint8), gt.astype(np.uint8), 2, ("betti",), window=128, frame="none"
+        )
+        components, holes = published[path.stem]
+        assert found[1] == [abs(components - 1), holes]
+
+
+def test_a_column_for_the_betti_matching_error_when_it_is_scored() -> None:
+    ring = np.zeros((40, 40), bool)
+    ring[8:32, 8:32] = True
+    ring[14:26, 14:26] = False
+    cut = ring.copy()
+    cut[18:20, 20:] = False
+    found = columns(cut, ring, matching=True)
+    assert tuple(found) == tuple(COLUMNS) and found["BettiMatchingError_mortar"] == found["Betti1Error_mortar"] == 1
+    assert isinstance(found["Betti0Error_mortar"], int) and isinstance(found["BettiMatchingError_mortar"], int)
+
+
+def test_empty_masks() -> None:
+    wall, nothing = np.zeros((30, 40), bool), np.zeros((30, 40), bool)
+    wall[5:9, 5:9] = wall[20:25, 20:25] = True
+    missed = columns(nothing, wall)
+    assert missed["Betti0Error_mortar"] == missed["Betti0ErrorLocal_mortar"] == 2
+    assert missed["Dice_mortar"] == missed["clDice_mortar"] == 0
+    assert missed["HD95_mortar"] == pytest.approx(np.hypot(29, 39))
+    perfect = columns(nothing, nothing)
+    assert perfect.pop("Dice_mortar") == perfect.pop("clDice_mortar") == 1 and not any(perfect.values())
+
+
+def test_dice() -> None:
+    generator = np.random.default_rng(0)
+    one, other = generator.random((2, 20, 30)) > 0.6
+    overlap = (one & other).sum()
+    assert dice(one, other) == dice(other, one) == pytest.approx(2 * overlap / (one.sum() + other.sum()))
+    assert dice(one, one) == 1 and dice(one, ~one) == 0 and dice(one & ~one, one & ~one) == 1

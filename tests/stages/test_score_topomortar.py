@@ -1,0 +1,68 @@
+"""`score` with the column names of TopoMortar's authors."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from learning import coloured_dataset, run_stage
+from resultfolders import HEAD
+
+from wsss.data.sample import Classes, Dataset
+from wsss.errors import InvalidInput
+from wsss.io.masks import read_mask, write_mask
+from wsss.metrics.topomortar import FILE
+from wsss.pipeline.presets import with_presets
+from wsss.pipeline.source import Source
+from wsss.stages.score import STAGE, ScoreConfig
+
+MORTAR = Classes(("background", "mortar"), ((0,), (1,)))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    return coloured_dataset(tmp_path / "data", val=3, classes=MORTAR)
+
+
+def predict(folder: Path, data: Dataset) -> Path:
+    """Write the true masks with a speck, and for the first image nothing."""
+    for place, sample in enumerate(data.split("val")):
+        mask = read_mask(sample.mask)  # type: ignore[arg-type]
+        mask[0, 0] = 1
+        write_mask(folder / f"{sample.id}.png", mask if place else np.zeros_like(mask))
+    return folder
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / FILE).open()))
+
+
+def test_a_row_per_image_in_the_authors_columns(tmp_path, data):
+    out = run_stage(STAGE, {"topomortar": True}, tmp_path / "out", data, pred=predict(tmp_path / "pred", data))
+    rows = rows_of(tmp_path / "out")
+    assert tuple(rows[0]) == HEAD and [row["ID"] for row in rows] == ["val0", "val1", "val2"]
+    assert rows[0]["Dice_mortar"] == "0.0" and float(rows[0]["HD95_mortar"]) == pytest.approx(np.hypot(35, 43))
+    assert [row["Betti0Error_mortar"] for row in rows[1:]] == ["1", "1"] and float(rows[1]["Dice_mortar"]) > 0.98
+    assert out.metrics["structure"]["classes"]["mortar"]["betti0_error"]["mean"] == 1.0
+    assert (tmp_path / "out" / "structure.csv").is_file()
+
+
+def test_the_preset_asks_for_it_and_for_the_betti_matching_error(tmp_path, data):
+    source = with_presets(Source({"preset": "score/topomortar"}), where="score")
+    run_stage(STAGE, source.value, tmp_path / "out", data, pred=predict(tmp_path / "pred", data))
+    assert tuple(rows_of(tmp_path / "out")[0]) == (*HEAD, "BettiMatchingError_mortar")
+
+
+def test_nothing_of_it_unless_asked_for(tmp_path, data):
+    run_stage(STAGE, {"structure": ["betti"]}, tmp_path / "out", data, pred=predict(tmp_path / "pred", data))
+    assert not (tmp_path / "out" / FILE).exists()
+
+
+def test_one_class_and_the_authors_windows(tmp_path):
+    data = coloured_dataset(tmp_path / "data")
+    with pytest.raises(InvalidInput, match="one foreground class; this dataset has red, green"):
+        run_stage(STAGE, {"topomortar": True}, tmp_path / "out", data, pred=predict(tmp_path / "pred", data))
+    with pytest.raises(ValueError, match="window: 128"):
+        ScoreConfig(topomortar=True, window=64)
