@@ -1,0 +1,64 @@
+"""``docs/cli.md`` is what `wsss.cli.reference` makes of the commands as they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from wsss.cli import reference
+from wsss.cli.main import COMMANDS, cli
+from wsss.stages import STAGES
+
+pytestmark = pytest.mark.skipif(not reference.PAGE.parent.is_dir(), reason="the documentation is not beside the tests")
+
+
+def test_the_page_is_not_stale() -> None:
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.reference(), (
+        f"docs/cli.md is stale; write it anew: {reference.WRITE}"
+    )
+
+
+def test_every_command_option_and_help_line_is_in_it() -> None:
+    page = reference.reference()
+    sections = dict(re.findall(r"^#+ (wsss [\w -]+)\n(.*?)(?=^#+ wsss |\Z)", page, flags=re.MULTILINE | re.DOTALL))
+    found = {" ".join(path): command for path, command in reference.commands()}
+    assert set(sections) == set(found) and len(found) >= len([*COMMANDS, *STAGES])
+    for name, command in found.items():
+        rows = [line for line in sections[name].splitlines() if line.startswith("| `")]
+        options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+        assert len(rows) == len([option for option in options if not option.hidden]), name
+        for option in options:
+            assert any(f"`{option.opts[0]}" in row for row in rows), f"{name} {option.opts[0]}"
+        for parameter in command.params:
+            if isinstance(parameter, click.Argument):
+                assert parameter.human_readable_name.upper() in sections[name].split("```")[1].upper()
+
+
+def test_a_change_of_an_option_makes_it_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reference.reference()
+    command = cli.get_command(click.Context(cli), "status")
+    assert command is not None
+    option = click.Option(
+        ["--loudly"], default=3, show_default=True, type=click.IntRange(1, 9), help="As *loud* as <x>."
+    )
+    monkeypatch.setattr(command, "params", [*command.params, option])
+    added = set(reference.reference().splitlines()) - set(before.splitlines())
+    assert added == {r"| `--loudly INTEGER` | As \*loud\* as &lt;x>. [from 1 up to 9; default: 3] |"}
+
+
+def test_it_writes_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(reference, "PAGE", tmp_path / "docs" / "cli.md")
+    reference.main()
+    assert "written" in capsys.readouterr().err
+    assert (tmp_path / "docs" / "cli.md").read_text(encoding="utf-8") == reference.reference()
+    reference.main()
+    assert "already up to date" in capsys.readouterr().err
+    monkeypatch.setattr(reference, "PAGE", tmp_path / "nowhere" / "cli.md")
+    with pytest.raises(SystemExit, match="run this in a checkout"):
+        reference.main()
