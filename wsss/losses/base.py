@@ -3,7 +3,8 @@
 A loss is a module called with
 
 * ``logits`` ``(B, C, H, W)``, any real values, and
-* ``target`` ``(B, H, W)`` int64, class indices 0 … C − 1, or 255 where the class isn't known.
+* ``target`` ``(B, H, W)`` int64, class indices 0 … C − 1, or 255 where the class isn't known; or, for a loss that
+  `Loss.takes_soft`, probabilities ``(B, C, H, W)`` of the classes, all 0 where nothing is known.
 
 It returns a scalar; ignored pixels have no gradient; where all pixels are ignored it is 0 with zero gradients.
 """
@@ -23,15 +24,26 @@ LOSSES = {
     "ce": "wsss.losses.region:CrossEntropy",
     "dice": "wsss.losses.region:Dice",
     "ce_dice": "wsss.losses.region:CrossEntropyDice",
+    "region_wise": "wsss.losses.region_wise:RegionWiseLoss",
     "betti_matching": "wsss.losses.betti_matching:BettiMatchingLoss",
     "cldice": "wsss.losses.cldice:ClDiceLoss",
     "skeleton_recall": "wsss.losses.skeleton_recall:SkeletonRecallLoss",
+    "topo": "wsss.losses.topo:TopoWindowLoss",
+    "topoloss": "wsss.losses.topoloss:TopoLoss",
+    "cbdice": "wsss.losses.cbdice:CbDiceLoss",
+    "warping": "wsss.losses.warping:WarpingLoss",
 }
 """Name → module and class; the class is made from its config."""
 
 
 class Loss(nn.Module):
-    """Base of all losses."""
+    """Base of all losses.
+
+    Attributes:
+        takes_soft: whether the target may be probabilities; a loss that doesn't is given `hard` ones.
+    """
+
+    takes_soft = False
 
     def begin_step(self, step: int, steps: int) -> None:
         """Say that training step ``step`` (0 … ``steps`` − 1) comes next; for losses that change over training."""
@@ -58,13 +70,31 @@ def build_loss(config: Any) -> Loss:
 
 
 def known(target: Tensor) -> Tensor:
-    """Return ``(B, H, W)`` bool: which pixels have a class."""
-    return target != IGNORE
+    """Return ``(B, H, W)`` bool: the pixels of which the target, indices or probabilities, says something."""
+    return target.sum(1) > 0.5 if is_soft(target) else target != IGNORE
+
+
+def is_soft(target: Tensor) -> bool:
+    """Tell whether a target holds probabilities ``(B, C, H, W)`` rather than class indices ``(B, H, W)``."""
+    return target.ndim == 4
+
+
+def hard(target: Tensor) -> Tensor:
+    """Return the most probable class of each pixel, ``(B, H, W)`` int64, 255 where nothing is known.
+
+    A target of class indices is returned as it is.
+    """
+    return target.argmax(1).masked_fill_(~known(target), IGNORE) if is_soft(target) else target
 
 
 def full_precision(logits: Tensor) -> Tensor:
     """Return logits of half precision as float32 (sums over pixels need it); others as they are."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+def two_channels(logits: Tensor) -> Tensor:
+    """Return logits of one channel, the foreground's, with the background's 0 before it; others as they are."""
+    return torch.cat([torch.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
 
 
 def nothing(logits: Tensor) -> Tensor:

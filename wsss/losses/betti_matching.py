@@ -7,19 +7,16 @@ probabilities. So its gradient is known without torch, and is zero elsewhere: a 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from wsss.io.masks import IGNORE
 from wsss.losses.base import nothing
 from wsss.losses.config import BettiMatchingConfig
+from wsss.losses.sparse import Slopes, sparse_loss
 from wsss.losses.term import LossWithTerm, foreground
 from wsss.topology import BettiMatching, DimensionMatching, betti_matching_batch
 
@@ -52,8 +49,8 @@ class BettiMatchingLoss(LossWithTerm):
             return nothing(logits) * math.nan
         if not pairs.places:
             return nothing(logits)
-        value: Tensor = _BettiMatching.apply(logits, pairs, self.config)
-        return value
+        loss, slopes = _match(pairs, self.config, logits.shape[3])
+        return sparse_loss(logits, loss, slopes, pairs.scale)
 
 
 @dataclass(frozen=True)
@@ -121,65 +118,28 @@ def _windows(length: int, config: BettiMatchingConfig) -> tuple[list[int], int]:
     return starts, config.crop
 
 
-class _BettiMatching(torch.autograd.Function):
-    """The mean loss of pairs as a function of the logits they were cut from. It has a first derivative only."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, pairs: _Pairs, config: BettiMatchingConfig) -> Tensor:
-        """Match, and keep the gradient by the few logits that it isn't zero for."""
-        loss = 0.0
-        slopes: list[_Slopes] = []
-        for filtration in ("superlevel", "sublevel") if config.filtration == "bothlevel" else (config.filtration,):
-            matchings = betti_matching_batch(
-                pairs.predictions,
-                pairs.labels,
-                threads=config.threads,
-                filtration=filtration,
-                frame=config.frame,
-                essential=config.essential,
-            )
-            for place, matching in zip(pairs.places, matchings, strict=True):
-                for weight, part in zip(config.dimension_weights, (matching.dim0, matching.dim1), strict=True):
-                    if weight:
-                        loss += weight * part.loss()
-                        slopes.append(_slopes(place, matching, part, weight, logits.shape[3]))
-        ctx.like = logits.new_empty(0)
-        ctx.shape = logits.shape
-        ctx.where, ctx.values = _by_logits(logits, slopes)
-        ctx.scale = pairs.scale
-        return logits.new_tensor(loss * pairs.scale)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
-        """Add up the gradient by the logits."""
-        gradient = ctx.like.new_zeros(ctx.shape)
-        where, values = torch.from_numpy(ctx.where), torch.from_numpy(ctx.values)
-        values = values.to(gradient) * (upstream * ctx.scale)
-        gradient.view(-1).index_add_(0, where.to(gradient.device), values)
-        return gradient, None, None
+def _match(pairs: _Pairs, config: BettiMatchingConfig, width: int) -> tuple[float, list[Slopes]]:
+    """Return the sum of the losses of all pairs, and its derivatives by probabilities; ``width`` is the images'."""
+    loss = 0.0
+    slopes: list[Slopes] = []
+    for filtration in ("superlevel", "sublevel") if config.filtration == "bothlevel" else (config.filtration,):
+        matchings = betti_matching_batch(
+            pairs.predictions,
+            pairs.labels,
+            threads=config.threads,
+            filtration=filtration,
+            frame=config.frame,
+            essential=config.essential,
+        )
+        for place, matching in zip(pairs.places, matchings, strict=True):
+            for weight, part in zip(config.dimension_weights, (matching.dim0, matching.dim1), strict=True):
+                if weight:
+                    loss += weight * part.loss()
+                    slopes.append(_slopes(place, matching, part, weight, width))
+    return loss, slopes
 
 
-@dataclass(frozen=True)
-class _Slopes:
-    """Derivatives of the sum of all losses by the probabilities of one class at ``n`` pixels of one image.
-
-    Args:
-        image: which of the batch.
-        channel: the class.
-        pixels: ``(n,)`` int64 among ``H · W``; one may occur several times.
-        probabilities: ``(n,)`` of this class there.
-        values: ``(n,)`` the derivatives; those of a pixel that occurs several times have to be added up.
-    """
-
-    image: int
-    channel: int
-    pixels: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    values: NDArray[np.float64]
-
-
-def _slopes(place: _Place, matching: BettiMatching, part: DimensionMatching, weight: float, width: int) -> _Slopes:
+def _slopes(place: _Place, matching: BettiMatching, part: DimensionMatching, weight: float, width: int) -> Slopes:
     """Differentiate ``weight · part.loss()`` by the prediction's values.
 
     Args:
@@ -201,28 +161,4 @@ def _slopes(place: _Place, matching: BettiMatching, part: DimensionMatching, wei
     columns = matching.pred.essential.columns
     if columns != width:
         cells = cells // columns * width + cells % columns
-    return _Slopes(place.image, place.channel, cells + (place.top * width + place.left), probabilities, values)
-
-
-def _by_logits(logits: Tensor, slopes: Sequence[_Slopes]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Go on from probabilities to logits: ``∂p_c / ∂x_k = p_c (δ_ck − p_k)``.
-
-    Returns:
-        Indices into the flattened logits, and the derivatives there, to be added up.
-    """
-    channels, size = logits.shape[1], logits.shape[2] * logits.shape[3]
-    where, values = [np.zeros(0, np.int64)], [np.zeros(0)]
-    for part in slopes:
-        own = part.values * part.probabilities
-        start = part.image * channels * size + part.pixels
-        if channels == 2:
-            value = own * (1 - part.probabilities)
-            where += [start + part.channel * size, start + (1 - part.channel) * size]
-            values += [value, -value]
-            continue
-        at = torch.from_numpy(part.pixels).to(logits.device)
-        others = logits[part.image].flatten(1)[:, at].softmax(0).cpu().numpy()
-        for k in range(channels):
-            where.append(start + k * size)
-            values.append(own * ((k == part.channel) - others[k]))
-    return np.concatenate(where), np.concatenate(values)
+    return Slopes(place.image, place.channel, cells + (place.top * width + place.left), probabilities, values)

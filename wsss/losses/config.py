@@ -45,14 +45,26 @@ RegionLossConfig = Annotated[CrossEntropyConfig | DiceConfig | CrossEntropyDiceC
 """A loss over regions, which a topological term can be added to."""
 
 
+class RegionWiseConfig(Settings):
+    """Region-wise loss with rectified maps."""
+
+    name: Literal["region_wise"] = "region_wise"
+    cache_mb: Annotated[int, NotInIdentity()] = Field(
+        default=64, ge=0, description="maps of labels are kept in memory up to so many MiB; 0: none"
+    )
+
+
+def _dice_per_image() -> DiceConfig:
+    return DiceConfig(absent="count", per_image=True)
+
+
 def _foreground_dice() -> DiceConfig:
     return DiceConfig(background=False, absent="count", smooth=1.0)
 
 
-class TermConfig(Settings):
+class WeightedTermConfig(Settings):
     """``base_weight · base + alpha · term``: what all topological losses share."""
 
-    base: RegionLossConfig = Field(default_factory=_foreground_dice, description="ce, dice or ce_dice")
     base_weight: float = Field(default=1.0, ge=0, description="weight of the base loss; 0: the term alone")
     alpha: float = Field(default=0.5, ge=0, description="weight of the topological term")
     active_from: float = Field(
@@ -60,6 +72,12 @@ class TermConfig(Settings):
         ge=0,
         description="the term counts from this step on; below 1: from this share of all steps on (0.7: the last 30 %)",
     )
+
+
+class TermConfig(WeightedTermConfig):
+    """A term beside a loss over regions, which is a choice, too."""
+
+    base: RegionLossConfig = Field(default_factory=_foreground_dice, description="ce, dice or ce_dice")
 
 
 class BettiMatchingConfig(TermConfig):
@@ -123,13 +141,95 @@ class SkeletonRecallConfig(TermConfig):
     )
 
 
+class TopoLossConfig(TermConfig):
+    """Distance of persistence diagrams."""
+
+    name: Literal["topoloss"] = "topoloss"
+    base: RegionLossConfig = Field(default_factory=CrossEntropyConfig, description="ce, dice or ce_dice")
+    alpha: float = Field(default=100.0, ge=0, description="weight of the topological term, a mean over pixels")
+    patch: int = Field(default=50, ge=2, description="side of the patches whose diagrams are compared, in pixels")
+    frame: Literal["none", "own-max", "zero"] = Field(default="own-max", description="a pixel around each patch")
+    dimension_weights: tuple[Weight, Weight] = Field(default=(1.0, 1.0), description="of components and of holes")
+    min_persistence: float = Field(
+        default=0.03, ge=0, lt=1, description="what the prediction has too much isn't removed up to this persistence"
+    )
+    threads: Annotated[int | None, NotInIdentity()] = Field(
+        default=None, ge=1, description="images worked on at a time; by default as many as there are processors"
+    )
+
+
+class TopoConfig(WeightedTermConfig):
+    """A distance map in which regions stay apart, and whole."""
+
+    name: Literal["topo"] = "topo"
+    alpha: float = Field(default=1e-3, ge=0, description="weight of the topological term, a sum over windows")
+    beta: float = Field(default=0.1, ge=0, description="weight of regions that should stay whole, inside the term")
+    window: int = Field(default=64, ge=2, description="side of the windows, in pixels")
+    d_max: float = Field(default=20.0, gt=0, description="distances are clipped here, in pixels")
+    d_min: float = Field(
+        default=10.0, gt=0, description="pixels that are to stay connected are at least so far from the structure"
+    )
+    margin: float = Field(
+        default=5.0, ge=0, description="the structure is made so many pixels wider before it divides the background"
+    )
+    pixels_per_logit: float = Field(
+        default=5.0, gt=0, description="pixels of distance that a difference of 1 between two logits stands for"
+    )
+    threads: Annotated[int | None, NotInIdentity()] = Field(
+        default=None, ge=1, description="images worked on at a time; by default as many as there are processors"
+    )
+
+    @model_validator(mode="after")
+    def _distances_in_order(self) -> TopoConfig:
+        if not self.margin < self.d_min <= self.d_max:
+            raise ValueError(
+                f"margin < d_min ≤ d_max is needed, found {self.margin:g}, {self.d_min:g} and {self.d_max:g}"
+            )
+        return self
+
+
+class CbDiceConfig(TermConfig):
+    """Centerline boundary Dice."""
+
+    name: Literal["cbdice"] = "cbdice"
+    base: RegionLossConfig = Field(
+        default_factory=lambda: CrossEntropyDiceConfig(ce_weight=0.5, dice_weight=0.25, dice=_dice_per_image()),
+        description="ce, dice or ce_dice",
+    )
+    alpha: float = Field(default=0.25, ge=0, description="weight of the topological term")
+    smooth: float = Field(default=1.0, gt=0, description="added to numerators and denominators")
+    cache_mb: Annotated[int, NotInIdentity()] = Field(
+        default=64, ge=0, description="skeletons of labels are kept in memory up to so many MiB; 0: none"
+    )
+
+
+class WarpingConfig(TermConfig):
+    """Cross-entropy where homotopy warping finds the topology to differ."""
+
+    name: Literal["warping"] = "warping"
+    base: RegionLossConfig = Field(default_factory=_dice_per_image, description="ce, dice or ce_dice")
+    alpha: float = Field(default=0.1, ge=0, description="weight of the topological term")
+    connectivity: Literal[4, 8] = Field(default=4, description="of the foreground; the background has the other")
+    mean_over: Literal["all", "critical"] = Field(
+        default="all", description="the cross-entropy is divided by the number of all pixels, or of critical ones"
+    )
+    threads: Annotated[int | None, NotInIdentity()] = Field(
+        default=None, ge=1, description="masks warped at a time; by default as many as there are processors"
+    )
+
+
 LossConfig = Annotated[
     CrossEntropyConfig
     | DiceConfig
     | CrossEntropyDiceConfig
+    | RegionWiseConfig
     | BettiMatchingConfig
     | ClDiceConfig
-    | SkeletonRecallConfig,
+    | SkeletonRecallConfig
+    | TopoConfig
+    | TopoLossConfig
+    | CbDiceConfig
+    | WarpingConfig,
     Field(discriminator="name"),
 ]
 """Any loss, told apart by ``name``. A new loss adds its config here, and its class to `wsss.losses.base.LOSSES`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wsss.losses.base import Loss, build_loss, full_precision
-from wsss.losses.config import TermConfig
+from wsss.losses.base import Loss, build_loss, full_precision, hard, two_channels
+from wsss.losses.config import TermConfig, WeightedTermConfig
 
 
 class LossWithTerm(Loss):
@@ -17,11 +17,19 @@ class LossWithTerm(Loss):
 
     Logits of one channel, ``(B, 1, H, W)``, are those of the foreground: they stand for two channels of which the
     first, the background's, is 0, since softmax then gives the foreground its sigmoid.
+
+    With probabilities as target the term is that of the most probable classes: topology is a property of masks. The
+    base loss is given the probabilities, if it knows what to do with them.
     """
 
-    def __init__(self, config: TermConfig) -> None:
+    takes_soft = True
+
+    def __init__(self, config: WeightedTermConfig, base: Loss | None = None) -> None:
         super().__init__()
-        self.base = build_loss(config.base)
+        if base is None:
+            assert isinstance(config, TermConfig), "a loss without a base of choice brings its own"
+            base = build_loss(config.base)
+        self.base = base
         self.base_weight, self.alpha, self.active_from = config.base_weight, config.alpha, config.active_from
         self.active = True
 
@@ -33,13 +41,12 @@ class LossWithTerm(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
-        logits = full_precision(logits)
-        if logits.shape[1] == 1:
-            logits = torch.cat([torch.zeros_like(logits), logits], 1)
+        logits = two_channels(full_precision(logits))
+        wanted = target if self.base.takes_soft else hard(target)
         if not self.active or self.alpha == 0:
-            return self.base_weight * self.base(logits, target)
-        weighted = self.alpha * self.term(logits, target)
-        return weighted + self.base_weight * self.base(logits, target) if self.base_weight else weighted
+            return self.base_weight * self.base(logits, wanted)
+        weighted = self.alpha * self.term(logits, hard(target))
+        return weighted + self.base_weight * self.base(logits, wanted) if self.base_weight else weighted
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the term of logits ``(B, C, H, W)`` (float32 or float64, C ≥ 2) and target ``(B, H, W)``.
@@ -54,6 +61,19 @@ def foreground(logits: Tensor) -> Tensor:
     if logits.shape[1] == 2:
         return (logits[:, 1:] - logits[:, :1]).sigmoid_()  # in place: what is subtracted needs no memory of its own
     return logits.softmax(1)[:, 1:]
+
+
+def log_odds(logits: Tensor) -> Tensor:
+    """Return ``log p − log(1 − p)`` ``(B, C − 1, H, W)`` of all classes but the background.
+
+    Of two classes it is the difference of the logits. Where it is positive, the class is more probable than all others
+    together.
+    """
+    if logits.shape[1] == 2:
+        return logits[:, 1:] - logits[:, :1]
+    classes = range(1, logits.shape[1])
+    others = [torch.cat([logits[:, :c], logits[:, c + 1 :]], 1).logsumexp(1) for c in classes]
+    return logits[:, 1:] - torch.stack(others, 1)
 
 
 def one_hot(target: Tensor, classes: int) -> Tensor:

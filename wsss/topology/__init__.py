@@ -1,4 +1,4 @@
-"""Persistence barcodes, Betti matching, Betti numbers and skeletons of two-dimensional images.
+"""Persistence, Betti matching, Betti numbers, skeletons, distances, warping, critical pixels of two-dimensional images.
 
 NumPy and Numba only. Nothing is compiled, nor Numba imported, before a function is asked for.
 """
@@ -11,36 +11,49 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wsss.topology.ahead import warmup
     from wsss.topology.betti import betti_numbers, local_betti_error
+    from wsss.topology.distance import distance_transform
+    from wsss.topology.malis import CriticalPixels, critical_pixels
     from wsss.topology.persistence import barcode, betti_matching, betti_matching_batch
     from wsss.topology.results import Barcode, BettiMatching, DimensionMatching, Intervals
     from wsss.topology.skeletons import skeleton
+    from wsss.topology.warping import warp, warping_error_mask
 
 _HOMES = {
     "Barcode": "results",
     "BettiMatching": "results",
+    "CriticalPixels": "malis",
     "DimensionMatching": "results",
     "Intervals": "results",
     "barcode": "persistence",
     "betti_matching": "persistence",
     "betti_matching_batch": "persistence",
     "betti_numbers": "betti",
+    "critical_pixels": "malis",
+    "distance_transform": "distance",
     "local_betti_error": "betti",
     "skeleton": "skeletons",
     "warmup": "ahead",
+    "warp": "warping",
+    "warping_error_mask": "warping",
 }
 
 __all__ = [
     "Barcode",
     "BettiMatching",
+    "CriticalPixels",
     "DimensionMatching",
     "Intervals",
     "barcode",
     "betti_matching",
     "betti_matching_batch",
     "betti_numbers",
+    "critical_pixels",
+    "distance_transform",
     "local_betti_error",
     "skeleton",
     "warmup",
+    "warp",
+    "warping_error_mask",
 ]
 
 

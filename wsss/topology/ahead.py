@@ -7,7 +7,9 @@ import time
 import numpy as np
 
 from wsss.topology.betti import betti_numbers
+from wsss.topology.malis import critical_pixels
 from wsss.topology.persistence import barcode, betti_matching
+from wsss.topology.warping import warping_error_mask
 
 
 def warmup() -> float:
@@ -21,4 +23,6 @@ def warmup() -> float:
         barcode(image, frame="own-max")
         betti_matching(image, image, frame="own-max")
     betti_numbers(exact > 5)
+    critical_pixels(exact, exact)
+    warping_error_mask(exact > 5, exact > 3)  # and distances
     return time.perf_counter() - start

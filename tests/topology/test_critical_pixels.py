@@ -1,0 +1,103 @@
+"""Critical pixels against all pairs of all paths, written out, and on windows whose answer is plain to see."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, label
+
+from wsss.errors import InvalidInput
+from wsss.topology import critical_pixels
+
+Pair = tuple[int, int]
+
+
+def maximin(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> dict[Pair, float]:
+    """Return for each pair of allowed pixels the largest smallest value of any path (Floyd and Warshall)."""
+    columns = values.shape[1]
+    flat = values.ravel()
+    pixels = [int(p) for p in np.flatnonzero(allowed)]
+    best = dict.fromkeys(itertools.product(pixels, pixels), -np.inf)
+    for p in pixels:
+        best[p, p] = flat[p]
+        for q in (p + 1 if (p + 1) % columns else -1, p + columns):
+            if (p, q) in best:
+                best[p, q] = best[q, p] = min(flat[p], flat[q])
+    for middle, p, q in itertools.product(pixels, pixels, pixels):
+        best[p, q] = max(best[p, q], min(best[p, middle], best[middle, q]))
+    return best
+
+
+def written_out(
+    predicted: NDArray[np.float64], true: NDArray[np.float64], margin: float, far: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both shares of one window whose predictions all differ, pair by pair."""
+    regions = label(true > margin)[0].ravel()
+    perfect = np.where(true > margin, 1e9, predicted)
+    between, within = np.zeros(true.size), np.zeros(true.size)
+    across = maximin(perfect, np.ones(true.shape, bool))
+    for p, q in itertools.combinations(range(true.size), 2):
+        if regions[p] and regions[q] and regions[p] != regions[q]:
+            between[np.flatnonzero(perfect.ravel() == across[p, q])[0]] += 1
+    for region in range(1, regions.max() + 1):
+        inside = maximin(predicted, (regions == region).reshape(true.shape))
+        for p, q in itertools.combinations(np.flatnonzero((regions == region) & (true.ravel() >= far)), 2):
+            within[np.flatnonzero(predicted.ravel() == inside[int(p), int(q)])[0]] += 1
+    return tuple(one.reshape(true.shape) / max(1, one.sum()) for one in (between, within))  # type: ignore[return-value]
+
+
+@given(st.integers(0, 10_000), st.integers(2, 7), st.integers(2, 7), st.floats(0.4, 0.9))
+@settings(max_examples=40, deadline=None)
+def test_every_pair_written_out(seed: int, rows: int, columns: int, share: float) -> None:
+    random = np.random.default_rng(seed)
+    true = distance_transform_edt(random.random((rows, columns)) < share)
+    predicted = random.permutation(rows * columns).reshape(rows, columns) / 7.0
+    found = critical_pixels(predicted, true, margin=0, far=1.2)
+    for one, expected in zip(found, written_out(predicted, true, 0, 1.2), strict=True):
+        np.testing.assert_allclose(one, expected, atol=1e-12)
+
+
+def test_windows_are_looked_at_one_by_one() -> None:
+    random = np.random.default_rng(3)
+    true = distance_transform_edt(random.random((11, 9)) < 0.8)
+    predicted = random.random((11, 9))
+    whole = critical_pixels(predicted, true, window=4, margin=0, far=1.2)
+    for top, left in itertools.product(range(0, 11, 4), range(0, 9, 4)):
+        cut = np.s_[top : top + 4, left : left + 4]
+        part = critical_pixels(predicted[cut], true[cut], margin=0, far=1.2)
+        np.testing.assert_array_equal(whole.between[cut], part.between)
+        np.testing.assert_array_equal(whole.within[cut], part.within)
+
+
+def test_the_gap_of_a_wall_and_the_door_of_a_false_one() -> None:
+    """A wall in the middle with a gap, and a false wall with a door that cuts the left side in two."""
+    true = np.abs(np.arange(21) - 12.0)[None].repeat(9, axis=0)
+    predicted = true.copy()
+    predicted[2, 11:14] = 3  # the gap, on the wall and beside it
+    predicted[:, 4] = 0.5
+    predicted[6, 4] = 2.5  # the door
+    found = critical_pixels(predicted, true, margin=1, far=3)
+    assert found.between[2, 11:14].sum() == pytest.approx(1) and found.between[2, 11] == 0  # of equal ones the last
+    left, right = 9 * 4, 9 * 5  # pixels on both sides of the false wall, at least 3 from the true one
+    pairs = sum(size * (size - 1) / 2 for size in (9 * 10, 9 * 6))
+    assert found.within[6, 4] == pytest.approx((left * right + left + right) / pairs)  # those of the door itself, too
+    assert found.within.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("value", [0.0, 50.0])
+def test_one_region_or_none_has_nothing_between(value: float) -> None:
+    found = critical_pixels(np.ones((8, 8)), np.full((8, 8), value))
+    assert not found.between.any()
+    assert found.within.sum() == pytest.approx(float(value > 0))
+
+
+def test_what_is_no_pair_of_images_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="one shape"):
+        critical_pixels(np.ones((3, 4)), np.ones((4, 3)))
+    with pytest.raises(InvalidInput, match="window: at least 1 pixel"):
+        critical_pixels(np.ones((3, 4)), np.ones((3, 4)), window=0)

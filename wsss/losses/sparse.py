@@ -1,0 +1,86 @@
+"""Losses of few pixels' probabilities, computed outside torch together with their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Derivatives of a loss by the probabilities of one class at ``n`` pixels of one image.
+
+    Args:
+        image: which of the batch.
+        channel: the class.
+        pixels: ``(n,)`` int64 among ``H · W``; one may occur several times.
+        probabilities: ``(n,)`` of this class there.
+        values: ``(n,)`` the derivatives; those of a pixel that occurs several times have to be added up.
+    """
+
+    image: int
+    channel: int
+    pixels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+def sparse_loss(logits: Tensor, loss: float, slopes: Sequence[Slopes], scale: float) -> Tensor:
+    """Return the scalar ``scale · loss``, with its gradient by the logits ``(B, C, H, W)``; first derivative only.
+
+    Args:
+        logits: whose softmax over channels gives the probabilities.
+        loss: a function of these probabilities.
+        slopes: its derivatives, all that aren't zero.
+        scale: factor on both.
+    """
+    value: Tensor = _SparseLoss.apply(logits, loss * scale, slopes, scale)
+    return value
+
+
+class _SparseLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, value: float, slopes: Sequence[Slopes], scale: float) -> Tensor:
+        ctx.like, ctx.shape, ctx.scale = logits.new_empty(0), logits.shape, scale
+        ctx.where, ctx.values = _by_logits(logits, slopes)
+        return logits.new_tensor(value)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
+        gradient = ctx.like.new_zeros(ctx.shape)
+        where, values = torch.from_numpy(ctx.where), torch.from_numpy(ctx.values)
+        values = values.to(gradient) * (upstream * ctx.scale)
+        gradient.view(-1).index_add_(0, where.to(gradient.device), values)
+        return gradient, None, None, None
+
+
+def _by_logits(logits: Tensor, slopes: Sequence[Slopes]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Go on from probabilities to logits: ``∂p_c / ∂x_k = p_c (δ_ck − p_k)``.
+
+    Returns:
+        Indices into the flattened logits, and the derivatives there, to be added up.
+    """
+    channels, size = logits.shape[1], logits.shape[2] * logits.shape[3]
+    where, values = [np.zeros(0, np.int64)], [np.zeros(0)]
+    for part in slopes:
+        own = part.values * part.probabilities
+        start = part.image * channels * size + part.pixels
+        if channels == 2:
+            value = own * (1 - part.probabilities)
+            where += [start + part.channel * size, start + (1 - part.channel) * size]
+            values += [value, -value]
+            continue
+        at = torch.from_numpy(part.pixels).to(logits.device)
+        others = logits[part.image].flatten(1)[:, at].softmax(0).cpu().numpy()
+        for k in range(channels):
+            where.append(start + k * size)
+            values.append(own * ((k == part.channel) - others[k]))
+    return np.concatenate(where), np.concatenate(values)
