@@ -25,7 +25,6 @@ from wsss.stages import STAGES
 COMMANDS = {
     "run": ("wsss.cli.run:run", "Run a pipeline from images to masks, scores and a report."),
     "status": ("wsss.cli.status:status", "Show how far a run is."),
-    "init": ("wsss.cli.init:init", "Write a pipeline for your own images and labels."),
     "export": ("wsss.cli.export:export", "Write masks for other tools: VOC, COCO, CVAT, Label Studio …"),
     "data": ("wsss.cli.data:data", "Make synthetic datasets, check your own."),
     "topo": ("wsss.cli.topo:topo", "Compare the topology of masks: Betti matching, Betti numbers."),

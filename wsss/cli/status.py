@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from wsss.cli.options import print_json
+from wsss.cli.options import named_run, print_json
 from wsss.errors import InvalidInput
 
 
@@ -23,7 +23,7 @@ def status(run: Path, as_json: bool, debug: bool) -> None:
     """
     from wsss.pipeline.summary import summarise
 
-    folder = run if run.exists() or len(run.parts) > 1 else Path("runs") / run
+    folder = named_run(run)
     summary = summarise(folder)
     if summary is None:
         raise InvalidInput(f"{folder} is neither a run directory nor a stage's folder.")

@@ -18,10 +18,14 @@ IGNORE = 255
 """Mask value (and class index) of pixels that belong to no class: unlabelled, uncertain, object borders."""
 
 
-def voc_palette() -> NDArray[np.uint8]:
-    """Return VOC's 256 colours as ``(256, 3)`` uint8: the bits of an index dealt out to red, green and blue."""
-    index = np.arange(256)
-    palette = np.zeros((256, 3), np.uint8)
+def voc_palette(count: int = 256) -> NDArray[np.uint8]:
+    """Return VOC's colours as ``(count, 3)`` uint8: the bits of an index dealt out to red, green and blue.
+
+    Args:
+        count: VOC has 256; the rule gives up to 2²⁴ different colours.
+    """
+    index = np.arange(count)
+    palette = np.zeros((count, 3), np.uint8)
     for bit in range(8):
         for channel in range(3):
             palette[:, channel] |= (((index >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)

@@ -72,8 +72,8 @@ class Reporter:
         with contextlib.suppress(OSError), self.file.open("a", encoding="utf-8") as file:
             file.writelines(f"{stamp} {line}\n" for line in message.splitlines() or [""])
 
-    def start(self, stage: str, folder: Path) -> None:
-        """Begin a stage: its bars carry its name, its notes go to its folder."""
+    def start(self, stage: str, folder: Path | None) -> None:
+        """Begin a stage: its bars carry its name, its notes go to its folder, if it has one."""
         self.stage, self.folder = stage, folder
         if not self.quiet and self.stream.isatty():
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -1,0 +1,79 @@
+"""Masks to export: small made-up ones with everything in them that is difficult, and real photographs' own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from wsss.data.sample import Classes
+from wsss.export.items import Item, Masks
+from wsss.io.images import write_png
+from wsss.io.masks import read_mask, write_mask
+
+SHARED = os.environ.get("WSSS_SHARED_DATA")
+CLASSES = Classes(("background", "cat", "dining table", "tv/monitor"), ((0,), (8, 9), (11,), (20,)))
+
+
+def made_masks(folder: Path) -> Masks:
+    """Four masks; one of them is empty, one of one class alone."""
+    pictures = {
+        "a": _picture(0),
+        "b.2": _picture(1),
+        "kühe": np.zeros((9, 7), np.uint8),
+        "d": np.full((5, 6), 8, np.uint8),
+    }
+    items = []
+    for name, mask in pictures.items():
+        write_mask(folder / "masks" / f"{name}.png", mask)
+        image = np.random.default_rng(len(name)).integers(0, 255, (*mask.shape, 3), dtype=np.uint8)
+        write_png(folder / "images" / f"{name}.png", image)
+        splits = ("val",) if name == "d" else ("train", "all")
+        items.append(Item(name, folder / "masks" / f"{name}.png", folder / "images" / f"{name}.png", splits))
+    return Masks("made", CLASSES, tuple(items))
+
+
+def _picture(number: int) -> NDArray[np.uint8]:
+    """A mask with holes, diagonals, specks, thin lines, regions at the border, and uncertain pixels."""
+    generator = np.random.default_rng(number)
+    mask = np.zeros((37 + 5 * number, 50 - 4 * number), np.uint8)
+    mask[3:20, 4:25] = 8
+    mask[8:12, 9:14] = 0
+    mask[9, 10] = 11
+    mask[12, 14] = mask[13, 15] = 0
+    mask[25:, 30:] = 20
+    mask[0, :] = 11
+    mask[:, 0] = 255
+    mask[20:24, 3:30] = generator.choice([0, 8, 11, 20, 255], (4, 27))
+    rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    mask[(rows - 30) ** 2 + (columns - 12) ** 2 < 30] = 11
+    mask[-1, -1] = 8
+    return mask
+
+
+def photographs_masks() -> Masks:
+    """Six ground-truth masks of real photographs, with and without uncertain borders."""
+    if SHARED is None:
+        pytest.skip("WSSS_SHARED_DATA is not set: no photographs at hand")
+    from wsss.data.registry import open_dataset
+
+    root = Path(SHARED) / "voc_animals"
+    data = open_dataset({"root": root}, work=Path("unused"))
+    samples = [*data.split("train")[::90][:3], *data.split("val")[::40]]
+    assert len(samples) == 6
+    items = [Item(one.id, one.mask, one.image, ("train",)) for one in samples if one.mask is not None]
+    return Masks("voc_animals", data.classes, tuple(items))
+
+
+def truth(masks: Masks) -> dict[str, NDArray[np.uint8]]:
+    """Return id → mask as it is on disk."""
+    return {item.id: read_mask(item.mask) for item in masks.items}
+
+
+def values(masks: Masks) -> dict[str, int]:
+    """Return class name → value on disk."""
+    named = dict(zip(masks.classes.names, (one[0] for one in masks.classes.values), strict=True))
+    return {**named, "ignore": 255}

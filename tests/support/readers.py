@@ -1,0 +1,149 @@
+"""Readers of the export formats, written from the formats' own descriptions and sharing nothing with the writers."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def brush_layer(rle: list[int], width: int, height: int) -> NDArray[np.uint8]:
+    """Return the RGBA image ``(H, W, 4)`` of a Label Studio region: rle-pack, read bit by bit from a string of bits."""
+    bits = "".join(f"{byte:08b}" for byte in rle)
+    place = 0
+
+    def take(count: int) -> int:
+        nonlocal place
+        place += count
+        return int(bits[place - count : place], 2)
+
+    total, word = take(32), take(5) + 1
+    sizes = [take(4) + 1 for _ in range(4)]
+    values: list[int] = []
+    while len(values) < total:
+        repeated = take(1)
+        length = take(sizes[take(2)]) + 1
+        values += [take(word)] * length if repeated else [take(word) for _ in range(length)]
+    assert len(values) == total and len(bits) - place < 8
+    return np.array(values, np.uint8).reshape(height, width, 4)
+
+
+def label_studio_masks(folder: Path, values: dict[str, int], role: str = "predictions") -> dict[str, NDArray[np.uint8]]:
+    """Return image id → mask with the values of the labels."""
+    found = {}
+    for task in json.loads((folder / "tasks.json").read_text(encoding="utf-8")):
+        [one] = task[role]
+        masks = []
+        for region in one["result"]:
+            height, width = region["original_height"], region["original_width"]
+            layer = brush_layer(region["value"]["rle"], width, height)
+            assert region["type"] == "brushlabels" and region["value"]["format"] == "rle"
+            assert set(np.unique(layer)) <= {0, 255} and (layer == layer[..., :1]).all()
+            [label] = region["value"]["brushlabels"]
+            masks.append((values[label], layer[..., 3] > 0))
+        if masks:  # a mask without any region has no size there
+            found[task["data"]["image_id"]] = _put_together(masks)
+    return found
+
+
+def coco_masks(path: Path) -> dict[str, NDArray[np.uint8]]:
+    """Return file name → mask of category ids, by pycocotools; checks areas, boxes and sizes on the way."""
+    from pycocotools import mask as tool
+    from pycocotools.coco import COCO
+
+    coco = COCO(str(path))
+    found = {}
+    for number, image in coco.imgs.items():
+        masks = [(0, np.zeros((image["height"], image["width"]), bool))]
+        for one in coco.loadAnns(coco.getAnnIds(imgIds=[number])):
+            pixels = coco.annToMask(one).astype(bool)
+            assert one["segmentation"]["size"] == [image["height"], image["width"]]
+            assert one["area"] == tool.area(coco.annToRLE(one)) == pixels.sum()
+            assert one["bbox"] == tool.toBbox(coco.annToRLE(one)).tolist()
+            masks.append((one["category_id"], pixels))
+        found[image["file_name"]] = _put_together(masks)
+    return found
+
+
+def cvat_masks(path: Path, values: dict[str, int]) -> tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.int64]]]:
+    """Return image id → mask of values, and image id → numbers of objects, of a Segmentation mask 1.1 archive."""
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        lines = archive.read("labelmap.txt").decode().splitlines()
+        colours = {}
+        for line in lines:
+            if not line.startswith("#"):
+                name, colour, _, _ = line.split(":")
+                colours[tuple(map(int, colour.split(",")))] = values[name]
+        ids = archive.read("ImageSets/Segmentation/default.txt").decode().splitlines()
+        ids = [one.strip('"') for one in ids]
+        classes, things = {}, {}
+        for one in ids:
+            picture = np.array(Image.open(io.BytesIO(archive.read(f"SegmentationClass/{one}.png"))))
+            assert picture.shape[2] == 3
+            mask = np.full(picture.shape[:2], 77, np.uint8)
+            for colour, value in colours.items():
+                mask[(picture == colour).all(2)] = value
+            classes[one] = mask
+            numbers = np.array(Image.open(io.BytesIO(archive.read(f"SegmentationObject/{one}.png")))).astype(np.int64)
+            things[one] = numbers @ [1, 256, 65536]
+    return classes, things
+
+
+def polygon_mask(path: Path, values: dict[str, int]) -> NDArray[np.uint8]:
+    """Return the mask of a polygon file, by scikit-image's own test whether a point is in a polygon.
+
+    The points tested are the pixels' centres; what is in a hole isn't in the polygon.
+    """
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    assert document["type"] == "FeatureCollection"
+    height, width = document["height"], document["width"]
+    masks = [(0, np.zeros((height, width), bool))]
+    for feature in document["features"]:
+        assert feature["type"] == "Feature" and feature["geometry"]["type"] == "MultiPolygon"
+        pixels = np.zeros((height, width), bool)
+        for outer, *holes in feature["geometry"]["coordinates"]:
+            inside = _inside(outer, height, width)
+            for hole in holes:
+                inside &= ~_inside(hole, height, width)
+            pixels |= inside
+        masks.append((values[feature["properties"]["class"]], pixels))
+    return _put_together(masks)
+
+
+def _inside(ring: list[list[float]], height: int, width: int) -> NDArray[np.bool_]:
+    from skimage.measure import points_in_poly
+
+    assert ring[0] == ring[-1] and len(ring) > 3
+    corners = np.array(ring, np.float64)[:-1]
+    low, high = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
+    assert (low >= 0).all() and high[0] <= width and high[1] <= height
+    columns, rows = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
+    points = np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], axis=1)
+    inside = np.zeros((height, width), bool)
+    inside[low[1] : high[1], low[0] : high[0]] = points_in_poly(points, corners).reshape(rows.shape)
+    return inside
+
+
+def voc_labelmap(path: Path) -> dict[str, tuple[int, int, int]]:
+    """Return class name → colour of a ``labelmap.txt``."""
+    found = re.findall(r"^([^#:\n][^:\n]*):(\d+),(\d+),(\d+)::$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: (int(red), int(green), int(blue)) for name, red, green, blue in found}
+
+
+def _put_together(masks: list[tuple[int, NDArray[np.bool_]]]) -> NDArray[np.uint8]:
+    """Lay the masks of objects on each other; none may share a pixel with another."""
+    whole = np.zeros(masks[0][1].shape, np.uint8)
+    taken = np.zeros(whole.shape, bool)
+    for value, pixels in masks:
+        assert not (taken & pixels).any()
+        taken |= pixels
+        whole[pixels] = value
+    return whole

@@ -1,0 +1,147 @@
+"""``wsss export``: masks of a run, or any folder of masks, in the formats of other tools."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wsss.cli.options import named_run, print_json, worker_count
+from wsss.cli.stages import StageCommand, read_data_options
+from wsss.errors import InvalidInput
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
+
+
+@click.command("export", cls=StageCommand)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--format", "format_name", type=click.Choice(NAMES), required=True, help="What to write.")
+@click.option("--out", type=FOLDER, required=True, help="The new folder to write to.")
+@click.option("--stage", metavar="ID", help="Stage whose masks are taken. [default: the last one that has masks]")
+@click.option("--split", "splits", multiple=True, metavar="NAME", help="Only images of this split (several times).")
+@click.option("--ids", metavar="A,B,…|@FILE", help="Only these images; @FILE holds one id per line.")
+@click.option("--images", type=click.Choice(["copy", "link"]), help="Put the images beside the masks, too.")
+@click.option("--min-area", type=click.IntRange(min=0), help="Smaller regions (pixels) become background. [default: 0]")
+@click.option("--components", is_flag=True, default=None, help="One object per connected region, not one per class.")
+@click.option(
+    "--ignored",
+    type=click.Choice(["keep", "drop"]),
+    help="Uncertain pixels (255): a class of their own, or background. [default: keep]",
+)
+@click.option("--tolerance", type=click.FloatRange(0, 50), help="polygons: pixels they may differ. [default: 1]")
+@click.option("--opacity", type=click.FloatRange(0, 1), help="overlay, sheet: of the colours. [default: 0.5]")
+@click.option("--contours/--no-contours", default=None, help="overlay, sheet: lines round the regions. [default: yes]")
+@click.option("--legend/--no-legend", default=None, help="overlay, sheet: the names of the classes. [default: yes]")
+@click.option("--side-by-side", is_flag=True, default=None, help="overlay, sheet: the image beside its overlay.")
+@click.option("--columns", type=click.IntRange(1, 50), help="sheet: images in a row. [default: 4]")
+@click.option("--rows", type=click.IntRange(1, 200), help="sheet: rows on a page. [default: 6]")
+@click.option("--pages", type=click.Choice(["png", "pdf"]), help="sheet: a PNG per page, or one PDF. [default: png]")
+@click.option(
+    "--as",
+    "role",
+    type=click.Choice(["predictions", "annotations"]),
+    help="label-studio: what the masks are taken for. [default: predictions]",
+)
+@click.option(
+    "--image-url", metavar="PREFIX", help="label-studio: before an image's name. [default: /data/local-files/?d=]"
+)
+@click.option("--classes", type=FILE, help="Class list (id name), for masks without a dataset.")
+@click.option("--image-folder", type=FOLDER, help="Folder of the images, for masks without a dataset.")
+@click.option("--force", is_flag=True, help="Replace an earlier export in --out.")
+@click.option("--workers", type=click.IntRange(min=0), help="Threads; results don't depend on it. [default: cores]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document: what was written.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.pass_context
+def export(
+    context: click.Context,
+    run: Path,
+    format_name: str,
+    out: Path,
+    force: bool,
+    workers: int | None,
+    as_json: bool,
+    debug: bool,
+    **given: Any,
+) -> None:
+    """Write the masks of RUN for other tools: a run, a stage's folder, or any folder of masks (ID.png).
+
+    The dataset is that of the run; for other masks, or to change one of its keys, give --data.root DIR and
+    --data.KEY VALUE, as for single stages.
+
+    \b
+    wsss export runs/quickstart --format coco --out coco
+    wsss export masks --data.root VOC2012 --format cvat --out cvat --split val
+    """
+    from wsss.export.folder import check_out
+    from wsss.export.formats import check_options, export_masks, options_from
+    from wsss.pipeline.progress import Reporter
+    from wsss.stages.mask_source import Request, find_masks
+
+    if given["ignored"] is not None:
+        given["keep_ignored"] = given["ignored"] == "keep"
+    options = options_from(given)
+    check_options(format_name, [name for name in vars(options) if given.get(name) is not None])
+    request = Request(
+        run=named_run(run),
+        stage=given["stage"],
+        data=read_data_options(context.meta["data"]),
+        splits=given["splits"],
+        ids=_ids(given["ids"]),
+        classes=given["classes"],
+        image_folder=given["image_folder"],
+    )
+    _check_apart(out, request.run)
+    check_out(out, force=force)
+    reporter = Reporter()
+    with tempfile.TemporaryDirectory(prefix="wsss-export-") as work:
+        masks = find_masks(request, work=Path(work), reporter=reporter)
+        reporter.start(f"export {format_name}", None)
+        try:
+            written = export_masks(
+                masks,
+                format_name,
+                options,
+                out,
+                force=force,
+                workers=worker_count(workers),
+                track=lambda total: reporter.track("export", total),
+                log=reporter.log,
+            )
+        finally:
+            reporter.stop()
+    if as_json:
+        print_json(written)
+    else:
+        click.echo(f"{out}: {written['images']} masks of {masks.name} as {format_name}, {written['files']} files")
+
+
+def _ids(text: str | None) -> tuple[str, ...]:
+    """Return the ids of ``--ids``: separated by commas, or the lines of ``@FILE``."""
+    if text is None:
+        return ()
+    if text.startswith("@"):
+        from wsss.data.lists import read_lines
+
+        found = tuple(line.text for line in read_lines(Path(text[1:])))
+    else:
+        found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not found:
+        raise InvalidInput(f"--ids {text}: no id is named; leave --ids out to export all there are.")
+    return found
+
+
+def _check_apart(out: Path, run: Path) -> None:
+    """Refuse to write into the folder of a stage, or over what is read."""
+    from wsss.pipeline.store import RECORD
+
+    place, source = out.resolve(), run.resolve()
+    within = next((folder for folder in place.parents if (folder / RECORD).is_file()), None)
+    if within is not None or source.is_relative_to(place):
+        raise InvalidInput(
+            f"--out {out}: " + (f"lies inside the stage {within}." if within is not None else f"holds {run}."),
+            mend="Name a folder of its own.",
+        )

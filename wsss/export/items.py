@@ -1,0 +1,227 @@
+"""What is exported: masks with their classes, and what is known of their images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+
+from wsss.errors import InvalidInput, listing
+from wsss.io.masks import IGNORE, read_mask, voc_palette
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wsss.data.sample import Classes
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One mask.
+
+    Args:
+        id: unique in the export, and a file name.
+        mask: the mask's file, with the dataset's own values.
+        image: the image's file, or ``None`` where it is not known.
+        splits: names of the dataset's splits that hold the image.
+    """
+
+    id: str
+    mask: Path
+    image: Path | None = None
+    splits: tuple[str, ...] = ()
+
+    @property
+    def file_name(self) -> str:
+        """What the image is called in an export: its id with the suffix of its file."""
+        return self.id + (self.image.suffix if self.image is not None else "")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How masks are exported; each format looks at some of these.
+
+    Args:
+        min_area: connected regions with fewer pixels than this become background.
+        components: one object per connected region rather than one per class.
+        keep_ignored: export uncertain pixels (255) too, as a class of their own; else they become background.
+        images: copy the images, link to them, or leave them where they are.
+        tolerance: of polygons, in pixels.
+        opacity: of the classes' colours over an image, 0 … 1.
+        contours, legend, side_by_side: of overlays: lines round regions, names of the classes, the image beside it.
+        columns, rows: of a contact sheet.
+        pages: what a contact sheet is written as.
+        role: what Label Studio takes the masks for.
+        image_url: what stands before an image's name in Label Studio's tasks.
+    """
+
+    min_area: int = 0
+    components: bool = False
+    keep_ignored: bool = True
+    images: Literal["copy", "link"] | None = None
+    tolerance: float = 1.0
+    opacity: float = 0.5
+    contours: bool = True
+    legend: bool = True
+    side_by_side: bool = False
+    columns: int = 4
+    rows: int = 6
+    pages: Literal["png", "pdf"] = "png"
+    role: Literal["predictions", "annotations"] = "predictions"
+    image_url: str = "/data/local-files/?d="
+
+
+@dataclass(frozen=True)
+class Masks:
+    """All that is exported.
+
+    Args:
+        name: shown in the exports: the run and the stage, or the folder.
+        classes: names, and values on disk.
+        items: in order.
+    """
+
+    name: str
+    classes: Classes
+    items: tuple[Item, ...]
+
+    def read(self, item: Item, options: Options) -> NDArray[np.uint8]:
+        """Return a mask as class indices (255 = ignored), as far as ``options`` leave it.
+
+        Raises:
+            InvalidInput: it is missing or broken, or holds a value that stands for no class.
+        """
+        mask = self.classes.encode(read_mask(item.mask), where=str(item.mask))
+        if options.min_area > 1:
+            mask = without_small(mask, options.min_area)
+        if not options.keep_ignored:
+            mask = np.where(mask == IGNORE, np.uint8(0), mask)
+        return mask
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where an export is made, and how.
+
+    Args:
+        folder: an empty folder for the files.
+        each: calls a function for every item, several at a time, and yields what it returns in order.
+        log: prints one line for the user.
+    """
+
+    folder: Path
+    each: Callable[[Callable[[Item], T], Sequence[Item]], Iterator[T]]
+    log: Callable[[str], None] = field(default=lambda line: None)
+
+
+def without_small(mask: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]:
+    """Return a mask whose regions of one class (8-connected) with fewer than ``min_area`` pixels are background."""
+    kept = mask.copy()
+    for index in present(mask):
+        labels, sizes = _components(mask == index)
+        kept[(sizes < min_area)[labels] & (labels > 0)] = 0
+    return kept
+
+
+def present(mask: NDArray[np.uint8]) -> list[int]:
+    """Return the classes in a mask, in ascending order, without background and 255."""
+    found: list[int] = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist()
+    return [index for index in found if index not in (0, IGNORE)]
+
+
+def objects(mask: NDArray[np.uint8], options: Options) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield the objects of a mask: class index (255 for ignored pixels), and pixels ``(H, W)`` bool.
+
+    One object per class, or with ``options.components`` one per 8-connected region, in reading order of their first
+    pixels; ignored pixels are one object, and the last.
+    """
+    for index in present(mask):
+        region = mask == index
+        if options.components:
+            labels, sizes = _components(region)
+            for number in range(1, len(sizes)):
+                yield index, labels == number
+        else:
+            yield index, region
+    ignored = mask == IGNORE
+    if ignored.any():
+        yield IGNORE, ignored
+
+
+def box(region: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Return the bounding box of a region that isn't empty: x, y, width, height in pixels."""
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    top, left = int(rows[0]), int(columns[0])
+    return left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top
+
+
+def ignored_name(classes: Classes) -> str:
+    """Return what ignored pixels are called where they need a name: ``ignore``, or another word if that is a class."""
+    return next(name for name in ("ignore", "ignored", "ignore (255)") if name not in classes.names)
+
+
+def value_of(classes: Classes, index: int) -> int:
+    """Return the value on disk that stands for a class index; 255 stays 255."""
+    return IGNORE if index == IGNORE else classes.values[index][0]
+
+
+def name_of(classes: Classes, index: int) -> str:
+    """Return a class's name; 255 is called as `ignored_name` says."""
+    return ignored_name(classes) if index == IGNORE else classes.names[index]
+
+
+def colours(values: Iterable[int]) -> list[tuple[int, int, int]]:
+    """Return VOC's colours of values on disk."""
+    palette = voc_palette()
+    return [(int(palette[value, 0]), int(palette[value, 1]), int(palette[value, 2])) for value in values]
+
+
+def require_images(masks: Masks, format_name: str) -> None:
+    """Make certain that the image of every mask is known.
+
+    Raises:
+        InvalidInput: one is not; says how many.
+    """
+    missing = [item.id for item in masks.items if item.image is None]
+    if missing:
+        raise InvalidInput(
+            f"{format_name}: the images of {len(missing)} of {len(masks.items)} masks are not known: "
+            f"{listing(missing)}.",
+            mend="Say where the dataset is: --data.root DIR.",
+        )
+
+
+def refuse_characters(words: Iterable[str], forbidden: str, what: str) -> None:
+    """Refuse names that a text format can't hold.
+
+    Raises:
+        InvalidInput: one is empty, begins or ends with a space, or has a control or a forbidden character.
+    """
+    for word in words:
+        bad = [character for character in word if ord(character) < 32 or character in forbidden]
+        if bad or not word or word != word.strip():
+            why = f"has {bad[0]!r} in it" if bad else "is empty or begins or ends with a space"
+            raise InvalidInput(
+                f"The {what} {word!r} {why}, which this format can't hold.",
+                mend="Give it another name: data.classes can (new name: [old name])."
+                if what == "class"
+                else "Rename the image, or leave it out with --ids.",
+            )
+
+
+def _components(region: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the labels of the 8-connected components, and their sizes; the size of 0, the outside, is meaningless."""
+    from scipy.ndimage import label
+
+    labels: NDArray[np.int32] = label(region, np.ones((3, 3)))[0]
+    return labels, np.bincount(labels.ravel())
+
+
+def summary(**values: Any) -> dict[str, Any]:
+    """Return what a format says of its export, without what it has nothing to say of."""
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,228 @@
+"""Where masks to export are found: in a run, in a stage's folder, or in any folder of masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsss.errors import InvalidInput, closest, listing
+from wsss.pipeline.rundir import DATA, read_run
+from wsss.pipeline.runner import artifact_at
+from wsss.pipeline.source import Source, merge
+from wsss.pipeline.store import read_record
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Classes, Dataset, Sample
+    from wsss.export.items import Item, Masks
+    from wsss.pipeline.progress import Reporter
+
+KINDS = ("masks",)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which masks are wanted.
+
+    Args:
+        run: a run directory, a stage's folder, or a folder of masks.
+        stage: id of a stage of the run; by default the last that has masks.
+        data: keys of the dataset's config; laid over those of the run.
+        splits: only images of these.
+        ids: only these images.
+        classes: a class list, for masks without a dataset.
+        image_folder: the images, for masks without a dataset.
+    """
+
+    run: Path
+    stage: str | None = None
+    data: Source = field(default_factory=lambda: Source({}))
+    splits: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    classes: Path | None = None
+    image_folder: Path | None = None
+
+
+def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
+    """Return the masks, with their classes and images as far as they are known.
+
+    What masks mean is told by the dataset; where there is none, by the record that `predict` leaves of a folder of
+    images, by a class list, or by nothing: then each value in the masks is a class of its own.
+
+    Args:
+        request: see there.
+        work: a folder for generated data, where the masks are in no run.
+        reporter: hears which stage was chosen, and what is left out.
+
+    Raises:
+        InvalidInput: no masks there, a stage that isn't finished or makes none, an unknown split, id or mask value.
+    """
+    from wsss.data.predicted import read_predicted
+    from wsss.export.items import Item, Masks
+
+    folder, name, run = _folder(request, reporter)
+    files = _mask_files(folder)
+    predicted = read_predicted(folder)
+    config = _data_config(request, run, folder)
+    if predicted is not None and not request.data.value:
+        _refuse_splits(request, "these masks are of a folder of images")
+        found = _images(request.image_folder) or _predicted_images(folder, predicted.files, run)
+        items = [Item(one, files[one], found.get(one)) for one in sorted(files)]
+        return Masks(name, predicted.classes, _chosen(items, request.ids, folder))
+    if config.value:
+        from wsss.data.registry import open_dataset
+
+        place = request.run / DATA if run is not None and read_run(request.run) else work
+        data = open_dataset(config.value, work=place, log=reporter.log, locate=config.locate)
+        items = _of_dataset(data, files, request, folder, reporter.log)
+        return Masks(name, data.classes, _chosen(items, request.ids, folder))
+    _refuse_splits(request, "no dataset is given")
+    found = _images(request.image_folder)
+    chosen = _chosen([Item(one, files[one], found.get(one)) for one in sorted(files)], request.ids, folder)
+    return Masks(name, _classes(request.classes, chosen), chosen)
+
+
+def _folder(request: Request, reporter: Reporter) -> tuple[Path, str, Mapping[str, Any] | None]:
+    """Return the folder that holds the masks or ``masks/``, what to call it, and the record of its run."""
+    run = read_run(request.run)
+    if run is not None:
+        stage = _stage_of_run(request, run, reporter.log)
+        artifact_at(request.run / stage, KINDS, f"--stage {stage}:", reporter)
+        return request.run / stage, f"{run['name']}/{stage}", run
+    if request.stage is not None:
+        raise InvalidInput(
+            f"--stage {request.stage}: {request.run} is no run directory, so it has no stages.",
+            mend="Name the run's folder, or leave --stage out.",
+        )
+    if not request.run.is_dir():
+        raise InvalidInput(f"{request.run}: no such folder.", mend="Name a run, a stage's folder or a folder of masks.")
+    artifact = artifact_at(request.run, KINDS, "RUN", reporter)
+    above = read_run(request.run.resolve().parent) if artifact.id else None
+    return request.run, artifact.id or request.run.resolve().name, above
+
+
+def _stage_of_run(request: Request, run: Mapping[str, Any], log: Callable[[str], None]) -> str:
+    """Return the id of the stage: the one asked for, or the last of the pipeline that has made masks."""
+    known = [str(stage["id"]) for stage in run.get("stages", [])]
+    records = {one: read_record(request.run / one) or {} for one in known}
+    makers = [one for one in known if records[one].get("provides") in KINDS]
+    done = [one for one in makers if records[one].get("status") == "done"]
+    if request.stage is not None:
+        if request.stage not in known:
+            raise InvalidInput(
+                f"--stage {request.stage}: {request.run} has no such stage; those with masks are "
+                f"{listing(makers, limit=20) or 'none'}{closest(request.stage, makers)}"
+            )
+        return request.stage
+    if not done:
+        raise InvalidInput(
+            f"{request.run}: no finished stage of this run has masks.", mend="Run it first: wsss run, wsss status."
+        )
+    if len(done) > 1:
+        log(f"Exporting the masks of {done[-1]}; --stage takes {listing(done[:-1], limit=8)}, too.")
+    return done[-1]
+
+
+def _mask_files(folder: Path) -> dict[str, Path]:
+    """Return the masks by id; a stage keeps them in ``masks/``, a folder from elsewhere may hold them itself."""
+    inside = folder / "masks"
+    place = inside if inside.is_dir() else folder
+    files = {path.stem: path for path in sorted(place.glob("*.png")) if not path.name.startswith(".")}
+    if not files:
+        raise InvalidInput(
+            f"{folder}: no mask here; masks are looked for as ID.png, in the folder or in masks/ below it."
+        )
+    return files
+
+
+def _data_config(request: Request, run: Mapping[str, Any] | None, folder: Path) -> Source:
+    """Return the dataset's config: the run's own, and over it what was given.
+
+    A relative root was relative to the folder in which the run was started.
+    """
+    recorded = dict(((run or {}).get("pipeline") or {}).get("data") or {})
+    root = recorded.get("root")
+    if isinstance(root, str) and not Path(root).expanduser().exists() and run is not None:
+        started = Path(str(run.get("directory", "."))) / root
+        if started.exists():
+            recorded["root"] = str(started)
+    place = f"the run's data: (see {folder.parent / 'run.json'}; change it by --data.KEY VALUE)"
+    base = Source(recorded, {(): place})
+    if "layout" in request.data.value and request.data.value["layout"] != recorded.get("layout"):
+        base = Source({})
+    return merge(base, request.data)
+
+
+def _of_dataset(
+    data: Dataset, files: Mapping[str, Path], request: Request, folder: Path, log: Callable[[str], None]
+) -> list[Item]:
+    from wsss.export.items import Item
+
+    splits: dict[str, list[str]] = {}
+    samples: dict[str, Sample] = {}
+    for split in request.splits or data.splits:
+        for sample in data.split(split) if request.splits else data.splits[split]:
+            samples.setdefault(sample.id, sample)
+            splits.setdefault(sample.id, []).append(split)
+    there = [Item(one, files[one], sample.image, tuple(splits[one])) for one, sample in samples.items() if one in files]
+    if not there:
+        of = f"of split {listing(request.splits)}" if request.splits else f"of the dataset {data.name}"
+        raise InvalidInput(f"{folder}: none of the {len(files)} masks is {of} ({len(samples)} images).")
+    if request.splits and len(there) < len(samples):
+        missing = [one for one in samples if one not in files]
+        log(f"note: {folder} has no mask for {len(missing)} of {len(samples)} images: {listing(missing)}.")
+    strangers = [] if request.splits else [one for one in files if one not in samples]
+    if strangers:
+        log(f"note: {len(strangers)} masks are of no image of the dataset, and left out: {listing(strangers)}.")
+    return there
+
+
+def _chosen(items: Sequence[Item], ids: Sequence[str], folder: Path) -> tuple[Item, ...]:
+    known = {item.id: item for item in items}
+    for one in ids:
+        if one not in known:
+            raise InvalidInput(f"--ids: {folder} has no mask of image {one!r}{closest(one, known)}")
+    return tuple(known[one] for one in dict.fromkeys(ids)) if ids else tuple(items)
+
+
+def _refuse_splits(request: Request, why: str) -> None:
+    if request.splits:
+        raise InvalidInput(
+            f"--split {request.splits[0]}: {why}, so there are no splits.", mend="Name the dataset: --data.root DIR."
+        )
+
+
+def _images(folder: Path | None) -> dict[str, Path]:
+    from wsss.data.lists import images_by_id
+
+    return {one: paths[0] for one, paths in images_by_id(folder).items()} if folder is not None else {}
+
+
+def _predicted_images(folder: Path, files: Mapping[str, str], run: Mapping[str, Any] | None) -> dict[str, Path]:
+    """Return the images that a network was applied to, as far as they are where its stage found them."""
+    root = ((read_record(folder) or {}).get("config") or {}).get("images")
+    if not isinstance(root, str):
+        return {}
+    for start in (Path(), Path(str((run or {}).get("directory", ".")))):
+        there = {one: start / root / file for one, file in files.items() if (start / root / file).is_file()}
+        if there:
+            return there
+    return {}
+
+
+def _classes(path: Path | None, items: Sequence[Item]) -> Classes:
+    """Return the classes of a class list, or one class for every value in the masks."""
+    import numpy as np
+
+    from wsss.data.classlist import BACKGROUND, choose_classes, read_class_list
+    from wsss.data.sample import Classes
+    from wsss.io.masks import IGNORE, read_mask
+
+    if path is not None:
+        return choose_classes(None, read_class_list(path), other="background", where=str(path)).classes
+    found = np.zeros(256, bool)
+    for item in items:
+        found |= np.bincount(read_mask(item.mask).ravel(), minlength=256) > 0
+    values = [int(value) for value in np.flatnonzero(found) if value not in (0, IGNORE)]
+    return Classes((BACKGROUND, *(f"class {value}" for value in values)), ((0,), *((value,) for value in values)))

@@ -1,0 +1,63 @@
+"""What the colours of masks mean, as a strip below a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wsss.viz.palette import HATCH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Entry = tuple[str, tuple[int, int, int] | None]
+"""A name and its colour; ``None`` is the hatching of ignored pixels."""
+
+SIZE = 13
+GAP = 8
+
+
+def with_legend(picture: NDArray[np.uint8], entries: Sequence[Entry]) -> NDArray[np.uint8]:
+    """Return a picture with a white strip below it: a coloured field and a name for each entry, in as many lines as
+    its width asks for.
+
+    Args:
+        picture: ``(H, W, 3)`` uint8 RGB.
+        entries: in order; none leaves the picture as it is.
+    """
+    if not entries:
+        return picture
+    from PIL import Image, ImageDraw, ImageFont
+
+    font: Any = ImageFont.load_default(size=SIZE)
+    width = picture.shape[1]
+    measure: Any = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    places, x, line = [], GAP, 0
+    for name, _ in entries:
+        needed = SIZE + GAP // 2 + int(np.ceil(measure.textlength(name, font=font))) + GAP
+        if x > GAP and x + needed > width:
+            x, line = GAP, line + 1
+        places.append((x, line))
+        x += needed + GAP
+    step = SIZE + GAP
+    strip = Image.new("RGB", (width, (line + 1) * step + GAP), "white")
+    draw: Any = ImageDraw.Draw(strip)
+    for (name, colour), (left, row) in zip(entries, places, strict=True):
+        top = GAP + row * step
+        field = [left, top, left + SIZE, top + SIZE]
+        if colour is None:
+            strip.paste(_hatched(), (left, top))
+            draw.rectangle(field, outline=HATCH[1])
+        else:
+            draw.rectangle(field, fill=colour, outline=(90, 90, 90))
+        draw.text((left + SIZE + GAP // 2, top - 1), name, fill="black", font=font)
+    return np.concatenate([picture, np.asarray(strip)])
+
+
+def _hatched() -> Any:
+    from PIL import Image
+
+    diagonals = np.add.outer(np.arange(SIZE), np.arange(SIZE)) // 3 % 2 == 0
+    return Image.fromarray(np.where(diagonals[..., None], HATCH[0], HATCH[1]).astype(np.uint8))
