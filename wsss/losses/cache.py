@@ -18,7 +18,7 @@ class LabelCache:
     are told apart by their content, so that a random crop of a known image is a new label.
 
     Args:
-        compute: bool ``(C, H, W)`` → bool tensor of the same shape, on any device.
+        compute: bool ``(C, H, W)`` → tensor on the same device, of any kind, its shape depending on the label's only.
         megabytes: room for results; those not used for longest are dropped first. 0 keeps none.
     """
 
@@ -28,7 +28,7 @@ class LabelCache:
         self.size = 0
 
     def __call__(self, labels: Tensor) -> Tensor:
-        """Return ``(B, C, H, W)`` bool for labels ``(B, C, H, W)`` bool, on their device."""
+        """Return the results for labels ``(B, C, H, W)`` bool, stacked, on their device."""
         return torch.stack([self._one(label) for label in labels.cpu()]).to(labels.device)
 
     def _one(self, label: Tensor) -> Tensor:
@@ -38,10 +38,10 @@ class LabelCache:
         result = self.kept.pop(key, None)
         if result is None:
             result = self.compute(label)
-            self.size += result.numel()
+            self.size += result.nbytes
         self.kept[key] = result  # at the end: used last
         while self.size > self.room:
-            self.size -= self.kept.popitem(last=False)[1].numel()
+            self.size -= self.kept.popitem(last=False)[1].nbytes
         return result
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wsss.errors import InvalidInput
 from wsss.topology.compiling import call, kernel
+from wsss.topology.images import checked_connectivity, checked_mask
 from wsss.topology.unionfind import find
 
 
@@ -52,7 +53,7 @@ def betti_numbers(mask: ArrayLike, *, connectivity: int = 8) -> BettiNumbers:
         >>> betti_numbers([[1, 1, 1], [1, 0, 1], [1, 1, 1]])
         BettiNumbers(b0=1, b1=1)
     """
-    return _count(_checked_mask(mask, "mask"), _checked_connectivity(connectivity))
+    return _count(checked_mask(mask, "mask"), checked_connectivity(connectivity))
 
 
 def local_betti_error(pred: ArrayLike, gt: ArrayLike, *, window: int = 128, connectivity: int = 8) -> BettiErrors:
@@ -69,8 +70,8 @@ def local_betti_error(pred: ArrayLike, gt: ArrayLike, *, window: int = 128, conn
     Raises:
         InvalidInput: as for `betti_numbers`; the shapes differ; ``window`` is less than 1.
     """
-    first, second = _checked_mask(pred, "pred"), _checked_mask(gt, "gt")
-    eight = _checked_connectivity(connectivity)
+    first, second = checked_mask(pred, "pred"), checked_mask(gt, "gt")
+    eight = checked_connectivity(connectivity)
     if first.shape != second.shape:
         raise InvalidInput(f"pred and gt: the shapes must agree, found {first.shape} and {second.shape}")
     if window < 1:
@@ -133,22 +134,3 @@ def _four_euler(padded, eight):
             diagonal = 2 if (size == 2) & (a == y) else 0
             total += -diagonal if eight else diagonal
     return total
-
-
-def _checked_mask(mask: ArrayLike, name: str) -> NDArray[np.bool_]:
-    array = np.asarray(mask)
-    if array.ndim != 2 or array.size == 0:
-        raise InvalidInput(f"{name}: a two-dimensional mask (H, W) with pixels is needed, found shape {array.shape}")
-    if array.dtype.kind not in "buif":
-        raise InvalidInput(f"{name}: a mask of bool or integers is needed, found {array.dtype}")
-    if array.dtype.kind == "f" and not np.isin(array, (0, 1)).all():
-        raise InvalidInput(
-            f"{name}: a mask is needed, found floats that are neither 0 nor 1", mend="Threshold it: probabilities > 0.5"
-        )
-    return np.ascontiguousarray(array != 0)
-
-
-def _checked_connectivity(connectivity: int) -> bool:
-    if connectivity not in (4, 8):
-        raise InvalidInput(f"connectivity: found {connectivity!r}, allowed are 4 and 8 (of the foreground)")
-    return connectivity == 8

@@ -58,6 +58,35 @@ def checked_image(image: ArrayLike, name: str = "image") -> Image:
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
+def checked_mask(mask: ArrayLike, name: str) -> NDArray[np.bool_]:
+    """Return ``mask`` as contiguous ``(H, W)`` bool: everything but 0 is foreground.
+
+    Raises:
+        InvalidInput: it isn't two-dimensional, is empty of pixels, or holds probabilities.
+    """
+    array = np.asarray(mask)
+    if array.ndim != 2 or array.size == 0:
+        raise InvalidInput(f"{name}: a two-dimensional mask (H, W) with pixels is needed, found shape {array.shape}")
+    if array.dtype.kind not in "buif":
+        raise InvalidInput(f"{name}: a mask of bool or integers is needed, found {array.dtype}")
+    if array.dtype.kind == "f" and not np.isin(array, (0, 1)).all():
+        raise InvalidInput(
+            f"{name}: a mask is needed, found floats that are neither 0 nor 1", mend="Threshold it: probabilities > 0.5"
+        )
+    return np.ascontiguousarray(array != 0)
+
+
+def checked_connectivity(connectivity: int) -> bool:
+    """Return whether the foreground's connectivity is 8.
+
+    Raises:
+        InvalidInput: it is neither 4 nor 8.
+    """
+    if connectivity not in (4, 8):
+        raise InvalidInput(f"connectivity: found {connectivity!r}, allowed are 4 and 8 (of the foreground)")
+    return connectivity == 8
+
+
 def checked_option(value: str, options: Any, name: str) -> None:
     """Refuse ``value`` unless it is one of the literal type ``options``.
 

@@ -1,0 +1,169 @@
+"""Homotopy warping: change one mask towards another, pixel by pixel, without changing its topology.
+
+A pixel is *simple* if its mask keeps its topology when the pixel is flipped. Whether it is depends on its eight
+neighbours only (Kong and Rosenfeld, "Digital topology: introduction and survey", 1989): exactly one component of the
+neighbouring foreground, and exactly one of the neighbouring background, must touch the pixel.
+
+Hu, "Structure-aware image segmentation with homotopy warping" (NeurIPS 2022) flips, of the pixels in which two masks
+differ, those that are simple, nearest to the boundary first. What can't be flipped is where the topology differs.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wsss.errors import InvalidInput
+from wsss.topology.compiling import call, kernel
+from wsss.topology.distance import squared_distances
+from wsss.topology.images import checked_connectivity, checked_mask
+
+
+def warping_error_mask(pred: ArrayLike, gt: ArrayLike, *, connectivity: int = 4) -> NDArray[np.bool_]:
+    """Return where the topology of two masks differs: what is left when each is warped towards the other.
+
+    Args:
+        pred: ``(H, W)`` mask; bool or integers, where everything but 0 is foreground; floats if they are all 0 or 1.
+        gt: ``(H, W)`` mask of the same shape.
+        connectivity: of the foreground, 4 or 8; the background, which goes on outside the image, has the other.
+
+    Returns:
+        ``(H, W)`` bool, a subset of the pixels in which the masks differ; symmetric in both.
+
+    Raises:
+        InvalidInput: not two masks of one shape; another connectivity.
+    """
+    first, second, eight = _checked(pred, gt, connectivity)
+    if np.array_equal(first, second):
+        return np.zeros(first.shape, bool)
+    return (_warped(first, second, eight) != second) | (_warped(second, first, eight) != first)
+
+
+def warp(source: ArrayLike, target: ArrayLike, *, connectivity: int = 4) -> NDArray[np.bool_]:
+    """Return ``source`` made as equal to ``target`` as flipping simple points, one after the other, makes it.
+
+    Pixels of the foreground that the target lacks are flipped before those of the background, and those nearer to the
+    source's boundary first (their Euclidean distance; then the row, then the column), as in Hu's published code. That
+    goes over them once; here a pixel is looked at again after a neighbour was flipped, so that in the end no pixel in
+    which the masks differ is simple. The order matters for which pixels are left, and finding the fewest would take
+    exponential time.
+
+    Args:
+        source: ``(H, W)`` mask, see `warping_error_mask`.
+        target: ``(H, W)`` mask of the same shape.
+        connectivity: of the foreground, 4 or 8.
+
+    Returns:
+        ``(H, W)`` bool with the Betti numbers of the source.
+
+    Raises:
+        InvalidInput: as for `warping_error_mask`.
+    """
+    return _warped(*_checked(source, target, connectivity))
+
+
+@lru_cache(2)
+def simple_points(connectivity: int) -> NDArray[np.uint8]:
+    """Return ``(256,)``: 1 where the eight neighbours make a pixel simple.
+
+    Bit k of the index is the k-th neighbour in the order N, NE, E, SE, S, SW, W, NW, 1 in the foreground.
+
+    Args:
+        connectivity: of the foreground, 4 or 8.
+    """
+    table = np.zeros(256, np.uint8)
+    for code in range(256):
+        ring = [code >> k & 1 for k in range(8)]
+        foreground = _touching(ring, 1, connectivity)
+        table[code] = foreground == 1 and _touching(ring, 0, 12 - connectivity) == 1
+    table.setflags(write=False)
+    return table
+
+
+_RING = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
+
+
+def _touching(ring: list[int], value: int, connectivity: int) -> int:
+    """Count the components of ``value`` around a pixel that touch it; 4-connected ones may lie at a corner only."""
+    waiting = {place for place, found in zip(_RING, ring, strict=True) if found == value}
+    count = 0
+    while waiting:
+        component = [waiting.pop()]
+        for row, column in component:
+            near = {p for p in waiting if _adjacent(p[0] - row, p[1] - column, connectivity)}
+            waiting -= near
+            component += near
+        count += any(_adjacent(row, column, connectivity) for row, column in component)
+    return count
+
+
+def _adjacent(down: int, across: int, connectivity: int) -> bool:
+    return (abs(down) + abs(across) if connectivity == 4 else max(abs(down), abs(across))) == 1
+
+
+def _warped(source: NDArray[np.bool_], target: NDArray[np.bool_], eight: bool) -> NDArray[np.bool_]:
+    queue = _in_order(source, target)
+    state, goal = np.pad(source, 1).view(np.uint8), np.pad(target, 1).view(np.uint8)
+    call(_flip_simple, "uint8", state, goal, queue, simple_points(8 if eight else 4))
+    return state[1:-1, 1:-1].view(bool)
+
+
+def _in_order(source: NDArray[np.bool_], target: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the pixels that differ, as ``(n,)`` places in the flattened image with a margin of one pixel."""
+    width = source.shape[1]
+    parts = []
+    for value in (source, ~source):
+        differing = np.flatnonzero(value & (source != target))
+        distances = squared_distances(value).ravel()[differing] if differing.size else differing
+        places = differing[np.argsort(distances, kind="stable")]
+        parts.append((places // width + 1) * (width + 2) + places % width + 1)
+    return np.concatenate(parts)
+
+
+@kernel
+def _flip_simple(state, goal, queue, simple):
+    """Flip the simple points among the pixels of the queue, in place, until none is left.
+
+    Args:
+        state: ``(H + 2, W + 2)`` uint8 of 0 and 1 whose border is 0.
+        goal: the same; what to come near to.
+        queue: all pixels in which they differ, in order; it is used as a ring: the neighbours of a flipped pixel queue
+            up again, so that each pixel waits at most once.
+        simple: from `simple_points`.
+    """
+    width = state.shape[1]
+    now, then = state.ravel(), goal.ravel()
+    around = np.array([-width, 1 - width, 1, 1 + width, width, width - 1, -1, -1 - width])
+    waits = np.zeros(now.size, np.uint8)
+    for place in queue:
+        waits[place] = 1
+    size, head, count = len(queue), 0, len(queue)
+    while count > 0:
+        place = queue[head]
+        head = head + 1 if head + 1 < size else 0
+        count -= 1
+        waits[place] = 0
+        code = 0
+        for k in range(8):
+            code |= now[place + around[k]] << k
+        if simple[code] == 0:
+            continue
+        now[place] = then[place]
+        for k in range(8):
+            other = place + around[k]
+            if now[other] != then[other] and waits[other] == 0:
+                waits[other] = 1
+                tail = head + count
+                queue[tail if tail < size else tail - size] = other
+                count += 1
+
+
+def _checked(
+    first: ArrayLike, second: ArrayLike, connectivity: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], bool]:
+    one, other = checked_mask(first, "first mask"), checked_mask(second, "second mask")
+    if one.shape != other.shape:
+        raise InvalidInput(f"both masks: the shapes must agree, found {one.shape} and {other.shape}")
+    return one, other, checked_connectivity(connectivity)
