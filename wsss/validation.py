@@ -38,6 +38,12 @@ class AddedLater:
     """
 
 
+def counts_as_said(field: FieldInfo, value: Any) -> bool:
+    """Tell whether a field says anything with this value: one marked `AddedLater` doesn't with its default."""
+    added_later = any(isinstance(mark, AddedLater) for mark in field.metadata)
+    return not added_later or value != field.get_default(call_default_factory=True)
+
+
 def validate(
     model: type[M],
     value: Mapping[str, Any],

@@ -1,7 +1,8 @@
 """Augmentation and evaluation transforms; the only module that knows albumentations.
 
 A transform is a pure function of (image, mask, seed): the same seed gives the same bytes in every process and thread
-and in any order of calls. Normalisation is the model's business, so everything here stays uint8.
+and in any order of calls. Normalisation is the model's business, so images stay uint8. Instead of a mask there may be
+a map of probabilities per class, which is interpolated.
 """
 
 from __future__ import annotations
@@ -15,13 +16,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, overload
 import numpy as np
 from pydantic import Field, model_validator
 
+from wsss.data.intensity import (
+    Blur,
+    Brightness,
+    Change,
+    Contrast,
+    Gamma,
+    InvertedGamma,
+    LowResolution,
+    Noise,
+    RandomHue,
+    opencv,
+)
 from wsss.io.masks import IGNORE
-from wsss.validation import Settings
+from wsss.validation import AddedLater, Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Pixels = NDArray[np.uint8]
+    Maps = NDArray[np.float32]
 
 Strength = Annotated[float, Field(ge=0, le=1)]
 Colour = tuple[
@@ -70,11 +84,42 @@ class ClassificationAugmentation(_Augmentation):
         return self
 
 
+class Rotation(Settings):
+    """Random rotation about the image's centre; the image keeps its size."""
+
+    probability: Strength = Field(0.2, description="Share of images that are turned.")
+    degrees: float = Field(180.0, ge=0, le=180, description="Angle drawn from ± this.")
+
+
 class SegmentationAugmentation(_Augmentation):
-    """Training augmentation for masks: random scale, crop (padded: mean colour, 255 in the mask), flip, colours."""
+    """Training augmentation for masks: random scale, crop (padded: mean colour, 255 in the mask), flip, colours.
+
+    Rotation comes before the scale, the changes of values after the flip, in the order of the fields.
+    """
 
     size: int = Field(320, ge=16, le=4096, description="Side length of the square crop in pixels.")
     scale: tuple[float, float] = Field((0.5, 2.0), description="Factor on the image's size, low and high.")
+    scale_probability: Annotated[Strength, AddedLater()] = Field(1.0, description="Share of images that are scaled.")
+    rotation: Annotated[Rotation | None, AddedLater()] = Field(None, description="Rotation, or null for none.")
+    border: Annotated[Literal["fill", "replicate"], AddedLater()] = Field(
+        "fill",
+        description="What lies beyond the image: the fill colour, 255 in the mask; or the image's border, repeated.",
+    )
+    flip_axis: Annotated[Literal["horizontal", "either"], AddedLater()] = Field(
+        "horizontal", description="Axis of a flip; either: left to right or upside down, one of them at random."
+    )
+    noise: Annotated[Noise | None, AddedLater()] = Field(None, description="Gaussian noise, or null for none.")
+    blur: Annotated[Blur | None, AddedLater()] = Field(None, description="Gaussian blur.")
+    brightness: Annotated[Brightness | None, AddedLater()] = Field(None, description="A factor on all values.")
+    contrast: Annotated[Contrast | None, AddedLater()] = Field(None, description="A factor on distances from the mean.")
+    low_resolution: Annotated[LowResolution | None, AddedLater()] = Field(None, description="Down- and upscaling.")
+    gamma_inverted: Annotated[InvertedGamma | None, AddedLater()] = Field(
+        None, description="An exponent on the negative."
+    )
+    gamma: Annotated[Gamma | None, AddedLater()] = Field(None, description="An exponent on the values.")
+    random_hue: Annotated[RandomHue | None, AddedLater()] = Field(
+        None, description="One random hue for the whole image, more saturation and value; after the colour jitter."
+    )
 
     @model_validator(mode="after")
     def _ranges(self) -> SegmentationAugmentation:
@@ -103,33 +148,41 @@ class Transform:
     def __call__(self, image: Pixels, mask: None = None, *, seed: int) -> Pixels: ...
     @overload
     def __call__(self, image: Pixels, mask: Pixels, *, seed: int) -> tuple[Pixels, Pixels]: ...
+    @overload
+    def __call__(self, image: Pixels, mask: Maps, *, seed: int) -> tuple[Pixels, Maps]: ...
 
-    def __call__(self, image: Pixels, mask: Pixels | None = None, *, seed: int) -> Pixels | tuple[Pixels, Pixels]:
+    def __call__(
+        self, image: Pixels, mask: Pixels | Maps | None = None, *, seed: int
+    ) -> Pixels | tuple[Pixels, Pixels | Maps]:
         """Transform one image.
 
         Args:
             image: ``(H, W, 3)`` uint8 RGB.
-            mask: ``(H, W)`` uint8; never interpolated, 255 where the result has no pixel of it.
+            mask: ``(H, W)`` uint8; never interpolated, 255 where the result has no pixel of it. Or probabilities
+                ``(H, W, C)`` float32; interpolated, all 0 where the result has none.
             seed: ≥ 0; decides everything random.
 
         Returns:
-            The image ``(size, size, 3)`` uint8, with a mask both it and ``(size, size)`` uint8.
+            The image ``(size, size, 3)`` uint8, with a mask both it and ``(size, size)`` uint8, with probabilities
+            both it and ``(size, size, C)`` float32.
         """
-        if mask is not None and mask.shape != image.shape[:2]:
+        if mask is not None and mask.shape[:2] != image.shape[:2]:
             raise ValueError(f"mask {mask.shape} and image {image.shape[:2]} differ in size")
         if isinstance(self.settings, SegmentationAugmentation):
             image, mask = _at_least(image, mask, math.ceil(1 / self.settings.scale[0]))
-        pipeline = _pipeline(self.settings)
+        soft = mask is not None and mask.ndim == 3
+        pipeline = _pipeline(self.settings, soft)
         pipeline.set_random_seed(seed)
         if mask is None:
             return np.ascontiguousarray(pipeline(image=image)["image"])
         result = pipeline(image=image, mask=mask)
-        return np.ascontiguousarray(result["image"]), np.ascontiguousarray(result["mask"])
+        changed = np.ascontiguousarray(result["mask"])
+        return np.ascontiguousarray(result["image"]), _whole(changed) if soft else changed
 
 
 def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
     """Resize ``(H, W, 3)`` uint8 to ``size`` = (height, width): by area when it shrinks, else bilinear."""
-    cv2 = _cv2()
+    cv2 = opencv()
     height, width = size
     shrinks = height * width < image.shape[0] * image.shape[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -146,16 +199,19 @@ def scaled(image: Pixels, factor: float) -> Pixels:
 _of_thread = threading.local()
 
 
-def _pipeline(settings: Settings) -> Any:
+def _pipeline(settings: Settings, soft: bool) -> Any:
     """Return this thread's own pipeline: seeding one changes it, so no two threads may share it."""
-    pipelines: dict[Settings, Any] = _of_thread.__dict__.setdefault("pipelines", {})
-    if settings not in pipelines:
-        pipelines[settings] = _albumentations().Compose(_steps(settings), seed=0)
-    return pipelines[settings]
+    pipelines: dict[tuple[Settings, bool], Any] = _of_thread.__dict__.setdefault("pipelines", {})
+    if (settings, soft) not in pipelines:
+        pipelines[settings, soft] = _albumentations().Compose(_steps(settings, soft), seed=0)
+    return pipelines[settings, soft]
 
 
-def _steps(settings: Settings) -> list[Any]:
-    """Return the steps of a pipeline; colours come last, when there are fewest pixels."""
+def _steps(settings: Settings, soft: bool) -> list[Any]:
+    """Return the steps of a pipeline; colours come last, when there are fewest pixels.
+
+    The same seed draws the same numbers for masks and for soft maps: their pipelines differ in interpolation alone.
+    """
     albumentations = _albumentations()
     if isinstance(settings, Fit):
         return [
@@ -165,15 +221,21 @@ def _steps(settings: Settings) -> list[Any]:
     if isinstance(settings, ClassificationAugmentation):
         steps = _classification_crop(settings)
     elif isinstance(settings, SegmentationAugmentation):
-        low, high = settings.scale
-        steps = [
-            albumentations.RandomScale((low - 1, high - 1), area_for_downscale="image", p=1.0),  # takes factor − 1
-            _pad(settings.size, settings.fill, position="random"),
-            albumentations.RandomCrop(settings.size, settings.size),
-        ]
+        steps = _segmentation_crop(settings, soft)
     else:
         raise TypeError(f"no transform is known for {type(settings).__name__}")
-    steps.append(albumentations.HorizontalFlip(p=settings.flip))
+    steps.append(_flip(settings))
+    if isinstance(settings, SegmentationAugmentation):
+        changes = (
+            settings.noise,
+            settings.blur,
+            settings.brightness,
+            settings.contrast,
+            settings.low_resolution,
+            settings.gamma_inverted,
+            settings.gamma,
+        )
+        steps += [_change_class()(change) for change in changes if change is not None]
     if settings.colour is not None:
         steps.append(
             albumentations.ColorJitter(
@@ -184,7 +246,66 @@ def _steps(settings: Settings) -> list[Any]:
                 p=settings.colour.probability,
             )
         )
+    if isinstance(settings, SegmentationAugmentation) and settings.random_hue is not None:
+        steps.append(_change_class()(settings.random_hue))
     return steps
+
+
+def _segmentation_crop(settings: SegmentationAugmentation, soft: bool) -> list[Any]:
+    albumentations, cv2 = _albumentations(), opencv()
+    low, high = settings.scale
+    fill: dict[str, Any] = {"fill": settings.fill, "fill_mask": 0 if soft else IGNORE}
+    interpolation = cv2.INTER_LINEAR if soft else cv2.INTER_NEAREST
+    border = cv2.BORDER_REPLICATE if settings.border == "replicate" else cv2.BORDER_CONSTANT
+    steps = [
+        albumentations.RandomScale(
+            (low - 1, high - 1),  # it takes factor − 1
+            area_for_downscale="image",
+            mask_interpolation=interpolation,
+            p=settings.scale_probability,
+        ),
+        albumentations.PadIfNeeded(settings.size, settings.size, position="random", border_mode=border, **fill),
+        albumentations.RandomCrop(settings.size, settings.size),
+    ]
+    if settings.rotation is None:
+        return steps
+    degrees, probability = settings.rotation.degrees, settings.rotation.probability
+    turn = albumentations.Rotate(
+        (-degrees, degrees), border_mode=border, mask_interpolation=interpolation, p=probability, **fill
+    )
+    return [turn, *steps]
+
+
+def _flip(settings: _Augmentation) -> Any:
+    albumentations = _albumentations()
+    if isinstance(settings, SegmentationAugmentation) and settings.flip_axis == "either":
+        axes = [albumentations.HorizontalFlip(p=1.0), albumentations.VerticalFlip(p=1.0)]
+        return albumentations.OneOf(axes, p=settings.flip)
+    return albumentations.HorizontalFlip(p=settings.flip)
+
+
+@cache
+def _change_class() -> type[Any]:
+    """Return the albumentations transform of a `Change`; a class that can only be made once the library is there."""
+
+    class Changed(_albumentations().ImageOnlyTransform):  # type: ignore[misc]
+        def __init__(self, change: Change) -> None:
+            super().__init__(p=change.probability)
+            self.change = change
+
+        def get_params(self) -> dict[str, Any]:
+            return {"seed": self.py_random.getrandbits(64)}
+
+        def apply(self, img: Pixels, seed: int, **params: Any) -> Pixels:
+            return self.change.apply(img, np.random.default_rng(seed))
+
+    return Changed
+
+
+def _whole(maps: Maps) -> Maps:
+    """Make the probabilities of each pixel sum to 1 again, or to 0 where more than half of it lies beyond the image."""
+    sums = maps.sum(-1, keepdims=True)
+    return np.where(sums > 0.5, maps / np.maximum(sums, 0.5), np.float32(0)).astype(np.float32)
 
 
 def _classification_crop(settings: ClassificationAugmentation) -> list[Any]:
@@ -204,19 +325,19 @@ def _classification_crop(settings: ClassificationAugmentation) -> list[Any]:
     ]
 
 
-def _at_least(image: Pixels, mask: Pixels | None, side: int) -> tuple[Pixels, Pixels | None]:
+def _at_least(image: Pixels, mask: Pixels | Maps | None, side: int) -> tuple[Pixels, Pixels | Maps | None]:
     """Widen images of a few pixels, of which scaling down would leave none."""
     height, width = image.shape[:2]
     if min(height, width) >= side:
         return image, mask
-    size, nearest = (max(width, side), max(height, side)), _cv2().INTER_NEAREST
-    wide = mask if mask is None else _cv2().resize(mask, size, interpolation=nearest)
-    return _cv2().resize(image, size, interpolation=nearest), wide
+    size, nearest = (max(width, side), max(height, side)), opencv().INTER_NEAREST
+    wide = mask if mask is None else opencv().resize(mask, size, interpolation=nearest)
+    return opencv().resize(image, size, interpolation=nearest), wide
 
 
 def _pad(size: int, fill: Colour, position: str = "center") -> Any:
     return _albumentations().PadIfNeeded(
-        size, size, position=position, border_mode=_cv2().BORDER_CONSTANT, fill=fill, fill_mask=IGNORE
+        size, size, position=position, border_mode=opencv().BORDER_CONSTANT, fill=fill, fill_mask=IGNORE
     )
 
 
@@ -226,14 +347,6 @@ def _albumentations() -> Any:
     import albumentations
 
     return albumentations
-
-
-@cache
-def _cv2() -> Any:
-    import cv2
-
-    cv2.setNumThreads(0)  # images are worked on in parallel already, and OpenCV's threads don't survive a fork
-    return cv2
 
 
 def _check_range(name: str, pair: tuple[float, float], least: float, most: float) -> None:

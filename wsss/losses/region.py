@@ -7,12 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wsss.io.masks import IGNORE
-from wsss.losses.base import Loss, full_precision, known, nothing
+from wsss.losses.base import Loss, full_precision, hard, is_soft, known, nothing
 from wsss.losses.config import CrossEntropyConfig, CrossEntropyDiceConfig, DiceConfig
 
 
 class CrossEntropy(Loss):
-    """``−mean log p(target)`` over the pixels whose class is known."""
+    """``−mean log p(target)`` over the pixels whose class is known.
+
+    With probabilities t as target it is ``−mean Σ_c t_c log p_c``, over pixels with a known t.
+    """
+
+    takes_soft = True
 
     def __init__(self, config: CrossEntropyConfig) -> None:
         super().__init__()
@@ -20,9 +25,14 @@ class CrossEntropy(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
-        if not known(target).any():
+        mask, smoothing = known(target), self.label_smoothing
+        if not mask.any():
             return nothing(logits)
-        smoothing = self.label_smoothing
+        if is_soft(target):
+            logs = full_precision(logits).log_softmax(1)
+            spread = target * (1 - smoothing) + smoothing / logits.shape[1]
+            per_pixel = -(spread * logs).sum(1)
+            return (per_pixel * mask).sum() / mask.sum()
         return F.cross_entropy(full_precision(logits), target, ignore_index=IGNORE, label_smoothing=smoothing)
 
 
@@ -32,7 +42,11 @@ class Dice(Loss):
     Milletari et al., 3DV 2016, with plain sums in the denominator; the mean runs over classes (and images, with
     ``per_image``). A class without a target pixel is left out of the mean (``absent: skip``), or is counted: then its
     Dice is ``s / (Σ p_c + s)``. With all left out the loss is 0.
+
+    With probabilities as target g are those, and a class is absent where it is the most probable one of no pixel.
     """
+
+    takes_soft = True
 
     def __init__(self, config: DiceConfig) -> None:
         super().__init__()
@@ -46,12 +60,12 @@ class Dice(Loss):
         logits = full_precision(logits)
         weight = mask.unsqueeze(1).to(logits.dtype)
         probabilities = logits.softmax(1) * weight
-        classes = F.one_hot(target.masked_fill(~mask, 0), logits.shape[1]).movedim(-1, 1) * weight
+        winners = F.one_hot(hard(target).masked_fill(~mask, 0), logits.shape[1]).movedim(-1, 1) * weight
+        classes = target * weight if is_soft(target) else winners
         axes = (2, 3) if config.per_image else (0, 2, 3)
         overlap = (probabilities * classes).sum(axes)
-        present = classes.sum(axes)
-        dice = (2 * overlap + config.smooth) / (probabilities.sum(axes) + present + config.smooth)
-        counted = present > 0 if config.absent == "skip" else torch.ones_like(present, dtype=torch.bool)
+        dice = (2 * overlap + config.smooth) / (probabilities.sum(axes) + classes.sum(axes) + config.smooth)
+        counted = winners.sum(axes) > 0 if config.absent == "skip" else torch.ones_like(dice, dtype=torch.bool)
         if config.per_image:
             counted = counted & mask.flatten(1).any(1).unsqueeze(1)  # an image of which nothing is known says nothing
         if not config.background:
@@ -63,6 +77,8 @@ class Dice(Loss):
 
 class CrossEntropyDice(Loss):
     """Weighted sum of `CrossEntropy` and `Dice`."""
+
+    takes_soft = True
 
     def __init__(self, config: CrossEntropyDiceConfig) -> None:
         super().__init__()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
-from wsss.validation import Settings
+from wsss.validation import AddedLater, Settings
 
 Architecture = Literal["resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"]
 
@@ -17,11 +18,20 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Positive = Annotated[float, Field(gt=0)]
 
+NO_TRUNK = "head: dynunet has no trunk that could start from a classifier's."
+
 
 class LocalWeights(Settings):
     """Initial weights from a file, with the normalisation they were trained with."""
 
     path: Path = Field(description="torch file (state dict) or .safetensors, with torchvision's key names")
+    mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="mean of red, green, blue, in [0, 1]")
+    std: tuple[Positive, Positive, Positive] = Field(default=IMAGENET_STD, description="standard deviation, likewise")
+
+
+class Normalisation(Settings):
+    """Fixed mean and deviation that images are normalised by."""
+
     mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="mean of red, green, blue, in [0, 1]")
     std: tuple[Positive, Positive, Positive] = Field(default=IMAGENET_STD, description="standard deviation, likewise")
 
@@ -153,15 +163,84 @@ class TrainedClassifierConfig(ClassifierConfig):
     sampling: SamplingConfig | None = Field(default=None, description="none behind `classify`")
 
 
-class SegmenterConfig(Settings):
-    """A segmentation network: backbone and head."""
+class UNetConfig(Settings):
+    """MONAI's DynUNet, the U-Net of nnU-Net: no backbone, random initial weights."""
 
-    backbone: BackboneConfig = Field(default_factory=BackboneConfig, description="the trunk")
-    head: Literal["deeplabv3", "lraspp"] = Field(
-        default="lraspp", description="torchvision's DeepLabV3 or LR-ASPP head"
+    levels: int = Field(
+        default=8,
+        ge=3,
+        le=10,
+        description="resolutions; images are padded to multiples of 2^(levels − 1) pixels, two of them at least",
+    )
+    filters: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        default=None, description="channels of each level, the finest first; by default 32, doubled up to 512"
+    )
+    deep_supervision: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
+        default="all", description="coarser levels with an output of their own in training; all: levels − 2"
+    )
+    normalisation: Literal["image"] | Normalisation = Field(
+        default="image", description="by each image's own mean and deviation per channel, or by fixed ones"
+    )
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each level, the finest first."""
+        return self.filters or tuple(min(32 * 2**level, 512) for level in range(self.levels))
+
+    @property
+    def coarse_outputs(self) -> int:
+        """Number of outputs besides the finest."""
+        return self.levels - 2 if self.deep_supervision == "all" else self.deep_supervision
+
+    @model_validator(mode="after")
+    def _fits_the_levels(self) -> UNetConfig:
+        if self.filters is not None and len(self.filters) != self.levels:
+            raise ValueError(f"filters: {len(self.filters)} numbers for {self.levels} levels; one each is needed")
+        if self.coarse_outputs > self.levels - 2:
+            raise ValueError(
+                f"deep_supervision: {self.deep_supervision} coarser outputs; {self.levels} levels have at most "
+                f"{self.levels - 2}"
+            )
+        return self
+
+
+class SegmenterConfig(Settings):
+    """A segmentation network: backbone and head, or a U-Net, which is both."""
+
+    backbone: BackboneConfig | None = Field(default_factory=BackboneConfig, description="the trunk; null for dynunet")
+    head: Literal["deeplabv3", "lraspp", "dynunet"] = Field(
+        default="lraspp", description="torchvision's DeepLabV3 or LR-ASPP head, or MONAI's DynUNet without a backbone"
     )
     head_channels: int = Field(default=128, ge=1, description="width of the LR-ASPP head (DeepLabV3's is 256)")
     atrous_rates: tuple[int, ...] | None = Field(
         default=None,
         description="dilations of DeepLabV3's ASPP; by default 6, 12, 18 at output stride 16 or 32, doubled at 8",
     )
+    unet: Annotated[UNetConfig | None, AddedLater()] = Field(
+        default=None, description="the network of head: dynunet; null with the other heads"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dynunet_has_no_backbone(cls, value: Any) -> Any:
+        """Let the config of a DynUNet say that there is no backbone, and what there is instead."""
+        if not isinstance(value, Mapping) or value.get("head") != "dynunet":
+            return value
+        for name in ("backbone", "head_channels", "atrous_rates"):
+            default = cls.model_fields[name].default if name != "backbone" else None
+            if value.get(name, default) not in (None, default):
+                raise ValueError(
+                    f"head: dynunet has no {name}; leave it out"
+                    + (" (backbone: null where a preset gives one)" if name == "backbone" else "")
+                    + ", and describe the network in unet"
+                )
+        unet = UNetConfig() if value.get("unet") is None else value["unet"]
+        return {**value, "backbone": None, "unet": unet}
+
+    @model_validator(mode="after")
+    def _one_network(self) -> SegmenterConfig:
+        if self.head != "dynunet" and self.unet is not None:
+            raise ValueError(f"unet belongs to head: dynunet; the head is {self.head}")
+        if self.head != "dynunet" and self.backbone is None:
+            raise ValueError(f"head: {self.head} needs a backbone")
+        return self

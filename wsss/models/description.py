@@ -13,16 +13,16 @@ from wsss.data.sample import Classes
 from wsss.errors import InvalidInput, listing
 from wsss.models.backbones import Backbone
 from wsss.models.initial import Origin
+from wsss.validation import counts_as_said
 
 C = TypeVar("C", bound=BaseModel)
 
 
 class Described(Protocol):
-    """A network that can be described."""
+    """A network that can be described; one with a trunk has a ``backbone``, too."""
 
     config: Any
     origin: Origin
-    backbone: Backbone
 
 
 def describe(kind: str, model: type[BaseModel], network: Described, classes: Classes) -> dict[str, Any]:
@@ -34,11 +34,13 @@ def describe(kind: str, model: type[BaseModel], network: Described, classes: Cla
         network: its config (without where the weights came from), normalisation, and origin of initial weights.
         classes: names and mask values.
     """
-    config = network.config.model_dump(mode="json", include=set(model.model_fields), exclude={"backbone": {"weights"}})
+    said = {name for name, field in model.model_fields.items() if counts_as_said(field, getattr(network.config, name))}
+    config = network.config.model_dump(mode="json", include=said, exclude={"backbone": {"weights"}})
+    backbone: Backbone | None = getattr(network, "backbone", None)
     return {
         "kind": kind,
         "config": config,
-        "channels": network.backbone.channels,
+        **({"channels": backbone.channels} if backbone is not None else {}),
         "classes": classes.to_json(),
         "mean": list(network.origin.mean),
         "std": list(network.origin.std),

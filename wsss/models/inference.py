@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.data.transforms import resize
-from wsss.models.segmenters import Segmenter
+from wsss.models.segmenters import SegmentationNetwork
 
 
 @torch.no_grad()
 def class_probabilities(
-    segmenter: Segmenter,
+    segmenter: SegmentationNetwork,
     images: NDArray[np.uint8],
     *,
     scales: Sequence[float] = (1.0,),

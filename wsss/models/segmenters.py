@@ -1,4 +1,4 @@
-"""Segmentation networks: one of the backbones with torchvision's DeepLabV3 or LR-ASPP head."""
+"""Segmentation networks: a backbone with torchvision's DeepLabV3 or LR-ASPP head, or a U-Net (`wsss.models.unet`)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from wsss.errors import InvalidInput
 from wsss.io.weights import load_description, load_weights, save_model
 from wsss.models.backbones import Backbone, Features, Normalise, build_backbone
 from wsss.models.classifier import CAMClassifier
-from wsss.models.config import SegmenterConfig
+from wsss.models.config import NO_TRUNK, SegmenterConfig
 from wsss.models.description import describe, load_strictly, read_description
 from wsss.models.initial import Origin
+from wsss.models.unet import UNet
 
 
 class DeepLabV3Head(nn.Module):
@@ -75,22 +76,33 @@ class Segmenter(nn.Module):
         return F.interpolate(logits, images.shape[2:], mode="bilinear", align_corners=False)
 
 
-def build_segmenter(config: SegmenterConfig, classes: int, *, start: CAMClassifier | None = None) -> Segmenter:
+SegmentationNetwork = Segmenter | UNet
+"""Images → logits per pixel; in training mode a `UNet` may give several, the finest first."""
+
+
+def build_segmenter(
+    config: SegmenterConfig, classes: int, *, start: CAMClassifier | None = None
+) -> SegmentationNetwork:
     """Build a segmentation network for C classes (with the background), its head random.
 
     Args:
-        config: backbone and head.
+        config: backbone and head, or the U-Net.
         classes: C.
         start: take the trunk of this classifier instead of ``config.backbone.weights``.
 
     Raises:
-        InvalidInput: ``start`` has another architecture; or see `wsss.models.backbones.build_backbone`.
+        InvalidInput: ``start`` has another architecture, or the network has no trunk to take over; or see
+            `wsss.models.backbones.build_backbone`.
         RunFailed: torchvision's weights can't be downloaded.
     """
+    if config.backbone is None:
+        if start is not None:
+            raise InvalidInput(NO_TRUNK, mend="Leave the classifier out of the stage's needs, or choose another head.")
+        return UNet(config, classes)
     if start is None:
         backbone, origin = build_backbone(config.backbone, last=False)
         return Segmenter(config, backbone, origin, classes)
-    found = start.config.backbone.name
+    found = start.config.trunk
     if found != config.backbone.name:
         raise InvalidInput(
             f"backbone.name is {config.backbone.name}, but the classifier to start from is a {found}.",
@@ -103,19 +115,24 @@ def build_segmenter(config: SegmenterConfig, classes: int, *, start: CAMClassifi
     return Segmenter(config, backbone, origin, classes)
 
 
-def save_segmenter(folder: Path, segmenter: Segmenter, classes: Classes) -> None:
+def save_segmenter(folder: Path, segmenter: SegmentationNetwork, classes: Classes) -> None:
     """Write ``model.safetensors`` and ``model.json``: all that `load_segmenter` needs."""
     save_model(folder, segmenter.state_dict(), describe("segmenter", SegmenterConfig, segmenter, classes))
 
 
-def load_segmenter(folder: Path) -> tuple[Segmenter, Classes]:
+def load_segmenter(folder: Path) -> tuple[SegmentationNetwork, Classes]:
     """Rebuild the network that a `segment` stage wrote, in evaluation mode on the CPU.
 
     Raises:
         InvalidInput: no segmentation network there, or a broken one.
     """
     config, origin, classes = read_description("segmenter", SegmenterConfig, load_description(folder), folder)
-    backbone, _ = build_backbone(config.backbone, last=False, origin=origin)
-    segmenter = Segmenter(config, backbone, origin, len(classes))
+    segmenter = _rebuild(config, origin, len(classes))
     load_strictly(segmenter, load_weights(folder), folder)
     return segmenter.eval(), classes
+
+
+def _rebuild(config: SegmenterConfig, origin: Origin, classes: int) -> SegmentationNetwork:
+    if config.backbone is None:
+        return UNet(config, classes)
+    return Segmenter(config, build_backbone(config.backbone, last=False, origin=origin)[0], origin, classes)

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import sha256_file
 from wsss.pipeline.stage import ALL_SPLITS, Data, Kind, Read, Stage, StageConfig
-from wsss.validation import AddedLater, NotInIdentity
+from wsss.validation import NotInIdentity, counts_as_said
 
 Parts = Mapping[str, Any]
 """The identity before hashing: ``stage``, ``version``, ``seed``, ``config``, ``inputs``, ``reads``."""
@@ -130,8 +130,7 @@ def _counts(field: FieldInfo, value: Any) -> bool:
     marks = field.metadata
     if field.exclude or any(isinstance(mark, NotInIdentity) for mark in marks):
         return False
-    added_later = any(isinstance(mark, AddedLater) for mark in marks)
-    return not added_later or value != field.get_default(call_default_factory=True)
+    return counts_as_said(field, value)
 
 
 def identity_of(parts: Parts) -> str:

@@ -125,7 +125,7 @@ def train_on_labels(
         validate()
     metrics: dict[str, Any] = {
         "images": len(samples),
-        "epochs": config.epochs,
+        **({"epochs": config.epochs} if config.epochs is not None else {}),
         "steps": history[-1]["step"],
         "train_loss": history[-1]["train_loss"],
     }

@@ -1,33 +1,42 @@
-"""Train a segmentation network on pseudo masks, or, as an upper bound, on the true ones."""
+"""Train a segmentation network on pseudo masks, on a teacher's probabilities, or, as an upper bound, on true masks."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from wsss.data.transforms import SegmentationAugmentation
 from wsss.errors import InvalidInput, listing
-from wsss.io.layout import mask_path
+from wsss.io.layout import mask_path, probability_path
 from wsss.losses.config import CrossEntropyConfig, LossConfig
-from wsss.models.config import SegmenterConfig, check_weights
+from wsss.models.config import NO_TRUNK, SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
-from wsss.train.config import TrainConfig
+from wsss.train.config import DeepSupervisionConfig, TrainConfig
+from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Dataset, Sample
+    from wsss.train.segmentation import SegmentationExamples
+    from wsss.train.soft import SoftExamples
 
 
 class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
     """Config of `segment`."""
 
     split: str = Field(default="train", description="split to train on")
-    labels: Literal["pseudo", "ground-truth"] = Field(
+    labels: Literal["pseudo", "soft", "ground-truth"] = Field(
         default="pseudo",
-        description="train on the masks of the stage's input, or on the true masks (full supervision, an upper bound)",
+        description="train on the masks of the stage's input, on the class probabilities beside them (a teacher's, of "
+        "predict with save_probabilities), or on the true masks (full supervision, an upper bound)",
     )
     loss: LossConfig = Field(default=CrossEntropyConfig(), description="what to minimise, with its settings")
+    deep_supervision: Annotated[DeepSupervisionConfig, AddedLater()] = Field(
+        default=DeepSupervisionConfig(), description="of a network with coarser outputs, too: how their losses add up"
+    )
     augmentation: SegmentationAugmentation = Field(
         default=SegmentationAugmentation.model_validate({}), description="random scales, crops, flips and colours"
     )
@@ -38,46 +47,58 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
             raise ValueError("head: deeplabv3 needs batch_size ≥ 2: its image pooling branch normalises over the batch")
         return self
 
+    @model_validator(mode="after")
+    def _settings_that_the_network_knows(self) -> SegmentConfig:
+        outputs = 1 + (self.unet.coarse_outputs if self.unet else 0)
+        weights = self.deep_supervision.weights
+        if weights is not None and len(weights) != outputs:
+            raise ValueError(
+                f"deep_supervision.weights: {len(weights)} weights; the network has {outputs} outputs "
+                "(the finest, and unet.deep_supervision coarser ones)"
+            )
+        chosen = "head_lr_factor" in self.optimiser.model_fields_set and self.optimiser.head_lr_factor != 1
+        if self.unet is not None and chosen:
+            raise ValueError("optimiser.head_lr_factor: head: dynunet learns at one rate; leave it out, or set it to 1")
+        return self
+
 
 def run(ctx: Context[SegmentConfig]) -> Result:
     """Train; the weights after the last epoch are the result."""
     from wsss.losses.base import build_loss
     from wsss.models.classifier import load_classifier
     from wsss.models.segmenters import build_segmenter, save_segmenter
-    from wsss.train.images import Cached
     from wsss.train.loop import Job, fit
     from wsss.train.optim import trunk_and_head
     from wsss.train.runtime import deterministic, leader_first
-    from wsss.train.segmentation import PairLoader, SegmentationExamples, mask_loss
+    from wsss.train.segmentation import mask_loss
 
     config, classes = ctx.config, ctx.data.classes
-    pairs = _pairs(ctx.data.split(config.split), config, ctx.inputs["masks"])
-    _check_foreground(pairs, classes)
     classifier: Artifact | None = ctx.inputs["classifier"]
+    _check_inputs(config, {"classifier": () if classifier is None else (classifier.path.name,)})
+    examples = _examples(ctx)
     with deterministic(ctx.device, ctx.seed):
         start = load_classifier(classifier.path)[0] if classifier else None
         model = leader_first(ctx.ranks, lambda: build_segmenter(config, len(classes), start=start))
     loss = build_loss(config.loss)
-    loaded = Cached(PairLoader(pairs, classes), len(pairs), cache_bytes=config.cache_mb << 20)
     job = Job(
         name="segment",
         model=model,
         groups=trunk_and_head(model, config.optimiser),
-        examples=SegmentationExamples(loaded, config.augmentation),
-        loss=mask_loss(loss),
+        examples=examples,
+        loss=mask_loss(loss, config.deep_supervision),
         begin_step=loss.begin_step,
     )
     history = fit(job, config, ctx)
     if ctx.ranks.rank == 0:
         save_segmenter(ctx.out, model, classes)
     metrics = {
-        "images": len(pairs),
-        "epochs": config.epochs,
+        "images": len(examples),
+        **({"epochs": config.epochs} if config.epochs is not None else {}),
         "steps": history[-1]["step"],
         "train_loss": history[-1]["train_loss"],
     }
     provenance = {
-        "segmenter": f"{config.head} on {config.backbone.name}",
+        "segmenter": _network(config),
         "segmenter_initial_weights": model.origin.label,
         "supervision": _supervision(config, ctx.inputs["masks"]),
         "loss": config.loss.name,
@@ -85,11 +106,65 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     return Result(metrics, provenance)
 
 
+def _network(config: SegmentConfig) -> str:
+    """Describe the network in a few words, for tables."""
+    if config.backbone is not None:
+        return f"{config.head} on {config.backbone.name}"
+    unet = config.unet or UNetConfig()
+    return f"dynunet of {unet.levels} levels, {unet.channels[0]} to {max(unet.channels)} channels"
+
+
 def _supervision(config: SegmentConfig, masks: Artifact | None) -> str:
     """Say what labels the network owes its knowledge to: those behind the masks, where they are known."""
     if config.labels == "ground-truth":
         return "ground-truth masks"
     return str(masks.provenance.get("supervision", "masks of unstated origin")) if masks else "none"
+
+
+def _examples(ctx: Context[SegmentConfig]) -> SegmentationExamples | SoftExamples:
+    """Return images with masks, or with class probabilities, as ``config.labels`` says.
+
+    Raises:
+        InvalidInput: see `_pairs`, `_check_foreground` and `_probability_files`; or a file is broken.
+    """
+    from wsss.train.images import Cached
+    from wsss.train.segmentation import PairLoader, SegmentationExamples
+    from wsss.train.soft import SoftExamples, SoftPairLoader
+
+    config, classes, masks = ctx.config, ctx.data.classes, ctx.inputs["masks"]
+    samples, room = ctx.data.split(config.split), config.cache_mb << 20
+    if config.labels == "soft":
+        files = _probability_files(samples, config, masks)
+        soft = Cached(SoftPairLoader(files, classes), len(files), cache_bytes=room)
+        return SoftExamples(soft, config.augmentation)
+    pairs = _pairs(samples, config, masks)
+    _check_foreground(pairs, classes)
+    return SegmentationExamples(Cached(PairLoader(pairs, classes), len(pairs), cache_bytes=room), config.augmentation)
+
+
+def _probability_files(
+    samples: tuple[Sample, ...], config: SegmentConfig, masks: Artifact | None
+) -> list[tuple[Path, Path]]:
+    """Return image and class probabilities of every sample.
+
+    Raises:
+        InvalidInput: no stage is given that could have made them, or some are missing.
+    """
+    mend = "Set save_probabilities: true in the predict stage that they come from"
+    if masks is None:
+        raise InvalidInput(
+            "segment: labels: soft, but there are no class probabilities to train on.",
+            mend=f"Name a predict stage among its needs (or --masks DIR). {mend}.",
+        )
+    files = [(sample.image, probability_path(masks.path, sample.id)) for sample in samples]
+    missing = [sample.id for sample, (_, path) in zip(samples, files, strict=True) if not path.is_file()]
+    if missing:
+        raise InvalidInput(
+            f"{masks.path}: labels: soft, but {len(missing)} of {len(samples)} images of split {config.split!r} have "
+            f"no class probabilities (probabilities/ID.npz) there: {listing(missing)}.",
+            mend=f"{mend}, and splits: [{config.split}].",
+        )
+    return files
 
 
 def _pairs(samples: tuple[Sample, ...], config: SegmentConfig, masks: Artifact | None) -> list[Sample]:
@@ -153,7 +228,8 @@ def _check_ground_truth(samples: tuple[Sample, ...], split: str) -> None:
 
 
 def _check(config: SegmentConfig, data: Dataset) -> None:
-    check_weights(config.backbone)
+    if config.backbone is not None:
+        check_weights(config.backbone)
     samples = data.split(config.split)
     if config.labels == "ground-truth":
         _check_ground_truth(samples, config.split)
@@ -167,7 +243,16 @@ def _reads(config: SegmentConfig) -> list[Read]:
 def _prepare(config: SegmentConfig, data: Dataset) -> None:
     from wsss.models.backbones import check_weights_fit
 
-    check_weights_fit(config.backbone)
+    if config.backbone is not None:
+        check_weights_fit(config.backbone)
+
+
+def _check_inputs(config: SegmentConfig, ids: Mapping[str, Sequence[str]]) -> None:
+    if config.backbone is None and ids.get("classifier"):
+        raise InvalidInput(
+            f"{NO_TRUNK} (classifier: {listing(ids['classifier'])})",
+            mend="Leave the classifier out of the stage's needs, or choose another head.",
+        )
 
 
 STAGE = Stage(
@@ -184,5 +269,6 @@ STAGE = Stage(
     reads=_reads,
     needs_splits=lambda config: () if config.labels == "ground-truth" else (config.split,),
     check=_check,
+    check_inputs=_check_inputs,
     prepare=_prepare,
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from wsss.validation import NotInIdentity, Settings
+from wsss.validation import AddedLater, NotInIdentity, Settings
+
+Weight = Annotated[float, Field(ge=0)]
 
 
 class SGDConfig(Settings):
@@ -17,6 +20,13 @@ class SGDConfig(Settings):
     head_lr_factor: float = Field(default=10.0, gt=0, description="the head learns this many times faster")
     weight_decay: float = Field(default=1e-4, ge=0, description="L2 penalty")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum")
+    nesterov: Annotated[bool, AddedLater()] = Field(default=False, description="Nesterov's momentum")
+
+    @model_validator(mode="after")
+    def _momentum_to_look_ahead(self) -> SGDConfig:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs momentum above 0")
+        return self
 
 
 class AdamWConfig(Settings):
@@ -42,7 +52,12 @@ class ScheduleConfig(Settings):
 class TrainConfig(Settings):
     """How to train: everything but network, data and loss."""
 
-    epochs: int = Field(default=5, ge=1, description="passes over the training split")
+    epochs: int | None = Field(
+        default=5, ge=1, description="passes over the training split; null where steps are counted instead"
+    )
+    steps: Annotated[int | None, AddedLater()] = Field(
+        default=None, ge=1, description="optimiser steps in all, instead of epochs"
+    )
     batch_size: int = Field(default=16, ge=1, description="images per process and forward pass")
     accumulate: int = Field(default=1, ge=1, description="forward passes per optimiser step")
     optimiser: OptimiserConfig = Field(default_factory=AdamWConfig, description="sgd or adamw")
@@ -60,3 +75,39 @@ class TrainConfig(Settings):
     cache_mb: Annotated[int, NotInIdentity()] = Field(
         default=1024, ge=0, description="decoded images are kept in memory up to so many MiB; 0: none"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_replace_the_default(cls, value: Any) -> Any:
+        """Leave ``epochs`` at its default only where it counts, so that no config says both."""
+        if isinstance(value, Mapping) and value.get("steps") is not None and "epochs" not in value:
+            return {**value, "epochs": None}
+        return value
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainConfig:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError(
+                "give either epochs or steps, not both; to count steps where a preset gives epochs, set epochs: null"
+            )
+        if self.epochs is None and self.steps is None:
+            raise ValueError("give epochs or steps: both are null")
+        return self
+
+
+class DeepSupervisionConfig(Settings):
+    """How the losses of a network's several outputs are added up; the finest output comes first."""
+
+    weights: tuple[Weight, ...] | None = Field(
+        default=None, description="a weight per output; by default each half of the one before, 1 in all"
+    )
+    term: Literal["all", "finest"] = Field(
+        default="all",
+        description="outputs that a topological term is computed for; coarser ones then have the base loss alone",
+    )
+
+    @model_validator(mode="after")
+    def _finest_counts(self) -> DeepSupervisionConfig:
+        if self.weights is not None and not (self.weights and self.weights[0] > 0):
+            raise ValueError("weights: the first, that of the finest output, must be above 0")
+        return self

@@ -89,7 +89,7 @@ class Job:
         groups: its parameters with their learning rates, see `wsss.train.optim`.
         examples: the training data.
         loss: (network, batch) → scalar loss; must call the network it is given (under DDP, a wrapped one).
-        validate: called after each epoch in one process, returns numbers for the history.
+        validate: called after each row of the history in one process, returns numbers for it.
         begin_step: called before each optimiser step with its number, from 0 on, and the number of all steps.
     """
 
@@ -108,8 +108,9 @@ def fit(job: Job, config: TrainConfig, run: Surroundings) -> list[dict[str, floa
     The checkpoint stays: it may go only once the result is saved and recorded, which is for the caller to see to.
 
     Returns:
-        The history: a row per epoch with ``epoch``, ``step``, ``lr``, ``train_loss`` (mean over the epoch's steps) and
-        what ``job.validate`` returned. In ``history.csv``, too.
+        The history: a row per epoch with ``epoch``, ``step``, ``lr``, ``train_loss`` (mean over the row's steps) and
+        what ``job.validate`` returned. In ``history.csv``, too. Where the length is counted in steps there are up to
+        twenty rows, and ``epoch`` has a fraction.
 
     Raises:
         RunFailed: the loss became NaN or infinite.
@@ -122,6 +123,7 @@ def fit(job: Job, config: TrainConfig, run: Surroundings) -> list[dict[str, floa
         run.seed,
         run.ranks.rank,
         run.ranks.size,
+        total=config.steps,
     )
     with deterministic(run.device, run.seed):
         return _Loop(job, config, run, plan).run()
@@ -158,9 +160,9 @@ class _Loop:
                 rate = float(self.trained.schedule.get_last_lr()[0])
                 if scalars:
                     scalars.write({"loss/step": value, "lr": rate}, state.step)
-                ended = state.step % plan.steps_per_epoch == 0
+                ended = state.step % plan.steps_per_row == 0 or state.step == plan.steps
                 if ended:
-                    self._end_epoch(rate, scalars)
+                    self._end_row(rate, scalars)
                 if ended or self._due(saved):
                     self._save()
                     saved = time.monotonic()
@@ -211,10 +213,12 @@ class _Loop:
         self.optimiser.zero_grad(set_to_none=True)
         return value
 
-    def _end_epoch(self, rate: float, scalars: Scalars | None) -> None:
+    def _end_row(self, rate: float, scalars: Scalars | None) -> None:
         state, plan = self.state, self.plan
-        epoch = state.step // plan.steps_per_epoch
-        row = {"epoch": epoch, "step": state.step, "lr": rate, "train_loss": state.loss_sum / plan.steps_per_epoch}
+        in_epochs = plan.epochs is not None
+        epoch = state.step // plan.steps_per_epoch if in_epochs else state.step / plan.steps_per_epoch
+        steps = (state.step - 1) % plan.steps_per_row + 1  # the last row may be shorter
+        row = {"epoch": epoch, "step": state.step, "lr": rate, "train_loss": state.loss_sum / steps}
         if self.leader and self.job.validate:
             self.job.model.eval()
             row |= self.job.validate()
@@ -225,7 +229,8 @@ class _Loop:
             scalars.write(values, state.step)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "step", "lr"))
         if self.leader:
-            self.surroundings.log(f"{self.job.name}: epoch {epoch}/{plan.epochs}: {shown}")
+            done = f"epoch {epoch}/{plan.epochs}" if in_epochs else f"step {state.step}/{plan.steps}"
+            self.surroundings.log(f"{self.job.name}: {done}: {shown}")
 
     def _due(self, saved: float) -> bool:
         steps = self.config.checkpoint_steps

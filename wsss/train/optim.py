@@ -20,10 +20,13 @@ class Group:
 
 
 def trunk_and_head(network: nn.Module, config: SGDConfig | AdamWConfig) -> list[Group]:
-    """Return two groups: the parameters below ``network.backbone``, and all others with the head's learning rate."""
+    """Return two groups: the parameters below ``network.backbone``, and all others with the head's learning rate.
+
+    A network without a backbone is one group.
+    """
     trunk = [parameter for name, parameter in network.named_parameters() if name.startswith("backbone.")]
     head = [parameter for name, parameter in network.named_parameters() if not name.startswith("backbone.")]
-    return [Group(trunk), Group(head, config.head_lr_factor)]
+    return [Group(trunk), Group(head, config.head_lr_factor)] if trunk else [Group(head)]
 
 
 def build_optimiser(config: SGDConfig | AdamWConfig, groups: Sequence[Group]) -> torch.optim.Optimizer:
@@ -33,7 +36,13 @@ def build_optimiser(config: SGDConfig | AdamWConfig, groups: Sequence[Group]) ->
     ]
     chosen = [group for group in chosen if group["params"]]
     if isinstance(config, SGDConfig):
-        return torch.optim.SGD(chosen, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+        return torch.optim.SGD(
+            chosen,
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            nesterov=config.nesterov,
+        )
     return torch.optim.AdamW(chosen, lr=config.lr, weight_decay=config.weight_decay)
 
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+STEP_ROWS = 20
+"""Rows of the history of a run whose length is counted in steps, at most."""
+
 Item = tuple[int, int]
 """(index of the image, seed of its augmentation)."""
 
@@ -33,18 +36,20 @@ class Plan:
         images: number of training images.
         batch_size: images per process and forward pass.
         accumulate: forward passes per optimiser step.
-        epochs: passes over the images.
+        epochs: passes over the images, or ``None`` where ``total`` counts.
         seed: of permutations and augmentation.
         rank, ranks: this process, and how many there are; they share each step's images.
+        total: optimiser steps in all, instead of epochs; the last epoch may end early.
     """
 
     images: int
     batch_size: int
     accumulate: int
-    epochs: int
+    epochs: int | None
     seed: int
     rank: int = 0
     ranks: int = 1
+    total: int | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -54,7 +59,15 @@ class Plan:
     @property
     def steps(self) -> int:
         """Optimiser steps in all."""
-        return self.steps_per_epoch * self.epochs
+        if self.epochs is not None:
+            return self.steps_per_epoch * self.epochs
+        assert self.total is not None, "either epochs or total"
+        return self.total
+
+    @property
+    def steps_per_row(self) -> int:
+        """Optimiser steps per row of the history: an epoch, or a twentieth of all where steps are counted."""
+        return self.steps_per_epoch if self.epochs is not None else -(-self.steps // STEP_ROWS)
 
     @property
     def _per_step(self) -> int:
@@ -67,10 +80,11 @@ class Plan:
 
     def batches(self, start: int = 0) -> Iterator[list[Item]]:
         """Yield this process's batches from optimiser step ``start`` on, ``accumulate`` of them per step."""
-        for epoch in range(start // self.steps_per_epoch, self.epochs):
+        for epoch in range(start // self.steps_per_epoch, -(-self.steps // self.steps_per_epoch)):
             order = self.permutation(epoch)
-            first = start - epoch * self.steps_per_epoch if epoch * self.steps_per_epoch < start else 0
-            for step in range(first, self.steps_per_epoch):
+            before = epoch * self.steps_per_epoch
+            first = start - before if before < start else 0
+            for step in range(first, min(self.steps_per_epoch, self.steps - before)):
                 for part in range(self.accumulate):
                     offset = step * self._per_step + (part * self.ranks + self.rank) * self.batch_size
                     yield [self._item(epoch, order, offset + place) for place in range(self.batch_size)]

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from wsss.data.sample import Classes, Sample, read_truth
 from wsss.data.transforms import SegmentationAugmentation, Transform
 from wsss.io.images import read_image
-from wsss.losses.base import Loss
+from wsss.losses.base import Loss, hard
+from wsss.train.config import DeepSupervisionConfig
+from wsss.train.deep_supervision import deep_loss
 from wsss.train.images import Cached
 from wsss.train.sampling import Item
 
@@ -51,12 +53,21 @@ class SegmentationExamples:
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask.astype(np.int64))
 
 
-def mask_loss(loss: Loss) -> Callable[[nn.Module, Sequence[Tensor]], Tensor]:
-    """Return (network, batch) → scalar for the training loop."""
+def mask_loss(loss: Loss, several: DeepSupervisionConfig) -> Callable[[nn.Module, Sequence[Tensor]], Tensor]:
+    """Return (network, batch) → scalar for the training loop.
+
+    Args:
+        loss: of one output.
+        several: how to add up the losses of a network that gives a list of outputs.
+    """
 
     def compute(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        images, masks = batch
-        value: Tensor = loss(model(images), masks)
-        return value
+        images, target = batch
+        outputs: Tensor | list[Tensor] = model(images)
+        if not loss.takes_soft:
+            target = hard(target)
+        if isinstance(outputs, Tensor):
+            outputs = [outputs]
+        return deep_loss(loss, outputs, target, several)
 
     return compute

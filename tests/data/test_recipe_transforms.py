@@ -1,0 +1,162 @@
+"""Transforms of the topology benchmark: rotation, borders, values; soft maps; older presets stay as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wsss.data.transforms import IMAGENET_MEAN, SegmentationAugmentation, Transform
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(0, 256, (60, 80, 3), dtype=np.uint8)
+MASK = RNG.choice(np.array([0, 1, 7, 255], np.uint8), (60, 80))
+PLAIN: dict[str, Any] = {"scale": (1.0, 1.0), "flip": 0.0, "colour": None}
+FULL: dict[str, Any] = {
+    "size": 64,
+    "rotation": {"probability": 0.5, "degrees": 180},
+    "scale": (0.7, 1.4),
+    "scale_probability": 0.5,
+    "border": "replicate",
+    "flip_axis": "either",
+    "noise": {},
+    "blur": {},
+    "brightness": {},
+    "contrast": {},
+    "low_resolution": {},
+    "gamma_inverted": {},
+    "gamma": {},
+    "random_hue": {},
+}
+
+
+def transform(**keys: Any) -> Transform:
+    return Transform(SegmentationAugmentation.model_validate({**PLAIN, **keys}))
+
+
+def one_hot(mask: np.ndarray, classes: int) -> np.ndarray:
+    return (mask[..., None] == np.arange(classes)).astype(np.float32)
+
+
+def test_settings_that_were_there_before_give_the_bytes_they_gave() -> None:
+    """The steps as they were before there was rotation and the rest, with albumentations itself."""
+    import albumentations
+    import cv2
+
+    size, colours = 48, {"brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.05}
+    before = albumentations.Compose(
+        [
+            albumentations.RandomScale((-0.5, 0.25), area_for_downscale="image", p=1.0),
+            albumentations.PadIfNeeded(
+                size, size, position="random", border_mode=cv2.BORDER_CONSTANT, fill=IMAGENET_MEAN, fill_mask=255
+            ),
+            albumentations.RandomCrop(size, size),
+            albumentations.HorizontalFlip(p=0.5),
+            albumentations.ColorJitter(**colours, p=0.8),
+        ]
+    )
+    now = Transform(SegmentationAugmentation(size=size, scale=(0.5, 1.25)))
+    for seed in range(12):
+        before.set_random_seed(seed)
+        expected = before(image=IMAGE, mask=MASK)
+        image, mask = now(IMAGE, MASK, seed=seed)
+        assert np.array_equal(image, expected["image"]) and np.array_equal(mask, expected["mask"])
+
+
+def test_all_together_depend_on_the_seed_alone() -> None:
+    everything = Transform(SegmentationAugmentation.model_validate(FULL))
+    results = [everything(IMAGE, MASK, seed=seed) for seed in range(20)]
+    for seed in reversed(range(20)):
+        image, mask = everything(IMAGE, MASK, seed=seed)
+        assert np.array_equal(image, results[seed][0]) and np.array_equal(mask, results[seed][1])
+        assert np.array_equal(everything(IMAGE, seed=seed), image)
+    assert len({image.tobytes() for image, _ in results}) == 20
+
+
+def test_rotation_turns_image_and_mask_alike() -> None:
+    image, mask = np.zeros((65, 65, 3), np.uint8), np.zeros((65, 65), np.uint8)
+    image[30:35, 5:60], mask[30:35, 5:60] = 250, 1
+    turned = transform(size=65, rotation={"probability": 1, "degrees": 180})
+    angles = []
+    for seed in range(30):
+        got, got_mask = turned(image, mask, seed=seed)
+        known = got_mask != 255
+        assert ((got[..., 0] > 125) == (got_mask == 1))[known].mean() > 0.95
+        if (~known).sum() > 400:  # all but the border, where pixels are mixed
+            assert (got[~known] == IMAGENET_MEAN).all(-1).mean() > 0.7
+        y, x = np.nonzero(got_mask == 1)
+        angles.append(np.degrees(np.arctan2(np.polyfit(x, y, 1)[0], 1)) if np.ptp(x) > np.ptp(y) else 90)
+    assert np.ptp(angles) > 60
+
+
+def test_a_replicated_border_leaves_nothing_unknown() -> None:
+    mask = np.repeat(np.arange(60, dtype=np.uint8)[:, None] % 2, 80, 1)
+    for keys in ({"rotation": {"probability": 1, "degrees": 90}}, {"scale": (0.5, 0.5)}):
+        filled = [transform(size=80, **keys)(IMAGE, mask, seed=s)[1] for s in range(4)]
+        replicated = [transform(size=80, border="replicate", **keys)(IMAGE, mask, seed=s)[1] for s in range(4)]
+        assert all((one == 255).any() for one in filled)
+        assert not any((one == 255).any() for one in replicated)
+
+
+def test_flips_of_either_axis() -> None:
+    image, mask = IMAGE[:, :60], MASK[:, :60]
+    either = transform(size=60, flip=0.5, flip_axis="either")
+    kinds = []
+    for seed in range(60):
+        got, got_mask = either(image, mask, seed=seed)
+        for kind, axes in (("none", ()), ("vertical", 0), ("horizontal", 1)):
+            if np.array_equal(got, np.flip(image, axes)):
+                assert np.array_equal(got_mask, np.flip(mask, axes))
+                kinds.append(kind)
+    assert len(kinds) == 60
+    assert {kind: kinds.count(kind) > 8 for kind in kinds} == {"none": True, "vertical": True, "horizontal": True}
+
+
+def test_scaling_happens_as_often_as_asked() -> None:
+    sometimes = transform(size=60, scale=(0.5, 0.5), scale_probability=0.2)
+    shrunk = [bool((sometimes(IMAGE, MASK * 0, seed=s)[1] == 255).any()) for s in range(100)]
+    assert 8 < sum(shrunk) < 35
+
+
+@pytest.mark.parametrize("name", ["noise", "blur", "brightness", "contrast", "low_resolution", "gamma", "random_hue"])
+def test_changes_of_values_happen_as_often_as_asked_and_never_to_the_mask(name: str) -> None:
+    keys = {"probability": 0.3} | ({"std": (0.5, 0.5)} if name == "noise" else {})
+    change = transform(size=60, **{name: keys})
+    crop = transform(size=60)
+    changed = 0
+    for seed in range(60):
+        got, mask = change(IMAGE[:, :60], MASK[:, :60], seed=seed)
+        assert np.array_equal(mask, MASK[:, :60])
+        changed += not np.array_equal(got, crop(IMAGE[:, :60], seed=seed))
+    assert 7 < changed < 32
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_soft_maps_go_where_the_mask_goes(classes: int) -> None:
+    y, x = np.mgrid[0:60, 0:80]
+    mask = ((x // 20 + y // 20) % classes).astype(np.uint8)
+    everything = Transform(SegmentationAugmentation.model_validate({**FULL, "size": 72, "border": "fill"}))
+    for seed in range(12):
+        image, hard = everything(IMAGE, mask, seed=seed)
+        same, soft = everything(IMAGE, one_hot(mask, classes), seed=seed)
+        assert np.array_equal(image, same)
+        assert soft.shape == (72, 72, classes) and soft.dtype == np.float32
+        sums = soft.sum(-1)
+        assert set(np.unique(sums.round(5))) <= {0.0, 1.0}
+        known = (hard != 255) & (sums > 0)
+        assert known.sum() > 0.97 * max((hard != 255).sum(), (sums > 0).sum())
+        assert (soft.argmax(-1) == hard)[known].mean() > 0.93
+
+
+def test_soft_maps_are_interpolated() -> None:
+    y, _ = np.mgrid[0:60, 0:60]
+    ramp = np.stack([1 - y / 60, y / 60], -1).astype(np.float32)
+    _, soft = transform(size=90, scale=(1.5, 1.5))(IMAGE[:, :60], ramp, seed=0)
+    assert len(np.unique(soft[..., 1])) > 60  # nearest neighbour would give 60
+    assert np.abs(np.diff(soft[:, 0, 1])).max() < 0.02
+
+
+def test_soft_maps_of_another_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="differ in size"):
+        transform(size=64)(IMAGE, one_hot(MASK, 2)[:-1], seed=0)

@@ -1,0 +1,245 @@
+"""`segment` and `predict` with a DynUNet: deep supervision, training in steps, soft labels, exact resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from learning import coloured_dataset, contents, run_stage
+from onethread import one_thread
+
+from wsss.data.registry import open_dataset
+from wsss.data.sample import Dataset
+from wsss.errors import InvalidInput
+from wsss.io.arrays import read_arrays, write_arrays
+from wsss.io.masks import read_mask
+from wsss.stages import classify, predict, segment
+from wsss.validation import validate
+
+__all__ = ["one_thread"]  # a fixture of every test here
+
+SUPPORT = Path(__file__).parents[1] / "support"
+UNET: dict[str, Any] = {
+    "head": "dynunet",
+    "unet": {"levels": 3, "filters": [6, 8, 12]},
+    "steps": 6,
+    "batch_size": 2,
+    "optimiser": {"name": "sgd", "lr": 0.01, "momentum": 0.9, "nesterov": True},
+    "loss": {"name": "ce_dice"},
+    "augmentation": {
+        "size": 32,
+        "rotation": {"probability": 0.5, "degrees": 180},
+        "flip_axis": "either",
+        "noise": {},
+        "random_hue": {},
+    },
+}
+SOFT = UNET | {"labels": "soft"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset, a network trained on its masks, and its softened predictions of the training split."""
+    torch.set_num_threads(1)
+    place = tmp_path_factory.mktemp("unet")
+    data = dataset(place)
+    run_stage(segment.STAGE, UNET | {"labels": "ground-truth"}, place / "segment", data)
+    config = {"splits": ["train"], "save_probabilities": True}
+    run_stage(predict.STAGE, config, place / "teacher", data, segmenter=place / "segment")
+    return place
+
+
+def dataset(place: Path) -> Dataset:
+    return coloured_dataset(place / "data")
+
+
+def test_segment_and_predict(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    result = run_stage(segment.STAGE, UNET, tmp_path / "s", data, masks=place / "data")
+    assert set(contents(tmp_path / "s")) == {"model.safetensors", "model.json", "history.csv"}
+    assert result.metrics.keys() == {"images", "steps", "train_loss"}
+    assert result.metrics["steps"] == 6 and math.isfinite(result.metrics["train_loss"])
+    assert result.provenance["segmenter"] == "dynunet of 3 levels, 6 to 12 channels"
+    assert result.provenance["segmenter_initial_weights"] == "none"
+    description = json.loads((tmp_path / "s/model.json").read_text())
+    assert "channels" not in description and description["config"]["unet"]["levels"] == 3
+    config = {"scales": [1, 0.6], "flip": True, "save_probabilities": True}
+    run_stage(predict.STAGE, config, tmp_path / "p", data, segmenter=tmp_path / "s")
+    for sample in data.split("val"):
+        assert set(np.unique(read_mask(tmp_path / f"p/masks/{sample.id}.png", size=(36, 44)))) <= {0, 40, 90}
+        found = read_arrays(tmp_path / f"p/probabilities/{sample.id}.npz")["probabilities"]
+        assert found.shape == (3, 36, 44) and np.abs(found.sum(0, dtype=np.float32) - 1).max() < 0.01
+
+
+def test_on_a_folder_of_images(tmp_path: Path) -> None:
+    """From files alone, in the folder layout: images of different sizes, none a multiple of the stride."""
+    made = coloured_dataset(tmp_path / "made", size=(37, 45))
+    for name in ("images", "masks"):
+        for split in ("train", "val"):
+            target = tmp_path / "data" / name / split
+            target.mkdir(parents=True)
+            for sample in made.split(split):
+                source = sample.image if name == "images" else sample.mask
+                assert source is not None
+                (target / source.name).write_bytes(source.read_bytes())
+    images = tmp_path / "flat"
+    images.mkdir()
+    for sample in made.split("val"):
+        (images / sample.image.name).write_bytes(sample.image.read_bytes())
+    data = open_dataset(
+        {"layout": "voc", "root": str(_as_voc(tmp_path / "voc", made))} | {"classes": ["dog", "cat"]}, work=tmp_path
+    )
+    run_stage(segment.STAGE, UNET | {"labels": "ground-truth", "steps": 2}, tmp_path / "s", data)
+    run_stage(predict.STAGE, {"images": str(images)}, tmp_path / "p", data, segmenter=tmp_path / "s")
+    assert sorted(path.stem for path in (tmp_path / "p/masks").iterdir()) == ["val0", "val1"]
+    assert read_mask(tmp_path / "p/masks/val0.png").shape == (37, 45)
+
+
+def _as_voc(root: Path, data: Dataset) -> Path:
+    from wsss.io.masks import write_mask
+
+    (root / "JPEGImages").mkdir(parents=True)
+    (root / "ImageSets/Segmentation").mkdir(parents=True)
+    values = np.zeros(256, np.uint8)
+    values[[40, 90]] = 8, 12  # cat and dog
+    for split in ("train", "val"):
+        samples = data.split(split)
+        (root / f"ImageSets/Segmentation/{split}.txt").write_text("\n".join(sample.id for sample in samples))
+        for sample in samples:
+            assert sample.mask is not None
+            (root / f"JPEGImages/{sample.id}.png").write_bytes(sample.image.read_bytes())
+            write_mask(root / f"SegmentationClass/{sample.id}.png", values[read_mask(sample.mask)])
+    return root
+
+
+@pytest.mark.parametrize("labels", ["ground-truth", "soft"])
+@pytest.mark.parametrize("at", [2, 5])
+def test_killed_while_training_and_resumed(place: Path, tmp_path: Path, labels: str, at: int) -> None:
+    def program(out: Path, kill_at: int = 0) -> int:
+        config = json.dumps(UNET | {"labels": labels, "checkpoint_steps": 1})
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), *sys.path])}
+        command = [sys.executable, str(SUPPORT / "killedsegment.py"), str(place), str(out), config, str(kill_at)]
+        return subprocess.run(command, env=environment, check=False, timeout=300).returncode
+
+    assert program(tmp_path / "cut", at) == -signal.SIGKILL
+    assert (tmp_path / "cut/checkpoint.pt").is_file()
+    assert not (tmp_path / "cut/model.json").exists()
+    assert program(tmp_path / "cut") == 0
+    whole = UNET | {"labels": labels}
+    run_stage(segment.STAGE, whole, tmp_path / "whole", dataset(place), masks=place / "teacher")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_three_rounds_of_self_distillation(place: Path, tmp_path: Path) -> None:
+    data, teacher = dataset(place), place / "teacher"
+    for number in (2, 3):
+        result = run_stage(segment.STAGE, SOFT, tmp_path / f"s{number}", data, masks=teacher)
+        assert result.metrics["images"] == 4 and math.isfinite(result.metrics["train_loss"])
+        config = {"splits": ["train"], "save_probabilities": True}
+        teacher = tmp_path / f"p{number}"
+        run_stage(predict.STAGE, config, teacher, data, segmenter=tmp_path / f"s{number}")
+    assert contents(tmp_path / "s2")["model.safetensors"] != contents(tmp_path / "s3")["model.safetensors"]
+
+
+def test_soft_labels_of_a_certain_teacher_are_masks(place: Path, tmp_path: Path) -> None:
+    """Probabilities 0 and 1 train the network that masks train, but for rounding, where nothing is interpolated."""
+    data = dataset(place)
+    plain = {"size": 44, "scale": [1, 1], "flip": 0.5}
+    config = SOFT | {"augmentation": plain, "steps": 3}
+    for sample in data.split("train"):
+        assert sample.mask is not None
+        mask = data.classes.encode(read_mask(sample.mask), where="")
+        one_hot = (mask == np.arange(3)[:, None, None]).astype(np.float16)
+        write_arrays(tmp_path / f"teacher/probabilities/{sample.id}.npz", {"probabilities": one_hot})
+    soft = run_stage(segment.STAGE, config, tmp_path / "soft", data, masks=tmp_path / "teacher")
+    hard = run_stage(segment.STAGE, config | {"labels": "ground-truth"}, tmp_path / "hard", data)
+    assert soft.metrics["train_loss"] == pytest.approx(hard.metrics["train_loss"], abs=1e-5)
+
+
+def test_missing_probabilities_are_named_with_what_makes_them(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    with pytest.raises(InvalidInput, match="no class probabilities to train on") as found:
+        run_stage(segment.STAGE, SOFT, tmp_path / "s", data)
+    assert "save_probabilities: true" in str(found.value)
+    run_stage(predict.STAGE, {"splits": ["train"]}, tmp_path / "p", data, segmenter=place / "segment")
+    with pytest.raises(InvalidInput, match="4 of 4 images of split 'train' have no class probabilities") as found:
+        run_stage(segment.STAGE, SOFT, tmp_path / "s", data, masks=tmp_path / "p")
+    assert "save_probabilities: true" in str(found.value) and "splits: [train]" in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((2, 36, 44), np.float16), r"expected \(classes, height, width\) = \(3, 36, 44\)"),
+        (np.zeros((3, 36, 44), np.float16), "no class probabilities"),
+        (np.ones((3, 36, 44), np.int64), "no class probabilities"),
+        (np.stack([np.full((36, 44), v, np.float16) for v in (1.5, 0.0, -0.5)]), "no class probabilities"),
+        (np.full((3, 36, 44), np.nan, np.float16), "no class probabilities"),
+    ],
+)
+def test_wrong_probabilities(place: Path, tmp_path: Path, array: np.ndarray, message: str) -> None:
+    data = dataset(place)
+    for sample in data.split("train"):
+        write_arrays(tmp_path / f"p/probabilities/{sample.id}.npz", {"probabilities": array})
+    with pytest.raises(InvalidInput, match=message):
+        run_stage(segment.STAGE, SOFT, tmp_path / "s", data, masks=tmp_path / "p")
+
+
+def test_a_classifier_is_refused(place: Path, tmp_path: Path) -> None:
+    config = validate(segment.SegmentConfig, UNET, where="segment")
+    with pytest.raises(InvalidInput, match="dynunet has no trunk"):
+        segment.STAGE.check_inputs(config, {"masks": ("teacher",), "classifier": ("classify",)})
+    training = {"backbone": {"weights": "none"}, "epochs": 1, "batch_size": 2, "augmentation": {"size": 32}}
+    run_stage(classify.STAGE, training, tmp_path / "c", dataset(place))
+    with pytest.raises(InvalidInput, match="dynunet has no trunk"):
+        run_stage(segment.STAGE, UNET, tmp_path / "s", dataset(place), masks=place / "data", classifier=tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"deep_supervision": {"weights": [1, 0.5, 0.5]}}, "3 weights; the network has 2 outputs"),
+        ({"deep_supervision": {"weights": [0, 1]}}, "must be above 0"),
+        ({"optimiser": {"name": "sgd", "head_lr_factor": 5}}, "learns at one rate"),
+        ({"epochs": 3}, "give either epochs or steps"),
+        ({"backbone": {"name": "resnet18"}}, "dynunet has no backbone"),
+    ],
+)
+def test_settings_that_do_not_go_together(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        validate(segment.SegmentConfig, UNET | keys, where="segment")
+
+
+def test_a_loss_preset_may_name_outputs_for_its_term_whatever_the_head() -> None:
+    config = {"deep_supervision": {"term": "finest"}, "loss": {"name": "cldice"}}
+    assert validate(segment.SegmentConfig, config, where="").deep_supervision.term == "finest"
+
+
+@pytest.mark.slow
+def test_training_learns(tmp_path: Path) -> None:
+    data = coloured_dataset(tmp_path / "data", train=12, val=6, size=(48, 48))
+    config = UNET | {
+        "labels": "ground-truth",
+        "steps": 150,
+        "batch_size": 4,
+        "unet": {"levels": 4, "filters": [8, 16, 24, 32]},
+        "augmentation": {"size": 48, "scale": [0.9, 1.1], "colour": None},
+    }
+    run_stage(segment.STAGE, config, tmp_path / "s", data)
+    run_stage(predict.STAGE, {}, tmp_path / "p", data, segmenter=tmp_path / "s")
+    right = total = 0
+    for sample in data.split("val"):
+        assert sample.mask is not None
+        truth, mask = read_mask(sample.mask), read_mask(tmp_path / f"p/masks/{sample.id}.png")
+        right += int(((mask == truth) & (truth > 0)).sum())
+        total += int(((truth > 0) | (mask > 0)).sum())
+    assert right / total > 0.8

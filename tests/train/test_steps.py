@@ -1,0 +1,115 @@
+"""Training whose length is counted in steps instead of epochs."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from learning import Run
+from toytraining import CONFIG, Interrupted, ToyExamples, train
+
+from wsss.errors import InvalidInput
+from wsss.train.config import SGDConfig, TrainConfig
+from wsss.train.optim import Group, build_optimiser
+from wsss.train.sampling import Plan
+from wsss.validation import validate
+
+STEPS: dict[str, Any] = {"epochs": None, "steps": 10}
+
+
+def interrupt() -> None:
+    raise Interrupted
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"epochs": 3, "steps": 10}, "give either epochs or steps.*epochs: null"),
+        ({"epochs": None}, "give epochs or steps"),
+        ({"steps": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_exactly_one_of_them_counts(value: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        validate(TrainConfig, value, where="segment")
+
+
+def test_without_steps_it_is_epochs() -> None:
+    assert (TrainConfig().epochs, TrainConfig().steps) == (5, None)
+    config = validate(TrainConfig, {"steps": 10}, where="")
+    assert (config.epochs, config.steps) == (None, 10)
+    assert validate(TrainConfig, {"epochs": 7, "steps": None}, where="").epochs == 7
+
+
+def test_batches_of_a_plan_in_steps_are_those_of_epochs() -> None:
+    by_epochs = Plan(7, 2, 1, 3, seed=5)
+    by_steps = Plan(7, 2, 1, None, seed=5, total=10)
+    assert by_steps.steps == 10
+    assert list(by_steps.batches()) == list(by_epochs.batches())[:10]
+    for start in range(11):
+        assert list(by_steps.batches(start)) == list(by_epochs.batches())[start:10]
+
+
+def test_the_history_has_twenty_rows_or_one_per_step(tmp_path: Path) -> None:
+    _, history = train(tmp_path / "short", **STEPS)
+    assert [row["step"] for row in history] == list(range(1, 11))
+    assert history[-1]["lr"] == 0
+    _, history = train(tmp_path / "long", **(STEPS | {"steps": 43}))
+    assert [row["step"] for row in history] == [*range(3, 43, 3), 43]
+    with (tmp_path / "long/history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["epoch"]) for row in rows] == [row["step"] / 4 for row in history]
+    assert [float(row["train_loss"]) for row in rows] == [row["train_loss"] for row in history]
+
+
+def test_a_row_holds_the_mean_of_its_own_steps(tmp_path: Path) -> None:
+    values = iter(range(1, 100))
+
+    def loss(model: torch.nn.Module, batch: Any) -> torch.Tensor:
+        return 0 * model(batch[0]).sum() + next(values)
+
+    _, history = train(tmp_path, loss=loss, **(STEPS | {"steps": 43}))
+    assert history[0]["train_loss"] == 2 and history[-2]["train_loss"] == 41 and history[-1]["train_loss"] == 43
+
+
+@pytest.mark.parametrize("after", [1, 2, 5, 9, 10])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_resumed_after_a_crash_ends_bit_identical(tmp_path: Path, after: int, accumulate: int) -> None:
+    keys = STEPS | {"accumulate": accumulate, "steps": 43, "optimiser": {"name": "sgd", "lr": 0.1, "nesterov": True}}
+    weights, history = train(tmp_path / "whole", **keys)
+    with pytest.raises(Interrupted):
+        train(tmp_path / "cut", after=after * 4, stop=interrupt, **keys)
+    resumed, second = train(tmp_path / "cut", **keys)
+    assert all(torch.equal(weights[name], resumed[name]) for name in weights)
+    assert second == history
+    assert (tmp_path / "cut/history.csv").read_bytes() == (tmp_path / "whole/history.csv").read_bytes()
+    examples = ToyExamples()
+    assert train(tmp_path / "cut", examples=examples, **keys)[1] == history
+    assert not examples.seen
+
+
+def test_progress_and_messages_count_steps(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    train(tmp_path, run=run, **STEPS)
+    assert run.progress.bars == [("toy", 10, 0)] and run.progress.advanced == 10
+    assert run.lines[-1].startswith("toy: step 10/10: train_loss ")
+
+
+def test_a_run_in_epochs_is_as_it_was(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    _, history = train(tmp_path, run=run)
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert all(type(row["epoch"]) is int for row in history)
+    assert run.lines[-1].startswith(f"toy: epoch 3/{CONFIG['epochs']}: ")
+
+
+def test_nesterov_momentum_is_torchs() -> None:
+    parameter = torch.nn.Parameter(torch.ones(1))
+    plain = build_optimiser(SGDConfig(momentum=0.9), [Group([parameter])])
+    nesterov = build_optimiser(SGDConfig(momentum=0.9, nesterov=True), [Group([parameter])])
+    assert not plain.defaults["nesterov"] and nesterov.defaults["nesterov"]
+    with pytest.raises(InvalidInput, match="nesterov needs momentum"):
+        validate(SGDConfig, {"momentum": 0, "nesterov": True}, where="")

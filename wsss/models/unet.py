@@ -1,0 +1,98 @@
+"""The U-Net of nnU-Net (Isensee et al., Nature Methods 2021), as MONAI's DynUNet: trained from random weights."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wsss.models.backbones import Normalise
+from wsss.models.config import SegmenterConfig, UNetConfig
+from wsss.models.initial import Origin
+
+NOTHING = Origin({"name": "none"}, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+"""No initial weights; images that are normalised by their own statistics need no others."""
+
+
+class OwnStatistics(nn.Module):
+    """Each channel of each image → zero mean and unit variance."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return ``(B, 3, H, W)`` floats of images ``(B, 3, H, W)``, uint8 0 … 255 or floats in [0, 1]."""
+        if images.dtype == torch.uint8:
+            images = images.float() / 255
+        std, mean = torch.std_mean(images, (2, 3), keepdim=True, correction=0)
+        return (images - mean) / std.clamp(min=1 / 255)  # less than a grey level is no contrast
+
+
+class UNet(nn.Module):
+    """Images → logits per pixel; while it trains, also those of coarser levels.
+
+    The layers and their names are MONAI's. Their order is spelled out here, since MONAI's own ``forward`` registers
+    every layer twice (which no safetensors file can hold) and stacks the outputs, which takes a copy of them all.
+
+    Args:
+        config: its ``unet`` block.
+        classes: number C of classes, with the background.
+    """
+
+    def __init__(self, config: SegmenterConfig, classes: int) -> None:
+        super().__init__()
+        from monai.networks.nets.dynunet import DynUNet
+
+        unet = config.unet or UNetConfig()
+        fixed = None if unet.normalisation == "image" else unet.normalisation
+        self.origin = NOTHING if fixed is None else Origin(NOTHING.description, fixed.mean, fixed.std)
+        self.normalise: nn.Module = OwnStatistics() if fixed is None else Normalise(fixed.mean, fixed.std)
+        strides = [1] + [2] * (unet.levels - 1)
+        self.net = DynUNet(
+            spatial_dims=2,
+            in_channels=3,
+            out_channels=classes,
+            kernel_size=[3] * unet.levels,
+            strides=strides,
+            upsample_kernel_size=strides[1:],
+            filters=unet.channels,
+            deep_supervision=unet.coarse_outputs > 0,
+            deep_supr_num=max(1, unet.coarse_outputs),
+        )
+        del self.net.skip_layers
+        self.stride = 2 ** (unet.levels - 1)
+        self.config = config
+
+    def forward(self, images: Tensor) -> Tensor | list[Tensor]:
+        """Return logits ``(B, C, H, W)`` of images ``(B, 3, H, W)``, uint8 or floats in [0, 1].
+
+        In training mode, and with deep supervision: a list of such logits, the finest first; those of coarser levels
+        are enlarged to ``H × W`` (nearest neighbour, as in MONAI).
+        """
+        height, width = images.shape[2:]
+        outputs = self._levels(self._padded(self.normalise(images)))
+        size = outputs[0].shape[2:]
+        full = [output if output.shape[2:] == size else F.interpolate(output, size) for output in outputs]
+        cropped = [output[:, :, :height, :width] for output in full]
+        return cropped if len(cropped) > 1 else cropped[0]
+
+    def _levels(self, images: Tensor) -> list[Tensor]:
+        """Return the logits of every level that has an output, each at its own resolution, the finest first."""
+        net = self.net
+        skips = [net.input_block(images)]
+        for down in net.downsamples:
+            skips.append(down(skips[-1]))
+        features = net.bottleneck(skips[-1])
+        heads = [net.output_block, *(net.deep_supervision_heads if self.training and net.deep_supervision else ())]
+        outputs: list[Tensor] = []
+        for up in net.upsamples:  # the coarsest first
+            features = up(features, skips.pop())
+            level = len(skips)
+            if level < len(heads):
+                outputs.insert(0, heads[level](features))
+        return outputs
+
+    def _padded(self, images: Tensor) -> Tensor:
+        """Repeat the lower and right border up to the next multiple of the stride.
+
+        Two strides at least: instance normalisation needs more than one position at the coarsest level.
+        """
+        below, right = (max(2 * self.stride, -(-side // self.stride) * self.stride) - side for side in images.shape[2:])
+        return F.pad(images, (0, right, 0, below), mode="replicate") if below or right else images

@@ -1,0 +1,86 @@
+"""Soft targets: class probabilities, one map per class, instead of masks (self-distillation).
+
+A teacher's probabilities are read from where `predict` wrote them with ``save_probabilities``, and are augmented like
+the image, with linear interpolation. Where the augmented image has none (beyond the border) all are 0: unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wsss.data.sample import Classes
+from wsss.data.transforms import SegmentationAugmentation, Transform
+from wsss.errors import InvalidInput
+from wsss.io.arrays import read_arrays
+from wsss.io.images import read_image
+from wsss.train.images import Cached
+from wsss.train.sampling import Item
+
+
+class SoftPairLoader:
+    """Load an image and its class probabilities as one ``(H, W, 3 + 2C)`` uint8 array: RGB, then the bytes of float16.
+
+    So both are kept in memory together, in two bytes per class and pixel.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[Path, Path]], classes: Classes) -> None:
+        self.pairs, self.classes = list(pairs), classes
+
+    def __call__(self, index: int) -> NDArray[np.uint8]:
+        """Return one pair.
+
+        Raises:
+            InvalidInput: a file is missing or broken, or the probabilities are of another size or other classes.
+        """
+        image_path, path = self.pairs[index]
+        image = read_image(image_path)
+        probabilities = read_probabilities(path, classes=len(self.classes), size=image.shape[:2])
+        return np.dstack([image, np.ascontiguousarray(np.moveaxis(probabilities, 0, 2)).view(np.uint8)])
+
+
+def read_probabilities(path: Path, *, classes: int, size: tuple[int, ...]) -> NDArray[np.float16]:
+    """Read what `predict` wrote: class probabilities ``(C, H, W)`` float16 in [0, 1], their sum 1 but for rounding.
+
+    Args:
+        path: an ``.npz`` with an array ``probabilities``.
+        classes: C that it must have.
+        size: (H, W) that it must have.
+
+    Raises:
+        InvalidInput: missing, broken, of another shape, or no probabilities.
+    """
+    found = read_arrays(path).get("probabilities")
+    if found is None:
+        raise InvalidInput(f"{path}: holds no array 'probabilities'.")
+    if found.shape != (classes, *size):
+        raise InvalidInput(
+            f"{path}: probabilities of shape {found.shape}; expected (classes, height, width) = {(classes, *size)}."
+        )
+    sums = found.sum(0, dtype=np.float32) if found.dtype.kind == "f" else np.zeros(1)
+    if not (np.abs(sums - 1) < 0.01 * max(1, classes)).all() or float(found.min()) < 0:
+        raise InvalidInput(f"{path}: these are no class probabilities: those of a pixel are ≥ 0 and sum to 1.")
+    return found.astype(np.float16)
+
+
+class SoftExamples:
+    """Augmented images with their class probabilities: ``(3, S, S)`` uint8 and ``(C, S, S)`` float32."""
+
+    def __init__(self, pairs: Cached, augmentation: SegmentationAugmentation) -> None:
+        self.pairs, self.transform = pairs, Transform(augmentation)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, item: Item) -> tuple[Tensor, Tensor]:
+        """Return image and probabilities by (index, augmentation seed)."""
+        index, seed = item
+        pair = self.pairs[index]
+        soft = np.ascontiguousarray(pair[..., 3:]).view(np.float16).astype(np.float32)
+        image, target = self.transform(np.ascontiguousarray(pair[..., :3]), soft, seed=seed)
+        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(target).permute(2, 0, 1).contiguous()
