@@ -32,6 +32,9 @@ class ReportConfig(StageConfig):
         description="stages whose maps, masks and samplings are shown, `*` for any text (*seed=0*); by default all",
     )
     sampling: int = Field(12, ge=0, le=200, description="images of where samplers look, at most")
+    topology: int = Field(
+        8, ge=0, le=200, description="images whose components and holes are matched with the label's, at most"
+    )
     seed: int | None = Field(None, description="of the random draw of images; by default the run's seed")
     max_megabytes: float = Field(
         9.5, gt=0, le=200, description="size limit of the page; pictures shrink, then images are left out, to keep it"
@@ -50,6 +53,7 @@ def run(ctx: Context[ReportConfig]) -> Result:
         splits=config.splits,
         columns=config.columns,
         sampling=config.sampling,
+        topology=config.topology,
         seed=ctx.seed if config.seed is None else config.seed,
         max_bytes=int(config.max_megabytes * 1e6),
     )
@@ -184,7 +188,7 @@ def _check(config: ReportConfig, data: Any) -> None:
 
 STAGE = Stage(
     name="report",
-    version=2,
+    version=3,
     config=ReportConfig,
     run=run,
     provides="report",

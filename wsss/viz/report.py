@@ -17,6 +17,7 @@ from wsss.viz.page import render
 from wsss.viz.record import StageRecord, by_entry, fold, in_order
 from wsss.viz.sampling import sampling_sections
 from wsss.viz.thumbnails import DETAILS
+from wsss.viz.topology_view import topology_rows
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -36,6 +37,7 @@ class Options:
         seed: of the random draw among them.
         columns: patterns (``*`` for any text) of the stages that have pictures; none for all.
         sampling: how many images of where samplers look, at most.
+        topology: how many images whose features are matched with the label's, at most.
         max_bytes: the file's size limit; thumbnails shrink, then images are left out, to keep it.
     """
 
@@ -45,6 +47,7 @@ class Options:
     seed: int = 0
     columns: tuple[str, ...] = ()
     sampling: int = 12
+    topology: int = 8
     max_bytes: int = 9_500_000
 
 
@@ -110,6 +113,7 @@ def build_report(
         "curves": _curves(records),
         "scale": heat_scale(),
         "asked": options.images,
+        "topology": topology_rows(data, records, count=options.topology, detail=DETAILS[1]) if data else (),
         "gallery": empty,
         "sampling": sampling_sections(data, pictured, count=options.sampling, detail=DETAILS[1]) if data else (),
         "reasons": (),

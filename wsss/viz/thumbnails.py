@@ -69,7 +69,7 @@ def mask_uri(mask: NDArray[np.uint8], palette: NDArray[np.uint8], detail: Detail
 
     height, width = fit(mask.shape, detail.side)
     small = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
-    return _uri("image/png", indexed_png(mask_layer(small, palette)))
+    return png_uri(indexed_png(mask_layer(small, palette)))
 
 
 def heat_uri(values: NDArray[Any], size: tuple[int, int], detail: Detail) -> str:
@@ -79,7 +79,12 @@ def heat_uri(values: NDArray[Any], size: tuple[int, int], detail: Detail) -> str
     steps = to_bytes(resize_map(values, fit(size, detail.heat_side))) // 4
     picture = Image.fromarray(steps)
     picture.putpalette(magma()[2::4].ravel().tolist())
-    return _uri("image/png", _save_png(picture))
+    return png_uri(_save_png(picture))
+
+
+def png_uri(content: bytes) -> str:
+    """Return a PNG file's bytes as a data address."""
+    return _uri("image/png", content)
 
 
 def indexed_png(layer: NDArray[np.uint8]) -> bytes:

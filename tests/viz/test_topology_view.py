@@ -1,0 +1,146 @@
+"""The topology view: every feature without a partner is marked where it is, and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import Page, browser, needs_chromium
+from PIL import Image
+from scipy import ndimage
+from small_run import RunBuilder
+
+from wsss.data.sample import Classes, Dataset, Sample, read_truth
+from wsss.io.arrays import write_arrays
+from wsss.io.atomic import write_text
+from wsss.io.images import write_png
+from wsss.io.layout import mask_path, probability_path
+from wsss.io.masks import write_mask
+from wsss.metrics.structure import structure_scores, table_rows
+from wsss.viz.record import read_record
+from wsss.viz.report import Options, build_report
+from wsss.viz.thumbnails import DETAILS
+from wsss.viz.topology_view import SPURIOUS, TopologyRow, topology_rows
+
+CLASSES = Classes(("background", "line"), ((0,), (1,)))
+
+
+def grid() -> np.ndarray:
+    """Four cells of lines that touch the border; 4 holes within a frame of foreground … all of them cells."""
+    mask = np.zeros((60, 80), np.uint8)
+    mask[28:32] = mask[:, 38:42] = 1
+    return mask
+
+
+def broken() -> np.ndarray:
+    """The grid with a gap in its left arm, and a speck and a ring that the label doesn't have."""
+    mask = grid()
+    mask[26:34, 15:20] = 0
+    mask[50:53, 60:64] = 1
+    mask[5:20, 55:70] = 1
+    mask[8:17, 58:67] = 0
+    return mask
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
+    root = tmp_path_factory.mktemp("topology-view")
+    samples = []
+    for name in ("good", "bad"):
+        write_png(root / f"{name}.png", np.full((60, 80, 3), 90, np.uint8))
+        write_mask(root / "truth" / f"{name}.png", grid())
+        samples.append(Sample(name, root / f"{name}.png", (1,), root / "truth" / f"{name}.png"))
+    data = Dataset("lines", root, CLASSES, {"val": tuple(samples)})
+    builder = RunBuilder(root / "run", data)
+    masks = builder.stage("predict", "predict", {})
+    for sample, mask in zip(samples, (grid(), broken()), strict=True):
+        write_mask(mask_path(masks, sample.id), mask)
+        soft = ndimage.gaussian_filter(mask.astype(float), 1)
+        arrays = {"probabilities": np.stack([1 - soft, soft]).astype(np.float16), "classes": np.arange(2)}
+        write_arrays(probability_path(masks, sample.id), {**arrays, "size": np.array(mask.shape)})
+    groups = ("betti_matching", "cldice")
+    found = [
+        structure_scores(mask, read_truth(one, CLASSES), 2, groups, window=128, frame="own-max")
+        for one, mask in zip(samples, (grid(), broken()), strict=True)
+    ]
+    metrics = {"iou": {"background": 0.9, "line": 0.7}, "miou": 0.8, "split": "val", "images": 2}
+    score = builder.stage("score", "score", {"pred": "predict"}, metrics=metrics, config={"frame": "own-max"})
+    rows = table_rows([one.id for one in samples], found, CLASSES.names, groups)
+    write_text(score / "structure.csv", "\n".join(map(",".join, rows)) + "\n")
+    return root / "run", data
+
+
+def rows_of(run: tuple[Path, Dataset], count: int = 4) -> tuple[TopologyRow, ...]:
+    records = [read_record(path.parent) for path in sorted(run[0].glob("*/stage.json"))]
+    return topology_rows(run[1], records, count=count, detail=DETAILS[1])
+
+
+def decoded(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGBA"))
+
+
+def test_worst_image_comes_first_and_the_count_is_kept(run: tuple[Path, Dataset]) -> None:
+    assert [row.id for row in rows_of(run)] == ["bad", "good"]
+    assert [row.id for row in rows_of(run, 1)] == ["bad"]
+    assert rows_of(run, 0) == ()
+
+
+def test_marks_are_the_features_without_a_partner(run: tuple[Path, Dataset]) -> None:
+    bad, good = rows_of(run)
+    assert good.marks == () and "0 in the prediction alone" in good.summary
+    places = [(mark.panel, mark.name, mark.box) for mark in bad.marks]
+    assert ("prediction", "component", (60, 50, 4, 3)) in places  # the speck
+    assert ("prediction", "component", (55, 5, 15, 15)) in places  # the ring
+    assert ("prediction", "hole", (58, 8, 9, 9)) in places  # its inside
+    # The gap joins the two left cells: one of the label's has no partner.
+    assert [(panel, name) for panel, name, _ in places if panel == "label"] == [("label", "hole")]
+    assert len(places) == 4
+
+
+def test_centrelines_show_what_cldice_counts(run: tuple[Path, Dataset]) -> None:
+    bad, good = rows_of(run)
+    assert good.panels[2].caption.startswith("0% of the prediction's centreline is spurious, 0%")
+    layer = decoded(bad.panels[2].layer)
+    spurious = (layer[..., :3] == SPURIOUS).all(-1) & (layer[..., 3] > 0)
+    assert spurious[5:20, 55:70].any() and spurious[48:56, 58:66].any()
+    assert not spurious[:, :50].any()
+
+
+def test_diagram_and_barcode_need_probabilities(run: tuple[Path, Dataset], tmp_path: Path) -> None:
+    bad, _ = rows_of(run)
+    assert bad.diagram.startswith("<svg") and 'class="alone"' in bad.diagram
+    assert bad.bars.count("<path") > 3
+    probability_path(run[0] / "predict", "good").rename(tmp_path / "aside.npz")
+    assert rows_of(run)[1].diagram == "" == rows_of(run)[1].bars
+    (tmp_path / "aside.npz").rename(probability_path(run[0] / "predict", "good"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as found:
+        yield found
+
+
+@needs_chromium
+def test_clicking_a_circle_goes_there_in_all_pictures(run: tuple[Path, Dataset], tmp_path: Path, chromium: Any) -> None:
+    records = [read_record(path.parent) for path in sorted(run[0].glob("*/stage.json"))]
+    write_text(tmp_path / "index.html", build_report(records, run[1], Options("topology")).html)
+    page = Page(chromium, tmp_path / "index.html")
+    card = page.page.locator(".topology").first
+    ring = next(mark for mark in rows_of(run)[0].marks if mark.box == (58, 8, 9, 9))
+    card.locator(f"ellipse[data-mark='{ring.number}']").click(force=True)
+    views = card.locator("svg.field").evaluate_all("all => all.map(e => e.getAttribute('viewBox'))")
+    assert len(set(views)) == 1 and len(views) == 3
+    left, top, side, _ = map(float, re.split(" ", views[0]))
+    assert side == 48 and left <= 58 and left + side >= 67 and top <= 8 and top + side >= 17
+    assert card.locator("button[aria-pressed=true]").inner_text() == "hole in the prediction, 81 px"
+    card.get_by_role("button", name="whole image").press("Enter")
+    assert card.locator("svg.field").first.get_attribute("viewBox") == "0 0 80 60"
+    assert page.complaints == [] and page.violations() == []
+    page.close()

@@ -1,0 +1,267 @@
+"""The report's topology view: which components and holes of a mask have a partner in the label, and where not."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from wsss.data.sample import read_truth
+from wsss.io.arrays import read_arrays
+from wsss.io.images import read_image
+from wsss.io.layout import mask_path, probability_path
+from wsss.io.masks import IGNORE, read_mask
+from wsss.viz.diagrams import barcode_svg, persistence_svg
+from wsss.viz.features import UNMATCHED, Feature, Regions, features_of
+from wsss.viz.record import StageRecord, masks_of
+from wsss.viz.thumbnails import Detail, indexed_png, photo_uri, png_uri
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wsss.data.sample import Classes, Dataset, Sample
+    from wsss.topology import BettiMatching
+
+STRUCTURE = "structure.csv"
+ERRORS = ("betti_matching_error", "betti0_error", "betti1_error", "local_betti0_error", "local_betti1_error")
+MOST_MARKS = 60
+MOST_SCORES = 4
+"""More scores than this (a matrix of losses and seeds) are not all shown."""
+
+FOUND, SPURIOUS, MISSED = (0, 158, 115), UNMATCHED, (86, 180, 233)
+"""Okabe and Ito's green, vermilion and sky blue, which those who don't see red and green apart can tell."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A feature without a partner: in which panel, what it is, and the box around it in pixels (left, top, w, h)."""
+
+    number: int
+    panel: Literal["prediction", "label"]
+    name: str
+    pixels: int
+    box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture: a layer over the photograph, both as data addresses."""
+
+    title: str
+    caption: str
+    layer: str
+
+
+@dataclass(frozen=True)
+class TopologyRow:
+    """One class of one image.
+
+    Args:
+        id: of the image.
+        name: of the class.
+        stage: whose mask it is.
+        width, height: of the image, pixels.
+        photo: as a data address.
+        panels: prediction, label, centrelines.
+        marks: unmatched features, the largest first.
+        left_out: how many more there are.
+        summary: the counts in words.
+        diagram, bars: persistence diagram and barcode as SVG; empty where the stage kept no probabilities.
+    """
+
+    id: str
+    name: str
+    stage: str
+    width: int
+    height: int
+    photo: str
+    panels: tuple[Panel, ...]
+    marks: tuple[Mark, ...]
+    left_out: int
+    summary: str
+    diagram: str
+    bars: str
+
+
+def topology_rows(
+    data: Dataset, records: Sequence[StageRecord], *, count: int, detail: Detail
+) -> tuple[TopologyRow, ...]:
+    """Return the worst images, by their topology, of every score stage that measured it.
+
+    Args:
+        data: the dataset.
+        records: the stages in pipeline order.
+        count: rows, at most, shared out over the scores.
+        detail: how fine the photographs are.
+
+    Raises:
+        InvalidInput: a photograph, a mask or a table can't be read.
+    """
+    found = [record for record in records if (record.path / STRUCTURE).is_file() and masks_of(record, records)]
+    found = _one_of_each(found)[-MOST_SCORES:]
+    samples = {sample.id: sample for several in data.splits.values() for sample in several if sample.mask is not None}
+    rows = []
+    for place, score in enumerate(found):
+        share = count // len(found) + (place < count % len(found))
+        masks = masks_of(score, records)
+        frame = str(score.config.get("frame", "own-max"))
+        split = score.metrics.get("split")
+        known = {one.id: one for one in data.splits.get(str(split), ())} or samples
+        for image, name in _worst(score.path / STRUCTURE)[:share]:
+            if masks is not None and image in known and name in data.classes.names:
+                rows.append(_row(known[image], name, masks, data.classes, frame, detail))
+    return tuple(rows)
+
+
+def _one_of_each(records: Sequence[StageRecord]) -> list[StageRecord]:
+    """Keep the first seed of each score."""
+    kept: dict[tuple[str, ...], StageRecord] = {}
+    for record in records:
+        entry, _, point = record.id.partition("@")
+        kept.setdefault((entry, *(one for one in point.split(",") if not one.startswith("seed="))), record)
+    return list(kept.values())
+
+
+def _worst(path: Path) -> list[tuple[str, str]]:
+    """Return (image, class) by falling topology error; by rising clDice where no error was measured."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+
+    def badness(row: Mapping[str, str]) -> float:
+        errors = [float(row[name]) for name in ERRORS[:1] if row.get(name)]
+        errors = errors or [float(row[name]) for name in ERRORS[1:3] if row.get(name)]
+        errors = errors or [float(row[name]) for name in ERRORS[3:] if row.get(name)]
+        return sum(errors) if errors else -float(row.get("cldice") or 0)
+
+    ranked = sorted(rows, key=lambda row: (-badness(row), row["image_id"], row["class"]))
+    return [(row["image_id"], row["class"]) for row in ranked]
+
+
+def _row(sample: Sample, name: str, masks: StageRecord, classes: Classes, frame: str, detail: Detail) -> TopologyRow:
+    from wsss.topology import betti_matching
+
+    index = classes.names.index(name)
+    image = read_image(sample.image)
+    size = image.shape[:2]
+    truth = read_truth(sample, classes, size=size)
+    path = mask_path(masks.path, sample.id)
+    mask = classes.encode(read_mask(path, size=size), where=str(path))
+    counted = truth != IGNORE
+    pred, gt = (mask == index) & counted, (truth == index) & counted
+    matching = betti_matching(pred.astype(np.float64), gt.astype(np.float64), frame=frame)  # type: ignore[arg-type]
+    panels: list[Panel] = []
+    marks: list[Mark] = []
+    for side, values in enumerate((pred, gt)):
+        title: Literal["prediction", "label"] = "label" if side else "prediction"
+        layer, found = _painted(values, list(features_of(matching, side)), title, len(marks))
+        marks += found
+        parts = (matching.dim0, matching.dim1)
+        alone = [len(part.unmatched_gt if side else part.unmatched_pred) for part in parts]
+        caption = f"{alone[0]} components and {alone[1]} holes without a partner"
+        panels.append(Panel(title, caption, png_uri(indexed_png(layer))))
+    panels.append(_centrelines(pred, gt))
+    marks.sort(key=lambda mark: -mark.pixels)
+    height, width = size
+    diagram, bars = _soft(sample, index, masks, gt & counted, frame)
+    return TopologyRow(
+        sample.id,
+        name,
+        masks.id,
+        width,
+        height,
+        photo_uri(image, detail),
+        tuple(panels),
+        tuple(marks[:MOST_MARKS]),
+        max(0, len(marks) - MOST_MARKS),
+        _summary(matching),
+        diagram,
+        bars,
+    )
+
+
+def _summary(matching: BettiMatching) -> str:
+    texts = []
+    for name, part in (("components", matching.dim0), ("holes", matching.dim1)):
+        texts.append(
+            f"{name}: {len(part.matched_pred)} matched, {len(part.unmatched_pred)} in the prediction alone, "
+            f"{len(part.unmatched_gt)} in the label alone"
+        )
+    return "; ".join(texts)
+
+
+def _painted(
+    values: NDArray[np.bool_], features: list[Feature], panel: Literal["prediction", "label"], first: int
+) -> tuple[NDArray[np.uint8], list[Mark]]:
+    """Paint features on a transparent layer ``(H, W, 4)``; matched pairs have one colour on both sides."""
+    layer = np.zeros((*values.shape, 4), np.uint8)
+    layer[values] = (150, 150, 150, 170)
+    regions = Regions(values.astype(np.float64), 1)
+    diagonals = np.add.outer(np.arange(values.shape[0]), np.arange(values.shape[1])) % 4 > 0
+    marks: list[Mark] = []
+    for feature in features:
+        region = regions.of(feature)
+        pixels = int(region.sum())
+        if not pixels:
+            continue
+        layer[region & diagonals if feature.dimension else region] = (*feature.colour, 235)
+        if not feature.matched:
+            rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+            left, top = int(columns[0]), int(rows[0])
+            box = (left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
+            name = "hole" if feature.dimension else "component"
+            marks.append(Mark(first + len(marks), panel, name, pixels, box))
+    return layer, marks
+
+
+def _centrelines(pred: NDArray[np.bool_], gt: NDArray[np.bool_]) -> Panel:
+    """Return what clDice counts: centrelines of one mask that the other covers, or doesn't."""
+    from wsss.topology.skeletons import skeleton
+
+    of_pred, of_gt = skeleton(pred), skeleton(gt)
+    layer = np.zeros((*pred.shape, 4), np.uint8)
+    layer[pred & gt] = (150, 150, 150, 110)
+    parts = ((of_pred & gt, FOUND), (of_pred & ~gt, SPURIOUS), (of_gt & ~pred, MISSED))
+    for lines, colour in parts:
+        layer[_thickened(lines)] = (*colour, 255)
+    spurious, missed = int(parts[1][0].sum()), int(parts[2][0].sum())
+    shares = [
+        f"{count / total:.0%}" if total else "none"
+        for count, total in ((spurious, of_pred.sum()), (missed, of_gt.sum()))
+    ]
+    caption = f"{shares[0]} of the prediction's centreline is spurious, {shares[1]} of the label's is missed"
+    return Panel("centrelines", caption, png_uri(indexed_png(layer)))
+
+
+def _thickened(lines: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Make lines two pixels wide, so that they are seen."""
+    thick = lines.copy()
+    thick[1:] |= lines[:-1]
+    thick[:, 1:] |= lines[:, :-1]
+    return thick
+
+
+def _soft(sample: Sample, index: int, masks: StageRecord, gt: NDArray[np.bool_], frame: str) -> tuple[str, str]:
+    """Return persistence diagram and barcode of the class's probabilities, where the stage kept them."""
+    from wsss.topology import betti_matching
+
+    path = probability_path(masks.path, sample.id)
+    if not path.is_file():
+        return "", ""
+    arrays: Mapping[str, Any] = read_arrays(path)
+    where = np.flatnonzero(arrays["classes"] == index)
+    probabilities = arrays["probabilities"]
+    if not len(where) or probabilities.shape[1:] != gt.shape:
+        return "", ""
+    soft = probabilities[where[0]].astype(np.float64)
+    matching = betti_matching(soft, gt.astype(np.float64), frame=frame)  # type: ignore[arg-type]
+    return persistence_svg(matching), barcode_svg(matching)
+
+
+def rows_by_stage(rows: Sequence[TopologyRow]) -> Iterator[tuple[str, list[TopologyRow]]]:
+    """Yield the rows of each stage."""
+    for stage in dict.fromkeys(row.stage for row in rows):
+        yield stage, [row for row in rows if row.stage == stage]
