@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def _content(path: Path) -> dict[Any, Any]:
                 if header is None:
                     raise InvalidInput(f"{path}: npy version {version} is not read here.")
                 _, _, kind = header(file)
-            except ValueError as error:
+            except (ValueError, SyntaxError, TokenError) as error:  # the header is a Python literal
                 raise InvalidInput(f"{path}: no npy file ({error}).") from error
             if not kind.hasobject:
                 raise InvalidInput(

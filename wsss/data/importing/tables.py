@@ -73,7 +73,7 @@ def _read_table(path: Path) -> _Table:
             f"{path}:1: found {first[:80]!r}; expected a table of two columns or more, separated by a comma, a "
             "semicolon, a tab or |."
         )
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     try:
         rows = [(reader.line_num, tuple(cell.strip() for cell in row)) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:

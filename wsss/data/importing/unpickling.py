@@ -112,6 +112,16 @@ class _Array:
         else:
             raise _Refused("an array of objects in an unknown form")
 
+    def numbers(self) -> Values:
+        """Return the array.
+
+        Raises:
+            _Refused: it is one of objects, or nothing has been put into it.
+        """
+        if self.value is None or isinstance(self.value, list):
+            raise _Refused("an array of something else than numbers")
+        return self.value
+
 
 def _shape(shape: object) -> tuple[int, ...]:
     """Return the shape of an array.
@@ -200,6 +210,13 @@ def unpickle(file: IO[bytes], where: str) -> dict[Any, Any]:
     """
     try:
         found = _Unpickler(file, encoding="latin-1").load()
+        if isinstance(found, _Array):
+            found = found.value
+            if isinstance(found, list) and len(found) == 1:
+                found = found[0]
+        if not isinstance(found, dict):
+            raise InvalidInput(f"{where}: the pickle holds no dict of image → labels.")
+        return {key: value.numbers() if isinstance(value, _Array) else value for key, value in found.items()}
     except _Refused as error:
         raise InvalidInput(
             f"{where}: refused: the pickle holds {error}, and a pickle may run any program while it is read. Allowed "
@@ -208,10 +225,3 @@ def unpickle(file: IO[bytes], where: str) -> dict[Any, Any]:
         ) from error
     except _BROKEN as error:
         raise InvalidInput(f"{where}: damaged, or no pickle ({type(error).__name__}: {error}).") from error
-    if isinstance(found, _Array):
-        found = found.value
-        if isinstance(found, list) and len(found) == 1:
-            found = found[0]
-    if not isinstance(found, dict):
-        raise InvalidInput(f"{where}: the pickle holds no dict of image → labels.")
-    return {key: value.value if isinstance(value, _Array) else value for key, value in found.items()}

@@ -1,0 +1,94 @@
+"""Which file a name in a label file means, and what each image will be called."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsss.data.importing.images import Finder, fold, image_ids, list_images
+from wsss.data.lists import check_id, without_suffix
+from wsss.errors import InvalidInput
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "found", "loosely"),
+    [
+        (["a.jpg", "b.jpg"], "a.jpg", ["a.jpg"], ""),
+        (["a.jpg", "b.jpg"], "a", ["a.jpg"], ""),
+        (["a.jpg", "b.jpg"], "./a.jpg", ["a.jpg"], ""),
+        (["a.jpg"], "a.png", ["a.jpg"], "suffix"),
+        (["A.JPG"], "a.jpg", ["A.JPG"], "case"),
+        (["a.jpg", "A.jpg"], "A.jpg", ["A.jpg"], ""),
+        (["a.jpg", "a.png"], "a.png", ["a.png"], ""),
+        (["a.jpg", "a.png"], "a", ["a.jpg", "a.png"], ""),
+        (["cat/1.jpg", "dog/1.jpg"], "dog/1.jpg", ["dog/1.jpg"], ""),
+        (["cat/1.jpg", "dog/1.jpg"], "/home/me/dog/1.jpg", ["dog/1.jpg"], ""),
+        (["cat/1.jpg", "dog/1.jpg"], r"C:\me\cat\1.jpg", ["cat/1.jpg"], ""),
+        (["cat/1.jpg", "dog/1.jpg"], "1.jpg", ["cat/1.jpg", "dog/1.jpg"], ""),
+        (["x/cat/1.jpg", "y/cat/1.jpg"], "y/cat/1", ["y/cat/1.jpg"], ""),
+        (["scan.v2.png", "scan.png"], "scan.v2", ["scan.v2.png"], ""),
+        (["COCO_train2014_000000000009.jpg"], "9", ["COCO_train2014_000000000009.jpg"], "number"),
+        (["7.jpg", "a7.jpg"], "7", ["7.jpg"], ""),
+        (["a.jpg"], "b", [], ""),
+        ([unicodedata.normalize("NFD", "żółw.jpg")], unicodedata.normalize("NFC", "Żółw"), ["żółw.jpg"], "case"),
+    ],
+)
+def test_finding(files: list[str], name: str, found: list[str], loosely: str) -> None:
+    result = Finder(files).find(name)
+    assert [unicodedata.normalize("NFC", file) for file in result.files] == found
+    if found:
+        assert result.loosely == loosely
+
+
+@pytest.mark.parametrize(
+    ("files", "ids"),
+    [
+        (["a.jpg", "b c.png"], ["a", "b c"]),
+        (["cat/1.jpg", "dog/2.jpg"], ["1", "2"]),
+        (["cat/1.jpg", "dog/1.jpg", "dog/2.jpg"], ["cat__1", "dog__1", "dog__2"]),
+        (["a.jpg", "A.jpg"], ["a_jpg__1", "A_jpg__2"]),
+        (["a.jpg", "a.png"], ["a_jpg", "a_png"]),
+        ([" a .jpg", "b..c.jpg"], ["a", "b__c"]),
+        (["scan.jpg.png"], ["scan_jpg"]),
+    ],
+)
+def test_ids(files: list[str], ids: list[str]) -> None:
+    assert list(image_ids(files).values()) == ids
+
+
+names = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=20).filter(
+    lambda name: not name.startswith(".") and name.strip()
+)
+
+
+@given(st.lists(st.builds("/".join, st.lists(names, min_size=1, max_size=3)), min_size=1, max_size=8, unique=True))
+def test_ids_are_unique_whatever_the_names(stems: list[str]) -> None:
+    files = [f"{stem}.png" for stem in stems]
+    ids = image_ids(files)
+    assert list(ids) == files and len({fold(name) for name in ids.values()}) == len(files)
+    for name in ids.values():
+        assert check_id(name, "here") == name == name.strip() == without_suffix(name)
+        assert len(name.splitlines()) == 1
+
+
+def test_listing(tmp_path: Path) -> None:
+    for file in ("b.JPG", "sub/dir/a.png", ".hidden.png", ".git/x.png", "notes.txt", "ą ę.webp"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(b"x")
+    assert list_images(tmp_path) == (["b.JPG", "sub/dir/a.png", "ą ę.webp"], [])
+    try:
+        (tmp_path / "wrong\udcff.png").write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes no names that are no text")
+    assert list_images(tmp_path)[1] == [repr("wrong\udcff.png")]
+
+
+def test_folders_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="is no folder"):
+        list_images(tmp_path / "absent")
+    with pytest.raises(InvalidInput, match="there is no image in"):
+        list_images(tmp_path)

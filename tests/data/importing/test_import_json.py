@@ -1,0 +1,201 @@
+"""Labels in JSON: plain, of COCO, of Label Studio."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wsss.data.importing import coco, labelstudio, records
+from wsss.data.importing.formats import How, read_labels
+from wsss.data.importing.labels import Labels
+from wsss.errors import InvalidInput
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "labels.json"
+
+
+def found(labels: Labels) -> dict[str, tuple[str, ...]]:
+    return {entry.image: entry.labels for entry in labels.entries}
+
+
+def put(file: Path, value: Any) -> Path:
+    file.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"a": ["cat", "dog"], "b": [], "c": None}, {"a": ("cat", "dog"), "b": (), "c": ()}),
+        ({"a": "big cat", "b": ""}, {"a": ("big cat",), "b": ()}),
+        ({"a": {"cat": 1, "dog": 0}, "b": {"cat": False, "dog": True}}, {"a": ("cat",), "b": ("dog",)}),
+        ({"a": {"labels": ["cat"], "width": 3}}, {"a": ("cat",)}),
+        ([{"image": "a.jpg", "labels": ["cat"]}, {"image": "b.jpg", "labels": []}], {"a.jpg": ("cat",), "b.jpg": ()}),
+        ([{"id": 7, "class": "żółw"}], {"7": ("żółw",)}),
+        ([{"file": "a", "tag": "cat"}, {"file": "a", "tag": "dog"}], {"a": ("cat", "dog")}),
+        ([{"id": 3, "image": "/data/upload/1/0123abcd-a%20b.jpg", "choice": {"choices": ["x"]}}], {"a b.jpg": ("x",)}),
+    ],
+)  # fmt: skip
+def test_plain_json(file: Path, value: Any, expected: dict[str, tuple[str, ...]]) -> None:
+    assert found(records.read(put(file, value))) == expected
+
+
+def test_splits_of_records(file: Path) -> None:
+    labels = records.read(put(file, [{"image": "a", "label": "x", "split": "train"}, {"image": "b", "label": "y"}]))
+    assert [entry.split for entry in labels.entries] == ["train", None]
+    assert [entry.where for entry in labels.entries] == [f"{file}: [0]", f"{file}: [1]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"labels.json:1: not valid JSON"),
+        ('{"a": ["x"],\n "a": []}', "the key 'a' is there twice"),
+        ("[" * 100_000, "labels.json"),
+        ("17", "found a number; expected an object"),
+        ("[]", "labels.json: The file holds no image"),
+        ('{"a": 3}', r"labels.json: a: found a number; expected a list of class names"),
+        ('{"a": ["x", 3]}', r"labels.json: a\[1\]: found 3; a class name is a text"),
+        ('{"a": {"cat": 2}}', r"labels.json: a.cat: found a number; expected 0 or 1"),
+        ('[{"image": "a"}]', r"labels.json: \[0\]: no key names the labels"),
+        ('[{"label": "a"}]', r"labels.json: \[0\]: no key names the image"),
+        ('[{"image": ["a"], "label": "x"}]', r"labels.json: \[0\].image: found a list"),
+        ("[3]", r"labels.json: \[0\]: found a number"),
+        ('{"a": ["x\\ny"]}', "has the character"),
+    ],
+)
+def test_mistakes_in_plain_json(file: Path, text: str, message: str) -> None:
+    file.write_text(text)
+    with pytest.raises(InvalidInput, match=message):
+        read_labels(file.parent, [], file, How("json"))
+
+
+def instances() -> dict[str, Any]:
+    return {
+        "info": {"year": 2017},
+        "images": [{"id": n, "file_name": name} for n, name in ((9, "train/a.jpg"), (4, "b.jpg"), (5, "c.jpg"))],
+        "categories": [{"id": 18, "name": "dog"}, {"id": 17, "name": "cat"}, {"id": 67, "name": "dining table"}],
+        "annotations": [
+            {"id": 1, "image_id": 9, "category_id": 18, "segmentation": [[1, 2, 3, 4, 5, 6]], "iscrowd": 0},
+            {"id": 2, "image_id": 9, "category_id": 18, "iscrowd": 0},
+            {"id": 3, "image_id": 9, "category_id": 67, "segmentation": {"counts": "x", "size": [1, 1]}, "iscrowd": 1},
+            {"id": 4, "image_id": 4, "category_id": 17},
+        ],
+    }  # fmt: skip
+
+
+def test_coco(file: Path) -> None:
+    labels = coco.read(put(file, instances()))
+    assert found(labels) == {"train/a.jpg": ("dog", "dining table"), "b.jpg": ("cat",), "c.jpg": ()}
+    assert labels.classes == ("cat", "dog", "dining table"), "in the order of their ids"
+
+
+def test_cocos_own_library_finds_the_same(file: Path) -> None:
+    tools = pytest.importorskip("pycocotools.coco", reason="pycocotools is not installed")
+    put(file, instances())
+    api = tools.COCO(str(file))
+    own = {
+        image["file_name"]: {api.cats[a["category_id"]]["name"] for a in api.loadAnns(api.getAnnIds(image["id"]))}
+        for image in api.loadImgs(api.getImgIds())
+    }
+    assert {image: set(names) for image, names in found(coco.read(file)).items()} == own
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("annotations", 3, "image_id"), 77, r"annotations\[3\].image_id: there is no image with id 77"),
+        (("annotations", 0, "category_id"), 1, r"annotations\[0\].category_id: there is no category with id 1"),
+        (("annotations", 0, "category_id"), "18", r"annotations\[0\].category_id: found '18'; expected a whole number"),
+        (("annotations",), {}, "annotations: found an object; expected a list"),
+        (("annotations", 1), 7, r"annotations\[1\]: found a number; expected an object"),
+        (("images", 1, "id"), 9, r"images\[1\].id: image 9 is there twice; the first is 'train/a.jpg'"),
+        (("images", 0), {"id": 3}, r"images\[0\].file_name: this key is required and missing"),
+        (("images", 0, "file_name"), None, r"images\[0\].file_name: found null; expected a file name"),
+        (("categories", 1, "id"), 18, r"categories\[1\].id: category 18 is there twice"),
+        (("categories", 1, "name"), "", r"categories\[1\].name: found ''; a class name is"),
+    ],
+)
+def test_mistakes_in_coco(file: Path, path: tuple[Any, ...], value: Any, message: str) -> None:
+    content = instances()
+    inner: Any = content
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    with pytest.raises(InvalidInput, match=f"labels.json: {message}"):
+        coco.read(put(file, content))
+
+
+def task(image: str, *answers: list[str] | None, **more: Any) -> dict[str, Any]:
+    """A task of Label Studio; ``None`` is an annotation that was skipped."""
+    annotations = [
+        {
+            "was_cancelled": answer is None,
+            "result": [
+                {"type": "rectanglelabels", "value": {"x": 1, "rectanglelabels": ["box"]}},
+                {"type": "choices", "from_name": "kind", "to_name": "img", "value": {"choices": answer}},
+            ]
+            if answer
+            else [],
+        }
+        for answer in answers
+    ]
+    return {"id": 1, "data": {"image": image}, "annotations": annotations, "predictions": [], **more}
+
+
+def test_label_studio(file: Path) -> None:
+    tasks = [
+        task("/data/upload/2/89abcdef-cat.jpg", ["Cat"]),
+        task("/data/local-files/?d=photos/a%20b.jpg", ["Cat", "Dog"], ["Dog"]),
+        task("https://host.example/x/y.png?token=1#z", None, ["Dog"]),
+        task("s3://bucket/none.jpg", []),
+        task("skipped.jpg", None),
+        task("unseen.jpg"),
+    ]
+    labels = labelstudio.read(put(file, tasks))
+    assert found(labels) == {"cat.jpg": ("Cat",), "photos/a b.jpg": ("Cat", "Dog"), "x/y.png": ("Dog",), "none.jpg": ()}
+    notes = {kind: [text for k, text in labels.notes if k == kind] for kind, _ in labels.notes}
+    assert notes["tasks that nobody has answered"] == ["skipped.jpg", "unseen.jpg"]
+    assert notes["images that annotators disagree on; all their labels are taken"] == ["photos/a b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ([{"data": {"text": "hello"}, "annotations": []}], r"\[0\].data: no image is named here"),
+        ([{"data": {"image": "a.jpg"}}], "no Label Studio export"),
+        (
+            [{"data": {"image": "a.jpg"}, "annotations": [{"result": 3}]}],
+            r"\[0\].annotations\[0\].result: found a number",
+        ),
+        (
+            [{"data": {"image": "a.jpg"}, "annotations": [{"result": [{"value": {"choices": "x"}}]}]}],
+            r"\[0\].annotations\[0\].result\[0\].value.choices: found a text; expected a list",
+        ),
+    ],
+)
+def test_mistakes_in_label_studio(file: Path, tasks: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        labelstudio.read(put(file, tasks))
+
+
+def test_a_format_is_recognised_by_what_is_in_the_file(file: Path) -> None:
+    assert read_labels(file.parent, [], put(file, instances())).format == "COCO annotations"
+    assert read_labels(file.parent, [], put(file, [task("a.jpg", ["x"])])).format == "choices of Label Studio"
+    assert read_labels(file.parent, [], put(file, {"a": ["x"]})).format == "an object of labels (JSON)"
+    assert read_labels(file.parent, [], put(file, [{"image": "a", "label": "x"}])).format == "a list of records (JSON)"
+    with pytest.raises(InvalidInput, match="no COCO annotations"):
+        read_labels(file.parent, [], file, How("coco"))
+    with pytest.raises(InvalidInput, match="its suffix doesn't say what it is"):
+        read_labels(file.parent, [], file.rename(file.with_suffix(".labels")))
+    with pytest.raises(InvalidInput, match="--format csv: the file is missing"):
+        read_labels(file.parent, [], None, How("csv"))
+    with pytest.raises(InvalidInput, match=r"absent\.json: no such file"):
+        read_labels(file.parent, [], file.with_name("absent.json"))
+    with pytest.raises(InvalidInput, match="--format folders: no label file is read for it"):
+        read_labels(file.parent, [], file.with_suffix(".labels"), How("folders"))

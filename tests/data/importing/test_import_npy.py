@@ -1,0 +1,217 @@
+"""``cls_labels.npy``, and pickles that want more than to hold arrays."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import pickletools
+import struct
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wsss.data.classlist import VOC_CLASSES
+from wsss.data.importing.npyfile import read
+from wsss.data.importing.unpickling import unpickle
+from wsss.errors import InvalidInput
+
+
+def saved(path: Path, value: Any, protocol: int = 4) -> Path:
+    """Write an npy file as `numpy.save` does, with a pickle of the given protocol behind the header."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+        array = np.empty((), object)
+        array[()] = value
+        pickle.dump(array, file, protocol=protocol)
+    return path
+
+
+def reading(content: bytes) -> Any:
+    return unpickle(io.BytesIO(content), "x.npy")
+
+
+class Call:
+    """Pickled, it is a call of a function."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def test_what_numpy_itself_saves(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    vectors = {f"2007_{number:06d}": rng.integers(0, 2, 20).astype(np.float32) for number in range(30)}
+    np.save(tmp_path / "cls_labels.npy", vectors)
+    labels = read(tmp_path / "cls_labels.npy")
+    assert {entry.image: entry.labels for entry in labels.entries} == {
+        name: tuple(VOC_CLASSES[i] for i in np.flatnonzero(vector)) for name, vector in vectors.items()
+    }
+    assert labels.classes == VOC_CLASSES
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kind", ["?", "u1", "i8", "<f4", ">f8", ">i2", "f2"])
+def test_every_protocol_and_type_of_number(tmp_path: Path, protocol: int, kind: str) -> None:
+    given = {"a": np.array([0, 1, 1]).astype(kind), "b": np.array([[1, 0, 0]], order="F").astype(kind)}
+    labels = read(saved(tmp_path / "x.npy", given, protocol), class_names=["u", "v", "w"])
+    assert [entry.labels for entry in labels.entries] == [("v", "w"), ("u",)]
+
+
+@pytest.mark.parametrize("kind", ["?", "i1", "u4", "i8", "f2", ">f4", "f8"])
+def test_arrays_come_back_as_they_were(kind: str) -> None:
+    array = (np.random.default_rng(1).normal(size=(3, 4)) * 50).astype(kind)
+    for form in (array, np.asfortranarray(array), array[::2]):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            np.testing.assert_array_equal(reading(pickle.dumps({"a": form}, protocol))["a"], form)
+
+
+def test_numbers_of_numpy_as_keys_and_irns_numbers(tmp_path: Path) -> None:
+    given = {np.int64(2007000032): np.ones(20), 2011003276: np.zeros(20)}
+    labels = read(saved(tmp_path / "x.npy", given))
+    assert [entry.image for entry in labels.entries] == ["2007_000032", "2011_003276"]
+
+
+class Trap:
+    """Pickled, it is an instance that is given a state."""
+
+    def __setstate__(self, state: Any) -> None:
+        raise AssertionError("the file's code was run")
+
+
+def harmful(witness: Path) -> dict[str, bytes]:
+    """Pickles that would write a file (or worse) if they were read by `pickle.load`."""
+    touch = f"open({str(witness)!r}, 'w')"
+    array = pickle.dumps({"a": np.zeros(3, np.float32)}, 2)
+    calls = {
+        "os.system": Call(os.system, f"touch '{witness}'"),
+        "eval": Call(eval, touch),
+        "exec": Call(exec, touch),
+        "open": Call(open, str(witness), "w"),
+        "getattr": Call(getattr, Call(__import__, "os"), "system"),
+        "numpy.load": Call(np.load, str(witness)),
+        "numpy.fromfile": Call(np.fromfile, str(witness)),
+        "numpy.ndarray by a call": Call(np.ndarray, (1 << 40,)),
+        "bytearray": Call(bytearray, 1 << 40),
+        "OrderedDict": OrderedDict(a=1),
+        "complex": 1j,
+        "an instance": Trap(),
+        "a class": Trap,
+        "object arrays inside": np.array([{"a": 1}], object),
+        "structures": np.zeros(2, [("a", "i4")]),
+        "texts": np.array(["a"]),
+        "dates": np.array(["2020-01-01"], "datetime64[D]"),
+        "memory maps": Call(np.memmap, str(witness)),
+    }
+    return {
+        **{name: pickle.dumps({"a": value}, 4) for name, value in calls.items()},
+        "key": pickle.dumps({Call(os.system, "true"): 1}, 4),
+        "at the top": pickle.dumps(Call(os.system, f"touch '{witness}'"), 0),
+        "persistent id": b"\x80\x04Panything\n.",
+        "extension registry": b"\x80\x02\x82\x01.",
+        "instance (protocol 0)": b"(S'touch x'\nios\nsystem\n.",
+        "dotted name": b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.",
+        "another ndarray": array.replace(b"cnumpy\nndarray", b"cnumpy\nmatrix"),
+        "a shape that is too large": pickle.dumps({"a": np.zeros(3, np.uint8)}, 4).replace(
+            b"K\x03\x85", b"J\xff\xff\xff\x7f\x85"
+        ),
+        "a change to a function": b"\x80\x02cnumpy\ndtype\n}X\x01\x00\x00\x00aK\x01sb.",
+        "new attributes of a function": b"\x80\x02c_codecs\nencode\nN}X\x0c\x00\x00\x00__defaults__)s\x86b.",
+    }
+
+
+@pytest.mark.parametrize("name", harmful(Path("x")))
+def test_anything_else_is_refused_and_not_run(name: str, tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    content = harmful(witness)[name]
+    pickletools.dis(content, out=io.StringIO())  # it is a whole pickle, so that it is refused for what it holds
+    with pytest.raises(InvalidInput, match=r"refused|damaged, or no pickle"):
+        reading(content)
+    assert not witness.exists()
+
+
+def test_the_same_pickles_do_harm_elsewhere(tmp_path: Path) -> None:
+    """The test above can fail: read without care, the file is written."""
+    pickle.loads(harmful(tmp_path / "witness")["os.system"])
+    assert (tmp_path / "witness").exists()
+
+
+def test_it_is_refused_in_an_npy_file_too(tmp_path: Path) -> None:
+    path = saved(tmp_path / "cls_labels.npy", {"a": Call(os.system, f"touch '{tmp_path / 'witness'}'")})
+    with pytest.raises(InvalidInput, match=r"refused: the pickle holds (posix|nt)\.system") as found:
+        read(path)
+    assert "cls_labels.npy" in str(found.value) and "CSV" in str(found.value)
+    assert not (tmp_path / "witness").exists()
+
+
+def test_a_refused_file_leaves_nothing_behind() -> None:
+    """Stand-ins belong to the program, not to a file: none of the pickles above has changed them."""
+    for content in harmful(Path("nowhere")).values():
+        with pytest.raises(InvalidInput):
+            reading(content)
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(reading(pickle.dumps({"a": array}, 2))["a"], array)
+
+
+def test_truncated_and_random_bytes() -> None:
+    whole = pickle.dumps({"a": np.ones(5, np.float32), "b": np.zeros(5, np.int64)}, 4)
+    for length in range(len(whole) - 1):
+        with pytest.raises(InvalidInput):
+            reading(whole[:length])
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        content = bytearray(whole)
+        for at in rng.integers(0, len(whole), 3):
+            content[at] = rng.integers(0, 256)
+        try:
+            reading(bytes(content))
+        except InvalidInput:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({}, "the dict is empty"),
+        ([1, 2], "holds no dict"),
+        ({"a": np.array([0, 2])}, r"'a': found 2; an image-level label is 0 or 1"),
+        ({"a": np.array([0.0, np.nan])}, r"'a': found nan"),
+        ({"a": np.zeros(2), "b": np.zeros(3)}, r"'b': 3 elements, and 2 in the vector of .*'a'"),
+        ({"a": [0, 1]}, r"'a': expected an array of 0 and 1, found list"),
+        ({1.5: np.zeros(2)}, "expected an image's name or number as key, found float"),
+        ({True: np.zeros(2)}, "found bool"),
+        ({10**5000: np.zeros(2)}, "key 0: expected an image's name or number"),
+        ({"a": np.zeros(7)}, r"vectors of 7 elements, and nothing says which class"),
+        ({"a": np.zeros(20)}, None),
+    ],
+)
+def test_what_is_in_the_dict_is_checked(tmp_path: Path, value: Any, message: str | None) -> None:
+    path = saved(tmp_path / "x.npy", value)
+    if message is None:
+        assert read(path).entries[0].labels == ()
+        return
+    with pytest.raises(InvalidInput, match=message) as found:
+        read(path)
+    assert "x.npy" in str(found.value)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    np.save(tmp_path / "plain.npy", np.zeros((2, 3)))
+    with pytest.raises(InvalidInput, match="an array of float64; expected a pickled dict"):
+        read(tmp_path / "plain.npy")
+    (tmp_path / "text.npy").write_text("no npy")
+    with pytest.raises(InvalidInput, match="no npy file"):
+        read(tmp_path / "text.npy")
+    with pytest.raises(InvalidInput, match="no such file"):
+        read(tmp_path / "absent.npy")
+    with pytest.raises(InvalidInput, match="2 class names are given"):
+        read(saved(tmp_path / "x.npy", {"a": np.zeros(3)}), class_names=["a", "b"])
+    head = b"\x93NUMPY\x01\x00" + struct.pack("<H", 20) + b"{'descr': __import__"
+    (tmp_path / "head.npy").write_bytes(head)
+    with pytest.raises(InvalidInput, match="no npy file"):
+        read(tmp_path / "head.npy")

@@ -1,0 +1,104 @@
+"""Label tables in CSV, of every shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wsss.data.importing.labels import Labels
+from wsss.data.importing.tables import read
+from wsss.errors import InvalidInput
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return tmp_path / "labels.csv"
+
+
+def found(labels: Labels) -> dict[str, tuple[str, ...]]:
+    return {entry.image: entry.labels for entry in labels.entries}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("image_id,labels\na,cat dog\nb,\n", {"a": ("cat", "dog"), "b": ()}),
+        ("\ufeffimage;labels\na.jpg;cat,dog\nb.jpg;cat\n", {"a.jpg": ("cat", "dog"), "b.jpg": ("cat",)}),
+        ("image,labels\na,dining table;cat\nb,dining table\n", {"a": ("dining table", "cat"), "b": ("dining table",)}),
+        ("filename\tlabel\na\tdining table\na\tcat\nb\tcat\n", {"a": ("dining table", "cat"), "b": ("cat",)}),
+        ("name|class\na|cat\n", {"a": ("cat",)}),
+        ('image,labels\na,"cat,dog"\n"b, c.png",cat\n', {"a": ("cat", "dog"), "b, c.png": ("cat",)}),
+        ("labels,when,image\ncat,2020,a\n", {"a": ("cat",)}),
+        ("a.jpg,cat,dog\nb.jpg,cat\nc.jpg\n", {"a.jpg": ("cat", "dog"), "b.jpg": ("cat",), "c.jpg": ()}),
+        ("a.jpg,cat;dog;owl\n", {"a.jpg": ("cat", "dog", "owl")}),
+        ("image,cat,dog\na,1,0\nb,0,1\nc,1,1\nd,0,0\n", {"a": ("cat",), "b": ("dog",), "c": ("cat", "dog"), "d": ()}),
+        ("image;cat;dog\na;True;\nb;no;yes\n", {"a": ("cat",), "b": ("dog",)}),
+        ("image,cat,dog\na,1.0,-1\n", {"a": ("cat",)}),
+        (",file,cat\n0,a.png,1\n1,b.png,0\n", {"a.png": ("cat",), "b.png": ()}),
+        ("image,label\na,1\nb,0\n", {"a": ("label",), "b": ()}),
+        ("image,label\na,1\nb,0\nc,2\n", {"a": ("1",), "b": ("0",), "c": ("2",)}),
+        ("image,labels\na,background cat\nb,background\n", {"a": ("cat",), "b": ()}),
+        ("image,labels\r\na,cat\r\n\r\nb,dog\r\n", {"a": ("cat",), "b": ("dog",)}),
+    ],
+)
+def test_shapes(table: Path, text: str, expected: dict[str, tuple[str, ...]]) -> None:
+    table.write_text(text, encoding="utf-8", newline="")
+    assert found(read(table)) == expected
+
+
+def test_classes_of_columns_keep_their_order_others_are_sorted(table: Path) -> None:
+    table.write_text("image,zebra,ant\na,1,1\n")
+    assert read(table).classes == ("zebra", "ant")
+    table.write_text("image,labels\na,zebra ant\n")
+    assert read(table).classes == ("ant", "zebra")
+
+
+def test_a_separator_can_be_given(table: Path) -> None:
+    table.write_text("image,labels\na,big cat\nb,small dog\n")
+    labels = read(table)
+    assert labels.classes == ("big", "cat", "dog", "small")
+    assert any("read as several labels" in kind for kind, _ in labels.notes)
+    assert read(table, separator=";").classes == ("big cat", "small dog")
+    table.write_text("image,labels\na,cat/dog\n")
+    assert read(table, separator="/").classes == ("cat", "dog")
+
+
+def test_columns_that_are_no_class_are_named(table: Path) -> None:
+    table.write_text("image,width,cat,made,split\na,640,1,monday,train\nb,480,0,friday,val\n")
+    labels = read(table)
+    assert labels.classes == ("cat",)
+    assert {text for kind, text in labels.notes if "no class" in kind} == {"width", "made"}
+    assert [entry.split for entry in labels.entries] == ["train", "val"]
+    assert [entry.where for entry in labels.entries] == [f"{table}:2", f"{table}:3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("image\na\n", "labels.csv:1: found 'image'; expected a table of two columns"),
+        ("image,labels\n", "a header and no row"),
+        ("image,labels\na,cat\nb,cat,dog\n", "labels.csv:3: the row has 3 cells, the header 2"),
+        ("image,cat,cat\na,1,0\n", "labels.csv:1: the column 'cat' is there twice"),
+        ("image,cat\na,1\nb,maybe\n", "labels.csv:3: column 'cat': found 'maybe'; allowed are 0 and 1"),
+        ("image,cat\na,1\na,0\n", r"labels.csv:3: image 'a' comes twice; the first time is at .*:2"),
+        ("image,width\na,17\n", "labels.csv:1: no column of labels"),
+        ("image,labels\n,cat\n", "labels.csv:2: no image is named"),
+        ("image,a|b\nx,1\n", "labels.csv:1: the class name 'a|b' has the character"),
+        ("image,labels\na,\nb,\n", "No class is named"),
+        ('image,labels\na,"cat\nb,dog\n', "labels.csv:3: not a CSV table"),
+        ("image,label,split\na,cat,train\na,dog,val\n", "labels.csv:3: image 'a' is in split 'val', and at"),
+        ("image,labels\n" + "".join(f"a,c{n}\n" for n in range(300)), "There are 300 classes"),
+    ],
+)
+def test_mistakes_are_told_with_file_and_line(table: Path, text: str, message: str) -> None:
+    table.write_text(text)
+    with pytest.raises(InvalidInput, match=message.replace("|", r"\|")):
+        found(read(table))
+
+
+def test_files_that_are_no_text(table: Path) -> None:
+    table.write_bytes("image,labels\na,Žluťoučký\n".encode("cp1250"))
+    with pytest.raises(InvalidInput, match=r"labels\.csv: not UTF-8 text"):
+        read(table)
