@@ -24,26 +24,39 @@ def bench() -> None:
 @click.option(
     "--format",
     "style",
-    type=click.Choice(["md", "csv", "json"]),
+    type=click.Choice(["md", "csv", "json", "html"]),
     default="md",
     show_default=True,
-    help="md is a page for people; csv and json have a row per cell, unrounded.",
+    help="md and html are pages for people; csv and json have a row per cell, unrounded.",
 )
+@click.option("--plots", type=click.Path(path_type=Path, file_okay=False), help="Write plots (SVG) to this folder.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the permutation tests.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def tables(results: Path, groups: Path | None, style: str, seed: int, debug: bool) -> None:
+def tables(results: Path, groups: Path | None, style: str, plots: Path | None, seed: int, debug: bool) -> None:
     """Make the tables of all results in RESULTS_DIR, which holds FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv.
 
     Each file has a row per image, in the column names of TopoMortar's authors, so that their results and those of
     `wsss score` stand side by side. Bold is better than CEDice and p < .05 in a paired permutation test.
     """
     from wsss.io.results import find_groups
-    from wsss.viz.benchmark import as_csv, as_json, as_markdown, make_tables
+    from wsss.viz.benchmark import as_csv, as_json, make_tables
+    from wsss.viz.benchmark_view import as_markdown, as_page, view_of
 
     made = make_tables(results, groups or find_groups(results), seed=seed)
     for note in made.benchmark.notes:
         click.echo(f"note: {note}", err=True)
+    if plots is not None:
+        from wsss.viz.benchmark_plots import write_plots
+
+        written = write_plots(made.benchmark, plots)
+        click.echo(f"{plots}: {len(written)} plots", err=True)
     if style == "json":
         print_json(as_json(made.rows))
+    elif style == "csv":
+        click.echo(as_csv(made.rows), nl=False)
+    elif style == "md":
+        click.echo(as_markdown(view_of(made)), nl=False)
     else:
-        click.echo(as_csv(made.rows) if style == "csv" else as_markdown(made), nl=False)
+        from wsss.viz.benchmark_plots import draw_plots
+
+        click.echo(as_page(view_of(made), draw_plots(made.benchmark)), nl=False)

@@ -1,4 +1,4 @@
-"""TopoMortar's tables as text: Markdown as in the authors' repository, CSV and JSON of single cells."""
+"""TopoMortar's tables: read, computed, and as CSV and JSON of single cells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsss.metrics.benchmark import METRICS, REFERENCE, Benchmark, Case, read_benchmark
+from wsss.metrics.benchmark import ID_GROUP, REFERENCE, Benchmark, Case, read_benchmark
 from wsss.metrics.benchmark_tables import (
     DISTRIBUTIONS,
     SIGNIFICANT,
@@ -17,7 +17,6 @@ from wsss.metrics.benchmark_tables import (
     Row,
     benchmark_rows,
     rounded,
-    table_of,
 )
 from wsss.metrics.permutation import SWAPS
 from wsss.metrics.ranking import SHOWN, Ranking, rank_losses
@@ -89,38 +88,9 @@ def as_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def as_markdown(tables: Tables) -> str:
-    """Return all tables, the ranking, and what is to be known of them."""
-    lines = ["# Benchmark", "", explain(tables)]
-    for case, losses in tables.benchmark.cases.items():
-        lines += ["", f"## {title_of(case)}"]
-        for distribution, metrics in headings(tables.rows, case):
-            cells = table_of(tables.rows, case, distribution)
-            lines += ["", f"**{TITLES[distribution].capitalize()} ({distribution})**", ""]
-            lines += _markdown(
-                ["Loss", *metrics], [[loss, *(_bold(cells, loss, m) for m in metrics)] for loss in losses]
-            )
-    lines += ["", "## Ranking", "", explain_ranking(tables.ranking), ""]
-    lines += _markdown(*ranking_table(tables))
-    if tables.benchmark.notes:
-        lines += ["", "## Notes", "", *(f"- {_escape(note)}" for note in tables.benchmark.notes)]
-    return "\n".join(lines) + "\n"
-
-
 def title_of(case: Case) -> str:
     """Return ``supervised · accurate labels · large training set``."""
     return f"{case.framework} · {LABELS.get(case.labels, case.labels + ' labels')} · {case.size} training set"
-
-
-def headings(rows: Sequence[Row], case: Case) -> list[tuple[Distribution, list[str]]]:
-    """Return the tables of a case: distribution, and the metrics that have numbers, those of the paper first."""
-    found = []
-    for distribution in DISTRIBUTIONS:
-        known = {metric for _, metric in table_of(rows, case, distribution)}
-        metrics = [metric.name for metric in METRICS if metric.name in known]
-        if metrics:
-            found.append((distribution, metrics))
-    return found
 
 
 def cell_text(row: Row | None) -> str:
@@ -132,7 +102,7 @@ def cell_text(row: Row | None) -> str:
 
 def explain(tables: Tables) -> str:
     """Return what the numbers are, in a few sentences."""
-    ood = len([group for group in tables.benchmark.groups if group != "indistr"])
+    ood = len([group for group in tables.benchmark.groups if group != ID_GROUP])
     return (
         "Mean ± standard deviation over images and seeds; out of distribution, both are means over the "
         f"{ood} groups. Bold: better than {REFERENCE} and p < {SIGNIFICANT} in a paired permutation test over images "
@@ -190,21 +160,7 @@ def _cost_cells(cost: Cost | None) -> list[str]:
     return [duration(cost.seconds), memory, f"{cost.runs} ({', '.join(cost.devices)})"]
 
 
-def _bold(cells: Mapping[tuple[str, str], Row], loss: str, metric: str) -> str:
-    row = cells.get((loss, metric))
-    return f"**{cell_text(row)}**" if row is not None and row.bold else cell_text(row)
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(_escape(cell) for cell in line) + " |" for line in lines]
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else value
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -12,6 +12,7 @@ from wsss.errors import InvalidInput
 
 STAGE_FILE = "stage.json"
 COMPARISON = "compare.json"
+BENCHMARK = "benchmark.json"
 MANY = 12
 """More stages than this are drawn with all instances of a matrix in one place."""
 
@@ -64,6 +65,11 @@ class StageRecord:
     def has_comparison(self) -> bool:
         """Whether the folder holds a table of a matrix."""
         return (self.path / COMPARISON).is_file()
+
+    @property
+    def has_benchmark(self) -> bool:
+        """Whether the folder holds the tables of a benchmark."""
+        return (self.path / BENCHMARK).is_file()
 
     @property
     def entry(self) -> str:
