@@ -1,8 +1,26 @@
-"""Image-level labels in, pixel masks out: a staged, resumable weakly-supervised segmentation pipeline."""
+"""Image-level labels in, pixel masks out: a staged, resumable weakly-supervised segmentation pipeline.
+
+``wsss.load_segmenter(folder)(image)`` is a trained network's mask of an image; see `wsss.predictor`.
+"""
 
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wsss.predictor import Predictor, load_segmenter
 
 try:
     __version__ = version("wsss")
 except PackageNotFoundError:  # a source tree on sys.path that was never installed
     __version__ = "0+unknown"
+
+__all__ = ["Predictor", "__version__", "load_segmenter"]
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs NumPy and torch only when it is asked for: ``import wsss`` itself stays light."""
+    if name in ("Predictor", "load_segmenter"):
+        from wsss import predictor
+
+        return getattr(predictor, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -36,8 +36,21 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         InvalidInput: missing, empty, truncated, too large, of floating-point pixels, or not an image.
     """
     with open_image(path) as image:
-        # A copy: what Pillow hands out is read-only, which torch warns of.
-        return np.array(upright(_to_rgb(image, path), orientation(image)), dtype=np.uint8)
+        return rgb_array(image, path)
+
+
+def rgb_array(image: Image.Image, where: object) -> NDArray[np.uint8]:
+    """Return an opened image as `read_image` does, ``(H, W, 3)`` uint8 RGB.
+
+    Args:
+        image: of any mode.
+        where: what to call it in an error.
+
+    Raises:
+        InvalidInput: floating-point pixels.
+    """
+    # A copy: what Pillow hands out is read-only, which torch warns of.
+    return np.array(upright(_to_rgb(image, where), orientation(image)), dtype=np.uint8)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -137,14 +150,14 @@ def _too_large(path: Path, found: str) -> InvalidInput:
     )
 
 
-def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
+def _to_rgb(image: Image.Image, where: object) -> Image.Image:
     from PIL import Image
 
     if image.mode in ("I;16", "I;16B", "I;16L", "I"):
         values = np.asarray(image).astype(np.int64)
         return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        raise InvalidInput(f"{path}: floating-point pixels have no defined range.", mend="Save it with 8 or 16 bits.")
+        raise InvalidInput(f"{where}: floating-point pixels have no defined range.", mend="Save it with 8 or 16 bits.")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))

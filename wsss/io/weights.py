@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -33,7 +33,11 @@ def load_description(folder: Path) -> dict[str, Any]:
     """
     path = folder / DESCRIPTION
     if not path.is_file():
-        raise InvalidInput(f"{folder}: no model here ({DESCRIPTION} is missing).")
+        below = sorted(found.parent for found in folder.glob(f"*/{DESCRIPTION}"))
+        raise InvalidInput(
+            f"{folder}: no model here ({DESCRIPTION} is missing).",
+            mend=f"There is one in {listing(below)}: name that folder." if below else None,
+        )
     try:
         description = json.loads(path.read_text())
     except ValueError as error:

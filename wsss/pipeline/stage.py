@@ -53,12 +53,14 @@ class Input:
         help: one line, shown by ``wsss STAGE --help``.
         optional: the stage also runs without it.
         many: takes every matching stage (all instances of a matrix) rather than exactly one.
+        alias: another name of the single-stage command's option.
     """
 
     kinds: tuple[str, ...]
     help: str
     optional: bool = False
     many: bool = False
+    alias: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput, listing
 from wsss.io.layout import mask_path, probability_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Dataset, Sample
@@ -30,6 +31,9 @@ class PredictConfig(StageConfig):
         default=None, min_length=1, description="splits to predict; by default val, unless a folder is given"
     )
     images: Path | None = Field(default=None, description="a folder of images to predict instead")
+    recursive: Annotated[bool, AddedLater()] = Field(
+        default=False, description="also the images in folders below that one; a/b.jpg becomes a__b.png"
+    )
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="factors on the image's size")
     flip: bool = Field(default=False, description="also use the mirror image")
     max_side: int | None = Field(
@@ -42,6 +46,8 @@ class PredictConfig(StageConfig):
     def _one_source(self) -> PredictConfig:
         if self.images is not None and self.splits is not None:
             raise ValueError("give either splits or images, not both")
+        if self.recursive and self.images is None:
+            raise ValueError("recursive is for a folder of images; splits say themselves what is in them")
         return self
 
     @property
@@ -80,6 +86,8 @@ def run(ctx: Context[PredictConfig]) -> Result:
             readable=_read,
             description="prediction",
         )
+    if config.images is not None and ctx.ranks.rank == 0:
+        _describe(config.images, config, samples, classes, ctx)
     ctx.ranks.barrier()
     metrics = {"images": len(samples), "classes_predicted": _classes_predicted(samples, ctx.out, classes)}
     return Result(metrics, {"predict_scales": list(config.scales), "predict_flip": config.flip})
@@ -152,22 +160,22 @@ def _classes_predicted(samples: tuple[Sample, ...], out: Path, classes: Classes)
 def _samples(config: PredictConfig, data: Dataset) -> tuple[Sample, ...]:
     if config.images is None:
         return data.samples(config.chosen_splits)
-    from wsss.data.lists import images_by_id
-    from wsss.data.sample import Sample as OneSample
-    from wsss.io.images import IMAGE_SUFFIXES
+    from wsss.data.imagefolder import images_in
 
-    samples = []
-    for stem, found in images_by_id(config.images).items():
-        paths = [path for path in found if not path.is_dir()]
-        if len(paths) > 1:
-            raise InvalidInput(
-                f"{config.images}: {paths[0].name} and {paths[1].name} would get the same mask file.",
-                mend="Rename one of them.",
-            )
-        samples += [OneSample(stem, path) for path in paths]
-    if not samples:
-        raise InvalidInput(f"{config.images}: no image here; allowed are {listing(IMAGE_SUFFIXES, limit=10)}.")
-    return tuple(samples)
+    return images_in(config.images, recursive=config.recursive)
+
+
+def _describe(
+    images: Path, config: PredictConfig, samples: tuple[Sample, ...], classes: Classes, ctx: Context[PredictConfig]
+) -> None:
+    """Write what the masks are of and what their values mean; say what was left out."""
+    from wsss.data.imagefolder import has_images_below
+    from wsss.data.predicted import Predicted, write_predicted
+
+    files = {sample.id: sample.image.relative_to(images).as_posix() for sample in samples}
+    write_predicted(ctx.out, Predicted(classes, files))
+    if not config.recursive and has_images_below(images):
+        ctx.log(f"note: the images in folders below {images} are left out; --recursive takes them.")
 
 
 def _reads(config: PredictConfig) -> list[Read]:
@@ -185,7 +193,9 @@ STAGE = Stage(
     run=run,
     provides="masks",
     help="Predict masks of a split, or of a folder of images.",
-    inputs={"segmenter": Input(("segmenter",), "folder of a segment stage")},
+    inputs={
+        "segmenter": Input(("segmenter",), "folder of a segment stage, or of any network it made", alias="weights")
+    },
     reads=_reads,
     covers=lambda config: config.chosen_splits or None,
     check=_check,

@@ -1,0 +1,210 @@
+"""A trained network as a function, and `wsss predict` with nothing but weights and a folder of images."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from learning import CLASSES
+from numpy.typing import NDArray
+from PIL import Image
+from toycli import environment
+
+import wsss
+from wsss.cli.main import _call, cli
+from wsss.errors import InvalidInput
+from wsss.io.arrays import read_arrays
+from wsss.io.images import read_image, write_png
+from wsss.io.masks import read_mask
+from wsss.predictor import Predictor
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network, with random head, in a folder that holds nothing else."""
+    import torch
+
+    from wsss.models.config import SegmenterConfig
+    from wsss.models.segmenters import build_segmenter, save_segmenter
+
+    folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(0)
+    network = build_segmenter(SegmenterConfig.model_validate({"backbone": {"weights": "none"}}), len(CLASSES))
+    with torch.no_grad():  # a head whose logits of the classes have the same mean: each wins somewhere
+        for weight in network.head.parameters():
+            weight.normal_(0, 1)
+        logits = network.eval()(torch.from_numpy(_picture()).permute(2, 0, 1)[None])
+        network.head.layers.low_classifier.bias -= logits.mean((0, 2, 3))
+    save_segmenter(folder, network, CLASSES)
+    return folder
+
+
+def _picture() -> NDArray[np.uint8]:
+    picture = np.random.default_rng(1).integers(0, 255, (40, 30, 3), dtype=np.uint8)
+    picture[:20] = (255, 0, 0)
+    picture[:, 20:] //= 4
+    return picture
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A PNG, a JPEG that lies on its side, one in grey, and two in a folder below."""
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "photographs"
+    write_png(folder / "a.png", _picture())
+    write_png(folder / "deep" / "er" / "a.png", generator.integers(0, 255, (20, 30, 3), dtype=np.uint8))
+    write_png(folder / "deep" / "c d.png", generator.integers(0, 255, (20, 33, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = Image.fromarray(generator.integers(0, 255, (24, 44, 3), dtype=np.uint8))
+    turned.save(folder / "turned.jpg", exif=exif)
+    Image.fromarray(generator.integers(0, 255, (25, 26), dtype=np.uint8)).save(folder / "grey.tif")
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(one) for one in arguments])
+
+
+def test_three_lines_do_what_the_command_does(model: Path, photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = run("predict", "--weights", model, "--images", photographs, "--out", out, "--save-probabilities")
+    assert done.exit_code == 0, done.output
+    assert "left out; --recursive takes them" in done.stderr
+    segment = wsss.load_segmenter(model, device="cpu")
+    assert segment.values == {"background": 0, "red": 40, "green": 90} and segment.device == "cpu"
+    sizes = {"a": (40, 30), "turned": (44, 24), "grey": (25, 26)}
+    assert {path.stem for path in (out / "masks").iterdir()} == set(sizes)
+    classes: set[int] = set()
+    for file in ("a.png", "turned.jpg", "grey.tif"):
+        name = Path(file).stem
+        written = read_mask(out / "masks" / f"{name}.png")
+        assert written.shape == sizes[name]
+        classes |= set(np.unique(written).tolist())
+        with Image.open(photographs / file) as opened:
+            for image in (photographs / file, str(photographs / file), opened, read_image(photographs / file)):
+                mask = segment(image)
+                assert mask.dtype == np.uint8 and np.array_equal(mask, written)
+        probabilities = segment.probabilities(photographs / file)
+        assert probabilities.dtype == np.float32 and probabilities.shape == (3, *sizes[name])
+        np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
+        kept = read_arrays(out / "probabilities" / f"{name}.npz")["probabilities"]
+        assert np.array_equal(probabilities.astype(np.float16), kept)
+    assert len(classes) > 1 and classes <= {0, 40, 90}
+
+
+def test_options_of_a_prediction(model: Path, photographs: Path, tmp_path: Path) -> None:
+    options = ["--scales", "1,0.5", "--flip", "--max-side", "32"]
+    done = run("predict", "--weights", model, "--images", photographs, "--out", tmp_path / "out", *options)
+    assert done.exit_code == 0, done.output
+    written = read_mask(tmp_path / "out" / "masks" / "a.png")
+    plain = wsss.load_segmenter(model, device="cpu")
+    fancy = wsss.load_segmenter(model, device="cpu", scales=(1, 0.5), flip=True, max_side=32)
+    image = photographs / "a.png"
+    assert np.array_equal(fancy(image), written)
+    assert np.array_equal(plain(image, scales=(1, 0.5), flip=True, max_side=32), written)
+    assert not np.array_equal(plain.probabilities(image), fancy.probabilities(image))
+    assert np.array_equal(
+        fancy.probabilities(image, flip=False), plain.probabilities(image, scales=(1, 0.5), max_side=32)
+    )
+
+
+def test_folders_below_become_part_of_the_id(model: Path, photographs: Path, tmp_path: Path) -> None:
+    arguments = ["predict", "--weights", model, "--images", photographs, "--recursive"]
+    done = run(*arguments, "--out", tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["metrics"]["images"] == 5
+    masks = sorted(path.stem for path in (tmp_path / "out" / "masks").iterdir())
+    assert masks == ["a", "deep__c d", "deep__er__a", "grey", "turned"]
+    files = json.loads((tmp_path / "out" / "images.json").read_text())["files"]
+    assert files["deep__er__a"] == "deep/er/a.png" and set(files) == set(masks)
+    write_png(photographs / "deep__c d.png", np.zeros((4, 4, 3), np.uint8))
+    done = run(*arguments, "--out", tmp_path / "again")
+    assert "deep__c d.png and deep/c d.png would get the same mask file" in str(done.exception)
+
+
+def test_what_was_predicted_can_be_exported_without_a_dataset(model: Path, photographs: Path, tmp_path: Path) -> None:
+    arguments = ["predict", "--weights", model, "--images", photographs, "--recursive", "--out", tmp_path / "out"]
+    assert run(*arguments).exit_code == 0
+    options = ["--format", "voc", "--images", "copy", "--ids", "deep__er__a,a"]
+    done = run("export", tmp_path / "out", *options, "--out", tmp_path / "voc")
+    assert done.exit_code == 0, done.exception
+    assert (tmp_path / "voc" / "classes.txt").read_text() == "40 red\n90 green\n"
+    assert (tmp_path / "voc" / "ImageSets/Segmentation/default.txt").read_text() == "deep__er__a\na\n"
+    copied = (tmp_path / "voc" / "JPEGImages" / "deep__er__a.png").read_bytes()
+    assert copied == (photographs / "deep/er/a.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--images", "photographs"], "Missing option '--segmenter' / '--weights'"),
+        (["--weights", "nowhere", "--images", "photographs"], "--segmenter nowhere: no such folder"),
+        (["--weights", "photographs", "--images", "photographs"], "photographs: no model here (model.json is missing)"),
+        (["--weights", "model", "--images", "empty"], "empty: no image here; allowed are .jpg"),
+        (["--weights", "model", "--images", "nowhere"], "no such file or folder: nowhere"),
+        (["--weights", "model", "--images", "outer"], "There are some in folders below it; --recursive takes them."),
+        (["--weights", "model", "--recursive"], "recursive is for a folder of images"),
+        (["--weights", "model"], "no dataset is given"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_of_predict(
+    model: Path,
+    photographs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    message: str,
+) -> None:
+    here = photographs.parent
+    (here / "empty").mkdir()
+    (here / "model").symlink_to(model)
+    write_png(here / "outer" / "inner" / "a.png", np.zeros((4, 4, 3), np.uint8))
+    monkeypatch.chdir(here)
+    assert _call(["predict", *options, "--out", "out"]) == 2
+    said = capsys.readouterr()
+    assert message in said.err and "Traceback" not in said.err and not said.out
+
+
+def test_wrong_usage_in_python(model: Path, tmp_path: Path) -> None:
+    segment = wsss.load_segmenter(model, device="cpu")
+    for image, message in (
+        (np.zeros((4, 4), np.uint8), r"found an array \(4, 4\) of uint8; expected \(H, W, 3\) of uint8"),
+        (np.zeros((4, 4, 3)), "of float64; expected"),
+        (np.zeros((0, 4, 3), np.uint8), "expected"),
+        (None, "found NoneType; expected a path, a Pillow image or a NumPy array"),
+        (tmp_path / "nowhere.png", "nowhere.png: no such file"),
+        (Image.new("F", (4, 4)), "image: floating-point pixels have no defined range"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            segment(image)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="scales"):
+        segment(np.zeros((4, 4, 3), np.uint8), scales=(0,))
+    with pytest.raises(InvalidInput, match="max_side"):
+        wsss.load_segmenter(model, max_side=1)
+    with pytest.raises(InvalidInput, match="device: found 'gpu'; allowed are auto, cpu, cuda"):
+        wsss.load_segmenter(model, device="gpu")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "segment").symlink_to(model)
+    with pytest.raises(InvalidInput, match=r"There is one in .*segment: name that folder"):
+        wsss.load_segmenter(tmp_path / "run")
+    assert isinstance(segment, Predictor)
+
+
+def test_importing_the_package_stays_light() -> None:
+    text = (
+        "import sys, wsss\n"
+        "assert wsss.__version__\n"
+        "print([name for name in ('torch', 'numpy', 'PIL', 'cv2', 'pydantic') if name in sys.modules])\n"
+        "wsss.load_segmenter\n"
+        "print('torch' in sys.modules)\n"
+        "try:\n    wsss.nothing\n"
+        "except AttributeError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", text], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "False", "module 'wsss' has no attribute 'nothing'"]
