@@ -50,11 +50,12 @@ def assigned(found: NDArray[np.float64], count: int) -> float:
     """The cheapest matching of all intervals with ``count`` (1, 0), as many as possible, or else the diagonal."""
     corner = (1 - found[:, 0]) ** 2 + found[:, 1] ** 2
     diagonal = (found[:, 0] - found[:, 1]) ** 2 / 2
-    count = min(count, len(found))
+    missing = max(0, count - len(found))
+    count -= missing
     if not len(found):
-        return 0.0
+        return missing / 2
     costs = np.stack([corner] * count + [diagonal] * (len(found) - count), 1)
-    return float(costs[linear_sum_assignment(costs)].sum())
+    return float(costs[linear_sum_assignment(costs)].sum()) + missing / 2
 
 
 @pytest.mark.parametrize("patch", [4, 50])

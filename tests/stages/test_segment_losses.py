@@ -15,7 +15,7 @@ from wsss.pipeline.resources import names, shipped
 from wsss.pipeline.source import read_yaml
 from wsss.stages.segment import STAGE
 
-PRESETS = [name for name in names(shipped("configs")) if name.startswith("loss/")]
+PRESETS = [name for name in names(shipped("configs")) if name.startswith("loss/") and "topomortar" not in name]
 
 
 def config_with(preset: str, **keys: Any) -> dict[str, Any]:

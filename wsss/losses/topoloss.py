@@ -22,7 +22,7 @@ class TopoLoss(LossWithTerm):
 
     ``T = Σ_k w_k (Σ_kept [(1 − b)² + d²] + Σ_other (b − d)² / 2)`` over the intervals of the prediction's patch, with
     births b and deaths d in the superlevel filtration and dimensions k = 0, 1. The intervals of a mask are all (1, 0).
-    As many intervals of the prediction are kept as the mask has (or all, if it has more); see `diagram_distance`.
+    As many intervals of the prediction are kept as the mask has; each that it has more costs ½. See `diagram_distance`.
 
     The paper's: the squared distance of diagrams, patches, late activation. From the authors' code: intervals shorter
     than ``min_persistence`` stay as they are. Ours: both dimensions (the code compares components alone); which
@@ -98,8 +98,8 @@ def diagram_distance(
 
     As many pairs as possible are matched, those that make the sum of squared distances smallest. An interval (b, d) of
     persistence u = b − d costs ``(1 − b)² + d²`` where it is matched and ``u²/2``, its squared distance to the
-    diagonal, where it isn't: so the ``count`` largest ``u − (1 − b − d)²/2`` are matched. (What a (1, 0) without a
-    partner costs is a constant, and left out.) Hu et al. match the most persistent ones: the same where b + d = 1.
+    diagonal, where it isn't: so the ``count`` largest ``u − (1 − b − d)²/2`` are matched, and a (1, 0) that finds no
+    interval costs 1/2. Hu et al. match the most persistent ones: the same where b + d = 1.
 
     Args:
         intervals: ``n`` of the superlevel filtration of an image in [0, 1], of one dimension.
@@ -117,5 +117,6 @@ def diagram_distance(
     other = ~kept & (length > min_persistence)
     by_births = np.where(kept, 2 * (births - 1), np.where(other, length, 0.0))
     by_deaths = np.where(kept, 2 * deaths, np.where(other, -length, 0.0))
-    distance = ((births - 1) ** 2 + deaths**2)[kept].sum() + (length[other] ** 2).sum() / 2
+    missing = max(0, count - len(births))
+    distance = ((births - 1) ** 2 + deaths**2)[kept].sum() + (length[other] ** 2).sum() / 2 + missing / 2
     return float(distance), by_births, by_deaths
