@@ -156,3 +156,37 @@ def test_hash_split_moves_nothing_when_images_are_added() -> None:
     before, after = set(hash_split(few, 0.2)[1]), set(hash_split(many, 0.2)[1])
     assert before == after & set(few)
     assert 340 < len(after) < 460
+
+
+def test_images_in_subfolders_and_of_other_names(folder: Path, open_at: Open) -> None:
+    (folder / "images" / "żółty dir").mkdir()
+    for number in range(4):
+        (folder / "images" / f"i{number}.png").rename(folder / "images" / "żółty dir" / f"photo {number}.png")
+    rows = "".join(f"i{number},żółty dir/photo {number}.png\n" for number in range(4))
+    (folder / "files.csv").write_text(f"image_id,file\n{rows}", encoding="utf-8")
+    (folder / "labels.csv").write_text("image_id,labels\n" + "".join(f"i{number},sun\n" for number in range(3)))
+    dataset = open_at(folder, files="files.csv", val_fraction=0)
+    images = {sample.id: sample.image.relative_to(folder / "images").as_posix() for sample in dataset.split("train")}
+    assert images == {f"i{number}": f"żółty dir/photo {number}.png" for number in range(3)}
+    assert ids(dataset, "unlabelled") == ["i3"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("id,file\n", r"files.csv:1: the header is 'id,file'; expected image_id,file"),
+        ("", r"files.csv:1: the header is ''"),
+        ("image_id,file\na,i0.png,x\n", r"files.csv:2: the row has 3 cells"),
+        ("image_id,file\na,i0.png\na,i1.png\n", r"files.csv:3: image id 'a' comes twice"),
+        ("image_id,file\na/b,i0.png\n", r"files.csv:2: image id 'a/b' has a path separator"),
+        ("image_id,file\na,../labels.png\n", r"files.csv:2: '../labels.png' leads out of"),
+        ("image_id,file\na,/etc/x.png\n", r"files.csv:2: '/etc/x.png' leads out of"),
+        ("image_id,file\na,notes.txt\n", r"files.csv:2: 'notes.txt' is no image"),
+        ("image_id,file\na,absent.png\n", r"files.csv:2: there is no file 'absent.png' in"),
+        ("image_id,file\n", r"images: no image here"),
+    ],
+)
+def test_mistakes_in_the_table_of_files(folder: Path, open_at: Open, rows: str, message: str) -> None:
+    (folder / "files.csv").write_text(rows)
+    with pytest.raises(InvalidInput, match=message):
+        open_at(folder, files="files.csv")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -130,7 +131,8 @@ def default_name(images: Path) -> str:
     """Return a pipeline's name after the images' folder, or the folder above where that is just called images."""
     folder = images.resolve()
     word = folder.parent.name if folder.name.lower() in ("images", "imgs", "jpegimages", "data") else folder.name
-    return re.sub(r"[^\w.-]+", "-", word, flags=re.ASCII).strip("-.") or "mine"
+    plain = "".join(sign for sign in unicodedata.normalize("NFKD", word) if not unicodedata.combining(sign))
+    return re.sub(r"[^\w.-]+", "-", plain, flags=re.ASCII).strip("-._") or "mine"
 
 
 def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[Picture]]:

@@ -1,0 +1,161 @@
+"""``wsss init``: from a label file to a pipeline that can be run, and masks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from labelfiles import WRITERS
+
+from wsss.cli.init import FORMATS
+from wsss.cli.main import cli
+from wsss.data.importing import formats
+from wsss.data.lists import read_label_table
+from wsss.data.synthetic.shapes import Config, generate
+from wsss.errors import InvalidInput
+from wsss.io.images import image_size
+from wsss.io.masks import read_mask
+
+SHARED = os.environ.get("WSSS_SHARED_DATA")
+
+
+def wsss(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of two synthetic classes with their label table, in a folder with an awkward name."""
+    made = tmp_path_factory.mktemp("shapes") / "Łódź at night"
+    generate(Config(size=40, train=10, val=2, classes=2), made)
+    return made
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def file_labels(made: Path) -> dict[str, tuple[str, ...]]:
+    return {f"{row.id}.png": tuple(row.labels.split()) for row in read_label_table(made / "labels.csv")}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_format_gives_a_pipeline_that_can_be_planned(kind: str, shapes: Path, here: Path) -> None:
+    labels = WRITERS[kind](here / "my labels", file_labels(shapes))
+    names = ["--class-names", here / "names.txt"] if kind == "npy" else []
+    done = wsss("init", "--images", shapes / "images", "--labels", labels, "--name", "night", *names)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "wsss run wsss-night/pipeline.yaml\n"
+    assert "ring" in done.stderr and "No problem." in done.stderr and "Written: wsss-night/pipeline.yaml" in done.stderr
+    planned = wsss(*shlex.split(done.stdout)[1:], "--dry-run", "--json")
+    assert planned.exit_code == 0, planned.output
+    assert [stage["action"] for stage in json.loads(planned.stdout)["stages"]] == ["run"] * 9
+    assert not (here / "runs").exists()
+
+
+def test_json_is_one_document(shapes: Path, here: Path) -> None:
+    arguments = ("init", "--images", shapes / "images", "--labels", shapes / "labels.csv", "--json")
+    document = json.loads(wsss(*arguments).stdout)
+    assert document["pipeline"] == "wsss-odz-at-night/pipeline.yaml"
+    assert shlex.split(document["command"])[-1] == document["pipeline"]
+    assert document["report"]["splits"]["train"]["images"] == 10, "the column split says so"
+    again = wsss(*arguments)
+    assert isinstance(again.exception, InvalidInput) and "--force" in str(again.exception)
+    assert wsss(*arguments, "--force").exit_code == 0
+
+
+def test_it_says_what_does_not_fit(shapes: Path, here: Path) -> None:
+    (here / "l.csv").write_text("image,labels\ntrain_00000,ring\ntrain_00001,cross\nnowhere,ring\n")
+    done = wsss("init", "--images", shapes / "images", "--labels", "l.csv")
+    assert done.exit_code == 0
+    assert "PROBLEM: labels without an image, left out: 1\n  l.csv:4: 'nowhere'" in done.stderr
+    assert (
+        "Note: images without labels: 10" in done.stderr
+        and "… and" not in done.stderr.split("PROBLEM")[0].split("labels: 10")[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--images", "absent"), "absent is no folder"),
+        (("--images", "."), "there is no image in"),
+        (("--images", "IMAGES", "--labels", "absent.csv"), "absent.csv: no such file"),
+        (("--images", "IMAGES"), "has no folders that could be classes"),
+        (("--images", "IMAGES", "--labels", "LABELS", "--name", "a/b"), "--name: found 'a/b'"),
+        (
+            ("--images", "IMAGES", "--labels", "LABELS", "--weights", "absent.pth"),
+            "--weights: absent.pth: no such file",
+        ),
+        (("--images", "IMAGES", "--labels", "LABELS", "--format", "npy"), "labels.csv: no npy file"),
+    ],
+)
+def test_wrong_usage_is_explained(arguments: tuple[str, ...], words: str, shapes: Path, here: Path) -> None:
+    places = {"IMAGES": shapes / "images", "LABELS": shapes / "labels.csv"}
+    done = wsss("init", *(places.get(word, word) for word in arguments))
+    assert isinstance(done.exception, InvalidInput), done.output
+    assert words in str(done.exception)
+    assert list(here.iterdir()) == []
+
+
+def test_the_formats_are_those_that_are_read() -> None:
+    assert (formats.AUTO, *formats.FORMATS) == FORMATS
+
+
+def run_to_masks(pipeline: str, small: dict[str, object]) -> Path:
+    """Run a pipeline with less of everything; return the folder of the network's masks."""
+    sets = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
+    done = wsss("run", pipeline, *sets, "--run-dir", "run", "--workers", 1, "--device", "cpu", "--json")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["status"] == "done" and Path(document["report"]).is_file()
+    return Path("run/predict/masks")
+
+
+LEAST = {f"{stage}.epochs": 1 for stage in ("classify", "expand", "shrink", "segment")}
+
+
+@pytest.mark.slow
+def test_from_a_table_to_masks(shapes: Path, here: Path) -> None:
+    labels = WRITERS["wide"](here / "l", {f: n for f, n in file_labels(shapes).items() if f != "val_00001.png"})
+    done = wsss("init", "--images", shapes / "images", "--labels", labels, "--weights", "none", "--name", "tiny")
+    assert done.exit_code == 0, done.output
+    masks = run_to_masks(shlex.split(done.stdout)[-1], LEAST)
+    images = sorted((shapes / "images").iterdir())
+    assert sorted(path.stem for path in masks.iterdir()) == [path.stem for path in images], "the unlabelled one, too"
+    for image in images:
+        mask = read_mask(masks / f"{image.stem}.png", size=image_size(image))
+        assert set(np.unique(mask)) <= {0, 1, 2}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED, reason="WSSS_SHARED_DATA is not set: no real photographs at hand")
+def test_from_class_folders_of_photographs_to_masks(here: Path) -> None:
+    """With initial weights from a file; two photographs of each class, which have one name in each folder."""
+    shared = Path(SHARED or ".")
+    for row in read_label_table(shared / "voc_animals" / "image_labels.csv"):
+        folder = here / "animals" / row.labels
+        if row.labels in ("cat", "sheep") and len(list(folder.glob("*"))) < 4:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{len(list(folder.glob('*')))}.jpg").symlink_to(
+                shared / "voc_animals" / "JPEGImages" / f"{row.id}.jpg"
+            )
+    weights = shared / "weights" / "mobilenet_v2_imagenet_bnfolded.pth"
+    done = wsss("init", "--images", "animals", "--weights", weights)
+    assert done.exit_code == 0, done.output
+    half = {
+        f"{stage}.backbone.weights.{key}": "[0.5, 0.5, 0.5]"
+        for stage in ("classify", "segment")
+        for key in ("mean", "std")
+    }
+    small = {"cam.scales": "[0.5]", "predict.scales": "[0.5]", "segment.augmentation.size": 64, "crf.iterations": 2}
+    masks = run_to_masks(shlex.split(done.stdout)[-1], {**LEAST, **half, **small})
+    expected = [f"{kind}__{number}" for kind in ("cat", "sheep") for number in range(4)]
+    assert sorted(path.stem for path in masks.iterdir()) == expected
