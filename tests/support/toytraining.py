@@ -81,6 +81,7 @@ def train(
     stop: Callable[[], None] | None = None,
     validate: bool = True,
     loss: Callable[..., Tensor] | None = None,
+    pictures: Callable[[], Any] | None = None,
     **keys: Any,
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """Train the toy network in ``out``; return its weights and the history."""
@@ -99,6 +100,7 @@ def train(
         examples=examples or ToyExamples(),
         loss=loss or toy_loss(after, stop),
         validate=score if validate else None,
+        pictures=pictures,
     )
     history = fit(job, config, run or Run(out))
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}, history

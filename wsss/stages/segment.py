@@ -69,6 +69,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     from wsss.models.segmenters import build_segmenter, save_segmenter
     from wsss.train.loop import Job, fit
     from wsss.train.optim import trunk_and_head
+    from wsss.train.pictures import segmentation_pictures
     from wsss.train.runtime import deterministic, leader_first
     from wsss.train.segmentation import mask_loss
 
@@ -87,6 +88,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
         examples=examples,
         loss=mask_loss(loss, config.deep_supervision),
         begin_step=loss.begin_step,
+        pictures=segmentation_pictures(model, examples, classes),
     )
     history = fit(job, config, ctx)
     if ctx.ranks.rank == 0:

@@ -1,4 +1,4 @@
-"""The course of a training run: ``history.csv`` and TensorBoard scalars."""
+"""The course of a training run: ``history.csv``, and scalars and pictures for TensorBoard."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from wsss.io.atomic import write_text
 
@@ -24,7 +27,7 @@ def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 
 class Scalars:
-    """TensorBoard scalars; what an interrupted run wrote after its last checkpoint is purged.
+    """TensorBoard scalars and pictures; what an interrupted run wrote after its last checkpoint is purged.
 
     Args:
         folder: where event files go.
@@ -40,6 +43,11 @@ class Scalars:
         """Write scalars of one step."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+
+    def draw(self, pictures: Mapping[str, NDArray[np.uint8]], step: int) -> None:
+        """Write pictures ``(H, W, 3)`` uint8 of one step."""
+        for name, picture in pictures.items():
+            self._writer.add_image(name, picture, step, dataformats="HWC")
 
     def close(self) -> None:
         """Flush and close the event file."""

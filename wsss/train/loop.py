@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -91,6 +93,7 @@ class Job:
         loss: (network, batch) → scalar loss; must call the network it is given (under DDP, a wrapped one).
         validate: called after each row of the history in one process, returns numbers for it.
         begin_step: called before each optimiser step with its number, from 0 on, and the number of all steps.
+        pictures: called after each row in one process; what it draws, ``(H, W, 3)`` uint8, goes to TensorBoard.
     """
 
     name: str
@@ -100,6 +103,7 @@ class Job:
     loss: Callable[[nn.Module, Batch], Tensor]
     validate: Callable[[], Mapping[str, float]] | None = None
     begin_step: Callable[[int, int], None] | None = None
+    pictures: Callable[[], Mapping[str, NDArray[np.uint8]]] | None = None
 
 
 def fit(job: Job, config: TrainConfig, run: Surroundings) -> list[dict[str, float]]:
@@ -227,6 +231,7 @@ class _Loop:
         if scalars:
             values = {f"epoch/{name}": value for name, value in row.items() if name not in ("epoch", "step")}
             scalars.write(values, state.step)
+            scalars.draw(self.job.pictures() if self.job.pictures else {}, state.step)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "step", "lr"))
         if self.leader:
             done = f"epoch {epoch}/{plan.epochs}" if in_epochs else f"step {state.step}/{plan.steps}"
