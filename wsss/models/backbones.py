@@ -18,6 +18,9 @@ from wsss.models.config import BackboneConfig, LocalWeights
 from wsss.models.folding import freeze_batchnorm
 from wsss.models.initial import Origin, load_initial, read_fitting
 
+LOW_STRIDE = 8
+"""Pixels per element of the low features."""
+
 
 class Features(NamedTuple):
     """Feature maps: ``low`` ``(B, C', H/8, W/8)`` and ``high`` ``(B, C, H/s, W/s)`` with s the output stride."""
@@ -37,15 +40,37 @@ class Normalise(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, statistics: Tensor | None = None) -> Tensor:
         """Return ``(B, 3, H, W)`` floats.
 
         Args:
             images: ``(B, 3, H, W)`` uint8 in 0 … 255, or floats in [0, 1].
+            statistics: not used; see `OwnStatistics`.
         """
-        if images.dtype == torch.uint8:
-            images = images.float() / 255
-        return (images - self.mean) / self.std
+        return (_floats(images) - self.mean) / self.std
+
+
+class OwnStatistics(nn.Module):
+    """Each channel of each image → zero mean and unit variance."""
+
+    def forward(self, images: Tensor, statistics: Tensor | None = None) -> Tensor:
+        """Return ``(B, 3, H, W)`` floats.
+
+        Args:
+            images: ``(B, 3, H, W)`` uint8 in 0 … 255, or floats in [0, 1].
+            statistics: ``(B, 2, 3)`` mean and standard deviation in [0, 1] to use instead of the images' own: those of
+                the whole image, where ``images`` are tiles of it.
+        """
+        images = _floats(images)
+        if statistics is None:
+            std, mean = torch.std_mean(images, (2, 3), keepdim=True, correction=0)
+        else:
+            mean, std = statistics[..., None, None].unbind(1)
+        return (images - mean) / std.clamp(min=1 / 255)  # less than a grey level is no contrast
+
+
+def _floats(images: Tensor) -> Tensor:
+    return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
 @dataclass(frozen=True)
@@ -73,7 +98,7 @@ class Backbone(nn.Module):
         self.low = nn.Sequential(*layout.units[: layout.low])
         self.high = nn.Sequential(*layout.units[layout.low :])
         self.last = layout.last if last and layout.last is not None else nn.Identity()
-        self.output_stride = output_stride
+        self.low_stride, self.output_stride = LOW_STRIDE, output_stride
         with torch.no_grad():
             self.eval()
             low = self.low(torch.zeros(1, 3, 64, 64))

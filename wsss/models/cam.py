@@ -15,6 +15,7 @@ from wsss.data.transforms import scaled
 from wsss.models.classifier import CAMClassifier
 
 Normalisation = Literal["max", "minmax"]
+Activation = Literal["relu", "sigmoid"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def class_maps(
     flip: bool,
     stride: int,
     max_side: int | None = None,
+    activation: Activation = "relu",
 ) -> RawMaps:
     """Compute the maps of images of one size.
 
@@ -49,6 +51,7 @@ def class_maps(
         flip: also use the mirror image.
         stride: pixels of the image per element of a map.
         max_side: larger images are first made smaller, to this longer side (pixels); the maps keep their size.
+        activation: applied to the class scores of every view.
     """
     device = classifier.head.weight.device
     grid = Grid(len(images), (images.shape[1], images.shape[2]), stride)
@@ -57,7 +60,9 @@ def class_maps(
     for batch in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
         found = classifier.maps(classifier.features(batch))
         logits.append(classifier.pooling(found).unflatten(0, (-1, len(images))).sigmoid().mean(0))
-        maps += grid.place(found.relu(), batch, classifier.backbone.output_stride)
+        maps += grid.place(
+            found.relu() if activation == "relu" else found.sigmoid(), batch, classifier.backbone.output_stride
+        )
     return RawMaps(torch.stack(maps).sum(0), torch.stack(logits).mean(0))
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from wsss.data.sample import Classes
 from wsss.io.weights import load_description, load_weights, save_model
-from wsss.models.backbones import Backbone, Normalise, build_backbone
+from wsss.models.backbones import Backbone, Normalise, OwnStatistics, build_backbone
 from wsss.models.config import ClassifierConfig, SamplingConfig, TrainedClassifierConfig
+from wsss.models.convnet import ConvNet, convnet_origin
 from wsss.models.description import describe, load_strictly, read_description
 from wsss.models.initial import Origin
 from wsss.models.samplers import Samplers
@@ -56,14 +57,18 @@ class CAMClassifier(nn.Module):
 
     Args:
         config: pooling, dropout, samplers.
-        backbone: see `wsss.models.backbones`.
-        origin: where its weights come from; its mean and std are applied to the images.
+        backbone: see `wsss.models.backbones`, or `wsss.models.convnet`.
+        origin: where its weights come from; its mean and std are applied to the images, unless they are normalised by
+            their own.
         classes: number K of foreground classes.
     """
 
-    def __init__(self, config: TrainedClassifierConfig, backbone: Backbone, origin: Origin, classes: int) -> None:
+    def __init__(
+        self, config: TrainedClassifierConfig, backbone: Backbone | ConvNet, origin: Origin, classes: int
+    ) -> None:
         super().__init__()
-        self.normalise = Normalise(origin.mean, origin.std)
+        own = config.convnet is not None and config.convnet.normalisation == "image"
+        self.normalise: OwnStatistics | Normalise = OwnStatistics() if own else Normalise(origin.mean, origin.std)
         self.backbone = backbone
         self.samplers = self._samplers(config.sampling)
         self.dropout = nn.Dropout2d(config.dropout)
@@ -116,11 +121,14 @@ class CAMClassifier(nn.Module):
         early = sampling is not None and sampling.placement == "bottleneck"
         return Samplers(sampling, self.backbone.body_channels if early else self.backbone.channels)
 
-    def features(self, images: Tensor) -> Tensor:
-        """Return what the samplers sample: ``(B, C, h, w)`` from images ``(B, 3, H, W)``, uint8 or floats in [0, 1]."""
+    def features(self, images: Tensor, statistics: Tensor | None = None) -> Tensor:
+        """Return what the samplers sample: ``(B, C, h, w)`` from images ``(B, 3, H, W)``, uint8 or floats in [0, 1].
+
+        For ``statistics`` see `wsss.models.backbones.OwnStatistics`; fixed normalisations leave them alone.
+        """
         before = [self.backbone.low, self.backbone.high, *([] if self.early else [self.backbone.last])]
         with torch.set_grad_enabled(torch.is_grad_enabled() and not all(part in self.still for part in before)):
-            body = self.backbone.body(self.normalise(images))
+            body = self.backbone.body(self.normalise(images, statistics))
             return body if self.early else self._widen(body)
 
     def maps(self, features: Tensor) -> Tensor:
@@ -135,9 +143,9 @@ class CAMClassifier(nn.Module):
         wide: Tensor = self.backbone.last(features)
         return wide
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits ``(B, K)`` of images ``(B, 3, H, W)``, uint8 or floats in [0, 1]."""
-        logits: Tensor = self.pooling(self.maps(self.features(images)))
+    def forward(self, images: Tensor, statistics: Tensor | None = None) -> Tensor:
+        """Return logits ``(B, K)`` of images ``(B, 3, H, W)``, uint8 or floats in [0, 1]; see `features`."""
+        logits: Tensor = self.pooling(self.maps(self.features(images, statistics)))
         return logits
 
 
@@ -147,7 +155,7 @@ def build_classifier(config: ClassifierConfig, classes: int) -> CAMClassifier:
     Raises:
         InvalidInput, RunFailed: see `wsss.models.backbones.build_backbone`.
     """
-    backbone, origin = build_backbone(config.backbone)
+    backbone, origin = _trunk(config)
     plain = {name: getattr(config, name) for name in ClassifierConfig.model_fields}
     return CAMClassifier(TrainedClassifierConfig(**plain), backbone, origin, classes)
 
@@ -164,7 +172,15 @@ def load_classifier(folder: Path) -> tuple[CAMClassifier, Classes]:
         InvalidInput: no classifier there, or a broken one.
     """
     config, origin, classes = read_description("classifier", TrainedClassifierConfig, load_description(folder), folder)
-    backbone, _ = build_backbone(config.backbone, origin=origin)
+    backbone, _ = _trunk(config, origin)
     classifier = CAMClassifier(config, backbone, origin, len(classes.foreground))
     load_strictly(classifier, load_weights(folder), folder)
     return classifier.eval(), classes
+
+
+def _trunk(config: ClassifierConfig, origin: Origin | None = None) -> tuple[Backbone | ConvNet, Origin]:
+    """Return the trunk and where its weights come from; ``origin`` is given where a trained one is rebuilt."""
+    if config.backbone is not None:
+        return build_backbone(config.backbone, origin=origin)
+    assert config.convnet is not None, "the config has one of the two"
+    return ConvNet(config.convnet), origin or convnet_origin(config.convnet)

@@ -59,23 +59,54 @@ class BackboneConfig(Settings):
         return self
 
 
-def check_weights(config: BackboneConfig) -> None:
+def check_weights(config: BackboneConfig | None) -> None:
     """Check that a local weights file is there, before anything runs.
 
     Raises:
         InvalidInput: it isn't.
     """
-    if isinstance(config.weights, LocalWeights) and not config.weights.path.is_file():
+    if config is not None and isinstance(config.weights, LocalWeights) and not config.weights.path.is_file():
         raise InvalidInput(
             f"{config.weights.path}: no such weights file.",
             mend="Give the path of an existing file in backbone.weights.path.",
         )
 
 
-class ClassifierConfig(Settings):
-    """The CAM classifier: backbone, bias-free 1×1 convolution, pooling."""
+class ConvNetConfig(Settings):
+    """A small fully-convolutional network in place of a backbone: it sees little around a pixel, but that sharply."""
 
-    backbone: BackboneConfig = Field(default_factory=BackboneConfig, description="the trunk")
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(16, 16), min_length=1, description="channels of each convolution"
+    )
+    wide: int = Field(
+        default=1,
+        ge=0,
+        description="how many of the convolutions, the first ones, are 3×3; each lets the network see one feature "
+        "further around. The others are 1×1",
+    )
+    stride: Literal[1, 2] = Field(default=1, description="pixels per feature")
+    normalisation: Literal["image"] | Normalisation = Field(
+        default="image",
+        description="by each image's own mean and deviation per channel (a tile by those of the image it is cut from), "
+        "or by fixed ones",
+    )
+
+    @model_validator(mode="after")
+    def _as_many_as_there_are(self) -> ConvNetConfig:
+        if self.wide > len(self.widths):
+            raise ValueError(f"wide: {self.wide} of {len(self.widths)} convolutions; there aren't as many")
+        return self
+
+
+class ClassifierConfig(Settings):
+    """The CAM classifier: backbone (or a small network in its place), bias-free 1×1 convolution, pooling."""
+
+    backbone: BackboneConfig | None = Field(
+        default_factory=BackboneConfig, description="the trunk; null where convnet is one"
+    )
+    convnet: Annotated[ConvNetConfig | None, AddedLater()] = Field(
+        default=None, description="a small fully-convolutional network instead of the backbone, for thin structures"
+    )
     pooling: Literal["mean", "max", "lse", "topk"] = Field(
         default="mean",
         description="map → image score: mean suits objects in photographs; max, log-sum-exp (lse) or the mean of the "
@@ -88,6 +119,27 @@ class ClassifierConfig(Settings):
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="dropout of whole feature channels before the classifier"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _convnet_replaces_the_default(cls, value: Any) -> Any:
+        """Leave ``backbone`` at its default only where it counts, so that no config says both."""
+        if isinstance(value, Mapping) and value.get("convnet") is not None and "backbone" not in value:
+            return {**value, "backbone": None}
+        return value
+
+    @model_validator(mode="after")
+    def _one_trunk(self) -> ClassifierConfig:
+        if self.backbone is not None and self.convnet is not None:
+            raise ValueError("give either backbone or convnet; where a preset gives the other, set that to null")
+        if self.backbone is None and self.convnet is None:
+            raise ValueError("give backbone or convnet: both are null")
+        return self
+
+    @property
+    def trunk(self) -> str:
+        """What the trunk is called in tables."""
+        return self.backbone.name if self.backbone is not None else "convnet"
 
 
 class SamplerConfig(Settings):

@@ -102,7 +102,7 @@ def build_segmenter(
     if start is None:
         backbone, origin = build_backbone(config.backbone, last=False)
         return Segmenter(config, backbone, origin, classes)
-    found = start.config.backbone.name
+    found = start.config.trunk
     if found != config.backbone.name:
         raise InvalidInput(
             f"backbone.name is {config.backbone.name}, but the classifier to start from is a {found}.",

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wsss.models.backbones import Normalise
+from wsss.models.backbones import Normalise, OwnStatistics
 from wsss.models.config import SegmenterConfig, UNetConfig
 from wsss.models.initial import Origin
 
 NOTHING = Origin({"name": "none"}, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 """No initial weights; images that are normalised by their own statistics need no others."""
-
-
-class OwnStatistics(nn.Module):
-    """Each channel of each image → zero mean and unit variance."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return ``(B, 3, H, W)`` floats of images ``(B, 3, H, W)``, uint8 0 … 255 or floats in [0, 1]."""
-        if images.dtype == torch.uint8:
-            images = images.float() / 255
-        std, mean = torch.std_mean(images, (2, 3), keepdim=True, correction=0)
-        return (images - mean) / std.clamp(min=1 / 255)  # less than a grey level is no contrast
 
 
 class UNet(nn.Module):

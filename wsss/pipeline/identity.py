@@ -110,7 +110,11 @@ def identity_parts(
         "version": stage.version,
         "seed": seed,
         "config": plain(_counting(config), lambda path: {"sha256": contents.of(path)}),
-        "inputs": {name: inputs.get(name) for name in stage.inputs},
+        "inputs": {
+            name: inputs.get(name)
+            for name, declared in stage.inputs.items()
+            if inputs.get(name) is not None or not declared.added_later
+        },
         "reads": fingerprints.of_all(stage.reads(config)),
     }
 

@@ -14,10 +14,13 @@ from typing import Any
 
 _DECLARES = re.compile(r"^STAGE\b", re.MULTILINE)
 _ORDER = (
+    "tiles",
     "classify",
     "expand",
     "shrink",
     "cam",
+    "colour",
+    "average",
     "pseudo",
     "crf",
     "segment",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path
@@ -42,6 +42,11 @@ class CamConfig(StageConfig):
     )
     flip: bool = Field(default=True, description="also use the mirror image")
     stride: int = Field(default=4, ge=1, le=32, description="pixels of the image per element of a map")
+    activation: Annotated[Literal["relu", "sigmoid"], AddedLater()] = Field(
+        default="relu",
+        description="of method cam: what is done to class scores before maps are summed; sigmoid keeps the negative "
+        "ones apart, which a threshold between two kinds of pixels (otsu) needs where both are everywhere",
+    )
     normalise: Literal["max", "minmax"] = Field(
         default="max", description="divide each map by its maximum; minmax subtracts its minimum first"
     )
@@ -59,6 +64,12 @@ class CamConfig(StageConfig):
         default=None, ge=16, description="larger images are made smaller for the network, to this longer side"
     )
     batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")
+
+    @model_validator(mode="after")
+    def _activation_of_plain_maps(self) -> CamConfig:
+        if self.activation != "relu" and not isinstance(self.method, PlainCam):
+            raise ValueError(f"activation: {self.activation} is for method cam; the method is {self.method.name}")
+        return self
 
 
 def run(ctx: Context[CamConfig]) -> Result:
@@ -88,6 +99,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     shown: dict[str, Any] = {"method": config.method.name}
     shown |= {"settings": settings} if settings else {}
     shown |= {"taper": config.taper} if config.taper else {}
+    shown |= {"activation": config.activation} if config.activation != "relu" else {}
     shown |= {"scales": list(config.scales), "flip": config.flip}
     return Result(
         {"images": len(samples), "mean_activation": _mean_activation(samples, ctx.out)},
@@ -124,7 +136,7 @@ def _maps_and_classes(
     views: dict[str, Any] = {key: getattr(config, key) for key in ("scales", "flip", "stride", "max_side")}
     method = config.method
     if isinstance(method, PlainCam) or config.classes == "predicted":
-        raw = class_maps(model, images, **views)
+        raw = class_maps(model, images, activation=config.activation, **views)
         if config.classes == "predicted":
             found = raw.probabilities.cpu().numpy() > config.threshold
             classes = [tuple(int(k) + 1 for k in np.flatnonzero(row)) for row in found]

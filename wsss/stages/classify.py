@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from wsss.models.config import ClassifierConfig, check_weights
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.labelled import LabelledConfig, check_labelled, labelled_reads, train_on_labels
+from wsss.stages.labelled import (
+    TILES,
+    LabelledConfig,
+    check_labelled,
+    labelled_reads,
+    supervision,
+    train_on_labels,
+)
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -30,9 +37,9 @@ def run(ctx: Context[ClassifyConfig]) -> Result:
     if ctx.ranks.rank == 0:
         save_classifier(ctx.out, model, classes)
     provenance = {
-        "backbone": config.backbone.name,
+        "backbone": config.trunk,
         "initial_weights": model.origin.label,
-        "supervision": "image-level labels",
+        "supervision": supervision(ctx),
     }
     return Result(metrics, provenance)
 
@@ -45,7 +52,8 @@ def _check(config: ClassifyConfig, data: Dataset) -> None:
 def _prepare(config: ClassifyConfig, data: Dataset) -> None:
     from wsss.models.backbones import check_weights_fit
 
-    check_weights_fit(config.backbone)
+    if config.backbone is not None:
+        check_weights_fit(config.backbone)
 
 
 STAGE = Stage(
@@ -55,6 +63,7 @@ STAGE = Stage(
     run=run,
     provides="classifier",
     help="Train an image-level classifier whose maps show where each class is.",
+    inputs={"tiles": TILES},
     reads=labelled_reads,
     check=_check,
     prepare=_prepare,

@@ -10,16 +10,18 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
 from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path, mask_path, probability_path
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
+from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.crf import CrfConfig
 from wsss.refine.thresholds import Policy
 from wsss.stages.pseudo import POLICY_FILE
+from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -29,6 +31,9 @@ class CrfStageConfig(CrfConfig, StageConfig):
     """Config of `crf`: the parameters of the CRF, and what to refine."""
 
     splits: tuple[str, ...] = Field(("train",), description="splits whose masks are refined")
+    clean: Annotated[CleaningConfig, AddedLater()] = Field(
+        CleaningConfig(), description="afterwards, drop small components and holes of the masks; by default nothing"
+    )
     name: str = Field("custom", description="how scores call this setting; the presets set their own name")
 
 
@@ -56,7 +61,7 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     changed, unsure = (sum(column) / len(parts) for column in zip(*parts, strict=True))
     return Result(
         {"images": len(samples), "changed_fraction": changed, "uncertain_fraction": unsure, "crf": config.name},
-        {"crf": _after(ctx.inputs["masks"].provenance.get("crf"), config.name)},
+        {"crf": _after(ctx.inputs["masks"].provenance.get("crf"), config.name), **config.clean.provenance},
     )
 
 
@@ -70,6 +75,7 @@ def _refine(
 ) -> None:
     from wsss.io.images import read_image
     from wsss.io.masks import read_mask, write_mask
+    from wsss.refine.cleaning import clean
 
     image = read_image(sample.image)
     if cams is not None:
@@ -80,7 +86,7 @@ def _refine(
         path = mask_path(masks, sample.id)
         mask = classes.encode(read_mask(path, size=image.shape[:2]), where=str(path))
         refined = _refine_mask(image, mask, config)
-    write_mask(mask_path(out, sample.id), classes.decode(refined))
+    write_mask(mask_path(out, sample.id), classes.decode(clean(refined, config.clean)))
 
 
 def _refine_seeds(image: Any, sample: Sample, masks: Path, cams: Path, config: CrfStageConfig) -> Any:

@@ -9,10 +9,12 @@ from pydantic import Field
 
 from wsss.data.transforms import ClassificationAugmentation
 from wsss.errors import InvalidInput, listing
-from wsss.pipeline.stage import Context, Read
+from wsss.pipeline.stage import Artifact, Context, Input, Read
 from wsss.train.config import TrainConfig
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from wsss.data.sample import Dataset, Sample
@@ -21,13 +23,22 @@ if TYPE_CHECKING:
     from wsss.train.optim import Group
 
 
+TILES = Input(
+    ("tiles",), "train on these tiles instead of a split: folder of a tiles stage", optional=True, added_later=True
+)
+
+
 class LabelledConfig(TrainConfig):
     """Training on the image-level labels of a split."""
 
-    split: str = Field(default="train", description="split to train on; only its image-level labels are used")
+    split: str = Field(
+        default="train",
+        description="split to train on; only its image-level labels are used, and nothing of it where there are tiles",
+    )
     val: str | None = Field(default=None, description="split to report mAP and F1 on; it chooses nothing")
     augmentation: ClassificationAugmentation = Field(
-        default=ClassificationAugmentation.model_validate({}), description="random crops, flips and colours"
+        default=ClassificationAugmentation.model_validate({}),
+        description="random crops, flips and colours; tiles are only mirrored and turned",
     )
 
     @property
@@ -79,19 +90,20 @@ def train_on_labels(
         Metrics of the training, and on ``val``.
     """
     from wsss.data.labels import label_matrix
-    from wsss.train.classification import ClassificationExamples, score_classifier
+    from wsss.train.classification import ClassificationExamples, TileExamples, score_classifier
     from wsss.train.images import cached_images
     from wsss.train.loop import Job, fit
 
     config: LabelledConfig = ctx.config
     classes = ctx.data.classes.foreground
-    samples = ctx.data.split(config.split)
+    samples, statistics = _training_images(ctx)
     labels = label_matrix(samples, len(classes))
     everywhere = [name for name, column in zip(classes, labels.T, strict=True) if column.all()]
     if everywhere and ctx.ranks.rank == 0:
+        what = f"image of split {config.split!r}" if statistics is None else "tile"
         ctx.log(
-            f"warning: every image of split {config.split!r} has the class {listing(everywhere)}: without images that "
-            "lack it the classifier can't learn where it is; add some."
+            f"warning: every {what} has the class {listing(everywhere)}: without images that lack it the classifier "
+            "can't learn where it is; add some, or draw tiles (stage tiles)."
         )
 
     def cached(chosen: Sequence[Sample]) -> Any:
@@ -108,15 +120,13 @@ def train_on_labels(
             found = {"val_map": scores[0].mean_average_precision, "val_f1": scores[0].f1}
         return {name: value for name, value in found.items() if value is not None} | watch()
 
+    examples = (
+        ClassificationExamples(cached(samples), labels, config.augmentation)
+        if statistics is None
+        else TileExamples(cached(samples), labels, statistics)
+    )
     history = fit(
-        Job(
-            name,
-            network or classifier,
-            groups,
-            ClassificationExamples(cached(samples), labels, config.augmentation),
-            loss,
-            validate,
-        ),
+        Job(name, network or classifier, groups, examples, loss, validate),
         config,
         ctx,
     )
@@ -130,6 +140,29 @@ def train_on_labels(
         "train_loss": history[-1]["train_loss"],
     }
     return metrics | (_val_metrics(scores[0], classes, len(held_out)) if scores else {})
+
+
+def _training_images(ctx: Context[Any]) -> tuple[Sequence[Sample], NDArray[np.float32] | None]:
+    """Return images with labels: those of the split, or the tiles, with the colour statistics of their images."""
+    artifact: Artifact | None = ctx.inputs.get("tiles")
+    if artifact is None:
+        return ctx.data.split(ctx.config.split), None
+    import numpy as np
+
+    from wsss.data.sample import Sample
+    from wsss.data.tiletable import read_tiles
+
+    tiles = read_tiles(artifact.path, ctx.data.classes)
+    samples = [Sample(tile.id, tile.path(artifact.path), tile.labels) for tile in tiles]
+    return samples, np.array([(tile.mean, tile.std) for tile in tiles], np.float32)
+
+
+def supervision(ctx: Context[Any]) -> str:
+    """Say what labels the classifier learns from."""
+    artifact: Artifact | None = ctx.inputs.get("tiles")
+    if artifact is None:
+        return "image-level labels"
+    return str(artifact.provenance.get("supervision", "labels of tiles of unstated origin"))
 
 
 def _val_metrics(scores: MultilabelScores, names: tuple[str, ...], images: int) -> dict[str, Any]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path, mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power, describe
+from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -24,6 +26,9 @@ class PseudoConfig(StageConfig):
 
     splits: tuple[str, ...] = Field(("train",), description="splits to make masks for")
     policy: Policy = Field(Adaptive(name="otsu"), description="where the background begins")
+    clean: Annotated[CleaningConfig, AddedLater()] = Field(
+        CleaningConfig(), description="drop small components and holes of the masks; by default nothing"
+    )
     oracle: bool = Field(
         False,
         description="instead of the policy, sweep a fixed threshold against the ground-truth masks and keep the best; "
@@ -50,7 +55,15 @@ def run(ctx: Context[PseudoConfig]) -> Result:
 
     if ctx.ranks.rank == 0:
         write_json(ctx.out / POLICY_FILE, {"policy": policy.model_dump(), "thresholds": thresholds})
-    work = partial(_label, folder=cams, out=ctx.out, policy=policy, thresholds=thresholds, classes=ctx.data.classes)
+    work = partial(
+        _label,
+        folder=cams,
+        out=ctx.out,
+        policy=policy,
+        thresholds=thresholds,
+        classes=ctx.data.classes,
+        cleaning=config.clean,
+    )
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), readable=read_mask)
     map_items(ctx, todo, work, "pseudo masks")
     ctx.ranks.barrier()
@@ -60,7 +73,10 @@ def run(ctx: Context[PseudoConfig]) -> Result:
         f"{name}_fraction": sum(part[place] for part in fractions) / len(fractions) for place, name in enumerate(names)
     }
     stamp = f"ORACLE {describe(policy)} (best on the ground-truth masks)" if config.oracle else describe(policy)
-    return Result({"images": len(samples), "threshold_policy": stamp, **metrics}, {"threshold_policy": stamp})
+    return Result(
+        {"images": len(samples), "threshold_policy": stamp, **metrics},
+        {"threshold_policy": stamp, **config.clean.provenance},
+    )
 
 
 def _label(
@@ -71,14 +87,16 @@ def _label(
     policy: Fixed | Power | Adaptive,
     thresholds: dict[int, float] | None,
     classes: Classes,
+    cleaning: CleaningConfig,
 ) -> None:
     from wsss.io.cams import read_cams
     from wsss.io.masks import write_mask
+    from wsss.refine.cleaning import clean
     from wsss.refine.thresholds import make_seeds, seeds_to_mask
 
     cams = read_cams(cam_path(folder, sample.id))
     seeds = make_seeds(policy, cams.full_size(), cams.classes, thresholds)
-    write_mask(mask_path(out, sample.id), classes.decode(seeds_to_mask(seeds)))
+    write_mask(mask_path(out, sample.id), classes.decode(clean(seeds_to_mask(seeds), cleaning)))
 
 
 def _fractions(sample: Sample, *, out: Path, classes: Classes) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from pydantic import Field
 from wsss.errors import InvalidInput, listing
 from wsss.io.layout import offsets_path
 from wsss.pipeline.stage import Context, Input
-from wsss.stages.labelled import LabelledConfig, train_on_labels
+from wsss.stages.labelled import TILES, LabelledConfig, train_on_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,8 @@ Scope = Literal["offsets", "kernel", "head", "trunk"]
 
 
 def classifier_input(origin: str) -> dict[str, Input]:
-    """Return the stage's inputs: a classifier, from the stages named."""
-    return {"classifier": Input(("classifier",), f"folder of {origin}")}
+    """Return the stage's inputs: a classifier, from the stages named, and tiles to train it on."""
+    return {"classifier": Input(("classifier",), f"folder of {origin}"), "tiles": TILES}
 
 
 WATCHED = 32

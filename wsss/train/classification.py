@@ -33,10 +33,42 @@ class ClassificationExamples:
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(self.labels[index].astype(np.float32))
 
 
+class TileExamples:
+    """Tiles, mirrored and turned in one of the eight ways of a square, with labels and the statistics of their images.
+
+    Nothing is cropped or scaled: a tile without the class could otherwise not be told from a part of one with it.
+
+    Args:
+        images: the tiles, all of one size.
+        labels: ``(N, K)``.
+        statistics: ``(N, 2, 3)`` mean and standard deviation of the image that each is cut from, in [0, 1].
+    """
+
+    def __init__(self, images: Cached, labels: NDArray[np.bool_], statistics: NDArray[np.float32]) -> None:
+        self.images, self.labels, self.statistics = images, labels, statistics
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, item: Item) -> tuple[Tensor, Tensor, Tensor]:
+        """Return tile ``(3, S, S)`` uint8, labels ``(K,)`` and statistics ``(2, 3)`` by (index, augmentation seed)."""
+        index, seed = item
+        turn = int(np.random.default_rng(seed).integers(8))
+        tile = np.rot90(self.images[index], turn % 4)
+        tile = np.ascontiguousarray(tile[:, ::-1] if turn >= 4 else tile)
+        labels = torch.from_numpy(self.labels[index].astype(np.float32))
+        return torch.from_numpy(tile).permute(2, 0, 1), labels, torch.from_numpy(self.statistics[index])
+
+
 def multilabel_loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-    """Return the multi-label soft margin loss (mean binary cross-entropy over classes and images)."""
-    images, labels = batch
-    return F.multilabel_soft_margin_loss(model(images), labels)
+    """Return the multi-label soft margin loss (mean binary cross-entropy over classes and images).
+
+    Args:
+        model: a `wsss.models.classifier.CAMClassifier`.
+        batch: images, labels and, of tiles, the statistics of their images.
+    """
+    images, labels, *statistics = batch
+    return F.multilabel_soft_margin_loss(model(images, *statistics), labels)
 
 
 @torch.no_grad()

@@ -62,9 +62,9 @@ class LogitsAndArea(nn.Module):
         super().__init__()
         self.classifier = classifier
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits and areas, each ``(B, K)``, of images ``(B, 3, H, W)``."""
-        maps = self.classifier.maps(self.classifier.features(images))
+    def forward(self, images: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return logits and areas, each ``(B, K)``, of images ``(B, 3, H, W)``; see `CAMClassifier.features`."""
+        maps = self.classifier.maps(self.classifier.features(images, statistics))
         return self.classifier.pooling(maps), map_areas(maps)
 
 
@@ -85,8 +85,8 @@ def area_loss(weight: float, model: nn.Module, batch: Sequence[Tensor]) -> Tenso
     The mean runs over the classes of all images of the (process's) batch. The offsets of an expansion sampler, whose
     gradient is reversed, work against both terms.
     """
-    images, labels = batch
-    logits, areas = model(images)
+    images, labels, *statistics = batch
+    logits, areas = model(images, *statistics)
     present = (areas * labels).sum() / labels.sum().clamp(min=1)
     return F.multilabel_soft_margin_loss(logits, labels) + weight * present
 

@@ -12,9 +12,6 @@ from torch import Tensor, nn
 from wsss.models.attribution.config import Layer
 from wsss.models.classifier import CAMClassifier
 
-LOW_STRIDE = 8
-"""Pixels per element of a backbone's ``low`` features."""
-
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
@@ -48,7 +45,7 @@ def class_slots(wanted: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 def layer_stride(classifier: CAMClassifier, layer: Layer) -> int:
     """Return the pixels of the image per element of a layer; element i is centred on pixel ``stride·i``."""
-    return classifier.backbone.output_stride if layer == "features" else LOW_STRIDE
+    return classifier.backbone.output_stride if layer == "features" else classifier.backbone.low_stride
 
 
 class LayerGradients:

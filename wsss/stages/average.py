@@ -1,0 +1,77 @@
+"""The mean of several classifiers' maps: what they learned in common, without the whims of one seed."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput
+from wsss.io.layout import cam_path
+from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Sample
+
+
+class AverageConfig(StageConfig):
+    """Config of `average`."""
+
+    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits whose maps are averaged")
+
+
+def run(ctx: Context[AverageConfig]) -> Result:
+    """Average the maps of every image."""
+    from wsss.io.cams import read_cams
+    from wsss.pipeline.items import map_items, pending
+
+    samples = ctx.data.samples(ctx.config.splits)
+    folders = [artifact.path for artifact in ctx.inputs["cams"]]
+    if not folders:
+        raise InvalidInput("average: no maps to average.", mend="Name cam stages among its needs, or give --cams DIR.")
+    todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), readable=read_cams)
+    map_items(ctx, todo, partial(_average, folders=folders, out=ctx.out), "averaging")
+    ctx.ranks.barrier()
+    return Result({"images": len(samples), "maps": len(folders)}, {"averaged": len(folders)})
+
+
+def _average(sample: Sample, *, folders: list[Path], out: Path) -> None:
+    import numpy as np
+
+    from wsss.io.cams import Cams, read_cams, write_cams
+
+    first, *others = (read_cams(cam_path(folder, sample.id)) for folder in folders)
+    for folder, one in zip(folders[1:], others, strict=True):
+        if (one.classes, one.size, one.maps.shape) != (first.classes, first.size, first.maps.shape):
+            raise InvalidInput(
+                f"{cam_path(folder, sample.id)}: maps of classes {one.classes} and shape {one.maps.shape}, in "
+                f"{folders[0]} of {first.classes} and {first.maps.shape}; only maps of one kind can be averaged.",
+                mend="Make them with the same classes and stride.",
+            )
+    mean = np.stack([first.maps, *(one.maps for one in others)]).mean(axis=0, dtype=np.float32)
+    write_cams(cam_path(out, sample.id), Cams(np.asarray(mean), first.classes, first.size))
+
+
+def _reads(config: AverageConfig) -> list[Read]:
+    return [Read(split, "labels") for split in config.splits]
+
+
+def _check(config: AverageConfig, data: Any) -> None:
+    data.samples(config.splits)
+
+
+STAGE = Stage(
+    name="average",
+    version=1,
+    config=AverageConfig,
+    run=run,
+    provides="cams",
+    help="Average the maps of several classifiers.",
+    inputs={"cams": Input(("cams",), "folders of cam stages", many=True)},
+    reads=_reads,
+    covers=lambda config: config.splits,
+    needs_splits=lambda config: config.splits,
+    check=_check,
+)

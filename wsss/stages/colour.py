@@ -1,0 +1,83 @@
+"""Maps of a colour channel: what can be had without any label. A baseline to set beside learned maps."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput, listing
+from wsss.io.layout import cam_path
+from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Dataset, Sample
+
+Channel = Literal["L", "-L", "a", "-a", "b", "-b"]
+
+
+class ColourConfig(StageConfig):
+    """Config of `colour`."""
+
+    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to make maps of")
+    channel: Channel = Field(
+        default="-a",
+        description="of CIELAB: lightness L, a (green to red) or b (blue to yellow); with a minus, low values count",
+    )
+
+
+def run(ctx: Context[ColourConfig]) -> Result:
+    """Make the maps: at the image's own size, from the channel's lowest value (0) to its highest (1)."""
+    from wsss.io.cams import read_cams
+    from wsss.pipeline.items import map_items, pending
+
+    config = ctx.config
+    samples = ctx.data.samples(config.splits)
+    work = partial(_make_map, out=ctx.out, channel=config.channel)
+    todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), readable=read_cams)
+    map_items(ctx, todo, work, "colour maps")
+    ctx.ranks.barrier()
+    return Result(
+        {"images": len(samples), "channel": config.channel},
+        {"cam": {"method": "colour", "channel": f"CIELAB {config.channel}"}, "supervision": "none"},
+    )
+
+
+def _make_map(sample: Sample, *, out: Path, channel: Channel) -> None:
+    import numpy as np
+    from skimage.color import rgb2lab
+
+    from wsss.io.cams import Cams, write_cams
+    from wsss.io.images import read_image
+
+    image = read_image(sample.image)
+    values = rgb2lab(image)[..., "Lab".index(channel[-1])]
+    values = -values if channel.startswith("-") else values
+    spread = values.max() - values.min()
+    scaled = (values - values.min()) / spread if spread > 0 else np.zeros_like(values)
+    write_cams(cam_path(out, sample.id), Cams(scaled[None].astype(np.float32), (1,), scaled.shape))
+
+
+def _check(config: ColourConfig, data: Dataset) -> None:
+    data.samples(config.splits)
+    if len(data.classes.foreground) != 1:
+        raise InvalidInput(
+            f"colour: the dataset has the classes {listing(data.classes.foreground, limit=30)}; a colour tells one "
+            "class from the background.",
+            mend="Keep a single class with data.classes.",
+        )
+
+
+STAGE = Stage(
+    name="colour",
+    version=1,
+    config=ColourConfig,
+    run=run,
+    provides="cams",
+    help="Maps of a colour channel: a baseline that needs no label.",
+    reads=lambda config: [Read(split, "images") for split in config.splits],
+    covers=lambda config: config.splits,
+    check=_check,
+)
