@@ -1,0 +1,226 @@
+"""What is found while images and labels are brought together, and the files that are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsss.data.check import Finding
+from wsss.data.importing.formats import How
+from wsss.data.importing.gather import gather
+from wsss.data.importing.project import Project, default_name, plan_project, write_project
+from wsss.data.importing.recipe import choose
+from wsss.data.registry import open_dataset
+from wsss.errors import InvalidInput
+from wsss.pipeline.graph import build_jobs
+from wsss.pipeline.source import read_yaml
+from wsss.pipeline.spec import load_spec
+from wsss.stages import STAGES
+
+
+def draw(path: Path, seed: int = 0, size: tuple[int, int] = (24, 16)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    for number in range(12):
+        draw(tmp_path / "images" / f"i{number}.png", number)
+    return tmp_path / "images"
+
+
+def table(folder: Path, *rows: str) -> Path:
+    (folder / "labels.csv").write_text("\n".join(["image,labels", *rows]) + "\n", encoding="utf-8")
+    return folder / "labels.csv"
+
+
+def kinds(findings: tuple[Finding, ...]) -> Mapping[str, tuple[str, ...]]:
+    return {finding.kind: finding.examples for finding in findings}
+
+
+def plan(images: Path, labels: Path | None, tmp_path: Path, **more: object) -> Project:
+    return plan_project(gather(images, labels), tmp_path / "out", name="mine", **more)  # type: ignore[arg-type]
+
+
+def test_everything_that_does_not_fit_is_named(images: Path, tmp_path: Path) -> None:
+    (images / "i3.png").write_bytes(b"no image")
+    (images / "i4.png").write_bytes((images / "i4.png").read_bytes()[:60])
+    (images / "i6.png").write_bytes((images / "i5.png").read_bytes())
+    draw(images / "I7.jpg", 50)
+    rows = [f"i{n}.png,{'sun' if n % 2 else 'moon'}" for n in range(10) if n != 7]
+    labels = table(tmp_path, *rows, "i7,sun", "absent.png,moon", "I0.PNG,Sun", "i1,moon", "i8.jpg,")
+    project = plan(images, labels, tmp_path)
+    problems, notes = kinds(project.report.problems), kinds(project.report.notes)
+    assert problems["labels without an image, left out"] == (f"{labels}:12: 'absent.png'",)
+    assert {Path(text.split(":")[0]).name for text in problems["images that can't be read, left out"]} == {
+        "i3.png",
+        "i4.png",
+    }
+    assert notes["images that the labels name twice, joined"] == (
+        "i0.png and I0.PNG",
+        "i1.png and i1",
+        "i8.png and i8.jpg",
+    )
+    assert notes["images found although the labels' names differ in case"] == ("I0.PNG → i0.png",)
+    assert notes["images found although the labels' names differ in suffix"] == ("i8.jpg → i8.png",)
+    assert notes["images whose names differ only in case or suffix"] == ("I7.jpg and i7.png",)
+    assert notes["classes whose names differ only in case"] == ("'Sun' and 'sun'",)
+    assert notes["images without labels"] == ("I7.jpg", "i10.png", "i11.png")
+    assert notes["equal images under two ids"] == ("i5_png and i6_png",)
+    assert set(problems) == {"labels without an image, left out", "images that can't be read, left out"}
+    assert project.report.splits["unlabelled"].images == 3
+    counts = [counts for split, counts in project.report.splits.items() if split != "unlabelled"]
+    assert sum(c.class_images["moon"] for c in counts) == 5 and sum(c.class_images["Sun"] for c in counts) == 1
+
+
+def test_names_that_fit_several_images(tmp_path: Path) -> None:
+    for number, file in enumerate(("a/1.png", "b/1.png", "b/2.png")):
+        draw(tmp_path / "images" / file, number)
+    project = plan(tmp_path / "images", table(tmp_path, "1,sun", "2,sun", "b/1.png,moon"), tmp_path)
+    problems = kinds(project.report.problems)
+    assert problems == {
+        "labels that fit several images, left out": (f"{tmp_path}/labels.csv:2: '1': a/1.png, b/1.png",)
+    }
+
+
+def test_no_label_fits(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"None of the 2 images that .*labels.csv names is among the 12") as found:
+        gather(images, table(tmp_path, "x.png,sun", "y.png,sun"))
+    assert "x.png, y.png" in str(found.value) and "i0.png" in str(found.value)
+    (images / "i0.png").write_bytes(b"")
+    with pytest.raises(InvalidInput, match="none of the images that have labels can be read"):
+        gather(images, table(tmp_path, "i0.png,sun"))
+
+
+def test_copies_of_an_image_are_not_divided(images: Path, tmp_path: Path) -> None:
+    for number in range(5):
+        (images / f"copy{number}.png").write_bytes((images / "i0.png").read_bytes())
+    rows = [f"{path.name},sun" for path in sorted(images.iterdir())]
+    for seed in range(4):
+        report = plan(images, table(tmp_path, *rows), tmp_path, seed=seed).report
+        assert not report.problems, "a leak would be one"
+
+
+def test_splits_that_are_given(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "l.json").write_text(
+        json.dumps([{"image": f"i{n}", "label": "sun", "split": ["train", "test"][n % 2]} for n in range(8)])
+    )
+    project = plan(images, tmp_path / "l.json", tmp_path)
+    assert {name: c.images for name, c in project.report.splits.items()} == {"train": 4, "test": 4, "unlabelled": 4}
+    assert project.files["splits/test.txt"].split() == ["i1", "i3", "i5", "i7"]
+    (tmp_path / "l.json").write_text(
+        json.dumps([{"image": "i0", "label": "a", "split": "train"}, {"image": "i1", "label": "a"}])
+    )
+    with pytest.raises(InvalidInput, match=r"Image i1\.png is in no split, and others are in train"):
+        plan(images, tmp_path / "l.json", tmp_path)
+    (tmp_path / "l.json").write_text(json.dumps([{"image": "i0", "label": "a", "split": "test"}]))
+    with pytest.raises(InvalidInput, match="one of them has to be called 'train'"):
+        plan(images, tmp_path / "l.json", tmp_path)
+    (tmp_path / "l.json").write_text(json.dumps([{"image": "i0", "label": "a", "split": "../x"}]))
+    with pytest.raises(InvalidInput, match="has a path separator"):
+        plan(images, tmp_path / "l.json", tmp_path)
+
+
+def test_folders_that_are_splits(tmp_path: Path) -> None:
+    for number, file in enumerate(
+        ("train/sun/1.png", "train/moon/2.png", "Valid/sun/1.png", "Valid/moon/x/2.png", "train/3.png")
+    ):
+        draw(tmp_path / "photos" / file, number)
+    project = plan(tmp_path / "photos", None, tmp_path)
+    assert {name: c.images for name, c in project.report.splits.items()} == {"train": 2, "val": 2, "unlabelled": 1}
+    assert kinds(project.report.notes)["images outside the class folders"] == ("train/3.png",)
+    assert project.report.classes == ("moon", "sun")
+    (tmp_path / "flat").mkdir()
+    draw(tmp_path / "flat" / "1.png")
+    with pytest.raises(InvalidInput, match="has no folders that could be classes"):
+        gather(tmp_path / "flat", None)
+
+
+def test_the_same_call_writes_the_same_bytes(images: Path, tmp_path: Path) -> None:
+    labels = table(tmp_path, *(f"i{n},{'sun' if n % 3 else 'moon'}" for n in range(10)))
+    first, second = (plan(images, labels, tmp_path, seed=seed).files for seed in (7, 7))
+    assert first == second
+    assert plan(images, labels, tmp_path, seed=8).files != first
+    assert set(first) == {
+        "pipeline.yaml",
+        "image_labels.csv",
+        "classes.txt",
+        *(f"splits/{s}.txt" for s in ("train", "val", "unlabelled")),
+    }
+
+
+def test_nothing_is_replaced_unless_asked(images: Path, tmp_path: Path) -> None:
+    labels = table(tmp_path, *(f"i{n},sun" for n in range(9)), "i9,moon")
+    project = plan(images, labels, tmp_path)
+    pipeline = write_project(project)
+    with pytest.raises(InvalidInput, match=r"there is pipeline.yaml, image_labels.csv, classes.txt, splits.* already"):
+        write_project(project)
+    (tmp_path / "out" / "splits" / "old.txt").write_text("gone\n")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    write_project(project, force=True)
+    assert not (tmp_path / "out" / "splits" / "old.txt").exists(), "the reader would read it"
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    assert set(open_dataset(read_yaml(pipeline).value["data"], work=tmp_path).splits) == {"train", "val", "unlabelled"}
+    own = (tmp_path / "out" / "image_labels.csv").read_text()
+    with pytest.raises(InvalidInput, match=r"image_labels.csv: the labels are read from this file"):
+        write_project(project, force=True, keep=[tmp_path / "out" / "image_labels.csv"])
+    assert (tmp_path / "out" / "image_labels.csv").read_text() == own
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "none", "file"])
+@pytest.mark.parametrize("size", [(24, 16), (700, 525), (90, 210)])
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_what_is_written_can_be_planned(weights: str, size: tuple[int, int], share: float, tmp_path: Path) -> None:
+    """Every stage's config is valid, and every input fits, whatever the data is like."""
+    for number in range(5):
+        draw(tmp_path / 'my "best" photos: #1' / f"{number}.png", number, size)
+    labels = table(tmp_path, *(f"{number},{('sun', 'big moon')[number % 2]}" for number in range(4)))
+    (tmp_path / "my weights.pth").write_bytes(b"x")
+    initial = tmp_path / "my weights.pth" if weights == "file" else weights
+    project = plan(tmp_path / 'my "best" photos: #1', labels, tmp_path, weights=initial, val_share=share)
+    pipeline = write_project(project)
+    spec = load_spec(str(pipeline), STAGES)
+    assert list(build_jobs(spec, STAGES)) == [
+        *("classify", "expand", "shrink", "cam", "pseudo", "crf", "segment", "predict", "report")
+    ]
+    dataset = open_dataset(spec.data, work=tmp_path)
+    assert len(dataset.samples(list(dataset.splits))) == 5
+    assert ("val" in dataset.splits) is (share > 0)
+
+
+def test_weights_that_are_not_there(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"--weights: .*absent.pth: no such file"):
+        plan(images, table(tmp_path, "i0,sun"), tmp_path, weights=tmp_path / "absent.pth")
+
+
+def test_settings_follow_the_data() -> None:
+    few, some, many = (choose(count, [500] * 3, pretrained=True) for count in (3, 519, 10_582))
+    assert (few.batch, some.batch) == (2, 16)
+    assert few.classify_epochs > some.classify_epochs > many.classify_epochs == 5
+    assert some.classify_epochs * 519 / 16 == pytest.approx(300, rel=0.1)
+    assert choose(519, [500], pretrained=False).classify_epochs > some.classify_epochs
+    large, small = choose(519, [4000], pretrained=True), choose(519, [96], pretrained=True)
+    assert large.scales == (0.06, 0.16) and some.scales == (0.5, 1.25) and small.scales == (0.8, 1.25)
+    assert small.small and small.classify_crop == small.segment_crop == 96 and large.segment_crop == 256
+    assert choose(1, [7], pretrained=True).classify_crop == 32
+
+
+def test_names_of_pipelines(tmp_path: Path) -> None:
+    assert default_name(tmp_path / "holiday photos" / "images") == "holiday-photos"
+    assert default_name(tmp_path / "Élan 2") == "Elan-2"
+    assert default_name(tmp_path / "写真") == default_name(Path("/")) == "mine"
+
+
+def test_class_names_for_vectors(images: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "l.npy", {"i0": np.array([1, 0, 0]), "i1": np.array([0, 0, 1])})
+    (tmp_path / "names.txt").write_text("sun\nhalf moon\nstar\n")
+    found = gather(images, tmp_path / "l.npy", How(class_names=tmp_path / "names.txt"))
+    assert found.classes == ("sun", "star")
+    assert found.notes.messages["classes that no image shows, left out"] == {"half moon": None}
