@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
-from wsss.viz.selection import choose, read_per_image, shares
+from wsss.viz.selection import choose, distinct, read_per_image, shares
 
 
 def samples(count: int, prefix: str = "i") -> list[Sample]:
@@ -59,3 +59,21 @@ def test_per_image_scores_are_read(tmp_path: Path) -> None:
     (tmp_path / "per_image.csv").write_text("image_id,miou\na,good\n")
     with pytest.raises(InvalidInput, match="column 'miou'"):
         read_per_image(tmp_path)
+
+
+def test_no_two_splits_show_the_same_images() -> None:
+    def some(*ids: str) -> list[Sample]:
+        return [Sample(one, Path(f"{one}.png")) for one in ids]
+
+    splits = {
+        "train": some("a", "b", "c"),
+        "train-small": some("a"),
+        "test": some("d", "e", "f"),
+        "test-noisy": some("d", "e", "f"),
+        "test-x": some("d", "e"),
+        "test-y": some("f"),
+        "extra": some("c", "g"),
+    }
+    assert list(distinct(splits)) == ["train", "test-x", "test-y", "extra"]
+    assert list(distinct({"a": some("1"), "b": some("1")})) == ["a"]
+    assert list(distinct({"a": some("1", "2"), "b": some("1")})) == ["a"]

@@ -19,7 +19,7 @@ from wsss.io.masks import IGNORE, read_mask
 from wsss.viz.numbers import Score
 from wsss.viz.palette import class_colours, hex_colour, magma
 from wsss.viz.record import StageRecord
-from wsss.viz.selection import Pick, choose, ranking_score, read_per_image
+from wsss.viz.selection import Pick, choose, distinct, ranking_score, read_per_image
 from wsss.viz.thumbnails import DETAILS, Detail, heat_uri, mask_uri, photo_uri
 
 if TYPE_CHECKING:
@@ -142,15 +142,14 @@ def make_gallery(
     """
     columns = _columns(data, records, scores, only)
     pictured = frozenset[str]().union(*(column.images for column in columns if column.kind != "truth"))
-    candidates = {
+    candidates: Mapping[str, Sequence[Sample]] = {
         name: [sample for sample in data.split(name) if sample.id in pictured]
         for name in (splits or [name for name, samples in data.splits.items() if samples])
     }
     candidates = {name: samples for name, samples in candidates.items() if samples}
+    candidates = candidates if splits else distinct(candidates)
     per_image = {one.id: read_per_image(one.path) for one in records if one.is_score}
-    ranked_by = {
-        name: ranking_score(scores, name, [one for one, values in per_image.items() if values]) for name in candidates
-    }
+    ranked_by = {name: _ranking(scores, name, samples, per_image) for name, samples in candidates.items()}
     values = {name: per_image[score.id] for name, score in ranked_by.items() if score is not None}
     picks = choose(candidates, count, seed, values)
     asked = len(picks)
@@ -207,6 +206,18 @@ def legend(data: Dataset | None) -> list[tuple[str, str]]:
 def heat_scale() -> str:
     """Return the colours of heat maps from 0 to 1 as stops of a CSS gradient."""
     return ", ".join(hex_colour(colour) for colour in magma()[::15])
+
+
+def _ranking(
+    scores: Sequence[Score], split: str, samples: Sequence[Sample], per_image: Mapping[str, Mapping[str, float]]
+) -> Score | None:
+    """Return the score to rank a split's images by: measured on it, or on a larger split that holds it."""
+    fit = ranking_score(scores, split, [one for one, values in per_image.items() if values])
+    if fit is not None:
+        return fit
+    held = [one for one in scores if per_image.get(one.id) and all(each.id in per_image[one.id] for each in samples)]
+    wider = dict.fromkeys(one.split for one in held)
+    return next((found for name in wider if (found := ranking_score(held, name, [one.id for one in held]))), None)
 
 
 def _columns(

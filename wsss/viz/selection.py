@@ -51,6 +51,34 @@ def read_per_image(folder: Path) -> dict[str, float]:
     return {image: value for image, value in values.items() if math.isfinite(value)}
 
 
+def distinct(splits: Mapping[str, Sequence[Sample]]) -> dict[str, Sequence[Sample]]:
+    """Return splits of which no two show the same images, in order.
+
+    Datasets may offer one set of images under several names: the groups of a test set beside the whole of it, a small
+    training set inside the large one, the same images with other masks. A split that smaller, disjoint ones make up
+    is left out for them; then those that lie inside another one, or equal an earlier one.
+    """
+    ids = {name: frozenset(sample.id for sample in samples) for name, samples in splits.items()}
+    parted = {name for name in ids if _parts(name, ids) >= 2}
+    kept = [name for name in ids if name not in parted]
+    inside = {
+        name
+        for place, name in enumerate(kept)
+        for other_place, other in enumerate(kept)
+        if ids[name] < ids[other] or (ids[name] == ids[other] and other_place < place)
+    }
+    return {name: splits[name] for name in kept if name not in inside}
+
+
+def _parts(name: str, ids: Mapping[str, frozenset[str]]) -> int:
+    """Return how many smaller disjoint splits make up a split; 0 where none do."""
+    left, parts = ids[name], 0
+    for other, several in ids.items():
+        if other != name and several and several < ids[name] and several <= left:
+            left, parts = left - several, parts + 1
+    return 0 if left else parts
+
+
 def ranking_score(scores: Sequence[Score], split: str, ranked: Collection[str]) -> Score | None:
     """Return the score to rank a split's images by: the last of the weakly supervised ones, without an oracle.
 
