@@ -48,7 +48,7 @@ def test_pipelines_can_be_planned(name: str, tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_fit_the_stage_they_are_named_after(name: str) -> None:
-    stage = {"loss": "segment"}.get(name.partition("/")[0], name.partition("/")[0])
+    stage = {"loss": "segment", "framework": "segment"}.get(name.partition("/")[0], name.partition("/")[0])
     if stage not in STAGES:
         pytest.skip(f"no stage {stage!r}: a preset for a part of a config")
     path = next(shipped("configs").glob(f"{name}.y*ml"))

@@ -64,6 +64,13 @@ def test_merge_keys_of_yaml_may_be_overridden() -> None:
     assert parse_yaml(text, "x").value["mine"] == {"x": 1, "y": 3}
 
 
+def test_a_mapping_with_a_merge_key_may_be_used_again() -> None:
+    text = "base: &b {x: 1, y: 2}\nmine: &m {<<: *b, y: 3}\nagain: *m\nmore: {<<: *m, x: 5}\nlast: *m\n"
+    value = parse_yaml(text, "x").value
+    assert value["again"] == value["last"] == {"x": 1, "y": 3}
+    assert value["more"] == {"x": 5, "y": 3}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

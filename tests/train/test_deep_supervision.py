@@ -38,7 +38,10 @@ def test_the_weighted_sum(config: Any) -> None:
     expected = sum(w * loss(o, TARGET) for w, o in zip((4 / 7, 2 / 7, 1 / 7), several, strict=True))
     torch.testing.assert_close(deep_loss(loss, several, TARGET, DeepSupervisionConfig()), expected)
     only = DeepSupervisionConfig(weights=(2.0, 0.0, 0.0))
-    torch.testing.assert_close(deep_loss(loss, several, TARGET, only), 2 * loss(several[0], TARGET))
+    value = deep_loss(loss, several, TARGET, only)
+    torch.testing.assert_close(value, 2 * loss(several[0], TARGET))
+    value.backward()
+    assert all(output.grad is not None and not output.grad.any() for output in several[1:])
 
 
 def test_a_term_on_the_finest_output_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,7 @@ def make_plan(
             if job.id in selected:
                 check_job(job, fingerprints)
                 _check_covered(job, jobs, data)
+                _check_settings(job, jobs)
             if all(need in steps for need in job.needs):
                 steps[job.id] = _step(job, run_dir, steps, fingerprints, contents, selected, forced)
         except InvalidInput as error:
@@ -110,6 +112,19 @@ def _check_covered(job: Job, jobs: Mapping[str, Job], data: Data | None) -> None
                 mend=f"Add {listing(lacking)} to the splits of {maker.id!r} (and of what it needs), or change those of "
                 f"{job.id!r}.",
             )
+
+
+def _check_settings(job: Job, jobs: Mapping[str, Job]) -> None:
+    """Refuse a stage whose inputs will lack what another setting of theirs would have made."""
+    for name, settings in job.stage.needs_settings(job.config).items():
+        for maker in (jobs[id] for id in job.inputs.get(name, ()) if id in jobs):
+            for key, wanted in settings.items():
+                if getattr(maker.config, key, None) != wanted:
+                    shown = json.dumps(wanted)
+                    raise InvalidInput(
+                        f"it needs {maker.id!r}, its input {name}, to have {key}: {shown}.",
+                        mend=f"Set {key}: {shown} in {maker.id!r}, or take a stage that has it.",
+                    )
 
 
 def prepare_jobs(jobs: Iterable[Job], data: Data | None) -> None:

@@ -184,6 +184,7 @@ class _Reader:
         self.loader, self.name, self.lines = loader, name, lines
         self.places: dict[KeyPath, str] = {}
         self.open: list[yaml.Node] = []  # nodes we are inside of: an alias to one of them would never end
+        self.flat: set[int] = set()  # mappings whose merge keys are replaced by what they stand for
         self.count = 0
 
     def build(self, node: yaml.Node, path: KeyPath) -> Any:
@@ -204,8 +205,10 @@ class _Reader:
             self.open.pop()
 
     def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Any, Any]:
-        self.refuse_duplicates(node)
-        self.loader.flatten_mapping(node)  # YAML's merge key: <<
+        if id(node) not in self.flat:  # an alias leads here again: by now what is merged stands beside its own keys
+            self.refuse_duplicates(node)
+            self.loader.flatten_mapping(node)  # YAML's merge key: <<
+            self.flat.add(id(node))
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
             key = self.loader.construct_object(key_node)

@@ -170,6 +170,7 @@ class Stage(Generic[C]):
         reads: config → what the stage reads of the dataset; part of its identity.
         covers: config → splits of whose images it makes something each, or ``None`` where that can't be said.
         needs_splits: config → splits of whose images its inputs have to hold something each.
+        needs_settings: config → declared input → settings that the stage behind it must have, where it is known.
         check: config, dataset → nothing, or raises `InvalidInput`; run for every stage before any starts, also for
             those that are finished.
         check_inputs: config, declared input → ids of the stages it takes; may raise `InvalidInput` like ``check``, and
@@ -189,6 +190,7 @@ class Stage(Generic[C]):
     reads: Callable[[C], Iterable[Read]] = lambda config: ()
     covers: Callable[[C], Iterable[str] | None] = lambda config: None
     needs_splits: Callable[[C], Iterable[str]] = lambda config: ()
+    needs_settings: Callable[[C], Mapping[str, Mapping[str, Json]]] = lambda config: {}
     check: Callable[[C, Any], None] = lambda config, data: None
     check_inputs: Callable[[C, Mapping[str, Sequence[str]]], None] = lambda config, ids: None
     prepare: Callable[[C, Any], None] = lambda config, data: None

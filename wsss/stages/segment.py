@@ -270,6 +270,7 @@ STAGE = Stage(
     },
     reads=_reads,
     needs_splits=lambda config: () if config.labels == "ground-truth" else (config.split,),
+    needs_settings=lambda config: {"masks": {"save_probabilities": True}} if config.labels == "soft" else {},
     check=_check,
     check_inputs=_check_inputs,
     prepare=_prepare,

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from torch import Tensor
 
 from wsss.errors import InvalidInput
-from wsss.losses.base import Loss
+from wsss.losses.base import Loss, nothing
 from wsss.losses.term import LossWithTerm
 from wsss.train.config import DeepSupervisionConfig
 
@@ -45,11 +45,10 @@ def deep_loss(loss: Loss, outputs: Sequence[Tensor], target: Tensor, config: Dee
     """
     total: Tensor | None = None
     for place, (weight, logits) in enumerate(zip(output_weights(config, len(outputs)), outputs, strict=True)):
-        if weight == 0 and place > 0:
-            continue
         base_only = config.term == "finest" and place > 0 and isinstance(loss, LossWithTerm)
         with _without_term(loss) if base_only else nullcontext():
-            part: Tensor = weight * loss(logits, target)
+            # Several processes (DDP) wait for a gradient of every parameter, those of outputs that don't count, too.
+            part = weight * loss(logits, target) if weight else nothing(logits)
         total = part if total is None else total + part
     assert total is not None, "at least one output"
     return total

@@ -1,0 +1,71 @@
+"""Self-distillation as a pipeline: the documented one can be planned, and what it lacks is found beforehand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wsss.cli.options import open_data
+from wsss.errors import InvalidInput
+from wsss.pipeline.execute import dry_run
+from wsss.pipeline.plan import Choice
+from wsss.pipeline.spec import load_spec
+from wsss.stages import STAGES
+
+ROUNDS = """
+name: rounds
+data: {layout: shapes, size: 40, train: 5, val: 3, classes: 2}
+stages:
+  first:
+    uses: segment
+    with: &round {head: dynunet, unet: {levels: 3, filters: [4, 4, 4]}, labels: ground-truth, steps: 2, batch_size: 2}
+  soften: {uses: predict, needs: [first], with: {splits: [train], save_probabilities: true}}
+  second: {uses: segment, needs: [soften], with: {<<: *round, labels: soft}}
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rounds.yaml").write_text(ROUNDS)
+    return tmp_path
+
+
+def plan(path: Path, *sets: str) -> Any:
+    spec = load_spec(str(path), STAGES, sets)
+    return dry_run(spec, STAGES, run_dir=Path("run"), open_data=open_data, choice=Choice())
+
+
+def test_a_teacher_that_keeps_no_probabilities_is_found_beforehand(here: Path) -> None:
+    assert [step.job.id for step in plan(here / "rounds.yaml")] == ["first", "soften", "second"]
+    with pytest.raises(InvalidInput) as found:
+        plan(here / "rounds.yaml", "soften.save_probabilities=false")
+    assert "Stage 'second': it needs 'soften', its input masks, to have save_probabilities: true" in str(found.value)
+    assert "Set save_probabilities: true in 'soften'" in str(found.value)
+    assert plan(here / "rounds.yaml", "soften.save_probabilities=false", "second.labels=pseudo")
+
+
+def test_a_teacher_of_other_images_is_found_beforehand(here: Path) -> None:
+    with pytest.raises(InvalidInput, match="Stage 'second': it needs the images of train, and 'soften' works on val"):
+        plan(here / "rounds.yaml", "soften.splits=[val]")
+
+
+def test_the_documented_pipeline_has_three_rounds(here: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "segmentation.md"
+    if not page.is_file():
+        pytest.skip("the documentation is not beside the tests")
+    text = next(
+        block for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL) if "distilled" in block
+    )
+    (here / "distilled.yaml").write_text(text)
+    spec = load_spec("distilled.yaml", STAGES)
+    from wsss.pipeline.graph import build_jobs
+
+    jobs = build_jobs(spec, STAGES)
+    rounds = [job for job in jobs.values() if job.stage.name == "segment"]
+    assert len(rounds) == 6 and {job.seed for job in rounds} == {0, 1000, 2000}
+    assert [job.config.labels for job in rounds].count("soft") == 4
+    assert {job.config.steps for job in rounds} == {4000}
