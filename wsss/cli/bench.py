@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from wsss.cli.options import print_json
+from wsss.cli.stages import stage_command
+from wsss.stages import STAGES
 
 
 @click.group("bench")
@@ -14,7 +16,7 @@ def bench() -> None:
     """Compare losses on TopoMortar: the paper's tables and statistics."""
 
 
-@bench.command("tables")
+@bench.command("tables", short_help="Make the paper's tables of a folder of results.")
 @click.argument("results", metavar="RESULTS_DIR", type=click.Path(path_type=Path))
 @click.option(
     "--groups",
@@ -60,3 +62,6 @@ def tables(results: Path, groups: Path | None, style: str, plots: Path | None, s
         from wsss.viz.benchmark_plots import draw_plots
 
         click.echo(as_page(view_of(made), draw_plots(made.benchmark)), nl=False)
+
+
+bench.add_command(stage_command(STAGES["bench"]), "gather")

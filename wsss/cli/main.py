@@ -25,6 +25,7 @@ from wsss.stages import STAGES
 COMMANDS = {
     "run": ("wsss.cli.run:run", "Run a pipeline from images to masks, scores and a report."),
     "status": ("wsss.cli.status:status", "Show how far a run is."),
+    "init": ("wsss.cli.init:init", "Write a pipeline for your own images and labels."),
     "export": ("wsss.cli.export:export", "Write masks for other tools: VOC, COCO, CVAT, Label Studio …"),
     "data": ("wsss.cli.data:data", "Make synthetic datasets, check your own."),
     "topo": ("wsss.cli.topo:topo", "Compare the topology of masks: Betti matching, Betti numbers."),
@@ -41,7 +42,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all command names, stages in the order of the pipeline."""
-        return [*COMMANDS, *STAGES]
+        return [*COMMANDS, *(name for name in STAGES if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
@@ -73,7 +74,7 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
         with formatter.section("Single stages"):
-            formatter.write_dl([(name, STAGES.help_of(name)) for name in STAGES])
+            formatter.write_dl([(name, STAGES.help_of(name)) for name in STAGES if name not in COMMANDS])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -127,6 +127,8 @@ def _reasons(step: Step) -> tuple[str, ...]:
 def _print(result: RunResult, as_json: bool) -> None:
     from wsss.cli.table import headline, print_stages
     from wsss.pipeline.progress import duration
+    from wsss.stages.bench import PAGE
+    from wsss.stages.bench import STAGE as BENCH
 
     if as_json:
         stages: list[dict[str, Any]] = [
@@ -139,5 +141,9 @@ def _print(result: RunResult, as_json: bool) -> None:
     rows = [(o.id, o.status, duration(o.seconds), headline(o.metrics)) for o in result.outcomes]
     if rows:
         print_stages(("stage", "status", "time", "metrics"), rows)
+    for outcome in result.outcomes:
+        page = outcome.artifact.path / PAGE
+        if outcome.uses == BENCH.name and page.is_file():
+            click.echo(f"\n{page.read_text(encoding='utf-8')}")
     if result.report:
         click.echo(f"Report: {result.report}")

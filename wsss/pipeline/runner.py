@@ -22,6 +22,7 @@ from wsss.pipeline.device import resolve_device
 from wsss.pipeline.explain import full_disk, not_finite
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts, plain
 from wsss.pipeline.interrupt import Interrupted, as_interrupt
+from wsss.pipeline.memory import peak_bytes, reset_peak
 from wsss.pipeline.progress import Reporter
 from wsss.pipeline.ranks import AnyRanks, SingleRank
 from wsss.pipeline.rundir import read_run
@@ -154,10 +155,12 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
     session.reporter.start(task.id, task.folder)
     try:
         ranks.barrier()
+        reset_peak(session.device)
         result = _work(task, session)
         ranks.barrier()
         seconds = record["seconds"] + time.monotonic() - begun
-        record = ranks.from_first(lambda: _publish(task, record, result, seconds))
+        peak = peak_bytes(session.device)
+        record = ranks.from_first(lambda: _publish(task, record, result, seconds, peak))
     except BaseException as caught:
         error = as_interrupt(caught)
         session.reporter.interrupt()
@@ -320,7 +323,7 @@ def _work(task: Task, session: Session) -> Result:
     return task.stage.run(context)
 
 
-def _publish(task: Task, record: Mapping[str, Any], result: Result, seconds: float) -> dict[str, Any]:
+def _publish(task: Task, record: Mapping[str, Any], result: Result, seconds: float, peak: int | None) -> dict[str, Any]:
     """Write metrics, list the artifacts, and only then call the stage done. Rank 0 only."""
     wrong = list(not_finite(result.metrics))
     if wrong:
@@ -340,6 +343,7 @@ def _publish(task: Task, record: Mapping[str, Any], result: Result, seconds: flo
         "metrics": metrics,
         "provenance": {**_upstream_provenance(task), **own},
         "seconds": round(seconds, 3),
+        "peak_memory_bytes": peak,
         "finished": _now(),
         "artifacts": store.list_artifacts(task.folder),
     }

@@ -28,6 +28,7 @@ _ORDER = (
     "score",
     "sweep",
     "compare",
+    "bench",
     "report",
 )
 

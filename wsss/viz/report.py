@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from wsss.viz.benchmark_view import read_view
 from wsss.viz.charts import Chart, read_history
 from wsss.viz.comparison import read_comparison
 from wsss.viz.dag import draw
@@ -92,7 +93,8 @@ def build_report(
     records = in_order(records)
     scores = scores_of(records)
     comparisons = [(record, read_comparison(record.path)) for record in records if record.has_comparison]
-    compared = {need for record, _ in comparisons for need in record.needs}
+    benchmarks = [(record, *read_view(record.path)) for record in records if record.has_benchmark]
+    compared = {need for record, *_ in [*comparisons, *benchmarks] for need in record.needs}
     alone = [score for score in scores if score.id not in compared]
     pictured = [record for record in records if _matches(record.id, options.columns)]
     empty = Gallery((), 0, DETAILS[0])
@@ -101,6 +103,7 @@ def build_report(
         "data": data,
         "records": records,
         "comparisons": comparisons,
+        "benchmarks": benchmarks,
         "stage_numbers": stage_numbers,
         "scores": alone,
         "compared": [score for score in scores if score.id in compared],

@@ -1,0 +1,32 @@
+"""Peak memory of a stage, as the record says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsss.pipeline.memory import peak_bytes, reset_peak
+
+LINUX = Path("/proc/self/clear_refs").exists()
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux says what the peak was")
+def test_the_peak_is_of_what_was_used_since() -> None:
+    reset_peak("cpu")
+    before = peak_bytes("cpu")
+    block = np.ones(60_000_000, np.uint8)
+    del block
+    after = peak_bytes("cpu")
+    assert before is not None and after is not None and 40_000_000 < after - before < 400_000_000
+    reset_peak("cpu")
+    again = peak_bytes("cpu")
+    assert again is not None and again < after
+
+
+def test_without_the_system_s_help_there_is_no_number(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("wsss.pipeline.memory._STATUS", tmp_path / "none")
+    monkeypatch.setattr("wsss.pipeline.memory._CLEAR", tmp_path / "none" / "none")
+    reset_peak("cpu")
+    assert peak_bytes("cpu") is None

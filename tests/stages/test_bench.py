@@ -1,0 +1,176 @@
+"""The benchmark's tables from a matrix of real score stages."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from learning import coloured_dataset
+
+from wsss.data.sample import Classes, Dataset
+from wsss.errors import InvalidInput
+from wsss.io.masks import read_mask, write_mask
+from wsss.io.results import find_groups
+from wsss.pipeline.runner import Outcome, run_stage
+from wsss.pipeline.stage import Artifact
+from wsss.stages.bench import PAGE, ROWS, STAGE
+from wsss.stages.report import STAGE as REPORT
+from wsss.stages.score import STAGE as SCORE
+from wsss.viz.benchmark import as_json, make_tables
+
+MORTAR = Classes(("background", "mortar"), ((0,), (1,)))
+LOSSES = {"ce_dice": 4, "cldice": 1}
+"""Loss → specks that its predictions have too many."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    data = coloured_dataset(tmp_path_factory.mktemp("data"), val=6, classes=MORTAR)
+    test = data.splits["val"]
+    groups = {"test-indistr": test[:2], "test-angles": test[2:4], "test-shadows": test[4:]}
+    return replace(data, splits={**data.splits, "test": test, **groups})
+
+
+def score(folder: Path, data: Dataset, id: str, specks: int, seed: int, *, topomortar: bool = True) -> Artifact:
+    """Score the true masks with some specks more."""
+    generator = np.random.default_rng([seed, specks])
+    pred = folder / f"predict-{id}"
+    for sample in data.split("test"):
+        mask = read_mask(sample.mask)  # type: ignore[arg-type]
+        for column in range(0, 2 * (specks + int(generator.integers(0, 2))), 2):
+            mask[0, column] = 1
+        write_mask(pred / f"{sample.id}.png", mask)
+    config = SCORE.config.model_validate({"split": "test", "topomortar": topomortar})
+    loss = id.partition("loss=")[2].partition(",")[0] or "ce_dice"
+    inputs = {"pred": Artifact(pred, provenance={"loss": loss})}
+    return run_stage(SCORE, config, out=folder / id, inputs=inputs, data=data).artifact
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory: pytest.TempPathFactory, data: Dataset) -> tuple[Artifact, ...]:
+    folder = tmp_path_factory.mktemp("run")
+    return tuple(
+        score(folder, data, f"score@loss={loss},seed={seed}", specks, seed)
+        for loss, specks in LOSSES.items()
+        for seed in (0, 1)
+    )
+
+
+def bench(out: Path, data: Dataset | None, scores: Any, segmenters: Any = (), **config: Any) -> Outcome:
+    checked = STAGE.config.model_validate({"swaps": 200, **config})
+    return run_stage(STAGE, checked, out=out, inputs={"scores": scores, "segmenters": segmenters}, data=data)
+
+
+def test_scores_become_result_files_in_the_authors_places(tmp_path, data, scores):
+    bench(tmp_path / "bench", data, scores)
+    results = tmp_path / "bench" / "results"
+    found = sorted(path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file())
+    assert found == [
+        f"supervised/accurate/large/{folder}/{seed}.csv" for folder in ("CEDiceLoss", "clDiceLoss") for seed in (0, 1)
+    ]
+    for one, path in zip(scores, found, strict=True):
+        assert (results / path).read_bytes() == (one.path / "topomortar.csv").read_bytes()
+
+
+def test_the_tables_are_those_of_the_command(tmp_path, data, scores):
+    outcome = bench(tmp_path / "bench", data, scores)
+    results = tmp_path / "bench" / "results"
+    rows = as_json(make_tables(results, find_groups(results), swaps=200).rows)
+    assert json.loads((tmp_path / "bench" / ROWS).read_text()) == rows
+    assert {row["group"] for row in rows} == {"ID", "OOD"} and {row["loss"] for row in rows} == {"CEDice", "clDice"}
+    means = {(one["group"], one["loss"]): one["Betti0"] for one in outcome.metrics["mean"]}
+    assert means["OOD", "CEDice"] > means["OOD", "clDice"] > 0
+    assert "supervised/accurate/large: OOD: clDice: Betti0" in outcome.metrics["better"]
+    page = (tmp_path / "bench" / PAGE).read_text()
+    assert "| clDice | " in page and "**" in page and "Training time" not in page
+    assert len(list((tmp_path / "bench" / "plots").glob("*.svg"))) == 8
+
+
+def test_the_same_scores_give_the_same_bytes(tmp_path, data, scores):
+    for name in ("one", "other"):
+        bench(tmp_path / name, data, scores)
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
+    same = [file for file in files if file.name != "stage.json"]
+    assert len(same) > 15
+    assert all((tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes() for file in same)
+
+
+def test_places_by_axis_by_stage_and_by_default(tmp_path, data, scores):
+    weak = score(tmp_path, data, "score-weak@loss=cldice,seed=3", 2, 3)
+    small = score(tmp_path, data, "score@framework=randhue,labels=noisy,size=small,loss=cldice,seed=3", 2, 3)
+    alone = score(tmp_path, data, "score-alone", 2, 3)
+    places = {"score-weak": {"labels": "weak"}, "score-alone": {"labels": "pseudo", "seed": 7}}
+    bench(tmp_path / "bench", data, (weak, small, alone), places=places, framework="selfdistillation")
+    results = tmp_path / "bench" / "results"
+    assert sorted(path.relative_to(results).as_posix() for path in results.rglob("*.csv")) == [
+        "randhue/noisy/small/clDiceLoss/3.csv",
+        "selfdistillation/pseudo/large/CEDiceLoss/7.csv",
+        "selfdistillation/weak/large/clDiceLoss/3.csv",
+    ]
+
+
+def test_what_training_cost_is_beside_the_scores(tmp_path, data, scores):
+    segmenters = []
+    for name, seconds in (
+        ("segment@loss=cldice,seed=0", 60.0),
+        ("finetune@loss=cldice", 30.0),
+        ("segment@loss=x", 1.0),
+    ):
+        (tmp_path / name).mkdir()
+        record = {"identity": "x", "seconds": seconds, "peak_memory_bytes": 2**30, "device": "cpu"}
+        (tmp_path / name / "stage.json").write_text(json.dumps(record))
+        segmenters.append(Artifact(tmp_path / name, id=name, identity=name))
+    bench(tmp_path / "bench", data, scores, tuple(segmenters))
+    loss = tmp_path / "bench" / "results" / "supervised" / "accurate" / "large" / "clDiceLoss"
+    assert json.loads((loss / "0.json").read_text()) == {"seconds": 90.0, "memory_bytes": 2**30, "device": "cpu"}
+    assert json.loads((loss / "1.json").read_text())["seconds"] == 30.0
+    assert not list((loss.parent / "CEDiceLoss").glob("*.json"))
+    assert "1\N{NO-BREAK SPACE}min\N{NO-BREAK SPACE}00\N{NO-BREAK SPACE}s" in (tmp_path / "bench" / PAGE).read_text()
+
+
+def test_groups_from_a_file(tmp_path, data, scores):
+    file = tmp_path / "groups.csv"
+    with file.open("w") as text:
+        csv.writer(text).writerows([("ID", "group"), *((sample.id, "indistr") for sample in data.split("test"))])
+    plain = replace(data, splits={"test": data.splits["test"]})
+    bench(tmp_path / "bench", plain, scores, groups=file)
+    assert {row["group"] for row in json.loads((tmp_path / "bench" / ROWS).read_text())} == {"ID"}
+    with pytest.raises(InvalidInput, match="No split of the dataset is called test-GROUP: its splits are test"):
+        bench(tmp_path / "none", plain, scores)
+    with pytest.raises(InvalidInput, match="no dataset is given"):
+        bench(tmp_path / "none", None, scores)
+
+
+def test_what_can_not_be_placed_is_refused(tmp_path, data, scores):
+    twice = score(tmp_path, data, "again@loss=cldice,seed=0", 1, 0)
+    with pytest.raises(InvalidInput, match=r"score@loss=cldice,seed=0 and again@loss=cldice,seed=0 are both"):
+        bench(tmp_path / "bench", data, (*scores, twice))
+    without = score(tmp_path, data, "plain@loss=cldice,seed=0", 1, 0, topomortar=False)
+    with pytest.raises(InvalidInput, match=r"no topomortar\.csv there") as caught:
+        bench(tmp_path / "bench2", data, (without,))
+    assert "topomortar: true" in str(caught.value.mend)
+    unknown = replace(scores[0], id="score@seed=0", provenance={})
+    with pytest.raises(InvalidInput, match="which loss was it trained with"):
+        bench(tmp_path / "bench3", data, (unknown,))
+    with pytest.raises(InvalidInput, match="a seed is a whole number here; found 'one'"):
+        bench(tmp_path / "bench4", data, (replace(scores[0], id="score@loss=cldice,seed=one"),))
+    with pytest.raises(InvalidInput, match=r"labels: '\.\./x' can't be the name of a folder"):
+        bench(tmp_path / "bench5", data, scores[:1], labels="../x")
+    with pytest.raises(InvalidInput, match=r"no score is called 'scores'.*did you mean 'score'"):
+        bench(tmp_path / "bench6", data, scores, places={"scores": {"labels": "weak"}})
+
+
+def test_the_report_shows_the_tables(tmp_path, data, scores):
+    made = bench(tmp_path / "bench", data, scores).artifact
+    config = REPORT.config.model_validate({"images": 0})
+    run_stage(REPORT, config, out=tmp_path / "report", inputs={"stages": (*scores, made)}, data=data)
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert '<h2 id="h-benchmark">' in page and "In-distribution (ID)" in page and "Out of distribution (OOD)" in page
+    assert page.count("data:image/svg+xml;base64,") == 8
+    bold = [cell for cell in page.split("<td>")[1:] if cell.startswith("<b>")]
+    assert len(bold) == sum(row["bold"] for row in json.loads((made.path / ROWS).read_text())) > 0

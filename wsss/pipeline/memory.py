@@ -1,0 +1,41 @@
+"""Peak memory of a stage: the GPU's where it ran on one, else the process's own (Linux only)."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def reset_peak(device: str) -> None:
+    """Forget the peak so far; where the system can't, a later `peak_bytes` includes what was before."""
+    cuda = _cuda(device)
+    if cuda is not None:
+        cuda.reset_peak_memory_stats()
+    else:
+        with suppress(OSError):  # no Linux, or a container that forbids it
+            _CLEAR.write_text("5")
+
+
+def peak_bytes(device: str) -> int | None:
+    """Return the most memory in use at a time since `reset_peak`, in bytes, ``None`` where it can't be known.
+
+    On a GPU, what torch has allocated there; else the resident memory of this process, without its worker processes.
+    """
+    cuda = _cuda(device)
+    if cuda is not None:
+        return int(cuda.max_memory_allocated())
+    try:
+        lines = _STATUS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+
+
+def _cuda(device: str) -> Any:
+    """Return ``torch.cuda`` if the stage runs on a GPU and torch has been imported."""
+    torch = sys.modules.get("torch") if device == "cuda" else None
+    return torch.cuda if torch is not None and torch.cuda.is_available() else None

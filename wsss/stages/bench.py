@@ -1,0 +1,209 @@
+"""The tables of a benchmark: losses compared on TopoMortar, with the paper's statistics, from a matrix of scores."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput, closest, listing
+from wsss.pipeline.matrix import read_instance_id
+from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Read, Result, Stage, StageConfig
+
+if TYPE_CHECKING:
+    from wsss.io.results import Resources
+    from wsss.viz.benchmark import Tables
+
+RESULTS, GROUPS_FILE = "results", "dataset_types.txt"
+PAGE, TABLE, ROWS = "tables.md", "tables.csv", "tables.json"
+GROUP_PREFIX = "test-"
+Level = Literal["framework", "labels", "size", "loss", "seed"]
+LEVELS: tuple[Level, ...] = ("framework", "labels", "size", "loss", "seed")
+
+
+class BenchConfig(StageConfig):
+    """Config of `bench`."""
+
+    framework: str = Field("supervised", description="of scores whose place in the matrix doesn't say")
+    labels: str = Field("accurate", description="likewise: what the networks learned from (accurate, noisy, weak …)")
+    size: str = Field("large", description="likewise: size of the training set")
+    loss: str | None = Field(None, description="likewise; by default what the training says of itself")
+    places: dict[str, dict[Level, str | int]] = Field(
+        default_factory=dict, description="score stage → its framework, labels, size, loss or seed, where no axis says"
+    )
+    groups: Path | None = Field(
+        None, description="CSV with ID and group; by default the dataset's splits test-indistr, test-angles …"
+    )
+    swaps: int = Field(10_000, ge=100, le=1_000_000, description="sign swaps of each permutation test")
+
+
+def run(ctx: Context[BenchConfig]) -> Result:
+    """Lay out the scores as result files, and make tables and plots of them, as ``wsss bench tables`` does."""
+    if ctx.ranks.rank == 0:
+        _gather(ctx)
+        tables = _tables(ctx)
+        for note in tables.benchmark.notes:
+            ctx.log(f"note: bench: {note}")
+        metrics = _metrics(tables)
+    else:
+        metrics = {}
+    ctx.ranks.barrier()
+    return Result(metrics)
+
+
+def _gather(ctx: Context[BenchConfig]) -> None:
+    """Write ``results/framework/labels/size/loss/seed.csv``, what each cost beside it, and the groups."""
+    from wsss.io.results import write_groups, write_resources
+    from wsss.metrics.benchmark import folder_name
+    from wsss.metrics.topomortar import FILE
+
+    places: dict[Path, str] = {}
+    for score in ctx.inputs["scores"]:
+        source = score.path / FILE
+        if not source.is_file():
+            raise InvalidInput(
+                f"{score.id}: no {FILE} there.", mend="Score with the preset score/topomortar (topomortar: true)."
+            )
+        place = place_of(ctx.config, score)
+        target = Path(*(place[level] for level in LEVELS[:3]), folder_name(place["loss"]), f"{place['seed']}.csv")
+        if target in places:
+            raise InvalidInput(
+                f"{places[target]} and {score.id} are both {target.with_suffix('')}.",
+                mend="Leave one out of needs, or tell them apart (places: {STAGE: {labels: …}}).",
+            )
+        places[target] = str(score.id)
+        path = ctx.out / RESULTS / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, path)
+        resources = _resources(score, ctx.inputs["segmenters"])
+        if resources is not None:
+            write_resources(path, resources)
+    write_groups(ctx.out / GROUPS_FILE, _groups(ctx))
+
+
+def place_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
+    """Return framework, labels, size, loss and seed of a score: from its place in the matrix, else from the config.
+
+    Raises:
+        InvalidInput: the loss is not known, the seed is no whole number, or a name can't be that of a folder.
+    """
+    entry, point = read_instance_id(score.id or score.path.name)
+    loss = config.loss or score.provenance.get("loss")
+    defaults: dict[Level, Any] = {
+        "framework": config.framework,
+        "labels": config.labels,
+        "size": config.size,
+        "loss": loss,
+        "seed": "0",
+    }
+    found: dict[Level, Any] = {
+        **defaults,
+        **config.places.get(entry, {}),
+        **{key: point[key] for key in LEVELS if key in point},
+    }
+    if found["loss"] is None:
+        raise InvalidInput(
+            f"{score.id}: which loss was it trained with? Neither the matrix nor the training says.",
+            mend="Give it: loss: NAME, or places: {" + entry + ": {loss: NAME}}.",
+        )
+    place = {level: str(found[level]) for level in LEVELS}
+    if not place["seed"].isdigit():
+        raise InvalidInput(f"{score.id}: a seed is a whole number here; found {place['seed']!r}.")
+    bad = next((level for level in LEVELS if Path(place[level]).name != place[level]), None)
+    if bad is not None:
+        raise InvalidInput(f"{score.id}: {bad}: {place[bad]!r} can't be the name of a folder.")
+    return place
+
+
+def _groups(ctx: Context[BenchConfig]) -> dict[str, str]:
+    from wsss.io.results import read_groups
+
+    if ctx.config.groups is not None:
+        return read_groups(ctx.config.groups)
+    splits = {name: samples for name, samples in ctx.data.splits.items() if name.startswith(GROUP_PREFIX) and samples}
+    return {sample.id: name.removeprefix(GROUP_PREFIX) for name, samples in splits.items() for sample in samples}
+
+
+def _resources(score: Artifact, segmenters: Sequence[Artifact]) -> Resources | None:
+    """Return what training cost: all segmenters whose place in the matrix is the score's, or a part of it."""
+    from wsss.io.results import Resources
+    from wsss.pipeline.store import read_record
+
+    _, point = read_instance_id(score.id or score.path.name)
+    records = [
+        read_record(one.path) or {} for one in segmenters if read_instance_id(one.id or "")[1].items() <= point.items()
+    ]
+    records = [record for record in records if isinstance(record.get("seconds"), int | float)]
+    if not records:
+        return None
+    memory = [peak for record in records if isinstance(peak := record.get("peak_memory_bytes"), int)]
+    seconds = sum(float(record["seconds"]) for record in records)
+    return Resources(seconds, max(memory, default=None), str(records[-1].get("device")))
+
+
+def _tables(ctx: Context[BenchConfig]) -> Tables:
+    from wsss.io.atomic import write_json, write_text
+    from wsss.viz.benchmark import as_csv, as_json, make_tables
+    from wsss.viz.benchmark_plots import write_plots
+    from wsss.viz.benchmark_view import PLOTS, as_markdown, to_json, view_of
+    from wsss.viz.record import BENCHMARK
+
+    tables = make_tables(ctx.out / RESULTS, ctx.out / GROUPS_FILE, swaps=ctx.config.swaps, seed=ctx.seed)
+    view = view_of(tables)
+    write_json(ctx.out / BENCHMARK, to_json(view))
+    write_text(ctx.out / PAGE, as_markdown(view))
+    write_text(ctx.out / TABLE, as_csv(tables.rows))
+    write_json(ctx.out / ROWS, as_json(tables.rows))
+    write_plots(tables.benchmark, ctx.out / PLOTS)
+    return tables
+
+
+def _metrics(tables: Tables) -> dict[str, Any]:
+    """Return the means, a row per case, distribution and loss, and which of them are bold."""
+    means: dict[tuple[str, str, str], dict[str, Any]] = {}
+    better = []
+    for row in tables.rows:
+        case = f"{row.framework}/{row.labels}/{row.size}"
+        cells = means.setdefault((case, row.group, row.loss), {"case": case, "group": row.group, "loss": row.loss})
+        cells[row.metric] = row.mean
+        better += [f"{case}: {row.group}: {row.loss}: {row.metric}"] if row.bold else []
+    return {"tables": len(tables.benchmark.cases), "mean": list(means.values()), "better": better}
+
+
+def _check(config: BenchConfig, data: Any) -> None:
+    if config.groups is None and not any(name.startswith(GROUP_PREFIX) for name in getattr(data, "splits", {})):
+        found = f"its splits are {listing(data.splits, limit=20)}" if data is not None else "no dataset is given"
+        raise InvalidInput(
+            f"bench: which image is in which group? No split of the dataset is called {GROUP_PREFIX}GROUP: {found}.",
+            mend="Use the layout topomortar or bricks, or name a CSV with the columns ID and group: groups: FILE.",
+        )
+
+
+def _check_inputs(config: BenchConfig, ids: Mapping[str, Sequence[str]]) -> None:
+    entries = {read_instance_id(id)[0] for id in ids["scores"]}
+    unknown = [name for name in config.places if name not in entries]
+    if unknown:
+        raise InvalidInput(
+            f"places: no score is called {unknown[0]!r}; there are {listing(sorted(entries), limit=20)}"
+            f"{closest(unknown[0], entries)}"
+        )
+
+
+STAGE = Stage(
+    name="bench",
+    version=1,
+    config=BenchConfig,
+    run=run,
+    provides="benchmark",
+    help="Tables, tests and plots of losses on TopoMortar, from a matrix of scores.",
+    inputs={
+        "scores": Input(("scores",), "score stages with topomortar: true, or a whole run", many=True),
+        "segmenters": Input(("segmenter",), "the trainings, for time and memory", many=True, optional=True),
+    },
+    reads=lambda config: () if config.groups is not None else [Read(ALL_SPLITS, "labels")],
+    check=_check,
+    check_inputs=_check_inputs,
+)
