@@ -55,13 +55,16 @@ class Dice(Loss):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
         config, mask = self.config, known(target)
-        if not mask.any():
+        complete = bool(mask.all())
+        if not complete and not mask.any():
             return nothing(logits)
-        logits = full_precision(logits)
-        weight = mask.unsqueeze(1).to(logits.dtype)
-        probabilities = logits.softmax(1) * weight
-        winners = F.one_hot(hard(target).masked_fill(~mask, 0), logits.shape[1]).movedim(-1, 1) * weight
-        classes = target * weight if is_soft(target) else winners
+        probabilities = full_precision(logits).softmax(1)
+        indices = torch.arange(logits.shape[1], device=target.device).view(1, -1, 1, 1)
+        winners = hard(target).unsqueeze(1) == indices  # False where unknown; much faster than F.one_hot
+        classes = target if is_soft(target) else winners.to(probabilities.dtype)
+        if not complete:
+            weight = mask.unsqueeze(1).to(probabilities.dtype)
+            probabilities, classes = probabilities * weight, classes * weight
         axes = (2, 3) if config.per_image else (0, 2, 3)
         overlap = (probabilities * classes).sum(axes)
         dice = (2 * overlap + config.smooth) / (probabilities.sum(axes) + classes.sum(axes) + config.smooth)
