@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from docpages import blocks, commands, look_up
 
 from wsss.cli.main import cli
 from wsss.data.synthetic.shapes import Config, generate
@@ -42,16 +43,10 @@ def test_the_pipeline_for_ones_own_images_is_complete(photos: Path) -> None:
 
 
 def test_every_command_and_option_it_names_exists() -> None:
-    import click
-
-    calls = re.findall(r"^wsss (\w+) +(.*?)(?:#.*)?$", README, flags=re.MULTILINE)
+    calls = [(block.place, words) for block in blocks(ROOT / "README.md") for words in commands(block.text)]
     assert len(calls) >= 8
-    for name, rest in calls:
-        command = cli.get_command(click.Context(cli), name)
-        assert command is not None, name
-        known = {word for option in command.params for word in option.opts}
-        for word in re.findall(r"--[\w.-]+", rest):
-            assert word in known or word.startswith("--data."), f"wsss {name} {word}"
+    for place, words in calls:
+        look_up(words, place)
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -1,0 +1,192 @@
+"""Runs what a page of the documentation tells its reader to run, block by block, in one folder.
+
+A fenced block has a language. ``sh`` and ``python`` are run, ``diff`` is laid on the checkout, others (``yaml`` …) are
+files; ``text`` is only shown. An HTML comment right above a block, which no reader sees, says more:
+
+* ``<!-- file: NAME -->``: the block is written to this file. Every block that isn't run needs one.
+* ``<!-- slow -->``: run in the slow tests; in the fast ones its pipelines are planned, its other commands looked up.
+* ``<!-- planned -->``: takes too long for any test; the same in both.
+* ``<!-- data -->``: needs real data; without it the block is looked up only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+FENCE = re.compile(
+    r"^(?:<!-- (?P<marks>[^\n]*) -->\n)?(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
+)
+MARKS = frozenset({"slow", "planned", "data"})
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: where it is, its language and text, and what the comment above it says."""
+
+    place: str
+    language: str
+    text: str
+    marks: frozenset[str] = frozenset()
+    file: str | None = None
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """Yield the fenced blocks of a page."""
+    content = page.read_text(encoding="utf-8")
+    for found in FENCE.finditer(content):
+        place = f"{page.name}:{content.count(chr(10), 0, found.start('language')) + 1}"
+        words = [word.strip() for word in (found["marks"] or "").split(",") if word.strip()]
+        file = next((word.removeprefix("file:").strip() for word in words if word.startswith("file:")), None)
+        marks = frozenset(word for word in words if not word.startswith("file:"))
+        indent = len(found["indent"])
+        text = "".join(line[indent:] for line in found["text"].splitlines(keepends=True))
+        yield Block(place, found["language"], text, marks, file)
+
+
+def check_marks(page: Path) -> None:
+    """Make certain that no block of a page is neither run nor written nor declared to be shown only."""
+    for block in blocks(page):
+        assert block.marks <= MARKS, f"{block.place}: {block.marks - MARKS}"
+        runs = block.language in ("sh", "python", "diff", "text") or block.file
+        assert runs, f"{block.place}: a block of {block.language or 'no language'} that no test runs"
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Yield the words of each ``wsss`` command in a shell block; comments and redirections are left out."""
+    for line in text.replace("\\\n", " ").splitlines():
+        for part in re.split(r"\s(?:&&|\|\|?|;)\s", line):
+            words = shlex.split(part, comments=True)
+            if words and words[0] == "wsss":
+                end = next((at for at, word in enumerate(words) if word in (">", ">>", "2>")), len(words))
+                yield words[1:end]
+
+
+def look_up(words: list[str], place: str) -> None:
+    """Make certain that a command and its options exist."""
+    from wsss.cli.main import cli
+
+    command: click.Command = cli
+    path = ["wsss"]
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        inner = command.get_command(click.Context(command), words[0])
+        assert inner is not None, f"{place}: there is no {' '.join([*path, words[0]])}"
+        command, path, words = inner, [*path, words[0]], words[1:]
+    known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)} | {"--help"}
+    for word in words:
+        name = word.partition("=")[0]
+        if name.startswith("--"):
+            assert name in known or name.startswith("--data."), f"{place}: {' '.join(path)} has no {name}"
+
+
+class Session:
+    """A folder in which the blocks of a page are run one after the other.
+
+    Args:
+        folder: the working directory; empty, or with what the page takes for granted.
+        slow: run the slow blocks, too.
+        checkout: a copy of the project that ``diff`` blocks change and that is run; by default the project itself.
+        env: further environment variables.
+    """
+
+    def __init__(
+        self, folder: Path, *, slow: bool, checkout: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.folder, self.slow, self.checkout = folder, slow, checkout
+        shim = folder.parent / f"{folder.name}-bin" / "wsss"
+        shim.parent.mkdir()
+        shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m wsss.cli.main "$@"\n')
+        shim.chmod(0o755)
+        self.env = {**os.environ, "OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1", **(env or {})}
+        self.env["PATH"] = os.pathsep.join([str(shim.parent), str(Path(sys.executable).parent), self.env["PATH"]])
+        if checkout is not None:
+            self.env["PYTHONPATH"] = str(checkout)
+
+    def run(self, block: Block) -> None:
+        """Do what the reader of a block does."""
+        if block.language == "diff":
+            assert self.checkout is not None, f"{block.place}: there is no checkout to change"
+            apply_diff(self.checkout, block)
+        elif block.file is not None:
+            base = self.checkout if self.checkout is not None and block.language == "python" else self.folder
+            (base / block.file).parent.mkdir(parents=True, exist_ok=True)
+            (base / block.file).write_text(block.text, encoding="utf-8")
+        elif block.language in ("sh", "python"):
+            self._execute(block)
+
+    def _execute(self, block: Block) -> None:
+        lacking = "data" in block.marks and not os.environ.get("WSSS_SHARED_DATA")
+        if not lacking and ("slow" not in block.marks or self.slow) and "planned" not in block.marks:
+            self._call(block, block.text)
+            return
+        if block.language == "python":
+            compile(block.text, block.place, "exec")
+            return
+        for words in commands(block.text):
+            look_up(words, block.place)
+            if words[0] == "run" and not lacking:
+                self._call(block, shlex.join(["wsss", *words, "--dry-run"]))
+
+    def _call(self, block: Block, text: str) -> None:
+        if block.language == "sh" and not self.slow and self.checkout is None and _is_plain(text):
+            self._call_here(block, text)  # the same in a tenth of the time
+            return
+        call = ["bash", "-euo", "pipefail", "-c", text] if block.language == "sh" else [sys.executable, "-c", text]
+        done = subprocess.run(call, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=1800)
+        assert done.returncode == 0, f"{block.place}: exit code {done.returncode}\n{text}\n{done.stdout}\n{done.stderr}"
+
+    def _call_here(self, block: Block, text: str) -> None:
+        from click.testing import CliRunner
+
+        from wsss.cli.main import cli
+
+        with contextlib.chdir(self.folder):
+            for words in commands(text):
+                done = CliRunner().invoke(cli, words)
+                told = f"{block.place}: exit code {done.exit_code}\n{words}\n{done.output}\n{done.exception}"
+                assert done.exit_code == 0, told
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a shell block holds nothing but ``wsss`` commands."""
+    lines = [part for line in text.replace("\\\n", " ").splitlines() for part in line.split("&&")]
+    return all(not line.strip() or line.strip().startswith(("wsss ", "#")) for line in lines) and not set(text) & set(
+        "|<>$`;"
+    )
+
+
+def apply_diff(checkout: Path, block: Block) -> None:
+    """Lay a ``diff`` block on a checkout; the lines that it shows have to be in the file once, as they stand there."""
+    path: Path | None = None
+    hunks: list[list[str]] = []
+    for line in [*block.text.splitlines(), "--- end"]:
+        if line.startswith("--- "):
+            if path is not None:
+                _apply(path, hunks, block.place)
+            hunks = []
+        elif line.startswith("+++ "):
+            path = checkout / line.removeprefix("+++ ").removeprefix("b/").strip()
+        elif line.startswith("@@"):
+            hunks.append([])
+        else:
+            hunks[-1].append(line)
+
+
+def _apply(path: Path, hunks: list[list[str]], place: str) -> None:
+    content = path.read_text(encoding="utf-8")
+    for hunk in hunks:
+        old = "".join(f"{line[1:]}\n" for line in hunk if line[:1] != "+")
+        new = "".join(f"{line[1:]}\n" for line in hunk if line[:1] != "-")
+        assert content.count(old) == 1, f"{place}: {path.name} has {content.count(old)} places like this:\n{old}"
+        content = content.replace(old, new)
+    path.write_text(content, encoding="utf-8")
