@@ -15,7 +15,7 @@ from wsss.losses.base import LOSSES, build_loss
 from wsss.losses.cache import LabelCache
 from wsss.losses.config import LossConfig
 
-NAMES = ("betti_matching", "cldice", "skeleton_recall")
+NAMES = ("betti_matching", "cbdice", "cldice", "skeleton_recall", "warping")
 
 
 def build(**keys: Any) -> Any:
