@@ -45,6 +45,29 @@ def test_json_is_one_document_on_stdout(shapes: Path) -> None:
     assert drawn["out"] == str(shapes) and drawn["seed"] == 3 and drawn["train"] == 8
 
 
+def test_bricks_are_written_and_checked(tmp_path: Path) -> None:
+    counts = ("--train", 3, "--small", 1, "--val", 1, "--test", 1, "--size", 64)
+    arguments = ("synth", "bricks", tmp_path / "walls", *counts)
+    done = wsss_data(*arguments)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{tmp_path / 'walls'}: 3 training, 1 validation and 7 test images\n"
+    assert json.loads(wsss_data(*arguments, "--json").stdout)["small"] == 1
+    for root in (tmp_path / "walls", tmp_path / "walls" / "dataset"):
+        checked = wsss_data("check", root)
+        assert checked.exit_code == 0 and "No problem." in checked.stdout
+        assert "train-large-accurate" in checked.stdout and "images in both" not in checked.stdout
+    wrong = wsss_data("synth", "bricks", tmp_path / "other", "--small", 3, "--train", 2)
+    assert isinstance(wrong.exception, InvalidInput) and "small: 3 of 2 training images" in str(wrong.exception)
+
+
+def test_many_splits_are_rows(tmp_path: Path) -> None:
+    draw = ("synth", "bricks", tmp_path, "--train", 2, "--small", 1, "--val", 1, "--test", 1, "--size", 64)
+    assert wsss_data(*draw).exit_code == 0
+    table = wsss_data("check", tmp_path).stdout.splitlines()
+    (row,) = (line for line in table if "train-large-noisy" in line and "│" in line)
+    assert re.match(r"│ train-large-noisy +│ +2 │ +2 │ +2 │ +2 │ +\d+\.\d% │ +0\.0% │", row)
+
+
 def test_keys_of_data_can_be_given(shapes: Path) -> None:
     arguments = ("check", shapes, "--layout", "folder", "--data", "classes=[ring, bars]", "--data", "data.splits=[val]")
     report = json.loads(wsss_data(*arguments, "--json").stdout)

@@ -15,7 +15,7 @@ from wsss.data.check import check_dataset
 from wsss.data.registry import open_dataset
 from wsss.data.sample import read_truth
 from wsss.data.synthetic.scene import CLASS_NAMES, EMBLEM_COLOURS, draw_scene
-from wsss.data.synthetic.shapes import MARKER, Config, generate, is_complete
+from wsss.data.synthetic.shapes import Config, generate, is_complete
 from wsss.errors import InvalidInput
 from wsss.io.images import read_image
 
@@ -92,7 +92,7 @@ def test_an_interrupted_call_is_completed(tmp_path: Path) -> None:
         while not len(list(out.glob("masks/*.png"))) >= 3 and time.monotonic() < until:
             time.sleep(0.001)
         process.kill()
-    assert (out / MARKER).is_file() and not is_complete(config, out)
+    assert (out / "shapes.json").is_file() and not is_complete(config, out)
     (out / "masks" / ".wsss-tmp-1-x.png").write_bytes(b"half")
     generate(config, out)
     assert digest(out) == digest(tmp_path / "whole")

@@ -50,6 +50,34 @@ def shapes(out: Path, as_json: bool, **given: int | None) -> None:
         click.echo(f"{out}: {config.train} training and {config.val} validation images")
 
 
+@synth.command("bricks")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--train", type=int, help="Number of training images (40).")
+@click.option("--small", type=int, help="How many of them are the small training set (8).")
+@click.option("--val", type=int, help="Number of validation images (10).")
+@click.option("--test", type=int, help="Number of test images of each of the seven groups (6).")
+@click.option("--size", type=int, help="Side length of the images in pixels (256; TopoMortar's have 512).")
+@click.option("--seed", type=int, help="Another seed gives other walls (0).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def bricks(out: Path, as_json: bool, **given: int | None) -> None:
+    """Write brick walls in TopoMortar's layout to the folder OUT.
+
+    OUT/dataset holds images and mortar masks of three label kinds, lists, groups, and Betti numbers known from how
+    the walls were made. The same options give the same bytes; an interrupted call is completed by calling it again.
+    """
+    from wsss.data.synthetic.bricks import Config, generate
+    from wsss.validation import validate
+
+    config = validate(Config, {key: value for key, value in given.items() if value is not None}, where="")
+    with progress("Drawing") as start:
+        generate(config, out, advance=start(config.count))
+    if as_json:
+        click.echo(json.dumps({"out": str(out), **config.model_dump(exclude={"layout", "splits"})}))
+    else:
+        tests = config.count - config.train - config.val
+        click.echo(f"{out}: {config.train} training, {config.val} validation and {tests} test images")
+
+
 @data.command("check")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--layout", default="auto", show_default=True, help="voc, folder …; auto looks at what the folder holds.")

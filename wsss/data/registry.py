@@ -23,6 +23,7 @@ _MODULES = {
     "folder": "wsss.data.folder",
     "topomortar": "wsss.data.topomortar",
     "shapes": "wsss.data.synthetic.shapes",
+    "bricks": "wsss.data.synthetic.bricks",
 }
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,9 +14,9 @@ from pydantic import Field
 from wsss.data import folder
 from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.sample import Dataset
+from wsss.data.synthetic.generated import Generated
 from wsss.data.synthetic.scene import CLASS_NAMES, draw_scene
-from wsss.errors import InvalidInput
-from wsss.io.atomic import TEMPORARY, explain_os_errors, sweep, write_json, write_text
+from wsss.io.atomic import write_text
 from wsss.io.images import write_png
 from wsss.io.masks import read_mask, write_mask
 
@@ -26,9 +24,6 @@ GENERATOR = 1
 """Raise it whenever the same config gives other pictures; generated folders are named by it too."""
 
 LABELS = "labels.csv"
-
-MARKER = "shapes.json"
-"""Written first, to claim the folder, and last, to say that it is complete."""
 
 
 class Config(LayoutConfig):
@@ -53,16 +48,9 @@ class _Scene:
 
 def read(config: Config, *, work: Path, log: Log) -> Dataset:
     """Return the dataset, generated below ``work`` if it isn't there yet."""
-    description = json.dumps(_marker(config, complete=True), sort_keys=True).encode()
-    root = work / f"shapes-{hashlib.sha256(description).hexdigest()[:12]}"
-    if not is_complete(config, root):
-        from filelock import FileLock
-
-        work.mkdir(parents=True, exist_ok=True)
-        with FileLock(work / f"{root.name}.lock"):  # all ranks of a run start at once: one draws, the others wait
-            if not is_complete(config, root):
-                log(f"Drawing {config.train + config.val} synthetic images into {root}")
-                generate(config, root)
+    root = _generated(config).ensure(
+        work, _files(config), lambda out: generate(config, out), log=log, count=config.train + config.val
+    )
     dataset = folder.read(folder.Config.model_validate({"root": root}), work=work, log=log)
     return replace(dataset, name="shapes", cache=hash_cache(work))
 
@@ -81,8 +69,8 @@ def generate(config: Config, out: Path, *, advance: Callable[[int], None] = lamb
         InvalidInput: ``out`` holds something else.
         RunFailed: the disk is full, or ``out`` can't be written to.
     """
-    _claim(config, out)
-    sweep(out)
+    generated = _generated(config)
+    generated.claim(out)
     scenes = _scenes(config)
     rows = ["image_id,labels,split\n"]
     with ThreadPoolExecutor(max_workers=4) as pool:  # threads mostly wait for the disk to confirm each file
@@ -92,16 +80,21 @@ def generate(config: Config, out: Path, *, advance: Callable[[int], None] = lamb
     write_text(out / LABELS, "".join(rows))
     names = enumerate(("background", *CLASS_NAMES[: config.classes]))
     write_text(out / folder.CLASSES, "".join(f"{number} {name}\n" for number, name in names))
-    write_json(out / MARKER, _marker(config, complete=True))
+    generated.finish(out)
 
 
 def is_complete(config: Config, out: Path) -> bool:
     """Whether ``out`` holds the whole dataset of ``config``."""
-    if _read_marker(out) != _marker(config, complete=True):
-        return False
-    present = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    return _generated(config).is_complete(out, _files(config))
+
+
+def _generated(config: Config) -> Generated:
+    return Generated(config, GENERATOR)
+
+
+def _files(config: Config) -> set[str]:
     pairs = {f"{kind}/{scene.id}.png" for scene in _scenes(config) for kind in ("images", "masks")}
-    return pairs | {LABELS, folder.CLASSES} <= present
+    return pairs | {LABELS, folder.CLASSES}
 
 
 def _scenes(config: Config) -> list[_Scene]:
@@ -123,31 +116,6 @@ def _write(config: Config, scene: _Scene, out: Path) -> str:
         write_png(image_path, image)
         write_mask(mask_path, mask)
     return " ".join(CLASS_NAMES[value - 1] for value in np.unique(mask) if value > 0)
-
-
-def _marker(config: Config, *, complete: bool) -> dict[str, Any]:
-    return {"generator": GENERATOR, "config": config.model_dump(), "complete": complete}
-
-
-def _read_marker(out: Path) -> Any:
-    try:
-        return json.loads((out / MARKER).read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _claim(config: Config, out: Path) -> None:
-    """Make ``out`` ours before the first picture is in it, so that an interrupted call can be told from a stranger."""
-    with explain_os_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-        stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
-    found = _read_marker(out)
-    if found in (_marker(config, complete=False), _marker(config, complete=True)):
-        return
-    if found is not None or stranger is not None:
-        what = f"synthetic images of another config ({MARKER})" if found is not None else f"files ({stranger})"
-        raise InvalidInput(f"{out}: the folder already holds {what}.", mend="Choose a new folder, or delete this one.")
-    write_json(out / MARKER, _marker(config, complete=False))
 
 
 LAYOUT: Layout[Config] = Layout(name="shapes", config=Config, read=read)

@@ -86,3 +86,17 @@ def clutter(rng: np.random.Generator, picture: Plane) -> Plane:
 def paint(picture: Plane, alpha: Plane, colour: Plane) -> Plane:
     """Lay a colour (``(3,)`` or ``(S, S, 3)``) over a picture where ``alpha`` (``(S, S)``, [0, 1]) says so."""
     return np.asarray(picture + alpha[..., None] * (colour - picture))
+
+
+def blurred_noise(rng: np.random.Generator, size: int, sigma: float) -> Plane:
+    """Return ``(S, S)`` Gaussian noise, mean 0, variance 1, correlated over ``sigma`` pixels in all directions."""
+    from scipy import ndimage
+
+    step = max(1, int(sigma / 3))  # coarse noise is drawn on a coarse grid
+    cells = -(-size // step) + 6
+    noise = ndimage.gaussian_filter(rng.standard_normal((cells, cells)), sigma / step, mode="wrap")
+    if step > 1:
+        noise = ndimage.zoom(noise, step, order=1)
+    top, left = (noise.shape[0] - size) // 2, (noise.shape[1] - size) // 2
+    noise = noise[top : top + size, left : left + size]
+    return np.asarray((noise - noise.mean()) / max(float(noise.std()), 1e-9))

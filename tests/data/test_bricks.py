@@ -1,0 +1,140 @@
+"""The dataset `bricks`: files, splits and determinism."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsss.data.check import check_dataset
+from wsss.data.registry import open_dataset, recognise
+from wsss.data.sample import Dataset, read_truth
+from wsss.data.synthetic.bricks import Config, generate
+from wsss.data.topomortar import GROUPS, KINDS, read_groups
+from wsss.errors import InvalidInput
+from wsss.io.images import image_size
+from wsss.io.masks import read_mask
+from wsss.topology import betti_numbers
+
+SMALL = Config(size=64, train=4, small=2, val=2, test=2, seed=1)
+KEYS = {"layout": "bricks", **SMALL.model_dump(exclude={"layout"})}
+
+
+def digest(root: Path) -> dict[str, str]:
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def dataset(work: Path) -> Dataset:
+    return open_dataset(KEYS, work=work)
+
+
+def test_splits(dataset: Dataset) -> None:
+    counts = {name: len(samples) for name, samples in dataset.splits.items()}
+    assert counts == {
+        "train": 4,
+        "val": 2,
+        "test": 14,
+        **{f"train-large-{kind}": 4 for kind in KINDS},
+        **{f"train-small-{kind}": 2 for kind in KINDS},
+        **{f"val-{kind}": 2 for kind in KINDS},
+        **{f"test-{group}": 2 for group in GROUPS},
+    }
+    assert dataset.name == "bricks" and dataset.classes.names == ("background", "mortar")
+    assert [sample.id for sample in dataset.split("test-indistr")] == ["007", "008"]
+    assert all(image_size(sample.image) == (64, 64) for sample in dataset.split("test"))
+
+
+def test_it_is_a_topomortar_folder(dataset: Dataset) -> None:
+    assert recognise(dataset.root).name == "topomortar"
+    assert not check_dataset(dataset).problems
+    groups = read_groups(dataset.root / "dataset" / "dataset_types.txt")
+    assert len(groups) == 20 and groups["001"] == "indistr" and groups["020"] == "shadows"
+    sample = dataset.split("train-large-noisy")[0]
+    assert sample.mask is not None and set(np.unique(read_mask(sample.mask))) == {0, 255}
+
+
+def test_published_betti_numbers(dataset: Dataset) -> None:
+    rows = list(csv.DictReader((dataset.root / "dataset" / "betti_numbers.csv").open()))
+    assert list(rows[0]) == ["ID", "Betti0", "Betti1", "Betti2"]
+    published = {row["ID"]: (int(row["Betti0"]), int(row["Betti1"])) for row in rows}
+    found = {one.id: tuple(betti_numbers(read_truth(one, dataset.classes) == 1)) for one in dataset.split("test")}
+    assert published == found and {row["Betti2"] for row in rows} == {"0"}
+
+
+def test_label_kinds_differ(dataset: Dataset) -> None:
+    accurate, noisy, pseudo = (
+        [read_truth(sample, dataset.classes) for sample in dataset.split(f"train-large-{kind}")] for kind in KINDS
+    )
+    for a, n, p in zip(accurate, noisy, pseudo, strict=True):
+        assert not np.array_equal(a, n) and not np.array_equal(a, p) and not np.array_equal(n, p)
+
+
+def test_the_same_config_gives_the_same_bytes(dataset: Dataset, tmp_path: Path) -> None:
+    generate(SMALL, tmp_path / "again")
+    assert digest(tmp_path / "again") == digest(dataset.root)
+    generate(SMALL.model_copy(update={"seed": 2}), tmp_path / "other")
+    theirs = digest(tmp_path / "other")
+    assert not [
+        name for name, value in digest(dataset.root).items() if name.endswith("0.png") and theirs[name] == value
+    ]
+
+
+def test_more_of_one_part_changes_no_picture_of_another(dataset: Dataset, work: Path) -> None:
+    more = open_dataset({**KEYS, "train": 5}, work=work)
+    for split in ("val", "test-shadows"):
+        for one, other in zip(dataset.split(split), more.split(split), strict=True):
+            assert one.image.read_bytes() == other.image.read_bytes()
+
+
+def test_a_lost_file_is_drawn_again(dataset: Dataset, work: Path) -> None:
+    before = digest(dataset.root)
+    for split in ("train", "test"):
+        sample = dataset.split(split)[1]
+        assert sample.mask is not None
+        sample.mask.unlink()
+    (dataset.root / "dataset" / "betti_numbers.csv").unlink()
+    assert digest(open_dataset(KEYS, work=work).root) == before
+
+
+def test_only_some_splits(work: Path, dataset: Dataset) -> None:
+    few = open_dataset({**KEYS, "splits": ["train-small-noisy", "val"]}, work=work)
+    assert list(few.splits) == ["train-small-noisy", "val"] and few.root == dataset.root
+
+
+def test_processes_that_start_at_once_draw_it_once(tmp_path: Path) -> None:
+    config = {"layout": "bricks", "size": 64, "train": 2, "small": 1, "val": 1, "test": 1}
+    lines: list[str] = []
+    threads = [
+        threading.Thread(target=open_dataset, args=(config,), kwargs={"work": tmp_path, "log": lines.append})
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum("Drawing 10 synthetic images" in line for line in lines) == 1
+
+
+def test_configs_that_make_no_sense(tmp_path: Path) -> None:
+    for keys, message in (
+        ({"small": 9, "train": 5}, "9 of 5 training images"),
+        ({"size": 32}, "size"),
+        ({"tests": 3}, "did you mean 'test'"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            open_dataset({"layout": "bricks", **keys}, work=tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    with pytest.raises(InvalidInput, match=r"already holds files \(notes\.txt\)"):
+        generate(SMALL, tmp_path / "full")

@@ -1,0 +1,104 @@
+"""One synthetic wall of a group: its picture, its labels of all kinds, and the Betti numbers of the accurate one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wsss.data.synthetic.bonds import BONDS, BrickSize, lay
+from wsss.data.synthetic.camera import Camera, look
+from wsss.data.synthetic.colour_label import colour_label
+from wsss.data.synthetic.masonry import expose, other_look, paint_wall, red_look
+from wsss.data.synthetic.nuisances import graffiti, occlusion, shadows
+from wsss.data.synthetic.openings import paint_openings, place_openings
+from wsss.data.synthetic.pen import pen_label
+from wsss.data.synthetic.wall import Wall, see
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BOND_SHARES = (0.4, 0.1, 0.02, 0.12, 0.1, 0.12, 0.12, 0.02)
+"""How frequent each of `BONDS` is."""
+
+NARROWEST = 2.6
+"""Width of the narrowest joint in a picture, in pixels: the camera comes nearer until it is reached, so that no joint
+falls through the pixel grid."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A wall on paper.
+
+    Args:
+        image: ``(S, S, 3)`` uint8 RGB.
+        masks: label kind → ``(S, S)`` bool, true on mortar.
+        betti: (β₀, β₁) of the accurate mask, known by construction.
+    """
+
+    image: NDArray[np.uint8]
+    masks: dict[str, NDArray[np.bool_]]
+    betti: tuple[int, int]
+
+
+def draw_wall(rng: np.random.Generator, group: str, *, size: int) -> Drawn:
+    """Draw a wall.
+
+    Args:
+        rng: all that is random.
+        group: one of TopoMortar's groups: indistr, angles, colors, graffiti, objects, occlusion, shadows.
+        size: side length S in pixels.
+    """
+    joint = rng.uniform(11, 21)
+    bricks = BrickSize(length=rng.uniform(215, 240), height=rng.uniform(45, 62), joint=joint)
+    camera = _camera(rng, size, joint, steep=group == "angles")
+    area = camera.area()
+    openings = place_openings(rng, area, bricks) if group == "objects" else ()
+    margin = 3 * joint
+    seen = (area[0] - margin, area[1] - margin, area[2] + margin, area[3] + margin)
+    bond = BONDS[rng.choice(len(BONDS), p=BOND_SHARES)]
+    missing = rng.choice([0.0, 0.02])
+    wall = Wall(
+        camera=camera,
+        size=bricks,
+        bricks=lay(rng, bond, bricks, seen, jitter=rng.uniform(0.03, 0.16), missing=missing),
+        openings=openings,
+        wave=rng.uniform(0.3, 2.0),
+        roughness=rng.uniform(0.04, 0.16),
+        rounding=rng.uniform(1.0, 0.4 * joint),
+    )
+    view = see(rng, wall)
+    appearance = other_look(rng) if group == "colors" else red_look(rng)
+    picture = paint_wall(rng, view, appearance, joint=joint)
+    picture = paint_openings(rng, picture, view, openings)
+    if group == "graffiti":
+        picture = graffiti(rng, picture)
+    elif group == "shadows":
+        picture = shadows(rng, picture)
+    elif group == "occlusion":
+        picture = occlusion(rng, picture)
+    image = expose(rng, picture, exposure=appearance.exposure, blur=rng.uniform(0.4, 0.8) * size / 256)
+    drawn = pen_label(rng, wall)
+    pseudo = colour_label(image, drawn, joint=joint * float(view.scale.mean()))
+    return Drawn(image, {"accurate": view.mortar, "noisy": drawn, "pseudo": pseudo}, view.betti_numbers)
+
+
+def _camera(rng: np.random.Generator, size: int, joint: float, *, steep: bool) -> Camera:
+    """Look at a wall nearly straight, or (``steep``) at an angle, from as near as `NARROWEST` asks for."""
+    magnification = size * rng.uniform(0.012, 0.036) / joint
+    if steep:
+        kind = rng.integers(3)
+        roll = rng.choice([-1, 1]) * rng.uniform(0.2, 0.7) if kind == 0 else rng.normal(0, 0.1)
+        yaw = rng.choice([-1, 1]) * rng.uniform(0.6, 0.95) if kind != 0 else rng.normal(0, 0.35)
+        pitch = rng.choice([-1, 1]) * rng.uniform(0.5, 0.8) if kind == 2 else rng.normal(0, 0.15)
+        if kind == 2:
+            yaw = rng.normal(0, 0.3)
+    else:
+        roll, yaw, pitch = rng.normal(0, (0.03, 0.07, 0.07))
+    distance = rng.uniform(1.4, 3.0)
+    while True:
+        camera = look(size, magnification, roll=roll, yaw=yaw, pitch=pitch, distance=distance)
+        if camera.pixels_per_mm()[0] * joint >= NARROWEST:
+            return camera
+        magnification *= 1.1

@@ -1,0 +1,152 @@
+"""A brick wall as the camera sees it: which pixel belongs to which brick, and how far each is from its edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wsss.data.synthetic.bonds import Bricks, BrickSize
+from wsss.data.synthetic.camera import Camera
+from wsss.data.synthetic.pieces import betti_numbers_of, tidy
+from wsss.data.synthetic.textures import blurred_noise
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.float64]
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom on the wall, in millimetres."""
+
+
+@dataclass(frozen=True)
+class Wall:
+    """All that says where mortar is.
+
+    Args:
+        camera: who looks.
+        size: of the bricks and joints.
+        bricks: where they lie.
+        openings: windows and the like, each bedded in a joint of mortar.
+        wave: how far courses stray from a straight line, in millimetres.
+        roughness: how far a brick's edge strays, as a share of the joint.
+        rounding: radius of the bricks' corners in millimetres.
+    """
+
+    camera: Camera
+    size: BrickSize
+    bricks: Bricks
+    openings: tuple[Box, ...] = ()
+    wave: float = 1.5
+    roughness: float = 0.08
+    rounding: float = 3.0
+
+
+@dataclass(frozen=True)
+class View:
+    """A wall on the pixel grid; all arrays are ``(S, S)``.
+
+    Args:
+        pieces: int32; 0 = mortar, else the number of a brick (or of bricks that touch) or of an opening.
+        brick: int32; 0 = mortar or opening, else 1 + the place of a brick in `Bricks`.
+        opening: int32; 0, or 1 + the place of an opening.
+        depth: how far inside its piece each pixel is, in pixels; negative in mortar.
+        u, v: place on the wall in millimetres, the courses' waves undone.
+        scale: pixels per millimetre.
+    """
+
+    pieces: NDArray[np.int32]
+    brick: NDArray[np.int32]
+    opening: NDArray[np.int32]
+    depth: Plane
+    u: Plane
+    v: Plane
+    scale: Plane
+
+    @property
+    def mortar(self) -> NDArray[np.bool_]:
+        """Where mortar is: the accurate label."""
+        return np.asarray(self.pieces == 0)
+
+    @property
+    def betti_numbers(self) -> tuple[int, int]:
+        """(β₀, β₁) of the mortar, from how the wall was made (see `wsss.data.synthetic.pieces`)."""
+        return betti_numbers_of(self.pieces)
+
+
+def see(rng: np.random.Generator, wall: Wall) -> View:
+    """Put a wall on the pixel grid; ``rng`` draws its irregularities."""
+    side = wall.camera.size
+    u, v = wall.camera.on_wall()
+    u = u + wall.wave * blurred_noise(rng, side, side / 9)
+    v = v + wall.wave * blurred_noise(rng, side, side / 7)
+    scale = _scale(u, v)
+    joint = wall.size.joint
+    rough = 0.6 * blurred_noise(rng, side, 2.5) + 0.8 * blurred_noise(rng, side, side / 40)
+    rough = wall.roughness * joint * np.clip(rough, -2.2, 2.2)
+    depth = np.full((side, side), -np.inf)
+    brick = np.zeros((side, side), np.int32)
+    for place, face in enumerate(wall.bricks.faces):
+        box = _seen_box(wall, face, joint)
+        if box is None:
+            continue
+        inside = _inside(face, u[box], v[box], wall.rounding) + rough[box]
+        nearer = inside > depth[box]
+        depth[box][nearer] = inside[nearer]
+        brick[box][nearer] = place + 1
+    opening = np.zeros((side, side), np.int32)
+    for place, face in enumerate(wall.openings):
+        inside = _inside(np.array(face), u, v, 0.0)
+        outside = -inside - joint
+        depth = np.where(inside > -joint / 2, inside, np.minimum(depth, outside))
+        opening[inside > 0] = place + 1
+        brick[inside > -joint / 2] = 0
+    pieces = np.where(brick > 0, np.append(0, wall.bricks.group + 1)[brick], 0)
+    pieces = np.where(opening > 0, int(wall.bricks.group.max()) + 1 + opening, pieces)
+    pieces = tidy(
+        np.where(depth > 0, pieces, 0).astype(np.int32), smallest=max(6, round(joint * scale.mean()) ** 2 // 2)
+    )
+    return View(
+        pieces=pieces,
+        brick=np.where(opening > 0, 0, brick),
+        opening=opening,
+        depth=_agreeing(depth * scale, pieces > 0),
+        u=u,
+        v=v,
+        scale=scale,
+    )
+
+
+def _inside(face: NDArray[np.float64], u: Plane, v: Plane, rounding: float) -> Plane:
+    """Return how far inside a rectangle with round corners each point is, negative outside."""
+    left, top, right, bottom = face
+    across = np.abs(u - (left + right) / 2) - (right - left) / 2 + rounding
+    down = np.abs(v - (top + bottom) / 2) - (bottom - top) / 2 + rounding
+    beyond = np.hypot(np.maximum(across, 0), np.maximum(down, 0)) + np.minimum(np.maximum(across, down), 0)
+    return np.asarray(rounding - beyond)
+
+
+def _seen_box(wall: Wall, face: NDArray[np.float64], margin: float) -> tuple[slice, slice] | None:
+    """Return the rows and columns of the image that hold a brick and the joints around it; ``None`` if none do."""
+    margin = margin + 3 * wall.wave
+    left, top, right, bottom = face + margin * np.array([-1, -1, 1, 1])
+    x, y = wall.camera.in_image(np.array([left, right, right, left]), np.array([top, top, bottom, bottom]))
+    side = wall.camera.size
+    low_x, high_x = max(0, int(x.min())), min(side, int(x.max()) + 1)
+    low_y, high_y = max(0, int(y.min())), min(side, int(y.max()) + 1)
+    return (slice(low_y, high_y), slice(low_x, high_x)) if low_x < high_x and low_y < high_y else None
+
+
+def _scale(u: Plane, v: Plane) -> Plane:
+    """Return pixels per millimetre at each pixel: the root of the area ratio."""
+    u_y, u_x = np.gradient(u)
+    v_y, v_x = np.gradient(v)
+    return np.asarray(1 / np.sqrt(np.maximum(np.abs(u_x * v_y - u_y * v_x), 1e-9)))
+
+
+def _agreeing(depth: Plane, inside: NDArray[np.bool_]) -> Plane:
+    """Return depths whose sign says what the pieces say, where tidying has changed them."""
+    depth = np.where(inside & (depth <= 0), 0.25, depth)
+    return np.where(~inside & (depth > 0), -0.25, depth)
