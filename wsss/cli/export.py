@@ -139,9 +139,7 @@ def _check_apart(out: Path, run: Path) -> None:
     from wsss.pipeline.store import RECORD
 
     place, source = out.resolve(), run.resolve()
-    within = next((folder for folder in place.parents if (folder / RECORD).is_file()), None)
+    within = next((folder for folder in (place, *place.parents) if (folder / RECORD).is_file()), None)
     if within is not None or source.is_relative_to(place):
-        raise InvalidInput(
-            f"--out {out}: " + (f"lies inside the stage {within}." if within is not None else f"holds {run}."),
-            mend="Name a folder of its own.",
-        )
+        why = f"is the folder of a stage, or lies in one ({within})" if within is not None else f"holds {run}"
+        raise InvalidInput(f"--out {out}: {why}.", mend="Name a folder of its own.")

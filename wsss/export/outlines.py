@@ -89,8 +89,8 @@ def simplified(rings: list[NDArray[np.int64]], tolerance: float, *, overlap: flo
 
     What is simplified (Douglas and Peucker, 1973) is the line through the midpoints of the outline's pixel edges: on
     staircases it is straighter than the outline, and lies as much inside it as outside. If the result overlaps the
-    region too little, has another area, or touches itself, the tolerance is halved, and at last the exact outlines
-    are taken.
+    region too little, has another area, or touches itself, a smaller tolerance is tried, and at last the exact
+    outlines are taken.
 
     Args:
         rings: from `outlines`.
@@ -105,7 +105,8 @@ def simplified(rings: list[NDArray[np.int64]], tolerance: float, *, overlap: flo
     exact = [np.asarray(ring, np.float64) for ring in rings]
     size = (int(rings[0][:, 1].max()), int(rings[0][:, 0].max()))
     region, pixels = fill(exact, size), sum(map(area, exact))
-    while (rest := tolerance - CORNER) > FINEST:
+    rest = tolerance - CORNER
+    while rest > FINEST:
         shorter = [_shorten(_midpoints(ring), rest) for ring in exact]
         if all(one is not None for one in shorter):
             found = [one for one in shorter if one is not None]
@@ -114,7 +115,7 @@ def simplified(rings: list[NDArray[np.int64]], tolerance: float, *, overlap: flo
             same = (one & other & region).sum() >= overlap * (one | other | region).sum()
             if same and abs(sum(map(area, found)) - pixels) <= (1 - overlap) * pixels and not touching(found):
                 return found
-        tolerance /= 2
+        rest /= 1.5
     return exact
 
 

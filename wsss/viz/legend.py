@@ -20,8 +20,9 @@ GAP = 8
 
 
 def with_legend(picture: NDArray[np.uint8], entries: Sequence[Entry]) -> NDArray[np.uint8]:
-    """Return a picture with a white strip below it: a coloured field and a name for each entry, in as many lines as
-    its width asks for.
+    """Return a picture with a white strip below it: a coloured field and a name for each entry.
+
+    The strip has as many lines as the picture's width asks for; a picture narrower than a name gets white at its right.
 
     Args:
         picture: ``(H, W, 3)`` uint8 RGB.
@@ -32,11 +33,11 @@ def with_legend(picture: NDArray[np.uint8], entries: Sequence[Entry]) -> NDArray
     from PIL import Image, ImageDraw, ImageFont
 
     font: Any = ImageFont.load_default(size=SIZE)
-    width = picture.shape[1]
     measure: Any = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    lengths = [SIZE + GAP // 2 + int(np.ceil(measure.textlength(name, font=font))) + GAP for name, _ in entries]
+    width = max(picture.shape[1], GAP + max(lengths))
     places, x, line = [], GAP, 0
-    for name, _ in entries:
-        needed = SIZE + GAP // 2 + int(np.ceil(measure.textlength(name, font=font))) + GAP
+    for needed in lengths:
         if x > GAP and x + needed > width:
             x, line = GAP, line + 1
         places.append((x, line))
@@ -53,7 +54,8 @@ def with_legend(picture: NDArray[np.uint8], entries: Sequence[Entry]) -> NDArray
         else:
             draw.rectangle(field, fill=colour, outline=(90, 90, 90))
         draw.text((left + SIZE + GAP // 2, top - 1), name, fill="black", font=font)
-    return np.concatenate([picture, np.asarray(strip)])
+    margin = ((0, 0), (0, width - picture.shape[1]), (0, 0))
+    return np.concatenate([np.pad(picture, margin, constant_values=255), np.asarray(strip)])
 
 
 def _hatched() -> Any:

@@ -1,0 +1,76 @@
+"""Run-length encodings against independent decoders: pycocotools, and one of the brush's bits written for tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from readers import brush_layer
+
+from wsss.io.rle import brush_rle, coco_rle, runs
+
+masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12))
+
+
+@given(arrays(bool, st.integers(1, 40)))
+def test_runs(values: np.ndarray) -> None:
+    lengths = runs(values)
+    assert np.array_equal(np.repeat(np.arange(len(lengths)) % 2 == 1, lengths), values)
+    assert (lengths[1:] > 0).all()
+
+
+@given(masks)
+@example(np.zeros((1, 1), bool))
+@example(np.ones((1, 1), bool))
+@settings(deadline=None)
+def test_cocos_own_tool_makes_the_same_text(mask: np.ndarray) -> None:
+    tool = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
+    found = coco_rle(mask)
+    own = tool.encode(np.asfortranarray(mask.astype(np.uint8)))
+    assert found["size"] == own["size"] and found["counts"] == own["counts"].decode()
+    assert np.array_equal(tool.decode(found).astype(bool), mask)
+
+
+def test_long_and_short_runs_for_coco() -> None:
+    tool = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
+    mask = np.zeros((700, 900), bool)
+    mask[3:600, 17] = mask[:, 500:] = True
+    mask[::2, 800:] = False
+    assert coco_rle(mask)["counts"] == tool.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
+
+
+@given(masks)
+@example(np.zeros((1, 1), bool))
+@example(np.ones((1, 1), bool))
+@settings(deadline=None)
+def test_the_brush_round_trips(mask: np.ndarray) -> None:
+    layer = brush_layer(brush_rle(mask), mask.shape[1], mask.shape[0])
+    assert np.array_equal(layer, np.repeat(mask[..., None] * np.uint8(255), 4, axis=2))
+
+
+@pytest.mark.parametrize("pixels", [2, 4, 5, 64, 65, 16384, 16385, 40000])
+def test_runs_at_the_limits_of_their_lengths(pixels: int) -> None:
+    """Four values a pixel: runs of 8, 16, 256 and 65536 values end a size, and longer ones are split."""
+    mask = np.zeros((1, pixels + 3), bool)
+    mask[0, 2 : 2 + pixels] = True
+    assert np.array_equal(brush_layer(brush_rle(mask), pixels + 3, 1)[..., 3] > 0, mask)
+
+
+def test_a_stream_written_by_hand() -> None:
+    """Two pixels, the second inside: 8 values of 8 bits, lengths of 3, 4, 8 and 16 bits, 4 × 0 and 4 × 255."""
+    bits = (
+        f"{8:032b}"
+        + f"{7:05b}"
+        + f"{2:04b}{3:04b}{7:04b}{15:04b}"
+        + f"1{0:02b}{3:03b}{0:08b}"
+        + f"1{0:02b}{3:03b}{255:08b}"
+    )
+    bits += "0" * (-len(bits) % 8)
+    assert brush_rle(np.array([[False, True]])) == [int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)]
+
+
+def test_a_mask_that_is_too_large_is_refused() -> None:
+    with pytest.raises(ValueError, match="too many for a brush mask"):
+        brush_rle(np.broadcast_to(np.zeros((1, 1), bool), (2**15, 2**15)))
