@@ -93,6 +93,7 @@ def train_on_labels(
     from wsss.train.classification import ClassificationExamples, TileExamples, score_classifier
     from wsss.train.images import cached_images
     from wsss.train.loop import Job, fit
+    from wsss.train.pictures import map_pictures
 
     config: LabelledConfig = ctx.config
     classes = ctx.data.classes.foreground
@@ -125,8 +126,9 @@ def train_on_labels(
         if statistics is None
         else TileExamples(cached(samples), labels, statistics)
     )
+    pictures = map_pictures(classifier, examples)
     history = fit(
-        Job(name, network or classifier, groups, examples, loss, validate),
+        Job(name, network or classifier, groups, examples, loss, validate, pictures=pictures),
         config,
         ctx,
     )
