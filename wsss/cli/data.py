@@ -1,4 +1,4 @@
-"""``wsss data``: make synthetic datasets and check any dataset."""
+"""``wsss data``: make synthetic datasets, check any dataset, cut it into tiles."""
 
 from __future__ import annotations
 
@@ -100,6 +100,56 @@ def check(context: click.Context, path: Path, layout: str, pairs: tuple[str, ...
     else:
         print_report(report)
     context.exit(2 if report.problems else 0)
+
+
+@data.command("tiles")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--layout", default="auto", show_default=True, help="voc, folder …; auto looks at what the folder holds.")
+@click.option("--data", "pairs", multiple=True, metavar="KEY=VALUE", help="A key of data:, as in a pipeline file.")
+@click.option("--split", default="train", show_default=True, help="Split whose images are cut, and whose masks answer.")
+@click.option("--count", type=int, help="Number of tiles (1000).")
+@click.option("--size", type=int, help="Side length of a tile in pixels (18).")
+@click.option("--share-without", type=float, help="Share of the tiles in which no class is seen (0.5).")
+@click.option("--least", type=float, help="Share of a tile's pixels from which on a class is seen (0.05).")
+@click.option("--label-noise", type=float, help="Share of the answers that are wrong (0).")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Another draws others.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def tiles(
+    path: Path,
+    out: Path,
+    layout: str,
+    pairs: tuple[str, ...],
+    split: str,
+    seed: int,
+    as_json: bool,
+    **given: float | None,
+) -> None:
+    """Cut tiles out of the images of the dataset in PATH, and write them to the folder OUT.
+
+    Of each tile only this is kept: which classes are in it, as an annotator would say at a glance. Masks of the split
+    answer that, and are not written. OUT becomes a plain folder: images/, labels.csv, classes.txt; tiles.csv tells
+    where each tile was cut, tiles.json how they were drawn. The same options give the same bytes.
+    Example: wsss data tiles TopoMortar tiles --count 200
+    """
+    from wsss.data.registry import open_dataset
+    from wsss.data.tilefolder import draw_into
+    from wsss.data.tiles import TilesConfig
+    from wsss.validation import validate
+
+    chosen = {key: value for key, value in given.items() if value is not None}
+    config = validate(TilesConfig, chosen, where="")
+    where: dict[str, Any] = {"root": path, "layout": layout, **dict(_key_value(pair) for pair in pairs)}
+    with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Drawing") as start:
+        dataset = open_dataset(where, work=Path(work), log=lambda line: click.echo(line, err=True))
+        drawn = draw_into(out, dataset, config=config, split=split, seed=seed, start=start)
+    if as_json:
+        click.echo(json.dumps({"out": str(out), **drawn}))
+    else:
+        click.echo(
+            f"{out}: {drawn['tiles']} tiles of {drawn['tile_size']} pixels from {drawn['images']} images, "
+            f"{drawn['without_any_class']} without any class, {drawn['label_noise']:.0%} of the answers wrong"
+        )
 
 
 def _key_value(pair: str) -> tuple[str, Any]:

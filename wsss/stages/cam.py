@@ -6,7 +6,7 @@ times two with ``flip``. ``max_side`` bounds them for large photographs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +17,7 @@ from wsss.io.layout import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.labelled import load_trained
-from wsss.validation import AddedLater
+from wsss.validation import AddedLater, Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from wsss.models.classifier import CAMClassifier
 
 Scale = Annotated[float, Field(gt=0, le=8)]
+
+
+class AdaptConfig(Settings):
+    """A few training steps on an image's own tiles, before its maps are made."""
+
+    steps: int = Field(default=20, ge=1, description="number of steps; many would learn the few tiles by heart")
+    lr: float = Field(default=1e-3, gt=0, description="learning rate (AdamW, constant)")
 
 
 class CamConfig(StageConfig):
@@ -65,6 +72,16 @@ class CamConfig(StageConfig):
     )
     batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")
 
+    adapt: Annotated[AdaptConfig | None, AddedLater()] = Field(
+        default=None, description="adapt the classifier to each image by the labels of its own tiles; needs tiles"
+    )
+
+    @model_validator(mode="after")
+    def _adapted_one_by_one(self) -> CamConfig:
+        if self.adapt is not None and self.batch_size > 1:
+            raise ValueError("adapt gives each image a classifier of its own; set batch_size to 1")
+        return self
+
     @model_validator(mode="after")
     def _activation_of_plain_maps(self) -> CamConfig:
         if self.activation != "relu" and not isinstance(self.method, PlainCam):
@@ -83,12 +100,13 @@ def run(ctx: Context[CamConfig]) -> Result:
     config = ctx.config
     samples = ctx.data.samples(config.splits)
     model = load_trained(ctx)
+    classifier_of = _adapting(ctx, model) if config.adapt else lambda sample: model
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     with deterministic(ctx.device, ctx.seed):
         work_in_batches(
             ctx,
             samples,
-            lambda batch: _make_maps(model, batch, config, ctx.out),
+            lambda batch: _make_maps(classifier_of(batch[0]), batch, config, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: [cam_path(ctx.out, sample.id)],
             readable=read_cams,
@@ -100,11 +118,43 @@ def run(ctx: Context[CamConfig]) -> Result:
     shown |= {"settings": settings} if settings else {}
     shown |= {"taper": config.taper} if config.taper else {}
     shown |= {"activation": config.activation} if config.activation != "relu" else {}
+    shown |= {"adapted_to_image": config.adapt.model_dump()} if config.adapt else {}
     shown |= {"scales": list(config.scales), "flip": config.flip}
     return Result(
         {"images": len(samples), "mean_activation": _mean_activation(samples, ctx.out)},
         {"cam": shown},
     )
+
+
+def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample], CAMClassifier]:
+    """Return a function that adapts the classifier to an image; one without tiles has it as it is.
+
+    Raises:
+        InvalidInput: there are no tiles.
+    """
+    from wsss.data.tiletable import Tile, read_tiles
+    from wsss.train.adapting import adapted
+    from wsss.train.classification import tile_examples
+    from wsss.train.sampling import derive_seed
+
+    config, artifact = ctx.config.adapt, ctx.inputs["tiles"]
+    if artifact is None or config is None:
+        raise InvalidInput(
+            "cam.adapt: no tiles to adapt the classifier by.",
+            mend="Name the tiles stage among its needs (or --tiles DIR), or leave adapt out.",
+        )
+    tiles: dict[str, list[Tile]] = {}
+    for tile in read_tiles(artifact.path, ctx.data.classes):
+        tiles.setdefault(tile.image, []).append(tile)
+
+    def of(sample: Sample) -> CAMClassifier:
+        if sample.id not in tiles:
+            return model
+        examples = tile_examples(artifact.path, tiles[sample.id], model.head.out_channels, cache_bytes=1 << 30)
+        seed = derive_seed("image", ctx.seed, sample.id)
+        return adapted(model, examples, steps=config.steps, lr=config.lr, seed=seed)
+
+    return of
 
 
 def _make_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamConfig, out: Path) -> None:
@@ -161,6 +211,14 @@ def _reads(config: CamConfig) -> list[Read]:
     return [Read(split, kind) for split in config.splits for kind in kinds]
 
 
+def _check_inputs(config: CamConfig, ids: Mapping[str, Sequence[str]]) -> None:
+    if bool(config.adapt) != bool(ids.get("tiles")):
+        raise InvalidInput(
+            "cam: adapt and tiles belong together: the classifier is adapted to each image by its own tiles.",
+            mend="Name the tiles stage among its needs and set adapt: {}, or do neither.",
+        )
+
+
 def _check(config: CamConfig, data: Dataset) -> None:
     samples = data.samples(config.splits)
     if config.classes == "labels":
@@ -183,8 +241,12 @@ STAGE = Stage(
     run=run,
     provides="cams",
     help="Class activation maps: where the classifier sees each class.",
-    inputs={"classifier": Input(("classifier",), "folder of a classify stage")},
+    inputs={
+        "classifier": Input(("classifier",), "folder of a classify stage"),
+        "tiles": Input(("tiles",), "adapt to these tiles: folder of a tiles stage", optional=True, added_later=True),
+    },
     reads=_reads,
     covers=lambda config: config.splits,
     check=_check,
+    check_inputs=_check_inputs,
 )

@@ -13,8 +13,6 @@ from wsss.pipeline.stage import Artifact, Context, Input, Read
 from wsss.train.config import TrainConfig
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from wsss.data.sample import Dataset, Sample
@@ -90,25 +88,34 @@ def train_on_labels(
         Metrics of the training, and on ``val``.
     """
     from wsss.data.labels import label_matrix
-    from wsss.train.classification import ClassificationExamples, TileExamples, score_classifier
+    from wsss.data.tiletable import read_tiles
+    from wsss.train.classification import ClassificationExamples, TileExamples, score_classifier, tile_examples
     from wsss.train.images import cached_images
     from wsss.train.loop import Job, fit
     from wsss.train.pictures import map_pictures
 
     config: LabelledConfig = ctx.config
     classes = ctx.data.classes.foreground
-    samples, statistics = _training_images(ctx)
-    labels = label_matrix(samples, len(classes))
+    tiles: Artifact | None = ctx.inputs.get("tiles")
+    examples: ClassificationExamples | TileExamples
+
+    def cached(chosen: Sequence[Sample]) -> Any:
+        return cached_images([sample.image for sample in chosen], cache_bytes=config.cache_mb << 20)
+
+    if tiles is not None:
+        found = read_tiles(tiles.path, ctx.data.classes)
+        examples = tile_examples(tiles.path, found, len(classes), cache_bytes=config.cache_mb << 20)
+    else:
+        samples = ctx.data.split(config.split)
+        examples = ClassificationExamples(cached(samples), label_matrix(samples, len(classes)), config.augmentation)
+    labels = examples.labels
     everywhere = [name for name, column in zip(classes, labels.T, strict=True) if column.all()]
     if everywhere and ctx.ranks.rank == 0:
-        what = f"image of split {config.split!r}" if statistics is None else "tile"
+        what = f"image of split {config.split!r}" if tiles is None else "tile"
         ctx.log(
             f"warning: every {what} has the class {listing(everywhere)}: without images that lack it the classifier "
             "can't learn where it is; add some, or draw tiles (stage tiles)."
         )
-
-    def cached(chosen: Sequence[Sample]) -> Any:
-        return cached_images([sample.image for sample in chosen], cache_bytes=config.cache_mb << 20)
 
     held_out = ctx.data.split(config.val) if config.val is not None and ctx.ranks.rank == 0 else ()
     val_images, val_labels = cached(held_out), label_matrix(held_out, len(classes))
@@ -121,11 +128,6 @@ def train_on_labels(
             found = {"val_map": scores[0].mean_average_precision, "val_f1": scores[0].f1}
         return {name: value for name, value in found.items() if value is not None} | watch()
 
-    examples = (
-        ClassificationExamples(cached(samples), labels, config.augmentation)
-        if statistics is None
-        else TileExamples(cached(samples), labels, statistics)
-    )
     pictures = map_pictures(classifier, examples)
     history = fit(
         Job(name, network or classifier, groups, examples, loss, validate, pictures=pictures),
@@ -136,27 +138,12 @@ def train_on_labels(
         classifier.eval()
         validate()
     metrics: dict[str, Any] = {
-        "images": len(samples),
+        "images": len(examples),
         **({"epochs": config.epochs} if config.epochs is not None else {}),
         "steps": history[-1]["step"],
         "train_loss": history[-1]["train_loss"],
     }
     return metrics | (_val_metrics(scores[0], classes, len(held_out)) if scores else {})
-
-
-def _training_images(ctx: Context[Any]) -> tuple[Sequence[Sample], NDArray[np.float32] | None]:
-    """Return images with labels: those of the split, or the tiles, with the colour statistics of their images."""
-    artifact: Artifact | None = ctx.inputs.get("tiles")
-    if artifact is None:
-        return ctx.data.split(ctx.config.split), None
-    import numpy as np
-
-    from wsss.data.sample import Sample
-    from wsss.data.tiletable import read_tiles
-
-    tiles = read_tiles(artifact.path, ctx.data.classes)
-    samples = [Sample(tile.id, tile.path(artifact.path), tile.labels) for tile in tiles]
-    return samples, np.array([(tile.mean, tile.std) for tile in tiles], np.float32)
 
 
 def supervision(ctx: Context[Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,9 +12,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wsss.data.labels import label_matrix
+from wsss.data.sample import Sample
+from wsss.data.tiletable import Tile
 from wsss.data.transforms import ClassificationAugmentation, Transform, resize
 from wsss.metrics.multilabel import MultilabelScores, multilabel_scores
-from wsss.train.images import Cached
+from wsss.train.images import Cached, cached_images
 from wsss.train.sampling import Item
 
 
@@ -58,6 +62,24 @@ class TileExamples:
         tile = np.ascontiguousarray(tile[:, ::-1] if turn >= 4 else tile)
         labels = torch.from_numpy(self.labels[index].astype(np.float32))
         return torch.from_numpy(tile).permute(2, 0, 1), labels, torch.from_numpy(self.statistics[index])
+
+
+def tile_examples(folder: Path, tiles: Sequence[Tile], classes: int, *, cache_bytes: int) -> TileExamples:
+    """Return tiles of a folder as training examples.
+
+    Args:
+        folder: where their pictures are.
+        tiles: see `wsss.data.tiletable`.
+        classes: number K of foreground classes.
+        cache_bytes: see `wsss.train.images.Cached`.
+
+    Raises:
+        InvalidInput: a picture is broken.
+    """
+    paths = [tile.path(folder) for tile in tiles]
+    samples = [Sample(tile.id, path, tile.labels) for tile, path in zip(tiles, paths, strict=True)]
+    statistics = np.array([(tile.mean, tile.std) for tile in tiles], np.float32)
+    return TileExamples(cached_images(paths, cache_bytes=cache_bytes), label_matrix(samples, classes), statistics)
 
 
 def multilabel_loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:

@@ -1,0 +1,70 @@
+"""Draw the tiles of a dataset into a folder of their own: what ``wsss data tiles`` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsss.data.tiles import TilesConfig, draw_tiles
+from wsss.errors import InvalidInput
+from wsss.io.atomic import TEMPORARY, explain_os_errors, write_json
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Dataset
+
+MARKER = "drawing.json"
+"""Written first: says what a folder of tiles is being drawn with."""
+
+
+def draw_into(
+    out: Path,
+    dataset: Dataset,
+    *,
+    config: TilesConfig,
+    split: str,
+    seed: int,
+    start: Callable[[int], Callable[[int], None]],
+) -> dict[str, Any]:
+    """Draw the tiles of a split into a folder of their own, in this process; see `draw_tiles`.
+
+    Args:
+        out: a new folder, an empty one, or one that holds the same tiles.
+        dataset: with masks.
+        config, split, seed: what to draw.
+        start: number of steps → function that advances a progress bar.
+
+    Raises:
+        InvalidInput: ``out`` holds something else; see `draw_tiles`.
+        RunFailed: ``out`` can't be written to.
+    """
+    claim = {"split": split, "seed": seed, **config.model_dump()}
+    marker = out / MARKER
+    with explain_os_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
+    if stranger is not None and _read_json(marker) != claim:
+        raise InvalidInput(
+            f"{out}: the folder already holds something else ({stranger}).",
+            mend="Choose a new folder, or delete this one.",
+        )
+    write_json(marker, claim)
+
+    def each(work: Callable[[Any], Any], items: Sequence[Any], description: str) -> list[Any]:
+        advance, found = start(len(items)), []
+        for item in items:
+            found.append(work(item))
+            advance(1)
+        return found
+
+    return draw_tiles(
+        dataset.split(split), out, classes=dataset.classes, config=config, split=split, seed=seed, each=each
+    )
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
