@@ -32,6 +32,12 @@ def test_head_learns_faster_and_frozen_parameters_not_at_all() -> None:
     assert {id(p) for p in head["params"]} == {id(model.head.weight), id(model.head.bias)}
 
 
+def test_a_network_without_a_backbone_learns_at_one_rate() -> None:
+    model, config = torch.nn.Linear(3, 2), SGDConfig(lr=0.1, head_lr_factor=7)
+    (group,) = build_optimiser(config, trunk_and_head(model, config)).param_groups
+    assert group["lr"] == 0.1 and len(group["params"]) == 2
+
+
 def test_step_of_sgd_by_hand() -> None:
     parameter = torch.nn.Parameter(torch.tensor([2.0]))
     config = SGDConfig(lr=0.1, head_lr_factor=1, weight_decay=0.5, momentum=0.9)
