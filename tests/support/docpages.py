@@ -118,7 +118,8 @@ class Session:
             assert self.checkout is not None, f"{block.place}: there is no checkout to change"
             apply_diff(self.checkout, block)
         elif block.file is not None:
-            base = self.checkout if self.checkout is not None and block.language == "python" else self.folder
+            inside = self.checkout is not None and block.file.split("/")[0] in ("wsss", "configs", "pipelines")
+            base = self.checkout if self.checkout is not None and inside else self.folder
             (base / block.file).parent.mkdir(parents=True, exist_ok=True)
             (base / block.file).write_text(block.text, encoding="utf-8")
         elif block.language in ("sh", "python"):
