@@ -259,3 +259,18 @@ def test_training_learns(tmp_path: Path) -> None:
         right += int(((mask == truth) & (truth > 0)).sum())
         total += int(((truth > 0) | (mask > 0)).sum())
     assert right / total > 0.8
+
+
+def test_the_two_presets_have_the_same_augmentations() -> None:
+    full, small = (
+        with_presets(Source({"preset": f"segment/{name}"}), where="segment").value
+        for name in ("topomortar", "topomortar_small")
+    )
+    assert full["augmentation"] | {"size": 256} == small["augmentation"]
+    changes = {name for name in full["augmentation"] if isinstance(full["augmentation"][name], dict)}
+    assert len(changes | {"scale", "flip"}) == 10  # the paper's ten
+    checked = validate(segment.SegmentConfig, full, where="segment")
+    assert checked.deep_supervision.weights is not None
+    halves = [0.5**k for k in range(7)]
+    weights = [1.0, *(half / sum(halves) for half in halves[1:])]
+    assert checked.deep_supervision.weights == pytest.approx([weight / 7 for weight in weights], abs=1e-6)
