@@ -1,0 +1,186 @@
+"""From yes/no labels of tiles to masks: tiles, classify, cam, average, colour, pseudo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from learning import coloured_dataset, contents
+from learning import run_stage as run_one
+from walls import walls
+
+from wsss.data.sample import Dataset, Sample, read_truth
+from wsss.errors import InvalidInput
+from wsss.io.cams import read_cams
+from wsss.io.images import read_image
+from wsss.io.layout import cam_path, mask_path
+from wsss.io.masks import read_mask
+from wsss.pipeline.stage import Artifact, Result
+from wsss.stages import STAGES
+from wsss.validation import validate
+
+TRAINING = {
+    "convnet": {"widths": [8, 8]},
+    "pooling": "lse",
+    "lse_sharpness": 4,
+    "epochs": 12,
+    "batch_size": 10,
+    "optimiser": {"name": "adamw", "lr": 0.01, "head_lr_factor": 10},
+}
+MAPS = {"scales": [1], "flip": False, "stride": 1, "activation": "sigmoid"}
+OTSU = {"policy": {"name": "otsu", "scope": "image"}}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
+    """Tiles, classifier and maps of walls, one of which has dark joints."""
+    root = tmp_path_factory.mktemp("weak")
+    data = walls(root / "data", count=5, dark=(3,))
+    run_one(STAGES["tiles"], {"count": 100, "size": 9}, root / "tiles", data)
+    run_one(STAGES["classify"], TRAINING, root / "classify", data, tiles=root / "tiles")
+    run_one(STAGES["cam"], MAPS, root / "cam", data, classifier=root / "classify")
+    return root, data
+
+
+def dice(folder: Path, data: Dataset) -> dict[str, float]:
+    scores = {}
+    for sample in data.split("train"):
+        found, truth = read_mask(mask_path(folder, sample.id)) == 1, read_truth(sample, data.classes) == 1
+        scores[sample.id] = 2 * float((found & truth).sum()) / float(found.sum() + truth.sum())
+    return scores
+
+
+def test_joints_are_found_without_a_single_mask(run: tuple[Path, Dataset], tmp_path: Path) -> None:
+    root, data = run
+    run_one(STAGES["pseudo"], OTSU, tmp_path / "pseudo", data, cams=root / "cam")
+    scores = dice(tmp_path / "pseudo", data)
+    assert min(score for name, score in scores.items() if name != "w3") > 0.85
+
+
+def test_a_wall_unlike_the_others_is_found_by_its_own_tiles(run: tuple[Path, Dataset], tmp_path: Path) -> None:
+    root, data = run
+    adapted = {**MAPS, "adapt": {"steps": 30, "lr": 0.01}}
+    run_one(STAGES["cam"], adapted, tmp_path / "cam", data, classifier=root / "classify", tiles=root / "tiles")
+    scores: dict[str, dict[str, float]] = {}
+    for name, folder in (("before", root / "cam"), ("after", tmp_path / "cam")):
+        run_one(STAGES["pseudo"], OTSU, tmp_path / name, data, cams=folder)
+        scores[name] = dice(tmp_path / name, data)
+    assert scores["after"]["w3"] > scores["before"]["w3"] + 0.1
+    assert min(scores["after"].values()) > min(scores["before"].values())
+    run_one(STAGES["cam"], adapted, tmp_path / "again", data, classifier=root / "classify", tiles=root / "tiles")
+    assert contents(tmp_path / "again") == contents(tmp_path / "cam")
+
+
+def test_an_image_without_tiles_has_the_classifier_as_it_is(run: tuple[Path, Dataset], tmp_path: Path) -> None:
+    root, data = run
+    strangers = tuple(Sample(f"x{one.id}", one.image, one.labels) for one in data.split("train"))
+    other = Dataset("x", data.root, data.classes, {"train": strangers})
+    run_one(STAGES["cam"], {**MAPS, "adapt": {}}, tmp_path, other, classifier=root / "classify", tiles=root / "tiles")
+    for one in data.split("train"):
+        plain, found = read_cams(cam_path(root / "cam", one.id)), read_cams(cam_path(tmp_path, f"x{one.id}"))
+        np.testing.assert_array_equal(plain.maps, found.maps)
+
+
+def test_adapting_and_tiles_belong_together() -> None:
+    stage = STAGES["cam"]
+    with pytest.raises(InvalidInput, match="belong together"):
+        stage.check_inputs(validate(stage.config, {"adapt": {}}, where="cam"), {"classifier": ["c"], "tiles": []})
+    with pytest.raises(InvalidInput, match="belong together"):
+        stage.check_inputs(validate(stage.config, {}, where="cam"), {"classifier": ["c"], "tiles": ["t"]})
+    with pytest.raises(InvalidInput, match="set batch_size to 1"):
+        validate(stage.config, {"adapt": {}, "batch_size": 2}, where="cam")
+    with pytest.raises(InvalidInput, match="activation: sigmoid is for method cam"):
+        validate(stage.config, {"activation": "sigmoid", "method": {"name": "layercam"}}, where="cam")
+
+
+def test_sigmoid_maps_keep_the_order_of_negative_scores(run: tuple[Path, Dataset], tmp_path: Path) -> None:
+    root, data = run
+    run_one(STAGES["cam"], {**MAPS, "activation": "relu"}, tmp_path, data, classifier=root / "classify")
+    relu, sigmoid = (read_cams(cam_path(folder, "w0")).maps for folder in (tmp_path, root / "cam"))
+    assert (relu == 0).mean() > 0.2  # what relu cuts off …
+    assert len(np.unique(sigmoid[relu == 0])) > 50  # … has many values
+
+
+def test_expand_and_shrink_train_on_tiles_too(run: tuple[Path, Dataset], tmp_path: Path) -> None:
+    root, data = run
+    short = {"epochs": 1, "batch_size": 20, "optimiser": TRAINING["optimiser"]}
+    tiles = root / "tiles"
+    expanded = run_one(STAGES["expand"], short, tmp_path / "e", data, classifier=root / "classify", tiles=tiles)
+    run_one(STAGES["shrink"], {**short, "area": 0.1}, tmp_path / "s", data, classifier=tmp_path / "e", tiles=tiles)
+    run_one(STAGES["cam"], MAPS, tmp_path / "cam", data, classifier=tmp_path / "s")
+    assert expanded.metrics["images"] == 100
+    assert np.isfinite(read_cams(cam_path(tmp_path / "cam", "w0")).maps).all()
+
+
+def test_what_was_learned_from_is_told(run: tuple[Path, Dataset], tmp_path: Path) -> None:
+    root, data = run
+    short = {**TRAINING, "epochs": 1}
+    unknown = run_one(STAGES["classify"], short, tmp_path / "c", data, tiles=root / "tiles")
+    assert unknown.provenance["supervision"] == "labels of tiles of unstated origin"
+    told = run_one(STAGES["tiles"], {"count": 20, "size": 9, "label_noise": 0.1}, tmp_path / "t", data)
+    assert told.provenance["supervision"] == "20 yes/no labels of 9-pixel tiles, 10% of them wrong"
+    assert told.metrics["tiles"] == 20 and told.metrics["without_any_class"] >= 8
+
+
+def average(out: Path, data: Any, *folders: Path) -> Result:
+    """Run the stage, whose input takes several."""
+    import dataclasses
+
+    stage = STAGES["average"]
+
+    def with_all(ctx: Any) -> Result:
+        return stage.run(dataclasses.replace(ctx, inputs={"cams": tuple(map(Artifact, folders))}))
+
+    return run_one(dataclasses.replace(stage, run=with_all), {}, out, data)
+
+
+def test_maps_are_averaged(run: tuple[Path, Dataset], tmp_path: Path) -> None:
+    root, data = run
+    run_one(STAGES["colour"], {}, tmp_path / "colour", data)
+    result = average(tmp_path / "mean", data, root / "cam", tmp_path / "colour", tmp_path / "colour")
+    assert result.provenance == {"averaged": 3}
+    learned, colour, mean = (
+        read_cams(cam_path(folder, "w1")) for folder in (root / "cam", tmp_path / "colour", tmp_path / "mean")
+    )
+    np.testing.assert_allclose(mean.maps, (learned.maps + 2 * colour.maps) / 3, atol=1e-3)
+    assert (mean.classes, mean.size) == ((1,), (96, 96))
+    run_one(STAGES["cam"], {**MAPS, "stride": 2}, tmp_path / "coarse", data, classifier=root / "classify")
+    with pytest.raises(InvalidInput, match="only maps of one kind can be averaged"):
+        average(tmp_path / "bad", data, root / "cam", tmp_path / "coarse")
+    with pytest.raises(InvalidInput, match="no maps to average"):
+        average(tmp_path / "none", data)
+
+
+def test_colour_maps_are_those_of_cielab(tmp_path: Path) -> None:
+    import cv2
+
+    data = walls(tmp_path / "data", count=1)
+    for channel, plane, sign in (("-a", 1, -1), ("b", 2, 1), ("L", 0, 1)):
+        run_one(STAGES["colour"], {"channel": channel}, tmp_path / channel, data)
+        pixels = read_image(data.split("train")[0].image).astype(np.float32) / 255
+        values = sign * cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)[..., plane]  # another library's
+        expected = (values - values.min()) / (values.max() - values.min())
+        found = read_cams(cam_path(tmp_path / channel, "w0"))
+        np.testing.assert_allclose(found.maps[0], expected, atol=4e-3)
+        assert found.classes == (1,) and found.size == (96, 96)
+    with pytest.raises(InvalidInput, match="a colour tells one class"):
+        run_one(STAGES["colour"], {}, tmp_path / "two", coloured_dataset(tmp_path / "coloured"))
+
+
+def test_pseudo_and_crf_drop_what_is_small(run: tuple[Path, Dataset], tmp_path: Path) -> None:
+    import cv2
+
+    root, data = run
+    drop = {"clean": {"components": 30, "holes": 30}}
+    done = run_one(STAGES["pseudo"], {**OTSU, **drop}, tmp_path / "pseudo", data, cams=root / "cam")
+    assert done.provenance["cleaned"] == {"components": 30, "holes": 30}
+    crf = {"unary": "labels", "gauss_sigma": 1, "bilateral_sigma_xy": 10, "iterations": 2, **drop}
+    refined = run_one(STAGES["crf"], crf, tmp_path / "crf", data, masks=tmp_path / "pseudo")
+    assert refined.provenance["cleaned"] == {"components": 30, "holes": 30}
+    for folder in (tmp_path / "pseudo", tmp_path / "crf"):
+        for sample in data.split("train"):
+            mask = read_mask(mask_path(folder, sample.id))
+            stats = cv2.connectedComponentsWithStats(mask, connectivity=8)[2]
+            assert (stats[1:, cv2.CC_STAT_AREA] >= 30).all()
