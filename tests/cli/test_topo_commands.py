@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import io
 import json
 import os
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -138,7 +141,8 @@ def test_what_is_wrong_is_refused(masks: tuple[Path, Path]) -> None:
     Image.fromarray(np.zeros((3, 4), np.uint8)).save(small)
     for arguments, message in (
         ([masks[0], small], r"pred.png is 40×30 \(width×height\), .*small.png is 4×3"),
-        ([masks[0], masks[1], "--plot", "x.jpg"], "the picture is a PNG"),
+        ([masks[0], masks[1], "--plot", "x.jpg"], "--plot x.jpg: a plot is a PNG or an SVG, by its name's ending"),
+        ([masks[0], masks[1], "--plot", "x"], r"Call it x\.png or x\.svg"),
         ([masks[0], "nowhere.png"], "nowhere.png: no such file"),
     ):
         with pytest.raises(InvalidInput, match=message):
@@ -158,6 +162,31 @@ def test_the_picture_paints_pairs_alike_and_is_the_same_again(masks: tuple[Path,
     vermilion = (wrong == (213, 94, 0)).all(-1)
     half = wrong.shape[1] // 2
     assert vermilion[:, :half].any() and vermilion[:, half:].any()  # the speck on the left, the hole on the right
+
+
+def test_an_svg_shows_the_same_as_the_png(masks: tuple[Path, Path], tmp_path: Path) -> None:
+    for name in ("a.svg", "b.SVG", "c.png"):
+        call("match", *masks, "--plot", tmp_path / name)
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert text == (tmp_path / "b.SVG").read_text(encoding="utf-8")
+    root, space = ElementTree.fromstring(text), "{http://www.w3.org/2000/svg}"
+    assert [one.text for one in root.iter(f"{space}text")] == [
+        "prediction: 1 + 0 unmatched",
+        "label: 0 + 1 unmatched",
+    ]
+    ellipses = [len(list(panel.iter(f"{space}ellipse"))) for panel in root.findall(f"{space}svg")]
+    assert ellipses == [1, 1]
+    picture = Image.open(tmp_path / "c.png").convert("RGB")
+    for panel, left in zip(root.findall(f"{space}svg"), (8, None), strict=True):
+        [image] = panel.iter(f"{space}image")
+        wide, high = int(image.attrib["width"]), int(image.attrib["height"])
+        pixels = Image.open(io.BytesIO(base64.b64decode(image.attrib["href"].partition(",")[2])))
+        assert pixels.size == (40, 30) and wide % 40 == 0 and high % 30 == 0
+        shown = np.asarray(pixels.resize((wide, high), Image.Resampling.NEAREST)).astype(int)
+        left = picture.width - 8 - wide if left is None else left
+        drawn = np.asarray(picture.crop((left, picture.height - 8 - high, left + wide, picture.height - 8)))
+        differs = (shown != drawn).any(-1)
+        assert 0 < differs.mean() < 0.02 and (drawn[differs] == 255).all()  # the circles
 
 
 @needs_data

@@ -74,7 +74,11 @@ def topo() -> None:
     show_default=True,
     help="Bright pixels enter first, or dark ones.",
 )
-@click.option("--plot", type=FILE, help="Write a PNG: matched features in one colour on both, unmatched ones circled.")
+@click.option(
+    "--plot",
+    type=FILE,
+    help="Write a PNG or SVG: matched features in one colour on both, unmatched ones circled.",
+)
 @json_option
 @debug_option
 def match(
@@ -95,9 +99,10 @@ def match(
     """
     from wsss.io.planes import read_plane
     from wsss.topology import betti_matching
+    from wsss.viz.matching import check_plot, draw_matching
 
-    if plot is not None and plot.suffix.lower() != ".png":
-        raise InvalidInput(f"--plot {plot}: the picture is a PNG.", mend=f"Call it {plot.with_suffix('.png')}.")
+    if plot is not None:
+        check_plot(plot)
     planes = [read_plane(path, value=value) for path in (pred, gt)]
     first, second = (_thresholded(plane, threshold) for plane in planes)
     if first.shape != second.shape:
@@ -108,8 +113,6 @@ def match(
     found = betti_matching(first, second, **options)
     _note_empty([(pred, first), (gt, second)], options)
     if plot is not None:
-        from wsss.viz.matching import draw_matching
-
         draw_matching(first, second, found, plot)
     if as_json:
         print_json({"pred": str(pred), "gt": str(gt), "shape": list(first.shape), **options, **_to_json(found)})

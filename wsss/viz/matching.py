@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
 
 import numpy as np
 
+from wsss.errors import InvalidInput
+from wsss.io.atomic import write_text
 from wsss.viz.features import Feature, Regions, features_of
 from wsss.viz.overlay import contact_sheet
+from wsss.viz.palette import hex_colour
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -26,9 +34,45 @@ ESSENTIAL = (170, 170, 170)
 RIM = 6
 """Pixels between a feature and its circle."""
 
+PLOTS = (".png", ".svg")
+"""What a plot may be; its file's name says which."""
+
+GAP, HEADING = 8, 44
+"""Of the SVG, pixels: between the panels, and above them for their headings."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image of the two.
+
+    Args:
+        title: its heading.
+        canvas: ``(H, W, 3)`` uint8, the image with its features painted in.
+        factor: how many times it is enlarged.
+        circles: boxes (left, top, right, bottom) of the unmatched features, in the enlarged image's pixels.
+    """
+
+    title: str
+    canvas: NDArray[np.uint8]
+    factor: int
+    circles: tuple[tuple[int, int, int, int], ...]
+
+
+def check_plot(path: Path) -> None:
+    """Check, before any work, that a plot's name says what it is to be.
+
+    Raises:
+        InvalidInput: it ends neither with .png nor with .svg.
+    """
+    if path.suffix.lower() not in PLOTS:
+        raise InvalidInput(
+            f"--plot {path}: a plot is a PNG or an SVG, by its name's ending.",
+            mend=f"Call it {path.with_suffix('.png')} or {path.with_suffix('.svg')}.",
+        )
+
 
 def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path: Path) -> None:
-    """Write prediction and label side by side as a PNG, with the features of their matching painted in.
+    """Write prediction and label side by side as a PNG or an SVG, with the features of their matching painted in.
 
     A component is painted where it lives just before it dies, a hole, hatched, where it is before it is filled.
     Matched features have the same colour on both sides, each pair its own; unmatched ones are vermilion and circled in
@@ -39,22 +83,30 @@ def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path:
         pred: ``(H, W)`` that was matched.
         gt: ``(H, W)`` likewise.
         matching: of these two, in either filtration.
-        path: the PNG to write; the same input gives the same bytes.
+        path: the file to write, of one of the endings in `PLOTS`; the same input gives the same bytes.
+
+    Raises:
+        InvalidInput: another ending.
     """
-    panels, titles = [], []
+    check_plot(path)
+    panels = []
     for name, image, side in (("prediction", pred, 0), ("label", gt, 1)):
         values = np.asarray(image, np.float64)
         bars = (matching.pred, matching.gt)[side]
         superlevel = bool(bars.essential.deaths[0] < 0)
         features = sorted(features_of(matching, side), key=lambda feature: -feature.length)[:MOST]
-        panels.append(_panel(values, features, int(bars.essential.birth_cells[0]), superlevel))
         unmatched = [len((part.unmatched_pred, part.unmatched_gt)[side]) for part in (matching.dim0, matching.dim1)]
-        titles.append(f"{name}: {unmatched[0]} + {unmatched[1]} unmatched")
-    contact_sheet([panels], titles, path, width=panels[0].shape[1])
+        title = f"{name}: {unmatched[0]} + {unmatched[1]} unmatched"
+        panels.append(_panel(title, values, features, int(bars.essential.birth_cells[0]), superlevel))
+    if path.suffix.lower() == ".svg":
+        write_text(path, _svg(panels))
+    else:
+        large = [_circled(panel) for panel in panels]
+        contact_sheet([large], [panel.title for panel in panels], path, width=large[0].shape[1])
 
 
-def _panel(values: NDArray[np.float64], features: list[Feature], essential: int, superlevel: bool) -> NDArray[np.uint8]:
-    """Draw one image, ``(h, w, 3)`` uint8, enlarged by a whole factor."""
+def _panel(title: str, values: NDArray[np.float64], features: list[Feature], essential: int, superlevel: bool) -> Panel:
+    """Paint the features into one image."""
     low, high = min(0.0, values.min()), max(1.0, values.max())
     grey = (20 + 60 * (values - low) / (high - low)).round().astype(np.uint8)
     canvas = np.repeat(grey[..., None], 3, axis=2)
@@ -67,20 +119,61 @@ def _panel(values: NDArray[np.float64], features: list[Feature], essential: int,
     for region, feature in found:
         canvas[region & diagonals if feature.dimension else region] = feature.colour
     factor = max(1, round(PANEL / values.shape[1]))
-    large = canvas.repeat(factor, axis=0).repeat(factor, axis=1)
-    return _circled(large, [region for region, feature in found if not feature.matched], factor)
+    unmatched = (region for region, feature in found if not feature.matched)
+    circles = tuple(_around(region, factor) for region in unmatched if region.any())
+    return Panel(title, canvas, factor, circles)
 
 
-def _circled(canvas: NDArray[np.uint8], regions: list[NDArray[np.bool_]], factor: int) -> NDArray[np.uint8]:
+def _around(region: NDArray[np.bool_], factor: int) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    left, right = factor * int(columns[0]) - RIM, factor * (int(columns[-1]) + 1) + RIM
+    top, bottom = factor * int(rows[0]) - RIM, factor * (int(rows[-1]) + 1) + RIM
+    return left, top, right, bottom
+
+
+def _circled(panel: Panel) -> NDArray[np.uint8]:
+    """Return the enlarged image with its circles, ``(h, w, 3)`` uint8."""
     from PIL import Image, ImageDraw
 
-    picture = Image.fromarray(canvas)
+    picture = Image.fromarray(panel.canvas.repeat(panel.factor, axis=0).repeat(panel.factor, axis=1))
     draw: Any = ImageDraw.Draw(picture)
-    for region in regions:
-        rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
-        if not len(rows):
-            continue
-        left, right = factor * columns[0] - RIM, factor * (columns[-1] + 1) + RIM
-        top, bottom = factor * rows[0] - RIM, factor * (rows[-1] + 1) + RIM
-        draw.ellipse([left, top, right, bottom], outline=CIRCLE, width=2)
+    for place in panel.circles:
+        draw.ellipse(place, outline=CIRCLE, width=2)
     return np.array(picture)
+
+
+def _svg(panels: Sequence[Panel]) -> str:
+    """Return the panels side by side as an SVG: the images as pixels, headings and circles as shapes."""
+    heights = [panel.canvas.shape[0] * panel.factor for panel in panels]
+    widths = [panel.canvas.shape[1] * panel.factor for panel in panels]
+    width, height = GAP + sum(one + GAP for one in widths), HEADING + max(heights) + GAP
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" aria-label="{escape("; ".join(panel.title for panel in panels))}">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+    ]
+    left = GAP
+    for panel, wide, high in zip(panels, widths, heights, strict=True):
+        parts.append(
+            f'<svg x="{left}" y="0" width="{wide}" height="{height}" viewBox="0 {-HEADING} {wide} {height}">'
+            f'<text y="{-HEADING // 3}" font-family="sans-serif" font-size="28" '
+            f">{escape(panel.title)}</text>"
+            f'<image width="{wide}" height="{high}" preserveAspectRatio="none" style="image-rendering: pixelated" '
+            f'href="data:image/png;base64,{_png(panel.canvas)}"/>'
+        )
+        for x, y, right, bottom in panel.circles:
+            parts.append(
+                f'<ellipse cx="{(x + right) / 2:g}" cy="{(y + bottom) / 2:g}" rx="{(right - x) / 2:g}" '
+                f'ry="{(bottom - y) / 2:g}" fill="none" stroke="{hex_colour(np.array(CIRCLE))}" stroke-width="2"/>'
+            )
+        parts.append("</svg>")
+        left += wide + GAP
+    return "".join(parts) + "</svg>\n"
+
+
+def _png(pixels: NDArray[np.uint8]) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
