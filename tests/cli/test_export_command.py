@@ -286,5 +286,26 @@ def test_options_of_label_studio(here: Path, capsys: pytest.CaptureFixture[str])
     assert "ignore" not in (here / "o/label_config.xml").read_text()
 
 
+def test_the_own_masks_of_a_dataset_that_gives_255_to_a_class(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """TopoMortar's mortar is 255; what we write says 1, and a copy elsewhere can only mean "not sure"."""
+    mask = np.zeros((16, 16), np.uint8)
+    mask[4:8] = 255
+    parts = {"train": "001", "val": "051", "test": "071"}
+    for part, name in parts.items():
+        write_png(here / f"walls/dataset/{part}/images/{name}.png", np.zeros((16, 16, 3), np.uint8))
+        write_png(here / f"walls/dataset/{part}/accurate/{name}.png", mask)
+    lists = "1:\n" + "\n".join(f"  {part}: [dataset/{part}/images/{name}.png]" for part, name in parts.items())
+    for file in ("splits.yaml", "splits_small.yaml"):
+        (here / "walls/dataset" / file).write_text(lists)
+    (here / "walls/dataset/dataset_types.txt").write_text("ID,group\n071,indistr\n")
+    dataset = ["--data.root", "walls", "--data.layout", "topomortar", "--format", "voc"]
+    export(capsys, "walls/dataset/test/accurate", *dataset, "--split", "test")
+    assert np.array_equal(read_mask(here / "o/SegmentationClass/071.png"), mask // 255)
+    (here / "copy").mkdir()
+    (here / "copy/071.png").write_bytes((here / "walls/dataset/test/accurate/071.png").read_bytes())
+    export(capsys, "copy", *dataset, "--split", "test", out="p")
+    assert np.array_equal(read_mask(here / "p/SegmentationClass/071.png"), mask)
+
+
 def test_every_format_is_offered() -> None:
     assert tuple(FORMATS) == NAMES

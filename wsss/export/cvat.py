@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput
-from wsss.export.items import Item, Masks, Options, Workshop, objects, refuse_characters, require_images
+from wsss.export.items import Item, Masks, Options, Workshop, objects, refuse_characters
 from wsss.export.labelmap import LABELMAP, labelmap
 from wsss.io.atomic import atomic_open
 from wsss.io.masks import IGNORE, voc_palette
@@ -31,10 +31,9 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
             linked to, which a zip can't.
     """
     refuse_characters([item.id for item in masks.items], '"', "image id")
+    labelmap(masks.classes, ignored=True)  # what it refuses should not be found last
     if options.images == "link":
         raise InvalidInput("--images link: a zip holds no links.", mend="Use --images copy, or leave --images out.")
-    if options.images is not None:
-        require_images(masks, "cvat")
     ignored = 0
     with atomic_open(shop.folder / ARCHIVE) as file, zipfile.ZipFile(file, "w") as archive:
         for item, (by_class, by_object, unsure) in zip(

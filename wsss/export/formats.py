@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from wsss.data.lists import check_id
 from wsss.errors import InvalidInput, closest, listing
 from wsss.export.folder import check_out, new_folder
+from wsss.export.images import check_images
 from wsss.export.items import Item, Masks, Options, Workshop
 
 T = TypeVar("T")
@@ -114,6 +115,8 @@ def export_masks(
     for item in masks.items:
         check_id(item.id, masks.name)
     check_out(out, force=force)
+    if options.images is not None:
+        check_images(masks.items)
     used = {name: getattr(options, name) for name in (*ALWAYS, *chosen.options)}
     record: dict[str, Any] = {
         "format": format_name,

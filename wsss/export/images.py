@@ -12,18 +12,35 @@ from wsss.export.items import Item
 from wsss.io.atomic import atomic_open, explain_os_errors
 
 
+def check_images(items: Sequence[Item]) -> None:
+    """Make certain, before anything is written, that there is an image of every mask.
+
+    Raises:
+        InvalidInput: one is not there.
+    """
+    for item in items:
+        if item.image is None or not item.image.is_file():
+            where = f"{item.image}: no such file" if item.image is not None else "where it is isn't known"
+            raise InvalidInput(
+                f"--images: there is no image of {item.id} to put beside its mask ({where}).",
+                mend="Say where the dataset is (--data.root DIR) or the images are (--image-folder DIR).",
+            )
+
+
 def put_images(items: Sequence[Item], folder: Path, how: Literal["copy", "link"] | None) -> None:
     """Copy the images into a folder under their ids, byte for byte, or make symbolic links to them there.
 
+    Args:
+        items: as `check_images` lets pass.
+        folder: where they go.
+        how: nothing is done for ``None``.
+
     Raises:
-        InvalidInput: an image is not there.
         RunFailed: the folder can't be written to.
     """
-    if how is None:
-        return
     for item in items:
-        if item.image is None or not item.image.is_file():
-            raise InvalidInput(f"{item.id}: no image to copy ({item.image or 'its place is not known'}).")
+        if how is None or item.image is None:
+            continue
         target = folder / item.file_name
         if how == "link":
             with explain_os_errors(target):

@@ -24,7 +24,7 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
         InvalidInput: an id or a class name can't stand in these lists, or a mask is broken.
     """
     refuse_characters([item.id for item in masks.items], " \t\u00a0\u2028", "image id")
-    refuse_characters(masks.classes.foreground, "", "class")
+    labelmap(masks.classes, ignored=True)  # what it refuses should not be found last
 
     def work(item: Item) -> bool:
         mask = masks.read(item, options)

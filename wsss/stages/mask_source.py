@@ -165,7 +165,13 @@ def _of_dataset(
         for sample in data.split(split) if request.splits else data.splits[split]:
             samples.setdefault(sample.id, sample)
             splits.setdefault(sample.id, []).append(split)
-    there = [Item(one, files[one], sample.image, tuple(splits[one])) for one, sample in samples.items() if one in files]
+    # Masks of a stage have our values; those in the dataset's own folder, as its ground truth, have the dataset's.
+    own = read_record(folder) is None and folder.resolve().is_relative_to(data.root.resolve())
+    there = [
+        Item(one, files[one], sample.image, tuple(splits[one]), sample.mask_values if own else None)
+        for one, sample in samples.items()
+        if one in files
+    ]
     if not there:
         of = f"of split {listing(request.splits)}" if request.splits else f"of the dataset {data.name}"
         raise InvalidInput(f"{folder}: none of the {len(files)} masks is {of} ({len(samples)} images).")
