@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wsss.viz.record import StageRecord
 
 PAGE = "index.html"
-KINDS = ("classifier", "cams", "masks", "segmenter", "scores", "comparison", "benchmark")
+KINDS = ("tiles", "classifier", "cams", "masks", "segmenter", "scores", "comparison", "benchmark")
 
 
 class ReportConfig(StageConfig):
