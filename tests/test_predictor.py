@@ -137,6 +137,13 @@ def test_what_was_predicted_can_be_exported_without_a_dataset(model: Path, photo
     assert (tmp_path / "voc" / "classes.txt").read_text() == "40 red\n90 green\n"
     assert (tmp_path / "voc" / "ImageSets/Segmentation/default.txt").read_text() == "deep__er__a\na\n"
     copied = (tmp_path / "voc" / "JPEGImages" / "deep__er__a.png").read_bytes()
+    photographs.rename(tmp_path / "moved")
+    done = run("export", tmp_path / "out", *options, "--out", tmp_path / "again")
+    assert "there is no image of deep__er__a to put beside its mask" in str(done.exception)
+    photographs = tmp_path / "moved"
+    done = run("export", tmp_path / "out", *options, "--image-folder", photographs, "--out", tmp_path / "again")
+    assert done.exit_code == 0, done.exception
+    assert (tmp_path / "again" / "JPEGImages" / "deep__er__a.png").read_bytes() == copied
     assert copied == (photographs / "deep/er/a.png").read_bytes()
 
 

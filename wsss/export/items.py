@@ -194,7 +194,7 @@ def require_images(masks: Masks, format_name: str) -> None:
         raise InvalidInput(
             f"{format_name}: the images of {len(missing)} of {len(masks.items)} masks are not known: "
             f"{listing(missing)}.",
-            mend="Say where the dataset is: --data.root DIR.",
+            mend="Say where the dataset is (--data.root DIR) or the images are (--image-folder DIR).",
         )
 
 

@@ -67,7 +67,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     config = _data_config(request, run, folder)
     if predicted is not None and not request.data.value:
         _refuse_splits(request, "these masks are of a folder of images")
-        found = _images(request.image_folder) or _predicted_images(folder, predicted.files, run)
+        found = _predicted_images(request.image_folder, folder, predicted.files, run)
         items = [Item(one, files[one], found.get(one)) for one in sorted(files)]
         return Masks(name, predicted.classes, _chosen(items, request.ids, folder))
     if config.value:
@@ -205,13 +205,15 @@ def _images(folder: Path | None) -> dict[str, Path]:
     return {one: paths[0] for one, paths in images_by_id(folder).items()} if folder is not None else {}
 
 
-def _predicted_images(folder: Path, files: Mapping[str, str], run: Mapping[str, Any] | None) -> dict[str, Path]:
-    """Return the images that a network was applied to, as far as they are where its stage found them."""
-    root = ((read_record(folder) or {}).get("config") or {}).get("images")
-    if not isinstance(root, str):
-        return {}
-    for start in (Path(), Path(str((run or {}).get("directory", ".")))):
-        there = {one: start / root / file for one, file in files.items() if (start / root / file).is_file()}
+def _predicted_images(
+    given: Path | None, folder: Path, files: Mapping[str, str], run: Mapping[str, Any] | None
+) -> dict[str, Path]:
+    """Return the images that a network was applied to: in the folder given, else where its stage found them."""
+    config = (read_record(folder) or {}).get("config") or {}
+    recorded = Path(str(config.get("images", ".")))
+    started = Path(str((run or {}).get("directory", ".")))
+    for root in (recorded, started / recorded) if given is None else (given,):
+        there = {one: root / file for one, file in files.items() if (root / file).is_file()}
         if there:
             return there
     return {}
