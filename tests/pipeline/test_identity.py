@@ -14,7 +14,7 @@ from toys import COUNT, DOUBLE, MAKE, ToyData, make_toy_data
 
 from wsss.errors import InvalidInput
 from wsss.pipeline.identity import Contents, Fingerprints, explain, identity_of, identity_parts, plain, visible_files
-from wsss.pipeline.stage import Result, Stage, StageConfig
+from wsss.pipeline.stage import Input, Result, Stage, StageConfig
 from wsss.validation import AddedLater, NotInIdentity, Settings
 
 
@@ -136,6 +136,20 @@ def test_fields_added_later_count_once_they_are_used() -> None:
     assert parts(after, {"scales": [1]})["config"] == {"n": 1, "scales": [1]}
     reasons = explain(parts(before), parts(after, {"method": {"name": "new"}}))
     assert reasons == ['config changed: method added ({"name": "new"})']
+
+
+def test_an_input_added_later_counts_where_it_is_given() -> None:
+    before = Stage("s", 1, StageConfig, lambda ctx: Result({}), "numbers", "x")
+    after = replace(before, inputs={"tiles": Input(("tiles",), "tiles", optional=True, added_later=True)})
+    ordinary = replace(before, inputs={"tiles": Input(("tiles",), "tiles", optional=True)})
+
+    def given(stage: Stage[Any], **inputs: str) -> dict[str, Any]:
+        return identity_parts(stage, StageConfig(), 0, inputs, Fingerprints(None), Contents())
+
+    assert given(after) == given(before) != given(ordinary)
+    assert given(after, tiles="t") == given(ordinary, tiles="t")
+    assert given(after, tiles="t")["inputs"] == {"tiles": "t"}
+    assert explain(given(after), given(after, tiles="t")) == ["input tiles added"]
 
 
 def test_plain_maps_are_what_they_were_before_there_were_others() -> None:
