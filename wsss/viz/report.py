@@ -94,7 +94,7 @@ def build_report(
     scores = scores_of(records)
     comparisons = [(record, read_comparison(record.path)) for record in records if record.has_comparison]
     benchmarks = [(record, *read_view(record.path)) for record in records if record.has_benchmark]
-    compared = {need for record, *_ in [*comparisons, *benchmarks] for need in record.needs}
+    compared = {need for record in records if record.has_comparison or record.has_benchmark for need in record.needs}
     alone = [score for score in scores if score.id not in compared]
     pictured = [record for record in records if _matches(record.id, options.columns)]
     empty = Gallery((), 0, DETAILS[0])
