@@ -28,6 +28,7 @@ WANTED = HEAD[1:]
 
 def test_images_are_told_apart_by_number_or_name() -> None:
     assert image_key("071") == image_key(" 71 ") == image_key("71.0") == "71"
+    assert image_key("9007199254740993") == "9007199254740993"
     assert image_key("wall_071") == "wall_071" and image_key("7.5") == "7.5"
 
 
@@ -42,6 +43,20 @@ def test_every_file_is_found_in_order_and_odd_ones_are_told(tmp_path: Path) -> N
     places, notes = find_results(results)
     assert [(place.loss, place.seed) for place in places] == [("a", 2), ("a", 10), ("b", 2), ("b", 10)]
     assert len(notes) == 2 and "summary.csv" in notes[0] and "mean.csv" in notes[1]
+
+
+def test_links_to_results_elsewhere_are_followed(tmp_path: Path) -> None:
+    theirs = write_results(tmp_path / "theirs", {"a": 1.0}, seeds=(1,))
+    ours = write_results(tmp_path / "ours", {"b": 1.0}, seeds=(1,))
+    (theirs / "supervised/accurate/large/b").symlink_to(ours / "supervised/accurate/large/b")
+    (theirs / "mine").symlink_to(ours / "supervised")
+    places, notes = find_results(theirs)
+    assert [(place.framework, place.loss) for place in places] == [
+        ("mine", "b"),
+        ("supervised", "a"),
+        ("supervised", "b"),
+    ]
+    assert notes == []
 
 
 def test_an_empty_or_wrong_folder_is_refused(tmp_path: Path) -> None:

@@ -161,6 +161,8 @@ def test_what_can_not_be_placed_is_refused(tmp_path, data, scores):
         bench(tmp_path / "bench4", data, (replace(scores[0], id="score@loss=cldice,seed=one"),))
     with pytest.raises(InvalidInput, match=r"labels: '\.\./x' can't be the name of a folder"):
         bench(tmp_path / "bench5", data, scores[:1], labels="../x")
+    with pytest.raises(InvalidInput, match=r"size: '\.\.' can't be the name of a folder"):
+        bench(tmp_path / "bench5", data, scores[:1], size="..")
     with pytest.raises(InvalidInput, match=r"no score is called 'scores'.*did you mean 'score'"):
         bench(tmp_path / "bench6", data, scores, places={"scores": {"labels": "weak"}})
 

@@ -10,7 +10,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,7 @@ class Resources:
 def image_key(text: str) -> str:
     """Return what tells images apart: whole numbers by their value (``071`` is ``71``), anything else as it is."""
     text = text.strip()
-    return str(int(float(text))) if _WHOLE.fullmatch(text) else text
+    return str(int(text.partition(".")[0])) if _WHOLE.fullmatch(text) else text
 
 
 def find_results(root: Path) -> tuple[list[Place], list[str]]:
@@ -82,17 +82,16 @@ def find_results(root: Path) -> tuple[list[Place], list[str]]:
         raise InvalidInput(
             f"{root}: no such folder.", mend="Name the folder above FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv."
         )
-    places, elsewhere, unnamed = [], [], []
-    for path in sorted(root.rglob("*.csv")):
-        parts = path.relative_to(root).parts
-        if any(part.startswith(".") for part in parts) or not path.is_file():
-            continue
-        if len(parts) != len(LEVELS) + 1:
-            elsewhere.append(path.relative_to(root).as_posix())
-        elif re.fullmatch(r"\d+", path.stem) is None:
+    places, unnamed = [], []
+    inside = _files(
+        root, root.glob("/".join("*" for _ in LEVELS) + "/*.csv")
+    )  # follows links to folders, rglob doesn't
+    elsewhere = [path.relative_to(root).as_posix() for path in _files(root, root.rglob("*.csv")) if path not in inside]
+    for path in inside:
+        framework, labels, size, loss = path.relative_to(root).parts[:-1]
+        if re.fullmatch(r"\d+", path.stem) is None:
             unnamed.append(path.relative_to(root).as_posix())
         else:
-            framework, labels, size, loss = parts[:-1]
             places.append(Place(path, framework, labels, size, loss, int(path.stem)))
     if not places:
         found = f"; found {listing(elsewhere + unnamed)}" if elsewhere or unnamed else ""
@@ -107,6 +106,12 @@ def find_results(root: Path) -> tuple[list[Place], list[str]]:
     if unnamed:
         notes.append(f"left out, not called by a seed (a whole number): {listing(unnamed)}")
     return sorted(places, key=lambda one: (one.framework, one.labels, one.size, one.loss, one.seed)), notes
+
+
+def _files(root: Path, paths: Iterable[Path]) -> list[Path]:
+    """Return the files among the paths, sorted; nothing hidden."""
+    shown = (path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    return sorted(path for path in shown if path.is_file())
 
 
 def _check_seeds(places: Sequence[Place]) -> None:

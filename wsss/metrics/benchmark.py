@@ -269,7 +269,7 @@ def _notes_on_case(case: Case, losses: Mapping[str, Measured]) -> list[str]:
 
 
 def _image_rank(image: str) -> tuple[int, int, str]:
-    return (0, int(image), "") if image.lstrip("+-").isdigit() else (1, 0, image)
+    return (0, int(image), "") if image.lstrip("+-").isdecimal() else (1, 0, image)
 
 
 def _rank(name: str, known: Sequence[str]) -> tuple[int, str]:

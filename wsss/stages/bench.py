@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 RESULTS, GROUPS_FILE = "results", "dataset_types.txt"
 PAGE, TABLE, ROWS = "tables.md", "tables.csv", "tables.json"
 GROUP_PREFIX = "test-"
+_FOLDER = re.compile(r"[\w+-][\w.+-]*")
 Level = Literal["framework", "labels", "size", "loss", "seed"]
 LEVELS: tuple[Level, ...] = ("framework", "labels", "size", "loss", "seed")
 
@@ -110,9 +112,9 @@ def place_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
             mend="Give it: loss: NAME, or places: {" + entry + ": {loss: NAME}}.",
         )
     place = {level: str(found[level]) for level in LEVELS}
-    if not place["seed"].isdigit():
+    if not place["seed"].isdecimal():
         raise InvalidInput(f"{score.id}: a seed is a whole number here; found {place['seed']!r}.")
-    bad = next((level for level in LEVELS if Path(place[level]).name != place[level]), None)
+    bad = next((level for level in LEVELS if _FOLDER.fullmatch(place[level]) is None), None)
     if bad is not None:
         raise InvalidInput(f"{score.id}: {bad}: {place[bad]!r} can't be the name of a folder.")
     return place
