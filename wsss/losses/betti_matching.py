@@ -18,7 +18,7 @@ from wsss.losses.base import nothing
 from wsss.losses.config import BettiMatchingConfig
 from wsss.losses.sparse import Slopes, sparse_loss
 from wsss.losses.term import LossWithTerm, foreground
-from wsss.topology import BettiMatching, DimensionMatching, betti_matching_batch
+from wsss.topology import BettiMatching, NotFinite, betti_matching_batch
 
 
 class BettiMatchingLoss(LossWithTerm):
@@ -45,11 +45,12 @@ class BettiMatchingLoss(LossWithTerm):
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean Betti matching loss; see `LossWithTerm.term`."""
         pairs = _pairs(logits.detach(), target, self.config)
-        if pairs is None:
-            return nothing(logits) * math.nan
         if not pairs.places:
             return nothing(logits)
-        loss, slopes = _match(pairs, self.config, logits.shape[3])
+        try:
+            loss, slopes = _match(pairs, self.config, logits.shape[3])
+        except NotFinite:
+            return nothing(logits) * math.nan
         return sparse_loss(logits, loss, slopes, pairs.scale)
 
 
@@ -69,17 +70,16 @@ class _Pairs:
 
     places: list[_Place]
     predictions: list[NDArray[np.floating]]
-    labels: list[NDArray[np.float32]]
+    labels: list[NDArray[np.bool_]]
     scale: float
 
 
-def _pairs(logits: Tensor, target: Tensor, config: BettiMatchingConfig) -> _Pairs | None:
-    """Cut out what is to be matched; ``None`` if probabilities aren't finite."""
+def _pairs(logits: Tensor, target: Tensor, config: BettiMatchingConfig) -> _Pairs:
+    """Cut out what is to be matched."""
     first = 0 if config.background else 1
     probabilities = logits.softmax(1) if config.background else foreground(logits)
-    if not math.isfinite(float(probabilities.sum())):
-        return None
-    predictions, classes = probabilities.cpu().numpy(), target.cpu().numpy()
+    # 16 bits are enough for class indices, and a quarter of the memory to read several times.
+    predictions, classes = probabilities.cpu().numpy(), target.cpu().numpy().astype(np.int16)
     complete = classes.max() < IGNORE
     if not complete:
         predictions = predictions * (classes != IGNORE)[:, None]
@@ -92,7 +92,7 @@ def _pairs(logits: Tensor, target: Tensor, config: BettiMatchingConfig) -> _Pair
         if not complete and target_of_image.min() == IGNORE:
             continue  # an image of which nothing is known says nothing
         for channel in range(first, logits.shape[1]):
-            label = (target_of_image == channel).astype(np.float32)
+            label = target_of_image == channel
             if config.absent == "skip" and not label.any():
                 continue
             counted += 1
@@ -132,33 +132,49 @@ def _match(pairs: _Pairs, config: BettiMatchingConfig, width: int) -> tuple[floa
             essential=config.essential,
         )
         for place, matching in zip(pairs.places, matchings, strict=True):
-            for weight, part in zip(config.dimension_weights, (matching.dim0, matching.dim1), strict=True):
+            for dimension, weight in enumerate(config.dimension_weights):
                 if weight:
-                    loss += weight * part.loss()
-                    slopes.append(_slopes(place, matching, part, weight, width))
+                    part, slopes_of_part = _differentiate(place, matching, dimension, weight, width)
+                    loss += part
+                    slopes.append(slopes_of_part)
     return loss, slopes
 
 
-def _slopes(place: _Place, matching: BettiMatching, part: DimensionMatching, weight: float, width: int) -> Slopes:
-    """Differentiate ``weight · part.loss()`` by the prediction's values.
+def _differentiate(
+    place: _Place, matching: BettiMatching, dimension: int, weight: float, width: int
+) -> tuple[float, Slopes]:
+    """Return a dimension's weighted loss (`wsss.topology.DimensionMatching.loss`), and its derivatives.
+
+    Each interval counts as unmatched until it is found to be matched: it takes a fifth of the time of a split in two.
 
     Args:
         place: of the window that was matched.
-        matching: of which ``part`` is a dimension.
-        part: the dimension.
+        matching: its matching.
+        dimension: 0 or 1.
         weight: of the dimension.
         width: of the image.
     """
-    kept, lost = part.matched_pred, part.unmatched_pred
-    length = lost.births - lost.deaths
-    cells = np.concatenate([kept.birth_cells, kept.death_cells, lost.birth_cells, lost.death_cells])
-    probabilities = np.concatenate([kept.births, kept.deaths, lost.births, lost.deaths])
-    births, deaths = kept.births - part.matched_gt.births, kept.deaths - part.matched_gt.deaths
-    values = np.concatenate([4 * weight * births, 4 * weight * deaths, 2 * weight * length, -2 * weight * length])
-    if len(cells) and cells.min() < 0:  # values of no pixel: on a frame of zeros, deaths of essential classes
-        real = cells >= 0
-        cells, probabilities, values = cells[real], probabilities[real], values[real]
-    columns = matching.pred.essential.columns
-    if columns != width:
-        cells = cells // columns * width + cells % columns
-    return Slopes(place.image, place.channel, cells + (place.top * width + place.left), probabilities, values)
+    pred, gt = (matching.pred.dim1, matching.gt.dim1) if dimension else (matching.pred.dim0, matching.gt.dim0)
+    mine, other = matching.pairs[dimension].T
+    lengths, lengths_gt = pred.births - pred.deaths, gt.births - gt.deaths
+    lengths[mine] = lengths_gt[other] = 0
+    births, deaths = pred.births[mine] - gt.births[other], pred.deaths[mine] - gt.deaths[other]
+    loss = np.dot(lengths, lengths) + np.dot(lengths_gt, lengths_gt)
+    loss += 2 * (np.dot(births, births) + np.dot(deaths, deaths))
+    by_births, by_deaths = 2 * lengths, -2 * lengths
+    by_births[mine], by_deaths[mine] = 4 * births, 4 * deaths
+    cells, probabilities = [pred.birth_cells, pred.death_cells], [pred.births, pred.deaths]
+    values = [by_births, by_deaths]
+    if dimension == 0 and matching.essential_matched:
+        birth = matching.pred.essential.births - matching.gt.essential.births
+        loss += 2 * np.dot(birth, birth)
+        cells.append(matching.pred.essential.birth_cells)
+        probabilities.append(matching.pred.essential.births)
+        values.append(4 * birth)
+    at, p, slopes = np.concatenate(cells), np.concatenate(probabilities), weight * np.concatenate(values)
+    if len(at) and at.min() < 0:  # on a frame of zeros there are values that no pixel has
+        real = at >= 0
+        at, p, slopes = at[real], p[real], slopes[real]
+    if pred.columns != width:
+        at = at // pred.columns * width + at % pred.columns
+    return weight * float(loss), Slopes(place.image, place.channel, at + (place.top * width + place.left), p, slopes)

@@ -48,17 +48,16 @@ def sparse_loss(logits: Tensor, loss: float, slopes: Sequence[Slopes], scale: fl
 class _SparseLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, value: float, slopes: Sequence[Slopes], scale: float) -> Tensor:
-        ctx.like, ctx.shape, ctx.scale = logits.new_empty(0), logits.shape, scale
-        ctx.where, ctx.values = _by_logits(logits, slopes)
-        return logits.new_tensor(value)
+        where, values = _by_logits(logits, slopes)
+        ctx.shape = logits.shape
+        ctx.where, ctx.values = torch.from_numpy(where).to(logits.device), torch.from_numpy(values * scale).to(logits)
+        return logits.new_full((), value)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
-        gradient = ctx.like.new_zeros(ctx.shape)
-        where, values = torch.from_numpy(ctx.where), torch.from_numpy(ctx.values)
-        values = values.to(gradient) * (upstream * ctx.scale)
-        gradient.view(-1).index_add_(0, where.to(gradient.device), values)
+        gradient = upstream.new_zeros(ctx.shape)
+        gradient.view(-1).index_add_(0, ctx.where, ctx.values * upstream)
         return gradient, None, None, None
 
 

@@ -13,7 +13,7 @@ from wsss.losses.base import nothing
 from wsss.losses.config import TopoLossConfig
 from wsss.losses.sparse import Slopes, sparse_loss
 from wsss.losses.term import LossWithTerm, foreground
-from wsss.topology import Intervals, barcode
+from wsss.topology import Intervals, NotFinite, barcode
 from wsss.topology.threads import in_threads
 
 
@@ -41,20 +41,21 @@ class TopoLoss(LossWithTerm):
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean distance of diagrams; see `LossWithTerm.term`."""
         probabilities = foreground(logits.detach())
-        if not math.isfinite(float(probabilities.sum())):
-            return nothing(logits) * math.nan
         predictions, classes = probabilities.cpu().numpy(), target.cpu().numpy()
         if classes.max() == IGNORE:
             predictions = predictions * (classes != IGNORE)[:, None]
         places = [(image, channel) for image in range(len(classes)) for channel in range(predictions.shape[1])]
-        found = in_threads(lambda at: self._image(predictions, classes, *at), places, self.config.threads)
+        try:
+            found = in_threads(lambda at: self._image(predictions, classes, *at), places, self.config.threads)
+        except NotFinite:
+            return nothing(logits) * math.nan
         return sparse_loss(logits, sum(loss for loss, _ in found), [part for _, part in found], 1 / predictions.size)
 
     def _image(
         self, predictions: NDArray[np.floating], classes: NDArray[np.integer], image: int, channel: int
     ) -> tuple[float, Slopes]:
         """Return the sum over the patches of one image for one class, and its derivatives."""
-        prediction, label = predictions[image, channel], (classes[image] == channel + 1).astype(np.float32)
+        prediction, label = predictions[image, channel], classes[image] == channel + 1
         (height, width), side = label.shape, self.config.patch
         total = 0.0
         pixels, slopes = [np.zeros(0, np.int64)], [np.zeros(0)]
@@ -73,7 +74,7 @@ class TopoLoss(LossWithTerm):
         return total, Slopes(image, channel + 1, at, values, np.concatenate(slopes))
 
     def _patch(
-        self, prediction: NDArray[np.floating], label: NDArray[np.float32]
+        self, prediction: NDArray[np.floating], label: NDArray[np.bool_]
     ) -> tuple[float, NDArray[np.int64], NDArray[np.float64]]:
         """Return T of one patch, the patch's pixels that it depends on, and the derivatives by their probabilities."""
         frame = self.config.frame

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from wsss.topology.ahead import warmup
     from wsss.topology.betti import betti_numbers, local_betti_error
     from wsss.topology.distance import distance_transform
+    from wsss.topology.images import NotFinite
     from wsss.topology.malis import CriticalPixels, critical_pixels
     from wsss.topology.persistence import barcode, betti_matching, betti_matching_batch
     from wsss.topology.results import Barcode, BettiMatching, DimensionMatching, Intervals
@@ -24,6 +25,7 @@ _HOMES = {
     "CriticalPixels": "malis",
     "DimensionMatching": "results",
     "Intervals": "results",
+    "NotFinite": "images",
     "barcode": "persistence",
     "betti_matching": "persistence",
     "betti_matching_batch": "persistence",
@@ -43,6 +45,7 @@ __all__ = [
     "CriticalPixels",
     "DimensionMatching",
     "Intervals",
+    "NotFinite",
     "barcode",
     "betti_matching",
     "betti_matching_batch",

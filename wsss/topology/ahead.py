@@ -19,7 +19,7 @@ def warmup() -> float:
     """
     start = time.perf_counter()
     exact = np.arange(12, dtype=np.float64).reshape(3, 4)
-    for image in (exact.astype(np.float32), exact, exact / 3):  # float32; float64 with int32 keys; with int64 keys
+    for image in (exact > 5, exact.astype(np.float32), exact, exact / 3):  # the last with int64 keys, others with int32
         barcode(image, frame="own-max")
         betti_matching(image, image, frame="own-max")
     betti_numbers(exact > 5)

@@ -50,7 +50,7 @@ def locate(padded, image, margin, substitute, cells, values):
 
     Args:
         padded: ``(n,)`` int64 indices in the layout of the framed image.
-        image: ``(H, W)`` float.
+        image: ``(H, W)`` float or bool.
         margin: width of the frame.
         substitute: the index to report for pixels of the frame; -1 for none, which has the value 0.
         cells: ``(n,)`` int64, written to.
@@ -67,4 +67,4 @@ def locate(padded, image, margin, substitute, cells, values):
         inside = (r >= 0) & (r < rows) & (c >= 0) & (c < columns)
         cell = r * columns + c if inside else substitute
         cells[i] = cell
-        values[i] = flat[cell] if cell >= 0 else 0.0
+        values[i] = np.float64(flat[cell]) if cell >= 0 else 0.0

@@ -25,11 +25,15 @@ Filtration = Literal["superlevel", "sublevel"]
 Frame = Literal["none", "own-max", "zero"]
 Essential = Literal["omit", "match"]
 
-Image = NDArray[np.float32] | NDArray[np.float64]
+Image = NDArray[np.bool_] | NDArray[np.float32] | NDArray[np.float64]
+
+
+class NotFinite(InvalidInput):
+    """An image holds NaN or infinite values."""
 
 
 def checked_image(image: ArrayLike, name: str = "image") -> Image:
-    """Return ``image`` as a contiguous float array with the same values.
+    """Return ``image`` as a contiguous array of floats, or of bool, with the same values.
 
     Args:
         image: ``(H, W)``; bool, any integer or float type. Values are taken as they are (a mask of 0 and 255 has the
@@ -53,6 +57,8 @@ def checked_image(image: ArrayLike, name: str = "image") -> Image:
         raise InvalidInput(f"{name}: bool, integers or floats (up to 64 bits) are needed, found {array.dtype}")
     if array.dtype.kind in "ui" and array.dtype.itemsize == 8 and max(int(array.max()), -int(array.min())) > 2**53:
         raise InvalidInput(f"{name}: integers beyond 2**53 can't be told apart as floats")
+    if array.dtype.kind == "b":
+        return np.ascontiguousarray(array)
     if array.dtype.itemsize <= (2 if array.dtype.kind in "ui" else 4):
         return np.ascontiguousarray(array, dtype=np.float32)
     return np.ascontiguousarray(array, dtype=np.float64)
@@ -105,12 +111,12 @@ def load_keys(images: Sequence[Image], filtration: Filtration, frame: Frame, nam
     holds all values of both exactly, else int64.
 
     Raises:
-        InvalidInput: a value is NaN or infinite.
+        NotFinite: a value is NaN or infinite.
     """
     rows, columns = images[0].shape
     margin = 0 if frame == "none" else 1
     framed_rows, framed_columns = rows + 2 * margin, columns + 2 * margin
-    narrow = all(image.dtype == np.float32 or fits_float32(image) for image in images)
+    narrow = all(image.dtype != np.float64 or fits_float32(image) for image in images)
     w = workspace(cells_of(framed_rows, framed_columns), np.int32 if narrow else np.int64)
     sign = 1 if filtration == "sublevel" else -1
     for i, image in enumerate(images):
@@ -133,7 +139,7 @@ def load_keys(images: Sequence[Image], filtration: Filtration, frame: Frame, nam
 
 def _refuse_non_finite(image: Image, name: str) -> None:
     row, column = np.argwhere(~np.isfinite(image))[0]
-    raise InvalidInput(
+    raise NotFinite(
         f"{name}: found {image[row, column]} at row {row}, column {column}; all values must be finite",
         mend="Look for a division by zero or an overflow where the image was made.",
     )

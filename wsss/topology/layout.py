@@ -61,7 +61,7 @@ def keys_from_float32(image, sign, margin, keys):
     """Write the int32 keys of an image.
 
     Args:
-        image: contiguous, ``(H, W)``, float32, or float64 that `fits_float32`.
+        image: contiguous, ``(H, W)``, float32 or bool, or float64 that `fits_float32`.
         sign: 1 for the sublevel, -1 for the superlevel filtration.
         margin: width of a frame around the image, in pixels; filled by `fill_frame`.
         keys: ``(cells,)`` int32, written to: the layout of ``(H + 2 margin) × (W + 2 margin)`` pixels.
