@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+from learning import CLASSES
+
+from wsss.models.classifier import CAMClassifier, build_classifier
+from wsss.models.config import ClassifierConfig
+from wsss.train.adapting import adapted
+from wsss.train.classification import TileExamples, multilabel_loss
+from wsss.train.images import Cached
+
+
+def examples(count: int = 6) -> TileExamples:
+    rng = np.random.default_rng(0)
+    labels = np.arange(count)[:, None] % 2 == [0, 1]
+    images = rng.integers(0, 120, (count, 9, 9, 3), dtype=np.uint8)
+    images[::2, 4, 4] = 255
+    statistics = np.tile(np.float32([[0.3, 0.3, 0.3], [0.2, 0.2, 0.2]]), (count, 1, 1))
+    return TileExamples(Cached(lambda index: images[index], count, cache_bytes=1 << 20), labels, statistics)
+
+
+def classifier() -> CAMClassifier:
+    torch.manual_seed(0)
+    config = ClassifierConfig.model_validate({"convnet": {"widths": [4]}, "pooling": "max"})
+    return build_classifier(config, len(CLASSES.foreground)).eval()
+
+
+def loss(model: CAMClassifier, tiles: TileExamples) -> float:
+    batch = [torch.stack(parts) for parts in zip(*(tiles[index, 0] for index in range(len(tiles))), strict=True)]
+    with torch.no_grad():
+        return float(multilabel_loss(model, batch))
+
+
+def test_it_learns_the_tiles_and_leaves_the_original_alone() -> None:
+    model, tiles = classifier(), examples()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = adapted(model, tiles, steps=120, lr=0.02, seed=3)
+    assert loss(found, tiles) < 0.6 * loss(model, tiles)
+    assert not found.training
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, before[name], atol=0, rtol=0)
+
+
+def test_it_follows_from_the_seed() -> None:
+    model, tiles = classifier(), examples()
+    torch.manual_seed(11)  # what was drawn before has no part in it
+    first = adapted(model, tiles, steps=3, lr=0.02, seed=3).state_dict()
+    again = adapted(model, tiles, steps=3, lr=0.02, seed=3).state_dict()
+    other = adapted(model, tiles, steps=3, lr=0.02, seed=4).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_tiles_come_in_all_eight_ways_of_a_square() -> None:
+    tile = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+    statistics = np.zeros((1, 2, 3), np.float32)
+    tiles = TileExamples(Cached(lambda index: tile, 1, cache_bytes=0), np.ones((1, 1), bool), statistics)
+    seen = {tiles[0, seed][0].numpy().tobytes() for seed in range(100)}
+    assert len(seen) == 8
+    assert tiles[0, 5][0].shape == (3, 3, 3) and torch.equal(tiles[0, 5][0], tiles[0, 5][0])
