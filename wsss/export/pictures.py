@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.export.items import Item, Masks, Options, Workshop, colours, name_of, present, require_images, value_of
-from wsss.io.atomic import write_bytes
+from wsss.io.atomic import explain_os_errors
 from wsss.io.images import read_image, write_png
 from wsss.io.masks import IGNORE
 from wsss.viz.legend import Entry, with_legend
@@ -52,28 +52,28 @@ def export_sheet(masks: Masks, options: Options, shop: Workshop) -> dict[str, An
         InvalidInput: as `export_overlays`.
     """
     require_images(masks, "sheet")
+    total = -(-len(masks.items) // (options.columns * options.rows))
+    for number, page in enumerate(_pages(masks, options, shop), start=1):
+        if options.pages == "pdf":
+            _add_page(shop.folder / "sheet.pdf", page, first=number == 1, title=masks.name)
+        else:
+            write_png(shop.folder / f"sheet-{number:0{len(str(total))}}.png", page)
+    return {"pages": total}
+
+
+def _pages(masks: Masks, options: Options, shop: Workshop) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pages of a sheet, one after the other: there may be more of them than fit into memory."""
 
     def work(item: Item) -> tuple[str, NDArray[np.uint8], set[int]]:
         picture, seen = _picture(masks, item, options)
         return item.id, np.asarray(scaled(picture, CELL)), seen
 
-    cells, seen = [], set()
-    for name, picture, classes in shop.each(work, masks.items):
-        cells.append((name, picture))
-        seen |= classes
     count = options.columns * options.rows
-    entries = _entries(masks, sorted(seen)) if options.legend else []
-    pages = [
-        with_legend(_page(cells[start : start + count], options.columns), entries)
-        for start in range(0, len(cells), count)
-    ]
-    if options.pages == "pdf":
-        write_bytes(shop.folder / "sheet.pdf", _pdf(pages, masks.name))
-    else:
-        digits = len(str(len(pages)))
-        for number, page in enumerate(pages, start=1):
-            write_png(shop.folder / f"sheet-{number:0{digits}}.png", page)
-    return {"pages": len(pages)}
+    for start in range(0, len(masks.items), count):
+        cells = list(shop.each(work, masks.items[start : start + count]))
+        seen = sorted(set().union(*(classes for _, _, classes in cells)))
+        page = _page([(name, picture) for name, picture, _ in cells], options.columns)
+        yield with_legend(page, _entries(masks, seen)) if options.legend else page
 
 
 def _picture(masks: Masks, item: Item, options: Options) -> tuple[NDArray[np.uint8], set[int]]:
@@ -120,14 +120,12 @@ def _page(cells: Sequence[tuple[str, NDArray[np.uint8]]], columns: int) -> NDArr
     return np.asarray(sheet)
 
 
-def _pdf(pages: Sequence[NDArray[np.uint8]], title: str) -> bytes:
-    """Return pages as a PDF without any date, so that the same pages give the same bytes."""
+def _add_page(path: Path, page: NDArray[np.uint8], *, first: bool, title: str) -> None:
+    """Begin a PDF with a page, or add one to it; without any date, so that the same pages give the same bytes."""
     from PIL import Image
 
-    first, *others = [Image.fromarray(page) for page in pages]
-    buffer = io.BytesIO()
-    undated: dict[str, Any] = {"creationDate": None, "modDate": None}
-    first.save(
-        buffer, format="PDF", save_all=True, append_images=others, resolution=DPI, quality=90, title=title, **undated
-    )
-    return buffer.getvalue()
+    options: dict[str, Any] = {"append": True}
+    if first:
+        options = {"title": title, "creationDate": None, "modDate": None}
+    with explain_os_errors(path):
+        Image.fromarray(page).save(path, format="PDF", resolution=DPI, quality=90, **options)

@@ -1,0 +1,79 @@
+"""Folders of images without labels, and the record of what masks are of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsss.data.imagefolder import has_images_below, images_in
+from wsss.data.predicted import Predicted, read_predicted, write_predicted
+from wsss.data.sample import Classes
+from wsss.errors import InvalidInput
+from wsss.io.images import write_png
+
+
+def put(folder: Path, *names: str) -> Path:
+    for name in names:
+        write_png(folder / name, np.zeros((2, 2, 3), np.uint8))
+    return folder
+
+
+def test_flat_and_recursive(tmp_path: Path) -> None:
+    put(tmp_path, "b.png", "a.PNG", ".hidden.png", "in/a.png", "in/.git/x.png", "in/deep/c.v2.png")
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "in" / "loop").symlink_to(tmp_path)
+    assert [one.id for one in images_in(tmp_path)] == ["a", "b"]
+    found = images_in(tmp_path, recursive=True)
+    assert [one.id for one in found] == ["a", "b", "in__a", "in__deep__c.v2"]
+    assert [one.image.relative_to(tmp_path).as_posix() for one in found][2:] == ["in/a.png", "in/deep/c.v2.png"]
+    assert all(one.labels is None and one.mask is None for one in found)
+    assert has_images_below(tmp_path) and not has_images_below(tmp_path / "in" / "deep")
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_what_is_refused(tmp_path: Path, recursive: bool) -> None:
+    with pytest.raises(InvalidInput, match="nowhere"):
+        images_in(tmp_path / "nowhere", recursive=recursive)
+    with pytest.raises(InvalidInput, match=r"no image here; allowed are \.jpg"):
+        images_in(tmp_path, recursive=recursive)
+    put(tmp_path, "a.png", "a.bmp")
+    with pytest.raises(InvalidInput, match=r"a\.bmp and a\.png would get the same mask file") as caught:
+        images_in(tmp_path, recursive=recursive)
+    assert caught.value.mend == "Rename one of them."
+
+
+def test_two_names_that_become_one_and_a_name_that_is_none(tmp_path: Path) -> None:
+    put(tmp_path, "a__b.png", "a/b.png")
+    assert [one.id for one in images_in(tmp_path)] == ["a__b"]
+    with pytest.raises(InvalidInput, match=r"a__b\.png and a/b\.png would get the same mask file"):
+        images_in(tmp_path, recursive=True)
+    put(tmp_path / "other", "x\ny.png")
+    with pytest.raises(InvalidInput, match="has a control character"):
+        images_in(tmp_path / "other")
+
+
+def test_only_below(tmp_path: Path) -> None:
+    put(tmp_path, "in/a.png")
+    with pytest.raises(InvalidInput, match="There are some in folders below it; --recursive takes them"):
+        images_in(tmp_path)
+
+
+def test_the_record_round_trips_and_leads_nowhere_else(tmp_path: Path) -> None:
+    classes = Classes(("background", "cat"), ((0,), (8, 9)), frozenset({3}), 255)
+    assert read_predicted(tmp_path) is None
+    written = Predicted(classes, {"a": "a.png", "in__b": "in/b.jpg"})
+    write_predicted(tmp_path, written)
+    assert read_predicted(tmp_path) == written
+    document = json.loads((tmp_path / "images.json").read_text())
+    for path in ("/etc/passwd", "../x.png", "in/../../x.png"):
+        (tmp_path / "images.json").write_text(json.dumps({**document, "files": {"a": path}}))
+        with pytest.raises(InvalidInput, match="leads out of the folder of images"):
+            read_predicted(tmp_path)
+    for text in ("", "[]", "{}", '{"classes": {}, "files": {}}', '{"classes": 1, "files": []}'):
+        (tmp_path / "images.json").write_text(text)
+        with pytest.raises(InvalidInput, match=r"images\.json: can't be read"):
+            read_predicted(tmp_path)
