@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, label
 from scipy.spatial.distance import cdist
 from skimage.draw import disk
-from skimage.measure import points_in_poly
+from skimage.measure import approximate_polygon, points_in_poly
 
-from wsss.export.outlines import area, fill, outlines, simplified, touching
+from wsss.export.outlines import _needed, area, fill, outlines, simplified, touching
 
 Mask = NDArray[np.bool_]
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=9))
@@ -87,6 +87,22 @@ def test_whatever_the_region_overlap_and_area_are_kept(mask: Mask) -> None:
         assert abs(sum(map(area, found)) - region.sum()) <= 0.01 * region.sum() + 1e-9
         exact = all(np.array_equal(one, other) for one, other in zip(found, rings, strict=True))
         assert exact or not touching(found)
+
+
+@pytest.mark.parametrize("tolerance", [0.15, 0.4, 0.8, 2.0])
+def test_the_points_kept_are_those_of_douglas_and_peucker(tolerance: float) -> None:
+    """scikit-image has the method for open lines; ours are closed, and cut open at two points that are always kept."""
+    generator = np.random.default_rng(0)
+    angles = np.linspace(0, 2 * np.pi, 200, endpoint=False)
+    for _ in range(5):
+        radii = 20 + generator.normal(0, 0.6, 200)
+        ring = np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
+        needed = _needed(ring)
+        first, far = np.flatnonzero(np.isinf(needed))
+        there = approximate_polygon(ring[first : far + 1], tolerance)
+        back = approximate_polygon(np.concatenate([ring[far:], ring[: first + 1]]), tolerance)
+        expected = np.unique(np.concatenate([there, back]), axis=0)
+        assert np.array_equal(np.unique(ring[needed > tolerance], axis=0), expected)
 
 
 def test_without_tolerance_nothing_changes() -> None:

@@ -102,21 +102,25 @@ def simplified(rings: list[NDArray[np.int64]], tolerance: float, *, overlap: flo
     Returns:
         As many rings ``(N, 2)`` float64, in the same order and orientation.
     """
-    exact = [np.asarray(ring, np.float64) for ring in rings]
-    size = (int(rings[0][:, 1].max()), int(rings[0][:, 0].max()))
-    region, pixels = fill(exact, size), sum(map(area, exact))
     rest = tolerance - CORNER
+    if rest <= FINEST:
+        return [np.asarray(ring, np.float64) for ring in rings]
+    place = rings[0].min(0)
+    exact = [np.asarray(ring - place, np.float64) for ring in rings]
+    width, height = (int(side) for side in exact[0].max(0))
+    region, pixels = fill(exact, (height, width)), sum(map(area, exact))
+    lines = [_midpoints(ring) for ring in exact]
+    needed = [_needed(line) for line in lines]
     while rest > FINEST:
-        shorter = [_shorten(_midpoints(ring), rest) for ring in exact]
-        if all(one is not None for one in shorter):
-            found = [one for one in shorter if one is not None]
+        found = [line[kept > rest] for line, kept in zip(lines, needed, strict=True)]
+        if all(len(short) > 2 and area(short) * area(ring) > 0 for short, ring in zip(found, exact, strict=True)):
             # A pixel whose centre is on an edge belongs to either side, as the reader likes: it counts as wrong.
-            one, other = (fill([ring + shift for ring in found], size) for shift in (TINY, -TINY))
+            one, other = (fill([ring + shift for ring in found], region.shape) for shift in (TINY, -TINY))
             same = (one & other & region).sum() >= overlap * (one | other | region).sum()
             if same and abs(sum(map(area, found)) - pixels) <= (1 - overlap) * pixels and not touching(found):
-                return found
+                return [ring + place for ring in found]
         rest /= 1.5
-    return exact
+    return [ring + place for ring in exact]
 
 
 def _midpoints(ring: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -128,17 +132,43 @@ def _midpoints(ring: NDArray[np.float64]) -> NDArray[np.float64]:
     return ring[edge] + np.sign(steps)[edge] * along[:, None]
 
 
-def _shorten(ring: NDArray[np.float64], tolerance: float) -> NDArray[np.float64] | None:
-    """Return a closed line with fewer points, none of the others farther away; ``None`` if it lost its inside."""
-    from skimage.measure import approximate_polygon
+def _needed(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return for each point of a closed line the tolerance up to which it is needed, ``(N,)``; 0 below `FINEST`.
 
-    first = int(np.lexsort((ring[:, 0], ring[:, 1]))[0])  # at the top: an end of the line whatever the tolerance
-    ring = np.roll(ring, -first, axis=0)
-    far = int(np.argmax(((ring - ring[0]) ** 2).sum(1)))
-    there = approximate_polygon(ring[: far + 1], tolerance)
-    back = approximate_polygon(np.concatenate([ring[far:], ring[:1]]), tolerance)
-    short = np.concatenate([there[:-1], back[:-1]])
-    return short if len(short) > 2 and area(short) * area(ring) > 0 else None
+    With a tolerance t, the points that are needed up to more than t are those that Douglas and Peucker's method keeps:
+    it splits the line at the point that is farthest from the straight way, as long as that is farther than t. The line
+    is cut open at a topmost point and at the one farthest from that, which are always kept.
+    """
+    first = int(np.lexsort((ring[:, 0], ring[:, 1]))[0])
+    x, y = np.roll(ring, -first, axis=0).T
+    far = int(np.argmax((x - x[0]) ** 2 + (y - y[0]) ** 2))
+    x, y = np.append(x, x[0]), np.append(y, y[0])
+    needed = np.zeros(len(x))
+    needed[[0, far, -1]] = np.inf
+    parts = [(0, far, np.inf), (far, len(x) - 1, np.inf)]
+    while parts:
+        start, end, above = parts.pop()
+        if end - start < 2:
+            continue
+        distances = _distances(x[start : end + 1], y[start : end + 1])
+        place = int(distances.argmax())
+        tolerance = min(float(distances[place]) ** 0.5, above)
+        if tolerance > FINEST:
+            needed[start + place] = tolerance
+            parts += [(start, start + place, tolerance), (start + place, end, tolerance)]
+    return np.roll(needed[:-1], first)
+
+
+def _distances(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the squared distances of points from the straight way between the first and the last of them."""
+    along_x, along_y = x[-1] - x[0], y[-1] - y[0]
+    to_x, to_y = x - x[0], y - y[0]
+    length = along_x * along_x + along_y * along_y
+    if length:
+        share = ((to_x * along_x + to_y * along_y) / length).clip(0, 1)
+        to_x, to_y = to_x - share * along_x, to_y - share * along_y
+    squares: NDArray[np.float64] = to_x * to_x + to_y * to_y
+    return squares
 
 
 def touching(rings: list[NDArray[np.float64]]) -> bool:
