@@ -54,7 +54,7 @@ def reference() -> str:
 def _contents() -> str:
     """Return the list of commands with a line each, as ``wsss --help`` has it."""
     rows = [(name, text) for name, (_, text) in COMMANDS.items()]
-    rows += [(name, STAGES.help_of(name)) for name in STAGES]
+    rows += [(name, STAGES.help_of(name)) for name in STAGES if name not in COMMANDS]
     return "\n".join(
         ["| command | |", "|---|---|", *(f"| [`wsss {n}`](#wsss-{n}) | {_cell(t)} |" for n, t in rows), ""]
     )
