@@ -6,6 +6,9 @@ background.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import gudhi
 import numpy as np
 import pytest
@@ -16,10 +19,13 @@ from scipy.ndimage import gaussian_filter
 from skimage.measure import euler_number, label
 
 from wsss.errors import InvalidInput
+from wsss.io.masks import read_mask
 from wsss.topology import warp, warping_error_mask
 from wsss.topology.warping import simple_points
 
 Mask = NDArray[np.bool_]
+
+SHARED = os.environ.get("WSSS_SHARED_DATA")
 
 
 def betti(mask: Mask, connectivity: int) -> tuple[int, int]:
@@ -197,3 +203,19 @@ def test_wrong_masks_are_refused() -> None:
         warp(np.zeros((3, 3)), np.zeros((3, 4)))
     with pytest.raises(InvalidInput, match="connectivity"):
         warping_error_mask(np.zeros((3, 3)), np.ones((3, 3)), connectivity=6)
+
+
+@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no labels of walls at hand")
+@pytest.mark.parametrize("kind", ["noisy", "pseudo"])
+def test_labels_of_real_walls(kind: str) -> None:
+    """Other labels warped to the accurate one, and back: their own topology is kept, most differences go away."""
+    folder = Path(SHARED or "") / "topomortar" / "dataset" / "train"
+    for file in sorted((folder / kind).glob("*.png"))[:2]:
+        source, target = read_mask(file) > 0, read_mask(folder / "accurate" / file.name) > 0
+        for connectivity in (4, 8):
+            for first, second in ((source, target), (target, source)):
+                assert betti(warp(first, second, connectivity=connectivity), connectivity) == betti(first, connectivity)
+            left = warping_error_mask(source, target, connectivity=connectivity)
+            assert left.sum() < 0.25 * (source != target).sum()
+            assert left.any() or betti(source, connectivity) == betti(target, connectivity)
+        assert betti_gudhi(warp(source, target)) == betti_gudhi(source)
