@@ -84,7 +84,7 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
     large, few = here["train"], [name for name in (small or {}).get("train", ()) if name in present["train"]]
     splits: dict[str, tuple[Sample, ...]] = {}
     for kind in KINDS:
-        if absent.kind("train", kind, large):
+        if absent.kind("train", kind, list(dict.fromkeys([*large, *few]))):
             splits[f"train-large-{kind}"] = _samples(base, "train", kind, large)
             if few:
                 splits[f"train-small-{kind}"] = _samples(base, "train", kind, few)
