@@ -112,8 +112,8 @@ class Session:
         if checkout is not None:
             self.env["PYTHONPATH"] = str(checkout)
 
-    def run(self, block: Block) -> None:
-        """Do what the reader of a block does."""
+    def run(self, block: Block) -> str:
+        """Do what the reader of a block does; return what was printed on stdout."""
         if block.language == "diff":
             assert self.checkout is not None, f"{block.place}: there is no checkout to change"
             apply_diff(self.checkout, block)
@@ -123,39 +123,43 @@ class Session:
             (base / block.file).parent.mkdir(parents=True, exist_ok=True)
             (base / block.file).write_text(block.text, encoding="utf-8")
         elif block.language in ("sh", "python"):
-            self._execute(block)
+            return self._execute(block)
+        return ""
 
-    def _execute(self, block: Block) -> None:
+    def _execute(self, block: Block) -> str:
         lacking = "data" in block.marks and not os.environ.get("WSSS_SHARED_DATA")
         if not lacking and ("slow" not in block.marks or self.slow) and "planned" not in block.marks:
-            self._call(block, block.text)
-            return
+            return self._call(block, block.text)
         if block.language == "python":
             compile(block.text, block.place, "exec")
-            return
+            return ""
         for words in commands(block.text):
             look_up(words, block.place)
             if words[0] == "run" and not lacking:
                 self._call(block, shlex.join(["wsss", *words, "--dry-run"]))
+        return ""
 
-    def _call(self, block: Block, text: str) -> None:
+    def _call(self, block: Block, text: str) -> str:
         if block.language == "sh" and not self.slow and self.checkout is None and _is_plain(text):
-            self._call_here(block, text)  # the same in a tenth of the time
-            return
+            return self._call_here(block, text)  # the same in a tenth of the time
         call = ["bash", "-euo", "pipefail", "-c", text] if block.language == "sh" else [sys.executable, "-c", text]
         done = subprocess.run(call, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=1800)
         assert done.returncode == 0, f"{block.place}: exit code {done.returncode}\n{text}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
 
-    def _call_here(self, block: Block, text: str) -> None:
+    def _call_here(self, block: Block, text: str) -> str:
         from click.testing import CliRunner
 
         from wsss.cli.main import cli
 
+        printed = ""
         with contextlib.chdir(self.folder):
             for words in commands(text):
                 done = CliRunner().invoke(cli, words)
                 told = f"{block.place}: exit code {done.exit_code}\n{words}\n{done.output}\n{done.exception}"
                 assert done.exit_code == 0, told
+                printed += done.stdout
+        return printed
 
 
 def _is_plain(text: str) -> bool:
