@@ -251,6 +251,19 @@ def test_groups_of_unequal_size_have_equal_weight(tmp_path: Path) -> None:
     assert cell.p == pytest.approx(0.5, abs=0.02), "one image decides the mean, and it may as well be swapped"
 
 
+def test_a_loss_without_some_group_is_told(tmp_path: Path) -> None:
+    results = write_results(tmp_path, {"CEDiceLoss": 1.0, "clDiceLoss": 0.5})
+    for path in (results / str(CASE) / "clDiceLoss").iterdir():
+        path.write_text("\n".join(path.read_text().splitlines()[:-4]) + "\n")  # the last four are of shadows
+    benchmark = read(results)
+    assert f"{CASE}: clDice: no images of shadows: its OOD numbers are means over fewer groups" in benchmark.notes
+    assert not any("CEDice: no images" in note for note in benchmark.notes)
+    mine = benchmark.cases[CASE]["clDice"]
+    values = mine.values["HD95"].reshape(-1, 4 * 3)[1:]  # groups are runs of four images of three seeds
+    cell = table_of(benchmark_rows(benchmark), CASE, "OOD")["clDice", "HD95"]
+    assert len(values) == 5 and cell.mean == pytest.approx(values.mean(1).mean())
+
+
 def test_only_in_distribution_images(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0, "clDiceLoss": 0.5})
     for path in results.rglob("*.csv"):

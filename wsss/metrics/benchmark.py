@@ -247,6 +247,11 @@ def _notes_on_case(case: Case, losses: Mapping[str, Measured]) -> list[str]:
         absent = len(set(one.seeds)) * len(everywhere) - len(one.images)
         if absent:
             notes.append(f"{case}: {loss}: {absent} results of single images are missing")
+        lacking = ood_groups({group for other in losses.values() for group in other.groups} - set(one.groups))
+        if lacking and ood_groups(one.groups):
+            notes.append(
+                f"{case}: {loss}: no images of {listing(lacking)}: its OOD numbers are means over fewer groups"
+            )
     for metric in METRICS:
         missing = {loss: len(one.images) for loss, one in losses.items() if metric.name not in one.values}
         undefined = {
