@@ -110,7 +110,6 @@ def export(
                 force=force,
                 workers=worker_count(workers),
                 track=lambda total: reporter.track("export", total),
-                log=reporter.log,
             )
         finally:
             reporter.stop()

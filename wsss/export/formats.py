@@ -88,7 +88,6 @@ def export_masks(
     force: bool = False,
     workers: int = 1,
     track: Track = lambda total: lambda steps: None,
-    log: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Write masks in a format.
 
@@ -100,7 +99,6 @@ def export_masks(
         force: replace an earlier export in ``out``.
         workers: threads; the files don't depend on it.
         track: number of images → a function that is told of each that is done.
-        log: prints one line for the user.
 
     Returns:
         What was written, as JSON values: ``format``, ``images``, ``files``, and what the format says.
@@ -128,7 +126,7 @@ def export_masks(
     module, _, function = chosen.place.partition(":")
     write: Export = getattr(import_module(module), function)
     with new_folder(out, record) as folder:
-        said = write(masks, options, Workshop(folder, _each(workers, track(len(masks.items))), log))
+        said = write(masks, options, Workshop(folder, _each(workers, track(len(masks.items)))))
         record |= said
         files = sum(not path.is_dir() for path in folder.rglob("*"))
     return {"out": str(out), **record, "files": files}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -113,12 +113,10 @@ class Workshop:
     Args:
         folder: an empty folder for the files.
         each: calls a function for every item, several at a time, and yields what it returns in order.
-        log: prints one line for the user.
     """
 
     folder: Path
     each: Callable[[Callable[[Item], T], Sequence[Item]], Iterator[T]]
-    log: Callable[[str], None] = field(default=lambda line: None)
 
 
 def without_small(mask: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]:
@@ -222,8 +220,3 @@ def _components(region: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[n
 
     labels: NDArray[np.int32] = label(region, np.ones((3, 3)))[0]
     return labels, np.bincount(labels.ravel())
-
-
-def summary(**values: Any) -> dict[str, Any]:
-    """Return what a format says of its export, without what it has nothing to say of."""
-    return {key: value for key, value in values.items() if value is not None}
