@@ -25,15 +25,25 @@ class CrossEntropy(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
-        mask, smoothing = known(target), self.label_smoothing
-        if not mask.any():
-            return nothing(logits)
+        mask = known(target)
+        return self.of_logs(full_precision(logits).log_softmax(1), target, mask) if mask.any() else nothing(logits)
+
+    def of_logs(self, logs: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """Return the same of the logarithms of probabilities, ``(B, C, H, W)``.
+
+        Args:
+            logs: see above.
+            target: see `wsss.losses.base`.
+            mask: ``(B, H, W)`` bool, which pixels are `known`: not none.
+        """
+        smoothing = self.label_smoothing
         if is_soft(target):
-            logs = full_precision(logits).log_softmax(1)
-            spread = target * (1 - smoothing) + smoothing / logits.shape[1]
+            spread = target * (1 - smoothing) + smoothing / logs.shape[1]
             per_pixel = -(spread * logs).sum(1)
             return (per_pixel * mask).sum() / mask.sum()
-        return F.cross_entropy(full_precision(logits), target, ignore_index=IGNORE, label_smoothing=smoothing)
+        if smoothing:
+            return F.cross_entropy(logs, target, ignore_index=IGNORE, label_smoothing=smoothing)
+        return F.nll_loss(logs, target, ignore_index=IGNORE)
 
 
 class Dice(Loss):
@@ -54,15 +64,16 @@ class Dice(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
-        config, mask = self.config, known(target)
-        complete = bool(mask.all())
-        if not complete and not mask.any():
-            return nothing(logits)
-        probabilities = full_precision(logits).softmax(1)
-        indices = torch.arange(logits.shape[1], device=target.device).view(1, -1, 1, 1)
+        mask = known(target)
+        return self.of_probabilities(full_precision(logits).softmax(1), target, mask) if mask.any() else nothing(logits)
+
+    def of_probabilities(self, probabilities: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """Return the same of probabilities ``(B, C, H, W)``; for ``mask`` see `CrossEntropy.of_logs`."""
+        config = self.config
+        indices = torch.arange(probabilities.shape[1], device=target.device).view(1, -1, 1, 1)
         winners = hard(target).unsqueeze(1) == indices  # False where unknown; much faster than F.one_hot
         classes = target if is_soft(target) else winners.to(probabilities.dtype)
-        if not complete:
+        if not mask.all():
             weight = mask.unsqueeze(1).to(probabilities.dtype)
             probabilities, classes = probabilities * weight, classes * weight
         axes = (2, 3) if config.per_image else (0, 2, 3)
@@ -74,8 +85,8 @@ class Dice(Loss):
         if not config.background:
             dice, counted = dice[..., 1:], counted[..., 1:]
         if not counted.any():
-            return nothing(logits)
-        return 1 - dice[counted].mean()
+            return nothing(probabilities)
+        return 1 - (dice * counted).sum() / counted.sum()
 
 
 class CrossEntropyDice(Loss):
@@ -90,5 +101,9 @@ class CrossEntropyDice(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
-        weighted: Tensor = self.ce_weight * self.ce(logits, target) + self.dice_weight * self.dice(logits, target)
-        return weighted
+        mask = known(target)
+        if not mask.any():
+            return nothing(logits)
+        logs = full_precision(logits).log_softmax(1)  # once for both
+        ce, dice = self.ce.of_logs(logs, target, mask), self.dice.of_probabilities(logs.exp(), target, mask)
+        return self.ce_weight * ce + self.dice_weight * dice
