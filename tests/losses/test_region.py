@@ -131,7 +131,7 @@ def test_ignored_pixels_have_no_gradient(name: str, per_image: bool) -> None:
     assert logits.grad[~ignored].any()
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "topo"])  # whose logits are distances
 def test_perfect_and_wrong_predictions(name: str) -> None:
     target = torch.tensor([[[0, 1], [2, 255]]])
     right = 50.0 * torch.nn.functional.one_hot(target.clamp(max=2), 3).movedim(-1, 1).float()
