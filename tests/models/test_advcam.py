@@ -124,3 +124,13 @@ def test_regularisation_keeps_what_was_found(model: CAMClassifier) -> None:
         return ((last - first).abs() * high).mean((1, 2))
 
     assert (change_of_high(50.0) < change_of_high(0.0)).all()
+
+
+def test_a_network_that_normalises_by_the_image_itself_climbs_too() -> None:
+    torch.manual_seed(0)
+    model = build_classifier(ClassifierConfig.model_validate({"convnet": {}}), 3).eval()
+    start = images()
+    _, end = climbed(model, 3, start)
+    moved = (end - start).abs().amax((1, 2, 3))
+    assert (moved > 0).all()
+    assert (moved <= 3 * 0.08 * start.std((2, 3), correction=0).amax(1) * 1.1).all()

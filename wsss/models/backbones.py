@@ -49,9 +49,16 @@ class Normalise(nn.Module):
         """
         return (_floats(images) - self.mean) / self.std
 
+    def scale(self, images: Tensor) -> Tensor:
+        """Return what the images are divided by, ``(1 or B, 3, 1, 1)`` in [0, 1]."""
+        return self.std
+
 
 class OwnStatistics(nn.Module):
     """Each channel of each image → zero mean and unit variance."""
+
+    LEAST = 1 / 255
+    """Less than a grey level is no contrast."""
 
     def forward(self, images: Tensor, statistics: Tensor | None = None) -> Tensor:
         """Return ``(B, 3, H, W)`` floats.
@@ -63,10 +70,15 @@ class OwnStatistics(nn.Module):
         """
         images = _floats(images)
         if statistics is None:
-            std, mean = torch.std_mean(images, (2, 3), keepdim=True, correction=0)
+            mean, scale = images.mean((2, 3), keepdim=True), self.scale(images)
         else:
             mean, std = statistics[..., None, None].unbind(1)
-        return (images - mean) / std.clamp(min=1 / 255)  # less than a grey level is no contrast
+            scale = std.clamp(min=self.LEAST)
+        return (images - mean) / scale
+
+    def scale(self, images: Tensor) -> Tensor:
+        """Return what the images are divided by, ``(B, 3, 1, 1)`` in [0, 1]."""
+        return _floats(images).std((2, 3), keepdim=True, correction=0).clamp(min=self.LEAST)
 
 
 def _floats(images: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from wsss.errors import InvalidInput
 from wsss.metrics.benchmark import METRICS
 from wsss.metrics.benchmark_tables import DISTRIBUTIONS, Row, table_of
 from wsss.viz.benchmark import TITLES, Tables, cell_text, explain, explain_ranking, ranking_table, title_of
+from wsss.viz.page import environment
 from wsss.viz.record import BENCHMARK, read_object
 
 FORMAT = 1
@@ -102,19 +103,11 @@ def as_page(view: View, plots: Mapping[str, str], *, title: str = "Benchmark") -
     """
     from importlib import resources
 
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("wsss.viz", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style = (resources.files("wsss.viz") / "templates" / "report.css").read_text(encoding="utf-8")
     pictures = [picture_of(name, svg) for name, svg in plots.items()]
-    template = environment.get_template("benchmark_page.html.j2")
+    template = environment().get_template("benchmark_page.html.j2")
     return template.render(title=title, view=view, pictures=pictures, style=Markup(style)) + "\n"
 
 

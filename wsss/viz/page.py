@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wsss.viz.charts import line_chart
 from wsss.viz.comparison import describe, explain, explain_differences, interval_text, mean_text, signed_text
@@ -16,24 +16,34 @@ from wsss.viz.formatting import duration, number, plain, words
 from wsss.viz.numbers import is_oracle
 from wsss.viz.topology_view import rows_by_stage
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 STYLES = ("report.css",)
 SCRIPTS = ("report.js", "viewer.js", "topology.js")
 
 
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """Return the page that a template of ``wsss/viz/templates`` makes of ``values``; all text is escaped."""
+def environment() -> Environment:
+    """Return Jinja's environment for our templates: all text is escaped, and an unknown name is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
 
-    environment = Environment(
+    made = Environment(
         loader=PackageLoader("wsss.viz", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "duration": duration, "plain": plain, "words": words}
-    environment.globals |= {
+    made.filters |= {"number": number, "duration": duration, "plain": plain, "words": words}
+    return made
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """Return the page that a template of ``wsss/viz/templates`` makes of ``values``."""
+    from markupsafe import Markup
+
+    pages = environment()
+    pages.globals |= {
         "line_chart": line_chart,
         "is_oracle": is_oracle,
         "sum": sum,
@@ -51,6 +61,6 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     script = "".join((files / name).read_text(encoding="utf-8") for name in SCRIPTS)
     # The policy lets this one script run and nothing be fetched, whatever a class or a file may be called.
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template(template).render(
+    return pages.get_template(template).render(
         **values, style=Markup(style + RULES), script=Markup(script), script_hash=allowed
     )

@@ -56,7 +56,7 @@ def climb(classifier: CAMClassifier, images: Tensor, classes: Tensor, config: Ad
     Returns:
         The sum of the maps of all ``steps + 1`` iterates ``(n, h, w)``, and the last iterate ``(n, 3, H, W)``.
     """
-    std = classifier.normalise.std
+    std = classifier.normalise.scale(images).detach()
     which = torch.arange(len(images), device=images.device)
     images = images.contiguous(memory_format=torch.channels_last)
     first: Tensor | None = None
