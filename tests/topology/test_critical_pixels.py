@@ -48,7 +48,7 @@ def written_out(
         inside = maximin(predicted, (regions == region).reshape(true.shape))
         for p, q in itertools.combinations(np.flatnonzero((regions == region) & (true.ravel() >= far)), 2):
             within[np.flatnonzero(predicted.ravel() == inside[int(p), int(q)])[0]] += 1
-    return tuple(one.reshape(true.shape) / max(1, one.sum()) for one in (between, within))  # type: ignore[return-value]
+    return tuple(one.reshape(true.shape) / max(1, one.sum()) for one in (between, within))
 
 
 @given(st.integers(0, 10_000), st.integers(2, 7), st.integers(2, 7), st.floats(0.4, 0.9))

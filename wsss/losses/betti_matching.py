@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from wsss.losses.base import nothing
 from wsss.losses.config import BettiMatchingConfig
 from wsss.losses.sparse import Slopes, sparse_loss
 from wsss.losses.term import LossWithTerm, foreground
-from wsss.topology import BettiMatching, NotFinite, betti_matching_batch
+from wsss.topology import LossSlopes, NotFinite, betti_matching_batch, loss_slopes
 
 
 class BettiMatchingLoss(LossWithTerm):
@@ -41,10 +42,11 @@ class BettiMatchingLoss(LossWithTerm):
     def __init__(self, config: BettiMatchingConfig | None = None) -> None:
         self.config = config or BettiMatchingConfig()
         super().__init__(self.config)
+        self.room = torch.empty(0)
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean Betti matching loss; see `LossWithTerm.term`."""
-        pairs = _pairs(logits.detach(), target, self.config)
+        pairs = _pairs(self._probabilities(logits.detach()), target, self.config)
         if not pairs.places:
             return nothing(logits)
         try:
@@ -52,6 +54,20 @@ class BettiMatchingLoss(LossWithTerm):
         except NotFinite:
             return nothing(logits) * math.nan
         return sparse_loss(logits, loss, slopes, pairs.scale)
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        """Return those of the classes that are matched; they may lie where the last ones did.
+
+        Fresh memory for two classes would cost as much as the work on them.
+        """
+        if self.config.background:
+            return logits.softmax(1)
+        if logits.shape[1] > 2:
+            return foreground(logits)
+        background, margin = logits[:, :1], logits[:, 1:]
+        if (self.room.shape, self.room.dtype, self.room.device) != (margin.shape, margin.dtype, margin.device):
+            self.room = torch.empty_like(margin, memory_format=torch.contiguous_format)
+        return torch.sub(margin, background, out=self.room).sigmoid_()
 
 
 @dataclass(frozen=True)
@@ -74,12 +90,10 @@ class _Pairs:
     scale: float
 
 
-def _pairs(logits: Tensor, target: Tensor, config: BettiMatchingConfig) -> _Pairs:
+def _pairs(probabilities: Tensor, target: Tensor, config: BettiMatchingConfig) -> _Pairs:
     """Cut out what is to be matched."""
     first = 0 if config.background else 1
-    probabilities = logits.softmax(1) if config.background else foreground(logits)
-    # 16 bits are enough for class indices, and a quarter of the memory to read several times.
-    predictions, classes = probabilities.cpu().numpy(), target.cpu().numpy().astype(np.int16)
+    predictions, classes = probabilities.cpu().numpy(), target.cpu().numpy()
     complete = classes.max() < IGNORE
     if not complete:
         predictions = predictions * (classes != IGNORE)[:, None]
@@ -91,7 +105,7 @@ def _pairs(logits: Tensor, target: Tensor, config: BettiMatchingConfig) -> _Pair
     for image, target_of_image in enumerate(classes):
         if not complete and target_of_image.min() == IGNORE:
             continue  # an image of which nothing is known says nothing
-        for channel in range(first, logits.shape[1]):
+        for channel in range(first, first + predictions.shape[1]):
             label = target_of_image == channel
             if config.absent == "skip" and not label.any():
                 continue
@@ -134,47 +148,14 @@ def _match(pairs: _Pairs, config: BettiMatchingConfig, width: int) -> tuple[floa
         for place, matching in zip(pairs.places, matchings, strict=True):
             for dimension, weight in enumerate(config.dimension_weights):
                 if weight:
-                    part, slopes_of_part = _differentiate(place, matching, dimension, weight, width)
-                    loss += part
-                    slopes.append(slopes_of_part)
+                    part = loss_slopes(matching, dimension)
+                    loss += weight * part.loss
+                    slopes.append(_placed(part, place, weight, matching.pred.dim0.columns, width))
     return loss, slopes
 
 
-def _differentiate(
-    place: _Place, matching: BettiMatching, dimension: int, weight: float, width: int
-) -> tuple[float, Slopes]:
-    """Return a dimension's weighted loss (`wsss.topology.DimensionMatching.loss`), and its derivatives.
-
-    Each interval counts as unmatched until it is found to be matched: it takes a fifth of the time of a split in two.
-
-    Args:
-        place: of the window that was matched.
-        matching: its matching.
-        dimension: 0 or 1.
-        weight: of the dimension.
-        width: of the image.
-    """
-    pred, gt = (matching.pred.dim1, matching.gt.dim1) if dimension else (matching.pred.dim0, matching.gt.dim0)
-    mine, other = matching.pairs[dimension].T
-    lengths, lengths_gt = pred.births - pred.deaths, gt.births - gt.deaths
-    lengths[mine] = lengths_gt[other] = 0
-    births, deaths = pred.births[mine] - gt.births[other], pred.deaths[mine] - gt.deaths[other]
-    loss = np.dot(lengths, lengths) + np.dot(lengths_gt, lengths_gt)
-    loss += 2 * (np.dot(births, births) + np.dot(deaths, deaths))
-    by_births, by_deaths = 2 * lengths, -2 * lengths
-    by_births[mine], by_deaths[mine] = 4 * births, 4 * deaths
-    cells, probabilities = [pred.birth_cells, pred.death_cells], [pred.births, pred.deaths]
-    values = [by_births, by_deaths]
-    if dimension == 0 and matching.essential_matched:
-        birth = matching.pred.essential.births - matching.gt.essential.births
-        loss += 2 * np.dot(birth, birth)
-        cells.append(matching.pred.essential.birth_cells)
-        probabilities.append(matching.pred.essential.births)
-        values.append(4 * birth)
-    at, p, slopes = np.concatenate(cells), np.concatenate(probabilities), weight * np.concatenate(values)
-    if len(at) and at.min() < 0:  # on a frame of zeros there are values that no pixel has
-        real = at >= 0
-        at, p, slopes = at[real], p[real], slopes[real]
-    if pred.columns != width:
-        at = at // pred.columns * width + at % pred.columns
-    return weight * float(loss), Slopes(place.image, place.channel, at + (place.top * width + place.left), p, slopes)
+def _placed(part: LossSlopes, place: _Place, weight: float, columns: int, width: int) -> Slopes:
+    """Go from pixels of a window with ``columns`` to those of its image, ``width`` wide."""
+    cells = part.cells if columns == width else part.cells // columns * width + part.cells % columns
+    start = place.top * width + place.left
+    return Slopes(place.image, place.channel, cells + start, part.values, weight * part.slopes)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wsss.topology.persistence import barcode, betti_matching, betti_matching_batch
     from wsss.topology.results import Barcode, BettiMatching, DimensionMatching, Intervals
     from wsss.topology.skeletons import skeleton
+    from wsss.topology.slopes import LossSlopes, loss_slopes
     from wsss.topology.warping import warp, warping_error_mask
 
 _HOMES = {
@@ -25,6 +26,7 @@ _HOMES = {
     "CriticalPixels": "malis",
     "DimensionMatching": "results",
     "Intervals": "results",
+    "LossSlopes": "slopes",
     "NotFinite": "images",
     "barcode": "persistence",
     "betti_matching": "persistence",
@@ -33,6 +35,7 @@ _HOMES = {
     "critical_pixels": "malis",
     "distance_transform": "distance",
     "local_betti_error": "betti",
+    "loss_slopes": "slopes",
     "skeleton": "skeletons",
     "warmup": "ahead",
     "warp": "warping",
@@ -45,6 +48,7 @@ __all__ = [
     "CriticalPixels",
     "DimensionMatching",
     "Intervals",
+    "LossSlopes",
     "NotFinite",
     "barcode",
     "betti_matching",
@@ -53,6 +57,7 @@ __all__ = [
     "critical_pixels",
     "distance_transform",
     "local_betti_error",
+    "loss_slopes",
     "skeleton",
     "warmup",
     "warp",

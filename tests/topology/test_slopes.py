@@ -1,0 +1,45 @@
+"""The loss of a matching and its derivatives, against the matching's own loss and against differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wsss.topology import betti_matching, loss_slopes
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"frame": "own-max"},
+    {"frame": "zero", "essential": "match"},
+    {"essential": "match", "filtration": "sublevel"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("dimension", [0, 1])
+def test_loss_and_differences(options: dict[str, Any], dimension: int) -> None:
+    random = np.random.default_rng(0)
+    pred = random.permutation(np.linspace(0.1, 0.9, 56)).reshape(7, 8)
+    gt = random.random((7, 8)) > 0.4
+
+    def loss(image: np.ndarray) -> float:
+        found = betti_matching(image, gt, **options)
+        return (found.dim1 if dimension else found.dim0).loss()
+
+    found = loss_slopes(betti_matching(pred, gt, **options), dimension)
+    assert found.loss == pytest.approx(loss(pred), rel=1e-12)
+    assert (found.cells >= 0).all() and np.array_equal(found.values, pred.ravel()[found.cells])
+    total = np.bincount(found.cells, found.slopes, minlength=pred.size)
+    for cell in range(pred.size):
+        moved = pred.copy()
+        moved.ravel()[cell] += 1e-6
+        assert (loss(moved) - loss(pred)) / 1e-6 == pytest.approx(total[cell], abs=1e-4)
+
+
+def test_a_perfect_prediction_has_no_slope() -> None:
+    mask = np.random.default_rng(1).random((9, 9)) > 0.5
+    for dimension in (0, 1):
+        found = loss_slopes(betti_matching(mask, mask), dimension)
+        assert found.loss == 0 and not found.slopes.any()
