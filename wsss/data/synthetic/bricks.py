@@ -21,7 +21,7 @@ from wsss.data.topomortar import FOLDER, GROUP_FILE, GROUPS, KINDS, MASK_VALUES,
 from wsss.io.atomic import write_text
 from wsss.io.images import write_png
 
-GENERATOR = 1
+GENERATOR = 2
 """Raise it whenever the same config gives other pictures; generated folders are named by it too."""
 
 BETTI = "betti_numbers.csv"

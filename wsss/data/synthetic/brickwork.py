@@ -78,24 +78,21 @@ def draw_wall(rng: np.random.Generator, group: str, *, size: int) -> Drawn:
         picture = shadows(rng, picture)
     elif group == "occlusion":
         picture = occlusion(rng, picture)
-    image = expose(rng, picture, exposure=appearance.exposure, blur=rng.uniform(0.4, 0.8) * size / 256)
+    image = expose(rng, picture, exposure=appearance.exposure, blur=rng.uniform(0.4, 0.8) * (size / 256) ** 0.5)
     drawn = pen_label(rng, wall)
     pseudo = colour_label(image, drawn, joint=joint * float(view.scale.mean()))
     return Drawn(image, {"accurate": view.mortar, "noisy": drawn, "pseudo": pseudo}, view.betti_numbers)
 
 
 def _camera(rng: np.random.Generator, size: int, joint: float, *, steep: bool) -> Camera:
-    """Look at a wall nearly straight, or (``steep``) at an angle, from as near as `NARROWEST` asks for."""
+    """Look at a wall nearly straight, or (``steep``) turned, from the side, or from below or above."""
     magnification = size * rng.uniform(0.012, 0.036) / joint
+    # About the axis of view, the vertical and the horizontal: bounded, so that no horizon comes into view.
+    angles = np.clip(rng.normal(0, 1, 3), -2, 2) * ((0.1, 0.25, 0.12) if steep else (0.03, 0.07, 0.07))
     if steep:
-        kind = rng.integers(3)
-        roll = rng.choice([-1, 1]) * rng.uniform(0.2, 0.7) if kind == 0 else rng.normal(0, 0.1)
-        yaw = rng.choice([-1, 1]) * rng.uniform(0.6, 0.95) if kind != 0 else rng.normal(0, 0.35)
-        pitch = rng.choice([-1, 1]) * rng.uniform(0.5, 0.8) if kind == 2 else rng.normal(0, 0.15)
-        if kind == 2:
-            yaw = rng.normal(0, 0.3)
-    else:
-        roll, yaw, pitch = rng.normal(0, (0.03, 0.07, 0.07))
+        axis = rng.integers(3)
+        angles[axis] = rng.choice([-1, 1]) * rng.uniform(*((0.25, 0.7), (0.6, 0.9), (0.5, 0.8))[axis])
+    roll, yaw, pitch = angles
     distance = rng.uniform(1.4, 3.0)
     while True:
         camera = look(size, magnification, roll=roll, yaw=yaw, pitch=pitch, distance=distance)

@@ -22,10 +22,15 @@ def strokes(size: int, lines: Iterable[Points], width: float) -> Plane:
     """Return the cover of open lines, each ``(N, 2)`` of x and y in pixels, drawn with a round pen."""
     import cv2
 
-    canvas = np.zeros((size, size), np.uint8)
+    # OpenCV's own thick lines are some two pixels too wide: distance from a thin line, at twice the resolution.
+    canvas = np.ones((2 * size, 2 * size), np.uint8)
     for line in lines:
-        cv2.polylines(canvas, [_fixed(line)], False, 255, max(1, round(width)), cv2.LINE_AA, SUBPIXEL)
-    return canvas / 255.0
+        cv2.polylines(canvas, [_fixed(2 * line)], False, 0, 1, cv2.LINE_8, SUBPIXEL)
+    if canvas.all():
+        return np.zeros((size, size))
+    distance = cv2.distanceTransform(canvas, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    cover = np.clip(width - distance + 0.5, 0, 1)
+    return np.asarray(cover.reshape(size, 2, size, 2).mean(axis=(1, 3)), np.float64)
 
 
 def filled(size: int, shapes: Iterable[Points]) -> Plane:
@@ -82,13 +87,13 @@ def without_specks(mask: NDArray[np.bool_], smallest: int) -> NDArray[np.bool_]:
 
 
 def without_pinholes(mask: NDArray[np.bool_], smallest: int) -> NDArray[np.bool_]:
-    """Return a mask with its holes (4-connected) of fewer than ``smallest`` pixels filled."""
+    """Return a mask with its holes (4-connected, within the image) of fewer than ``smallest`` pixels filled."""
     from scipy import ndimage
 
-    parts, _ = ndimage.label(~mask)
+    parts, _ = ndimage.label(~np.pad(mask, 1))  # what touches the image's edge is no hole
     small = np.bincount(parts.ravel()) < smallest
     small[0] = False
-    return np.asarray(mask | small[parts])
+    return np.asarray(mask | small[parts[1:-1, 1:-1]])
 
 
 def _fixed(points: Points) -> NDArray[np.int32]:

@@ -86,7 +86,7 @@ def other_look(rng: np.random.Generator) -> Look:
         (rng.uniform(0.5, 0.8), rng.uniform(0.05, 0.15), rng.uniform(0.2, 0.32)),
         (rng.uniform(0.2, 0.4), rng.uniform(0.1, 0.25), rng.uniform(0.4, 0.6)),
     )[rng.integers(5)]
-    darker = brick[2] > 0.45 and rng.random() < 0.75
+    darker = brick[2] > 0.72 or (brick[2] > 0.45 and rng.random() < 0.6)
     value = brick[2] * rng.uniform(0.5, 0.72) if darker else min(0.92, brick[2] + rng.uniform(0.18, 0.4))
     mortar = (rng.uniform(0.05, 0.15), rng.uniform(0.02, 0.12), value)
     return _look(rng, brick=brick, spread=(0.01, 0.04, 0.06), burnt=0.0, mortar=mortar)
@@ -102,7 +102,7 @@ def _look(rng: np.random.Generator, *, brick: Hsv, spread: Hsv, burnt: float, mo
         grain=rng.uniform(0.06, 0.13),
         smear=rng.choice([0.1, rng.uniform(0.2, 0.9)]),
         erosion=rng.choice([0.0, rng.uniform(0.2, 0.7)]),
-        slack=rng.uniform(0.08, 0.15),
+        slack=rng.uniform(0.1, 0.17),
         stains=rng.uniform(0.1, 0.8),
         relief=rng.uniform(0.3, 1.0),
         light=rng.uniform(math.pi * 1.1, math.pi * 1.9),  # from above

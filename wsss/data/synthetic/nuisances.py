@@ -33,14 +33,11 @@ def graffiti(rng: np.random.Generator, picture: Plane) -> Plane:
         outline = disc(centre, rng.uniform(0.15, 0.35) * size) + rng.normal(0, 0.02 * size, (48, 2))
         cover = ndimage.gaussian_filter(filled(size, [smooth_line(outline[::6])]), size / 90)
         picture = paint(picture, _worn(rng, cover, 0.8), _spray(rng))
-    for _ in range(rng.integers(2, 5)):
-        width = rng.uniform(0.018, 0.055) * size
-        letters = []
-        for _ in range(rng.integers(1, 4)):
-            start = rng.uniform(0.0, 1.0, 2) * size
-            line = wander(rng, start, rng.uniform(0, math.tau), rng.uniform(0.5, 1.3) * size, 0.75, 9)
-            letters.append(smooth_line(line))
-        cover = ndimage.gaussian_filter(strokes(size, letters, width), rng.uniform(0.06, 0.3) * width)
+    for _ in range(rng.integers(1, 4)):
+        height = rng.uniform(0.2, 0.7) * size
+        width = height * rng.uniform(0.06, 0.16)
+        cover = strokes(size, _word(rng, size, height), width)
+        cover = ndimage.gaussian_filter(cover, rng.uniform(0.04, 0.3) * width)
         picture = paint(picture, _worn(rng, cover, rng.uniform(0.75, 0.98)), _spray(rng))
     return picture
 
@@ -50,10 +47,10 @@ def shadows(rng: np.random.Generator, picture: Plane) -> Plane:
     from scipy import ndimage
 
     size = picture.shape[0]
-    kind = rng.integers(3)
+    kind = rng.choice(3, p=(0.5, 0.3, 0.2))
     if kind == 0:
-        cover = filled(size, _foliage(rng, size, int(rng.integers(25, 70))))
-        soft = rng.uniform(0.004, 0.02)
+        cover = filled(size, _foliage(rng, size, int(rng.integers(40, 110))))
+        soft = rng.uniform(0.002, 0.01)
     elif kind == 1:
         lines = []
         for _ in range(rng.integers(1, 4)):
@@ -71,16 +68,34 @@ def shadows(rng: np.random.Generator, picture: Plane) -> Plane:
         soft = rng.uniform(0.002, 0.01)
     if rng.random() < 0.3:
         cover = 1 - cover  # patches of sun in the shade
-    depth = rng.uniform(0.6, 0.85) * ndimage.gaussian_filter(cover, soft * size)
+    depth = rng.uniform(0.72, 0.88) * ndimage.gaussian_filter(cover, soft * size)
     # The sky lights what the sun doesn't: shade is bluish.
     picture = picture * (1 - depth[..., None] * np.array([1.0, 0.95, 0.88]))
-    return np.asarray(picture * rng.uniform(1.05, 1.25))
+    return np.asarray(picture * rng.uniform(1.1, 1.45))
 
 
 def occlusion(rng: np.random.Generator, picture: Plane) -> Plane:
     """Put plants, a pole, cables or a bicycle in front of a wall."""
     kind = rng.choice(4, p=(0.45, 0.2, 0.15, 0.2))
     return (_plant, _pole, _cables, _bicycle)[kind](rng, picture)
+
+
+def _word(rng: np.random.Generator, size: int, height: float) -> list[Plane]:
+    """Return the lines of a few letters beside each other: up, down and round, as nobody can read them."""
+    slope, slant = rng.normal(0, 0.2), rng.normal(0.1, 0.15)
+    advance = 0.75 * height
+    start = np.array([rng.uniform(-0.3, 0.5), rng.uniform(0.2, 1.0)]) * size
+    letters = []
+    for place in range(rng.integers(2, 7)):
+        knots = rng.integers(3, 7)
+        heights = np.where(
+            np.arange(knots) % 2 == rng.integers(2), rng.uniform(0.6, 1.0, knots), rng.uniform(0, 0.3, knots)
+        )
+        across = rng.uniform(0, 0.75, knots) if rng.random() < 0.6 else np.linspace(0, 0.7, knots)
+        points = np.column_stack([across + slant * heights, -heights]) * height
+        origin = start + place * advance * np.array([1.0, slope])
+        letters.append(origin + (smooth_line(points) if rng.random() < 0.75 else points))
+    return letters
 
 
 def _spray(rng: np.random.Generator) -> Plane:
@@ -106,7 +121,7 @@ def _foliage(rng: np.random.Generator, size: int, count: int) -> list[Plane]:
     for _ in range(count):
         twig = twigs[rng.integers(len(twigs))]
         place = twig[rng.integers(len(twig))]
-        length = size * rng.uniform(0.05, 0.15)
+        length = size * rng.uniform(0.06, 0.2)
         shapes.append(leaf(place, length, length * rng.uniform(0.35, 0.6), rng.uniform(0, math.tau)))
     return shapes
 

@@ -58,7 +58,8 @@ def paint_openings(rng: np.random.Generator, picture: Plane, view: View, opening
         across, down = (view.u - left) / (right - left), (view.v - top) / (bottom - top)
         cover = np.where(view.opening == place + 1, np.clip(view.depth + 0.5, 0, 1), 0)
         wide = (right - left) > 4 * (bottom - top)
-        kind = 3 if wide else rng.integers(3)
+        large = (right - left) * view.scale.mean() > 0.4 * view.depth.shape[0]
+        kind = 3 if wide else 0 if large else rng.integers(3)
         frame = np.minimum(
             np.minimum(view.u - left, right - view.u), np.minimum(view.v - top, bottom - view.v)
         )  # mm from the nearest edge

@@ -30,9 +30,9 @@ class Pen:
         lifted: probability that a short stroke is forgotten.
     """
 
-    width: float = 6.5
-    sway: float = 0.14
-    reach: tuple[float, float] = (0.2, 0.25)
+    width: float = 10.0
+    sway: float = 0.11
+    reach: tuple[float, float] = (0.25, 0.25)
     lifted: float = 0.003
 
 
@@ -52,9 +52,7 @@ def pen_label(rng: np.random.Generator, wall: Wall, pen: Pen = Pen()) -> NDArray
         lines.append(
             np.column_stack([x + pen.sway * joint * off_x[row, column], y + pen.sway * joint * off_y[row, column]])
         )
-    # At twice the resolution, for widths of half a pixel.
-    cover = strokes(2 * side, [2 * line for line in lines], 2 * max(1.5, pen.width * side / 1000))
-    drawn = cover.reshape(side, 2, side, 2).mean(axis=(1, 3)) >= 0.5
+    drawn = strokes(side, lines, max(1.5, pen.width * side / 1000)) >= 0.5
     return without_specks(drawn, round(4 * joint))  # nobody draws the bits that a joint leaves at the image's edge
 
 
