@@ -57,7 +57,8 @@ def sampling_sections(
         InvalidInput: a photograph can't be read.
     """
     found = list(chains(records))[:count]
-    samples = {sample.id: (sample, split) for split, several in data.splits.items() for sample in several}
+    splits = reversed(list(data.splits.items()))  # of several splits with one image the first is named
+    samples = {sample.id: (sample, split) for split, several in splits for sample in several}
     sections = []
     for place, chain in enumerate(found):
         share = count // len(found) + (place < count % len(found))
@@ -67,9 +68,9 @@ def sampling_sections(
         if rows:
             pairs = zip(chain.steps, makers, strict=True)
             columns = tuple(one.id for pair in pairs for one in pair if one is not None)
-            splits = ", ".join(dict.fromkeys(split for _, split in known))
+            named = ", ".join(dict.fromkeys(split for _, split in known))
             chained = " → ".join(step.id for step in chain.steps)
-            sections.append(Section(splits, len(chain.images), chained, columns, rows))
+            sections.append(Section(named, len(chain.images), chained, columns, rows))
     return tuple(sections)
 
 
