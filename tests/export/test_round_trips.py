@@ -19,6 +19,7 @@ from wsss.data.registry import open_dataset
 from wsss.export.formats import export_masks
 from wsss.export.items import Masks, Options
 from wsss.io.masks import read_mask
+from wsss.viz.palette import class_colours
 
 
 def same(found: dict[str, NDArray[np.uint8]], masks: Masks) -> None:
@@ -82,8 +83,7 @@ def test_label_studio(masks: Masks, tmp_path: Path) -> None:
 def test_overlays_without_a_line_show_the_classes_in_their_colours(masks: Masks, tmp_path: Path) -> None:
     options = Options(opacity=1, contours=False, legend=False, keep_ignored=False)
     export_masks(masks, "overlay", options, tmp_path / "o")
-    export_masks(masks, "voc", options=Options(), out=tmp_path / "voc")
-    colours = voc_labelmap(tmp_path / "voc" / "labelmap.txt")
+    colours = dict(zip(masks.classes.names, class_colours(masks.classes), strict=True))
     for item in masks.items:
         shown, mask = np.array(Image.open(tmp_path / "o" / f"{item.id}.png")), truth(masks)[item.id]
         assert shown.shape == (*mask.shape, 3)

@@ -9,12 +9,38 @@ from skimage.color import rgb2lab
 from wsss.data.sample import Classes
 from wsss.io.masks import voc_palette
 from wsss.viz.heatmap import heat, heat_overlay, resize_map
-from wsss.viz.palette import HATCH, class_colours, contrast, hex_colour, ink_on, magma
+from wsss.viz.palette import HATCH, class_colours, contrast, ink_on, magma
+
+# Machado, Oliveira and Fernandes (2009), severity 1, in linear RGB.
+DEFICIENCIES = {
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
 
 
-def test_class_colours_follow_the_values_on_disk() -> None:
-    classes = Classes(("background", "cat", "person"), ((0,), (8,), (15, 3)))
-    assert [hex_colour(colour) for colour in class_colours(classes)] == ["#000000", "#400000", "#c08080"]
+def classes(count: int) -> Classes:
+    return Classes(("background", *map(str, range(count))), tuple((2 * value,) for value in range(count + 1)))
+
+
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+def test_up_to_seven_classes_are_told_apart_without_some_colours(deficiency: str) -> None:
+    colours = class_colours(classes(7)) / 255
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    seen = (linear @ np.array(DEFICIENCIES[deficiency]).T).clip(0, 1)
+    encoded = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
+    lab = rgb2lab(encoded[None])[0]
+    distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1) + 1000 * np.eye(len(lab))
+    assert distances.min() > 10  # a just noticeable difference is about 2
+
+
+def test_colours_do_not_depend_on_how_many_classes_there_are() -> None:
+    assert (class_colours(classes(7))[:3] == class_colours(classes(2))).all()
+    assert (class_colours(classes(7))[0] == 0).all()
+
+
+def test_many_classes_have_the_colours_of_their_values() -> None:
+    assert (class_colours(classes(8)) == voc_palette()[[2 * value for value in range(9)]]).all()
 
 
 def test_hatching_has_no_colour_of_a_class() -> None:

@@ -1,4 +1,4 @@
-"""Colours: one per class (VOC's), and one map from numbers to colours (magma)."""
+"""Colours: one per class, that everyone can tell apart, and one map from numbers to colours (magma)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,19 @@ _MAGMA = (
 )
 
 
+# Okabe and Ito's colours (Color Universal Design, 2008), those first that stand out from photographs.
+_DISTINCT = "56b4e9 e69f00 009e73 f0e442 cc79a7 d55e00 0072b2"
+
+
 def class_colours(classes: Classes) -> NDArray[np.uint8]:
-    """Return the colour of each class as ``(K + 1, 3)`` uint8: VOC's for the value that the class has on disk."""
+    """Return the colour of each class in pictures as ``(K + 1, 3)`` uint8; the background's is black.
+
+    Up to seven classes have colours that people who see few colours can tell apart. Of more classes no such set is
+    known: they have VOC's, for the values that they have on disk. (Masks on disk have VOC's colours always.)
+    """
+    distinct = [(0, 0, 0), *(tuple(bytes.fromhex(colour)) for colour in _DISTINCT.split())]
+    if len(classes) <= len(distinct):
+        return np.array(distinct[: len(classes)], np.uint8)
     return voc_palette()[[values[0] for values in classes.values]]
 
 
