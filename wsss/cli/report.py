@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from wsss.cli.options import named_run
 from wsss.cli.stages import StageCommand, config_source, read_data_options, run_single, stage_command
 from wsss.errors import InvalidInput
 from wsss.stages import STAGES
@@ -77,7 +78,7 @@ def _run_dir(run: Path) -> Path:
     """
     from wsss.pipeline.rundir import read_run
 
-    folder = run if run.exists() or len(run.parts) > 1 else Path("runs") / run
+    folder = named_run(run)
     if read_run(folder) is None:
         raise InvalidInput(
             f"{folder} is no run directory: it has no run.json.",
@@ -90,11 +91,11 @@ def _data_of(run: Path) -> list[tuple[str, str]]:
     """Return the dataset that a run worked on as ``--data.…`` options; none where it isn't there any more."""
     import json
 
-    from wsss.pipeline.rundir import read_run
+    from wsss.pipeline.rundir import data_of_run, read_run
 
-    data: Mapping[str, Any] = ((read_run(run) or {}).get("pipeline") or {}).get("data") or {}
+    data = data_of_run(read_run(run))
     root = data.get("root")
-    if isinstance(root, str) and not Path(root).is_dir():
+    if isinstance(root, str) and not Path(root).expanduser().is_dir():
         click.echo(f"{root}, the dataset of {run}, is not there: no pictures. Name it with --data.root DIR.", err=True)
         return []
     return [(f"data.{key}", json.dumps(value)) for key, value in data.items()]

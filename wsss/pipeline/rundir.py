@@ -36,6 +36,23 @@ def read_run(run_dir: Path) -> dict[str, Any] | None:
     return record
 
 
+def data_of_run(run: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the dataset's config that a run was made with; empty where the record has none.
+
+    A relative root was relative to the folder in which the run was started; it is looked for there, too.
+
+    Args:
+        run: what `read_run` returned.
+    """
+    recorded = dict(((run or {}).get("pipeline") or {}).get("data") or {})
+    root = recorded.get("root")
+    if isinstance(root, str) and run is not None and not Path(root).expanduser().exists():
+        started = Path(str(run.get("directory", "."))) / root
+        if started.exists():
+            recorded["root"] = str(started)
+    return recorded
+
+
 def check_run_dir(run_dir: Path, name: str) -> None:
     """Refuse a folder that holds something else, or the run of another pipeline.
 

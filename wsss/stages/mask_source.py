@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.pipeline.rundir import DATA, read_run
+from wsss.pipeline.rundir import DATA, data_of_run, read_run
 from wsss.pipeline.runner import artifact_at
 from wsss.pipeline.source import Source, merge
 from wsss.pipeline.store import read_record
@@ -137,16 +137,8 @@ def _mask_files(folder: Path) -> dict[str, Path]:
 
 
 def _data_config(request: Request, run: Mapping[str, Any] | None, folder: Path) -> Source:
-    """Return the dataset's config: the run's own, and over it what was given.
-
-    A relative root was relative to the folder in which the run was started.
-    """
-    recorded = dict(((run or {}).get("pipeline") or {}).get("data") or {})
-    root = recorded.get("root")
-    if isinstance(root, str) and not Path(root).expanduser().exists() and run is not None:
-        started = Path(str(run.get("directory", "."))) / root
-        if started.exists():
-            recorded["root"] = str(started)
+    """Return the dataset's config: the run's own, and over it what was given."""
+    recorded = data_of_run(run)
     place = f"the run's data: (see {folder.parent / 'run.json'}; change it by --data.KEY VALUE)"
     base = Source(recorded, {(): place})
     if "layout" in request.data.value and request.data.value["layout"] != recorded.get("layout"):
