@@ -147,6 +147,17 @@ def test_what_is_absent_has_no_split(walls: Path, open_at: Open, lines: list[str
     ]
 
 
+def test_weak_masks_of_ours_are_a_fourth_kind(walls: Path, open_at: Open) -> None:
+    assert not [name for name in open_at(walls).splits if name.endswith("weak")]
+    ids = [sample.id for sample in open_at(walls).split("train")]
+    for name in ids:
+        write_png(walls / "dataset" / "train" / "weak" / f"{name}.png", np.array([[0, 1, 255]], np.uint8))
+    dataset = open_at(walls)
+    assert [name for name in dataset.splits if name.endswith("weak")] == ["train-large-weak", "train-small-weak"]
+    sample = dataset.split("train-large-weak")[0]
+    assert read_truth(sample, dataset.classes).tolist() == [[0, 1, 255]]
+
+
 def test_a_mask_that_is_missing_beside_others(walls: Path, open_at: Open) -> None:
     (walls / "dataset" / "train" / "pseudo" / "002.png").unlink()
     with pytest.raises(InvalidInput, match=r"pseudo: no mask for 1 of the 3 train images that are here \(002\)"):

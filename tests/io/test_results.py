@@ -119,6 +119,33 @@ def test_broken_files_are_named_with_what_is_wrong(tmp_path: Path, content: byte
     assert str(path) in caught.value.message
 
 
+def test_an_infinite_distance_is_that_of_an_empty_prediction(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("ID,HD95_mortar\n1,inf\n2,1.5\n")
+    assert read_scores(tmp_path / "1.csv", ("HD95_mortar",)).columns["HD95_mortar"].tolist() == [9999999, 1.5]
+
+
+def test_seeds_may_be_called_so(tmp_path: Path) -> None:
+    loss = tmp_path / "supervised" / "accurate" / "large" / "CEDiceLoss"
+    loss.mkdir(parents=True)
+    for name in ("seed1.csv", "seed_02.csv", "3.csv", "summary.csv"):
+        (loss / name).write_text("ID,Dice_mortar\n1,0.5\n")
+    places, notes = find_results(tmp_path)
+    assert [place.seed for place in places] == [1, 2, 3]
+    assert len(notes) == 1 and "summary.csv" in notes[0]
+
+
+def test_groups_beside_a_link_and_beside_what_it_leads_to(tmp_path: Path) -> None:
+    write_groups(tmp_path / "here" / "dataset_types.txt", {"001": "indistr"})
+    (tmp_path / "there" / "results").mkdir(parents=True)
+    (tmp_path / "here" / "results").symlink_to(tmp_path / "there" / "results")
+    assert find_groups(tmp_path / "here" / "results") == tmp_path / "here" / "dataset_types.txt"
+    write_groups(tmp_path / "there" / "dataset_types.txt", {"001": "indistr"})
+    (tmp_path / "here" / "dataset_types.txt").unlink()
+    assert find_groups(tmp_path / "here" / "results") == tmp_path / "there" / "dataset_types.txt"
+    with pytest.raises(InvalidInput, match="no such folder"):
+        find_groups(tmp_path / "nowhere")
+
+
 def test_groups_are_read_and_found(tmp_path: Path) -> None:
     write_groups(tmp_path / "dataset" / "dataset_types.txt", {"001": "indistr", "002": "colors"})
     results = tmp_path / "results"

@@ -175,3 +175,13 @@ def test_unknown_loss() -> None:
     config = DiceConfig.model_construct(name="dise")
     with pytest.raises(InvalidInput, match=r"unknown loss 'dise'.*did you mean 'dice'"):
         build_loss(config)
+
+
+@pytest.mark.parametrize("name", ["ce", "dice", "ce_dice"])
+def test_one_channel_is_the_foreground(name: str) -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 1, 6, 7), torch.randint(0, 2, (2, 6, 7))
+    both = torch.cat([torch.zeros_like(logits), logits], 1)
+    assert torch.equal(loss(name=name)(logits, target), loss(name=name)(both, target))
+    sure = 20 * (2 * target[:, None] - 1).float()
+    assert loss(name=name)(sure, target) < 1e-3 < 0.5 < loss(name=name)(-sure, target)

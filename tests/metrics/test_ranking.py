@@ -54,6 +54,15 @@ def test_a_loss_that_lacks_tables_has_no_rank_and_moves_no_other(tmp_path: Path)
     assert ranking.standings["clDice"]["ID"].rank == 1 and list(ranking.standings)[-1] == "BettiMatching"
 
 
+def test_a_table_of_one_loss_costs_nobody_a_rank(tmp_path: Path) -> None:
+    write_results(tmp_path, LEVELS)
+    results = write_results(tmp_path, {"CEDiceLoss": LEVELS["CEDiceLoss"]}, case="supervised/noisy/large")
+    ranking = rank_losses(benchmark_rows(read_benchmark(results, find_groups(results))))
+    assert ranking.incomplete == () and ranking.blocks == {"ID": 4, "OOD": 4}
+    assert ranking.standings["clDice"]["OOD"].rank == 1
+    assert ranking.standings["CEDice"]["ID"].cells == 8 and ranking.standings["clDice"]["ID"].cells == 4
+
+
 def test_ranks_over_images(tmp_path: Path) -> None:
     results = write_results(tmp_path, LEVELS, images=6)
     losses = read_benchmark(results, find_groups(results)).cases["supervised", "accurate", "large"]  # type: ignore[index]

@@ -176,3 +176,28 @@ def test_the_report_shows_the_tables(tmp_path, data, scores):
     assert page.count("data:image/svg+xml;base64,") == 8
     bold = [cell for cell in page.split("<td>")[1:] if cell.startswith("<b>")]
     assert len(bold) == sum(row["bold"] for row in json.loads((made.path / ROWS).read_text())) > 0
+
+
+def test_only_training_that_a_score_builds_on_counts(tmp_path, data):
+    """Beside a first round, a second one of the same matrix point is trained (self-training)."""
+    first = score(tmp_path, data, "score@loss=cldice,seed=1", 2, 3)
+    second = score(tmp_path, data, "score-again@loss=cldice,seed=1", 2, 3)
+    inputs = {
+        first.path.name: {"pred": "predict@loss=cldice,seed=1"},
+        second.path.name: {"pred": "predict-again@loss=cldice,seed=1"},
+        "predict@loss=cldice,seed=1": {"segmenter": "segment@loss=cldice,seed=1"},
+        "predict-again@loss=cldice,seed=1": {"segmenter": "segment-again@loss=cldice,seed=1"},
+        "segment-again@loss=cldice,seed=1": {"masks": "predict@loss=cldice,seed=1", "classifier": None},
+        "segment@loss=cldice,seed=1": {"masks": "/elsewhere/masks"},
+    }
+    for name, needs in inputs.items():
+        (tmp_path / name).mkdir(exist_ok=True)
+        seconds = 900.0 if "again" in name else 100.0
+        record = {"identity": "x", "seconds": seconds, "device": "cpu", "inputs": needs}
+        (tmp_path / name / "stage.json").write_text(json.dumps(record))
+    names = ("segment@loss=cldice,seed=1", "segment-again@loss=cldice,seed=1")
+    segmenters = tuple(Artifact(tmp_path / name, id=name, identity=name) for name in names)
+    bench(tmp_path / "bench", data, (first, second), segmenters, places={"score-again": {"labels": "again"}})
+    results = tmp_path / "bench" / "results" / "supervised"
+    for labels, seconds in (("accurate", 100.0), ("again", 1000.0)):
+        assert json.loads((results / labels / "large/clDiceLoss/1.json").read_text())["seconds"] == seconds

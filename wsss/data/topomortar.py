@@ -29,6 +29,9 @@ from wsss.errors import InvalidInput, closest, listing
 
 PARTS = ("train", "val", "test")
 KINDS = ("accurate", "noisy", "pseudo")
+WEAK = "weak"
+"""A fourth label kind that the dataset doesn't have: masks of ours, as `crf` writes them (1 is mortar, 255 unsure),
+copied to train/weak or val/weak."""
 GROUPS = ("indistr", "angles", "colors", "graffiti", "objects", "occlusion", "shadows")
 """Groups of test images: the first is in-distribution, the others are out of it."""
 
@@ -68,7 +71,8 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
     """Return the dataset; see `wsss.data.layout.Reader`.
 
     Splits are ``train``, ``val`` (both with accurate masks), ``test``, ``test-<group>``,
-    ``train-{large,small}-<kind>`` and ``val-<kind>``, as far as their files are there.
+    ``train-{large,small}-<kind>`` and ``val-<kind>``, as far as their files are there; kinds are the dataset's
+    three and `WEAK`.
     """
     root = config.root.expanduser()
     if not root.is_dir():
@@ -83,7 +87,8 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
     here = {part: absent.leave_out(part, ids, present[part]) for part, ids in lists.items()}
     large, few = here["train"], [name for name in (small or {}).get("train", ()) if name in present["train"]]
     splits: dict[str, tuple[Sample, ...]] = {}
-    for kind in KINDS:
+    own = [WEAK] if any((base / part / WEAK).is_dir() for part in PARTS[:2]) else []
+    for kind in (*KINDS, *own):
         if absent.kind("train", kind, list(dict.fromkeys([*large, *few]))):
             splits[f"train-large-{kind}"] = _samples(base, "train", kind, large)
             if few:
@@ -210,7 +215,7 @@ def _samples(base: Path, part: str, kind: str, ids: Sequence[str]) -> tuple[Samp
             image=folder / "images" / f"{name}.png",
             labels=(1,),
             mask=folder / kind / f"{name}.png",
-            mask_values=MASK_VALUES,
+            mask_values=None if kind == WEAK else MASK_VALUES,
         )
         for name in ids
     )

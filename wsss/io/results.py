@@ -30,6 +30,10 @@ LEVELS = ("framework", "labels", "size", "loss")
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
 
 
+NO_DISTANCE = 9_999_999.0
+"""What the authors' files have as the HD95 of an empty prediction."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a result file stands: its path, the folders above it, and the seed that names it."""
@@ -78,10 +82,7 @@ def find_results(root: Path) -> tuple[list[Place], list[str]]:
     Raises:
         InvalidInput: ``root`` is no folder or holds no result file, or one seed stands there twice (``1`` and ``01``).
     """
-    if not root.is_dir():
-        raise InvalidInput(
-            f"{root}: no such folder.", mend="Name the folder above FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv."
-        )
+    _check_folder(root)
     places, unnamed = [], []
     inside = _files(
         root, root.glob("/".join("*" for _ in LEVELS) + "/*.csv")
@@ -89,14 +90,16 @@ def find_results(root: Path) -> tuple[list[Place], list[str]]:
     elsewhere = [path.relative_to(root).as_posix() for path in _files(root, root.rglob("*.csv")) if path not in inside]
     for path in inside:
         framework, labels, size, loss = path.relative_to(root).parts[:-1]
-        if re.fullmatch(r"\d+", path.stem) is None:
+        seed = re.fullmatch(r"\D*?(\d+)", path.stem)  # 1.csv, seed1.csv, seed_01.csv
+        if seed is None:
             unnamed.append(path.relative_to(root).as_posix())
         else:
-            places.append(Place(path, framework, labels, size, loss, int(path.stem)))
+            places.append(Place(path, framework, labels, size, loss, int(seed[1])))
     if not places:
         found = f"; found {listing(elsewhere + unnamed)}" if elsewhere or unnamed else ""
         raise InvalidInput(
-            f"{root}: no result here: FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv is looked for, SEED a whole number{found}.",
+            f"{root}: no result here: FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv is looked for, SEED a whole number "
+            f"or a word that ends with one{found}.",
             mend="Name the folder above the frameworks (results, of TopoMortar's repository).",
         )
     _check_seeds(places)
@@ -106,6 +109,13 @@ def find_results(root: Path) -> tuple[list[Place], list[str]]:
     if unnamed:
         notes.append(f"left out, not called by a seed (a whole number): {listing(unnamed)}")
     return sorted(places, key=lambda one: (one.framework, one.labels, one.size, one.loss, one.seed)), notes
+
+
+def _check_folder(root: Path) -> None:
+    if not root.is_dir():
+        raise InvalidInput(
+            f"{root}: no such folder.", mend="Name the folder above FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv."
+        )
 
 
 def _files(root: Path, paths: Iterable[Path]) -> list[Path]:
@@ -154,7 +164,7 @@ def read_scores(path: Path, wanted: Sequence[str]) -> Scores:
         if not key or key in images:
             raise InvalidInput(f"{where}: " + (f"image {key} is there twice." if key else f"no {ID}."))
         images[key] = place
-        values[:, place] = [_number(row[column], f"{where}: {head[column]}") for column in at]
+        values[:, place] = [_score(row[column], head[column], f"{where}: {head[column]}") for column in at]
     known = {ID, "", *wanted}
     unread = tuple(name for name in head if name not in known)
     return Scores(tuple(images), dict(zip(present, values, strict=True)), unread)
@@ -210,12 +220,16 @@ def find_groups(root: Path) -> Path:
     Raises:
         InvalidInput: there is none.
     """
-    root = root.resolve()
+    _check_folder(root)
     candidates = [
-        root / GROUPS_FILE,
-        root.parent / GROUPS_FILE,
-        root.parent / "dataset" / GROUPS_FILE,
-        root / "dataset" / GROUPS_FILE,
+        place
+        for above in dict.fromkeys((root.absolute(), root.resolve()))  # beside a link, or beside what it leads to
+        for place in (
+            above / GROUPS_FILE,
+            above.parent / GROUPS_FILE,
+            above.parent / "dataset" / GROUPS_FILE,
+            above / "dataset" / GROUPS_FILE,
+        )
     ]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
@@ -271,6 +285,11 @@ def _rows(path: Path) -> list[list[str]]:
             return [[cell.strip() for cell in row] for row in csv.reader(file, strict=True) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(f"{path}: not a readable CSV file ({error}).") from error
+
+
+def _score(text: str, column: str, where: str) -> float:
+    """Return a cell's number. An infinite distance, that of an empty prediction, is the authors' sentinel for one."""
+    return NO_DISTANCE if column.startswith("HD95") and text.lower() in ("inf", "+inf") else _number(text, where)
 
 
 def _number(text: str, where: str) -> float:

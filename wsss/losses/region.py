@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wsss.io.masks import IGNORE
-from wsss.losses.base import Loss, full_precision, hard, is_soft, known, nothing
+from wsss.losses.base import Loss, full_precision, hard, is_soft, known, nothing, two_channels
 from wsss.losses.config import CrossEntropyConfig, CrossEntropyDiceConfig, DiceConfig
 
 
@@ -25,8 +25,8 @@ class CrossEntropy(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
-        mask = known(target)
-        return self.of_logs(full_precision(logits).log_softmax(1), target, mask) if mask.any() else nothing(logits)
+        mask, logits = known(target), two_channels(full_precision(logits))
+        return self.of_logs(logits.log_softmax(1), target, mask) if mask.any() else nothing(logits)
 
     def of_logs(self, logs: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """Return the same of the logarithms of probabilities, ``(B, C, H, W)``.
@@ -64,8 +64,8 @@ class Dice(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
-        mask = known(target)
-        return self.of_probabilities(full_precision(logits).softmax(1), target, mask) if mask.any() else nothing(logits)
+        mask, logits = known(target), two_channels(full_precision(logits))
+        return self.of_probabilities(logits.softmax(1), target, mask) if mask.any() else nothing(logits)
 
     def of_probabilities(self, probabilities: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """Return the same of probabilities ``(B, C, H, W)``; for ``mask`` see `CrossEntropy.of_logs`."""
@@ -104,6 +104,6 @@ class CrossEntropyDice(Loss):
         mask = known(target)
         if not mask.any():
             return nothing(logits)
-        logs = full_precision(logits).log_softmax(1)  # once for both
+        logs = two_channels(full_precision(logits)).log_softmax(1)  # once for both
         ce, dice = self.ce.of_logs(logs, target, mask), self.dice.of_probabilities(logs.exp(), target, mask)
         return self.ce_weight * ce + self.dice_weight * dice

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.results import Place, Resources, Scores, find_results, read_groups, read_resources, read_scores
+from wsss.io.results import (
+    NO_DISTANCE,
+    Place,
+    Resources,
+    Scores,
+    find_results,
+    read_groups,
+    read_resources,
+    read_scores,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +36,6 @@ REFERENCE = "CEDice"
 ID_GROUP = "indistr"
 """The group of in-distribution images; every other group is out of distribution."""
 
-NO_DISTANCE = 9_999_999.0
 DIAGONAL = math.sqrt(2) * 511
 
 

@@ -92,7 +92,8 @@ def critical_difference(losses: int, blocks: int, alpha: float = SIGNIFICANT) ->
 def rank_losses(rows: Sequence[Row]) -> Ranking:
     """Rank the losses in every table by every metric that the paper shows, and average, ID and OOD apart.
 
-    A loss without some of the cells that others have gets no rank: its mean would be over other tables than theirs.
+    Tables of a single loss are left out. A loss without some of the cells that others have gets no rank: its mean would
+    be over other tables than theirs.
     """
     shown = {metric.name for metric in SHOWN}
     rows = [row for row in rows if row.metric in shown]
@@ -101,13 +102,19 @@ def rank_losses(rows: Sequence[Row]) -> Ranking:
     for row in rows:
         key = (row.framework, row.labels, row.size, row.metric)
         blocks[row.group].setdefault(key, {})[row.loss] = row
+    # A table with a single loss ranks nothing, and leaves those that it lacks what the others say of them.
+    blocks = {one: {key: cells for key, cells in several.items() if len(cells) > 1} for one, several in blocks.items()}
     incomplete = tuple(
         loss for loss in losses if any(loss not in cells for several in blocks.values() for cells in several.values())
     )
     ranked = [loss for loss in losses if loss not in incomplete]
     found = {one: _mean_ranks(several, ranked) for one, several in blocks.items()}
     standings: dict[str, dict[Distribution, Standing]] = {
-        loss: {one: _standing(loss, several, found[one].get(loss)) for one, several in blocks.items() if several}
+        loss: {
+            one: _standing([row for row in rows if row.loss == loss and row.group == one], found[one].get(loss))
+            for one in blocks
+            if any(row.group == one for row in rows)
+        }
         for loss in losses
     }
     order = sorted(losses, key=lambda loss: [_or_last(one.rank) for one in standings[loss].values()])
@@ -155,8 +162,7 @@ def _mean_ranks(blocks: Mapping[tuple[str, ...], Mapping[str, Row]], losses: Seq
     return dict(zip(losses, map(float, np.mean(found, axis=0)), strict=True))
 
 
-def _standing(loss: str, blocks: Mapping[tuple[str, ...], Mapping[str, Row]], rank: float | None) -> Standing:
-    cells = [several[loss] for several in blocks.values() if loss in several]
+def _standing(cells: Sequence[Row], rank: float | None) -> Standing:
     return Standing(rank, sum(row.bold for row in cells), sum(row.worse for row in cells), len(cells))
 
 

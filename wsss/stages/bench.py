@@ -130,20 +130,40 @@ def _groups(ctx: Context[BenchConfig]) -> dict[str, str]:
 
 
 def _resources(score: Artifact, segmenters: Sequence[Artifact]) -> Resources | None:
-    """Return what training cost: all segmenters whose place in the matrix is the score's, or a part of it."""
+    """Return what training cost: all segmenters that the score builds on.
+
+    Where the records don't tell (stages from elsewhere), those whose place in the matrix is the score's, or a part.
+    """
     from wsss.io.results import Resources
     from wsss.pipeline.store import read_record
 
     _, point = read_instance_id(score.id or score.path.name)
-    records = [
-        read_record(one.path) or {} for one in segmenters if read_instance_id(one.id or "")[1].items() <= point.items()
+    upstream = _upstream(score)
+    trained = [one for one in segmenters if one.id in upstream] or [
+        one for one in segmenters if read_instance_id(one.id or "")[1].items() <= point.items()
     ]
+    records = [read_record(one.path) or {} for one in trained]
     records = [record for record in records if isinstance(record.get("seconds"), int | float)]
     if not records:
         return None
     memory = [peak for record in records if isinstance(peak := record.get("peak_memory_bytes"), int)]
     seconds = sum(float(record["seconds"]) for record in records)
     return Resources(seconds, max(memory, default=None), str(records[-1].get("device")))
+
+
+def _upstream(score: Artifact) -> set[str]:
+    """Return the ids of all stages that a score builds on, as far as their records lie beside it."""
+    from wsss.pipeline.store import read_record
+
+    found: set[str] = set()
+    left = [score.path.name]
+    while left:
+        inputs = (read_record(score.path.parent / left.pop()) or {}).get("inputs") or {}
+        needs = [one for value in inputs.values() for one in (value if isinstance(value, list) else [value])]
+        new = [one for one in needs if isinstance(one, str) and "/" not in one and one not in found]
+        found.update(new)
+        left += new
+    return found
 
 
 def _tables(ctx: Context[BenchConfig]) -> Tables:
