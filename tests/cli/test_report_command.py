@@ -107,3 +107,37 @@ def test_dataset_that_is_gone_costs_the_pictures_alone(
     assert call("report", tmp_path / "run") == 0
     assert "no pictures" in capsys.readouterr().err
     assert "has no pictures" in (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_keys_of_the_dataset_are_laid_over_those_of_the_run(run_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_dir, tmp_path / "run")
+    shutil.copytree(next((run_dir / "data").glob("shapes-*/images")).parent, tmp_path / "moved")
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    record["pipeline"]["data"] = {"layout": "folder", "root": str(tmp_path / "gone"), "splits": ["val"]}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    assert call("report", tmp_path / "run", "--data.root", tmp_path / "moved") == 0
+    page = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    assert page.count('class="row"') == 3
+    assert "val 3 images" in page and "train 4 images" not in page  # the run's own choice of splits
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_no_page_is_written_over_a_stage(
+    several: bool, run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run_dir, tmp_path / "run")
+    runs = [run_dir, tmp_path / "run"] if several else [tmp_path / "run"]
+    assert call("report", *runs, "--out", tmp_path / "run" / "pseudo") == 2
+    assert "'pseudo'" in capsys.readouterr().err
+    assert len(list((tmp_path / "run" / "pseudo" / "masks").glob("*.png"))) == 3
+
+
+def test_stages_that_failed_or_wait_are_in_the_picture(run_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_dir, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "score" / "stage.json").read_text(encoding="utf-8"))
+    record["status"] = "failed"
+    (tmp_path / "run" / "score" / "stage.json").write_text(json.dumps(record), encoding="utf-8")
+    shutil.rmtree(tmp_path / "run" / "pseudo")
+    assert call("report", tmp_path / "run") == 0
+    page = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    assert 'class="node failed"' in page and 'class="node pending"' in page and 'class="node done"' in page

@@ -284,4 +284,6 @@ def test_a_check_of_the_real_dataset(tmp_path: Path) -> None:
     root = Path(os.environ["WSSS_SHARED_DATA"]) / "topomortar"
     report = check_config({"root": root}, work=tmp_path / "work")
     assert not report.problems and report.sizes == ((512, 512), (512, 512))
-    assert 0.1 < report.splits["train"].class_pixels["mortar"] < 0.3
+    masks = [read_mask(path) for path in sorted((root / "dataset" / "train" / "accurate").glob("*.png"))]
+    expected = np.mean([mask == 255 for mask in masks])
+    assert report.splits["train"].class_pixels["mortar"] == pytest.approx(expected, abs=1e-4)

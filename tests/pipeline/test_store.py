@@ -161,3 +161,15 @@ def test_a_damaged_artifact_makes_the_stage_run_and_keeps_the_rest(folder: Path)
     assert (decision.action, decision.keep) == ("run", True)
     assert decision.reasons == ("artifact cams/a.npz is truncated",)
     assert decision.damages == (Damage("cams/a.npz", "truncated"),)
+
+
+def test_the_result_of_another_kind_of_stage_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "stage.json").write_text(
+        '{"identity": "x", "id": "predict@seed=1", "uses": "predict"}', encoding="utf-8"
+    )
+    check_ours(tmp_path)
+    check_ours(tmp_path, "predict")
+    with pytest.raises(
+        InvalidInput, match=r"folder of the stage 'predict@seed=1' \(predict\); report would replace it"
+    ):
+        check_ours(tmp_path, "report")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from browser import Page, browser, needs_chromium
 from PIL import Image
-from small_run import CLASSES, drawn_dataset, whole_run
+from small_run import CLASSES, RunBuilder, drawn_dataset, whole_run
 
 from wsss.data.sample import Dataset, Sample
 from wsss.io.atomic import write_text
@@ -21,6 +21,7 @@ from wsss.io.layout import mask_path
 from wsss.io.masks import write_mask
 from wsss.viz.record import read_record
 from wsss.viz.report import Options, build_report
+from wsss.viz.runs import Run, build_runs_page
 
 pytestmark = needs_chromium
 
@@ -101,6 +102,38 @@ def test_filters_by_reason_split_and_class(page: Page) -> None:
     page.page.locator("select[data-filter=labels]").select_option("")
     page.page.locator("select[data-filter=split]").select_option("")
     assert shown() == everything
+
+
+def test_a_split_may_have_a_space_in_its_name(chromium: Any, tmp_path: Path) -> None:
+    data = drawn_dataset(tmp_path / "data", train=2, val=3)
+    data = Dataset("spaces", data.root, data.classes, {"in dist": data.splits["val"], "in": data.splits["train"]})
+    run = RunBuilder(tmp_path / "run", data)
+    for split in data.splits:
+        run.masks(split.replace(" ", "-"), "predict", {}, split=split, shift=2)
+    records = [read_record(path.parent) for path in sorted((tmp_path / "run").glob("*/stage.json"))]
+    write_text(tmp_path / "index.html", build_report(records, data, Options("spaces", images=5)).html)
+    page = Page(chromium, tmp_path / "index.html")
+    for split, count in (("in dist", 3), ("in", 2)):
+        page.page.locator("select[data-filter=split]").select_option(split)
+        assert page.page.locator("#gallery .row:visible").count() == count
+    page.close()
+
+
+def test_page_of_several_runs(chromium: Any, tmp_path: Path) -> None:
+    data = drawn_dataset(tmp_path / "data")
+    runs = []
+    for name in ("one", "two"):
+        whole_run(tmp_path / name, data)
+        runs.append(
+            Run(name, tuple(read_record(path.parent) for path in sorted((tmp_path / name).glob("*/stage.json"))))
+        )
+    write_text(tmp_path / "index.html", build_runs_page(runs, data, title="both"))
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        page = Page(chromium, tmp_path / "index.html", width=width, scheme=scheme)
+        assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+        page.page.locator(".tile.mask button").first.click()
+        assert page.violations() == [] and page.complaints == []
+        page.close()
 
 
 def test_viewer_by_keyboard_alone(page: Page) -> None:

@@ -26,7 +26,7 @@ from wsss.metrics.structure import structure_scores, table_rows
 from wsss.viz.record import read_record
 from wsss.viz.report import Options, build_report
 from wsss.viz.thumbnails import DETAILS
-from wsss.viz.topology_view import SPURIOUS, TopologyRow, topology_rows
+from wsss.viz.topology_view import SPURIOUS, TopologyRow, Unshown, topology_rows
 
 CLASSES = Classes(("background", "line"), ((0,), (1,)))
 
@@ -76,9 +76,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
     return root / "run", data
 
 
-def rows_of(run: tuple[Path, Dataset], count: int = 4) -> tuple[TopologyRow, ...]:
+def rows_of(run: tuple[Path, Dataset], count: int = 4, budget: int = 10_000_000) -> tuple[TopologyRow, ...]:
     records = [read_record(path.parent) for path in sorted(run[0].glob("*/stage.json"))]
-    return topology_rows(run[1], records, count=count, detail=DETAILS[1])
+    return topology_rows(run[1], records, count=count, detail=DETAILS[1], budget=budget)  # type: ignore[return-value]
 
 
 def decoded(uri: str) -> np.ndarray:
@@ -119,6 +119,21 @@ def test_diagram_and_barcode_need_probabilities(run: tuple[Path, Dataset], tmp_p
     probability_path(run[0] / "predict", "good").rename(tmp_path / "aside.npz")
     assert rows_of(run)[1].diagram == "" == rows_of(run)[1].bars
     (tmp_path / "aside.npz").rename(probability_path(run[0] / "predict", "good"))
+
+
+def test_rows_keep_their_budget_the_worst_image_last(run: tuple[Path, Dataset]) -> None:
+    both = sum(row.weight() for row in rows_of(run))
+    assert [row.id for row in rows_of(run, budget=both - 1)] == ["bad"]
+    assert rows_of(run, budget=100) == ()
+
+
+def test_a_mask_that_is_gone_costs_its_row_alone(run: tuple[Path, Dataset], tmp_path: Path) -> None:
+    mask = mask_path(run[0] / "predict", "bad")
+    mask.rename(tmp_path / "aside.png")
+    gone, good = rows_of(run)
+    (tmp_path / "aside.png").rename(mask)
+    assert isinstance(gone, Unshown) and "bad.png" in gone.why
+    assert isinstance(good, TopologyRow)
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def command() -> click.Command:
         callback=_call,
         help="One HTML file: pipeline, scores, curves and pictures of a run; of several runs, what differs between "
         "them, in settings and results.\n\nRUN is a run directory, or the name of one below runs/. Its dataset is the "
-        "one its pipeline names, unless --data.root DIR (or another --data.KEY VALUE) is given. The page is "
+        "one its pipeline names; --data.root DIR, or another --data.KEY VALUE, changes a key of it. The page is "
         "RUN/report/index.html, or index.html in --out.",
         short_help=base.short_help,
         params=[runs, *params],
@@ -67,7 +67,7 @@ def _call(context: click.Context, **given: Any) -> None:
     if len(runs) > 1:
         _compare(runs, options, given)
         return
-    run_single(STAGES["report"], options or (_data_of(runs[0]) if runs else []), given)
+    run_single(STAGES["report"], [*(_data_of(runs[0], options) if runs else []), *options], given)
 
 
 def _run_dir(run: Path) -> Path:
@@ -87,14 +87,21 @@ def _run_dir(run: Path) -> Path:
     return folder
 
 
-def _data_of(run: Path) -> list[tuple[str, str]]:
-    """Return the dataset that a run worked on as ``--data.…`` options; none where it isn't there any more."""
+def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the dataset that a run worked on as ``--data.…`` options; none where it isn't there any more.
+
+    Args:
+        run: the run directory.
+        given: options of the command, which come after these; another layout has none of the run's keys.
+    """
     import json
 
     from wsss.pipeline.rundir import data_of_run, read_run
 
-    data = data_of_run(read_run(run))
-    root = data.get("root")
+    data, own = data_of_run(read_run(run)), dict(given)
+    if own.get("data.layout", data.get("layout")) != data.get("layout"):
+        return []
+    root = None if "data.root" in own else data.get("root")
     if isinstance(root, str) and not Path(root).expanduser().is_dir():
         click.echo(f"{root}, the dataset of {run}, is not there: no pictures. Name it with --data.root DIR.", err=True)
         return []
@@ -107,14 +114,15 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
 
     from wsss.cli.options import open_data, print_json, worker_count
     from wsss.pipeline.progress import Reporter
-    from wsss.stages.report import compare_runs
+    from wsss.stages.report import check_page_folder, compare_runs
     from wsss.validation import validate
 
     stage = STAGES["report"]
+    check_page_folder(given["out"])
     source = config_source(stage, given)
     config = validate(stage.config, source.value, where="", locate=source.locate)
     reporter = Reporter()
-    data_source = read_data_options(options or _data_of(runs[0]))
+    data_source = read_data_options([*_data_of(runs[0], options), *options])
     with tempfile.TemporaryDirectory(prefix="wsss-report-") as scratch:
         # A generated dataset lies in its run directory already.
         work = runs[0] / "data" if (runs[0] / "data").is_dir() else Path(scratch)

@@ -125,7 +125,7 @@ def run_stage(
         parts = identity_parts(stage, config, seed, identities, fingerprints, contents)
         stage.check(config, data)
         stage.check_inputs(config, {name: _ids(artifact) for name, artifact in given.items()})
-        store.check_ours(out)
+        store.check_ours(out, stage.name)
         decision = decide(out, parts, force=force)
         if decision.action == "run":
             stage.prepare(config, data)

@@ -133,12 +133,22 @@ def empty(folder: Path, record: Mapping[str, Any]) -> None:
                 path.unlink()
 
 
-def check_ours(folder: Path) -> None:
+def check_ours(folder: Path, uses: str | None = None) -> None:
     """Refuse a folder that holds something but is no stage's folder.
 
+    Args:
+        folder: where a stage is to write.
+        uses: the kind of that stage; what another kind of stage has made is not to be overwritten.
+
     Raises:
-        InvalidInput: it is a file, or there are files in it and no ``stage.json``.
+        InvalidInput: it is a file, there are files in it and no ``stage.json``, or another kind of stage's result.
     """
+    record = read_record(folder) if uses is not None else None
+    if record is not None and record.get("uses") not in (None, uses):
+        raise InvalidInput(
+            f"{folder} is the folder of the stage {record.get('id')!r} ({record['uses']}); {uses} would replace it.",
+            mend="Choose another --out, or delete the folder yourself.",
+        )
     if folder.is_dir() and not (folder / RECORD).is_file():
         strange = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".wsss-"))
         if strange:

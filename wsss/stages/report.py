@@ -12,6 +12,7 @@ from wsss.errors import InvalidInput
 from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.pipeline.store import RECORD
+from wsss.pipeline.store import read_record as read_stage
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -61,7 +62,8 @@ def run(ctx: Context[ReportConfig]) -> Result:
     if ctx.ranks.rank == 0:
         if ctx.data is None:
             ctx.log("report: no dataset given: no gallery")
-        page = build_report(records, ctx.data, options, workers=ctx.workers, track=_bar(ctx))
+        unfinished = _unfinished(records)
+        page = build_report(records, ctx.data, options, unfinished=unfinished, workers=ctx.workers, track=_bar(ctx))
         write_text(ctx.out / PAGE, page.html)
         if page.left_out:
             ctx.log(
@@ -116,6 +118,21 @@ def as_records(artifacts: Iterable[Artifact], run_dir: Path) -> list[StageRecord
     return _in_pipeline_order(records, run_dir)
 
 
+def check_page_folder(out: Path) -> None:
+    """Refuse to write a page into the folder of another stage.
+
+    Raises:
+        InvalidInput: ``out`` is one, or lies in one.
+    """
+    for folder in (out.resolve(), *out.resolve().parents):
+        record = read_stage(folder)
+        if record is not None and record.get("uses") != STAGE.name:
+            raise InvalidInput(
+                f"--out {out}: {folder} is the folder of the stage {record.get('id')!r} ({record.get('uses')}).",
+                mend="Name a folder of its own.",
+            )
+
+
 def compare_runs(
     run_dirs: Sequence[Path], data: Dataset | None, config: ReportConfig, *, out: Path, seed: int, workers: int
 ) -> Path:
@@ -163,6 +180,26 @@ def _names(run_dirs: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     raise InvalidInput(f"{run_dirs[0]}: the same run is named twice.", mend="Name different runs.")
+
+
+def _unfinished(records: Sequence[StageRecord]) -> list[StageRecord]:
+    """Return the stages of the records' run that failed, were interrupted, or haven't run yet; reports left out."""
+    from wsss.viz.record import read_record
+
+    run_dir = records[0].path.parent if records else Path()
+    known = {record.id for record in records}
+    found = []
+    for stage in (read_run(run_dir) or {}).get("stages", []):
+        if stage["id"] in known or stage["uses"] == STAGE.name:
+            continue
+        record = read_stage(run_dir / stage["id"]) or {}
+        status = str(record.get("status", "pending"))
+        if status != "done":
+            needs = tuple(stage.get("needs") or ())
+            found.append(
+                read_record(run_dir / stage["id"], id=stage["id"], uses=stage["uses"], status=status, needs=needs)
+            )
+    return found
 
 
 def _in_pipeline_order(records: list[StageRecord], run_dir: Path) -> list[StageRecord]:

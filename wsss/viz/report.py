@@ -75,6 +75,7 @@ def build_report(
     data: Dataset | None,
     options: Options,
     *,
+    unfinished: Sequence[StageRecord] = (),
     workers: int = 1,
     track: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
 ) -> Page:
@@ -84,6 +85,7 @@ def build_report(
         records: its stages, in any order; the page itself may be among them.
         data: the dataset it worked on; without one there is no gallery.
         options: see `Options`.
+        unfinished: stages that failed or haven't run, for the picture of the pipeline alone.
         workers: threads that make thumbnails; the page does not depend on it.
         track: number of images → a function that is told of each that is done.
 
@@ -111,12 +113,21 @@ def build_report(
         "ratios": ratios(scores),
         "classes": class_table(alone),
         "legend": legend(data),
-        "dag": [draw(folded, "right"), draw(folded, "down")] if (folded := fold(records)) else [],
+        "dag": [draw(folded, "right"), draw(folded, "down")] if (folded := fold([*records, *unfinished])) else [],
         "stages": by_entry(records),
         "curves": _curves(records),
         "scale": heat_scale(),
         "asked": options.images,
-        "topology": topology_rows(data, records, count=options.topology, detail=DETAILS[1]) if data else (),
+        "topology": topology_rows(
+            data,
+            records,
+            count=options.topology,
+            detail=DETAILS[1],
+            budget=options.max_bytes // 3,
+            workers=workers,
+        )
+        if data
+        else (),
         "gallery": empty,
         "sampling": sampling_sections(data, pictured, count=options.sampling, detail=DETAILS[1]) if data else (),
         "reasons": (),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from wsss.data.sample import read_truth
+from wsss.errors import InvalidInput
 from wsss.io.arrays import read_arrays
 from wsss.io.images import read_image
 from wsss.io.layout import mask_path, probability_path
@@ -18,7 +21,7 @@ from wsss.io.masks import IGNORE, read_mask
 from wsss.viz.diagrams import barcode_svg, persistence_svg
 from wsss.viz.features import UNMATCHED, Feature, Regions, features_of
 from wsss.viz.record import StageRecord, masks_of
-from wsss.viz.thumbnails import Detail, indexed_png, photo_uri, png_uri
+from wsss.viz.thumbnails import Detail, fit, indexed_png, photo_uri, png_uri
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,25 +89,45 @@ class TopologyRow:
     diagram: str
     bars: str
 
+    def weight(self) -> int:
+        """Return how many bytes it takes in the page, roughly: the photograph stands there once per panel."""
+        layers = sum(len(self.photo) + len(panel.layer) + 600 for panel in self.panels)
+        return layers + len(self.diagram) + len(self.bars) + 700 * len(self.marks) + 1500
+
+
+@dataclass(frozen=True)
+class Unshown:
+    """An image that can't be shown, and why."""
+
+    id: str
+    stage: str
+    why: str
+
+    def weight(self) -> int:
+        """Return how many bytes it takes in the page, roughly."""
+        return 400 + len(self.why)
+
 
 def topology_rows(
-    data: Dataset, records: Sequence[StageRecord], *, count: int, detail: Detail
-) -> tuple[TopologyRow, ...]:
+    data: Dataset, records: Sequence[StageRecord], *, count: int, detail: Detail, budget: int, workers: int = 1
+) -> tuple[TopologyRow | Unshown, ...]:
     """Return the worst images, by their topology, of every score stage that measured it.
 
     Args:
         data: the dataset.
         records: the stages in pipeline order.
         count: rows, at most, shared out over the scores.
-        detail: how fine the photographs are.
+        detail: how fine the pictures are.
+        budget: bytes that the rows may take; the last ones of each score are left out to keep it.
+        workers: threads; the result doesn't depend on it.
 
     Raises:
-        InvalidInput: a photograph, a mask or a table can't be read.
+        InvalidInput: a table of scores can't be read.
     """
     found = [record for record in records if (record.path / STRUCTURE).is_file() and masks_of(record, records)]
     found = _one_of_each(found)[-MOST_SCORES:]
     samples = {sample.id: sample for several in data.splits.values() for sample in several if sample.mask is not None}
-    rows = []
+    jobs: list[tuple[Sample, str, StageRecord, str]] = []
     for place, score in enumerate(found):
         share = count // len(found) + (place < count % len(found))
         masks = masks_of(score, records)
@@ -113,8 +136,23 @@ def topology_rows(
         known = {one.id: one for one in data.splits.get(str(split), ())} or samples
         for image, name in _worst(score.path / STRUCTURE)[:share]:
             if masks is not None and image in known and name in data.classes.names:
-                rows.append(_row(known[image], name, masks, data.classes, frame, detail))
+                jobs.append((known[image], name, masks, frame))
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        rows = list(pool.map(lambda job: _row_or_why(*job, classes=data.classes, detail=detail), jobs))
+    while rows and sum(row.weight() for row in rows) > budget:
+        fullest = Counter(row.stage for row in rows).most_common(1)[0][0]
+        rows.pop(max(place for place, row in enumerate(rows) if row.stage == fullest))
     return tuple(rows)
+
+
+def _row_or_why(
+    sample: Sample, name: str, masks: StageRecord, frame: str, *, classes: Classes, detail: Detail
+) -> TopologyRow | Unshown:
+    """Return a row; a file that is broken or gone is said in its place, and doesn't cost the whole report."""
+    try:
+        return _row(sample, name, masks, classes, frame, detail)
+    except InvalidInput as error:
+        return Unshown(sample.id, masks.id, error.message)
 
 
 def _one_of_each(records: Sequence[StageRecord]) -> list[StageRecord]:
@@ -162,8 +200,8 @@ def _row(sample: Sample, name: str, masks: StageRecord, classes: Classes, frame:
         parts = (matching.dim0, matching.dim1)
         alone = [len(part.unmatched_gt if side else part.unmatched_pred) for part in parts]
         caption = f"{alone[0]} components and {alone[1]} holes without a partner"
-        panels.append(Panel(title, caption, png_uri(indexed_png(layer))))
-    panels.append(_centrelines(pred, gt))
+        panels.append(Panel(title, caption, _layer_uri(layer, detail)))
+    panels.append(_centrelines(pred, gt, detail))
     marks.sort(key=lambda mark: -mark.pixels)
     height, width = size
     diagram, bars = _soft(sample, index, masks, gt & counted, frame)
@@ -217,7 +255,7 @@ def _painted(
     return layer, marks
 
 
-def _centrelines(pred: NDArray[np.bool_], gt: NDArray[np.bool_]) -> Panel:
+def _centrelines(pred: NDArray[np.bool_], gt: NDArray[np.bool_], detail: Detail) -> Panel:
     """Return what clDice counts: centrelines of one mask that the other covers, or doesn't."""
     from wsss.topology.skeletons import skeleton
 
@@ -233,7 +271,17 @@ def _centrelines(pred: NDArray[np.bool_], gt: NDArray[np.bool_]) -> Panel:
         for count, total in ((spurious, of_pred.sum()), (missed, of_gt.sum()))
     ]
     caption = f"{shares[0]} of the prediction's centreline is spurious, {shares[1]} of the label's is missed"
-    return Panel("centrelines", caption, png_uri(indexed_png(layer)))
+    return Panel("centrelines", caption, _layer_uri(layer, detail))
+
+
+def _layer_uri(layer: NDArray[np.uint8], detail: Detail) -> str:
+    """Return a layer as a data address, at most twice as large as photographs are: thin lines have to stay."""
+    from PIL import Image
+
+    height, width = fit(layer.shape[:2], 2 * detail.side)
+    if (height, width) != layer.shape[:2]:
+        layer = np.asarray(Image.fromarray(layer).resize((width, height), Image.Resampling.NEAREST))
+    return png_uri(indexed_png(layer))
 
 
 def _thickened(lines: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -261,7 +309,7 @@ def _soft(sample: Sample, index: int, masks: StageRecord, gt: NDArray[np.bool_],
     return persistence_svg(matching), barcode_svg(matching)
 
 
-def rows_by_stage(rows: Sequence[TopologyRow]) -> Iterator[tuple[str, list[TopologyRow]]]:
+def rows_by_stage(rows: Sequence[TopologyRow | Unshown]) -> Iterator[tuple[str, list[TopologyRow | Unshown]]]:
     """Yield the rows of each stage."""
     for stage in dict.fromkeys(row.stage for row in rows):
         yield stage, [row for row in rows if row.stage == stage]

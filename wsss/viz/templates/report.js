@@ -19,7 +19,8 @@ for (const slider of all("input[data-opacity]")) {
   let reason = "";
   const fits = (row) =>
     (!reason || row.dataset.reason === reason) &&
-    selects.every(({ value, dataset }) => !value || row.dataset[dataset.filter].split(" ").includes(value));
+    selects.every(({ value, dataset: { filter } }) =>
+      !value || row.dataset[filter] === value || (filter === "labels" && row.dataset.labels.split(" ").includes(value)));
   const update = () => {
     for (const row of rows) row.hidden = !fits(row);
     for (const group of all("#gallery .split")) group.hidden = all(".row", group).every((row) => row.hidden);
