@@ -34,6 +34,19 @@ from wsss.errors import InvalidInput
         (["COCO_train2014_000000000009.jpg"], "9", ["COCO_train2014_000000000009.jpg"], "number"),
         (["7.jpg", "a7.jpg"], "7", ["7.jpg"], ""),
         (["a.jpg"], "b", [], ""),
+        (["cat/1.jpg"], "dog/1.jpg", [], ""),
+        (["cat/1.jpg"], "dog/1", [], ""),
+        (["cat/1.jpg"], "/home/me/dog/1.jpg", [], ""),
+        (["train/cat/1.jpg"], "val/cat/1.jpg", [], ""),
+        (["train/cat/1.jpg"], "cat/1.jpg", ["train/cat/1.jpg"], ""),
+        (["cat/1.jpg"], "train/cat/1.jpg", ["cat/1.jpg"], ""),
+        (["cat/1.jpg"], "Cat/1.jpg", ["cat/1.jpg"], "case"),
+        (["cat/1.jpg", "dog/1.png"], "dog/1.jpg", ["dog/1.png"], "suffix"),
+        (["1.jpg"], "photos/1.jpg", ["1.jpg"], ""),
+        (["1.jpg"], "../photos/1.jpg", ["1.jpg"], ""),
+        (["cat/1.jpg"], "https://host.example/a/cat/1.jpg", ["cat/1.jpg"], ""),
+        (["cat/1.jpg"], "https://host.example/1.jpg", ["cat/1.jpg"], ""),
+        (["cat/1.jpg"], "https://host.example/dog/1.jpg", [], ""),
         ([unicodedata.normalize("NFD", "żółw.jpg")], unicodedata.normalize("NFC", "Żółw"), ["żółw.jpg"], "case"),
     ],
 )
@@ -42,6 +55,15 @@ def test_finding(files: list[str], name: str, found: list[str], loosely: str) ->
     assert [unicodedata.normalize("NFC", file) for file in result.files] == found
     if found:
         assert result.loosely == loosely
+
+
+def test_the_images_own_folder_may_stand_before_a_name() -> None:
+    finder = Finder(["a/cat/1.jpg", "cat/1.jpg", "dog/2.jpg"], root="photos")
+    assert finder.find("photos/cat/1.jpg").files == ("cat/1.jpg",)
+    assert finder.find("/home/me/photos/a/cat/1.jpg").files == ("a/cat/1.jpg",)
+    assert finder.find("photos/2.jpg").files == ("dog/2.jpg",)
+    assert finder.find("photos/cat/2.jpg").files == ()
+    assert finder.find("photos/cat/2.jpg").elsewhere == ("dog/2.jpg",)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_splits_of_records(file: Path) -> None:
     ("text", "message"),
     [
         ("{", r"labels.json:1: not valid JSON"),
+        ('{"a": ["x"],\n "b": ' + "7" * 5000 + "}", r"labels.json:2: a number of 5,000 digits"),
         ('{"a": ["x"],\n "a": []}', "the key 'a' is there twice"),
         ("[" * 100_000, "labels.json"),
         ("17", "found a number; expected an object"),
@@ -67,6 +68,7 @@ def test_splits_of_records(file: Path) -> None:
         ('[{"image": ["a"], "label": "x"}]', r"labels.json: \[0\].image: found a list"),
         ("[3]", r"labels.json: \[0\]: found a number"),
         ('{"a": ["x\\ny"]}', "has the character"),
+        ('[{"image": "http://[x/a.jpg", "label": "x"}]', r"labels.json: 'http://\[x/a.jpg' is no URL"),
     ],
 )
 def test_mistakes_in_plain_json(file: Path, text: str, message: str) -> None:
@@ -197,5 +199,8 @@ def test_a_format_is_recognised_by_what_is_in_the_file(file: Path) -> None:
         read_labels(file.parent, [], None, How("csv"))
     with pytest.raises(InvalidInput, match=r"absent\.json: no such file"):
         read_labels(file.parent, [], file.with_name("absent.json"))
+    with pytest.raises(InvalidInput, match=r"--labels: .* is a folder; .* a file of labels \(") as error:
+        read_labels(file.parent, [], file.parent)
+    assert "--labels FILE" in (error.value.mend or "")
     with pytest.raises(InvalidInput, match="--format folders: no label file is read for it"):
         read_labels(file.parent, [], file.with_suffix(".labels"), How("folders"))

@@ -54,7 +54,8 @@ def test_everything_that_does_not_fit_is_named(images: Path, tmp_path: Path) -> 
     (images / "i4.png").write_bytes((images / "i4.png").read_bytes()[:60])
     (images / "i6.png").write_bytes((images / "i5.png").read_bytes())
     draw(images / "I7.jpg", 50)
-    rows = [f"i{n}.png,{'sun' if n % 2 else 'moon'}" for n in range(10) if n != 7]
+    names = {2: "I2.png", 9: "i9.jpg"}
+    rows = [f"{names.get(n, f'i{n}.png')},{('moon', 'sun')[n % 2]}" for n in range(9) if n != 7] + ["i9.jpg,Sun"]
     labels = table(tmp_path, *rows, "i7,sun", "absent.png,moon", "I0.PNG,Sun", "i1,moon", "i8.jpg,")
     project = plan(images, labels, tmp_path)
     problems, notes = kinds(project.report.problems), kinds(project.report.notes)
@@ -63,18 +64,22 @@ def test_everything_that_does_not_fit_is_named(images: Path, tmp_path: Path) -> 
         "i3.png",
         "i4.png",
     }
-    assert notes["images that the labels name twice, joined"] == (
-        "i0.png and I0.PNG",
-        "i1.png and i1",
-        "i8.png and i8.jpg",
+    assert problems["labels that fit an image less exactly than others do, left out"] == (
+        f"{labels}:13: 'I0.PNG' (i0.png is 'i0.png' at {labels}:2)",
+        f"{labels}:15: 'i8.jpg' (i8.png is 'i8.png' at {labels}:9)",
     )
-    assert notes["images found although the labels' names differ in case"] == ("I0.PNG → i0.png",)
-    assert notes["images found although the labels' names differ in suffix"] == ("i8.jpg → i8.png",)
+    assert notes["images that the labels name twice, joined"] == ("i1.png and i1",)
+    assert notes["images found although the labels' names differ in case"] == ("I2.png → i2.png",)
+    assert notes["images found although the labels' names differ in suffix"] == ("i9.jpg → i9.png",)
     assert notes["images whose names differ only in case or suffix"] == ("I7.jpg and i7.png",)
     assert notes["classes whose names differ only in case"] == ("'Sun' and 'sun'",)
     assert notes["images without labels"] == ("I7.jpg", "i10.png", "i11.png")
     assert notes["equal images under two ids"] == ("i5_png and i6_png",)
-    assert set(problems) == {"labels without an image, left out", "images that can't be read, left out"}
+    assert set(problems) == {
+        "labels without an image, left out",
+        "labels that fit an image less exactly than others do, left out",
+        "images that can't be read, left out",
+    }
     assert project.report.splits["unlabelled"].images == 3
     counts = [counts for split, counts in project.report.splits.items() if split != "unlabelled"]
     assert sum(c.class_images["moon"] for c in counts) == 5 and sum(c.class_images["Sun"] for c in counts) == 1
@@ -88,6 +93,96 @@ def test_names_that_fit_several_images(tmp_path: Path) -> None:
     assert problems == {
         "labels that fit several images, left out": (f"{tmp_path}/labels.csv:2: '1': a/1.png, b/1.png",)
     }
+
+
+@pytest.mark.parametrize(
+    ("files", "rows", "shown", "problem", "told"),
+    [
+        (["cat/1"], ["dog/1.png,dog"], {}, "labels without an image", "2: 'dog/1.png' (in another folder: cat/1.png)"),
+        (
+            ["cat/1"],
+            ["dog/1.png,dog", "cat/1.png,cat"],
+            {"cat/1.png": ("cat",)},
+            *("labels without an image", "2: 'dog/1.png' (in another folder: cat/1.png)"),
+        ),
+        (
+            ["a"],
+            ["a.jpg,cat", "a.png,dog"],
+            {"a.png": ("dog",)},
+            *("labels that fit an image less exactly than others do", "2: 'a.jpg' (a.png is 'a.png' at labels.csv:3)"),
+        ),
+        (
+            ["3"],
+            ["3,cat", "03,dog"],
+            {"3.png": ("cat",)},
+            *("labels that fit an image less exactly than others do", "3: '03' (3.png is '3' at labels.csv:2)"),
+        ),
+        (
+            ["1"],
+            ["dog/1.png,dog", "1.png,cat"],
+            {"1.png": ("cat",)},
+            *(
+                "labels that fit an image less exactly than others do",
+                "2: 'dog/1.png' (1.png is '1.png' at labels.csv:3)",
+            ),
+        ),
+        (
+            ["cat/1"],
+            ["1.png,dog", "images/cat/1.png,cat"],
+            {"cat/1.png": ("cat",)},
+            *(
+                "labels that fit an image less exactly than others do",
+                "2: '1.png' (cat/1.png is 'images/cat/1.png' at labels.csv:3)",
+            ),
+        ),
+        (
+            ["1"],
+            ["dog/1.png,dog", "cat/1.png,cat"],
+            {},
+            *("labels under several names that fit one image alike", "2: 'dog/1.png', 3: 'cat/1.png' → 1.png"),
+        ),
+        (
+            ["003"],
+            ["3,cat", "03,dog"],
+            {},
+            *("labels under several names that fit one image alike", "2: '3', 3: '03' → 003.png"),
+        ),
+    ],
+)
+def test_a_label_never_goes_to_an_image_that_it_may_not_mean(
+    files: list[str], rows: list[str], shown: dict[str, tuple[str, ...]], problem: str, told: str, tmp_path: Path
+) -> None:
+    for number, file in enumerate([*files, "other"]):
+        draw(tmp_path / "images" / f"{file}.png", number)
+    labels = table(tmp_path, *rows, "other.png,owl")
+    for turned in (False, True):
+        found = gather(tmp_path / "images", labels)
+        assert {p.file: p.labels for p in found.labelled} == {**shown, "other.png": ("owl",)}, turned
+        message = told.replace("labels.csv", str(labels)).replace(", 3: ", f", {labels}:3: ")
+        if not turned:
+            assert kinds(found.problems.findings()) == {f"{problem}, left out": (f"{labels}:{message}",)}
+        assert list(found.problems.messages) == [f"{problem}, left out"]
+        table(tmp_path, "other.png,owl", *reversed(rows))
+
+
+def test_names_that_mean_one_image_are_joined(tmp_path: Path) -> None:
+    for number, file in enumerate(("cat/1.png", "cat/2.png")):
+        draw(tmp_path / "photos" / file, number)
+    rows = ("cat/1.png,cat", "cat/1,owl", "photos/cat/1.png,dog", "photos/2.png,cat", "2,owl")
+    found = gather(tmp_path / "photos", table(tmp_path, *rows))
+    assert {p.file: p.labels for p in found.labelled} == {
+        "cat/1.png": ("cat", "owl", "dog"),
+        "cat/2.png": ("cat", "owl"),
+    }
+    assert not found.problems.messages
+
+
+def test_no_label_fits_for_certain(tmp_path: Path) -> None:
+    draw(tmp_path / "images" / "1.png")
+    with pytest.raises(
+        InvalidInput, match=r"fit one image alike, left out: .*:2: 'dog/1.png', .*:3: 'cat/1.png' → 1.png"
+    ):
+        gather(tmp_path / "images", table(tmp_path, "dog/1.png,dog", "cat/1.png,cat"))
 
 
 def test_no_label_fits(images: Path, tmp_path: Path) -> None:
@@ -123,9 +218,33 @@ def test_splits_that_are_given(images: Path, tmp_path: Path) -> None:
     (tmp_path / "l.json").write_text(json.dumps([{"image": "i0", "label": "a", "split": "test"}]))
     with pytest.raises(InvalidInput, match="one of them has to be called 'train'"):
         plan(images, tmp_path / "l.json", tmp_path)
-    (tmp_path / "l.json").write_text(json.dumps([{"image": "i0", "label": "a", "split": "../x"}]))
-    with pytest.raises(InvalidInput, match="has a path separator"):
-        plan(images, tmp_path / "l.json", tmp_path)
+    for wrong in ("../x", "a/b", "a\\b", ".x", "x" * 300):
+        (tmp_path / "l.json").write_text(json.dumps([{"image": "i0", "label": "a", "split": wrong}]))
+        with pytest.raises(InvalidInput, match=r"l\.json: \[0\]: found the split '.* allowed is a plain name") as error:
+            plan(images, tmp_path / "l.json", tmp_path)
+        assert error.value.mend
+    (tmp_path / "l.csv").write_text("image,label,split\ni0,a,train\ni1,a,../x\n")
+    with pytest.raises(InvalidInput, match=r"l\.csv:3: found the split '\.\./x'"):
+        plan(images, tmp_path / "l.csv", tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_names_of_splits_are_those_of_folders(suffix: str, images: Path, tmp_path: Path) -> None:
+    splits = ("train", "Training", "valid", "validation", "VAL", "Val", "testing", "TEST", "extra")
+    file = tmp_path / f"l.{suffix}"
+    if suffix == "csv":
+        rows = [f"i{n},sun,{split}" for n, split in enumerate(splits)]
+        file.write_text("\n".join(["image,label,split", *rows, "i3,moon,val"]) + "\n")
+    else:
+        records = [{"image": f"i{n}", "label": "sun", "split": split} for n, split in enumerate(splits)]
+        file.write_text(json.dumps([*records, {"image": "i3", "label": "moon", "split": "val"}]))
+    project = plan(images, file, tmp_path)
+    counts = {name: c.images for name, c in project.report.splits.items()}
+    assert counts == {"train": 2, "val": 4, "test": 2, "extra": 1, "unlabelled": 3}
+    assert kinds(project.report.notes)["splits of another name"] == (
+        *("Training, taken as train", "valid, taken as val", "validation, taken as val", "VAL, taken as val"),
+        *("Val, taken as val", "testing, taken as test", "TEST, taken as test"),
+    )
 
 
 def test_folders_that_are_splits(tmp_path: Path) -> None:
@@ -141,6 +260,13 @@ def test_folders_that_are_splits(tmp_path: Path) -> None:
     draw(tmp_path / "flat" / "1.png")
     with pytest.raises(InvalidInput, match="has no folders that could be classes"):
         gather(tmp_path / "flat", None)
+    for file in ("train/1.png", "val/2.png"):
+        draw(tmp_path / "splits" / file)
+    with pytest.raises(
+        InvalidInput, match=r"--images: .*splits: its folders train, val are splits, .* no folders of"
+    ) as e:
+        gather(tmp_path / "splits", None)
+    assert "The file" not in str(e.value) and "--labels FILE" in (e.value.mend or "")
 
 
 def test_the_same_call_writes_the_same_bytes(images: Path, tmp_path: Path) -> None:

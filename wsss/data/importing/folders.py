@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsss.data.importing.labels import Entry, Labels, Note, class_name, collect
-from wsss.errors import InvalidInput
-
-SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Names of folders that are splits, where each of the topmost folders has such a name."""
+from wsss.data.importing.labels import SPLITS, Entry, Labels, Note, class_name, collect
+from wsss.errors import InvalidInput, listing
 
 
 def read(folder: Path, files: Sequence[str]) -> Labels:
     """Take the topmost folder of each image for its class.
 
     Images that lie in no folder have no labels; where all topmost folders are called train, val, test and the like,
-    they are splits, and the folders in them classes.
+    they are splits (`wsss.data.importing.labels.SPLITS`), and the folders in them classes.
 
     Args:
         folder: of the images.
         files: paths below it.
 
     Raises:
-        InvalidInput: there are no folders.
+        InvalidInput: there are no folders, or only folders that are splits.
     """
     parts = {file: file.split("/") for file in files}
     tops = {path[0] for path in parts.values() if len(path) > 1}
@@ -41,6 +38,12 @@ def read(folder: Path, files: Sequence[str]) -> Labels:
             notes.append(("images outside the class folders", file))
             continue
         where = f"{folder / file}"
-        split = SPLITS[path[0].lower()] if splits else None
+        split = path[0] if splits else None
         entries.append(Entry(file, (class_name(path[depth], where),), where, split))
+    if not entries:
+        raise InvalidInput(
+            f"--images: {folder}: its folders {listing(sorted(tops))} are splits, and there are no folders of classes "
+            "with images in them (such as train/cat/1.jpg).",
+            mend="Put the images into one folder per class, or give the labels in a file: --labels FILE",
+        )
     return collect("a folder per class", entries, notes=notes)

@@ -51,6 +51,11 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
         return folders.read(images, files)
     if labels is None:
         raise InvalidInput(f"--format {format}: the file is missing.", mend="Name it: --labels FILE")
+    if labels.is_dir():
+        raise InvalidInput(
+            f"--labels: {labels} is a folder; expected is a file of labels ({', '.join([*_SUFFIXES, '.json'])}).",
+            mend=f"Name the file: --labels FILE; if {labels} holds a folder of images per class: --images {labels}",
+        )
     if not labels.is_file():
         raise InvalidInput(f"--labels: {labels}: no such file.")
     chosen = _recognise(labels) if format == AUTO else format

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wsss.data.check import Collector
 from wsss.data.importing.formats import How, read_labels
-from wsss.data.importing.images import Finder, fold, image_ids, list_images
+from wsss.data.importing.images import Finder, Found, fold, image_ids, list_images
 from wsss.data.importing.labels import Entry, Labels
 from wsss.data.inspection import Inspection, inspect_sample
 from wsss.data.lists import without_suffix
@@ -19,6 +19,7 @@ from wsss.data.sample import Classes, Sample
 from wsss.errors import InvalidInput, listing
 
 NO_CLASSES = Classes(("background",), ((0,),))
+WITHOUT_IMAGE = "labels without an image, left out"
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,12 @@ def gather(
     read = read_labels(images, files, labels, how)
     for kind, message in read.notes:
         notes.add(kind, message)
-    entries = _match(read, files, problems, notes)
+    entries = _match(read, images, files, problems, notes)
     if not entries:
+        told = problems.messages.items()
+        doubts = [f"\n  {kind}: {listing(found, limit=3)}" for kind, found in told if kind != WITHOUT_IMAGE]
+        if doubts:
+            raise InvalidInput(f"No label belongs to one image in {images} for certain.{''.join(doubts)}")
         raise InvalidInput(
             f"None of the {len(read.entries)} images that {labels or images} names is among the {len(files)} in "
             f"{images}.\n  labels: {listing([entry.image for entry in read.entries], limit=3)}\n"
@@ -113,33 +118,62 @@ def gather(
     return gathered
 
 
-def _match(read: Labels, files: Sequence[str], problems: Collector, notes: Collector) -> dict[str, Entry]:
-    """Return file → its entry; several entries of one file are joined."""
-    finder = Finder(files)
-    entries: dict[str, Entry] = {}
+def _match(read: Labels, images: Path, files: Sequence[str], problems: Collector, notes: Collector) -> dict[str, Entry]:
+    """Return file → its entry; several entries that mean one file are joined."""
+    finder = Finder(files, root=images.absolute().name)
+    matches: dict[str, list[tuple[Entry, Found]]] = defaultdict(list)
     for entry in read.entries:
         found = finder.find(entry.image)
-        if len(found.files) != 1:
-            message = f"{entry.where}: {entry.image!r}"
-            if found.files:
-                problems.add("labels that fit several images, left out", f"{message}: {listing(found.files, limit=3)}")
-            else:
-                problems.add("labels without an image, left out", message)
-            continue
-        (file,) = found.files
-        if found.loosely:
-            notes.add(f"images found although the labels' names differ in {found.loosely}", f"{entry.image} → {file}")
-        if file in entries:
-            first = entries[file]
-            if first.split != entry.split:
-                raise InvalidInput(
-                    f"{entry.where}: image {file} is in split {entry.split!r}, and at {first.where} in split "
-                    f"{first.split!r}; an image belongs to one split."
-                )
-            notes.add("images that the labels name twice, joined", f"{first.image} and {entry.image}")
-            entry = replace(first, labels=tuple(dict.fromkeys([*first.labels, *entry.labels])))
-        entries[file] = entry
+        message = f"{entry.where}: {entry.image!r}"
+        if len(found.files) == 1:
+            matches[found.files[0]].append((entry, found))
+        elif found.files:
+            problems.add("labels that fit several images, left out", f"{message}: {listing(found.files, limit=3)}")
+        else:
+            hint = f" (in another folder: {listing(found.elsewhere, limit=3)})" if found.elsewhere else ""
+            problems.add(WITHOUT_IMAGE, f"{message}{hint}")
+    entries: dict[str, Entry] = {}
+    for file, pairs in matches.items():
+        if exact := _most_exact(file, pairs, problems):
+            loosely = exact[0][1].loosely
+            if loosely:
+                kind = f"images found although the labels' names differ in {loosely}"
+                notes.add(kind, f"{exact[0][0].image} → {file}")
+            entries[file] = _join(file, [entry for entry, _ in exact], notes)
     return entries
+
+
+def _most_exact(file: str, pairs: list[tuple[Entry, Found]], problems: Collector) -> list[tuple[Entry, Found]]:
+    """Return those of one file's entries that certainly mean it: what names it less exactly may mean a lost image."""
+    least = min(found.distance for _, found in pairs)
+    exact = [(entry, found) for entry, found in pairs if found.distance == least]
+    for entry, found in pairs:
+        if found.distance != least:
+            kind = "labels that fit an image less exactly than others do, left out"
+            best = exact[0][0]
+            problems.add(kind, f"{entry.where}: {entry.image!r} ({file} is {best.image!r} at {best.where})")
+    if len({found.name for _, found in exact}) > 1:
+        rivals = ", ".join(f"{entry.where}: {entry.image!r}" for entry, _ in exact)
+        problems.add("labels under several names that fit one image alike, left out", f"{rivals} → {file}")
+        return []
+    return exact
+
+
+def _join(file: str, entries: Sequence[Entry], notes: Collector) -> Entry:
+    """Return one entry with the labels of all.
+
+    Raises:
+        InvalidInput: they put the image into different splits.
+    """
+    first, *others = entries
+    for entry in others:
+        if first.split != entry.split:
+            raise InvalidInput(
+                f"{entry.where}: image {file} is in split {entry.split!r}, and at {first.where} in split "
+                f"{first.split!r}; an image belongs to one split."
+            )
+        notes.add("images that the labels name twice, joined", f"{first.image} and {entry.image}")
+    return replace(first, labels=tuple(dict.fromkeys(name for entry in entries for name in entry.labels)))
 
 
 def _inspect(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import unicodedata
 from collections import defaultdict
@@ -13,6 +14,9 @@ from pathlib import Path
 from wsss.data.lists import check_id, without_suffix
 from wsss.errors import InvalidInput
 
+LOOSER = ("", "suffix", "case", "number")
+"""How a name may differ from a file's, from nothing on."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -20,11 +24,18 @@ class Found:
 
     Args:
         files: paths below the images' folder; several: the name doesn't tell which.
-        loosely: how the name differs from the file's (``"case"``, ``"suffix"``, ``"number"``), or ``""``.
+        loosely: how the name differs from the file's (one of `LOOSER`), or ``""``.
+        name: as it was compared; entries with one name of one image mean the same.
+        distance: how far the name is from the file's path: place in `LOOSER`, number of folders that it leaves out,
+            number of folders that it puts before. The smallest tuple names the image most exactly.
+        elsewhere: where there are no ``files``: images of this name in folders that contradict it.
     """
 
     files: tuple[str, ...]
     loosely: str = ""
+    name: str = ""
+    distance: tuple[int, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 def list_images(folder: Path) -> tuple[list[str], list[str]]:
@@ -100,21 +111,24 @@ class Finder:
 
     A name fits, from the strictest to the loosest: as a path below the folder; without suffix; by the file's name
     alone; without folder and suffix; the same four, ignoring case and the form of Unicode; and a number (``9``) by the
-    digits at the end of the name (``COCO_train2014_000000000009``). Of several files, the one that shares most folders
-    with the name is meant.
+    digits at the end of the name (``COCO_train2014_000000000009``). A name may say more or fewer folders than the file
+    lies in, never others: ``dog/1.jpg`` is ``1.jpg`` or ``train/dog/1.jpg``, not ``cat/1.jpg``. Of several files, the
+    one that shares most folders with the name is meant.
 
     Args:
         files: paths below the images' folder.
+        root: name of the images' folder itself, which may stand before such a path.
     """
 
-    def __init__(self, files: Sequence[str]) -> None:
-        self._tables: list[tuple[Callable[[str], str], str, Mapping[str, list[str]]]] = []
-        for loosely, form in (("", lambda name: name), ("case", fold)):
+    def __init__(self, files: Sequence[str], *, root: str = "") -> None:
+        self._root = fold(root)
+        self._tables: list[_Table] = []
+        for loosely, form in (("", str), ("case", fold)):
             for kind, suffix in ((str, ""), (without_suffix, "suffix"), (_name, ""), (_stem, "suffix")):
                 table: dict[str, list[str]] = defaultdict(list)
                 for file in files:
                     table[form(kind(file))].append(file)
-                self._tables.append((_key(kind, form), loosely or suffix, table))
+                self._tables.append(_Table(kind, form, loosely or suffix, table))
         self._numbers: dict[int, list[str]] = defaultdict(list)
         for file in files:
             digits = re.search(r"[0-9]{1,18}$", _stem(file))
@@ -123,17 +137,37 @@ class Finder:
 
     def find(self, name: str) -> Found:
         """Return the images that ``name`` fits best; none where nothing fits."""
-        path = name.replace("\\", "/").lstrip("/")
-        path = path.removeprefix("./")
-        for key, loosely, table in self._tables:
-            if files := table.get(key(path)):
-                files = _nearest(path, files)
-                if loosely == "suffix" and without_suffix(path) == path:
-                    loosely = ""  # an id, which has none
-                return Found(tuple(files), loosely)
-        if re.fullmatch(r"[0-9]{1,18}", path):
-            return Found(tuple(self._numbers.get(int(path), ())), "number")
-        return Found(())
+        readings = self._readings(name)
+        elsewhere: list[str] = []
+        for table in self._tables:
+            for path in readings:
+                fitting = table.files.get(table.form(table.kind(path)), [])
+                files = [file for file in fitting if _agree(table.form(path), table.form(file))]
+                if files:
+                    # an id, which has no suffix, differs in none
+                    loosely = "" if table.loosely == "suffix" and without_suffix(path) == path else table.loosely
+                    return _found(path, _nearest(path, files), loosely)
+                elsewhere = elsewhere or fitting
+        if re.fullmatch(r"[0-9]{1,18}", readings[0]):
+            return _found(readings[0], self._numbers.get(int(readings[0]), []), "number")
+        return Found((), elsewhere=tuple(elsewhere))
+
+    def _readings(self, name: str) -> list[str]:
+        """Return a name as a path, and what follows the images' folder in it."""
+        path = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]+://[^/]*/", "", name.replace("\\", "/"))
+        parts = [part for part in posixpath.normpath(path).split("/") if part not in ("", ".", "..")]
+        starts = [at + 1 for at, part in enumerate(parts[:-1]) if self._root and fold(part) == self._root]
+        return ["/".join(parts[start:]) for start in (0, *starts)]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Images by one part of their paths (``kind``), written in one ``form``."""
+
+    kind: Callable[[str], str]
+    form: Callable[[str], str]
+    loosely: str
+    files: Mapping[str, list[str]]
 
 
 def _name(path: str) -> str:
@@ -144,20 +178,32 @@ def _stem(path: str) -> str:
     return without_suffix(_name(path))
 
 
-def _key(kind: Callable[[str], str], form: Callable[[str], str]) -> Callable[[str], str]:
-    return lambda name: form(kind(name))
+def _folders(path: str) -> list[str]:
+    return path.split("/")[:-1]
+
+
+def _agree(name: str, file: str) -> bool:
+    """Whether the folders of one are the last folders of the other."""
+    pairs = zip(reversed(_folders(name)), reversed(_folders(file)), strict=False)
+    return all(one == other for one, other in pairs)
 
 
 def _nearest(name: str, files: list[str]) -> list[str]:
-    """Return the files that share most folders with ``name``, counted from the end."""
-    if len(files) == 1:
-        return files
-    parents = [fold(part) for part in reversed(name.split("/")[:-1])]
+    """Return the files, all of which agree with ``name``, that share most folders with it."""
+    named = len(_folders(name))
+    most = max(min(named, len(_folders(file))) for file in files)
+    return [file for file in files if min(named, len(_folders(file))) == most]
 
-    def shared(file: str) -> int:
-        own = [fold(part) for part in reversed(file.split("/")[:-1])]
-        equal = [one == other for one, other in zip(parents, own, strict=False)]
-        return equal.index(False) if False in equal else len(equal)
 
-    most = max(map(shared, files))
-    return [file for file in files if shared(file) == most]
+def _found(name: str, files: Sequence[str], loosely: str) -> Found:
+    difference = [len(_folders(file)) - len(_folders(name)) for file in files[:1]]
+    return Found(
+        tuple(files),
+        loosely,
+        name=name if loosely else without_suffix(name),
+        distance=(
+            LOOSER.index(loosely),
+            *(max(0, more) for more in difference),
+            *(max(0, -more) for more in difference),
+        ),
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        InvalidInput: missing, too large, not UTF-8, not JSON, a key twice in one object, or nested too deeply.
+        InvalidInput: missing, too large, not UTF-8, not JSON, a key twice in one object, nested too deeply, or a
+            number of thousands of digits.
     """
     if path.is_file() and path.stat().st_size > MAX_BYTES:
         raise InvalidInput(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.")
@@ -37,6 +40,15 @@ def read_json(path: Path) -> Any:
         raise InvalidInput(f"{path}:{error.lineno}: not valid JSON ({error.msg}, column {error.colno}).") from error
     except RecursionError as error:
         raise InvalidInput(f"{path}: nested too deeply for a label file.") from error
+    except ValueError as error:  # Python converts no number of more digits
+        most = sys.get_int_max_str_digits()
+        digits = re.search(rf"[0-9]{{{most + 1},}}", text)
+        if digits is None:
+            raise InvalidInput(f"{path}: not valid JSON ({error}).") from error
+        line = text.count("\n", 0, digits.start()) + 1
+        raise InvalidInput(
+            f"{path}:{line}: a number of {len(digits[0]):,} digits; at most {most:,} are read."
+        ) from error
 
 
 def kind(value: Any) -> str:

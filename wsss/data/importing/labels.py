@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wsss.data.classlist import BACKGROUND
+from wsss.data.lists import check_id
 from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE
 
 Note = tuple[str, str]
 """(kind, message): something worth knowing, as in `wsss.data.check.Finding`."""
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""Names of splits in lower case → what we call them."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +93,20 @@ def collect(format: str, entries: Iterable[Entry], classes: Sequence[str] = (), 
 
     Raises:
         InvalidInput: there is no entry, no class, or more classes than a mask has values; or two entries of one image
-            put it into different splits.
+            put it into different splits, or a split can't have its name.
     """
     joined: dict[str, Entry] = {}
+    renamed: dict[str, str] = {}
     for entry in entries:
+        if entry.split is not None:
+            split = _split_name(entry.split, entry.where)
+            if split != entry.split:
+                renamed[entry.split] = split
+            entry = replace(entry, split=split)
         joined[entry.image] = _joined(joined[entry.image], entry) if entry.image in joined else entry
     if not joined:
         raise InvalidInput(f"The file holds no image: read as {format}, it is empty.")
-    found = list(notes)
+    found = [*notes, *(("splits of another name", f"{theirs}, taken as {ours}") for theirs, ours in renamed.items())]
     names = list(classes) or sorted({name for entry in joined.values() for name in entry.labels})
     if BACKGROUND in names:
         found.append(("labels 'background', left out", "every image has a background; it needs no label"))
@@ -102,6 +120,23 @@ def collect(format: str, entries: Iterable[Entry], classes: Sequence[str] = (), 
     if len(names) >= IGNORE:
         raise InvalidInput(f"There are {len(names)} classes; a mask has values for {IGNORE - 1}.")
     return Labels(format, tuple(kept), tuple(names), tuple(found))
+
+
+def _split_name(value: str, where: str) -> str:
+    """Return what we call a split; it becomes the name of a list of ids.
+
+    Raises:
+        InvalidInput: the name can't be that of a file.
+    """
+    name = value.strip()
+    try:
+        return SPLITS.get(name.lower()) or check_id(name, where)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{where}: found the split {value[:60]!r}; allowed is a plain name, without folders, '..' and control "
+            "characters, not hidden, of at most 200 bytes.",
+            mend="Call it train, val, test or the like.",
+        ) from error
 
 
 def _joined(first: Entry, second: Entry) -> Entry:

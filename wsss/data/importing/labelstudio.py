@@ -61,8 +61,15 @@ def read(path: Path) -> Labels:
 
 
 def image_of(url: str) -> str:
-    """Return the path that a task's image has, from its URL: of an upload, of local files (``?d=``), or of a cloud."""
-    parts = urlsplit(url)
+    """Return the path that a task's image has, from its URL: of an upload, of local files (``?d=``), or of a cloud.
+
+    Raises:
+        InvalidInput: it is no URL.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InvalidInput(f"{url[:200]!r} is no URL ({error}).") from error
     local = parse_qs(parts.query).get("d")
     path = local[0] if local else unquote(parts.path) or url
     folder, _, name = path.rpartition("/")

@@ -25,6 +25,8 @@ ALL_LABELS = ("labels", "classes", "categories", "tags", "targets")
 SPLIT_COLUMNS = ("split", "set", "subset")
 YES = frozenset({"1", "1.0", "true", "yes", "y", "x", "t"})
 NO = frozenset({"0", "0.0", "-1", "-1.0", "false", "no", "n", "f", ""})
+LETTERS = frozenset({"y", "x", "t", "n", "f"})
+"""Those of `YES` and `NO` that are names of classes in a column that is called label or labels."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def read(path: Path, *, separator: str | None = None) -> Labels:
     image_at = next((lowered.index(name) for name in IMAGE_COLUMNS if name in lowered), 0)
     split_at = next((lowered.index(name) for name in SPLIT_COLUMNS if name in lowered), None)
     named = next((name for name in (*ALL_LABELS, *ONE_LABEL) if name in lowered), None)
-    if named is not None and not _is_binary(table, lowered.index(named), share=1):
+    if named is not None and not _is_binary(table, lowered.index(named), share=1, words=(YES | NO) - LETTERS):
         return _lists(table, image_at, (lowered.index(named),), split_at, separator, one=named in ONE_LABEL)
     return _wide(table, image_at, split_at)
 
@@ -153,10 +155,10 @@ def _wide(table: _Table, image_at: int, split_at: int | None) -> Labels:
     return collect("a table with a column per class (CSV)", entries.values(), tuple(names.values()), notes)
 
 
-def _is_binary(table: _Table, column: int, *, share: float = 0.5) -> bool:
+def _is_binary(table: _Table, column: int, *, share: float = 0.5, words: frozenset[str] = YES | NO) -> bool:
     """Whether at least a share of a column's filled cells are yes or no (the others are mistakes, told as such)."""
     filled = [row[column].lower() for _, row in table.rows if row[column]]
-    return bool(filled) and sum(cell in YES | NO for cell in filled) >= share * len(filled)
+    return bool(filled) and sum(cell in words for cell in filled) >= share * len(filled)
 
 
 def _image(cell: str, where: str) -> str:
