@@ -147,6 +147,23 @@ def test_what_was_predicted_can_be_exported_without_a_dataset(model: Path, photo
     assert copied == (photographs / "deep/er/a.png").read_bytes()
 
 
+def test_options_that_images_json_makes_useless(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("predict", "--weights", model, "--images", photographs, "--out", tmp_path / "out").exit_code == 0
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    arguments = ["export", "out", "--format", "coco", "--out", "coco"]
+    for options, message in (
+        (["--classes", "no.txt"], "--classes no.txt: the classes of these masks are known from out/images.json"),
+        (["--image-folder", "no"], "--image-folder no: no such folder"),
+        (["--image-folder", "empty"], "--image-folder empty: the image of none of the 3 masks is there"),
+    ):
+        done = run(*arguments, *options)
+        assert isinstance(done.exception, InvalidInput) and message in str(done.exception)
+    assert not (tmp_path / "coco").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -178,6 +195,33 @@ def test_wrong_usage_of_predict(
     assert message in said.err and "Traceback" not in said.err and not said.out
 
 
+@pytest.mark.filterwarnings("error")
+def test_arrays_of_any_layout(model: Path) -> None:
+    segment = wsss.load_segmenter(model, device="cpu")
+    picture = _picture()
+    expected = segment.probabilities(picture)
+    frozen = picture.copy()
+    frozen.flags.writeable = False
+    wide = np.zeros((40, 30, 4), np.uint8)
+    wide[..., :3] = picture
+    layouts = {
+        "BGR turned round": picture[..., ::-1].copy()[..., ::-1],
+        "upside down": picture[::-1].copy()[::-1],
+        "read-only": frozen,
+        "Fortran order": np.asfortranarray(picture),
+        "a part": wide[..., :3],
+        "channels first": np.ascontiguousarray(picture.transpose(2, 0, 1)).transpose(1, 2, 0),
+    }
+    for name, image in layouts.items():
+        for options in ({}, {"scales": (1, 0.5), "flip": True}):
+            found = segment.probabilities(image, **options)
+            assert np.array_equal(found, segment.probabilities(picture, **options)), name
+        assert np.array_equal(image, picture), name
+    assert np.array_equal(segment.probabilities(picture), expected) and not frozen.flags.writeable
+    plain = np.broadcast_to(np.array((255, 0, 0), np.uint8), (20, 30, 3))
+    assert np.array_equal(segment(plain), segment(plain.copy()))
+
+
 def test_wrong_usage_in_python(model: Path, tmp_path: Path) -> None:
     segment = wsss.load_segmenter(model, device="cpu")
     for image, message in (
@@ -192,6 +236,12 @@ def test_wrong_usage_in_python(model: Path, tmp_path: Path) -> None:
             segment(image)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="scales"):
         segment(np.zeros((4, 4, 3), np.uint8), scales=(0,))
+    for scales in (1.0, 2, "1", np.array(0.5), {1.0: 2}):
+        with pytest.raises(InvalidInput, match=r"^scales: found .*; allowed .*1\.25"):
+            segment(np.zeros((4, 4, 3), np.uint8), scales=scales)  # type: ignore[arg-type]
+        with pytest.raises(InvalidInput, match=r"^scales: found"):
+            wsss.load_segmenter(model, scales=scales)  # type: ignore[arg-type]
+    assert segment(np.zeros((4, 4, 3), np.uint8), scales=np.array([0.5, 1])).shape == (4, 4)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="max_side"):
         wsss.load_segmenter(model, max_side=1)
     with pytest.raises(InvalidInput, match="device: found 'gpu'; allowed are auto, cpu, cuda"):

@@ -63,14 +63,14 @@ class Predictor:
         """Return the mask of an image: the values that the dataset has for its classes.
 
         Args:
-            image: a path, a Pillow image, or ``(H, W, 3)`` uint8 RGB.
+            image: a path, a Pillow image, or ``(H, W, 3)`` uint8 RGB; it is not changed.
             scales, flip, max_side: instead of those given to `load_segmenter`.
 
         Returns:
             ``(H, W)`` uint8, at the size of the upright image. The same as `wsss predict` writes.
 
         Raises:
-            InvalidInput: the image is missing or broken, or is none of these three.
+            InvalidInput: the image is missing or broken, or is none of these three; an option has a wrong value.
         """
         return self.classes.decode(self._probabilities(image, scales, flip, max_side).argmax(1)[0].cpu().numpy())
 
@@ -139,7 +139,7 @@ def load_segmenter(
 
 
 def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
-    """Return an image as ``(H, W, 3)`` uint8 RGB, upright.
+    """Return an image as ``(H, W, 3)`` uint8 RGB, upright, contiguous and writeable: the caller's own where it is so.
 
     Raises:
         InvalidInput: a file that can't be read, an array of another shape or type, or something else altogether.
@@ -154,16 +154,24 @@ def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
         return rgb_array(image, "image")
     if isinstance(image, np.ndarray):
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
-            return image
+            # torch takes neither negative strides nor, without a warning, read-only memory; such arrays are copied
+            return np.require(image, requirements=["C", "W"])
         raise InvalidInput(f"image: found an array {image.shape} of {image.dtype}; expected (H, W, 3) of uint8, RGB.")
     raise InvalidInput(f"image: found {type(image).__name__}; expected a path, a Pillow image or a NumPy array.")
 
 
 def _checked(scales: Sequence[float], flip: bool, max_side: int | None) -> dict[str, Any]:
-    """Return the options of a prediction, checked as the config of the stage `predict` is."""
+    """Return the options of a prediction, checked as the config of the stage `predict` is.
+
+    Raises:
+        InvalidInput: one has a wrong value, or ``scales`` is no sequence.
+    """
     from wsss.stages.predict import PredictConfig
     from wsss.validation import validate
 
-    given = {"scales": list(scales), "flip": flip, "max_side": max_side}
+    several = scales.tolist() if isinstance(scales, np.ndarray) else scales
+    if not isinstance(several, Sequence) or isinstance(several, str | bytes):
+        raise InvalidInput(f"scales: found {scales!r}; allowed are several numbers, such as (0.75, 1.0, 1.25) or (1,).")
+    given = {"scales": list(several), "flip": flip, "max_side": max_side}
     config = validate(PredictConfig, given, where="")
     return {"scales": config.scales, "flip": config.flip, "max_side": config.max_side}

@@ -129,6 +129,37 @@ def test_masks_without_a_dataset(here: Path, capsys: pytest.CaptureFixture[str])
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["small", "--classes", "no.txt"], "--classes no.txt: the classes of these masks are known from the dataset"),
+        (["small", "--classes", "no.txt"], "leave --classes out; --data.classes chooses and renames classes"),
+        (["runs/small/first", "--image-folder", "no"], "--image-folder no: the images of these masks are known from"),
+        (["data/masks", "--data.root", "data", "--classes", "data/classes.txt"], "--classes data/classes.txt: the"),
+        (["data/masks", "--data.root", "data", "--image-folder", "data/images"], "another dataset"),
+        (["data/masks", "--image-folder", "no"], "no: no such folder"),
+        (["data/masks", "--image-folder", "runs"], "--image-folder runs: the image of none of the 3 masks is there."),
+    ],
+)  # fmt: skip
+def test_what_a_dataset_says_cannot_be_said_again(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert message.lower() in refused(capsys, *arguments, "--format", "coco").lower()
+    assert not (here / "o").exists()
+
+
+def test_two_images_of_one_mask(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_png(here / "data/images/a.jpg", np.zeros((12, 14, 3), np.uint8))
+    options = ["--format", "coco", "--image-folder", "data/images"]
+    said = refused(capsys, "data/masks", *options)
+    assert "--image-folder: image 'a' stands for 2 files in data/images: a.jpg, a.png" in said
+    export(capsys, "data/masks", *options, "--ids", "b,c")  # of these there is one each
+    for name in "abc":  # masks beside their images are no second ones
+        write_png(here / f"data/masks/{name}.jpg", np.zeros((12, 14, 3), np.uint8))
+    export(capsys, "data/masks", "--format", "coco", "--image-folder", "data/masks", "--images", "copy", out="p")
+    assert sorted(path.name for path in here.glob("p/images/*")) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
 def test_ids_and_splits(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     export(capsys, "small", "--format", "voc", "--ids", "c, a")
     assert (here / "o/ImageSets/Segmentation/train.txt").read_text() == "a\n"
@@ -226,6 +257,51 @@ def test_a_folder_that_is_not_empty(here: Path, capsys: pytest.CaptureFixture[st
     assert "--out link: not a folder." in refused(capsys, "small", "--format", "coco", "--force", out="link")
     assert _call(["export", "small", "--format", "coco", "--out", "p.yaml"]) == 2
     assert not list(here.glob(".wsss*"))
+
+
+def test_files_that_were_added_to_an_export_are_kept(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export(capsys, "small", "--format", "voc", "--images", "link")
+    for added in ("notes.txt", "SegmentationClass/mine.png", ".hidden"):
+        (here / "o" / added).write_text("years of work")
+        said = refused(capsys, "small", "--format", "coco", "--force")
+        assert f"--out o: {added} is no file of the export that the folder holds" in said
+        assert (here / "o" / added).read_text() == "years of work" and (here / "o/labelmap.txt").is_file()
+        (here / "o" / added).unlink()
+    (here / "o" / "data").symlink_to(here / "data")
+    assert "--out o: data is no file of the export" in refused(capsys, "small", "--format", "coco", "--force")
+    (here / "o" / "data").unlink()
+    record = json.loads((here / "o/export.json").read_text())
+    (here / "o/export.json").write_text(json.dumps({**record, "files": None}))  # then nothing is known of the files
+    assert "is no file of the export" in refused(capsys, "small", "--format", "coco", "--force")
+    (here / "o/export.json").write_text(json.dumps(record))
+    export(capsys, "small", "--format", "coco", "--force")
+    assert sorted(path.name for path in (here / "o").iterdir()) == ["annotations.json", "export.json"]
+
+
+@pytest.mark.parametrize("out", [".", "../here", "inner/.."])
+def test_the_working_directory_is_not_replaced(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    (here / "here").mkdir()
+    monkeypatch.chdir(here / "here")
+    said = refused(capsys, here / "runs/small", "--format", "coco", out=out)
+    assert f"--out {out}: this is the working directory" in said
+    assert not list((here / "here").iterdir())
+    (here / "other").mkdir()
+    export(capsys, here / "runs/small", "--format", "coco", out="../other/../new")
+    export(capsys, here / "runs/small", "--format", "coco", out="../other/.")
+    assert (here / "new/annotations.json").read_bytes() == (here / "other/annotations.json").read_bytes()
+
+
+def test_a_folder_above_the_working_directory_is_not_replaced(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(capsys, "small", "--format", "coco")
+    (here / "o/inner").mkdir()
+    monkeypatch.chdir(here / "o/inner")
+    said = refused(capsys, here / "runs/small", "--format", "coco", "--force", out="..")
+    assert "--out ..: the working directory lies in it" in said
+    assert (here / "o/annotations.json").is_file()
 
 
 @pytest.mark.parametrize("out", ["runs/small/second", "runs/small/second/masks/x", "runs/small", "runs", "."])

@@ -21,31 +21,45 @@ def check_out(out: Path, *, force: bool) -> None:
     """Refuse to write over what is there.
 
     Raises:
-        InvalidInput: ``out`` is a file, or a folder that isn't empty (with ``force``, one that no export made).
+        InvalidInput: ``out`` is a file, the working directory or one above it, or a folder that isn't empty (with
+            ``force``: one that no export made, or that holds files which its export didn't make).
     """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise InvalidInput(f"--out {out}: not a folder.", mend="Name a new folder.")
+    place, working = _real(out), _real(Path())
+    if working.is_relative_to(place):  # a new folder takes the place of out: every shell in there would lose its own
+        why = "this is the working directory" if working == place else "the working directory lies in it"
+        raise InvalidInput(f"--out {out}: {why}, which can't be replaced.", mend="Name a new folder.")
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not force:
         raise InvalidInput(
             f"--out {out}: the folder is not empty.", mend="Name a new folder, or replace an earlier export by --force."
         )
-    if not is_export(out):
+    record = read_export(out)
+    if record is None:
         raise InvalidInput(
             f"--out {out}: the folder holds something that wsss export didn't make (no {RECORD}); --force replaces "
             "earlier exports only.",
             mend="Name a new folder, or empty this one yourself.",
         )
+    strangers = sorted(set(_files(out)) - _recorded(record) - {RECORD})
+    if strangers:
+        raise InvalidInput(
+            f"--out {out}: {strangers[0]} is no file of the export that the folder holds"
+            + (f", nor are {len(strangers) - 1} others" if len(strangers) > 1 else "")
+            + f" ({RECORD} lists its files); --force would delete it.",
+            mend="Move it elsewhere, or name a new folder.",
+        )
 
 
-def is_export(folder: Path) -> bool:
-    """Tell whether a folder was made by an export."""
+def read_export(folder: Path) -> dict[str, Any] | None:
+    """Return what ``export.json`` says of a folder that was made by an export; ``None`` of any other."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and record.get("made_by") == "wsss export"
+        return None
+    return record if isinstance(record, dict) and record.get("made_by") == "wsss export" else None
 
 
 @contextmanager
@@ -59,6 +73,7 @@ def new_folder(out: Path, record: Mapping[str, Any]) -> Iterator[Path]:
     Raises:
         RunFailed: the disk is full, or the place can't be written to.
     """
+    out = _real(out)  # "a/.." has no name of its own
     making = out.with_name(f"{TEMPORARY}{os.getpid()}-{out.name}")
     leaving = out.with_name(f"{TEMPORARY}{os.getpid()}-old-{out.name}")
     try:
@@ -66,8 +81,7 @@ def new_folder(out: Path, record: Mapping[str, Any]) -> Iterator[Path]:
             shutil.rmtree(making, ignore_errors=True)
             making.mkdir(parents=True)
         yield making
-        files = sorted(path.relative_to(making).as_posix() for path in making.rglob("*") if not path.is_dir())
-        write_json(making / RECORD, {"made_by": "wsss export", **record, "files": files})
+        write_json(making / RECORD, {"made_by": "wsss export", **record, "files": _files(making)})
         with explain_os_errors(out):
             if out.is_dir():
                 out.rename(leaving)
@@ -77,3 +91,21 @@ def new_folder(out: Path, record: Mapping[str, Any]) -> Iterator[Path]:
             leaving.rename(out)  # the new folder could not take its place
         for left_over in (making, leaving):
             shutil.rmtree(left_over, ignore_errors=True)
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the paths, relative to ``folder``, of all files and links in it and below, sorted."""
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
+    )
+
+
+def _recorded(record: Mapping[str, Any]) -> set[str]:
+    """Return the files that an ``export.json`` lists; none where the list is broken."""
+    files = record.get("files")
+    return {str(file) for file in files} if isinstance(files, list) else set()
+
+
+def _real(path: Path) -> Path:
+    """Return where a path leads, also where nothing is there yet (`Path.resolve` fails for links in a circle)."""
+    return Path(os.path.realpath(path))

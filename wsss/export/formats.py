@@ -128,6 +128,7 @@ def export_masks(
     with new_folder(out, record) as folder:
         said = write(masks, options, Workshop(folder, _each(workers, track(len(masks.items)))))
         record |= said
+        check_out(out, force=force)  # that took a while: there may be something by now
         files = sum(not path.is_dir() for path in folder.rglob("*"))
     return {"out": str(out), **record, "files": files}
 

@@ -176,7 +176,7 @@ def name_of(classes: Classes, index: int) -> str:
 
 
 def colours(values: Iterable[int]) -> list[tuple[int, int, int]]:
-    """Return VOC's colours of values on disk."""
+    """Return VOC's colours of values on disk: those of exported masks and labels (pictures have `class_colours`)."""
     palette = voc_palette()
     return [(int(palette[value, 0]), int(palette[value, 1]), int(palette[value, 2])) for value in values]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput
-from wsss.export.items import Item, Masks, Options, Workshop, colours, name_of, present, require_images, value_of
+from wsss.export.items import Item, Masks, Options, Workshop, name_of, present, require_images
 from wsss.io.atomic import explain_os_errors
 from wsss.io.images import read_image, write_png
 from wsss.io.masks import IGNORE
@@ -91,12 +91,9 @@ def _picture(masks: Masks, item: Item, options: Options) -> tuple[NDArray[np.uin
 
 
 def _entries(masks: Masks, indices: Sequence[int]) -> list[Entry]:
-    """Return the legend's entries; ignored pixels, hatched, are the last."""
-    values = colours(value_of(masks.classes, index) for index in indices)
-    return [
-        (name_of(masks.classes, index), None if index == IGNORE else colour)
-        for index, colour in zip(indices, values, strict=True)
-    ]
+    """Return the legend's entries, in the colours of the overlays; ignored pixels, hatched, are the last."""
+    shown = [(int(red), int(green), int(blue)) for red, green, blue in class_colours(masks.classes)]
+    return [(name_of(masks.classes, index), None if index == IGNORE else shown[index]) for index in indices]
 
 
 def _page(cells: Sequence[tuple[str, NDArray[np.uint8]]], columns: int) -> NDArray[np.uint8]:

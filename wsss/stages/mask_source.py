@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ class Request:
         splits: only images of these.
         ids: only these images.
         classes: a class list, for masks without a dataset.
-        image_folder: the images, for masks without a dataset.
+        image_folder: the images, for masks without a dataset; for predicted ones, where they have been moved.
     """
 
     run: Path
@@ -56,9 +56,11 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         reporter: hears which stage was chosen, and what is left out.
 
     Raises:
-        InvalidInput: no masks there, a stage that isn't finished or makes none, an unknown split, id or mask value.
+        InvalidInput: no masks there, a stage that isn't finished or makes none, an unknown split, id or mask value;
+            classes or images are given that are known already.
     """
-    from wsss.data.predicted import read_predicted
+    from wsss.data.predicted import PREDICTED, read_predicted
+    from wsss.export.image_folder import images_by_name
     from wsss.export.items import Item, Masks
 
     folder, name, run = _folder(request, reporter)
@@ -67,10 +69,15 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     config = _data_config(request, run, folder)
     if predicted is not None and not request.data.value:
         _refuse_splits(request, "these masks are of a folder of images")
+        _refuse_classes(request, folder / PREDICTED, mend="Leave --classes out.")
         found = _predicted_images(request.image_folder, folder, predicted.files, run)
         items = [Item(one, files[one], found.get(one)) for one in sorted(files)]
         return Masks(name, predicted.classes, _chosen(items, request.ids, folder))
     if config.value:
+        _refuse_classes(
+            request, "the dataset", mend="Leave --classes out; --data.classes chooses and renames classes of a dataset."
+        )
+        _refuse_image_folder(request)
         from wsss.data.registry import open_dataset
 
         place = request.run / DATA if run is not None and read_run(request.run) else work
@@ -78,9 +85,10 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         items = _of_dataset(data, files, request, folder, reporter.log)
         return Masks(name, data.classes, _chosen(items, request.ids, folder))
     _refuse_splits(request, "no dataset is given")
-    found = _images(request.image_folder)
-    chosen = _chosen([Item(one, files[one], found.get(one)) for one in sorted(files)], request.ids, folder)
-    return Masks(name, _classes(request.classes, chosen), chosen)
+    chosen = _chosen([Item(one, files[one]) for one in sorted(files)], request.ids, folder)
+    found = {} if request.image_folder is None else images_by_name(request.image_folder, chosen)
+    complete = tuple(replace(item, image=found.get(item.id)) for item in chosen)
+    return Masks(name, _classes(request.classes, chosen), complete)
 
 
 def _folder(request: Request, reporter: Reporter) -> tuple[Path, str, Mapping[str, Any] | None]:
@@ -191,24 +199,33 @@ def _refuse_splits(request: Request, why: str) -> None:
         )
 
 
-def _images(folder: Path | None) -> dict[str, Path]:
-    from wsss.data.lists import images_by_id
+def _refuse_classes(request: Request, known_from: object, *, mend: str) -> None:
+    if request.classes is not None:
+        raise InvalidInput(
+            f"--classes {request.classes}: the classes of these masks are known from {known_from}.", mend=mend
+        )
 
-    return {one: paths[0] for one, paths in images_by_id(folder).items()} if folder is not None else {}
+
+def _refuse_image_folder(request: Request) -> None:
+    if request.image_folder is not None:
+        raise InvalidInput(
+            f"--image-folder {request.image_folder}: the images of these masks are known from the dataset.",
+            mend="Leave --image-folder out; --data.root DIR names another dataset, or this one where it has moved.",
+        )
 
 
 def _predicted_images(
     given: Path | None, folder: Path, files: Mapping[str, str], run: Mapping[str, Any] | None
 ) -> dict[str, Path]:
     """Return the images that a network was applied to: in the folder given, else where its stage found them."""
+    from wsss.export.image_folder import files_below, images_by_file
+
+    if given is not None:
+        return images_by_file(given, files)
     config = (read_record(folder) or {}).get("config") or {}
     recorded = Path(str(config.get("images", ".")))
     started = Path(str((run or {}).get("directory", ".")))
-    for root in (recorded, started / recorded) if given is None else (given,):
-        there = {one: root / file for one, file in files.items() if (root / file).is_file()}
-        if there:
-            return there
-    return {}
+    return files_below(recorded, files) or files_below(started / recorded, files)
 
 
 def _classes(path: Path | None, items: Sequence[Item]) -> Classes:

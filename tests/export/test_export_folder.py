@@ -1,0 +1,29 @@
+"""The folder of an export: what is there stays there, whenever it came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wsss.errors import InvalidInput
+from wsss.export.formats import export_masks
+from wsss.export.items import Masks, Options
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_comes_while_masks_are_exported_is_kept(made: Masks, tmp_path: Path, force: bool) -> None:
+    out = tmp_path / "o"
+    if force:
+        export_masks(made, "polygons", Options(), out)
+
+    def write_meanwhile(total: int) -> Callable[[int], None]:
+        out.mkdir(exist_ok=True)
+        (out / "notes.txt").write_text("years of work")
+        return lambda steps: None
+
+    with pytest.raises(InvalidInput, match=r"notes\.txt is no file of the export" if force else "is not empty"):
+        export_masks(made, "voc", Options(), out, force=force, track=write_meanwhile)
+    assert (out / "notes.txt").read_text() == "years of work" and [path.name for path in tmp_path.glob(".wsss*")] == []
+    assert (out / "a.geojson").is_file() is force and not (out / "labelmap.txt").exists()

@@ -1,0 +1,52 @@
+"""The images of masks in a folder that ``--image-folder`` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from wsss.data.lists import images_by_id, the_image
+from wsss.errors import InvalidInput
+from wsss.export.items import Item
+
+
+def images_by_name(folder: Path, items: Sequence[Item]) -> dict[str, Path]:
+    """Return id → image, for the masks whose image is in ``folder`` as ID with any suffix of images.
+
+    The masks themselves may lie there, too; they are not taken for images.
+
+    Raises:
+        InvalidInput: no such folder, no image of any mask, or several of one.
+    """
+    masks = {item.mask.resolve() for item in items}
+    images = {
+        one: [path for path in paths if path.resolve() not in masks] for one, paths in images_by_id(folder).items()
+    }
+    known = [item.id for item in items if images.get(item.id)]
+    found = {one: the_image(one, images, where="--image-folder", folder=folder) for one in known}
+    return _some(found, folder, len(items))
+
+
+def images_by_file(folder: Path, files: Mapping[str, str]) -> dict[str, Path]:
+    """Return id → image, for those of ``files`` (id → path relative to the folder) that are in ``folder``.
+
+    Raises:
+        InvalidInput: no such folder, or none of the files is there.
+    """
+    if not folder.is_dir():
+        raise InvalidInput(f"--image-folder {folder}: no such folder.", mend="Name the folder of the images.")
+    return _some(files_below(folder, files), folder, len(files))
+
+
+def files_below(folder: Path, files: Mapping[str, str]) -> dict[str, Path]:
+    """Return id → path, for those of ``files`` (id → path relative to the folder) that are there; maybe none."""
+    return {one: folder / file for one, file in files.items() if (folder / file).is_file()}
+
+
+def _some(found: dict[str, Path], folder: Path, count: int) -> dict[str, Path]:
+    if not found:
+        raise InvalidInput(
+            f"--image-folder {folder}: the image of none of the {count} masks is there.",
+            mend="Name the folder of the images, or leave --image-folder out where no image is needed.",
+        )
+    return found
