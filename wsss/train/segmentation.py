@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,8 +37,8 @@ class PairLoader:
         return np.dstack([image, read_truth(sample, self.classes, size=image.shape[:2])])
 
 
-class SegmentationExamples:
-    """Augmented images with their masks: ``(3, S, S)`` uint8 and ``(S, S)`` int64."""
+class PairExamples:
+    """Augmented images with what is to be learned of each pixel."""
 
     def __init__(self, pairs: Cached, augmentation: SegmentationAugmentation) -> None:
         self.pairs, self.transform = pairs, Transform(augmentation)
@@ -45,12 +46,32 @@ class SegmentationExamples:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def target(self, stored: NDArray[np.uint8]) -> Any:
+        """Return what is transformed with the image, of the channels ``(H, W, N)`` stored behind it."""
+        raise NotImplementedError
+
+    def as_tensor(self, target: Any) -> Tensor:
+        """Return the transformed target as the losses take it."""
+        raise NotImplementedError
+
     def __getitem__(self, item: Item) -> tuple[Tensor, Tensor]:
-        """Return image and mask by (index, augmentation seed)."""
+        """Return image ``(3, S, S)`` uint8 and target by (index, augmentation seed)."""
         index, seed = item
         pair = self.pairs[index]
-        image, mask = self.transform(np.ascontiguousarray(pair[..., :3]), np.ascontiguousarray(pair[..., 3]), seed=seed)
-        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(mask.astype(np.int64))
+        image, target = self.transform(np.ascontiguousarray(pair[..., :3]), self.target(pair[..., 3:]), seed=seed)
+        return torch.from_numpy(image).permute(2, 0, 1), self.as_tensor(target)
+
+
+class SegmentationExamples(PairExamples):
+    """Augmented images with their masks: ``(3, S, S)`` uint8 and ``(S, S)`` int64."""
+
+    def target(self, stored: NDArray[np.uint8]) -> Any:
+        """Return the mask ``(H, W)``."""
+        return np.ascontiguousarray(stored[..., 0])
+
+    def as_tensor(self, target: Any) -> Tensor:
+        """Return ``(S, S)`` int64."""
+        return torch.from_numpy(target.astype(np.int64))
 
 
 def mask_loss(loss: Loss, several: DeepSupervisionConfig) -> Callable[[nn.Module, Sequence[Tensor]], Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.data.sample import Classes
-from wsss.data.transforms import SegmentationAugmentation, Transform
 from wsss.errors import InvalidInput
 from wsss.io.arrays import read_arrays
 from wsss.io.images import read_image
-from wsss.train.images import Cached
-from wsss.train.sampling import Item
+from wsss.train.segmentation import PairExamples
 
 
 class SoftPairLoader:
@@ -68,19 +67,13 @@ def read_probabilities(path: Path, *, classes: int, size: tuple[int, ...]) -> ND
     return found.astype(np.float16)
 
 
-class SoftExamples:
+class SoftExamples(PairExamples):
     """Augmented images with their class probabilities: ``(3, S, S)`` uint8 and ``(C, S, S)`` float32."""
 
-    def __init__(self, pairs: Cached, augmentation: SegmentationAugmentation) -> None:
-        self.pairs, self.transform = pairs, Transform(augmentation)
+    def target(self, stored: NDArray[np.uint8]) -> Any:
+        """Return the probabilities ``(H, W, C)`` float32."""
+        return np.ascontiguousarray(stored).view(np.float16).astype(np.float32)
 
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, item: Item) -> tuple[Tensor, Tensor]:
-        """Return image and probabilities by (index, augmentation seed)."""
-        index, seed = item
-        pair = self.pairs[index]
-        soft = np.ascontiguousarray(pair[..., 3:]).view(np.float16).astype(np.float32)
-        image, target = self.transform(np.ascontiguousarray(pair[..., :3]), soft, seed=seed)
-        return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(target).permute(2, 0, 1).contiguous()
+    def as_tensor(self, target: Any) -> Tensor:
+        """Return ``(C, S, S)`` float32."""
+        return torch.from_numpy(target).permute(2, 0, 1).contiguous()
