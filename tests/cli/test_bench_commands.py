@@ -61,3 +61,17 @@ def test_mistakes_are_told_in_a_line_or_two(tmp_path: Path, arguments: list[str]
     monkeypatch.chdir(tmp_path)
     done = bench(*arguments)
     assert done.returncode == 2 and not done.stdout and "Traceback" not in done.stderr and done.stderr
+
+
+def test_against_one_loss_across_labels(tmp_path: Path) -> None:
+    write_results(tmp_path, LEVELS)
+    results = write_results(tmp_path, {"CEDiceLoss": 2.0}, case="supervised/weak/large")
+    arm = "supervised/accurate/large/ce_dice"
+    rows = json.loads(bench(results, "--against", arm, "--format", "json").stdout)
+    assert {(row["labels"], row["loss"]) for row in rows} == {
+        ("accurate", "CEDice"), ("accurate", "clDice"), ("weak", "CEDice")
+    }  # fmt: skip
+    assert bench(results, "--against", arm, "--format", "csv").stdout.startswith("framework,labels,size,loss,group,")
+    assert "## Against CEDice · accurate labels" in bench(results, "--against", arm).stdout
+    wrong = bench(results, "--against", "supervised/weak/large/clDice")
+    assert wrong.returncode == 2 and "FRAMEWORK/LABELS/SIZE/LOSS" in wrong.stderr and not wrong.stdout

@@ -201,3 +201,19 @@ def test_only_training_that_a_score_builds_on_counts(tmp_path, data):
     results = tmp_path / "bench" / "results" / "supervised"
     for labels, seconds in (("accurate", 100.0), ("again", 1000.0)):
         assert json.loads((results / labels / "large/clDiceLoss/1.json").read_text())["seconds"] == seconds
+
+
+def test_across_labels_against_one_of_them(tmp_path, data, scores):
+    weak = tuple(score(tmp_path, data, f"score-weak@loss=cldice,seed={seed}", 2, seed) for seed in (0, 1))
+    arm = "supervised/accurate/large/ce_dice"
+    bench(tmp_path / "bench", data, (*scores, *weak), places={"score-weak": {"labels": "weak"}}, against=arm)
+    rows = json.loads((tmp_path / "bench" / "against.json").read_text())
+    found = next(
+        row
+        for row in rows
+        if (row["labels"], row["loss"], row["group"], row["metric"]) == ("weak", "clDice", "OOD", "Betti0")
+    )
+    assert found["difference"] < 0 and found["images"] == 4 and set(found["seeds"]) == {"0", "1"}
+    assert "## Against CEDice · accurate labels" in (tmp_path / "bench" / PAGE).read_text()
+    with pytest.raises(InvalidInput, match="against: 'supervised/weak/large/topo'"):
+        bench(tmp_path / "other", data, scores, against="supervised/weak/large/topo")

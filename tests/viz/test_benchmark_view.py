@@ -15,7 +15,7 @@ from resultfolders import draw_table, write_results, write_table
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_json
 from wsss.io.results import Resources, find_groups, write_resources
-from wsss.viz.benchmark import KEYS, Tables, as_csv, as_json, make_tables
+from wsss.viz.benchmark import CONTRAST_COLUMNS, KEYS, Tables, as_csv, as_json, contrasts_as_json, make_tables
 from wsss.viz.benchmark_plots import draw_plots, write_plots
 from wsss.viz.benchmark_view import as_markdown, as_page, read_view, to_json, view_of
 from wsss.viz.boxes import box_of
@@ -33,7 +33,7 @@ def tables(tmp_path: Path) -> Tables:
 def test_json_and_csv_have_a_row_per_cell_unrounded(tables):
     rows = as_json(tables.rows)
     assert len(rows) == 3 * 2 * 7 and {tuple(row) for row in rows} == {KEYS}
-    table = list(csv.DictReader(io.StringIO(as_csv(tables.rows))))
+    table = list(csv.DictReader(io.StringIO(as_csv(rows))))
     for one, other in zip(rows, table, strict=True):
         assert float(other["mean"]) == one["mean"] and other["bold"] == str(one["bold"]).lower()
         assert other["p"] == ("" if one["p"] is None else str(one["p"]))
@@ -138,3 +138,27 @@ def test_a_view_is_read_as_it_was_written(tables, tmp_path):
         write_json(tmp_path / BENCHMARK, broken)
         with pytest.raises(InvalidInput, match="not the tables of a bench stage"):
             read_view(tmp_path)
+
+
+def test_a_comparison_across_labels_is_shown_everywhere(tmp_path):
+    write_results(tmp_path, {"CEDiceLoss": 1.0}, images=8)
+    results = write_results(tmp_path, {"CEDiceLoss": 1.6, "clDiceLoss": 0.3}, case="supervised/weak/large", images=8)
+    made = make_tables(results, find_groups(results), swaps=500, against="supervised/accurate/large/CEDice")
+    view = view_of(made)
+    assert view.against is not None and view.against.title == "CEDice · accurate labels"
+    names = [[name for name, _ in table.rows] for table in view.against.tables]
+    assert names == [["CEDice · accurate labels", "CEDice · weak labels", "clDice · weak labels"]] * 2
+    reference, worse, better = (cells[0] for _, cells in view.against.tables[0].rows)
+    assert "(" not in reference.text and not reference.bold
+    assert worse.text.endswith("▼") and not worse.bold and "(+" in worse.text
+    assert better.bold and "(−" in better.text and better.p is not None and better.p < 0.05
+    text, page = as_markdown(view), as_page(view, {})
+    assert "## Against CEDice · accurate labels" in text and better.text in text
+    assert better.text in page and "Against CEDice · accurate labels" in page
+    write_json(tmp_path / BENCHMARK, to_json(view))
+    assert read_view(tmp_path)[0] == view
+    rows = contrasts_as_json(made.contrasts)
+    assert {tuple(row) for row in rows} == {tuple(rows[0])} and set(rows[0]) == set(CONTRAST_COLUMNS)
+    table = list(csv.DictReader(io.StringIO(as_csv(rows, CONTRAST_COLUMNS))))
+    assert [float(row["difference"]) for row in table] == [row["difference"] for row in rows]
+    assert table[0]["seeds"].startswith("1: ") and table[0]["verdict"] == ""

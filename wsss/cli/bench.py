@@ -31,20 +31,27 @@ def bench() -> None:
     show_default=True,
     help="md and html are pages for people; csv and json have a row per cell, unrounded.",
 )
+@click.option(
+    "--against",
+    metavar="FRAMEWORK/LABELS/SIZE/LOSS",
+    help="Compare all others with this one, whatever their labels; csv and json then have these rows alone.",
+)
 @click.option("--plots", type=click.Path(path_type=Path, file_okay=False), help="Write plots (SVG) to this folder.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the permutation tests.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def tables(results: Path, groups: Path | None, style: str, plots: Path | None, seed: int, debug: bool) -> None:
+def tables(
+    results: Path, groups: Path | None, style: str, against: str | None, plots: Path | None, seed: int, debug: bool
+) -> None:
     """Make the tables of all results in RESULTS_DIR, which holds FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv.
 
     Each file has a row per image, in the column names of TopoMortar's authors, so that their results and those of
     `wsss score` stand side by side. Bold is better than CEDice and p < .05 in a paired permutation test.
     """
     from wsss.io.results import find_groups
-    from wsss.viz.benchmark import as_csv, as_json, make_tables
+    from wsss.viz.benchmark import CONTRAST_COLUMNS, KEYS, as_csv, as_json, contrasts_as_json, make_tables
     from wsss.viz.benchmark_view import as_markdown, as_page, view_of
 
-    made = make_tables(results, groups or find_groups(results), seed=seed)
+    made = make_tables(results, groups or find_groups(results), seed=seed, against=against)
     for note in made.benchmark.notes:
         click.echo(f"note: {note}", err=True)
     if plots is not None:
@@ -52,10 +59,11 @@ def tables(results: Path, groups: Path | None, style: str, plots: Path | None, s
 
         written = write_plots(made.benchmark, plots)
         click.echo(f"{plots}: {len(written)} plots", err=True)
+    rows = as_json(made.rows) if against is None else contrasts_as_json(made.contrasts)
     if style == "json":
-        print_json(as_json(made.rows))
+        print_json(rows)
     elif style == "csv":
-        click.echo(as_csv(made.rows), nl=False)
+        click.echo(as_csv(rows, KEYS if against is None else CONTRAST_COLUMNS), nl=False)
     elif style == "md":
         click.echo(as_markdown(view_of(made)), nl=False)
     else:

@@ -100,6 +100,20 @@ def mean_and_std(one: Measured, metric: str, distribution: Distribution) -> tupl
     return mean, float(np.mean(stds)) if len(stds) == len(found) else None
 
 
+def group_weights(groups: NDArray[np.str_], common: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """Return each pair's weight in the mean over groups of the group means, ``(N,)``; they sum to 1.
+
+    Args:
+        groups: ``(N,)`` the group of each pair.
+        common: ``(N,)`` the pairs that count; the others have weight 0. By default all do.
+    """
+    inside = np.ones(len(groups), np.bool_) if common is None else common
+    names, place, counts = np.unique(groups[inside], return_inverse=True, return_counts=True)
+    weights = np.zeros(len(groups))
+    weights[inside] = 1.0 / (len(names) * counts[place])
+    return weights
+
+
 def _table(case: Case, distribution: Distribution, losses: Mapping[str, Measured], swaps: int, seed: int) -> list[Row]:
     reference = losses.get(REFERENCE)
     tests = {} if reference is None else _compare(reference, losses, distribution, swaps, seed)
@@ -158,7 +172,7 @@ def _compare(
                 continue
             keys.append((loss, metric.name))
             differences.append(np.where(common, difference, 0.0))
-            weights.append(_weights(groups, common))
+            weights.append(group_weights(groups, common))
             complete.append(common.sum() == (~np.isnan(values[theirs])).sum() == (~np.isnan(base)).sum())
     if not keys:
         return {}
@@ -174,14 +188,6 @@ def _compare(
 def _inside(one: Measured, distribution: Distribution) -> NDArray[np.bool_]:
     """Return which rows are in the distribution, ``(N,)``."""
     return (np.array(one.groups) == ID_GROUP) == (distribution == "ID")
-
-
-def _weights(groups: NDArray[np.str_], common: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return each pair's weight in the mean over groups of the group means; 0 where the pair is not common."""
-    names, place, counts = np.unique(groups[common], return_inverse=True, return_counts=True)
-    weights = np.zeros(len(groups))
-    weights[common] = 1.0 / (len(names) * counts[place])
-    return weights
 
 
 def table_of(rows: Sequence[Row], case: Case, distribution: Distribution) -> dict[tuple[str, str], Row]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RESULTS, GROUPS_FILE = "results", "dataset_types.txt"
 PAGE, TABLE, ROWS = "tables.md", "tables.csv", "tables.json"
+AGAINST_TABLE, AGAINST_ROWS = "against.csv", "against.json"
 GROUP_PREFIX = "test-"
 _FOLDER = re.compile(r"[\w+-][\w.+-]*")
 Level = Literal["framework", "labels", "size", "loss", "seed"]
@@ -38,6 +39,9 @@ class BenchConfig(StageConfig):
     )
     groups: Path | None = Field(
         None, description="CSV with ID and group; by default the dataset's splits test-indistr, test-angles …"
+    )
+    against: str | None = Field(
+        None, description="FRAMEWORK/LABELS/SIZE/LOSS that every other is compared with, whatever it learned from"
     )
     swaps: int = Field(10_000, ge=100, le=1_000_000, description="sign swaps of each permutation test")
 
@@ -168,17 +172,25 @@ def _upstream(score: Artifact) -> set[str]:
 
 def _tables(ctx: Context[BenchConfig]) -> Tables:
     from wsss.io.atomic import write_json, write_text
-    from wsss.viz.benchmark import as_csv, as_json, make_tables
+    from wsss.viz.benchmark import CONTRAST_COLUMNS, as_csv, as_json, contrasts_as_json, make_tables
     from wsss.viz.benchmark_plots import write_plots
     from wsss.viz.benchmark_view import PLOTS, as_markdown, to_json, view_of
     from wsss.viz.record import BENCHMARK
 
-    tables = make_tables(ctx.out / RESULTS, ctx.out / GROUPS_FILE, swaps=ctx.config.swaps, seed=ctx.seed)
+    config = ctx.config
+    tables = make_tables(
+        ctx.out / RESULTS, ctx.out / GROUPS_FILE, swaps=config.swaps, seed=ctx.seed, against=config.against
+    )
     view = view_of(tables)
     write_json(ctx.out / BENCHMARK, to_json(view))
     write_text(ctx.out / PAGE, as_markdown(view))
-    write_text(ctx.out / TABLE, as_csv(tables.rows))
-    write_json(ctx.out / ROWS, as_json(tables.rows))
+    rows = as_json(tables.rows)
+    write_text(ctx.out / TABLE, as_csv(rows))
+    write_json(ctx.out / ROWS, rows)
+    if tables.against is not None:
+        compared = contrasts_as_json(tables.contrasts)
+        write_text(ctx.out / AGAINST_TABLE, as_csv(compared, CONTRAST_COLUMNS))
+        write_json(ctx.out / AGAINST_ROWS, compared)
     write_plots(tables.benchmark, ctx.out / PLOTS)
     return tables
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsss.metrics.benchmark import ID_GROUP, REFERENCE, Benchmark, Case, read_benchmark
+from wsss.metrics.benchmark import FRAMEWORKS, ID_GROUP, REFERENCE, SIZES, Benchmark, Case, read_benchmark
+from wsss.metrics.benchmark_against import RESAMPLES, Arm, Contrast, contrasts, find_arm
 from wsss.metrics.benchmark_tables import (
     DISTRIBUTIONS,
     SIGNIFICANT,
@@ -23,6 +24,8 @@ from wsss.metrics.ranking import SHOWN, Ranking, rank_losses
 from wsss.viz.formatting import NOT_DEFINED, duration
 
 KEYS = ("framework", "labels", "size", "group", "loss", "metric", "mean", "std", "p", "bold")
+CONTRAST_KEYS = ("group", "metric", "images", "seeds", "mean", "difference", "low", "high", "p", "verdict")
+CONTRAST_COLUMNS = (*Case._fields, "loss", *CONTRAST_KEYS)
 TITLES: Mapping[Distribution, str] = {"ID": "in-distribution", "OOD": "out of distribution"}
 LABELS = {"accurate": "accurate labels", "noisy": "noisy labels", "pseudo": "pseudo-labels", "weak": "weak labels"}
 
@@ -47,6 +50,8 @@ class Tables:
         ranking: the order of the losses.
         costs: loss → what it cost, empty where no result says.
         swaps, seed: of the permutation tests.
+        against: what every other loss of every case is compared with in addition, if anything.
+        contrasts: these comparisons.
     """
 
     benchmark: Benchmark
@@ -55,22 +60,27 @@ class Tables:
     costs: Mapping[str, Cost]
     swaps: int
     seed: int
+    against: Arm | None = None
+    contrasts: tuple[Contrast, ...] = ()
 
 
-def make_tables(root: Path, groups: Path, *, swaps: int = SWAPS, seed: int = 0) -> Tables:
+def make_tables(root: Path, groups: Path, *, swaps: int = SWAPS, seed: int = 0, against: str | None = None) -> Tables:
     """Read the results below ``root`` and make their tables.
 
     Args:
         root: folder with ``framework/labels/size/loss/seed.csv``.
         groups: which image is in which group.
         swaps, seed: of the permutation tests.
+        against: ``framework/labels/size/loss`` that all others are compared with in addition.
 
     Raises:
-        InvalidInput: see `wsss.metrics.benchmark.read_benchmark`.
+        InvalidInput: see `wsss.metrics.benchmark.read_benchmark`; or ``against`` is not among the results.
     """
     benchmark = read_benchmark(root, groups)
+    arm = None if against is None else find_arm(benchmark, against)
     rows = tuple(benchmark_rows(benchmark, swaps=swaps, seed=seed))
-    return Tables(benchmark, rows, rank_losses(rows), _costs(benchmark), swaps, seed)
+    compared = () if arm is None else tuple(contrasts(benchmark, arm, swaps=swaps, seed=seed))
+    return Tables(benchmark, rows, rank_losses(rows), _costs(benchmark), swaps, seed, arm, compared)
 
 
 def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -78,19 +88,43 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [{key: getattr(row, key) for key in KEYS} for row in rows]
 
 
-def as_csv(rows: Sequence[Row]) -> str:
-    """Return a line per cell, unrounded; empty where something is not defined, bold as ``true`` or ``false``."""
+def contrasts_as_json(rows: Sequence[Contrast]) -> list[dict[str, Any]]:
+    """Return the comparisons with one loss as JSON objects, unrounded; ``seeds`` is seed → mean."""
+    return [
+        {
+            **row.arm.case._asdict(),
+            "loss": row.arm.loss,
+            **{key: getattr(row, key) for key in CONTRAST_KEYS if key != "seeds"},
+            "seeds": {str(seed): mean for seed, mean in row.seeds.items()},
+        }
+        for row in rows
+    ]
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]], keys: Sequence[str] = KEYS) -> str:
+    """Return a line per object of `as_json` or `contrasts_as_json`: empty where something is not defined, ``true`` or
+    ``false``, and ``1: 3.5; 2: 4`` for an object in an object.
+    """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(KEYS)
-    for one in as_json(rows):
-        table.writerow([_plain(one[key]) for key in KEYS])
+    table.writerow(keys)
+    for one in rows:
+        table.writerow([_plain(one[key]) for key in keys])
     return text.getvalue()
 
 
 def title_of(case: Case) -> str:
     """Return ``supervised · accurate labels · large training set``."""
     return f"{case.framework} · {LABELS.get(case.labels, case.labels + ' labels')} · {case.size} training set"
+
+
+def name_of(arm: Arm) -> str:
+    """Return ``clDice · weak labels``, and framework and size where they aren't the usual ones."""
+    framework, labels, size = arm.case
+    parts = [arm.loss, LABELS.get(labels, labels + " labels")]
+    parts += [framework] if framework != FRAMEWORKS[0] else []
+    parts += [f"{size} training set"] if size != SIZES[0] else []
+    return " · ".join(parts)
 
 
 def cell_text(row: Row | None) -> str:
@@ -107,6 +141,16 @@ def explain(tables: Tables) -> str:
         "Mean ± standard deviation over images and seeds; out of distribution, both are means over the "
         f"{ood} groups. Bold: better than {REFERENCE} and p < {SIGNIFICANT} in a paired permutation test over images "
         f"and seeds ({tables.swaps:,} swaps, seed {tables.seed}, upper side)."
+    )
+
+
+def explain_contrasts(reference: Arm, seed: int) -> str:
+    """Return what the comparison with one loss is, in a few sentences."""
+    return (
+        f"Mean over images (their seeds averaged), and in brackets the difference to {name_of(reference)} with its "
+        f"95 % interval, images resampled within their groups ({RESAMPLES:,} times, seed {seed}). p is that of a paired "
+        f"permutation test over images. Bold: better and p < {SIGNIFICANT}; ▼: worse and p < {SIGNIFICANT}. All of this "
+        "is about other images; how much the trainings differ, the means of their seeds tell (JSON and CSV rows)."
     )
 
 
@@ -161,6 +205,8 @@ def _cost_cells(cost: Cost | None) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {one}" for key, one in value.items())
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else value

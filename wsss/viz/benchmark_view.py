@@ -9,8 +9,20 @@ from typing import Any
 
 from wsss.errors import InvalidInput
 from wsss.metrics.benchmark import METRICS
-from wsss.metrics.benchmark_tables import DISTRIBUTIONS, Row, table_of
-from wsss.viz.benchmark import TITLES, Tables, cell_text, explain, explain_ranking, ranking_table, title_of
+from wsss.metrics.benchmark_against import Arm, Contrast
+from wsss.metrics.benchmark_tables import DECIMALS, DISTRIBUTIONS, Row, rounded, table_of
+from wsss.viz.benchmark import (
+    TITLES,
+    Tables,
+    cell_text,
+    explain,
+    explain_contrasts,
+    explain_ranking,
+    name_of,
+    ranking_table,
+    title_of,
+)
+from wsss.viz.formatting import NOT_DEFINED
 from wsss.viz.page import environment
 from wsss.viz.record import BENCHMARK, read_object
 
@@ -45,6 +57,15 @@ class CaseView:
 
 
 @dataclass(frozen=True)
+class AgainstView:
+    """All losses of all cases against one of them: its name, what the numbers are, and a table per distribution."""
+
+    title: str
+    explanation: str
+    tables: tuple[TableView, ...]
+
+
+@dataclass(frozen=True)
 class View:
     """A whole benchmark.
 
@@ -53,12 +74,14 @@ class View:
         cases: their tables.
         ranking: the order of the losses, with its own explanation as the title.
         notes: what was left out or looks incomplete.
+        against: the comparison of all with one loss, if one was asked for.
     """
 
     explanation: str
     cases: tuple[CaseView, ...]
     ranking: TableView
     notes: tuple[str, ...]
+    against: AgainstView | None = None
 
 
 def view_of(tables: Tables) -> View:
@@ -77,7 +100,7 @@ def view_of(tables: Tables) -> View:
     head, lines = ranking_table(tables)
     ranked = tuple((name, tuple(CellView(text) for text in cells)) for name, *cells in lines)
     ranking = TableView(explain_ranking(tables.ranking), tuple(head), ranked)
-    return View(explain(tables), tuple(cases), ranking, tables.benchmark.notes)
+    return View(explain(tables), tuple(cases), ranking, tables.benchmark.notes, _against(tables))
 
 
 def as_markdown(view: View) -> str:
@@ -86,6 +109,10 @@ def as_markdown(view: View) -> str:
     for case in view.cases:
         lines += ["", f"## {case.title}"]
         for table in case.tables:
+            lines += ["", f"**{table.title}**", "", *_markdown(table)]
+    if view.against is not None:
+        lines += ["", f"## Against {view.against.title}", "", view.against.explanation]
+        for table in view.against.tables:
             lines += ["", f"**{table.title}**", "", *_markdown(table)]
     lines += ["", "## Ranking", "", view.ranking.title, "", *_markdown(view.ranking)]
     if view.notes:
@@ -161,11 +188,46 @@ def read_view(folder: Path) -> tuple[View, list[Picture]]:
             tuple(CaseView(one["title"], tuple(map(_table, one["tables"]))) for one in value["cases"]),
             _table(value["ranking"]),
             tuple(map(str, value["notes"])),
+            None if (one := value.get("against")) is None else _read_against(one),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"{path}: not the tables of a bench stage ({type(error).__name__}: {error}).") from error
     files = sorted((folder / PLOTS).glob("*.svg"))
     return view, [picture_of(file.stem, file.read_text(encoding="utf-8")) for file in files]
+
+
+def _against(tables: Tables) -> AgainstView | None:
+    if tables.against is None:
+        return None
+    shown = []
+    for distribution in DISTRIBUTIONS:
+        cells = {(row.arm, row.metric): row for row in tables.contrasts if row.group == distribution}
+        metrics = [metric.name for metric in METRICS if any(name == metric.name for _, name in cells)]
+        rows = [
+            (name_of(arm), tuple(_contrast_cell(cells.get((arm, metric)), tables.against) for metric in metrics))
+            for arm in dict.fromkeys(arm for arm, _ in cells)
+        ]
+        if rows:
+            title = f"{TITLES[distribution].capitalize()} ({distribution})"
+            shown.append(TableView(title, ("Loss · labels", *metrics), tuple(rows)))
+    return AgainstView(name_of(tables.against), explain_contrasts(tables.against, tables.seed), tuple(shown))
+
+
+def _contrast_cell(row: Contrast | None, reference: Arm) -> CellView:
+    """Return ``5.21 (−1.9 [−3.1, −0.8])``; the reference has a mean alone."""
+    if row is None:
+        return CellView(NOT_DEFINED)
+    if row.arm == reference:
+        return CellView(f"{rounded(row.mean)}")
+    difference, low, high = (_signed(one) for one in (row.difference, row.low, row.high))
+    text = f"{rounded(row.mean)} ({difference} [{low}, {high}])" + (" ▼" if row.verdict == "worse" else "")
+    return CellView(text, row.verdict == "better", row.p)
+
+
+def _signed(value: float) -> str:
+    """Return ``+1.2`` or ``−0.003``: two decimals, three below 0.1 (differences of Dice are small)."""
+    decimals = DECIMALS if abs(value) >= 0.1 else DECIMALS + 1
+    return f"{value:+.{decimals}f}".replace("-", "−")
 
 
 def _cell(row: Row | None) -> CellView:
@@ -175,6 +237,10 @@ def _cell(row: Row | None) -> CellView:
 def _table(value: Mapping[str, Any]) -> TableView:
     rows = tuple((str(name), tuple(CellView(**cell) for cell in cells)) for name, cells in value["rows"])
     return TableView(str(value["title"]), tuple(map(str, value["head"])), rows)
+
+
+def _read_against(value: Mapping[str, Any]) -> AgainstView:
+    return AgainstView(str(value["title"]), str(value["explanation"]), tuple(map(_table, value["tables"])))
 
 
 def _markdown(table: TableView) -> list[str]:
