@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,19 @@ def test_no_step_between_scores_of_other_images(tmp_path: Path) -> None:
     assert {one.fair for one in results([first, second])} == {False}
     assert {one.steps for one in results([first, second])} == {("", "")}
     assert "on other images" in build_runs_page([first, second], None, title="both")
+
+
+def test_no_step_between_scores_against_other_labels(tmp_path: Path) -> None:
+    """As many images of the same names, in a split of the same name: the digest of the masks tells them apart."""
+    runs = []
+    for name, digest in (("one", "aa"), ("two", "aa"), ("three", "bb")):
+        run, _ = a_run(tmp_path, name, shift=2, lr=0.01)
+        path = run.records[-1].path / "stage.json"
+        record = json.loads(path.read_text()) | {"identity_parts": {"reads": {"val/masks": digest}}}
+        path.write_text(json.dumps(record))
+        runs.append(replace(run, records=(*run.records[:-1], read_record(path.parent))))
+    assert {one.fair for one in results(runs[:2])} == {True}
+    assert {one.fair for one in results(runs[1:])} == {False}
 
 
 def test_page_shows_the_masks_of_both_runs(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from wsss.metrics.structure import structure_scores, table_rows
 from wsss.viz.record import read_record
 from wsss.viz.report import Options, build_report
 from wsss.viz.thumbnails import DETAILS
-from wsss.viz.topology_view import SPURIOUS, TopologyRow, Unshown, topology_rows
+from wsss.viz.topology_view import SPURIOUS, TopologyRow, Unshown, topology_view
 
 CLASSES = Classes(("background", "line"), ((0,), (1,)))
 
@@ -78,7 +78,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
 
 def rows_of(run: tuple[Path, Dataset], count: int = 4, budget: int = 10_000_000) -> tuple[TopologyRow, ...]:
     records = [read_record(path.parent) for path in sorted(run[0].glob("*/stage.json"))]
-    return topology_rows(run[1], records, count=count, detail=DETAILS[1], budget=budget)  # type: ignore[return-value]
+    view = topology_view(run[1], records, count=count, detail=DETAILS[1], budget=budget)
+    return view.rows  # type: ignore[return-value]
 
 
 def decoded(uri: str) -> np.ndarray:
@@ -127,6 +128,20 @@ def test_rows_keep_their_budget_the_worst_image_last(run: tuple[Path, Dataset]) 
     assert rows_of(run, budget=100) == ()
 
 
+def test_what_the_budget_leaves_out_is_said(run: tuple[Path, Dataset]) -> None:
+    records = [read_record(path.parent) for path in sorted(run[0].glob("*/stage.json"))]
+    told: list[tuple[str, int]] = []
+
+    def track(what: str, total: int) -> Callable[[int], None]:
+        return lambda steps: told.append((what, steps))
+
+    page = build_report(records, run[1], Options("topology", images=0, max_bytes=20_000), track=track).html
+    assert "2 more images are left out to keep the page below 0.02 MB" in page and 'class="card topology"' not in page
+    assert told.count(("topology", 1)) == 2
+    whole = build_report(records, run[1], Options("topology")).html
+    assert "left out to keep" not in whole and whole.count('class="card topology"') == 2
+
+
 def test_a_mask_that_is_gone_costs_its_row_alone(run: tuple[Path, Dataset], tmp_path: Path) -> None:
     mask = mask_path(run[0] / "predict", "bad")
     mask.rename(tmp_path / "aside.png")
@@ -143,6 +158,19 @@ def chromium() -> Iterator[Any]:
 
 
 @needs_chromium
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
+def test_readable_on_a_phone_and_in_the_dark(
+    run: tuple[Path, Dataset], tmp_path: Path, chromium: Any, width: int, scheme: str
+) -> None:
+    records = [read_record(path.parent) for path in sorted(run[0].glob("*/stage.json"))]
+    write_text(tmp_path / "index.html", build_report(records, run[1], Options("topology")).html)
+    page = Page(chromium, tmp_path / "index.html", width=width, scheme=scheme)
+    page.page.locator(".topology ellipse").first.click(force=True)
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.violations() == [] and page.complaints == []
+    page.close()
+
+
 def test_clicking_a_circle_goes_there_in_all_pictures(run: tuple[Path, Dataset], tmp_path: Path, chromium: Any) -> None:
     records = [read_record(path.parent) for path in sorted(run[0].glob("*/stage.json"))]
     write_text(tmp_path / "index.html", build_report(records, run[1], Options("topology")).html)

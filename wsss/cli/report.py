@@ -67,7 +67,8 @@ def _call(context: click.Context, **given: Any) -> None:
     if len(runs) > 1:
         _compare(runs, options, given)
         return
-    run_single(STAGES["report"], [*(_data_of(runs[0], options) if runs else []), *options], given)
+    data = [*(_data_of(runs[0], options) if runs else []), *options]
+    run_single(STAGES["report"], data, given, generated=_generated(runs[0]) if runs else None)
 
 
 def _run_dir(run: Path) -> Path:
@@ -108,6 +109,16 @@ def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(f"data.{key}", json.dumps(value)) for key, value in data.items()]
 
 
+def _generated(run: Path) -> Path | None:
+    """Return where a run keeps the dataset that it generated; ``None`` without one, or where we may not write."""
+    import os
+
+    from wsss.pipeline.rundir import DATA
+
+    folder = run / DATA
+    return folder if folder.is_dir() and os.access(folder, os.W_OK) else None
+
+
 def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[str, Any]) -> None:
     """Write the page that sets runs side by side."""
     import tempfile
@@ -124,10 +135,9 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
     reporter = Reporter()
     data_source = read_data_options([*_data_of(runs[0], options), *options])
     with tempfile.TemporaryDirectory(prefix="wsss-report-") as scratch:
-        # A generated dataset lies in its run directory already.
-        work = runs[0] / "data" if (runs[0] / "data").is_dir() else Path(scratch)
         data = None
         if data_source.value:
+            work = _generated(runs[0]) or Path(scratch)
             data = open_data(data_source.value, work=work, log=reporter.log, locate=data_source.locate)
         page = compare_runs(
             runs, data, config, out=given["out"], seed=given["seed"], workers=worker_count(given["workers"])

@@ -76,8 +76,16 @@ def stage_command(stage: Stage[Any]) -> click.Command:
     )
 
 
-def run_single(stage: Stage[Any], data_options: list[tuple[str, str]], given: dict[str, Any]) -> None:
+def run_single(
+    stage: Stage[Any], data_options: list[tuple[str, str]], given: dict[str, Any], *, generated: Path | None = None
+) -> None:
     """Check the options, run the stage, print the result.
+
+    Args:
+        stage: what to run.
+        data_options: ``--data.…`` options.
+        given: values of all other options.
+        generated: a folder that holds generated datasets already; by default they are drawn beside the result.
 
     Raises:
         WsssError: wrong options, or the stage failed.
@@ -101,7 +109,9 @@ def run_single(stage: Stage[Any], data_options: list[tuple[str, str]], given: di
                 inputs = {name: _take(name, declared, given, reporter) for name, declared in stage.inputs.items()}
                 data = None
                 if data_source.value:
-                    data = open_data(data_source.value, work=work, log=reporter.log, locate=data_source.locate)
+                    data = open_data(
+                        data_source.value, work=generated or work, log=reporter.log, locate=data_source.locate
+                    )
                 outcome = run_stage(
                     stage,
                     config,

@@ -170,12 +170,11 @@ def _contrast(
     verdict: Literal["better", "worse"] | None = None
     if p < SIGNIFICANT and good:
         verdict = "better" if good > 0 else "worse"
-    whole = ~np.isnan(pairs.values).any(0)
-    seeds = {one: float(weights @ pairs.values[:, i]) for i, one in enumerate(pairs.seeds) if whole[i]}
+    # A seed that lacks an image has a mean that is not a number: it can't stand beside the others.
+    seeds = {one: float(mean) for one, mean in zip(pairs.seeds, weights @ pairs.values, strict=True) if mean == mean}
     mean = float(weights @ values)
-    return Contrast(
-        arm, distribution, metric.name, len(values), seeds, mean, difference, low, high, p, verdict
-    )  # fmt: skip
+    images = len(values)
+    return Contrast(arm, distribution, metric.name, images, seeds, mean, difference, low, high, p, verdict)
 
 
 def _resampled(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,9 @@ def run(ctx: Context[ReportConfig]) -> Result:
         if ctx.data is None:
             ctx.log("report: no dataset given: no gallery")
         unfinished = _unfinished(records)
-        page = build_report(records, ctx.data, options, unfinished=unfinished, workers=ctx.workers, track=_bar(ctx))
+        page = build_report(
+            records, ctx.data, options, unfinished=unfinished, workers=ctx.workers, track=ctx.progress.track
+        )
         write_text(ctx.out / PAGE, page.html)
         if page.left_out:
             ctx.log(
@@ -207,10 +209,6 @@ def _in_pipeline_order(records: list[StageRecord], run_dir: Path) -> list[StageR
     stages = (read_run(run_dir) or {}).get("stages", [])
     places = {stage["id"]: place for place, stage in enumerate(stages)}
     return sorted(records, key=lambda record: places.get(record.id, len(places)))
-
-
-def _bar(ctx: Context[ReportConfig]) -> Callable[[int], Callable[[int], None]]:
-    return lambda total: ctx.progress.track("thumbnails", total)
 
 
 def _reads(config: ReportConfig) -> list[Read]:

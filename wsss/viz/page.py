@@ -14,7 +14,6 @@ from wsss.viz.curves import RULES
 from wsss.viz.curves import draw as draw_curves
 from wsss.viz.formatting import duration, number, plain, words
 from wsss.viz.numbers import is_oracle
-from wsss.viz.topology_view import rows_by_stage
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -54,7 +53,6 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         "mean_text": mean_text,
         "interval_text": interval_text,
         "signed_text": signed_text,
-        "by_stage": rows_by_stage,
     }
     files = resources.files("wsss.viz") / "templates"
     style = "".join((files / name).read_text(encoding="utf-8") for name in STYLES)

@@ -31,6 +31,7 @@ class StageRecord:
         config, metrics, provenance, versions: as in ``stage.json``.
         identity: the hash that stands for all its result depends on, or ``None`` where unknown.
         device: ``cpu`` or ``cuda``, or ``None`` where unknown.
+        reads: ``split/kind`` of the dataset → digest of what the stage read there.
     """
 
     id: str
@@ -45,6 +46,7 @@ class StageRecord:
     versions: Mapping[str, Any] = field(default_factory=dict)
     identity: str | None = None
     device: str | None = None
+    reads: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_cams(self) -> bool:
@@ -104,6 +106,9 @@ def read_record(path: Path, **known: Any) -> StageRecord:
     fields |= {name: str(raw[name]) for name in ("id", "uses", "status", "identity", "device") if raw.get(name)}
     if isinstance(raw.get("seconds"), int | float):
         fields["seconds"] = float(raw["seconds"])
+    parts = raw.get("identity_parts")
+    if isinstance(parts, dict) and isinstance(parts.get("reads"), dict):
+        fields["reads"] = {str(key): str(digest) for key, digest in parts["reads"].items()}
     fields["needs"] = tuple(dict.fromkeys(_ids(raw.get("inputs"))))
     fields |= {name: value for name, value in known.items() if value}
     fields.setdefault("id", path.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsss.viz.benchmark_view import read_view
@@ -18,7 +19,7 @@ from wsss.viz.page import render
 from wsss.viz.record import StageRecord, by_entry, fold, in_order
 from wsss.viz.sampling import sampling_sections
 from wsss.viz.thumbnails import DETAILS
-from wsss.viz.topology_view import topology_rows
+from wsss.viz.topology_view import TopologyView, topology_view
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -77,7 +78,7 @@ def build_report(
     *,
     unfinished: Sequence[StageRecord] = (),
     workers: int = 1,
-    track: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
+    track: Callable[[str, int], Callable[[int], None]] = lambda what, total: lambda steps: None,
 ) -> Page:
     """Build the report of a run.
 
@@ -87,7 +88,7 @@ def build_report(
         options: see `Options`.
         unfinished: stages that failed or haven't run, for the picture of the pipeline alone.
         workers: threads that make thumbnails; the page does not depend on it.
-        track: number of images → a function that is told of each that is done.
+        track: what is made, and how many → a function that is told of each that is done.
 
     Raises:
         InvalidInput: an image, a mask or a table of the run can't be read, or a split is unknown.
@@ -118,16 +119,17 @@ def build_report(
         "curves": _curves(records),
         "scale": heat_scale(),
         "asked": options.images,
-        "topology": topology_rows(
+        "topology": topology_view(
             data,
             records,
             count=options.topology,
             detail=DETAILS[1],
             budget=options.max_bytes // 3,
             workers=workers,
+            track=partial(track, "topology"),
         )
         if data
-        else (),
+        else TopologyView(),
         "gallery": empty,
         "sampling": sampling_sections(data, pictured, count=options.sampling, detail=DETAILS[1]) if data else (),
         "reasons": (),
@@ -146,7 +148,7 @@ def build_report(
         budget=max(0, options.max_bytes - len(render(PAGE, values).encode()) - 20_000),
         only=[record.id for record in pictured],
         workers=workers,
-        track=track,
+        track=partial(track, "thumbnails"),
     )
     html = render(PAGE, {**values, "gallery": gallery, "reasons": reasons(gallery)})
     return Page(html, gallery.shown, gallery.left_out)

@@ -117,7 +117,8 @@ def results(runs: Sequence[Run]) -> tuple[Result, ...]:
     found = []
     for stage in dict.fromkeys(score for of_run in scores for score in of_run):
         known = [of_run[stage] for of_run in scores if stage in of_run]
-        fair = len({_measured_on(score) for score in known}) == 1
+        truths = [of_run[stage].reads for of_run in records if stage in of_run]
+        fair = len({_measured_on(score, reads) for score, reads in zip(known, truths, strict=True)}) == 1
         numbers = [_numbers(of_run[stage]) if stage in of_run else {} for of_run in records]
         for measure in dict.fromkeys(measure for of_run in numbers for measure in of_run):
             values = tuple(of_run.get(measure) for of_run in numbers)
@@ -136,9 +137,10 @@ def _numbers(record: StageRecord) -> dict[str, float | None]:
     }
 
 
-def _measured_on(score: Score) -> tuple[Any, ...]:
+def _measured_on(score: Score, reads: Mapping[str, str]) -> tuple[Any, ...]:
+    """Return what a score was measured on: split, number of images, classes, and the digest of the true masks."""
     images = next((fact.value for fact in score.facts if fact.name == "images"), None)
-    return score.split, images, tuple(score.iou)
+    return score.split, images, tuple(score.iou), reads.get(f"{score.split}/masks")
 
 
 def _step(first: float | None, value: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,9 +108,29 @@ class Unshown:
         return 400 + len(self.why)
 
 
-def topology_rows(
-    data: Dataset, records: Sequence[StageRecord], *, count: int, detail: Detail, budget: int, workers: int = 1
-) -> tuple[TopologyRow | Unshown, ...]:
+@dataclass(frozen=True)
+class TopologyView:
+    """The rows, and how many more there would be in a page with more room."""
+
+    rows: tuple[TopologyRow | Unshown, ...] = ()
+    left_out: int = 0
+
+    def by_stage(self) -> Iterator[tuple[str, list[TopologyRow | Unshown]]]:
+        """Yield the rows of each stage."""
+        for stage in dict.fromkeys(row.stage for row in self.rows):
+            yield stage, [row for row in self.rows if row.stage == stage]
+
+
+def topology_view(
+    data: Dataset,
+    records: Sequence[StageRecord],
+    *,
+    count: int,
+    detail: Detail,
+    budget: int,
+    workers: int = 1,
+    track: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
+) -> TopologyView:
     """Return the worst images, by their topology, of every score stage that measured it.
 
     Args:
@@ -120,6 +140,7 @@ def topology_rows(
         detail: how fine the pictures are.
         budget: bytes that the rows may take; the last ones of each score are left out to keep it.
         workers: threads; the result doesn't depend on it.
+        track: number of images → a function that is told of each that is done.
 
     Raises:
         InvalidInput: a table of scores can't be read.
@@ -137,12 +158,19 @@ def topology_rows(
         for image, name in _worst(score.path / STRUCTURE)[:share]:
             if masks is not None and image in known and name in data.classes.names:
                 jobs.append((known[image], name, masks, frame))
+    advance = track(len(jobs)) if jobs else lambda steps: None
+
+    def made(job: tuple[Sample, str, StageRecord, str]) -> TopologyRow | Unshown:
+        row = _row_or_why(*job, classes=data.classes, detail=detail)
+        advance(1)
+        return row
+
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        rows = list(pool.map(lambda job: _row_or_why(*job, classes=data.classes, detail=detail), jobs))
+        rows = list(pool.map(made, jobs))
     while rows and sum(row.weight() for row in rows) > budget:
         fullest = Counter(row.stage for row in rows).most_common(1)[0][0]
         rows.pop(max(place for place, row in enumerate(rows) if row.stage == fullest))
-    return tuple(rows)
+    return TopologyView(tuple(rows), len(jobs) - len(rows))
 
 
 def _row_or_why(
@@ -307,9 +335,3 @@ def _soft(sample: Sample, index: int, masks: StageRecord, gt: NDArray[np.bool_],
     soft = probabilities[where[0]].astype(np.float64)
     matching = betti_matching(soft, gt.astype(np.float64), frame=frame)  # type: ignore[arg-type]
     return persistence_svg(matching), barcode_svg(matching)
-
-
-def rows_by_stage(rows: Sequence[TopologyRow | Unshown]) -> Iterator[tuple[str, list[TopologyRow | Unshown]]]:
-    """Yield the rows of each stage."""
-    for stage in dict.fromkeys(row.stage for row in rows):
-        yield stage, [row for row in rows if row.stage == stage]
