@@ -14,10 +14,10 @@ from wsss.errors import InvalidInput, RunFailed
 from wsss.pipeline.execute import RunResult, dry_run, run_pipeline
 from wsss.pipeline.plan import Choice
 from wsss.pipeline.progress import Reporter
-from wsss.pipeline.runner import Session
 from wsss.pipeline.source import merge, parse_yaml
 from wsss.pipeline.spec import Spec, parse_set, spec_from
 from wsss.pipeline.summary import summarise
+from wsss.pipeline.task import Session
 
 TEXT = """\
 name: toy

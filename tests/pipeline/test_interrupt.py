@@ -16,8 +16,9 @@ from toys import MAKE
 from wsss.errors import RunFailed
 from wsss.pipeline.interrupt import Interrupted, as_interrupt, interruptible
 from wsss.pipeline.progress import Reporter
-from wsss.pipeline.runner import Session, run_stage
+from wsss.pipeline.runner import run_stage
 from wsss.pipeline.store import read_record
+from wsss.pipeline.task import Session
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

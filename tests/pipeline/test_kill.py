@@ -18,10 +18,10 @@ from toys import TOYS, open_toy_data
 from wsss.pipeline.execute import run_pipeline
 from wsss.pipeline.plan import Choice
 from wsss.pipeline.progress import Reporter
-from wsss.pipeline.runner import Session
 from wsss.pipeline.source import merge, parse_yaml
 from wsss.pipeline.spec import parse_set, spec_from
 from wsss.pipeline.summary import summarise
+from wsss.pipeline.task import Session
 
 TEXT = """\
 name: toy

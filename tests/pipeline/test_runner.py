@@ -11,11 +11,13 @@ from killing import is_bookkeeping, snapshot
 from toys import COUNT, DOUBLE, FAIL, GATHER, MAKE, TOYS, TRAIN, ToyData, make_toy_data
 
 from wsss.errors import InvalidInput, RunFailed
+from wsss.pipeline.given import artifact_at, artifacts_of_run
 from wsss.pipeline.interrupt import Interrupted
 from wsss.pipeline.progress import Reporter
-from wsss.pipeline.runner import Session, artifact_at, artifacts_of_run, run_stage
+from wsss.pipeline.runner import run_stage
 from wsss.pipeline.stage import Artifact, Result, Stage, StageConfig
 from wsss.pipeline.store import read_record
+from wsss.pipeline.task import Session
 
 
 def session(tmp_path: Path) -> Session:

@@ -13,9 +13,10 @@ from wsss.io.atomic import write_json
 from wsss.pipeline.lock import run_lock
 from wsss.pipeline.progress import NOTE, Reporter
 from wsss.pipeline.rundir import write_run
-from wsss.pipeline.runner import Session, run_stage
+from wsss.pipeline.runner import run_stage
 from wsss.pipeline.store import read_record, write_record
 from wsss.pipeline.summary import summarise
+from wsss.pipeline.task import Session
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from wsss.data.sample import Classes, Dataset
 from wsss.errors import InvalidInput
 from wsss.io.masks import read_mask, write_mask
 from wsss.io.results import find_groups
-from wsss.pipeline.runner import Outcome, run_stage
+from wsss.pipeline.runner import run_stage
 from wsss.pipeline.stage import Artifact
+from wsss.pipeline.task import Outcome
 from wsss.stages.bench import PAGE, ROWS, STAGE
 from wsss.stages.report import STAGE as REPORT
 from wsss.stages.score import STAGE as SCORE

@@ -19,8 +19,9 @@ from wsss.cli.main import cli
 from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.confusions import CONFUSIONS
-from wsss.pipeline.runner import Outcome, run_stage
+from wsss.pipeline.runner import run_stage
 from wsss.pipeline.stage import Artifact
+from wsss.pipeline.task import Outcome
 from wsss.stages.compare import STAGE, TABLE
 from wsss.viz.comparison import as_json, from_json
 from wsss.viz.numbers import is_oracle

@@ -80,7 +80,7 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int) -
     from wsss.pipeline.interrupt import interruptible
     from wsss.pipeline.progress import Reporter
     from wsss.pipeline.ranks import join_ranks
-    from wsss.pipeline.runner import Session
+    from wsss.pipeline.task import Session
     from wsss.stages import STAGES
 
     with interruptible(), join_ranks(device) as ranks:
@@ -121,7 +121,8 @@ def _action(step: Step) -> str:
 def _reasons(step: Step) -> tuple[str, ...]:
     if not step.selected and step.decision.action == "run":
         return ("left out by --from or --until",)
-    return step.decision.reasons
+    same = (f"the same work as {step.twin}: will be copied",) if step.twin else ()
+    return (*step.decision.reasons, *same)
 
 
 def _print(result: RunResult, as_json: bool) -> None:

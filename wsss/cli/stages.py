@@ -94,7 +94,8 @@ def run_single(
     from wsss.pipeline.interrupt import interruptible
     from wsss.pipeline.progress import Reporter
     from wsss.pipeline.ranks import join_ranks
-    from wsss.pipeline.runner import Session, run_stage
+    from wsss.pipeline.runner import run_stage
+    from wsss.pipeline.task import Session
     from wsss.validation import validate
 
     source = config_source(stage, given)
@@ -175,7 +176,7 @@ def read_data_options(pairs: list[tuple[str, str]]) -> Source:
 
 def _take(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -> Any:
     """Return the artifact (or several) that an input option names."""
-    from wsss.pipeline.runner import artifact_at, artifacts_of_run
+    from wsss.pipeline.given import artifact_at, artifacts_of_run
 
     option, value = f"--{_dashed(name)}", given[_variable(name)]
     if not declared.many:

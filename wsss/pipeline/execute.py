@@ -19,9 +19,10 @@ from wsss.pipeline.journal import Journal
 from wsss.pipeline.lock import run_lock
 from wsss.pipeline.plan import Choice, Step, make_plan, prepare_jobs
 from wsss.pipeline.progress import duration
-from wsss.pipeline.runner import Outcome, Session, Task, perform
+from wsss.pipeline.runner import perform
 from wsss.pipeline.spec import Spec
 from wsss.pipeline.stage import Artifact, Stage
+from wsss.pipeline.task import Outcome, Session, Task
 from wsss.validation import KeyPath
 
 
@@ -220,7 +221,8 @@ def _one(
         found = tuple(artifacts[id] for id in ids)
         inputs[name] = found if job.stage.inputs[name].many else (found[0] if found else None)
     folder = session.run_dir / job.id
-    task = Task(job.id, job.stage, job.config, job.seed, inputs, data, folder, step.parts if step else {})
+    twin = session.run_dir / step.twin if step and step.twin else None
+    task = Task(job.id, job.stage, job.config, job.seed, inputs, data, folder, step.parts if step else {}, twin)
     decision = step.decision if step else None
     if decision and decision.action == "run":
         session.reporter.note_in_file(f"{job.id} begins")

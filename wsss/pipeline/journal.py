@@ -13,8 +13,8 @@ from wsss.errors import WsssError
 from wsss.pipeline import rundir
 from wsss.pipeline.graph import Job
 from wsss.pipeline.identity import plain
-from wsss.pipeline.runner import Session
 from wsss.pipeline.spec import Spec
+from wsss.pipeline.task import Session
 from wsss.pipeline.versions import versions
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.graph import Job, downstream, select, upstream
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
 from wsss.pipeline.stage import Data
+from wsss.pipeline.twins import find_twins
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Step:
         decision: see `Decision`.
         selected: it is part of what this run does (``--from``, ``--until``).
         forced: ``--force`` names it or something it depends on.
+        twin: another step whose result it will take, since they are the same work; see `wsss.pipeline.twins`.
     """
 
     job: Job
@@ -35,6 +37,7 @@ class Step:
     decision: Decision
     selected: bool
     forced: bool
+    twin: str | None = None
 
     @property
     def runs(self) -> bool:
@@ -82,7 +85,8 @@ def make_plan(
     _raise_together(problems)
     plan = list(steps.values())
     _check_start(plan, choice)
-    return plan
+    twins = find_twins(plan)
+    return [replace(step, twin=twins.get(step.job.id)) for step in plan]
 
 
 def check_job(job: Job, fingerprints: Fingerprints) -> None:

@@ -2,85 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
 import time
 import traceback
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from wsss.errors import InvalidInput, RunFailed, WsssError, listing
-from wsss.io.atomic import explain_os_errors, write_json
+from wsss.errors import InvalidInput, RunFailed, WsssError
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision, decide
-from wsss.pipeline.device import resolve_device
-from wsss.pipeline.explain import full_disk, not_finite
-from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts, plain
+from wsss.pipeline.explain import full_disk
+from wsss.pipeline.given import check_distinct, identity_of_input, ids_of
+from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
 from wsss.pipeline.interrupt import Interrupted, as_interrupt
 from wsss.pipeline.memory import peak_bytes, reset_peak
-from wsss.pipeline.progress import Reporter
-from wsss.pipeline.ranks import AnyRanks, SingleRank
-from wsss.pipeline.rundir import read_run
+from wsss.pipeline.recording import mended, note_failure, open_folder, publish
 from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig
-from wsss.pipeline.versions import versions
-
-Status = Literal["done", "skipped", "failed", "interrupted"]
-
-
-@dataclass
-class Session:
-    """What all stages of one process share.
-
-    Args:
-        device: ``auto``, ``cpu`` or ``cuda``; resolved when the first stage has to run.
-        workers: processes for per-image work.
-        reporter: messages and progress.
-        ranks: the processes that work together.
-        run_dir: the run's folder.
-    """
-
-    run_dir: Path
-    device: str = "cpu"
-    workers: int = 1
-    reporter: Reporter = field(default_factory=Reporter)
-    ranks: AnyRanks = field(default_factory=SingleRank)
-
-    def settle_device(self) -> str:
-        """Return ``cpu`` or ``cuda``."""
-        self.device = resolve_device(self.device)
-        return self.device
-
-
-@dataclass(frozen=True)
-class Task:
-    """One stage with all that its result depends on; what `perform` is given."""
-
-    id: str
-    stage: Stage[Any]
-    config: StageConfig
-    seed: int
-    inputs: Mapping[str, Any]
-    data: Any
-    folder: Path
-    parts: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a stage."""
-
-    id: str
-    uses: str
-    status: Status
-    seconds: float
-    metrics: Mapping[str, Any]
-    artifact: Artifact
-    reasons: tuple[str, ...] = ()
+from wsss.pipeline.task import Outcome, Session, Task
+from wsss.pipeline.twins import copy_result, read_twin
 
 
 def run_stage(
@@ -114,17 +53,17 @@ def run_stage(
             raise InvalidInput(f"{stage.name} requires the input {name!r} ({' or '.join(declared.kinds)}).")
         given.setdefault(name, () if declared.many else None)
         if declared.many:
-            _check_distinct(name, given[name])
+            check_distinct(name, given[name])
 
     decision: Decision | None = None
 
     def prepare() -> dict[str, Any]:
         nonlocal decision
         fingerprints, contents = Fingerprints(data), Contents()
-        identities = {name: _identity(artifact, contents) for name, artifact in given.items()}
+        identities = {name: identity_of_input(artifact, contents) for name, artifact in given.items()}
         parts = identity_parts(stage, config, seed, identities, fingerprints, contents)
         stage.check(config, data)
-        stage.check_inputs(config, {name: _ids(artifact) for name, artifact in given.items()})
+        stage.check_inputs(config, {name: ids_of(artifact) for name, artifact in given.items()})
         store.check_ours(out, stage.name)
         decision = decide(out, parts, force=force)
         if decision.action == "run":
@@ -145,165 +84,48 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
     """
     ranks, first = session.ranks, session.ranks.rank == 0
     if ranks.from_first(lambda: decision is not None and decision.action == "skip"):
-        return _skipped(task, ranks.from_first(lambda: _mended(task, decision, session)))
+        return _skipped(task, ranks.from_first(lambda: mended(task, decision, session)))
 
     if decision is not None and decision.reasons != ("never ran",):
         session.reporter.log(f"{task.id} runs again: {'; '.join(decision.reasons)}")
     session.settle_device()
     begun = time.monotonic()
-    record: dict[str, Any] = ranks.from_first(lambda: _open_folder(task, decision, session))
+    record: dict[str, Any] = ranks.from_first(lambda: open_folder(task, decision, session))
     session.reporter.start(task.id, task.folder)
     try:
         ranks.barrier()
         reset_peak(session.device)
-        result = _work(task, session)
+        twin: dict[str, Any] | None = ranks.from_first(lambda: _twin_of(task))
+        if twin is None:
+            result = _work(task, session)
+        else:
+            record["same_as"] = twin["id"]
+            result = ranks.from_first(lambda: copy_result(session.run_dir / twin["id"], twin, task.folder))
         ranks.barrier()
         seconds = record["seconds"] + time.monotonic() - begun
         peak = peak_bytes(session.device)
-        record = ranks.from_first(lambda: _publish(task, record, result, seconds, peak))
+        record = ranks.from_first(lambda: publish(task, record, result, seconds, peak))
     except BaseException as caught:
         error = as_interrupt(caught)
         session.reporter.interrupt()
         if first:
-            _note_failure(task, record, error, record["seconds"] + time.monotonic() - begun)
+            note_failure(task, record, error, record["seconds"] + time.monotonic() - begun)
         explained = _explained(task, error, session)
         if explained is caught:
             raise
         raise explained from caught
     session.reporter.stop()
+    if twin is not None:
+        session.reporter.log(f"{task.id}: the same work as {twin['id']}: copied")
     reasons = decision.reasons if decision else ()
     return Outcome(
         task.id, task.stage.name, "done", record["seconds"], record["metrics"], _artifact(task, record), reasons
     )
 
 
-def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Reporter) -> Artifact:
-    """Return a folder given by hand as an input.
-
-    With a ``stage.json`` it carries identity and provenance; without one it is taken for what it holds.
-
-    Args:
-        folder: the input.
-        kinds: what it may be.
-        option: how the user named it, for messages (``--cams``).
-        reporter: hears of files that were changed by hand.
-
-    Raises:
-        InvalidInput: no folder, an unfinished stage, or the wrong kind.
-    """
-    if not folder.is_dir():
-        raise InvalidInput(f"{option} {folder}: no such folder.")
-    record = store.read_record(folder)
-    if record is None:
-        return Artifact(folder)
-    if record.get("status") != "done":
-        raise InvalidInput(
-            f"{option} {folder}: this stage is not finished (status {record.get('status')}).",
-            mend="Finish it first, by the command that began it.",
-        )
-    if record.get("provides") not in (None, *kinds):
-        raise InvalidInput(
-            f"{option} {folder}: found {record['provides']} (made by {record.get('uses')}); allowed are "
-            f"{' or '.join(kinds)}."
-        )
-    artifacts = record.get("artifacts") or {}
-    identity: str | None = record["identity"]
-    if store.verify(folder, artifacts) or not store.is_unlisted_free(folder, artifacts):
-        reporter.log(f"warning: {option} {folder}: files were changed after the stage finished; taken as they are.")
-        identity = None
-    return Artifact(
-        folder,
-        id=record.get("id"),
-        uses=record.get("uses"),
-        identity=identity,
-        config=record.get("config") or {},
-        metrics=record.get("metrics") or {},
-        provenance=record.get("provenance") or {},
-    )
-
-
-def artifacts_of_run(folder: Path, kinds: tuple[str, ...], option: str, reporter: Reporter) -> list[Artifact] | None:
-    """Return all finished stages of a run directory that an input may be, or ``None`` if it is no run directory.
-
-    Raises:
-        InvalidInput: none of its stages is finished and fits.
-    """
-    run = read_run(folder)
-    if run is None:
-        return None
-    found = []
-    for stage in run.get("stages", []):
-        record = store.read_record(folder / stage["id"])
-        if record is not None and record.get("status") == "done" and record.get("provides") in kinds:
-            found.append(artifact_at(folder / stage["id"], kinds, option, reporter))
-    if not found:
-        raise InvalidInput(f"{option} {folder}: no finished stage of this run provides {' or '.join(kinds)}.")
-    return found
-
-
-def _check_distinct(name: str, artifacts: Any) -> None:
-    """Refuse two stages of one name in an input: identity and page tell them apart by their names."""
-    seen: dict[str, Path] = {}
-    for one in artifacts or ():
-        if one.id in seen:
-            raise InvalidInput(
-                f"{name}: two stages are called {one.id!r}: {seen[one.id]} and {one.path}.",
-                mend="Leave one of them out; the stages of two runs can't stand side by side.",
-            )
-        if one.id is not None:
-            seen[one.id] = one.path
-
-
-def _ids(artifact: Any) -> tuple[str, ...]:
-    """Return how the stages of an input are called; a folder from elsewhere by its name."""
-    several = artifact if isinstance(artifact, tuple) else (artifact,)
-    return tuple(one.id or one.path.name for one in several if one is not None)
-
-
-def _identity(artifact: Any, contents: Contents) -> Any:
-    """Return what stands for an input in an identity: the maker's identity, else a hash of what the folder holds."""
-    if artifact is None:
-        return None
-    if isinstance(artifact, tuple):
-        return {one.id or str(index): _identity(one, contents) for index, one in enumerate(artifact)}
-    return artifact.identity or f"content:{contents.of(artifact.path)}"
-
-
-def _open_folder(task: Task, decision: Decision | None, session: Session) -> dict[str, Any]:
-    """Make the folder ready and write the first record; return it. Rank 0 only."""
-    assert decision is not None
-    folder, old = task.folder, decision.record
-    with explain_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    store.sweep_folder(folder)
-    if decision.keep:
-        for damage in decision.damages:
-            session.reporter.log(f"warning: {task.id}: {damage}; it is made again.")
-        store.delete_damaged(folder, list(decision.damages))
-    elif old is not None:
-        store.empty(folder, old)
-    record = {
-        "id": task.id,
-        "uses": task.stage.name,
-        "provides": task.stage.provides,
-        "status": "running",
-        "identity": identity_of(task.parts),
-        "identity_parts": task.parts,
-        "config": plain(task.config.model_dump()),
-        "inputs": {name: _shown_input(artifact) for name, artifact in task.inputs.items()},
-        "seed": task.seed,
-        "metrics": {},
-        "provenance": {},
-        "seconds": float((old or {}).get("seconds") or 0.0) if decision.keep else 0.0,
-        "started": _now(),
-        "finished": None,
-        "host": socket.gethostname(),
-        "device": session.device,
-        "versions": versions(),
-        "artifacts": {},
-    }
-    store.write_record(folder, record)
-    return record
+def _twin_of(task: Task) -> dict[str, Any] | None:
+    """Return the record of the finished stage that is the same work, if there is one and it is whole."""
+    return None if task.twin is None else read_twin(task.twin, identity_of(task.parts))
 
 
 def _work(task: Task, session: Session) -> Result:
@@ -321,42 +143,6 @@ def _work(task: Task, session: Session) -> Result:
         run_dir=session.run_dir,
     )
     return task.stage.run(context)
-
-
-def _publish(task: Task, record: Mapping[str, Any], result: Result, seconds: float, peak: int | None) -> dict[str, Any]:
-    """Write metrics, list the artifacts, and only then call the stage done. Rank 0 only."""
-    wrong = list(not_finite(result.metrics))
-    if wrong:
-        raise RunFailed(
-            f"metrics that are no numbers: {listing(wrong)}.",
-            mend="A training that diverges often needs a lower learning rate, or --precision 32-true.",
-        )
-    try:
-        metrics = json.loads(json.dumps(dict(result.metrics), allow_nan=False))
-        own = json.loads(json.dumps(dict(result.provenance), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise RunFailed(f"the stage returned metrics or provenance that are not JSON ({error}).") from error
-    write_json(task.folder / store.METRICS, metrics)
-    done = {
-        **record,
-        "status": "done",
-        "metrics": metrics,
-        "provenance": {**_upstream_provenance(task), **own},
-        "seconds": round(seconds, 3),
-        "peak_memory_bytes": peak,
-        "finished": _now(),
-        "artifacts": store.list_artifacts(task.folder),
-    }
-    store.write_record(task.folder, done)
-    store.drop_checkpoint(task.folder)
-    return done
-
-
-def _note_failure(task: Task, record: Mapping[str, Any], error: BaseException, seconds: float) -> None:
-    status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-    note = {**record, "status": status, "seconds": round(seconds, 3), "finished": _now()}
-    with suppress(WsssError, OSError):  # a full disk, say: the error that is on its way says what is wrong
-        store.write_record(task.folder, note)
 
 
 def _explained(task: Task, error: BaseException, session: Session) -> BaseException:
@@ -378,21 +164,6 @@ def _explained(task: Task, error: BaseException, session: Session) -> BaseExcept
     )
 
 
-def _mended(task: Task, decision: Decision | None, session: Session) -> dict[str, Any]:
-    """Return the record of a finished stage; its ``metrics.json`` is written again if it isn't what it was."""
-    record = dict(decision.record or {}) if decision else {}
-    path = task.folder / store.METRICS
-    try:
-        same = json.loads(path.read_text(encoding="utf-8")) == record.get("metrics")
-    except (OSError, ValueError):
-        same = False
-    if not same:
-        session.reporter.log(f"warning: {task.id}: {store.METRICS} was missing or changed; it is written again.")
-        write_json(path, record.get("metrics") or {})
-    store.drop_checkpoint(task.folder)  # still there if a kill came right after the record
-    return record
-
-
 def _skipped(task: Task, record: Mapping[str, Any]) -> Outcome:
     metrics = record.get("metrics") or {}
     seconds = float(record.get("seconds") or 0.0)
@@ -409,24 +180,3 @@ def _artifact(task: Task, record: Mapping[str, Any]) -> Artifact:
         metrics=record["metrics"],
         provenance=record["provenance"],
     )
-
-
-def _upstream_provenance(task: Task) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for artifact in task.inputs.values():
-        for one in artifact if isinstance(artifact, tuple) else (artifact,):
-            merged.update(one.provenance if one is not None else {})
-    return merged
-
-
-def _shown_input(artifact: Any) -> Any:
-    """Return how ``stage.json`` names an input: the id of a stage, or a path."""
-    if artifact is None:
-        return None
-    if isinstance(artifact, tuple):
-        return [_shown_input(one) for one in artifact]
-    return artifact.id or os.fspath(artifact.path)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

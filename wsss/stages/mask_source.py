@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, closest, listing
+from wsss.pipeline.given import artifact_at
 from wsss.pipeline.rundir import DATA, data_of_run, read_run
-from wsss.pipeline.runner import artifact_at
 from wsss.pipeline.source import Source, merge
 from wsss.pipeline.store import read_record
 

@@ -1,0 +1,136 @@
+"""Stages that are the same work run once: their results are copied, and are the bytes that a run would have made."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toys import TOYS, make_toy_data, open_toy_data
+
+from wsss.pipeline.execute import dry_run, run_pipeline
+from wsss.pipeline.plan import Choice
+from wsss.pipeline.progress import Reporter
+from wsss.pipeline.source import parse_yaml
+from wsss.pipeline.spec import spec_from
+from wsss.pipeline.store import list_artifacts
+from wsss.pipeline.task import Session
+
+# Variants a and b share their training; c has one of its own.
+TEXT = """\
+name: toy
+data: {root: d}
+matrix:
+  variant:
+    a: {steps: 3, factor: 2}
+    b: {steps: 3, factor: 4}
+    c: {steps: 5, factor: 2}
+stages:
+  make: {uses: make, with: {n: 3, split: train}}
+  train: {uses: train, needs: [make], with: {steps: "${{ matrix.variant.steps }}"}}
+  double: {uses: double, needs: [make], with: {factor: "${{ matrix.variant.factor }}"}}
+"""
+TRAINED = [f"train@variant={one}" for one in "abc"]
+RUN = Path("runs/toy")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    make_toy_data(tmp_path / "d")
+    return tmp_path
+
+
+def run(text: str = TEXT, **choice: str) -> tuple[list[str], str]:
+    """Return the stages that were done, and what was said."""
+    said = io.StringIO()
+    session = Session(RUN, reporter=Reporter(said))
+    result = run_pipeline(
+        spec_from(parse_yaml(text, "p.yaml")), TOYS, session=session, open_data=open_toy_data, choice=Choice(**choice)
+    )
+    if result.error is not None:
+        raise result.error
+    return [outcome.id for outcome in result.outcomes if outcome.status == "done"], said.getvalue()
+
+
+def record(id: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((RUN / id / "stage.json").read_text())
+    return value
+
+
+def hashes(id: str) -> dict[str, str]:
+    return {name: one["sha256"] for name, one in list_artifacts(RUN / id).items()}
+
+
+def test_the_same_work_is_done_once_and_copied() -> None:
+    done, said = run()
+    assert set(TRAINED) <= set(done)
+    assert "train@variant=b: the same work as train@variant=a: copied" in said
+    assert "double@variant=c: the same work as double@variant=a: copied" in said
+    assert said.count("copied") == 2
+    first, second, other = map(record, TRAINED)
+    assert second["same_as"] == "train@variant=a" and "same_as" not in first and "same_as" not in other
+    kept = ("identity", "metrics", "provenance", "config", "status", "inputs", "seed")
+    assert {key: second[key] for key in kept} == {key: first[key] for key in kept}
+    assert hashes(TRAINED[1]) == hashes(TRAINED[0]) != hashes(TRAINED[2])
+    assert (RUN / TRAINED[1] / "metrics.json").read_bytes() == (RUN / TRAINED[0] / "metrics.json").read_bytes()
+    assert run() == ([], ""), "nothing is left to do"
+
+
+def test_a_copy_is_what_a_run_would_have_made() -> None:
+    run()
+    copied = hashes(TRAINED[1])
+    run(TEXT.replace("    a: {steps: 3, factor: 2}\n", ""), force="train")
+    assert hashes(TRAINED[1]) == copied and "same_as" not in record(TRAINED[1])
+
+
+def test_a_stage_finished_before_is_copied_too_and_the_plan_says_so() -> None:
+    run(TEXT.replace("    a: {steps: 3, factor: 2}\n", ""))
+    spec = spec_from(parse_yaml(TEXT, "p.yaml"))
+    steps = dry_run(spec, TOYS, run_dir=RUN, open_data=open_toy_data, choice=Choice())
+    assert {step.job.id: step.twin for step in steps if step.runs} == {
+        "train@variant=a": "train@variant=b",
+        "double@variant=a": "double@variant=c",
+    }
+    assert run()[1].count("copied") == 2
+
+
+def test_a_damaged_twin_is_not_copied() -> None:
+    run()
+    model = RUN / TRAINED[0] / "model.bin"
+    whole = model.read_bytes()
+    (RUN / TRAINED[1] / "model.bin").write_bytes(b"changed")
+    model.write_bytes(b"damaged, too")
+    run()
+    assert model.read_bytes() == whole == (RUN / TRAINED[1] / "model.bin").read_bytes()
+
+
+def test_repairing_one_leaves_the_other_alone() -> None:
+    run()
+    model = RUN / TRAINED[1] / "model.bin"
+    assert not model.samefile(RUN / TRAINED[0] / "model.bin")
+    whole = model.read_bytes()
+    with model.open("r+b") as file:
+        file.write(b"####")
+    assert (RUN / TRAINED[0] / "model.bin").read_bytes() == whole
+    assert run()[0] == [TRAINED[1]] and model.read_bytes() == whole
+
+
+def test_forced_stages_run_once_more_and_not_from_what_was_there() -> None:
+    run()
+    begun = [record(one)["started"] for one in TRAINED]
+    (RUN / TRAINED[0] / "stage.json").write_text(
+        json.dumps({**record(TRAINED[0]), "started": "long ago"}), encoding="utf-8"
+    )
+    done, said = run(force="train")
+    assert set(TRAINED) <= set(done) and "train@variant=b: the same work as train@variant=a: copied" in said
+    assert record(TRAINED[0])["started"] >= begun[0] and "same_as" not in record(TRAINED[0])
+    alone, said = run(force="train@variant=b")
+    assert alone == [TRAINED[1]] and "copied" not in said and "same_as" not in record(TRAINED[1])
+
+
+def test_a_twin_that_is_left_out_is_no_help() -> None:
+    done, said = run(until="train@variant=b")
+    assert done == ["make", TRAINED[1]] and "copied" not in said

@@ -1,0 +1,105 @@
+"""Folders given to a stage by hand: what they are, and what stands for them in an identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from wsss.errors import InvalidInput
+from wsss.pipeline import store
+from wsss.pipeline.identity import Contents
+from wsss.pipeline.progress import Reporter
+from wsss.pipeline.rundir import read_run
+from wsss.pipeline.stage import Artifact
+
+
+def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Reporter) -> Artifact:
+    """Return a folder given by hand as an input.
+
+    With a ``stage.json`` it carries identity and provenance; without one it is taken for what it holds.
+
+    Args:
+        folder: the input.
+        kinds: what it may be.
+        option: how the user named it, for messages (``--cams``).
+        reporter: hears of files that were changed by hand.
+
+    Raises:
+        InvalidInput: no folder, an unfinished stage, or the wrong kind.
+    """
+    if not folder.is_dir():
+        raise InvalidInput(f"{option} {folder}: no such folder.")
+    record = store.read_record(folder)
+    if record is None:
+        return Artifact(folder)
+    if record.get("status") != "done":
+        raise InvalidInput(
+            f"{option} {folder}: this stage is not finished (status {record.get('status')}).",
+            mend="Finish it first, by the command that began it.",
+        )
+    if record.get("provides") not in (None, *kinds):
+        raise InvalidInput(
+            f"{option} {folder}: found {record['provides']} (made by {record.get('uses')}); allowed are "
+            f"{' or '.join(kinds)}."
+        )
+    artifacts = record.get("artifacts") or {}
+    identity: str | None = record["identity"]
+    if store.verify(folder, artifacts) or not store.is_unlisted_free(folder, artifacts):
+        reporter.log(f"warning: {option} {folder}: files were changed after the stage finished; taken as they are.")
+        identity = None
+    return Artifact(
+        folder,
+        id=record.get("id"),
+        uses=record.get("uses"),
+        identity=identity,
+        config=record.get("config") or {},
+        metrics=record.get("metrics") or {},
+        provenance=record.get("provenance") or {},
+    )
+
+
+def artifacts_of_run(folder: Path, kinds: tuple[str, ...], option: str, reporter: Reporter) -> list[Artifact] | None:
+    """Return all finished stages of a run directory that an input may be, or ``None`` if it is no run directory.
+
+    Raises:
+        InvalidInput: none of its stages is finished and fits.
+    """
+    run = read_run(folder)
+    if run is None:
+        return None
+    found = []
+    for stage in run.get("stages", []):
+        record = store.read_record(folder / stage["id"])
+        if record is not None and record.get("status") == "done" and record.get("provides") in kinds:
+            found.append(artifact_at(folder / stage["id"], kinds, option, reporter))
+    if not found:
+        raise InvalidInput(f"{option} {folder}: no finished stage of this run provides {' or '.join(kinds)}.")
+    return found
+
+
+def check_distinct(name: str, artifacts: Any) -> None:
+    """Refuse two stages of one name in an input: identity and page tell them apart by their names."""
+    seen: dict[str, Path] = {}
+    for one in artifacts or ():
+        if one.id in seen:
+            raise InvalidInput(
+                f"{name}: two stages are called {one.id!r}: {seen[one.id]} and {one.path}.",
+                mend="Leave one of them out; the stages of two runs can't stand side by side.",
+            )
+        if one.id is not None:
+            seen[one.id] = one.path
+
+
+def ids_of(artifact: Any) -> tuple[str, ...]:
+    """Return how the stages of an input are called; a folder from elsewhere by its name."""
+    several = artifact if isinstance(artifact, tuple) else (artifact,)
+    return tuple(one.id or one.path.name for one in several if one is not None)
+
+
+def identity_of_input(artifact: Any, contents: Contents) -> Any:
+    """Return what stands for an input in an identity: the maker's identity, else a hash of what the folder holds."""
+    if artifact is None:
+        return None
+    if isinstance(artifact, tuple):
+        return {one.id or str(index): identity_of_input(one, contents) for index, one in enumerate(artifact)}
+    return artifact.identity or f"content:{contents.of(artifact.path)}"

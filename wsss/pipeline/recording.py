@@ -1,0 +1,131 @@
+"""What a stage's folder is told of its work: a record that begins, and one that ends done, failed or interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from wsss.errors import RunFailed, WsssError, listing
+from wsss.io.atomic import explain_os_errors, write_json
+from wsss.pipeline import store
+from wsss.pipeline.decide import Decision
+from wsss.pipeline.explain import not_finite
+from wsss.pipeline.identity import identity_of, plain
+from wsss.pipeline.stage import Result
+from wsss.pipeline.task import Session, Task
+from wsss.pipeline.versions import versions
+
+
+def open_folder(task: Task, decision: Decision | None, session: Session) -> dict[str, Any]:
+    """Make the folder ready and write the first record; return it. Rank 0 only."""
+    assert decision is not None
+    folder, old = task.folder, decision.record
+    with explain_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    store.sweep_folder(folder)
+    if decision.keep:
+        for damage in decision.damages:
+            session.reporter.log(f"warning: {task.id}: {damage}; it is made again.")
+        store.delete_damaged(folder, list(decision.damages))
+    elif old is not None:
+        store.empty(folder, old)
+    record = {
+        "id": task.id,
+        "uses": task.stage.name,
+        "provides": task.stage.provides,
+        "status": "running",
+        "identity": identity_of(task.parts),
+        "identity_parts": task.parts,
+        "config": plain(task.config.model_dump()),
+        "inputs": {name: _shown_input(artifact) for name, artifact in task.inputs.items()},
+        "seed": task.seed,
+        "metrics": {},
+        "provenance": {},
+        "seconds": float((old or {}).get("seconds") or 0.0) if decision.keep else 0.0,
+        "started": _now(),
+        "finished": None,
+        "host": socket.gethostname(),
+        "device": session.device,
+        "versions": versions(),
+        "artifacts": {},
+    }
+    store.write_record(folder, record)
+    return record
+
+
+def publish(task: Task, record: Mapping[str, Any], result: Result, seconds: float, peak: int | None) -> dict[str, Any]:
+    """Write metrics, list the artifacts, and only then call the stage done. Rank 0 only."""
+    wrong = list(not_finite(result.metrics))
+    if wrong:
+        raise RunFailed(
+            f"metrics that are no numbers: {listing(wrong)}.",
+            mend="A training that diverges often needs a lower learning rate, or --precision 32-true.",
+        )
+    try:
+        metrics = json.loads(json.dumps(dict(result.metrics), allow_nan=False))
+        own = json.loads(json.dumps(dict(result.provenance), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise RunFailed(f"the stage returned metrics or provenance that are not JSON ({error}).") from error
+    write_json(task.folder / store.METRICS, metrics)
+    done = {
+        **record,
+        "status": "done",
+        "metrics": metrics,
+        "provenance": {**_upstream_provenance(task), **own},
+        "seconds": round(seconds, 3),
+        "peak_memory_bytes": peak,
+        "finished": _now(),
+        "artifacts": store.list_artifacts(task.folder),
+    }
+    store.write_record(task.folder, done)
+    store.drop_checkpoint(task.folder)
+    return done
+
+
+def note_failure(task: Task, record: Mapping[str, Any], error: BaseException, seconds: float) -> None:
+    """Write into the record how the work ended, if that can be written at all."""
+    status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+    note = {**record, "status": status, "seconds": round(seconds, 3), "finished": _now()}
+    with suppress(WsssError, OSError):  # a full disk, say: the error that is on its way says what is wrong
+        store.write_record(task.folder, note)
+
+
+def mended(task: Task, decision: Decision | None, session: Session) -> dict[str, Any]:
+    """Return the record of a finished stage; its ``metrics.json`` is written again if it isn't what it was."""
+    record = dict(decision.record or {}) if decision else {}
+    path = task.folder / store.METRICS
+    try:
+        same = json.loads(path.read_text(encoding="utf-8")) == record.get("metrics")
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        session.reporter.log(f"warning: {task.id}: {store.METRICS} was missing or changed; it is written again.")
+        write_json(path, record.get("metrics") or {})
+    store.drop_checkpoint(task.folder)  # still there if a kill came right after the record
+    return record
+
+
+def _upstream_provenance(task: Task) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for artifact in task.inputs.values():
+        for one in artifact if isinstance(artifact, tuple) else (artifact,):
+            merged.update(one.provenance if one is not None else {})
+    return merged
+
+
+def _shown_input(artifact: Any) -> Any:
+    """Return how ``stage.json`` names an input: the id of a stage, or a path."""
+    if artifact is None:
+        return None
+    if isinstance(artifact, tuple):
+        return [_shown_input(one) for one in artifact]
+    return artifact.id or os.fspath(artifact.path)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
