@@ -149,12 +149,16 @@ def test_a_comparison_across_labels_is_shown_everywhere(tmp_path):
     names = [[name for name, _ in table.rows] for table in view.against.tables]
     assert names == [["CEDice · accurate labels", "CEDice · weak labels", "clDice · weak labels"]] * 2
     reference, worse, better = (cells[0] for _, cells in view.against.tables[0].rows)
-    assert "(" not in reference.text and not reference.bold
-    assert worse.text.endswith("▼") and not worse.bold and "(+" in worse.text
-    assert better.bold and "(−" in better.text and better.p is not None and better.p < 0.05
+    assert not reference.note and not reference.bold
+    assert worse.text.endswith("▼") and not worse.bold and worse.note.startswith("+")
+    assert better.bold and better.note.startswith("−") and better.p is not None and better.p < 0.05
     text, page = as_markdown(view), as_page(view, {})
-    assert "## Against CEDice · accurate labels" in text and better.text in text
-    assert better.text in page and "Against CEDice · accurate labels" in page
+    assert "## Against CEDice · accurate labels" in text
+    assert (
+        f"**{better.text}** ({better.note})" in text
+        and better.note in page
+        and "Against CEDice · accurate labels" in page
+    )
     write_json(tmp_path / BENCHMARK, to_json(view))
     assert read_view(tmp_path)[0] == view
     rows = contrasts_as_json(made.contrasts)

@@ -148,7 +148,7 @@ def explain_contrasts(reference: Arm, seed: int) -> str:
     """Return what the comparison with one loss is, in a few sentences."""
     test = f"p < {SIGNIFICANT}"
     return (
-        f"Mean over images (their seeds averaged), and in brackets the difference to {name_of(reference)} with its "
+        f"Mean over images (their seeds averaged), and beside it the difference to {name_of(reference)} with its "
         f"95 % interval: images resampled within their groups, {RESAMPLES:,} times (seed {seed}). p is that of a "
         f"paired permutation test over images. Bold: better, and {test}; ▼: worse, and {test}. All of this is about "
         "other images; how much the trainings differ, the means of their seeds tell (JSON and CSV rows)."

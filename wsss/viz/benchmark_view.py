@@ -10,7 +10,7 @@ from typing import Any
 from wsss.errors import InvalidInput
 from wsss.metrics.benchmark import METRICS
 from wsss.metrics.benchmark_against import Arm, Contrast
-from wsss.metrics.benchmark_tables import DECIMALS, DISTRIBUTIONS, Row, rounded, table_of
+from wsss.metrics.benchmark_tables import DECIMALS, DISTRIBUTIONS, Row, table_of
 from wsss.viz.benchmark import (
     TITLES,
     Tables,
@@ -32,11 +32,18 @@ PLOTS = "plots"
 
 @dataclass(frozen=True)
 class CellView:
-    """``3.31 ± 6.6``, whether it is bold, and p (``None`` where there is none)."""
+    """``3.31 ± 6.6``, whether it is bold, p (``None`` where there is none), and what else stands below it."""
 
     text: str
     bold: bool = False
     p: float | None = None
+    note: str = ""
+
+    @property
+    def line(self) -> str:
+        """Return text and note in one line, bold as in Markdown."""
+        text = f"**{self.text}**" if self.bold else self.text
+        return f"{text} ({self.note})" if self.note else text
 
 
 @dataclass(frozen=True)
@@ -214,20 +221,17 @@ def _against(tables: Tables) -> AgainstView | None:
 
 
 def _contrast_cell(row: Contrast | None, reference: Arm) -> CellView:
-    """Return ``5.21 (−1.9 [−3.1, −0.8])``; the reference has a mean alone."""
+    """Return ``5.21`` with the note ``−1.90 [−3.10, −0.80]``; the reference has a mean alone."""
     if row is None:
         return CellView(NOT_DEFINED)
+    # Dice and its like get a third decimal: their differences are small.
+    decimals = DECIMALS if abs(row.mean) >= 1 else DECIMALS + 1
+    mean = f"{row.mean:.{decimals}f}"
     if row.arm == reference:
-        return CellView(f"{rounded(row.mean)}")
-    difference, low, high = (_signed(one) for one in (row.difference, row.low, row.high))
-    text = f"{rounded(row.mean)} ({difference} [{low}, {high}])" + (" ▼" if row.verdict == "worse" else "")
-    return CellView(text, row.verdict == "better", row.p)
-
-
-def _signed(value: float) -> str:
-    """Return ``+1.2`` or ``−0.003``: two decimals, three below 0.1 (differences of Dice are small)."""
-    decimals = DECIMALS if abs(value) >= 0.1 else DECIMALS + 1
-    return f"{value:+.{decimals}f}".replace("-", "−")
+        return CellView(mean)
+    difference, low, high = (f"{one:+.{decimals}f}".replace("-", "−") for one in (row.difference, row.low, row.high))
+    worse = " ▼" if row.verdict == "worse" else ""
+    return CellView(mean + worse, row.verdict == "better", row.p, f"{difference} [{low}, {high}]")
 
 
 def _cell(row: Row | None) -> CellView:
@@ -244,7 +248,7 @@ def _read_against(value: Mapping[str, Any]) -> AgainstView:
 
 
 def _markdown(table: TableView) -> list[str]:
-    rows = [[name, *(f"**{cell.text}**" if cell.bold else cell.text for cell in cells)] for name, cells in table.rows]
+    rows = [[name, *(cell.line for cell in cells)] for name, cells in table.rows]
     lines: list[Sequence[str]] = [table.head, ["---"] * len(table.head), *rows]
     return ["| " + " | ".join(_escape(cell) for cell in line) + " |" for line in lines]
 
