@@ -19,7 +19,7 @@ def blobs(seed: int, shape: tuple[int, int], count: int, sigma: float) -> np.nda
     return np.where(fields.max(axis=0) > 0.6 * fields.std(), 1 + fields.argmax(axis=0), 0).astype(np.int32)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.integers(0, 10**6),
     st.integers(3, 40),
@@ -40,7 +40,7 @@ def test_whatever_it_is_given_betti_numbers_come_out_by_counting(
         assert not pieces[neighbours].any()  # nothing but mortar around it
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10**6), st.sampled_from([0.7, 2.0]))
 def test_tidy_is_done_at_once(seed: int, sigma: float) -> None:
     pieces = tidy(blobs(seed, (30, 30), 4, sigma))

@@ -93,7 +93,7 @@ def test_the_input_is_left_as_it_was() -> None:
     assert np.array_equal(image, IMAGE) and np.array_equal(mask, MASK)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 10**12), st.sampled_from(sorted(SETTINGS)))
 @example(1, 1, 1, "segmentation")  # half of one pixel is none
 def test_any_size_gives_a_square_of_known_values(height: int, width: int, seed: int, name: str) -> None:

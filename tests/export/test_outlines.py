@@ -26,7 +26,7 @@ def regions(mask: Mask) -> list[Mask]:
 
 
 @given(masks)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_outlines_are_simple_and_enclose_the_region(mask: Mask) -> None:
     for region in regions(mask):
         rings = outlines(region)
@@ -77,7 +77,7 @@ def test_simplified_outlines_keep_their_promises(tolerance: float) -> None:
 
 
 @given(masks)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_whatever_the_region_overlap_and_area_are_kept(mask: Mask) -> None:
     for region in regions(mask):
         rings = outlines(region)

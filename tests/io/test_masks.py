@@ -27,7 +27,7 @@ def test_palette_is_that_of_voc() -> None:
     assert len({tuple(colour) for colour in palette}) == 256
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20))))
 def test_round_trip_keeps_values_and_bytes(tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray) -> None:
     folder = tmp_path_factory.mktemp("masks")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from readers import brush_layer
@@ -24,7 +24,6 @@ def test_runs(values: np.ndarray) -> None:
 @given(masks)
 @example(np.zeros((1, 1), bool))
 @example(np.ones((1, 1), bool))
-@settings(deadline=None)
 def test_cocos_own_tool_makes_the_same_text(mask: np.ndarray) -> None:
     tool = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
     found = coco_rle(mask)
@@ -44,7 +43,6 @@ def test_long_and_short_runs_for_coco() -> None:
 @given(masks)
 @example(np.zeros((1, 1), bool))
 @example(np.ones((1, 1), bool))
-@settings(deadline=None)
 def test_the_brush_round_trips(mask: np.ndarray) -> None:
     layer = brush_layer(brush_rle(mask), mask.shape[1], mask.shape[0])
     assert np.array_equal(layer, np.repeat(mask[..., None] * np.uint8(255), 4, axis=2))

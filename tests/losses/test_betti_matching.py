@@ -95,7 +95,7 @@ def test_gradient_with_background_and_skipped_classes() -> None:
 
 
 @given(st.integers(0, 10_000), st.sampled_from([{}, {"frame": "own-max"}, {"essential": "match"}]))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_gradient_on_random_images(seed: int, keys: dict[str, Any]) -> None:
     logits, target = case(seed, batch=1, size=(6, 5))
     assert gradcheck(lambda x: term(**keys)(x, target), logits.requires_grad_(), eps=1e-6, atol=1e-7)

@@ -65,7 +65,7 @@ def case(seed: int = 0, classes: int = 2, size: tuple[int, int] = (11, 13)) -> t
 
 
 @given(st.integers(0, 999), st.integers(0, 5), st.sampled_from([(1, 1), (1, 7), (6, 1), (2, 2), (9, 12)]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_skeletons_equal_the_plain_ones(seed: int, iterations: int, size: tuple[int, int]) -> None:
     image = torch.rand(2, 1, *size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     torch.testing.assert_close(soft_skeleton(image, iterations), plain_skeleton(image, iterations))

@@ -66,7 +66,7 @@ def test_cross_entropy_by_hand() -> None:
 @pytest.mark.parametrize("absent", ["skip", "count"])
 @pytest.mark.parametrize("per_image", [True, False])
 @given(seed=st.integers(0, 50), classes=st.integers(2, 5), ignored=st.sampled_from([0.0, 0.3, 0.9]))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_dice_by_hand(background: bool, absent: str, per_image: bool, seed: int, classes: int, ignored: float) -> None:
     logits, target = case(seed, classes, ignored)
     target[0, 0, 0] = target[1, 0, 0] = 1  # something is known, and something counts

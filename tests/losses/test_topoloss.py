@@ -87,7 +87,7 @@ def test_a_frame_of_foreground_surrounds_each_patch() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(0, 9), st.integers(0, 12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_kept_makes_the_matching_cheapest(seed: int, intervals: int, count: int) -> None:
     found = np.sort(np.random.default_rng(seed).random((intervals, 2)), 1)[:, ::-1]
     cells = np.zeros(intervals, np.int64)

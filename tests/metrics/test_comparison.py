@@ -29,7 +29,7 @@ def measured(seed: int, quality: float, images: int = 12) -> Measured:
 
 
 @given(st.integers(1, 3), st.integers(1, 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_cells_and_differences_as_by_hand(mine, theirs):
     rows = {
         "reference": {str(seed): measured(seed, 0.3) for seed in range(theirs)},

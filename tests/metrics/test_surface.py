@@ -23,7 +23,7 @@ def surface_pixels(mask):
     return np.argwhere(mask & ~inner)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(PAIRS)
 def test_agrees_with_all_pairs_of_surface_pixels(pair):
     pred, gt = pair
@@ -35,7 +35,7 @@ def test_agrees_with_all_pairs_of_surface_pixels(pair):
 
 
 @given(PAIRS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_symmetric_bounded_and_zero_for_the_same(pair):
     pred, gt = pair
     value = hd95(pred, gt)

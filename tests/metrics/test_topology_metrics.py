@@ -40,7 +40,7 @@ def gudhi_betti(mask):
     return tuple(complex_.persistent_betti_numbers(0.5, 0.5)[:2])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PAIRS)
 def test_number_errors_agree_with_labelling_and_with_gudhi(pair):
     def labelled(mask):
@@ -54,7 +54,7 @@ def test_number_errors_agree_with_labelling_and_with_gudhi(pair):
     assert betti_number_error(pred, gt, connectivity=4) == by_gudhi
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PAIRS)
 def test_matching_error_is_at_least_the_number_error(pair):
     pred, gt = pair
@@ -67,7 +67,7 @@ def test_matching_error_is_at_least_the_number_error(pair):
         assert betti_matching_error(pred, pred, frame=frame).total == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(PAIRS)
 def test_against_an_empty_mask_every_feature_is_unmatched(pair):
     mask = pair[0]
@@ -101,7 +101,7 @@ def test_number_errors_of_empty_masks():
     assert local_betti_number_error(TWO_DOTS, EMPTY, window=4) == (2 / 6, 0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(PAIRS)
 def test_cldice_written_out(pair):
     pred, gt = pair

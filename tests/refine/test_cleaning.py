@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
@@ -27,7 +27,6 @@ def by_hand(mask: np.ndarray, components: int, holes: int) -> np.ndarray:
     return result
 
 
-@settings(deadline=None)
 @given(MASKS, st.integers(0, 9), st.integers(0, 9))
 def test_it_is_what_another_library_does(mask: np.ndarray, components: int, holes: int) -> None:
     sure = np.where(mask == 255, 0, mask).astype(np.uint8)
@@ -35,7 +34,6 @@ def test_it_is_what_another_library_does(mask: np.ndarray, components: int, hole
     np.testing.assert_array_equal(cleaned, by_hand(sure, components, holes))
 
 
-@settings(deadline=None)
 @given(MASKS, st.integers(0, 9), st.integers(0, 9))
 def test_twice_is_once_and_unsure_pixels_stay(mask: np.ndarray, components: int, holes: int) -> None:
     config = CleaningConfig(components=components, holes=holes)

@@ -20,7 +20,7 @@ MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=1
 STRUCTURES = {4: np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]]), 8: np.ones((3, 3))}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(MASKS, st.sampled_from([4, 8]))
 def test_numbers_equal_labelled_components_and_background(mask, connectivity):
     components = label(mask, STRUCTURES[connectivity])[1]
@@ -28,7 +28,7 @@ def test_numbers_equal_labelled_components_and_background(mask, connectivity):
     assert betti_numbers(mask, connectivity=connectivity) == (components, background - 1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(MASKS)
 def test_four_connected_numbers_agree_with_the_barcode(mask):
     found = barcode(mask)

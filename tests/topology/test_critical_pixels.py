@@ -52,7 +52,7 @@ def written_out(
 
 
 @given(st.integers(0, 10_000), st.integers(2, 7), st.integers(2, 7), st.floats(0.4, 0.9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_pair_written_out(seed: int, rows: int, columns: int, share: float) -> None:
     random = np.random.default_rng(seed)
     true = distance_transform_edt(random.random((rows, columns)) < share)

@@ -18,7 +18,7 @@ from wsss.topology import distance_transform
     st.integers(1, 30),
     st.sampled_from([0.02, 0.3, 0.7, 0.95, 0.999]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_distances_are_scipys(seed: int, rows: int, columns: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((rows, columns)) < share
     mask[seed % rows, seed % columns] = False

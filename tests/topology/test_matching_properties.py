@@ -32,7 +32,7 @@ def pixels(intervals):
     ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(pairs(), st.sampled_from([np.float32, np.float64]), st.booleans())
 def test_matching_equals_the_plain_one_pixel_by_pixel(pair, dtype, need_64_bit_keys):
     shift = 1 / 3 if need_64_bit_keys else 0.0  # no float32 equals x + 1/3
@@ -68,7 +68,7 @@ def test_matching_equals_the_plain_one_on_larger_images(kind, shape):
         assert sorted(pixels(matching.unmatched_gt)) == sorted(free_gt)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(arrays(np.float64, SHAPES, elements=st.one_of(FEW_LEVELS, ANY_LEVEL)))
 def test_barcodes_equal_gudhis(image):
     found = barcode(image, filtration="sublevel")
@@ -97,7 +97,7 @@ def test_barcodes_of_large_images_equal_gudhis(filtration):
         assert sorted(intervals.values.tolist()) == sorted(expected.tolist())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(arrays(np.float64, SHAPES, elements=FEW_LEVELS), st.sampled_from(["none", "own-max", "zero"]))
 def test_an_image_matches_itself_completely(image, frame):
     found = betti_matching(image, image, frame=frame)
@@ -105,7 +105,7 @@ def test_an_image_matches_itself_completely(image, frame):
     assert found.error == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(pairs(), st.sampled_from(["none", "own-max", "zero"]), st.sampled_from(["omit", "match"]))
 def test_exchanging_prediction_and_label_exchanges_the_result(pair, frame, essential):
     one = betti_matching(pair[0], pair[1], frame=frame, essential=essential)
@@ -116,7 +116,7 @@ def test_exchanging_prediction_and_label_exchanges_the_result(pair, frame, essen
         assert sorted(a.matched.tolist()) == sorted(b.matched[:, [2, 3, 0, 1]].tolist())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(pairs(), st.sampled_from(["none", "own-max", "zero"]))
 def test_superlevel_of_x_is_sublevel_of_minus_x(pair, frame):
     above = betti_matching(*pair, frame=frame)
@@ -128,7 +128,7 @@ def test_superlevel_of_x_is_sublevel_of_minus_x(pair, frame):
     assert above.pred.essential.birth_cells == below.pred.essential.birth_cells
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(pairs(), st.sampled_from(["none", "own-max", "zero"]))
 def test_values_are_those_of_the_named_pixels_and_nothing_is_lost(pair, frame):
     found = betti_matching(*pair, frame=frame)
@@ -161,7 +161,7 @@ def test_values_are_those_of_the_named_pixels_and_nothing_is_lost(pair, frame):
                     assert r >= 0 or frame == "zero"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(pairs(), st.sampled_from(["none", "own-max"]))
 def test_a_frame_equals_padding_by_hand(pair, frame):
     width = 0 if frame == "none" else 1
@@ -173,7 +173,7 @@ def test_a_frame_equals_padding_by_hand(pair, frame):
         assert np.array_equal(a.unmatched_gt.values, b.unmatched_gt.values)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(binary_pairs)
 def test_matching_error_is_at_least_the_betti_number_error(pair):
     pred, gt = pair

@@ -80,7 +80,7 @@ def test_simple_points_are_those_whose_flip_changes_no_betti_number(connectivity
 
 
 @given(st.integers(0, 100_000), st.sampled_from([4, 8]), st.sampled_from([0.0, 1.0, 2.0]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_warping_never_changes_betti_numbers(seed: int, connectivity: int, smooth: float) -> None:
     source, target = masks(seed, smooth=smooth)
     warped = warp(source, target, connectivity=connectivity)
@@ -91,7 +91,7 @@ def test_warping_never_changes_betti_numbers(seed: int, connectivity: int, smoot
 
 
 @given(st.integers(0, 100_000), st.sampled_from([4, 8]), st.sampled_from([0.0, 1.0]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_pixel_that_is_left_could_be_flipped(seed: int, connectivity: int, smooth: float) -> None:
     source, target = masks(seed, size=(16, 15), smooth=smooth)
     warped = warp(source, target, connectivity=connectivity)
@@ -105,7 +105,7 @@ def test_no_pixel_that_is_left_could_be_flipped(seed: int, connectivity: int, sm
 
 
 @given(st.integers(0, 100_000), st.sampled_from([4, 8]), st.integers(1, 30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_simple_flips_made_is_undone(seed: int, connectivity: int, flips: int) -> None:
     """Masks that a few far-apart simple flips tell apart don't differ in topology, and nothing is left of them."""
     random = np.random.default_rng(seed)
@@ -125,7 +125,7 @@ def test_what_simple_flips_made_is_undone(seed: int, connectivity: int, flips: i
 
 
 @given(st.integers(0, 100_000), st.sampled_from([4, 8]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_different_betti_numbers_leave_something(seed: int, connectivity: int) -> None:
     first, second = masks(seed)
     found = warping_error_mask(first, second, connectivity=connectivity)
