@@ -18,5 +18,5 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-hypothesis.settings.register_profile("wsss")
+hypothesis.settings.register_profile("wsss", deadline=None)
 hypothesis.settings.load_profile("wsss")
