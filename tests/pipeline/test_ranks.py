@@ -119,6 +119,18 @@ def test_two_ranks_make_what_one_makes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_ranks_copy_what_is_the_same_work(tmp_path: Path) -> None:
+    make_toy_data(tmp_path / "d")
+    same = PIPELINE.replace("  all: ", "  again: {uses: train, needs: [double]}\n  all: ").replace(
+        "[make, double, train]", "[make, double, train, again]"
+    )
+    (tmp_path / "p.yaml").write_text(same)
+    both = torchrun("run", "p.yaml", cwd=tmp_path)
+    assert both.returncode == 0, both.stderr
+    assert json.loads((tmp_path / "runs" / "toy" / "again" / "stage.json").read_text())["same_as"] == "train"
+
+
+@pytest.mark.slow
 def test_a_failure_ends_all_ranks(tmp_path: Path) -> None:
     make_toy_data(tmp_path / "d")
     (tmp_path / "p.yaml").write_text(PIPELINE + "  bad: {uses: fail, needs: [double]}\n")

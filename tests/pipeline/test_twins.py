@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from toys import TOYS, make_toy_data, open_toy_data
 
+from wsss.errors import RunFailed
 from wsss.pipeline.execute import dry_run, run_pipeline
 from wsss.pipeline.plan import Choice
 from wsss.pipeline.progress import Reporter
@@ -17,6 +18,7 @@ from wsss.pipeline.source import parse_yaml
 from wsss.pipeline.spec import spec_from
 from wsss.pipeline.store import list_artifacts
 from wsss.pipeline.task import Session
+from wsss.pipeline.twins import copy_files
 
 # Variants a and b share their training; c has one of its own.
 TEXT = """\
@@ -134,3 +136,47 @@ def test_forced_stages_run_once_more_and_not_from_what_was_there() -> None:
 def test_a_twin_that_is_left_out_is_no_help() -> None:
     done, said = run(until="train@variant=b")
     assert done == ["make", TRAINED[1]] and "copied" not in said
+
+
+def test_a_folder_that_was_renamed_is_copied_from_where_it_is() -> None:
+    """What is finished under another name counts; what now has the old name is other work."""
+    first = "    a: {steps: 3, factor: 2}\n"
+    rest = "    b: {steps: 3, factor: 4}\n    c: {steps: 5, factor: 2}\n"
+    run(TEXT.replace(rest, ""))
+    (RUN / TRAINED[0]).rename(RUN / "train@variant=base")
+    other = "    a: {steps: 5, factor: 2}\n    base: {steps: 3, factor: 2}\n"
+    run(TEXT.replace(first, other).replace(rest, ""))
+    run(TEXT.replace(first, other).replace(rest, "    new: {steps: 3, factor: 2}\n"))
+    assert record("train@variant=new")["same_as"] == "train@variant=base"
+    assert hashes("train@variant=new") == hashes("train@variant=base") != hashes(TRAINED[0])
+
+
+def test_force_is_not_forgotten_when_the_forced_run_is_interrupted() -> None:
+    run()
+    done = record(TRAINED[1])
+    (RUN / TRAINED[1] / "stage.json").write_text(json.dumps({**done, "status": "stale"}))  # before it got there
+    assert "copied" not in run()[1] and "same_as" not in record(TRAINED[1])
+    again = {**record(TRAINED[1]), "status": "interrupted", "forced": True}
+    (RUN / TRAINED[1] / "stage.json").write_text(json.dumps(again))  # in the middle of it
+    assert "copied" not in run()[1] and "forced" not in record(TRAINED[1])
+
+
+def test_an_interrupted_training_goes_on_instead_of_waiting_for_a_twin(monkeypatch: pytest.MonkeyPatch) -> None:
+    run(TEXT.replace("    a: {steps: 3, factor: 2}\n", ""), until="train")
+    whole, folder = hashes(TRAINED[1]), RUN / TRAINED[1]
+    (folder / "stage.json").write_text(json.dumps({**record(TRAINED[1]), "status": "interrupted"}))
+    (folder / "checkpoint.pt").write_text(json.dumps([3, (folder / "model.bin").read_text()]))
+    (folder / "model.bin").unlink()
+    spec = spec_from(parse_yaml(TEXT, "p.yaml"))
+    steps = dry_run(spec, TOYS, run_dir=RUN, open_data=open_toy_data, choice=Choice())
+    assert not [step.twin for step in steps if step.job.id in TRAINED[:2] and step.twin]
+    run()
+    assert hashes(TRAINED[0]) == hashes(TRAINED[1]) == whole and "same_as" not in record(TRAINED[1])
+
+
+def test_a_file_that_changes_while_it_is_copied_is_noticed(here: Path) -> None:
+    run()
+    twin = {"folder": TRAINED[0], "files": {"model.bin": "0" * 64}}
+    with pytest.raises(RunFailed, match="changed while it was copied"):
+        copy_files(twin, RUN, here / "copy")
+    assert not (here / "copy" / "model.bin").exists()

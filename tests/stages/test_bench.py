@@ -216,5 +216,37 @@ def test_across_labels_against_one_of_them(tmp_path, data, scores):
     )
     assert found["difference"] < 0 and found["images"] == 4 and set(found["seeds"]) == {"0", "1"}
     assert "## Against CEDice · accurate labels" in (tmp_path / "bench" / PAGE).read_text()
-    with pytest.raises(InvalidInput, match="against: 'supervised/weak/large/topo'"):
-        bench(tmp_path / "other", data, scores, against="supervised/weak/large/topo")
+
+
+@pytest.mark.parametrize("name", ["supervised/weak/large/ce_dice", "supervised/accurate/large/topo"])
+def test_a_reference_that_none_of_the_scores_can_be_is_found_before_anything_runs(data, name):
+    config = STAGE.config.model_validate({"against": name})
+    ids = {"scores": ("score@loss=ce_dice,seed=0", "score@loss=cldice,seed=0")}
+    with pytest.raises(InvalidInput, match="among the scores; there are supervised/accurate/large/CEDice"):
+        STAGE.check_inputs(config, ids)
+    STAGE.check_inputs(
+        config, {"scores": (f"score-x@labels={name.split('/')[1]},seed=0",)}
+    )  # the training tells its loss
+
+
+def test_a_reference_has_four_parts():
+    with pytest.raises(ValueError, match="against"):
+        STAGE.config.model_validate({"against": "accurate/large/ce_dice"})
+
+
+def test_a_copied_training_took_as_long_as_its_original(tmp_path, data, scores):
+    segmenters = []
+    for name, seconds, more in (
+        ("segment@loss=cldice,seed=0", 60.0, {}),
+        ("segment@loss=cldice,seed=1", 0.1, {"same_as": "segment@loss=cldice,seed=0"}),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        record = {"id": name, "identity": name, "status": "done", "seconds": seconds, "device": "cpu", **more}
+        (folder / "stage.json").write_text(json.dumps(record))
+        segmenters.append(Artifact(folder, id=name))
+    bench(tmp_path / "bench", data, scores, tuple(segmenters))
+    costs = [
+        json.loads(path.read_text())["seconds"] for path in sorted((tmp_path / "bench").rglob("clDiceLoss/*.json"))
+    ]
+    assert costs == [60.0, 60.0]

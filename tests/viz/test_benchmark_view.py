@@ -166,3 +166,16 @@ def test_a_comparison_across_labels_is_shown_everywhere(tmp_path):
     table = list(csv.DictReader(io.StringIO(as_csv(rows, CONTRAST_COLUMNS))))
     assert [float(row["difference"]) for row in table] == [row["difference"] for row in rows]
     assert table[0]["seeds"].startswith("1: ") and table[0]["verdict"] == ""
+
+
+def test_what_is_compared_in_part_or_not_at_all_is_noted(tmp_path):
+    results = write_results(tmp_path, {"CEDiceLoss": 1.0})
+    write_table(results / "supervised/weak/large/CEDiceLoss/1.csv", draw_table([1], 0.5, 1))
+    made = make_tables(results, find_groups(results), swaps=200, against="supervised/accurate/large/CEDice")
+    reference, arm = "against supervised/accurate/large/CEDice:", "supervised/weak/large/CEDice:"
+    assert f"{reference} {arm} 1 of 4 ID images in common; its mean is over these" in made.benchmark.notes
+    assert f"{reference} {arm} no OOD image in common" in made.benchmark.notes
+    view = view_of(made)
+    assert view.against is not None and view.notes == made.benchmark.notes
+    weak = dict(view.against.tables[0].rows)["CEDice · weak labels"]
+    assert weak[0].note.endswith("[–, –]")

@@ -66,6 +66,14 @@ def test_no_step_between_scores_against_other_labels(tmp_path: Path) -> None:
     assert {one.fair for one in results(runs[1:])} == {False}
 
 
+def test_a_stage_that_is_a_score_in_one_run_alone(tmp_path: Path) -> None:
+    first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
+    second, _ = a_run(tmp_path, "two", shift=2, lr=0.01)
+    other = replace(second.records[-1], uses="sweep", metrics={"best": 0.5})
+    found = results([first, replace(second, records=(*second.records[:-1], other))])
+    assert next(one for one in found if one.measure == "mIoU").values[1] is None
+
+
 def test_page_shows_the_masks_of_both_runs(tmp_path: Path) -> None:
     first, data = a_run(tmp_path, "one", shift=2, lr=0.01)
     second, _ = a_run(tmp_path, "<b>two</b>", shift=9, lr=0.01)

@@ -136,7 +136,7 @@ def test_what_the_budget_leaves_out_is_said(run: tuple[Path, Dataset]) -> None:
         return lambda steps: told.append((what, steps))
 
     page = build_report(records, run[1], Options("topology", images=0, max_bytes=20_000), track=track).html
-    assert "2 more images are left out to keep the page below 0.02 MB" in page and 'class="card topology"' not in page
+    assert "2 more rows are left out to keep the page below 0.02 MB" in page and 'class="card topology"' not in page
     assert told.count(("topology", 1)) == 2
     whole = build_report(records, run[1], Options("topology")).html
     assert "left out to keep" not in whole and whole.count('class="card topology"') == 2

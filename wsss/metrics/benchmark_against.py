@@ -8,7 +8,7 @@ seeds of an image are averaged first, and images are the pairs:
   same weight, as in the tables.
 - *interval*: 95 % percentile interval of that difference, images drawn with replacement within their groups (Efron &
   Tibshirani, 1993, ch. 13).
-- *p*: the tables' paired permutation test, on these pairs (the upper side; see `wsss.metrics.permutation`).
+- *p*: paired permutation test on these pairs, two-sided as the interval is. (The paper's tables have the upper side.)
 
 All three say what other walls would change. What other trainings would change is for the means of the single seeds to
 say, which stand beside.
@@ -16,14 +16,14 @@ say, which stand beside.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.metrics.benchmark import ID_GROUP, METRICS, Benchmark, Case, Measured, Metric, ood_groups, short_name
+from wsss.metrics.benchmark import ID_GROUP, METRICS, Benchmark, Case, Measured, Metric, short_name
 from wsss.metrics.benchmark_tables import DISTRIBUTIONS, SIGNIFICANT, Distribution, group_weights
 from wsss.metrics.permutation import SWAPS, permutation_test
 from wsss.metrics.statistics import draws, percentile_interval
@@ -56,8 +56,8 @@ class Contrast:
         seeds: seed → its mean over these images (OOD: over the groups' means), the seeds that scored all of them.
         mean: of the arm on these images, seeds averaged per image.
         difference: to the reference; negative is below it.
-        low, high: 95 % interval of the difference.
-        p: of the permutation test.
+        low, high: 95 % interval of the difference; ``None`` where a group has a single image.
+        p: of the permutation test, two-sided.
         verdict: ``better`` or ``worse`` where p < 0.05, else ``None``; for the reference itself always ``None``.
     """
 
@@ -68,8 +68,8 @@ class Contrast:
     seeds: Mapping[int, float]
     mean: float
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     p: float
     verdict: Literal["better", "worse"] | None
 
@@ -125,7 +125,7 @@ def contrasts(
 
 
 class _Pairs(NamedTuple):
-    """Images that both have: groups ``(N,)``, scores of all seeds ``(N, S)`` (NaN: not there), reference ``(N,)``."""
+    """Images that both have: groups ``(N,)``, and the scores of all seeds of both, ``(N, S)`` (NaN: not there)."""
 
     groups: NDArray[np.str_]
     seeds: tuple[int, ...]
@@ -140,10 +140,17 @@ def _pairs(theirs: Measured, base: Measured, metric: str, distribution: Distribu
     images = [image for image in one if image in other]
     if not images:
         return None
-    seeds = tuple(sorted({seed for image in images for seed in one[image][1]}))
-    values = np.array([[one[image][1].get(seed, np.nan) for seed in seeds] for image in images])
-    means = np.array([np.mean(list(other[image][1].values())) for image in images])
-    return _Pairs(np.array([one[image][0] for image in images]), seeds, values, means)
+    groups = np.array([one[image][0] for image in images])
+    seeds, values = _matrix(one, images)
+    return _Pairs(groups, seeds, values, _matrix(other, images)[1])
+
+
+def _matrix(
+    scores: Mapping[str, tuple[str, Mapping[int, float]]], images: Sequence[str]
+) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """Return the seeds that scored some of the images, and their scores ``(N, S)``."""
+    seeds = tuple(sorted({seed for image in images for seed in scores[image][1]}))
+    return seeds, np.array([[scores[image][1].get(seed, np.nan) for seed in seeds] for image in images])
 
 
 def _by_image(measured: Measured, metric: str, distribution: Distribution) -> dict[str, tuple[str, dict[int, float]]]:
@@ -160,12 +167,11 @@ def _contrast(
     arm: Arm, metric: Metric, distribution: Distribution, pairs: _Pairs, swaps: int, resamples: int, seed: int
 ) -> Contrast:
     values = np.nanmean(pairs.values, 1)
-    differences = values - pairs.base
+    differences = values - np.nanmean(pairs.base, 1)
     weights = group_weights(pairs.groups)
     difference = float(weights @ differences)
-    p = float(permutation_test(differences[:, None], weights=weights, swaps=swaps, seed=seed)[0])
-    # An interval is only missing where a replicate is undefined, and these are all finite.
-    low, high = percentile_interval(_resampled(differences, pairs.groups, resamples, seed)) or (difference, difference)
+    p = float(permutation_test(differences[:, None], weights=weights, swaps=swaps, seed=seed, two_sided=True)[0])
+    low, high = _interval(differences, pairs.groups, resamples, seed)
     good = difference * (-1 if metric.better == "lower" else 1)
     verdict: Literal["better", "worse"] | None = None
     if p < SIGNIFICANT and good:
@@ -177,14 +183,15 @@ def _contrast(
     return Contrast(arm, distribution, metric.name, images, seeds, mean, difference, low, high, p, verdict)
 
 
-def _resampled(
+def _interval(
     differences: NDArray[np.float64], groups: NDArray[np.str_], resamples: int, seed: int
-) -> NDArray[np.float64]:
-    """Return the mean over groups of group means, images drawn within each group, ``(resamples,)``."""
-    names = (ID_GROUP,) if (groups == ID_GROUP).all() else ood_groups(groups.tolist())
+) -> tuple[float, float] | tuple[None, None]:
+    """Return the interval of the mean over groups of group means, images drawn within each group."""
     parts = []
-    for number, name in enumerate(names):
+    for number, name in enumerate(np.unique(groups)):
         inside = differences[groups == name]
+        if len(inside) < 2:
+            return None, None
         drawn = draws(len(inside), resamples, seed + number)
         parts.append(np.concatenate([counts @ inside / len(inside) for counts in drawn]))
-    return np.asarray(np.mean(parts, 0), np.float64)
+    return percentile_interval(np.mean(parts, 0)) or (None, None)

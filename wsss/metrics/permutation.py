@@ -30,6 +30,7 @@ def permutation_test(
     weights: NDArray[np.float64] | None = None,
     swaps: int = SWAPS,
     seed: int = 0,
+    two_sided: bool = False,
 ) -> NDArray[np.float64]:
     """Return the p-value of each column of paired differences.
 
@@ -47,6 +48,7 @@ def permutation_test(
             ratios matter.
         swaps: how many swaps are drawn.
         seed: of the draws.
+        two_sided: count a mean difference of either sign, not the upper side alone.
 
     Returns:
         ``(M,)`` p-values in [0, 1]; 1 where all differences are 0.
@@ -63,7 +65,8 @@ def permutation_test(
     least = np.abs(shared.sum(0)) - TIE * np.abs(shared).sum(0)
     above, total = np.zeros(shared.shape[1], np.int64), 0
     for signs in _signs(len(shared), swaps, seed):
-        above += (signs @ shared >= least).sum(0)
+        sums = signs @ shared
+        above += ((np.abs(sums) if two_sided else sums) >= least).sum(0)
         total += len(signs)
     return above / total
 

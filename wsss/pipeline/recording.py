@@ -54,6 +54,8 @@ def open_folder(task: Task, decision: Decision | None, session: Session) -> dict
         "versions": versions(),
         "artifacts": {},
     }
+    if old is not None and (decision.reasons == ("forced",) or (decision.keep and old.get("forced"))):
+        record["forced"] = True  # until it is done: an interrupted run that was forced takes no other's result
     store.write_record(folder, record)
     return record
 
@@ -73,7 +75,7 @@ def publish(task: Task, record: Mapping[str, Any], result: Result, seconds: floa
         raise RunFailed(f"the stage returned metrics or provenance that are not JSON ({error}).") from error
     write_json(task.folder / store.METRICS, metrics)
     done = {
-        **record,
+        **{key: value for key, value in record.items() if key != "forced"},
         "status": "done",
         "metrics": metrics,
         "provenance": {**_upstream_provenance(task), **own},

@@ -19,7 +19,7 @@ from wsss.pipeline.memory import peak_bytes, reset_peak
 from wsss.pipeline.recording import mended, note_failure, open_folder, publish
 from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig
 from wsss.pipeline.task import Outcome, Session, Task
-from wsss.pipeline.twins import copy_result, read_twin
+from wsss.pipeline.twins import copy_files, read_twin
 
 
 def run_stage(
@@ -99,8 +99,9 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
         if twin is None:
             result = _work(task, session)
         else:
-            record["same_as"] = twin["id"]
-            result = ranks.from_first(lambda: copy_result(session.run_dir / twin["id"], twin, task.folder))
+            record["same_as"] = twin["folder"]
+            ranks.from_first(lambda: copy_files(twin, session.run_dir, task.folder))
+            result = Result(twin["metrics"], twin["provenance"])
         ranks.barrier()
         seconds = record["seconds"] + time.monotonic() - begun
         peak = peak_bytes(session.device)
@@ -116,7 +117,7 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
         raise explained from caught
     session.reporter.stop()
     if twin is not None:
-        session.reporter.log(f"{task.id}: the same work as {twin['id']}: copied")
+        session.reporter.log(f"{task.id}: the same work as {twin['folder']}: copied")
     reasons = decision.reasons if decision else ()
     return Outcome(
         task.id, task.stage.name, "done", record["seconds"], record["metrics"], _artifact(task, record), reasons
@@ -124,7 +125,7 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
 
 
 def _twin_of(task: Task) -> dict[str, Any] | None:
-    """Return the record of the finished stage that is the same work, if there is one and it is whole."""
+    """Return the finished stage that is the same work, if there is one and it is whole."""
     return None if task.twin is None else read_twin(task.twin, identity_of(task.parts))
 
 

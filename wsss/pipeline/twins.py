@@ -1,20 +1,21 @@
 """Stages of a run that are the same work: it is done once and copied.
 
 The variants of an ablation often share their beginning: of expansion alone, and with three kinds of shrinkage behind
-it, the expansion is one and the same training. Stages of equal identity have equal results, byte by byte, so the second
-takes those of the first. Copied, not linked: a folder that is repaired or edited must not change another one.
+it, the expansion is one and the same training. Stages of equal identity have equal results (byte by byte on a CPU; on
+a GPU they are as equal as two runs), so the second takes those of the first. Copied, not linked: a folder that is
+repaired or edited must not change another one.
 """
 
 from __future__ import annotations
 
-import shutil
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.io.atomic import atomic_open
+from wsss.errors import RunFailed
+from wsss.io.atomic import write_bytes
 from wsss.pipeline import store
-from wsss.pipeline.stage import Result
 
 if TYPE_CHECKING:
     from wsss.pipeline.plan import Step
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 def find_twins(plan: Sequence[Step]) -> dict[str, str]:
     """Return step that runs → step whose result it can take: a finished one if there is any, else the first that runs.
 
-    A step that is forced takes none that was finished before.
+    A step that is forced, now or in a run that didn't get to its end, takes none that was finished before. One that
+    goes on where it was interrupted waits for no other.
     """
     finished: dict[str, str] = {}
     first: dict[str, str] = {}
@@ -35,27 +37,51 @@ def find_twins(plan: Sequence[Step]) -> dict[str, str]:
     found = {}
     for step in plan:
         if step.runs:
-            twin = first[step.identity] if step.forced else finished.get(step.identity, first[step.identity])
-            if twin != step.job.id:
+            twin = None if _forced(step) else finished.get(step.identity)
+            if twin is None and not step.decision.keep:
+                twin = first[step.identity]
+            if twin is not None and twin != step.job.id:
                 found[step.job.id] = twin
     return found
 
 
+def _forced(step: Step) -> bool:
+    record = step.decision.record or {}
+    return step.forced or record.get("status") == "stale" or bool(record.get("forced"))
+
+
 def read_twin(folder: Path, identity: str) -> dict[str, Any] | None:
-    """Return the record of a finished stage if it is of this identity and its files are what they were."""
+    """Return what is known of a finished stage if it is of this identity and its files are what they were.
+
+    Returns:
+        ``folder`` (its name), ``metrics``, ``provenance``, and ``files``: name → SHA-256.
+    """
     record = store.read_record(folder)
     if record is None or record.get("status") != "done" or record.get("identity") != identity:
         return None
-    return None if store.verify(folder, record["artifacts"]) else record
+    if store.verify(folder, record["artifacts"]):
+        return None
+    return {
+        "folder": folder.name,
+        "metrics": record["metrics"],
+        "provenance": record["provenance"],
+        "files": {name: known["sha256"] for name, known in record["artifacts"].items()},
+    }
 
 
-def copy_result(source: Path, record: Mapping[str, Any], target: Path) -> Result:
-    """Copy a finished stage's files into another folder; return what it had measured.
+def copy_files(twin: Mapping[str, Any], run_dir: Path, target: Path) -> None:
+    """Copy the files of a finished stage of a run into another folder.
+
+    Args:
+        twin: see `read_twin`.
+        run_dir: where its folder is.
+        target: the other folder.
 
     Raises:
-        RunFailed: the disk is full, or the folder can't be written to.
+        RunFailed: a file isn't what it was any more; or the disk is full, or the folder can't be written to.
     """
-    for name in record["artifacts"]:
-        with (source / name).open("rb") as old, atomic_open(target / name) as new:
-            shutil.copyfileobj(old, new)
-    return Result(record["metrics"], record["provenance"])
+    for name, digest in twin["files"].items():
+        content = (run_dir / twin["folder"] / name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise RunFailed(f"{run_dir / twin['folder'] / name} changed while it was copied.", mend="Run again.")
+        write_bytes(target / name, content)

@@ -6,13 +6,14 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from wsss.errors import InvalidInput, closest, listing
 from wsss.pipeline.matrix import read_instance_id
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Read, Result, Stage, StageConfig
+from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.io.results import Resources
@@ -40,8 +41,10 @@ class BenchConfig(StageConfig):
     groups: Path | None = Field(
         None, description="CSV with ID and group; by default the dataset's splits test-indistr, test-angles …"
     )
-    against: str | None = Field(
-        None, description="FRAMEWORK/LABELS/SIZE/LOSS that every other is compared with, whatever it learned from"
+    against: Annotated[str | None, AddedLater()] = Field(
+        None,
+        pattern=r"^[^/]+/[^/]+/[^/]+/[^/]+$",
+        description="FRAMEWORK/LABELS/SIZE/LOSS that every other is compared with, whatever it learned from",
     )
     swaps: int = Field(10_000, ge=100, le=1_000_000, description="sign swaps of each permutation test")
 
@@ -96,21 +99,10 @@ def place_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
     Raises:
         InvalidInput: the loss is not known, the seed is no whole number, or a name can't be that of a folder.
     """
-    entry, point = read_instance_id(score.id or score.path.name)
-    loss = config.loss or score.provenance.get("loss")
-    defaults: dict[Level, Any] = {
-        "framework": config.framework,
-        "labels": config.labels,
-        "size": config.size,
-        "loss": loss,
-        "seed": "0",
-    }
-    found: dict[Level, Any] = {
-        **defaults,
-        **config.places.get(entry, {}),
-        **{key: point[key] for key in LEVELS if key in point},
-    }
+    found = _told(config, score.id or score.path.name)
+    found["loss"] = found["loss"] or score.provenance.get("loss")
     if found["loss"] is None:
+        entry, _ = read_instance_id(score.id or score.path.name)
         raise InvalidInput(
             f"{score.id}: which loss was it trained with? Neither the matrix nor the training says.",
             mend="Give it: loss: NAME, or places: {" + entry + ": {loss: NAME}}.",
@@ -122,6 +114,19 @@ def place_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
     if bad is not None:
         raise InvalidInput(f"{score.id}: {bad}: {place[bad]!r} can't be the name of a folder.")
     return place
+
+
+def _told(config: BenchConfig, id: str) -> dict[Level, Any]:
+    """Return what matrix and config say of a score's place; its loss is ``None`` if only the training can tell."""
+    entry, point = read_instance_id(id)
+    defaults: dict[Level, Any] = {
+        "framework": config.framework,
+        "labels": config.labels,
+        "size": config.size,
+        "loss": config.loss,
+        "seed": "0",
+    }
+    return {**defaults, **config.places.get(entry, {}), **{key: point[key] for key in LEVELS if key in point}}
 
 
 def _groups(ctx: Context[BenchConfig]) -> dict[str, str]:
@@ -139,20 +144,28 @@ def _resources(score: Artifact, segmenters: Sequence[Artifact]) -> Resources | N
     Where the records don't tell (stages from elsewhere), those whose place in the matrix is the score's, or a part.
     """
     from wsss.io.results import Resources
-    from wsss.pipeline.store import read_record
 
     _, point = read_instance_id(score.id or score.path.name)
     upstream = _upstream(score)
     trained = [one for one in segmenters if one.id in upstream] or [
         one for one in segmenters if read_instance_id(one.id or "")[1].items() <= point.items()
     ]
-    records = [read_record(one.path) or {} for one in trained]
+    records = [_worked(one.path) for one in trained]
     records = [record for record in records if isinstance(record.get("seconds"), int | float)]
     if not records:
         return None
     memory = [peak for record in records if isinstance(peak := record.get("peak_memory_bytes"), int)]
     seconds = sum(float(record["seconds"]) for record in records)
     return Resources(seconds, max(memory, default=None), str(records[-1].get("device")))
+
+
+def _worked(folder: Path) -> Mapping[str, Any]:
+    """Return the record of a stage; of one that was copied the record of the one that did the work."""
+    from wsss.pipeline.store import read_record
+
+    record = read_record(folder) or {}
+    original = record.get("same_as")
+    return (read_record(folder.parent / original) if isinstance(original, str) else None) or record
 
 
 def _upstream(score: Artifact) -> set[str]:
@@ -223,6 +236,25 @@ def _check_inputs(config: BenchConfig, ids: Mapping[str, Sequence[str]]) -> None
         raise InvalidInput(
             f"places: no score is called {unknown[0]!r}; there are {listing(sorted(entries), limit=20)}"
             f"{closest(unknown[0], entries)}"
+        )
+    if config.against is not None:
+        _check_against(config, config.against, ids["scores"])
+
+
+def _check_against(config: BenchConfig, against: str, ids: Sequence[str]) -> None:
+    """Refuse a reference that none of the scores can be; the loss of some is only known once they are trained."""
+    from wsss.metrics.benchmark import short_name
+
+    *case, loss = against.split("/")
+    found = {}
+    for place in (_told(config, id) for id in ids):
+        known = None if place["loss"] is None else short_name(str(place["loss"]))
+        name = "/".join([*(str(place[level]) for level in LEVELS[:3]), known or "LOSS"])
+        found[name] = [str(place[level]) for level in LEVELS[:3]] == case and known in (None, short_name(loss))
+    if not any(found.values()):
+        raise InvalidInput(
+            f"against: {against!r} is not among the scores; there are {listing(list(found), limit=20)}"
+            f"{closest(against, found)}"
         )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from wsss.metrics.benchmark import FRAMEWORKS, ID_GROUP, REFERENCE, SIZES, Benchmark, Case, read_benchmark
-from wsss.metrics.benchmark_against import RESAMPLES, Arm, Contrast, contrasts, find_arm
+from wsss.metrics.benchmark_against import RESAMPLES, Arm, Contrast, arms_of, contrasts, find_arm
 from wsss.metrics.benchmark_tables import (
     DISTRIBUTIONS,
     SIGNIFICANT,
@@ -80,6 +80,8 @@ def make_tables(root: Path, groups: Path, *, swaps: int = SWAPS, seed: int = 0, 
     arm = None if against is None else find_arm(benchmark, against)
     rows = tuple(benchmark_rows(benchmark, swaps=swaps, seed=seed))
     compared = () if arm is None else tuple(contrasts(benchmark, arm, swaps=swaps, seed=seed))
+    if arm is not None:
+        benchmark = replace(benchmark, notes=(*benchmark.notes, *_notes_on_contrasts(benchmark, arm, compared)))
     return Tables(benchmark, rows, rank_losses(rows), _costs(benchmark), swaps, seed, arm, compared)
 
 
@@ -150,8 +152,8 @@ def explain_contrasts(reference: Arm, seed: int) -> str:
     return (
         f"Mean over images (their seeds averaged), and beside it the difference to {name_of(reference)} with its "
         f"95 % interval: images resampled within their groups, {RESAMPLES:,} times (seed {seed}). p is that of a "
-        f"paired permutation test over images. Bold: better, and {test}; ▼: worse, and {test}. All of this is about "
-        "other images; how much the trainings differ, the means of their seeds tell (JSON and CSV rows)."
+        f"two-sided paired permutation test over images. Bold: better, and {test}; ▼: worse, and {test}. All of this "
+        "is about other images; how much the trainings differ, the means of their seeds tell (JSON and CSV rows)."
     )
 
 
@@ -181,6 +183,22 @@ def ranking_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
             row += _cost_cells(tables.costs.get(loss))
         rows.append(row)
     return head, rows
+
+
+def _notes_on_contrasts(benchmark: Benchmark, reference: Arm, rows: Sequence[Contrast]) -> list[str]:
+    """Say which losses the reference isn't compared with, or on a part of its images."""
+    notes = []
+    for distribution in DISTRIBUTIONS:
+        images = {row.arm: row.images for row in rows if row.group == distribution}
+        if reference not in images:
+            continue
+        for arm in arms_of(benchmark):
+            if arm not in images:
+                notes.append(f"against {reference}: {arm}: no {distribution} image in common")
+            elif images[arm] < images[reference]:
+                common = f"{images[arm]} of {images[reference]} {distribution} images in common"
+                notes.append(f"against {reference}: {arm}: {common}; its mean is over these")
+    return notes
 
 
 def _costs(benchmark: Benchmark) -> dict[str, Cost]:

@@ -229,7 +229,10 @@ def _contrast_cell(row: Contrast | None, reference: Arm) -> CellView:
     mean = f"{row.mean:.{decimals}f}"
     if row.arm == reference:
         return CellView(mean)
-    difference, low, high = (f"{one:+.{decimals}f}".replace("-", "−") for one in (row.difference, row.low, row.high))
+    difference, low, high = (
+        NOT_DEFINED if one is None else f"{one:+.{decimals}f}".replace("-", "−")
+        for one in (row.difference, row.low, row.high)
+    )
     worse = " ▼" if row.verdict == "worse" else ""
     return CellView(mean + worse, row.verdict == "better", row.p, f"{difference} [{low}, {high}]")
 

@@ -116,9 +116,9 @@ def results(runs: Sequence[Run]) -> tuple[Result, ...]:
     records = [{record.id: record for record in run.records} for run in runs]
     found = []
     for stage in dict.fromkeys(score for of_run in scores for score in of_run):
-        known = [of_run[stage] for of_run in scores if stage in of_run]
-        truths = [of_run[stage].reads for of_run in records if stage in of_run]
-        fair = len({_measured_on(score, reads) for score, reads in zip(known, truths, strict=True)}) == 1
+        pairs = [(one[stage], other[stage]) for one, other in zip(scores, records, strict=True) if stage in one]
+        known = [score for score, _ in pairs]
+        fair = len({_measured_on(score, record.reads) for score, record in pairs}) == 1
         numbers = [_numbers(of_run[stage]) if stage in of_run else {} for of_run in records]
         for measure in dict.fromkeys(measure for of_run in numbers for measure in of_run):
             values = tuple(of_run.get(measure) for of_run in numbers)

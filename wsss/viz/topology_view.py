@@ -110,7 +110,7 @@ class Unshown:
 
 @dataclass(frozen=True)
 class TopologyView:
-    """The rows, and how many more there would be in a page with more room."""
+    """The rows, and how many more there would be in a page with more room (an image of two scores has two)."""
 
     rows: tuple[TopologyRow | Unshown, ...] = ()
     left_out: int = 0
@@ -159,14 +159,11 @@ def topology_view(
             if masks is not None and image in known and name in data.classes.names:
                 jobs.append((known[image], name, masks, frame))
     advance = track(len(jobs)) if jobs else lambda steps: None
-
-    def made(job: tuple[Sample, str, StageRecord, str]) -> TopologyRow | Unshown:
-        row = _row_or_why(*job, classes=data.classes, detail=detail)
-        advance(1)
-        return row
-
+    rows = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        rows = list(pool.map(made, jobs))
+        for row in pool.map(lambda job: _row_or_why(*job, classes=data.classes, detail=detail), jobs):
+            rows.append(row)
+            advance(1)
     while rows and sum(row.weight() for row in rows) > budget:
         fullest = Counter(row.stage for row in rows).most_common(1)[0][0]
         rows.pop(max(place for place, row in enumerate(rows) if row.stage == fullest))
