@@ -180,3 +180,11 @@ def test_a_file_that_changes_while_it_is_copied_is_noticed(here: Path) -> None:
     with pytest.raises(RunFailed, match="changed while it was copied"):
         copy_files(twin, RUN, here / "copy")
     assert not (here / "copy" / "model.bin").exists()
+
+
+def test_a_copy_of_a_copy_names_the_one_that_did_the_work() -> None:
+    run()
+    (RUN / TRAINED[0]).rename(RUN / "aside")  # what is left of the two is the copy
+    more = "    a: {steps: 5, factor: 2}\n    d: {steps: 3, factor: 2}\n"
+    run(TEXT.replace("    a: {steps: 3, factor: 2}\n", more))
+    assert record("train@variant=d")["same_as"] == TRAINED[0] and hashes("train@variant=d") == hashes(TRAINED[1])

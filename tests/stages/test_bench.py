@@ -242,7 +242,7 @@ def test_a_copied_training_took_as_long_as_its_original(tmp_path, data, scores):
     ):
         folder = tmp_path / name
         folder.mkdir()
-        record = {"id": name, "identity": name, "status": "done", "seconds": seconds, "device": "cpu", **more}
+        record = {"id": name, "identity": "one", "status": "done", "seconds": seconds, "device": "cpu", **more}
         (folder / "stage.json").write_text(json.dumps(record))
         segmenters.append(Artifact(folder, id=name))
     bench(tmp_path / "bench", data, scores, tuple(segmenters))

@@ -99,7 +99,7 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
         if twin is None:
             result = _work(task, session)
         else:
-            record["same_as"] = twin["folder"]
+            record["same_as"] = twin["made_by"]
             ranks.from_first(lambda: copy_files(twin, session.run_dir, task.folder))
             result = Result(twin["metrics"], twin["provenance"])
         ranks.barrier()

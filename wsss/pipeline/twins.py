@@ -54,7 +54,8 @@ def read_twin(folder: Path, identity: str) -> dict[str, Any] | None:
     """Return what is known of a finished stage if it is of this identity and its files are what they were.
 
     Returns:
-        ``folder`` (its name), ``metrics``, ``provenance``, and ``files``: name → SHA-256.
+        ``folder`` (its name), ``made_by`` (itself, or the stage that it is a copy of), ``metrics``,
+        ``provenance``, and ``files``: name → SHA-256.
     """
     record = store.read_record(folder)
     if record is None or record.get("status") != "done" or record.get("identity") != identity:
@@ -63,6 +64,7 @@ def read_twin(folder: Path, identity: str) -> dict[str, Any] | None:
         return None
     return {
         "folder": folder.name,
+        "made_by": record.get("same_as") or folder.name,
         "metrics": record["metrics"],
         "provenance": record["provenance"],
         "files": {name: known["sha256"] for name, known in record["artifacts"].items()},

@@ -164,8 +164,9 @@ def _worked(folder: Path) -> Mapping[str, Any]:
     from wsss.pipeline.store import read_record
 
     record = read_record(folder) or {}
-    original = record.get("same_as")
-    return (read_record(folder.parent / original) if isinstance(original, str) else None) or record
+    name = record.get("same_as")
+    original = read_record(folder.parent / name) if isinstance(name, str) else None
+    return original if original is not None and original["identity"] == record.get("identity") else record
 
 
 def _upstream(score: Artifact) -> set[str]:
