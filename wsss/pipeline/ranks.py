@@ -5,6 +5,7 @@ Rank 0 decides, keeps the records and publishes; the others compute their share 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -112,6 +113,9 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
     import torch
     import torch.distributed as dist
 
+    # its functions keep the group that is there when they are imported as the default of an argument, for ever
+    import torch.distributed.nn
+
     cuda = device != "cpu" and torch.cuda.is_available()
     if cuda:
         local = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)
@@ -128,6 +132,9 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
     try:
         yield DistributedRanks(rank, size)
     finally:
+        # The last reference ends the group's threads. One that outlived it might want the interpreter while that ends,
+        # which aborts the process; and a model for several processes, which holds the group, may be part of a cycle.
+        gc.collect()
         dist.destroy_process_group()
 
 
