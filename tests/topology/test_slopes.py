@@ -28,7 +28,7 @@ def test_loss_and_differences(options: dict[str, Any], dimension: int) -> None:
         found = betti_matching(image, gt, **options)
         return (found.dim1 if dimension else found.dim0).loss()
 
-    found = loss_slopes(betti_matching(pred, gt, **options), dimension)
+    found = loss_slopes(betti_matching(pred, gt, **options), (1 - dimension, dimension))
     assert found.loss == pytest.approx(loss(pred), rel=1e-12)
     assert (found.cells >= 0).all() and np.array_equal(found.values, pred.ravel()[found.cells])
     total = np.bincount(found.cells, found.slopes, minlength=pred.size)
@@ -40,6 +40,15 @@ def test_loss_and_differences(options: dict[str, Any], dimension: int) -> None:
 
 def test_a_perfect_prediction_has_no_slope() -> None:
     mask = np.random.default_rng(1).random((9, 9)) > 0.5
-    for dimension in (0, 1):
-        found = loss_slopes(betti_matching(mask, mask), dimension)
-        assert found.loss == 0 and not found.slopes.any()
+    found = loss_slopes(betti_matching(mask, mask))
+    assert found.loss == 0 and not found.slopes.any()
+
+
+def test_dimensions_are_weighted() -> None:
+    pred, gt = np.random.default_rng(2).random((2, 9, 9))
+    matching = betti_matching(pred, gt, essential="match")
+    found = loss_slopes(matching, (0.3, 0.7))
+    parts = loss_slopes(matching, (1, 0)), loss_slopes(matching, (0, 1))
+    assert found.loss == pytest.approx(0.3 * parts[0].loss + 0.7 * parts[1].loss, rel=1e-12)
+    total, *by_dimension = (np.bincount(part.cells, part.slopes, minlength=81) for part in (found, *parts))
+    np.testing.assert_allclose(total, 0.3 * by_dimension[0] + 0.7 * by_dimension[1], rtol=1e-12)

@@ -146,16 +146,14 @@ def _match(pairs: _Pairs, config: BettiMatchingConfig, width: int) -> tuple[floa
             essential=config.essential,
         )
         for place, matching in zip(pairs.places, matchings, strict=True):
-            for dimension, weight in enumerate(config.dimension_weights):
-                if weight:
-                    part = loss_slopes(matching, dimension)
-                    loss += weight * part.loss
-                    slopes.append(_placed(part, place, weight, matching.pred.dim0.columns, width))
+            part = loss_slopes(matching, config.dimension_weights)
+            loss += part.loss
+            slopes.append(_placed(part, place, matching.pred.columns, width))
     return loss, slopes
 
 
-def _placed(part: LossSlopes, place: _Place, weight: float, columns: int, width: int) -> Slopes:
+def _placed(part: LossSlopes, place: _Place, columns: int, width: int) -> Slopes:
     """Go from pixels of a window with ``columns`` to those of its image, ``width`` wide."""
     cells = part.cells if columns == width else part.cells // columns * width + part.cells % columns
     start = place.top * width + place.left
-    return Slopes(place.image, place.channel, cells + start, part.values, weight * part.slopes)
+    return Slopes(place.image, place.channel, cells + start, part.values, part.slopes)

@@ -22,7 +22,7 @@ def warmup() -> float:
     exact = np.arange(12, dtype=np.float64).reshape(3, 4)
     for image in (exact > 5, exact.astype(np.float32), exact, exact / 3):  # the last with int64 keys, others with int32
         barcode(image, frame="own-max")
-        loss_slopes(betti_matching(image, image, frame="own-max"), 0)
+        loss_slopes(betti_matching(image, image, frame="own-max"))
     betti_numbers(exact > 5)
     critical_pixels(exact, exact)
     warping_error_mask(exact > 5, exact > 3)  # and distances

@@ -9,22 +9,24 @@ from wsss.topology.events import ends
 
 
 @kernel
-def component_ends(keys, columns, births, deaths):
-    """Return ``(n, 2)`` padded indices of the birth and death pixels of components (pixels and events)."""
-    pixels = np.empty((births.size, 2), np.int64)
-    for n in range(births.size):
-        pixels[n, 0] = births[n]
-        pixels[n, 1] = _edge_pixel(deaths[n], keys, columns)
-    return pixels
+def ends_of_image(keys, faces, columns, births0, deaths0, births1, deaths1, essential):
+    """Return the pixels of all births and deaths, as padded indices in the order of `results.Barcode`.
 
-
-@kernel
-def hole_ends(keys, faces, columns, births, deaths):
-    """Return ``(n, 2)`` padded indices of the birth and death pixels of holes (events and faces)."""
-    pixels = np.empty((births.size, 2), np.int64)
-    for n in range(births.size):
-        pixels[n, 0] = _edge_pixel(births[n], keys, columns)
-        pixels[n, 1] = _face_pixel(np.int64(deaths[n]), keys, faces, columns)
+    Args:
+        keys: of the image; ``faces`` its face values; ``columns`` its width.
+        births0: ``(n0,)`` pixels that bear components; ``deaths0`` the events at which these die.
+        births1: ``(n1,)`` events at which holes are born; ``deaths1`` the faces that end them.
+        essential: the pixel that bears the essential class.
+    """
+    n0, n1 = births0.size, births1.size
+    pixels = np.empty(2 * (n0 + n1) + 1, np.int64)
+    for n in range(n0):
+        pixels[n] = births0[n]
+        pixels[n0 + n] = _edge_pixel(deaths0[n], keys, columns)
+    for n in range(n1):
+        pixels[2 * n0 + n] = _edge_pixel(births1[n], keys, columns)
+        pixels[2 * n0 + n1 + n] = _face_pixel(np.int64(deaths1[n]), keys, faces, columns)
+    pixels[2 * (n0 + n1)] = essential
     return pixels
 
 

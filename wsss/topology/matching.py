@@ -13,7 +13,7 @@ import numpy as np
 from wsss.topology.compiling import kernel
 from wsss.topology.dim0 import component_intervals, component_matches
 from wsss.topology.dim1 import hole_intervals, hole_matches, tracked_hole_intervals
-from wsss.topology.ends import component_ends, hole_ends
+from wsss.topology.ends import ends_of_image
 from wsss.topology.events import sorted_events
 from wsss.topology.gradient import (
     critical_edges,
@@ -40,7 +40,7 @@ def intervals_of_image(rows, columns, w):
     """Barcode of the image in ``w.keys[0]``.
 
     Returns:
-        Dimension 0 and 1 as ``(n, 2)`` arrays of flat pixel indices (birth, death), and the essential class's pixel.
+        The pixels of all intervals (`ends.ends_of_image`) and how many of these are components.
     """
     keys, faces = w.keys[0], w.faces[0]
     face_values(keys, rows, columns, faces)
@@ -49,10 +49,9 @@ def intervals_of_image(rows, columns, w):
     count = sorted_events(w.flags, keys, smallest, largest, columns, w.events[0], w.events[1])
     n0, count = component_intervals(w.events[0], count, keys, columns, w.links[0], w.births[0], w.deaths[0])
     n1, _ = hole_intervals(w.events[0], count, keys, faces, columns, w.links[1], w.births[2], w.deaths[2])
-    essential = np.int64(find(w.links[0], columns + 2))
-    components = component_ends(keys, columns, w.births[0, :n0], w.deaths[0, :n0])
-    holes = hole_ends(keys, faces, columns, w.births[2, :n1], w.deaths[2, :n1])
-    return components, holes, essential
+    essential = find(w.links[0], columns + 2)
+    births0, deaths0, births1, deaths1 = w.births[0, :n0], w.deaths[0, :n0], w.births[2, :n1], w.deaths[2, :n1]
+    return ends_of_image(keys, faces, columns, births0, deaths0, births1, deaths1, essential), n0
 
 
 @kernel
@@ -60,8 +59,8 @@ def match_images(rows, columns, w):
     """Barcodes of the images in ``w.keys[0]`` and ``w.keys[1]``, and their matching.
 
     Returns:
-        For both images: dimension 0, dimension 1, essential class as in `intervals_of_image`. Then, per dimension,
-        an ``(m, 2)`` array of matched interval numbers (row in the first image's array, row in the second's).
+        For both images what `intervals_of_image` returns. Then, per dimension, an ``(m, 2)`` array of matched interval
+        numbers (in the first image, in the second).
     """
     host, host_faces = w.keys[2], w.faces[1]
     np.minimum(w.keys[0], w.keys[1], host)
@@ -87,9 +86,9 @@ def match_images(rows, columns, w):
         w.events[0, start:], count - start, host, columns, w.links[0], w.keys, w.best, w.numbers, w.matches[0]
     )
     for i in range(2):
-        components, holes, _ = (first, second)[i]
-        _forget(w.numbers[i], w.births[i, : components.shape[0]])
-        _forget(w.numbers[2 + i], w.known_by[i, : holes.shape[0]])
+        pixels, components = (first, second)[i]
+        _forget(w.numbers[i], w.births[i, :components])
+        _forget(w.numbers[2 + i], w.known_by[i, : pixels.size // 2 - components])
     return first, second, w.matches[0, :m0].copy(), w.matches[1, :m1].copy()
 
 
@@ -106,14 +105,12 @@ def _image_intervals(i, rows, columns, smallest, largest, host_smallest, w):
     flag_face_updates(w.asking, columns, w.flags)
     count = sorted_events(w.flags, keys, smallest, largest, columns, w.events[0], w.events[1])
 
-    births, deaths = w.births[i], w.deaths[i]
-    n0, count = component_intervals(w.events[0], count, keys, columns, w.links[0], births, deaths)
+    births0, deaths0, births1, deaths1 = w.births[i], w.deaths[i], w.births[2 + i], w.deaths[2 + i]
+    n0, count = component_intervals(w.events[0], count, keys, columns, w.links[0], births0, deaths0)
     for n in range(n0):
-        w.numbers[i, np.int64(births[n])] = n
-    components = component_ends(keys, columns, births[:n0], deaths[:n0])
-    essential = np.int64(find(w.links[0], columns + 2))
+        w.numbers[i, np.int64(births0[n])] = n
+    essential = find(w.links[0], columns + 2)
 
-    births, deaths = w.births[2 + i], w.deaths[2 + i]
     n1 = tracked_hole_intervals(
         w.events[0],
         count,
@@ -123,13 +120,13 @@ def _image_intervals(i, rows, columns, smallest, largest, host_smallest, w):
         w.links[1],
         host_faces,
         w.best[0],
-        births,
-        deaths,
+        births1,
+        deaths1,
         w.known_by[i],
         w.numbers[2 + i],
     )
-    holes = hole_ends(keys, faces, columns, births[:n1], deaths[:n1])
-    return components, holes, essential
+    pixels = ends_of_image(keys, faces, columns, births0[:n0], deaths0[:n0], births1[:n1], deaths1[:n1], essential)
+    return pixels, n0
 
 
 @kernel

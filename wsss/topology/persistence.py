@@ -12,11 +12,11 @@ from wsss.topology.compiling import call
 from wsss.topology.ends import locate
 from wsss.topology.images import Essential, Filtration, Frame, Image, checked_image, checked_option, load_keys
 from wsss.topology.matching import intervals_of_image, match_images
-from wsss.topology.results import NO_PIXEL, Barcode, BettiMatching, Intervals
+from wsss.topology.results import NO_PIXEL, Barcode, BettiMatching
 from wsss.topology.threads import in_threads
 
-Flat = tuple[NDArray[np.int64], NDArray[np.int64], int]
-"""What the kernels return per image: flat pixels of dimension 0, of dimension 1, of the essential class."""
+Found = tuple[NDArray[np.int64], int]
+"""What the kernels return per image: all intervals' pixels in the padded layout, and the number of components."""
 
 
 def barcode(image: ArrayLike, *, filtration: Filtration = "superlevel", frame: Frame = "none") -> Barcode:
@@ -47,8 +47,8 @@ def barcode(image: ArrayLike, *, filtration: Filtration = "superlevel", frame: F
     checked_option(frame, Frame, "frame")
     checked = checked_image(image)
     w = load_keys([checked], filtration, frame, ["image"])
-    flat = call(intervals_of_image, w.keys.dtype.name, *_framed(checked, frame), w)
-    return _barcode(checked, flat, filtration, frame)
+    found = call(intervals_of_image, w.keys.dtype.name, *_framed(checked, frame), w)
+    return _barcode(checked, found, filtration, frame)
 
 
 def betti_matching(
@@ -142,10 +142,10 @@ def _match(
     if pred.shape != gt.shape:
         raise InvalidInput(f"{pred_name} and {gt_name}: the shapes must agree, found {pred.shape} and {gt.shape}")
     w = load_keys([pred, gt], filtration, frame, [pred_name, gt_name])
-    flat_pred, flat_gt, pairs0, pairs1 = call(match_images, w.keys.dtype.name, *_framed(pred, frame), w)
+    of_pred, of_gt, pairs0, pairs1 = call(match_images, w.keys.dtype.name, *_framed(pred, frame), w)
     return BettiMatching(
-        _barcode(pred, flat_pred, filtration, frame),
-        _barcode(gt, flat_gt, filtration, frame),
+        _barcode(pred, of_pred, filtration, frame),
+        _barcode(gt, of_gt, filtration, frame),
         (pairs0, pairs1),
         essential == "match",
     )
@@ -156,22 +156,12 @@ def _framed(image: Image, frame: Frame) -> tuple[int, int]:
     return image.shape[0] + margin, image.shape[1] + margin
 
 
-def _barcode(image: Image, flat: Flat, filtration: Filtration, frame: Frame) -> Barcode:
+def _barcode(image: Image, found: Found, filtration: Filtration, frame: Frame) -> Barcode:
     """Turn indices of the padded layout into values and cells of the image."""
-    components, holes, essential = flat
-    padded = np.concatenate([components.T.ravel(), holes.T.ravel(), [essential]])
+    padded, components = found
     substitute = NO_PIXEL
     if frame == "own-max":
         substitute = int(image.argmax() if filtration == "superlevel" else image.argmin())
-    cells, values = np.empty(len(padded), np.int64), np.empty(len(padded))
+    cells, values = np.empty(padded.size, np.int64), np.empty(padded.size)
     call(locate, image.dtype.name, padded, image, 0 if frame == "none" else 1, substitute, cells, values)
-
-    columns = image.shape[1]
-    cuts = np.cumsum([len(components), len(components), len(holes), len(holes)])
-    (b0, d0, b1, d1, b), (b0_at, d0_at, b1_at, d1_at, b_at) = np.split(values, cuts), np.split(cells, cuts)
-    never = np.array([-np.inf if filtration == "superlevel" else np.inf])
-    return Barcode(
-        Intervals(b0, d0, b0_at, d0_at, columns),
-        Intervals(b1, d1, b1_at, d1_at, columns),
-        Intervals(b, never, b_at, np.array([NO_PIXEL]), columns),
-    )
+    return Barcode(values, cells, components, image.shape[1], -np.inf if filtration == "superlevel" else np.inf)

@@ -80,18 +80,42 @@ def _pixels(cells: NDArray[np.int64], columns: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class Barcode:
-    """Barcode of an image: intervals of positive length, and the essential class.
+    """Barcode of an image: ``n0 + n1`` intervals of positive length, and the essential class.
 
     Attributes:
-        dim0: connected components (4-connected in the filtration's foreground), without the essential one.
-        dim1: holes (8-connected in the background).
-        essential: the one component that never dies, as a single interval whose death has the value ``-inf``
-            (superlevel) or ``inf`` (sublevel) and no pixel.
+        values: ``(2 n0 + 2 n1 + 1,)`` float64: births and deaths of dimension 0, births and deaths of dimension 1, the
+            birth of the essential class.
+        cells: as many int64: the pixels that have these values; see `Intervals`.
+        components: n0.
+        columns: width of the image.
+        never: the value of the essential class's death.
     """
 
-    dim0: Intervals
-    dim1: Intervals
-    essential: Intervals
+    values: NDArray[np.float64]
+    cells: NDArray[np.int64]
+    components: int
+    columns: int
+    never: float
+
+    @cached_property
+    def dim0(self) -> Intervals:
+        """Connected components (4-connected in the filtration's foreground), without the essential one."""
+        return self._intervals(0, self.components)
+
+    @cached_property
+    def dim1(self) -> Intervals:
+        """Holes (8-connected in the background)."""
+        return self._intervals(2 * self.components, self.values.size // 2 - self.components)
+
+    @cached_property
+    def essential(self) -> Intervals:
+        """The one component that never dies: its death is ``-inf`` (superlevel) or ``inf``, and has no pixel."""
+        never, nowhere = np.array([self.never]), np.array([NO_PIXEL])
+        return Intervals(self.values[-1:], never, self.cells[-1:], nowhere, self.columns)
+
+    def _intervals(self, first: int, count: int) -> Intervals:
+        births, deaths = slice(first, first + count), slice(first + count, first + 2 * count)
+        return Intervals(self.values[births], self.values[deaths], self.cells[births], self.cells[deaths], self.columns)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from wsss.topology.results import BettiMatching
 
 
 class LossSlopes(NamedTuple):
-    """`DimensionMatching.loss` and what it depends on in the prediction, ``n`` values of pixels."""
+    """A weighted sum of `DimensionMatching.loss` and what it depends on in the prediction, ``n`` values of pixels."""
 
     loss: float
     cells: NDArray[np.int64]
@@ -23,54 +23,68 @@ class LossSlopes(NamedTuple):
     """``(n,)`` the derivatives; those of a pixel that occurs several times have to be added up."""
 
 
-def loss_slopes(matching: BettiMatching, dimension: int) -> LossSlopes:
-    """Return the loss of one dimension, 0 or 1, and its derivatives by the prediction's pixels."""
-    pred, gt = (matching.pred.dim1, matching.gt.dim1) if dimension else (matching.pred.dim0, matching.gt.dim0)
-    starts, ends = (pred.births, gt.births), (pred.deaths, gt.deaths)
-    pairs = matching.pairs[dimension]
-    found = LossSlopes(*call(_loss_slopes, "int32", starts, ends, pred.birth_cells, pred.death_cells, pairs))
-    if dimension or not matching.essential_matched:
-        return found
-    mine, other = matching.pred.essential, matching.gt.essential
-    birth = mine.births - other.births  # both die at 0
-    return LossSlopes(
-        found.loss + 2 * float(birth[0] ** 2),
-        np.concatenate([found.cells, mine.birth_cells]),
-        np.concatenate([found.values, mine.births]),
-        np.concatenate([found.slopes, 4 * birth]),
-    )
+def loss_slopes(matching: BettiMatching, weights: tuple[float, float] = (1, 1)) -> LossSlopes:
+    """Return ``weights[0] · dim0.loss() + weights[1] · dim1.loss()`` and its derivatives by the prediction's pixels."""
+    pred, gt = matching.pred, matching.gt
+    mine, other = (pred.values, pred.components), (gt.values, gt.components)
+    kinds = (float(weights[0]), float(weights[1]), matching.essential_matched)
+    return LossSlopes(*call(_loss_slopes, "int32", *mine, pred.cells, *other, *matching.pairs, *kinds))
 
 
 @kernel
-def _loss_slopes(births, deaths, birth_cells, death_cells, pairs):
+def _loss_slopes(values, n0, cells, other_values, other_n0, pairs0, pairs1, weight0, weight1, essential):
     """Return loss, cells, values and slopes.
 
     Args:
-        births: of the prediction's and of the label's intervals, ``(n,)`` and ``(m,)``; ``deaths`` too.
-        birth_cells: ``(n,)`` of the prediction; ``death_cells`` too.
-        pairs: ``(k, 2)`` numbers of matched intervals.
+        values: of the prediction's barcode; ``n0`` of its intervals are components. ``other_…``: of the label's.
+        cells: of the prediction's barcode.
+        pairs0: ``(k, 2)`` numbers of matched intervals of dimension 0; ``pairs1`` of dimension 1.
+        weight0: factor of dimension 0; ``weight1`` of dimension 1.
+        essential: whether the essential classes are matched, with deaths at 0.
     """
-    size, others = births[0].size, births[1].size
-    partner = np.full(size, -1, np.int64)
-    free = np.ones(others, np.bool_)
+    by = np.zeros(values.size)
+    loss = 0.0
+    if weight0 != 0:
+        births, deaths = values[:n0], values[n0 : 2 * n0]
+        other_births, other_deaths = other_values[:other_n0], other_values[other_n0 : 2 * other_n0]
+        loss += weight0 * _dimension(births, deaths, other_births, other_deaths, pairs0, by[:n0], by[n0 : 2 * n0])
+        by[: 2 * n0] *= weight0
+        if essential:
+            by[-1] = 4 * weight0 * (values[-1] - other_values[-1])
+            loss += 2 * weight0 * (values[-1] - other_values[-1]) ** 2
+    if weight1 != 0:
+        births, deaths = _halves(values[2 * n0 : -1])
+        other_births, other_deaths = _halves(other_values[2 * other_n0 : -1])
+        by_births, by_deaths = _halves(by[2 * n0 : -1])
+        loss += weight1 * _dimension(births, deaths, other_births, other_deaths, pairs1, by_births, by_deaths)
+        by[2 * n0 : -1] *= weight1
+    kept = (by != 0) & (cells >= 0)
+    return loss, cells[kept], values[kept], by[kept]
+
+
+@kernel
+def _halves(values):
+    return values[: values.size // 2], values[values.size // 2 :]
+
+
+@kernel
+def _dimension(births, deaths, other_births, other_deaths, pairs, by_births, by_deaths):
+    """Return the loss of one dimension; write its derivatives by the prediction's births and deaths."""
+    partner = np.full(births.size, -1, np.int64)
+    free = np.ones(other_births.size, np.bool_)
     for k in range(pairs.shape[0]):
         partner[pairs[k, 0]] = pairs[k, 1]
         free[pairs[k, 1]] = False
-    cells, values, slopes = np.empty(2 * size, np.int64), np.empty(2 * size), np.empty(2 * size)
-    loss, count = 0.0, 0
-    for n in range(size):
-        b, d = births[0][n], deaths[0][n]
+    loss = 0.0
+    for n in range(births.size):
+        b, d = births[n], deaths[n]
         if partner[n] < 0:
-            by_birth, by_death = 2 * (b - d), 2 * (d - b)
+            by_births[n], by_deaths[n] = 2 * (b - d), 2 * (d - b)
             loss += (b - d) ** 2
         else:
-            by_birth, by_death = 4 * (b - births[1][partner[n]]), 4 * (d - deaths[1][partner[n]])
-            loss += (by_birth**2 + by_death**2) / 8
-        for cell, value, slope in ((birth_cells[n], b, by_birth), (death_cells[n], d, by_death)):
-            if cell >= 0:
-                cells[count], values[count], slopes[count] = cell, value, slope
-                count += 1
-    for m in range(others):
+            by_births[n], by_deaths[n] = 4 * (b - other_births[partner[n]]), 4 * (d - other_deaths[partner[n]])
+            loss += (by_births[n] ** 2 + by_deaths[n] ** 2) / 8
+    for m in range(free.size):
         if free[m]:
-            loss += (births[1][m] - deaths[1][m]) ** 2
-    return loss, cells[:count], values[:count], slopes[:count]
+            loss += (other_births[m] - other_deaths[m]) ** 2
+    return loss
