@@ -26,7 +26,8 @@ from wsss.metrics.structure import structure_scores, table_rows
 from wsss.viz.record import read_record
 from wsss.viz.report import Options, build_report
 from wsss.viz.thumbnails import DETAILS
-from wsss.viz.topology_view import SPURIOUS, TopologyRow, Unshown, topology_view
+from wsss.viz.topology_panels import SPURIOUS
+from wsss.viz.topology_view import TopologyRow, Unshown, topology_view
 
 CLASSES = Classes(("background", "line"), ((0,), (1,)))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,9 +19,9 @@ from wsss.io.images import read_image
 from wsss.io.layout import mask_path, probability_path
 from wsss.io.masks import IGNORE, read_mask
 from wsss.viz.diagrams import barcode_svg, persistence_svg
-from wsss.viz.features import UNMATCHED, Feature, Regions, features_of
 from wsss.viz.record import StageRecord, masks_of
-from wsss.viz.thumbnails import Detail, fit, indexed_png, photo_uri, png_uri
+from wsss.viz.thumbnails import Detail, photo_uri
+from wsss.viz.topology_panels import Mark, Panel, centreline_panel, matching_panels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,29 +34,6 @@ ERRORS = ("betti_matching_error", "betti0_error", "betti1_error", "local_betti0_
 MOST_MARKS = 60
 MOST_SCORES = 4
 """More scores than this (a matrix of losses and seeds) are not all shown."""
-
-FOUND, SPURIOUS, MISSED = (0, 158, 115), UNMATCHED, (86, 180, 233)
-"""Okabe and Ito's green, vermilion and sky blue, which those who don't see red and green apart can tell."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A feature without a partner: in which panel, what it is, and the box around it in pixels (left, top, w, h)."""
-
-    number: int
-    panel: Literal["prediction", "label"]
-    name: str
-    pixels: int
-    box: tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One picture: a layer over the photograph, both as data addresses."""
-
-    title: str
-    caption: str
-    layer: str
 
 
 @dataclass(frozen=True)
@@ -216,17 +193,8 @@ def _row(sample: Sample, name: str, masks: StageRecord, classes: Classes, frame:
     counted = truth != IGNORE
     pred, gt = (mask == index) & counted, (truth == index) & counted
     matching = betti_matching(pred.astype(np.float64), gt.astype(np.float64), frame=frame)  # type: ignore[arg-type]
-    panels: list[Panel] = []
-    marks: list[Mark] = []
-    for side, values in enumerate((pred, gt)):
-        title: Literal["prediction", "label"] = "label" if side else "prediction"
-        layer, found = _painted(values, list(features_of(matching, side)), title, len(marks))
-        marks += found
-        parts = (matching.dim0, matching.dim1)
-        alone = [len(part.unmatched_gt if side else part.unmatched_pred) for part in parts]
-        caption = f"{alone[0]} components and {alone[1]} holes without a partner"
-        panels.append(Panel(title, caption, _layer_uri(layer, detail)))
-    panels.append(_centrelines(pred, gt, detail))
+    panels, marks = matching_panels(matching, (pred, gt), detail)
+    panels.append(centreline_panel(pred, gt, detail))
     marks.sort(key=lambda mark: -mark.pixels)
     height, width = size
     diagram, bars = _soft(sample, index, masks, gt & counted, frame)
@@ -254,67 +222,6 @@ def _summary(matching: BettiMatching) -> str:
             f"{len(part.unmatched_gt)} in the label alone"
         )
     return "; ".join(texts)
-
-
-def _painted(
-    values: NDArray[np.bool_], features: list[Feature], panel: Literal["prediction", "label"], first: int
-) -> tuple[NDArray[np.uint8], list[Mark]]:
-    """Paint features on a transparent layer ``(H, W, 4)``; matched pairs have one colour on both sides."""
-    layer = np.zeros((*values.shape, 4), np.uint8)
-    layer[values] = (150, 150, 150, 170)
-    regions = Regions(values.astype(np.float64), 1)
-    diagonals = np.add.outer(np.arange(values.shape[0]), np.arange(values.shape[1])) % 4 > 0
-    marks: list[Mark] = []
-    for feature in features:
-        region = regions.of(feature)
-        pixels = int(region.sum())
-        if not pixels:
-            continue
-        layer[region & diagonals if feature.dimension else region] = (*feature.colour, 235)
-        if not feature.matched:
-            rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
-            left, top = int(columns[0]), int(rows[0])
-            box = (left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
-            name = "hole" if feature.dimension else "component"
-            marks.append(Mark(first + len(marks), panel, name, pixels, box))
-    return layer, marks
-
-
-def _centrelines(pred: NDArray[np.bool_], gt: NDArray[np.bool_], detail: Detail) -> Panel:
-    """Return what clDice counts: centrelines of one mask that the other covers, or doesn't."""
-    from wsss.topology.skeletons import skeleton
-
-    of_pred, of_gt = skeleton(pred), skeleton(gt)
-    layer = np.zeros((*pred.shape, 4), np.uint8)
-    layer[pred & gt] = (150, 150, 150, 110)
-    parts = ((of_pred & gt, FOUND), (of_pred & ~gt, SPURIOUS), (of_gt & ~pred, MISSED))
-    for lines, colour in parts:
-        layer[_thickened(lines)] = (*colour, 255)
-    spurious, missed = int(parts[1][0].sum()), int(parts[2][0].sum())
-    shares = [
-        f"{count / total:.0%}" if total else "none"
-        for count, total in ((spurious, of_pred.sum()), (missed, of_gt.sum()))
-    ]
-    caption = f"{shares[0]} of the prediction's centreline is spurious, {shares[1]} of the label's is missed"
-    return Panel("centrelines", caption, _layer_uri(layer, detail))
-
-
-def _layer_uri(layer: NDArray[np.uint8], detail: Detail) -> str:
-    """Return a layer as a data address, at most twice as large as photographs are: thin lines have to stay."""
-    from PIL import Image
-
-    height, width = fit(layer.shape[:2], 2 * detail.side)
-    if (height, width) != layer.shape[:2]:
-        layer = np.asarray(Image.fromarray(layer).resize((width, height), Image.Resampling.NEAREST))
-    return png_uri(indexed_png(layer))
-
-
-def _thickened(lines: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Make lines two pixels wide, so that they are seen."""
-    thick = lines.copy()
-    thick[1:] |= lines[:-1]
-    thick[:, 1:] |= lines[:, :-1]
-    return thick
 
 
 def _soft(sample: Sample, index: int, masks: StageRecord, gt: NDArray[np.bool_], frame: str) -> tuple[str, str]:
