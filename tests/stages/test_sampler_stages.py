@@ -15,7 +15,7 @@ from learning import CLASSES, SMALL_TRAINING, coloured_dataset, contents, run_st
 from onethread import one_thread
 
 from wsss.data.sample import Classes, Dataset
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, RunFailed
 from wsss.io.offsets import read_offsets
 from wsss.models.classifier import load_classifier
 from wsss.stages import cam, classify, expand, shrink
@@ -24,6 +24,7 @@ from wsss.train.sampler_training import area_loss, map_areas, offset_summary
 __all__ = ["one_thread"]  # a fixture of every test here
 
 TRAINING = {name: value for name, value in SMALL_TRAINING.items() if name != "backbone"} | {"val": "val", "show": 1}
+SHRINKING = TRAINING | {"merge": "shrinkage", "update": ["offsets", "kernel", "head"]}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = dataset(place)
     run_stage(classify.STAGE, SMALL_TRAINING, place / "classify", data)
     run_stage(expand.STAGE, TRAINING, place / "expand", data, classifier=place / "classify")
-    run_stage(shrink.STAGE, TRAINING | {"area": 0.1}, place / "shrink", data, classifier=place / "expand")
+    run_stage(shrink.STAGE, SHRINKING, place / "shrink", data, classifier=place / "expand")
     return place
 
 
@@ -100,7 +101,7 @@ def test_shrink_keeps_the_expansion_sampler(place: Path) -> None:
 
 
 def test_merging_is_a_matter_of_the_finished_classifier(place: Path, tmp_path: Path) -> None:
-    config = TRAINING | {"area": 0.1, "merge": "max"}
+    config = SHRINKING | {"merge": "max"}
     result = run_stage(shrink.STAGE, config, tmp_path / "m", dataset(place), classifier=place / "expand")
     assert result.provenance["samplers"] == "expansion, shrinkage (maps: max)"
     one, other = weights(tmp_path / "m"), weights(place / "shrink")
@@ -147,13 +148,34 @@ def test_a_sampler_comes_once(place: Path, tmp_path: Path, stage: Any, on: str, 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"sampler": None, "update": ["offsets", "kernel"]}, "there is no sampler; here can learn head, trunk"),
+        ({"sampler": None, "update": ["kernel", "head"]}, "kernel can't learn.* there is no sampler; here can .* head"),
         ({"sampler": {"offsets": "none"}, "update": ["offsets"]}, "offsets are 'none'; here can learn head, kernel"),
+        ({"update": ["kernel", "head"]}, "without offsets: those of the sampler would stay next to 0"),
+        ({"sampler": {"offsets": "random", "max_offset": None}}, "random offsets have no size without it"),
     ],
 )
-def test_something_has_to_learn(place: Path, tmp_path: Path, config: dict[str, Any], message: str) -> None:
+def test_settings_that_contradict_each_other(place: Path, tmp_path: Path, config: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         run_stage(expand.STAGE, TRAINING | config, tmp_path, dataset(place), classifier=place / "classify")
+
+
+def test_the_default_update_is_what_there_is(place: Path, tmp_path: Path) -> None:
+    config = TRAINING | {"sampler": {"offsets": "none", "kernel_size": 3}}
+    run_stage(expand.STAGE, config, tmp_path, dataset(place), classifier=place / "classify")
+    assert "samplers.expansion.kernel" in weights(tmp_path)
+
+
+def test_a_shrinkage_without_effect_is_refused(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="maps would stay as they were; allowed are shrinkage, mean, max"):
+        run_stage(
+            shrink.STAGE, TRAINING | {"merge": "expansion"}, tmp_path, dataset(place), classifier=place / "expand"
+        )
+
+
+def test_offsets_without_bounds_end_with_an_explanation(place: Path, tmp_path: Path) -> None:
+    config = TRAINING | {"sampler": {"max_offset": None, "offset_init": 1e6}}
+    with pytest.raises(RunFailed, match="grown without bounds"):
+        run_stage(expand.STAGE, config, tmp_path, dataset(place), classifier=place / "classify")
 
 
 def test_samplers_that_do_not_fit_and_other_classes(place: Path, tmp_path: Path) -> None:
@@ -190,7 +212,7 @@ def test_scores_are_those_of_the_saved_classifier(
 
     monkeypatch.setattr(classification, "multilabel_scores", remember)
     data = dataset(place)
-    config = TRAINING | {"merge": merge, "sampler": {"offset_init": 0.1}}
+    config = SHRINKING | {"merge": merge, "sampler": {"offset_init": 0.1}}
     run_stage(shrink.STAGE, config, tmp_path, data, classifier=place / "expand")
     held_out = data.splits["val"]
     images = [read_image(sample.image) for sample in held_out]

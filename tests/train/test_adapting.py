@@ -5,7 +5,7 @@ import torch
 from learning import CLASSES
 
 from wsss.models.classifier import CAMClassifier, build_classifier
-from wsss.models.config import ClassifierConfig
+from wsss.models.config import ClassifierConfig, ExpansionConfig, SamplingConfig, ShrinkageConfig
 from wsss.train.adapting import adapted
 from wsss.train.classification import TileExamples, multilabel_loss
 from wsss.train.images import Cached
@@ -59,3 +59,13 @@ def test_tiles_come_in_all_eight_ways_of_a_square() -> None:
     seen = {tiles[0, seed][0].numpy().tobytes() for seed in range(100)}
     assert len(seen) == 8
     assert tiles[0, 5][0].shape == (3, 3, 3) and torch.equal(tiles[0, 5][0], tiles[0, 5][0])
+
+
+def test_samplers_stay_as_they_are() -> None:
+    model, tiles = classifier(), examples()
+    expansion, shrinkage = ExpansionConfig(offset_init=0.1), ShrinkageConfig(offset_init=0.1)
+    model.resample(SamplingConfig(placement="features", expansion=expansion, shrinkage=shrinkage))
+    found = adapted(model.eval(), tiles, steps=3, lr=0.02, seed=3).state_dict()
+    same = {name for name, value in model.state_dict().items() if torch.equal(value, found[name])}
+    assert {name for name in found if name.startswith("samplers.")} <= same
+    assert "head.weight" not in same

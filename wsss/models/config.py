@@ -148,7 +148,8 @@ class SamplerConfig(Settings):
     kernel_size: Literal[1, 3, 5] = Field(default=1, description="taps of the deformable convolution along each side")
     offsets: Literal["learned", "random", "none"] = Field(
         default="learned",
-        description="learned from the features; or, as controls, random ones of the same size, or none",
+        description="learned from the features; or, as controls, random ones (of 0.8 R on average), or none: then what "
+        "is said of learned ones has no effect",
     )
     max_offset: float | None = Field(
         default=1.5, gt=0, description="R: offsets are R·tanh(o/R), in feature pixels; null leaves them unbounded"
@@ -172,6 +173,12 @@ class SamplerConfig(Settings):
         ge=0,
         description="standard deviation of that convolution's initial weights: small, so that nothing moves at first",
     )
+
+    @model_validator(mode="after")
+    def _random_ones_have_a_size(self) -> SamplerConfig:
+        if self.offsets == "random" and self.max_offset is None:
+            raise ValueError("max_offset: random offsets have no size without it; give a number of feature pixels")
+        return self
 
 
 class ExpansionConfig(SamplerConfig):
@@ -205,7 +212,7 @@ class SamplingConfig(Settings):
     shrinkage: ShrinkageConfig | None = Field(default=None, description="the shrinkage sampler")
     merge: Literal["expansion", "shrinkage", "mean", "max"] = Field(
         default="shrinkage",
-        description="maps through the expansion sampler alone, through both samplers, or mean or maximum of the two",
+        description="maps as they are before the shrinkage sampler, behind it, or mean or maximum of both",
     )
 
 

@@ -54,7 +54,7 @@ def bounded(offsets: Tensor, limit: float) -> Tensor:
 
 
 class DeformableSampler(nn.Module):
-    """A deformable convolution that starts as the identity.
+    """A deformable convolution that starts as the identity (on what it samples, see `sampled_from`).
 
     Its kernel is 1 at the central tap and 0 elsewhere, its offsets start next to 0. They come from a convolution of
     the features, whose gradient ends there: the features themselves learn from what is sampled, not from where.
@@ -110,7 +110,8 @@ class DeformableSampler(nn.Module):
         """Draw anew at every training step; in evaluation a field depends on its size alone, so that maps repeat."""
         generator = None if self.training else torch.Generator().manual_seed(shape[2] * 65536 + shape[3])
         drawn = torch.randn((1, *shape[1:]) if generator else shape, generator=generator).expand(shape)
-        return (RANDOM_SIZE * (self.config.max_offset or 1.0) * drawn).to(features)
+        assert self.config.max_offset is not None, "checked by the config"
+        return (RANDOM_SIZE * self.config.max_offset * drawn).to(features)
 
     def offsets(self, features: Tensor) -> Tensor:
         """Return displacements from the regular taps, ``(B, 2·G·k², h, w)`` in feature pixels.

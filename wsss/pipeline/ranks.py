@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -131,6 +132,9 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
         ) from error
     try:
         yield DistributedRanks(rank, size)
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # they hold what was being trained
+        raise
     finally:
         # The last reference ends the group's threads. One that outlived it might want the interpreter while that ends,
         # which aborts the process; and a model for several processes, which holds the group, may be part of a cycle.

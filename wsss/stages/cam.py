@@ -242,7 +242,7 @@ STAGE = Stage(
     provides="cams",
     help="Class activation maps: where the classifier sees each class.",
     inputs={
-        "classifier": Input(("classifier",), "folder of a classify stage"),
+        "classifier": Input(("classifier",), "folder of a classify, expand or shrink stage"),
         "tiles": Input(("tiles",), "adapt to these tiles: folder of a tiles stage", optional=True, added_later=True),
     },
     reads=_reads,

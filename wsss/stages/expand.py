@@ -9,11 +9,12 @@ from wsss.models.config import ExpansionConfig, SamplingConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.stages.labelled import check_labelled, labelled_reads, load_trained
 from wsss.stages.sampling import (
+    AREA,
     Placement,
     SamplingTraining,
+    check_update,
     classifier_input,
     put_sampler,
-    require_learning,
     train_sampler,
 )
 
@@ -30,10 +31,11 @@ class ExpandConfig(SamplingTraining, StageConfig):
         description="behind the last feature map, or (bottleneck) before the 1×1 convolution that widens it in the "
         "MobileNets: a quarter of the channels",
     )
+    area: float = Field(default=-5.0, description=AREA)
 
     @model_validator(mode="after")
-    def _something_learns(self) -> ExpandConfig:
-        require_learning(self.update, self.sampler)
+    def _update_names_what_is_there(self) -> ExpandConfig:
+        check_update(self, self.sampler)
         return self
 
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, RunFailed, listing
 from wsss.io.layout import offsets_path
 from wsss.pipeline.stage import Context, Input
 from wsss.stages.labelled import TILES, LabelledConfig, train_on_labels
+from wsss.train.config import AdamWConfig, OptimiserConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
     from wsss.data.sample import Sample
@@ -25,6 +24,12 @@ if TYPE_CHECKING:
 Merge = Literal["expansion", "shrinkage", "mean", "max"]
 Placement = Literal["bottleneck", "features"]
 Scope = Literal["offsets", "kernel", "head", "trunk"]
+
+SCOPES = "the offset branch, the kernel, all that stands behind the sampler, the trunk"
+AREA = (
+    "μ: weight in the loss of the mean area of the maps of the classes present; positive makes maps smaller, negative "
+    "larger; offsets with a reversed gradient do the opposite"
+)
 
 
 def classifier_input(origin: str) -> dict[str, Input]:
@@ -37,42 +42,50 @@ WATCHED = 32
 
 
 class SamplingTraining(LabelledConfig):
-    """Training of a sampler, with the classifier around it."""
+    """Training of a sampler, with the classifier around it.
 
+    The defaults, here and in both stages, are those of the presets for photographs: docs/esol.md says what they gain.
+    """
+
+    optimiser: OptimiserConfig = Field(
+        default_factory=lambda: AdamWConfig(lr=1e-3, head_lr_factor=1, weight_decay=1e-4), description="sgd or adamw"
+    )
     update: tuple[Scope, ...] = Field(
-        default=("offsets", "kernel", "head"),
-        min_length=1,
-        description="what learns: the offset branch, the kernel, all that stands behind the sampler, the trunk",
+        default=("offsets", "kernel", "head"), min_length=1, description=f"what learns: {SCOPES}"
     )
     offset_lr_factor: float = Field(
-        default=10.0, gt=0, description="the offset branch learns this many times faster than optimiser.lr"
+        default=1.0, gt=0, description="the offset branch learns this many times faster than optimiser.lr"
     )
     kernel_lr_factor: float = Field(
-        default=1.0, gt=0, description="the sampler's kernel learns this many times faster than optimiser.lr"
+        default=0.1, gt=0, description="the sampler's kernel learns this many times faster than optimiser.lr"
     )
-    area: float = Field(
-        default=0.0,
-        description="μ: weight in the loss of the mean area of the maps of the classes present; positive makes maps "
-        "smaller, negative larger; offsets with a reversed gradient do the opposite",
-    )
+    area: float = Field(default=0.0, description=AREA)
     show: int = Field(
         default=6, ge=0, description="images of val (or else of split) whose offsets are kept, to look at"
     )
 
 
-def require_learning(update: Sequence[Scope], sampler: SamplerConfig | None) -> None:
-    """Check that something is left to learn.
+def check_update(config: SamplingTraining, sampler: SamplerConfig | None) -> None:
+    """Check that ``update``, where it was given, names what there is; its default means as much of it as there is.
 
     Raises:
-        ValueError: all that ``update`` names is missing: the sampler, or its learned offsets.
+        ValueError: it names a sampler, or learned offsets, that aren't there; or leaves out offsets that should learn.
     """
+    if "update" not in config.model_fields_set:
+        return
     here = {"head", "trunk"}
     if sampler is not None:
         here |= {"kernel", "offsets"} if sampler.offsets == "learned" else {"kernel"}
-    if not here.intersection(update):
+    missing = [scope for scope in config.update if scope not in here]
+    if missing:
         what = "there is no sampler" if sampler is None else f"its offsets are {sampler.offsets!r}"
         raise ValueError(
-            f"update: {listing(update)} leaves nothing to learn, since {what}; here can learn {listing(sorted(here))}"
+            f"update: {listing(missing)} can't learn, since {what}; here can learn {listing(sorted(here))}"
+        )
+    if "offsets" in here and "offsets" not in config.update:
+        raise ValueError(
+            f"update: {listing(config.update)} without offsets: those of the sampler would stay next to 0, where they "
+            "begin; add offsets, or set sampler.offsets to none"
         )
 
 
@@ -85,7 +98,7 @@ def put_sampler(classifier: CAMClassifier, sampling: SamplingConfig) -> None:
     try:
         classifier.resample(sampling)
     except ValueError as error:
-        raise InvalidInput(f"sampler: {error}", mend="Choose another sampler.offset_groups, or placement.") from error
+        raise InvalidInput(f"sampler: {error}", mend="Choose another sampler.offset_groups.") from error
 
 
 def train_sampler(
@@ -103,6 +116,9 @@ def train_sampler(
 
     Returns:
         Metrics, among them how far the samples have moved.
+
+    Raises:
+        RunFailed: the offsets have grown without bounds.
     """
     from wsss.io.offsets import Offsets, write_offsets
     from wsss.models.classifier import save_classifier
@@ -139,7 +155,13 @@ def train_sampler(
         for sample in looked_at[: config.show]:
             offsets, size = _offsets(classifier, sample)
             taps = offsets[0].unflatten(0, (-1, 2)).cpu().numpy()
-            write_offsets(offsets_path(ctx.out, sample.id), Offsets(taps, classifier.backbone.output_stride, size))
+            try:
+                write_offsets(offsets_path(ctx.out, sample.id), Offsets(taps, classifier.backbone.output_stride, size))
+            except ValueError as error:
+                raise RunFailed(
+                    f"sampler: on {sample.id} {error}: they have grown without bounds.",
+                    mend="Set sampler.max_offset (1.5 is the default), or a lower offset_lr_factor.",
+                ) from error
         save_classifier(ctx.out, classifier, ctx.data.classes)
     return metrics
 

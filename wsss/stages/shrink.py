@@ -8,21 +8,49 @@ from wsss.errors import InvalidInput
 from wsss.models.config import SamplingConfig, ShrinkageConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.stages.labelled import check_labelled, labelled_reads, load_trained
-from wsss.stages.sampling import Merge, SamplingTraining, classifier_input, put_sampler, require_learning, train_sampler
+from wsss.stages.sampling import (
+    AREA,
+    SCOPES,
+    Merge,
+    SamplingTraining,
+    Scope,
+    check_update,
+    classifier_input,
+    put_sampler,
+    train_sampler,
+)
+
+
+class GentleShrinkageConfig(ShrinkageConfig):
+    """A shrinkage sampler that reaches and cuts off no more than what gains on photographs (docs/esol.md)."""
+
+    max_offset: float | None = Field(
+        default=0.5, gt=0, description="R: offsets are R·tanh(o/R), in feature pixels; null leaves them unbounded"
+    )
+    clip: float | None = Field(
+        default=0.9, gt=0, le=1, description="β: features above β times their channel's maximum are cut off there"
+    )
 
 
 class ShrinkConfig(SamplingTraining, StageConfig):
     """Config of `shrink`."""
 
-    sampler: ShrinkageConfig = Field(default=ShrinkageConfig(), description="the shrinkage sampler")
+    sampler: GentleShrinkageConfig = Field(default=GentleShrinkageConfig(), description="the shrinkage sampler")
     merge: Merge = Field(
-        default="shrinkage",
-        description="maps through the expansion sampler alone, through both samplers, or mean or maximum of the two",
+        default="mean",
+        description="maps before this sampler (expansion), behind it (shrinkage), or mean or maximum of both",
     )
+    update: tuple[Scope, ...] = Field(default=("offsets", "kernel"), min_length=1, description=f"what learns: {SCOPES}")
+    area: float = Field(default=0.1, description=AREA)
 
     @model_validator(mode="after")
-    def _something_learns(self) -> ShrinkConfig:
-        require_learning(self.update, self.sampler)
+    def _update_names_what_is_there(self) -> ShrinkConfig:
+        check_update(self, self.sampler)
+        if self.merge == "expansion" and not {"head", "trunk"}.intersection(self.update):
+            raise ValueError(
+                "merge: 'expansion' leaves the sampler out, and nothing else learns (update): maps would stay as they "
+                "were; allowed are shrinkage, mean, max"
+            )
         return self
 
 

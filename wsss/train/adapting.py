@@ -21,7 +21,8 @@ WEIGHT_DECAY = 0.01
 def adapted(classifier: CAMClassifier, tiles: TileExamples, *, steps: int, lr: float, seed: int) -> CAMClassifier:
     """Return a copy of the classifier, in evaluation mode, trained on with AdamW for a few steps.
 
-    Every step takes all of the tiles, each mirrored or turned at random.
+    Every step takes all of the tiles, each mirrored or turned at random. Samplers stay as they are: the offsets of an
+    expansion sampler would learn to make the loss larger.
 
     Args:
         classifier: stays as it is.
@@ -30,8 +31,10 @@ def adapted(classifier: CAMClassifier, tiles: TileExamples, *, steps: int, lr: f
         seed: decides how tiles are turned, and dropout.
     """
     copied = copy.deepcopy(classifier).requires_grad_(True)
+    copied.samplers.requires_grad_(False)
     device = copied.head.weight.device
-    optimiser = torch.optim.AdamW(copied.parameters(), lr=lr, weight_decay=WEIGHT_DECAY)
+    learning = [parameter for parameter in copied.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(learning, lr=lr, weight_decay=WEIGHT_DECAY)
     copied.train()
     for step in range(steps):
         torch.manual_seed(derive_seed("adapt", seed, step))
