@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 
+from wsss.errors import InvalidInput
 from wsss.io.images import read_image
 from wsss.io.masks import read_mask
-from wsss.losses.base import Loss, build_loss
+from wsss.losses.base import LOSSES, Loss, build_loss
 from wsss.losses.config import LossConfig
 from wsss.losses.term import LossWithTerm
 from wsss.pipeline.presets import with_presets
@@ -212,3 +215,79 @@ def test_cuda_gives_the_same(name: str) -> None:
     torch.testing.assert_close(other.cpu(), value)
     assert there.grad is not None
     torch.testing.assert_close(there.grad.cpu(), here.grad)
+
+
+EVERY = sorted(LOSSES)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_loss_trains_after_validation_under_inference_mode(name: str) -> None:
+    loss, target = build(name), torch.randint(0, 2, (1, 16, 16))
+    logits = torch.randn(1, 2, 16, 16, requires_grad=True)
+    with torch.inference_mode():
+        before = loss(logits, target).item()
+    after = loss(logits, target)
+    after.backward()
+    assert after.item() == before
+    assert logits.grad is not None and logits.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_several_threads_may_share_a_loss(name: str) -> None:
+    loss = build(name)
+    cases = [(torch.randn(1, 2, 48, 48), torch.randint(0, 2, (1, 48, 48))) for _ in range(8)]
+    expected = [loss(*case).item() for case in cases]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            assert list(pool.map(lambda case: loss(*case).item(), cases)) == expected
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_loss_can_be_handed_to_another_process(name: str) -> None:
+    loss, logits, target = build(name), torch.randn(1, 2, 16, 16), torch.randint(0, 2, (1, 16, 16))
+    loss(logits, target)
+    assert pickle.loads(pickle.dumps(loss))(logits, target).item() == loss(logits, target).item()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_targets_of_other_usual_forms(name: str) -> None:
+    loss, logits, target = build(name), torch.randn(2, 1, 16, 16), torch.randint(0, 2, (2, 16, 16))
+    expected = loss(logits, target).item()
+    for same in (target.bool(), target.byte(), target[:, None], target[:, None].int(), target[:, None].float()):
+        assert loss(logits, same).item() == pytest.approx(expected, rel=1e-6), same.dtype
+    three = torch.randn(2, 3, 16, 16)
+    assert loss(three, target[:, None]).item() == loss(three, target).item()
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(
+    "target",
+    [
+        torch.zeros(1, 16, 16, dtype=torch.long),
+        torch.zeros(3, 16, 16, dtype=torch.long),
+        torch.zeros(2, 16, 15, dtype=torch.long),
+        torch.zeros(16, 16, dtype=torch.long),
+        torch.zeros(2, 16, 16),
+        torch.zeros(2, 1, 16, 16),
+        torch.zeros(2, 3, 16, 16),
+        torch.zeros(2, 2, 16, 16, dtype=torch.long),
+    ],
+    ids=lambda target: f"{tuple(target.shape)} {target.dtype}",
+)
+def test_targets_that_do_not_fit_are_refused(name: str, target: Tensor) -> None:
+    with pytest.raises(InvalidInput, match=r"target: \(.*\) of torch.* does not go with logits \(2, 2, 16, 16\)"):
+        build(name)(torch.randn(2, 2, 16, 16), target)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_logits_without_a_batch_are_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"logits: \(B, C, H, W\) is needed, found \(2, 16, 16\)"):
+        build(name)(torch.randn(2, 16, 16), torch.zeros(16, 16, dtype=torch.long))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_an_empty_batch_costs_nothing(name: str) -> None:
+    logits = torch.randn(0, 2, 16, 16, requires_grad=True)
+    value = build(name)(logits, torch.zeros(0, 16, 16, dtype=torch.long))
+    value.backward()
+    assert value.item() == 0

@@ -38,7 +38,7 @@ def test_sum_of_base_and_term(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("active_from", "first"), [(0, 0), (4, 4), (0.7, 7), (20, 10)])
+@pytest.mark.parametrize(("active_from", "first"), [(0, 0), (4, 4), (0.7, 7), (20, 10), (0.55, 6)])
 def test_the_term_counts_from_a_step_on(name: str, active_from: float, first: int) -> None:
     logits, target = case()
     loss = build(name=name, base={"name": "ce"}, active_from=active_from)
@@ -48,6 +48,16 @@ def test_the_term_counts_from_a_step_on(name: str, active_from: float, first: in
         loss.begin_step(step, 10)
         counted.append(loss(logits, target).item() != pytest.approx(base.item(), rel=1e-6))
     assert counted == [step >= first for step in range(10)]
+
+
+@pytest.mark.parametrize(("share", "steps"), [(0.07, 100), (0.55, 100), (0.3, 10), (0.29, 100), (0.7, 12_000)])
+def test_a_share_of_the_steps_is_not_rounded_up(share: float, steps: int) -> None:
+    loss = build(name="cldice", active_from=share)
+    active = []
+    for step in range(steps):
+        loss.begin_step(step, steps)
+        active.append(loss.active)
+    assert active.index(True) == round(share * steps)
 
 
 @pytest.mark.parametrize("name", NAMES)

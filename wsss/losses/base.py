@@ -6,6 +6,9 @@ A loss is a module called with
 * ``target`` ``(B, H, W)`` int64, class indices 0 … C − 1, or 255 where the class isn't known; or, for a loss that
   `Loss.takes_soft`, probabilities ``(B, C, H, W)`` of the classes, all 0 where nothing is known.
 
+Logits of one channel, ``(B, 1, H, W)``, are those of the foreground. What is usual beside them is understood, too: see
+`prepared`.
+
 It returns a scalar; ignored pixels have no gradient; where all pixels are ignored it is 0 with zero gradients.
 """
 
@@ -92,9 +95,46 @@ def full_precision(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
-def two_channels(logits: Tensor) -> Tensor:
-    """Return logits of one channel, the foreground's, with the background's 0 before it; others as they are."""
-    return torch.cat([torch.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
+def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits and target in the form that losses compute with.
+
+    Args:
+        logits: ``(B, C, H, W)`` of any float type; one channel is the foreground's, and stands for two of which the
+            background's is 0, since softmax then gives the foreground its sigmoid.
+        target: ``(B, H, W)`` class indices of bool or any integer type, with or without a channel of one; or
+            probabilities ``(B, C, H, W)``; or, beside logits of one channel, the foreground's probabilities
+            ``(B, 1, H, W)``.
+
+    Returns:
+        Logits ``(B, max(C, 2), H, W)``, float32 or float64, and the target as `wsss.losses.base` has it.
+
+    Raises:
+        InvalidInput: the target is of another batch, size or number of classes, or class indices are floats.
+    """
+    if logits.ndim != 4:
+        raise InvalidInput(f"logits: (B, C, H, W) is needed, found {_shape(logits)}")
+    channels = logits.shape[1]
+    if channels == 1:
+        logits = torch.cat([torch.zeros_like(logits), logits], 1)
+    if target.ndim == 4 and target.shape[1] == 1:
+        if not target.is_floating_point():
+            target = target.squeeze(1)
+        elif channels == 1:
+            target = torch.cat([1 - target, target], 1)
+    fits = target.shape in ((logits.shape[0], *logits.shape[2:]), logits.shape)
+    if not fits or target.is_floating_point() != is_soft(target):
+        raise InvalidInput(
+            f"target: {_shape(target)} of {target.dtype} does not go with logits {_shape(logits)}; class indices "
+            "(B, H, W) are integers, probabilities (B, C, H, W) are floats",
+            mend="Of masks of floats, pass target.long().",
+        )
+    if not is_soft(target) and target.dtype != torch.int64:
+        target = target.long()
+    return full_precision(logits), target
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"({', '.join(map(str, tensor.shape))})"
 
 
 def nothing(logits: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ probabilities. So its gradient is known without torch, and is zero elsewhere: a 
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,11 +43,10 @@ class BettiMatchingLoss(LossWithTerm):
     def __init__(self, config: BettiMatchingConfig | None = None) -> None:
         self.config = config or BettiMatchingConfig()
         super().__init__(self.config)
-        self.room = torch.empty(0)
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean Betti matching loss; see `LossWithTerm.term`."""
-        pairs = _pairs(self._probabilities(logits.detach()), target, self.config)
+        pairs = _pairs(_probabilities(logits.detach(), self.config.background), target, self.config)
         if not pairs.places:
             return nothing(logits)
         try:
@@ -55,19 +55,25 @@ class BettiMatchingLoss(LossWithTerm):
             return nothing(logits) * math.nan
         return sparse_loss(logits, loss, slopes, pairs.scale)
 
-    def _probabilities(self, logits: Tensor) -> Tensor:
-        """Return those of the classes that are matched; they may lie where the last ones did.
 
-        Fresh memory for two classes would cost as much as the work on them.
-        """
-        if self.config.background:
-            return logits.softmax(1)
-        if logits.shape[1] > 2:
-            return foreground(logits)
-        background, margin = logits[:, :1], logits[:, 1:]
-        if (self.room.shape, self.room.dtype, self.room.device) != (margin.shape, margin.dtype, margin.device):
-            self.room = torch.empty_like(margin, memory_format=torch.contiguous_format)
-        return torch.sub(margin, background, out=self.room).sigmoid_()
+_kept = threading.local()
+
+
+def _probabilities(logits: Tensor, background: bool) -> Tensor:
+    """Return those of the classes that are matched; they may lie where this thread's last ones did.
+
+    Fresh memory for two classes would cost as much as the work on them.
+    """
+    if background:
+        return logits.softmax(1)
+    if logits.shape[1] > 2:
+        return foreground(logits)
+    shape, kind, device = (len(logits), 1, *logits.shape[2:]), logits.dtype, logits.device
+    room: Tensor | None = getattr(_kept, "room", None)
+    if room is None or (room.shape, room.dtype, room.device) != (shape, kind, device):
+        with torch.inference_mode(False):  # what inference makes can't be used in training
+            room = _kept.room = torch.empty(shape, dtype=kind, device=device)
+    return torch.sub(logits[:, 1:], logits[:, :1], out=room).sigmoid_()
 
 
 @dataclass(frozen=True)

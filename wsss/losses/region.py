@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wsss.io.masks import IGNORE
-from wsss.losses.base import Loss, full_precision, hard, is_soft, known, nothing, two_channels
+from wsss.losses.base import Loss, hard, is_soft, known, nothing, prepared
 from wsss.losses.config import CrossEntropyConfig, CrossEntropyDiceConfig, DiceConfig
 
 
@@ -25,7 +25,8 @@ class CrossEntropy(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
-        mask, logits = known(target), two_channels(full_precision(logits))
+        logits, target = prepared(logits, target)
+        mask = known(target)
         return self.of_logs(logits.log_softmax(1), target, mask) if mask.any() else nothing(logits)
 
     def of_logs(self, logs: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -64,7 +65,8 @@ class Dice(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
-        mask, logits = known(target), two_channels(full_precision(logits))
+        logits, target = prepared(logits, target)
+        mask = known(target)
         return self.of_probabilities(logits.softmax(1), target, mask) if mask.any() else nothing(logits)
 
     def of_probabilities(self, probabilities: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -101,9 +103,10 @@ class CrossEntropyDice(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
+        logits, target = prepared(logits, target)
         mask = known(target)
         if not mask.any():
             return nothing(logits)
-        logs = two_channels(full_precision(logits)).log_softmax(1)  # once for both
+        logs = logits.log_softmax(1)  # once for both
         ce, dice = self.ce.of_logs(logs, target, mask), self.dice.of_probabilities(logs.exp(), target, mask)
         return self.ce_weight * ce + self.dice_weight * dice

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wsss.losses.base import Loss, full_precision, known, nothing, two_channels
+from wsss.losses.base import Loss, hard, known, nothing, prepared
 from wsss.losses.cache import LabelCache
 from wsss.losses.config import RegionWiseConfig
 from wsss.topology import distance_transform
@@ -25,7 +25,7 @@ class RegionWiseLoss(Loss):
 
     A pixel of unknown class doesn't count and belongs to no class: regions end where it lies. A class that fills the
     image has no other class to be distant from: the image's outside serves (the paper doesn't say; SciPy's transform,
-    used by the authors, leaves the case open). Logits of one channel are those of the foreground.
+    used by the authors, leaves the case open).
 
     Maps are computed on the CPU, wherever the logits are, and kept per sample (`LabelCache`).
     """
@@ -36,7 +36,8 @@ class RegionWiseLoss(Loss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
-        logits = two_channels(full_precision(logits))
+        logits, target = prepared(logits, target)
+        target = hard(target)
         mask = known(target)
         counted = int(mask.sum())
         if not counted:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,8 +29,8 @@ class SkeletonRecallLoss(LossWithTerm):
     def __init__(self, config: SkeletonRecallConfig | None = None) -> None:
         config = config or SkeletonRecallConfig()
         super().__init__(config)
-        self.tube, self.smooth = config.tube, config.smooth
-        self.cache = LabelCache(lambda labels: tubed_skeleton(labels, self.tube), config.cache_mb)
+        self.smooth = config.smooth
+        self.cache = LabelCache(partial(tubed_skeleton, tube=config.tube), config.cache_mb)
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return ``1 − recall``; see `LossWithTerm.term`."""

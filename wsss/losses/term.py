@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wsss.losses.base import Loss, build_loss, full_precision, hard, two_channels
+from wsss.losses.base import Loss, build_loss, hard, nothing, prepared
 from wsss.losses.config import TermConfig, WeightedTermConfig
 
 
@@ -14,9 +14,6 @@ class LossWithTerm(Loss):
 
     Before that step the base loss alone counts, with its weight. Outside training, where nobody says which step it
     is, the term counts.
-
-    Logits of one channel, ``(B, 1, H, W)``, are those of the foreground: they stand for two channels of which the
-    first, the background's, is 0, since softmax then gives the foreground its sigmoid.
 
     With probabilities as target the term is that of the most probable classes: topology is a property of masks. The
     base loss is given the probabilities, if it knows what to do with them.
@@ -36,12 +33,14 @@ class LossWithTerm(Loss):
     def begin_step(self, step: int, steps: int) -> None:
         """Decide whether the term counts in this step."""
         first = self.active_from * steps if self.active_from < 1 else self.active_from
-        self.active = step >= first
+        self.active = step >= first - 1e-9 * steps  # 0.07 * 100 is a little more than 7
         self.base.begin_step(step, steps)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
-        logits = two_channels(full_precision(logits))
+        logits, target = prepared(logits, target)
+        if not target.numel():
+            return nothing(logits)
         wanted = target if self.base.takes_soft else hard(target)
         if not self.active or self.alpha == 0:
             return self.base_weight * self.base(logits, wanted)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -13,10 +14,27 @@ from wsss.errors import InvalidInput
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_pools: dict[int, ThreadPoolExecutor] = {}
-# A forked child inherits the pools but not their threads.
+
+class _Helpers:
+    """Threads for all who ask, as many as any of them wanted at once: each keeps a workspace, so none is made in vain."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.count, self.pool = 0, ThreadPoolExecutor(1)
+
+    def start(self, work: Callable[[], None], count: int) -> list[Future[None]]:
+        """Begin ``work`` in ``count`` threads."""
+        with self.lock:
+            if count > self.count:
+                self.pool.shutdown(wait=False)  # its threads end, once they have nothing to do
+                self.count, self.pool = count, ThreadPoolExecutor(count, thread_name_prefix="wsss-topology")
+            return [self.pool.submit(work) for _ in range(count)]
+
+
+_helpers = _Helpers()
+# A forked child inherits the pool but not its threads, and a lock that another thread may have held.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pools.clear)
+    os.register_at_fork(after_in_child=_helpers.__init__)  # type: ignore[misc]
 
 
 def processors() -> int:
@@ -55,13 +73,11 @@ def in_threads(function: Callable[[Item], Result], items: Sequence[Item], thread
             except Exception as error:
                 errors[i] = error
 
-    helpers = count - 1
-    if helpers not in _pools:
-        _pools[helpers] = ThreadPoolExecutor(helpers, thread_name_prefix="wsss-topology")
-    tasks = [_pools[helpers].submit(work) for _ in range(helpers)]
+    tasks = _helpers.start(work, count - 1)
     work()
     for task in tasks:
-        task.result()
+        if not task.cancel():  # one that waits behind another caller's would find nothing to do
+            task.result()
     if errors:
         raise errors[min(errors)]
     return [results[i] for i in range(len(items))]
