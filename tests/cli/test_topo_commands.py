@@ -19,6 +19,7 @@ from PIL import Image
 from wsss.cli.main import cli
 from wsss.errors import InvalidInput
 from wsss.topology import betti_matching, betti_numbers
+from wsss.viz.features import UNMATCHED, features_of, most_telling, pair_colour
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values at hand")
@@ -202,3 +203,95 @@ def test_full_size_labels_give_the_references_numbers() -> None:
         assert len(found["dim1"]["matched"]) == int(row["matched1"])
         numbers = document("betti", paths[1])
         assert (numbers["betti0"], numbers["betti1"]) == betti_numbers(np.asarray(Image.open(paths[1])))
+
+
+def coloured(path: Path, colour: tuple[int, int, int]) -> Any:
+    return (np.asarray(Image.open(path).convert("RGB")) == colour).all(-1)
+
+
+def test_what_has_no_partner_is_drawn_before_hundreds_that_have_one(tmp_path: Path) -> None:
+    both = np.zeros((80, 80), np.uint8)
+    both[::4, ::4] = 1
+    pred, gt = both.copy(), both.copy()
+    pred[78, 78] = gt[2, 78] = 1
+    Image.fromarray(pred).save(tmp_path / "pred.png")
+    Image.fromarray(gt).save(tmp_path / "gt.png")
+    found = call("match", tmp_path / "pred.png", tmp_path / "gt.png", "--plot", tmp_path / "x.png")
+    assert "399" in found.stdout
+    wrong = coloured(tmp_path / "x.png", UNMATCHED)
+    half = wrong.shape[1] // 2
+    assert wrong[:, :half].sum() == wrong[:, half:].sum() == 8 * 8
+    call("match", tmp_path / "pred.png", tmp_path / "gt.png", "--plot", tmp_path / "x.svg")
+    assert "prediction: 1 + 0 unmatched (300 of 400 drawn)" in (tmp_path / "x.svg").read_text(encoding="utf-8")
+
+
+def test_pairs_of_images_without_levels_are_drawn_on_both_sides_or_not_at_all() -> None:
+    random = np.random.default_rng(0)
+    gt = random.random((60, 60))
+    matching = betti_matching(gt + 0.02 * random.random((60, 60)), gt)
+    sides = [list(features_of(matching, side)) for side in (0, 1)]
+    assert min(map(len, sides)) > 300
+    for most in (5, 300, 10_000):
+        first, second = most_telling(sides, most)
+        assert {one.pair for one in first if one.pair is not None} == {
+            one.pair for one in second if one.pair is not None
+        }
+        assert max(len(first), len(second)) <= most
+        alone = [sum(one.pair is None for one in side) for side in sides]
+        assert [sum(one.pair is None for one in side) for side in (first, second)] == [min(n, most) for n in alone]
+    assert len(most_telling(sides, 10_000)[0]) == len(sides[0])
+
+
+@pytest.mark.parametrize("row", [3, 4, 5])
+def test_a_hole_of_one_pixel_is_painted(row: int, tmp_path: Path) -> None:
+    mask = np.zeros((12, 9), np.uint8)
+    mask[row : row + 3, 3:6] = 1
+    mask[row + 1, 4] = 0
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    call("match", tmp_path / "m.png", tmp_path / "m.png", "--plot", tmp_path / "x.png")
+    assert coloured(tmp_path / "x.png", pair_colour(0)).sum() == 2 * 53**2
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (3000, 2), (5, 300)])
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_pictures_of_odd_shapes_stay_small(shape: tuple[int, int], ending: str, tmp_path: Path) -> None:
+    mask = np.random.default_rng(0).random(shape) > 0.5
+    np.save(tmp_path / "m.npy", mask)
+    plot = tmp_path / f"x.{ending}"
+    call("match", tmp_path / "m.npy", tmp_path / "m.npy", "--plot", plot)
+    if ending == "png":
+        width, height = Image.open(plot).size
+    else:
+        root = ElementTree.fromstring(plot.read_text(encoding="utf-8"))
+        width, height = int(root.attrib["width"]), int(root.attrib["height"])
+    assert 2 * 640 <= width <= 2 * 720 and height <= max(720, shape[0] + 100)
+
+
+def test_values_that_are_not_finite_are_refused_with_their_place(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((6, 7))
+    np.save(tmp_path / "good.NPY", image)
+    (tmp_path / "good.NPY.npy").rename(tmp_path / "good.NPY")
+    image[2, 3] = np.nan
+    np.save(tmp_path / "bad.npy", image)
+    good, bad = str(tmp_path / "good.NPY"), str(tmp_path / "bad.npy")
+    for arguments in (["betti", bad], ["match", bad, good, "--threshold", "0.5"], ["match", good, bad]):
+        with pytest.raises(InvalidInput, match=r"bad.npy: found nan at row 2, column 3; all values must be finite"):
+            CliRunner().invoke(cli, ["topo", *arguments], catch_exceptions=False)
+    for arguments in (["betti", good], ["match", good, good]):
+        assert call(*arguments).stdout
+        refused = CliRunner().invoke(cli, ["topo", *arguments, "--threshold", "nan"])
+        assert refused.exit_code == 2 and "'nan' separates nothing" in refused.output
+
+
+def test_an_array_of_zeros_and_ones_needs_no_threshold(tmp_path: Path) -> None:
+    np.save(tmp_path / "m.npy", np.array([[5, 0, 5]]))
+    assert document("betti", tmp_path / "m.npy", "--threshold", "none")["betti0"] == 2
+    assert document("betti", tmp_path / "m.npy", "--threshold", "7")["betti0"] == 0
+
+
+def test_an_empty_mask_in_its_own_frame_comes_with_a_note(masks: tuple[Path, Path]) -> None:
+    empty = masks[0].with_name("empty.png")
+    Image.fromarray(np.zeros((30, 40), np.uint8)).save(empty)
+    result = call("match", empty, masks[1], "--frame", "own-max")
+    assert "empty.png has no foreground. Its own maximum, and so its frame, is 0: it is matched" in result.stderr
+    assert "note" not in call("match", *masks, "--frame", "own-max").stderr

@@ -1,6 +1,7 @@
 """HD95 against brute force over all pairs of pixels, and its values for empty masks."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy.spatial.distance import cdist
 
 from wsss.errors import InvalidInput
 from wsss.metrics.surface import hd95
+from wsss.metrics.topology import betti_matching_error, betti_number_error, cldice
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12)
 PAIRS = SHAPES.flatmap(lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape)))
@@ -74,3 +76,11 @@ def test_empty_masks():
 def test_what_is_no_pair_of_masks_is_refused(pred, gt, message):
     with pytest.raises(InvalidInput, match=message):
         hd95(pred, gt)
+
+
+@pytest.mark.parametrize("metric", [hd95, cldice, betti_number_error, betti_matching_error])
+@pytest.mark.parametrize("values", [["a"], [1j], [None]], ids=["text", "complex", "object"])
+def test_what_is_no_mask_is_refused(metric: Any, values: list[Any]) -> None:
+    mask = np.array([values])
+    with pytest.raises(InvalidInput, match="pred: a mask of bool or integers is needed, found"):
+        metric(mask, mask)

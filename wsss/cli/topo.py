@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,12 @@ class Threshold(click.ParamType):
         if value == "none":
             return "none"
         try:
-            return float(value)
+            number = float(value)
         except ValueError:
             self.fail(f"{value!r} is neither a number nor none.", param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} separates nothing; a finite number is needed, or none.", param, ctx)
+        return number
 
 
 class_option = click.option(
@@ -124,10 +128,10 @@ def match(
 @click.argument("mask", type=FILE)
 @click.option(
     "--threshold",
-    type=click.FLOAT,
+    type=Threshold(),
     default=0.5,
     show_default=True,
-    help="Foreground is what is above (of probabilities; masks are as they are).",
+    help="Foreground is what is above (of probabilities and arrays; masks are as they are). none: all but 0.",
 )
 @class_option
 @click.option(
@@ -139,7 +143,7 @@ def match(
 )
 @json_option
 @debug_option
-def betti(mask: Path, threshold: float, value: int | None, connectivity: str, as_json: bool, debug: bool) -> None:
+def betti(mask: Path, threshold: float | str, value: int | None, connectivity: str, as_json: bool, debug: bool) -> None:
     """Count the components (Betti number 0) and holes (Betti number 1) of MASK."""
     from wsss.io.planes import read_plane
     from wsss.topology import betti_numbers
@@ -174,11 +178,19 @@ def _thresholded(plane: Plane, threshold: float | str | None) -> Any:
 
 
 def _note_empty(images: list[tuple[Path, Any]], options: dict[str, Any]) -> None:
-    """Say what a mask without foreground does to the result: its label has one component more than unmatched ones."""
-    constant = [path for path, values in images if values.dtype == bool and not values.any()]
-    if len(constant) == 1 and options["frame"] == "none" and options["essential"] == "omit":
+    """Say what a mask without foreground does to the result."""
+    empty = [path for path, values in images if values.dtype == bool and not values.any()]
+    if len(empty) != 1:
+        return
+    if options["frame"] == "own-max":
         click.echo(
-            f"note: {constant[0]} has no foreground. The other image's essential component is left out on both sides, "
+            f"note: {empty[0]} has no foreground. Its own maximum, and so its frame, is 0: it is matched as a mask of "
+            "foreground everywhere. wsss score --structure frames it by foreground, like any other mask.",
+            err=True,
+        )
+    elif options["essential"] == "omit":
+        click.echo(
+            f"note: {empty[0]} has no foreground. The other image's essential component is left out on both sides, "
             "so that one component without a partner isn't counted.",
             err=True,
         )

@@ -41,10 +41,10 @@ def read_plane(path: Path, *, value: int | None = None) -> Plane:
         value: take the pixels of this value for the foreground of a mask: a class of a mask of several.
 
     Raises:
-        InvalidInput: the file is missing, broken, of several channels, not two-dimensional or not numeric; ``value``
-            for an array of floats.
+        InvalidInput: the file is missing, broken, of several channels, not two-dimensional, not numeric or not finite;
+            ``value`` for an array of floats.
     """
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         array = _read_npy(path)
         if value is None:
             return Plane(array, "mask" if array.dtype == bool else "array")
@@ -81,5 +81,11 @@ def _read_npy(path: Path) -> NDArray[Any]:
         raise InvalidInput(
             f"{path}: a two-dimensional array of bool, integers or floats is needed, found {found}.",
             mend="Save one channel of one image.",
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        raise InvalidInput(
+            f"{path}: found {array[row, column]} at row {row}, column {column}; all values must be finite.",
+            mend="Look for a division by zero or an overflow where the array was made.",
         )
     return array

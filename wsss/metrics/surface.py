@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsss.errors import InvalidInput
+from wsss.topology.images import checked_mask
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -53,19 +54,10 @@ def masks_of_one_shape(pred: ArrayLike, gt: ArrayLike) -> tuple[NDArray[np.bool_
     Raises:
         InvalidInput: they aren't two-dimensional masks of one shape with at least one pixel.
     """
-    masks = []
-    for name, mask in (("pred", np.asarray(pred)), ("gt", np.asarray(gt))):
-        if mask.ndim != 2 or mask.size == 0:
-            raise InvalidInput(f"{name}: a two-dimensional mask (H, W) with pixels is needed, found shape {mask.shape}")
-        if mask.dtype.kind == "f" and not np.isin(mask, (0, 1)).all():
-            raise InvalidInput(
-                f"{name}: a mask is needed, found floats that are neither 0 nor 1",
-                mend="Threshold it: probabilities > 0.5",
-            )
-        masks.append(mask != 0)
+    masks = checked_mask(pred, "pred"), checked_mask(gt, "gt")
     if masks[0].shape != masks[1].shape:
         raise InvalidInput(f"pred and gt: the shapes must agree, found {masks[0].shape} and {masks[1].shape}")
-    return masks[0], masks[1]
+    return masks
 
 
 def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -88,9 +89,19 @@ def betti_matching(
     return _match(checked_image(pred, "pred"), checked_image(gt, "gt"), filtration, frame, essential)
 
 
+class Images(Protocol):
+    """Several images: a list of arrays, or an array or CPU tensor ``(B, H, W)``."""
+
+    def __len__(self) -> int:
+        """Return how many."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield each, ``(H, W)``."""
+
+
 def betti_matching_batch(
-    preds: Sequence[ArrayLike] | NDArray[np.generic],
-    gts: Sequence[ArrayLike] | NDArray[np.generic],
+    preds: Images,
+    gts: Images,
     *,
     threads: int | None = None,
     filtration: Filtration = "superlevel",

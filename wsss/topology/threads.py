@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 class _Helpers:
-    """Threads for all who ask, as many as any of them wanted at once: each keeps a workspace, so none is made in vain."""
+    """Threads for all who ask, as many as any of them wanted at once; each keeps its workspace."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,14 +19,18 @@ UNMATCHED = (213, 94, 0)
 
 @dataclass(frozen=True)
 class Feature:
-    """An interval to draw: dimension, birth, death, cell inside it, colour, whether it has a partner."""
+    """An interval to draw: dimension, birth, death, cell inside it, number of its pair (None without a partner)."""
 
     dimension: int
     birth: float
     death: float
     cell: int
-    colour: tuple[int, int, int]
-    matched: bool
+    pair: int | None
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        """The pair's, or that of all without a partner."""
+        return UNMATCHED if self.pair is None else pair_colour(self.pair)
 
     @property
     def length(self) -> float:
@@ -44,10 +48,36 @@ def features_of(matching: BettiMatching, side: int) -> Iterator[Feature]:
         for intervals, paired in ((matched, True), (unmatched, False)):
             cells = intervals.death_cells if dimension else intervals.birth_cells
             for birth, death, cell in zip(intervals.births, intervals.deaths, cells, strict=True):
-                colour = pair_colour(number) if paired else UNMATCHED
-                number += paired
                 if cell >= 0:
-                    yield Feature(dimension, float(birth), float(death), int(cell), colour, paired)
+                    yield Feature(dimension, float(birth), float(death), int(cell), number if paired else None)
+                number += paired
+
+
+def most_telling(sides: Sequence[Sequence[Feature]], most: int) -> list[list[Feature]]:
+    """Choose at most ``most`` features of each image: first those without a partner, then whole pairs.
+
+    Of each kind the most persistent come first; a pair is as persistent as the longer of its two intervals.
+    """
+    alone = [sorted((one for one in side if one.pair is None), key=lambda one: -one.length)[:most] for side in sides]
+    lengths: dict[int, float] = {}
+    for side in sides:
+        for one in side:
+            if one.pair is not None:
+                lengths[one.pair] = max(one.length, lengths.get(one.pair, 0.0))
+    room = most - max(map(len, alone))
+    pairs = set(sorted(lengths, key=lambda pair: -lengths[pair])[:room])
+    return [[*first, *(one for one in side if one.pair in pairs)] for first, side in zip(alone, sides, strict=True)]
+
+
+def hatched(region: NDArray[np.bool_], period: int) -> NDArray[np.bool_]:
+    """Return a region without every ``period``-th diagonal of the image; as it is, if nothing of it were left."""
+    rows, columns = np.nonzero(region)
+    left = (rows + columns) % period > 0
+    if not left.any():
+        return region
+    stripes = np.zeros_like(region)
+    stripes[rows[left], columns[left]] = True
+    return stripes
 
 
 def pair_colour(number: int) -> tuple[int, int, int]:

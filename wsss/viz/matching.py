@@ -14,7 +14,7 @@ import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_text
-from wsss.viz.features import Feature, Regions, features_of
+from wsss.viz.features import Feature, Regions, features_of, hatched, most_telling
 from wsss.viz.overlay import contact_sheet
 from wsss.viz.palette import hex_colour
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from wsss.topology import BettiMatching
 
 PANEL = 640
-"""Smaller images are enlarged by a whole factor to about this width."""
+"""Smaller images are enlarged by a whole factor until their longer side is about this long; columns are as wide."""
 
 MOST = 300
-"""Features drawn per image, those that persist longest; smaller ones wouldn't be seen among so many."""
+"""Features drawn per image, the most telling ones; smaller ones wouldn't be seen among so many."""
 
 CIRCLE = (255, 255, 255)
 ESSENTIAL = (170, 170, 170)
@@ -77,7 +77,8 @@ def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path:
     A component is painted where it lives just before it dies, a hole, hatched, where it is before it is filled.
     Matched features have the same colour on both sides, each pair its own; unmatched ones are vermilion and circled in
     white, and counted in the heading, components + holes. The essential component is grey where it is in no list.
-    Features outside the image (of a frame) can't be drawn, and of more than `MOST` the most persistent are.
+    Features outside the image (of a frame) can't be drawn. Of more than `MOST`, those without a partner are drawn
+    before pairs and the more persistent before others; the heading says how many of them.
 
     Args:
         pred: ``(H, W)`` that was matched.
@@ -90,14 +91,17 @@ def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path:
     """
     check_plot(path)
     panels = []
+    every = [list(features_of(matching, side)) for side in (0, 1)]
+    drawn = most_telling(every, MOST)
     for name, image, side in (("prediction", pred, 0), ("label", gt, 1)):
         values = np.asarray(image, np.float64)
         bars = (matching.pred, matching.gt)[side]
         superlevel = bool(bars.essential.deaths[0] < 0)
-        features = sorted(features_of(matching, side), key=lambda feature: -feature.length)[:MOST]
         unmatched = [len((part.unmatched_pred, part.unmatched_gt)[side]) for part in (matching.dim0, matching.dim1)]
         title = f"{name}: {unmatched[0]} + {unmatched[1]} unmatched"
-        panels.append(_panel(title, values, features, int(bars.essential.birth_cells[0]), superlevel))
+        if len(drawn[side]) < len(every[side]):
+            title += f" ({len(drawn[side])} of {len(every[side])} drawn)"
+        panels.append(_panel(title, values, drawn[side], int(bars.essential.birth_cells[0]), superlevel))
     if path.suffix.lower() == ".svg":
         write_text(path, _svg(panels))
     else:
@@ -115,11 +119,10 @@ def _panel(title: str, values: NDArray[np.float64], features: list[Feature], ess
     if first > values.min() if superlevel else first < values.max():
         canvas[regions.last_component(essential)] = ESSENTIAL
     found = sorted(((regions.of(feature), feature) for feature in features), key=lambda item: -int(item[0].sum()))
-    diagonals = np.add.outer(np.arange(values.shape[0]), np.arange(values.shape[1])) % 3 > 0
     for region, feature in found:
-        canvas[region & diagonals if feature.dimension else region] = feature.colour
-    factor = max(1, round(PANEL / values.shape[1]))
-    unmatched = (region for region, feature in found if not feature.matched)
+        canvas[hatched(region, 3) if feature.dimension else region] = feature.colour
+    factor = max(1, round(PANEL / max(values.shape)))
+    unmatched = (region for region, feature in found if feature.pair is None)
     circles = tuple(_around(region, factor) for region in unmatched if region.any())
     return Panel(title, canvas, factor, circles)
 
@@ -132,10 +135,12 @@ def _around(region: NDArray[np.bool_], factor: int) -> tuple[int, int, int, int]
 
 
 def _circled(panel: Panel) -> NDArray[np.uint8]:
-    """Return the enlarged image with its circles, ``(h, w, 3)`` uint8."""
+    """Return the enlarged image with its circles, ``(h, w, 3)`` uint8, on white as wide as a heading."""
     from PIL import Image, ImageDraw
 
-    picture = Image.fromarray(panel.canvas.repeat(panel.factor, axis=0).repeat(panel.factor, axis=1))
+    large = panel.canvas.repeat(panel.factor, axis=0).repeat(panel.factor, axis=1)
+    picture = Image.new("RGB", (max(PANEL, large.shape[1]), large.shape[0]), "white")
+    picture.paste(Image.fromarray(large))
     draw: Any = ImageDraw.Draw(picture)
     for place in panel.circles:
         draw.ellipse(place, outline=CIRCLE, width=2)
@@ -146,16 +151,17 @@ def _svg(panels: Sequence[Panel]) -> str:
     """Return the panels side by side as an SVG: the images as pixels, headings and circles as shapes."""
     heights = [panel.canvas.shape[0] * panel.factor for panel in panels]
     widths = [panel.canvas.shape[1] * panel.factor for panel in panels]
-    width, height = GAP + sum(one + GAP for one in widths), HEADING + max(heights) + GAP
+    columns = [max(PANEL, wide) for wide in widths]
+    width, height = GAP + sum(one + GAP for one in columns), HEADING + max(heights) + GAP
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{escape("; ".join(panel.title for panel in panels))}">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
     ]
     left = GAP
-    for panel, wide, high in zip(panels, widths, heights, strict=True):
+    for panel, column, wide, high in zip(panels, columns, widths, heights, strict=True):
         parts.append(
-            f'<svg x="{left}" y="0" width="{wide}" height="{height}" viewBox="0 {-HEADING} {wide} {height}">'
+            f'<svg x="{left}" y="0" width="{column}" height="{height}" viewBox="0 {-HEADING} {column} {height}">'
             f'<text y="{-HEADING // 3}" font-family="sans-serif" font-size="28" '
             f">{escape(panel.title)}</text>"
             f'<image width="{wide}" height="{high}" preserveAspectRatio="none" style="image-rendering: pixelated" '
@@ -167,7 +173,7 @@ def _svg(panels: Sequence[Panel]) -> str:
                 f'ry="{(bottom - y) / 2:g}" fill="none" stroke="{hex_colour(np.array(CIRCLE))}" stroke-width="2"/>'
             )
         parts.append("</svg>")
-        left += wide + GAP
+        left += column + GAP
     return "".join(parts) + "</svg>\n"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from wsss.viz.features import UNMATCHED, Feature, Regions, features_of
+from wsss.viz.features import UNMATCHED, Feature, Regions, features_of, hatched
 from wsss.viz.thumbnails import Detail, fit, indexed_png, png_uri
 
 if TYPE_CHECKING:
@@ -69,15 +69,14 @@ def _painted(
     layer = np.zeros((*values.shape, 4), np.uint8)
     layer[values] = (150, 150, 150, 170)
     regions = Regions(values.astype(np.float64), 1)
-    diagonals = np.add.outer(np.arange(values.shape[0]), np.arange(values.shape[1])) % 4 > 0
     marks: list[Mark] = []
     for feature in features:
         region = regions.of(feature)
         pixels = int(region.sum())
         if not pixels:
             continue
-        layer[region & diagonals if feature.dimension else region] = (*feature.colour, 235)
-        if not feature.matched:
+        layer[hatched(region, 4) if feature.dimension else region] = (*feature.colour, 235)
+        if feature.pair is None:
             rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
             left, top = int(columns[0]), int(rows[0])
             box = (left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
