@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from scipy.ndimage import distance_transform_edt, label
+from PIL import Image
+from scipy.ndimage import distance_transform_edt, gaussian_filter, label
 from torch import Tensor
 from torch.autograd import gradcheck
 
@@ -17,6 +20,8 @@ from wsss.losses.config import TopoConfig
 from wsss.losses.distances import signed_distances
 from wsss.losses.term import log_odds
 from wsss.losses.topo import TopoWindowLoss
+
+SHARED = os.environ.get("WSSS_SHARED_DATA")
 
 SMALL = {"margin": 0.5, "d_min": 1.2, "d_max": 4, "pixels_per_logit": 2}
 """Distances for small images."""
@@ -69,13 +74,13 @@ def written_out(logits: Tensor, target: Tensor, beta: float) -> float:
     for image, mask in enumerate((target == 1).numpy()):
         true = distance_transform_edt(~mask).clip(max=SMALL["d_max"])
         predicted = (logits[image, 0] - logits[image, 1]).numpy()
-        regions = label(true > SMALL["margin"])[0].ravel()
+        regions, background = label(true > SMALL["margin"])[0].ravel(), label(~mask)[0].ravel()
         costs: dict[str, list[float]] = {"between": [], "within": []}
         barrier = np.where(true > SMALL["margin"], 1e9, predicted)
         for p, q in itertools.combinations(np.flatnonzero(regions), 2):
-            if regions[p] != regions[q]:
+            if background[p] != background[q]:
                 costs["between"].append(max(0.0, paths(barrier, np.ones_like(mask), p, q)[0]) ** 2)
-            elif true.ravel()[p] >= SMALL["d_min"] and true.ravel()[q] >= SMALL["d_min"]:
+            elif regions[p] == regions[q] and true.ravel()[p] >= SMALL["d_min"] and true.ravel()[q] >= SMALL["d_min"]:
                 inside = (regions == regions[p]).reshape(mask.shape)
                 value, pixel = paths(np.where(inside, predicted, -9), inside, p, q)
                 costs["within"].append(max(0.0, true.ravel()[pixel] / unit - value) ** 2)
@@ -122,6 +127,53 @@ def test_a_perfect_prediction_costs_nothing_and_its_argmax_is_the_mask() -> None
     value.backward()
     assert value.item() == 0 and margin.grad is not None and not margin.grad.any()
     assert torch.equal(torch.cat([torch.zeros_like(margin), margin], 1).argmax(1), target)
+
+
+def gap(width: int) -> Tensor:
+    """A wall with a gap, ``(1, 64, 64)``."""
+    target = torch.zeros(1, 64, 64, dtype=torch.int64)
+    target[:, :, 30:34] = 1
+    target[:, 20 : 20 + width, 30:34] = 0
+    return target
+
+
+def blobs(seed: int) -> Tensor:
+    """Smooth random foreground with gaps of all widths, ``(1, 96, 96)``."""
+    noise = gaussian_filter(np.random.default_rng(seed).standard_normal((96, 96)), 3)
+    return torch.from_numpy((noise > np.quantile(noise, 0.7)).astype(np.int64))[None]
+
+
+def sure(target: Tensor) -> Tensor:
+    """Logits ``(B, 2, H, W)`` of ±10 whose argmax is the mask."""
+    return torch.stack([10.0 - 20 * target, 20.0 * target - 10], 1)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 6, 8, 10, 12])
+def test_a_gap_of_the_label_is_none_to_close(width: int) -> None:
+    target, whole = gap(width), term(beta=1)
+    for logits in (sure(target), perfect(target, whole.config)):
+        assert whole(logits.float(), target).item() == pytest.approx(0, abs=1e-9)
+    assert whole(sure(gap(width + 8)).float(), gap(0)).item() > 100, "one that the label doesn't have, is"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_blobs_that_are_right_cost_nothing(seed: int) -> None:
+    target, whole = blobs(seed), term(beta=1)
+    for logits in (sure(target), perfect(target, whole.config)):
+        assert whole(logits.float(), target).item() == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no real walls at hand")
+@pytest.mark.parametrize("kind", ["accurate", "noisy", "pseudo"])
+def test_real_labels_that_are_right_cost_nothing(kind: str) -> None:
+    folder = Path(str(SHARED)) / "topomortar" / "dataset" / "train" / kind
+    paths = sorted(folder.glob("*.png"))[:15]
+    assert paths
+    for path in paths:
+        target = torch.from_numpy((np.asarray(Image.open(path)) > 0).astype(np.int64))[None, 128:384, 128:384]
+        whole = term(beta=1)
+        for logits in (sure(target), perfect(target, whole.config)):
+            assert whole(logits.float(), target).item() == pytest.approx(0, abs=1e-9), path.name
 
 
 def broken(config: TopoConfig) -> Tensor:

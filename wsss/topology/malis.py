@@ -23,7 +23,7 @@ class CriticalPixels(NamedTuple):
     """Per pixel, the share of pairs that it is critical for, in its window."""
 
     between: NDArray[np.float64]
-    """``(H, W)``: of the pairs of pixels of different regions; the sum over a window is 1, or 0 without such pairs."""
+    """``(H, W)``: of the pairs of pixels of separate regions; the sum over a window is 1, or 0 without such pairs."""
     within: NDArray[np.float64]
     """``(H, W)``: of the pairs of pixels of one region, both far from the structure; likewise."""
 
@@ -41,8 +41,10 @@ def critical_pixels(
     The true distances divide a window into *regions*, the 4-connected components of pixels farther than ``margin`` from
     the structure, and the zone between them. Paths are 4-connected and stay in their window.
 
-    - ``between``: only the zone's predictions count; inside a region all pixels are connected perfectly. Critical is
-      the zone's pixel with the smallest prediction on the best path between two regions: it should be the structure.
+    - ``between``: of regions that the structure itself separates; where it has a gap of its own, the regions on both
+      sides of the gap are one. Only the zone's predictions count; inside a region all pixels are connected perfectly.
+      Critical is the zone's pixel with the smallest prediction on the best path between two regions: it should be the
+      structure.
     - ``within``: paths that stay in one region, between pixels at least ``far`` from the structure. The critical pixel
       should be as far from the structure as it truly is.
 
@@ -97,15 +99,16 @@ def _window(order, true, columns, margin, far, between, within):
         between: ``(h, w)`` written to; ``within`` too.
     """
     count = true.size
-    regions, pairs_between = _regions(true, columns, margin)
+    regions = _components(true, columns, margin)
     pairs_within = _pairs_of_one_region(regions, true, margin, far)
     # Two forests: regions that are joined through the zone, and pixels that are joined inside their region.
-    joined, inside = regions, np.arange(count).astype(np.uint32)
+    joined, inside = _united(regions, _components(true, columns, 0.0), true, margin), np.arange(count).astype(np.uint32)
     whole, part = np.zeros(count), np.zeros(count)
     for p in range(count):
         if true[p] > margin:
             whole[find(joined, p)] += 1
             part[p] = 1 if true[p] >= far else 0
+    pairs_between = (whole.sum() ** 2 - (whole * whole).sum()) / 2
     reached = np.zeros(count, np.bool_)
     for p in order:
         reached[p] = True
@@ -134,24 +137,31 @@ def _window(order, true, columns, margin, far, between, within):
 
 
 @kernel
-def _regions(true, columns, margin):
-    """Return a forest ``(n,)`` of the window's pixels whose trees are regions, and the pairs of different regions."""
+def _components(true, columns, margin):
+    """Return a forest ``(n,)`` of the window's pixels whose trees are the components of those beyond ``margin``."""
     links = np.arange(true.size).astype(np.uint32)
     sizes = np.zeros(true.size)
-    total = 0.0
     for p in range(true.size):
         if true[p] > margin:
-            sizes[p] = 1
-            total += 1
             if p % columns > 0 and true[p - 1] > margin:
                 _join(links, sizes, p, p - 1)
             if p >= columns and true[p - columns] > margin:
                 _join(links, sizes, p, p - columns)
-    pairs = total * total
+    return links
+
+
+@kernel
+def _united(regions, background, true, margin):
+    """Return a forest like ``regions`` in which those of one component of the background are one tree."""
+    links, sizes = regions.copy(), np.zeros(true.size)
+    first = np.full(true.size, -1, np.int64)
     for p in range(true.size):
-        if true[p] > margin and find(links, p) == p:
-            pairs -= sizes[p] * sizes[p]
-    return links, pairs / 2
+        if true[p] > margin:
+            component = find(background, p)
+            if first[component] < 0:
+                first[component] = p
+            _join(links, sizes, p, first[component])
+    return links
 
 
 @kernel
