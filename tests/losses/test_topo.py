@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 from PIL import Image
+from pydantic import ValidationError
 from scipy.ndimage import distance_transform_edt, gaussian_filter, label
 from torch import Tensor
 from torch.autograd import gradcheck

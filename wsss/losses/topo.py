@@ -25,18 +25,18 @@ class TopoWindowLoss(LossWithTerm):
     label's structure, made ``margin`` pixels wider, divides the background into regions.
 
     - ``D`` is the mean over pairs of pixels of regions that the structure itself keeps apart of ``max(0, ŷ)²`` at the
-      worst pixel of the best path between them: if it isn't 0, the structure that separates the regions has a gap there.
+      worst pixel of the best path between them: if it isn't 0, the structure that separates them has a gap there.
     - ``C`` is the mean over pairs of pixels of one region, both at least ``d_min`` from the structure, of
       ``max(0, y − ŷ)²`` at the worst pixel of the best path between them: if it isn't 0, something divides the region.
 
     See `wsss.topology.critical_pixels` for both. All distances are in units of ``pixels_per_logit``.
 
     The paper's: a regressed distance map, regions, windows, both terms, alpha and beta. Ours: the distance has a sign,
-    so that a threshold makes it a mask; regions on both sides of a gap that the label itself has aren't separate, where
-    in the authors' code the wider structure decides; single pixels decide, where theirs looks at edges and the sum of
-    their pixels; C asks for y, theirs for ``d_max``. The last three make a perfect prediction cost nothing. (In the code
-    of TopoMortar distances are those inside the structure, 0 outside; D and C, which are made for distances outside,
-    then work against the structure.)
+    so that a threshold makes it a mask; regions on both sides of a gap that the label itself has aren't separate,
+    where in the authors' code the wider structure decides; single pixels decide, where theirs looks at edges and the
+    sum of their pixels; C asks for y, theirs for ``d_max``. The last three make a perfect prediction cost nothing. (In
+    the code of TopoMortar distances are those inside the structure, 0 outside; D and C, which are made for distances
+    outside, then work against the structure.)
 
     Pixels of unknown class are background, and cost nothing.
     """
