@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wsss.errors import InvalidInput
-from wsss.validation import discriminator_at, validate
+from wsss.validation import Settings, discriminator_at, validate
 
 
 class Base(BaseModel):
@@ -112,7 +112,7 @@ def test_valid_values_become_the_model() -> None:
             {"choice": "tree"},
             "f.yaml:1: with.choice: input should be 'one' or 'three'; found 'tree'; did you mean 'three'?",
         ),
-        ({"optional": 99}, "f.yaml:0: with: optional may not be 99"),
+        ({"optional": 99}, "f.yaml:1: with: optional may not be 99"),
     ],
 )
 def test_messages_name_place_key_found_and_allowed(value: dict[str, Any], expected: str) -> None:
@@ -160,3 +160,47 @@ def test_discriminators_are_found(path: tuple[str, ...], expected: str | None) -
 
 def test_long_values_are_cut() -> None:
     assert len(message({"optional": "x" * 5000})) < 300
+
+
+class Margins(Settings):
+    name: Literal["margins"]
+    low: float = 1.0
+    high: float = 2.0
+    lists: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = (1,)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Margins:
+        if self.low > self.high:
+            raise ValueError("low < high is needed")
+        if self.low == 0:
+            raise ValueError("low: 0 does not go with high")
+        return self
+
+
+class Other(Settings):
+    name: Literal["other"]
+
+
+class Nested(Settings):
+    inner: Annotated[Margins | Other, Field(discriminator="name")] = Margins(name="margins")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"low": 3}, "at low: inner: low < high is needed"),
+        ({"low": 3, "high": 2.5}, "at low and at high: inner: low < high is needed"),
+        ({"low": 0, "high": 1}, "at low: inner: low: 0 does not go with high"),
+        ({"high": 0}, "at high: inner: low < high is needed"),
+        ({"lists": [0]}, "at lists: inner.lists.0: input should be greater than 0; found 0"),
+        ({"high": float("inf")}, "at high: inner.high: input should be a finite number; found inf"),
+        ({"high": float("nan")}, "at high: inner.high: input should be a finite number; found nan"),
+    ],
+)
+def test_a_rule_about_several_keys_is_located_by_those_it_names(value: dict[str, Any], expected: str) -> None:
+    def locate(path: tuple[str | int, ...]) -> str:
+        return f"at {path[1]}" if len(path) > 1 else "elsewhere"
+
+    with pytest.raises(InvalidInput) as caught:
+        validate(Nested, {"inner": {"name": "margins", **value}}, where="", locate=locate)
+    assert caught.value.message == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -16,11 +17,13 @@ KeyPath = tuple[str | int, ...]
 SHOWN = 80
 """Longer values are cut in messages."""
 
+_WORD = re.compile(r"[a-z_][a-z0-9_]*")
+
 
 class Settings(BaseModel):
-    """Base of all configs: unknown keys are errors, values don't change after validation."""
+    """Base of all configs: unknown keys and NaN or infinite numbers are errors, values don't change afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class NotInIdentity:
@@ -65,7 +68,7 @@ def validate(
     try:
         return model.model_validate(dict(value))
     except ValidationError as error:
-        problems = [_Problem(model, value, found) for found in error.errors(include_url=False)]
+        problems = _without_consequences([_Problem(model, value, found) for found in error.errors(include_url=False)])
         raise InvalidInput("\n".join(_lines(problems, where, locate))) from error
 
 
@@ -137,6 +140,21 @@ class _Problem:
                 self.models = [m for m in self.models if _is_tag(part, [m])] or self.models
 
 
+def _without_consequences(problems: list[_Problem]) -> list[_Problem]:
+    """Drop "too short" of lists that are so because what is wrong in them wasn't counted."""
+    return [
+        one
+        for one in problems
+        if one.kind != "too_short"
+        or not any(len(other.path) > len(one.path) == _common(one.path, other.path) for other in problems)
+    ]
+
+
+def _common(one: KeyPath, other: KeyPath) -> int:
+    """Return how many keys two paths share from the root on."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
 def _lines(problems: list[_Problem], where: str, locate: Callable[[KeyPath], str]) -> list[str]:
     """Return a line per problem; the failed members of one union share a line, or the closest member speaks."""
     lines: list[str] = []
@@ -160,6 +178,8 @@ def _union_lines(problems: list[_Problem], union: KeyPath, where: str, locate: C
             by_member.setdefault(dict(problem.branches)[union], []).append(problem)
         meant = min(by_member.values(), key=lambda found: (any(p.kind == "literal_error" for p in found), len(found)))
         return [_line(problem, where, locate) for problem in meant]
+    if all(_breaks_a_rule(problem) for problem in problems):  # the member was meant, and its parts don't go together
+        return [_line(problem, where, locate) for problem in problems]
     messages = dict.fromkeys(_lower(problem.message).removeprefix("input ") for problem in problems)
     start = _start(problems[0].path, where, locate)
     return [f"{start}: {', or '.join(messages)}; found {_shown(problems[0].input)}"]
@@ -186,9 +206,24 @@ def _line(problem: _Problem, where: str, locate: Callable[[KeyPath], str]) -> st
     if problem.kind in ("literal_error", "enum") and isinstance(problem.input, str):
         words = _words(problem.context["expected"])
         return f"{start}: {_lower(problem.message)}; found {_shown(problem.input)}{closest(problem.input, words)}"
-    if isinstance(problem.input, Mapping) and problem.kind in ("value_error", "assertion_error"):
+    if _breaks_a_rule(problem):
+        start = _start(problem.path, where, lambda path: _places_of_rule(problem, locate))
         return f"{start}: {_lower(problem.message)}"  # a rule about several keys: the whole mapping would not help
     return f"{start}: {_lower(problem.message)}; found {_shown(problem.input)}"
+
+
+def _breaks_a_rule(problem: _Problem) -> bool:
+    """Tell whether what is wrong is not one key, but how those of a mapping go together."""
+    return isinstance(problem.input, Mapping) and problem.kind in ("value_error", "assertion_error")
+
+
+def _places_of_rule(problem: _Problem, locate: Callable[[KeyPath], str]) -> str:
+    """Return where the keys stand that a rule about a mapping names: the first word before a colon, or all of them."""
+    given = [key for model in problem.models for key in keys_of(model) if key in problem.input]
+    words = _WORD.findall(problem.message)
+    named = [key for key in words[:1] if problem.message.startswith(f"{key}:")] or words
+    places = dict.fromkeys(locate((*problem.path, key)) for key in dict.fromkeys(named) if key in given)
+    return " and ".join(place for place in places if place) or locate(problem.path)
 
 
 def _start(path: KeyPath, where: str, locate: Callable[[KeyPath], str]) -> str:
