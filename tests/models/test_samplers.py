@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.func import functional_call
 
+from wsss.errors import RunFailed
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig, ExpansionConfig, SamplerConfig, SamplingConfig, ShrinkageConfig
 from wsss.models.samplers import DeformableSampler, ExpansionSampler, Samplers, ShrinkageSampler, clipped
@@ -235,8 +236,18 @@ def test_under_autocast_features_keep_their_type() -> None:
 
 
 def test_groups_must_divide_the_channels() -> None:
-    with pytest.raises(ValueError, match="must divide the 6 channels"):
+    with pytest.raises(ValueError, match="4 doesn't divide the 6 channels here; allowed are 1, 2, 3, 6"):
         DeformableSampler(SamplerConfig(offset_groups=4), 6)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_offsets_that_are_not_finite_are_no_crash(value: float) -> None:
+    sampler = ExpansionSampler(ExpansionConfig(max_offset=None, centre=False), 4)
+    assert sampler.branch is not None
+    with torch.no_grad():
+        sampler.branch[-1].bias[1] = value
+    with pytest.raises(RunFailed, match="offsets are no longer finite"):
+        sampler(features(1, 4, 6, 6))
 
 
 def test_a_frozen_trunk_gets_neither_gradients_nor_statistics() -> None:

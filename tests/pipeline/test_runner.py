@@ -65,6 +65,26 @@ def test_what_prepare_refuses_leaves_the_folder_as_it_was(tmp_path: Path) -> Non
     assert snapshot(tmp_path) == before
 
 
+def test_what_ready_refuses_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    """`ready` sees the finished inputs, `prepare` doesn't."""
+
+    def ready(ctx: Any) -> None:
+        text = (ctx.inputs["numbers"].path / "items" / "002.txt").read_text()
+        assert (ctx.config, ctx.data, ctx.out) == (DOUBLE.config(), None, tmp_path / "double")
+        if "bad" in text:
+            raise InvalidInput("not this one", mend="Another.")
+
+    stage = replace(DOUBLE, ready=ready)
+    good, bad = (run(MAKE, tmp_path / name, {"text": name}).artifact for name in ("good", "bad"))
+    run(stage, tmp_path / "double", inputs={"numbers": good})
+    before = snapshot(tmp_path)
+    with pytest.raises(InvalidInput, match="Stage 'double' failed: not this one") as caught:
+        run(stage, tmp_path / "double", inputs={"numbers": bad})
+    assert caught.value.mend == "Another."
+    assert snapshot(tmp_path) == before
+    assert run(stage, tmp_path / "double", inputs={"numbers": good}).status == "skipped"
+
+
 def test_the_record_has_all_that_is_promised(tmp_path: Path) -> None:
     run(MAKE, tmp_path / "make", {"text": "t"})
     record = json.loads((tmp_path / "make" / "stage.json").read_text())

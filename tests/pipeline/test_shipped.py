@@ -39,7 +39,7 @@ def test_pipelines_can_be_planned(name: str, tmp_path: Path, monkeypatch: pytest
             assert build_jobs(spec, STAGES)
             return
         except InvalidInput as error:
-            missing = re.findall(r"no such file or folder: (.+)", error.message)
+            missing = re.findall(r"no such file or folder: (.+) \(another: --set ", error.message)
             assert len(missing) == len(error.message.splitlines()), error.message
             for path in map(Path, missing):
                 for folder in reversed(path.parents):  # one by one: a path may lead through "..", down and up again

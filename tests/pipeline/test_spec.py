@@ -161,3 +161,31 @@ def test_precision_goes_to_the_stages_that_have_one(folder: Path) -> None:
     assert spec.entries["train"].part("with").value == {"precision": "bf16-mixed"}
     assert spec.entries["make"].part("with").value == {"n": 5}
     assert error(None, precision="16") == "--precision 16: no stage of this pipeline has a precision."
+
+
+MATRIX = """\
+stages:
+  make: {uses: make, with: {n: "${{ matrix.size.n }}"}}
+matrix:
+  size: {small: {n: 1}, middle: {n: 2}, large: {n: 3}, 4: {n: 4}}
+  text: [a, b]
+"""
+
+
+def test_a_list_of_names_takes_some_of_an_axis(folder: Path) -> None:
+    spec = load(MATRIX, "matrix.size=[large, small]", "matrix.text=[c]")
+    assert spec.axes == {"size": {"large": {"n": 3}, "small": {"n": 1}}, "text": {"c": "c"}}
+    assert list(spec.axes) == ["size", "text"], "ids name the axes in the order of the file"
+    assert load(MATRIX, "matrix.size=[4]").axes["size"] == {"4": {"n": 4}}
+    assert list(load(MATRIX, "matrix.size.huge={n: 9}").axes["size"]) == ["small", "middle", "large", "4", "huge"]
+    (folder / "parent.yaml").write_text(MATRIX)
+    assert load("extends: parent.yaml\nmatrix: {size: [middle]}").axes["size"] == {"middle": {"n": 2}}
+
+
+def test_a_list_of_other_values_replaces_an_axis(folder: Path) -> None:
+    assert load(MATRIX, "matrix.size=[7, 8]").axes["size"] == {"7": 7, "8": 8}
+
+
+def test_a_name_that_an_axis_lacks_is_told(folder: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"larg\]: matrix.size: no value is called larg; .*'large'"):
+        load(MATRIX, "matrix.size=[small, larg]")

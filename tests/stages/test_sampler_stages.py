@@ -18,6 +18,7 @@ from wsss.data.sample import Classes, Dataset
 from wsss.errors import InvalidInput, RunFailed
 from wsss.io.offsets import read_offsets
 from wsss.models.classifier import load_classifier
+from wsss.pipeline.stage import Artifact
 from wsss.stages import cam, classify, expand, shrink
 from wsss.train.sampler_training import area_loss, map_areas, offset_summary
 
@@ -180,11 +181,70 @@ def test_offsets_without_bounds_end_with_an_explanation(place: Path, tmp_path: P
 
 def test_samplers_that_do_not_fit_and_other_classes(place: Path, tmp_path: Path) -> None:
     config = TRAINING | {"sampler": {"offset_groups": 7}}
-    with pytest.raises(InvalidInput, match=r"offset_groups \(7\) must divide the 320 channels"):
+    with pytest.raises(InvalidInput, match=r"offset_groups: 7 doesn't divide the 320 channels here; .* 1, 2, 4, 5, 8"):
         run_stage(expand.STAGE, config, tmp_path / "x", dataset(place), classifier=place / "classify")
     other = Classes(("background", "red", "blue"), CLASSES.values)
     with pytest.raises(InvalidInput, match="The classifier knows the classes red, green"):
         run_stage(expand.STAGE, TRAINING, tmp_path / "y", dataset(place, classes=other), classifier=place / "classify")
+
+
+@pytest.mark.parametrize("stage", [expand.STAGE, shrink.STAGE, cam.STAGE])
+def test_an_input_that_does_not_fit_leaves_a_finished_folder_as_it_was(place: Path, tmp_path: Path, stage: Any) -> None:
+    data, out = dataset(place), tmp_path / "out"
+    config = stage.config(**({"splits": ["val"]} if stage is cam.STAGE else TRAINING))
+
+    def run(folder: Path, config: Any = config) -> None:
+        from wsss.pipeline.runner import run_stage
+
+        run_stage(stage, config, out=out, inputs={"classifier": Artifact(folder)}, data=data)
+
+    run(place / "classify")
+    before = contents(out)
+    wrong = [(place / "data", "no model here"), (place / "shrink", "sampler") if stage is not cam.STAGE else None]
+    for folder, message in filter(None, wrong):
+        with pytest.raises(InvalidInput, match=f"Stage 'out' failed: .*{message}"):
+            run(folder)
+    if stage is not cam.STAGE:
+        with pytest.raises(InvalidInput, match="offset_groups: 7"):
+            run(place / "classify", stage.config(**TRAINING | {"sampler": {"offset_groups": 7}}))
+    assert contents(out) == before
+    record = json.loads((out / "stage.json").read_text())
+    assert record["status"] == "done"
+
+
+def test_the_scope_sampler_is_offsets_and_kernel(place: Path, tmp_path: Path) -> None:
+    for number, update in enumerate((["sampler", "head"], ["offsets", "kernel", "head"])):
+        config = TRAINING | {"update": update}
+        run_stage(expand.STAGE, config, tmp_path / str(number), dataset(place), classifier=place / "classify")
+    assert contents(tmp_path / "0") == contents(tmp_path / "1")
+    config = TRAINING | {"update": ["sampler"], "sampler": {"offsets": "none", "kernel_size": 3}}
+    run_stage(expand.STAGE, config, tmp_path / "2", dataset(place), classifier=place / "classify")
+    with pytest.raises(InvalidInput, match="sampler can't learn, since there is no sampler; here can learn head"):
+        config = TRAINING | {"update": ["sampler"], "sampler": None}
+        run_stage(expand.STAGE, config, tmp_path / "3", dataset(place), classifier=place / "classify")
+
+
+def test_shrinkage_stands_where_it_is_told_to(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    for placement, channels in ((None, 320), ("bottleneck", 320), ("features", 1280)):
+        out = tmp_path / str(placement)
+        config = SHRINKING | {"placement": placement}
+        run_stage(shrink.STAGE, config, out, data, classifier=place / "classify")
+        assert weights(out)["samplers.shrinkage.kernel"].shape[0] == channels
+    run_stage(
+        shrink.STAGE, SHRINKING | {"placement": "bottleneck"}, tmp_path / "same", data, classifier=place / "expand"
+    )
+    with pytest.raises(InvalidInput, match=r"placement: features, but the expansion sampler of .* at bottleneck"):
+        run_stage(
+            shrink.STAGE, SHRINKING | {"placement": "features"}, tmp_path / "x", data, classifier=place / "expand"
+        )
+
+
+def test_offsets_that_diverge_end_with_an_explanation(place: Path, tmp_path: Path) -> None:
+    config = TRAINING | {"optimiser": {"name": "adamw", "lr": 1e36}, "update": ["offsets", "kernel", "head"]}
+    config |= {"sampler": {"max_offset": None}}
+    with pytest.raises(RunFailed, match=r"no longer finite|loss is nan|loss is inf|grown without bounds"):
+        run_stage(expand.STAGE, config, tmp_path, dataset(place), classifier=place / "classify")
 
 
 def test_a_control_can_still_be_expanded(place: Path, tmp_path: Path) -> None:

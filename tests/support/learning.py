@@ -117,6 +117,7 @@ def run_stage(
         log=(lines if lines is not None else []).append,
         run_dir=out.parent,
     )
+    stage.ready(context)
     return stage.run(context)
 
 

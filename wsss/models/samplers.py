@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
+from wsss.errors import RunFailed, listing
 from wsss.models.config import ExpansionConfig, SamplerConfig, SamplingConfig, ShrinkageConfig
 
 RANDOM_SIZE = 2.5
@@ -70,7 +71,11 @@ class DeformableSampler(nn.Module):
     def __init__(self, config: SamplerConfig, channels: int) -> None:
         super().__init__()
         if channels % config.offset_groups:
-            raise ValueError(f"offset_groups ({config.offset_groups}) must divide the {channels} channels")
+            divisors = [n for n in range(1, channels + 1) if channels % n == 0]
+            raise ValueError(
+                f"offset_groups: {config.offset_groups} doesn't divide the {channels} channels here; allowed are "
+                f"{listing(divisors, limit=40)}"
+            )
         self.config = config
         size = config.kernel_size
         kernel = torch.zeros(channels, 1 if config.depthwise else channels, size, size)
@@ -128,9 +133,18 @@ class DeformableSampler(nn.Module):
         return features
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return ``(B, C, h, w)``: features ``(B, C, h, w)``, sampled at their displaced places (0 outside)."""
+        """Return ``(B, C, h, w)``: features ``(B, C, h, w)``, sampled at their displaced places (0 outside).
+
+        Raises:
+            RunFailed: an offset is NaN or infinite.
+        """
         features = self.sampled_from(features)
         offsets = self.offsets(features)
+        if not offsets.isfinite().all():  # torchvision's kernel takes them for indices into memory
+            raise RunFailed(
+                "sampler: offsets are no longer finite: the training has diverged.",
+                mend="Lower optimiser.lr or offset_lr_factor, or set sampler.max_offset.",
+            )
         with torch.autocast(features.device.type, enabled=False):  # torchvision's CPU kernel knows no half precision
             whole = torch.promote_types(features.dtype, torch.float32)
             sampled: Tensor = deform_conv2d(  # and it wants the channels first in memory

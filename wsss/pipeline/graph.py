@@ -204,7 +204,7 @@ class _Builder:
         config = validate(stage.config, source.value, where=where, locate=source.locate)
         missing = [
             f"{': '.join(part for part in (source.locate(path), '.'.join((where, *map(str, path)))) if part)}: "
-            f"no such file or folder: {value}"
+            f"no such file or folder: {value} (another: --set {'.'.join((entry.id, *map(str, path)))}=PATH)"
             for path, value in paths_in(config)
             if not value.exists()
         ]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, closest, listing
 from wsss.pipeline.source import Source
 
 Axes = Mapping[str, Mapping[str, Any]]
@@ -33,6 +33,44 @@ def read_axes(source: Source) -> Axes:
         InvalidInput: an empty axis, a value that is no scalar, two values with one name, a bad axis name.
     """
     return {str(axis): _read_axis(source.at((axis,)), str(axis)) for axis in source.value}
+
+
+def choose_values(base: Source, over: Source) -> tuple[Source, Source]:
+    """Take a list of names that is laid on an axis of named values for a choice of those.
+
+    A list in which no name is known is something else: values to replace them.
+
+    Args:
+        base: a pipeline.
+        over: what is to be merged with it.
+
+    Returns:
+        Both, so that merging them leaves the chosen values, in the order of the list.
+
+    Raises:
+        InvalidInput: some of the names are known, others aren't.
+    """
+    axes, chosen = base.value.get("matrix"), over.value.get("matrix")
+    if not isinstance(axes, Mapping) or not isinstance(chosen, Mapping):
+        return base, over
+    kept, wanted = dict(axes), dict(chosen)
+    for axis, names in chosen.items():
+        values = axes.get(axis)
+        if not isinstance(names, list) or not isinstance(values, Mapping):
+            continue
+        known = {str(name): name for name in values}
+        unknown = [name for name in map(str, names) if name not in known]
+        if not names or len(unknown) == len(names):
+            continue
+        if unknown:
+            place = ": ".join(part for part in (over.locate(("matrix", axis)), f"matrix.{axis}") if part)
+            raise InvalidInput(
+                f"{place}: no value is called {listing(unknown)}; allowed are {listing(known, limit=40)}"
+                f"{closest(unknown[0], known)}"
+            )
+        wanted[axis] = {known[name]: values[known[name]] for name in map(str, names)}
+        kept[axis] = {}  # in its place, since ids name the axes in their order
+    return Source({**base.value, "matrix": kept}, base.places), Source({**over.value, "matrix": wanted}, over.places)
 
 
 def points(axes: Axes, over: Sequence[str]) -> Iterator[Point]:

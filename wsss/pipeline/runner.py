@@ -86,9 +86,13 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
     if ranks.from_first(lambda: decision is not None and decision.action == "skip"):
         return _skipped(task, ranks.from_first(lambda: mended(task, decision, session)))
 
+    session.settle_device()
+    try:
+        ranks.from_first(lambda: task.stage.ready(_context(task, session)))
+    except Exception as unfit:
+        raise _explained(task, unfit, session) from unfit
     if decision is not None and decision.reasons != ("never ran",):
         session.reporter.log(f"{task.id} runs again: {'; '.join(decision.reasons)}")
-    session.settle_device()
     begun = time.monotonic()
     record: dict[str, Any] = ranks.from_first(lambda: open_folder(task, decision, session))
     session.reporter.start(task.id, task.folder)
@@ -97,7 +101,7 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
         reset_peak(session.device)
         twin: dict[str, Any] | None = ranks.from_first(lambda: _twin_of(task))
         if twin is None:
-            result = _work(task, session)
+            result = task.stage.run(_context(task, session))
         else:
             record["same_as"] = twin["made_by"]
             ranks.from_first(lambda: copy_files(twin, session.run_dir, task.folder))
@@ -129,8 +133,8 @@ def _twin_of(task: Task) -> dict[str, Any] | None:
     return None if task.twin is None else read_twin(task.twin, identity_of(task.parts))
 
 
-def _work(task: Task, session: Session) -> Result:
-    context = Context(
+def _context(task: Task, session: Session) -> Context[Any]:
+    return Context(
         config=task.config,
         out=task.folder,
         inputs=task.inputs,
@@ -143,7 +147,6 @@ def _work(task: Task, session: Session) -> Result:
         log=session.reporter.log,
         run_dir=session.run_dir,
     )
-    return task.stage.run(context)
 
 
 def _explained(task: Task, error: BaseException, session: Session) -> BaseException:

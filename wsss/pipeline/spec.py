@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from wsss.errors import InvalidInput, closest, listing
 from wsss.pipeline import resources
 from wsss.pipeline.interpolate import interpolate, references
-from wsss.pipeline.matrix import Axes, read_axes
+from wsss.pipeline.matrix import Axes, choose_values, read_axes
 from wsss.pipeline.rundir import LOG, RUN
 from wsss.pipeline.source import Source, TagAt, merge, parse_yaml, read_yaml, shown_path
 from wsss.pipeline.stage import Stage
@@ -123,7 +123,7 @@ def load_spec(
     over = Source({})  # all --set together, so that their order doesn't matter where one changes a tag
     for text in sets:
         over = merge(over, parse_set(text, merge(source, over), registry))
-    source = merge(source, over, _tags(source, over, registry))
+    source = _laid_on(source, over, registry)
     if precision is not None:
         source = _with_precision(source, registry, precision)
     return spec_from(source)
@@ -283,7 +283,13 @@ def _read(path: Path, inside: tuple[Path, ...], registry: Mapping[str, Stage[Any
     except InvalidInput as error:
         raise InvalidInput(f"{source.locate(('extends',))}: extends: {error.message}") from error
     under = _read(found, (*inside, path.resolve()), registry)
-    return merge(under, source, _tags(under, source, registry)).without("extends")
+    return _laid_on(under, source, registry).without("extends")
+
+
+def _laid_on(base: Source, over: Source, registry: Mapping[str, Stage[Any]]) -> Source:
+    """Merge one pipeline with what is laid on it."""
+    base, over = choose_values(base, over)
+    return merge(base, over, _tags(base, over, registry))
 
 
 def _tags(base: Source, over: Source, registry: Mapping[str, Stage[Any]]) -> TagAt:

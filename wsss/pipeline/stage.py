@@ -177,6 +177,8 @@ class Stage(Generic[C]):
             is run with it.
         prepare: ``check`` for what takes longer: run only for the stages that will run, before any starts
             and before anything of an earlier run is deleted.
+        ready: context → nothing, or raises `InvalidInput`: what only finished inputs can tell. Run by the first process
+            when the stage's turn has come, before anything of an earlier run is deleted; it writes nothing.
         help: one line for ``wsss --help``.
     """
 
@@ -194,3 +196,4 @@ class Stage(Generic[C]):
     check: Callable[[C, Any], None] = lambda config, data: None
     check_inputs: Callable[[C, Mapping[str, Sequence[str]]], None] = lambda config, ids: None
     prepare: Callable[[C, Any], None] = lambda config, data: None
+    ready: Callable[[Context[C]], None] = lambda ctx: None

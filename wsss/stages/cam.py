@@ -16,7 +16,7 @@ from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.stages.labelled import load_trained
+from wsss.stages.labelled import load_trained, trained
 from wsss.validation import AddedLater, Settings
 
 if TYPE_CHECKING:
@@ -234,6 +234,10 @@ def _require_labels(samples: Sequence[Sample]) -> None:
         raise InvalidInput(error.message, mend="Use cam.classes: predicted, or add the labels.") from error
 
 
+def _ready(ctx: Context[CamConfig]) -> None:
+    trained(ctx)
+
+
 STAGE = Stage(
     name="cam",
     version=1,
@@ -249,4 +253,5 @@ STAGE = Stage(
     covers=lambda config: config.splits,
     check=_check,
     check_inputs=_check_inputs,
+    ready=_ready,
 )

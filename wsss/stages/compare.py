@@ -117,7 +117,8 @@ def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:
     if config.reference is not None and config.reference not in rows:
         raise InvalidInput(
             f"reference: no row {config.reference!r}; the rows are {listing(rows, limit=40) or 'only one'}"
-            f"{closest(config.reference, rows)}"
+            f"{closest(config.reference, rows)}",
+            mend="Name one of these, or leave the stage out (enabled: false).",
         )
     return axis
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.models.config import ExpansionConfig, SamplingConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.labelled import check_labelled, labelled_reads, load_trained
+from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, trained
 from wsss.stages.sampling import (
     AREA,
     Placement,
@@ -17,6 +19,9 @@ from wsss.stages.sampling import (
     put_sampler,
     train_sampler,
 )
+
+if TYPE_CHECKING:
+    from wsss.models.classifier import CAMClassifier
 
 
 class ExpandConfig(SamplingTraining, StageConfig):
@@ -45,16 +50,26 @@ def run(ctx: Context[ExpandConfig]) -> Result:
 
     config = ctx.config
     classifier = load_trained(ctx)
+    with deterministic(ctx.device, ctx.seed):
+        _put(classifier, ctx)
+    metrics = train_sampler(ctx, "expand", classifier, classifier.samplers.expansion)
+    return Result(metrics, {"samplers": "expansion" if config.sampler else "none (trained on)"})
+
+
+def _put(classifier: CAMClassifier, ctx: Context[ExpandConfig]) -> None:
+    """Put the sampler into a classifier.
+
+    Raises:
+        InvalidInput: there is one already, or it doesn't fit.
+    """
     had = classifier.config.sampling
     if had is not None and (had.expansion is not None or had.shrinkage is not None):
         raise InvalidInput(
             f"{ctx.inputs['classifier'].path}: this classifier has samplers already.",
             mend="Give the folder of a classify stage.",
         )
-    with deterministic(ctx.device, ctx.seed):
-        put_sampler(classifier, SamplingConfig(placement=config.placement, expansion=config.sampler, merge="expansion"))
-    metrics = train_sampler(ctx, "expand", classifier, classifier.samplers.expansion)
-    return Result(metrics, {"samplers": "expansion" if config.sampler else "none (trained on)"})
+    config = ctx.config
+    put_sampler(classifier, SamplingConfig(placement=config.placement, expansion=config.sampler, merge="expansion"))
 
 
 STAGE = Stage(
@@ -67,4 +82,5 @@ STAGE = Stage(
     inputs=classifier_input("a classify stage"),
     reads=labelled_reads,
     check=check_labelled,
+    ready=lambda ctx: _put(trained(ctx), ctx),
 )

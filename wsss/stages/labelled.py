@@ -46,15 +46,25 @@ class LabelledConfig(TrainConfig):
 
 
 def load_trained(ctx: Context[Any]) -> CAMClassifier:
+    """Load the classifier that is a stage's input, in every process.
+
+    Raises:
+        InvalidInput: see `trained`.
+    """
+    from wsss.train.runtime import leader_first
+
+    return leader_first(ctx.ranks, lambda: trained(ctx))
+
+
+def trained(ctx: Context[Any]) -> CAMClassifier:
     """Load the classifier that is a stage's input.
 
     Raises:
-        InvalidInput: it knows other classes than the dataset has.
+        InvalidInput: there is none in its folder, or it knows other classes than the dataset has.
     """
     from wsss.models.classifier import load_classifier
-    from wsss.train.runtime import leader_first
 
-    model, classes = leader_first(ctx.ranks, lambda: load_classifier(ctx.inputs["classifier"].path))
+    model, classes = load_classifier(ctx.inputs["classifier"].path)
     if classes.names != ctx.data.classes.names:
         raise InvalidInput(
             f"The classifier knows the classes {listing(classes.foreground, limit=30)}; "

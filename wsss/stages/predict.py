@@ -60,20 +60,13 @@ def run(ctx: Context[PredictConfig]) -> Result:
     """Predict, batch by batch."""
     import torch
 
-    from wsss.models.segmenters import load_segmenter
     from wsss.stages.batches import work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config
-    _check_apart(config.images, ctx.out)
-    model, classes = load_segmenter(ctx.inputs["segmenter"].path)
+    model, classes = _load(ctx)
     samples = _samples(config, ctx.data)
     if config.images is None:
-        if classes.names != ctx.data.classes.names:
-            raise InvalidInput(
-                f"The network knows the classes {listing(classes.names, limit=30)}; "
-                f"the dataset has {listing(ctx.data.classes.names, limit=30)}."
-            )
         classes = ctx.data.classes  # the masks lie beside this dataset's, which may not be the one trained on
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     with deterministic(ctx.device, ctx.seed):
@@ -91,6 +84,28 @@ def run(ctx: Context[PredictConfig]) -> Result:
     ctx.ranks.barrier()
     metrics = {"images": len(samples), "classes_predicted": _classes_predicted(samples, ctx.out, classes)}
     return Result(metrics, {"predict_scales": list(config.scales), "predict_flip": config.flip})
+
+
+def _load(ctx: Context[PredictConfig]) -> tuple[SegmentationNetwork, Classes]:
+    """Return the network and the classes it knows.
+
+    Raises:
+        InvalidInput: no network there, or one of other classes than the dataset's.
+    """
+    from wsss.models.segmenters import load_segmenter
+
+    model, classes = load_segmenter(ctx.inputs["segmenter"].path)
+    if ctx.config.images is None and classes.names != ctx.data.classes.names:
+        raise InvalidInput(
+            f"The network knows the classes {listing(classes.names, limit=30)}; "
+            f"the dataset has {listing(ctx.data.classes.names, limit=30)}."
+        )
+    return model, classes
+
+
+def _ready(ctx: Context[PredictConfig]) -> None:
+    _check_apart(ctx.config.images, ctx.out)
+    _load(ctx)
 
 
 def _check_apart(images: Path | None, out: Path) -> None:
@@ -199,4 +214,5 @@ STAGE = Stage(
     reads=_reads,
     covers=lambda config: config.chosen_splits or None,
     check=_check,
+    ready=_ready,
 )

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 Merge = Literal["expansion", "shrinkage", "mean", "max"]
 Placement = Literal["bottleneck", "features"]
-Scope = Literal["offsets", "kernel", "head", "trunk"]
+Scope = Literal["offsets", "kernel", "sampler", "head", "trunk"]
 
-SCOPES = "the offset branch, the kernel, all that stands behind the sampler, the trunk"
+SCOPES = "the offset branch, the kernel, both (sampler), all that stands behind the sampler (head), the trunk"
 AREA = (
     "μ: weight in the loss of the mean area of the maps of the classes present; positive makes maps smaller, negative "
     "larger; offsets with a reversed gradient do the opposite"
@@ -75,14 +75,14 @@ def check_update(config: SamplingTraining, sampler: SamplerConfig | None) -> Non
         return
     here = {"head", "trunk"}
     if sampler is not None:
-        here |= {"kernel", "offsets"} if sampler.offsets == "learned" else {"kernel"}
+        here |= {"kernel", "sampler"} | ({"offsets"} if sampler.offsets == "learned" else set())
     missing = [scope for scope in config.update if scope not in here]
     if missing:
         what = "there is no sampler" if sampler is None else f"its offsets are {sampler.offsets!r}"
         raise ValueError(
             f"update: {listing(missing)} can't learn, since {what}; here can learn {listing(sorted(here))}"
         )
-    if "offsets" in here and "offsets" not in config.update:
+    if "offsets" in here and not {"offsets", "sampler"}.intersection(config.update):
         raise ValueError(
             f"update: {listing(config.update)} without offsets: those of the sampler would stay next to 0, where they "
             "begin; add offsets, or set sampler.offsets to none"
@@ -98,7 +98,7 @@ def put_sampler(classifier: CAMClassifier, sampling: SamplingConfig) -> None:
     try:
         classifier.resample(sampling)
     except ValueError as error:
-        raise InvalidInput(f"sampler: {error}", mend="Choose another sampler.offset_groups.") from error
+        raise InvalidInput(f"sampler: {error}.") from error
 
 
 def train_sampler(
@@ -160,7 +160,7 @@ def train_sampler(
             except ValueError as error:
                 raise RunFailed(
                     f"sampler: on {sample.id} {error}: they have grown without bounds.",
-                    mend="Set sampler.max_offset (1.5 is the default), or a lower offset_lr_factor.",
+                    mend="Set sampler.max_offset to a number of feature pixels, or a lower offset_lr_factor.",
                 ) from error
         save_classifier(ctx.out, classifier, ctx.data.classes)
     return metrics

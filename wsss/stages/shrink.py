@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.models.config import SamplingConfig, ShrinkageConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.labelled import check_labelled, labelled_reads, load_trained
+from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, trained
 from wsss.stages.sampling import (
     AREA,
     SCOPES,
     Merge,
+    Placement,
     SamplingTraining,
     Scope,
     check_update,
@@ -19,6 +22,10 @@ from wsss.stages.sampling import (
     put_sampler,
     train_sampler,
 )
+from wsss.validation import AddedLater
+
+if TYPE_CHECKING:
+    from wsss.models.classifier import CAMClassifier
 
 
 class GentleShrinkageConfig(ShrinkageConfig):
@@ -36,6 +43,11 @@ class ShrinkConfig(SamplingTraining, StageConfig):
     """Config of `shrink`."""
 
     sampler: GentleShrinkageConfig = Field(default=GentleShrinkageConfig(), description="the shrinkage sampler")
+    placement: Annotated[Placement | None, AddedLater()] = Field(
+        default=None,
+        description="behind the last feature map (features), or before the 1×1 convolution that widens it in the "
+        "MobileNets (bottleneck); null: where the expansion sampler stands, or bottleneck without one",
+    )
     merge: Merge = Field(
         default="mean",
         description="maps before this sampler (expansion), behind it (shrinkage), or mean or maximum of both",
@@ -58,19 +70,36 @@ def run(ctx: Context[ShrinkConfig]) -> Result:
     """Put the sampler behind those that are there and train; the weights after the last epoch are the result."""
     from wsss.train.runtime import deterministic
 
-    config = ctx.config
     classifier = load_trained(ctx)
+    with deterministic(ctx.device, ctx.seed):
+        _put(classifier, ctx)
+    metrics = train_sampler(ctx, "shrink", classifier, classifier.samplers.shrinkage)
+    before = "expansion" if classifier.samplers.expansion else "none"
+    return Result(metrics, {"samplers": f"{before}, shrinkage (maps: {ctx.config.merge})"})
+
+
+def _put(classifier: CAMClassifier, ctx: Context[ShrinkConfig]) -> None:
+    """Put the sampler into a classifier, behind the expansion sampler where it has one.
+
+    Raises:
+        InvalidInput: there is one already, it doesn't fit, or it is to stand elsewhere than the expansion sampler.
+    """
+    config, folder = ctx.config, ctx.inputs["classifier"].path
     had = classifier.config.sampling or SamplingConfig()
     if had.shrinkage is not None:
         raise InvalidInput(
-            f"{ctx.inputs['classifier'].path}: this classifier has a shrinkage sampler already.",
+            f"{folder}: this classifier has a shrinkage sampler already.",
             mend="Give the folder of an expand stage (or of a classify stage).",
         )
-    with deterministic(ctx.device, ctx.seed):
-        put_sampler(classifier, had.model_copy(update={"shrinkage": config.sampler, "merge": config.merge}))
-    metrics = train_sampler(ctx, "shrink", classifier, classifier.samplers.shrinkage)
-    before = "expansion" if had.expansion else "none"
-    return Result(metrics, {"samplers": f"{before}, shrinkage (maps: {config.merge})"})
+    placement = config.placement or had.placement
+    if had.expansion is not None and placement != had.placement:
+        raise InvalidInput(
+            f"shrink.placement: {placement}, but the expansion sampler of {folder} stands at {had.placement}; the one "
+            "comes behind the other.",
+            mend="Leave shrink.placement out, or set expand.placement to the same.",
+        )
+    changes = {"placement": placement, "shrinkage": config.sampler, "merge": config.merge}
+    put_sampler(classifier, had.model_copy(update=changes))
 
 
 STAGE = Stage(
@@ -83,4 +112,5 @@ STAGE = Stage(
     inputs=classifier_input("a classify or expand stage"),
     reads=labelled_reads,
     check=check_labelled,
+    ready=lambda ctx: _put(trained(ctx), ctx),
 )

@@ -30,22 +30,23 @@ def sampler_groups(
         sampler: the one that is trained; without one its two groups are empty.
         optimiser: its ``lr`` is that of the trunk and of a last convolution behind the samplers; the class maps have
             ``head_lr_factor`` times as much.
-        update: which of ``offsets``, ``kernel``, ``head`` (all behind the sampler) and ``trunk`` learn.
+        update: which of ``offsets``, ``kernel``, ``sampler`` (both), ``head`` (all behind it) and ``trunk`` learn.
         offset_factor, kernel_factor: learning rates of offset branch and kernel, in multiples of ``optimiser.lr``.
     """
     classifier.requires_grad_(False)
     branch = sampler.branch if sampler is not None else None
     last = classifier.backbone.last
     groups: list[Group] = []
-    if "offsets" in update and branch is not None:
+    learning = {*update, *(("offsets", "kernel") if "sampler" in update else ())}
+    if "offsets" in learning and branch is not None:
         groups.append(Group(list(branch.parameters()), offset_factor))
-    if "kernel" in update and sampler is not None:
+    if "kernel" in learning and sampler is not None:
         groups.append(Group([sampler.kernel], kernel_factor))
-    if "head" in update:
+    if "head" in learning:
         groups.append(Group(list(classifier.head.parameters()), optimiser.head_lr_factor))
         if classifier.early:
             groups.append(Group(list(last.parameters())))
-    if "trunk" in update:
+    if "trunk" in learning:
         trunk = [classifier.backbone.low, classifier.backbone.high, *([] if classifier.early else [last])]
         groups.append(Group([parameter for module in trunk for parameter in module.parameters()]))
     for group in groups:
