@@ -159,8 +159,19 @@ def test_weak_masks_of_ours_are_a_fourth_kind(walls: Path, open_at: Open) -> Non
 
 
 def test_a_mask_that_is_missing_beside_others(walls: Path, open_at: Open) -> None:
+    (walls / "dataset" / "train" / "pseudo" / "003.png").unlink()
+    with pytest.raises(InvalidInput, match=r"pseudo: no mask for 1 of the 3 train images that are here \(003\)"):
+        open_at(walls)
+
+
+def test_masks_of_the_small_training_set_alone(walls: Path, open_at: Open, lines: list[str]) -> None:
     (walls / "dataset" / "train" / "pseudo" / "002.png").unlink()
-    with pytest.raises(InvalidInput, match=r"pseudo: no mask for 1 of the 3 train images that are here \(002\)"):
+    dataset = open_at(walls)
+    assert "train-large-pseudo" not in dataset.splits and "train-large-noisy" in dataset.splits
+    assert [sample.id for sample in dataset.splits["train-small-pseudo"]] == ["003", "001"]
+    assert "the pseudo masks of 1 of the 3 train images, so train-large-pseudo" in "".join(lines)
+    (walls / "dataset" / "train" / "pseudo" / "001.png").unlink()
+    with pytest.raises(InvalidInput, match=r"pseudo: no mask for 2 of the 3 train images that are here"):
         open_at(walls)
 
 

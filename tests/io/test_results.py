@@ -108,6 +108,9 @@ def test_marks_at_the_start_and_blank_lines_and_gaps(tmp_path: Path) -> None:
         (b"ID,Dice_mortar\n1,good\n", "line 2: Dice_mortar: expected a number, found 'good'"),
         (b"ID,Dice_mortar\n1,inf\n", "expected a finite number"),
         (b"ID,Dice_mortar\n,0.5\n", "line 2: no ID"),
+        (b"ID,Dice_mortar\n1,-3\n", "line 2: Dice_mortar: found -3; this score is from 0 to 1"),
+        (b"ID,Dice_mortar\n1,91.5\n", "line 2: Dice_mortar: found 91.5; this score is from 0 to 1"),
+        (b"ID,HD95_mortar\n1,-0.5\n", "line 2: HD95_mortar: found -0.5; this score is 0 or more"),
         (b"\xff\xfe\x00ID", "not a readable CSV"),
     ],
 )

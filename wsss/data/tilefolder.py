@@ -36,14 +36,16 @@ def draw_into(
         start: number of steps → function that advances a progress bar.
 
     Raises:
-        InvalidInput: ``out`` holds something else; see `draw_tiles`.
+        InvalidInput: no such split, or ``out`` holds something else; see `draw_tiles`.
         RunFailed: ``out`` can't be written to.
     """
+    samples = dataset.split(split)
     claim = {"split": split, "seed": seed, **config.model_dump()}
     marker = out / MARKER
     with explain_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
+        others = (path.name for path in out.iterdir() if path != marker and not path.name.startswith(TEMPORARY))
+        stranger = next(others, None)  # a marker alone is of a drawing that came to nothing
     if stranger is not None and _read_json(marker) != claim:
         raise InvalidInput(
             f"{out}: the folder already holds something else ({stranger}).",
@@ -58,9 +60,7 @@ def draw_into(
             advance(1)
         return found
 
-    return draw_tiles(
-        dataset.split(split), out, classes=dataset.classes, config=config, split=split, seed=seed, each=each
-    )
+    return draw_tiles(samples, out, classes=dataset.classes, config=config, split=split, seed=seed, each=each)
 
 
 def _read_json(path: Path) -> Any:

@@ -89,10 +89,11 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
     splits: dict[str, tuple[Sample, ...]] = {}
     own = [WEAK] if any((base / part / WEAK).is_dir() for part in PARTS[:2]) else []
     for kind in (*KINDS, *own):
-        if absent.kind("train", kind, list(dict.fromkeys([*large, *few]))):
+        whole = absent.kind("train", kind, list(dict.fromkeys([*large, *few])), part_of=few)
+        if whole:
             splits[f"train-large-{kind}"] = _samples(base, "train", kind, large)
-            if few:
-                splits[f"train-small-{kind}"] = _samples(base, "train", kind, few)
+        if few and whole is not None:
+            splits[f"train-small-{kind}"] = _samples(base, "train", kind, few)
         if absent.kind("val", kind, here["val"]):
             splits[f"val-{kind}"] = _samples(base, "val", kind, here["val"])
     if here["test"]:
@@ -259,27 +260,32 @@ class _Absent:
             self._files.append(f"{len(ids) - len(here)} of the {len(ids)} {part} images")
         return here
 
-    def kind(self, part: str, kind: str, ids: Sequence[str], *, required: bool = False) -> bool:
-        """Return whether the images of ``ids`` have masks of a label kind: all of them, or (unless required) none.
+    def kind(
+        self, part: str, kind: str, ids: Sequence[str], *, required: bool = False, part_of: Sequence[str] = ()
+    ) -> bool | None:
+        """Return whether all images of ``ids`` have masks of a label kind; ``None``: not even those of ``part_of``.
 
         Raises:
-            InvalidInput: some have one, and others don't.
+            InvalidInput: some have one, and others don't, and those of ``part_of`` aren't complete either; or, if
+                required, none has one.
         """
         if not ids:
-            return False
+            return None
         folder = self._base / part / kind
         masks = _present(folder)
         if not masks and not required:
             self.note(f"the {kind} masks of {part}")
-            return False
+            return None
         missing = [name for name in ids if name not in masks]
-        if missing:
-            raise InvalidInput(
-                f"{folder}: no mask for {len(missing)} of the {len(ids)} {part} images that are here "
-                f"({listing(missing)}).",
-                mend="Copy the missing masks from the dataset, or take these images away.",
-            )
-        return True
+        if not missing:
+            return True
+        if part_of and masks.issuperset(part_of):
+            self.note(f"the {kind} masks of {len(missing)} of the {len(ids)} {part} images, so {part}-large-{kind}")
+            return False
+        raise InvalidInput(
+            f"{folder}: no mask for {len(missing)} of the {len(ids)} {part} images that are here ({listing(missing)}).",
+            mend="Copy the missing masks from the dataset, or take these images away.",
+        )
 
     def note(self, what: str) -> None:
         """Remember one more thing that isn't here."""

@@ -33,6 +33,9 @@ _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
 NO_DISTANCE = 9_999_999.0
 """What the authors' files have as the HD95 of an empty prediction."""
 
+OVERLAPS = ("Dice", "clDice")
+"""How columns begin whose scores are at most 1."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -140,12 +143,16 @@ def read_scores(path: Path, wanted: Sequence[str]) -> Scores:
         wanted: score columns to read, those that the file has.
 
     Raises:
-        InvalidInput: not such a file, none of the wanted columns, an image twice, or a cell that is no finite number.
+        InvalidInput: not such a file, none of the wanted columns, an image twice, or a cell that is no finite number,
+            or none that such a score can be.
     """
     rows = _rows(path)
     if not rows or ID not in rows[0]:
         found = listing(rows[0]) if rows and any(rows[0]) else "nothing"
-        raise InvalidInput(f"{path}: the first line must name the columns, {ID!r} among them; found {found}.")
+        raise InvalidInput(
+            f"{path}: the first line must name the columns, {ID!r} among them; found {found}.",
+            mend="Write it with commas between the columns, as wsss score does, or take it away.",
+        )
     head, *body = rows
     twice = [name for name in head if name and head.count(name) > 1]
     if twice:
@@ -284,12 +291,22 @@ def _rows(path: Path) -> list[list[str]]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return [[cell.strip() for cell in row] for row in csv.reader(file, strict=True) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput(f"{path}: not a readable CSV file ({error}).") from error
+        raise InvalidInput(
+            f"{path}: not a readable CSV file ({error}).", mend="Write it again as UTF-8 text, or take it away."
+        ) from error
 
 
 def _score(text: str, column: str, where: str) -> float:
     """Return a cell's number. An infinite distance, that of an empty prediction, is the authors' sentinel for one."""
-    return NO_DISTANCE if column.startswith("HD95") and text.lower() in ("inf", "+inf") else _number(text, where)
+    if column.startswith("HD95") and text.lower() in ("inf", "+inf"):
+        return NO_DISTANCE
+    value, highest = _number(text, where), 1.0 if column.startswith(OVERLAPS) else math.inf
+    if not (0 <= value <= highest or math.isnan(value)):
+        allowed = "from 0 to 1" if highest == 1 else "0 or more"
+        raise InvalidInput(
+            f"{where}: found {text}; this score is {allowed}.", mend=f"Is {column} another measure here?"
+        )
+    return value
 
 
 def _number(text: str, where: str) -> float:
