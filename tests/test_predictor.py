@@ -168,9 +168,12 @@ def test_options_that_images_json_makes_useless(
     ("options", "message"),
     [
         (["--images", "photographs"], "Missing option '--segmenter' / '--weights'"),
-        (["--weights", "nowhere", "--images", "photographs"], "--segmenter nowhere: no such folder"),
+        (["--weights", "nowhere", "--images", "photographs"], "--weights nowhere: no such folder"),
         (["--weights", "photographs", "--images", "photographs"], "photographs: no model here (model.json is missing)"),
+        (["--weights", "run", "--images", "photographs"], "There is one in run/segment: name that folder."),
+        (["--weights", "model/model.json", "--images", "photographs"], "That is a file; its folder is model."),
         (["--weights", "model", "--images", "empty"], "empty: no image here; allowed are .jpg"),
+        (["--weights", "model", "--images", "photographs/a.png"], "a.png: a file; a folder of images is needed"),
         (["--weights", "model", "--images", "nowhere"], "no such file or folder: nowhere"),
         (["--weights", "model", "--images", "outer"], "There are some in folders below it; --recursive takes them."),
         (["--weights", "model", "--recursive"], "recursive is for a folder of images"),
@@ -188,11 +191,37 @@ def test_wrong_usage_of_predict(
     here = photographs.parent
     (here / "empty").mkdir()
     (here / "model").symlink_to(model)
+    for stage, kind in (("classify", "classifier"), ("segment", "segmenter"), ("broken", None)):
+        (here / "run" / stage).mkdir(parents=True)
+        (here / "run" / stage / "model.json").write_text(json.dumps({"kind": kind}) if kind else "no JSON")
     write_png(here / "outer" / "inner" / "a.png", np.zeros((4, 4, 3), np.uint8))
     monkeypatch.chdir(here)
     assert _call(["predict", *options, "--out", "out"]) == 2
     said = capsys.readouterr()
     assert message in said.err and "Traceback" not in said.err and not said.out
+    assert not (here / "out").exists()
+
+
+def test_a_refused_prediction_leaves_the_images_alone(model: Path, photographs: Path) -> None:
+    before = sorted(photographs.rglob("*"))
+    out = photographs / "x"
+    refused = run("predict", "--weights", model, "--images", photographs, "--out", out)
+    assert isinstance(refused.exception, InvalidInput) and "would change the input" in str(refused.exception)
+    assert sorted(photographs.rglob("*")) == before
+
+
+def test_images_that_pillow_cannot_give(model: Path, tmp_path: Path) -> None:
+    segment = wsss.load_segmenter(model, device="cpu")
+    path = tmp_path / "x.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:900])
+    closed = Image.open(path)
+    closed.close()
+    for image in (Image.open(path), closed):
+        with pytest.raises(InvalidInput, match="image: can't be read"):
+            segment(image)
+    with pytest.raises(InvalidInput, match="image: found no pixels"):
+        segment(Image.new("RGB", (0, 5)))
 
 
 @pytest.mark.filterwarnings("error")

@@ -151,6 +151,12 @@ def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
     if isinstance(image, str | os.PathLike):
         return read_image(Path(image))
     if isinstance(image, Image.Image):
+        try:
+            image.load()
+        except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for broken and for closed ones
+            raise InvalidInput(f"image: can't be read ({error}).") from error
+        if 0 in image.size:
+            raise InvalidInput(f"image: found no pixels ({image.width}×{image.height}).")
         return rgb_array(image, "image")
     if isinstance(image, np.ndarray):
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:

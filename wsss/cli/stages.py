@@ -178,7 +178,7 @@ def _take(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -
     """Return the artifact (or several) that an input option names."""
     from wsss.pipeline.given import artifact_at, artifacts_of_run
 
-    option, value = f"--{_dashed(name)}", given[_variable(name)]
+    option, value = f"--{_dashed(declared.alias or name)}", given[_variable(name)]
     if not declared.many:
         return artifact_at(value, declared.kinds, option, reporter) if value is not None else None
     found: list[Artifact] = []

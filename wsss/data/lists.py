@@ -132,7 +132,9 @@ def images_by_id(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     try:
         names = sorted(entry.name for entry in os.scandir(folder))
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except NotADirectoryError as error:
+        raise InvalidInput(f"{folder}: a file; a folder of images is needed.") from error
+    except FileNotFoundError as error:
         raise InvalidInput(f"{folder}: no such folder; the images are looked for there.") from error
     except OSError as error:
         raise InvalidInput(f"{folder}: can't be read ({error.strerror}).") from error

@@ -25,15 +25,15 @@ def save_model(folder: Path, weights: Mapping[str, Tensor], description: Mapping
     write_json(folder / DESCRIPTION, description)
 
 
-def load_description(folder: Path) -> dict[str, Any]:
-    """Read ``model.json``.
+def load_description(folder: Path, kind: str) -> dict[str, Any]:
+    """Read ``model.json``, which says itself what ``kind`` of model it describes.
 
     Raises:
         InvalidInput: the folder holds no (readable) model.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
-        below = sorted(found.parent for found in folder.glob(f"*/{DESCRIPTION}"))
+        below = sorted(found.parent for found in folder.glob(f"*/{DESCRIPTION}") if _kind(found) == kind)
         raise InvalidInput(
             f"{folder}: no model here ({DESCRIPTION} is missing).",
             mend=f"There is one in {listing(below)}: name that folder." if below else None,
@@ -45,6 +45,13 @@ def load_description(folder: Path) -> dict[str, Any]:
     if not isinstance(description, dict):
         raise InvalidInput(f"{path}: expected a JSON object.")
     return description
+
+
+def _kind(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text()).get("kind")
+    except (OSError, ValueError, AttributeError):
+        return None  # a broken one is none to propose
 
 
 def load_weights(folder: Path) -> dict[str, Tensor]:

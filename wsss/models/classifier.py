@@ -171,7 +171,9 @@ def load_classifier(folder: Path) -> tuple[CAMClassifier, Classes]:
     Raises:
         InvalidInput: no classifier there, or a broken one.
     """
-    config, origin, classes = read_description("classifier", TrainedClassifierConfig, load_description(folder), folder)
+    config, origin, classes = read_description(
+        "classifier", TrainedClassifierConfig, load_description(folder, "classifier"), folder
+    )
     backbone, _ = _trunk(config, origin)
     classifier = CAMClassifier(config, backbone, origin, len(classes.foreground))
     load_strictly(classifier, load_weights(folder), folder)

@@ -126,7 +126,9 @@ def load_segmenter(folder: Path) -> tuple[SegmentationNetwork, Classes]:
     Raises:
         InvalidInput: no segmentation network there, or a broken one.
     """
-    config, origin, classes = read_description("segmenter", SegmenterConfig, load_description(folder), folder)
+    config, origin, classes = read_description(
+        "segmenter", SegmenterConfig, load_description(folder, "segmenter"), folder
+    )
     segmenter = _rebuild(config, origin, len(classes))
     load_strictly(segmenter, load_weights(folder), folder)
     return segmenter.eval(), classes

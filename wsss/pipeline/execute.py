@@ -16,7 +16,7 @@ from wsss.pipeline import rundir, store
 from wsss.pipeline.graph import Job, build_jobs
 from wsss.pipeline.interrupt import as_interrupt
 from wsss.pipeline.journal import Journal
-from wsss.pipeline.lock import run_lock
+from wsss.pipeline.lock import leave_nothing, run_lock
 from wsss.pipeline.plan import Choice, Step, make_plan, prepare_jobs
 from wsss.pipeline.progress import duration
 from wsss.pipeline.runner import perform
@@ -269,18 +269,24 @@ def _lock(folder: Path, session: Session) -> Iterator[None]:
 def locked_for(out: Path, session: Session) -> Iterator[Path]:
     """Hold the lock that guards a single stage's folder; give the folder for generated data.
 
-    Inside a run directory both are the run's, so that a stage can't be worked on while its pipeline runs.
+    Inside a run directory both are the run's, so that a stage can't be worked on while its pipeline runs. A folder that
+    was made for this and in which nothing came about is taken away again.
 
     Raises:
         InvalidInput: ``out`` is someone else's folder.
         RunFailed: it can't be written to, or another process holds it.
     """
     inside_run = rundir.read_run(out.parent) is not None
+    new = not out.exists()
     if session.ranks.rank == 0:
         store.check_ours(out)
         rundir.make_run_dir(out)
     with _lock(out.parent if inside_run else out, session):
-        yield out.parent / rundir.DATA if inside_run else out / store.WORK
+        try:
+            yield out.parent / rundir.DATA if inside_run else out / store.WORK
+        finally:
+            if new and session.ranks.rank == 0:
+                leave_nothing(out)
 
 
 @contextmanager

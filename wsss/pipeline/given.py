@@ -28,7 +28,8 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Rep
         InvalidInput: no folder, an unfinished stage, or the wrong kind.
     """
     if not folder.is_dir():
-        raise InvalidInput(f"{option} {folder}: no such folder.")
+        mend = f"That is a file; its folder is {folder.parent}." if folder.is_file() else None
+        raise InvalidInput(f"{option} {folder}: no such folder.", mend=mend)
     record = store.read_record(folder)
     if record is None:
         return Artifact(folder)

@@ -105,6 +105,15 @@ def run_lock(folder: Path, log: Callable[[str], None]) -> Iterator[None]:
         lock.release()
 
 
+def leave_nothing(folder: Path) -> None:
+    """Delete a folder that holds nothing but its lock; to be called by who holds that."""
+    names = {path.name for path in folder.iterdir()}
+    if names <= {LOCK, HOLDER}:
+        for name in names:
+            (folder / name).unlink()
+        folder.rmdir()
+
+
 def _acquire(lock: object, folder: Path, log: Callable[[str], None]) -> None:
     from filelock import FileLock, Timeout
 
