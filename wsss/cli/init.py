@@ -45,6 +45,7 @@ FORMATS = ("auto", "csv", "json", "npy", "coco", "label-studio", "folders")
     type=click.Path(path_type=Path),
     help="For npy: a file with the name of each element, one per line. [default for 20 elements: VOC's]",
 )
+@click.option("--label-key", help="Key of the labels in JSON records. [default: as in the file]")
 @click.option("--force", is_flag=True, help="Replace the files of an earlier call, OUT/splits/*.txt too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -59,6 +60,7 @@ def init(
     format: str,
     separator: str | None,
     class_names: Path | None,
+    label_key: str | None,
     force: bool,
     as_json: bool,
     debug: bool,
@@ -88,7 +90,7 @@ def init(
         raise InvalidInput(f"--name: found {name!r}; a name has letters, digits, '.', '_' and '-' and names a folder.")
     folder = out or Path(f"wsss-{name}")
     with progress("Checking") as start:
-        gathered = gather(images, labels, How(format, separator, class_names), start=start)
+        gathered = gather(images, labels, How(format, separator, class_names, label_key), start=start)
         initial = weights if weights in ("imagenet", "none") else Path(weights)
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
     click.echo(f"Labels: {gathered.format}.", err=True)

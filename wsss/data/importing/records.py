@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from wsss.data.importing.jsonfile import kind, read_json
 from wsss.data.importing.labels import Entry, Labels, class_name, collect
-from wsss.data.importing.labelstudio import image_of
 from wsss.errors import InvalidInput, listing
 
 IMAGE_KEYS = (
@@ -16,12 +15,15 @@ IMAGE_KEYS = (
 )
 LABEL_KEYS = ("labels", "label", "classes", "class", "categories", "category", "tags", "tag", "choices", "choice")
 SPLIT_KEYS = ("split", "set", "subset")
+LABEL_MEND = "Say which key or column holds the labels: --label-key NAME"
 
 
-def read(path: Path) -> Labels:
+def read(path: Path, *, label_key: str | None = None) -> Labels:
     """Read ``{"a.jpg": ["cat", "dog"], …}`` or ``[{"image": "a.jpg", "labels": ["cat"]}, …]``.
 
-    Records may also be those of Label Studio's export JSON-MIN.
+    Args:
+        path: the file.
+        label_key: of the labels in a record; by default the first of `LABEL_KEYS` that it has.
 
     Raises:
         InvalidInput: names file and key.
@@ -33,36 +35,43 @@ def read(path: Path) -> Labels:
         ]
         return collect("an object of labels (JSON)", entries)
     if isinstance(content, list):
-        return collect("a list of records (JSON)", _records(content, path))
+        return collect("a list of records (JSON)", _records(content, path, label_key))
     raise InvalidInput(
         f"{path}: found {kind(content)}; expected an object {{image: [class names]}} or a list of records."
     )
 
 
-def _records(content: list[Any], path: Path) -> Iterator[Entry]:
+def _records(content: list[Any], path: Path, label_key: str | None) -> Iterator[Entry]:
     for number, record in enumerate(content):
         where = f"{path}: [{number}]"
         if not isinstance(record, dict):
             raise InvalidInput(f"{where}: found {kind(record)}; expected a record with an image and its labels.")
         image_key = _key(record, IMAGE_KEYS, where, "the image")
-        labels_key = _key(record, LABEL_KEYS, where, "the labels")
-        split = next((record[key] for key in SPLIT_KEYS if record.get(key)), None)
-        if split is not None and not isinstance(split, str):
-            raise InvalidInput(f"{where}.split: found {split!r}; expected the name of a split.")
+        labels_key = _key(record, (label_key,) if label_key else LABEL_KEYS, where, "the labels", mend=LABEL_MEND)
         image = record[image_key]
         if isinstance(image, bool) or not isinstance(image, str | int) or image == "":
             raise InvalidInput(f"{where}.{image_key}: found {kind(image)}; expected a file name or an id.")
-        image = str(image)
-        if "://" in image or image.startswith("/data/"):  # as Label Studio names images
-            image = image_of(image)
-        yield Entry(image, labels_in(record[labels_key], f"{where}.{labels_key}"), where, split)
+        yield Entry(str(image), labels_in(record[labels_key], f"{where}.{labels_key}"), where, split_in(record, where))
 
 
-def _key(record: dict[str, Any], keys: tuple[str, ...], where: str, what: str) -> str:
+def split_in(record: Mapping[str, Any], where: str) -> str | None:
+    """Return the split that a record names, if it does.
+
+    Raises:
+        InvalidInput: it is no text.
+    """
+    split = next((record[key] for key in SPLIT_KEYS if record.get(key)), None)
+    if split is not None and not isinstance(split, str):
+        raise InvalidInput(f"{where}.split: found {split!r}; expected the name of a split.")
+    return split
+
+
+def _key(record: dict[str, Any], keys: tuple[str, ...], where: str, what: str, *, mend: str | None = None) -> str:
     found = next((key for key in keys if key in record), None)
     if found is None:
         raise InvalidInput(
-            f"{where}: no key names {what}; allowed are {listing(keys, limit=20)}; found {listing(record, limit=20)}."
+            f"{where}: no key names {what}; allowed are {listing(keys, limit=20)}; found {listing(record, limit=20)}.",
+            mend=mend,
         )
     return found
 
