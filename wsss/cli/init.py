@@ -39,13 +39,17 @@ FORMATS = ("auto", "csv", "json", "npy", "coco", "label-studio", "folders")
     help="Initial weights: torchvision's (a download at the first run), random ones, or a file of MobileNetV2's.",
 )
 @click.option("--format", type=click.Choice(FORMATS), default="auto", show_default=True, help="Of the label file.")
-@click.option("--separator", help="What stands between labels in one cell of a CSV table. [default: as in the file]")
+@click.option(
+    "--separator", help="What stands between labels in one cell of CSV or one text of JSON. [default: as in the file]"
+)
 @click.option(
     "--class-names",
     type=click.Path(path_type=Path),
     help="For npy: a file with the name of each element, one per line. [default for 20 elements: VOC's]",
 )
-@click.option("--label-key", help="Key of the labels in JSON records. [default: as in the file]")
+@click.option(
+    "--label-key", help="Key or column of the labels, in JSON records and CSV tables. [default: as in the file]"
+)
 @click.option("--force", is_flag=True, help="Replace the files of an earlier call, OUT/splits/*.txt too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -73,7 +77,7 @@ def init(
       JSON           {image: [names]}, or a list of records with image and labels
       cls_labels.npy a pickled dict image → 0/1 vector; only arrays, texts and numbers are read
       COCO           instances_*.json; which classes are in an image, masks aren't used
-      Label Studio   choices, exported as JSON or JSON-MIN
+      Label Studio   choices, exported as JSON, JSON-MIN or CSV
       folders        without --labels: cat/1.jpg, dog/2.jpg, or train/cat/1.jpg, val/dog/2.jpg
 
     What is found is printed on stderr, the command that runs the pipeline on stdout. Images are referred to, not

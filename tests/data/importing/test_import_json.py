@@ -32,6 +32,10 @@ def put(file: Path, value: Any) -> Path:
     ("value", "expected"),
     [
         ({"a": ["cat", "dog"], "b": [], "c": None}, {"a": ("cat", "dog"), "b": (), "c": ()}),
+        ({"both": "cat, dog", "one": "big cat"}, {"both": ("cat", "dog"), "one": ("big cat",)}),
+        ({"a": "lamp, floor;cat", "b": ["lamp, floor"]}, {"a": ("lamp, floor", "cat"), "b": ("lamp, floor",)}),
+        ({"a": {"labels": "cat"}, "b": "['cat', 'dog']"}, {"a": ("cat",), "b": ("cat", "dog")}),
+        ([{"image": "a", "labels": "cat|dog"}, {"image": "b", "labels": "[]"}], {"a": ("cat", "dog"), "b": ()}),
         ({"a": "big cat", "b": ""}, {"a": ("big cat",), "b": ()}),
         ({"a": {"cat": 1, "dog": 0}, "b": {"cat": False, "dog": True}}, {"a": ("cat",), "b": ("dog",)}),
         ({"a": {"labels": ["cat"], "width": 3}}, {"a": ("cat",)}),
@@ -42,6 +46,13 @@ def put(file: Path, value: Any) -> Path:
 )  # fmt: skip
 def test_plain_json(file: Path, value: Any, expected: dict[str, tuple[str, ...]]) -> None:
     assert found(records.read(put(file, value))) == expected
+
+
+def test_texts_that_are_split_are_noted_and_need_not_be(file: Path) -> None:
+    put(file, {"a": "cat, dog"})
+    assert [kind for kind, _ in read_labels(file.parent, [], file).notes] == ["texts with ',', read as several labels"]
+    whole = read_labels(file.parent, [], file, How(separator=";"))
+    assert found(whole) == {"a": ("cat, dog",)} and whole.notes == ()
 
 
 def test_splits_of_records(file: Path) -> None:

@@ -24,7 +24,7 @@ class How:
 
     Args:
         format: one of `FORMATS`, or ``auto``: by suffix, and for JSON by what is in it.
-        separator: between labels in a cell of a CSV table; see `wsss.data.importing.tables.read`.
+        separator: between labels in a cell of a CSV table or in a text of JSON; see `wsss.data.importing.tables.read`.
         class_names: class list with the names of the vectors' elements, for ``npy``.
         label_key: key or column of the labels, for records and tables that call it otherwise than is usual.
     """
@@ -63,8 +63,8 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
     chosen = _recognise(labels) if format == AUTO else format
     names = list(read_class_list(how.class_names)) if how.class_names is not None else None
     readers: Mapping[str, Callable[[], Labels]] = {
-        "csv": lambda: tables.read(labels, separator=how.separator),
-        "json": lambda: records.read(labels, label_key=how.label_key),
+        "csv": lambda: tables.read(labels, separator=how.separator, label_key=how.label_key),
+        "json": lambda: records.read(labels, label_key=how.label_key, separator=how.separator),
         "npy": lambda: npyfile.read(labels, class_names=names),
         "coco": lambda: coco.read(labels),
         "label-studio": lambda: _label_studio(labels, how.label_key),
@@ -96,7 +96,9 @@ def _recognise(labels: Path) -> str:
 
 
 def _label_studio(labels: Path, label_key: str | None) -> Labels:
-    """Read the export JSON or JSON-MIN: in the first, each task has its image among its ``data``."""
+    """Read the export CSV, JSON-MIN or JSON: in the last, each task has its image among its ``data``."""
+    if _SUFFIXES.get(labels.suffix.lower()) == "csv":
+        return tables.read(labels, label_key=label_key)
     content = read_json(labels)
     if isinstance(content, list) and not any(
         isinstance(task, dict) and isinstance(task.get("data"), dict) for task in content
