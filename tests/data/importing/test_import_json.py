@@ -6,12 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from wsss.data.importing import coco, labelstudio, records
 from wsss.data.importing.formats import How, read_labels
 from wsss.data.importing.labels import Labels
+from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
+from wsss.export.formats import export_masks
+from wsss.export.items import Item, Masks, Options
+from wsss.io.masks import write_mask
 
 
 @pytest.fixture
@@ -115,6 +120,29 @@ def test_cocos_own_library_finds_the_same(file: Path) -> None:
         for image in api.loadImgs(api.getImgIds())
     }
     assert {image: set(names) for image, names in found(coco.read(file)).items()} == own
+
+
+def test_ignored_pixels_of_our_own_export_are_no_class(tmp_path: Path) -> None:
+    for name, ignored in (("cat", "ignore"), ("ignore", "ignored")):
+        mask = np.zeros((6, 8), np.uint8)
+        mask[:3], mask[3, :4] = 1, 255
+        write_mask(tmp_path / "m" / "a.png", mask)
+        write_mask(tmp_path / "m" / "b.png", np.where(mask == 1, 0, mask).astype(np.uint8))
+        items = tuple(Item(id, tmp_path / "m" / f"{id}.png", None) for id in ("a", "b"))
+        masks = Masks("mine", Classes(("background", name), ((0,), (1,))), items)
+        export_masks(masks, "coco", Options(), tmp_path / name)
+        labels = coco.read(tmp_path / name / "annotations.json")
+        assert found(labels) == {"a": (name,), "b": ()} and labels.classes == (name,)
+        assert labels.notes == (("categories of ignored pixels, left out", f"{ignored} (id 255, crowds alone)"),)
+
+
+def test_other_categories_of_number_255_are_classes(file: Path) -> None:
+    for name, crowd in (("ignore", 0), ("dog", 1)):
+        content = instances()
+        content["categories"][0] = {"id": 255, "name": name}
+        content["annotations"][0] |= {"category_id": 255, "iscrowd": crowd}
+        content["annotations"][1] |= {"category_id": 17}
+        assert name in coco.read(put(file, content)).classes
 
 
 @pytest.mark.parametrize(
