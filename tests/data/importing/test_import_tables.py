@@ -164,7 +164,33 @@ def test_mistakes_are_told_with_file_and_line(table: Path, text: str, message: s
         found(read(table))
 
 
-def test_files_that_are_no_text(table: Path) -> None:
-    table.write_bytes("image,labels\na,Žluťoučký\n".encode("cp1250"))
-    with pytest.raises(InvalidInput, match=r"labels\.csv: not UTF-8 text"):
+@pytest.mark.parametrize(
+    ("encoding", "found"),
+    [
+        ("cp1250", r"invalid \w+ byte at byte 15"),
+        ("utf-16", "it is UTF-16"),
+        ("utf-16-le", "it is UTF-16|NUL characters|invalid"),
+        ("utf-16-be", "NUL characters|invalid"),
+    ],
+)
+def test_files_in_other_encodings(table: Path, encoding: str, found: str) -> None:
+    for text in ("image,labels\na,Žluťoučký\n", "image,labels\na,x\n"):
+        if encoding == "cp1250" and text.isascii():
+            continue
+        table.write_bytes(text.encode(encoding))
+        with pytest.raises(InvalidInput, match=rf"labels\.csv: not UTF-8 text \(.*({found})") as error:
+            read(table)
+        assert "UTF-8" in (error.value.mend or "")
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+def test_the_line_for_excel(table: Path, first: str) -> None:
+    table.write_text(f"\ufeff{first}\r\nimage;labels\r\na, b.jpg;cat,dog\r\nc.jpg;\r\n", encoding="utf-8", newline="")
+    labels = read(table)
+    assert found(labels) == {"a, b.jpg": ("cat", "dog"), "c.jpg": ()}
+    assert [entry.where for entry in labels.entries] == [f"{table}:3", f"{table}:4"]
+    table.write_text("sep=\t\na.jpg\tcat\n")
+    assert found(read(table)) == {"a.jpg": ("cat",)}
+    table.write_text("sep=;\n")
+    with pytest.raises(InvalidInput, match="the file is empty"):
         read(table)

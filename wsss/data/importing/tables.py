@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ IMAGE_COLUMNS = (
 ONE_LABEL = ("label", "class", "category", "tag", "target", "choice")
 ALL_LABELS = ("labels", "classes", "categories", "tags", "targets", "choices")
 SPLIT_COLUMNS = ("split", "set", "subset")
+EXCELS_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+"""The line that Excel understands as the delimiter of what follows."""
+
 YES = frozenset({"1", "1.0", "true", "yes", "y", "x", "t"})
 NO = frozenset({"0", "0.0", "-1", "-1.0", "false", "no", "n", "f", ""})
 LETTERS = frozenset({"y", "x", "t", "n", "f"})
@@ -78,10 +82,14 @@ def read(path: Path, *, separator: str | None = None, label_key: str | None = No
 
 def _read_table(path: Path) -> _Table:
     text = read_text(path)
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = _first_line(text)
+    told = EXCELS_SEPARATOR.fullmatch(first)
+    if told:
+        text = text.replace(first, "", 1)  # the line stays, so that the others keep their numbers
+        first = _first_line(text)
     if not first:
         raise InvalidInput(f"{path}: the file is empty.")
-    delimiter = max(DELIMITERS, key=lambda sign: (_names_an_image(first, sign), first.count(sign)))
+    delimiter = told[1] if told else max(DELIMITERS, key=lambda sign: (_names_an_image(first, sign), first.count(sign)))
     if delimiter not in first:
         raise InvalidInput(
             f"{path}:1: found {first[:80]!r}; expected a table of two columns or more, separated by a comma, a "
@@ -107,6 +115,10 @@ def _read_table(path: Path) -> _Table:
     if len(rows) == 1:
         raise InvalidInput(f"{path}: the table has a header and no row.")
     return _Table(path, header, tuple(rows[1:]))
+
+
+def _first_line(text: str) -> str:
+    return next((line for line in text.splitlines() if line.strip()), "")
 
 
 def _names_an_image(line: str, delimiter: str) -> bool:
