@@ -284,6 +284,15 @@ def test_the_control_is_named_or_asked_for(file: Path) -> None:
         read_labels(file.parent, [], file, How(label_key="wether"))
 
 
+def test_records_that_label_studio_may_have_written(file: Path) -> None:
+    """A record without labels may show nothing, or nobody has looked: only Label Studio's are known to show nothing."""
+    put(file, [{"image": "a.jpg", "choice": "cat"}, {"image": "b.jpg"}])
+    with pytest.raises(InvalidInput, match=r"\[1\]: no key names the labels") as error:
+        read_labels(file.parent, [], file)
+    assert "--format label-studio" in (error.value.mend or "")
+    assert found(read_labels(file.parent, [], file, How("label-studio"))) == {"a.jpg": ("cat",), "b.jpg": ()}
+
+
 def test_a_key_of_plain_records_can_be_named(file: Path) -> None:
     put(file, [{"image": "a.jpg", "animal": ["cat"], "label": "x"}, {"image": "b.jpg", "animal": []}])
     assert found(read_labels(file.parent, [], file, How(label_key="animal"))) == {"a.jpg": ("cat",), "b.jpg": ()}

@@ -17,6 +17,10 @@ IMAGE_KEYS = (
 LABEL_KEYS = ("labels", "label", "classes", "class", "categories", "category", "tags", "tag", "choices", "choice")
 SPLIT_KEYS = ("split", "set", "subset")
 LABEL_MEND = "Say which key or column holds the labels: --label-key NAME"
+ABSENT_MEND = (
+    "Give each record its labels, [] where there are none; if Label Studio wrote the file, which leaves them out where "
+    "nothing was chosen: --format label-studio"
+)
 
 
 def read(path: Path, *, label_key: str | None = None, separator: str | None = None) -> Labels:
@@ -61,12 +65,15 @@ class Found(NamedTuple):
 
 
 def _records(content: list[Any], path: Path, label_key: str | None) -> Iterator[Found]:
+    keys = (label_key,) if label_key else LABEL_KEYS
+    some = any(key in record for record in content if isinstance(record, dict) for key in keys)
+    mend = ABSENT_MEND if some else LABEL_MEND
     for number, record in enumerate(content):
         where = f"{path}: [{number}]"
         if not isinstance(record, dict):
             raise InvalidInput(f"{where}: found {kind(record)}; expected a record with an image and its labels.")
         image_key = _key(record, IMAGE_KEYS, where, "the image")
-        labels_key = _key(record, (label_key,) if label_key else LABEL_KEYS, where, "the labels", mend=LABEL_MEND)
+        labels_key = _key(record, keys, where, "the labels", mend=mend)
         image = record[image_key]
         if isinstance(image, bool) or not isinstance(image, str | int) or image == "":
             raise InvalidInput(f"{where}.{image_key}: found {kind(image)}; expected a file name or an id.")
