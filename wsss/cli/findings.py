@@ -39,17 +39,19 @@ def print_report(report: Report, *, err: bool = False) -> None:
     """Print what a check has found, on stdout or on stderr."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from wsss.io.masks import ignored_name
 
-    table = Table(title=f"{report.name}: {len(report.classes)} classes")
+    # Names are the user's: as plain strings, "[red]" or ":cat:" in them would be instructions.
+    table = Table(title=Text(f"{report.name}: {len(report.classes)} classes"))
     many = len(report.splits) > MANY_SPLITS
     ignored = ignored_name(report.classes)
     lines = [*_split_rows(report, ignored)] if many else [*zip(*_split_columns(report, ignored), strict=True)]
     for place, title in enumerate(lines[0]):
-        table.add_column(title, justify="right" if place else "left", no_wrap=not place)
+        table.add_column(Text(title), justify="right" if place else "left", no_wrap=not place)
     for place, line in enumerate(lines[1:], start=1):
-        table.add_row(*line, end_section=not many and place == len(TOTALS))
+        table.add_row(*map(Text, line), end_section=not many and place == len(TOTALS))
     if report.splits:
         Console(stderr=err).print(table)
     if report.sizes:
