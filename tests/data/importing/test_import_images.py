@@ -114,6 +114,15 @@ def test_ids_are_unique_whatever_the_names(stems: list[str]) -> None:
         assert len(name.splitlines()) == 1
 
 
+BEGINNINGS = ("", "http://", "s3://b/", "/data/upload/", "/data/local-files/?d=")
+
+
+@given(st.sampled_from(BEGINNINGS), st.text("ab %2?=#[]/\\.:@0\0żd&", max_size=15))
+def test_any_text_can_be_looked_for(beginning: str, rest: str) -> None:
+    found = Finder(["a b.jpg", "x/1.jpg"], root="p").find(beginning + rest)
+    assert set(found.files) <= {"a b.jpg", "x/1.jpg"}
+
+
 def test_listing(tmp_path: Path) -> None:
     for file in ("b.JPG", "sub/dir/a.png", ".hidden.png", ".git/x.png", "notes.txt", "ą ę.webp"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)

@@ -46,6 +46,7 @@ def put(file: Path, value: Any) -> Path:
         ({"a": {"labels": ["cat"], "width": 3}}, {"a": ("cat",)}),
         ([{"image": "a.jpg", "labels": ["cat"]}, {"image": "b.jpg", "labels": []}], {"a.jpg": ("cat",), "b.jpg": ()}),
         ([{"id": 7, "class": "żółw"}], {"7": ("żółw",)}),
+        ([{"id": "a", "annotation_id": 3, "label": "cat, dog"}], {"a": ("cat", "dog")}),
         ([{"file": "a", "tag": "cat"}, {"file": "a", "tag": "dog"}], {"a": ("cat", "dog")}),
     ],
 )  # fmt: skip
@@ -310,7 +311,7 @@ def test_a_key_of_plain_records_can_be_named(file: Path) -> None:
             [record("a.jpg", label=[{"rectanglelabels": ["x"], "x": 1}])],
             r"\[0\].label\[0\].rectanglelabels: found a list",
         ),
-        ([{"annotation_id": 3, "choice": "x"}], r"\[0\]: no image is named here"),
+        ([{"annotation_id": 3, "lead_time": 1, "choice": "x"}], r"\[0\]: no image is named here"),
         ([record("a.jpg", choice="x"), 3], r"\[1\]: found a number; expected a record"),
         ([record("http://[x/a.jpg", choice="x")], r"labels.json: 'http://\[x/a.jpg' is no URL"),
     ],

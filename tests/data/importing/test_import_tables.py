@@ -45,6 +45,7 @@ def found(labels: Labels) -> dict[str, tuple[str, ...]]:
         ("image,label\na,yes\nb,no\n", {"a": ("label",), "b": ()}),
         ("image,cat,dog\na,x,\nb,,x\n", {"a": ("cat",), "b": ("dog",)}),
         ("image,labels\na,background cat\nb,background\n", {"a": ("cat",), "b": ()}),
+        ("image,cat,dog,annotator\na,1,0,bob\nb,0,1,ann\n", {"a": ("cat",), "b": ("dog",)}),
         ("image,choice\na.jpg,dining table\n", {"a.jpg": ("dining table",)}),
         ("image,choices\na.jpg,cat dog\n", {"a.jpg": ("cat", "dog")}),
         ("image,labels\na,\"['cat', 'dog']\"\nb,[]\n", {"a": ("cat", "dog"), "b": ()}),

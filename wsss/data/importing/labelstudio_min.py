@@ -7,7 +7,7 @@ several. A control that nothing was chosen in has no key. The CSV has the same i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from wsss.errors import InvalidInput, listing
 METADATA = frozenset(
     {"annotation_id", "annotator", "lead_time", "created_at", "updated_at", "agreement", "history", "id"}
 )
-SIGNS = frozenset({"annotation_id", "lead_time"})
-"""Keys that no other program writes: every record of an export has them."""
+SIGNS = frozenset({"annotation_id", "annotator", "lead_time"})
+"""Keys that every record of an export has; two of them are hardly another program's."""
 
 CHOICE_KEYS = ("choice", "choices")
 """What Label Studio's own templates call the control."""
@@ -37,9 +37,13 @@ def looks_like(content: Any) -> bool:
 
 def is_record(record: Mapping[str, Any]) -> bool:
     """Whether Label Studio has written a record."""
-    return not SIGNS.isdisjoint(record) or any(
-        isinstance(value, str) and value.startswith(LOCAL) for value in record.values()
-    )
+    served = any(isinstance(value, str) and value.startswith(LOCAL) for value in record.values())
+    return served or is_signed(record)
+
+
+def is_signed(keys: Collection[str]) -> bool:
+    """Whether keys or columns are those that Label Studio writes."""
+    return len(SIGNS.intersection(keys)) > 1
 
 
 def read(path: Path, *, label_key: str | None = None) -> Labels:

@@ -66,7 +66,7 @@ def read(path: Path, *, separator: str | None = None, label_key: str | None = No
         raise InvalidInput(f"{path}:1: --label-key {label_key}: there is no such column; {found}.")
     if table.header is None:
         return _lists(table, 0, tuple(range(1, max(len(cells) for _, cells in table.rows))), None, separator, one=True)
-    if not labelstudio_min.SIGNS.isdisjoint(table.header):
+    if labelstudio_min.is_signed(table.header):
         return labelstudio_min.collect_records(path, _records(table), label_key=label_key)
     lowered = [cell.lower() for cell in table.header]
     image_at = next((lowered.index(name) for name in IMAGE_COLUMNS if name in lowered), 0)
