@@ -71,6 +71,38 @@ def test_json_is_one_document(shapes: Path, here: Path) -> None:
     assert wsss(*arguments, "--force").exit_code == 0
 
 
+@pytest.mark.parametrize("splits", [2, 5])
+def test_classes_may_be_called_as_rows_of_the_table_are(splits: int, shapes: Path, here: Path) -> None:
+    """More than four splits are rows of the table, not columns."""
+    named = {"all": 5, "ignore": 4, "with labels": 3}
+    rows = [f"train_0000{n},{name},train" for name, count in named.items() for n in range(count)]
+    others = [f"train_0000{6 + n},all,split{n}" for n in range(splits - 1)]
+    (here / "l.csv").write_text("\n".join(["image,label,split", *rows, *others]) + "\n")
+    done = wsss("init", "--images", shapes / "images", "--labels", "l.csv")
+    assert done.exit_code == 0, done.output
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stderr.splitlines() if "│" in line]
+    if splits == 2:
+        assert [line[0] for line in lines] == [
+            *("all", "with labels", "with masks"),
+            *("background", "all", "ignore", "with labels", "ignored"),
+        ]
+        assert [line[1] for line in lines] == ["5", "5", "0", "", "5", "4", "3", ""]
+    else:
+        assert lines[0][:7] == ["train", "5", "5", "0", "5", "4", "3"]
+
+
+@pytest.mark.parametrize("splits", [1, 5])
+def test_names_are_printed_as_they_are(splits: int, shapes: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brackets and colons would be instructions for the library that draws the table."""
+    rows = [f"train_0000{n},[red];[/x];:cat:,{'train' if not n else f's[{n}]'}" for n in range(splits)]
+    (here / "l.csv").write_text("\n".join(["image,labels,split", *rows]) + "\n")
+    monkeypatch.setenv("COLUMNS", "200")
+    done = wsss("init", "--images", shapes / "images", "--labels", "l.csv")
+    assert done.exit_code == 0, done.output
+    for name in ("[red]", "[/x]", ":cat:", *(f"s[{n}]" for n in range(1, splits))):
+        assert name in done.stderr.partition("Image sizes")[0]
+
+
 def test_it_says_what_does_not_fit(shapes: Path, here: Path) -> None:
     (here / "l.csv").write_text("image,labels\ntrain_00000,ring\ntrain_00001,cross\nnowhere,ring\n")
     done = wsss("init", "--images", shapes / "images", "--labels", "l.csv")

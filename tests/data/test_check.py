@@ -33,6 +33,15 @@ def notes(report: Report) -> dict[str, tuple[str, ...]]:
     return {finding.kind: finding.examples for finding in report.notes}
 
 
+def test_a_class_may_be_called_ignore(voc: Path, open_at: Open) -> None:
+    mask = np.zeros((12, 16), np.uint8)
+    mask[:, :3], mask[:, 3:9] = 8, 255
+    write_mask(voc / "SegmentationClass" / "a.png", mask)
+    pixels = check_dataset(open_at(voc, classes={"ignore": "cat", "dog": "dog"})).splits["train"].class_pixels
+    assert pixels is not None and sum(pixels.values()) == pytest.approx(1)
+    assert pixels["ignore"] == pytest.approx(3 / 48) and pixels["ignored"] == pytest.approx(6 / 48)
+
+
 def test_a_clean_dataset(voc: Path, check: Callable[..., Report]) -> None:
     report = check()
     assert report.problems == ()

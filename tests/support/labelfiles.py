@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -98,15 +101,45 @@ def label_studio(path: Path, labels: Labels) -> Path:
 def label_studio_min(path: Path, labels: Labels) -> Path:
     """JSON-MIN: a text for one choice, an object for several; tasks without a choice have no such key."""
     path = path.with_suffix(".json")
-    records = []
-    for number, (file, names) in enumerate(labels.items()):
-        choice = names[0] if len(names) == 1 else {"choices": list(names)}
-        records.append({"image": f"s3://bucket/photos/{file}", "id": number, "choice": choice, "annotator": 1})
-    path.write_text(json.dumps(records))
+    path.write_text(json.dumps(_studio_records(labels, control="choice")))
     return path
+
+
+def label_studio_csv(path: Path, labels: Labels) -> Path:
+    """The same as a table: several choices are JSON in a cell, columns are sorted."""
+    path = path.with_suffix(".csv")
+    records = _studio_records(labels, control="what is it")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        header = sorted({key for record in records for key in record})
+        writer = csv.DictWriter(file, header, quoting=csv.QUOTE_NONNUMERIC)
+        writer.writeheader()
+        for record in records:
+            writer.writerow({k: v if isinstance(v, str | int) else json.dumps(v) for k, v in record.items()})
+    return path
+
+
+def _studio_records(labels: Labels, *, control: str) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = []
+    for number, (file, names) in enumerate(labels.items()):
+        chosen = names[0] if len(names) == 1 else {"choices": list(names)}
+        image = f"/data/local-files/?d=photos/{quote(file)}"
+        record = {"image": image, "id": number, "annotator": 1, "annotation_id": 10 + number, "lead_time": 3}
+        records.append({**record, control: chosen} if names else record)
+    return records
 
 
 WRITERS: Mapping[str, Callable[[Path, Labels], Path]] = {
     writer.__name__: writer
-    for writer in (rows, long_rows, wide, json_object, json_records, npy, coco, label_studio, label_studio_min)
+    for writer in (
+        rows,
+        long_rows,
+        wide,
+        json_object,
+        json_records,
+        npy,
+        coco,
+        label_studio,
+        label_studio_min,
+        label_studio_csv,
+    )
 }

@@ -16,6 +16,9 @@ MANY_SPLITS = 4
 """More splits than this are shown as rows, not as columns."""
 
 
+TOTALS = ("all", "with labels", "with masks")
+
+
 @contextmanager
 def progress(description: str) -> Iterator[Callable[[int], Callable[[int], None]]]:
     """Show a bar on stderr; yields a function that takes the number of steps and returns what advances the bar."""
@@ -36,14 +39,19 @@ def print_report(report: Report, *, err: bool = False) -> None:
     """Print what a check has found, on stdout or on stderr."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=f"{report.name}: {len(report.classes)} classes")
+    from wsss.io.masks import ignored_name
+
+    # Names are the user's: as plain strings, "[red]" or ":cat:" in them would be instructions.
+    table = Table(title=Text(f"{report.name}: {len(report.classes)} classes"))
     many = len(report.splits) > MANY_SPLITS
-    lines = [*_split_rows(report)] if many else [*zip(*_split_columns(report), strict=True)]
+    ignored = ignored_name(report.classes)
+    lines = [*_split_rows(report, ignored)] if many else [*zip(*_split_columns(report, ignored), strict=True)]
     for place, title in enumerate(lines[0]):
-        table.add_column(title, justify="right" if place else "left", no_wrap=not place)
-    for line in lines[1:]:
-        table.add_row(*line, end_section=line[0] == "with masks")
+        table.add_column(Text(title), justify="right" if place else "left", no_wrap=not place)
+    for place, line in enumerate(lines[1:], start=1):
+        table.add_row(*map(Text, line), end_section=not many and place == len(TOTALS))
     if report.splits:
         Console(stderr=err).print(table)
     if report.sizes:
@@ -55,9 +63,9 @@ def print_report(report: Report, *, err: bool = False) -> None:
     click.echo(f"{count} problems." if count else "No problem.", err=err)
 
 
-def _split_rows(report: Report) -> Iterator[list[str]]:
+def _split_rows(report: Report, ignored: str) -> Iterator[list[str]]:
     """Yield the rows of the table of counts: one of titles, then one per split."""
-    pixels = (*report.classes, "ignore")
+    pixels = (*report.classes, ignored)
     classes = [f"{name}\nimages" for name in report.classes]
     yield ["", "all\nimages", "with\nlabels", "with\nmasks", *classes, *(f"{name}\npixels" for name in pixels)]
     for name, counts in report.splits.items():
@@ -66,17 +74,20 @@ def _split_rows(report: Report) -> Iterator[list[str]]:
         yield [name, *map(str, numbers), *("" if share is None else f"{share:.1%}" for share in shares)]
 
 
-def _split_columns(report: Report) -> Iterator[list[str]]:
-    """Yield the columns of the table of counts: one of titles, then one or two per split."""
-    rows = ("all", "with labels", "with masks", "background", *report.classes, "ignore")
-    yield ["", *rows]
+def _split_columns(report: Report, ignored: str) -> Iterator[list[str]]:
+    """Yield the columns of the table of counts: one of titles, then one or two per split.
+
+    Totals come first, by place: a class may have the name of one.
+    """
+    pixels = ("background", *report.classes, ignored)
+    yield ["", *TOTALS, *pixels]
     for name, counts in report.splits.items():
-        totals = {"all": counts.images, "with labels": counts.labelled, "with masks": counts.masked}
-        images = {**counts.class_images, **totals}
-        yield [f"{name}\nimages", *(str(images.get(row, "")) for row in rows)]
+        classes = [counts.class_images[one] for one in report.classes]
+        numbers = [counts.images, counts.labelled, counts.masked, "", *classes, ""]
+        yield [f"{name}\nimages", *map(str, numbers)]
         if counts.class_pixels:
-            shares = [counts.class_pixels.get(row) for row in rows]
-            yield [f"{name}\npixels", *("" if share is None else f"{share:.1%}" for share in shares)]
+            shares = [f"{counts.class_pixels[kind]:.1%}" for kind in pixels]
+            yield [f"{name}\npixels", *("" for _ in TOTALS), *shares]
 
 
 def _print_findings(title: str, findings: tuple[Finding, ...], *, err: bool) -> None:

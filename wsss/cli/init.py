@@ -39,11 +39,16 @@ FORMATS = ("auto", "csv", "json", "npy", "coco", "label-studio", "folders")
     help="Initial weights: torchvision's (a download at the first run), random ones, or a file of MobileNetV2's.",
 )
 @click.option("--format", type=click.Choice(FORMATS), default="auto", show_default=True, help="Of the label file.")
-@click.option("--separator", help="What stands between labels in one cell of a CSV table. [default: as in the file]")
+@click.option(
+    "--separator", help="What stands between labels in one cell of CSV or one text of JSON. [default: as in the file]"
+)
 @click.option(
     "--class-names",
     type=click.Path(path_type=Path),
     help="For npy: a file with the name of each element, one per line. [default for 20 elements: VOC's]",
+)
+@click.option(
+    "--label-key", help="Key or column of the labels, in JSON records and CSV tables. [default: as in the file]"
 )
 @click.option("--force", is_flag=True, help="Replace the files of an earlier call, OUT/splits/*.txt too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
@@ -59,6 +64,7 @@ def init(
     format: str,
     separator: str | None,
     class_names: Path | None,
+    label_key: str | None,
     force: bool,
     as_json: bool,
     debug: bool,
@@ -71,7 +77,7 @@ def init(
       JSON           {image: [names]}, or a list of records with image and labels
       cls_labels.npy a pickled dict image → 0/1 vector; only arrays, texts and numbers are read
       COCO           instances_*.json; which classes are in an image, masks aren't used
-      Label Studio   choices, exported as JSON or JSON-MIN
+      Label Studio   choices, exported as JSON, JSON-MIN or CSV
       folders        without --labels: cat/1.jpg, dog/2.jpg, or train/cat/1.jpg, val/dog/2.jpg
 
     What is found is printed on stderr, the command that runs the pipeline on stdout. Images are referred to, not
@@ -88,7 +94,7 @@ def init(
         raise InvalidInput(f"--name: found {name!r}; a name has letters, digits, '.', '_' and '-' and names a folder.")
     folder = out or Path(f"wsss-{name}")
     with progress("Checking") as start:
-        gathered = gather(images, labels, How(format, separator, class_names), start=start)
+        gathered = gather(images, labels, How(format, separator, class_names, label_key), start=start)
         initial = weights if weights in ("imagenet", "none") else Path(weights)
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
     click.echo(f"Labels: {gathered.format}.", err=True)

@@ -15,6 +15,7 @@ from wsss.data.manifest import ContentHashes
 from wsss.data.registry import parse_config
 from wsss.data.sample import Dataset, Sample
 from wsss.errors import InvalidInput, listing
+from wsss.io.masks import ignored_name
 
 MAX_LISTED = 100
 """Longer lists of examples are cut in JSON; their counts stay."""
@@ -42,7 +43,8 @@ class SplitCounts:
     Args:
         images, labelled, masked: numbers of images.
         class_images: class name → number of images that have its label.
-        class_pixels: name (background, classes, ``ignore``) → share of all mask pixels, or ``None`` without masks.
+        class_pixels: name (background, classes, and 255 as `wsss.io.masks.ignored_name` calls it) → share of all mask
+            pixels, or ``None`` without masks.
     """
 
     images: int
@@ -255,7 +257,7 @@ def _check_classes(dataset: Dataset, splits: dict[str, SplitCounts], notes: Coll
                 )
         for name, counts in splits.items():
             pixels = counts.class_pixels
-            if pixels and not pixels[dataset.classes.names[1]] and pixels["ignore"]:
+            if pixels and not pixels[dataset.classes.names[1]] and pixels[ignored_name(dataset.classes.names)]:
                 notes.add("splits whose masks hold 255 alone", f"{name}: 255 means ignore, not the class")
 
 
@@ -266,7 +268,9 @@ def _count(dataset: Dataset, split: Iterable[Sample], inspections: dict[_Files, 
     shares = None
     if masks:
         sums = [sum(column) for column in zip(*masks, strict=True)]
-        shares = {name: count / max(1, sum(sums)) for name, count in zip((*names, "ignore"), sums, strict=True)}
+        shares = {
+            name: count / max(1, sum(sums)) for name, count in zip((*names, ignored_name(names)), sums, strict=True)
+        }
     return SplitCounts(
         images=len(samples),
         labelled=sum(sample.labels is not None for sample in samples),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
@@ -14,6 +15,8 @@ from wsss.errors import InvalidInput, closest, listing
 from wsss.io.images import IMAGE_SUFFIXES
 
 S = TypeVar("S")
+
+SAVE_AS_UTF8 = "Save the file as UTF-8; in Excel: Save As, 'CSV UTF-8'."
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,18 @@ def read_text(path: Path) -> str:
         InvalidInput: missing, unreadable, or not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}).") from error
+        utf16 = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        found = "it is UTF-16" if utf16 else f"{error.reason} at byte {error.start}"
+        raise InvalidInput(f"{path}: not UTF-8 text ({found}).", mend=SAVE_AS_UTF8) from error
     except OSError as error:
         raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
+    if "\0" in text:  # UTF-16 without a mark at its beginning
+        raise InvalidInput(f"{path}: not UTF-8 text (it has NUL characters).", mend=SAVE_AS_UTF8)
+    return text
 
 
 def read_lines(path: Path) -> list[Line]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from wsss.data.sample import Classes, Sample
 from wsss.errors import InvalidInput, listing
-from wsss.io.masks import IGNORE, read_mask, voc_palette
+from wsss.io.masks import IGNORE, ignored_name, read_mask, voc_palette
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,19 +160,14 @@ def box(region: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     return left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top
 
 
-def ignored_name(classes: Classes) -> str:
-    """Return what ignored pixels are called where they need a name: ``ignore``, or another word if that is a class."""
-    return next(name for name in ("ignore", "ignored", "ignore (255)") if name not in classes.names)
-
-
 def value_of(classes: Classes, index: int) -> int:
     """Return the value on disk that stands for a class index; 255 stays 255."""
     return IGNORE if index == IGNORE else classes.values[index][0]
 
 
 def name_of(classes: Classes, index: int) -> str:
-    """Return a class's name; 255 is called as `ignored_name` says."""
-    return ignored_name(classes) if index == IGNORE else classes.names[index]
+    """Return a class's name; 255 is called as `wsss.io.masks.ignored_name` says."""
+    return ignored_name(classes.names) if index == IGNORE else classes.names[index]
 
 
 def colours(values: Iterable[int]) -> list[tuple[int, int, int]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wsss.data.sample import Classes
-from wsss.export.items import colours, ignored_name, refuse_characters
-from wsss.io.masks import IGNORE
+from wsss.export.items import colours, refuse_characters
+from wsss.io.masks import IGNORE, ignored_name
 
 LABELMAP = "labelmap.txt"
 
@@ -19,7 +19,7 @@ def labelmap(classes: Classes, *, ignored: bool) -> str:
     Raises:
         InvalidInput: a name has a colon or a line break, or begins with ``#``.
     """
-    names = [*classes.names, *([ignored_name(classes)] if ignored else [])]
+    names = [*classes.names, *([ignored_name(classes.names)] if ignored else [])]
     refuse_characters(names, ":", "class")
     refuse_characters([name for name in names if name.startswith("#")], "#", "class")
     values = [*(values[0] for values in classes.values), *([IGNORE] if ignored else [])]

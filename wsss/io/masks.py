@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 IGNORE = 255
 """Mask value (and class index) of pixels that belong to no class: unlabelled, uncertain, object borders."""
+
+IGNORED_NAMES = ("ignore", "ignored", "ignore (255)")
+
+
+def ignored_name(classes: Collection[str]) -> str:
+    """Return what ignored pixels are called beside ``classes``: ``ignore``, or another word if that is a class."""
+    return next(name for name in IGNORED_NAMES if name not in classes)
 
 
 def voc_palette(count: int = 256) -> NDArray[np.uint8]:

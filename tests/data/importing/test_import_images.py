@@ -47,6 +47,23 @@ from wsss.errors import InvalidInput
         (["cat/1.jpg"], "https://host.example/a/cat/1.jpg", ["cat/1.jpg"], ""),
         (["cat/1.jpg"], "https://host.example/1.jpg", ["cat/1.jpg"], ""),
         (["cat/1.jpg"], "https://host.example/dog/1.jpg", [], ""),
+        (["imgs/dog 1.jpg"], "https://x.org/a/imgs/dog%201.jpg", ["imgs/dog 1.jpg"], ""),
+        (["cat_02.jpg"], "https://x.org/a/imgs/cat_02.jpg?sig=abc", ["cat_02.jpg"], ""),
+        (["żółw.jpg"], "https://x.org/%C5%BC%C3%B3%C5%82w.jpg?a=b/c#d", ["żółw.jpg"], ""),
+        (["a.jpg", "300.jpg"], "https://x.org/a.jpg?d=300", ["a.jpg"], ""),
+        (["cat/1.jpg", "dog/1.jpg"], "https://x.org/cat/1.jpg?like=dog/1.jpg", ["cat/1.jpg"], ""),
+        (["cat/1.jpg"], "https://x.org/dog/1.jpg?like=cat/1.jpg", [], ""),
+        (["imgs/dog 1.jpg"], "/data/local-files/?d=imgs/dog%201.jpg", ["imgs/dog 1.jpg"], ""),
+        (["dog 1.jpg"], "/data/upload/1/0123abcd-dog%201.jpg", ["dog 1.jpg"], ""),
+        (["0123abcd-1.jpg"], "/data/upload/1/0123abcd-1.jpg", ["0123abcd-1.jpg"], ""),
+        (["100%25.jpg", "100%.jpg"], "100%25.jpg", ["100%25.jpg"], ""),
+        (["100%25.jpg", "100%.jpg"], "s3://bucket/100%25.jpg", ["100%25.jpg"], ""),
+        (["a%20b.jpg"], "a b.jpg", [], ""),
+        (["a b.jpg"], "a%20b.jpg", [], ""),
+        (["why?.jpg"], "why?.jpg", ["why?.jpg"], ""),
+        (["why?.jpg", "why.jpg"], "s3://bucket/why?.jpg", ["why?.jpg"], ""),
+        (["a.jpg"], "a.jpg?sig=abc", [], ""),
+        (["a.jpg"], "http://[x/a.jpg", ["a.jpg"], ""),
         ([unicodedata.normalize("NFD", "żółw.jpg")], unicodedata.normalize("NFC", "Żółw"), ["żółw.jpg"], "case"),
     ],
 )
@@ -95,6 +112,15 @@ def test_ids_are_unique_whatever_the_names(stems: list[str]) -> None:
     for name in ids.values():
         assert check_id(name, "here") == name == name.strip() == without_suffix(name)
         assert len(name.splitlines()) == 1
+
+
+BEGINNINGS = ("", "http://", "s3://b/", "/data/upload/", "/data/local-files/?d=")
+
+
+@given(st.sampled_from(BEGINNINGS), st.text("ab %2?=#[]/\\.:@0\0żd&", max_size=15))
+def test_any_text_can_be_looked_for(beginning: str, rest: str) -> None:
+    found = Finder(["a b.jpg", "x/1.jpg"], root="p").find(beginning + rest)
+    assert set(found.files) <= {"a b.jpg", "x/1.jpg"}
 
 
 def test_listing(tmp_path: Path) -> None:

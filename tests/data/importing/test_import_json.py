@@ -6,12 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from wsss.data.importing import coco, labelstudio, records
 from wsss.data.importing.formats import How, read_labels
 from wsss.data.importing.labels import Labels
+from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
+from wsss.export.formats import export_masks
+from wsss.export.items import Item, Masks, Options
+from wsss.io.masks import write_mask
 
 
 @pytest.fixture
@@ -32,17 +37,28 @@ def put(file: Path, value: Any) -> Path:
     ("value", "expected"),
     [
         ({"a": ["cat", "dog"], "b": [], "c": None}, {"a": ("cat", "dog"), "b": (), "c": ()}),
+        ({"both": "cat, dog", "one": "big cat"}, {"both": ("cat", "dog"), "one": ("big cat",)}),
+        ({"a": "lamp, floor;cat", "b": ["lamp, floor"]}, {"a": ("lamp, floor", "cat"), "b": ("lamp, floor",)}),
+        ({"a": {"labels": "cat"}, "b": "['cat', 'dog']"}, {"a": ("cat",), "b": ("cat", "dog")}),
+        ([{"image": "a", "labels": "cat|dog"}, {"image": "b", "labels": "[]"}], {"a": ("cat", "dog"), "b": ()}),
         ({"a": "big cat", "b": ""}, {"a": ("big cat",), "b": ()}),
         ({"a": {"cat": 1, "dog": 0}, "b": {"cat": False, "dog": True}}, {"a": ("cat",), "b": ("dog",)}),
         ({"a": {"labels": ["cat"], "width": 3}}, {"a": ("cat",)}),
         ([{"image": "a.jpg", "labels": ["cat"]}, {"image": "b.jpg", "labels": []}], {"a.jpg": ("cat",), "b.jpg": ()}),
         ([{"id": 7, "class": "żółw"}], {"7": ("żółw",)}),
+        ([{"id": "a", "annotation_id": 3, "label": "cat, dog"}], {"a": ("cat", "dog")}),
         ([{"file": "a", "tag": "cat"}, {"file": "a", "tag": "dog"}], {"a": ("cat", "dog")}),
-        ([{"id": 3, "image": "/data/upload/1/0123abcd-a%20b.jpg", "choice": {"choices": ["x"]}}], {"a b.jpg": ("x",)}),
     ],
 )  # fmt: skip
 def test_plain_json(file: Path, value: Any, expected: dict[str, tuple[str, ...]]) -> None:
     assert found(records.read(put(file, value))) == expected
+
+
+def test_texts_that_are_split_are_noted_and_need_not_be(file: Path) -> None:
+    put(file, {"a": "cat, dog"})
+    assert [kind for kind, _ in read_labels(file.parent, [], file).notes] == ["texts with ',', read as several labels"]
+    whole = read_labels(file.parent, [], file, How(separator=";"))
+    assert found(whole) == {"a": ("cat, dog",)} and whole.notes == ()
 
 
 def test_splits_of_records(file: Path) -> None:
@@ -68,7 +84,6 @@ def test_splits_of_records(file: Path) -> None:
         ('[{"image": ["a"], "label": "x"}]', r"labels.json: \[0\].image: found a list"),
         ("[3]", r"labels.json: \[0\]: found a number"),
         ('{"a": ["x\\ny"]}', "has the character"),
-        ('[{"image": "http://[x/a.jpg", "label": "x"}]', r"labels.json: 'http://\[x/a.jpg' is no URL"),
     ],
 )
 def test_mistakes_in_plain_json(file: Path, text: str, message: str) -> None:
@@ -106,6 +121,29 @@ def test_cocos_own_library_finds_the_same(file: Path) -> None:
         for image in api.loadImgs(api.getImgIds())
     }
     assert {image: set(names) for image, names in found(coco.read(file)).items()} == own
+
+
+def test_ignored_pixels_of_our_own_export_are_no_class(tmp_path: Path) -> None:
+    for name, ignored in (("cat", "ignore"), ("ignore", "ignored")):
+        mask = np.zeros((6, 8), np.uint8)
+        mask[:3], mask[3, :4] = 1, 255
+        write_mask(tmp_path / "m" / "a.png", mask)
+        write_mask(tmp_path / "m" / "b.png", np.where(mask == 1, 0, mask).astype(np.uint8))
+        items = tuple(Item(id, tmp_path / "m" / f"{id}.png", None) for id in ("a", "b"))
+        masks = Masks("mine", Classes(("background", name), ((0,), (1,))), items)
+        export_masks(masks, "coco", Options(), tmp_path / name)
+        labels = coco.read(tmp_path / name / "annotations.json")
+        assert found(labels) == {"a": (name,), "b": ()} and labels.classes == (name,)
+        assert labels.notes == (("categories of ignored pixels, left out", f"{ignored} (id 255, crowds alone)"),)
+
+
+def test_other_categories_of_number_255_are_classes(file: Path) -> None:
+    for name, crowd in (("ignore", 0), ("dog", 1)):
+        content = instances()
+        content["categories"][0] = {"id": 255, "name": name}
+        content["annotations"][0] |= {"category_id": 255, "iscrowd": crowd}
+        content["annotations"][1] |= {"category_id": 17}
+        assert name in coco.read(put(file, content)).classes
 
 
 @pytest.mark.parametrize(
@@ -171,6 +209,7 @@ def test_label_studio(file: Path) -> None:
     [
         ([{"data": {"text": "hello"}, "annotations": []}], r"\[0\].data: no image is named here"),
         ([{"data": {"image": "a.jpg"}}], "no Label Studio export"),
+        ([{"data": {"image": "http://[x/a.jpg"}, "annotations": []}], r"'http://\[x/a.jpg' is no URL"),
         (
             [{"data": {"image": "a.jpg"}, "annotations": [{"result": 3}]}],
             r"\[0\].annotations\[0\].result: found a number",
@@ -184,6 +223,102 @@ def test_label_studio(file: Path) -> None:
 def test_mistakes_in_label_studio(file: Path, tasks: Any, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         labelstudio.read(put(file, tasks))
+
+
+def test_label_studio_with_tasks_that_are_not_annotated(file: Path) -> None:
+    tasks = [{"id": 2, "data": {"image": "new.jpg"}}, task("a.jpg", ["Cat"])]
+    labels = read_labels(file.parent, [], put(file, tasks))
+    assert found(labels) == {"a.jpg": ("Cat",)}
+    assert ("tasks that nobody has answered", "new.jpg") in labels.notes
+
+
+LOCAL = "/data/local-files/?d=imgs/"
+
+
+def record(image: str, **more: Any) -> dict[str, Any]:
+    """A record of JSON-MIN, as Label Studio writes it (label_studio_sdk 1.0: converter.py, ``convert_to_json_min``)."""
+    dated = {"created_at": "2024-05-01T09:00:00.1Z", "updated_at": "2024-05-01T09:00:00.1Z", "lead_time": 3.4}
+    return {"image": image, "id": 1, **more, "annotator": 1, "annotation_id": 7, **dated}
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        (
+            [{"id": 1, "image": f"{LOCAL}cat_01.jpg", "choice": "cat"}, {"id": 2, "image": f"{LOCAL}none.jpg"}],
+            {"imgs/cat_01.jpg": ("cat",), "imgs/none.jpg": ()},
+        ),
+        ([record(f"{LOCAL}a%20b.jpg", animals="cat"), record("b.jpg")], {"imgs/a b.jpg": ("cat",), "b.jpg": ()}),
+        (
+            [record("/data/upload/1/0123abcd-a%20b.jpg", choice={"choices": ["x", "y"]}), record("b.jpg", choice="x")],
+            {"a b.jpg": ("x", "y"), "b.jpg": ("x",)},
+        ),
+        ([record("a.jpg", animals="cat"), record("a.jpg", animals="dog")], {"a.jpg": ("cat", "dog")}),
+        ([record("a.jpg", source="phone", kind={"choices": ["cat", "dog"]})], {"a.jpg": ("cat", "dog")}),
+        ([record("a.jpg", source="phone", label="lamp, floor")], {"a.jpg": ("lamp, floor",)}),
+        ([record("a.jpg", category="outside", choice="cat")], {"a.jpg": ("cat",)}),
+        (
+            [record("a.jpg", parts=["leaf", {"choices": ["stem", "leaf"], "x": 1}])],
+            {"a.jpg": ("leaf", "stem")},
+        ),
+        ([record("a.jpg", animals="cat", split="train")], {"a.jpg": ("cat",)}),
+        ([{"photo": f"{LOCAL}a.jpg", "id": 1, "animals": "cat"}], {"imgs/a.jpg": ("cat",)}),
+    ],
+)
+def test_json_min(file: Path, records: list[Any], expected: dict[str, tuple[str, ...]]) -> None:
+    for how in (How(), How("label-studio")):
+        labels = read_labels(file.parent, [], put(file, records), how)
+        assert found(labels) == expected
+        assert labels.format == "choices of Label Studio"
+
+
+def test_the_control_is_named_or_asked_for(file: Path) -> None:
+    guessed = read_labels(file.parent, [], put(file, [record("a.jpg", animals="cat")]))
+    assert guessed.notes == (("labels read from the key (--label-key says otherwise)", "animals"),)
+    put(file, [record("a.jpg", animals="cat", weather="rain"), record("b.jpg", weather="sun")])
+    with pytest.raises(InvalidInput, match=r"labels.json: several keys may hold the labels: animals, weather") as error:
+        read_labels(file.parent, [], file)
+    assert "--label-key" in (error.value.mend or "")
+    told = read_labels(file.parent, [], file, How(label_key="weather"))
+    assert found(told) == {"a.jpg": ("rain",), "b.jpg": ("sun",)} and told.notes == ()
+    with pytest.raises(InvalidInput, match="--label-key wether: no record has this key; found image, animals, weather"):
+        read_labels(file.parent, [], file, How(label_key="wether"))
+
+
+def test_records_that_label_studio_may_have_written(file: Path) -> None:
+    """A record without labels may show nothing, or nobody has looked: only Label Studio's are known to show nothing."""
+    put(file, [{"image": "a.jpg", "choice": "cat"}, {"image": "b.jpg"}])
+    with pytest.raises(InvalidInput, match=r"\[1\]: no key names the labels") as error:
+        read_labels(file.parent, [], file)
+    assert "--format label-studio" in (error.value.mend or "")
+    assert found(read_labels(file.parent, [], file, How("label-studio"))) == {"a.jpg": ("cat",), "b.jpg": ()}
+
+
+def test_a_key_of_plain_records_can_be_named(file: Path) -> None:
+    put(file, [{"image": "a.jpg", "animal": ["cat"], "label": "x"}, {"image": "b.jpg", "animal": []}])
+    assert found(read_labels(file.parent, [], file, How(label_key="animal"))) == {"a.jpg": ("cat",), "b.jpg": ()}
+    put(file, [{"image": "a.jpg", "animal": ["cat"]}])
+    with pytest.raises(InvalidInput, match=r"\[0\]: no key names the labels") as error:
+        read_labels(file.parent, [], file)
+    assert "--label-key" in (error.value.mend or "")
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([record("a.jpg")], "no key holds the labels; found image"),
+        (
+            [record("a.jpg", label=[{"rectanglelabels": ["x"], "x": 1}])],
+            r"\[0\].label\[0\].rectanglelabels: found a list",
+        ),
+        ([{"annotation_id": 3, "lead_time": 1, "choice": "x"}], r"\[0\]: no image is named here"),
+        ([record("a.jpg", choice="x"), 3], r"\[1\]: found a number; expected a record"),
+        ([record("http://[x/a.jpg", choice="x")], r"labels.json: 'http://\[x/a.jpg' is no URL"),
+    ],
+)
+def test_mistakes_in_json_min(file: Path, records: list[Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        read_labels(file.parent, [], put(file, records))
 
 
 def test_a_format_is_recognised_by_what_is_in_the_file(file: Path) -> None:

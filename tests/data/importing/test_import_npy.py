@@ -77,6 +77,40 @@ def test_numbers_of_numpy_as_keys_and_irns_numbers(tmp_path: Path) -> None:
     assert [entry.image for entry in labels.entries] == ["2007_000032", "2011_003276"]
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_texts_of_numpy_as_keys(tmp_path: Path, protocol: int) -> None:
+    """They are what ``numpy.loadtxt(dtype=str)`` gives, which such files are often made with."""
+    words = np.array(["2007_000032", "żółw №1", "𝔘"])
+    for kind in ("<U", ">U"):
+        given = {name: np.eye(20)[at] for at, name in enumerate(words.astype(kind))}
+        labels = read(saved(tmp_path / "x.npy", given, protocol))
+        assert [entry.image for entry in labels.entries] == ["2007_000032", "żółw №1", "𝔘"]
+    content = pickle.dumps({np.str_("a"): np.str_("b" * 4096)}, protocol)
+    assert reading(content) == {"a": "b" * 4096} and type(next(iter(reading(content)))) is str
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.str_("b" * 4097), np.array(["a"]), np.array("a"), np.bytes_(b"a"), np.datetime64("2020-01-01"), np.void(b"a")],
+)
+def test_no_other_things_of_numpy(value: Any) -> None:
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(InvalidInput, match="refused"):
+            reading(pickle.dumps({"a": value}, protocol))
+
+
+def test_texts_whose_bytes_are_none() -> None:
+    whole = pickle.dumps({np.str_("abcd"): 1}, 4)
+    text = "abcd".encode("utf-32-le")
+    assert text in whole
+    for wrong in (b"\xff" * 16, b"\x00\xd8\x00\x00" * 4):
+        with pytest.raises(InvalidInput, match=r"damaged|refused"):
+            reading(whole.replace(text, wrong))
+    for name in (b"U3", b"U5", b"Ux", b"U0"):
+        with pytest.raises(InvalidInput, match=r"damaged|refused"):
+            reading(whole.replace(b"\x8c\x02U4", b"\x8c\x02" + name))
+
+
 class Trap:
     """Pickled, it is an instance that is given a state."""
 

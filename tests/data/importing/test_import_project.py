@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +192,43 @@ def test_no_label_fits(images: Path, tmp_path: Path) -> None:
     (images / "i0.png").write_bytes(b"")
     with pytest.raises(InvalidInput, match="none of the images that have labels can be read"):
         gather(images, table(tmp_path, "i0.png,sun"))
+
+
+def coco_without_annotations(folder: Path) -> tuple[Path, How]:
+    images = [{"id": n, "file_name": f"i{n}.png"} for n in range(3)]
+    categories = [{"id": 1, "name": "sun"}, {"id": 2, "name": "moon"}]
+    (folder / "l.json").write_text(json.dumps({"images": images, "categories": categories, "annotations": []}))
+    return folder / "l.json", How()
+
+
+def columns_of_zeros(folder: Path) -> tuple[Path, How]:
+    (folder / "l.csv").write_text("image,sun,moon\ni0.png,0,0\ni1.png,0,0\n")
+    return folder / "l.csv", How()
+
+
+def vectors_of_zeros(folder: Path) -> tuple[Path, How]:
+    np.save(folder / "l.npy", {"i0": np.zeros(2), "i1": np.zeros(2)})
+    (folder / "names.txt").write_text("sun\nmoon\n")
+    return folder / "l.npy", How(class_names=folder / "names.txt")
+
+
+@pytest.mark.parametrize("write", [coco_without_annotations, columns_of_zeros, vectors_of_zeros])
+def test_no_image_shows_a_class(write: Callable[[Path], tuple[Path, How]], images: Path, tmp_path: Path) -> None:
+    labels, how = write(tmp_path)
+    with pytest.raises(
+        InvalidInput, match=r"l\.\w+: no image shows any of its classes \(sun, moon\); there is"
+    ) as found:
+        gather(images, labels, how)
+    assert found.value.mend
+
+
+def test_the_only_image_of_a_class_is_lost(images: Path, tmp_path: Path) -> None:
+    """What does not fit is told, too: it may be why nothing is left to learn."""
+    with pytest.raises(InvalidInput, match=r"no image shows any of its classes \(sun\)(.|\n)*labels.csv:3: 'absent'"):
+        gather(images, table(tmp_path, "i0,", "absent,sun"))
+    (images / "i1.png").write_bytes(b"no image")
+    with pytest.raises(InvalidInput, match=r"no image shows any of its classes \(sun\)(.|\n)*i1\.png"):
+        gather(images, table(tmp_path, "i0,", "i1,sun"))
 
 
 def test_copies_of_an_image_are_not_divided(images: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from wsss.data.importing.formats import How, read_labels
 from wsss.data.importing.labels import Labels
 from wsss.data.importing.tables import read
 from wsss.errors import InvalidInput
@@ -44,6 +45,17 @@ def found(labels: Labels) -> dict[str, tuple[str, ...]]:
         ("image,label\na,yes\nb,no\n", {"a": ("label",), "b": ()}),
         ("image,cat,dog\na,x,\nb,,x\n", {"a": ("cat",), "b": ("dog",)}),
         ("image,labels\na,background cat\nb,background\n", {"a": ("cat",), "b": ()}),
+        ("image,cat,dog,annotator\na,1,0,bob\nb,0,1,ann\n", {"a": ("cat",), "b": ("dog",)}),
+        ("image,choice\na.jpg,dining table\n", {"a.jpg": ("dining table",)}),
+        ("image,choices\na.jpg,cat dog\n", {"a.jpg": ("cat", "dog")}),
+        ("image,labels\na,\"['cat', 'dog']\"\nb,[]\n", {"a": ("cat", "dog"), "b": ()}),
+        ('image,labels\na,"[""cat"", ""dining table""]"\nb,\n', {"a": ("cat", "dining table"), "b": ()}),
+        ("image,labels\na,['dining table' 'cat']\nb,['cat']\n", {"a": ("dining table", "cat"), "b": ("cat",)}),
+        ("image,labels\na,\"{'dog', 'cat'}\"\n", {"a": ("cat", "dog")}),
+        ('image,labels\na,"{""choices"": [""cat"", ""dog""]}"\nb,owl\n', {"a": ("cat", "dog"), "b": ("owl",)}),
+        ("image,labels\na,[unknown]\nb,cat;dog\n", {"a": ("[unknown]",), "b": ("cat", "dog")}),
+        ("sub/deep.jpg,dining table\nb.jpg,cat\n", {"sub/deep.jpg": ("dining table",), "b.jpg": ("cat",)}),
+        ("a.jpg,dining table,cat\nb.jpg\n", {"a.jpg": ("dining table", "cat"), "b.jpg": ()}),
         ("image,labels\r\na,cat\r\n\r\nb,dog\r\n", {"a": ("cat",), "b": ("dog",)}),
     ],
 )
@@ -69,6 +81,53 @@ def test_a_separator_can_be_given(table: Path) -> None:
     assert read(table, separator="/").classes == ("cat", "dog")
 
 
+def test_a_table_without_header_separates_labels_by_its_delimiter(table: Path) -> None:
+    table.write_text("a.jpg,big cat\nb.jpg,cat\n")
+    labels = read(table)
+    assert labels.classes == ("big cat", "cat")
+    assert [kind for kind, _ in labels.notes] == ["cells with spaces, read as one label each"]
+    assert read(table, separator=" ").classes == ("big", "cat")
+
+
+def test_the_column_of_labels_can_be_named(table: Path) -> None:
+    table.write_text("image,labels,animals\na,x,cat|dog\nb,x,\n")
+    assert found(read(table, label_key="animals")) == {"a": ("cat", "dog"), "b": ()}
+    with pytest.raises(InvalidInput, match=r"labels.csv:1: --label-key animal: there is no such column; the header is"):
+        read(table, label_key="animal")
+    table.write_text("a.jpg,cat\n")
+    with pytest.raises(InvalidInput, match=r"--label-key animal: there is no such column; the table has no header"):
+        read(table, label_key="animal")
+    table.write_text("image,animals\na,cat\n")
+    with pytest.raises(InvalidInput, match="no column of labels") as error:
+        read(table)
+    assert "--label-key" in (error.value.mend or "")
+
+
+STUDIO = "annotation_id,annotator,choice,created_at,id,image,lead_time,updated_at"
+"""The header of Label Studio's own CSV export (label_studio_sdk 1.0: converter/exports/csv2.py)."""
+
+
+def test_label_studios_own_table(table: Path) -> None:
+    rows = [
+        '7,1,"{""choices"":[""cat"",""dog""]}",2024-05-01T09:00:00Z,1,/data/local-files/?d=imgs/dog%201.jpg,3.4,x',
+        "8,1,dining table,2024-05-01T09:00:00Z,2,/data/upload/1/0123abcd-a%20b.jpg,1.1,x",
+        "9,1,,2024-05-01T09:00:00Z,3,s3://bucket/c.jpg,1.1,x",
+    ]
+    expected = {"imgs/dog 1.jpg": ("cat", "dog"), "a b.jpg": ("dining table",), "c.jpg": ()}
+    for name in ("choice", "animals"):
+        table.write_text("\n".join([STUDIO.replace("choice", name), *rows]) + "\n")
+        labels = read(table)
+        assert found(labels) == expected
+        assert labels.classes == ("cat", "dining table", "dog")
+        assert labels.entries[1].where == f"{table}:3"
+        assert found(read_labels(table.parent, [], table, How("label-studio"))) == expected
+    table.write_text(
+        STUDIO.replace("id,image", "id,image,who") + "\n1,1,,x,1,a.jpg,bob,1,x\n2,1,cat,x,2,b.jpg,ann,1,x\n"
+    )
+    assert found(read(table)) == {"a.jpg": (), "b.jpg": ("cat",)}
+    assert found(read(table, label_key="who")) == {"a.jpg": ("bob",), "b.jpg": ("ann",)}
+
+
 def test_columns_that_are_no_class_are_named(table: Path) -> None:
     table.write_text("image,width,cat,made,split\na,640,1,monday,train\nb,480,0,friday,val\n")
     labels = read(table)
@@ -89,6 +148,9 @@ def test_columns_that_are_no_class_are_named(table: Path) -> None:
         ("image,cat\na,1\nb,maybe\n", "labels.csv:3: column 'cat': found 'maybe'; allowed are 0 and 1"),
         ("image,cat\na,1\na,0\n", r"labels.csv:3: image 'a' comes twice; the first time is at .*:2"),
         ("image,width\na,17\n", "labels.csv:1: no column of labels"),
+        ('image,labels\na,"[cat, dog]"\n', r"labels.csv:2: found '\[cat, dog\]', which looks like a list"),
+        ('image,labels\na,"[1, 2]"\n', r"labels.csv:2: found '\[1, 2\]', which looks like a list"),
+        ("a.jpg,['cat', 'dog']\n", r"""labels.csv:1: found "\['cat'", which looks like a list"""),
         ("image,labels\n,cat\n", "labels.csv:2: no image is named"),
         ("image,a|b\nx,1\n", "labels.csv:1: the class name 'a|b' has the character"),
         ("image,labels\na,\nb,\n", "No class is named"),
@@ -103,7 +165,33 @@ def test_mistakes_are_told_with_file_and_line(table: Path, text: str, message: s
         found(read(table))
 
 
-def test_files_that_are_no_text(table: Path) -> None:
-    table.write_bytes("image,labels\na,Žluťoučký\n".encode("cp1250"))
-    with pytest.raises(InvalidInput, match=r"labels\.csv: not UTF-8 text"):
+@pytest.mark.parametrize(
+    ("encoding", "found"),
+    [
+        ("cp1250", r"invalid \w+ byte at byte 15"),
+        ("utf-16", "it is UTF-16"),
+        ("utf-16-le", "it is UTF-16|NUL characters|invalid"),
+        ("utf-16-be", "NUL characters|invalid"),
+    ],
+)
+def test_files_in_other_encodings(table: Path, encoding: str, found: str) -> None:
+    for text in ("image,labels\na,Žluťoučký\n", "image,labels\na,x\n"):
+        if encoding == "cp1250" and text.isascii():
+            continue
+        table.write_bytes(text.encode(encoding))
+        with pytest.raises(InvalidInput, match=rf"labels\.csv: not UTF-8 text \(.*({found})") as error:
+            read(table)
+        assert "UTF-8" in (error.value.mend or "")
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+def test_the_line_for_excel(table: Path, first: str) -> None:
+    table.write_text(f"\ufeff{first}\r\nimage;labels\r\na, b.jpg;cat,dog\r\nc.jpg;\r\n", encoding="utf-8", newline="")
+    labels = read(table)
+    assert found(labels) == {"a, b.jpg": ("cat", "dog"), "c.jpg": ()}
+    assert [entry.where for entry in labels.entries] == [f"{table}:3", f"{table}:4"]
+    table.write_text("sep=\t\na.jpg\tcat\n")
+    assert found(read(table)) == {"a.jpg": ("cat",)}
+    table.write_text("sep=;\n")
+    with pytest.raises(InvalidInput, match="the file is empty"):
         read(table)

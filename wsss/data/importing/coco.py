@@ -8,6 +8,7 @@ from typing import Any
 from wsss.data.importing.jsonfile import kind, read_json
 from wsss.data.importing.labels import Entry, Labels, Note, class_name, collect
 from wsss.errors import InvalidInput
+from wsss.io.masks import IGNORE, IGNORED_NAMES
 
 
 def looks_like(content: Any) -> bool:
@@ -17,6 +18,8 @@ def looks_like(content: Any) -> bool:
 
 def read(path: Path) -> Labels:
     """Read COCO annotations. Crowds (``iscrowd``) count: the class is in the image.
+
+    Ignored pixels, which `wsss.export.coco` writes as a category 255 that has crowds alone, are no class.
 
     An image that the file lists without any annotation has no class in it, since COCO's annotations are complete.
     Classes come in the order of their category ids.
@@ -43,6 +46,7 @@ def read(path: Path) -> Labels:
         if identity in files:
             raise InvalidInput(f"{where}.id: image {identity} is there twice; the first is {files[identity][0]!r}.")
         files[identity] = (file, where)
+    objects: set[int] = set()
     found: dict[int, set[int]] = {identity: set() for identity in files}
     for number, annotation in enumerate(_list(content, "annotations", path)):
         where = f"{path}: annotations[{number}]"
@@ -52,12 +56,16 @@ def read(path: Path) -> Labels:
         if category_id not in names:
             raise InvalidInput(f"{where}.category_id: there is no category with id {category_id}.")
         found[image_id].add(category_id)
+        if annotation.get("iscrowd") != 1:
+            objects.add(category_id)
+    notes: list[Note] = []
+    if names.get(IGNORE) in IGNORED_NAMES and IGNORE not in objects:
+        notes.append(("categories of ignored pixels, left out", f"{names.pop(IGNORE)} (id {IGNORE}, crowds alone)"))
     order = sorted(names)
     entries = [
         Entry(file, tuple(dict.fromkeys(names[c] for c in order if c in found[identity])), where)
         for identity, (file, where) in files.items()
     ]
-    notes: list[Note] = []
     if len(set(names.values())) < len(names):
         notes.append(("categories of one name, joined", str(path)))
     return collect("COCO annotations", entries, list(dict.fromkeys(names[c] for c in order)), notes)

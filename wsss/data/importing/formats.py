@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.data.classlist import read_class_list
-from wsss.data.importing import coco, folders, labelstudio, npyfile, records, tables
+from wsss.data.importing import coco, folders, labelstudio, labelstudio_min, npyfile, records, tables
 from wsss.data.importing.jsonfile import read_json
 from wsss.data.importing.labels import Labels
 from wsss.errors import InvalidInput, listing
@@ -24,13 +24,15 @@ class How:
 
     Args:
         format: one of `FORMATS`, or ``auto``: by suffix, and for JSON by what is in it.
-        separator: between labels in a cell of a CSV table; see `wsss.data.importing.tables.read`.
+        separator: between labels in a cell of a CSV table or in a text of JSON; see `wsss.data.importing.tables.read`.
         class_names: class list with the names of the vectors' elements, for ``npy``.
+        label_key: key or column of the labels, for records and tables that call it otherwise than is usual.
     """
 
     format: str = AUTO
     separator: str | None = None
     class_names: Path | None = None
+    label_key: str | None = None
 
 
 def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: How | None = None) -> Labels:
@@ -61,11 +63,11 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
     chosen = _recognise(labels) if format == AUTO else format
     names = list(read_class_list(how.class_names)) if how.class_names is not None else None
     readers: Mapping[str, Callable[[], Labels]] = {
-        "csv": lambda: tables.read(labels, separator=how.separator),
-        "json": lambda: records.read(labels),
+        "csv": lambda: tables.read(labels, separator=how.separator, label_key=how.label_key),
+        "json": lambda: records.read(labels, label_key=how.label_key, separator=how.separator),
         "npy": lambda: npyfile.read(labels, class_names=names),
         "coco": lambda: coco.read(labels),
-        "label-studio": lambda: labelstudio.read(labels),
+        "label-studio": lambda: _label_studio(labels, how.label_key),
     }
     if chosen not in readers:
         raise InvalidInput(f"--format {chosen}: no label file is read for it; leave --labels out.")
@@ -81,10 +83,25 @@ def _recognise(labels: Path) -> str:
     suffix = labels.suffix.lower()
     if suffix == ".json":
         content = read_json(labels)
-        return "coco" if coco.looks_like(content) else "label-studio" if labelstudio.looks_like(content) else "json"
+        if coco.looks_like(content):
+            return "coco"
+        studio = labelstudio.looks_like(content) or labelstudio_min.looks_like(content)
+        return "label-studio" if studio else "json"
     if suffix not in _SUFFIXES:
         raise InvalidInput(
             f"--labels: {labels}: its suffix doesn't say what it is; known are {listing([*_SUFFIXES, '.json'])}.",
             mend=f"Say what it is: --format {'|'.join(FORMATS[:-1])}",
         )
     return _SUFFIXES[suffix]
+
+
+def _label_studio(labels: Path, label_key: str | None) -> Labels:
+    """Read the export CSV, JSON-MIN or JSON: in the last, each task has its image among its ``data``."""
+    if _SUFFIXES.get(labels.suffix.lower()) == "csv":
+        return tables.read(labels, label_key=label_key)
+    content = read_json(labels)
+    if isinstance(content, list) and not any(
+        isinstance(task, dict) and isinstance(task.get("data"), dict) for task in content
+    ):
+        return labelstudio_min.read(labels, label_key=label_key)
+    return labelstudio.read(labels)

@@ -84,7 +84,8 @@ def gather(
         start: given the number of images, returns what is called with the number of images done.
 
     Raises:
-        InvalidInput: a folder or file is missing or wrong, or no label belongs to a readable image.
+        InvalidInput: a folder or file is missing or wrong, no label belongs to a readable image, or no such image shows
+            a class.
     """
     problems, notes = Collector(), Collector()
     files, unnamed = list_images(images)
@@ -94,10 +95,9 @@ def gather(
         notes.add(kind, message)
     entries = _match(read, images, files, problems, notes)
     if not entries:
-        told = problems.messages.items()
-        doubts = [f"\n  {kind}: {listing(found, limit=3)}" for kind, found in told if kind != WITHOUT_IMAGE]
+        doubts = _told(problems, besides=WITHOUT_IMAGE)
         if doubts:
-            raise InvalidInput(f"No label belongs to one image in {images} for certain.{''.join(doubts)}")
+            raise InvalidInput(f"No label belongs to one image in {images} for certain.{doubts}")
         raise InvalidInput(
             f"None of the {len(read.entries)} images that {labels or images} names is among the {len(files)} in "
             f"{images}.\n  labels: {listing([entry.image for entry in read.entries], limit=3)}\n"
@@ -115,7 +115,19 @@ def gather(
     gathered = Gathered(images, read.format, classes, tuple(pictures), problems, notes)
     if not gathered.labelled:
         raise InvalidInput(f"{images}: none of the images that have labels can be read.")
+    if not classes:
+        raise InvalidInput(
+            f"{labels or images}: no image shows any of its classes ({listing(read.classes)}); there is nothing to "
+            f"learn. Images that have labels and can be read: {len(gathered.labelled)}.{_told(problems)}",
+            mend="Name the classes of at least some images.",
+        )
     return gathered
+
+
+def _told(problems: Collector, *, besides: str = "") -> str:
+    """Return what was found, a line each, for the end of an error."""
+    found = problems.messages.items()
+    return "".join(f"\n  {kind}: {listing(messages, limit=3)}" for kind, messages in found if kind != besides)
 
 
 def _match(read: Labels, images: Path, files: Sequence[str], problems: Collector, notes: Collector) -> dict[str, Entry]:

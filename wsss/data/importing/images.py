@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsss.data.importing.urls import SCHEME, image_of, is_url
 from wsss.data.lists import check_id, without_suffix
 from wsss.errors import InvalidInput
 
@@ -153,11 +154,26 @@ class Finder:
         return Found((), elsewhere=tuple(elsewhere))
 
     def _readings(self, name: str) -> list[str]:
-        """Return a name as a path, and what follows the images' folder in it."""
-        path = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]+://[^/]*/", "", name.replace("\\", "/"))
-        parts = [part for part in posixpath.normpath(path).split("/") if part not in ("", ".", "..")]
-        starts = [at + 1 for at, part in enumerate(parts[:-1]) if self._root and fold(part) == self._root]
-        return ["/".join(parts[start:]) for start in (0, *starts)]
+        """Return a name as paths, and what follows the images' folder in them."""
+        readings: list[str] = []
+        for path in _spellings(name):
+            parts = [part for part in posixpath.normpath(path).split("/") if part not in ("", ".", "..")]
+            starts = [at + 1 for at, part in enumerate(parts[:-1]) if self._root and fold(part) == self._root]
+            readings += ["/".join(parts[start:]) for start in (0, *starts)]
+        return readings
+
+
+def _spellings(name: str) -> list[str]:
+    """Return a name as a path; of a URL as it stands (nobody has to escape what is no URL), then unescaped."""
+    path = re.sub(SCHEME.pattern + "[^/]*/", "", name.replace("\\", "/"))
+    if not is_url(name):
+        return [path]
+    try:
+        unescaped = image_of(name)
+    except InvalidInput:  # the file's name may look like a URL that is broken
+        return [path]
+    whole = "/" not in name.partition("?")[2]  # else the last part of the path would be one of the query
+    return [path, unescaped] if whole else [unescaped]
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,26 @@
 """Choices that were made in Label Studio, exported as JSON.
 
 An export is a list of tasks; each has ``data`` (with the image's URL) and ``annotations`` (one per annotator, each with
-a list of results). The shorter export JSON-MIN is a list of records and read by `wsss.data.importing.records`.
+a list of results). The shorter exports JSON-MIN and CSV are read by `wsss.data.importing.labelstudio_min`.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from wsss.data.importing.jsonfile import kind, read_json
 from wsss.data.importing.labels import Entry, Labels, Note, class_name, collect
-from wsss.data.lists import without_suffix
+from wsss.data.importing.urls import ends_like_an_image, image_of
 from wsss.errors import InvalidInput
-
-UPLOAD = re.compile(r"^[0-9a-f]{8}-")
-"""What Label Studio puts before the name of a file that is uploaded to it."""
 
 
 def looks_like(content: Any) -> bool:
-    """Whether a JSON document is a list of tasks."""
-    return isinstance(content, list) and bool(content) and all(
-        isinstance(task, dict) and isinstance(task.get("data"), dict) and _annotation_key(task) for task in content
-    )  # fmt: skip
+    """Whether a JSON document is a list of tasks; some may have no annotations yet."""
+    tasks = isinstance(content, list) and all(
+        isinstance(task, dict) and isinstance(task.get("data"), dict) for task in content
+    )
+    return tasks and any(_annotation_key(task) for task in content)
 
 
 def read(path: Path) -> Labels:
@@ -49,7 +45,7 @@ def read(path: Path) -> Labels:
         where = f"{path}: [{number}]"
         image = image_of(_url(task["data"], where))
         key = _annotation_key(task)
-        done = [a for a in _list(task[key], f"{where}.{key}") if not a.get("was_cancelled")]
+        done = [a for a in _list(task[key], f"{where}.{key}") if not a.get("was_cancelled")] if key else []
         if not done:
             notes.append(("tasks that nobody has answered", image))
             continue
@@ -60,24 +56,6 @@ def read(path: Path) -> Labels:
     return collect("choices of Label Studio", entries, notes=notes)
 
 
-def image_of(url: str) -> str:
-    """Return the path that a task's image has, from its URL: of an upload, of local files (``?d=``), or of a cloud.
-
-    Raises:
-        InvalidInput: it is no URL.
-    """
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise InvalidInput(f"{url[:200]!r} is no URL ({error}).") from error
-    local = parse_qs(parts.query).get("d")
-    path = local[0] if local else unquote(parts.path) or url
-    folder, _, name = path.rpartition("/")
-    if "/upload/" in f"{folder}/":
-        return UPLOAD.sub("", name)
-    return path.lstrip("/")
-
-
 def _annotation_key(task: dict[str, Any]) -> str:
     """Return ``annotations``, or what it was called before version 1.0."""
     return next((key for key in ("annotations", "completions") if isinstance(task.get(key), list)), "")
@@ -86,7 +64,7 @@ def _annotation_key(task: dict[str, Any]) -> str:
 def _url(data: dict[str, Any], where: str) -> str:
     texts = {key: value for key, value in data.items() if isinstance(value, str)}
     for key, value in texts.items():
-        if key == "image" or without_suffix(image_of(value)) != image_of(value):
+        if key == "image" or ends_like_an_image(value):
             return value
     raise InvalidInput(f"{where}.data: no image is named here; expected the key image, or a text that ends like one.")
 

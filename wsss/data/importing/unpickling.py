@@ -8,7 +8,9 @@ name ends the reading. Not even NumPy's own functions see what the file says bef
 from __future__ import annotations
 
 import pickle
+import re
 import struct
+import sys
 from collections.abc import Callable
 from math import prod
 from typing import IO, Any, Literal
@@ -27,6 +29,10 @@ MAX_BYTES = 1 << 30
 MAX_ELEMENTS = 1 << 24
 """Of one array."""
 
+MAX_LETTERS = 4096
+"""Of one text: no path is longer."""
+
+_TEXT = re.compile(r"U[1-9][0-9]{0,3}", re.ASCII)
 _KINDS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
 _BROKEN = (
     *(pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError, IndexError, KeyError, ImportError),
@@ -55,10 +61,12 @@ class _Stand:
 
 
 class _Type:
-    """Stands for ``numpy.dtype``: a kind and size such as ``f4``, or ``O`` (only for the array around the dict)."""
+    """Stands for ``numpy.dtype``: a kind and size such as ``f4``; ``O`` (only for the array around the dict) or ``U4``
+    (only for one text)."""
 
     def __init__(self, name: object, *flags: object) -> None:
-        if name not in _KINDS and name not in ("O", "O8"):
+        text = isinstance(name, str) and _TEXT.fullmatch(name) and int(name[1:]) <= MAX_LETTERS
+        if not text and name not in _KINDS and name not in ("O", "O8"):
             raise _Refused(f"an array of type {name!r}")
         self.name = str(name)
         self.order: Order = "="
@@ -76,6 +84,23 @@ class _Type:
     def is_object(self) -> bool:
         return self.name.startswith("O")
 
+    @property
+    def is_text(self) -> bool:
+        return self.name.startswith("U")
+
+    def read_text(self, data: object) -> str:
+        """Return the text that bytes hold, four for each character, filled up with zeros.
+
+        Raises:
+            _Refused: it doesn't fit the bytes.
+            UnicodeDecodeError: a character is none.
+        """
+        data = _bytes(data)
+        if len(data) != 4 * int(self.name[1:]):
+            raise _Refused("a text whose length doesn't fit its bytes")
+        big = self.order == ">" or (self.order == "=" and sys.byteorder == "big")
+        return data.decode("utf-32-be" if big else "utf-32-le").rstrip("\0")
+
     def read(self, data: object, shape: object, *, fortran: bool = False) -> Values:
         """Return the array that bytes hold.
 
@@ -84,15 +109,14 @@ class _Type:
         """
         if self.is_object:
             raise _Refused("an array of objects inside another")
-        if isinstance(data, str):  # protocol 2 knows no bytes
-            data = data.encode("latin-1")
-        if not isinstance(data, bytes | bytearray):
-            raise _Refused("an array without bytes")
+        if self.is_text:
+            raise _Refused("an array of texts")
+        data = _bytes(data)
         sides = _shape(shape)
         kind = np.dtype(self.name).newbyteorder(self.order)
         if len(data) != prod(sides) * kind.itemsize:
             raise _Refused("an array whose shape doesn't fit its bytes")
-        values: Values = np.frombuffer(bytes(data), kind).astype(kind.newbyteorder("="))
+        values: Values = np.frombuffer(data, kind).astype(kind.newbyteorder("="))
         return values.reshape(sides, order="F" if fortran else "C")
 
 
@@ -123,6 +147,19 @@ class _Array:
         return self.value
 
 
+def _bytes(data: object) -> bytes:
+    """Return an array's or a number's bytes.
+
+    Raises:
+        _Refused: they are none.
+    """
+    if isinstance(data, str):  # protocol 2 knows no bytes
+        return data.encode("latin-1")
+    if not isinstance(data, bytes | bytearray):
+        raise _Refused("an array without bytes")
+    return bytes(data)
+
+
 def _shape(shape: object) -> tuple[int, ...]:
     """Return the shape of an array.
 
@@ -151,10 +188,12 @@ def _from_buffer(data: object, kind: object, shape: object, order: object, *rest
     return array
 
 
-def _scalar(kind: object, data: object) -> int | float:
-    """Stand for ``numpy.core.multiarray.scalar``: one number, as Python's own."""
+def _scalar(kind: object, data: object) -> int | float | str:
+    """Stand for ``numpy.core.multiarray.scalar``: one number or text, as Python's own."""
     if not isinstance(kind, _Type):
         raise _Refused("a number in an unknown form")
+    if kind.is_text:
+        return kind.read_text(data)
     number: int | float = kind.read(data, ()).item()
     return number
 
