@@ -129,6 +129,23 @@ def test_masks_without_a_dataset(here: Path, capsys: pytest.CaptureFixture[str])
     )
 
 
+def test_masks_whose_images_are_gone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "data" / "images").rename(here / "photos")
+    where = ["small", "--data.layout", "folder", "--data.root", "data"]
+    assert _call(["export", *where, "--format", "coco", "--out", "o"]) == 0
+    assert "note: the images of 3 of 3 masks are not there: a, b, c." in capsys.readouterr().err
+    document = json.loads((here / "o" / "annotations.json").read_text())
+    assert [one["file_name"] for one in document["images"]] == ["a", "b", "c"] and len(document["annotations"]) == 8
+    for format_name, *options in (("voc",), ("cvat",), ("polygons",)):
+        export(capsys, *where, "--format", format_name, *options, out=format_name)
+    for arguments in (["--format", "overlay"], ["--format", "coco", "--images", "copy"]):
+        assert "--data.images DIR" in refused(capsys, *where, *arguments, out="p")
+    export(capsys, *where, "--data.images", here / "photos", "--format", "overlay", out="p")
+    assert "--data.images DIR says where its images have moved to" in refused(
+        capsys, *where, "--data.images", "gone", "--image-folder", "photos", "--format", "overlay", out="q"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

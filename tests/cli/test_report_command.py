@@ -111,6 +111,57 @@ def test_dataset_that_is_gone_costs_the_pictures_alone(
     assert "has no pictures" in (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.fixture
+def apart(run_dir: Path, tmp_path: Path) -> Path:
+    """A run whose images lie apart from the root of its dataset, as those of ``wsss init`` do."""
+    shutil.copytree(run_dir, tmp_path / "run")
+    shutil.copytree(next((run_dir / "data").glob("shapes-*/images")).parent, tmp_path / "root")
+    (tmp_path / "root" / "images").rename(tmp_path / "photos")
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    record["pipeline"]["data"] = {
+        "layout": "folder", "root": str(tmp_path / "root"), "images": str(tmp_path / "photos"), "splits": ["val"]
+    }  # fmt: skip
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    return tmp_path
+
+
+def test_images_that_are_gone_or_broken_cost_their_rows_alone(
+    apart: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other, *_ = sorted(
+        path for path in (apart / "photos").iterdir() if (apart / "run/cam/cams" / f"{path.stem}.npz").is_file()
+    )
+    one.unlink()
+    other.write_bytes(other.read_bytes()[:60])
+    for runs in ([], [run_dir]):
+        assert call("report", apart / "run", *runs, "--out", apart / "page") == 0
+        said = capsys.readouterr().err
+        assert f"report: 2 images left out, since they can't be read: {one.stem} (no such image in" in said
+        page = (apart / "page" / "index.html").read_text(encoding="utf-8")
+        assert page.count('class="row"') == 1 and "2 images left out, since they can" in page
+        shutil.rmtree(apart / "page")
+
+
+def test_images_that_have_moved_cost_the_pictures_alone(apart: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (apart / "photos").rename(apart / "elsewhere")
+    assert call("report", apart / "run") == 0
+    assert "3 images left out" in capsys.readouterr().err
+    page = (apart / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    assert "No pictures: the images are not there" in page and "Stage by stage" in page
+    assert call("report", apart / "run", "--data.images", apart / "elsewhere") == 0
+    assert (apart / "run" / "report" / "index.html").read_text(encoding="utf-8").count('class="row"') == 3
+
+
+def test_a_layout_that_is_not_recognised_any_more_costs_the_pictures_alone(
+    apart: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = json.loads((apart / "run" / "run.json").read_text(encoding="utf-8"))
+    record["pipeline"]["data"] = {"root": str(apart / "root")}
+    (apart / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    assert call("report", apart / "run") == 0
+    assert "no dataset layout is recognised" in (said := capsys.readouterr().err) and "no pictures" in said
+
+
 def test_keys_of_the_dataset_are_laid_over_those_of_the_run(run_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(run_dir, tmp_path / "run")
     shutil.copytree(next((run_dir / "data").glob("shapes-*/images")).parent, tmp_path / "moved")

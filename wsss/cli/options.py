@@ -92,11 +92,21 @@ def check_data(config: Mapping[str, Any], *, locate: Callable[..., str]) -> None
     _check_root(config, locate)
 
 
-def open_data(config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]) -> Any:
-    """Open the dataset that a ``data:`` mapping describes; what the engine is given as its `OpenData`."""
+def open_data(
+    config: Mapping[str, Any],
+    *,
+    work: Path,
+    log: Callable[[str], None],
+    locate: Callable[..., str],
+    complete: bool = True,
+) -> Any:
+    """Open the dataset that a ``data:`` mapping describes; what the engine is given as its `OpenData`.
+
+    Unless it has to be ``complete``, images may be missing.
+    """
     from wsss.data.registry import open_dataset
 
-    return open_dataset(config, work=work, log=log, locate=locate)
+    return open_dataset(config, work=work, log=log, locate=locate, complete=complete)
 
 
 def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:

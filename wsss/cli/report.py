@@ -68,7 +68,7 @@ def _call(context: click.Context, **given: Any) -> None:
         _compare(runs, options, given)
         return
     data = [*(_data_of(runs[0], options) if runs else []), *options]
-    run_single(STAGES["report"], data, given, generated=_generated(runs[0]) if runs else None)
+    run_single(STAGES["report"], data, given, generated=_generated(runs[0]) if runs else None, complete=False)
 
 
 def _run_dir(run: Path) -> Path:
@@ -91,12 +91,15 @@ def _run_dir(run: Path) -> Path:
 def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the dataset that a run worked on as ``--data.…`` options; none where it isn't there any more.
 
+    Single images may be missing: the page says so.
+
     Args:
         run: the run directory.
         given: options of the command, which come after these; another layout has none of the run's keys.
     """
     import json
 
+    from wsss.data.registry import AUTO, recognise
     from wsss.pipeline.rundir import data_of_run, read_run
 
     data, own = data_of_run(read_run(run)), dict(given)
@@ -106,6 +109,12 @@ def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
     if isinstance(root, str) and not Path(root).expanduser().is_dir():
         click.echo(f"{root}, the dataset of {run}, is not there: no pictures. Name it with --data.root DIR.", err=True)
         return []
+    if not own and data.get("root") and data.get("layout", AUTO) == AUTO:
+        try:
+            recognise(Path(data["root"]).expanduser())
+        except InvalidInput as error:  # what a layout is known by is gone
+            click.echo(f"The dataset of {run} can't be opened: no pictures. {error}", err=True)
+            return []
     return [(f"data.{key}", json.dumps(value)) for key, value in data.items()]
 
 
@@ -138,9 +147,15 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
         data = None
         if data_source.value:
             work = _generated(runs[0]) or Path(scratch)
-            data = open_data(data_source.value, work=work, log=reporter.log, locate=data_source.locate)
+            data = open_data(data_source.value, work=work, log=reporter.log, locate=data_source.locate, complete=False)
         page = compare_runs(
-            runs, data, config, out=given["out"], seed=given["seed"], workers=worker_count(given["workers"])
+            runs,
+            data,
+            config,
+            out=given["out"],
+            seed=given["seed"],
+            workers=worker_count(given["workers"]),
+            log=reporter.log,
         )
     if given["as_json"]:
         print_json({"out": str(page)})

@@ -77,7 +77,12 @@ def stage_command(stage: Stage[Any]) -> click.Command:
 
 
 def run_single(
-    stage: Stage[Any], data_options: list[tuple[str, str]], given: dict[str, Any], *, generated: Path | None = None
+    stage: Stage[Any],
+    data_options: list[tuple[str, str]],
+    given: dict[str, Any],
+    *,
+    generated: Path | None = None,
+    complete: bool = True,
 ) -> None:
     """Check the options, run the stage, print the result.
 
@@ -86,6 +91,7 @@ def run_single(
         data_options: ``--data.…`` options.
         given: values of all other options.
         generated: a folder that holds generated datasets already; by default they are drawn beside the result.
+        complete: a missing image of the dataset is an error.
 
     Raises:
         WsssError: wrong options, or the stage failed.
@@ -111,7 +117,11 @@ def run_single(
                 data = None
                 if data_source.value:
                     data = open_data(
-                        data_source.value, work=generated or work, log=reporter.log, locate=data_source.locate
+                        data_source.value,
+                        work=generated or work,
+                        log=reporter.log,
+                        locate=data_source.locate,
+                        complete=complete,
                     )
                 outcome = run_stage(
                     stage,

@@ -104,6 +104,7 @@ def open_dataset(
     work: Path,
     log: Log = lambda line: None,
     locate: Callable[[KeyPath], str] = lambda path: "",
+    complete: bool = True,
 ) -> Dataset:
     """Open the dataset that ``data:`` describes; relative paths are relative to the current folder.
 
@@ -112,9 +113,12 @@ def open_dataset(
         work: a folder that we may write to: generated data and remembered content hashes.
         log: prints one line for the user.
         locate: key path relative to ``config`` → ``"file.yaml:12"`` or ``""``, to say where a key stands.
+        complete: a missing image is an error. For what looks at finished results, and can do without some images:
+            false, then `Dataset.missing` names them.
 
     Raises:
         InvalidInput: a wrong config, or files that aren't what the layout says.
     """
     layout, checked = parse_config(config, locate=locate)
-    return layout.read(checked, work=work, log=log)
+    read = layout.read if complete else layout.read_incomplete or layout.read
+    return read(checked, work=work, log=log)

@@ -77,11 +77,11 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         _refuse_classes(
             request, "the dataset", mend="Leave --classes out; --data.classes chooses and renames classes of a dataset."
         )
-        _refuse_image_folder(request)
+        _refuse_image_folder(request, config.value)
         from wsss.data.registry import open_dataset
 
         place = request.run / DATA if run is not None and read_run(request.run) else work
-        data = open_dataset(config.value, work=place, log=reporter.log, locate=config.locate)
+        data = open_dataset(config.value, work=place, log=reporter.log, locate=config.locate, complete=False)
         items = _of_dataset(data, files, request, folder, reporter.log)
         return Masks(name, data.classes, _chosen(items, request.ids, folder))
     _refuse_splits(request, "no dataset is given")
@@ -168,7 +168,13 @@ def _of_dataset(
     # Masks of a stage have our values; those in the dataset's own folder, as its ground truth, have the dataset's.
     own = read_record(folder) is None and folder.resolve().is_relative_to(data.root.resolve())
     there = [
-        Item(one, files[one], sample.image, tuple(splits[one]), sample.mask_values if own else None)
+        Item(
+            one,
+            files[one],
+            None if one in data.missing else sample.image,
+            tuple(splits[one]),
+            sample.mask_values if own else None,
+        )
         for one, sample in samples.items()
         if one in files
     ]
@@ -178,6 +184,9 @@ def _of_dataset(
     if request.splits and len(there) < len(samples):
         missing = [one for one in samples if one not in files]
         log(f"note: {folder} has no mask for {len(missing)} of {len(samples)} images: {listing(missing)}.")
+    gone = [item.id for item in there if item.image is None]
+    if gone:
+        log(f"note: the images of {len(gone)} of {len(there)} masks are not there: {listing(gone)}.")
     strangers = [] if request.splits else [one for one in files if one not in samples]
     if strangers:
         log(f"note: {len(strangers)} masks are of no image of the dataset, and left out: {listing(strangers)}.")
@@ -206,11 +215,14 @@ def _refuse_classes(request: Request, known_from: object, *, mend: str) -> None:
         )
 
 
-def _refuse_image_folder(request: Request) -> None:
+def _refuse_image_folder(request: Request, config: Mapping[str, Any]) -> None:
     if request.image_folder is not None:
+        moved = "--data.root DIR names another dataset, or this one where it has moved."
+        if "images" in config:  # apart from the root, as in the pipelines that `wsss init` writes
+            moved = "--data.images DIR says where its images have moved to, --data.root DIR names another dataset."
         raise InvalidInput(
             f"--image-folder {request.image_folder}: the images of these masks are known from the dataset.",
-            mend="Leave --image-folder out; --data.root DIR names another dataset, or this one where it has moved.",
+            mend=f"Leave --image-folder out; {moved}",
         )
 
 

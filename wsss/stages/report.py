@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.pipeline.store import RECORD
@@ -16,6 +16,7 @@ from wsss.pipeline.store import read_record as read_stage
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
+    from wsss.viz.gallery import Unread
     from wsss.viz.record import StageRecord
 
 PAGE = "index.html"
@@ -72,6 +73,8 @@ def run(ctx: Context[ReportConfig]) -> Result:
                 f"report: {page.left_out} of {page.shown + page.left_out} images left out to keep the page below "
                 f"{config.max_megabytes:g} MB"
             )
+        if page.unread:
+            ctx.log(f"report: {unread_text(page.unread)}")
     ctx.ranks.barrier()
     return Result({"stages": len(records), "images_asked": config.images})
 
@@ -99,6 +102,13 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
             provenance=record.provenance,
         )
         for record in _in_pipeline_order(found, run_dir)
+    )
+
+
+def unread_text(unread: Sequence[Unread]) -> str:
+    """Say which images a page leaves out since they can't be read."""
+    return f"{len(unread)} images left out, since they can't be read: " + listing(
+        f"{one.id} ({one.why.rstrip('.')})" for one in unread
     )
 
 
@@ -136,7 +146,14 @@ def check_page_folder(out: Path) -> None:
 
 
 def compare_runs(
-    run_dirs: Sequence[Path], data: Dataset | None, config: ReportConfig, *, out: Path, seed: int, workers: int
+    run_dirs: Sequence[Path],
+    data: Dataset | None,
+    config: ReportConfig,
+    *,
+    out: Path,
+    seed: int,
+    workers: int,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Write a page that sets runs side by side; return its path.
 
@@ -147,9 +164,10 @@ def compare_runs(
         out: folder of the page.
         seed: of the draw of images.
         workers: threads that make thumbnails.
+        log: prints one line for the user.
 
     Raises:
-        InvalidInput: a run has no finished stage, or a picture can't be read.
+        InvalidInput: a run has no finished stage.
     """
     from wsss.io.atomic import write_text
     from wsss.viz.runs import Run, build_runs_page
@@ -169,6 +187,7 @@ def compare_runs(
         seed=seed if config.seed is None else config.seed,
         max_bytes=int(config.max_megabytes * 1e6),
         workers=workers,
+        tell_unread=lambda unread: log(f"report: {unread_text(unread)}"),
     )
     write_text(out / PAGE, page)
     return out / PAGE
@@ -223,7 +242,7 @@ def _check(config: ReportConfig, data: Any) -> None:
 
 STAGE = Stage(
     name="report",
-    version=3,
+    version=4,
     config=ReportConfig,
     run=run,
     provides="report",
