@@ -125,13 +125,25 @@ def contact_sheet(
     write_png(path, np.asarray(sheet))
 
 
-def scaled(image: NDArray[np.uint8], width: int) -> Any:
-    """Return an ``(H, W, 3)`` uint8 image as a Pillow image of another width (pixels), of the same shape."""
+def scaled(image: NDArray[np.uint8], width: int, height: int | None = None) -> Any:
+    """Return an ``(H, W, 3)`` uint8 image as a Pillow image that fits `fit_into` ``width`` × ``height`` pixels."""
     from PIL import Image
 
     picture = Image.fromarray(image)
-    height = max(1, round(picture.height * width / picture.width))
-    return picture.resize((width, height), Image.Resampling.LANCZOS)
+    size = fit_into((picture.width, picture.height), width, height)
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def fit_into(size: tuple[int, int], width: int, height: int | None = None) -> tuple[int, int]:
+    """Return ``(width, height)`` of a picture that fills a width, or a height where it would be higher than allowed.
+
+    Args:
+        size: width and height of the picture, pixels.
+        width: to fill.
+        height: the picture's, at most; ``None`` for any.
+    """
+    factor = width / size[0] if height is None else min(width / size[0], height / size[1])
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def fitted(draw: Any, text: str, font: Any, width: int) -> str:
