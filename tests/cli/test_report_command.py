@@ -48,6 +48,65 @@ def test_one_run_with_its_own_dataset(run_dir: Path) -> None:
     assert page.count('class="row"') == 3 and "score" in page
 
 
+@pytest.fixture
+def reported(run_dir: Path, tmp_path: Path) -> Path:
+    """A run whose pipeline has a report of its own, with settings, a seed and a choice of stages."""
+    shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("report"))
+    report = """
+  page:
+    uses: report
+    needs: [pseudo, score]
+    seed: 7
+    with: {images: 2, sampling: "${{ data.val }}", splits: [val]}
+"""
+    pipeline = (run_dir.parent / "tiny.yaml").read_text(encoding="utf-8") + report
+    (tmp_path / "tiny.yaml").write_text(pipeline, encoding="utf-8")
+    assert call("run", tmp_path / "tiny.yaml", "--run-dir", tmp_path / "run") == 0
+    return tmp_path
+
+
+def planned(reported: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert call("run", reported / "tiny.yaml", "--run-dir", reported / "run", "--dry-run", "--json") == 0
+    return str({one["id"]: one["action"] for one in json.loads(capsys.readouterr().out)["stages"]}["page"])
+
+
+def test_the_report_again_is_the_pipelines_own(reported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = reported / "run" / "page" / "index.html"
+    made = page.read_text(encoding="utf-8")
+    assert made.count('class="row"') == 2
+    assert call("report", reported / "run") == 0
+    assert "report skipped" in capsys.readouterr().out and planned(reported, capsys) == "skip"
+    page.unlink()
+    assert call("report", reported / "run") == 0
+    assert page.read_text(encoding="utf-8") == made and planned(reported, capsys) == "skip"
+    assert not (reported / "run" / "report").exists()
+
+
+def test_options_change_the_pipelines_report_and_without_them_it_is_back(
+    reported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (reported / "more.yaml").write_text("title: Other\n")
+    assert call("report", reported / "run", "--images", "1", "--config", reported / "more.yaml") == 0
+    record = json.loads((reported / "run" / "page" / "stage.json").read_text(encoding="utf-8"))
+    assert record["config"]["images"] == 1 and record["config"]["title"] == "Other" and record["seed"] == 7
+    assert record["config"]["splits"] == ["val"] and record["config"]["sampling"] == 3
+    assert planned(reported, capsys) == "run"
+    assert call("report", reported / "run") == 0 and planned(reported, capsys) == "skip"
+    assert call("report", reported / "run", "--seed", "0", "--out", reported / "p") == 0
+    assert json.loads((reported / "p" / "stage.json").read_text(encoding="utf-8"))["seed"] == 0
+    assert planned(reported, capsys) == "skip"
+
+
+def test_a_pipeline_that_cannot_be_read_any_more(reported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = json.loads((reported / "run" / "run.json").read_text(encoding="utf-8"))
+    record["pipeline"]["stages"]["page"]["with"]["imagse"] = 2
+    (reported / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    assert call("report", reported / "run", "--out", reported / "p") == 0
+    said = capsys.readouterr().err
+    assert "The settings of the report in" in said and "imagse" in said
+
+
 def test_out_and_options_of_the_page(run_dir: Path, tmp_path: Path) -> None:
     assert call("report", run_dir, "--out", tmp_path / "page", "--images", "1", "--title", "Mine") == 0
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
@@ -74,6 +133,26 @@ def test_two_runs_side_by_side(run_dir: Path, tmp_path: Path, capsys: pytest.Cap
     assert "somewhere" in page and "policy.scope" in page and page.count('class="row"') == 3
 
 
+def test_a_comparison_without_a_folder_gets_one_of_its_own(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in ("a/one", "a/two", "b/one"):
+        shutil.copytree(run_dir, tmp_path / place)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the same comparison may be made again
+        assert call("report", "a/one", "a/two") == 0
+        assert capsys.readouterr().out == "report: comparison-of-one-and-two/index.html\n"
+    made = (tmp_path / "comparison-of-one-and-two" / "index.html").read_bytes()
+    assert call("report", "b/one", "a/two") == 2
+    assert "comparison-of-one-and-two holds the comparison of other runs" in (said := capsys.readouterr().err)
+    assert "--out DIR" in said and (tmp_path / "comparison-of-one-and-two" / "index.html").read_bytes() == made
+    (tmp_path / "comparison-of-two-and-one").mkdir()
+    (tmp_path / "comparison-of-two-and-one" / "index.html").write_text("mine")
+    assert call("report", "a/two", "a/one") == 2
+    assert "something that wsss report didn't make" in capsys.readouterr().err
+    assert (tmp_path / "comparison-of-two-and-one" / "index.html").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -81,7 +160,6 @@ def test_two_runs_side_by_side(run_dir: Path, tmp_path: Path, capsys: pytest.Cap
         (("nowhere",), "is no run directory"),
         (("RUN", "--stages", "RUN/cam"), "not both"),
         (("--stages", "RUN/cam"), "--out"),
-        (("RUN", "RUN2"), "--out DIR"),
         (("RUN", "RUN", "--out", "OUT"), "named twice"),
     ],
 )

@@ -92,21 +92,20 @@ def check_data(config: Mapping[str, Any], *, locate: Callable[..., str]) -> None
     _check_root(config, locate)
 
 
-def open_data(
-    config: Mapping[str, Any],
-    *,
-    work: Path,
-    log: Callable[[str], None],
-    locate: Callable[..., str],
-    complete: bool = True,
-) -> Any:
-    """Open the dataset that a ``data:`` mapping describes; what the engine is given as its `OpenData`.
-
-    Unless it has to be ``complete``, images may be missing.
-    """
+def open_data(config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]) -> Any:
+    """Open the dataset that a ``data:`` mapping describes; what the engine is given as its `OpenData`."""
     from wsss.data.registry import open_dataset
 
-    return open_dataset(config, work=work, log=log, locate=locate, complete=complete)
+    return open_dataset(config, work=work, log=log, locate=locate)
+
+
+def open_incomplete(
+    config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]
+) -> Any:
+    """Open a dataset as `open_data` does, also where images of it are missing."""
+    from wsss.data.registry import open_dataset
+
+    return open_dataset(config, work=work, log=log, locate=locate, complete=False)
 
 
 def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from wsss.viz.record import StageRecord
 
 PAGE = "index.html"
+COMPARED = "compared.json"
+"""Beside the page that sets runs side by side: which runs they are."""
+
 KINDS = ("tiles", "classifier", "cams", "masks", "segmenter", "scores", "comparison", "benchmark")
 
 
@@ -169,7 +173,7 @@ def compare_runs(
     Raises:
         InvalidInput: a run has no finished stage.
     """
-    from wsss.io.atomic import write_text
+    from wsss.io.atomic import write_json, write_text
     from wsss.viz.runs import Run, build_runs_page
 
     runs = []
@@ -190,7 +194,17 @@ def compare_runs(
         tell_unread=lambda unread: log(f"report: {unread_text(unread)}"),
     )
     write_text(out / PAGE, page)
+    write_json(out / COMPARED, {"made_by": "wsss report", "runs": [str(run.resolve()) for run in run_dirs]})
     return out / PAGE
+
+
+def compared_runs(out: Path) -> list[str] | None:
+    """Return the runs that the page in a folder compares, or ``None`` where it holds no such page."""
+    try:
+        record = json.loads((out / COMPARED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record.get("runs") if isinstance(record, dict) and record.get("made_by") == "wsss report" else None
 
 
 def _names(run_dirs: Sequence[Path]) -> list[str]:
