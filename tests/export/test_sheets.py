@@ -80,3 +80,14 @@ def test_each_cell_is_on_one_page_and_no_page_is_too_large(cells: list[int], col
         assert page.heights and (page.stop - page.start) % columns == 0
         height = 8 + sum(24 + one for one in (*page.heights, following.heights[0]))
         assert len(page.heights) == rows or height > MOST_SIDE or height * (8 + columns * 248) > MOST_PIXELS
+
+
+@pytest.mark.parametrize("format_name", ["overlay", "sheet"])
+def test_a_class_whose_name_cannot_be_drawn_has_its_value_in_the_legend(tmp_path: Path, format_name: str) -> None:
+    made = masks_of(tmp_path / "in", (40, 30))
+    pictures = []
+    for name in ("кот", "собака", "1 ???"):
+        masks = Masks("made", Classes(("background", name), ((0,), (1,))), made.items)
+        export_masks(masks, format_name, Options(), tmp_path / name)
+        pictures.append(next((tmp_path / name).glob("*.png")).read_bytes())
+    assert pictures[0] == pictures[2] != pictures[1]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput
-from wsss.export.items import Item, Masks, Options, Workshop, name_of, present, require_images
+from wsss.export.items import Item, Masks, Options, Workshop, name_of, present, require_images, value_of
 from wsss.io.atomic import explain_os_errors
 from wsss.io.images import image_size, read_image, write_png
 from wsss.io.masks import IGNORE
 from wsss.viz.legend import Entry, with_legend
+from wsss.viz.lettering import UNKNOWN, drawable, font
 from wsss.viz.overlay import fit_into, fitted, overlay, scaled
 from wsss.viz.palette import class_colours
 
@@ -146,14 +147,20 @@ def _picture(masks: Masks, item: Item, options: Options) -> tuple[NDArray[np.uin
 def _entries(masks: Masks, indices: Sequence[int]) -> list[Entry]:
     """Return the legend's entries, in the colours of the overlays; ignored pixels, hatched, are the last."""
     shown = [(int(red), int(green), int(blue)) for red, green, blue in class_colours(masks.classes)]
-    return [(name_of(masks.classes, index), None if index == IGNORE else shown[index]) for index in indices]
+    return [(_name(masks, index), None if index == IGNORE else shown[index]) for index in indices]
+
+
+def _name(masks: Masks, index: int) -> str:
+    """Return a class's name for the legend; with its value where the name can't be told from others there."""
+    name = name_of(masks.classes, index)
+    return f"{value_of(masks.classes, index)} {name}" if drawable(name).count(UNKNOWN) > name.count(UNKNOWN) else name
 
 
 def _page(cells: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, heights: Sequence[int]) -> NDArray[np.uint8]:
     """Return small pictures in rows of these heights on white, each with its name above it."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    font: Any = ImageFont.load_default(size=TEXT)
+    letters = font(TEXT)
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
     sheet = Image.new("RGB", (_width(columns), _height(heights)), "white")
     draw: Any = ImageDraw.Draw(sheet)
@@ -161,7 +168,7 @@ def _page(cells: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, heights:
     for row, height in zip(rows, heights, strict=True):
         for column, (name, picture) in enumerate(row):
             left = GAP + column * (CELL + GAP)
-            draw.text((left, top), fitted(draw, name, font, CELL), fill="black", font=font)
+            draw.text((left, top), fitted(draw, name, letters, CELL), fill="black", font=letters)
             sheet.paste(Image.fromarray(picture), (left, top + HEADING))
         top += HEADING + height + GAP
     return np.asarray(sheet)
