@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -261,6 +262,27 @@ def test_no_page_is_written_over_a_stage(
     assert call("report", *runs, "--out", tmp_path / "run" / "pseudo") == 2
     assert "'pseudo'" in capsys.readouterr().err
     assert len(list((tmp_path / "run" / "pseudo" / "masks").glob("*.png"))) == 3
+
+
+def columns_of_nodes(page: str) -> dict[str, float]:
+    """Return where the boxes of the pipeline's picture begin, by stage."""
+    picture = page[page.index('<svg class="dag right"') :].partition("</svg>")[0]
+    return {
+        name: float(x) for name, x in re.findall(r'<g class="node [^"]*"><title>([^:]*):.*?<rect x="([^"]*)"', picture)
+    }
+
+
+def test_the_picture_is_of_the_pipeline_whatever_is_left_of_it(run_dir: Path, reported: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_dir, tmp_path / "whole")
+    assert call("report", tmp_path / "whole") == 0
+    whole = columns_of_nodes((tmp_path / "whole" / "report" / "index.html").read_text(encoding="utf-8"))
+    assert sorted(whole, key=lambda name: whole[name]) == ["classify", "cam", "pseudo", "score"]
+    # the pipeline's own report takes only some of the stages
+    assert columns_of_nodes((reported / "run" / "page" / "index.html").read_text(encoding="utf-8")) == whole
+    shutil.rmtree(tmp_path / "whole" / "cam")
+    assert call("report", tmp_path / "whole") == 0
+    page = (tmp_path / "whole" / "report" / "index.html").read_text(encoding="utf-8")
+    assert columns_of_nodes(page) == whole and 'class="node pending"' in page
 
 
 def test_stages_that_failed_or_wait_are_in_the_picture(run_dir: Path, tmp_path: Path) -> None:

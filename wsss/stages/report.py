@@ -67,9 +67,8 @@ def run(ctx: Context[ReportConfig]) -> Result:
     if ctx.ranks.rank == 0:
         if ctx.data is None:
             ctx.log("report: no dataset given: no gallery")
-        unfinished = _unfinished(records)
         page = build_report(
-            records, ctx.data, options, unfinished=unfinished, workers=ctx.workers, track=ctx.progress.track
+            records, ctx.data, options, others=_others(records), workers=ctx.workers, track=ctx.progress.track
         )
         write_text(ctx.out / PAGE, page.html)
         if page.left_out:
@@ -217,8 +216,12 @@ def _names(run_dirs: Sequence[Path]) -> list[str]:
     raise InvalidInput(f"{run_dirs[0]}: the same run is named twice.", mend="Name different runs.")
 
 
-def _unfinished(records: Sequence[StageRecord]) -> list[StageRecord]:
-    """Return the stages of the records' run that failed, were interrupted, or haven't run yet; reports left out."""
+def _others(records: Sequence[StageRecord]) -> list[StageRecord]:
+    """Return the other stages of the records' run, as it lists them; reports left out.
+
+    They failed, were interrupted, haven't run yet, were deleted since, or are finished and not reported on: without
+    them the picture of the pipeline would lack its joints.
+    """
     from wsss.viz.record import read_record
 
     run_dir = records[0].path.parent if records else Path()
@@ -227,13 +230,10 @@ def _unfinished(records: Sequence[StageRecord]) -> list[StageRecord]:
     for stage in (read_run(run_dir) or {}).get("stages", []):
         if stage["id"] in known or stage["uses"] == STAGE.name:
             continue
-        record = read_stage(run_dir / stage["id"]) or {}
-        status = str(record.get("status", "pending"))
-        if status != "done":
-            needs = tuple(stage.get("needs") or ())
-            found.append(
-                read_record(run_dir / stage["id"], id=stage["id"], uses=stage["uses"], status=status, needs=needs)
-            )
+        folder = run_dir / stage["id"]
+        status = str((read_stage(folder) or {}).get("status", "pending"))
+        needs = tuple(stage.get("needs") or ())
+        found.append(read_record(folder, id=stage["id"], uses=stage["uses"], status=status, needs=needs))
     return found
 
 

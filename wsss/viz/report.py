@@ -84,7 +84,7 @@ def build_report(
     data: Dataset | None,
     options: Options,
     *,
-    unfinished: Sequence[StageRecord] = (),
+    others: Sequence[StageRecord] = (),
     workers: int = 1,
     track: Callable[[str, int], Callable[[int], None]] = lambda what, total: lambda steps: None,
 ) -> Page:
@@ -94,7 +94,7 @@ def build_report(
         records: its stages, in any order; the page itself may be among them.
         data: the dataset it worked on; without one there is no gallery.
         options: see `Options`.
-        unfinished: stages that failed or haven't run, for the picture of the pipeline alone.
+        others: the rest of the pipeline (stages that failed, haven't run, or are not reported on), for its picture.
         workers: threads that make thumbnails; the page does not depend on it.
         track: what is made, and how many → a function that is told of each that is done.
 
@@ -110,6 +110,7 @@ def build_report(
     pictured = [record for record in records if _matches(record.id, options.columns)]
     empty = Gallery((), 0, DETAILS[0])
     sampling = _sampling(data, pictured, options)
+    pipeline = in_order(fold(in_order([*records, *others])))
     values: dict[str, Any] = {
         "title": options.title,
         "data": data,
@@ -123,7 +124,7 @@ def build_report(
         "ratios": ratios(scores),
         "classes": class_table(alone),
         "legend": legend(data),
-        "dag": [draw(folded, "right"), draw(folded, "down")] if (folded := fold([*records, *unfinished])) else [],
+        "dag": [draw(pipeline, "right"), draw(pipeline, "down")] if pipeline else [],
         "stages": by_entry(records),
         "curves": _curves(records),
         "scale": heat_scale(),
