@@ -112,6 +112,8 @@ def test_out_and_options_of_the_page(run_dir: Path, tmp_path: Path) -> None:
     assert call("report", run_dir, "--out", tmp_path / "page", "--images", "1", "--title", "Mine") == 0
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert page.count('class="row"') == 1 and "<h1>Mine</h1>" in page
+    assert call("report", run_dir, "--out", tmp_path / "elsewhere") == 0
+    assert "<h1>run</h1>" in (tmp_path / "elsewhere" / "index.html").read_text(encoding="utf-8")
     drawn = [path for path in tmp_path.rglob("*") if path.suffix in (".png", ".jpg")]
     assert not drawn, "the dataset that the run generated is used as it is"
 

@@ -53,8 +53,9 @@ def run(ctx: Context[ReportConfig]) -> Result:
     from wsss.viz.report import Options, build_report
 
     config = ctx.config
+    run_dir = _run_of(ctx.inputs["stages"]) or ctx.run_dir  # the page may go elsewhere
     options = Options(
-        title=config.title or ctx.run_dir.resolve().name,
+        title=config.title or run_dir.resolve().name,
         images=config.images,
         splits=config.splits,
         columns=config.columns,
@@ -63,7 +64,7 @@ def run(ctx: Context[ReportConfig]) -> Result:
         seed=ctx.seed if config.seed is None else config.seed,
         max_bytes=int(config.max_megabytes * 1e6),
     )
-    records = as_records(ctx.inputs["stages"], ctx.run_dir)
+    records = as_records(ctx.inputs["stages"], run_dir)
     if ctx.ranks.rank == 0:
         if ctx.data is None:
             ctx.log("report: no dataset given: no gallery")
@@ -80,6 +81,12 @@ def run(ctx: Context[ReportConfig]) -> Result:
             ctx.log(f"report: {unread_text(page.unread)}")
     ctx.ranks.barrier()
     return Result({"stages": len(records), "images_asked": config.images})
+
+
+def _run_of(artifacts: Sequence[Artifact]) -> Path | None:
+    """Return the run directory that all of the stages lie in, or ``None`` where there is none."""
+    folders = {artifact.path.parent for artifact in artifacts}
+    return folders.pop() if len(folders) == 1 and read_run(artifacts[0].path.parent) is not None else None
 
 
 def collect(run_dir: Path) -> tuple[Artifact, ...]:
