@@ -117,22 +117,16 @@ def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """
     import json
 
-    from wsss.data.registry import AUTO, recognise
+    from wsss.data.registry import why_gone
     from wsss.pipeline.rundir import data_of_run, read_run
 
     data, own = data_of_run(read_run(run)), dict(given)
     if own.get("data.layout", data.get("layout")) != data.get("layout"):
         return []
-    root = None if "data.root" in own else data.get("root")
-    if isinstance(root, str) and not Path(root).expanduser().is_dir():
-        click.echo(f"{root}, the dataset of {run}, is not there: no pictures. Name it with --data.root DIR.", err=True)
+    gone = None if own.keys() & {"data.root", "data.layout"} else why_gone(data)
+    if gone is not None:
+        click.echo(f"The dataset of {run}: {gone}: no pictures. Name it with --data.root DIR.", err=True)
         return []
-    if not own and data.get("root") and data.get("layout", AUTO) == AUTO:
-        try:
-            recognise(Path(data["root"]).expanduser())
-        except InvalidInput as error:  # what a layout is known by is gone
-            click.echo(f"The dataset of {run} can't be opened: no pictures. {error}", err=True)
-            return []
     return [(f"data.{key}", json.dumps(value)) for key, value in data.items()]
 
 

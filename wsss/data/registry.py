@@ -70,6 +70,27 @@ def recognise(root: Path) -> AnyLayout:
     )
 
 
+def why_gone(config: Mapping[str, Any]) -> str | None:
+    """Return why a dataset that was there once can't be opened any more; ``None`` where nothing speaks against it.
+
+    Its root is no folder, or what its layout was recognised by is gone.
+
+    Args:
+        config: ``data:`` as it was then.
+    """
+    if not isinstance(config.get("root"), str):
+        return None
+    root = Path(config["root"]).expanduser()
+    if not root.is_dir():
+        return f"{root} is not there"
+    if config.get("layout", AUTO) == AUTO:
+        try:
+            recognise(root)
+        except InvalidInput as error:
+            return error.message
+    return None
+
+
 def parse_config(
     config: Mapping[str, Any], *, locate: Callable[[KeyPath], str] = lambda path: ""
 ) -> tuple[AnyLayout, LayoutConfig]:

@@ -73,7 +73,11 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         found = _predicted_images(request.image_folder, folder, predicted.files, run)
         items = [Item(one, files[one], found.get(one)) for one in sorted(files)]
         return Masks(name, predicted.classes, _chosen(items, request.ids, folder))
-    if config.value:
+    gone, known = _gone(request, config, folder, run)
+    if gone is not None:
+        where = f"; the classes are those of {known[1]}" if known else ""
+        reporter.log(f"note: the dataset of these masks: {gone}{where}; images and splits are not known.")
+    elif config.value:
         _refuse_classes(
             request, "the dataset", mend="Leave --classes out; --data.classes chooses and renames classes of a dataset."
         )
@@ -84,11 +88,13 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         data = open_dataset(config.value, work=place, log=reporter.log, locate=config.locate, complete=False)
         items = _of_dataset(data, files, request, folder, reporter.log)
         return Masks(name, data.classes, _chosen(items, request.ids, folder))
-    _refuse_splits(request, "no dataset is given")
+    _refuse_splits(request, "no dataset is given" if gone is None else "the dataset is not there")
+    if known is not None:
+        _refuse_classes(request, known[1], mend="Leave --classes out.")
     chosen = _chosen([Item(one, files[one]) for one in sorted(files)], request.ids, folder)
     found = {} if request.image_folder is None else images_by_name(request.image_folder, chosen)
     complete = tuple(replace(item, image=found.get(item.id)) for item in chosen)
-    return Masks(name, _classes(request.classes, chosen), complete)
+    return Masks(name, known[0] if known else _classes(request.classes, chosen), complete)
 
 
 def _folder(request: Request, reporter: Reporter) -> tuple[Path, str, Mapping[str, Any] | None]:
@@ -152,6 +158,25 @@ def _data_config(request: Request, run: Mapping[str, Any] | None, folder: Path) 
     if "layout" in request.data.value and request.data.value["layout"] != recorded.get("layout"):
         base = Source({})
     return merge(base, request.data)
+
+
+def _gone(
+    request: Request, config: Source, folder: Path, run: Mapping[str, Any] | None
+) -> tuple[str | None, tuple[Classes, Path] | None]:
+    """Return why the run's own dataset can't be opened any more, and which classes are known without it.
+
+    ``None`` and ``None`` where it can, where another one is named, and where no classes are known: opening it then says
+    what is wrong.
+    """
+    from wsss.data.registry import why_gone
+    from wsss.stages.run_classes import classes_of_run
+
+    gone = None if request.data.value.keys() & {"root", "layout"} else why_gone(config.value)
+    if gone is None or run is None:
+        return None, None
+    run_dir = request.run if read_run(request.run) is not None else folder.resolve().parent
+    known = classes_of_run(run_dir, run)
+    return (None, None) if known is None and request.classes is None else (gone, known)
 
 
 def _of_dataset(
