@@ -99,6 +99,15 @@ def test_options_change_the_pipelines_report_and_without_them_it_is_back(
     assert planned(reported, capsys) == "skip"
 
 
+def test_the_pipelines_report_without_its_dataset(reported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = json.loads((reported / "run" / "run.json").read_text(encoding="utf-8"))
+    record["pipeline"]["data"] = {"layout": "folder", "root": str(reported / "gone"), "val": 3}
+    (reported / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    assert call("report", reported / "run") == 0
+    assert "gone is not there: no pictures" in capsys.readouterr().err
+    assert "has no pictures" in (reported / "run" / "page" / "index.html").read_text(encoding="utf-8")
+
+
 def test_a_pipeline_that_cannot_be_read_any_more(reported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads((reported / "run" / "run.json").read_text(encoding="utf-8"))
     record["pipeline"]["stages"]["page"]["with"]["imagse"] = 2

@@ -86,6 +86,8 @@ def _call(context: click.Context, **given: Any) -> None:
     data = [*(_data_of(runs[0], options) if runs else []), *options]
     generated = _generated(runs[0]) if runs else None
     settings = context.meta.get("settings")
+    if settings is not None and not data:
+        settings = settings.without("splits")  # without a dataset there are none
     run_single(STAGES["report"], data, given, generated=generated, opener=open_incomplete, base=settings)
 
 
