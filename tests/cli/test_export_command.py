@@ -15,7 +15,9 @@ from PIL import Image
 
 from wsss.cli.export import NAMES
 from wsss.cli.main import _call
+from wsss.data.sample import Classes
 from wsss.export.formats import FORMATS
+from wsss.io.atomic import write_json
 from wsss.io.images import write_png
 from wsss.io.layout import mask_path
 from wsss.io.masks import read_mask, write_mask
@@ -127,6 +129,45 @@ def test_masks_without_a_dataset(here: Path, capsys: pytest.CaptureFixture[str])
     assert "--split val: no dataset is given, so there are no splits." in refused(
         capsys, "data/masks", "--format", "coco", "--split", "val", out="r"
     )
+
+
+def test_masks_whose_images_are_gone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "data" / "images").rename(here / "photos")
+    where = ["small", "--data.layout", "folder", "--data.root", "data"]
+    assert _call(["export", *where, "--format", "coco", "--out", "o"]) == 0
+    assert "note: the images of 3 of 3 masks are not there: a, b, c." in capsys.readouterr().err
+    document = json.loads((here / "o" / "annotations.json").read_text())
+    assert [one["file_name"] for one in document["images"]] == ["a", "b", "c"] and len(document["annotations"]) == 8
+    for format_name, *options in (("voc",), ("cvat",), ("polygons",)):
+        export(capsys, *where, "--format", format_name, *options, out=format_name)
+    for arguments in (["--format", "overlay"], ["--format", "coco", "--images", "copy"]):
+        assert "--data.images DIR" in refused(capsys, *where, *arguments, out="p")
+    export(capsys, *where, "--data.images", here / "photos", "--format", "overlay", out="p")
+    assert "--data.images DIR says where its images have moved to" in refused(
+        capsys, *where, "--data.images", "gone", "--image-folder", "photos", "--format", "overlay", out="q"
+    )
+
+
+def test_masks_whose_dataset_is_gone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export(capsys, "small", "--format", "coco", out="before")
+    (here / "data").rename(here / "elsewhere")
+    assert "no folder" in refused(capsys, "small", "--format", "coco")  # nothing says what the masks mean
+    classes = Classes(("background", "cat", "dog"), ((0,), (1,), (2,)))
+    run = json.loads((here / "runs/small/run.json").read_text())
+    run["stages"].append({"id": "net", "uses": "segment", "needs": []})
+    (here / "runs/small/run.json").write_text(json.dumps(run))
+    write_json(here / "runs/small/net/model.json", {"kind": "segmenter", "classes": classes.to_json()})
+    assert _call(["export", "small", "--format", "coco", "--out", "o"]) == 0
+    said = capsys.readouterr().err
+    assert "data is not there; the classes are those of runs/small/net/model.json; images and splits" in said
+    before, after = (json.loads((here / one / "annotations.json").read_text()) for one in ("before", "o"))
+    assert after["annotations"] == before["annotations"] and after["categories"] == before["categories"]
+    assert "the dataset is not there, so there are no splits" in refused(
+        capsys, "small", "--format", "coco", "--split", "val", out="p"
+    )
+    export(capsys, "runs/small/second", "--format", "overlay", "--image-folder", "elsewhere/images", out="p")
+    assert export(capsys, "small", "--data.root", "elsewhere", "--format", "voc", out="q")["splits"]["val"] == 1
+    assert "no folder" in refused(capsys, "small", "--data.root", "nowhere", "--format", "voc", out="r")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.data.folder import hash_split
+from wsss.data.registry import open_dataset
 from wsss.data.sample import Dataset, read_truth
 from wsss.errors import InvalidInput
 from wsss.io.images import write_png
@@ -190,3 +191,26 @@ def test_mistakes_in_the_table_of_files(folder: Path, open_at: Open, rows: str, 
     (folder / "files.csv").write_text(rows)
     with pytest.raises(InvalidInput, match=message):
         open_at(folder, files="files.csv")
+
+
+@pytest.mark.parametrize("gone", ["one", "folder", "table"])
+def test_an_incomplete_dataset_names_what_is_missing(folder: Path, tmp_path: Path, open_at: Open, gone: str) -> None:
+    config: dict[str, str] = {}
+    if gone == "table":
+        config["files"] = "files.csv"
+        (folder / "files.csv").write_text("image_id,file\n" + "".join(f"i{n},i{n}.png\n" for n in range(10)))
+    if gone == "folder":
+        (folder / "images").rename(folder / "elsewhere")
+    else:
+        (folder / "images" / "i3.png").unlink()
+    config |= {"root": str(folder), "layout": "folder"}
+    with pytest.raises(InvalidInput, match=r"no such|there is no file") as found:
+        open_dataset(config, work=tmp_path)
+    assert gone != "folder" or "--data.images DIR" in str(found.value)
+    dataset = open_dataset(config, work=tmp_path, complete=False)
+    assert dataset.missing == ({f"i{n}" for n in range(10)} if gone == "folder" else {"i3"})
+    samples = {sample.id: sample for split in dataset.splits.values() for sample in split}
+    assert len(samples) == 10 and samples["i3"].labels == (1,)
+    assert all(sample.image.is_file() is (name not in dataset.missing) for name, sample in samples.items())
+    before = {split: dataset.fingerprint(split, "images") for split in dataset.splits}
+    assert open_dataset(config, work=tmp_path, complete=False).fingerprint("train", "images") == before["train"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from wsss.data.registry import open_dataset
 from wsss.data.sample import Dataset, read_truth, require_labels
 from wsss.errors import InvalidInput
 from wsss.io.masks import write_mask
@@ -237,3 +239,13 @@ def test_no_list_at_all(voc: Path, open_at: Open) -> None:
         path.unlink()
     with pytest.raises(InvalidInput, match=r"no list of images .*\n.*train\.txt with one image id per line"):
         open_at(voc)
+
+
+def test_an_incomplete_dataset_names_what_is_missing(voc: Path, tmp_path: Path) -> None:
+    (voc / "JPEGImages" / "b.png").unlink()
+    config = {"root": str(voc), "layout": "voc"}
+    assert open_dataset(config, work=tmp_path, complete=False).missing == {"b"}
+    shutil.rmtree(voc / "JPEGImages")
+    dataset = open_dataset(config, work=tmp_path, complete=False)
+    assert dataset.missing == set("abcd") and labels(dataset)["b"] == ["dog", "person"]
+    assert len(dataset.fingerprint("train", "images")) == 64

@@ -36,6 +36,15 @@ def test_every_stage_stands_behind_all_it_needs() -> None:
     assert all([layer for _, layer in chain] == list(range(chain[0][1], chain[-1][1] + 1)) for chain in edges)
 
 
+def test_the_order_of_the_records_does_not_matter() -> None:
+    ordered, _ = layout(records(**WEAK))
+    for last in WEAK:  # as when a stage's folder is gone, and what the run says of it comes after the others
+        found, _ = layout(
+            records(**{name: needs for name, needs in WEAK.items() if name != last}, **{last: WEAK[last]})
+        )
+        assert [set(layer) for layer in found] == [set(layer) for layer in ordered]
+
+
 def test_parallel_chains_do_not_cross() -> None:
     layers, _ = layout(records(a="", b="", b2="b", a2="a", a3="a2", b3="b2"))
     orders = [[name[0] for name, _ in layer] for layer in layers]

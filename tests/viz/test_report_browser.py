@@ -206,6 +206,71 @@ def test_zoom_and_opacity(page: Page) -> None:
     assert page.page.locator("#viewer .pic img").first.evaluate("e => getComputedStyle(e).opacity") == "0"
 
 
+SHAPES = ((1, 300), (90, 1200), (300, 1), (40, 60), (60, 40))
+
+
+@pytest.fixture(scope="module")
+def elongated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report on images of odd shapes (width, height)."""
+    root = tmp_path_factory.mktemp("elongated")
+    samples = []
+    for place, (width, height) in enumerate(SHAPES):
+        name = f"{place}-{width}x{height}"
+        mask = np.zeros((height, width), np.uint8)
+        mask[: (height + 1) // 2] = 8
+        write_png(root / f"{name}.png", np.full((height, width, 3), 90, np.uint8))
+        write_mask(root / "masks" / f"{name}.png", mask)
+        samples.append(Sample(name, root / f"{name}.png", (1,), root / "masks" / f"{name}.png"))
+    data = Dataset("odd", root, CLASSES, {"val": tuple(samples)})
+    run = RunBuilder(root / "run", data)
+    run.masks("predict", "predict", {}, split="val", shift=0)
+    records = [read_record(root / "run" / "predict")]
+    write_text(root / "index.html", build_report(records, data, Options("odd", images=9)).html)
+    return root / "index.html"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_tiles_of_elongated_images_stay_in_bounds(chromium: Any, elongated: Path, width: int) -> None:
+    page = Page(chromium, elongated, width=width)
+    rows = page.page.locator("#gallery .row").all()
+    assert len(rows) == len(SHAPES)
+    for row, (across, down) in zip(rows, SHAPES, strict=True):
+        boxes = [pic.bounding_box() for pic in row.locator(".pic").all()]
+        for box in boxes:
+            assert box["height"] <= 400.5 and box["width"] >= 11.5 and box["height"] >= 11.5
+            assert box == pytest.approx(boxes[0] | {"x": box["x"], "y": box["y"]})
+            if max(across, down) < 100:
+                assert box["width"] / box["height"] == pytest.approx(across / down, rel=0.02)
+        for layer in row.locator(".pic:has(img)").all():
+            assert layer.locator("img").bounding_box() == pytest.approx(layer.bounding_box())
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.page.evaluate("document.documentElement.scrollHeight") < 4500
+    page.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (390, 700), (700, 300)])
+def test_viewer_shows_the_whole_picture_whatever_its_shape(
+    chromium: Any, elongated: Path, width: int, height: int
+) -> None:
+    page = Page(chromium, elongated, width=width)
+    page.page.set_viewport_size({"width": width, "height": height})
+    page.page.locator(".tile.mask button").first.click()
+    page.page.locator("#viewer [data-compare]").select_option(index=1)
+    for across, down in SHAPES:
+        frame = page.page.locator("#viewer .frame")
+        assert f"{across}x{down}" in page.page.locator("#viewer .name").inner_text()
+        view, box = page.page.locator("#viewer .view").bounding_box(), frame.bounding_box()
+        assert box["width"] <= width - 60 + 0.5 and box["height"] <= max(120, height - 220) + 0.5
+        assert view["x"] <= box["x"] and box["x"] + box["width"] <= view["x"] + view["width"] + 0.5
+        for inner in frame.locator(".pic").all():
+            assert inner.bounding_box() == pytest.approx(box)
+        page.page.locator("#viewer [data-zoom]").fill("3")
+        assert frame.bounding_box()["height"] == pytest.approx(3 * box["height"])
+        page.page.locator("#viewer [data-zoom]").fill("1")
+        page.page.locator("#viewer button[aria-label='Next image']").click()
+    page.close()
+
+
 @pytest.mark.slow
 def test_thousand_images_open_within_two_seconds(tmp_path: Path, chromium: Any) -> None:
     random = np.random.default_rng(0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -209,10 +210,28 @@ def test_mask_of_another_size_is_named(tmp_path: Path) -> None:
     assert "crf/masks/train_0.png: the mask is 3×3" in build_report(records, data, Options("run")).html
 
 
+def test_photographs_that_cannot_be_read_cost_their_rows_alone(tmp_path: Path) -> None:
+    data = drawn_dataset(tmp_path / "data", train=1, val=3)
+    whole_run(tmp_path / "run", data)
+    records = [read_record(path.parent) for path in (tmp_path / "run").glob("*/stage.json")]
+    whole = data.split("val")[1].image.read_bytes()
+    data.split("val")[1].image.write_bytes(whole[: len(whole) // 2])
+    data.split("val")[2].image.unlink()
+    made = build_report(records, replace(data, missing=frozenset({"val_2"})), Options("run"))
+    assert made.shown == 2 and [one.id for one in made.unread] == ["val_2", "val_1"]
+    page = Page(made.html)
+    assert "2 images left out, since they can't be read: val_2 (no such image in" in page.text
+    assert "val_1.png: the image is broken or truncated" in page.text
+    assert len([one for one in page.all("article") if one.get("class") == "row"]) == 2
+    made = build_report(
+        records, replace(data, missing=frozenset({"train_0", "val_0", "val_1", "val_2"})), Options("run")
+    )
+    assert made.shown == 0 and "No pictures: the images are not there, or broken." in Page(made.html).text
+    assert "4 images left out" in Page(made.html).text
+
+
 @pytest.mark.skipif("WSSS_SHARED_DATA" not in os.environ, reason="WSSS_SHARED_DATA is not set: no real photographs")
 def test_real_photographs_fit_the_limit(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     from wsss.data import voc
 
     config = voc.Config(root=Path(os.environ["WSSS_SHARED_DATA"]) / "voc_animals")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,16 @@ def test_a_broken_file_is_said_in_its_place(made) -> None:
         assert "can't be shown" in first.rows[-1].cells[3][0].note
     finally:
         path.write_bytes(whole)
+
+
+def test_a_photograph_that_is_missing_or_broken_costs_its_row_alone(made, tmp_path: Path) -> None:
+    _, data, records = made
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    val = tuple(replace(one, image=broken) if one.id == "val_1" else one for one in data.split("val"))
+    data = replace(data, splits={**data.splits, "val": val}, missing=frozenset({"val_0"}))
+    first, *_ = sampling_sections(data, records, count=6, detail=DETAILS[2])
+    assert [row.id for row in first.rows] == ["val_2"] and [one.id for one in first.unread] == ["val_0", "val_1"]
 
 
 def test_the_page_has_table_plot_and_samplings_and_folds_the_matrix(made, tmp_path: Path) -> None:

@@ -99,6 +99,15 @@ def open_data(config: Mapping[str, Any], *, work: Path, log: Callable[[str], Non
     return open_dataset(config, work=work, log=log, locate=locate)
 
 
+def open_incomplete(
+    config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]
+) -> Any:
+    """Open a dataset as `open_data` does, also where images of it are missing."""
+    from wsss.data.registry import open_dataset
+
+    return open_dataset(config, work=work, log=log, locate=locate, complete=False)
+
+
 def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:
     root = config.get("root")
     if isinstance(root, str | Path) and not Path(root).is_dir():

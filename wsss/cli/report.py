@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from wsss.cli.options import named_run
+from wsss.cli.options import named_run, open_incomplete
+from wsss.cli.report_places import comparison_folder, own_report, settings_of
 from wsss.cli.stages import StageCommand, config_source, read_data_options, run_single, stage_command
 from wsss.errors import InvalidInput
 from wsss.stages import STAGES
@@ -33,11 +34,24 @@ class ReportCommand(StageCommand):
             raise click.UsageError("Missing option '--out'.")
         ctx.meta["runs"] = runs
         if len(runs) == 1:
-            given["key_stages"] = (runs[0],)
-            given["out"] = out or runs[0] / DEFAULT_OUT
+            _take_from_run(ctx, runs[0])
         elif runs and out is None:
-            raise click.UsageError("Several runs are compared: say with --out DIR where the page goes.")
+            given["out"] = comparison_folder(runs)
         return rest
+
+
+def _take_from_run(ctx: click.Context, run: Path) -> None:
+    """Fill in what the run's own report stage says: stages, settings, seed, folder."""
+    given = ctx.params
+    given["key_stages"], place = (run,), run / DEFAULT_OUT
+    own = own_report(run)
+    if own is not None:
+        job, folders = own
+        given["key_stages"], place = folders or (run,), run / job.id
+        ctx.meta["settings"] = settings_of(job)
+        if ctx.get_parameter_source("seed") is click.core.ParameterSource.DEFAULT:
+            given["seed"] = job.seed
+    given["out"] = given["out"] or place
 
 
 def command() -> click.Command:
@@ -54,8 +68,10 @@ def command() -> click.Command:
         callback=_call,
         help="One HTML file: pipeline, scores, curves and pictures of a run; of several runs, what differs between "
         "them, in settings and results.\n\nRUN is a run directory, or the name of one below runs/. Its dataset is the "
-        "one its pipeline names; --data.root DIR, or another --data.KEY VALUE, changes a key of it. The page is "
-        "RUN/report/index.html, or index.html in --out.",
+        "one its pipeline names; --data.root DIR, or another --data.KEY VALUE, changes a key of it. Where its pipeline "
+        "has a report, that one is made again, with its settings; options change them. The page is "
+        "RUN/report/index.html, of several runs comparison-of-A-and-B/index.html in the current folder, or index.html "
+        "in --out.",
         short_help=base.short_help,
         params=[runs, *params],
     )
@@ -68,7 +84,11 @@ def _call(context: click.Context, **given: Any) -> None:
         _compare(runs, options, given)
         return
     data = [*(_data_of(runs[0], options) if runs else []), *options]
-    run_single(STAGES["report"], data, given, generated=_generated(runs[0]) if runs else None)
+    generated = _generated(runs[0]) if runs else None
+    settings = context.meta.get("settings")
+    if settings is not None and not data:
+        settings = settings.without("splits")  # without a dataset there are none
+    run_single(STAGES["report"], data, given, generated=generated, opener=open_incomplete, base=settings)
 
 
 def _run_dir(run: Path) -> Path:
@@ -91,20 +111,23 @@ def _run_dir(run: Path) -> Path:
 def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the dataset that a run worked on as ``--data.…`` options; none where it isn't there any more.
 
+    Single images may be missing: the page says so.
+
     Args:
         run: the run directory.
         given: options of the command, which come after these; another layout has none of the run's keys.
     """
     import json
 
+    from wsss.data.registry import why_gone
     from wsss.pipeline.rundir import data_of_run, read_run
 
     data, own = data_of_run(read_run(run)), dict(given)
     if own.get("data.layout", data.get("layout")) != data.get("layout"):
         return []
-    root = None if "data.root" in own else data.get("root")
-    if isinstance(root, str) and not Path(root).expanduser().is_dir():
-        click.echo(f"{root}, the dataset of {run}, is not there: no pictures. Name it with --data.root DIR.", err=True)
+    gone = None if own.keys() & {"data.root", "data.layout"} else why_gone(data)
+    if gone is not None:
+        click.echo(f"The dataset of {run}: {gone}: no pictures. Name it with --data.root DIR.", err=True)
         return []
     return [(f"data.{key}", json.dumps(value)) for key, value in data.items()]
 
@@ -123,7 +146,7 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
     """Write the page that sets runs side by side."""
     import tempfile
 
-    from wsss.cli.options import open_data, print_json, worker_count
+    from wsss.cli.options import print_json, worker_count
     from wsss.pipeline.progress import Reporter
     from wsss.stages.report import check_page_folder, compare_runs
     from wsss.validation import validate
@@ -138,9 +161,15 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
         data = None
         if data_source.value:
             work = _generated(runs[0]) or Path(scratch)
-            data = open_data(data_source.value, work=work, log=reporter.log, locate=data_source.locate)
+            data = open_incomplete(data_source.value, work=work, log=reporter.log, locate=data_source.locate)
         page = compare_runs(
-            runs, data, config, out=given["out"], seed=given["seed"], workers=worker_count(given["workers"])
+            runs,
+            data,
+            config,
+            out=given["out"],
+            seed=given["seed"],
+            workers=worker_count(given["workers"]),
+            log=reporter.log,
         )
     if given["as_json"]:
         print_json({"out": str(page)})

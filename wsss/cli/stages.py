@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -77,7 +77,13 @@ def stage_command(stage: Stage[Any]) -> click.Command:
 
 
 def run_single(
-    stage: Stage[Any], data_options: list[tuple[str, str]], given: dict[str, Any], *, generated: Path | None = None
+    stage: Stage[Any],
+    data_options: list[tuple[str, str]],
+    given: dict[str, Any],
+    *,
+    generated: Path | None = None,
+    opener: Callable[..., Any] | None = None,
+    base: Source | None = None,
 ) -> None:
     """Check the options, run the stage, print the result.
 
@@ -86,6 +92,8 @@ def run_single(
         data_options: ``--data.…`` options.
         given: values of all other options.
         generated: a folder that holds generated datasets already; by default they are drawn beside the result.
+        opener: opens the dataset in place of `open_data`.
+        base: settings to lay the given ones over.
 
     Raises:
         WsssError: wrong options, or the stage failed.
@@ -98,7 +106,7 @@ def run_single(
     from wsss.pipeline.task import Session
     from wsss.validation import validate
 
-    source = config_source(stage, given)
+    source = config_source(stage, given, base)
     config = validate(stage.config, source.value, where="", locate=source.locate)
     _check_paths(config, source)
     data_source = read_data_options(data_options)
@@ -110,7 +118,7 @@ def run_single(
                 inputs = {name: _take(name, declared, given, reporter) for name, declared in stage.inputs.items()}
                 data = None
                 if data_source.value:
-                    data = open_data(
+                    data = (opener or open_data)(
                         data_source.value, work=generated or work, log=reporter.log, locate=data_source.locate
                     )
                 outcome = run_stage(
@@ -130,13 +138,15 @@ def run_single(
         _print(stage, outcome, given)
 
 
-def config_source(stage: Stage[Any], given: Mapping[str, Any]) -> Source:
-    """Return the stage's config as written: ``--config``, then options, then ``--set``, each over the one before."""
+def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | None = None) -> Source:
+    """Return the config as written: ``base``, ``--config``, options, ``--set``, each laid over the one before."""
     from wsss.pipeline.presets import with_presets
     from wsss.pipeline.source import merge, parse_yaml, read_yaml
     from wsss.validation import discriminator_at
 
-    base = read_yaml(given["config_file"]) if given["config_file"] else Source({})
+    base = base or Source({})
+    if given["config_file"]:
+        base = merge(base, read_yaml(given["config_file"]))
     over = Source({})
     for key, field in _option_fields(stage).items():
         value = given.get(_variable(key))

@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +37,7 @@ from wsss.errors import InvalidInput
 CLASSES = "classes.txt"
 LISTS = "splits"
 UNLABELLED = "unlabelled"
+MEND = "data.images in the pipeline file, --set data.images=DIR of wsss run, --data.images DIR of other commands."
 
 
 class Config(LayoutConfig):
@@ -67,31 +69,49 @@ def recognise(root: Path) -> bool:
     return (root / "images").is_dir() and ((root / "labels.csv").is_file() or (root / CLASSES).is_file())
 
 
-def read(config: Config, *, work: Path, log: Log) -> Dataset:
-    """Return the dataset; see `wsss.data.layout.Reader`."""
+def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Dataset:
+    """Return the dataset; see `wsss.data.layout.Reader`. Unless it has to be ``complete``, images may be missing."""
     root = config.root.expanduser()
     if not root.is_dir():
         raise InvalidInput(f"data.root: {root} is no folder.", mend="Set data.root to the dataset's folder.")
     folder = root / config.images
-    images = images_by_id(folder) if config.files is None else read_image_table(root / config.files, folder)
-    if not images:
-        raise InvalidInput(f"{folder}: no image here.")
+    images = _images(config, root, folder, complete)
     for name in images:
         check_id(name, folder)
         the_image(name, images, where=folder, folder=folder)
+    the = partial(the_image, images=images, folder=folder, complete=complete)
     table = root / config.labels
     rows = {row.id: row for row in read_label_table(table)} if table.is_file() else {}
     masks = {path.stem: path for path in (root / config.masks).glob("*.png")}
     names = _classes(config, root, rows.values(), has_masks=bool(masks))
     for row in rows.values():
-        the_image(row.id, images, where=row.where, folder=folder)
+        the(row.id, where=row.where)
     labels = {row.id: names.parse(row.labels, row.where) for row in rows.values()}
-    ids = _split_ids(config, root, images, rows, log)
+    ids = _split_ids(config, root, images, rows, log, the)
     splits = {
-        split: tuple(Sample(name, images[name][0], labels.get(name), masks.get(name)) for name in members)
+        split: tuple(Sample(name, the(name, where=root), labels.get(name), masks.get(name)) for name in members)
         for split, members in ids.items()
     }
-    return Dataset(root.resolve().name, root, names.classes, splits, cache=hash_cache(work))
+    missing = frozenset(name for members in ids.values() for name in members if name not in images)
+    return Dataset(root.resolve().name, root, names.classes, splits, missing, cache=hash_cache(work))
+
+
+def _images(config: Config, root: Path, folder: Path, complete: bool) -> dict[str, list[Path]]:
+    """Return the images by id; where the folder itself is gone, an incomplete dataset has none."""
+    if not folder.is_dir():
+        if not complete:
+            return {}
+        raise InvalidInput(
+            f"{folder}: no such folder; the images are looked for there.",
+            mend=f"Say where they are: {MEND}",
+        )
+    if config.files is not None:
+        images = read_image_table(root / config.files, folder, complete=complete)
+    else:
+        images = images_by_id(folder)
+    if complete and not images:
+        raise InvalidInput(f"{folder}: no image here.", mend=f"Say where they are: {MEND}")
+    return images
 
 
 def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks: bool) -> LabelNames:
@@ -119,12 +139,17 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
 
 
 def _split_ids(
-    config: Config, root: Path, images: dict[str, list[Path]], rows: dict[str, LabelRow], log: Log
+    config: Config,
+    root: Path,
+    images: dict[str, list[Path]],
+    rows: dict[str, LabelRow],
+    log: Log,
+    the: Callable[..., Path],
 ) -> dict[str, list[str]]:
     """Return split → ids: from splits/*.txt, else from the column ``split``, else by a hash of the id."""
     lists = sorted((root / LISTS).glob("*.txt"))
     if lists:
-        splits = {path.stem: _read_split(path, images, root / config.images) for path in lists}
+        splits = {path.stem: _read_split(path, the) for path in lists}
     else:
         if any(row.split is not None for row in rows.values()):
             splits = {}
@@ -144,10 +169,10 @@ def _split_ids(
     return choose_splits(splits, config.splits, where=root)
 
 
-def _read_split(path: Path, images: dict[str, list[Path]], folder: Path) -> list[str]:
+def _read_split(path: Path, the: Callable[..., Path]) -> list[str]:
     entries = [(check_id(without_suffix(line.text), line), line) for line in read_lines(path)]
     for name, line in unique_ids(entries, path):
-        the_image(name, images, where=line, folder=folder)
+        the(name, where=line)
     return [name for name, _ in entries]
 
 
@@ -170,6 +195,7 @@ LAYOUT: Layout[Config] = Layout(
     name="folder",
     config=Config,
     read=read,
+    read_incomplete=partial(read, complete=False),
     recognise=recognise,
     looks_for="the folder images with labels.csv or classes.txt beside it",
 )

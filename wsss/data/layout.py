@@ -49,6 +49,8 @@ class Layout(Generic[C]):
         name: the value of ``data.layout``.
         config: the pydantic model of ``data:``.
         read: see `Reader`.
+        read_incomplete: reads the dataset also where images are missing (`Dataset.missing` names them); ``None`` for a
+            layout whose `read` does.
         recognise: whether a folder looks like this layout; ``None`` for a layout that is never guessed.
         looks_for: what `recognise` looks for, in words.
     """
@@ -56,6 +58,7 @@ class Layout(Generic[C]):
     name: str
     config: type[C]
     read: Reader[C]
+    read_incomplete: Reader[C] | None = None
     recognise: Callable[[Path], bool] | None = None
     looks_for: str = ""
 

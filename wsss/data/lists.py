@@ -153,13 +153,15 @@ def images_by_id(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder: Path) -> Path:
-    """Return the one image of an id.
+def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder: Path, complete: bool = True) -> Path:
+    """Return the one image of an id; where there need not be one, the place where it would be, without a suffix.
 
     Raises:
-        InvalidInput: there is none, or there are several (``a.jpg`` and ``a.png``).
+        InvalidInput: there is none in a ``complete`` dataset, or there are several (``a.jpg`` and ``a.png``).
     """
     paths = images.get(name, [])
+    if not paths and not complete:
+        return folder / name
     if not paths:
         raise InvalidInput(
             f"{where}: image {name!r} is listed, and there is no such image in {folder} "
@@ -207,11 +209,11 @@ def read_label_table(path: Path) -> list[LabelRow]:
     return list(table.values())
 
 
-def read_image_table(path: Path, folder: Path) -> dict[str, list[Path]]:
+def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict[str, list[Path]]:
     """Read a CSV table ``image_id,file`` that says which file below ``folder`` is which image.
 
     Returns:
-        id → the one path, in the form of `images_by_id`.
+        id → the one path, in the form of `images_by_id`; files that are missing are left out unless ``complete``.
 
     Raises:
         InvalidInput: no such columns, a bad id or one that comes twice, or a file that is missing, has no suffix of an
@@ -234,6 +236,8 @@ def read_image_table(path: Path, folder: Path) -> dict[str, list[Path]]:
         if without_suffix(file.name) == file.name:
             raise InvalidInput(f"{where}: {cells[1]!r} is no image ({', '.join(IMAGE_SUFFIXES)} are).")
         if not (folder / file).is_file():
+            if not complete:
+                continue
             raise InvalidInput(f"{where}: there is no file {cells[1]!r} in {folder}.")
         found[name] = [folder / file]
     return found

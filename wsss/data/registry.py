@@ -70,6 +70,27 @@ def recognise(root: Path) -> AnyLayout:
     )
 
 
+def why_gone(config: Mapping[str, Any]) -> str | None:
+    """Return why a dataset that was there once can't be opened any more; ``None`` where nothing speaks against it.
+
+    Its root is no folder, or what its layout was recognised by is gone.
+
+    Args:
+        config: ``data:`` as it was then.
+    """
+    if not isinstance(config.get("root"), str):
+        return None
+    root = Path(config["root"]).expanduser()
+    if not root.is_dir():
+        return f"{root} is not there"
+    if config.get("layout", AUTO) == AUTO:
+        try:
+            recognise(root)
+        except InvalidInput as error:
+            return error.message
+    return None
+
+
 def parse_config(
     config: Mapping[str, Any], *, locate: Callable[[KeyPath], str] = lambda path: ""
 ) -> tuple[AnyLayout, LayoutConfig]:
@@ -104,6 +125,7 @@ def open_dataset(
     work: Path,
     log: Log = lambda line: None,
     locate: Callable[[KeyPath], str] = lambda path: "",
+    complete: bool = True,
 ) -> Dataset:
     """Open the dataset that ``data:`` describes; relative paths are relative to the current folder.
 
@@ -112,9 +134,12 @@ def open_dataset(
         work: a folder that we may write to: generated data and remembered content hashes.
         log: prints one line for the user.
         locate: key path relative to ``config`` → ``"file.yaml:12"`` or ``""``, to say where a key stands.
+        complete: a missing image is an error. For what looks at finished results, and can do without some images:
+            false, then `Dataset.missing` names them.
 
     Raises:
         InvalidInput: a wrong config, or files that aren't what the layout says.
     """
     layout, checked = parse_config(config, locate=locate)
-    return layout.read(checked, work=work, log=log)
+    read = layout.read if complete else layout.read_incomplete or layout.read
+    return read(checked, work=work, log=log)

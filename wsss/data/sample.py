@@ -157,6 +157,7 @@ class Dataset:
         root: its folder.
         classes: see `Classes`.
         splits: split name → samples, in order.
+        missing: ids of the samples whose image isn't there; empty unless the dataset was opened as incomplete.
         cache: file that remembers content hashes by (size, times, inode), so that a large dataset is hashed once.
     """
 
@@ -164,6 +165,7 @@ class Dataset:
     root: Path
     classes: Classes
     splits: Mapping[str, tuple[Sample, ...]]
+    missing: frozenset[str] = frozenset()
     cache: Path | None = field(default=None, compare=False)
 
     def split(self, name: str) -> tuple[Sample, ...]:
@@ -195,7 +197,7 @@ class Dataset:
             for sample in samples:
                 digest.update(repr((sample.id, sample.labels)).encode())
             return digest.hexdigest()
-        paths = [sample.image if kind == "images" else sample.mask for sample in samples]
+        paths = [self._image(sample) if kind == "images" else sample.mask for sample in samples]
         hashes = ContentHashes(self.cache)
         present = [path for path in paths if path is not None]
         known = dict(zip(present, hashes.of_many(present), strict=True))
@@ -204,6 +206,9 @@ class Dataset:
             own = (sample.mask_values,) if kind == "masks" and sample.mask_values is not None else ()
             digest.update(repr((sample.id, path and known[path], *own)).encode())
         return digest.hexdigest()
+
+    def _image(self, sample: Sample) -> Path | None:
+        return None if sample.id in self.missing else sample.image
 
 
 def require_labels(samples: Sequence[Sample]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
@@ -66,15 +67,15 @@ def recognise(root: Path) -> bool:
     return (root / IMAGES).is_dir() and (root / LISTS).is_dir()
 
 
-def read(config: Config, *, work: Path, log: Log) -> Dataset:
-    """Return the dataset; see `wsss.data.layout.Reader`."""
+def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Dataset:
+    """Return the dataset; see `wsss.data.layout.Reader`. Unless it has to be ``complete``, images may be missing."""
     root = config.root.expanduser()
     if not root.is_dir():
         raise InvalidInput(f"data.root: {root} is no folder.", mend="Set data.root to the folder with JPEGImages.")
     class_file = root / CLASSES
     base = read_class_list(class_file) if class_file.is_file() else VOC_IDS
     names = choose_classes(config.classes, base, other=config.other, where="data.classes")
-    images = images_by_id(root / IMAGES)
+    images = images_by_id(root / IMAGES) if complete or (root / IMAGES).is_dir() else {}
     mask_files = _mask_files(config, root)
     lists = {name: _read_split(path) for name, path in _split_files(config, root).items()}
     needed = {name: line for entries in lists.values() for name, line in entries}
@@ -83,7 +84,7 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
         split: tuple(
             Sample(
                 id=name,
-                image=the_image(name, images, where=line, folder=root / IMAGES),
+                image=the_image(name, images, where=line, folder=root / IMAGES, complete=complete),
                 labels=labels.get(name),
                 mask=mask_files.get(name),
             )
@@ -91,7 +92,8 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
         )
         for split, entries in lists.items()
     }
-    return Dataset(root.resolve().name, root, names.classes, splits, cache=hash_cache(work))
+    missing = frozenset(name for name in needed if name not in images)
+    return Dataset(root.resolve().name, root, names.classes, splits, missing, cache=hash_cache(work))
 
 
 def _split_files(config: Config, root: Path) -> dict[str, Path]:
@@ -172,6 +174,7 @@ LAYOUT: Layout[Config] = Layout(
     name="voc",
     config=Config,
     read=read,
+    read_incomplete=partial(read, complete=False),
     recognise=recognise,
     looks_for="the folders JPEGImages and ImageSets/Segmentation",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from wsss.errors import InvalidInput
-from wsss.export.items import Item
+from wsss.export.items import WHERE, Item
 from wsss.io.atomic import atomic_open, explain_os_errors
 
 
@@ -23,7 +23,7 @@ def check_images(items: Sequence[Item]) -> None:
             where = f"{item.image}: no such file" if item.image is not None else "where it is isn't known"
             raise InvalidInput(
                 f"--images: there is no image of {item.id} to put beside its mask ({where}).",
-                mend="Say where the dataset is (--data.root DIR) or the images are (--image-folder DIR).",
+                mend=WHERE,
             )
 
 

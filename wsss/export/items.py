@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
+WHERE = (
+    "Say where the dataset is (--data.root DIR) or its images are (--data.images DIR); for masks without a dataset, "
+    "--image-folder DIR."
+)
+"""What mends that images are not known."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,7 @@ def require_images(masks: Masks, format_name: str) -> None:
         raise InvalidInput(
             f"{format_name}: the images of {len(missing)} of {len(masks.items)} masks are not known: "
             f"{listing(missing)}.",
-            mend="Say where the dataset is (--data.root DIR) or the images are (--image-folder DIR).",
+            mend=WHERE,
         )
 
 

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wsss.errors import InvalidInput
-from wsss.export.items import Item, Masks, Options, Workshop, name_of, present, require_images
+from wsss.export.items import Item, Masks, Options, Workshop, name_of, present, require_images, value_of
 from wsss.io.atomic import explain_os_errors
-from wsss.io.images import read_image, write_png
+from wsss.io.images import image_size, read_image, write_png
 from wsss.io.masks import IGNORE
 from wsss.viz.legend import Entry, with_legend
-from wsss.viz.overlay import fitted, overlay, scaled
+from wsss.viz.lettering import UNKNOWN, drawable, font
+from wsss.viz.overlay import fit_into, fitted, overlay, scaled
 from wsss.viz.palette import class_colours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CELL = 240
+TALLEST = 2 * CELL
+"""A picture on a sheet is as wide as its column; one that would be higher than this is made narrower instead."""
+
 GAP = 8
+TEXT = 12
+HEADING = TEXT + GAP // 2
+MOST_SIDE, MOST_PIXELS = 60_000, 80_000_000
+"""Of a page without its legend. A PDF holds JPEGs, which end at 65,500 pixels; more pixels than this `read_image`
+refuses, and other readers take for an attack."""
+
 DPI = 150
 """Of a PDF: a sheet of four columns is then 17 cm wide."""
 
@@ -48,32 +59,75 @@ def export_overlays(masks: Masks, options: Options, shop: Workshop) -> dict[str,
 def export_sheet(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
     """Write ``sheet-1.png``, ``sheet-2.png``, … or ``sheet.pdf``: small overlays in rows, with their ids.
 
+    A page has fewer rows than it may have where it would become larger than `MOST_SIDE` or `MOST_PIXELS`.
+
     Raises:
         InvalidInput: as `export_overlays`.
     """
     require_images(masks, "sheet")
-    total = -(-len(masks.items) // (options.columns * options.rows))
-    for number, page in enumerate(_pages(masks, options, shop), start=1):
+    pages = paginate([_cell_height(item, options) for item in masks.items], options.columns, options.rows)
+    for number, (page, shown) in enumerate(zip(pages, _pages(masks, options, shop, pages), strict=True), start=1):
         if options.pages == "pdf":
-            _add_page(shop.folder / "sheet.pdf", page, first=number == 1, title=masks.name)
+            _add_page(shop.folder / "sheet.pdf", shown, first=page.start == 0, title=masks.name)
         else:
-            write_png(shop.folder / f"sheet-{number:0{len(str(total))}}.png", page)
-    return {"pages": total}
+            write_png(shop.folder / f"sheet-{number:0{len(str(len(pages)))}}.png", shown)
+    return {"pages": len(pages)}
 
 
-def _pages(masks: Masks, options: Options, shop: Workshop) -> Iterator[NDArray[np.uint8]]:
+@dataclass(frozen=True)
+class PagePlan:
+    """Which of the cells are on a page (``start`` up to ``stop``), and how high each of its rows is, in pixels."""
+
+    start: int
+    stop: int
+    heights: tuple[int, ...]
+
+
+def paginate(cells: Sequence[int], columns: int, rows: int) -> list[PagePlan]:
+    """Deal cells out to rows and pages, in order.
+
+    Args:
+        cells: the height of each, pixels.
+        columns, rows: of a page; it gets fewer rows where it would become larger than `MOST_SIDE` or `MOST_PIXELS`.
+    """
+    most = min(MOST_SIDE, MOST_PIXELS // _width(columns))
+    pages: list[PagePlan] = []
+    for start in range(0, len(cells), columns):
+        row = cells[start : start + columns]
+        last = pages[-1] if pages else None
+        if last is not None and len(last.heights) < rows and _height((*last.heights, max(row))) <= most:
+            pages[-1] = PagePlan(last.start, start + len(row), (*last.heights, max(row)))
+        else:
+            pages.append(PagePlan(start, start + len(row), (max(row),)))
+    return pages
+
+
+def _pages(masks: Masks, options: Options, shop: Workshop, pages: Sequence[PagePlan]) -> Iterator[NDArray[np.uint8]]:
     """Yield the pages of a sheet, one after the other: there may be more of them than fit into memory."""
 
     def work(item: Item) -> tuple[str, NDArray[np.uint8], set[int]]:
         picture, seen = _picture(masks, item, options)
-        return item.id, np.asarray(scaled(picture, CELL)), seen
+        return item.id, np.asarray(scaled(picture, CELL, TALLEST)), seen
 
-    count = options.columns * options.rows
-    for start in range(0, len(masks.items), count):
-        cells = list(shop.each(work, masks.items[start : start + count]))
+    for page in pages:
+        cells = list(shop.each(work, masks.items[page.start : page.stop]))
         seen = sorted(set().union(*(classes for _, _, classes in cells)))
-        page = _page([(name, picture) for name, picture, _ in cells], options.columns)
-        yield with_legend(page, _entries(masks, seen)) if options.legend else page
+        sheet = _page([(name, picture) for name, picture, _ in cells], options.columns, page.heights)
+        yield with_legend(sheet, _entries(masks, seen)) if options.legend else sheet
+
+
+def _cell_height(item: Item, options: Options) -> int:
+    """Return how high an item's picture will be on a sheet; its mask is of the same size as its image."""
+    height, width = image_size(item.mask)
+    return fit_into((2 * width if options.side_by_side else width, height), CELL, TALLEST)[1]
+
+
+def _width(columns: int) -> int:
+    return GAP + columns * (CELL + GAP)
+
+
+def _height(rows: Sequence[int]) -> int:
+    return GAP + sum(HEADING + height + GAP for height in rows)
 
 
 def _picture(masks: Masks, item: Item, options: Options) -> tuple[NDArray[np.uint8], set[int]]:
@@ -93,27 +147,30 @@ def _picture(masks: Masks, item: Item, options: Options) -> tuple[NDArray[np.uin
 def _entries(masks: Masks, indices: Sequence[int]) -> list[Entry]:
     """Return the legend's entries, in the colours of the overlays; ignored pixels, hatched, are the last."""
     shown = [(int(red), int(green), int(blue)) for red, green, blue in class_colours(masks.classes)]
-    return [(name_of(masks.classes, index), None if index == IGNORE else shown[index]) for index in indices]
+    return [(_name(masks, index), None if index == IGNORE else shown[index]) for index in indices]
 
 
-def _page(cells: Sequence[tuple[str, NDArray[np.uint8]]], columns: int) -> NDArray[np.uint8]:
-    """Return small pictures in rows on white, each with its name above it; a row is as high as its highest picture."""
-    from PIL import Image, ImageDraw, ImageFont
+def _name(masks: Masks, index: int) -> str:
+    """Return a class's name for the legend; with its value where the name can't be told from others there."""
+    name = name_of(masks.classes, index)
+    return f"{value_of(masks.classes, index)} {name}" if drawable(name).count(UNKNOWN) > name.count(UNKNOWN) else name
 
-    font: Any = ImageFont.load_default(size=12)
-    heading = 12 + GAP // 2
+
+def _page(cells: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, heights: Sequence[int]) -> NDArray[np.uint8]:
+    """Return small pictures in rows of these heights on white, each with its name above it."""
+    from PIL import Image, ImageDraw
+
+    letters = font(TEXT)
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
-    heights = [max(picture.shape[0] for _, picture in row) for row in rows]
-    size = GAP + columns * (CELL + GAP), GAP + sum(heading + height + GAP for height in heights)
-    sheet = Image.new("RGB", size, "white")
+    sheet = Image.new("RGB", (_width(columns), _height(heights)), "white")
     draw: Any = ImageDraw.Draw(sheet)
     top = GAP
     for row, height in zip(rows, heights, strict=True):
         for column, (name, picture) in enumerate(row):
             left = GAP + column * (CELL + GAP)
-            draw.text((left, top), fitted(draw, name, font, CELL), fill="black", font=font)
-            sheet.paste(Image.fromarray(picture), (left, top + heading))
-        top += heading + height + GAP
+            draw.text((left, top), fitted(draw, name, letters, CELL), fill="black", font=letters)
+            sheet.paste(Image.fromarray(picture), (left, top + HEADING))
+        top += HEADING + height + GAP
     return np.asarray(sheet)
 
 

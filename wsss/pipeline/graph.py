@@ -63,6 +63,25 @@ def build_jobs(spec: Spec, registry: Mapping[str, Stage[Any]]) -> dict[str, Job]
     return _Builder(spec, registry, order).build()
 
 
+def job_alone(spec: Spec, registry: Mapping[str, Stage[Any]], entry: str, id: str) -> Job:
+    """Return one instance of a stage, without its inputs and whatever the other stages are like.
+
+    Args:
+        spec, registry: as of `build_jobs`.
+        entry, id: of the stage in the file, and of the instance.
+
+    Raises:
+        InvalidInput: there is no such instance, or its config is wrong.
+    """
+    found = spec.entries.get(entry)
+    if found is not None and found.uses in registry:
+        builder = _Builder(spec, registry, [found])
+        for point in points(spec.axes, builder.axes_of(found)):
+            if instance_id(entry, point) == id:
+                return builder.job(found, point, id)
+    raise InvalidInput(f"{spec.name}: the pipeline has no stage {id!r}.")
+
+
 def downstream(jobs: Mapping[str, Job], ids: Sequence[str]) -> set[str]:
     """Return ``ids`` and every job that depends on one of them."""
     found = set(ids)

@@ -73,22 +73,28 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         found = _predicted_images(request.image_folder, folder, predicted.files, run)
         items = [Item(one, files[one], found.get(one)) for one in sorted(files)]
         return Masks(name, predicted.classes, _chosen(items, request.ids, folder))
-    if config.value:
+    gone, known = _gone(request, config, folder, run)
+    if gone is not None:
+        where = f"; the classes are those of {known[1]}" if known else ""
+        reporter.log(f"note: the dataset of these masks: {gone}{where}; images and splits are not known.")
+    elif config.value:
         _refuse_classes(
             request, "the dataset", mend="Leave --classes out; --data.classes chooses and renames classes of a dataset."
         )
-        _refuse_image_folder(request)
+        _refuse_image_folder(request, config.value)
         from wsss.data.registry import open_dataset
 
         place = request.run / DATA if run is not None and read_run(request.run) else work
-        data = open_dataset(config.value, work=place, log=reporter.log, locate=config.locate)
+        data = open_dataset(config.value, work=place, log=reporter.log, locate=config.locate, complete=False)
         items = _of_dataset(data, files, request, folder, reporter.log)
         return Masks(name, data.classes, _chosen(items, request.ids, folder))
-    _refuse_splits(request, "no dataset is given")
+    _refuse_splits(request, "no dataset is given" if gone is None else "the dataset is not there")
+    if known is not None:
+        _refuse_classes(request, known[1], mend="Leave --classes out.")
     chosen = _chosen([Item(one, files[one]) for one in sorted(files)], request.ids, folder)
     found = {} if request.image_folder is None else images_by_name(request.image_folder, chosen)
     complete = tuple(replace(item, image=found.get(item.id)) for item in chosen)
-    return Masks(name, _classes(request.classes, chosen), complete)
+    return Masks(name, known[0] if known else _classes(request.classes, chosen), complete)
 
 
 def _folder(request: Request, reporter: Reporter) -> tuple[Path, str, Mapping[str, Any] | None]:
@@ -154,6 +160,25 @@ def _data_config(request: Request, run: Mapping[str, Any] | None, folder: Path) 
     return merge(base, request.data)
 
 
+def _gone(
+    request: Request, config: Source, folder: Path, run: Mapping[str, Any] | None
+) -> tuple[str | None, tuple[Classes, Path] | None]:
+    """Return why the run's own dataset can't be opened any more, and which classes are known without it.
+
+    ``None`` and ``None`` where it can, where another one is named, and where no classes are known: opening it then says
+    what is wrong.
+    """
+    from wsss.data.registry import why_gone
+    from wsss.stages.run_classes import classes_of_run
+
+    gone = None if request.data.value.keys() & {"root", "layout"} else why_gone(config.value)
+    if gone is None or run is None:
+        return None, None
+    run_dir = request.run if read_run(request.run) is not None else folder.resolve().parent
+    known = classes_of_run(run_dir, run)
+    return (None, None) if known is None and request.classes is None else (gone, known)
+
+
 def _of_dataset(
     data: Dataset, files: Mapping[str, Path], request: Request, folder: Path, log: Callable[[str], None]
 ) -> list[Item]:
@@ -168,7 +193,13 @@ def _of_dataset(
     # Masks of a stage have our values; those in the dataset's own folder, as its ground truth, have the dataset's.
     own = read_record(folder) is None and folder.resolve().is_relative_to(data.root.resolve())
     there = [
-        Item(one, files[one], sample.image, tuple(splits[one]), sample.mask_values if own else None)
+        Item(
+            one,
+            files[one],
+            None if one in data.missing else sample.image,
+            tuple(splits[one]),
+            sample.mask_values if own else None,
+        )
         for one, sample in samples.items()
         if one in files
     ]
@@ -178,6 +209,9 @@ def _of_dataset(
     if request.splits and len(there) < len(samples):
         missing = [one for one in samples if one not in files]
         log(f"note: {folder} has no mask for {len(missing)} of {len(samples)} images: {listing(missing)}.")
+    gone = [item.id for item in there if item.image is None]
+    if gone:
+        log(f"note: the images of {len(gone)} of {len(there)} masks are not there: {listing(gone)}.")
     strangers = [] if request.splits else [one for one in files if one not in samples]
     if strangers:
         log(f"note: {len(strangers)} masks are of no image of the dataset, and left out: {listing(strangers)}.")
@@ -206,11 +240,14 @@ def _refuse_classes(request: Request, known_from: object, *, mend: str) -> None:
         )
 
 
-def _refuse_image_folder(request: Request) -> None:
+def _refuse_image_folder(request: Request, config: Mapping[str, Any]) -> None:
     if request.image_folder is not None:
+        moved = "--data.root DIR names another dataset, or this one where it has moved."
+        if "images" in config:  # apart from the root, as in the pipelines that `wsss init` writes
+            moved = "--data.images DIR says where its images have moved to, --data.root DIR names another dataset."
         raise InvalidInput(
             f"--image-folder {request.image_folder}: the images of these masks are known from the dataset.",
-            mend="Leave --image-folder out; --data.root DIR names another dataset, or this one where it has moved.",
+            mend=f"Leave --image-folder out; {moved}",
         )
 
 

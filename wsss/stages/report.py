@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.pipeline.store import RECORD
@@ -16,9 +17,13 @@ from wsss.pipeline.store import read_record as read_stage
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
+    from wsss.viz.gallery import Unread
     from wsss.viz.record import StageRecord
 
 PAGE = "index.html"
+COMPARED = "compared.json"
+"""Beside the page that sets runs side by side: which runs they are."""
+
 KINDS = ("tiles", "classifier", "cams", "masks", "segmenter", "scores", "comparison", "benchmark")
 
 
@@ -48,8 +53,9 @@ def run(ctx: Context[ReportConfig]) -> Result:
     from wsss.viz.report import Options, build_report
 
     config = ctx.config
+    run_dir = _run_of(ctx.inputs["stages"]) or ctx.run_dir  # the page may go elsewhere
     options = Options(
-        title=config.title or ctx.run_dir.resolve().name,
+        title=config.title or run_dir.resolve().name,
         images=config.images,
         splits=config.splits,
         columns=config.columns,
@@ -58,13 +64,12 @@ def run(ctx: Context[ReportConfig]) -> Result:
         seed=ctx.seed if config.seed is None else config.seed,
         max_bytes=int(config.max_megabytes * 1e6),
     )
-    records = as_records(ctx.inputs["stages"], ctx.run_dir)
+    records = as_records(ctx.inputs["stages"], run_dir)
     if ctx.ranks.rank == 0:
         if ctx.data is None:
             ctx.log("report: no dataset given: no gallery")
-        unfinished = _unfinished(records)
         page = build_report(
-            records, ctx.data, options, unfinished=unfinished, workers=ctx.workers, track=ctx.progress.track
+            records, ctx.data, options, others=_others(records), workers=ctx.workers, track=ctx.progress.track
         )
         write_text(ctx.out / PAGE, page.html)
         if page.left_out:
@@ -72,8 +77,16 @@ def run(ctx: Context[ReportConfig]) -> Result:
                 f"report: {page.left_out} of {page.shown + page.left_out} images left out to keep the page below "
                 f"{config.max_megabytes:g} MB"
             )
+        if page.unread:
+            ctx.log(f"report: {unread_text(page.unread)}")
     ctx.ranks.barrier()
     return Result({"stages": len(records), "images_asked": config.images})
+
+
+def _run_of(artifacts: Sequence[Artifact]) -> Path | None:
+    """Return the run directory that all of the stages lie in, or ``None`` where there is none."""
+    folders = {artifact.path.parent for artifact in artifacts}
+    return folders.pop() if len(folders) == 1 and read_run(artifacts[0].path.parent) is not None else None
 
 
 def collect(run_dir: Path) -> tuple[Artifact, ...]:
@@ -99,6 +112,13 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
             provenance=record.provenance,
         )
         for record in _in_pipeline_order(found, run_dir)
+    )
+
+
+def unread_text(unread: Sequence[Unread]) -> str:
+    """Say which images a page leaves out since they can't be read."""
+    return f"{len(unread)} images left out, since they can't be read: " + listing(
+        f"{one.id} ({one.why.rstrip('.')})" for one in unread
     )
 
 
@@ -136,7 +156,14 @@ def check_page_folder(out: Path) -> None:
 
 
 def compare_runs(
-    run_dirs: Sequence[Path], data: Dataset | None, config: ReportConfig, *, out: Path, seed: int, workers: int
+    run_dirs: Sequence[Path],
+    data: Dataset | None,
+    config: ReportConfig,
+    *,
+    out: Path,
+    seed: int,
+    workers: int,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Write a page that sets runs side by side; return its path.
 
@@ -147,11 +174,12 @@ def compare_runs(
         out: folder of the page.
         seed: of the draw of images.
         workers: threads that make thumbnails.
+        log: prints one line for the user.
 
     Raises:
-        InvalidInput: a run has no finished stage, or a picture can't be read.
+        InvalidInput: a run has no finished stage.
     """
-    from wsss.io.atomic import write_text
+    from wsss.io.atomic import write_json, write_text
     from wsss.viz.runs import Run, build_runs_page
 
     runs = []
@@ -169,9 +197,20 @@ def compare_runs(
         seed=seed if config.seed is None else config.seed,
         max_bytes=int(config.max_megabytes * 1e6),
         workers=workers,
+        tell_unread=lambda unread: log(f"report: {unread_text(unread)}"),
     )
     write_text(out / PAGE, page)
+    write_json(out / COMPARED, {"made_by": "wsss report", "runs": [str(run.resolve()) for run in run_dirs]})
     return out / PAGE
+
+
+def compared_runs(out: Path) -> list[str] | None:
+    """Return the runs that the page in a folder compares, or ``None`` where it holds no such page."""
+    try:
+        record = json.loads((out / COMPARED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record.get("runs") if isinstance(record, dict) and record.get("made_by") == "wsss report" else None
 
 
 def _names(run_dirs: Sequence[Path]) -> list[str]:
@@ -184,8 +223,12 @@ def _names(run_dirs: Sequence[Path]) -> list[str]:
     raise InvalidInput(f"{run_dirs[0]}: the same run is named twice.", mend="Name different runs.")
 
 
-def _unfinished(records: Sequence[StageRecord]) -> list[StageRecord]:
-    """Return the stages of the records' run that failed, were interrupted, or haven't run yet; reports left out."""
+def _others(records: Sequence[StageRecord]) -> list[StageRecord]:
+    """Return the other stages of the records' run, as it lists them; reports left out.
+
+    They failed, were interrupted, haven't run yet, were deleted since, or are finished and not reported on: without
+    them the picture of the pipeline would lack its joints.
+    """
     from wsss.viz.record import read_record
 
     run_dir = records[0].path.parent if records else Path()
@@ -194,13 +237,10 @@ def _unfinished(records: Sequence[StageRecord]) -> list[StageRecord]:
     for stage in (read_run(run_dir) or {}).get("stages", []):
         if stage["id"] in known or stage["uses"] == STAGE.name:
             continue
-        record = read_stage(run_dir / stage["id"]) or {}
-        status = str(record.get("status", "pending"))
-        if status != "done":
-            needs = tuple(stage.get("needs") or ())
-            found.append(
-                read_record(run_dir / stage["id"], id=stage["id"], uses=stage["uses"], status=status, needs=needs)
-            )
+        folder = run_dir / stage["id"]
+        status = str((read_stage(folder) or {}).get("status", "pending"))
+        needs = tuple(stage.get("needs") or ())
+        found.append(read_record(folder, id=stage["id"], uses=stage["uses"], status=status, needs=needs))
     return found
 
 
@@ -223,7 +263,7 @@ def _check(config: ReportConfig, data: Any) -> None:
 
 STAGE = Stage(
     name="report",
-    version=3,
+    version=4,
     config=ReportConfig,
     run=run,
     provides="report",

@@ -14,7 +14,7 @@ from typing import Literal
 from markupsafe import Markup, escape
 
 from wsss.viz.formatting import duration
-from wsss.viz.record import StageRecord
+from wsss.viz.record import StageRecord, in_order
 
 Direction = Literal["right", "down"]
 Place = tuple[str, int]
@@ -30,7 +30,7 @@ def draw(records: Sequence[StageRecord], direction: Direction) -> Markup:
     """Draw the stages and who needs whom.
 
     Args:
-        records: the stages in pipeline order.
+        records: the stages, in any order.
         direction: ``right`` for wide pages, ``down`` for phones.
 
     Returns:
@@ -78,7 +78,7 @@ def layout(records: Sequence[StageRecord]) -> tuple[list[list[Place]], list[list
     """Return the layers (each a list of places in order) and the edges (each a chain of places, layer by layer)."""
     known = {record.id for record in records}
     needs = {record.id: [need for need in record.needs if need in known] for record in records}
-    depth = _depths(needs)
+    depth = _depths({record.id: needs[record.id] for record in in_order(records)})
     layers: list[list[Place]] = [[] for _ in range(max(depth.values(), default=0) + 1)]
     for record in records:
         layers[depth[record.id]].append((record.id, depth[record.id]))

@@ -86,23 +86,40 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """An image without a row: its photograph is missing or broken."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Section:
-    """The rows of one split, and by which score stage they were ranked."""
+    """The rows of one split, by which score stage they were ranked, and images of it that could not be shown."""
 
     split: str
     size: int
     ranked_by: str | None
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    unread: tuple[Unread, ...] = ()
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """All that the gallery shows; ``left_out`` images were asked for and did not fit the page's size limit."""
+    """All that the gallery shows.
+
+    Args:
+        sections: the rows, by split.
+        left_out: how many images were asked for and did not fit the page's size limit.
+        detail: how fine the pictures are.
+        unread: images that could not be shown.
+    """
 
     sections: tuple[Section, ...]
     left_out: int
     detail: Detail
+    unread: tuple[Unread, ...] = ()
 
     @property
     def shown(self) -> int:
@@ -138,7 +155,7 @@ def make_gallery(
         track: number of images → a function that is told of each that is done.
 
     Raises:
-        InvalidInput: an unknown split, or a photograph that can't be read.
+        InvalidInput: an unknown split.
     """
     columns = _columns(data, records, scores, only)
     pictured = frozenset[str]().union(*(column.images for column in columns if column.kind != "truth"))
@@ -148,21 +165,26 @@ def make_gallery(
     }
     candidates = {name: samples for name, samples in candidates.items() if samples}
     candidates = candidates if splits else distinct(candidates)
+    missing = {one.id: one for samples in candidates.values() for one in samples if one.id in data.missing}
+    sizes = {name: len(samples) for name, samples in candidates.items()}
+    candidates = {
+        name: [sample for sample in samples if sample.id not in data.missing] for name, samples in candidates.items()
+    }
     per_image = {one.id: read_per_image(one.path) for one in records if one.is_score}
     ranked_by = {name: _ranking(scores, name, samples, per_image) for name, samples in candidates.items()}
     values = {name: per_image[score.id] for name, score in ranked_by.items() if score is not None}
     picks = choose(candidates, count, seed, values)
     asked = len(picks)
-    made: dict[tuple[str, str], Row] = {}
+    made: dict[tuple[str, str], Row | Unread] = {}
 
     def make(picks: Sequence[Pick], detail: Detail, advance: Callable[[int], None]) -> list[Row]:
         new = [pick for pick in picks if (pick.split, pick.sample.id) not in made]
-        work = partial(_row, columns=columns, classes=data.classes, detail=detail)
+        work = partial(_row_or_why, columns=columns, classes=data.classes, detail=detail)
         with ThreadPoolExecutor(max(1, workers)) as pool:
             for pick, row in zip(new, pool.map(work, new), strict=True):
                 made[pick.split, pick.sample.id] = row
                 advance(1)
-        return [made[pick.split, pick.sample.id] for pick in picks]
+        return [row for row in (made[pick.split, pick.sample.id] for pick in picks) if isinstance(row, Row)]
 
     # A few rows tell how fine the pictures may be; only then are all of them made.
     trial = picks[:: max(1, len(picks) // 6)][:6]
@@ -181,12 +203,19 @@ def make_gallery(
         rows = make(picks, detail, advance)
 
     sections = []
-    for name, samples in candidates.items():
-        mine = [(pick, row) for pick, row in zip(picks, rows, strict=True) if pick.split == name]
-        score = ranked_by[name]
+    for name, score in ranked_by.items():
+        found = [(pick, made[pick.split, pick.sample.id]) for pick in picks if pick.split == name]
+        mine = [(pick, row) for pick, row in found if isinstance(row, Row)]
         if mine:
-            sections.append(_section(name, len(samples), score.id if score else None, columns, mine))
-    return Gallery(tuple(sections), asked - len(picks), detail)
+            sections.append(_section(name, sizes[name], score.id if score else None, columns, mine))
+    unread = [missing_image(sample) for sample in missing.values()] if count else []
+    unread += {one.id: one for one in made.values() if isinstance(one, Unread)}.values()
+    return Gallery(tuple(sections), asked - len(picks), detail, tuple(unread))
+
+
+def missing_image(sample: Sample) -> Unread:
+    """Return what is said of an image of `Dataset.missing`."""
+    return Unread(sample.id, f"no such image in {sample.image.parent}")
 
 
 def reasons(gallery: Gallery) -> tuple[str, ...]:
@@ -249,6 +278,14 @@ def _section(
     used = [place for place, column in enumerate(columns) if any(row.cells[place] for _, row in mine)]
     rows = tuple(replace(row, reason=pick.reason, cells=tuple(row.cells[one] for one in used)) for pick, row in mine)
     return Section(name, size, ranked_by, tuple(columns[place].title for place in used), rows)
+
+
+def _row_or_why(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail: Detail) -> Row | Unread:
+    """Return an image's row; a photograph that is broken or gone costs its row, and not the whole report."""
+    try:
+        return _row(pick, columns=columns, classes=classes, detail=detail)
+    except InvalidInput as error:
+        return Unread(pick.sample.id, error.message)
 
 
 def _row(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail: Detail) -> Row:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wsss.viz.lettering import drawable, font
 from wsss.viz.palette import HATCH
 
 if TYPE_CHECKING:
@@ -30,11 +31,12 @@ def with_legend(picture: NDArray[np.uint8], entries: Sequence[Entry]) -> NDArray
     """
     if not entries:
         return picture
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    font: Any = ImageFont.load_default(size=SIZE)
+    letters = font(SIZE)
+    entries = [(drawable(name), colour) for name, colour in entries]
     measure: Any = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    lengths = [SIZE + GAP // 2 + int(np.ceil(measure.textlength(name, font=font))) + GAP for name, _ in entries]
+    lengths = [SIZE + GAP // 2 + int(np.ceil(measure.textlength(name, font=letters))) + GAP for name, _ in entries]
     width = max(picture.shape[1], GAP + max(lengths))
     places, x, line = [], GAP, 0
     for needed in lengths:
@@ -53,7 +55,7 @@ def with_legend(picture: NDArray[np.uint8], entries: Sequence[Entry]) -> NDArray
             draw.rectangle(field, outline=HATCH[1])
         else:
             draw.rectangle(field, fill=colour, outline=(90, 90, 90))
-        draw.text((left + SIZE + GAP // 2, top - 1), name, fill="black", font=font)
+        draw.text((left + SIZE + GAP // 2, top - 1), name, fill="black", font=letters)
     margin = ((0, 0), (0, width - picture.shape[1]), (0, 0))
     return np.concatenate([np.pad(picture, margin, constant_values=255), np.asarray(strip)])
 

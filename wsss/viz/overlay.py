@@ -10,6 +10,7 @@ import numpy as np
 
 from wsss.io.images import write_png
 from wsss.io.masks import IGNORE
+from wsss.viz.lettering import drawable, font
 from wsss.viz.palette import HATCH
 
 if TYPE_CHECKING:
@@ -103,13 +104,13 @@ def contact_sheet(
     Raises:
         ValueError: a row has not as many images as there are titles.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     for place, row in enumerate(rows):
         if len(row) != len(titles):
             raise ValueError(f"row {place} has {len(row)} images, but there are {len(titles)} titles")
     pictures = [[scaled(image, width) for image in row] for row in rows]
-    font: Any = ImageFont.load_default(size=max(12, width // 15))
+    letters = font(max(12, width // 15))
     heading = max(12, width // 15) + gap
     heights = [max(image.height for image in row) for row in pictures if row]
     total = (gap + len(titles) * (width + gap), gap + heading + sum(height + gap for height in heights))
@@ -117,7 +118,7 @@ def contact_sheet(
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
         left = gap + column * (width + gap)
-        draw.text((left, gap), fitted(draw, title, font, width), fill="black", font=font)
+        draw.text((left, gap), fitted(draw, title, letters, width), fill="black", font=letters)
         top = gap + heading
         for row, height in zip(pictures, heights, strict=True):
             sheet.paste(row[column], (left, top))
@@ -125,19 +126,31 @@ def contact_sheet(
     write_png(path, np.asarray(sheet))
 
 
-def scaled(image: NDArray[np.uint8], width: int) -> Any:
-    """Return an ``(H, W, 3)`` uint8 image as a Pillow image of another width (pixels), of the same shape."""
+def scaled(image: NDArray[np.uint8], width: int, height: int | None = None) -> Any:
+    """Return an ``(H, W, 3)`` uint8 image as a Pillow image that fits `fit_into` ``width`` × ``height`` pixels."""
     from PIL import Image
 
     picture = Image.fromarray(image)
-    height = max(1, round(picture.height * width / picture.width))
-    return picture.resize((width, height), Image.Resampling.LANCZOS)
+    size = fit_into((picture.width, picture.height), width, height)
+    return picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def fitted(draw: Any, text: str, font: Any, width: int) -> str:
-    """Return a heading, shortened with an ellipsis until it is at most ``width`` pixels wide."""
-    shown = text
-    while draw.textlength(shown, font=font) > width and len(shown) > 1:
+def fit_into(size: tuple[int, int], width: int, height: int | None = None) -> tuple[int, int]:
+    """Return ``(width, height)`` of a picture that fills a width, or a height where it would be higher than allowed.
+
+    Args:
+        size: width and height of the picture, pixels.
+        width: to fill.
+        height: the picture's, at most; ``None`` for any.
+    """
+    factor = width / size[0] if height is None else min(width / size[0], height / size[1])
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def fitted(draw: Any, text: str, letters: Any, width: int) -> str:
+    """Return a heading in letters that can be drawn, shortened with an ellipsis until it is at most ``width`` wide."""
+    text = shown = drawable(text)
+    while draw.textlength(shown, font=letters) > width and len(shown) > 1:
         text = text[:-1]
         shown = text.rstrip() + "…"
     return shown

@@ -13,7 +13,7 @@ from wsss.viz.charts import Chart, read_history
 from wsss.viz.comparison import read_comparison
 from wsss.viz.dag import draw
 from wsss.viz.formatting import number, plain, words
-from wsss.viz.gallery import Gallery, heat_scale, legend, make_gallery, reasons
+from wsss.viz.gallery import Gallery, Section, Unread, heat_scale, legend, make_gallery, reasons
 from wsss.viz.numbers import class_table, ratios, scores_of
 from wsss.viz.page import render
 from wsss.viz.record import StageRecord, by_entry, fold, in_order
@@ -55,11 +55,19 @@ class Options:
 
 @dataclass(frozen=True)
 class Page:
-    """A finished report, how many images it shows, and how many were left out to keep its size limit."""
+    """A finished report.
+
+    Args:
+        html: the page.
+        shown: how many images its gallery shows.
+        left_out: how many were left out to keep its size limit.
+        unread: images that were left out because their photograph is missing or broken.
+    """
 
     html: str
     shown: int
     left_out: int
+    unread: tuple[Unread, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ def build_report(
     data: Dataset | None,
     options: Options,
     *,
-    unfinished: Sequence[StageRecord] = (),
+    others: Sequence[StageRecord] = (),
     workers: int = 1,
     track: Callable[[str, int], Callable[[int], None]] = lambda what, total: lambda steps: None,
 ) -> Page:
@@ -86,12 +94,12 @@ def build_report(
         records: its stages, in any order; the page itself may be among them.
         data: the dataset it worked on; without one there is no gallery.
         options: see `Options`.
-        unfinished: stages that failed or haven't run, for the picture of the pipeline alone.
+        others: the rest of the pipeline (stages that failed, haven't run, or are not reported on), for its picture.
         workers: threads that make thumbnails; the page does not depend on it.
         track: what is made, and how many → a function that is told of each that is done.
 
     Raises:
-        InvalidInput: an image, a mask or a table of the run can't be read, or a split is unknown.
+        InvalidInput: a mask or a table of the run can't be read, or a split is unknown.
     """
     records = in_order(records)
     scores = scores_of(records)
@@ -101,6 +109,8 @@ def build_report(
     alone = [score for score in scores if score.id not in compared]
     pictured = [record for record in records if _matches(record.id, options.columns)]
     empty = Gallery((), 0, DETAILS[0])
+    sampling = _sampling(data, pictured, options)
+    pipeline = in_order(fold(in_order([*records, *others])))
     values: dict[str, Any] = {
         "title": options.title,
         "data": data,
@@ -114,7 +124,7 @@ def build_report(
         "ratios": ratios(scores),
         "classes": class_table(alone),
         "legend": legend(data),
-        "dag": [draw(folded, "right"), draw(folded, "down")] if (folded := fold([*records, *unfinished])) else [],
+        "dag": [draw(pipeline, "right"), draw(pipeline, "down")] if pipeline else [],
         "stages": by_entry(records),
         "curves": _curves(records),
         "scale": heat_scale(),
@@ -131,7 +141,8 @@ def build_report(
         if data
         else TopologyView(),
         "gallery": empty,
-        "sampling": sampling_sections(data, pictured, count=options.sampling, detail=DETAILS[1]) if data else (),
+        "sampling": [section for section in sampling if section.rows],
+        "unread": (),
         "reasons": (),
         "limit": options.max_bytes / 1e6,
     }
@@ -150,8 +161,10 @@ def build_report(
         workers=workers,
         track=partial(track, "thumbnails"),
     )
-    html = render(PAGE, {**values, "gallery": gallery, "reasons": reasons(gallery)})
-    return Page(html, gallery.shown, gallery.left_out)
+    several = (*gallery.unread, *(one for section in sampling for one in section.unread))
+    unread = tuple({one.id: one for one in several}.values())
+    html = render(PAGE, {**values, "gallery": gallery, "reasons": reasons(gallery), "unread": unread})
+    return Page(html, gallery.shown, gallery.left_out, unread)
 
 
 def stage_numbers(metrics: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Group]]:
@@ -175,6 +188,10 @@ def stage_numbers(metrics: Mapping[str, Any]) -> tuple[list[tuple[str, str]], li
 
 def _cell(value: Any) -> str:
     return plain(value) if isinstance(value, Mapping | list) else number(value)
+
+
+def _sampling(data: Dataset | None, records: Sequence[StageRecord], options: Options) -> tuple[Section, ...]:
+    return () if data is None else sampling_sections(data, records, count=options.sampling, detail=DETAILS[1])
 
 
 def _curves(records: Sequence[StageRecord]) -> list[tuple[str, list[tuple[StageRecord, tuple[Chart, ...]]]]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from wsss.viz.comparison import signed_text
 from wsss.viz.formatting import plain, words
-from wsss.viz.gallery import Gallery, heat_scale, legend, make_gallery, reasons
+from wsss.viz.gallery import Gallery, Unread, heat_scale, legend, make_gallery, reasons
 from wsss.viz.numbers import Score, scores_of
 from wsss.viz.page import render
 from wsss.viz.record import StageRecord
@@ -198,6 +198,7 @@ def build_runs_page(
     seed: int = 0,
     max_bytes: int = 9_500_000,
     workers: int = 1,
+    tell_unread: Callable[[Sequence[Unread]], None] = lambda unread: None,
 ) -> str:
     """Return the HTML page that sets runs side by side.
 
@@ -210,9 +211,10 @@ def build_runs_page(
         seed: of the random draw among them.
         max_bytes: size limit of the page.
         workers: threads that make thumbnails.
+        tell_unread: is told of the images that are left out because they are missing or broken, if there are any.
 
     Raises:
-        InvalidInput: an image or a mask can't be read, or a split is unknown.
+        InvalidInput: a split is unknown.
     """
     values: dict[str, Any] = {
         "title": title,
@@ -230,4 +232,6 @@ def build_runs_page(
         return render("runs.html.j2", values)
     room = max(0, max_bytes - len(render("runs.html.j2", values).encode()) - 20_000)
     gallery = masks_side_by_side(runs, data, splits=splits, count=images, seed=seed, budget=room, workers=workers)
+    if gallery.unread:
+        tell_unread(gallery.unread)
     return render("runs.html.j2", {**values, "gallery": gallery, "reasons": reasons(gallery)})

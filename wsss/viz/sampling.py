@@ -19,7 +19,7 @@ from wsss.io.cams import read_cams
 from wsss.io.images import read_image
 from wsss.io.layout import cam_path, offsets_path
 from wsss.io.offsets import Offsets, read_offsets
-from wsss.viz.gallery import Row, Section, Tile
+from wsss.viz.gallery import Row, Section, Tile, Unread, missing_image
 from wsss.viz.record import StageRecord
 from wsss.viz.thumbnails import Detail, heat_uri, photo_uri
 
@@ -47,14 +47,13 @@ def sampling_sections(
 ) -> tuple[Section, ...]:
     """Return a section per chain of checkpoints with offsets, ``count`` rows in all; ``ranked_by`` names the chain.
 
+    Images whose photograph is missing or broken are in ``unread``.
+
     Args:
         data: the dataset.
         records: the stages in pipeline order.
         count: how many rows, at most, shared out over the chains.
         detail: how fine the pictures are.
-
-    Raises:
-        InvalidInput: a photograph can't be read.
     """
     found = list(chains(records))[:count]
     splits = reversed(list(data.splits.items()))  # of several splits with one image the first is named
@@ -62,15 +61,19 @@ def sampling_sections(
     sections = []
     for place, chain in enumerate(found):
         share = count // len(found) + (place < count % len(found))
-        known = [samples[one] for one in chain.images if one in samples][:share]
+        there = [one for one in chain.images if one in samples and one not in data.missing]
+        known = [samples[one] for one in there][:share]
         makers = [_maker(step, records, [sample.id for sample, _ in known]) for step in chain.steps]
-        rows = tuple(_row(sample, chain, makers, data.classes, detail) for sample, _ in known)
-        if rows:
+        made = [_row_or_why(sample, chain, makers, data.classes, detail) for sample, _ in known]
+        unread = [missing_image(samples[one][0]) for one in chain.images if one in data.missing & samples.keys()]
+        unread += [one for one in made if isinstance(one, Unread)]
+        rows = tuple(one for one in made if isinstance(one, Row))
+        if rows or unread:
             pairs = zip(chain.steps, makers, strict=True)
             columns = tuple(one.id for pair in pairs for one in pair if one is not None)
             named = ", ".join(dict.fromkeys(split for _, split in known))
             chained = " → ".join(step.id for step in chain.steps)
-            sections.append(Section(named, len(chain.images), chained, columns, rows))
+            sections.append(Section(named, len(chain.images), chained, columns, rows, tuple(unread)))
     return tuple(sections)
 
 
@@ -151,6 +154,16 @@ def _arrows(offsets: Offsets, kernel: int) -> tuple[NDArray[np.float64], NDArray
         starts.append(start * offsets.stride)
         ends.append((start + offsets.offsets[tap][:, rows, columns].T) * offsets.stride)
     return np.concatenate(starts), np.concatenate(ends)
+
+
+def _row_or_why(
+    sample: Sample, chain: Chain, makers: Sequence[StageRecord | None], classes: Classes, detail: Detail
+) -> Row | Unread:
+    """Return an image's row; a photograph that is broken or gone costs its row, and not the whole report."""
+    try:
+        return _row(sample, chain, makers, classes, detail)
+    except InvalidInput as error:
+        return Unread(sample.id, error.message)
 
 
 def _row(sample: Sample, chain: Chain, makers: Sequence[StageRecord | None], classes: Classes, detail: Detail) -> Row:
