@@ -24,7 +24,7 @@ def test_round_trip_and_equal_bytes(tmp_path: Path) -> None:
     for name, tensor in weights.items():
         assert found[name].dtype == tensor.dtype
         assert torch.equal(found[name].nan_to_num(), tensor.nan_to_num())
-    assert load_description(tmp_path / "one", "classifier") == {"classes": ["cat"], "size": 3}
+    assert load_description(tmp_path / "one") == {"classes": ["cat"], "size": 3}
     for file in (WEIGHTS, DESCRIPTION):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
@@ -34,7 +34,7 @@ def test_the_description_is_written_last(tmp_path: Path) -> None:
         save_model(tmp_path, {"a": torch.zeros(1)}, {"x": float("nan")})
     assert (tmp_path / WEIGHTS).is_file() and not (tmp_path / DESCRIPTION).exists()
     with pytest.raises(InvalidInput, match=r"no model here \(model\.json is missing\)"):
-        load_description(tmp_path, "classifier")
+        load_description(tmp_path)
 
 
 def test_broken_files_are_named(tmp_path: Path) -> None:
@@ -50,4 +50,4 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
     for wrong_json, words in (("{", "not valid JSON"), ("[1]", "expected a JSON object"), ("\xff", "not valid JSON")):
         (tmp_path / DESCRIPTION).write_text(wrong_json, encoding="latin-1")
         with pytest.raises(InvalidInput, match=words):
-            load_description(tmp_path, "classifier")
+            load_description(tmp_path)

@@ -25,15 +25,15 @@ def save_model(folder: Path, weights: Mapping[str, Tensor], description: Mapping
     write_json(folder / DESCRIPTION, description)
 
 
-def load_description(folder: Path, kind: str) -> dict[str, Any]:
-    """Read ``model.json``, which says itself what ``kind`` of model it describes.
+def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
+    """Read ``model.json``; ``kind`` is that of the model that is wanted, to name a folder with one where it isn't here.
 
     Raises:
         InvalidInput: the folder holds no (readable) model.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
-        below = sorted(found.parent for found in folder.glob(f"*/{DESCRIPTION}") if _kind(found) == kind)
+        below = sorted(found.parent for found in folder.glob(f"*/{DESCRIPTION}") if kind in (None, _kind(found)))
         raise InvalidInput(
             f"{folder}: no model here ({DESCRIPTION} is missing).",
             mend=f"There is one in {listing(below)}: name that folder." if below else None,
