@@ -130,10 +130,13 @@ def average(out: Path, data: Any, *folders: Path) -> Result:
 
     stage = STAGES["average"]
 
-    def with_all(ctx: Any) -> Result:
-        return stage.run(dataclasses.replace(ctx, inputs={"cams": tuple(map(Artifact, folders))}))
+    def given(ctx: Any) -> Any:
+        return dataclasses.replace(ctx, inputs={"cams": tuple(map(Artifact, folders))})
 
-    return run_one(dataclasses.replace(stage, run=with_all), {}, out, data)
+    of_all = dataclasses.replace(
+        stage, run=lambda ctx: stage.run(given(ctx)), ready=lambda ctx: stage.ready(given(ctx))
+    )
+    return run_one(of_all, {}, out, data)
 
 
 def test_maps_are_averaged(run: tuple[Path, Dataset], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field
 from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.present import MAKE_MAPS, require_each
 
 if TYPE_CHECKING:
     from wsss.data.sample import Sample
@@ -62,6 +63,12 @@ def _check(config: AverageConfig, data: Any) -> None:
     data.samples(config.splits)
 
 
+def _ready(ctx: Context[AverageConfig]) -> None:
+    samples = ctx.data.samples(ctx.config.splits)
+    for artifact in ctx.inputs["cams"]:
+        require_each(artifact.path, samples, cam_path, what="maps", mend=MAKE_MAPS)
+
+
 STAGE = Stage(
     name="average",
     version=1,
@@ -74,4 +81,5 @@ STAGE = Stage(
     covers=lambda config: config.splits,
     needs_splits=lambda config: config.splits,
     check=_check,
+    ready=_ready,
 )

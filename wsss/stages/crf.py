@@ -20,6 +20,7 @@ from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, S
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.crf import CrfConfig
 from wsss.refine.thresholds import Policy
+from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.stages.pseudo import POLICY_FILE
 from wsss.validation import AddedLater
 
@@ -44,7 +45,6 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
 
     config, masks, cams = ctx.config, ctx.inputs["masks"].path, ctx.inputs["cams"]
     samples = ctx.data.samples(config.splits)
-    _check_unary(config, masks, cams, samples)
     work = partial(
         _refine,
         out=ctx.out,
@@ -171,6 +171,15 @@ def _reads(config: CrfStageConfig) -> list[Read]:
     return [Read(split, "images") for split in config.splits]
 
 
+def _ready(ctx: Context[CrfStageConfig]) -> None:
+    masks, cams = ctx.inputs["masks"].path, ctx.inputs["cams"]
+    samples = ctx.data.samples(ctx.config.splits)
+    _check_unary(ctx.config, masks, cams, samples)
+    require_each(masks, samples, mask_path, what="mask", mend=MAKE_MASKS)
+    if cams is not None:
+        require_each(cams.path, samples, cam_path, what="maps", mend=MAKE_MAPS)
+
+
 STAGE = Stage(
     name="crf",
     version=1,
@@ -185,4 +194,5 @@ STAGE = Stage(
     reads=_reads,
     covers=lambda config: config.splits,
     needs_splits=lambda config: config.splits,
+    ready=_ready,
 )

@@ -13,6 +13,7 @@ from wsss.io.layout import cam_path, mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power, describe
+from wsss.stages.present import MAKE_MAPS, require_each
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -166,6 +167,11 @@ def _check(config: PseudoConfig, data: Any) -> None:
             )
 
 
+def _ready(ctx: Context[PseudoConfig]) -> None:
+    samples = ctx.data.samples(ctx.config.splits)
+    require_each(ctx.inputs["cams"].path, samples, cam_path, what="maps", mend=MAKE_MAPS)
+
+
 STAGE = Stage(
     name="pseudo",
     version=2,
@@ -178,4 +184,5 @@ STAGE = Stage(
     covers=lambda config: config.splits,
     needs_splits=lambda config: config.splits,
     check=_check,
+    ready=_ready,
 )

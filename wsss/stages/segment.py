@@ -257,6 +257,19 @@ def _check_inputs(config: SegmentConfig, ids: Mapping[str, Sequence[str]]) -> No
         )
 
 
+def _ready(ctx: Context[SegmentConfig]) -> None:
+    from wsss.models.classifier import load_classifier
+
+    config, masks, classifier = ctx.config, ctx.inputs["masks"], ctx.inputs["classifier"]
+    samples = ctx.data.split(config.split)
+    if config.labels == "soft":
+        _probability_files(samples, config, masks)
+    else:
+        _pairs(samples, config, masks)
+    if classifier is not None:
+        load_classifier(classifier.path)
+
+
 STAGE = Stage(
     name="segment",
     version=1,
@@ -274,4 +287,5 @@ STAGE = Stage(
     check=_check,
     check_inputs=_check_inputs,
     prepare=_prepare,
+    ready=_ready,
 )

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.thresholds import Fixed, describe
+from wsss.stages.present import MAKE_MAPS, require_each
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,6 +115,11 @@ def _check(config: SweepConfig, data: Any) -> None:
         )
 
 
+def _ready(ctx: Context[SweepConfig]) -> None:
+    samples = ctx.data.split(ctx.config.split)
+    require_each(ctx.inputs["cams"].path, samples, cam_path, what="maps", mend=MAKE_MAPS)
+
+
 STAGE = Stage(
     name="sweep",
     version=1,
@@ -124,4 +131,5 @@ STAGE = Stage(
     reads=lambda config: [Read(config.split, "masks")],
     needs_splits=lambda config: (config.split,),
     check=_check,
+    ready=_ready,
 )

@@ -1,0 +1,72 @@
+"""An input that lacks files is refused before a finished folder is emptied."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from learning import CLASSES, SMALL_TRAINING, coloured_dataset, contents
+from onethread import one_thread
+
+from wsss.data.sample import Dataset, read_truth
+from wsss.errors import InvalidInput
+from wsss.io.cams import Cams, write_cams
+from wsss.io.layout import cam_path
+from wsss.pipeline.runner import run_stage
+from wsss.pipeline.stage import Artifact
+from wsss.stages import STAGES
+
+__all__ = ["one_thread"]  # a fixture of every test here
+
+SEGMENTING = {"steps": 1, "batch_size": 2, "backbone": SMALL_TRAINING["backbone"], "precision": "32-true"}
+CASES: list[tuple[str, dict[str, Any], str, str]] = [
+    ("pseudo", {}, "cams", "no maps of 4 of the 4 images: train0, train1"),
+    ("sweep", {"split": "train"}, "cams", "no maps of 4 of the 4 images"),
+    ("average", {"splits": ["train"]}, "cams", "no maps of 4 of the 4 images"),
+    ("crf", {}, "masks", "no mask of 4 of the 4 images"),
+    ("segment", SEGMENTING, "masks", "4 of 4 images of split 'train' have no mask there"),
+]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    return coloured_dataset(tmp_path / "data", train=4, val=1)
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, data: Dataset) -> dict[str, Path]:
+    """Maps, and the masks made of them."""
+    torch.set_num_threads(1)
+    cams = tmp_path / "maps"
+    for sample in data.split("train"):
+        truth = read_truth(sample, CLASSES)
+        maps = np.stack([np.where(truth == index, 0.8, 0.1) for index in sample.labels or ()]).astype(np.float32)
+        write_cams(cam_path(cams, sample.id), Cams(maps, sample.labels or (), truth.shape))
+    stage = STAGES["pseudo"]
+    run_stage(stage, stage.config(), out=tmp_path / "seeds", inputs={"cams": Artifact(cams)}, data=data)
+    return {"cams": cams, "masks": tmp_path / "seeds"}
+
+
+@pytest.mark.parametrize(("name", "config", "needs", "message"), CASES, ids=[case[0] for case in CASES])
+def test_what_is_finished_stays(
+    name: str, config: dict[str, Any], needs: str, message: str, tmp_path: Path, data: Dataset, inputs: dict[str, Path]
+) -> None:
+    stage, out = STAGES[name], tmp_path / "out"
+
+    def run(folder: Path) -> None:
+        artifact = Artifact(folder, id="given")
+        many = stage.inputs[needs].many
+        given = {needs: (artifact,) if many else artifact}
+        run_stage(stage, stage.config.model_validate(config), out=out, inputs=given, data=data)
+
+    run(inputs[needs])
+    (tmp_path / "empty").mkdir()
+    before = contents(out)
+    with pytest.raises(InvalidInput, match=message):
+        run(tmp_path / "empty")
+    assert contents(out) == before
+    assert json.loads((out / "stage.json").read_text())["status"] == "done"
