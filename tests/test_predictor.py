@@ -210,6 +210,22 @@ def test_a_refused_prediction_leaves_the_images_alone(model: Path, photographs: 
     assert sorted(photographs.rglob("*")) == before
 
 
+def test_broken_images_do_not_keep_others_from_their_masks(model: Path, photographs: Path, tmp_path: Path) -> None:
+    for name in ("0.png", "b.png"):
+        (photographs / name).write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    arguments = ["predict", "--weights", model, "--images", photographs, "--out", tmp_path / "out"]
+    done = run(*arguments)
+    assert isinstance(done.exception, InvalidInput) and "what is done is kept" in str(done.exception.mend)
+    assert "2 of 5 images (or batches) failed:\n" in done.exception.message
+    assert "0.png" in done.exception.message and "b.png" in done.exception.message
+    assert {path.stem for path in (tmp_path / "out" / "masks").iterdir()} == {"a", "grey", "turned"}
+    (photographs / "b.png").unlink()
+    alone = run(*arguments)
+    assert "0.png: not an image" in str(alone.exception) and "failed:" in str(alone.exception)
+    (photographs / "0.png").unlink()
+    assert run(*arguments).exit_code == 0
+
+
 def test_images_that_pillow_cannot_give(model: Path, tmp_path: Path) -> None:
     segment = wsss.load_segmenter(model, device="cpu")
     path = tmp_path / "x.jpg"

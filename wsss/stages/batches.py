@@ -40,13 +40,29 @@ def work_in_batches(
         outputs: an image's files.
         readable: reads a file, and raises `InvalidInput` when it is broken; its batch is done again with a warning.
         description: shown beside the progress bar.
+
+    Raises:
+        InvalidInput: images that can't be read; all others are done before.
     """
     mine = ctx.ranks.shard(same_size_batches(samples, batch_size))
     left = [batch for batch in mine if not _complete(ctx, batch, outputs, readable)]
     advance = ctx.progress.track(description, sum(map(len, mine)), sum(map(len, mine)) - sum(map(len, left)))
+    failed: list[tuple[Batch, InvalidInput]] = []
     for batch in left:
-        work(batch)
+        try:
+            work(batch)
+        except InvalidInput as error:
+            ctx.log(f"warning: {error.message} The others come first.")
+            failed.append((batch, error))
         advance(len(batch))
+    if len(failed) == 1:
+        raise failed[0][1]
+    if failed:
+        raise InvalidInput(
+            f"{len(failed)} of {len(mine)} images (or batches) failed:\n"
+            + "\n".join(error.message for _, error in failed),
+            mend="Mend these images or take them away; what is done is kept.",
+        )
 
 
 def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]:
