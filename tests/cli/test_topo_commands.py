@@ -222,7 +222,7 @@ def test_what_has_no_partner_is_drawn_before_hundreds_that_have_one(tmp_path: Pa
     half = wrong.shape[1] // 2
     assert wrong[:, :half].sum() == wrong[:, half:].sum() == 8 * 8
     call("match", tmp_path / "pred.png", tmp_path / "gt.png", "--plot", tmp_path / "x.svg")
-    assert "prediction: 1 + 0 unmatched (300 of 400 drawn)" in (tmp_path / "x.svg").read_text(encoding="utf-8")
+    assert "prediction: 1 + 0 unmatched (300/400 drawn)" in (tmp_path / "x.svg").read_text(encoding="utf-8")
 
 
 def test_pairs_of_images_without_levels_are_drawn_on_both_sides_or_not_at_all() -> None:

@@ -37,6 +37,9 @@ RIM = 6
 PLOTS = (".png", ".svg")
 """What a plot may be; its file's name says which."""
 
+FONT_SIZE = 26
+"""Of the headings, pixels: what was left out has to fit, too."""
+
 GAP, HEADING = 8, 44
 """Of the SVG, pixels: between the panels, and above them for their headings."""
 
@@ -100,13 +103,13 @@ def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path:
         unmatched = [len((part.unmatched_pred, part.unmatched_gt)[side]) for part in (matching.dim0, matching.dim1)]
         title = f"{name}: {unmatched[0]} + {unmatched[1]} unmatched"
         if len(drawn[side]) < len(every[side]):
-            title += f" ({len(drawn[side])} of {len(every[side])} drawn)"
+            title += f" ({len(drawn[side])}/{len(every[side])} drawn)"
         panels.append(_panel(title, values, drawn[side], int(bars.essential.birth_cells[0]), superlevel))
     if path.suffix.lower() == ".svg":
         write_text(path, _svg(panels))
     else:
         large = [_circled(panel) for panel in panels]
-        contact_sheet([large], [panel.title for panel in panels], path, width=large[0].shape[1])
+        contact_sheet([large], [panel.title for panel in panels], path, width=large[0].shape[1], font_size=FONT_SIZE)
 
 
 def _panel(title: str, values: NDArray[np.float64], features: list[Feature], essential: int, superlevel: bool) -> Panel:
@@ -162,7 +165,7 @@ def _svg(panels: Sequence[Panel]) -> str:
     for panel, column, wide, high in zip(panels, columns, widths, heights, strict=True):
         parts.append(
             f'<svg x="{left}" y="0" width="{column}" height="{height}" viewBox="0 {-HEADING} {column} {height}">'
-            f'<text y="{-HEADING // 3}" font-family="sans-serif" font-size="28" '
+            f'<text y="{-HEADING // 3}" font-family="sans-serif" font-size="{FONT_SIZE}" '
             f">{escape(panel.title)}</text>"
             f'<image width="{wide}" height="{high}" preserveAspectRatio="none" style="image-rendering: pixelated" '
             f'href="data:image/png;base64,{_png(panel.canvas)}"/>'

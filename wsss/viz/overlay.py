@@ -90,6 +90,7 @@ def contact_sheet(
     *,
     width: int = 240,
     gap: int = 8,
+    font_size: int | None = None,
 ) -> None:
     """Write rows of images side by side under column headings, as one PNG on white.
 
@@ -100,6 +101,7 @@ def contact_sheet(
         path: the PNG to write (atomically; the same pixels give the same bytes).
         width: of a column, pixels.
         gap: between images and round the sheet, pixels.
+        font_size: of the headings, pixels; by default a fifteenth of ``width``, at least 12.
 
     Raises:
         ValueError: a row has not as many images as there are titles.
@@ -110,8 +112,9 @@ def contact_sheet(
         if len(row) != len(titles):
             raise ValueError(f"row {place} has {len(row)} images, but there are {len(titles)} titles")
     pictures = [[scaled(image, width) for image in row] for row in rows]
-    letters = font(max(12, width // 15))
-    heading = max(12, width // 15) + gap
+    font_size = font_size or max(12, width // 15)
+    letters = font(font_size)
+    heading = font_size + gap
     heights = [max(image.height for image in row) for row in pictures if row]
     total = (gap + len(titles) * (width + gap), gap + heading + sum(height + gap for height in heights))
     sheet = Image.new("RGB", total, "white")
