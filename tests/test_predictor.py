@@ -210,13 +210,17 @@ def test_a_refused_prediction_leaves_the_images_alone(model: Path, photographs: 
     assert sorted(photographs.rglob("*")) == before
 
 
-def test_broken_images_do_not_keep_others_from_their_masks(model: Path, photographs: Path, tmp_path: Path) -> None:
-    for name in ("0.png", "b.png"):
-        (photographs / name).write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_broken_images_do_not_keep_others_from_their_masks(
+    model: Path, photographs: Path, tmp_path: Path, batch_size: int
+) -> None:
+    (photographs / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    (photographs / "b.png").write_bytes((photographs / "a.png").read_bytes()[:-700])  # its header is whole
     arguments = ["predict", "--weights", model, "--images", photographs, "--out", tmp_path / "out"]
+    arguments += ["--batch-size", str(batch_size)]
     done = run(*arguments)
     assert isinstance(done.exception, InvalidInput) and "what is done is kept" in str(done.exception.mend)
-    assert "2 of 5 images (or batches) failed:\n" in done.exception.message
+    assert "2 images can't be worked on:\n" in done.exception.message
     assert "0.png" in done.exception.message and "b.png" in done.exception.message
     assert {path.stem for path in (tmp_path / "out" / "masks").iterdir()} == {"a", "grey", "turned"}
     (photographs / "b.png").unlink()

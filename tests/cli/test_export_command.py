@@ -168,6 +168,8 @@ def test_masks_whose_dataset_is_gone(here: Path, capsys: pytest.CaptureFixture[s
     export(capsys, "runs/small/second", "--format", "overlay", "--image-folder", "elsewhere/images", out="p")
     assert export(capsys, "small", "--data.root", "elsewhere", "--format", "voc", out="q")["splits"]["val"] == 1
     assert "no folder" in refused(capsys, "small", "--data.root", "nowhere", "--format", "voc", out="r")
+    useless = refused(capsys, "small", "--data.images", "elsewhere/images", "--format", "coco", out="r")
+    assert "so that data.images changes nothing" in useless and "--data.root DIR" in useless
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wsss.cli.main import main
+from wsss.cli.report_places import comparison_folder
 
 
 def call(*arguments: str | Path) -> int:
@@ -158,6 +159,8 @@ def test_a_comparison_without_a_folder_gets_one_of_its_own(
     assert call("report", "b/one", "a/two") == 2
     assert "comparison-of-one-and-two holds the comparison of other runs" in (said := capsys.readouterr().err)
     assert "--out DIR" in said and (tmp_path / "comparison-of-one-and-two" / "index.html").read_bytes() == made
+    long = comparison_folder([Path("猫" * 80), Path("犬" * 80)])
+    assert long.name.startswith("comparison-of-猫") and long.name.endswith("-and-others") and not long.exists()
     (tmp_path / "comparison-of-two-and-one").mkdir()
     (tmp_path / "comparison-of-two-and-one" / "index.html").write_text("mine")
     assert call("report", "a/two", "a/one") == 2

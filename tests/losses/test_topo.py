@@ -67,7 +67,7 @@ def paths(values: np.ndarray, allowed: np.ndarray, p: int, q: int) -> tuple[floa
     raise AssertionError(f"no path from {p} to {q} in {columns} columns")
 
 
-def written_out(logits: Tensor, target: Tensor, beta: float) -> float:
+def written_out(logits: Tensor, target: Tensor, beta: float, gaps: str) -> float:
     """The term of two classes, pair by pair, for a single window."""
     unit = SMALL["pixels_per_logit"]
     total = 0.0
@@ -78,7 +78,7 @@ def written_out(logits: Tensor, target: Tensor, beta: float) -> float:
         costs: dict[str, list[float]] = {"between": [], "within": []}
         barrier = np.where(true > SMALL["margin"], 1e9, predicted)
         for p, q in itertools.combinations(np.flatnonzero(regions), 2):
-            if background[p] != background[q]:
+            if (background if gaps == "keep" else regions)[p] != (background if gaps == "keep" else regions)[q]:
                 costs["between"].append(max(0.0, paths(barrier, np.ones_like(mask), p, q)[0]) ** 2)
             elif regions[p] == regions[q] and true.ravel()[p] >= SMALL["d_min"] and true.ravel()[q] >= SMALL["d_min"]:
                 inside = (regions == regions[p]).reshape(mask.shape)
@@ -91,10 +91,11 @@ def written_out(logits: Tensor, target: Tensor, beta: float) -> float:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_every_pair_written_out(seed: int) -> None:
+@pytest.mark.parametrize("gaps", ["keep", "close"])
+def test_every_pair_written_out(seed: int, gaps: str) -> None:
     logits, target = case(seed)
-    value = term(beta=0.3, **SMALL)(logits, target)
-    assert value.item() == pytest.approx(written_out(logits, target, 0.3), rel=1e-6)
+    value = term(beta=0.3, gaps=gaps, **SMALL)(logits, target)
+    assert value.item() == pytest.approx(written_out(logits, target, 0.3, gaps), rel=1e-6)
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3])
@@ -154,6 +155,8 @@ def test_a_gap_of_the_label_is_none_to_close(width: int) -> None:
     for logits in (sure(target), perfect(target, whole.config)):
         assert whole(logits.float(), target).item() == pytest.approx(0, abs=1e-9)
     assert whole(sure(gap(width + 8)).float(), gap(0)).item() > 100, "one that the label doesn't have, is"
+    closing = term(beta=1, gaps="close")(sure(target).float(), target).item()
+    assert (closing > 100) == (width <= 10), "as the authors have it"
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -235,6 +235,29 @@ def test_the_failure_of_a_stage_is_told_and_kept(here: Path) -> None:
     assert planned(text=text)["bad@f=2"] == "failed last time"
 
 
+def test_a_stage_that_was_refused_before_it_began_is_shown_as_failed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def states() -> dict[str, str]:
+        summary = summarise(Path("runs/toy"))
+        assert summary is not None
+        return {stage["id"]: stage["status"] for stage in summary["stages"]}
+
+    def ready(ctx: Any) -> None:
+        if ctx.config.factor == 3:
+            raise InvalidInput("not by three")
+
+    for before in ({}, dict.fromkeys(ALL, "done")):
+        with monkeypatch.context() as patch:
+            patch.setitem(TOYS, "double", replace(TOYS["double"], ready=ready))
+            result = run("stages.double.with.mode=fancy") if before else run()
+        assert isinstance(result.error, InvalidInput) and "'double@f=3' failed: not by three" in str(result.error)
+        found = states()
+        assert (found["make"], found["double@f=2"], found["double@f=3"]) == ("done", "done", "failed")
+        assert found["all"] == before.get("all", "pending")
+        assert ran() and set(states().values()) == {"done"}
+
+
 def test_stages_that_will_run_are_prepared_before_any_starts(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def prepare(config: Any, data: Any) -> None:
         if config.steps == 5:

@@ -12,7 +12,7 @@ from toycli import environment
 
 from wsss.errors import RunFailed
 from wsss.io.atomic import write_json
-from wsss.pipeline.lock import HOLDER, LOCK, Holder, is_held, read_holder, run_lock
+from wsss.pipeline.lock import HOLDER, LOCK, Holder, is_held, leave_nothing, read_holder, run_lock
 
 HOLD = """
 import sys, time
@@ -115,3 +115,23 @@ def test_holders_that_are_alive_elsewhere_or_unreadable(tmp_path: Path) -> None:
 def test_asking_changes_nothing(tmp_path: Path) -> None:
     assert not is_held(tmp_path)
     assert not (tmp_path / LOCK).exists()
+
+
+def test_a_folder_that_cannot_go_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On NFS a file that is still open leaves another one behind when it is deleted."""
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / LOCK).touch()
+
+    def full(self: Path) -> None:
+        raise OSError(39, "Directory not empty")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rmdir", full)
+        leave_nothing(new)
+    assert new.is_dir()
+    leave_nothing(new)
+    assert not new.exists()
+    (tmp_path / "stage.json").touch()
+    leave_nothing(tmp_path)
+    assert (tmp_path / "stage.json").exists()

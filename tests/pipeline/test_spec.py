@@ -182,6 +182,17 @@ def test_a_list_of_names_takes_some_of_an_axis(folder: Path) -> None:
     assert load("extends: parent.yaml\nmatrix: {size: [middle]}").axes["size"] == {"middle": {"n": 2}}
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_choice_and_a_change_of_what_is_chosen_go_together(folder: Path, order: int) -> None:
+    sets = ["matrix.size=[large, small]", "matrix.size.large.n=7", "matrix.size.middle.n=8"][::order]
+    assert load(MATRIX, *sets).axes["size"] == {"large": {"n": 7}, "small": {"n": 1}}
+
+
+def test_a_choice_names_a_value_once(folder: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"matrix\.size: small is named twice"):
+        load(MATRIX, "matrix.size=[small, large, small]")
+
+
 def test_a_list_of_other_values_replaces_an_axis(folder: Path) -> None:
     assert load(MATRIX, "matrix.size=[7, 8]").axes["size"] == {"7": 7, "8": 8}
 

@@ -70,3 +70,14 @@ def test_what_is_finished_stays(
         run(tmp_path / "empty")
     assert contents(out) == before
     assert json.loads((out / "stage.json").read_text())["status"] == "done"
+
+
+def test_masks_without_a_policy_are_refused_beside_maps(tmp_path: Path, data: Dataset, inputs: dict[str, Path]) -> None:
+    stage, out = STAGES["crf"], tmp_path / "out"
+    given = {name: Artifact(folder, id=name) for name, folder in inputs.items()}
+    run_stage(stage, stage.config(), out=out, inputs=given, data=data)
+    before = contents(out)
+    (inputs["masks"] / "policy.json").unlink()
+    with pytest.raises(InvalidInput, match=r"Stage 'out' failed: .*seeds: no policy\.json; with maps given"):
+        run_stage(stage, stage.config(), out=out, inputs=given, data=data, force=True)
+    assert contents(out) == before

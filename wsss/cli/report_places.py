@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from wsss.stages import STAGES
 from wsss.stages.report import COMPARED, PAGE, compared_runs
 
 PLACE = "the pipeline's own report (see run.json)"
-LONGEST = 120
-"""Letters of a folder's name; file systems take 255 bytes."""
+LONGEST = 200
+"""Bytes of a folder's name; file systems take 255."""
 
 
 def own_report(run_dir: Path) -> tuple[Job, tuple[Path, ...]] | None:
@@ -55,7 +56,8 @@ def comparison_folder(runs: Sequence[Path]) -> Path:
     """
     names = [run.resolve().name for run in runs]
     text = "comparison-of-" + "-and-".join(names)
-    out = Path(text if len(text) <= LONGEST else f"{text[: LONGEST - 20]}-and-others")
+    short = os.fsencode(text)[:LONGEST].decode(errors="ignore")
+    out = Path(text if short == text else f"{short}-and-others")
     if compared_runs(out) == [str(run.resolve()) for run in runs] or not (out.exists() or out.is_symlink()):
         return out
     what = (

@@ -172,6 +172,11 @@ class TopoConfig(WeightedTermConfig):
     margin: float = Field(
         default=5.0, ge=0, description="the structure is made so many pixels wider before it divides the background"
     )
+    gaps: Literal["keep", "close"] = Field(
+        default="keep",
+        description="gaps of the label that the wider structure closes: they stay (keep), or are to be closed, as in "
+        "the authors' code (close): a perfect prediction then costs something",
+    )
     pixels_per_logit: float = Field(
         default=5.0, gt=0, description="pixels of distance that a difference of 1 between two logits stands for"
     )

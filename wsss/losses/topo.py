@@ -33,10 +33,10 @@ class TopoWindowLoss(LossWithTerm):
 
     The paper's: a regressed distance map, regions, windows, both terms, alpha and beta. Ours: the distance has a sign,
     so that a threshold makes it a mask; regions on both sides of a gap that the label itself has aren't separate,
-    where in the authors' code the wider structure decides; single pixels decide, where theirs looks at edges and the
-    sum of their pixels; C asks for y, theirs for ``d_max``. The last three make a perfect prediction cost nothing. (In
-    the code of TopoMortar distances are those inside the structure, 0 outside; D and C, which are made for distances
-    outside, then work against the structure.)
+    where in the authors' code the wider structure decides (``gaps: close``); single pixels decide, where theirs looks
+    at edges and the sum of their pixels; C asks for y, theirs for ``d_max``. The last three make a perfect prediction
+    cost nothing. (In the code of TopoMortar distances are those inside the structure, 0 outside; D and C, which are
+    made for distances outside, then work against the structure.)
 
     Pixels of unknown class are background, and cost nothing.
     """
@@ -54,7 +54,11 @@ class TopoWindowLoss(LossWithTerm):
         pairs = list(zip(outside.detach().flatten(0, 1).cpu().numpy(), true.flatten(0, 1).cpu().numpy(), strict=True))
         found = in_threads(
             lambda pair: critical_pixels(
-                *pair, window=config.window, margin=config.margin / pixels, far=config.d_min / pixels
+                *pair,
+                window=config.window,
+                margin=config.margin / pixels,
+                far=config.d_min / pixels,
+                keep_gaps=config.gaps == "keep",
             ),
             pairs,
             config.threads,

@@ -137,7 +137,8 @@ def run_pipeline(
         if result.error is not None:
             session.reporter.note_in_file(f"{result.status}: {result.error}")
         result.report = _report(jobs, result)
-        journal.end(result.status, result.report, result.error)
+        failed = next((outcome.id for outcome in result.outcomes if outcome.status == "failed"), None)
+        journal.end(result.status, result.report, result.error, failed)
         if result.error is None:  # after an error the other ranks may be gone
             ranks.barrier()
     return result
@@ -277,15 +278,17 @@ def locked_for(out: Path, session: Session) -> Iterator[Path]:
         RunFailed: it can't be written to, or another process holds it.
     """
     inside_run = rundir.read_run(out.parent) is not None
-    new = not out.exists()
-    if session.ranks.rank == 0:
+    first, new = session.ranks.rank == 0, not out.exists()
+    if first:
         store.check_ours(out)
-        rundir.make_run_dir(out)
+        rundir.make_run_dir(out.parent if inside_run else out)
     with _lock(out.parent if inside_run else out, session):
         try:
+            if first:
+                rundir.make_run_dir(out)
             yield out.parent / rundir.DATA if inside_run else out / store.WORK
         finally:
-            if new and session.ranks.rank == 0:
+            if new and first:
                 leave_nothing(out)
 
 

@@ -37,6 +37,7 @@ class Journal:
             "started": _now(),
             "finished": None,
             "report": None,
+            "failed": None,
         }
 
     def begin(self) -> None:
@@ -50,15 +51,15 @@ class Journal:
         self.record = {**self.record, "status": status, "versions": dict(versions()), "device": self.session.device}
         rundir.write_run(self.session.run_dir, self.record)
 
-    def end(self, status: str, report: Path | None, error: BaseException | None) -> None:
-        """Write how it ended; a run that had nothing to do leaves ``run.json`` as it is."""
+    def end(self, status: str, report: Path | None, error: BaseException | None, failed: str | None = None) -> None:
+        """Write how it ended, and at which stage; a run that had nothing to do leaves ``run.json`` as it is."""
         if self.session.ranks.rank != 0:
             return
         known = rundir.read_run(self.session.run_dir) or {}
         same = all(known.get(key) == self.record[key] for key in ("pipeline", "stages"))
         if not self.noted and status == "done" and known.get("status") == "done" and same:
             return
-        self.record["finished"] = _now()
+        self.record["finished"], self.record["failed"] = _now(), failed
         self.record["report"] = report.relative_to(self.session.run_dir).as_posix() if report else None
         try:
             self.note(status)

@@ -107,11 +107,12 @@ def run_lock(folder: Path, log: Callable[[str], None]) -> Iterator[None]:
 
 def leave_nothing(folder: Path) -> None:
     """Delete a folder that holds nothing but its lock; to be called by who holds that."""
-    names = {path.name for path in folder.iterdir()}
-    if names <= {LOCK, HOLDER}:
-        for name in names:
-            (folder / name).unlink()
-        folder.rmdir()
+    with contextlib.suppress(OSError):  # an empty folder that stays (on NFS, say) hides no other error
+        names = {path.name for path in folder.iterdir()}
+        if names <= {LOCK, HOLDER}:
+            for name in names:
+                (folder / name).unlink()
+            folder.rmdir()
 
 
 def _acquire(lock: object, folder: Path, log: Callable[[str], None]) -> None:

@@ -35,6 +35,14 @@ def read_axes(source: Source) -> Axes:
     return {str(axis): _read_axis(source.at((axis,)), str(axis)) for axis in source.value}
 
 
+def is_choice(over: Source) -> bool:
+    """Tell whether something to be laid on a pipeline is a list for an axis, and nothing else."""
+    axes = over.value.get("matrix")
+    return (
+        len(over.value) == 1 and isinstance(axes, Mapping) and all(isinstance(value, list) for value in axes.values())
+    )
+
+
 def choose_values(base: Source, over: Source) -> tuple[Source, Source]:
     """Take a list of names that is laid on an axis of named values for a choice of those.
 
@@ -48,7 +56,7 @@ def choose_values(base: Source, over: Source) -> tuple[Source, Source]:
         Both, so that merging them leaves the chosen values, in the order of the list.
 
     Raises:
-        InvalidInput: some of the names are known, others aren't.
+        InvalidInput: some of the names are known, others aren't; or one comes twice.
     """
     axes, chosen = base.value.get("matrix"), over.value.get("matrix")
     if not isinstance(axes, Mapping) or not isinstance(chosen, Mapping):
@@ -62,8 +70,11 @@ def choose_values(base: Source, over: Source) -> tuple[Source, Source]:
         unknown = [name for name in map(str, names) if name not in known]
         if not names or len(unknown) == len(names):
             continue
-        if unknown:
+        twice = sorted({str(name) for name in names if names.count(name) > 1})
+        if unknown or twice:
             place = ": ".join(part for part in (over.locate(("matrix", axis)), f"matrix.{axis}") if part)
+            if twice:
+                raise InvalidInput(f"{place}: {listing(twice)} is named twice.")
             raise InvalidInput(
                 f"{place}: no value is called {listing(unknown)}; allowed are {listing(known, limit=40)}"
                 f"{closest(unknown[0], known)}"

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from wsss.errors import InvalidInput, closest, listing
 from wsss.pipeline import resources
 from wsss.pipeline.interpolate import interpolate, references
-from wsss.pipeline.matrix import Axes, choose_values, read_axes
+from wsss.pipeline.matrix import Axes, choose_values, is_choice, read_axes
 from wsss.pipeline.rundir import LOG, RUN
 from wsss.pipeline.source import Source, TagAt, merge, parse_yaml, read_yaml, shown_path
 from wsss.pipeline.stage import Stage
@@ -121,9 +121,15 @@ def load_spec(
     path = find_pipeline(pipeline)
     source = _read(path, (), registry)
     over = Source({})  # all --set together, so that their order doesn't matter where one changes a tag
+    choices: list[Source] = []  # of values that others of them may change, so these come last
     for text in sets:
-        over = merge(over, parse_set(text, merge(source, over), registry))
-    source = _laid_on(source, over, registry)
+        part = parse_set(text, merge(source, over), registry)
+        if is_choice(part):
+            choices.append(part)
+        else:
+            over = merge(over, part)
+    for part in (over, *choices):
+        source = _laid_on(source, part, registry)
     if precision is not None:
         source = _with_precision(source, registry, precision)
     return spec_from(source)

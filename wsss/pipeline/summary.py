@@ -30,6 +30,8 @@ def summarise(folder: Path) -> dict[str, Any] | None:
     holder = read_holder(folder) if live else None
     if run is not None:
         stages = [_stage(folder / stage["id"], stage["id"], stage["uses"], live) for stage in run.get("stages", [])]
+        for stage in stages:
+            stage["status"] = status_in_run(run, stage["id"], stage["status"], stage["finished"])
         name, status, report = run["name"], run.get("status"), run.get("report")
     else:
         record = read_record(folder)
@@ -47,6 +49,18 @@ def summarise(folder: Path) -> dict[str, Any] | None:
         "report": str(folder / report) if report else None,
         "stages": stages,
     }
+
+
+def status_in_run(run: Mapping[str, Any], id: str, status: str, finished: str | None) -> str:
+    """Return a stage's status: what its own record says, unless the run failed at it before it touched its folder.
+
+    Args:
+        run: the run's record.
+        id: of the stage.
+        status, finished: of its record; what is newer than the run's end is believed.
+    """
+    at_it = run.get("status") == "failed" and run.get("failed") == id
+    return "failed" if at_it and (finished is None or finished <= (run.get("finished") or "")) else status
 
 
 def _stage(folder: Path, id: str, uses: str, live: bool) -> dict[str, Any]:

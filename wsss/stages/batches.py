@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Batch = tuple["Sample", ...]
 
+MOST_SHOWN = 20
+"""Of the images that fail, so many are told at the end; all of them are in the log."""
+
 
 def work_in_batches(
     ctx: Context[Any],
@@ -47,22 +50,31 @@ def work_in_batches(
     mine = ctx.ranks.shard(same_size_batches(samples, batch_size))
     left = [batch for batch in mine if not _complete(ctx, batch, outputs, readable)]
     advance = ctx.progress.track(description, sum(map(len, mine)), sum(map(len, mine)) - sum(map(len, left)))
-    failed: list[tuple[Batch, InvalidInput]] = []
+    failed: list[InvalidInput] = []
     for batch in left:
-        try:
-            work(batch)
-        except InvalidInput as error:
-            ctx.log(f"warning: {error.message} The others come first.")
-            failed.append((batch, error))
+        failed += _failures(work, batch, ctx.log)
         advance(len(batch))
     if len(failed) == 1:
-        raise failed[0][1]
+        raise failed[0]
     if failed:
+        shown = [f"  {error.message}" for error in failed[:MOST_SHOWN]]
+        more = [f"  and {len(failed) - MOST_SHOWN} more"] if len(failed) > MOST_SHOWN else []
         raise InvalidInput(
-            f"{len(failed)} of {len(mine)} images (or batches) failed:\n"
-            + "\n".join(error.message for _, error in failed),
+            "\n".join([f"{len(failed)} images can't be worked on:", *shown, *more]),
             mend="Mend these images or take them away; what is done is kept.",
         )
+
+
+def _failures(work: Callable[[Batch], None], batch: Batch, log: Callable[[str], None]) -> list[InvalidInput]:
+    """Do the work, of several images one by one where together they fail; return what still fails."""
+    try:
+        work(batch)
+    except InvalidInput as error:
+        if len(batch) > 1:
+            return [failure for sample in batch for failure in _failures(work, (sample,), log)]
+        log(f"warning: {error.message} The others come first.")
+        return [error]
+    return []
 
 
 def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]:
@@ -74,7 +86,11 @@ def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]
     open_batches: dict[tuple[int, int], list[Sample]] = {}
     batches: list[list[Sample]] = []
     for sample in samples:
-        size = image_size(sample.image)
+        try:
+            size = image_size(sample.image)
+        except InvalidInput:  # the work will say so
+            batches.append([sample])
+            continue
         batch = open_batches.get(size)
         if batch is None or len(batch) == batch_size:
             batch = open_batches[size] = []

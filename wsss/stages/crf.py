@@ -177,6 +177,7 @@ def _ready(ctx: Context[CrfStageConfig]) -> None:
     _check_unary(ctx.config, masks, cams, samples)
     require_each(masks, samples, mask_path, what="mask", mend=MAKE_MASKS)
     if cams is not None:
+        _read_policy(masks)
         require_each(cams.path, samples, cam_path, what="maps", mend=MAKE_MAPS)
 
 

@@ -74,6 +74,12 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         items = [Item(one, files[one], found.get(one)) for one in sorted(files)]
         return Masks(name, predicted.classes, _chosen(items, request.ids, folder))
     gone, known = _gone(request, config, folder, run)
+    if gone is not None and request.data.value:
+        keys = listing(f"data.{key}" for key in request.data.value)
+        raise InvalidInput(
+            f"the dataset of these masks: {gone}, so that {keys} changes nothing.",
+            mend="Say where the dataset is, --data.root DIR, or leave these out.",
+        )
     if gone is not None:
         where = f"; the classes are those of {known[1]}" if known else ""
         reporter.log(f"note: the dataset of these masks: {gone}{where}; images and splits are not known.")

@@ -14,6 +14,7 @@ from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.pipeline.store import RECORD
 from wsss.pipeline.store import read_record as read_stage
+from wsss.pipeline.summary import status_in_run
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -234,11 +235,13 @@ def _others(records: Sequence[StageRecord]) -> list[StageRecord]:
     run_dir = records[0].path.parent if records else Path()
     known = {record.id for record in records}
     found = []
-    for stage in (read_run(run_dir) or {}).get("stages", []):
+    run = read_run(run_dir) or {}
+    for stage in run.get("stages", []):
         if stage["id"] in known or stage["uses"] == STAGE.name:
             continue
         folder = run_dir / stage["id"]
-        status = str((read_stage(folder) or {}).get("status", "pending"))
+        record = read_stage(folder) or {}
+        status = status_in_run(run, stage["id"], str(record.get("status", "pending")), record.get("finished"))
         needs = tuple(stage.get("needs") or ())
         found.append(read_record(folder, id=stage["id"], uses=stage["uses"], status=status, needs=needs))
     return found

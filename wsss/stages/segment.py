@@ -265,7 +265,7 @@ def _ready(ctx: Context[SegmentConfig]) -> None:
     if config.labels == "soft":
         _probability_files(samples, config, masks)
     else:
-        _pairs(samples, config, masks)
+        _check_foreground(_pairs(samples, config, masks), ctx.data.classes)
     if classifier is not None:
         load_classifier(classifier.path)
 

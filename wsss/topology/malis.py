@@ -35,6 +35,7 @@ def critical_pixels(
     window: int = 64,
     margin: float = 5.0,
     far: float = 10.0,
+    keep_gaps: bool = True,
 ) -> CriticalPixels:
     """Find the critical pixels of a predicted distance map, window by window.
 
@@ -42,9 +43,9 @@ def critical_pixels(
     the structure, and the zone between them. Paths are 4-connected and stay in their window.
 
     - ``between``: of regions that the structure itself separates; where it has a gap of its own, the regions on both
-      sides of the gap are one. Only the zone's predictions count; inside a region all pixels are connected perfectly.
-      Critical is the zone's pixel with the smallest prediction on the best path between two regions: it should be the
-      structure.
+      sides of the gap are one, unless ``keep_gaps`` is false. Only the zone's predictions count; inside a region all
+      pixels are connected perfectly. Critical is the zone's pixel with the smallest prediction on the best path between
+      two regions: it should be the structure.
     - ``within``: paths that stay in one region, between pixels at least ``far`` from the structure. The critical pixel
       should be as far from the structure as it truly is.
 
@@ -56,6 +57,7 @@ def critical_pixels(
         window: side of the windows that tile the image (pixels); those at the right and lower border may be smaller.
         margin: pixels nearer than this, or exactly as near, belong to no region.
         far: see above.
+        keep_gaps: see above.
 
     Raises:
         InvalidInput: the shapes differ or aren't two-dimensional; ``window`` is less than 1.
@@ -68,12 +70,12 @@ def critical_pixels(
         raise InvalidInput(f"window: at least 1 pixel is needed, found {window}")
     found = CriticalPixels(np.zeros(predicted.shape), np.zeros(predicted.shape))
     wanted = np.ascontiguousarray(predicted, np.float64), np.ascontiguousarray(true, np.float64)
-    call(_all_windows, "float64", *wanted, window, margin, far, *found)
+    call(_all_windows, "float64", *wanted, window, margin, far, keep_gaps, *found)
     return found
 
 
 @kernel
-def _all_windows(predicted, true, window, margin, far, between, within):
+def _all_windows(predicted, true, window, margin, far, keep_gaps, between, within):
     """Write the shares of every window to ``between`` and ``within``, zeros before."""
     rows, columns = true.shape
     for top in range(0, rows, window):
@@ -81,13 +83,12 @@ def _all_windows(predicted, true, window, margin, far, between, within):
             down, right = min(top + window, rows), min(left + window, columns)
             distances = true[top:down, left:right].copy().ravel()
             order = np.argsort(-predicted[top:down, left:right].copy().ravel(), kind="mergesort")
-            _window(
-                order, distances, right - left, margin, far, between[top:down, left:right], within[top:down, left:right]
-            )
+            here = between[top:down, left:right], within[top:down, left:right]
+            _window(order, distances, right - left, margin, far, keep_gaps, *here)
 
 
 @kernel
-def _window(order, true, columns, margin, far, between, within):
+def _window(order, true, columns, margin, far, keep_gaps, between, within):
     """Write the shares of one window.
 
     Args:
@@ -96,13 +97,15 @@ def _window(order, true, columns, margin, far, between, within):
         columns: width of the window.
         margin: see `critical_pixels`.
         far: see `critical_pixels`.
+        keep_gaps: see `critical_pixels`.
         between: ``(h, w)`` written to; ``within`` too.
     """
     count = true.size
     regions = _components(true, columns, margin)
     pairs_within = _pairs_of_one_region(regions, true, margin, far)
     # Two forests: regions that are joined through the zone, and pixels that are joined inside their region.
-    joined, inside = _united(regions, _components(true, columns, 0.0), true, margin), np.arange(count).astype(np.uint32)
+    joined = _united(regions, _components(true, columns, 0.0), true, margin) if keep_gaps else regions.copy()
+    inside = np.arange(count).astype(np.uint32)
     whole, part = np.zeros(count), np.zeros(count)
     for p in range(count):
         if true[p] > margin:
