@@ -20,24 +20,16 @@ def checkout(tmp_path: Path) -> Path:
     return copy
 
 
-def walk_through(tmp_path: Path, checkout: Path, *, slow: bool) -> None:
-    (tmp_path / "here").mkdir()
-    session = Session(tmp_path / "here", slow=slow, checkout=checkout)
-    for block in blocks(PAGE):
-        session.run(block)
-
-
 def test_every_block_is_run_or_a_file() -> None:
     check_marks(PAGE)
     assert sum(block.language == "diff" for block in blocks(PAGE)) >= 3
 
 
-def test_what_takes_seconds(tmp_path: Path, checkout: Path) -> None:
-    walk_through(tmp_path, checkout, slow=False)
-
-
 @pytest.mark.slow
 def test_all_of_it(tmp_path: Path, checkout: Path) -> None:
-    walk_through(tmp_path, checkout, slow=True)
+    (tmp_path / "here").mkdir()
+    session = Session(tmp_path / "here", slow=True, checkout=checkout)
+    for block in blocks(PAGE):
+        session.run(block)
     assert list((tmp_path / "here" / "runs" / "borders" / "borders" / "masks").glob("*.png"))
     assert (tmp_path / "here" / "runs" / "borders" / "segment" / "model.safetensors").is_file()

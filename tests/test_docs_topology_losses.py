@@ -23,25 +23,17 @@ def folder(tmp_path: Path) -> Path:
     return here
 
 
-def walk_through(folder: Path, *, slow: bool) -> None:
-    session = Session(folder, slow=slow)
+def test_every_block_is_run_or_a_file() -> None:
+    check_marks(PAGE)
+
+
+@pytest.mark.slow
+def test_all_of_it(folder: Path) -> None:
+    session = Session(folder, slow=True)
     printed = "".join([session.run(block) for block in blocks(PAGE)])
     assert re.search(r"BettiNumbers\(b0=[1-9].*matching error [1-9]", printed), "it is the label that was counted"
     assert (folder / "errors.svg").read_text().lstrip().startswith(("<svg", "<?xml"))
     if SHARED:
         assert list((folder / "plots").glob("*.svg")) and "clDice" in (folder / "tables.html").read_text()
-
-
-def test_every_block_is_run_or_a_file() -> None:
-    check_marks(PAGE)
-
-
-def test_what_takes_seconds(folder: Path) -> None:
-    walk_through(folder, slow=False)
-
-
-@pytest.mark.slow
-def test_all_of_it(folder: Path) -> None:
-    walk_through(folder, slow=True)
     assert (folder / "cldice" / "model.safetensors").is_file()
     assert "clDice" in (folder / "runs" / "mine" / "bench" / "tables.md").read_text()
