@@ -29,7 +29,7 @@ def test_no_more_threads_than_the_most_that_were_asked_for(counts: range) -> Non
 
 def test_as_many_work_at_a_time_as_were_asked_for() -> None:
     meeting = threading.Barrier(5, timeout=20)  # breaks, and the call with it, if one of five is missing
-    in_threads(lambda _: meeting.wait(), range(5), 5)
+    assert sorted(in_threads(lambda _: meeting.wait(), range(5), 5)) == [0, 1, 2, 3, 4]
 
 
 def test_callers_that_share_the_threads_get_their_own_results() -> None:
