@@ -278,13 +278,13 @@ def locked_for(out: Path, session: Session) -> Iterator[Path]:
         RunFailed: it can't be written to, or another process holds it.
     """
     inside_run = rundir.read_run(out.parent) is not None
-    first, new = session.ranks.rank == 0, not out.exists()
+    guarded, first, new = out.parent if inside_run else out, session.ranks.rank == 0, not out.exists()
     if first:
         store.check_ours(out)
-        rundir.make_run_dir(out.parent if inside_run else out)
-    with _lock(out.parent if inside_run else out, session):
+        rundir.make_run_dir(guarded)
+    with _lock(guarded, session):
         try:
-            if first:
+            if first and inside_run:
                 rundir.make_run_dir(out)
             yield out.parent / rundir.DATA if inside_run else out / store.WORK
         finally:
