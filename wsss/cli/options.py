@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from wsss.errors import InvalidInput
+from wsss.io import shared_state
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,8 +60,13 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
+def say_how_to_resume() -> None:
+    """Have the command that resumes this one printed if it is interrupted."""
+    shared_state.set_message(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}")
+
+
 def resume_command(arguments: Sequence[str] | None = None) -> str:
-    """Return the command that goes on with an interrupted one: the same without ``--force``.
+    """Return the command that resumes an interrupted one: the same without ``--force``.
 
     The ``--force`` of ``wsss run`` names a stage, that of a single stage is a flag.
     """
