@@ -81,9 +81,7 @@ def _without_stages(folder: Path | None, status: str) -> dict[str, Any]:
     return {"run_dir": folder and str(folder), "status": status, "report": None, "stages": []}
 
 
-def _run(
-    spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, as_json: bool
-) -> RunResult | None:
+def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, as_json: bool) -> RunResult | None:
     from wsss.pipeline.execute import run_pipeline
     from wsss.pipeline.progress import Reporter
     from wsss.pipeline.ranks import join_ranks

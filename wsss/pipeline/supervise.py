@@ -18,12 +18,11 @@ import sys
 import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import NoReturn
 
 from wsss.errors import listing
 from wsss.io import shared_state
-from wsss.pipeline.orphans import end_with_parent
+from wsss.io.orphans import end_with_parent
 
 GRACE = 3.0
 """Seconds that a command has to end by itself after a signal."""
@@ -173,10 +172,7 @@ class _Supervisor:
 
     def _exit(self, status: int) -> NoReturn:
         state = self.memory.read()
-        if status < 0:
-            code = self._after_signal(-status, state)
-        else:
-            code = status
+        code = self._after_signal(-status, state) if status < 0 else status
         if self.scratch is not None:
             shutil.rmtree(self.scratch, ignore_errors=True)
         os._exit(code)
