@@ -31,11 +31,25 @@ class Cams:
 
     def full_size(self) -> NDArray[np.float32]:
         """Return the maps as ``(K', H, W)`` float32 at the image's size (bilinear)."""
-        import cv2
+        return self.at(self.size)
 
-        height, width = self.size
-        resized = [cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in self.maps]
-        return np.stack(resized).astype(np.float32) if resized else np.zeros((0, height, width), np.float32)
+    def at(self, size: tuple[int, int]) -> NDArray[np.float32]:
+        """Return the maps as ``(K', *size)`` float32 (bilinear).
+
+        Args:
+            size: height and width; those of the image, or of the image made smaller.
+        """
+        found = np.empty((len(self.maps), *size), np.float32)
+        for place, one in enumerate(self.maps):
+            found[place] = enlarged(one, size)
+        return found
+
+
+def enlarged(one: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return one map ``(h, w)`` as float32 of another size (height, width), bilinear."""
+    import cv2
+
+    return np.asarray(cv2.resize(one, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def write_cams(path: Path, cams: Cams) -> None:

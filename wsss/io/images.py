@@ -68,6 +68,16 @@ def image_size(path: Path) -> tuple[int, int]:
         return (width, height) if turned else (height, width)
 
 
+def pixels_in(path: Path) -> int:
+    """Return the number of pixels of an image, from its header; 0 where it can't be read (the work on it will say so).
+    """
+    try:
+        with open_image(path, decode=False) as image:
+            return image.width * image.height
+    except InvalidInput:
+        return 0
+
+
 def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of an opened image, 1 … 8; 1 where there is none, or none that can be read."""
     try:

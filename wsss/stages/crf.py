@@ -22,6 +22,7 @@ from wsss.refine.crf import CrfConfig
 from wsss.refine.thresholds import Policy
 from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.stages.pseudo import POLICY_FILE
+from wsss.stages.reduced import note_reduced
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -54,15 +55,37 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
         classes=ctx.data.classes,
     )
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), readable=read_mask)
-    map_items(ctx, todo, work, "dense CRF")
+    labels = 2 if config.unary == "labels" and cams is None else len(ctx.data.classes)
+    map_items(ctx, todo, work, "dense CRF", memory=partial(_bytes, labels=labels, config=config))
     ctx.ranks.barrier()
     compare = partial(_changed, before=masks, after=ctx.out, classes=ctx.data.classes)
     parts = map_items(ctx, samples, compare, "reading back")
-    changed, unsure = (sum(column) / len(parts) for column in zip(*parts, strict=True))
+    changed, unsure = (sum(part[place] for part in parts) / len(parts) for place in range(2))
+    sizes = [(sample.id, size) for sample, (_, _, size) in zip(samples, parts, strict=True)]
+    reduced = note_reduced(ctx, sizes, config.max_side, how="labels follow the full-size image's edges")
     return Result(
-        {"images": len(samples), "changed_fraction": changed, "uncertain_fraction": unsure, "crf": config.name},
-        {"crf": _after(ctx.inputs["masks"].provenance.get("crf"), config.name), **config.clean.provenance},
+        {
+            "images": len(samples),
+            "changed_fraction": changed,
+            "uncertain_fraction": unsure,
+            "crf": config.name,
+            **reduced,
+        },
+        {
+            "crf": _after(ctx.inputs["masks"].provenance.get("crf"), config.name),
+            **config.clean.provenance,
+            **({"crf_reduced": reduced["reduced"]} if reduced else {}),
+        },
     )
+
+
+def _bytes(sample: Sample, *, labels: int, config: CrfStageConfig) -> int:
+    """Estimate the memory that an image needs: measured, docs/pipelines.md has the commands."""
+    from wsss.io.images import pixels_in
+
+    pixels = pixels_in(sample.image)
+    working = pixels if config.max_side is None else min(pixels, config.max_side**2)
+    return 30 * pixels + (150 + 40 * labels) * working
 
 
 def _after(before: Any, name: str) -> str:
@@ -94,12 +117,13 @@ def _refine_seeds(image: Any, sample: Sample, masks: Path, cams: Path, config: C
     import numpy as np
 
     from wsss.io.cams import read_cams
-    from wsss.refine.crf import refine_labels, refine_scores
+    from wsss.refine.crf import refine_labels, refine_scores, working_size
     from wsss.refine.thresholds import make_seeds, merge
 
     policy, thresholds = _read_policy(masks)
     loaded = read_cams(cam_path(cams, sample.id))
-    seeds = make_seeds(policy, loaded.full_size(), loaded.classes, thresholds)
+    maps = loaded.at(working_size(loaded.size, config.max_side))
+    seeds = make_seeds(policy, maps, loaded.classes, thresholds)
     values = np.asarray((0, *seeds.classes), np.uint8)
 
     def labels(background: Any) -> Any:
@@ -131,18 +155,20 @@ def _refine_mask(image: Any, mask: Any, config: CrfStageConfig) -> Any:
     # Only classes present take part, and the background always does.
     present = sorted({0, *np.unique(mask[mask != IGNORE]).tolist()})
     values = np.asarray(present, np.uint8)
-    positions = np.full(256, len(present), np.intp)
+    positions = np.full(256, len(present), np.uint8)
     positions[values] = np.arange(len(present))
     return values[refine_labels(image, positions[mask], len(present), config, unsure=len(present))]
 
 
-def _changed(sample: Sample, *, before: Path, after: Path, classes: Classes) -> tuple[float, float]:
-    """Return which fraction of pixels changed, and which is uncertain afterwards."""
+def _changed(
+    sample: Sample, *, before: Path, after: Path, classes: Classes
+) -> tuple[float, float, tuple[int, int]]:
+    """Return which fraction of pixels changed, which is uncertain afterwards, and the size of the image."""
     from wsss.io.masks import IGNORE, read_mask
 
     new = read_mask(mask_path(after, sample.id))
     old = read_mask(mask_path(before, sample.id), size=new.shape)
-    return float((new != old).mean()), float((new == IGNORE).mean())
+    return float((new != old).mean()), float((new == IGNORE).mean()), (new.shape[0], new.shape[1])
 
 
 def _read_policy(masks: Path) -> tuple[Any, dict[int, float] | None]:
