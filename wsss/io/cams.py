@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,32 @@ class Cams:
         for place, one in enumerate(self.maps):
             found[place] = enlarged(one, size)
         return found
+
+    def each_at_full_size(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the maps one by one, ``(H, W)`` float32 as `full_size` has them: what large images have room for."""
+        for one in self.maps:
+            yield enlarged(one, self.size)
+
+
+def best_class(
+    maps: Iterable[NDArray[np.float32]], classes: Sequence[int], size: tuple[int, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return the highest value of several maps at every pixel, and whose it is.
+
+    Args:
+        maps: ``(H, W)`` float32 ≥ 0 each; read one by one.
+        classes: their class indices (≥ 1).
+        size: H and W.
+
+    Returns:
+        ``(H, W)`` float32, 0 without any map, and ``(H, W)`` uint8 class indices; of equal values the first map's.
+    """
+    highest, best = np.zeros(size, np.float32), np.zeros(size, np.uint8)
+    for place, (index, one) in enumerate(zip(classes, maps, strict=True)):
+        better = one > highest if place else np.ones(size, bool)
+        best[better] = index
+        np.maximum(highest, one, out=highest)
+    return highest, best
 
 
 def enlarged(one: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

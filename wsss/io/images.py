@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_PIXELS = 80_000_000
 """Larger images are refused: a decompression bomb, or something to cut into tiles first."""
 
+BAND = 1024
+"""Rows that are handed over from Pillow to NumPy at a time."""
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 ORIENTATION = 0x0112
@@ -49,8 +52,13 @@ def rgb_array(image: Image.Image, where: object) -> NDArray[np.uint8]:
     Raises:
         InvalidInput: floating-point pixels.
     """
-    # A copy: what Pillow hands out is read-only, which torch warns of.
-    return np.array(upright(_to_rgb(image, where), orientation(image)), dtype=np.uint8)
+    turned = upright(_to_rgb(image, where), orientation(image))
+    # A copy: what Pillow hands out is read-only, which torch warns of. Some rows at a time, since Pillow needs twice
+    # the memory of what it hands out.
+    pixels = np.empty((turned.height, turned.width, 3), np.uint8)
+    for top in range(0, turned.height, BAND):
+        pixels[top : top + BAND] = turned.crop((0, top, turned.width, min(top + BAND, turned.height)))
+    return pixels
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -69,8 +77,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def pixels_in(path: Path) -> int:
-    """Return the number of pixels of an image, from its header; 0 where it can't be read (the work on it will say so).
-    """
+    """Return the number of pixels of an image, from its header; 0 where it can't be read, which later work explains."""
     try:
         with open_image(path, decode=False) as image:
             return image.width * image.height
@@ -172,4 +179,4 @@ def _to_rgb(image: Image.Image, where: object) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

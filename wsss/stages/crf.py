@@ -160,9 +160,7 @@ def _refine_mask(image: Any, mask: Any, config: CrfStageConfig) -> Any:
     return values[refine_labels(image, positions[mask], len(present), config, unsure=len(present))]
 
 
-def _changed(
-    sample: Sample, *, before: Path, after: Path, classes: Classes
-) -> tuple[float, float, tuple[int, int]]:
+def _changed(sample: Sample, *, before: Path, after: Path, classes: Classes) -> tuple[float, float, tuple[int, int]]:
     """Return which fraction of pixels changed, which is uncertain afterwards, and the size of the image."""
     from wsss.io.masks import IGNORE, read_mask
 

@@ -1,8 +1,8 @@
 """Masks of any split, or of any folder of images, by a trained segmentation network.
 
-Memory: ``max_side`` bounds what goes through the network (that size times the largest scale), but probabilities are
-kept at the images' own size: 4 bytes × classes × pixels of a batch, several times over while scales are summed. A
-photograph of 24 megapixels and 21 classes needs 2 GB for each such array; make much larger ones smaller beforehand.
+Memory: photographs of several megapixels are predicted class by class, or in tiles where ``max_side`` doesn't reduce
+them (see `wsss.models.prediction`), so that one of 24 megapixels needs little more than one of 2. With
+``save_probabilities`` 2 bytes × classes × pixels come on top, in memory and (before compression) on disk.
 """
 
 from __future__ import annotations
@@ -130,20 +130,20 @@ def _predict(
     from wsss.io.arrays import write_arrays
     from wsss.io.images import read_image
     from wsss.io.masks import write_mask
-    from wsss.models.inference import class_probabilities
+    from wsss.models.prediction import predict
 
     images = np.stack([read_image(sample.image) for sample in batch])
-    probabilities = class_probabilities(model, images, scales=config.scales, flip=config.flip, max_side=config.max_side)
-    masks = probabilities.argmax(1).cpu().numpy().astype(np.uint8)
+    views: dict[str, Any] = {key: getattr(config, key) for key in ("scales", "flip", "max_side")}
+    found = predict(model, images, len(classes), **views, probabilities=config.save_probabilities)
     for place, sample in enumerate(batch):
-        if config.save_probabilities:
+        if found.probabilities is not None:
             arrays: dict[str, Any] = {
-                "probabilities": probabilities[place].cpu().numpy().astype(np.float16),
+                "probabilities": found.probabilities[place],
                 "classes": np.arange(len(classes)),
                 "size": np.asarray(images.shape[1:3], np.int64),
             }
             write_arrays(probability_path(out, sample.id), arrays)
-        write_mask(mask_path(out, sample.id), classes.decode(masks[place]))
+        write_mask(mask_path(out, sample.id), classes.decode(found.masks[place]))
 
 
 def _outputs(config: PredictConfig, out: Path, image_id: str) -> list[Path]:
@@ -203,7 +203,7 @@ def _check(config: PredictConfig, data: Dataset) -> None:
 
 STAGE = Stage(
     name="predict",
-    version=1,
+    version=2,
     config=PredictConfig,
     run=run,
     provides="masks",
