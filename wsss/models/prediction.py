@@ -63,17 +63,27 @@ def predict(
         classes: number C of classes.
         probabilities: return those, too: 2 bytes × classes × pixels.
     """
-    height, width = images.shape[1:3]
-    fit = reduction((height, width), max_side)
-    largest = height * width * max(1.0, fit * max(scales)) ** 2
-    if classes * largest <= LARGEST and (fit < 1 or largest <= WHOLE):
+    size = (images.shape[1], images.shape[2])
+    tiled = needs_tiles(size, classes, scales, max_side)
+    if not tiled and classes * _pixels(size, scales, max_side) <= LARGEST:
         found = class_probabilities(segmenter, images, scales=scales, flip=flip, max_side=max_side)
         masks = found.argmax(1).cpu().numpy().astype(np.uint8)
         return Prediction(masks, found.cpu().numpy().astype(np.float16) if probabilities else None)
-    work = _class_by_class if fit < 1 else _in_tiles
+    work = _in_tiles if tiled else _class_by_class
     each = [work(segmenter, image, classes, tuple(scales), flip, max_side, probabilities) for image in images]
     kept = [one.probabilities for one in each if one.probabilities is not None]
     return Prediction(np.concatenate([one.masks for one in each]), np.concatenate(kept) if kept else None)
+
+
+def needs_tiles(size: tuple[int, int], classes: int, scales: Sequence[float], max_side: int | None) -> bool:
+    """Tell whether an image of a size (height, width) is too large to be predicted as a whole, and isn't reduced."""
+    pixels = _pixels(size, scales, max_side)
+    return reduction(size, max_side) == 1 and (pixels > WHOLE or classes * pixels > LARGEST)
+
+
+def _pixels(size: tuple[int, int], scales: Sequence[float], max_side: int | None) -> float:
+    """Return the pixels of an image, at its own size or at the largest scale if that is larger."""
+    return size[0] * size[1] * max(1.0, reduction(size, max_side) * max(scales)) ** 2
 
 
 @torch.no_grad()

@@ -22,11 +22,18 @@ from wsss.refine.crf import CrfConfig
 from wsss.refine.thresholds import Policy
 from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.stages.pseudo import POLICY_FILE
-from wsss.stages.reduced import note_reduced
+from wsss.stages.reduced import note_reduced, reduced_ids
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
+
+
+REDUCED = "reduced.json"
+"""Which images were reduced for the CRF; only where any were."""
+
+USUAL_LABELS = 4
+"""Classes of an image, with the background, that memory is estimated for."""
 
 
 class CrfStageConfig(CrfConfig, StageConfig):
@@ -41,6 +48,7 @@ class CrfStageConfig(CrfConfig, StageConfig):
 
 def run(ctx: Context[CrfStageConfig]) -> Result:
     """Refine every image's mask."""
+    from wsss.io.atomic import write_json
     from wsss.io.masks import read_mask
     from wsss.pipeline.items import map_items, pending
 
@@ -55,7 +63,8 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
         classes=ctx.data.classes,
     )
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), readable=read_mask)
-    labels = 2 if config.unary == "labels" and cams is None else len(ctx.data.classes)
+    several = config.unary == "softmax" and cams is None  # else only the few classes of an image take part
+    labels = len(ctx.data.classes) if several else min(len(ctx.data.classes), USUAL_LABELS)
     map_items(ctx, todo, work, "dense CRF", memory=partial(_bytes, labels=labels, config=config))
     ctx.ranks.barrier()
     compare = partial(_changed, before=masks, after=ctx.out, classes=ctx.data.classes)
@@ -63,6 +72,8 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     changed, unsure = (sum(part[place] for part in parts) / len(parts) for place in range(2))
     sizes = [(sample.id, size) for sample, (_, _, size) in zip(samples, parts, strict=True)]
     reduced = note_reduced(ctx, sizes, config.max_side, how="labels follow the full-size image's edges")
+    if reduced and ctx.ranks.rank == 0:
+        write_json(ctx.out / REDUCED, {"max_side": config.max_side, "images": reduced_ids(sizes, config.max_side)})
     return Result(
         {
             "images": len(samples),

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput, listing
 from wsss.io.layout import mask_path, probability_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.reduced import note_predicted
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ class PredictConfig(StageConfig):
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="factors on the image's size")
     flip: bool = Field(default=False, description="also use the mirror image")
     max_side: int | None = Field(
-        default=None, ge=16, description="larger images are made smaller for the network, to this longer side"
+        default=None,
+        ge=16,
+        description="larger images are reduced for the network, to this longer side; by default none is, and those of "
+        "more than about 4 megapixels are predicted in overlapping tiles",
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16 npz)")
     batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")
@@ -82,7 +86,11 @@ def run(ctx: Context[PredictConfig]) -> Result:
     if config.images is not None and ctx.ranks.rank == 0:
         _describe(config.images, config, samples, classes, ctx)
     ctx.ranks.barrier()
-    metrics = {"images": len(samples), "classes_predicted": _classes_predicted(samples, ctx.out, classes)}
+    metrics: dict[str, Any] = {
+        "images": len(samples),
+        "classes_predicted": _classes_predicted(samples, ctx.out, classes),
+    }
+    metrics |= note_predicted(ctx, samples, len(classes))
     return Result(metrics, {"predict_scales": list(config.scales), "predict_flip": config.flip})
 
 
