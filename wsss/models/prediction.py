@@ -1,9 +1,9 @@
-"""Masks of whole images within a bounded memory: large images in tiles, or class by class.
+"""Masks of whole images within a bounded memory: large images come in blocks of pixels.
 
-The probabilities of all classes of a usual image are computed at once, which is fastest. A photograph of 24 megapixels
+The probabilities of all pixels of a usual image are computed at once, which is fastest. A photograph of 24 megapixels
 and 21 classes would take 2 GB for each of several such arrays, and more for the network's features. If ``max_side``
-reduces it, it goes through the network as a whole, and its probabilities are enlarged class by class. If not, it is cut
-into overlapping tiles, each of which is predicted like an image.
+reduces it, it goes through the network as a whole, and its probabilities are enlarged some rows at a time. If not, it
+is cut into overlapping tiles, each of which is predicted like an image.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from wsss.models.inference import class_probabilities, reduction, views
 from wsss.models.segmenters import SegmentationNetwork
@@ -32,6 +33,9 @@ TILE = 768
 MARGIN = 128
 """Pixels around a tile that the network sees, too: a border of the crop is no border of the image."""
 
+BAND = 32
+"""Rows of a reduced image's probabilities that are enlarged at a time."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -44,6 +48,20 @@ class Prediction:
 
     masks: NDArray[np.uint8]
     probabilities: NDArray[np.float16] | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some pixels of one image, or all pixels of several.
+
+    Args:
+        rows, columns: which pixels.
+        probabilities: ``(B, C, h, w)`` float32.
+    """
+
+    rows: slice
+    columns: slice
+    probabilities: Tensor
 
 
 def predict(
@@ -63,16 +81,15 @@ def predict(
         classes: number C of classes.
         probabilities: return those, too: 2 bytes × classes × pixels.
     """
-    size = (images.shape[1], images.shape[2])
-    tiled = needs_tiles(size, classes, scales, max_side)
-    if not tiled and classes * _pixels(size, scales, max_side) <= LARGEST:
-        found = class_probabilities(segmenter, images, scales=scales, flip=flip, max_side=max_side)
-        masks = found.argmax(1).cpu().numpy().astype(np.uint8)
-        return Prediction(masks, found.cpu().numpy().astype(np.float16) if probabilities else None)
-    work = _in_tiles if tiled else _class_by_class
-    each = [work(segmenter, image, classes, tuple(scales), flip, max_side, probabilities) for image in images]
-    kept = [one.probabilities for one in each if one.probabilities is not None]
-    return Prediction(np.concatenate([one.masks for one in each]), np.concatenate(kept) if kept else None)
+    count, height, width = images.shape[:3]
+    masks = np.empty((count, height, width), np.uint8)
+    kept = np.empty((count, classes, height, width), np.float16) if probabilities else None
+    for which, parts in _parts_of_batch(segmenter, images, classes, tuple(scales), flip, max_side):
+        for block in parts:
+            masks[which, block.rows, block.columns] = block.probabilities.argmax(1).cpu().numpy()
+            if kept is not None:
+                kept[which, :, block.rows, block.columns] = block.probabilities.cpu().numpy()
+    return Prediction(masks, kept)
 
 
 def needs_tiles(size: tuple[int, int], classes: int, scales: Sequence[float], max_side: int | None) -> bool:
@@ -86,61 +103,69 @@ def _pixels(size: tuple[int, int], scales: Sequence[float], max_side: int | None
     return size[0] * size[1] * max(1.0, reduction(size, max_side) * max(scales)) ** 2
 
 
+def _parts_of_batch(
+    segmenter: SegmentationNetwork,
+    images: NDArray[np.uint8],
+    classes: int,
+    scales: tuple[float, ...],
+    flip: bool,
+    max_side: int | None,
+) -> Iterator[tuple[slice, Iterator[Block]]]:
+    """Yield which images of a batch, and their blocks: all images in one, or one image after the other in several."""
+    size = (images.shape[1], images.shape[2])
+    tiled = needs_tiles(size, classes, scales, max_side)
+    if not tiled and classes * _pixels(size, scales, max_side) <= LARGEST:
+        found = class_probabilities(segmenter, images, scales=scales, flip=flip, max_side=max_side)
+        yield slice(None), iter([Block(slice(None), slice(None), found)])
+        return
+    for place, image in enumerate(images):
+        blocks = _tiles(segmenter, image, scales, flip) if tiled else _bands(segmenter, image, scales, flip, max_side)
+        yield slice(place, place + 1), blocks
+
+
 @torch.no_grad()
-def _class_by_class(
+def _bands(
     segmenter: SegmentationNetwork,
     image: NDArray[np.uint8],
-    classes: int,
     scales: tuple[float, ...],
     flip: bool,
     max_side: int | None,
-    probabilities: bool,
-) -> Prediction:
-    """Predict one reduced image: its probabilities are enlarged and compared class by class."""
+) -> Iterator[Block]:
+    """Yield some rows at a time of an image that goes through the network reduced, as a whole."""
+    found = list(views(segmenter, image[None], scales=scales, flip=flip, max_side=max_side))
     size = (image.shape[0], image.shape[1])
-    found = [view.cpu() for view in views(segmenter, image[None], scales=scales, flip=flip, max_side=max_side)]
-    kept = np.empty((1, classes, *size), np.float16) if probabilities else None
-    highest = torch.full(size, -1.0)
-    mask = torch.zeros(size, dtype=torch.uint8)
-    for index in range(classes):
-        total = torch.zeros(size)
-        for view in found:
-            one = view[:, index : index + 1].contiguous()
-            total += F.interpolate(one, size, mode="bilinear", align_corners=False)[0, 0]
-        if kept is not None:
-            kept[0, index] = (total / len(found)).numpy()
-        mask.masked_fill_(total > highest, index)
-        torch.maximum(highest, total, out=highest)
-    return Prediction(mask.numpy()[None], kept)
+    for top in range(0, size[0], BAND):
+        rows = slice(top, min(top + BAND, size[0]))
+        total = _enlarged(found[0], size, rows)
+        for view in found[1:]:
+            total += _enlarged(view, size, rows)
+        yield Block(rows, slice(None), total / len(found))
 
 
-def _in_tiles(
-    segmenter: SegmentationNetwork,
-    image: NDArray[np.uint8],
-    classes: int,
-    scales: tuple[float, ...],
-    flip: bool,
-    max_side: int | None,
-    probabilities: bool,
-) -> Prediction:
-    """Predict one image in overlapping tiles, of which the inner parts count."""
-    height, width = image.shape[:2]
-    mask = np.empty((1, height, width), np.uint8)
-    kept = np.empty((1, classes, height, width), np.float16) if probabilities else None
+def _enlarged(probabilities: Tensor, size: tuple[int, int], rows: slice) -> Tensor:
+    """Return some rows of ``(1, C, h, w)``, bilinearly enlarged to ``size`` as ``F.interpolate`` does."""
+    height = probabilities.shape[2]
+    every = torch.arange(rows.start, rows.stop, dtype=torch.float64, device=probabilities.device)
+    position = ((every + 0.5) * height / size[0] - 0.5).clamp(0, height - 1)
+    lower = position.floor().long()
+    weight = (position - lower).to(probabilities.dtype)[:, None]
+    upper = (lower + 1).clamp(max=height - 1)
+    mixed = probabilities[:, :, lower] * (1 - weight) + probabilities[:, :, upper] * weight
+    return F.interpolate(mixed, (len(every), size[1]), mode="bilinear", align_corners=False)
+
+
+def _tiles(
+    segmenter: SegmentationNetwork, image: NDArray[np.uint8], scales: tuple[float, ...], flip: bool
+) -> Iterator[Block]:
+    """Yield the inner parts of overlapping tiles of an image at its own size."""
     side, margin = (max(32, int(pixels / max(1.0, *scales))) for pixels in (TILE, MARGIN))
-    for rows, seen_rows in _parts(height, side, margin):
-        for columns, seen_columns in _parts(width, side, margin):
+    for rows, seen_rows in _parts(image.shape[0], side, margin):
+        for columns, seen_columns in _parts(image.shape[1], side, margin):
             crop = np.ascontiguousarray(image[seen_rows, seen_columns])[None]
-            inner = (
-                ...,
-                slice(rows.start - seen_rows.start, rows.stop - seen_rows.start),
-                slice(columns.start - seen_columns.start, columns.stop - seen_columns.start),
-            )
-            found = class_probabilities(segmenter, crop, scales=scales, flip=flip)[inner].cpu()
-            mask[:, rows, columns] = found.argmax(1).numpy().astype(np.uint8)
-            if kept is not None:
-                kept[:, :, rows, columns] = found.numpy()
-    return Prediction(mask, kept)
+            found = class_probabilities(segmenter, crop, scales=scales, flip=flip)
+            top, left = rows.start - seen_rows.start, columns.start - seen_columns.start
+            inner = found[:, :, top : top + rows.stop - rows.start, left : left + columns.stop - columns.start]
+            yield Block(rows, columns, inner)
 
 
 def _parts(length: int, side: int, margin: int) -> Iterator[tuple[slice, slice]]:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 BINS = 256
 
+BAND = 256
+"""Rows of a map that are worked on at a time: what bounds the memory."""
+
 
 class Fixed(Settings):
     """Two thresholds on the map, as in IRN (Ahn et al., CVPR 2019): its public defaults are .30 and .05."""
@@ -250,6 +253,10 @@ def _full(shape: tuple[int, ...], value: _Background) -> NDArray[np.float32]:
 def _stretch(values: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
     """Map [0, threshold] to [0, ½] and [threshold, 1] to [½, 1], both linearly."""
     threshold = min(max(threshold, 1e-3), 1 - 1e-3)
-    low = values / (2 * threshold)
-    high = 0.5 + (values - threshold) / (2 * (1 - threshold))
-    return np.where(values < threshold, low, high).astype(np.float32)
+    stretched = np.empty(values.shape, np.float32)
+    for top in range(0, len(values), BAND):
+        rows = values[top : top + BAND]
+        low = rows / (2 * threshold)
+        high = 0.5 + (rows - threshold) / (2 * (1 - threshold))
+        stretched[top : top + BAND] = np.where(rows < threshold, low, high)
+    return stretched

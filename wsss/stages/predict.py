@@ -1,7 +1,7 @@
 """Masks of any split, or of any folder of images, by a trained segmentation network.
 
-Memory: photographs of several megapixels are predicted class by class, or in tiles where ``max_side`` doesn't reduce
-them (see `wsss.models.prediction`), so that one of 24 megapixels needs little more than one of 2. With
+Memory: photographs of several megapixels are predicted a few rows at a time, or in tiles where ``max_side`` doesn't
+reduce them (see `wsss.models.prediction`), so that one of 24 megapixels needs little more than one of 2. With
 ``save_probabilities`` 2 bytes × classes × pixels come on top, in memory and (before compression) on disk.
 """
 
