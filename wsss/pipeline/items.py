@@ -71,17 +71,19 @@ def map_items(
     """
     advance = ctx.progress.track(description, len(items))
     if ctx.workers <= 1 or len(items) <= 1:
-        return [_inline(item, work, advance) for item in items]
-    return run_in_pool(
-        items,
-        work,
-        workers=min(ctx.workers, len(items)),
-        advance=advance,
-        name=item_name,
-        memory=memory,
-        log=ctx.log,
-        failed=_named,
-    )
+        results = _inline(items, work, advance)
+    else:
+        results = run_in_pool(
+            items,
+            work,
+            workers=min(ctx.workers, len(items)),
+            advance=advance,
+            name=item_name,
+            memory=memory,
+            log=ctx.log,
+            failed=_fail,
+        )
+    return [results[index] for index in range(len(items))]
 
 
 def item_name(item: object) -> str:
@@ -91,15 +93,22 @@ def item_name(item: object) -> str:
     return str(getattr(item, "id", item))
 
 
-def _inline(item: T, work: Callable[[T], R], advance: Callable[[int], None]) -> R:
-    working_on([item_name(item)])
-    try:
-        result = work(item)
-    except Exception as error:
-        raise _named(item, error) from error
+def _inline(items: Sequence[T], work: Callable[[T], R], advance: Callable[[int], None]) -> dict[int, R]:
+    results: dict[int, R] = {}
+    for index, item in enumerate(items):
+        working_on([item_name(item)])
+        try:
+            results[index] = work(item)
+        except Exception as error:
+            _fail(index, item, error)
+        advance(1)
     working_on([])
-    advance(1)
-    return result
+    return results
+
+
+def _fail(index: int, item: object, error: Exception) -> None:
+    """Raise the error of one item, with its name."""
+    raise _named(item, error) from error
 
 
 def _named(item: object, error: Exception) -> WsssError:

@@ -40,9 +40,9 @@ def run_in_pool(
     name: Callable[[T], str],
     memory: Callable[[T], int] | None,
     log: Callable[[str], None],
-    failed: Callable[[T, Exception], Exception],
-) -> list[R]:
-    """Return ``work(item)`` for every item, in order; see `wsss.pipeline.items.map_items`.
+    failed: Callable[[int, T, Exception], None],
+) -> dict[int, R]:
+    """Return index → ``work(item)`` of every item; see `wsss.pipeline.items.map_items`.
 
     Args:
         items, work, memory: see there.
@@ -50,7 +50,7 @@ def run_in_pool(
         advance: called with 1 for each finished item.
         name: what to call an item.
         log: prints a line, if memory limits the number of processes.
-        failed: item and error → the error to raise.
+        failed: called with index, item and error of each item whose work raised one; what it raises ends the others.
     """
     return _Pool(items, work, workers, name, memory, log).run(advance, failed)
 
@@ -71,7 +71,7 @@ class _Pool(Generic[T, R]):
         self.wanted, self.noted = workers, False
         self.running: dict[Future[R], tuple[int, int]] = {}  # → index and bytes
 
-    def run(self, advance: Callable[[int], None], failed: Callable[[T, Exception], Exception]) -> list[R]:
+    def run(self, advance: Callable[[int], None], failed: Callable[[int, T, Exception], None]) -> dict[int, R]:
         if self.budget.workers < self.wanted:
             self._note(f"each takes about {size_text(WORKER_BYTES)} before it works on anything")
         results: dict[int, R] = {}
@@ -88,11 +88,11 @@ class _Pool(Generic[T, R]):
                     except BrokenProcessPool as error:
                         raise self._killed(current) from error
                     except Exception as error:
-                        raise failed(self.items[index], error) from error
+                        failed(index, self.items[index], error)
                     del self.running[future]
                     advance(1)
         working_on([])
-        return [results[index] for index in range(len(self.items))]
+        return results
 
     def _submit(self, pool: ProcessPoolExecutor, current: _Current, waiting: list[int]) -> None:
         """Hand over as many items as there are places for, and memory."""
