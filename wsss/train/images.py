@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss.io.images import read_image
-
-CHUNK = 64
 
 
 class Cached:
@@ -33,16 +33,19 @@ class Cached:
     def __init__(self, load: Callable[[int], NDArray[Any]], count: int, *, cache_bytes: int, threads: int = 2) -> None:
         self.load, self.count = load, count
         self.kept: list[NDArray[Any]] = []
-        used = 0
+        used, following = 0, iter(range(count))
+        ahead: deque[Future[NDArray[Any]]] = deque()  # few: a large photograph takes 100 MB
         with ThreadPoolExecutor(threads) as pool:
-            for start in range(0, count, CHUNK):
-                if used >= cache_bytes:
+            while used < cache_bytes:
+                ahead += (pool.submit(load, index) for index in islice(following, 2 * threads - len(ahead)))
+                if not ahead:
                     return
-                for array in pool.map(load, range(start, min(count, start + CHUNK))):
-                    used += array.nbytes
-                    if used > cache_bytes:
-                        return
+                array = ahead.popleft().result()
+                used += array.nbytes
+                if used <= cache_bytes:
                     self.kept.append(array)
+            for one in ahead:
+                one.cancel()
 
     def __len__(self) -> int:
         return self.count
