@@ -89,6 +89,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
         loss=mask_loss(loss, config.deep_supervision),
         begin_step=loss.begin_step,
         pictures=segmentation_pictures(model, examples, classes),
+        image_bytes=examples.pairs.largest,
     )
     history = fit(job, config, ctx)
     if ctx.ranks.rank == 0:
@@ -137,11 +138,12 @@ def _examples(ctx: Context[SegmentConfig]) -> SegmentationExamples | SoftExample
     samples, room = ctx.data.split(config.split), config.cache_mb << 20
     if config.labels == "soft":
         files = _probability_files(samples, config, masks)
-        soft = Cached(SoftPairLoader(files, classes), len(files), cache_bytes=room)
+        soft = Cached(SoftPairLoader(files, classes, config.max_side), len(files), cache_bytes=room)
         return SoftExamples(soft, config.augmentation)
     pairs = _pairs(samples, config, masks)
     _check_foreground(pairs, classes)
-    return SegmentationExamples(Cached(PairLoader(pairs, classes), len(pairs), cache_bytes=room), config.augmentation)
+    load = PairLoader(pairs, classes, config.max_side)
+    return SegmentationExamples(Cached(load, len(pairs), cache_bytes=room), config.augmentation)
 
 
 def _probability_files(

@@ -75,6 +75,12 @@ class TrainConfig(Settings):
     cache_mb: Annotated[int, NotInIdentity()] = Field(
         default=1024, ge=0, description="decoded images are kept in memory up to so many MiB; 0: none"
     )
+    max_side: Annotated[int | None, AddedLater()] = Field(
+        default=None,
+        ge=16,
+        description="larger images are reduced to this longer side when they are read; scales and crops are then those "
+        "of the reduced images",
+    )
 
     @model_validator(mode="before")
     @classmethod
