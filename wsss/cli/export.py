@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wsss.cli.options import named_run, print_json, worker_count
 from wsss.cli.stages import StageCommand, read_data_options
 from wsss.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from wsss.export.items import Masks
+
+BYTES_PER_PIXEL = 20
+"""Of the memory that a thread needs; measured for polygons, which need most."""
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -78,6 +84,7 @@ def export(
     """
     from wsss.export.folder import check_out
     from wsss.export.formats import check_options, export_masks, options_from
+    from wsss.io.headroom import that_fit
     from wsss.pipeline.progress import Reporter
     from wsss.stages.mask_source import Request, find_masks
 
@@ -107,7 +114,7 @@ def export(
                 options,
                 out,
                 force=force,
-                workers=worker_count(workers),
+                workers=that_fit(worker_count(workers), _bytes_each(masks), reporter.log, "export"),
                 track=lambda total: reporter.track("export", total),
             )
         finally:
@@ -116,6 +123,13 @@ def export(
         print_json(written)
     else:
         click.echo(f"{out}: {written['images']} masks of {masks.name} as {format_name}, {written['files']} files")
+
+
+def _bytes_each(masks: Masks) -> int:
+    """Estimate the memory that a thread needs for the largest mask and its image."""
+    from wsss.io.images import pixels_in
+
+    return BYTES_PER_PIXEL * max((pixels_in(item.mask) for item in masks.items), default=0)
 
 
 def _ids(text: str | None) -> tuple[str, ...]:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context
+from wsss.stages.footprint import image_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from wsss.data.sample import Classes, Sample
+
+
+BYTES_PER_PIXEL = 30
 
 
 def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[float]) -> list[LevelCount]:
@@ -33,7 +37,8 @@ def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[
     classes = ctx.data.classes
     work = partial(_count, folder=ctx.inputs["cams"].path, classes=classes, levels=tuple(levels))
     shape = (len(classes), len(classes), len(levels) + 1)
-    return [LevelCount(shape, *sparse) for sparse in map_items(ctx, samples, work, "oracle sweep")]
+    memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL)
+    return [LevelCount(shape, *sparse) for sparse in map_items(ctx, samples, work, "oracle sweep", memory=memory)]
 
 
 class LevelCount:

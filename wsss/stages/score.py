@@ -15,6 +15,7 @@ from wsss.errors import InvalidInput, listing
 from wsss.metrics.structure import COLUMNS, Group
 from wsss.metrics.topomortar import FILE, GROUPS, WINDOW
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.footprint import image_bytes
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PER_IMAGE = "per_image.csv"
 STRUCTURE = "structure.csv"
+
+BYTES_PER_PIXEL, STRUCTURE_BYTES_PER_PIXEL = 30, 80
 
 
 class ScoreConfig(StageConfig):
@@ -77,7 +80,9 @@ def run(ctx: Context[ScoreConfig]) -> Result:
             f"({listing(missing)}).",
             mend="Predict that split first, or score another one (--split).",
         )
-    counted = map_items(ctx, samples, partial(_count, folder=folder, classes=classes, config=config), "scoring")
+    work = partial(_count, folder=folder, classes=classes, config=config)
+    memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL + (STRUCTURE_BYTES_PER_PIXEL if config.groups else 0))
+    counted = map_items(ctx, samples, work, "scoring", memory=memory)
     per_image = [np.asarray(counts) for counts, _, _ in counted]
     total = np.sum(per_image, axis=0)
     others = np.sum([outside for _, outside, _ in counted], axis=0)
