@@ -36,6 +36,7 @@ class Sample:
         mask: path of the ground-truth mask, or ``None`` where there is none.
         mask_values: per class the values that mean it in ``mask``, where they aren't `Classes.values`; a value 255
             named here isn't "ignore".
+        unknown: sorted indices (≥ 1) of the classes that may or may not be in the image.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Sample:
     labels: tuple[int, ...] | None = None
     mask: Path | None = None
     mask_values: tuple[tuple[int, ...], ...] | None = None
+    unknown: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ class Dataset:
         digest = hashlib.sha256(repr((kind, self.classes.to_json())).encode())
         if kind == "labels":
             for sample in samples:
-                digest.update(repr((sample.id, sample.labels)).encode())
+                digest.update(repr((sample.id, sample.labels, *((sample.unknown,) if sample.unknown else ()))).encode())
             return digest.hexdigest()
         paths = [self._image(sample) if kind == "images" else sample.mask for sample in samples]
         hashes = ContentHashes(self.cache)

@@ -12,6 +12,7 @@ import pytest
 from wsss.data.importing import coco, labelstudio, records
 from wsss.data.importing.formats import How, read_labels
 from wsss.data.importing.labels import Labels
+from wsss.data.importing.reading import EMPTY_IMAGES
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
 from wsss.export.formats import export_masks
@@ -78,7 +79,7 @@ def test_splits_of_records(file: Path) -> None:
         ("[]", "labels.json: The file holds no image"),
         ('{"a": 3}', r"labels.json: a: found a number; expected a list of class names"),
         ('{"a": ["x", 3]}', r"labels.json: a\[1\]: found 3; a class name is a text"),
-        ('{"a": {"cat": 2}}', r"labels.json: a.cat: found a number; expected 0 or 1"),
+        ('{"a": {"cat": 2}}', r"labels.json: a.cat: found 2; a label is 0 or 1"),
         ('[{"image": "a"}]', r"labels.json: \[0\]: no key names the labels"),
         ('[{"label": "a"}]', r"labels.json: \[0\]: no key names the image"),
         ('[{"image": ["a"], "label": "x"}]', r"labels.json: \[0\].image: found a list"),
@@ -134,7 +135,8 @@ def test_ignored_pixels_of_our_own_export_are_no_class(tmp_path: Path) -> None:
         export_masks(masks, "coco", Options(), tmp_path / name)
         labels = coco.read(tmp_path / name / "annotations.json")
         assert found(labels) == {"a": (name,), "b": ()} and labels.classes == (name,)
-        assert labels.notes == (("categories of ignored pixels, left out", f"{ignored} (id 255, crowds alone)"),)
+        assert ("categories of ignored pixels, left out", f"{ignored} (id 255, crowds alone)") in labels.notes
+        assert [kind for kind, _ in labels.notes if kind == EMPTY_IMAGES] == [EMPTY_IMAGES]
 
 
 def test_other_categories_of_number_255_are_classes(file: Path) -> None:

@@ -132,7 +132,7 @@ def test_columns_that_are_no_class_are_named(table: Path) -> None:
     table.write_text("image,width,cat,made,split\na,640,1,monday,train\nb,480,0,friday,val\n")
     labels = read(table)
     assert labels.classes == ("cat",)
-    assert {text for kind, text in labels.notes if "no class" in kind} == {"width", "made"}
+    assert {text for kind, text in labels.notes if "not classes" in kind} == {"width", "made"}
     assert [entry.split for entry in labels.entries] == ["train", "val"]
     assert [entry.where for entry in labels.entries] == [f"{table}:2", f"{table}:3"]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from wsss.data.importing.jsonfile import kind, read_json
-from wsss.data.importing.labels import Entry, Labels, Note, class_name, collect
+from wsss.data.importing.labels import Entry, Labels, class_name, collect
+from wsss.data.importing.reading import Reading
 from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE, IGNORED_NAMES
 
@@ -16,7 +17,7 @@ def looks_like(content: Any) -> bool:
     return isinstance(content, dict) and {"images", "annotations", "categories"} <= set(content)
 
 
-def read(path: Path) -> Labels:
+def read(path: Path, *, reading: Reading | None = None) -> Labels:
     """Read COCO annotations. Crowds (``iscrowd``) count: the class is in the image.
 
     Ignored pixels, which `wsss.export.coco` writes as a category 255 that has crowds alone, are no class.
@@ -27,6 +28,7 @@ def read(path: Path) -> Labels:
     Raises:
         InvalidInput: names file and key.
     """
+    reading = reading or Reading()
     content = read_json(path)
     if not looks_like(content):
         raise InvalidInput(f"{path}: no COCO annotations: the keys images, annotations and categories are required.")
@@ -58,17 +60,16 @@ def read(path: Path) -> Labels:
         found[image_id].add(category_id)
         if annotation.get("iscrowd") != 1:
             objects.add(category_id)
-    notes: list[Note] = []
     if names.get(IGNORE) in IGNORED_NAMES and IGNORE not in objects:
-        notes.append(("categories of ignored pixels, left out", f"{names.pop(IGNORE)} (id {IGNORE}, crowds alone)"))
+        reading.note("categories of ignored pixels, left out", f"{names.pop(IGNORE)} (id {IGNORE}, crowds alone)")
     order = sorted(names)
     entries = [
         Entry(file, tuple(dict.fromkeys(names[c] for c in order if c in found[identity])), where)
         for identity, (file, where) in files.items()
     ]
     if len(set(names.values())) < len(names):
-        notes.append(("categories of one name, joined", str(path)))
-    return collect("COCO annotations", entries, list(dict.fromkeys(names[c] for c in order)), notes)
+        reading.note("categories of one name, joined", str(path))
+    return collect("COCO annotations", entries, list(dict.fromkeys(names[c] for c in order)), reading=reading)
 
 
 def _list(content: dict[str, Any], key: str, path: Path) -> list[Any]:

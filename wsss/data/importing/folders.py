@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsss.data.importing.labels import SPLITS, Entry, Labels, Note, class_name, collect
+from wsss.data.importing.labels import SPLITS, Entry, Labels, class_name, collect
+from wsss.data.importing.reading import Reading
 from wsss.errors import InvalidInput, listing
 
 
-def read(folder: Path, files: Sequence[str]) -> Labels:
+def read(folder: Path, files: Sequence[str], reading: Reading | None = None) -> Labels:
     """Take the topmost folder of each image for its class.
 
     Images that lie in no folder have no labels; where all topmost folders are called train, val, test and the like,
@@ -18,6 +19,7 @@ def read(folder: Path, files: Sequence[str]) -> Labels:
     Args:
         folder: of the images.
         files: paths below it.
+        reading: rules in force.
 
     Raises:
         InvalidInput: there are no folders, or only folders that are splits.
@@ -32,10 +34,10 @@ def read(folder: Path, files: Sequence[str]) -> Labels:
     splits = all(top.lower() in SPLITS for top in tops)
     depth = 1 if splits else 0
     entries: list[Entry] = []
-    notes: list[Note] = []
+    reading = reading or Reading()
     for file, path in parts.items():
         if len(path) < depth + 2:
-            notes.append(("images outside the class folders", file))
+            reading.note("images outside the class folders", file)
             continue
         where = f"{folder / file}"
         split = path[0] if splits else None
@@ -46,4 +48,4 @@ def read(folder: Path, files: Sequence[str]) -> Labels:
             "with images in them (such as train/cat/1.jpg).",
             mend="Put the images into one folder per class, or give the labels in a file: --labels FILE",
         )
-    return collect("a folder per class", entries, notes=notes)
+    return collect("a folder per class", entries, reading=reading)

@@ -10,6 +10,8 @@ from wsss.data.classlist import read_class_list
 from wsss.data.importing import coco, folders, labelstudio, labelstudio_min, npyfile, records, tables
 from wsss.data.importing.jsonfile import read_json
 from wsss.data.importing.labels import Labels
+from wsss.data.importing.reading import Reading
+from wsss.data.label_rules import Rules
 from wsss.errors import InvalidInput, listing
 
 AUTO = "auto"
@@ -26,13 +28,16 @@ class How:
         format: one of `FORMATS`, or ``auto``: by suffix, and for JSON by what is in it.
         separator: between labels in a cell of a CSV table or in a text of JSON; see `wsss.data.importing.tables.read`.
         class_names: class list with the names of the vectors' elements, for ``npy``.
-        label_key: key or column of the labels, for records and tables that call it otherwise than is usual.
+        label_key: key or column of the labels, for records and tables that call it otherwise than is usual; several
+            columns of 0 and 1 are separated by commas.
+        rules: which labels mean that no class is there, or that nobody knows.
     """
 
     format: str = AUTO
     separator: str | None = None
     class_names: Path | None = None
     label_key: str | None = None
+    rules: Rules | None = None
 
 
 def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: How | None = None) -> Labels:
@@ -48,9 +53,9 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
         InvalidInput: unknown format, or anything wrong in the file; names file and line or key.
     """
     how = how or How()
-    format = how.format
+    format, reading = how.format, Reading(how.rules)
     if labels is None and format in (AUTO, FOLDERS):
-        return folders.read(images, files)
+        return folders.read(images, files, reading)
     if labels is None:
         raise InvalidInput(f"--format {format}: the file is missing.", mend="Name it: --labels FILE")
     if labels.is_dir():
@@ -63,11 +68,11 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
     chosen = _recognise(labels) if format == AUTO else format
     names = list(read_class_list(how.class_names)) if how.class_names is not None else None
     readers: Mapping[str, Callable[[], Labels]] = {
-        "csv": lambda: tables.read(labels, separator=how.separator, label_key=how.label_key),
-        "json": lambda: records.read(labels, label_key=how.label_key, separator=how.separator),
-        "npy": lambda: npyfile.read(labels, class_names=names),
-        "coco": lambda: coco.read(labels),
-        "label-studio": lambda: _label_studio(labels, how.label_key),
+        "csv": lambda: tables.read(labels, separator=how.separator, label_key=how.label_key, reading=reading),
+        "json": lambda: records.read(labels, label_key=how.label_key, separator=how.separator, reading=reading),
+        "npy": lambda: npyfile.read(labels, class_names=names, reading=reading),
+        "coco": lambda: coco.read(labels, reading=reading),
+        "label-studio": lambda: _label_studio(labels, how.label_key, reading),
     }
     if chosen not in readers:
         raise InvalidInput(f"--format {chosen}: no label file is read for it; leave --labels out.")
@@ -95,13 +100,13 @@ def _recognise(labels: Path) -> str:
     return _SUFFIXES[suffix]
 
 
-def _label_studio(labels: Path, label_key: str | None) -> Labels:
+def _label_studio(labels: Path, label_key: str | None, reading: Reading) -> Labels:
     """Read the export CSV, JSON-MIN or JSON: in the last, each task has its image among its ``data``."""
     if _SUFFIXES.get(labels.suffix.lower()) == "csv":
-        return tables.read(labels, label_key=label_key)
+        return tables.read(labels, label_key=label_key, reading=reading)
     content = read_json(labels)
     if isinstance(content, list) and not any(
         isinstance(task, dict) and isinstance(task.get("data"), dict) for task in content
     ):
-        return labelstudio_min.read(labels, label_key=label_key)
-    return labelstudio.read(labels)
+        return labelstudio_min.read(labels, label_key=label_key, reading=reading)
+    return labelstudio.read(labels, label_key=label_key, reading=reading)

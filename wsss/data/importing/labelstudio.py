@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from wsss.data.importing.jsonfile import kind, read_json
-from wsss.data.importing.labels import Entry, Labels, Note, class_name, collect
+from wsss.data.importing.labels import Entry, Labels, class_name, collect
+from wsss.data.importing.reading import Reading
 from wsss.data.importing.urls import ends_like_an_image, image_of
 from wsss.errors import InvalidInput
 
@@ -23,7 +24,7 @@ def looks_like(content: Any) -> bool:
     return tasks and any(_annotation_key(task) for task in content)
 
 
-def read(path: Path) -> Labels:
+def read(path: Path, *, label_key: str | None = None, reading: Reading | None = None) -> Labels:
     """Read an export of tasks.
 
     Where several annotators have looked at an image it has the labels of all of them, and it is noted where they
@@ -40,20 +41,20 @@ def read(path: Path) -> Labels:
             mend="Export as JSON (or JSON-MIN).",
         )
     entries: list[Entry] = []
-    notes: list[Note] = []
+    reading = reading or Reading()
     for number, task in enumerate(content):
         where = f"{path}: [{number}]"
         image = image_of(_url(task["data"], where))
         key = _annotation_key(task)
         done = [a for a in _list(task[key], f"{where}.{key}") if not a.get("was_cancelled")] if key else []
         if not done:
-            notes.append(("tasks that nobody has answered", image))
+            reading.note("tasks that nobody has answered", image)
             continue
         answers = [_choices(annotation, f"{where}.{key}[{at}]") for at, annotation in enumerate(done)]
         if any(set(answer) != set(answers[0]) for answer in answers):
-            notes.append(("images that annotators disagree on; all their labels are taken", image))
+            reading.note("images that annotators disagree on; all their labels are taken", image)
         entries.append(Entry(image, tuple(dict.fromkeys(name for answer in answers for name in answer)), where))
-    return collect("choices of Label Studio", entries, notes=notes)
+    return collect("choices of Label Studio", entries, reading=reading)
 
 
 def _annotation_key(task: dict[str, Any]) -> str:

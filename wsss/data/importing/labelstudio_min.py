@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from wsss.data.importing.jsonfile import kind, read_json
-from wsss.data.importing.labels import Entry, Labels, Note, collect
-from wsss.data.importing.records import IMAGE_KEYS, LABEL_KEYS, LABEL_MEND, SPLIT_KEYS, labels_in, split_in
+from wsss.data.importing.labels import Entry, Labels, collect
+from wsss.data.importing.reading import Reading
+from wsss.data.importing.records import LABEL_MEND, labels_in, split_in
 from wsss.data.importing.urls import LOCAL, ends_like_an_image, image_of
+from wsss.data.label_rules import IMAGE_KEYS, LABEL_KEYS, SPLIT_KEYS
 from wsss.errors import InvalidInput, listing
 
 METADATA = frozenset(
@@ -46,7 +48,7 @@ def is_signed(keys: Collection[str]) -> bool:
     return len(SIGNS.intersection(keys)) > 1
 
 
-def read(path: Path, *, label_key: str | None = None) -> Labels:
+def read(path: Path, *, label_key: str | None = None, reading: Reading | None = None) -> Labels:
     """Read an export JSON-MIN.
 
     Args:
@@ -65,10 +67,12 @@ def read(path: Path, *, label_key: str | None = None) -> Labels:
         if not isinstance(record, dict):
             raise InvalidInput(f"{where}: found {kind(record)}; expected a record with an image and its labels.")
         records.append((where, record))
-    return collect_records(path, records, label_key=label_key)
+    return collect_records(path, records, label_key=label_key, reading=reading)
 
 
-def collect_records(path: Path, records: Sequence[Record], *, label_key: str | None) -> Labels:
+def collect_records(
+    path: Path, records: Sequence[Record], *, label_key: str | None, reading: Reading | None = None
+) -> Labels:
     """Return the labels that records hold; one without the control's key says that no class is in the image.
 
     Args:
@@ -81,12 +85,12 @@ def collect_records(path: Path, records: Sequence[Record], *, label_key: str | N
         InvalidInput: nothing or several things can be the labels; an image isn't named; a label is no name.
     """
     own = [(where, {key: value for key, value in r.items() if key not in METADATA}) for where, r in records]
-    notes: list[Note] = []
+    reading = reading or Reading()
     control = label_key or _control(path, [record for _, record in own])
     if label_key and not any(label_key in record for _, record in own):
         raise InvalidInput(f"{path}: --label-key {label_key}: no record has this key; found {_keys(own)}.")
     if label_key is None and control not in CHOICE_KEYS:
-        notes.append(("labels read from the key (--label-key says otherwise)", control))
+        reading.note("labels read from the key (--label-key says otherwise)", control)
     entries = [
         Entry(
             image_of(_image(record, where)),
@@ -96,7 +100,7 @@ def collect_records(path: Path, records: Sequence[Record], *, label_key: str | N
         )
         for where, record in own
     ]
-    return collect("choices of Label Studio", entries, notes=notes)
+    return collect("choices of Label Studio", entries, reading=reading)
 
 
 def _control(path: Path, records: Sequence[Mapping[str, Any]]) -> str:

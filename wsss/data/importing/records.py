@@ -8,14 +8,21 @@ from typing import Any, NamedTuple
 
 from wsss.data.importing.cells import names_in, separator_of
 from wsss.data.importing.jsonfile import kind, read_json
-from wsss.data.importing.labels import Entry, Labels, Note, class_name, collect
+from wsss.data.importing.labels import Entry, Labels, class_name, collect, stated
+from wsss.data.importing.reading import Reading
+from wsss.data.label_rules import (
+    IMAGE_KEYS,
+    LABEL_KEYS,
+    LETTERS,
+    NO,
+    SPLIT_KEYS,
+    UNKNOWN_MARK,
+    YES,
+    find_key,
+    is_one_of,
+)
 from wsss.errors import InvalidInput, listing
 
-IMAGE_KEYS = (
-    *("image", "file_name", "filename", "file", "image_path", "path", "img", "image_name", "image_id", "name", "id"),
-)
-LABEL_KEYS = ("labels", "label", "classes", "class", "categories", "category", "tags", "tag", "choices", "choice")
-SPLIT_KEYS = ("split", "set", "subset")
 LABEL_MEND = "Say which key or column holds the labels: --label-key NAME"
 ABSENT_MEND = (
     "Give each record its labels, [] where there are none; if Label Studio wrote the file, which leaves them out where "
@@ -23,7 +30,9 @@ ABSENT_MEND = (
 )
 
 
-def read(path: Path, *, label_key: str | None = None, separator: str | None = None) -> Labels:
+def read(
+    path: Path, *, label_key: str | None = None, separator: str | None = None, reading: Reading | None = None
+) -> Labels:
     """Read ``{"a.jpg": ["cat", "dog"], …}`` or ``[{"image": "a.jpg", "labels": ["cat"]}, …]``.
 
     Args:
@@ -31,11 +40,12 @@ def read(path: Path, *, label_key: str | None = None, separator: str | None = No
         label_key: of the labels in a record; by default the first of `LABEL_KEYS` that it has.
         separator: what stands between labels in a text that is not in a list; by default as
             `wsss.data.importing.cells.separator_of` finds.
+        reading: rules in force.
 
     Raises:
         InvalidInput: names file and key.
     """
-    content = read_json(path)
+    reading, content = reading or Reading(), read_json(path)
     if isinstance(content, dict):
         found = [Found(image, value, f"{path}: {image}", f"{path}: {image}") for image, value in content.items()]
         format = "an object of labels (JSON)"
@@ -45,13 +55,23 @@ def read(path: Path, *, label_key: str | None = None, separator: str | None = No
         raise InvalidInput(
             f"{path}: found {kind(content)}; expected an object {{image: [class names]}} or a list of records."
         )
-    notes: list[Note] = []
     if separator is None:
         separator = separator_of(one.labels for one in found if isinstance(one.labels, str))
         if separator is not None:
-            notes.append((f"texts with {separator!r}, read as several labels", f"{path} (--separator says otherwise)"))
-    entries = (Entry(one.image, labels_in(one.labels, one.key, separator), one.where, one.split) for one in found)
-    return collect(format, entries, notes=notes)
+            reading.note(f"texts with {separator!r}, read as several labels", f"{path} (--separator says otherwise)")
+    flags = [flag for one in found for flag in (_flags(one.labels) or {}).values()]
+    reading.settle_minus_one(map(_cell, flags), str(path))
+    entries = [_entry(one, separator, reading) for one in found]
+    return collect(format, entries, reading=reading)
+
+
+def _entry(one: Found, separator: str | None, reading: Reading) -> Entry:
+    flags = _flags(one.labels)
+    if flags is None:
+        return Entry(one.image, labels_in(one.labels, one.key, separator), one.where, one.split)
+    named = {class_name(name, one.key): (f"{one.key}.{name}", _cell(flag)) for name, flag in flags.items()}
+    found = {name: reading.presence(cell, where) for name, (where, cell) in named.items()}
+    return stated(one.image, found, one.where, one.split)
 
 
 class Found(NamedTuple):
@@ -66,7 +86,7 @@ class Found(NamedTuple):
 
 def _records(content: list[Any], path: Path, label_key: str | None) -> Iterator[Found]:
     keys = (label_key,) if label_key else LABEL_KEYS
-    some = any(key in record for record in content if isinstance(record, dict) for key in keys)
+    some = any(find_key(record, keys) for record in content if isinstance(record, dict))
     mend = ABSENT_MEND if some else LABEL_MEND
     for number, record in enumerate(content):
         where = f"{path}: [{number}]"
@@ -86,14 +106,15 @@ def split_in(record: Mapping[str, Any], where: str) -> str | None:
     Raises:
         InvalidInput: it is no text.
     """
-    split = next((record[key] for key in SPLIT_KEYS if record.get(key)), None)
+    key = find_key(record, SPLIT_KEYS)
+    split = (record[key] or None) if key is not None else None
     if split is not None and not isinstance(split, str):
         raise InvalidInput(f"{where}.split: found {split!r}; expected the name of a split.")
     return split
 
 
 def _key(record: dict[str, Any], keys: tuple[str, ...], where: str, what: str, *, mend: str | None = None) -> str:
-    found = next((key for key in keys if key in record), None)
+    found = find_key(record, keys)
     if found is None:
         raise InvalidInput(
             f"{where}: no key names {what}; allowed are {listing(keys, limit=20)}; found {listing(record, limit=20)}.",
@@ -103,7 +124,7 @@ def _key(record: dict[str, Any], keys: tuple[str, ...], where: str, what: str, *
 
 
 def labels_in(value: Any, where: str, separator: str | None = None) -> tuple[str, ...]:
-    """Return the class names in a JSON value: a list, a text, ``null``, ``{name: 0 or 1}`` or ``{"choices": …}``.
+    """Return the labels in a JSON value: a list, a text, ``null``, or ``{"choices": …}``.
 
     Args:
         value: see above.
@@ -120,16 +141,29 @@ def labels_in(value: Any, where: str, separator: str | None = None) -> tuple[str
     if isinstance(value, list):
         return tuple(class_name(item, f"{where}[{number}]") for number, item in enumerate(value))
     if isinstance(value, dict):
-        key = next((key for key in LABEL_KEYS if key in value and not _is_flag(value[key])), None)
-        if key is not None:
+        key = find_key(value, LABEL_KEYS)
+        if key is not None and not _is_flag(value[key]):
             return labels_in(value[key], f"{where}.{key}", separator)
-        wrong = [name for name, flag in value.items() if not _is_flag(flag)]
-        if not wrong:
-            return tuple(class_name(name, where) for name, flag in value.items() if flag)
-        where = f"{where}.{wrong[0]}"
-        raise InvalidInput(f"{where}: found {kind(value[wrong[0]])}; expected 0 or 1 for each class.")
+        wrong = next((name for name, flag in value.items() if not _is_flag(flag)), None)
+        place = where if wrong is None else f"{where}.{wrong}"
+        raise InvalidInput(f"{place}: found {kind(value if wrong is None else value[wrong])}; expected class names.")
     raise InvalidInput(f"{where}: found {kind(value)}; expected a list of class names.")
 
 
+def _flags(value: Any) -> dict[str, Any] | None:
+    """Return ``{name: 0 or 1}`` where a value is that."""
+    if not isinstance(value, dict) or not value:
+        return None
+    named = any(is_one_of(key, LABEL_KEYS) and not _is_flag(flag) for key, flag in value.items())
+    return None if named or not all(map(_is_flag, value.values())) else value
+
+
 def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool) or (isinstance(value, int | float) and value in (0, 1))
+    """Whether a value says if a class is there: true, a number, null, or a text such as "?"."""
+    if isinstance(value, str):
+        return value.casefold() in (YES | NO | {"", UNKNOWN_MARK}) - LETTERS
+    return value is None or isinstance(value, bool | int | float)
+
+
+def _cell(flag: Any) -> str:
+    return "" if flag is None else str(flag)
