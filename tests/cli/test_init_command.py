@@ -95,6 +95,7 @@ def test_classes_may_be_called_as_rows_of_the_table_are(splits: int, shapes: Pat
 def test_names_are_printed_as_they_are(splits: int, shapes: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Brackets and colons would be instructions for the library that draws the table."""
     rows = [f"train_0000{n},[red];[/x];:cat:,{'train' if not n else f's[{n}]'}" for n in range(splits)]
+    rows.append("train_00005,ok,train")
     (here / "l.csv").write_text("\n".join(["image,labels,split", *rows]) + "\n")
     monkeypatch.setenv("COLUMNS", "200")
     done = wsss("init", "--images", shapes / "images", "--labels", "l.csv")

@@ -50,6 +50,25 @@ FORMATS = ("auto", "csv", "json", "npy", "coco", "label-studio", "folders")
 @click.option(
     "--label-key", help="Key or column of the labels, in JSON records and CSV tables. [default: as in the file]"
 )
+@click.option(
+    "--negative",
+    "negatives",
+    multiple=True,
+    metavar="WORD",
+    help="Label of images that show no class (several times). [default: ok, good, normal, none, negative, healthy …]",
+)
+@click.option("--no-negatives", is_flag=True, help="Every label is a class; none means that an image shows no class.")
+@click.option(
+    "--unknown",
+    multiple=True,
+    metavar="WORD|empty",
+    help="Label or cell, besides ?, that leaves open which classes an image shows (several times).",
+)
+@click.option(
+    "--soft-threshold",
+    metavar="P|LOW,HIGH",
+    help="For labels between 0 and 1: present from P on (from HIGH on, absent up to LOW, unknown in between).",
+)
 @click.option("--force", is_flag=True, help="Replace the files of an earlier call, OUT/splits/*.txt too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -65,6 +84,10 @@ def init(
     separator: str | None,
     class_names: Path | None,
     label_key: str | None,
+    negatives: tuple[str, ...],
+    no_negatives: bool,
+    unknown: tuple[str, ...],
+    soft_threshold: str | None,
     force: bool,
     as_json: bool,
     debug: bool,
@@ -87,14 +110,22 @@ def init(
     from wsss.data.importing.formats import How
     from wsss.data.importing.gather import gather
     from wsss.data.importing.project import default_name, plan_project, write_project
+    from wsss.data.label_rules import Rules, parse_soft
     from wsss.pipeline.spec import NAME
 
+    if negatives and no_negatives:
+        raise InvalidInput("--negative and --no-negatives: give one of the two.")
+    rules = Rules(
+        negative=negatives or (() if no_negatives else None),
+        unknown=unknown,
+        soft=None if soft_threshold is None else parse_soft(soft_threshold),
+    )
     name = name or default_name(images)
     if not NAME.match(name):
         raise InvalidInput(f"--name: found {name!r}; a name has letters, digits, '.', '_' and '-' and names a folder.")
     folder = out or Path(f"wsss-{name}")
     with progress("Checking") as start:
-        gathered = gather(images, labels, How(format, separator, class_names, label_key), start=start)
+        gathered = gather(images, labels, How(format, separator, class_names, label_key, rules), start=start)
         initial = weights if weights in ("imagenet", "none") else Path(weights)
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
     click.echo(f"Labels: {gathered.format}.", err=True)

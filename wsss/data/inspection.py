@@ -108,7 +108,7 @@ def _inspect_mask(
 def _compare(sample: Sample, classes: Classes, pixels: tuple[int, ...], found: _Findings) -> None:
     labelled = set(sample.labels or ())
     seen = {index for index in range(1, len(classes)) if pixels[index]}
-    for index in sorted(seen - labelled):
+    for index in sorted(seen - labelled - set(sample.unknown)):
         message = f"{sample.id}: {classes.names[index]!r} has {pixels[index]} pixels and no label"
         found.problems.append(("mask classes without a label", message))
     for index in sorted(labelled - seen):

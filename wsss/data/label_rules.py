@@ -42,7 +42,7 @@ _NEGATIVE = frozenset(
     {"ok", "good", "normal", "none", "negative", "healthy", "nofinding", "nofindings", "nodefect", "defectfree"}
 )
 _MISSING = frozenset({"", "nan", "n/a", "na", "#n/a", "<na>", "null", "nil"})
-_UNKNOWN = frozenset({"?", "-1", "-1.0", "unlabelled", "unlabeled"})
+_UNKNOWN = frozenset({"?", "-1", "unlabelled", "unlabeled"})
 
 YES = frozenset({"1", "1.0", "true", "yes", "y", "x", "t"})
 NO = frozenset({"0", "0.0", "false", "no", "n", "f"})

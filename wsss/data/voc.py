@@ -13,6 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from wsss.data.classlist import VOC_IDS, ClassChoice, LabelNames, Other, choose_classes, read_class_list
+from wsss.data.label_cells import Known, read_rows
+from wsss.data.label_rules import Rules
 from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.lists import (
     Line,
@@ -85,8 +87,9 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
             Sample(
                 id=name,
                 image=the_image(name, images, where=line, folder=root / IMAGES, complete=complete),
-                labels=labels.get(name),
+                labels=labels.get(name, (None, ()))[0],
                 mask=mask_files.get(name),
+                unknown=labels.get(name, (None, ()))[1],
             )
             for name, line in entries
         )
@@ -129,7 +132,7 @@ def _mask_files(config: Config, root: Path) -> dict[str, Path]:
 
 def _labels(
     config: Config, root: Path, names: LabelNames, needed: dict[str, Line], masks: dict[str, Path], log: Log
-) -> dict[str, tuple[int, ...]]:
+) -> dict[str, Known]:
     table, annotations = root / LABELS, root / ANNOTATIONS
     source = config.labels
     if source == "auto":
@@ -138,16 +141,17 @@ def _labels(
             log(f"{root}: neither {LABELS} nor {ANNOTATIONS}/: no image-level labels.")
             return {}
     if source == "csv":
-        return {row.id: names.parse(row.labels, row.where) for row in read_label_table(table)}
+        return read_rows(read_label_table(table), names, Rules(), lambda line: log(f"{table}: {line}"))
     if source == "annotations":
         if not annotations.is_dir():
             raise InvalidInput(f"data.labels: annotations are asked for, and {annotations} is no folder.")
         files = [(name, annotations / f"{name}.xml") for name in needed]
-        return {name: _annotated(path, names) for name, path in files if path.is_file()}
+        return {name: (_annotated(path, names), ()) for name, path in files if path.is_file()}
     log("data.labels: masks: image-level labels are derived from pixel labels, as if someone had looked at each image.")
     with_mask = [name for name in needed if name in masks]
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return dict(zip(with_mask, pool.map(lambda name: _seen(masks[name], names), with_mask), strict=True))
+        seen = pool.map(lambda name: _seen(masks[name], names), with_mask)
+        return {name: (classes, ()) for name, classes in zip(with_mask, seen, strict=True)}
 
 
 def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:

@@ -125,8 +125,10 @@ class _Words:
 
     def __init__(self, entries: Sequence[Entry], classes: Sequence[str], reading: Reading) -> None:
         self._reading = reading
+        classes = [_without_mark(name) for name in classes]
         names = list(dict.fromkeys([*classes, *(name for entry in entries for name in _named(entry))]))
         self._kind = {name: reading.word(name) for name in names}
+        self._count = Counter(name for entry in entries for name in _named(entry))
         self._keep_classes_beside_others(entries)
         kept = {name for name in names if self._kind[name] is None}
         self.classes = tuple(dict.fromkeys(name for name in classes if name in kept)) or tuple(sorted(kept))
@@ -138,7 +140,7 @@ class _Words:
         if entry.labels is None:
             return entry
         words = [name for name in entry.labels if not _is_marked(name)]
-        marked = [name.removeprefix(UNKNOWN_MARK) for name in entry.labels if _is_marked(name)]
+        marked = [_without_mark(name) for name in entry.labels if _is_marked(name)]
         kinds = {self._kind[name] for name in words}
         labels = tuple(dict.fromkeys(name for name in words if self._kind[name] is None))
         open_ones = self.classes if Word.UNKNOWN in kinds else (*entry.unknown, *marked)
@@ -185,7 +187,7 @@ class _Words:
         }
         for name, kind in self._kind.items():
             if kind is not None:
-                self._reading.note(kinds[kind], repr(name))
+                self._reading.note(kinds[kind], f"{name!r} ({self._count[name]} times)")
 
 
 def _is_marked(name: str) -> bool:
@@ -194,8 +196,11 @@ def _is_marked(name: str) -> bool:
 
 
 def _named(entry: Entry) -> Iterator[str]:
-    for name in (*(entry.labels or ()), *entry.unknown):
-        yield name.removeprefix(UNKNOWN_MARK) if _is_marked(name) else name
+    return map(_without_mark, (*(entry.labels or ()), *entry.unknown))
+
+
+def _without_mark(name: str) -> str:
+    return name.removeprefix(UNKNOWN_MARK) if _is_marked(name) else name
 
 
 CONTRADICTION = "contradictory labels of one image; its classes are taken"

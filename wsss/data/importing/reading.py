@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from wsss.data.label_rules import EMPTY, NO, YES, Rules, Word
@@ -10,7 +11,7 @@ from wsss.errors import InvalidInput, closest
 Note = tuple[str, str]
 """(kind, message): something worth knowing, as in `wsss.data.check.Finding`."""
 
-_MINUS_ONE = frozenset({"-1", "-1.0"})
+_MINUS_ONE = "-1"
 SOFT_MEND = (
     "Say from where on a class is present: --soft-threshold 0.5, or --soft-threshold 0.3,0.7 to leave open what lies "
     "between."
@@ -55,8 +56,8 @@ class Reading:
             cells: all cells of 0 and 1 in the file.
             where: of the file.
         """
-        texts = {cell.strip().casefold() for cell in cells}
-        if not texts & _MINUS_ONE or texts & _MINUS_ONE & {*self.rules.unknown, *(self.rules.negative or ())}:
+        texts = {_whole(cell.strip().casefold()) for cell in cells}
+        if _MINUS_ONE not in texts or _MINUS_ONE in (*self.rules.unknown, *(self.rules.negative or ())):
             return
         if texts & NO:
             self.note("-1 beside 0, read as: not known (--negative -1 says: absent)", where)
@@ -74,14 +75,14 @@ class Reading:
         Raises:
             InvalidInput: it is none of 0, 1, yes, no, ``?`` and the like, or a soft label without a threshold.
         """
-        text = cell.strip().casefold()
+        text = _whole(cell.strip().casefold())
         word = self.word(text)
         if word is Word.MISSING:
             if self.empty_is_unknown():
                 return None
             self.note(EMPTY_CELLS, where)
             return False
-        if text in _MINUS_ONE and word is Word.UNKNOWN and text not in self.rules.unknown:
+        if text == _MINUS_ONE and word is Word.UNKNOWN and text not in self.rules.unknown:
             return self._minus_one
         if word is Word.UNKNOWN:
             return None
@@ -128,3 +129,8 @@ class Reading:
             for word in words:
                 if (word or EMPTY).casefold() not in self._used:
                     raise InvalidInput(f"{option} {word}: no label in the file is called so{closest(word, known)}")
+
+
+def _whole(text: str) -> str:
+    """Return ``-1`` for ``-1.0``: tables with an empty cell in a column have its numbers written as fractions."""
+    return text[: -len(".0")] if re.fullmatch(r"-?[0-9]+\.0", text) else text

@@ -248,6 +248,7 @@ def _named(
 ) -> list[Entry]:
     """Return an entry per row, its labels as they stand in the cells."""
     cells = [row[column] for _, row in table.rows for column in labels_at if column < len(row)]
+    cells = [cell for cell in cells if reading.rules.word(cell) is None]  # "no finding" is one label
     if separator is None:
         separator = separator_of(cells)
         spaces = separator is None and any(" " in cell for cell in cells if not LIST.fullmatch(cell))
@@ -260,8 +261,13 @@ def _named(
     for number, row in table.rows:
         where = table.where(number)
         words = [row[column] for column in labels_at if column < len(row)]
-        names = [name for word in words for name in names_in(word, separator, where)]
+        names = [name for word in words for name in _names_in(word, separator, where, reading)]
         labels = tuple(class_name(name, where) for name in names)
         split = row[split_at] or None if split_at is not None else None
         entries.append(Entry(wide.image_in(row[image_at], where), labels, where, split))
     return entries
+
+
+def _names_in(cell: str, separator: str | None, where: str, reading: Reading) -> list[str]:
+    """Return the names in a cell; one that is as a whole a word such as "no finding" is not cut."""
+    return names_in(cell, None if cell and reading.rules.word(cell) is not None else separator, where)
