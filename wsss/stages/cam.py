@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.io.layout import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
@@ -113,6 +113,7 @@ def run(ctx: Context[CamConfig]) -> Result:
             description="class activation maps",
         )
     ctx.ranks.barrier()
+    _note_unknown(ctx, samples)
     settings = config.method.model_dump(mode="json", exclude={"name"})
     shown: dict[str, Any] = {"method": config.method.name}
     shown |= {"settings": settings} if settings else {}
@@ -124,6 +125,15 @@ def run(ctx: Context[CamConfig]) -> Result:
         {"images": len(samples), "mean_activation": _mean_activation(samples, ctx.out)},
         {"cam": shown},
     )
+
+
+def _note_unknown(ctx: Context[CamConfig], samples: Sequence[Sample]) -> None:
+    unknown = [sample.id for sample in samples if sample.unknown]
+    if unknown and ctx.config.classes == "labels" and ctx.ranks.rank == 0:
+        ctx.log(
+            f"note: {len(unknown)} images have classes that may or may not be in them ({listing(unknown)}); they get "
+            "maps of those that certainly are, so pixels of the others count as background in masks made of these maps."
+        )
 
 
 def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample], CAMClassifier]:

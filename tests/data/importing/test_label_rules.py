@@ -160,7 +160,12 @@ def flags_json(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
     return write(folder / "w.json", json.dumps(flags))[0]
 
 
-WIDE = (wide_csv, flags_json)
+def records_json(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
+    flags = json.loads(flags_json(folder, rows).read_text())
+    return write(folder / "r.json", json.dumps([{"file_name": f"{one}.jpg", **flags[one]} for one in flags]))[0]
+
+
+WIDE = (wide_csv, flags_json, records_json)
 
 
 @pytest.mark.parametrize("write_rows", WIDE)

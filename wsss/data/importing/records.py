@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wsss.data.importing import wide
 from wsss.data.importing.cells import names_in, separator_of
 from wsss.data.importing.jsonfile import kind, read_json
 from wsss.data.importing.labels import Entry, Labels, class_name, collect, stated
@@ -49,6 +50,8 @@ def read(
     if isinstance(content, dict):
         found = [Found(image, value, f"{path}: {image}", f"{path}: {image}") for image, value in content.items()]
         format = "an object of labels (JSON)"
+    elif isinstance(content, list) and label_key is None and _is_wide(content):
+        return wide.read(path, [(f"{path}: [{n}]", _cells(record)) for n, record in enumerate(content)], (), reading)
     elif isinstance(content, list):
         found, format = list(_records(content, path, label_key)), "a list of records (JSON)"
     else:
@@ -63,6 +66,19 @@ def read(
     reading.settle_minus_one(map(_cell, flags), str(path))
     entries = [_entry(one, separator, reading) for one in found]
     return collect(format, entries, reading=reading)
+
+
+def _is_wide(content: list[Any]) -> bool:
+    """Whether a list holds records of one form, without labels but with flags: ``{"image": "a", "cat": 1}``."""
+    if not content or not all(isinstance(record, dict) and record.keys() == content[0].keys() for record in content):
+        return False
+    if find_key(content[0], LABEL_KEYS) is not None or find_key(content[0], IMAGE_KEYS) is None:
+        return False
+    return any(all(_is_flag(record[key]) for record in content) for key in content[0] if key not in IMAGE_KEYS)
+
+
+def _cells(record: dict[str, Any]) -> dict[str, str]:
+    return {key: _cell(value) for key, value in record.items()}
 
 
 def _entry(one: Found, separator: str | None, reading: Reading) -> Entry:
