@@ -17,7 +17,7 @@ from toycli import environment
 
 import wsss
 from wsss.cli.main import _call, cli
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, RunFailed
 from wsss.io.arrays import read_arrays
 from wsss.io.images import read_image, write_png
 from wsss.io.masks import read_mask
@@ -131,7 +131,7 @@ def test_folders_below_become_part_of_the_id(model: Path, photographs: Path, tmp
 def test_what_was_predicted_can_be_exported_without_a_dataset(model: Path, photographs: Path, tmp_path: Path) -> None:
     arguments = ["predict", "--weights", model, "--images", photographs, "--recursive", "--out", tmp_path / "out"]
     assert run(*arguments).exit_code == 0
-    options = ["--format", "voc", "--images", "copy", "--ids", "deep__er__a,a"]
+    options = ["--format", "voc", "--with-images", "copy", "--ids", "deep__er__a,a"]
     done = run("export", tmp_path / "out", *options, "--out", tmp_path / "voc")
     assert done.exit_code == 0, done.exception
     assert (tmp_path / "voc" / "classes.txt").read_text() == "40 red\n90 green\n"
@@ -141,7 +141,7 @@ def test_what_was_predicted_can_be_exported_without_a_dataset(model: Path, photo
     done = run("export", tmp_path / "out", *options, "--out", tmp_path / "again")
     assert "there is no image of deep__er__a to put beside its mask" in str(done.exception)
     photographs = tmp_path / "moved"
-    done = run("export", tmp_path / "out", *options, "--image-folder", photographs, "--out", tmp_path / "again")
+    done = run("export", tmp_path / "out", *options, "--images", photographs, "--out", tmp_path / "again")
     assert done.exit_code == 0, done.exception
     assert (tmp_path / "again" / "JPEGImages" / "deep__er__a.png").read_bytes() == copied
     assert copied == (photographs / "deep/er/a.png").read_bytes()
@@ -156,8 +156,8 @@ def test_options_that_images_json_makes_useless(
     arguments = ["export", "out", "--format", "coco", "--out", "coco"]
     for options, message in (
         (["--classes", "no.txt"], "--classes no.txt: the classes of these masks are known from out/images.json"),
-        (["--image-folder", "no"], "--image-folder no: no such folder"),
-        (["--image-folder", "empty"], "--image-folder empty: the image of none of the 3 masks is there"),
+        (["--images", "no"], "--images no: no such folder"),
+        (["--images", "empty"], "--images empty: the image of none of the 3 masks is there"),
     ):
         done = run(*arguments, *options)
         assert isinstance(done.exception, InvalidInput) and message in str(done.exception)
@@ -167,7 +167,7 @@ def test_options_that_images_json_makes_useless(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--images", "photographs"], "Missing option '--segmenter' / '--weights'"),
+        (["--images", "photographs"], "Missing option '--weights'"),
         (["--weights", "nowhere", "--images", "photographs"], "--weights nowhere: no such folder"),
         (["--weights", "photographs", "--images", "photographs"], "photographs: no model here (model.json is missing)"),
         (["--weights", "run", "--images", "photographs"], "There is one in run/segment: name that folder."),
@@ -216,18 +216,101 @@ def test_broken_images_do_not_keep_others_from_their_masks(
 ) -> None:
     (photographs / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     (photographs / "b.png").write_bytes((photographs / "a.png").read_bytes()[:-700])  # its header is whole
-    arguments = ["predict", "--weights", model, "--images", photographs, "--out", tmp_path / "out"]
+    out = tmp_path / "out"
+    arguments = ["predict", "--weights", model, "--images", photographs, "--out", out]
     arguments += ["--batch-size", str(batch_size)]
     done = run(*arguments)
-    assert isinstance(done.exception, InvalidInput) and "what is done is kept" in str(done.exception.mend)
-    assert "2 images can't be worked on:\n" in done.exception.message
+    assert isinstance(done.exception, RunFailed) and "finished work is kept" in str(done.exception.mend)
+    assert "2 of 5 images failed:\n" in done.exception.message
     assert "0.png" in done.exception.message and "b.png" in done.exception.message
-    assert {path.stem for path in (tmp_path / "out" / "masks").iterdir()} == {"a", "grey", "turned"}
+    assert {path.stem for path in (out / "masks").iterdir()} == {"a", "grey", "turned"}
+    record = json.loads((out / "images.json").read_text())
+    assert set(record["files"]) == {"a", "grey", "turned"}
+    assert {name: why["file"] for name, why in record["failed"].items()} == {"0": "0.png", "b": "b.png"}
+    assert all(why["reason"].startswith(str(photographs / why["file"])) for why in record["failed"].values())
+    exported = run("export", out, "--format", "coco", "--out", tmp_path / "coco")
+    assert exported.exit_code == 0, exported.exception
+    assert "2 images have no mask, since they could not be predicted: 0, b" in exported.stderr
+    found = json.loads((tmp_path / "coco" / "annotations.json").read_text())["images"]
+    assert {one["file_name"] for one in found} == {"a.png", "grey.tif", "turned.jpg"}
     (photographs / "b.png").unlink()
     alone = run(*arguments)
     assert "0.png: not an image" in str(alone.exception) and "failed:" in str(alone.exception)
     (photographs / "0.png").unlink()
     assert run(*arguments).exit_code == 0
+    assert "failed" not in json.loads((out / "images.json").read_text())
+
+
+def test_a_repaired_image_alone_is_predicted_again(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also masks of images that changed or went are made again or discarded; a network that changed discards all."""
+    from wsss.stages import predict
+
+    seen: list[str] = []
+    one_batch = predict._predict
+    monkeypatch.setattr(predict, "_predict", lambda *given: (seen.extend(one.id for one in given[2]), one_batch(*given)))
+    whole = (photographs / "a.png").read_bytes()
+    (photographs / "b.png").write_bytes(whole[:-700])
+    write_png(photographs / "gone.png", np.zeros((9, 9, 3), np.uint8))
+    out = tmp_path / "out"
+    arguments = ["predict", "--weights", model, "--images", photographs, "--out", out]
+    assert run(*arguments).exit_code == 1 and set(seen) == {"a", "b", "gone", "grey", "turned"}
+    untouched = (out / "masks" / "a.png").stat().st_mtime_ns
+    (photographs / "b.png").write_bytes(whole)
+    (photographs / "gone.png").unlink()
+    Image.new("RGB", (31, 17), "red").save(photographs / "grey.tif")
+    seen.clear()
+    done = run(*arguments)
+    assert done.exit_code == 0, done.exception
+    assert set(seen) == {"b", "grey"}
+    assert (out / "masks" / "a.png").stat().st_mtime_ns == untouched
+    assert {path.stem for path in (out / "masks").iterdir()} == {"a", "b", "grey", "turned"}
+    assert read_mask(out / "masks" / "grey.png").shape == (17, 31)
+    fresh = tmp_path / "fresh"
+    assert run("predict", "--weights", model, "--images", photographs, "--out", fresh).exit_code == 0
+    for file in sorted(path.relative_to(fresh) for path in [*fresh.glob("masks/*"), fresh / "images.json"]):
+        assert (out / file).read_bytes() == (fresh / file).read_bytes(), file
+    (photographs / "b.png").write_bytes(whole[:-700])
+    assert run(*arguments).exit_code == 1
+    seen.clear()
+    assert run(*arguments, "--flip").exit_code == 1
+    assert set(seen) == {"a", "b", "grey", "turned"}
+
+
+def test_what_a_folder_of_images_leaves_out_is_named(model: Path, photographs: Path, tmp_path: Path) -> None:
+    for name in ("anim.gif", "photo.HEIC", "raw.cr2", "notes.txt", ".hidden.heic"):
+        (photographs / name).write_bytes(b"GIF89a")
+    write_png(photographs / ".thumbnails" / "a.png", np.zeros((4, 4, 3), np.uint8))
+    write_png(photographs / ".b.png", np.zeros((4, 4, 3), np.uint8))
+    (photographs / "deep" / "x.gif").write_bytes(b"GIF89a")
+    arguments = ["predict", "--weights", model, "--images", photographs]
+    done = run(*arguments, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.exception
+    [note] = [line for line in done.stderr.splitlines() if "look like images" in line]
+    assert "3 files" in note and "anim.gif, photo.HEIC, raw.cr2." in note
+    assert "1 hidden images" in done.stderr and ": .b.png." in done.stderr
+    done = run(*arguments, "--recursive", "--out", tmp_path / "deep")
+    [note] = [line for line in done.stderr.splitlines() if "look like images" in line]
+    assert "4 files" in note and "deep/x.gif" in note
+    assert "2 hidden images" in done.stderr and ".b.png, .thumbnails/a.png" in done.stderr
+    assert "--recursive takes them" not in done.stderr
+
+
+def test_names_that_cannot_be_those_of_masks(model: Path, photographs: Path, tmp_path: Path) -> None:
+    names = ["ü" * 124 + ".png", "a..b.png", "x\ny.png"]
+    for name in names:
+        write_png(photographs / name, np.zeros((4, 6, 3), np.uint8))
+    out = tmp_path / "out"
+    done = run("predict", "--weights", model, "--images", photographs, "--out", out, "--save-probabilities")
+    assert done.exit_code == 0, done.exception
+    assert "3 names can't be those of masks" in done.stderr
+    files = json.loads((out / "images.json").read_text())["files"]
+    assert set(names) <= set(files.values()) and files["a"] == "a.png"
+    assert {path.stem for path in (out / "masks").iterdir()} == set(files)
+    exported = run("export", out, "--format", "coco", "--with-images", "copy", "--out", tmp_path / "coco")
+    assert exported.exit_code == 0, exported.exception
+    assert set(names) <= {path.name for path in (tmp_path / "coco" / "images").iterdir()}
 
 
 def test_images_that_pillow_cannot_give(model: Path, tmp_path: Path) -> None:

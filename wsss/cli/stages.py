@@ -279,7 +279,7 @@ def _common_options(stage: Stage[Any]) -> list[click.Option]:
 
 def _input_option(name: str, declared: Input) -> click.Option:
     return click.Option(
-        [f"--{_dashed(word)}" for word in (name, declared.alias) if word] + [_variable(name)],
+        [f"--{_dashed(declared.alias or name)}", _variable(name)],
         type=click.Path(path_type=Path),
         required=not declared.optional,
         multiple=declared.many,

@@ -36,6 +36,7 @@ class Sample:
         mask: path of the ground-truth mask, or ``None`` where there is none.
         mask_values: per class the values that mean it in ``mask``, where they aren't `Classes.values`; a value 255
             named here isn't "ignore".
+        unknown: indices of the classes whose presence in the image is not known.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Sample:
     labels: tuple[int, ...] | None = None
     mask: Path | None = None
     mask_values: tuple[tuple[int, ...], ...] | None = None
+    unknown: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,23 @@ photograph of 24 megapixels and 21 classes needs 2 GB for each such array; make 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, RunFailed, listing
 from wsss.io.layout import mask_path, probability_path
-from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.stages.failed_images import keeps_masks
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from wsss.data.imagefolder import ImageFolder
+    from wsss.data.predicted import FailedImage
     from wsss.data.sample import Classes, Dataset, Sample
     from wsss.models.segmenters import SegmentationNetwork
 
@@ -41,13 +47,22 @@ class PredictConfig(StageConfig):
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16 npz)")
     batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")
+    labels: Annotated[Literal["ignore", "restrict"], AddedLater()] = Field(
+        default="ignore",
+        description="image-level labels: restrict leaves out the classes that an image doesn't have; images without "
+        "labels may show any class",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> PredictConfig:
         if self.images is not None and self.splits is not None:
             raise ValueError("give either splits or images, not both")
         if self.recursive and self.images is None:
-            raise ValueError("recursive is for a folder of images; splits say themselves what is in them")
+            raise ValueError("recursive is for a folder of images; a split lists its images")
+        if self.labels == "restrict" and self.images is not None:
+            raise ValueError(
+                "labels: restrict is for splits of a dataset; a folder of images has no image-level labels"
+            )
         return self
 
     @property
@@ -57,20 +72,27 @@ class PredictConfig(StageConfig):
 
 
 def run(ctx: Context[PredictConfig]) -> Result:
-    """Predict, batch by batch."""
+    """Predict, batch by batch; what fails is recorded in ``images.json`` once all other images are done.
+
+    Raises:
+        RunFailed: names the images that failed.
+    """
     import torch
 
     from wsss.stages.batches import work_in_batches
+    from wsss.stages.failed_images import failed_images
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config
     model, classes = _load(ctx)
-    samples = _samples(config, ctx.data)
-    if config.images is None:
+    folder = _folder(config)
+    samples = ctx.data.samples(config.chosen_splits) if folder is None else folder.samples
+    if folder is None:
         classes = ctx.data.classes  # the masks lie beside this dataset's, which may not be the one trained on
+    ctx.ranks.from_first(lambda: _begin(ctx, folder, samples, classes))
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     with deterministic(ctx.device, ctx.seed):
-        work_in_batches(
+        errors = work_in_batches(
             ctx,
             samples,
             lambda batch: _predict(model, classes, batch, config, ctx.out),
@@ -79,11 +101,58 @@ def run(ctx: Context[PredictConfig]) -> Result:
             readable=_read,
             description="prediction",
         )
-    if config.images is not None and ctx.ranks.rank == 0:
-        _describe(config.images, config, samples, classes, ctx)
     ctx.ranks.barrier()
-    metrics = {"images": len(samples), "classes_predicted": _classes_predicted(samples, ctx.out, classes)}
-    return Result(metrics, {"predict_scales": list(config.scales), "predict_flip": config.flip})
+    failed = failed_images(samples, lambda name: _outputs(config, ctx.out, name), errors, config.images)
+    ctx.ranks.from_first(lambda: _describe(ctx, samples, classes, failed))
+    if failed:
+        raise _failure(failed, len(samples), ctx.out)
+    return _result(ctx, samples, classes)
+
+
+def _begin(ctx: Context[PredictConfig], folder: ImageFolder | None, samples: Sequence[Sample], classes: Classes) -> None:
+    """Log what is left out or treated specially, and discard masks of images that changed since others failed."""
+    from wsss.data.predicted import read_predicted
+    from wsss.stages.failed_images import discard_outdated, source_of
+
+    config = ctx.config
+    for note in _notes(config, folder, samples):
+        ctx.log(f"note: {note}")
+    recorded = read_predicted(ctx.out)
+    if recorded is not None and recorded.failed:
+        sources = {sample.id: source_of(sample, _allowed(config, sample)) for sample in samples}
+        discard_outdated(recorded, samples, classes, lambda name: _outputs(config, ctx.out, name), sources)
+
+
+def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[Sample]) -> list[str]:
+    if config.images is not None and folder is not None:
+        from wsss.data.imagefolder import left_out_notes
+
+        notes = left_out_notes(config.images, recursive=config.recursive)
+        if folder.renamed:
+            shown = listing((f"{file!r} is {one}" for one, file in folder.renamed.items()), limit=3)
+            notes.append(f"{len(folder.renamed)} names can't be those of masks and are shortened or changed: {shown}.")
+        if folder.unnamed:
+            notes.append(f"{len(folder.unnamed)} images are left out: no valid text as names: {listing(folder.unnamed)}.")
+        if folder.closed:
+            notes.append(f"{len(folder.closed)} folders can't be read and are left out: {listing(folder.closed)}.")
+        return notes
+    without = [sample.id for sample in samples if sample.labels is None]
+    if config.labels == "restrict" and without:
+        return [f"{len(without)} of {len(samples)} images have no labels and may show any class: {listing(without)}."]
+    return []
+
+
+def _failure(failed: Mapping[str, FailedImage], total: int, out: Path) -> RunFailed:
+    from wsss.data.predicted import PREDICTED
+    from wsss.pipeline.failures import MOST_SHOWN, REPAIR
+
+    lines = [f"  {why.reason}" for why in failed.values()]
+    more = [f"  and {len(lines) - MOST_SHOWN} more (see {out / PREDICTED})"] if len(lines) > MOST_SHOWN else []
+    done = total - len(failed)
+    export = f" {done} masks are done; wsss export takes them as they are." if done else ""
+    return RunFailed(
+        "\n".join([f"{len(failed)} of {total} images failed:", *lines[:MOST_SHOWN], *more]), mend=REPAIR + export
+    )
 
 
 def _load(ctx: Context[PredictConfig]) -> tuple[SegmentationNetwork, Classes]:
@@ -134,6 +203,7 @@ def _predict(
 
     images = np.stack([read_image(sample.image) for sample in batch])
     probabilities = class_probabilities(model, images, scales=config.scales, flip=config.flip, max_side=config.max_side)
+    probabilities = _restricted(probabilities, [_allowed(config, sample) for sample in batch])
     masks = probabilities.argmax(1).cpu().numpy().astype(np.uint8)
     for place, sample in enumerate(batch):
         if config.save_probabilities:
@@ -144,6 +214,29 @@ def _predict(
             }
             write_arrays(probability_path(out, sample.id), arrays)
         write_mask(mask_path(out, sample.id), classes.decode(masks[place]))
+
+
+def _allowed(config: PredictConfig, sample: Sample) -> tuple[int, ...] | None:
+    """Return the classes that an image's mask may show, ``None`` for any."""
+    if config.labels == "ignore" or sample.labels is None:
+        return None
+    return tuple(sorted({0, *sample.labels, *sample.unknown}))
+
+
+def _restricted(probabilities: Tensor, allowed: Sequence[Sequence[int] | None]) -> Tensor:
+    """Return probabilities ``(B, C, H, W)`` with those of classes that aren't allowed at 0, adding up to 1 again."""
+    import torch
+
+    if all(classes is None for classes in allowed):
+        return probabilities
+    kept = torch.zeros(probabilities.shape[:2], dtype=torch.bool, device=probabilities.device)
+    for row, classes in zip(kept, allowed, strict=True):
+        row[slice(None) if classes is None else list(classes)] = True
+    left = probabilities * kept[:, :, None, None]
+    total = left.sum(1, keepdim=True)
+    left[:, :1] += total == 0  # certainty of an absent class: what remains is background
+    changed = torch.tensor([classes is not None for classes in allowed], device=probabilities.device)
+    return torch.where(changed[:, None, None, None], left / left.sum(1, keepdim=True), probabilities)
 
 
 def _outputs(config: PredictConfig, out: Path, image_id: str) -> list[Path]:
@@ -158,52 +251,82 @@ def _read(path: Path) -> Any:
     return read_arrays(path) if path.suffix == ".npz" else read_mask(path)
 
 
-def _classes_predicted(samples: tuple[Sample, ...], out: Path, classes: Classes) -> dict[str, int]:
-    """Return per class in how many images it was predicted."""
+def _result(ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Classes) -> Result:
+    """Return in how many images each class was predicted, and how that fits the image-level labels."""
     import numpy as np
 
     from wsss.io.masks import read_mask
+    from wsss.stages.label_check import label_check
 
+    config = ctx.config
     counts = dict.fromkeys(classes.names, 0)
+    shares = []
     for sample in samples:
-        path = mask_path(out, sample.id)
-        for index in np.unique(classes.encode(read_mask(path), where=str(path))):
-            counts[classes.names[index]] += 1
-    return counts
+        path = mask_path(ctx.out, sample.id)
+        mask = classes.encode(read_mask(path), where=str(path))
+        shares.append(np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)] / mask.size)
+        for name, share in zip(classes.names, shares[-1], strict=True):
+            counts[name] += bool(share)
+    metrics: dict[str, Any] = {"images": len(samples), "classes_predicted": counts}
+    provenance: dict[str, Any] = {"predict_scales": list(config.scales), "predict_flip": config.flip}
+    if config.labels == "restrict":
+        metrics["labels"] = provenance["predict_labels"] = config.labels
+    return Result(metrics | label_check(samples, shares, classes.names), provenance)
 
 
-def _samples(config: PredictConfig, data: Dataset) -> tuple[Sample, ...]:
+def _folder(config: PredictConfig) -> ImageFolder | None:
+    """Return the images of the folder, ``None`` where splits are predicted."""
     if config.images is None:
-        return data.samples(config.chosen_splits)
+        return None
     from wsss.data.imagefolder import images_in
 
     return images_in(config.images, recursive=config.recursive)
 
 
 def _describe(
-    images: Path, config: PredictConfig, samples: tuple[Sample, ...], classes: Classes, ctx: Context[PredictConfig]
+    ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Classes, failed: Mapping[str, FailedImage]
 ) -> None:
-    """Write what the masks are of and what their values mean; say what was left out."""
-    from wsss.data.imagefolder import has_images_below
-    from wsss.data.predicted import Predicted, write_predicted
+    """Write what the masks are of, what their values mean, and which images failed; of splits only the last."""
+    from wsss.data.predicted import PREDICTED, Predicted, write_predicted
+    from wsss.io.atomic import explain_os_errors
+    from wsss.stages.failed_images import source_of
 
-    files = {sample.id: sample.image.relative_to(images).as_posix() for sample in samples}
-    write_predicted(ctx.out, Predicted(classes, files))
-    if not config.recursive and has_images_below(images):
-        ctx.log(f"note: the images in folders below {images} are left out; --recursive takes them.")
+    config = ctx.config
+    files = None
+    if config.images is not None:
+        found = {one.id: one.image.relative_to(config.images).as_posix() for one in samples}
+        files = {name: file for name, file in found.items() if name not in failed}
+    sources = {}
+    if failed:
+        done = [sample for sample in samples if sample.id not in failed]
+        known = {sample.id: source_of(sample, _allowed(config, sample)) for sample in done}
+        sources = {name: source for name, source in known.items() if source is not None}
+    if files is not None or failed:
+        write_predicted(ctx.out, Predicted(classes, files, failed, sources))
+    else:
+        with explain_os_errors(ctx.out / PREDICTED):
+            (ctx.out / PREDICTED).unlink(missing_ok=True)
 
 
 def _reads(config: PredictConfig) -> list[Read]:
-    return [Read(split, "images") for split in config.chosen_splits]
+    kinds: tuple[Kind, ...] = ("images", "labels")
+    return [Read(split, kind) for split in config.chosen_splits for kind in kinds]
 
 
 def _check(config: PredictConfig, data: Dataset) -> None:
-    _samples(config, data)
+    if _folder(config) is not None:
+        return
+    samples = data.samples(config.chosen_splits)
+    if config.labels == "restrict" and all(sample.labels is None for sample in samples):
+        raise InvalidInput(
+            f"predict.labels: restrict needs image-level labels; no image of {listing(config.chosen_splits)} has any.",
+            mend="Add the images to the label file, or leave labels out.",
+        )
 
 
 STAGE = Stage(
     name="predict",
-    version=1,
+    version=2,
     config=PredictConfig,
     run=run,
     provides="masks",
@@ -215,4 +338,5 @@ STAGE = Stage(
     covers=lambda config: config.chosen_splits or None,
     check=_check,
     ready=_ready,
+    keeps=keeps_masks,
 )
