@@ -135,15 +135,15 @@ def test_what_was_predicted_can_be_exported_without_a_dataset(model: Path, photo
     done = run("export", tmp_path / "out", *options, "--out", tmp_path / "voc")
     assert done.exit_code == 0, done.exception
     assert (tmp_path / "voc" / "classes.txt").read_text() == "40 red\n90 green\n"
-    assert (tmp_path / "voc" / "ImageSets/Segmentation/default.txt").read_text() == "deep__er__a\na\n"
-    copied = (tmp_path / "voc" / "JPEGImages" / "deep__er__a.png").read_bytes()
+    assert (tmp_path / "voc" / "ImageSets/Segmentation/default.txt").read_text() == "deep/er/a\na\n"
+    copied = (tmp_path / "voc" / "JPEGImages" / "deep/er/a.png").read_bytes()
     photographs.rename(tmp_path / "moved")
     done = run("export", tmp_path / "out", *options, "--out", tmp_path / "again")
-    assert "there is no image of deep__er__a to put beside its mask" in str(done.exception)
+    assert "deep__er__a: there is no image to put beside its mask (--with-images); its image is not known" in str(done.exception)
     photographs = tmp_path / "moved"
     done = run("export", tmp_path / "out", *options, "--images", photographs, "--out", tmp_path / "again")
     assert done.exit_code == 0, done.exception
-    assert (tmp_path / "again" / "JPEGImages" / "deep__er__a.png").read_bytes() == copied
+    assert (tmp_path / "again" / "JPEGImages" / "deep/er/a.png").read_bytes() == copied
     assert copied == (photographs / "deep/er/a.png").read_bytes()
 
 
@@ -157,7 +157,7 @@ def test_options_that_images_json_makes_useless(
     for options, message in (
         (["--classes", "no.txt"], "--classes no.txt: the classes of these masks are known from out/images.json"),
         (["--images", "no"], "--images no: no such folder"),
-        (["--images", "empty"], "--images empty: the image of none of the 3 masks is there"),
+        (["--images", "empty"], "--images empty: no matching image for 3 masks"),
     ):
         done = run(*arguments, *options)
         assert isinstance(done.exception, InvalidInput) and message in str(done.exception)

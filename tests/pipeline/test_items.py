@@ -14,8 +14,7 @@ import pytest
 from toycli import environment
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.pipeline.failures import REPAIR
-from wsss.pipeline.items import item_name, map_items, pending
+from wsss.pipeline.items import REPAIR, item_name, map_items, pending
 from wsss.pipeline.progress import NoProgress
 from wsss.pipeline.ranks import DistributedRanks, SingleRank
 from wsss.pipeline.stage import Context, StageConfig
@@ -160,7 +159,6 @@ import sys, time
 from functools import partial
 from pathlib import Path
 from test_items import context, tell_pid
-from wsss.pipeline.failures import REPAIR
 from wsss.pipeline.items import map_items
 if __name__ == "__main__":
     out = Path(sys.argv[1])

@@ -101,6 +101,15 @@ def other_images(folder: Path, *, recursive: bool = False) -> list[str]:
     ]
 
 
+def images_below(folder: Path) -> dict[str, list[Path]]:
+    """Return the images in folders below this one by the ids that `images_in` gives them."""
+    found: dict[str, list[Path]] = {}
+    for path in _below(folder):
+        if path.parent != folder:
+            found.setdefault(safe_id(_id(path.relative_to(folder))), []).append(path)
+    return found
+
+
 def has_images_below(folder: Path) -> bool:
     """Tell whether folders below this one hold images, which `images_in` leaves out unless it is recursive."""
     return any(path.parent != folder for path in _below(folder))

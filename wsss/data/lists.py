@@ -238,7 +238,7 @@ def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict
     """Read a CSV table ``image_id,file`` that says which file below ``folder`` is which image.
 
     Returns:
-        id → the one path, in the form of `images_by_id`; files that are missing are left out unless ``complete``.
+        id → the one path, in the form of `images_by_id`; unless ``complete``, files may be missing.
 
     Raises:
         InvalidInput: no such columns, a bad id or one that comes twice, or a file that is missing, has no suffix of an
@@ -260,9 +260,7 @@ def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict
             raise InvalidInput(f"{where}: {cells[1]!r} leads out of {folder}; name a file below it.")
         if without_suffix(file.name) == file.name:
             raise InvalidInput(f"{where}: {cells[1]!r} is no image ({', '.join(IMAGE_SUFFIXES)} are).")
-        if not (folder / file).is_file():
-            if not complete:
-                continue
+        if complete and not (folder / file).is_file():
             raise InvalidInput(f"{where}: there is no file {cells[1]!r} in {folder}.")
         found[name] = [folder / file]
     return found

@@ -13,14 +13,15 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wsss.errors import InvalidInput, RunFailed, WsssError, listing
+from wsss.errors import InvalidInput, RunFailed, WsssError, listing, together
 from wsss.io.atomic import explain_os_errors
 from wsss.pipeline.explain import full_disk
-from wsss.pipeline.failures import failed_together
 from wsss.pipeline.stage import Context
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+REPAIR = "Repair or remove the images that failed and run the same command again: finished work is kept."
 
 AHEAD = 4
 """Items handed to the pool per process beyond the one it works on."""
@@ -77,7 +78,7 @@ def map_items(ctx: Context[Any], items: Sequence[T], work: Callable[[T], R], des
     else:
         results = _pooled(items, work, min(ctx.workers, len(items)), advance, failed)
     if failed:
-        raise failed_together([failed[index] for index in sorted(failed)], len(items))
+        raise together([failed[index] for index in sorted(failed)], len(items), "images failed", hint=REPAIR)
     return [results[index] for index in range(len(items))]
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import InvalidInput
-from wsss.pipeline.failures import failed_together
+from wsss.errors import InvalidInput, together
+from wsss.pipeline.items import REPAIR
 from wsss.pipeline.stage import Context
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def require_all(failed: Mapping[str, InvalidInput], samples: Sequence[Sample]) -
         InvalidInput: names them.
     """
     if failed:
-        raise failed_together(list(failed.values()), len(samples))
+        raise together(list(failed.values()), len(samples), "images failed", hint=REPAIR)
 
 
 def _failures(work: Callable[[Batch], None], batch: Batch, log: Callable[[str], None]) -> dict[str, InvalidInput]:

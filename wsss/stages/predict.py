@@ -144,7 +144,8 @@ def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[
 
 def _failure(failed: Mapping[str, FailedImage], total: int, out: Path) -> RunFailed:
     from wsss.data.predicted import PREDICTED
-    from wsss.pipeline.failures import MOST_SHOWN, REPAIR
+    from wsss.errors import MOST_SHOWN
+    from wsss.pipeline.items import REPAIR
 
     lines = [f"  {why.reason}" for why in failed.values()]
     more = [f"  and {len(lines) - MOST_SHOWN} more (see {out / PREDICTED})"] if len(lines) > MOST_SHOWN else []
