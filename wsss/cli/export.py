@@ -17,7 +17,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
 
 
-@click.command("export", cls=StageCommand)
+@click.command("export", cls=StageCommand, renamed={"--split": "--splits", "--image-folder": "--images"})
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "format_name", type=click.Choice(NAMES), required=True, help="What to write.")
 @click.option("--out", type=FOLDER, required=True, help="The new folder to write to.")
@@ -122,6 +122,8 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
     Raises:
         RunFailed: some were.
     """
+    from wsss.export.items import WHERE
+
     failed, renamed = written.get("failed") or {}, written.get("renamed") or {}
     if as_json:
         print_json(written)
@@ -130,14 +132,14 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
     if renamed:
         shown = listing((f"{one!r} is {other!r}" for one, other in renamed.items()), limit=3)
         click.echo(
-            f"note: {len(renamed)} names can't be written in this format and were changed (see export.json): {shown}. "
-            "--with-images copy puts the images beside the masks under these names.",
+            f"note: names that this format can't hold were changed (export.json lists them): {shown}. Name the images "
+            "so, too; where the format takes images, --with-images copy does.",
             err=True,
         )
     if written.get("images_without_suffix"):
         click.echo(
-            f"note: the images of {written['images_without_suffix']} masks are not known, so that their file_name has "
-            "no suffix; --images DIR names their folder.",
+            f"note: images that are not known have a file_name without suffix ({written['images_without_suffix']} of "
+            f"{written['images']}); {WHERE}",
             err=True,
         )
     if failed:

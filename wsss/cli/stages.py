@@ -24,13 +24,26 @@ PRINTED = frozenset({"scores", "comparison"})
 
 
 class StageCommand(click.Command):
-    """A command that also takes ``--data.KEY VALUE`` for any key of the dataset's config."""
+    """A command that also takes ``--data.KEY VALUE`` for any key of the dataset's config.
+
+    Args:
+        renamed: option that someone may expect → the option that does it, for an error that says so.
+    """
+
+    def __init__(self, *args: Any, renamed: Mapping[str, str] | None = None, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.renamed = renamed or {}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the ``--data.…`` options out before click sees the rest."""
         pairs, rest = split_data_options(args)
         ctx.meta["data"] = pairs
-        return super().parse_args(ctx, rest)
+        try:
+            return super().parse_args(ctx, rest)
+        except click.NoSuchOption as error:
+            if error.option_name in self.renamed:
+                error.possibilities = [self.renamed[error.option_name]]
+            raise
 
 
 def split_data_options(args: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
@@ -73,6 +86,7 @@ def stage_command(stage: Stage[Any]) -> click.Command:
         help=f"{stage.help}\n\n{_usage(stage)}",
         short_help=stage.help,
         params=[*named, *_common_options(stage), *fields, *reversed(params)],
+        renamed={f"--{_dashed(name)}": f"--{one.alias}" for name, one in stage.inputs.items() if one.alias},
     )
 
 

@@ -78,12 +78,12 @@ def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
     others = other_images(folder, recursive=recursive)
     if others:
         notes.append(
-            f"{len(others)} files in {folder} look like images and are left out, since their format can't be read: "
+            f"files in {folder} that look like images are left out, since their format can't be read: "
             f"{listing(others)}. Allowed are {listing(IMAGE_SUFFIXES, limit=20)}."
         )
     hidden = [one.relative_to(folder).as_posix() for one in _below(folder, hidden=True, deep=recursive)]
     if hidden:
-        notes.append(f"{len(hidden)} hidden images in {folder} are left out: {listing(hidden)}.")
+        notes.append(f"hidden images in {folder} are left out: {listing(hidden)}.")
     if not recursive and has_images_below(folder):
         notes.append(f"the images in folders below {folder} are left out; --recursive takes them.")
     return notes

@@ -20,6 +20,7 @@ def images_by_name(folder: Path, items: Sequence[Item]) -> dict[str, Path]:
     Raises:
         InvalidInput: no such folder, no image of any mask, or several of one.
     """
+    _check(folder)
     masks = {item.mask.resolve() for item in items}
     images = {
         one: [path for path in paths if path.resolve() not in masks] for one, paths in images_by_id(folder).items()
@@ -37,15 +38,19 @@ def images_by_file(folder: Path, files: Mapping[str, str]) -> dict[str, Path]:
     Raises:
         InvalidInput: no such folder, or none of the files is there.
     """
-    if not folder.is_dir():
-        beside = "; --with-images copy puts the images beside the masks" if str(folder) in ("copy", "link") else ""
-        raise InvalidInput(f"--images {folder}: no such folder.", mend=f"Name the folder of the images{beside}.")
+    _check(folder)
     return _some(files_below(folder, files), folder, len(files))
 
 
 def files_below(folder: Path, files: Mapping[str, str]) -> dict[str, Path]:
     """Return id → path, for those of ``files`` (id → path relative to the folder) that are there; maybe none."""
     return {one: folder / file for one, file in files.items() if (folder / file).is_file()}
+
+
+def _check(folder: Path) -> None:
+    if not folder.is_dir():
+        beside = "; --with-images copy puts the images beside the masks" if str(folder) in ("copy", "link") else ""
+        raise InvalidInput(f"--images {folder}: no such folder.", mend=f"Name the folder of the images{beside}.")
 
 
 def _some(found: dict[str, Path], folder: Path, count: int) -> dict[str, Path]:

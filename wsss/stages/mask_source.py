@@ -70,8 +70,8 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     predicted = read_predicted(folder)
     if predicted is not None and predicted.failed:
         reporter.log(
-            f"note: {len(predicted.failed)} images have no mask, since they could not be predicted: "
-            f"{listing(predicted.failed)}."
+            f"note: images that could not be predicted have no mask: {listing(predicted.failed)} "
+            f"({folder / PREDICTED} tells why)."
         )
     config = _data_config(request, run, folder)
     if predicted is not None and predicted.files is not None and not request.data.value:

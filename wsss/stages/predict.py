@@ -130,15 +130,15 @@ def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[
         notes = left_out_notes(config.images, recursive=config.recursive)
         if folder.renamed:
             shown = listing((f"{file!r} is {one}" for one, file in folder.renamed.items()), limit=3)
-            notes.append(f"{len(folder.renamed)} names can't be those of masks and are shortened or changed: {shown}.")
+            notes.append(f"names that a mask can't have are shortened or changed (images.json lists them): {shown}.")
         if folder.unnamed:
-            notes.append(f"{len(folder.unnamed)} images are left out: no valid text as names: {listing(folder.unnamed)}.")
+            notes.append(f"images whose names are no valid text are left out: {listing(folder.unnamed)}.")
         if folder.closed:
-            notes.append(f"{len(folder.closed)} folders can't be read and are left out: {listing(folder.closed)}.")
+            notes.append(f"folders that can't be read are left out: {listing(folder.closed)}.")
         return notes
     without = [sample.id for sample in samples if sample.labels is None]
     if config.labels == "restrict" and without:
-        return [f"{len(without)} of {len(samples)} images have no labels and may show any class: {listing(without)}."]
+        return [f"{len(without)} of {len(samples)} images have no labels, so any class may be predicted: {listing(without)}."]
     return []
 
 
