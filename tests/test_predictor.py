@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from learning import CLASSES
-from numpy.typing import NDArray
+from learning import picture_of_colours as _picture
+from learning import random_segmenter
 from PIL import Image
 from toycli import environment
 
@@ -27,28 +27,7 @@ from wsss.predictor import Predictor
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network, with random head, in a folder that holds nothing else."""
-    import torch
-
-    from wsss.models.config import SegmenterConfig
-    from wsss.models.segmenters import build_segmenter, save_segmenter
-
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    network = build_segmenter(SegmenterConfig.model_validate({"backbone": {"weights": "none"}}), len(CLASSES))
-    with torch.no_grad():  # a head whose logits of the classes have the same mean: each wins somewhere
-        for weight in network.head.parameters():
-            weight.normal_(0, 1)
-        logits = network.eval()(torch.from_numpy(_picture()).permute(2, 0, 1)[None])
-        network.head.layers.low_classifier.bias -= logits.mean((0, 2, 3))
-    save_segmenter(folder, network, CLASSES)
-    return folder
-
-
-def _picture() -> NDArray[np.uint8]:
-    picture = np.random.default_rng(1).integers(0, 255, (40, 30, 3), dtype=np.uint8)
-    picture[:20] = (255, 0, 0)
-    picture[:, 20:] //= 4
-    return picture
+    return random_segmenter(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
@@ -251,11 +230,13 @@ def test_a_repaired_image_alone_is_predicted_again(
     model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also masks of images that changed or went are made again or discarded; a network that changed discards all."""
-    from wsss.stages import predict
+    from wsss.stages import prediction
 
     seen: list[str] = []
-    one_batch = predict._predict
-    monkeypatch.setattr(predict, "_predict", lambda *given: (seen.extend(one.id for one in given[2]), one_batch(*given)))
+    one_batch = prediction.predict_batch
+    monkeypatch.setattr(
+        prediction, "predict_batch", lambda *given: (seen.extend(one.id for one in given[2]), one_batch(*given))
+    )
     whole = (photographs / "a.png").read_bytes()
     (photographs / "b.png").write_bytes(whole[:-700])
     write_png(photographs / "gone.png", np.zeros((9, 9, 3), np.uint8))

@@ -257,6 +257,9 @@ def _metric_lines(metrics: Mapping[str, Any], indent: str = "") -> Iterator[str]
         if isinstance(value, Mapping):
             yield f"{indent}{key}:"
             yield from _metric_lines(value, indent + "  ")
+        elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+            yield f"{indent}{key}:"
+            yield from (f"{indent}  {', '.join(str(cell) for cell in row.values())}" for row in value)
         else:
             yield f"{indent}{key}: {f'{value:.4f}' if isinstance(value, float) else value}"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from wsss.data.sample import Sample
@@ -33,7 +34,7 @@ class Contradiction:
         return len(self.misses) + sum(self.shows.values())
 
 
-def contradiction(shares: NDArray, sample: Sample) -> Contradiction | None:  # type: ignore[type-arg]
+def contradiction(shares: NDArray[np.float64], sample: Sample) -> Contradiction | None:
     """Return what a mask and the labels of its image disagree on, ``None`` where nothing.
 
     Args:
@@ -46,3 +47,10 @@ def contradiction(shares: NDArray, sample: Sample) -> Contradiction | None:  # t
     shows = {one: float(shares[one]) for one in known if one not in sample.labels and shares[one] >= MIN_SHARE}
     misses = tuple(one for one in known if one in sample.labels and shares[one] < MIN_SHARE)
     return Contradiction(shows, misses) if shows or misses else None
+
+
+def in_words(one: Contradiction, names: Sequence[str]) -> str:
+    """Return a contradiction as text: ``shows dog (12.0%), misses cat``."""
+    shows = ", ".join(f"{names[index]} ({share:.1%})" for index, share in one.shows.items())
+    misses = ", ".join(names[index] for index in one.misses)
+    return ", ".join([*([f"shows {shows}"] if shows else []), *([f"misses {misses}"] if misses else [])])

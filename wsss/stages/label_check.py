@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wsss.data.sample import Sample
-    from wsss.metrics.contradictions import Contradiction
 
 WORST = 10
 """Maximum number of images listed."""
@@ -24,7 +23,7 @@ def label_check(samples: Sequence[Sample], shares: Sequence[Any], names: Sequenc
     Returns:
         ``label_check``: numbers of images; ``contradictions``: the worst, worst first.
     """
-    from wsss.metrics.contradictions import MIN_SHARE, contradiction
+    from wsss.metrics.contradictions import MIN_SHARE, contradiction, in_words
 
     labelled = [one for one in zip(samples, shares, strict=True) if one[0].labels is not None]
     if not labelled:
@@ -40,10 +39,5 @@ def label_check(samples: Sequence[Sample], shares: Sequence[Any], names: Sequenc
         "miss_a_labelled_class": sum(bool(one.misses) for _, one in wrong),
         "least_share_of_pixels": MIN_SHARE,
     }
-    listed = {"contradictions": [_row(sample, one, names) for sample, one in worst]} if worst else {}
-    return {"label_check": counts, **listed}
-
-
-def _row(sample: Sample, one: Contradiction, names: Sequence[str]) -> dict[str, str]:
-    shows = ", ".join(f"{names[index]} ({share:.1%})" for index, share in one.shows.items())
-    return {"image": sample.id, "shows": shows, "misses": ", ".join(names[index] for index in one.misses)}
+    rows = [{"image": sample.id, "contradiction": in_words(one, names)} for sample, one in worst]
+    return {"label_check": counts, **({"contradictions": rows} if rows else {})}

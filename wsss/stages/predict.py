@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput, RunFailed, listing
-from wsss.io.layout import mask_path, probability_path
+from wsss.io.layout import mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.stages import prediction
 from wsss.stages.failed_images import keeps_masks
+from wsss.stages.prediction import allowed_classes, outputs_of, read_output
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from wsss.data.imagefolder import ImageFolder
     from wsss.data.predicted import FailedImage
     from wsss.data.sample import Classes, Dataset, Sample
@@ -95,14 +95,14 @@ def run(ctx: Context[PredictConfig]) -> Result:
         errors = work_in_batches(
             ctx,
             samples,
-            lambda batch: _predict(model, classes, batch, config, ctx.out),
+            lambda batch: prediction.predict_batch(model, classes, batch, config, ctx.out),
             batch_size=config.batch_size,
-            outputs=lambda sample: _outputs(config, ctx.out, sample.id),
-            readable=_read,
+            outputs=lambda sample: outputs_of(config, ctx.out, sample.id),
+            readable=read_output,
             description="prediction",
         )
     ctx.ranks.barrier()
-    failed = failed_images(samples, lambda name: _outputs(config, ctx.out, name), errors, config.images)
+    failed = failed_images(samples, lambda name: outputs_of(config, ctx.out, name), errors, config.images)
     ctx.ranks.from_first(lambda: _describe(ctx, samples, classes, failed))
     if failed:
         raise _failure(failed, len(samples), ctx.out)
@@ -119,8 +119,8 @@ def _begin(ctx: Context[PredictConfig], folder: ImageFolder | None, samples: Seq
         ctx.log(f"note: {note}")
     recorded = read_predicted(ctx.out)
     if recorded is not None and recorded.failed:
-        sources = {sample.id: source_of(sample, _allowed(config, sample)) for sample in samples}
-        discard_outdated(recorded, samples, classes, lambda name: _outputs(config, ctx.out, name), sources)
+        sources = {sample.id: source_of(sample, allowed_classes(config, sample)) for sample in samples}
+        discard_outdated(recorded, samples, classes, lambda name: outputs_of(config, ctx.out, name), sources)
 
 
 def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[Sample]) -> list[str]:
@@ -192,66 +192,6 @@ def _check_apart(images: Path | None, out: Path) -> None:
         )
 
 
-def _predict(
-    model: SegmentationNetwork, classes: Classes, batch: tuple[Sample, ...], config: PredictConfig, out: Path
-) -> None:
-    import numpy as np
-
-    from wsss.io.arrays import write_arrays
-    from wsss.io.images import read_image
-    from wsss.io.masks import write_mask
-    from wsss.models.inference import class_probabilities
-
-    images = np.stack([read_image(sample.image) for sample in batch])
-    probabilities = class_probabilities(model, images, scales=config.scales, flip=config.flip, max_side=config.max_side)
-    probabilities = _restricted(probabilities, [_allowed(config, sample) for sample in batch])
-    masks = probabilities.argmax(1).cpu().numpy().astype(np.uint8)
-    for place, sample in enumerate(batch):
-        if config.save_probabilities:
-            arrays: dict[str, Any] = {
-                "probabilities": probabilities[place].cpu().numpy().astype(np.float16),
-                "classes": np.arange(len(classes)),
-                "size": np.asarray(images.shape[1:3], np.int64),
-            }
-            write_arrays(probability_path(out, sample.id), arrays)
-        write_mask(mask_path(out, sample.id), classes.decode(masks[place]))
-
-
-def _allowed(config: PredictConfig, sample: Sample) -> tuple[int, ...] | None:
-    """Return the classes that an image's mask may show, ``None`` for any."""
-    if config.labels == "ignore" or sample.labels is None:
-        return None
-    return tuple(sorted({0, *sample.labels, *sample.unknown}))
-
-
-def _restricted(probabilities: Tensor, allowed: Sequence[Sequence[int] | None]) -> Tensor:
-    """Return probabilities ``(B, C, H, W)`` with those of classes that aren't allowed at 0, adding up to 1 again."""
-    import torch
-
-    if all(classes is None for classes in allowed):
-        return probabilities
-    kept = torch.zeros(probabilities.shape[:2], dtype=torch.bool, device=probabilities.device)
-    for row, classes in zip(kept, allowed, strict=True):
-        row[slice(None) if classes is None else list(classes)] = True
-    left = probabilities * kept[:, :, None, None]
-    total = left.sum(1, keepdim=True)
-    left[:, :1] += total == 0  # certainty of an absent class: what remains is background
-    changed = torch.tensor([classes is not None for classes in allowed], device=probabilities.device)
-    return torch.where(changed[:, None, None, None], left / left.sum(1, keepdim=True), probabilities)
-
-
-def _outputs(config: PredictConfig, out: Path, image_id: str) -> list[Path]:
-    masks = [mask_path(out, image_id)]
-    return [*masks, probability_path(out, image_id)] if config.save_probabilities else masks
-
-
-def _read(path: Path) -> Any:
-    from wsss.io.arrays import read_arrays
-    from wsss.io.masks import read_mask
-
-    return read_arrays(path) if path.suffix == ".npz" else read_mask(path)
-
-
 def _result(ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Classes) -> Result:
     """Return in how many images each class was predicted, and how that fits the image-level labels."""
     import numpy as np
@@ -300,7 +240,7 @@ def _describe(
     sources = {}
     if failed:
         done = [sample for sample in samples if sample.id not in failed]
-        known = {sample.id: source_of(sample, _allowed(config, sample)) for sample in done}
+        known = {sample.id: source_of(sample, allowed_classes(config, sample)) for sample in done}
         sources = {name: source for name, source in known.items() if source is not None}
     if files is not None or failed:
         write_predicted(ctx.out, Predicted(classes, files, failed, sources))
