@@ -118,7 +118,9 @@ def test_what_was_predicted_can_be_exported_without_a_dataset(model: Path, photo
     copied = (tmp_path / "voc" / "JPEGImages" / "deep/er/a.png").read_bytes()
     photographs.rename(tmp_path / "moved")
     done = run("export", tmp_path / "out", *options, "--out", tmp_path / "again")
-    assert "deep__er__a: there is no image to put beside its mask (--with-images); its image is not known" in str(done.exception)
+    assert "deep__er__a: there is no image to put beside its mask (--with-images); its image is not known" in str(
+        done.exception
+    )
     photographs = tmp_path / "moved"
     done = run("export", tmp_path / "out", *options, "--images", photographs, "--out", tmp_path / "again")
     assert done.exit_code == 0, done.exception

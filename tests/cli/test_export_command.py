@@ -379,7 +379,9 @@ def test_images_are_copied_or_linked(here: Path, capsys: pytest.CaptureFixture[s
     assert (here / "o/images/a.png").read_bytes() == image and not (here / "o/images/a.png").is_symlink()
     export(capsys, "small", "--format", "voc", "--with-images", "link", out="p")
     assert (here / "p/JPEGImages/a.png").is_symlink() and (here / "p/JPEGImages/a.png").read_bytes() == image
-    export(capsys, "small", "--format", "voc", "--with-images", "copy", "--force", out="p")  # the links go, not the images
+    export(
+        capsys, "small", "--format", "voc", "--with-images", "copy", "--force", out="p"
+    )  # the links go, not the images
     assert (here / "data/images/a.png").read_bytes() == image
     export(capsys, "small", "--format", "cvat", "--with-images", "copy", out="q")
     with zipfile.ZipFile(here / "q/segmentation_mask_1.1.zip") as archive:

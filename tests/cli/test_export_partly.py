@@ -18,7 +18,7 @@ from wsss.io.masks import write_mask
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Six masks with images: of b the mask is broken, of c it holds a strange value, of d the image is gone; e fits not."""
+    """Masks with images: b is broken, c holds a strange value, the image of d is gone, that of e has another size."""
     for name in "abcdef":
         mask = np.zeros((12, 14), np.uint8)
         mask[2:6, 3:9] = 7 if name == "c" else 1

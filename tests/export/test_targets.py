@@ -89,7 +89,7 @@ def test_names_that_a_list_can_hold_are_kept_and_others_changed(tmp_path: Path, 
     assert record["renamed"] == {"#7.jpg": "_#7_2", ' "x".jpg': '_"x"', "y .jpg": "y_"}
 
 
-strange = st.text(st.sampled_from(' #"\'_a.-\t\x85\u2028\xa0\u3000é%?:'), min_size=1, max_size=6)
+strange = st.text(st.sampled_from(" #\"'_a.-\t\x85\u2028\xa0\u3000é%?:"), min_size=1, max_size=6)
 
 
 @given(st.lists(strange, min_size=1, max_size=4, unique=True))

@@ -128,7 +128,9 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
     if as_json:
         print_json(written)
     else:
-        click.echo(f"{written['out']}: {written['images']} masks of {name} as {written['format']}, {written['files']} files")
+        click.echo(
+            f"{written['out']}: {written['images']} masks of {name} as {written['format']}, {written['files']} files"
+        )
     if renamed:
         shown = listing((f"{one!r} is {other!r}" for one, other in renamed.items()), limit=3)
         click.echo(

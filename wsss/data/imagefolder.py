@@ -95,9 +95,7 @@ def other_images(folder: Path, *, recursive: bool = False) -> list[str]:
         (place / name).relative_to(folder).as_posix()
         for place, names in _walk(folder, deep=recursive)
         for name in names
-        if not name.startswith(".")
-        and Path(name).suffix.lower() in OTHER_IMAGES
-        and without_suffix(name) == name
+        if not name.startswith(".") and Path(name).suffix.lower() in OTHER_IMAGES and without_suffix(name) == name
     ]
 
 
@@ -119,9 +117,7 @@ def _directly(folder: Path) -> list[Path]:
     return [path for paths in images_by_id(folder).values() for path in paths if not path.is_dir()]
 
 
-def _below(
-    folder: Path, *, hidden: bool = False, deep: bool = True, closed: list[str] | None = None
-) -> Iterator[Path]:
+def _below(folder: Path, *, hidden: bool = False, deep: bool = True, closed: list[str] | None = None) -> Iterator[Path]:
     """Yield the images in a folder and in all below it, in a fixed order; either the hidden ones or the others.
 
     Args:

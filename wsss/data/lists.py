@@ -89,11 +89,12 @@ def without_suffix(name: str) -> str:
     return stem if stem and (dot + suffix).lower() in IMAGE_SUFFIXES else name
 
 
-def check_id(name: str, where: object) -> str:
+def check_id(name: str, where: object, *, most_bytes: int | None = MOST_BYTES) -> str:
     """Return ``name`` if it can be an id: it becomes part of file names, so it can't lead out of a folder.
 
     Raises:
-        InvalidInput: empty, too long, with a path separator, ``..`` or a control character, hidden (``.x``), or no text.
+        InvalidInput: empty, longer than ``most_bytes``, with a path separator, ``..`` or a control character, hidden
+            (``.x``), or no valid text.
     """
     problem = ""
     if not name:
@@ -108,15 +109,15 @@ def check_id(name: str, where: object) -> str:
         problem = "has a control character"
     elif any(0xD800 <= ord(character) <= 0xDFFF for character in name):
         problem = "is no valid text"
-    elif len(name.encode()) > MOST_BYTES:
-        problem = f"is longer than {MOST_BYTES} bytes"
+    elif most_bytes is not None and len(name.encode()) > most_bytes:
+        problem = f"is longer than {most_bytes} bytes"
     if problem:
         raise InvalidInput(f"{where}: image id {name!r} {problem}; an id is a file name without folder and suffix.")
     return name
 
 
 def safe_id(name: str) -> str:
-    """Return ``name`` if it can be an id (see `check_id`), else a similar name that can, with a hash of the original.
+    """Return ``name`` if it can be an id (see `check_id`), else a similar name with a hash of the original.
 
     The same name always gives the same id, so that work on it can be resumed.
     """

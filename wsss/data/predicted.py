@@ -77,7 +77,9 @@ def read_predicted(folder: Path) -> Predicted | None:
 
 
 def _parse(value: Any) -> Predicted:
-    failed = {str(one): FailedImage(str(why["file"]), str(why["reason"])) for one, why in value.get("failed", {}).items()}
+    failed = {
+        str(one): FailedImage(str(why["file"]), str(why["reason"])) for one, why in value.get("failed", {}).items()
+    }
     if "files" not in value and not failed:
         raise KeyError("files")
     return Predicted(

@@ -47,8 +47,12 @@ FORMATS = {
     "voc": Format("wsss.export.voc:export", ("with_images",)),
     "coco": Format("wsss.export.coco:export", ("with_images", "components")),
     "cvat": Format("wsss.export.cvat:export", ("with_images", "components")),
-    "label-studio": Format("wsss.export.labelstudio:export", ("with_images", "components", "role", "image_url"), "name"),
-    "overlay": Format("wsss.export.pictures:export_overlays", ("opacity", "contours", "legend", "side_by_side"), "file"),
+    "label-studio": Format(
+        "wsss.export.labelstudio:export", ("with_images", "components", "role", "image_url"), "name"
+    ),
+    "overlay": Format(
+        "wsss.export.pictures:export_overlays", ("opacity", "contours", "legend", "side_by_side"), "file"
+    ),
     "sheet": Format(
         "wsss.export.pictures:export_sheet",
         ("opacity", "contours", "legend", "side_by_side", "columns", "rows", "pages"),
@@ -148,9 +152,7 @@ def export_masks(
     return {"out": str(out), **record, "files": files}
 
 
-def _unfit(
-    items: Sequence[Item], chosen: Format, options: Options, format_name: str
-) -> dict[str, InvalidInput]:
+def _unfit(items: Sequence[Item], chosen: Format, options: Options, format_name: str) -> dict[str, InvalidInput]:
     """Return id → why, of the items that lack what the format or the options need.
 
     Raises:

@@ -35,11 +35,11 @@ def check_name(item: Item) -> None:
     Raises:
         InvalidInput: it can't be part of a file name.
     """
-    check_id(cut(item.id, LONGEST // 2) if len(item.id.encode("utf-8", "replace")) > LONGEST // 2 else item.id, item.mask)
+    check_id(item.id, item.mask, most_bytes=None)
 
 
 def with_stems(items: Sequence[Item]) -> tuple[Item, ...]:
-    """Return items that have a unique ``stem`` each: the image's path without suffix, or the id where it isn't known."""
+    """Return items with a unique ``stem`` each: the image's path without suffix, or the id where it isn't known."""
     wanted = [_writable(natural(item)) for item in items]
     ids = [_writable(item.id) for item in items]
     clashing = {one for one, times in Counter(wanted).items() if times > 1}

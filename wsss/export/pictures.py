@@ -62,7 +62,9 @@ def export_sheet(masks: Masks, options: Options, shop: Workshop) -> dict[str, An
     """
     heights = list(shop.each_quietly(lambda item: _cell_height(item, options), masks.items))
     readable = {item.id for item, _ in heights}
-    for _ in shop.each(lambda item: _cell_height(item, options), [one for one in masks.items if one.id not in readable]):
+    for _ in shop.each(
+        lambda item: _cell_height(item, options), [one for one in masks.items if one.id not in readable]
+    ):
         pass  # notes why they can't be read
     masks = replace(masks, items=tuple(item for item, _ in heights))
     pages = paginate([height for _, height in heights], options.columns, options.rows)
@@ -114,7 +116,10 @@ def _pages(masks: Masks, options: Options, shop: Workshop, pages: Sequence[PageP
         items = masks.items[page.start : page.stop]
         found = {item.id: cell for item, cell in shop.each(work, items)}
         seen = sorted(set().union(*(classes for _, classes in found.values())))
-        cells = [(item.name, found[item.id][0]) if item.id in found else (f"{item.name}: can't be read", blank) for item in items]
+        cells = [
+            (item.name, found[item.id][0]) if item.id in found else (f"{item.name}: can't be read", blank)
+            for item in items
+        ]
         sheet = _page(cells, options.columns, page.heights)
         yield with_legend(sheet, _entries(masks, seen)) if options.legend else sheet
 

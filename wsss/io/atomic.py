@@ -50,7 +50,7 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return the temporary name of this process for ``path``; a long name is hashed, since file names end at 255 bytes."""
+    """Return the temporary name of this process for ``path``, hashed where it is long: names end at 255 bytes."""
     name = path.name
     if len(os.fsencode(name)) > 200:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()

@@ -1,4 +1,4 @@
-"""Masks against image-level labels: classes that a mask shows though they are absent, or misses though they are there."""
+"""Masks against image-level labels: absent classes that a mask shows, and labelled ones that it misses."""
 
 from __future__ import annotations
 

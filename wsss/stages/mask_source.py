@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.pipeline.given import artifact_at
 from wsss.pipeline.rundir import DATA, data_of_run, read_run
 from wsss.pipeline.source import Source, merge
-from wsss.pipeline.stage import Artifact
 from wsss.pipeline.store import read_record
+from wsss.stages.mask_folder import find_folder, mask_files
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Dataset, Sample
     from wsss.export.items import Item, Masks
     from wsss.pipeline.progress import Reporter
-
-KINDS = ("masks",)
 
 
 @dataclass(frozen=True)
@@ -65,8 +62,8 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     from wsss.export.items import Item, Masks
     from wsss.export.naming import path_below
 
-    folder, name, run = _folder(request, reporter)
-    files = _mask_files(folder, reporter.log)
+    folder, name, run = find_folder(request.run, request.stage, reporter)
+    files = mask_files(folder, reporter.log)
     predicted = read_predicted(folder)
     if predicted is not None and predicted.failed:
         reporter.log(
@@ -107,96 +104,12 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     chosen = _chosen([Item(one, files[one]) for one in sorted(files)], request.ids, folder)
     found = {} if request.images is None else images_by_name(request.images, chosen)
     complete = tuple(
-        replace(item, image=found[item.id], file=path_below(found[item.id], request.images)) if item.id in found else item
+        replace(item, image=found[item.id], file=path_below(found[item.id], request.images))
+        if item.id in found
+        else item
         for item in chosen
     )
     return Masks(name, known[0] if known else _classes(request.classes, chosen), complete)
-
-
-def _folder(request: Request, reporter: Reporter) -> tuple[Path, str, Mapping[str, Any] | None]:
-    """Return the folder that holds the masks or ``masks/``, what to call it, and the record of its run."""
-    run = read_run(request.run)
-    if run is not None:
-        stage = _stage_of_run(request, run, reporter.log)
-        _artifact(request.run / stage, f"--stage {stage}:", reporter)
-        return request.run / stage, f"{run['name']}/{stage}", run
-    if request.stage is not None:
-        raise InvalidInput(
-            f"--stage {request.stage}: {request.run} is no run directory, so it has no stages.",
-            mend="Name the run's folder, or leave --stage out.",
-        )
-    if not request.run.is_dir():
-        raise InvalidInput(f"{request.run}: no such folder.", mend="Name a run, a stage's folder or a folder of masks.")
-    artifact = _artifact(request.run, "RUN", reporter)
-    above = read_run(request.run.resolve().parent) if artifact.id else None
-    return request.run, artifact.id or request.run.resolve().name, above
-
-
-def _artifact(folder: Path, option: str, reporter: Reporter) -> Artifact:
-    """Return a finished stage, or a prediction of which some images failed; see `artifact_at`."""
-    record = read_record(folder)
-    if record is not None and _is_usable(folder, record):
-        return Artifact(folder, id=record.get("id"), uses=record.get("uses"))
-    return artifact_at(folder, KINDS, option, reporter)
-
-
-def _is_usable(folder: Path, record: Mapping[str, Any]) -> bool:
-    """Whether a stage failed at some images only, and recorded which: the other masks are complete."""
-    from wsss.data.predicted import read_predicted
-
-    if record.get("status") != "failed" or record.get("provides") not in KINDS:
-        return False
-    predicted = read_predicted(folder)
-    return predicted is not None and bool(predicted.failed)
-
-
-def _stage_of_run(request: Request, run: Mapping[str, Any], log: Callable[[str], None]) -> str:
-    """Return the id of the stage: the one asked for, or the last of the pipeline that has made masks."""
-    known, run_dir = [str(stage["id"]) for stage in run.get("stages", [])], request.run
-    records = {one: read_record(run_dir / one) or {} for one in known}
-    makers = [one for one in known if records[one].get("provides") in KINDS]
-    done = [
-        one for one in makers if records[one].get("status") == "done" or _is_usable(run_dir / one, records[one])
-    ]
-    if request.stage is not None:
-        if request.stage not in known:
-            raise InvalidInput(
-                f"--stage {request.stage}: {request.run} has no such stage; those with masks are "
-                f"{listing(makers, limit=20) or 'none'}{closest(request.stage, makers)}"
-            )
-        return request.stage
-    if not done:
-        raise InvalidInput(
-            f"{request.run}: no finished stage of this run has masks.", mend="Run it first: wsss run, wsss status."
-        )
-    if len(done) > 1:
-        log(f"Exporting the masks of {done[-1]}; --stage takes {listing(done[:-1], limit=8)}, too.")
-    return done[-1]
-
-
-def _mask_files(folder: Path, log: Callable[[str], None]) -> dict[str, Path]:
-    """Return the masks by id; a stage keeps them in ``masks/``, a folder from elsewhere may hold them itself."""
-    inside = folder / "masks"
-    place = inside if inside.is_dir() else folder
-    found = [path for path in sorted(place.iterdir()) if _is_mask(path)]
-    files: dict[str, Path] = {}
-    for path in found:
-        if path.stem in files:
-            raise InvalidInput(f"{place}: {files[path.stem].name} and {path.name} are masks of one image.")
-        files[path.stem] = path
-    below = [path.relative_to(place).as_posix() for path in sorted(place.glob("*/*")) if _is_mask(path)]
-    if not files:
-        raise InvalidInput(
-            f"{folder}: no mask here; masks are looked for as ID.png, in the folder or in masks/ below it.",
-            mend=f"Name the folder that holds them: {place / below[0].rpartition('/')[0]}." if below else None,
-        )
-    if below and place is inside:
-        log(f"note: {len(below)} masks in folders below {place} are left out: {listing(below)}.")
-    return files
-
-
-def _is_mask(path: Path) -> bool:
-    return path.suffix.lower() == ".png" and not path.name.startswith(".") and path.is_file()
 
 
 def _data_config(request: Request, run: Mapping[str, Any] | None, folder: Path) -> Source:
@@ -288,7 +201,8 @@ def _chosen(items: Sequence[Item], ids: Sequence[str], folder: Path) -> tuple[It
 def _refuse_splits(request: Request, why: str) -> None:
     if request.splits:
         raise InvalidInput(
-            f"--splits {','.join(request.splits)}: {why}, so there are no splits.", mend="Name the dataset: --data.root DIR."
+            f"--splits {','.join(request.splits)}: {why}, so there are no splits.",
+            mend="Name the dataset: --data.root DIR.",
         )
 
 

@@ -7,23 +7,22 @@ photograph of 24 megapixels and 21 classes needs 2 GB for each such array; make 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.errors import InvalidInput, RunFailed, listing
+from wsss.errors import InvalidInput, listing
 from wsss.io.layout import mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages import prediction
-from wsss.stages.failed_images import keeps_masks
-from wsss.stages.prediction import allowed_classes, outputs_of, read_output
+from wsss.stages.prediction import outputs_of, read_output
+from wsss.stages.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.data.imagefolder import ImageFolder
-    from wsss.data.predicted import FailedImage
     from wsss.data.sample import Classes, Dataset, Sample
     from wsss.models.segmenters import SegmentationNetwork
 
@@ -80,7 +79,6 @@ def run(ctx: Context[PredictConfig]) -> Result:
     import torch
 
     from wsss.stages.batches import work_in_batches
-    from wsss.stages.failed_images import failed_images
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config
@@ -102,25 +100,20 @@ def run(ctx: Context[PredictConfig]) -> Result:
             description="prediction",
         )
     ctx.ranks.barrier()
-    failed = failed_images(samples, lambda name: outputs_of(config, ctx.out, name), errors, config.images)
-    ctx.ranks.from_first(lambda: _describe(ctx, samples, classes, failed))
+    failed = failed_images(ctx, samples, errors)
+    ctx.ranks.from_first(lambda: write_record(ctx, samples, classes, failed))
     if failed:
-        raise _failure(failed, len(samples), ctx.out)
+        raise failure_of(failed, len(samples), ctx.out)
     return _result(ctx, samples, classes)
 
 
-def _begin(ctx: Context[PredictConfig], folder: ImageFolder | None, samples: Sequence[Sample], classes: Classes) -> None:
+def _begin(
+    ctx: Context[PredictConfig], folder: ImageFolder | None, samples: Sequence[Sample], classes: Classes
+) -> None:
     """Log what is left out or treated specially, and discard masks of images that changed since others failed."""
-    from wsss.data.predicted import read_predicted
-    from wsss.stages.failed_images import discard_outdated, source_of
-
-    config = ctx.config
-    for note in _notes(config, folder, samples):
+    for note in _notes(ctx.config, folder, samples):
         ctx.log(f"note: {note}")
-    recorded = read_predicted(ctx.out)
-    if recorded is not None and recorded.failed:
-        sources = {sample.id: source_of(sample, allowed_classes(config, sample)) for sample in samples}
-        discard_outdated(recorded, samples, classes, lambda name: outputs_of(config, ctx.out, name), sources)
+    discard_outdated(ctx, samples, classes)
 
 
 def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[Sample]) -> list[str]:
@@ -138,22 +131,9 @@ def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[
         return notes
     without = [sample.id for sample in samples if sample.labels is None]
     if config.labels == "restrict" and without:
-        return [f"{len(without)} of {len(samples)} images have no labels, so any class may be predicted: {listing(without)}."]
+        shown = listing(without)
+        return [f"{len(without)} of {len(samples)} images have no labels, so any class may be predicted: {shown}."]
     return []
-
-
-def _failure(failed: Mapping[str, FailedImage], total: int, out: Path) -> RunFailed:
-    from wsss.data.predicted import PREDICTED
-    from wsss.errors import MOST_SHOWN
-    from wsss.pipeline.items import REPAIR
-
-    lines = [f"  {why.reason}" for why in failed.values()]
-    more = [f"  and {len(lines) - MOST_SHOWN} more (see {out / PREDICTED})"] if len(lines) > MOST_SHOWN else []
-    done = total - len(failed)
-    export = f" {done} masks are done; wsss export takes them as they are." if done else ""
-    return RunFailed(
-        "\n".join([f"{len(failed)} of {total} images failed:", *lines[:MOST_SHOWN], *more]), mend=REPAIR + export
-    )
 
 
 def _load(ctx: Context[PredictConfig]) -> tuple[SegmentationNetwork, Classes]:
@@ -222,31 +202,6 @@ def _folder(config: PredictConfig) -> ImageFolder | None:
     from wsss.data.imagefolder import images_in
 
     return images_in(config.images, recursive=config.recursive)
-
-
-def _describe(
-    ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Classes, failed: Mapping[str, FailedImage]
-) -> None:
-    """Write what the masks are of, what their values mean, and which images failed; of splits only the last."""
-    from wsss.data.predicted import PREDICTED, Predicted, write_predicted
-    from wsss.io.atomic import explain_os_errors
-    from wsss.stages.failed_images import source_of
-
-    config = ctx.config
-    files = None
-    if config.images is not None:
-        found = {one.id: one.image.relative_to(config.images).as_posix() for one in samples}
-        files = {name: file for name, file in found.items() if name not in failed}
-    sources = {}
-    if failed:
-        done = [sample for sample in samples if sample.id not in failed]
-        known = {sample.id: source_of(sample, allowed_classes(config, sample)) for sample in done}
-        sources = {name: source for name, source in known.items() if source is not None}
-    if files is not None or failed:
-        write_predicted(ctx.out, Predicted(classes, files, failed, sources))
-    else:
-        with explain_os_errors(ctx.out / PREDICTED):
-            (ctx.out / PREDICTED).unlink(missing_ok=True)
 
 
 def _reads(config: PredictConfig) -> list[Read]:

@@ -81,5 +81,3 @@ def read_output(path: Path) -> Any:
     from wsss.io.masks import read_mask
 
     return read_arrays(path) if path.suffix == ".npz" else read_mask(path)
-
-

@@ -233,9 +233,7 @@ def missing_image(sample: Sample) -> Unread:
 def reasons(gallery: Gallery) -> tuple[str, ...]:
     """Return why images were chosen, failures first."""
     found = {row.reason for section in gallery.sections for row in section.rows}
-    return tuple(
-        reason for reason in ("worst", "random", "best", "contradicts labels", "spread") if reason in found
-    )
+    return tuple(reason for reason in ("worst", "random", "best", "contradicts labels", "spread") if reason in found)
 
 
 def _flagged(records: Sequence[StageRecord]) -> list[str]:

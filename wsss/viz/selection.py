@@ -22,7 +22,7 @@ Reason = Literal["worst", "random", "best", "contradicts labels", "spread"]
 
 @dataclass(frozen=True)
 class Pick:
-    """One image to show, and why: by its score, by chance, or (without scores) since its mask contradicts its labels, or
+    """One image to show, and why: by its score or by chance; without scores, since its mask contradicts its labels, or
     evenly spread over the split.
     """
 
@@ -112,8 +112,8 @@ def choose(
         flagged: ids of images whose masks contradict their labels, worst first.
 
     Returns:
-        Per split, in order: a third the worst (worst first), a third at random, a third the best (best first). Of splits
-        without scores a third the flagged ones, as far as there are any, and the others at even distances.
+        Per split, in order: a third the worst (worst first), a third at random, a third the best (best first). Without
+        scores up to a third the flagged ones, and the others at even distances.
     """
     picks: list[Pick] = []
     for name, share in shares({name: len(samples) for name, samples in splits.items()}, count).items():
