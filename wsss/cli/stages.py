@@ -41,9 +41,10 @@ class StageCommand(click.Command):
         try:
             return super().parse_args(ctx, rest)
         except click.NoSuchOption as error:
-            if error.option_name in self.renamed:
-                error.possibilities = [self.renamed[error.option_name]]
-            raise
+            if error.option_name not in self.renamed:
+                raise
+            new = self.renamed[error.option_name]
+            raise click.NoSuchOption(error.option_name, possibilities=[new], ctx=ctx) from error
 
 
 def split_data_options(args: list[str]) -> tuple[list[tuple[str, str]], list[str]]:

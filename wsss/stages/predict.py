@@ -87,7 +87,9 @@ def run(ctx: Context[PredictConfig]) -> Result:
     samples = ctx.data.samples(config.chosen_splits) if folder is None else folder.samples
     if folder is None:
         classes = ctx.data.classes  # the masks lie beside this dataset's, which may not be the one trained on
-    ctx.ranks.from_first(lambda: _begin(ctx, folder, samples, classes))
+    if ctx.ranks.rank == 0:
+        _begin(ctx, folder, samples, classes)
+    ctx.ranks.barrier()
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     with deterministic(ctx.device, ctx.seed):
         errors = work_in_batches(
@@ -101,7 +103,9 @@ def run(ctx: Context[PredictConfig]) -> Result:
         )
     ctx.ranks.barrier()
     failed = failed_images(ctx, samples, errors)
-    ctx.ranks.from_first(lambda: write_record(ctx, samples, classes, failed))
+    if ctx.ranks.rank == 0:
+        write_record(ctx, samples, classes, failed)
+    ctx.ranks.barrier()
     if failed:
         raise failure_of(failed, len(samples), ctx.out)
     return _result(ctx, samples, classes)
