@@ -124,3 +124,32 @@ def test_images_in_folders_below(here: Path, capsys: pytest.CaptureFixture[str])
 def test_older_options(here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     assert _call(["export", "m", "--format", "coco", "--out", "o", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_images_of_a_table_keep_the_users_names(here: Path, capsys: pytest.CaptureFixture[str], gone: bool) -> None:
+    """What ``wsss init`` writes for images in subfolders outside its own folder; also where they have gone since."""
+    files = {"t1__1": "t1/1.JPG", "t2__1": "t2/1.JPG", "plain": "plain image #1.png"}
+    for name, file in files.items():
+        write_mask(here / "masks" / f"{name}.png", np.ones((12, 14), np.uint8))
+        write_png(here / "elsewhere" / file, np.zeros((12, 14, 3), np.uint8))
+    (here / "set").mkdir()
+    (here / "set/classes.txt").write_text("1 cat\n")
+    (here / "set/labels.csv").write_text("image_id,labels\n" + "".join(f"{name},cat\n" for name in files))
+    (here / "set/files.csv").write_text("image_id,file\n" + "".join(f"{name},{file}\n" for name, file in files.items()))
+    if gone:
+        (here / "elsewhere").rename(here / "moved")
+    data = ["--data.layout", "folder", "--data.root", "set", "--data.files", "files.csv"]
+    data += ["--data.images", str(here / "elsewhere")]
+    assert _call(["export", "masks", *data, "--format", "coco", "--out", "coco"]) == 0
+    assert _call(["export", "masks", *data, "--format", "label-studio", "--out", "ls"]) == 0
+    assert _call(["export", "masks", *data, "--format", "cvat", "--out", "cvat"]) == 0
+    said = capsys.readouterr().err
+    assert ("the images of 3 of 3 masks are not there" in said) == gone
+    document = json.loads((here / "coco/annotations.json").read_text())
+    assert {one["file_name"] for one in document["images"]} == set(files.values())
+    tasks = json.loads((here / "ls/tasks.json").read_text())
+    urls = {task["data"]["image_id"]: task["data"]["image"] for task in tasks}
+    assert urls["t1__1"].endswith("?d=t1/1.JPG") and urls["plain"].endswith("?d=plain%20image%20%231.png")
+    found = read_as_datumaro(unpacked(here / "cvat" / "segmentation_mask_1.1.zip", here / "u"))
+    assert set(found) == {"t1/1", "t2/1", "plain image #1"}
