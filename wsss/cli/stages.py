@@ -43,8 +43,8 @@ class StageCommand(click.Command):
         except click.NoSuchOption as error:
             if error.option_name not in self.renamed:
                 raise
-            new = self.renamed[error.option_name]
-            raise click.NoSuchOption(error.option_name, possibilities=[new], ctx=ctx) from error
+            old, new = error.option_name, self.renamed[error.option_name]
+            raise click.UsageError(f"No such option {old!r}. Did you mean {new!r}?", ctx) from error
 
 
 def split_data_options(args: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
