@@ -24,13 +24,27 @@ PRINTED = frozenset({"scores", "comparison"})
 
 
 class StageCommand(click.Command):
-    """A command that also takes ``--data.KEY VALUE`` for any key of the dataset's config."""
+    """A command that also takes ``--data.KEY VALUE`` for any key of the dataset's config.
+
+    Args:
+        renamed: option that someone may expect → the option that does it, for an error that says so.
+    """
+
+    def __init__(self, *args: Any, renamed: Mapping[str, str] | None = None, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.renamed = renamed or {}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the ``--data.…`` options out before click sees the rest."""
         pairs, rest = split_data_options(args)
         ctx.meta["data"] = pairs
-        return super().parse_args(ctx, rest)
+        try:
+            return super().parse_args(ctx, rest)
+        except click.NoSuchOption as error:
+            if error.option_name not in self.renamed:
+                raise
+            old, new = error.option_name, self.renamed[error.option_name]
+            raise click.UsageError(f"No such option {old!r}. Did you mean {new!r}?", ctx) from error
 
 
 def split_data_options(args: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
@@ -73,6 +87,7 @@ def stage_command(stage: Stage[Any]) -> click.Command:
         help=f"{stage.help}\n\n{_usage(stage)}",
         short_help=stage.help,
         params=[*named, *_common_options(stage), *fields, *reversed(params)],
+        renamed={f"--{_dashed(name)}": f"--{one.alias}" for name, one in stage.inputs.items() if one.alias},
     )
 
 
@@ -243,6 +258,9 @@ def _metric_lines(metrics: Mapping[str, Any], indent: str = "") -> Iterator[str]
         if isinstance(value, Mapping):
             yield f"{indent}{key}:"
             yield from _metric_lines(value, indent + "  ")
+        elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+            yield f"{indent}{key}:"
+            yield from (f"{indent}  {', '.join(str(cell) for cell in row.values())}" for row in value)
         else:
             yield f"{indent}{key}: {f'{value:.4f}' if isinstance(value, float) else value}"
 
@@ -279,7 +297,7 @@ def _common_options(stage: Stage[Any]) -> list[click.Option]:
 
 def _input_option(name: str, declared: Input) -> click.Option:
     return click.Option(
-        [f"--{_dashed(word)}" for word in (name, declared.alias) if word] + [_variable(name)],
+        [f"--{_dashed(declared.alias or name)}", _variable(name)],
         type=click.Path(path_type=Path),
         required=not declared.optional,
         multiple=declared.many,

@@ -101,8 +101,10 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
         split: tuple(_sample(name, the(name, where=root), labels.get(name), masks.get(name)) for name in members)
         for split, members in ids.items()
     }
-    missing = frozenset(name for members in ids.values() for name in members if name not in images)
-    return Dataset(root.resolve().name, root, names.classes, splits, missing, cache=hash_cache(work))
+    gone = {name for name in images if config.files is not None and not complete and not images[name][0].is_file()}
+    missing = frozenset(name for members in ids.values() for name in members if name not in images or name in gone)
+    name = root.resolve().name
+    return Dataset(name, root, names.classes, splits, missing, cache=hash_cache(work), image_root=folder)
 
 
 def _sample(name: str, image: Path, known: Known | None, mask: Path | None) -> Sample:
@@ -117,8 +119,8 @@ def _rules(config: Config) -> Rules:
 def _images(config: Config, root: Path, folder: Path, complete: bool) -> dict[str, list[Path]]:
     """Return the images by id; where the folder itself is gone, an incomplete dataset has none."""
     if not folder.is_dir():
-        if not complete:
-            return {}
+        if not complete:  # the table tells their names also where they are gone
+            return {} if config.files is None else read_image_table(root / config.files, folder, complete=False)
         raise InvalidInput(
             f"{folder}: no such folder; the images are looked for there.",
             mend=f"Say where they are: {MEND}",

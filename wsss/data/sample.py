@@ -161,6 +161,7 @@ class Dataset:
         splits: split name → samples, in order.
         missing: ids of the samples whose image isn't there; empty unless the dataset was opened as incomplete.
         cache: file that remembers content hashes by (size, times, inode), so that a large dataset is hashed once.
+        image_root: folder that the user's names of the images are relative to, where there is one.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Dataset:
     splits: Mapping[str, tuple[Sample, ...]]
     missing: frozenset[str] = frozenset()
     cache: Path | None = field(default=None, compare=False)
+    image_root: Path | None = field(default=None, compare=False)
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of one split.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from wsss.data.classlist import VOC_IDS, ClassChoice, LabelNames, Other, choose_classes, read_class_list
+from wsss.data.imagefolder import SEPARATOR, images_below
 from wsss.data.label_cells import Known, read_rows
 from wsss.data.label_rules import Rules
 from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
@@ -77,9 +78,10 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     class_file = root / CLASSES
     base = read_class_list(class_file) if class_file.is_file() else VOC_IDS
     names = choose_classes(config.classes, base, other=config.other, where="data.classes")
-    images = images_by_id(root / IMAGES) if complete or (root / IMAGES).is_dir() else {}
+    images = _images(root / IMAGES) if complete or (root / IMAGES).is_dir() else {}
     mask_files = _mask_files(config, root)
-    lists = {name: _read_split(path) for name, path in _split_files(config, root).items()}
+    known = images.keys() | mask_files.keys()
+    lists = {name: _read_split(path, known) for name, path in _split_files(config, root).items()}
     needed = {name: line for entries in lists.values() for name, line in entries}
     labels = _labels(config, root, names, needed, mask_files, log)
     splits = {
@@ -96,7 +98,13 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
         for split, entries in lists.items()
     }
     missing = frozenset(name for name in needed if name not in images)
-    return Dataset(root.resolve().name, root, names.classes, splits, missing, cache=hash_cache(work))
+    name = root.resolve().name
+    return Dataset(name, root, names.classes, splits, missing, cache=hash_cache(work), image_root=root / IMAGES)
+
+
+def _images(folder: Path) -> dict[str, list[Path]]:
+    """Return the images by id; that of ``a/b.jpg`` in a folder below is ``a__b``."""
+    return {**images_below(folder), **images_by_id(folder)} if folder.is_dir() else images_by_id(folder)
 
 
 def _split_files(config: Config, root: Path) -> dict[str, Path]:
@@ -110,23 +118,25 @@ def _split_files(config: Config, root: Path) -> dict[str, Path]:
     return choose_splits(found, config.splits, where=folder)
 
 
-def _read_split(path: Path) -> list[tuple[str, Line]]:
+def _read_split(path: Path, known: Collection[str]) -> list[tuple[str, Line]]:
     """Return the ids of a list with their lines: ``id``, ``id label``, or ``/JPEGImages/id.jpg /masks/id.png``."""
+    return unique_ids(((check_id(_listed(line.text, known), line), line) for line in read_lines(path)), path)
 
-    def entries() -> Iterator[tuple[str, Line]]:
-        for line in read_lines(path):
-            first = line.text.split()[0]
-            # The usual train_aug lists name paths; anything but JPEGImages/<file> stays an error of the id.
-            name = without_suffix(first.removeprefix(f"/{IMAGES}/").removeprefix(f"{IMAGES}/"))
-            yield check_id(name, line), line
 
-    return unique_ids(entries(), path)
+def _listed(text: str, known: Collection[str]) -> str:
+    """Return the id that a line names: the whole line where that is an image or a mask, else its first word."""
+    # The usual train_aug lists name paths; anything but JPEGImages/<file> stays an error of the id.
+    words = [one.removeprefix(f"/{IMAGES}/").removeprefix(f"{IMAGES}/") for one in (text, text.split()[0])]
+    names = [without_suffix(word) for word in words]
+    ids = [name.replace("/", SEPARATOR) for name in (words[0], *names)]  # "a.png" may be an id, too
+    return next((one for one in ids if one in known), names[1])
 
 
 def _mask_files(config: Config, root: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for folder in reversed(config.masks):
-        files |= {path.stem: path for path in (root / folder).glob("*.png")}
+        below = root / folder
+        files |= {SEPARATOR.join(path.relative_to(below).with_suffix("").parts): path for path in below.rglob("*.png")}
     return files
 
 

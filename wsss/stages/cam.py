@@ -94,7 +94,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     import torch
 
     from wsss.io.cams import read_cams
-    from wsss.stages.batches import work_in_batches
+    from wsss.stages.batches import require_all, work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config
@@ -103,7 +103,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     classifier_of = _adapting(ctx, model) if config.adapt else lambda sample: model
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     with deterministic(ctx.device, ctx.seed):
-        work_in_batches(
+        failed = work_in_batches(
             ctx,
             samples,
             lambda batch: _make_maps(classifier_of(batch[0]), batch, config, ctx.out),
@@ -112,6 +112,7 @@ def run(ctx: Context[CamConfig]) -> Result:
             readable=read_cams,
             description="class activation maps",
         )
+    require_all(failed, samples)
     ctx.ranks.barrier()
     _note_unknown(ctx, samples)
     settings = config.method.model_dump(mode="json", exclude={"name"})

@@ -266,7 +266,7 @@ def _check(config: ReportConfig, data: Any) -> None:
 
 STAGE = Stage(
     name="report",
-    version=4,
+    version=5,
     config=ReportConfig,
     run=run,
     provides="report",
