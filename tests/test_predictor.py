@@ -18,6 +18,7 @@ from toycli import environment
 import wsss
 from wsss.cli.main import _call, cli
 from wsss.errors import InvalidInput, RunFailed
+from wsss.io import image_kinds
 from wsss.io.arrays import read_arrays
 from wsss.io.images import read_image, write_png
 from wsss.io.masks import read_mask
@@ -161,7 +162,7 @@ def test_options_that_images_json_makes_useless(
         (["--weights", "model"], "no dataset is given"),
         (["--segmenter", "model", "--images", "photographs"], "'--segmenter'. Did you mean '--weights'?"),
         (["--weights", "model", "--images", "photographs", "--labels", "restrict"], "has no image-level labels"),
-        (["--weights", "model", "--images", "raw"], "a.cr2, b.HEIF can't be read: convert them first."),
+        (["--weights", "model", "--images", "raw"], "Left out: a.cr2: .cr2 is a camera's raw image"),
     ],
 )  # fmt: skip
 def test_wrong_usage_of_predict(
@@ -175,7 +176,7 @@ def test_wrong_usage_of_predict(
     here = photographs.parent
     for name in ("empty", "raw"):
         (here / name).mkdir()
-    for name in ("a.cr2", "b.HEIF"):
+    for name in ("a.cr2", "b.jp2"):
         (here / "raw" / name).write_bytes(b"")
     (here / "model").symlink_to(model)
     for stage, kind in (("classify", "classifier"), ("segment", "segmenter"), ("broken", None)):
@@ -267,22 +268,28 @@ def test_a_repaired_image_alone_is_predicted_again(
     assert set(seen) == {"a", "b", "grey", "turned"}
 
 
-def test_what_a_folder_of_images_leaves_out_is_named(model: Path, photographs: Path, tmp_path: Path) -> None:
-    for name in ("anim.gif", "photo.HEIC", "raw.cr2", "notes.txt", ".hidden.heic"):
+def test_what_a_folder_of_images_leaves_out_is_named(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_kinds, "HEIF_PACKAGES", ())
+    for name in ("image.psd", "photo.HEIC", "raw.cr2", "notes.txt", ".hidden.heic"):
         (photographs / name).write_bytes(b"GIF89a")
     write_png(photographs / ".thumbnails" / "a.png", np.zeros((4, 4, 3), np.uint8))
     write_png(photographs / ".b.png", np.zeros((4, 4, 3), np.uint8))
-    (photographs / "deep" / "x.gif").write_bytes(b"GIF89a")
+    (photographs / "deep" / "x.jxl").write_bytes(b"GIF89a")
     arguments = ["predict", "--weights", model, "--images", photographs]
     done = run(*arguments, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.exception
-    [note] = [line for line in done.stderr.splitlines() if "look like images" in line]
-    assert ": anim.gif, photo.HEIC, raw.cr2." in note
+    [note] = [line for line in done.stderr.splitlines() if "image files in" in line]
+    assert [name for name in ("image.psd", "photo.HEIC", "raw.cr2", "x.jxl") if name in note] == [
+        *("image.psd", "photo.HEIC", "raw.cr2")
+    ]
+    assert "wsss[heic]" in note
     [hidden] = [line for line in done.stderr.splitlines() if "hidden images" in line]
     assert hidden.endswith(": .b.png.")
     done = run(*arguments, "--recursive", "--out", tmp_path / "deep")
-    [note] = [line for line in done.stderr.splitlines() if "look like images" in line]
-    assert ": anim.gif, photo.HEIC, raw.cr2, deep/x.gif." in note
+    [note] = [line for line in done.stderr.splitlines() if "image files in" in line]
+    assert "4 image files" in note and "deep/x.jxl" in note
     [hidden] = [line for line in done.stderr.splitlines() if "hidden images" in line]
     assert hidden.endswith(": .b.png, .thumbnails/a.png.")
     assert "--recursive takes them" not in done.stderr

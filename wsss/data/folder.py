@@ -30,6 +30,7 @@ from wsss.data.lists import (
     read_lines,
     the_image,
     unique_ids,
+    unread_note,
     without_suffix,
 )
 from wsss.data.sample import Dataset, Sample
@@ -85,6 +86,8 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
         raise InvalidInput(f"data.root: {root} is no folder.", mend="Set data.root to the dataset's folder.")
     folder = root / config.images
     images = _images(config, root, folder, complete)
+    if config.files is None and (left_out := unread_note(folder)) is not None:
+        log(left_out)
     for name in images:
         check_id(name, folder)
         the_image(name, images, where=folder, folder=folder)

@@ -10,15 +10,10 @@ from pathlib import Path
 from wsss.data.lists import images_by_id, safe_id, without_suffix
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput, listing
-from wsss.io.images import IMAGE_SUFFIXES
+from wsss.io.image_kinds import IMAGE_SUFFIXES, unread
 
 SEPARATOR = "__"
 """Stands for the slash in the id of an image in a sub-folder: ids are file names."""
-
-OTHER_IMAGES = (
-    ".heic", ".heif", ".avif", ".gif", ".jp2", ".psd", ".dng", ".cr2", ".nef", ".arw", ".svg", ".jxl"
-)  # fmt: skip
-"""Suffixes of files that a user takes for images, whether or not they can be read."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +73,8 @@ def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
     others = other_images(folder, recursive=recursive)
     if others:
         notes.append(
-            f"files in {folder} that look like images are left out, since their format can't be read: "
-            f"{listing(others)}. Allowed are {listing(IMAGE_SUFFIXES, limit=20)}."
+            f"{len(others)} image files in {folder} are left out: "
+            f"{listing(f'{name} ({reason})' for name, reason in others.items())}."
         )
     hidden = [one.relative_to(folder).as_posix() for one in _below(folder, hidden=True, deep=recursive)]
     if hidden:
@@ -89,14 +84,18 @@ def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
     return notes
 
 
-def other_images(folder: Path, *, recursive: bool = False) -> list[str]:
-    """Return the files (paths below the folder) that look like images by their suffix and are not read as such."""
-    return [
-        (place / name).relative_to(folder).as_posix()
+def other_images(folder: Path, *, recursive: bool = False) -> dict[str, str]:
+    """Return the files (paths below the folder) that are images by their suffix and are not read → why."""
+    return {
+        (place / name).relative_to(folder).as_posix(): reason
         for place, names in _walk(folder, deep=recursive)
         for name in names
-        if not name.startswith(".") and Path(name).suffix.lower() in OTHER_IMAGES and without_suffix(name) == name
-    ]
+        if not name.startswith(".") and (reason := unread(name)) is not None
+    }
+
+
+def _is_read(name: str) -> bool:
+    return without_suffix(name) != name and unread(name) is None
 
 
 def images_below(folder: Path) -> dict[str, list[Path]]:
@@ -114,7 +113,8 @@ def has_images_below(folder: Path) -> bool:
 
 
 def _directly(folder: Path) -> list[Path]:
-    return [path for paths in images_by_id(folder).values() for path in paths if not path.is_dir()]
+    paths = (path for paths in images_by_id(folder).values() for path in paths)
+    return [path for path in paths if not path.is_dir() and _is_read(path.name)]
 
 
 def _below(folder: Path, *, hidden: bool = False, deep: bool = True, closed: list[str] | None = None) -> Iterator[Path]:
@@ -129,7 +129,7 @@ def _below(folder: Path, *, hidden: bool = False, deep: bool = True, closed: lis
     for place, names in _walk(folder, hidden=hidden, deep=deep, closed=closed):
         inside = any(part.startswith(".") for part in place.relative_to(folder).parts)
         for name in names:
-            if (inside or name.startswith(".")) == hidden and without_suffix(name) != name:
+            if (inside or name.startswith(".")) == hidden and _is_read(name):
                 yield place / name
 
 
@@ -156,4 +156,5 @@ def _id(path: Path) -> str:
 def _hint(folder: Path) -> str:
     below = " There are some in folders below it; --recursive takes them." if has_images_below(folder) else ""
     others = other_images(folder)
-    return below + (f" {listing(others)} can't be read: convert them first." if others else "")
+    left_out = listing(f"{name}: {reason}" for name, reason in others.items())
+    return below + (f" Left out: {left_out}." if others else "")

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.io.images import IMAGE_SUFFIXES
+from wsss.io.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unread
 
 S = TypeVar("S")
 
@@ -179,6 +179,21 @@ def images_by_id(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
+def unread_images(folder: Path) -> dict[str, str]:
+    """Return the files in a folder that are images of kinds that aren't read → what they are."""
+    names = sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
+    return {name: unread(name) or "" for name in names if PurePosixPath(name).suffix.lower() in OTHER_IMAGES}
+
+
+def unread_note(folder: Path) -> str | None:
+    """Return a line that names the image files in a folder that are left out, if there are any."""
+    found = unread_images(folder)
+    if not found:
+        return None
+    count = "1 image file is" if len(found) == 1 else f"{len(found)} image files are"
+    return f"{folder}: {count} of kinds that are not read, left out: {listing(found)}; convert them to JPEG or PNG."
+
+
 def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder: Path, complete: bool = True) -> Path:
     """Return the one image of an id; where there need not be one, the place where it would be, without a suffix.
 
@@ -189,10 +204,9 @@ def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder
     if not paths and not complete:
         return folder / name
     if not paths:
-        raise InvalidInput(
-            f"{where}: image {name!r} is listed, and there is no such image in {folder} "
-            f"({', '.join(IMAGE_SUFFIXES)} are looked for)."
-        )
+        others = [why for file, why in unread_images(folder).items() if file.rpartition(".")[0] == name]
+        found = f"the file exists, but {others[0]}" if others else f"{', '.join(IMAGE_SUFFIXES)} are looked for"
+        raise InvalidInput(f"{where}: image {name!r} is listed, and there is no such image in {folder} ({found}).")
     if len(paths) > 1:
         raise InvalidInput(
             f"{where}: image {name!r} stands for {len(paths)} files in {folder}: "

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Literal
-from xml.etree import ElementTree
 
 import numpy as np
 from pydantic import Field
@@ -26,9 +25,11 @@ from wsss.data.lists import (
     read_lines,
     the_image,
     unique_ids,
+    unread_note,
     without_suffix,
 )
 from wsss.data.sample import Dataset, Sample
+from wsss.data.xmlfile import read_xml
 from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE, read_mask
 
@@ -79,6 +80,8 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     base = read_class_list(class_file) if class_file.is_file() else VOC_IDS
     names = choose_classes(config.classes, base, other=config.other, where="data.classes")
     images = _images(root / IMAGES) if complete or (root / IMAGES).is_dir() else {}
+    if (left_out := unread_note(root / IMAGES)) is not None:
+        log(left_out)
     mask_files = _mask_files(config, root)
     known = images.keys() | mask_files.keys()
     lists = {name: _read_split(path, known) for name, path in _split_files(config, root).items()}
@@ -166,15 +169,7 @@ def _labels(
 
 def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:
     """Return the classes of all objects in an annotation, "difficult" ones too: they are in the image."""
-    if path.stat().st_size > MAX_XML_BYTES:
-        raise InvalidInput(f"{path}: {path.stat().st_size:,} bytes; an annotation has at most {MAX_XML_BYTES:,}.")
-    content = path.read_bytes()
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise InvalidInput(f"{path}: a document type or entity is declared, which no annotation needs; refused.")
-    try:
-        tree = ElementTree.fromstring(content)
-    except ElementTree.ParseError as error:
-        raise InvalidInput(f"{path}: not well-formed XML ({error}).") from error
+    tree = read_xml(path, most=MAX_XML_BYTES)
     found = [(element.findtext("name") or "").strip() for element in tree.iter("object")]
     return names.indices(found, str(path))
 

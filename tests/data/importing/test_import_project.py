@@ -390,3 +390,36 @@ def test_class_names_for_vectors(images: Path, tmp_path: Path) -> None:
     found = gather(images, tmp_path / "l.npy", How(class_names=tmp_path / "names.txt"))
     assert found.classes == ("sun", "star")
     assert found.notes.messages["classes that no image shows, left out"] == {"half moon": None}
+
+
+def test_two_uploads_of_one_name_are_not_given_to_one_image(tmp_path: Path) -> None:
+    """The folder has kept one of two files that were called alike: which one, nobody knows."""
+    for number, file in enumerate(("img", "other")):
+        draw(tmp_path / "photos" / f"{file}.png", number)
+    rows = [f"/data/upload/1/{hash}-img.png,{name}" for hash, name in (("1d2c3b4a", "sun"), ("2d2c3b4a", "moon"))]
+    found = gather(tmp_path / "photos", table(tmp_path, *rows, "/data/upload/1/3d2c3b4a-other.png,sun"))
+    assert {picture.file: picture.labels for picture in found.labelled} == {"other.png": ("sun",)}
+    [(kind, messages)] = kinds(found.problems.findings()).items()
+    assert kind == "labels under several names that fit one image alike, left out"
+    assert "1d2c3b4a-img.png" in messages[0] and "2d2c3b4a-img.png" in messages[0]
+    notes = kinds(found.notes.findings())
+    assert notes["images found by their names without the prefix of an upload to Label Studio"] == (
+        "/data/upload/1/3d2c3b4a-other.png → other.png",
+    )
+
+
+@pytest.mark.parametrize("front", ["images/", "images\\", "../../label-studio/data/media/upload/1/", ""])
+@pytest.mark.parametrize("kept", [True, False])
+def test_coco_exported_by_label_studio(front: str, kept: bool, tmp_path: Path) -> None:
+    hashes = ("0123abcd-", "1123abcd-", "2123abcd-")
+    for number, prefix in enumerate(hashes):
+        draw(tmp_path / "photos" / f"{prefix if kept else ''}i{number}.png", number)
+    content = {
+        "images": [{"id": n, "file_name": f"{front}{prefix}i{n}.png"} for n, prefix in enumerate(hashes)],
+        "categories": [{"id": 0, "name": "sun"}, {"id": 1, "name": "moon"}],
+        "annotations": [{"id": n, "image_id": n, "category_id": n} for n in range(2)],
+    }
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    found = gather(tmp_path / "photos", tmp_path / "result.json")
+    assert not found.problems.messages
+    assert [picture.labels for picture in found.pictures] == [("sun",), ("moon",), ()]

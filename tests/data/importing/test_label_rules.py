@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import labelfiles
 import numpy as np
 import pytest
 from hypothesis import given
@@ -80,7 +81,15 @@ def write(path: Path, text: str) -> tuple[Path, list[str]]:
     return path, []
 
 
-LISTS = (csv_rows, json_object, json_records, coco, label_studio, label_studio_min)
+def json_lines(folder: Path, images: dict[str, list[str]]) -> tuple[Path, list[str]]:
+    return labelfiles.json_lines(folder / "l", {f"{i}.jpg": tuple(labels) for i, labels in images.items()}), []
+
+
+def cvat(folder: Path, images: dict[str, list[str]]) -> tuple[Path, list[str]]:
+    return labelfiles.cvat(folder / "l", {f"{i}.jpg": tuple(labels) for i, labels in images.items()}), []
+
+
+LISTS = (csv_rows, json_object, json_records, json_lines, coco, cvat, label_studio, label_studio_min)
 
 
 def read(folder: Path, write_labels: Write, images: dict[str, list[str]], rules: Rules | None = None) -> Labels:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from wsss.data.check import Collector
 from wsss.data.importing.formats import How, read_labels
-from wsss.data.importing.images import Finder, Found, fold, image_ids, list_images
+from wsss.data.importing.ids import fold, image_ids, is_cut
+from wsss.data.importing.images import Finder, Found
 from wsss.data.importing.labels import CONTRADICTION, Entry, Labels, joined_entry
+from wsss.data.importing.listing import Listing, list_images
 from wsss.data.importing.reading import Reading
 from wsss.data.inspection import Inspection, inspect_sample
 from wsss.data.lists import without_suffix
@@ -21,6 +23,7 @@ from wsss.errors import InvalidInput, listing
 
 NO_CLASSES = Classes(("background",), ((0,),))
 WITHOUT_IMAGE = "labels without an image, left out"
+NOT_READ = "labels of image files that can't be read, left out"
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,12 @@ def gather(
             a class.
     """
     problems, notes = Collector(), Collector()
-    files, unnamed = list_images(images)
-    notes.add("images left out, their names are no valid text", *unnamed)
-    read = read_labels(images, files, labels, how)
-    for kind, message in read.notes:
+    listed = list_images(images, known=[path for path in (labels, how.class_names if how else None) if path])
+    read = read_labels(images, listed.images, labels, how)
+    files = [file for file in listed.images if file not in read.left_out]
+    for kind, message in (*read.notes, *listed.notes):
         notes.add(kind, message)
-    entries = _match(read, images, files, problems, notes)
+    entries = _match(read, images, listed, problems, notes)
     if not entries:
         doubts = _told(problems, besides=WITHOUT_IMAGE)
         if doubts:
@@ -108,6 +111,8 @@ def gather(
             mend="Give the folder that the names in the labels are relative to: --images FOLDER",
         )
     ids = image_ids(files)
+    cut = (f"{file} → {name}" for file, name in ids.items() if is_cut(file, name))
+    notes.add("images of long names, cut in the names of their masks", *cut)
     pictures = _inspect(images, ids, entries, problems, notes, start)
     if labels is None:
         pictures = _join_equal(pictures, notes)
@@ -135,9 +140,9 @@ def _told(problems: Collector, *, besides: str = "") -> str:
     return "".join(f"\n  {kind}: {listing(messages, limit=3)}" for kind, messages in found if kind != besides)
 
 
-def _match(read: Labels, images: Path, files: Sequence[str], problems: Collector, notes: Collector) -> dict[str, Entry]:
+def _match(read: Labels, images: Path, listed: Listing, problems: Collector, notes: Collector) -> dict[str, Entry]:
     """Return file → its entry; several entries that mean one file are joined."""
-    finder = Finder(files, root=images.absolute().name)
+    finder = Finder(listed.images, root=images.absolute().name, unread=listed.unread)
     matches: dict[str, list[tuple[Entry, Found]]] = defaultdict(list)
     for entry in read.entries:
         found = finder.find(entry.image)
@@ -146,6 +151,9 @@ def _match(read: Labels, images: Path, files: Sequence[str], problems: Collector
             matches[found.files[0]].append((entry, found))
         elif found.files:
             problems.add("labels that fit several images, left out", f"{message}: {listing(found.files, limit=3)}")
+        elif found.unread:
+            reason = listed.unread[found.unread[0]]
+            problems.add(NOT_READ, f"{message}: the file {found.unread[0]} exists, but {reason}")
         else:
             hint = f" (in another folder: {listing(found.elsewhere, limit=3)})" if found.elsewhere else ""
             problems.add(WITHOUT_IMAGE, f"{message}{hint}")
@@ -155,6 +163,9 @@ def _match(read: Labels, images: Path, files: Sequence[str], problems: Collector
             loosely = exact[0][1].loosely
             if loosely:
                 kind = f"images found although the labels' names differ in {loosely}"
+                notes.add(kind, f"{exact[0][0].image} → {file}")
+            if exact[0][1].unprefixed:
+                kind = "images found by their names without the prefix of an upload to Label Studio"
                 notes.add(kind, f"{exact[0][0].image} → {file}")
             entries[file] = _join(file, [entry for entry, _ in exact], notes)
     notes.add("images whose labels are unknown", *(file for file, entry in entries.items() if entry.labels is None))

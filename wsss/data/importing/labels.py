@@ -54,12 +54,14 @@ class Labels:
         entries: one per image, in the file's order.
         classes: every class that the file knows, in its order, or in alphabetical order where it has none.
         notes: what was left out or decided while reading.
+        left_out: files of images that don't belong to the dataset, such as masks.
     """
 
     format: str
     entries: tuple[Entry, ...]
     classes: tuple[str, ...]
     notes: tuple[Note, ...] = ()
+    left_out: frozenset[str] = frozenset()
 
 
 def stated(image: str, presence: Mapping[str, bool | None], where: str, split: str | None = None) -> Entry:
@@ -67,6 +69,11 @@ def stated(image: str, presence: Mapping[str, bool | None], where: str, split: s
     present = tuple(name for name, there in presence.items() if there)
     unknown = tuple(name for name, there in presence.items() if there is None)
     return Entry(image, present, where, split, unknown, explicit=True)
+
+
+def either(first: bool | None, second: bool | None) -> bool | None:
+    """Return whether a class is present by two statements of one image, where false only says: not this object."""
+    return True if first or second else None if first is None or second is None else False
 
 
 def class_name(value: object, where: str) -> str:

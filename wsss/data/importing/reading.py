@@ -25,10 +25,12 @@ class Reading:
 
     Args:
         rules: see `Rules`.
+        image_key: key or column that names the image; ``None``: as it is usually called.
     """
 
-    def __init__(self, rules: Rules | None = None) -> None:
+    def __init__(self, rules: Rules | None = None, *, image_key: str | None = None) -> None:
         self.rules = rules or Rules()
+        self.image_key = image_key
         self.notes: list[Note] = []
         self._used: set[str] = set()
         self._minus_one: bool | None = None

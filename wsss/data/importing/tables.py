@@ -54,6 +54,9 @@ class _Table:
         place = (self.header or ()).index(name)
         return [row[place] for _, row in self.rows]
 
+    def columns(self) -> dict[str, list[str]]:
+        return {name: self.column(name) for name in self.header or ()}
+
     def lines(self) -> list[wide.Line]:
         header = self.header or ()
         return [(self.where(number), dict(zip(header, row, strict=True))) for number, row in self.rows]
@@ -79,17 +82,28 @@ def read(
     reading, table = reading or Reading(), _read_table(path)
     keys = _label_keys(label_key, table)
     if table.header is None:
+        _refuse("--image-key", reading.image_key, path, "the table has no header; its first column is the image.")
         columns = tuple(range(1, max(len(cells) for _, cells in table.rows)))
         entries = _named(table, 0, columns, None, separator, reading, one=True)
         return collect("a table of labels (CSV)", entries, reading=reading)
     if labelstudio_min.is_signed(table.header):
+        _refuse("--separator", separator, path, "in Label Studio's CSV several choices are a list, not a text.")
         return labelstudio_min.collect_records(path, _records(table), label_key=label_key, reading=reading)
-    if len(keys) > 1:
-        return wide.read(path, table.lines(), keys, reading)
     column = keys[0] if keys else _label_column(table, reading)
-    if column is None:
-        return wide.read(path, table.lines(), (), reading)
+    if len(keys) > 1 or column is None:
+        _refuse("--separator", separator, path, "the table has a column per class, and no texts to separate.")
+        return wide.read(path, table.lines(), keys, reading)
     return _long(table, column, separator, reading)
+
+
+def _refuse(option: str, value: str | None, path: Path, reason: str) -> None:
+    """Refuse an option that doesn't apply to a table of this shape.
+
+    Raises:
+        InvalidInput: it has a value.
+    """
+    if value is not None:
+        raise InvalidInput(f"{path}: {option}: {reason}", mend=f"Leave {option} out.")
 
 
 def _label_keys(label_key: str | None, table: _Table) -> tuple[str, ...]:
@@ -113,7 +127,8 @@ def _label_column(table: _Table, reading: Reading) -> str | None:
     Raises:
         InvalidInput: several columns may be it.
     """
-    header = [name for name in table.header or () if name != find_key(table.header or (), IMAGE_KEYS)]
+    image = wide.image_column(table.columns(), table.path, reading)
+    header = [name for name in table.header or () if name != image]
     found = find_key(header, LABEL_KEYS)
     if found is None:
         like = [name for name in header if _sounds_like_labels(name)]
@@ -145,7 +160,7 @@ def _sounds_like_labels(name: str) -> bool:
 def _long(table: _Table, column: str, separator: str | None, reading: Reading) -> Labels:
     """Read a table with a column of class names, one or several rows per image."""
     header = table.header or ()
-    image = wide.image_column(header, table.path, reading)
+    image = wide.image_column(table.columns(), table.path, reading)
     split = find_key(header, SPLIT_KEYS)
     places = (header.index(image), (header.index(column),), header.index(split) if split is not None else None)
     others = [name for name in header if name not in (image, column, split, find_key(header, CONFIDENCE_KEYS))]

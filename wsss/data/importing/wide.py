@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from wsss.data.importing.keys import columns_of, image_key
 from wsss.data.importing.labels import Entry, Labels, class_name, collect, stated
 from wsss.data.importing.reading import SOFT_MEND, Reading
 from wsss.data.label_rules import (
     ATTRIBUTE_KEYS,
     BOX_KEYS,
-    IMAGE_KEYS,
     NO,
     SPLIT_KEYS,
     VALIDATION_FLAGS,
@@ -41,7 +41,8 @@ def read(path: Path, lines: Sequence[Line], columns: Sequence[str], reading: Rea
             has two rows.
     """
     header = list(lines[0][1])
-    image, split = image_column(header, path, reading), find_key(header, SPLIT_KEYS)
+    image = image_column(columns_of(cells for _, cells in lines), path, reading)
+    split = find_key(header, SPLIT_KEYS)
     flag = None if split is not None else find_key(header, VALIDATION_FLAGS)
     others = [name for name in header if name not in (image, split, flag) and name]
     chosen = tuple(columns) or _class_columns(path, lines, others, reading)
@@ -62,12 +63,23 @@ def read(path: Path, lines: Sequence[Line], columns: Sequence[str], reading: Rea
     return collect("a table with a column per class", entries.values(), tuple(names.values()), reading=reading)
 
 
-def image_column(header: Sequence[str], path: Path, reading: Reading) -> str:
-    """Return the column that names the image: one with a usual name, else the first, which is noted."""
-    found = find_key(header, IMAGE_KEYS)
-    if found is None:
-        reading.note("image read from the first column, since none has a usual name", f"{path}: {header[0]!r}")
-    return header[0] if found is None else found
+def image_column(columns: Mapping[str, Sequence[str]], path: Path, reading: Reading) -> str:
+    """Return the column that names the image (see `image_key`), else the first, which is noted.
+
+    Args:
+        columns: name → cells, in the order of the header.
+        path: of the file.
+        reading: rules in force.
+
+    Raises:
+        InvalidInput: several columns may be it, or there is none of the name that is asked for.
+    """
+    found = image_key(columns, path, reading)
+    if found is not None:
+        return found
+    first = next(iter(columns))
+    reading.note("image read from the first column (--image-key NAME reads another)", f"{path}: {first!r}")
+    return first
 
 
 def image_in(cell: str, where: str) -> str:
