@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from wsss.data.classlist import VOC_IDS, ClassChoice, LabelNames, Other, choose_classes, read_class_list
-from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
+from wsss.data.layout import Layout, Log, hash_cache
 from wsss.data.lists import (
     Line,
     check_id,
@@ -25,9 +26,12 @@ from wsss.data.lists import (
     unique_ids,
     without_suffix,
 )
-from wsss.data.sample import Dataset, Sample
-from wsss.errors import InvalidInput
-from wsss.io.masks import IGNORE, read_mask
+from wsss.data.ownmasks import OwnMasksConfig, find_masks, own_values
+from wsss.data.sample import Classes, Dataset, Sample, read_truth
+from wsss.data.truth import check_truth
+from wsss.errors import InvalidInput, listing
+from wsss.io.maskfiles import MaskFiles
+from wsss.io.masks import IGNORE
 
 IMAGES = "JPEGImages"
 LISTS = Path("ImageSets") / "Segmentation"
@@ -38,7 +42,7 @@ MAX_XML_BYTES = 4_000_000
 """VOC's own annotations are below 20 kB."""
 
 
-class Config(LayoutConfig):
+class Config(OwnMasksConfig):
     """``data:`` of a folder in PASCAL VOC layout."""
 
     layout: Literal["voc"] = "voc"
@@ -75,25 +79,31 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     class_file = root / CLASSES
     base = read_class_list(class_file) if class_file.is_file() else VOC_IDS
     names = choose_classes(config.classes, base, other=config.other, where="data.classes")
+    values = own_values(config, names, log)
     images = images_by_id(root / IMAGES) if complete or (root / IMAGES).is_dir() else {}
-    mask_files = _mask_files(config, root)
-    lists = {name: _read_split(path) for name, path in _split_files(config, root).items()}
+    lists = {name: _read_split(path, config, log) for name, path in _split_files(config, root).items()}
     needed = {name: line for entries in lists.values() for name, line in entries}
-    labels = _labels(config, root, names, needed, mask_files, log)
+    folders = _mask_folders(config, root, {*images, *needed}, complete)
+    masks = {name: path for folder in reversed(folders) for name, path in folder.found.items()}
+
+    def sample(name: str, line: Line) -> Sample:
+        image = the_image(name, images, where=line, folder=root / IMAGES, complete=complete)
+        return Sample(name, image, mask=masks.get(name), mask_values=values)
+
+    bare = {split: [sample(name, line) for name, line in entries] for split, entries in lists.items()}
+    labels = _labels(config, root, names, {one.id: one for several in bare.values() for one in several}, log)
     splits = {
-        split: tuple(
-            Sample(
-                id=name,
-                image=the_image(name, images, where=line, folder=root / IMAGES, complete=complete),
-                labels=labels.get(name),
-                mask=mask_files.get(name),
-            )
-            for name, line in entries
-        )
-        for split, entries in lists.items()
+        split: tuple(replace(one, labels=labels.get(one.id)) for one in several) for split, several in bare.items()
     }
-    missing = frozenset(name for name in needed if name not in images)
-    return Dataset(root.resolve().name, root, names.classes, splits, missing, cache=hash_cache(work))
+    return Dataset(
+        name=root.resolve().name,
+        root=root,
+        classes=names.classes,
+        splits=splits,
+        missing=frozenset(name for name in needed if name not in images),
+        cache=hash_cache(work),
+        remarks=tuple(remark for folder in folders for remark in folder.remarks()),
+    )
 
 
 def _split_files(config: Config, root: Path) -> dict[str, Path]:
@@ -107,28 +117,62 @@ def _split_files(config: Config, root: Path) -> dict[str, Path]:
     return choose_splits(found, config.splits, where=folder)
 
 
-def _read_split(path: Path) -> list[tuple[str, Line]]:
+def _read_split(path: Path, config: Config, log: Log) -> list[tuple[str, Line]]:
     """Return the ids of a list with their lines: ``id``, ``id label``, or ``/JPEGImages/id.jpg /masks/id.png``."""
+    marks: set[str] = set()
+    others: set[str] = set()
 
     def entries() -> Iterator[tuple[str, Line]]:
         for line in read_lines(path):
-            first = line.text.split()[0]
+            first, *further = line.text.split()
             # The usual train_aug lists name paths; anything but JPEGImages/<file> stays an error of the id.
-            name = without_suffix(first.removeprefix(f"/{IMAGES}/").removeprefix(f"{IMAGES}/"))
-            yield check_id(name, line), line
+            name = check_id(without_suffix(_below(IMAGES, first)), line)
+            if further and "/" in further[0]:
+                others.add(_folder_of_mask(further[0], name, line))
+            elif further:
+                marks.add(further[0])
+            yield name, line
 
-    return unique_ids(entries(), path)
+    found = unique_ids(entries(), path)
+    if marks and marks <= {"-1", "0", "1"}:  # ImageSets/Main/cat_train.txt
+        log(f"note: {path}: the column of -1, 0 and 1 is not read; the split holds all {len(found)} images.")
+    unread = sorted(others - set(config.masks))
+    if unread:
+        log(f"note: {path} names masks in {listing(unread)}; masks are read from {listing(config.masks)} (data.masks).")
+    return found
 
 
-def _mask_files(config: Config, root: Path) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for folder in reversed(config.masks):
-        files |= {path.stem: path for path in (root / folder).glob("*.png")}
-    return files
+def _below(folder: str, path: str) -> str:
+    """Return what follows ``folder/`` in a path of a list (``/JPEGImages/a.jpg``), or the path as it is."""
+    before, found, name = path.rpartition(f"{folder}/")
+    return name if found and (not before or before.endswith("/")) and ".." not in before.split("/") else path
+
+
+def _folder_of_mask(path: str, image: str, line: Line) -> str:
+    """Return the folder of a mask that a list names beside an image.
+
+    Raises:
+        InvalidInput: the mask is called like another image.
+    """
+    folder, _, name = path.rpartition("/")
+    if Path(name).stem != image:
+        raise InvalidInput(
+            f"{line}: the mask {path!r} stands beside image {image!r}; a mask is called like its image.",
+            mend=f"Rename it to {image}.png, or take the column of masks out of the list.",
+        )
+    return folder.rpartition("/")[2]
+
+
+def _mask_folders(config: Config, root: Path, ids: Collection[str], complete: bool) -> list[MaskFiles]:
+    """Return the masks of each folder, in the order of ``data.masks``."""
+    required = (
+        complete and "masks" in config.model_fields_set and not any((root / one).is_dir() for one in config.masks)
+    )
+    return [find_masks(config, root / folder, ids, required=required) for folder in config.masks]
 
 
 def _labels(
-    config: Config, root: Path, names: LabelNames, needed: dict[str, Line], masks: dict[str, Path], log: Log
+    config: Config, root: Path, names: LabelNames, needed: Mapping[str, Sample], log: Log
 ) -> dict[str, tuple[int, ...]]:
     table, annotations = root / LABELS, root / ANNOTATIONS
     source = config.labels
@@ -145,9 +189,11 @@ def _labels(
         files = [(name, annotations / f"{name}.xml") for name in needed]
         return {name: _annotated(path, names) for name, path in files if path.is_file()}
     log("data.labels: masks: image-level labels are derived from pixel labels, as if someone had looked at each image.")
-    with_mask = [name for name in needed if name in masks]
+    with_mask = [sample for sample in needed.values() if sample.mask is not None]
+    check_truth(with_mask, names.classes, where="data.labels: masks")
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return dict(zip(with_mask, pool.map(lambda name: _seen(masks[name], names), with_mask), strict=True))
+        seen = pool.map(lambda sample: _seen(sample, names.classes), with_mask)
+        return dict(zip([sample.id for sample in with_mask], seen, strict=True))
 
 
 def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:
@@ -165,9 +211,8 @@ def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:
     return names.indices(found, str(path))
 
 
-def _seen(path: Path, names: LabelNames) -> tuple[int, ...]:
-    mask = names.classes.encode(read_mask(path), where=str(path))
-    return tuple(int(value) for value in np.unique(mask) if value not in (0, IGNORE))
+def _seen(sample: Sample, classes: Classes) -> tuple[int, ...]:
+    return tuple(int(value) for value in np.unique(read_truth(sample, classes)) if value not in (0, IGNORE))
 
 
 LAYOUT: Layout[Config] = Layout(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from wsss.data.tiles import TilesConfig, draw_tiles
-from wsss.errors import InvalidInput, listing
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
 
 if TYPE_CHECKING:
@@ -45,12 +44,12 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
 
 
 def _check(config: TilesStageConfig, data: Dataset) -> None:
-    without = [sample.id for sample in data.split(config.split) if sample.mask is None]
-    if without:
-        raise InvalidInput(
-            f"tiles: {len(without)} images of split {config.split!r} have no mask to answer from: {listing(without)}.",
-            mend="Choose a split that has masks; tiles that people have labelled are a dataset of layout folder.",
-        )
+    from wsss.data.truth import check_truth, require_masks
+
+    samples, where = data.split(config.split), f"tiles: split {config.split!r}"
+    mend = "Choose a split that has masks; tiles that people have labelled are a dataset of layout folder."
+    require_masks(data, samples, where=where, mend=mend)
+    check_truth(samples, data.classes, where=where)
 
 
 STAGE = Stage(
