@@ -41,9 +41,9 @@ def draw_into(
             `draw_tiles`.
         RunFailed: ``out`` can't be written to.
     """
-    samples, where = dataset.split(split), f"split {split!r}"
-    require_masks(dataset, samples, where=where, mend="Choose a split that has masks.")
-    check_truth(samples, dataset.classes, where=where)
+    samples, of = dataset.split(split), f"split {split!r}"
+    require_masks(dataset, samples, of=of, mend="Choose a split that has masks.")
+    check_truth(samples, dataset.classes, where=of)
     claim = {"split": split, "seed": seed, **config.model_dump()}
     marker = out / MARKER
     with explain_os_errors(out):

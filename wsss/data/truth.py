@@ -24,14 +24,15 @@ MOST_READ = 20
 """Masks that are read again for the values that a message names."""
 
 
-def require_masks(data: Dataset, samples: Sequence[Sample], *, where: str, mend: str) -> None:
+def require_masks(data: Dataset, samples: Sequence[Sample], *, of: str, mend: str, start: str = "") -> None:
     """Make certain that each sample has a ground-truth mask.
 
     Args:
         data: the dataset, for what its folders of masks hold instead.
         samples: of one or several splits.
-        where: what they are called (``"score: split 'val'"``).
+        of: what they are called (``"split 'val'"``).
         mend: hint where no folder of masks holds files that don't fit.
+        start: what the message begins with (``"score: "``).
 
     Raises:
         InvalidInput: some have none; names them, and masks that match no image.
@@ -39,7 +40,8 @@ def require_masks(data: Dataset, samples: Sequence[Sample], *, where: str, mend:
     missing = [sample.id for sample in samples if sample.mask is None]
     if missing:
         unfit = [message for kind, message in data.remarks if kind in UNUSED]
-        found = f"{where}: {len(missing)} of {len(samples)} images have no ground-truth mask: {listing(missing)}."
+        count = f"{len(missing)} of the {len(samples)} images of {of}"
+        found = f"{start}{count} have no ground-truth mask: {listing(missing)}."
         raise InvalidInput(
             "\n".join([found, *unfit]),
             mend="Name each mask like its image: ID.png (or .tif, .bmp, .gif)." if unfit else mend,

@@ -127,9 +127,9 @@ def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, 
 
 
 def renumber(classes: Classes) -> str:
-    """Return the hint for masks whose values aren't ours: ``renumber them: cat 1, dog 2``."""
+    """Return the hint for masks in which 255 means a class: ``renumber it: cat 1, dog 2``."""
     pairs = [f"{name} {values[0]}" for name, values in zip(classes.foreground, classes.values[1:], strict=True)]
-    return f"renumber them: background 0, {listing(pairs, limit=10)}"
+    return f"renumber it: {listing(pairs, limit=10)}"
 
 
 def count_empty(ctx: Context[Any], samples: Sequence[Sample], shown: Sequence[bool]) -> int:

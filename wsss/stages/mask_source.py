@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, closest, listing
+from wsss.io.maskfiles import masks_alone, masks_by_id, masks_folder
 from wsss.pipeline.given import artifact_at
 from wsss.pipeline.rundir import DATA, data_of_run, read_run
 from wsss.pipeline.source import Source, merge
@@ -59,6 +60,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         InvalidInput: no masks there, a stage that isn't finished or makes none, an unknown split, id or mask value;
             classes or images are given that are known already.
     """
+    from wsss.data.lists import images_by_id
     from wsss.data.predicted import PREDICTED, read_predicted
     from wsss.export.image_folder import images_by_name
     from wsss.export.items import Item, Masks
@@ -92,11 +94,14 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
 
         place = request.run / DATA if run is not None and read_run(request.run) else work
         data = open_dataset(config.value, work=place, log=reporter.log, locate=config.locate, complete=False)
-        items = _of_dataset(data, files, request, folder, reporter.log)
+        known_ids = {sample.id for samples in data.splits.values() for sample in samples}
+        items = _of_dataset(data, _mask_files(folder, known_ids), request, folder, reporter.log)
         return Masks(name, data.classes, _chosen(items, request.ids, folder))
     _refuse_splits(request, "no dataset is given" if gone is None else "the dataset is not there")
     if known is not None:
         _refuse_classes(request, known[1], mend="Leave --classes out.")
+    if request.image_folder is not None:
+        files = _mask_files(folder, images_by_id(request.image_folder))
     chosen = _chosen([Item(one, files[one]) for one in sorted(files)], request.ids, folder)
     found = {} if request.image_folder is None else images_by_name(request.image_folder, chosen)
     complete = tuple(replace(item, image=found.get(item.id)) for item in chosen)
@@ -144,16 +149,18 @@ def _stage_of_run(request: Request, run: Mapping[str, Any], log: Callable[[str],
     return done[-1]
 
 
-def _mask_files(folder: Path) -> dict[str, Path]:
-    """Return the masks by id; a stage keeps them in ``masks/``, a folder from elsewhere may hold them itself."""
-    inside = folder / "masks"
-    place = inside if inside.is_dir() else folder
-    files = {path.stem: path for path in sorted(place.glob("*.png")) if not path.name.startswith(".")}
+def _mask_files(folder: Path, ids: Collection[str] = ()) -> dict[str, Path]:
+    """Return the masks by id: those of the images ``ids``, and all others by their own names."""
+    place = masks_folder(folder)
+    known = masks_by_id(place, ids).found
+    used = set(known.values())
+    files = {**known, **{one: path for one, path in masks_alone(place).items() if path not in used}}
     if not files:
         raise InvalidInput(
-            f"{folder}: no mask here; masks are looked for as ID.png, in the folder or in masks/ below it."
+            f"{folder}: no mask here; masks are looked for as ID.png (or .tif, .bmp, .gif), in the folder or in masks/ "
+            "below it."
         )
-    return files
+    return dict(sorted(files.items()))
 
 
 def _data_config(request: Request, run: Mapping[str, Any] | None, folder: Path) -> Source:

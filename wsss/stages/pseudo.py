@@ -165,9 +165,10 @@ def _check(config: PseudoConfig, data: Any) -> None:
         return
     from wsss.data.truth import check_truth, require_masks
 
-    samples, where = data.samples(config.splits), f"pseudo.oracle: splits {listing(config.splits)}"
-    require_masks(data, samples, where=where, mend="Leave --oracle out: the label-free policies need no masks.")
-    check_truth(samples, data.classes, where=where)
+    samples, of = data.samples(config.splits), f"splits {listing(config.splits)}"
+    mend = "Leave --oracle out: the label-free policies need no masks."
+    require_masks(data, samples, of=of, mend=mend, start="pseudo.oracle: ")
+    check_truth(samples, data.classes, where=f"pseudo.oracle: {of}")
 
 
 def _ready(ctx: Context[PseudoConfig]) -> None:

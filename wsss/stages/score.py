@@ -217,7 +217,7 @@ def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) 
 def _check(config: ScoreConfig, data: Any) -> None:
     from wsss.data.truth import check_truth, require_masks
 
-    samples, where = data.split(config.split), f"score: split {config.split!r}"
+    samples, of = data.split(config.split), f"split {config.split!r}"
     if config.topomortar and len(data.classes) != 2:
         raise InvalidInput(
             f"score: topomortar: true is for one foreground class; this dataset has "
@@ -225,8 +225,8 @@ def _check(config: ScoreConfig, data: Any) -> None:
             mend="Choose one class (data.classes), or ask for structure: alone, which has a row per class.",
         )
     mend = "Score a split that has masks, or leave the score stage out."
-    require_masks(data, samples, where=where, mend=mend)
-    check_truth(samples, data.classes, where=where)
+    require_masks(data, samples, of=of, mend=mend, start="score: ")
+    check_truth(samples, data.classes, where=f"score: {of}")
 
 
 STAGE = Stage(

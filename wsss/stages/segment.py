@@ -234,12 +234,13 @@ def _check_masks(ctx: Context[SegmentConfig]) -> None:
 def _check(config: SegmentConfig, data: Dataset) -> None:
     if config.backbone is not None:
         check_weights(config.backbone)
-    samples, where = data.split(config.split), f"segment: split {config.split!r}"
+    samples, of = data.split(config.split), f"split {config.split!r}"
     if config.labels == "ground-truth":
         from wsss.data.truth import check_truth, require_masks
 
-        require_masks(data, samples, where=where, mend="Choose a split that has masks, or train on labels: pseudo.")
-        check_truth(samples, data.classes, where=where)
+        mend = "Choose a split that has masks, or train on labels: pseudo."
+        require_masks(data, samples, of=of, mend=mend, start="segment: ")
+        check_truth(samples, data.classes, where=f"segment: {of}")
 
 
 def _reads(config: SegmentConfig) -> list[Read]:

@@ -107,10 +107,10 @@ def _table(levels: tuple[float, ...], curve: Mapping[str, NDArray[np.float64]]) 
 def _check(config: SweepConfig, data: Any) -> None:
     from wsss.data.truth import check_truth, require_masks
 
-    samples, where = data.split(config.split), f"sweep: split {config.split!r}"
+    samples, of = data.split(config.split), f"split {config.split!r}"
     mend = "Sweep a split that has masks, or leave the sweep out: no other stage needs it."
-    require_masks(data, samples, where=where, mend=mend)
-    check_truth(samples, data.classes, where=where)
+    require_masks(data, samples, of=of, mend=mend, start="sweep: ")
+    check_truth(samples, data.classes, where=f"sweep: {of}")
 
 
 def _ready(ctx: Context[SweepConfig]) -> None:

@@ -46,10 +46,10 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
 def _check(config: TilesStageConfig, data: Dataset) -> None:
     from wsss.data.truth import check_truth, require_masks
 
-    samples, where = data.split(config.split), f"tiles: split {config.split!r}"
+    samples, of = data.split(config.split), f"split {config.split!r}"
     mend = "Choose a split that has masks; tiles that people have labelled are a dataset of layout folder."
-    require_masks(data, samples, where=where, mend=mend)
-    check_truth(samples, data.classes, where=where)
+    require_masks(data, samples, of=of, mend=mend, start="tiles: ")
+    check_truth(samples, data.classes, where=f"tiles: {of}")
 
 
 STAGE = Stage(
