@@ -108,6 +108,7 @@ def match(
     if plot is not None:
         check_plot(plot)
     planes = [read_plane(path, value=value) for path in (pred, gt)]
+    _note_absent_class([(pred, planes[0]), (gt, planes[1])], value)
     first, second = (_thresholded(plane, threshold) for plane in planes)
     if first.shape != second.shape:
         raise InvalidInput(
@@ -148,7 +149,9 @@ def betti(mask: Path, threshold: float | str, value: int | None, connectivity: s
     from wsss.io.planes import read_plane
     from wsss.topology import betti_numbers
 
-    foreground = _thresholded(read_plane(mask, value=value), threshold)
+    plane = read_plane(mask, value=value)
+    _note_absent_class([(mask, plane)], value)
+    foreground = _thresholded(plane, threshold)
     found = betti_numbers(foreground, connectivity=int(connectivity))
     if as_json:
         print_json({"mask": str(mask), "betti0": found.b0, "betti1": found.b1, "connectivity": int(connectivity)})
@@ -175,6 +178,13 @@ def _thresholded(plane: Plane, threshold: float | str | None) -> Any:
     if plane.kind == "mask" or threshold == "none" or (threshold is None and plane.kind == "array"):
         return plane.values
     return plane.values > (0.5 if threshold is None else threshold)
+
+
+def _note_absent_class(planes: list[tuple[Path, Plane]], value: int | None) -> None:
+    """Print a note on masks without a pixel of the class asked for."""
+    for path, plane in planes:
+        if value is not None and not plane.values.any():
+            click.echo(f"note: {path} has no pixel of class {value}.", err=True)
 
 
 def _note_empty(images: list[tuple[Path, Any]], options: dict[str, Any]) -> None:

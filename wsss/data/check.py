@@ -14,7 +14,9 @@ from wsss.data.layout import Log
 from wsss.data.manifest import ContentHashes
 from wsss.data.registry import parse_config
 from wsss.data.sample import Dataset, Sample
+from wsss.data.truth import check_truth
 from wsss.errors import InvalidInput, listing
+from wsss.io.maskfiles import UNUSED
 from wsss.io.masks import ignored_name
 
 MAX_LISTED = 100
@@ -130,9 +132,11 @@ def check_dataset(
             problems.add(kind, message)
         for kind, message in found.notes:
             notes.add(kind, message)
+    _check_mask_files(dataset, problems, notes)
     _check_splits(dataset, problems, notes)
     _check_copies(dataset, problems, notes)
     splits = {name: _count(dataset, split, inspections) for name, split in dataset.splits.items()}
+    _check_pixels(dataset, splits, problems, notes)
     _check_classes(dataset, splits, notes)
     sizes = sorted((found.size for found in inspections.values() if found.size), key=lambda size: size[0] * size[1])
     return Report(
@@ -201,6 +205,29 @@ def is_leak(first: str, second: str) -> bool:
     return (trained_on(first) and held_out(second)) or (trained_on(second) and held_out(first))
 
 
+def _check_mask_files(dataset: Dataset, problems: Collector, notes: Collector) -> None:
+    """Report what the folders of masks hold; where no mask belongs to any image, their files are a problem."""
+    masked = any(sample.mask is not None for split in dataset.splits.values() for sample in split)
+    for kind, message in dataset.remarks:
+        (notes if masked or kind not in UNUSED else problems).add(kind, message)
+
+
+def _check_pixels(dataset: Dataset, splits: dict[str, SplitCounts], problems: Collector, notes: Collector) -> None:
+    """Look for splits whose masks show no class: nothing can be scored on them."""
+    ignored = ignored_name(dataset.classes.names)
+    for name, counts in splits.items():
+        pixels = counts.class_pixels
+        if pixels is None or any(pixels[one] for one in dataset.classes.foreground):
+            continue
+        if not pixels[ignored]:
+            notes.add("splits whose masks show no class", f"{name}: all pixels are background")
+            continue
+        try:
+            check_truth([one for one in dataset.splits[name] if one.mask], dataset.classes, where=f"split {name!r}")
+        except InvalidInput as error:
+            problems.add("splits whose masks show no class", str(error))
+
+
 def _check_splits(dataset: Dataset, problems: Collector, notes: Collector) -> None:
     for name, split in dataset.splits.items():
         unlabelled = [sample.id for sample in split if sample.labels is None]
@@ -257,10 +284,6 @@ def _check_classes(dataset: Dataset, splits: dict[str, SplitCounts], notes: Coll
                     "splits in which every labelled image shows the only class",
                     f"{name}: a classifier has nothing to tell apart; add images without {dataset.classes.names[1]!r}",
                 )
-        for name, counts in splits.items():
-            pixels = counts.class_pixels
-            if pixels and not pixels[dataset.classes.names[1]] and pixels[ignored_name(dataset.classes.names)]:
-                notes.add("splits whose masks hold 255 alone", f"{name}: 255 means ignore, not the class")
 
 
 def _count(dataset: Dataset, split: Iterable[Sample], inspections: dict[_Files, Inspection]) -> SplitCounts:

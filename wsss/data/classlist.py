@@ -12,9 +12,8 @@ from pydantic import BeforeValidator
 from wsss.data.lists import read_lines
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput, closest, listing
+from wsss.io.masks import BACKGROUND as BACKGROUND
 from wsss.io.masks import IGNORE
-
-BACKGROUND = "background"
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.sample import Classes, Sample
+from wsss.data.sample import Classes, Sample, load_truth
 from wsss.errors import InvalidInput
 from wsss.io.images import frames, open_image, orientation, read_image
-from wsss.io.masks import IGNORE, read_mask
+from wsss.io.masks import IGNORE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +60,7 @@ def inspect_sample(sample: Sample, classes: Classes) -> Inspection:
     size, raw_size = _inspect_image(sample.image, found)
     pixels = None
     if sample.mask is not None:
-        mask = _inspect_mask(sample.mask, classes.in_masks_of(sample), size, raw_size, found)
+        mask = _inspect_mask(sample, sample.mask, classes, size, raw_size, found)
         if mask is not None:
             counts = np.bincount(mask.ravel(), minlength=256)
             pixels = (*map(int, counts[: len(classes)]), int(counts[IGNORE]))
@@ -93,20 +93,26 @@ def _inspect_image(path: Path, found: _Findings) -> tuple[tuple[int, int] | None
 
 
 def _inspect_mask(
-    path: Path, classes: Classes, size: tuple[int, int] | None, raw_size: tuple[int, int] | None, found: _Findings
+    sample: Sample,
+    path: Path,
+    classes: Classes,
+    size: tuple[int, int] | None,
+    raw_size: tuple[int, int] | None,
+    found: _Findings,
 ) -> NDArray[np.uint8] | None:
     """Return the mask as class indices, or ``None`` where it is broken."""
     try:
-        mask = read_mask(path)
-        if size is not None and raw_size is not None and mask.shape != size:
-            message = f"{path}: {mask.shape[1]}×{mask.shape[0]} (width×height), its image {size[1]}×{size[0]}"
-            if mask.shape == raw_size:
-                message += "; it fits the image as stored: draw it on the image turned upright by its EXIF orientation"
-            found.problems.append(("masks of another size than their image", message))
-        return classes.encode(mask, where=str(path))
+        mask, remarks = load_truth(sample, classes)
     except InvalidInput as error:
         found.problems.append(("masks that can't be used", str(error)))
         return None
+    found.notes += remarks
+    if size is not None and raw_size is not None and mask.shape != size:
+        message = f"{path}: {mask.shape[1]}×{mask.shape[0]} (width×height), its image {size[1]}×{size[0]}"
+        if mask.shape == raw_size:
+            message += "; it fits the image as stored: draw it on the image turned upright by its EXIF orientation"
+        found.problems.append(("masks of another size than their image", message))
+    return mask
 
 
 def _compare(sample: Sample, classes: Classes, pixels: tuple[int, ...], found: _Findings) -> None:

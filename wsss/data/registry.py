@@ -142,4 +142,7 @@ def open_dataset(
     """
     layout, checked = parse_config(config, locate=locate)
     read = layout.read if complete else layout.read_incomplete or layout.read
-    return read(checked, work=work, log=log)
+    dataset = read(checked, work=work, log=log)
+    for _, message in dataset.remarks:
+        log(f"note: {message}")
+    return dataset

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 import numpy as np
 
 from wsss.data.lists import without_suffix
-from wsss.data.sample import Classes, Sample
+from wsss.data.sample import Classes, Sample, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.masks import IGNORE, ignored_name, read_mask, voc_palette
+from wsss.io.masks import IGNORE, ignored_name, voc_palette
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from wsss.data.maskvalues import MaskValues
 
 T = TypeVar("T")
 WHERE = (
@@ -34,7 +36,7 @@ class Item:
         mask: the mask's file, with the dataset's own values.
         image: the image's file, or ``None`` where it is not known.
         splits: names of the dataset's splits that hold the image.
-        mask_values: per class the values that mean it in this mask, where they aren't `Classes.values`.
+        mask_values: what the values of this mask mean, where they aren't `Classes.values`.
         file: the image's path below the folder of the images, with ``/``: what the user calls it.
         stem: what this mask's files are called in an export, without suffix; may have folders (`naming.with_stems`).
     """
@@ -43,7 +45,7 @@ class Item:
     mask: Path
     image: Path | None = None
     splits: tuple[str, ...] = ()
-    mask_values: tuple[tuple[int, ...], ...] | None = None
+    mask_values: MaskValues | None = None
     file: str | None = None
     stem: str | None = None
 
@@ -118,8 +120,7 @@ class Masks:
         Raises:
             InvalidInput: it is missing or broken, or holds a value that stands for no class.
         """
-        classes = self.classes.in_masks_of(Sample(item.id, item.mask, mask_values=item.mask_values))
-        mask = classes.encode(read_mask(item.mask), where=str(item.mask))
+        mask = read_truth(Sample(item.id, item.mask, mask=item.mask, mask_values=item.mask_values), self.classes)
         if options.min_area > 1:
             mask = without_small(mask, options.min_area)
         if not options.keep_ignored:

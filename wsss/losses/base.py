@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.masks import IGNORE
+from wsss.losses.targets import check_indices
 
 LOSSES = {
     "ce": "wsss.losses.region:CrossEntropy",
@@ -109,7 +110,8 @@ def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         Logits ``(B, max(C, 2), H, W)``, float32 or float64, and the target as `wsss.losses.base` has it.
 
     Raises:
-        InvalidInput: the target is of another batch, size or number of classes, or class indices are floats.
+        InvalidInput: the target is of another batch, size or number of classes, class indices are floats, or one is
+            neither 0 … C − 1 nor 255.
     """
     if logits.ndim != 4:
         raise InvalidInput(f"logits: (B, C, H, W) is needed, found {_shape(logits)}")
@@ -128,8 +130,9 @@ def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
             "(B, H, W) are integers, probabilities (B, C, H, W) are floats",
             mend="Of masks of floats, pass target.long().",
         )
-    if not is_soft(target) and target.dtype != torch.int64:
-        target = target.long()
+    if not is_soft(target):
+        target = target if target.dtype == torch.int64 else target.long()
+        check_indices(target, logits.shape[1])
     return full_precision(logits), target
 
 

@@ -8,18 +8,20 @@ refines those, and fills uncertain pixels in.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.io.layout import cam_path, mask_path, probability_path
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.crf import CrfConfig
 from wsss.refine.thresholds import Policy
+from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.stages.pseudo import POLICY_FILE
 from wsss.validation import AddedLater
@@ -44,7 +46,9 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     from wsss.pipeline.items import map_items, pending
 
     config, masks, cams = ctx.config, ctx.inputs["masks"].path, ctx.inputs["cams"]
-    samples = ctx.data.samples(config.splits)
+    samples = _masked(ctx, ctx.log)
+    if ctx.inputs["masks"].uses is None and _refines_masks(config, cams) and ctx.ranks.rank == 0:
+        survey(ctx, samples)
     work = partial(
         _refine,
         out=ctx.out,
@@ -56,11 +60,16 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), readable=read_mask)
     map_items(ctx, todo, work, "dense CRF")
     ctx.ranks.barrier()
-    compare = partial(_changed, before=masks, after=ctx.out, classes=ctx.data.classes)
-    parts = map_items(ctx, samples, compare, "reading back")
-    changed, unsure = (sum(column) / len(parts) for column in zip(*parts, strict=True))
+    parts = map_items(ctx, samples, partial(_changed, after=ctx.out), "reading back")
+    changed, unsure, _ = (sum(column) / len(parts) for column in zip(*parts, strict=True))
     return Result(
-        {"images": len(samples), "changed_fraction": changed, "uncertain_fraction": unsure, "crf": config.name},
+        {
+            "images": len(samples),
+            "empty_masks": count_empty(ctx, samples, [shows for _, _, shows in parts]),
+            "changed_fraction": changed,
+            "uncertain_fraction": unsure,
+            "crf": config.name,
+        },
         {"crf": _after(ctx.inputs["masks"].provenance.get("crf"), config.name), **config.clean.provenance},
     )
 
@@ -73,8 +82,9 @@ def _after(before: Any, name: str) -> str:
 def _refine(
     sample: Sample, *, out: Path, masks: Path, cams: Path | None, config: CrfStageConfig, classes: Classes
 ) -> None:
+    from wsss.data.sample import read_truth
     from wsss.io.images import read_image
-    from wsss.io.masks import read_mask, write_mask
+    from wsss.io.masks import write_mask
     from wsss.refine.cleaning import clean
 
     image = read_image(sample.image)
@@ -83,9 +93,7 @@ def _refine(
     elif config.unary == "softmax":
         refined = _refine_probabilities(image, probability_path(masks, sample.id), config)
     else:
-        path = mask_path(masks, sample.id)
-        mask = classes.encode(read_mask(path, size=image.shape[:2]), where=str(path))
-        refined = _refine_mask(image, mask, config)
+        refined = _refine_mask(image, read_truth(sample, classes, size=image.shape[:2]), config)
     write_mask(mask_path(out, sample.id), classes.decode(clean(refined, config.clean)))
 
 
@@ -136,13 +144,26 @@ def _refine_mask(image: Any, mask: Any, config: CrfStageConfig) -> Any:
     return values[refine_labels(image, positions[mask], len(present), config, unsure=len(present))]
 
 
-def _changed(sample: Sample, *, before: Path, after: Path, classes: Classes) -> tuple[float, float]:
-    """Return which fraction of pixels changed, and which is uncertain afterwards."""
+def _changed(sample: Sample, *, after: Path) -> tuple[float, float, bool]:
+    """Return which fraction of pixels changed, which is uncertain afterwards, and whether any has a class."""
     from wsss.io.masks import IGNORE, read_mask
 
     new = read_mask(mask_path(after, sample.id))
-    old = read_mask(mask_path(before, sample.id), size=new.shape)
-    return float((new != old).mean()), float((new == IGNORE).mean())
+    assert sample.mask is not None
+    old = read_mask(sample.mask, size=new.shape)
+    return float((new != old).mean()), float((new == IGNORE).mean()), bool(((new != 0) & (new != IGNORE)).any())
+
+
+def _refines_masks(config: CrfStageConfig, cams: Artifact | None) -> bool:
+    """Whether the masks themselves are refined, rather than the scores behind them."""
+    return cams is None and config.unary != "softmax"
+
+
+def _masked(ctx: Context[CrfStageConfig], log: Callable[[str], None] = lambda line: None) -> tuple[Sample, ...]:
+    """Return the samples with the masks to refine; ``log`` prints a note on guessed file names."""
+    folder, splits = ctx.inputs["masks"].path, ctx.config.splits
+    samples = ctx.data.samples(splits)
+    return with_masks(folder, samples, ctx.data, of=f"splits {listing(splits)}", mend=MAKE_MASKS, log=log)
 
 
 def _read_policy(masks: Path) -> tuple[Any, dict[int, float] | None]:
@@ -173,9 +194,12 @@ def _reads(config: CrfStageConfig) -> list[Read]:
 
 def _ready(ctx: Context[CrfStageConfig]) -> None:
     masks, cams = ctx.inputs["masks"].path, ctx.inputs["cams"]
-    samples = ctx.data.samples(ctx.config.splits)
-    _check_unary(ctx.config, masks, cams, samples)
-    require_each(masks, samples, mask_path, what="mask", mend=MAKE_MASKS)
+    _check_unary(ctx.config, masks, cams, ctx.data.samples(ctx.config.splits))
+    samples = _masked(ctx)
+    if _refines_masks(ctx.config, cams):
+        classes = ctx.data.classes
+        mend = f"If 255 means a class there, {renumber(classes)}."
+        require_class(ctx.inputs["masks"], samples, classes, purpose="to refine", mend=mend)
     if cams is not None:
         _read_policy(masks)
         require_each(cams.path, samples, cam_path, what="maps", mend=MAKE_MAPS)
@@ -189,7 +213,7 @@ STAGE = Stage(
     provides="masks",
     help="Dense CRF: pull masks to the edges of the image.",
     inputs={
-        "masks": Input(("masks",), "folder of a pseudo, crf or predict stage, or any folder with masks/ID.png"),
+        "masks": Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}"),
         "cams": Input(("cams",), "folder of the cam stage behind the pseudo masks", optional=True),
     },
     reads=_reads,

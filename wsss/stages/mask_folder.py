@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, closest, listing
+from wsss.io.maskfiles import MASK_SUFFIXES, masks_alone, masks_by_id, masks_folder
 from wsss.pipeline.given import artifact_at
 from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import Artifact
@@ -86,30 +87,27 @@ def _stage_of_run(folder: Path, wanted: str | None, run: Mapping[str, Any], log:
     return done[-1]
 
 
-def mask_files(folder: Path, log: Callable[[str], None]) -> dict[str, Path]:
-    """Return the masks by id; a stage keeps them in ``masks/``, a folder from elsewhere may hold them itself.
+def mask_files(folder: Path, log: Callable[[str], None], ids: Collection[str] = ()) -> dict[str, Path]:
+    """Return the masks by id: those of the images ``ids`` (see `masks_by_id`), and all others by their own names.
 
     Raises:
         InvalidInput: there is none, or there are two of one id.
     """
-    inside = folder / "masks"
-    place = inside if inside.is_dir() else folder
-    found = [path for path in sorted(place.iterdir()) if _is_mask(path)]
-    files: dict[str, Path] = {}
-    for path in found:
-        if path.stem in files:
-            raise InvalidInput(f"{place}: {files[path.stem].name} and {path.name} are masks of one image.")
-        files[path.stem] = path
+    place = masks_folder(folder)
+    known = masks_by_id(place, ids).found
+    used = set(known.values())
+    files = {**known, **{one: path for one, path in masks_alone(place).items() if path not in used}}
     below = [path.relative_to(place).as_posix() for path in sorted(place.glob("*/*")) if _is_mask(path)]
     if not files:
         raise InvalidInput(
-            f"{folder}: no mask here; masks are looked for as ID.png, in the folder or in masks/ below it.",
+            f"{folder}: no mask here; masks are looked for as ID.png (or .tif, .bmp, .gif), in the folder or in masks/ "
+            "below it.",
             mend=f"Name the folder that holds them: {place / below[0].rpartition('/')[0]}." if below else None,
         )
-    if below and place is inside:
+    if below and place != folder:
         log(f"note: {len(below)} masks in folders below {place} are left out: {listing(below)}.")
-    return files
+    return dict(sorted(files.items()))
 
 
 def _is_mask(path: Path) -> bool:
-    return path.suffix.lower() == ".png" and not path.name.startswith(".") and path.is_file()
+    return path.suffix.lower() in MASK_SUFFIXES and not path.name.startswith(".") and path.is_file()

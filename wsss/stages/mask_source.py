@@ -57,6 +57,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         InvalidInput: no masks there, a stage that isn't finished or makes none, an unknown split, id or mask value;
             classes or images are given that are known already.
     """
+    from wsss.data.lists import images_by_id
     from wsss.data.predicted import PREDICTED, read_predicted
     from wsss.export.image_folder import images_by_name
     from wsss.export.items import Item, Masks
@@ -96,11 +97,14 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
 
         place = request.run / DATA if run is not None and read_run(request.run) else work
         data = open_dataset(config.value, work=place, log=reporter.log, locate=config.locate, complete=False)
-        items = _of_dataset(data, files, request, folder, reporter.log)
+        known_ids = {sample.id for samples in data.splits.values() for sample in samples}
+        items = _of_dataset(data, mask_files(folder, reporter.log, known_ids), request, folder, reporter.log)
         return Masks(name, data.classes, _chosen(items, request.ids, folder))
     _refuse_splits(request, "no dataset is given" if gone is None else "the dataset is not there")
     if known is not None:
         _refuse_classes(request, known[1], mend="Leave --classes out.")
+    if request.images is not None:
+        files = mask_files(folder, reporter.log, images_by_id(request.images))
     chosen = _chosen([Item(one, files[one]) for one in sorted(files)], request.ids, folder)
     found = {} if request.images is None else images_by_name(request.images, chosen)
     complete = tuple(

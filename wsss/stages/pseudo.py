@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from wsss.errors import InvalidInput
+from wsss.errors import listing
 from wsss.io.layout import cam_path, mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power, describe
+from wsss.stages.mask_inputs import count_empty
 from wsss.stages.present import MAKE_MAPS, require_each
 from wsss.validation import AddedLater
 
@@ -69,6 +70,7 @@ def run(ctx: Context[PseudoConfig]) -> Result:
     map_items(ctx, todo, work, "pseudo masks")
     ctx.ranks.barrier()
     fractions = map_items(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
+    metrics["empty_masks"] = count_empty(ctx, samples, [foreground > 0 for foreground, _ in fractions])
     names = ("foreground", "uncertain")
     metrics |= {
         f"{name}_fraction": sum(part[place] for part in fractions) / len(fractions) for place, name in enumerate(names)
@@ -159,12 +161,14 @@ def _reads(config: PseudoConfig) -> list[Read]:
 
 
 def _check(config: PseudoConfig, data: Any) -> None:
-    for sample in data.samples(config.splits):
-        if config.oracle and sample.mask is None:
-            raise InvalidInput(
-                f"pseudo.oracle: image {sample.id} has no ground-truth mask; a sweep needs all of them.",
-                mend="Leave --oracle out: the label-free policies need no masks.",
-            )
+    if not config.oracle:
+        return
+    from wsss.data.truth import check_truth, require_masks
+
+    samples, of = data.samples(config.splits), f"splits {listing(config.splits)}"
+    mend = "Leave --oracle out: the label-free policies need no masks."
+    require_masks(data, samples, of=of, mend=mend, start="pseudo.oracle: ")
+    check_truth(samples, data.classes, where=f"pseudo.oracle: {of}")
 
 
 def _ready(ctx: Context[PseudoConfig]) -> None:

@@ -137,7 +137,7 @@ def _write(config: Config, wall: _Wall, out: Path) -> tuple[int, int]:
         return 0, 0
     seed = [config.seed, PARTS.index(wall.part), GROUPS.index(wall.group), wall.number]
     drawn = draw_wall(np.random.default_rng(seed), wall.group, size=config.size)
-    mortar = MASK_VALUES[1][0]
+    mortar = MASK_VALUES.classes[1][0]
     for kind in missing:
         write_png(out / wall.path(kind), drawn.image if kind == "images" else drawn.masks[kind] * np.uint8(mortar))
     return drawn.betti
