@@ -172,7 +172,7 @@ def test_a_comparison_without_a_folder_gets_one_of_its_own(
     ("arguments", "message"),
     [
         ((), "Missing argument 'RUN...'"),
-        (("nowhere",), "is no run directory"),
+        (("nowhere",), "neither nowhere nor runs/nowhere is a run directory"),
         (("RUN", "--stages", "RUN/cam"), "not both"),
         (("--stages", "RUN/cam"), "--out"),
         (("RUN", "RUN", "--out", "OUT"), "named twice"),

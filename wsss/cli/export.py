@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from wsss.cli.options import named_run, print_json, worker_count
+from wsss.cli.named_runs import NAMED, is_recorded, named_run
+from wsss.cli.options import print_json, worker_count
 from wsss.cli.stages import StageCommand, read_data_options
 from wsss.errors import InvalidInput
 
@@ -18,7 +19,7 @@ NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
 
 
 @click.command("export", cls=StageCommand)
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=NAMED)
 @click.option("--format", "format_name", type=click.Choice(NAMES), required=True, help="What to write.")
 @click.option("--out", type=FOLDER, required=True, help="The new folder to write to.")
 @click.option("--stage", metavar="ID", help="Stage whose masks are taken. [default: the last one that has masks]")
@@ -58,7 +59,7 @@ NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
 @click.pass_context
 def export(
     context: click.Context,
-    run: Path,
+    run: str,
     format_name: str,
     out: Path,
     force: bool,
@@ -87,7 +88,7 @@ def export(
     options = options_from(given)
     check_options(format_name, [name for name in vars(options) if given.get(name) is not None])
     request = Request(
-        run=named_run(run),
+        run=_named(run),
         stage=given["stage"],
         data=read_data_options(context.meta["data"]),
         splits=given["splits"],
@@ -132,6 +133,18 @@ def _ids(text: str | None) -> tuple[str, ...]:
     if not found:
         raise InvalidInput(f"--ids {text}: no id is named; leave --ids out to export all there are.")
     return found
+
+
+def _named(run: str) -> Path:
+    """Return the run, stage's folder or folder of masks that RUN names."""
+    from wsss.stages.mask_source import holds_masks, png_files
+
+    return named_run(
+        run,
+        fits=lambda path: is_recorded(path) or holds_masks(path),
+        otherwise=lambda path: bool(png_files(path)),
+        wanted="a run, a stage's folder or a folder of masks (ID.png)",
+    )
 
 
 def _check_apart(out: Path, run: Path) -> None:

@@ -42,11 +42,6 @@ def machine_options(command: F) -> F:
     return command
 
 
-def named_run(run: Path) -> Path:
-    """Return the folder that is meant: a path as it is, a plain name that is no path here as a run below ``runs/``."""
-    return run if run.exists() or len(run.parts) > 1 else Path("runs") / run
-
-
 def worker_count(workers: int | None) -> int:
     """Return the number of processes to use: as asked, else one per core we may run on."""
     if workers is not None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
+from wsss.cli.named_runs import NAMED, is_recorded, named_input, named_run
 from wsss.cli.options import machine_options, open_data, print_json, resume_command, worker_count
 from wsss.errors import InvalidInput
 from wsss.pipeline.source import Source
@@ -190,17 +191,14 @@ def _take(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -
 
     option, value = f"--{_dashed(declared.alias or name)}", given[_variable(name)]
     if not declared.many:
-        return artifact_at(value, declared.kinds, option, reporter) if value is not None else None
+        if value is None:
+            return None
+        return artifact_at(named_input(value, option=option, log=reporter.log), declared.kinds, option, reporter)
     found: list[Artifact] = []
-    for folder in value:
+    for name in value:
+        folder = name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option)
         of_run = artifacts_of_run(folder, declared.kinds, option, reporter)
-        one = artifact_at(folder, declared.kinds, option, reporter) if of_run is None else None
-        if one is not None and one.uses is None:
-            raise InvalidInput(
-                f"{option} {folder}: neither a run directory nor a stage's folder.",
-                mend="Name a folder that holds run.json or stage.json.",
-            )
-        found += [one] if one is not None else of_run or []
+        found += [artifact_at(folder, declared.kinds, option, reporter)] if of_run is None else of_run
     return tuple(found)
 
 
@@ -280,7 +278,7 @@ def _common_options(stage: Stage[Any]) -> list[click.Option]:
 def _input_option(name: str, declared: Input) -> click.Option:
     return click.Option(
         [f"--{_dashed(word)}" for word in (name, declared.alias) if word] + [_variable(name)],
-        type=click.Path(path_type=Path),
+        type=NAMED,
         required=not declared.optional,
         multiple=declared.many,
         metavar="DIR",

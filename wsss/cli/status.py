@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
-from wsss.cli.options import named_run, print_json
+from wsss.cli.named_runs import NAMED, named_run
+from wsss.cli.options import print_json
 from wsss.errors import InvalidInput
 
 
 @click.command("status")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=NAMED)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def status(run: Path, as_json: bool, debug: bool) -> None:
+def status(run: str, as_json: bool, debug: bool) -> None:
     """Show the stages of RUN: a run directory, or the name of one below runs/.
 
     Also takes the folder of a single stage.

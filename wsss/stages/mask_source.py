@@ -144,11 +144,28 @@ def _stage_of_run(request: Request, run: Mapping[str, Any], log: Callable[[str],
     return done[-1]
 
 
-def _mask_files(folder: Path) -> dict[str, Path]:
-    """Return the masks by id; a stage keeps them in ``masks/``, a folder from elsewhere may hold them itself."""
+def holds_masks(folder: Path) -> bool:
+    """Return whether a folder seems to hold masks: its first PNG has a palette or one channel."""
+    from wsss.io.images import open_image
+
+    for path in list(png_files(folder).values())[:1]:
+        try:
+            with open_image(path, decode=False) as image:
+                return image.mode in ("P", "L", "1")
+        except InvalidInput:
+            return True  # a broken mask is reported when it is read
+    return False
+
+
+def png_files(folder: Path) -> dict[str, Path]:
+    """Return PNG files by id; a stage keeps them in ``masks/``, other folders may hold them directly."""
     inside = folder / "masks"
     place = inside if inside.is_dir() else folder
-    files = {path.stem: path for path in sorted(place.glob("*.png")) if not path.name.startswith(".")}
+    return {path.stem: path for path in sorted(place.glob("*.png")) if not path.name.startswith(".")}
+
+
+def _mask_files(folder: Path) -> dict[str, Path]:
+    files = png_files(folder)
     if not files:
         raise InvalidInput(
             f"{folder}: no mask here; masks are looked for as ID.png, in the folder or in masks/ below it."
