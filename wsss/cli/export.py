@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
+from wsss.cli.data_options import DataCommand, read_data_options
 from wsss.cli.named_runs import NAMED, is_recorded, named_run
+from wsss.cli.option_table import json_option, shared, workers_option
 from wsss.cli.options import print_json, worker_count
-from wsss.cli.stages import StageCommand, read_data_options
 from wsss.errors import InvalidInput
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -18,10 +19,10 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
 
 
-@click.command("export", cls=StageCommand)
+@click.command("export", cls=DataCommand)
 @click.argument("run", type=NAMED)
 @click.option("--format", "format_name", type=click.Choice(NAMES), required=True, help="What to write.")
-@click.option("--out", type=FOLDER, required=True, help="The new folder to write to.")
+@shared("--out", type=FOLDER, required=True)
 @click.option("--stage", metavar="ID", help="Stage whose masks are taken. [default: the last one that has masks]")
 @click.option("--split", "splits", multiple=True, metavar="NAME", help="Only images of this split (several times).")
 @click.option("--ids", metavar="A,B,…|@FILE", help="Only these images; @FILE holds one id per line.")
@@ -52,10 +53,9 @@ NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
 )
 @click.option("--classes", type=FILE, help="Class list (id name), for masks without a dataset.")
 @click.option("--image-folder", type=FOLDER, help="Folder of the images, for masks without a dataset.")
-@click.option("--force", is_flag=True, help="Replace an earlier export in --out.")
-@click.option("--workers", type=click.IntRange(min=0), help="Threads; results don't depend on it. [default: cores]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document: what was written.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@shared("--force", is_flag=True)
+@workers_option
+@json_option
 @click.pass_context
 def export(
     context: click.Context,
@@ -65,7 +65,6 @@ def export(
     force: bool,
     workers: int | None,
     as_json: bool,
-    debug: bool,
     **given: Any,
 ) -> None:
     """Write the masks of RUN for other tools: a run, a stage's folder, or any folder of masks (ID.png).
@@ -88,7 +87,7 @@ def export(
     options = options_from(given)
     check_options(format_name, [name for name in vars(options) if given.get(name) is not None])
     request = Request(
-        run=_named(run),
+        run=_run_or_masks(run),
         stage=given["stage"],
         data=read_data_options(context.meta["data"]),
         splits=given["splits"],
@@ -135,7 +134,7 @@ def _ids(text: str | None) -> tuple[str, ...]:
     return found
 
 
-def _named(run: str) -> Path:
+def _run_or_masks(run: str) -> Path:
     """Return the run, stage's folder or folder of masks that RUN names."""
     from wsss.stages.mask_source import holds_masks, png_files
 

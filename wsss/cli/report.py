@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from wsss.cli.data_options import read_data_options
 from wsss.cli.named_runs import NAMED, is_run, named_run
 from wsss.cli.options import open_incomplete
 from wsss.cli.report_places import comparison_folder, own_report, settings_of
-from wsss.cli.stages import StageCommand, config_source, read_data_options, run_single, stage_command
+from wsss.cli.stages import StageCommand, config_source, run_single, stage_command
 from wsss.stages import STAGES
 
 DEFAULT_OUT = "report"
@@ -66,6 +67,7 @@ def command() -> click.Command:
     runs = click.Argument(["runs"], nargs=-1, type=NAMED)
     return ReportCommand(
         base.name,
+        stage=STAGES["report"],
         callback=_call,
         help="One HTML file: pipeline, scores, curves and pictures of a run; of several runs, what differs between "
         "them, in settings and results.\n\nRUN is a run directory, or the name of one below runs/. Its dataset is the "

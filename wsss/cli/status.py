@@ -7,16 +7,17 @@ from typing import Any
 
 import click
 
+from wsss.cli.command import Command
 from wsss.cli.named_runs import NAMED, named_run
+from wsss.cli.option_table import json_option
 from wsss.cli.options import print_json
 from wsss.errors import InvalidInput
 
 
-@click.command("status")
+@click.command("status", cls=Command)
 @click.argument("run", type=NAMED)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def status(run: str, as_json: bool, debug: bool) -> None:
+@json_option
+def status(run: str, as_json: bool) -> None:
     """Show the stages of RUN: a run directory, or the name of one below runs/.
 
     Also takes the folder of a single stage.

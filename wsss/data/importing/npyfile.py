@@ -97,5 +97,5 @@ def _names(path: Path, length: int, given: Sequence[str] | None) -> tuple[tuple[
         return VOC_CLASSES, [("vectors of 20 elements, taken for VOC's classes", listing(VOC_CLASSES, limit=3))]
     raise InvalidInput(
         f"{path}: vectors of {length} elements, and nothing says which class each stands for.",
-        mend="Give their names, one per line and in order, in a file: --class-names FILE.",
+        mend="Give their names, one per line and in order, in a file: --classes FILE.",
     )
