@@ -95,7 +95,7 @@ def test_version() -> None:
         (["run"], 2, "Missing argument 'PIPELINE'"),
         (["run", "x.yaml", "--nope"], 2, "No such option"),
         (["run", "no-such.yaml"], 2, "no-such.yaml: no such pipeline file."),
-        (["status", "no-such"], 2, "runs/no-such is neither a run directory nor a stage's folder."),
+        (["status", "no-such"], 2, "neither no-such nor runs/no-such is a run directory"),
         (["make"], 2, "Missing option '--out'"),
         (["make", "--out", "o", "--data.root"], 2, "Option '--data.root' requires a value."),
         (["fail", "--out", "o"], 1, "Stage 'o' failed: it did not work.\nTry something else."),

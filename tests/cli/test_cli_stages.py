@@ -149,4 +149,4 @@ def test_an_optional_list_has_an_option_too() -> None:
     from wsss.cli.main import cli
 
     text = CliRunner().invoke(cli, ["predict", "--help"]).output
-    assert "--splits TEXT,…" in text
+    assert "--splits NAME,…" in text
