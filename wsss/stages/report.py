@@ -267,7 +267,7 @@ def _check(config: ReportConfig, data: Any) -> None:
 
 STAGE = Stage(
     name="report",
-    version=4,
+    version=5,
     config=ReportConfig,
     run=run,
     provides="report",
