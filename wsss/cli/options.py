@@ -36,7 +36,7 @@ def print_json(value: Any) -> None:
 
 
 def resume_command(arguments: Sequence[str] | None = None) -> str:
-    """Return the command that goes on with an interrupted one: the same without ``--force``.
+    """Return the command that resumes an interrupted one: the same without ``--force``.
 
     The ``--force`` of ``wsss run`` names a stage, that of a single stage is a flag.
     """

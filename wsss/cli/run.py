@@ -89,7 +89,7 @@ def run(
         return
     _print(result, as_json)
     if isinstance(result.error, KeyboardInterrupt):
-        click.echo(f"Interrupted. Finished work is kept; go on with:\n  {resume_command()}", err=True)
+        click.echo(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}", err=True)
     if result.error is not None:
         raise result.error
 

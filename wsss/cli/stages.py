@@ -111,7 +111,7 @@ def run_single(
                     session=session,
                 )
     except KeyboardInterrupt:
-        click.echo(f"Interrupted. Finished work is kept; go on with:\n  {resume_command()}", err=True)
+        click.echo(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}", err=True)
         raise
     if ranks.rank == 0:
         _print(stage, outcome, given)

@@ -75,6 +75,7 @@ STAGE = Stage(
     config=AverageConfig,
     run=run,
     provides="cams",
+    resumes=True,
     help="Average the class activation maps of several classifiers.",
     inputs={"cams": Input(("cams",), "folders of cam stages", many=True)},
     reads=_reads,

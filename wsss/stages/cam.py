@@ -248,6 +248,7 @@ STAGE = Stage(
     config=CamConfig,
     run=run,
     provides="cams",
+    resumes=True,
     help="Compute class activation maps.",
     inputs={
         "classifier": Input(("classifier",), "folder of a classify, expand or shrink stage"),

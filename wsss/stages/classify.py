@@ -62,6 +62,7 @@ STAGE = Stage(
     config=ClassifyConfig,
     run=run,
     provides="classifier",
+    resumes=True,
     help="Train an image-level classifier for class activation maps.",
     inputs={"tiles": TILES},
     reads=labelled_reads,

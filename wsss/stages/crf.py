@@ -189,6 +189,7 @@ STAGE = Stage(
     config=CrfStageConfig,
     run=run,
     provides="masks",
+    resumes=True,
     help="Refine masks with a dense CRF.",
     inputs={
         "masks": Input(("masks",), "folder of a pseudo, crf or predict stage, or any folder with masks/ID.png"),

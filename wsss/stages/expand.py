@@ -78,6 +78,7 @@ STAGE = Stage(
     config=ExpandConfig,
     run=run,
     provides="classifier",
+    resumes=True,
     help="Train the expansion sampler, for maps that cover more of each object.",
     inputs=classifier_input("a classify stage"),
     reads=labelled_reads,

@@ -179,6 +179,7 @@ STAGE = Stage(
     config=PseudoConfig,
     run=run,
     provides="masks",
+    resumes=True,
     help="Make pseudo masks from maps with a label-free threshold policy.",
     inputs={"cams": Input(("cams",), "folder of a cam stage")},
     reads=_reads,

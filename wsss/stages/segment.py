@@ -276,6 +276,7 @@ STAGE = Stage(
     config=SegmentConfig,
     run=run,
     provides="segmenter",
+    resumes=True,
     help="Train a segmentation network on pseudo masks or ground truth.",
     inputs={
         "masks": Input(("masks",), "folder of a pseudo, crf or predict stage, or any with masks/ID.png", optional=True),

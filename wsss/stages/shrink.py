@@ -110,6 +110,7 @@ STAGE = Stage(
     config=ShrinkConfig,
     run=run,
     provides="classifier",
+    resumes=True,
     help="Train the shrinkage sampler, for maps with fewer false positives in the background.",
     inputs=classifier_input("a classify or expand stage"),
     reads=labelled_reads,
