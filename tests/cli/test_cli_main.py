@@ -158,3 +158,17 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "KeyError: 'oops'" in done.stderr
+
+
+def test_help_leads_to_init_and_to_the_first_run() -> None:
+    text = CliRunner().invoke(cli, ["--help"]).output
+    assert "wsss run quickstart" in text
+    (line,) = [line for line in text.splitlines() if "Your images:" in line]
+    assert "wsss init" in line
+
+
+@pytest.mark.parametrize("group", [["data"], ["data", "synth"], ["topo"], ["bench"]])
+def test_help_of_a_group_shows_examples_and_whole_sentences(group: list[str]) -> None:
+    text = CliRunner().invoke(cli, [*group, "--help"]).output
+    assert f"wsss {' '.join(group)} " in text.split("Options:")[0].split("\n", 2)[2], "an example to copy"
+    assert "..." not in text.split("Commands:")[1]

@@ -47,6 +47,7 @@ SHARED = {
     "--data.KEY": Shared("VALUE", "Key of the dataset's config, as below data: in a pipeline file"),
     "--split": Shared("NAME", "The split that is read", own_text=True),
     "--splits": Shared("NAME,…", "The splits that are read", own_text=True),
+    "--val-split": Shared("NAME", "Split that is evaluated during training", own_text=True),
     # Settings.
     "--set": Shared("KEY=VALUE", "Override a setting (YAML value)"),
     "--config": Shared("FILE", "YAML file of settings; may name a preset"),

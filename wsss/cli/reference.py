@@ -40,7 +40,8 @@ _OPTIONS = """\
 
 An option means the same on every command. `NAME` stands for one of the names that the command's help lists; a value
 with `,…` is a list separated by commas. `wsss run` sets keys of its pipeline instead: `--set STAGE.KEY=VALUE`,
-`--set data.KEY=VALUE`. Dataset keys whose value is a list or a mapping take YAML: `--data.classes '[cat, dog]'`.
+`--set data.KEY=VALUE`. Dataset keys whose value is a list or a mapping take YAML: `--data.classes '[cat, dog]'`. A
+stage's option is called after its key in pipeline files and `--set`; where the help says `Key: K.`, that key is `K`.
 """
 
 

@@ -69,12 +69,12 @@ def command() -> click.Command:
         base.name,
         stage=STAGES["report"],
         callback=_call,
-        help="One HTML file: pipeline, scores, curves and pictures of a run; of several runs, what differs between "
-        "them, in settings and results.\n\nRUN is a run directory, or the name of one below runs/. Its dataset is the "
-        "one its pipeline names; --data.root DIR, or another --data.KEY VALUE, changes a key of it. Where its pipeline "
-        "has a report, that one is made again, with its settings; options change them. The page is "
-        "RUN/report/index.html, of several runs comparison-of-A-and-B/index.html in the current folder, or index.html "
-        "in --out.",
+        help="Make an HTML page of a run: pictures, scores, curves, settings. Of several runs: their differences in "
+        "settings and scores, and their masks side by side.\n\nRUN is a run directory, or its name below runs/. The "
+        "dataset is that of the run; --data.root DIR, or another --data.KEY VALUE, changes a key of it. If the "
+        "pipeline has a report stage, that report is made again with its settings, and options change them. The page "
+        "is RUN/report/index.html, for several runs comparison-of-A-and-B/index.html in the current folder, or "
+        "index.html in --out.",
         short_help=base.short_help,
         params=[runs, *params],
     )

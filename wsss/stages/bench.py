@@ -31,16 +31,16 @@ LEVELS: tuple[Level, ...] = ("framework", "labels", "size", "loss", "seed")
 class BenchConfig(StageConfig):
     """Config of `bench`."""
 
-    framework: str = Field("supervised", description="framework of scores that are on no axis framework of the matrix")
+    framework: str = Field("supervised", description="framework of the scores, if the matrix has no axis framework")
     labels: Annotated[str, OptionName("label-kind")] = Field(
         "accurate",
-        description="training labels (accurate, noisy, weak …) of scores that are on no axis labels of the matrix",
+        description="training labels of the scores (accurate, noisy, weak …), if the matrix has no axis labels",
     )
     size: Annotated[str, OptionName("train-size")] = Field(
-        "large", description="training set size of scores that are on no axis size of the matrix"
+        "large", description="training set size of the scores, if the matrix has no axis size"
     )
     loss: str | None = Field(
-        None, description="loss of scores that are on no axis loss of the matrix; by default the recorded training loss"
+        None, description="loss of the scores, if the matrix has no axis loss; by default the recorded training loss"
     )
     places: dict[str, dict[Level, str | int]] = Field(
         default_factory=dict,
@@ -274,10 +274,10 @@ STAGE = Stage(
     config=BenchConfig,
     run=run,
     provides="benchmark",
-    help="Tables, tests and plots of losses on TopoMortar, from a matrix of scores.",
+    help="Compare losses on TopoMortar from a matrix of scores: tables, tests, plots.",
     inputs={
         "scores": Input(("scores",), "score stages with topomortar: true, or a whole run", many=True),
-        "segmenters": Input(("segmenter",), "the trainings, for time and memory", many=True, optional=True),
+        "segmenters": Input(("segmenter",), "segment stages, for time and memory", many=True, optional=True),
     },
     reads=lambda config: () if config.groups is not None else [Read(ALL_SPLITS, "labels")],
     check=_check,

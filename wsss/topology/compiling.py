@@ -68,7 +68,7 @@ def announced() -> Iterator[None]:
         timer.cancel()
 
 
-class _Announcing(event.Listener):  # type: ignore[misc]
+class _Announcing(event.Listener):
     """Announces what Numba compiles; code that comes from the cache on disk, however slowly, is not compiled."""
 
     def __init__(self) -> None:
