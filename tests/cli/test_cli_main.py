@@ -53,7 +53,17 @@ def test_the_help_lists_every_command_with_a_line() -> None:
         assert len(listed[name]) >= 2, f"{name} has no line"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["data", "check", "--help"],
+        ["status", "--help"],
+        ["init", "--help"],
+        ["topo", "--help"],
+    ],
+)
 def test_help_imports_nothing_heavy_and_is_quick(arguments: list[str]) -> None:
     text = (
         "import sys\n"

@@ -217,6 +217,24 @@ def test_a_dataset_beside_a_pipeline_is_checked_by_its_layout(shapes: Path, tmp_
     assert found["splits"]["train"]["images"] == 8 and found["pipeline"] is None
 
 
+def test_a_run_directory_stands_for_its_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.yaml").write_text(
+        "data: {layout: shapes, size: 32, train: 3, val: 2, classes: 1}\nstages: {colour: {uses: colour}}\n"
+    )
+    assert CliRunner().invoke(cli, ["run", "p.yaml", "--workers", "1"]).exit_code == 0
+    found = json.loads(wsss_data("check", "runs/p", "--json").stdout)
+    assert found["classes"] == ["cross"] and found["splits"]["train"]["images"] == 3
+    done = wsss_data("check", "runs/p/colour")
+    assert isinstance(done.exception, InvalidInput) and "the folder of a stage" in str(done.exception)
+
+
+def test_a_file_that_is_no_pipeline(shapes: Path) -> None:
+    path = next((shapes / "images").iterdir())
+    done = wsss_data("check", path)
+    assert isinstance(done.exception, InvalidInput) and "got another file" in str(done.exception)
+
+
 def test_a_folder_without_images_names_what_it_may_be(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     done = wsss_data("check", tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +12,12 @@ import click
 from wsss.cli.command import Group
 from wsss.cli.data_options import DataCommand
 from wsss.cli.data_synth import option_at, synth
-from wsss.cli.datasets import Named, named_dataset
 from wsss.cli.findings import print_report, progress
 from wsss.cli.option_table import json_option, shared, workers_option
 from wsss.cli.options import print_json, worker_count
 
 if TYPE_CHECKING:
+    from wsss.cli.datasets import Named
     from wsss.data.check import Report
     from wsss.data.photographs import Photographs
 
@@ -49,8 +50,10 @@ def check(context: click.Context, path: str, workers: int | None, as_json: bool)
     wsss data check photos
     wsss data check VOC2012 --data.classes '[cat, dog]'
     """
+    from wsss.cli.datasets import named_dataset
+
     named = named_dataset(path, context.meta["data"], _log)
-    is_plain = named.pipeline is None and not named.has_layout
+    is_plain = named.is_folder and not named.has_layout
     report = _report(named, workers) if not is_plain or _fits_layout(path) else None
     if is_plain and (report is None or _is_unread_table(path, report)):
         found = _photographs(path, workers)
@@ -58,7 +61,7 @@ def check(context: click.Context, path: str, workers: int | None, as_json: bool)
             _show_photographs(path, found, report, as_json)
             context.exit(2 if found.report.problems else 0)
     report = report or _report(named, workers)
-    following = None if named.pipeline is None or report.problems else f"wsss run {named.pipeline}"
+    following = None if named.pipeline is None or report.problems else shlex.join(["wsss", "run", named.pipeline])
     if as_json:
         print_json({**report.to_json(), "pipeline": named.pipeline, "next": following})
     else:
@@ -152,6 +155,7 @@ def tiles(
     \b
     wsss data tiles TopoMortar tiles --count 200
     """
+    from wsss.cli.datasets import named_dataset
     from wsss.data.registry import open_dataset
     from wsss.data.tilefolder import draw_into
     from wsss.data.tiles import TilesConfig

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wsss.cli.command import Command
 from wsss.cli.option_table import SHARED
 from wsss.errors import InvalidInput
-from wsss.pipeline.source import Source, merge, parse_yaml
+
+if TYPE_CHECKING:
+    from wsss.pipeline.source import Source
 
 SHOWN = "--data.KEY"
 PATHS = frozenset({"root", "layout", "images", "masks", "labels", "files"})
@@ -72,6 +74,8 @@ def read_data_options(pairs: list[tuple[str, str]]) -> Source:
     Raises:
         InvalidInput: a key is missing, or a value is not YAML.
     """
+    from wsss.pipeline.source import Source, merge, parse_yaml
+
     source = Source({})
     for key, value in pairs:
         place = f"--{key} {value}"

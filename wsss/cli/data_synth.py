@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +11,9 @@ from wsss.cli.command import Group
 from wsss.cli.findings import progress
 from wsss.cli.option_table import json_option, shared
 from wsss.cli.options import print_json
-from wsss.validation import KeyPath
+
+if TYPE_CHECKING:
+    from wsss.validation import KeyPath
 
 OUT = click.Path(path_type=Path, file_okay=False)
 OPTIONS = {"classes": "class-count"}
