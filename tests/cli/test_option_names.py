@@ -19,17 +19,14 @@ from wsss.cli.option_table import SHARED, VARIANTS
 from wsss.cli.reference import commands
 
 Use = tuple[str, click.Option]
-UNSETTLED = {("export", "--images"), ("export", "--split"), ("predict", "--weights"), ("predict", "--segmenter")}
-"""(command, option) whose name is still to become that of the table."""
 
 
 def options() -> Iterator[Use]:
     """Yield (command, option) of every command."""
     for path, command in commands():
         for param in command.params:
-            command_name = " ".join(path[1:])
-            if isinstance(param, click.Option) and not any((command_name, name) in UNSETTLED for name in param.opts):
-                yield command_name, param
+            if isinstance(param, click.Option):
+                yield " ".join(path[1:]), param
 
 
 def by_name() -> dict[str, list[Use]]:
@@ -81,7 +78,7 @@ def test_the_table_lists_no_option_that_nothing_has() -> None:
     assert not set(SHARED) - set(by_name())
     for (command, name), value in VARIANTS.items():
         (option,) = [option for one, option in by_name()[name] if one == command]
-        assert kind(option) == value
+        assert value_name(option) == value
 
 
 def test_split_is_one_and_splits_are_several() -> None:

@@ -164,12 +164,16 @@ def test_missing_labels_and_masks(voc: Path, check: Callable[..., Report]) -> No
 
 def test_a_single_class(folder: Path, open_at: Open) -> None:
     report = check_dataset(open_at(folder))
-    assert "datasets of a single class" not in notes(report)
+    kind = "splits in which every labelled image shows the only class"
+    assert kind not in notes(report)
     (folder / "labels.csv").write_text("image_id,labels\n" + "".join(f"i{n},sun\n" for n in range(10)))
     report = check_dataset(open_at(folder))
     assert report.problems == ()
-    assert "'sun'" in notes(report)["datasets of a single class"][0]
-    assert len(notes(report)["splits in which every image has the only class"]) == 2
+    assert len(notes(report)[kind]) == 2 and "'sun'" in notes(report)[kind][0]
+    rows = "".join(f"i{n},{'sun' if n % 2 else ''}\n" for n in range(10))
+    (folder / "labels.csv").write_text("image_id,labels\n" + rows)
+    report = check_dataset(open_at(folder, val_fraction=0))
+    assert kind not in notes(report), "images without the class tell it apart"
 
 
 def test_masks_of_0_and_255_are_explained(folder: Path, open_at: Open) -> None:

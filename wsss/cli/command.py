@@ -32,10 +32,15 @@ def value_name(option: click.Option) -> str:
 
 
 class Command(click.Command):
-    """A command with ``--debug``, whose values have one name each, and which suggests the closest option."""
+    """A command with ``--debug``, whose values have one name each, and which suggests the closest option.
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    Args:
+        renamed: option that someone may expect → the option that does it, for the suggestion.
+    """
+
+    def __init__(self, *args: Any, renamed: Mapping[str, str] | None = None, **settings: Any) -> None:
         super().__init__(*args, **settings)
+        self.renamed = renamed or {}
         options = [param for param in self.params if isinstance(param, click.Option)]
         if not any("--debug" in option.opts for option in options):
             text = f"{SHARED['--debug'].meaning}."
@@ -49,13 +54,13 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             name = error.option_name
-            raise click.UsageError(f"No such option: {name}{self.suggestion(name)}", ctx) from error
+            raise click.UsageError(f"No such option {name!r}.{self.suggestion(name)}", ctx) from error
 
     def suggestion(self, unknown: str) -> str:
-        """Return ``" (did you mean X?)"`` for the closest option, or a full stop."""
-        known = self.known_options()
+        """Return ``" Did you mean X?"`` for the closest option; an empty text where none is close."""
+        known = {**self.known_options(), **self.renamed}
         near = difflib.get_close_matches(unknown, known, n=1, cutoff=0.55)
-        return f" (did you mean {known[near[0]]}?)" if near else "."
+        return f" Did you mean {known[near[0]]!r}?" if near else ""
 
     def known_options(self) -> Mapping[str, str]:
         """Return what a user may have meant → the option to name."""

@@ -80,7 +80,7 @@ def _field_option(key: str, field: FieldInfo) -> click.Option:
         text += f" [default: {_shown(default)}]"
     if _bare(field.annotation) == {bool}:
         return click.Option([f"--{name}/--no-{name}", variable(key)], default=None, help=text)
-    known, own = SHARED.get(f"--{name}"), _metavar(field.annotation)
+    known, own = SHARED.get(f"--{name}"), _metavar(field.annotation)  # the values of a choice are listed as they are
     metavar = known.value if known and is_free(own) else own
     return click.Option([f"--{name}", variable(key)], default=None, metavar=metavar, help=text)
 

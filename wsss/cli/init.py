@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from wsss.cli.command import Command
 from wsss.cli.option_table import json_option, shared
 from wsss.cli.options import print_json
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 
-FORMATS = ("auto", "csv", "json", "npy", "coco", "label-studio", "folders")
+if TYPE_CHECKING:
+    from wsss.data.importing.gather import Gathered
+
+FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat", "folders")
 """Those of `wsss.data.importing.formats`, which isn't imported for ``--help``."""
 
 
@@ -48,7 +53,34 @@ FORMATS = ("auto", "csv", "json", "npy", "coco", "label-studio", "folders")
     help="Class list, one name per line; for npy, in the order of the vector. [default for 20 elements: VOC's]",
 )
 @click.option(
-    "--label-key", help="Key or column of the labels, in JSON records and CSV tables. [default: as in the file]"
+    "--label-key",
+    help="Column, key or control of the labels, in CSV, JSON and Label Studio; in COCO of the class in a category. "
+    "[default: as in the file]",
+)
+@click.option(
+    "--image-key", help="Column or key of the images, in CSV, JSON and Label Studio. [default: as in the file]"
+)
+@click.option(
+    "--use-predictions", is_flag=True, help="Label Studio: take a model's predictions where nobody has answered."
+)
+@click.option(
+    "--negative",
+    "negatives",
+    multiple=True,
+    metavar="WORD",
+    help="Label of images that show no class (several times). [default: ok, good, normal, none, negative, healthy …]",
+)
+@click.option("--no-negatives", is_flag=True, help="Every label is a class; none means that an image shows no class.")
+@click.option(
+    "--unknown",
+    multiple=True,
+    metavar="WORD|empty",
+    help="Label or cell, besides ?, that leaves open which classes an image shows (several times).",
+)
+@click.option(
+    "--soft-threshold",
+    metavar="P|LOW,HIGH",
+    help="For labels between 0 and 1: present from P on (from HIGH on, absent up to LOW, unknown in between).",
 )
 @shared("--force", is_flag=True, more=", OUT/splits/*.txt included")
 @json_option
@@ -64,6 +96,12 @@ def init(
     separator: str | None,
     classes: Path | None,
     label_key: str | None,
+    image_key: str | None,
+    use_predictions: bool,
+    negatives: tuple[str, ...],
+    no_negatives: bool,
+    unknown: tuple[str, ...],
+    soft_threshold: str | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -72,10 +110,11 @@ def init(
     \b
     Labels are read from
       CSV            image,labels (one or several per row), or a column of 0 and 1 per class
-      JSON           {image: [names]}, or a list of records with image and labels
+      JSON           {image: [names]}, or a list of records with image and labels; JSON Lines
       cls_labels.npy a pickled dict image → 0/1 vector; only arrays, strings and numbers are read
       COCO           instances_*.json; only the classes of each image are used, not their masks
-      Label Studio   choices, exported as JSON, JSON-MIN or CSV
+      Label Studio   choices, or labels of boxes, exported as JSON, JSON-MIN or CSV
+      CVAT           tags, or labels of shapes, exported as CVAT for images 1.1 (XML)
       folders        without --labels: cat/1.jpg, dog/2.jpg, or train/cat/1.jpg, val/dog/2.jpg
 
     Findings are printed on stderr, the command that runs the pipeline on stdout. Images are not copied. Labels without
@@ -85,14 +124,24 @@ def init(
     from wsss.data.importing.formats import How
     from wsss.data.importing.gather import gather
     from wsss.data.importing.project import default_name, plan_project, write_project
+    from wsss.data.label_rules import Rules, parse_soft
     from wsss.pipeline.spec import NAME
 
+    if negatives and no_negatives:
+        raise InvalidInput("--negative and --no-negatives: give one of the two.")
+    rules = Rules(
+        negative=negatives or (() if no_negatives else None),
+        unknown=unknown,
+        soft=None if soft_threshold is None else parse_soft(soft_threshold),
+    )
     name = name or default_name(images)
     if not NAME.match(name):
         raise InvalidInput(f"--name: found {name!r}; a name has letters, digits, '.', '_' and '-' and names a folder.")
     folder = out or Path(f"wsss-{name}")
     with progress("Checking") as start:
-        gathered = gather(images, labels, How(format, separator, classes, label_key), start=start)
+        how = How(format, separator, classes, label_key, rules, image_key, use_predictions)
+        gathered = gather(images, labels, how, start=start)
+        _refuse_without_effect(gathered)
         initial = weights if weights in ("imagenet", "none") else Path(weights)
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
     click.echo(f"Labels: {gathered.format}.", err=True)
@@ -105,3 +154,20 @@ def init(
         return
     click.echo(f"Written: {pipeline}. Look through it, then run:", err=True)
     click.echo(command)
+
+
+def _refuse_without_effect(gathered: Gathered) -> None:
+    """Refuse options of the division into train and val where the labels name the splits.
+
+    Raises:
+        InvalidInput: one of them is given.
+    """
+    splits = sorted({picture.split for picture in gathered.labelled if picture.split is not None})
+    source = click.get_current_context().get_parameter_source
+    for name in ("val_share", "seed"):
+        if splits and source(name) is ParameterSource.COMMANDLINE:
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidInput(
+                f"{option}: the labels name the splits ({listing(splits)}), so no images are held out.",
+                mend=f"Leave {option} out, or remove the splits from the labels.",
+            )

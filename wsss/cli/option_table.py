@@ -33,7 +33,7 @@ SHARED = {
     # Files and folders.
     "--out": Shared("DIR", "Output folder"),
     "--images": Shared("DIR", "Folder of images", own_text=True),
-    "--labels": Shared("FILE", "Label file", own_text=True),
+    "--labels": Shared("FILE", "Image-level labels", own_text=True),
     "--classes": Shared("FILE", "Class list", own_text=True),
     "--weights": Shared("FILE|DIR|NAME", "Trained or initial weights", own_text=True),
     "--groups": Shared("FILE", "CSV with the columns ID and group", own_text=True),
@@ -69,8 +69,9 @@ SHARED = {
 }
 """Option → what it is on all commands, in the order in which the page lists them."""
 
-VARIANTS = {("run", "--force"): "ID"}
-"""(command, option) → the value it takes there: a run has many results, so its ``--force`` names the stage."""
+VARIANTS = {("run", "--force"): "ID", ("predict", "--labels"): "ignore|restrict"}
+"""(command, option) → the value it takes there: a run has many results, so its ``--force`` names the stage; predict has
+its image-level labels from the dataset, and its ``--labels`` says how they are used."""
 
 
 def shared(name: str, *names: str, more: str = "", **settings: Any) -> Callable[[F], F]:

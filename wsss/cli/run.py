@@ -29,9 +29,8 @@ class RunCommand(Command):
     def suggestion(self, unknown: str) -> str:
         """Return the closest option, or how a key of the pipeline is set."""
         if unknown.startswith("--data."):
-            return f" (did you mean --set {unknown.removeprefix('--')}=VALUE?)"
-        close = super().suggestion(unknown)
-        return close if close != "." else ". Keys of the pipeline: --set STAGE.KEY=VALUE."
+            return f" Did you mean '--set {unknown.removeprefix('--')}=VALUE'?"
+        return super().suggestion(unknown) or " Keys of the pipeline are set by --set STAGE.KEY=VALUE."
 
 
 @click.command("run", cls=RunCommand)

@@ -39,6 +39,7 @@ def stage_command(stage: Stage[Any]) -> click.Command:
         help=f"{stage.help}\n\n{_usage(stage)}",
         short_help=stage.help,
         params=[*named, *_common_options(stage), *field_options(stage), *_options_of(machine_options)],
+        renamed={f"--{dashed(name)}": f"--{one.alias}" for name, one in stage.inputs.items() if one.alias},
     )
 
 
@@ -195,6 +196,9 @@ def _metric_lines(metrics: Mapping[str, Any], indent: str = "") -> Iterator[str]
         if isinstance(value, Mapping):
             yield f"{indent}{key}:"
             yield from _metric_lines(value, indent + "  ")
+        elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+            yield f"{indent}{key}:"
+            yield from (f"{indent}  {', '.join(str(cell) for cell in row.values())}" for row in value)
         else:
             yield f"{indent}{key}: {f'{value:.4f}' if isinstance(value, float) else value}"
 
@@ -231,7 +235,7 @@ def _options_of(*decorators: Callable[[Callable[..., Any]], Callable[..., Any]])
 
 def _input_option(name: str, declared: Input) -> click.Option:
     return click.Option(
-        [f"--{dashed(word)}" for word in (name, declared.alias) if word] + [variable(name)],
+        [f"--{dashed(declared.alias or name)}", variable(name)],
         type=NAMED,
         required=not declared.optional,
         multiple=declared.many,

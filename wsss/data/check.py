@@ -220,6 +220,8 @@ def _check_splits(dataset: Dataset, problems: Collector, notes: Collector) -> No
         if 0 < len(without_mask) < len(split):
             notes.add("images without a mask, in splits that have masks", *(f"{name}: {i}" for i in without_mask))
         notes.add("images of no class", *(f"{name}: {sample.id}" for sample in split if sample.labels == ()))
+        unknown = [f"{name}: {sample.id}" for sample in split if sample.unknown]
+        notes.add("images with classes that may or may not be in them", *unknown)
         if len(split) == 1:
             notes.add("splits of a single image", name)
     for (first, one), (second, other) in combinations(dataset.splits.items(), 2):
@@ -257,11 +259,11 @@ def _check_classes(dataset: Dataset, splits: dict[str, SplitCounts], notes: Coll
         if absent:
             notes.add("splits without an image of some class", f"{name}: {listing(absent, limit=100)}")
     if len(dataset.classes) == 2:
-        notes.add("datasets of a single class", f"{dataset.classes.names[1]!r}: no image-level label tells it apart")
         for name, counts in labelled.items():
             if counts.class_images[dataset.classes.names[1]] == counts.labelled:
                 notes.add(
-                    "splits in which every image has the only class", f"{name}: a classifier has nothing to learn"
+                    "splits in which every labelled image shows the only class",
+                    f"{name}: a classifier has nothing to tell apart; add images without {dataset.classes.names[1]!r}",
                 )
         for name, counts in splits.items():
             pixels = counts.class_pixels

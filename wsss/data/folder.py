@@ -17,6 +17,8 @@ from typing import Literal
 from pydantic import Field
 
 from wsss.data.classlist import ClassChoice, LabelNames, Other, choose_classes, read_class_list
+from wsss.data.label_cells import Known, class_names, read_rows
+from wsss.data.label_rules import Rules
 from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.lists import (
     LabelRow,
@@ -26,9 +28,9 @@ from wsss.data.lists import (
     read_image_table,
     read_label_table,
     read_lines,
-    split_labels,
     the_image,
     unique_ids,
+    unread_note,
     without_suffix,
 )
 from wsss.data.sample import Dataset, Sample
@@ -52,6 +54,14 @@ class Config(LayoutConfig):
         "subfolders or have other names than their ids; absent = every image directly in the folder.",
     )
     labels: str = Field("labels.csv", description="Table of image-level labels: image_id,labels[,split].")
+    negative: list[str] | None = Field(
+        None,
+        description="Labels of images that show no class; absent = the usual words (ok, good, normal, none, negative, "
+        "healthy), where they are no classes of classes.txt; [] = none.",
+    )
+    unknown: list[str] = Field(
+        [], description="Labels, besides ?, of images of which it is not known which classes they show."
+    )
     masks: str = Field("masks", description="Folder of ground-truth masks <id>.png, if there are any.")
     classes: ClassChoice = Field(
         None, description="Names to keep, or new name → id(s) or name(s) it gathers; absent = all of classes.txt, or "
@@ -76,6 +86,8 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
         raise InvalidInput(f"data.root: {root} is no folder.", mend="Set data.root to the dataset's folder.")
     folder = root / config.images
     images = _images(config, root, folder, complete)
+    if config.files is None and (left_out := unread_note(folder)) is not None:
+        log(left_out)
     for name in images:
         check_id(name, folder)
         the_image(name, images, where=folder, folder=folder)
@@ -86,21 +98,32 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     names = _classes(config, root, rows.values(), has_masks=bool(masks))
     for row in rows.values():
         the(row.id, where=row.where)
-    labels = {row.id: names.parse(row.labels, row.where) for row in rows.values()}
+    labels = read_rows(rows.values(), names, _rules(config), lambda line: log(f"{table}: {line}"))
     ids = _split_ids(config, root, images, rows, log, the)
     splits = {
-        split: tuple(Sample(name, the(name, where=root), labels.get(name), masks.get(name)) for name in members)
+        split: tuple(_sample(name, the(name, where=root), labels.get(name), masks.get(name)) for name in members)
         for split, members in ids.items()
     }
-    missing = frozenset(name for members in ids.values() for name in members if name not in images)
-    return Dataset(root.resolve().name, root, names.classes, splits, missing, cache=hash_cache(work))
+    gone = {name for name in images if config.files is not None and not complete and not images[name][0].is_file()}
+    missing = frozenset(name for members in ids.values() for name in members if name not in images or name in gone)
+    name = root.resolve().name
+    return Dataset(name, root, names.classes, splits, missing, cache=hash_cache(work), image_root=folder)
+
+
+def _sample(name: str, image: Path, known: Known | None, mask: Path | None) -> Sample:
+    labels, unknown = known or (None, ())
+    return Sample(name, image, labels, mask, unknown=unknown)
+
+
+def _rules(config: Config) -> Rules:
+    return Rules(None if config.negative is None else tuple(config.negative), tuple(config.unknown))
 
 
 def _images(config: Config, root: Path, folder: Path, complete: bool) -> dict[str, list[Path]]:
     """Return the images by id; where the folder itself is gone, an incomplete dataset has none."""
     if not folder.is_dir():
-        if not complete:
-            return {}
+        if not complete:  # the table tells their names also where they are gone
+            return {} if config.files is None else read_image_table(root / config.files, folder, complete=False)
         raise InvalidInput(
             f"{folder}: no such folder; the images are looked for there.",
             mend=f"Say where they are: {MEND}",
@@ -128,7 +151,7 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
             mend=f"Write {class_file} with one line 'id name' per class, or set data.classes to {{name: id}}.",
         )
     else:
-        found = sorted({name for row in rows for name in split_labels(row.labels, ())})
+        found = class_names(rows, _rules(config))
         if not found:
             raise InvalidInput(
                 f"{root}: no class is named: neither in {CLASSES}, nor in {config.labels}, nor in data.classes.",

@@ -10,12 +10,13 @@ import numpy as np
 
 from wsss.data.sample import Classes, Sample
 from wsss.errors import InvalidInput
-from wsss.io.images import open_image, orientation, read_image
+from wsss.io.images import frames, open_image, orientation, read_image
 from wsss.io.masks import IGNORE, read_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SEVERAL = "images of several frames or pages, of which the first is used"
 CONVERTED_MODES = {
     "CMYK": "CMYK",
     "YCbCr": "YCbCr",
@@ -73,6 +74,7 @@ def _inspect_image(path: Path, found: _Findings) -> tuple[tuple[int, int] | None
     try:
         with open_image(path) as image:
             mode, turn, (width, height) = image.mode, orientation(image), image.size
+            several = frames(image)
         if mode in CONVERTED_MODES:
             found.notes.append(
                 ("images of other kinds, converted to 8-bit RGB", f"{path.name} ({CONVERTED_MODES[mode]})")
@@ -82,6 +84,8 @@ def _inspect_image(path: Path, found: _Findings) -> tuple[tuple[int, int] | None
     except InvalidInput as error:
         found.problems.append(("images that can't be read", str(error)))
         return None, None
+    if several > 1:
+        found.notes.append((SEVERAL, f"{path.name} ({several})"))
     if turn > 1:
         found.notes.append(("images turned upright by their EXIF orientation", path.name))
     raw = (height, width)
@@ -108,7 +112,7 @@ def _inspect_mask(
 def _compare(sample: Sample, classes: Classes, pixels: tuple[int, ...], found: _Findings) -> None:
     labelled = set(sample.labels or ())
     seen = {index for index in range(1, len(classes)) if pixels[index]}
-    for index in sorted(seen - labelled):
+    for index in sorted(seen - labelled - set(sample.unknown)):
         message = f"{sample.id}: {classes.names[index]!r} has {pixels[index]} pixels and no label"
         found.problems.append(("mask classes without a label", message))
     for index in sorted(labelled - seen):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wsss.data.check import Collector, Report
 from wsss.data.importing import folders
-from wsss.data.importing.images import list_images
+from wsss.data.importing.listing import list_images
 from wsss.data.inspection import Inspection, inspect_sample
 from wsss.data.lists import without_suffix
 from wsss.data.sample import Classes, Sample
@@ -19,6 +19,9 @@ from wsss.errors import InvalidInput, listing
 
 LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".npy", ".xml", ".jsonl")
 """Suffixes of files that may hold labels of the images beside them."""
+
+NEGATIVE = "no class"
+"""What images of a folder such as ``good`` count as."""
 
 _NO_CLASSES = Classes(("background",), ((0,),))
 
@@ -29,7 +32,7 @@ class Photographs:
 
     Args:
         images: number of image files.
-        classes: class → number of its images, where each class has a folder; else empty.
+        classes: class (or `NEGATIVE`) → number of its images, where each class has a folder; else empty.
         label_files: files beside the images that may hold their labels.
         report: sizes, problems and notes; it has no splits.
         next: the command that makes a pipeline of the folder.
@@ -78,9 +81,11 @@ def check_photographs(
     """
     if not has_images(folder):
         return None
-    files, unnamed = list_images(folder)
+    found_files = list_images(folder)
+    files = found_files.images
     problems, notes = Collector(), Collector()
-    notes.add("images left out, their names are no valid text", *unnamed)
+    for kind, message in found_files.notes:
+        notes.add(kind, message)
     advance = start(len(files))
     found: list[Inspection] = []
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
@@ -126,8 +131,8 @@ def _class_folders(folder: Path, files: Sequence[str]) -> dict[str, int]:
         labels = folders.read(folder, files)
     except InvalidInput:
         return {}
-    counts = Counter(name for entry in labels.entries for name in entry.labels or ())
-    return {name: counts[name] for name in labels.classes} if len(labels.classes) > 1 else {}
+    counts = Counter(name for entry in labels.entries for name in entry.labels or (NEGATIVE,))
+    return dict(counts) if len(counts) > 1 else {}
 
 
 def _images_folder(folder: Path, files: Sequence[str]) -> Path:

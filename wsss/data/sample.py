@@ -36,6 +36,7 @@ class Sample:
         mask: path of the ground-truth mask, or ``None`` where there is none.
         mask_values: per class the values that mean it in ``mask``, where they aren't `Classes.values`; a value 255
             named here isn't "ignore".
+        unknown: sorted indices (≥ 1) of the classes that may or may not be in the image.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Sample:
     labels: tuple[int, ...] | None = None
     mask: Path | None = None
     mask_values: tuple[tuple[int, ...], ...] | None = None
+    unknown: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ class Dataset:
         splits: split name → samples, in order.
         missing: ids of the samples whose image isn't there; empty unless the dataset was opened as incomplete.
         cache: file that remembers content hashes by (size, times, inode), so that a large dataset is hashed once.
+        image_root: folder that the user's names of the images are relative to, where there is one.
     """
 
     name: str
@@ -167,6 +170,7 @@ class Dataset:
     splits: Mapping[str, tuple[Sample, ...]]
     missing: frozenset[str] = frozenset()
     cache: Path | None = field(default=None, compare=False)
+    image_root: Path | None = field(default=None, compare=False)
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of one split.
@@ -195,7 +199,7 @@ class Dataset:
         digest = hashlib.sha256(repr((kind, self.classes.to_json())).encode())
         if kind == "labels":
             for sample in samples:
-                digest.update(repr((sample.id, sample.labels)).encode())
+                digest.update(repr((sample.id, sample.labels, *((sample.unknown,) if sample.unknown else ()))).encode())
             return digest.hexdigest()
         paths = [self._image(sample) if kind == "images" else sample.mask for sample in samples]
         hashes = ContentHashes(self.cache)

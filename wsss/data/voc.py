@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Literal
-from xml.etree import ElementTree
 
 import numpy as np
 from pydantic import Field
 
 from wsss.data.classlist import VOC_IDS, ClassChoice, LabelNames, Other, choose_classes, read_class_list
+from wsss.data.imagefolder import SEPARATOR, images_below
+from wsss.data.label_cells import Known, read_rows
+from wsss.data.label_rules import Rules
 from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.lists import (
     Line,
@@ -23,9 +25,11 @@ from wsss.data.lists import (
     read_lines,
     the_image,
     unique_ids,
+    unread_note,
     without_suffix,
 )
 from wsss.data.sample import Dataset, Sample
+from wsss.data.xmlfile import read_xml
 from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE, read_mask
 
@@ -75,9 +79,12 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     class_file = root / CLASSES
     base = read_class_list(class_file) if class_file.is_file() else VOC_IDS
     names = choose_classes(config.classes, base, other=config.other, where="data.classes")
-    images = images_by_id(root / IMAGES) if complete or (root / IMAGES).is_dir() else {}
+    images = _images(root / IMAGES) if complete or (root / IMAGES).is_dir() else {}
+    if (left_out := unread_note(root / IMAGES)) is not None:
+        log(left_out)
     mask_files = _mask_files(config, root)
-    lists = {name: _read_split(path) for name, path in _split_files(config, root).items()}
+    known = images.keys() | mask_files.keys()
+    lists = {name: _read_split(path, known) for name, path in _split_files(config, root).items()}
     needed = {name: line for entries in lists.values() for name, line in entries}
     labels = _labels(config, root, names, needed, mask_files, log)
     splits = {
@@ -85,15 +92,22 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
             Sample(
                 id=name,
                 image=the_image(name, images, where=line, folder=root / IMAGES, complete=complete),
-                labels=labels.get(name),
+                labels=labels.get(name, (None, ()))[0],
                 mask=mask_files.get(name),
+                unknown=labels.get(name, (None, ()))[1],
             )
             for name, line in entries
         )
         for split, entries in lists.items()
     }
     missing = frozenset(name for name in needed if name not in images)
-    return Dataset(root.resolve().name, root, names.classes, splits, missing, cache=hash_cache(work))
+    name = root.resolve().name
+    return Dataset(name, root, names.classes, splits, missing, cache=hash_cache(work), image_root=root / IMAGES)
+
+
+def _images(folder: Path) -> dict[str, list[Path]]:
+    """Return the images by id; that of ``a/b.jpg`` in a folder below is ``a__b``."""
+    return {**images_below(folder), **images_by_id(folder)} if folder.is_dir() else images_by_id(folder)
 
 
 def _split_files(config: Config, root: Path) -> dict[str, Path]:
@@ -107,29 +121,31 @@ def _split_files(config: Config, root: Path) -> dict[str, Path]:
     return choose_splits(found, config.splits, where=folder)
 
 
-def _read_split(path: Path) -> list[tuple[str, Line]]:
+def _read_split(path: Path, known: Collection[str]) -> list[tuple[str, Line]]:
     """Return the ids of a list with their lines: ``id``, ``id label``, or ``/JPEGImages/id.jpg /masks/id.png``."""
+    return unique_ids(((check_id(_listed(line.text, known), line), line) for line in read_lines(path)), path)
 
-    def entries() -> Iterator[tuple[str, Line]]:
-        for line in read_lines(path):
-            first = line.text.split()[0]
-            # The usual train_aug lists name paths; anything but JPEGImages/<file> stays an error of the id.
-            name = without_suffix(first.removeprefix(f"/{IMAGES}/").removeprefix(f"{IMAGES}/"))
-            yield check_id(name, line), line
 
-    return unique_ids(entries(), path)
+def _listed(text: str, known: Collection[str]) -> str:
+    """Return the id that a line names: the whole line where that is an image or a mask, else its first word."""
+    # The usual train_aug lists name paths; anything but JPEGImages/<file> stays an error of the id.
+    words = [one.removeprefix(f"/{IMAGES}/").removeprefix(f"{IMAGES}/") for one in (text, text.split()[0])]
+    names = [without_suffix(word) for word in words]
+    ids = [name.replace("/", SEPARATOR) for name in (words[0], *names)]  # "a.png" may be an id, too
+    return next((one for one in ids if one in known), names[1])
 
 
 def _mask_files(config: Config, root: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for folder in reversed(config.masks):
-        files |= {path.stem: path for path in (root / folder).glob("*.png")}
+        below = root / folder
+        files |= {SEPARATOR.join(path.relative_to(below).with_suffix("").parts): path for path in below.rglob("*.png")}
     return files
 
 
 def _labels(
     config: Config, root: Path, names: LabelNames, needed: dict[str, Line], masks: dict[str, Path], log: Log
-) -> dict[str, tuple[int, ...]]:
+) -> dict[str, Known]:
     table, annotations = root / LABELS, root / ANNOTATIONS
     source = config.labels
     if source == "auto":
@@ -138,29 +154,22 @@ def _labels(
             log(f"{root}: neither {LABELS} nor {ANNOTATIONS}/: no image-level labels.")
             return {}
     if source == "csv":
-        return {row.id: names.parse(row.labels, row.where) for row in read_label_table(table)}
+        return read_rows(read_label_table(table), names, Rules(), lambda line: log(f"{table}: {line}"))
     if source == "annotations":
         if not annotations.is_dir():
             raise InvalidInput(f"data.labels: annotations are asked for, and {annotations} is no folder.")
         files = [(name, annotations / f"{name}.xml") for name in needed]
-        return {name: _annotated(path, names) for name, path in files if path.is_file()}
+        return {name: (_annotated(path, names), ()) for name, path in files if path.is_file()}
     log("data.labels: masks: image-level labels are derived from pixel labels, as if someone had looked at each image.")
     with_mask = [name for name in needed if name in masks]
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return dict(zip(with_mask, pool.map(lambda name: _seen(masks[name], names), with_mask), strict=True))
+        seen = pool.map(lambda name: _seen(masks[name], names), with_mask)
+        return {name: (classes, ()) for name, classes in zip(with_mask, seen, strict=True)}
 
 
 def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:
     """Return the classes of all objects in an annotation, "difficult" ones too: they are in the image."""
-    if path.stat().st_size > MAX_XML_BYTES:
-        raise InvalidInput(f"{path}: {path.stat().st_size:,} bytes; an annotation has at most {MAX_XML_BYTES:,}.")
-    content = path.read_bytes()
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise InvalidInput(f"{path}: a document type or entity is declared, which no annotation needs; refused.")
-    try:
-        tree = ElementTree.fromstring(content)
-    except ElementTree.ParseError as error:
-        raise InvalidInput(f"{path}: not well-formed XML ({error}).") from error
+    tree = read_xml(path, most=MAX_XML_BYTES)
     found = [(element.findtext("name") or "").strip() for element in tree.iter("object")]
     return names.indices(found, str(path))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from wsss.data.lists import without_suffix
 from wsss.data.sample import Classes, Sample
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE, ignored_name, read_mask, voc_palette
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 WHERE = (
     "Say where the dataset is (--data.root DIR) or its images are (--data.images DIR); for masks without a dataset, "
-    "--image-folder DIR."
+    "--images DIR."
 )
-"""What mends that images are not known."""
+"""Hint where images are not known."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Item:
         image: the image's file, or ``None`` where it is not known.
         splits: names of the dataset's splits that hold the image.
         mask_values: per class the values that mean it in this mask, where they aren't `Classes.values`.
+        file: the image's path below the folder of the images, with ``/``: what the user calls it.
+        stem: what this mask's files are called in an export, without suffix; may have folders (`naming.with_stems`).
     """
 
     id: str
@@ -41,11 +44,24 @@ class Item:
     image: Path | None = None
     splits: tuple[str, ...] = ()
     mask_values: tuple[tuple[int, ...], ...] | None = None
+    file: str | None = None
+    stem: str | None = None
 
     @property
     def file_name(self) -> str:
-        """What the image is called in an export: its id with the suffix of its file."""
-        return self.id + (self.image.suffix if self.image is not None else "")
+        """What the image is called in an export: as the user calls it, else its id with the suffix of its file."""
+        return self.file or self.id + self.suffix
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the image's file, empty where it is not known."""
+        known = self.file or (self.image.name if self.image is not None else "")
+        return known[len(without_suffix(known)) :]
+
+    @property
+    def name(self) -> str:
+        """What the mask's files are called in an export, without suffix."""
+        return self.stem or self.id
 
 
 @dataclass(frozen=True)
@@ -56,7 +72,7 @@ class Options:
         min_area: connected regions with fewer pixels than this become background.
         components: one object per connected region rather than one per class.
         keep_ignored: export uncertain pixels (255) too, as a class of their own; else they become background.
-        images: copy the images, link to them, or leave them where they are.
+        with_images: copy the images, link to them, or leave them where they are.
         tolerance: of polygons, in pixels.
         opacity: of the classes' colours over an image, 0 … 1.
         contours, legend, side_by_side: of overlays: lines round regions, names of the classes, the image beside it.
@@ -69,7 +85,7 @@ class Options:
     min_area: int = 0
     components: bool = False
     keep_ignored: bool = True
-    images: Literal["copy", "link"] | None = None
+    with_images: Literal["copy", "link"] | None = None
     tolerance: float = 1.0
     opacity: float = 0.5
     contours: bool = True
@@ -111,17 +127,30 @@ class Masks:
         return mask
 
 
+class Each(Protocol):
+    """Calls a function for every item, several at a time."""
+
+    def __call__(self, work: Callable[[Item], T], items: Sequence[Item]) -> Iterator[tuple[Item, T]]:
+        """Yield each item with what the function returned, in order; items that fail are noted and left out."""
+
+
 @dataclass(frozen=True)
 class Workshop:
     """Where an export is made, and how.
 
     Args:
         folder: an empty folder for the files.
-        each: calls a function for every item, several at a time, and yields what it returns in order.
+        each: see there.
+        each_quietly: the same without progress, and without noting what fails: for a look beforehand.
+        failed: id → why, of the items that are left out.
+        renamed: the user's name of an image or mask → its name in the export, where the format can't hold the first.
     """
 
     folder: Path
-    each: Callable[[Callable[[Item], T], Sequence[Item]], Iterator[T]]
+    each: Each
+    each_quietly: Each
+    failed: dict[str, InvalidInput]
+    renamed: dict[str, str]
 
 
 def without_small(mask: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]:
@@ -179,21 +208,6 @@ def colours(values: Iterable[int]) -> list[tuple[int, int, int]]:
     """Return VOC's colours of values on disk: those of exported masks and labels (pictures have `class_colours`)."""
     palette = voc_palette()
     return [(int(palette[value, 0]), int(palette[value, 1]), int(palette[value, 2])) for value in values]
-
-
-def require_images(masks: Masks, format_name: str) -> None:
-    """Make certain that the image of every mask is known.
-
-    Raises:
-        InvalidInput: one is not; says how many.
-    """
-    missing = [item.id for item in masks.items if item.image is None]
-    if missing:
-        raise InvalidInput(
-            f"{format_name}: the images of {len(missing)} of {len(masks.items)} masks are not known: "
-            f"{listing(missing)}.",
-            mend=WHERE,
-        )
 
 
 def refuse_characters(words: Iterable[str], forbidden: str, what: str) -> None:

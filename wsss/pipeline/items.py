@@ -13,13 +13,15 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wsss.errors import InvalidInput, RunFailed, WsssError, listing
+from wsss.errors import InvalidInput, RunFailed, WsssError, listing, together
 from wsss.io.atomic import explain_os_errors
 from wsss.pipeline.explain import full_disk
 from wsss.pipeline.stage import Context
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+REPAIR = "Repair or remove the images that failed and run the same command again: finished work is kept."
 
 AHEAD = 4
 """Items handed to the pool per process beyond the one it works on."""
@@ -88,17 +90,23 @@ def map_items(ctx: Context[Any], items: Sequence[T], work: Callable[[T], R], des
         description: what the progress bar says.
 
     Raises:
-        WsssError: ``work`` raised it; the message names the item, the other items are cancelled.
-        RunFailed: ``work`` raised something else, or a process was killed.
+        InvalidInput: ``work`` raised it for some items; all others are finished first, and the message names all that
+            failed.
+        WsssError: ``work`` raised it, or another exception, or a process was killed; the other items are cancelled.
     """
     done = 0
     if isinstance(items, Pending):
         log_resume(ctx, items.all_done, items.total)
         done = items.done
     advance = ctx.progress.track(description, done + len(items), done)
+    failed: dict[int, WsssError] = {}
     if ctx.workers <= 1 or len(items) <= 1:
-        return [_inline(item, work, advance) for item in items]
-    return _pooled(items, work, min(ctx.workers, len(items)), advance)
+        results = _inline(items, work, advance, failed)
+    else:
+        results = _pooled(items, work, min(ctx.workers, len(items)), advance, failed)
+    if failed:
+        raise together([failed[index] for index in sorted(failed)], len(items), "images failed", hint=REPAIR)
+    return [results[index] for index in range(len(items))]
 
 
 def item_name(item: object) -> str:
@@ -108,16 +116,34 @@ def item_name(item: object) -> str:
     return str(getattr(item, "id", item))
 
 
-def _inline(item: T, work: Callable[[T], R], advance: Callable[[int], None]) -> R:
-    try:
-        result = work(item)
-    except Exception as error:
-        raise _named(item, error) from error
-    advance(1)
-    return result
+def _inline(
+    items: Sequence[T], work: Callable[[T], R], advance: Callable[[int], None], failed: dict[int, WsssError]
+) -> dict[int, R]:
+    results: dict[int, R] = {}
+    for index, item in enumerate(items):
+        try:
+            results[index] = work(item)
+        except Exception as error:
+            _note(failed, index, item, error)
+        advance(1)
+    return results
 
 
-def _pooled(items: Sequence[T], work: Callable[[T], R], workers: int, advance: Callable[[int], None]) -> list[R]:
+def _note(failed: dict[int, WsssError], index: int, item: object, error: Exception) -> None:
+    """Remember why an item failed where the fault is its own; raise what would stop the others, too."""
+    named = _named(item, error)
+    if not isinstance(named, InvalidInput):
+        raise named from error
+    failed[index] = named
+
+
+def _pooled(
+    items: Sequence[T],
+    work: Callable[[T], R],
+    workers: int,
+    advance: Callable[[int], None],
+    failed: dict[int, WsssError],
+) -> dict[int, R]:
     results: dict[int, R] = {}
     waiting = iter(enumerate(items))
     running: dict[Future[R], int] = {}
@@ -127,7 +153,7 @@ def _pooled(items: Sequence[T], work: Callable[[T], R], workers: int, advance: C
                 index, item = following
                 running[_submit(pool, work, item, [items[i] for i in running.values()])] = index
             if not running:
-                return [results[index] for index in range(len(items))]
+                return results
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in sorted(finished, key=running.__getitem__):
                 try:
@@ -135,7 +161,7 @@ def _pooled(items: Sequence[T], work: Callable[[T], R], workers: int, advance: C
                 except BrokenProcessPool as error:
                     raise _killed([items[index] for index in sorted(running.values())]) from error
                 except Exception as error:
-                    raise _named(items[running[future]], error) from error
+                    _note(failed, running[future], items[running[future]], error)
                 del running[future]
                 advance(1)
 

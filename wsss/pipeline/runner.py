@@ -65,7 +65,7 @@ def run_stage(
         stage.check(config, data)
         stage.check_inputs(config, {name: ids_of(artifact) for name, artifact in given.items()})
         store.check_ours(out, stage.name)
-        decision = decide(out, parts, force=force)
+        decision = decide(out, parts, force=force, keeps=stage.keeps)
         if decision.action == "run":
             stage.prepare(config, data)
         return parts

@@ -53,7 +53,7 @@ class Input:
         help: one line, shown by ``wsss STAGE --help``.
         optional: the stage also runs without it.
         many: takes every matching stage (all instances of a matrix) rather than exactly one.
-        alias: another name of the single-stage command's option.
+        alias: name of the single-stage command's option, where it isn't the input's own.
         added_later: an optional input that the stage got when results without it existed: where it is absent it doesn't
             count in the stage's identity, so that finished stages stay finished.
     """
@@ -181,6 +181,8 @@ class Stage(Generic[C]):
             and before anything of an earlier run is deleted.
         ready: context → nothing, or raises `InvalidInput`: what only finished inputs can tell. Run by the first process
             when the stage's turn has come, before anything of an earlier run is deleted; it writes nothing.
+        keeps: folder, its identity before and now → whether the files of a run that didn't finish stay although the
+            identity changed; `run` then deletes those that are outdated.
         help: one line for ``wsss --help``.
     """
 
@@ -200,3 +202,4 @@ class Stage(Generic[C]):
     check_inputs: Callable[[C, Mapping[str, Sequence[str]]], None] = lambda config, ids: None
     prepare: Callable[[C, Any], None] = lambda config, data: None
     ready: Callable[[Context[C]], None] = lambda ctx: None
+    keeps: Callable[[Path, Mapping[str, Json], Mapping[str, Json]], bool] = lambda folder, before, now: False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.io.layout import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
@@ -98,7 +98,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     import torch
 
     from wsss.io.cams import read_cams
-    from wsss.stages.batches import work_in_batches
+    from wsss.stages.batches import require_all, work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config
@@ -107,7 +107,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     classifier_of = _adapting(ctx, model) if config.adapt else lambda sample: model
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     with deterministic(ctx.device, ctx.seed):
-        work_in_batches(
+        failed = work_in_batches(
             ctx,
             samples,
             lambda batch: _make_maps(classifier_of(batch[0]), batch, config, ctx.out),
@@ -116,7 +116,9 @@ def run(ctx: Context[CamConfig]) -> Result:
             readable=read_cams,
             description="class activation maps",
         )
+    require_all(failed, samples)
     ctx.ranks.barrier()
+    _note_unknown(ctx, samples)
     settings = config.method.model_dump(mode="json", exclude={"name"})
     shown: dict[str, Any] = {"method": config.method.name}
     shown |= {"settings": settings} if settings else {}
@@ -128,6 +130,15 @@ def run(ctx: Context[CamConfig]) -> Result:
         {"images": len(samples), "mean_activation": _mean_activation(samples, ctx.out)},
         {"cam": shown},
     )
+
+
+def _note_unknown(ctx: Context[CamConfig], samples: Sequence[Sample]) -> None:
+    unknown = [sample.id for sample in samples if sample.unknown]
+    if unknown and ctx.config.classes == "labels" and ctx.ranks.rank == 0:
+        ctx.log(
+            f"note: {len(unknown)} images have classes that may or may not be in them ({listing(unknown)}); they get "
+            "maps of those that certainly are, so pixels of the others count as background in masks made of these maps."
+        )
 
 
 def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample], CAMClassifier]:

@@ -11,6 +11,7 @@ from wsss.stages.labelled import (
     LabelledConfig,
     check_labelled,
     labelled_reads,
+    ready_labelled,
     supervision,
     train_on_labels,
 )
@@ -68,4 +69,5 @@ STAGE = Stage(
     reads=labelled_reads,
     check=_check,
     prepare=_prepare,
+    ready=ready_labelled,
 )

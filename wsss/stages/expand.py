@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput
 from wsss.models.config import ExpansionConfig, SamplingConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, trained
+from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, ready_labelled, trained
 from wsss.stages.sampling import (
     AREA,
     Placement,
@@ -72,6 +72,11 @@ def _put(classifier: CAMClassifier, ctx: Context[ExpandConfig]) -> None:
     put_sampler(classifier, SamplingConfig(placement=config.placement, expansion=config.sampler, merge="expansion"))
 
 
+def _ready(ctx: Context[ExpandConfig]) -> None:
+    _put(trained(ctx), ctx)
+    ready_labelled(ctx)
+
+
 STAGE = Stage(
     name="expand",
     version=1,
@@ -83,5 +88,5 @@ STAGE = Stage(
     inputs=classifier_input("a classify stage"),
     reads=labelled_reads,
     check=check_labelled,
-    ready=lambda ctx: _put(trained(ctx), ctx),
+    ready=_ready,
 )

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput
 from wsss.models.config import SamplingConfig, ShrinkageConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, trained
+from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, ready_labelled, trained
 from wsss.stages.sampling import (
     AREA,
     SCOPES,
@@ -104,6 +104,11 @@ def _put(classifier: CAMClassifier, ctx: Context[ShrinkConfig]) -> None:
     put_sampler(classifier, had.model_copy(update=changes))
 
 
+def _ready(ctx: Context[ShrinkConfig]) -> None:
+    _put(trained(ctx), ctx)
+    ready_labelled(ctx)
+
+
 STAGE = Stage(
     name="shrink",
     version=1,
@@ -115,5 +120,5 @@ STAGE = Stage(
     inputs=classifier_input("a classify or expand stage"),
     reads=labelled_reads,
     check=check_labelled,
-    ready=lambda ctx: _put(trained(ctx), ctx),
+    ready=_ready,
 )

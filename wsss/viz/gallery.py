@@ -16,6 +16,7 @@ from wsss.io.cams import read_cams
 from wsss.io.images import read_image
 from wsss.io.layout import cam_path, mask_path
 from wsss.io.masks import IGNORE, read_mask
+from wsss.metrics.contradictions import contradiction, in_words
 from wsss.viz.numbers import Score
 from wsss.viz.palette import class_colours, hex_colour, magma
 from wsss.viz.record import StageRecord
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from wsss.data.sample import Classes, Dataset, Sample
 
 TRUTH = "ground truth"
+PREDICT = "predict"
+"""Kind of the stages whose masks are compared with the image-level labels."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture over the photograph: a layer as data address, a caption, and the same in words."""
+    """One picture over the photograph: a layer as data address, a caption, the same in words, and whether it is a
+    predicted mask that contradicts the image's labels.
+    """
 
     kind: str
     title: str
     note: str
     source: str
     alt: str
+    contradicts: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,11 @@ class Row:
     photo: str
     cells: tuple[tuple[Tile, ...], ...]
     classes: tuple[int, ...] = ()
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether a predicted mask contradicts the image's labels."""
+        return any(tile.contradicts for cell in self.cells for tile in cell)
 
     def weight(self) -> int:
         """Return how many bytes the row takes in the page, roughly."""
@@ -170,7 +181,8 @@ def make_gallery(
     per_image = {one.id: read_per_image(one.path) for one in records if one.is_score}
     ranked_by = {name: _ranking(scores, name, samples, per_image) for name, samples in candidates.items()}
     values = {name: per_image[score.id] for name, score in ranked_by.items() if score is not None}
-    picks = choose(candidates, count, seed, values)
+    flagged = _flagged(records)
+    picks = choose(candidates, count, seed, values, flagged)
     asked = len(picks)
     made: dict[tuple[str, str], Row | Unread] = {}
 
@@ -191,12 +203,12 @@ def make_gallery(
         if weight * asked <= 0.9 * budget:
             break
     else:
-        picks = choose(candidates, min(count, int(0.95 * budget / weight)), seed, values)
+        picks = choose(candidates, min(count, int(0.95 * budget / weight)), seed, values, flagged)
     advance = track(len(picks))
     rows = make(picks, detail, advance)
     while (total := sum(row.weight() for row in rows)) > budget:
         fewer = min(len(picks) - 1, int(len(picks) * 0.97 * budget / total))
-        picks = choose(candidates, fewer, seed, values)
+        picks = choose(candidates, fewer, seed, values, flagged)
         rows = make(picks, detail, advance)
 
     sections = []
@@ -236,7 +248,13 @@ def missing_image(sample: Sample) -> Unread:
 def reasons(gallery: Gallery) -> tuple[str, ...]:
     """Return why images were chosen, failures first."""
     found = {row.reason for section in gallery.sections for row in section.rows}
-    return tuple(reason for reason in ("worst", "random", "best", "spread") if reason in found)
+    return tuple(reason for reason in ("worst", "random", "best", "contradicts labels", "spread") if reason in found)
+
+
+def _flagged(records: Sequence[StageRecord]) -> list[str]:
+    """Return the images whose predicted masks contradict their labels, as the stages list them, worst first."""
+    lists = [record.metrics.get("contradictions") or [] for record in records if record.uses == PREDICT]
+    return list(dict.fromkeys(str(row["image"]) for rows in lists for row in rows))
 
 
 def legend(data: Dataset | None) -> list[tuple[str, str]]:
@@ -362,5 +380,9 @@ def _mask_tile(column: Column, sample: Sample, mask: NDArray[np.uint8], classes:
     value = column.values.get(sample.id)
     notes = [] if value is None else [f"{'ORACLE ' if column.oracle else ''}mIoU {value:.2f}"]
     notes += [f"{counts[IGNORE]:.0%} unsure"] if column.stage and counts[IGNORE] >= 0.005 else []
-    note = ", ".join(notes)
-    return Tile("mask", column.title, note, mask_uri(mask, class_colours(classes), detail), alt)
+    wrong = None
+    if column.stage is not None and column.stage.uses == PREDICT:
+        wrong = contradiction(counts[: len(classes)], sample)
+    notes += [] if wrong is None else [in_words(wrong, classes.names)]
+    picture = mask_uri(mask, class_colours(classes), detail)
+    return Tile("mask", column.title, ", ".join(notes), picture, alt, wrong is not None)
