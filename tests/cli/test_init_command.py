@@ -51,7 +51,7 @@ def file_labels(made: Path) -> dict[str, tuple[str, ...]]:
 @pytest.mark.parametrize("kind", WRITERS)
 def test_every_format_gives_a_pipeline_that_can_be_planned(kind: str, shapes: Path, here: Path) -> None:
     labels = WRITERS[kind](here / "my labels", file_labels(shapes))
-    names = ["--class-names", here / "names.txt"] if kind == "npy" else []
+    names = ["--classes", here / "names.txt"] if kind == "npy" else []
     done = wsss("init", "--images", shapes / "images", "--labels", labels, "--name", "night", *names)
     assert done.exit_code == 0, done.output
     assert done.stdout == "wsss run wsss-night/pipeline.yaml\n"

@@ -252,3 +252,38 @@ def test_an_interrupt_in_the_parent_stops_the_workers(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 20
     for file in tmp_path.glob("*.pid"):
         assert not alive(int(file.read_text()))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_resumed_work_says_where_and_its_bar_begins_there(tmp_path: Path, workers: int) -> None:
+    for item in (0, 1, 2, 5):
+        (tmp_path / f"{item}.txt").write_text("whole")
+    bars: list[tuple[int, int]] = []
+    logged: list[str] = []
+
+    class Bar(Counter):
+        def track(self, description: str, total: int, done: int = 0) -> Any:
+            bars.append((done, total))
+            return super().track(description, total, done)
+
+    ctx = context(tmp_path / "cam", workers, progress=Bar(), log=logged.append)
+    left = pending(ctx, range(9), lambda item: tmp_path / f"{item}.txt", lambda path: None)
+    assert left == [3, 4, 6, 7, 8]
+    assert map_items(ctx, left, square, "squares") == [9, 16, 36, 49, 64]
+    assert logged == ["cam: resumed at 4/9"] and bars == [(4, 9)]
+    logged.clear()
+    none = pending(ctx, range(20, 24), lambda item: tmp_path / f"{item}.txt", lambda path: None)
+    map_items(ctx, none, square, "squares")
+    assert logged == [] and bars[-1] == (0, 4)
+
+
+def test_several_ranks_count_the_finished_items_of_all(tmp_path: Path) -> None:
+    for item in (0, 1, 3):
+        (tmp_path / f"{item}.txt").write_text("whole")
+    logged: list[str] = []
+    for rank, own in ((0, [2, 4]), (1, [5])):
+        ctx = context(tmp_path / "cam", ranks=DistributedRanks(rank, 2), log=logged.append)
+        left = pending(ctx, range(6), lambda item: tmp_path / f"{item}.txt", lambda path: None)
+        assert left == own
+        map_items(ctx, left, square, "squares")
+    assert logged == ["cam: resumed at 3/6"], "the first rank says it for all"

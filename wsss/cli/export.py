@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
-from wsss.cli.options import named_run, print_json, worker_count
-from wsss.cli.stages import StageCommand, read_data_options
+from wsss.cli.data_options import DataCommand, read_data_options
+from wsss.cli.named_runs import NAMED, is_recorded, named_run
+from wsss.cli.option_table import json_option, shared, workers_option
+from wsss.cli.options import print_json, worker_count
 from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed, listing
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -17,12 +19,12 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
 
 
-@click.command("export", cls=StageCommand, renamed={"--split": "--splits", "--image-folder": "--images"})
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "format_name", type=click.Choice(NAMES), required=True, help="What to write.")
-@click.option("--out", type=FOLDER, required=True, help="The new folder to write to.")
+@click.command("export", cls=DataCommand, renamed={"--split": "--splits", "--image-folder": "--images"})
+@click.argument("run", type=NAMED)
+@shared("--format", "format_name", type=click.Choice(NAMES), required=True, help="Output format.")
+@shared("--out", type=FOLDER, required=True)
 @click.option("--stage", metavar="ID", help="Stage whose masks are taken. [default: the last one that has masks]")
-@click.option("--splits", metavar="A,B,…", help="Only images of these splits.")
+@shared("--splits", help="Only images of these splits.")
 @click.option("--ids", metavar="A,B,…|@FILE", help="Only these images; @FILE holds one id per line.")
 @click.option("--with-images", type=click.Choice(["copy", "link"]), help="Put the images beside the masks, too.")
 @click.option("--min-area", type=click.IntRange(min=0), help="Smaller regions (pixels) become background. [default: 0]")
@@ -49,22 +51,20 @@ NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
 @click.option(
     "--image-url", metavar="PREFIX", help="label-studio: before an image's name. [default: /data/local-files/?d=]"
 )
-@click.option("--classes", type=FILE, help="Class list (id name), for masks without a dataset.")
-@click.option("--images", type=FOLDER, help="Folder of the images, for masks without a dataset.")
-@click.option("--force", is_flag=True, help="Replace an earlier export in --out.")
-@click.option("--workers", type=click.IntRange(min=0), help="Threads; results don't depend on it. [default: cores]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document: what was written.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@shared("--classes", type=FILE, help="Class list (id name), for masks without a dataset.")
+@shared("--images", type=FOLDER, help="Folder of the images, for masks without a dataset.")
+@shared("--force", is_flag=True)
+@workers_option
+@json_option
 @click.pass_context
 def export(
     context: click.Context,
-    run: Path,
+    run: str,
     format_name: str,
     out: Path,
     force: bool,
     workers: int | None,
     as_json: bool,
-    debug: bool,
     **given: Any,
 ) -> None:
     """Write the masks of RUN for other tools: a run, a stage's folder, or any folder of masks (ID.png).
@@ -87,7 +87,7 @@ def export(
     options = options_from(given)
     check_options(format_name, [name for name in vars(options) if given.get(name) is not None])
     request = Request(
-        run=named_run(run),
+        run=_run_or_masks(run),
         stage=given["stage"],
         data=read_data_options(context.meta["data"]),
         splits=_named(given["splits"], "--splits", "split"),
@@ -174,6 +174,18 @@ def _named(text: str | None, option: str, what: str) -> tuple[str, ...]:
     if not found:
         raise InvalidInput(f"{option} {text}: no {what} is named; leave {option} out to export all there are.")
     return found
+
+
+def _run_or_masks(run: str) -> Path:
+    """Return the run, stage's folder or folder of masks that RUN names."""
+    from wsss.stages.mask_folder import holds_masks, png_files
+
+    return named_run(
+        run,
+        fits=lambda path: is_recorded(path) or holds_masks(path),
+        otherwise=lambda path: bool(png_files(path)),
+        wanted="a run, a stage's folder or a folder of masks (ID.png)",
+    )
 
 
 def _check_apart(out: Path, run: Path) -> None:

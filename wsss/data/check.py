@@ -18,6 +18,10 @@ from wsss.data.truth import check_truth
 from wsss.errors import InvalidInput, listing
 from wsss.io.maskfiles import UNUSED
 from wsss.io.masks import ignored_name
+from wsss.validation import KeyPath
+
+UNOPENED = "datasets that can't be opened"
+"""Kind of the single problem of a dataset whose files aren't those of its layout."""
 
 MAX_LISTED = 100
 """Longer lists of examples are cut in JSON; their counts stay."""
@@ -156,6 +160,8 @@ def check_config(
     work: Path,
     log: Log = lambda line: None,
     start: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
+    locate: Callable[[KeyPath], str] = lambda path: "",
+    workers: int = 4,
 ) -> Report:
     """Open the dataset that ``data:`` describes and check it; a dataset that can't be opened is a problem of its own.
 
@@ -164,18 +170,20 @@ def check_config(
         work: a folder that we may write to.
         log: prints one line for the user.
         start: given the number of pairs of image and mask, returns what is called with the number of those done.
+        locate: key path relative to ``config`` → ``"file.yaml:12"`` or ``""``, for messages.
+        workers: number of threads.
 
     Raises:
         InvalidInput: the config is wrong, or no layout is recognised.
     """
-    layout, checked = parse_config(config)
+    layout, checked = parse_config(config, locate=locate)
     try:
         dataset = layout.read(checked, work=work, log=log)
     except InvalidInput as error:
         root = str(config.get("root", ""))
-        problem = Finding("datasets that can't be opened", 1, (str(error),))
+        problem = Finding(UNOPENED, 1, (str(error),))
         return Report(name=Path(root).name, root=root, classes=(), splits={}, sizes=None, problems=(problem,))
-    return check_dataset(dataset, advance=start(len(_distinct(dataset))))
+    return check_dataset(dataset, workers=workers, advance=start(len(_distinct(dataset))))
 
 
 _Files = tuple[str, Path | None]

@@ -27,9 +27,23 @@ AHEAD = 4
 """Items handed to the pool per process beyond the one it works on."""
 
 
+class Pending(list[T]):
+    """Items that are still to do, and how many are finished.
+
+    Args:
+        items: this rank's items that are still to do.
+        done: number of this rank's items that an earlier run has finished.
+        all_done, total: number of finished items, and of all, of all ranks.
+    """
+
+    def __init__(self, items: Sequence[T], *, done: int, all_done: int, total: int) -> None:
+        super().__init__(items)
+        self.done, self.all_done, self.total = done, all_done, total
+
+
 def pending(
     ctx: Context[Any], items: Sequence[T], output: Callable[[T], Path], readable: Callable[[Path], Any]
-) -> list[T]:
+) -> Pending[T]:
     """Return this rank's items whose output is not there, or is broken.
 
     Args:
@@ -39,7 +53,8 @@ def pending(
         readable: reads a file and raises `InvalidInput` when it is broken; such a file is deleted with a warning.
     """
     left = []
-    for item in ctx.ranks.shard(items):
+    mine = ctx.ranks.shard(items)
+    for item in mine:
         path = output(item)
         if path.is_file():
             try:
@@ -50,7 +65,15 @@ def pending(
                 with explain_os_errors(path):
                     path.unlink(missing_ok=True)
         left.append(item)
-    return left
+    done = len(mine) - len(left)
+    all_done = done if len(mine) == len(items) else sum(output(item).is_file() for item in items)
+    return Pending(left, done=done, all_done=all_done, total=len(items))
+
+
+def log_resume(ctx: Context[Any], done: int, total: int) -> None:
+    """Log how many items an earlier run has finished, if any; on the first rank only."""
+    if done and ctx.ranks.rank == 0:
+        ctx.log(f"{ctx.out.name}: resumed at {done}/{total}")
 
 
 def map_items(ctx: Context[Any], items: Sequence[T], work: Callable[[T], R], description: str) -> list[R]:
@@ -71,7 +94,11 @@ def map_items(ctx: Context[Any], items: Sequence[T], work: Callable[[T], R], des
             failed.
         WsssError: ``work`` raised it, or another exception, or a process was killed; the other items are cancelled.
     """
-    advance = ctx.progress.track(description, len(items))
+    done = 0
+    if isinstance(items, Pending):
+        log_resume(ctx, items.all_done, items.total)
+        done = items.done
+    advance = ctx.progress.track(description, done + len(items), done)
     failed: dict[int, WsssError] = {}
     if ctx.workers <= 1 or len(items) <= 1:
         results = _inline(items, work, advance, failed)

@@ -171,6 +171,8 @@ class Stage(Generic[C]):
         covers: config → splits of whose images it makes something each, or ``None`` where that can't be said.
         needs_splits: config → splits of whose images its inputs have to hold something each.
         needs_settings: config → declared input → settings that the stage behind it must have, where it is known.
+        resumes: after an interrupt, ``run`` keeps finished images or steps, and logs how many (as `map_items` of
+            `pending` items and `wsss.train.loop.fit` do).
         check: config, dataset → nothing, or raises `InvalidInput`; run for every stage before any starts, also for
             those that are finished.
         check_inputs: config, declared input → ids of the stages it takes; may raise `InvalidInput` like ``check``, and
@@ -195,6 +197,7 @@ class Stage(Generic[C]):
     covers: Callable[[C], Iterable[str] | None] = lambda config: None
     needs_splits: Callable[[C], Iterable[str]] = lambda config: ()
     needs_settings: Callable[[C], Mapping[str, Mapping[str, Json]]] = lambda config: {}
+    resumes: bool = False
     check: Callable[[C, Any], None] = lambda config, data: None
     check_inputs: Callable[[C, Mapping[str, Sequence[str]]], None] = lambda config, ids: None
     prepare: Callable[[C, Any], None] = lambda config, data: None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, together
-from wsss.pipeline.items import REPAIR
+from wsss.pipeline.items import REPAIR, log_resume
 from wsss.pipeline.stage import Context
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ def work_in_batches(
     """
     mine = ctx.ranks.shard(same_size_batches(samples, batch_size))
     left = [batch for batch in mine if not _complete(ctx, batch, outputs, readable)]
+    own, done = sum(map(len, mine)), sum(map(len, mine)) - sum(map(len, left))
+    if own < len(samples):  # other ranks have the rest; their images count by their files
+        done = sum(all(path.is_file() for path in outputs(sample)) for sample in samples)
+    log_resume(ctx, done, len(samples))
     advance = ctx.progress.track(description, sum(map(len, mine)), sum(map(len, mine)) - sum(map(len, left)))
     failed: dict[str, InvalidInput] = {}
     for batch in left:

@@ -24,7 +24,7 @@ from wsss.refine.thresholds import Policy
 from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.stages.pseudo import POLICY_FILE
-from wsss.validation import AddedLater
+from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 class CrfStageConfig(CrfConfig, StageConfig):
     """Config of `crf`: the parameters of the CRF, and what to refine."""
 
-    splits: tuple[str, ...] = Field(("train",), description="splits whose masks are refined")
+    splits: tuple[str, ...] = Field(("train",), description="splits to refine masks of")
     clean: Annotated[CleaningConfig, AddedLater()] = Field(
-        CleaningConfig(), description="afterwards, drop small components and holes of the masks; by default nothing"
+        CleaningConfig(), description="drop small components and holes of the refined masks; by default none"
     )
-    name: str = Field("custom", description="how scores call this setting; the presets set their own name")
+    name: Annotated[str, OptionName("crf-name")] = Field(
+        "custom", description="name of these CRF settings in scores; presets set their own"
+    )
 
 
 def run(ctx: Context[CrfStageConfig]) -> Result:
@@ -211,10 +213,11 @@ STAGE = Stage(
     config=CrfStageConfig,
     run=run,
     provides="masks",
-    help="Dense CRF: pull masks to the edges of the image.",
+    resumes=True,
+    help="Refine masks with a dense CRF.",
     inputs={
         "masks": Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}"),
-        "cams": Input(("cams",), "folder of the cam stage behind the pseudo masks", optional=True),
+        "cams": Input(("cams",), "folder of the cam stage that the pseudo masks come from", optional=True),
     },
     reads=_reads,
     covers=lambda config: config.splits,

@@ -29,11 +29,11 @@ class ExpandConfig(SamplingTraining, StageConfig):
 
     sampler: ExpansionConfig | None = Field(
         default=ExpansionConfig(),
-        description="the expansion sampler; null trains on without one, as a control of the same length",
+        description="expansion sampler; null: continue training without one, as a control of equal length",
     )
     placement: Placement = Field(
         default="bottleneck",
-        description="behind the last feature map, or (bottleneck) before the 1×1 convolution that widens it in the "
+        description="after the last feature map, or (bottleneck) before the 1×1 convolution that widens it in the "
         "MobileNets: a quarter of the channels",
     )
     area: float = Field(default=-5.0, description=AREA)
@@ -83,7 +83,8 @@ STAGE = Stage(
     config=ExpandConfig,
     run=run,
     provides="classifier",
-    help="Train the expansion sampler: maps that reach beyond the most telling part of an object.",
+    resumes=True,
+    help="Train the expansion sampler, for maps that cover more of each object.",
     inputs=classifier_input("a classify stage"),
     reads=labelled_reads,
     check=check_labelled,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from wsss.data.transforms import ClassificationAugmentation
 from wsss.errors import InvalidInput, listing
 from wsss.pipeline.stage import Artifact, Context, Input, Read
 from wsss.train.config import TrainConfig
+from wsss.validation import OptionName
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
     from wsss.train.optim import Group
 
 
-TILES = Input(
-    ("tiles",), "train on these tiles instead of a split: folder of a tiles stage", optional=True, added_later=True
-)
+TILES = Input(("tiles",), "folder of a tiles stage to train on instead of a split", optional=True, added_later=True)
 
 
 class LabelledConfig(TrainConfig):
@@ -33,12 +32,14 @@ class LabelledConfig(TrainConfig):
 
     split: str = Field(
         default="train",
-        description="split to train on; only its image-level labels are used, and nothing of it where there are tiles",
+        description="split to train on, by its image-level labels only; unused with tiles",
     )
-    val: str | None = Field(default=None, description="split to report mAP and F1 on; it chooses nothing")
+    val: Annotated[str | None, OptionName("val-split")] = Field(
+        default=None, description="split to report mAP and F1 on; no checkpoint is selected by it"
+    )
     augmentation: ClassificationAugmentation = Field(
         default=ClassificationAugmentation.model_validate({}),
-        description="random crops, flips and colours; tiles are only mirrored and turned",
+        description="random crops, flips and colours; tiles are only flipped and rotated",
     )
 
     @property

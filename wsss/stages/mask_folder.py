@@ -109,5 +109,25 @@ def mask_files(folder: Path, log: Callable[[str], None], ids: Collection[str] = 
     return dict(sorted(files.items()))
 
 
+def holds_masks(folder: Path) -> bool:
+    """Return whether a folder seems to hold masks: its first PNG has a palette or one channel."""
+    from wsss.io.images import open_image
+
+    for path in png_files(folder)[:1]:
+        try:
+            with open_image(path, decode=False) as image:
+                return image.mode in ("P", "L", "1")
+        except InvalidInput:
+            return True  # a broken mask is reported when it is read
+    return False
+
+
+def png_files(folder: Path) -> list[Path]:
+    """Return the PNG files in a folder, or in ``masks/`` below it; none where it is no folder."""
+    inside = folder / "masks"
+    place = inside if inside.is_dir() else folder
+    return [path for path in sorted(place.iterdir()) if _is_mask(path)] if place.is_dir() else []
+
+
 def _is_mask(path: Path) -> bool:
     return path.suffix.lower() in MASK_SUFFIXES and not path.name.startswith(".") and path.is_file()

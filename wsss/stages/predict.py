@@ -39,10 +39,10 @@ class PredictConfig(StageConfig):
     recursive: Annotated[bool, AddedLater()] = Field(
         default=False, description="also the images in folders below that one; a/b.jpg becomes a__b.png"
     )
-    scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="factors on the image's size")
-    flip: bool = Field(default=False, description="also use the mirror image")
+    scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
+    flip: bool = Field(default=False, description="also use the mirrored image")
     max_side: int | None = Field(
-        default=None, ge=16, description="larger images are made smaller for the network, to this longer side"
+        default=None, ge=16, description="maximum longer side of the network's input; larger images are scaled down"
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16 npz)")
     batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")
@@ -230,6 +230,7 @@ STAGE = Stage(
     config=PredictConfig,
     run=run,
     provides="masks",
+    resumes=True,
     help="Predict masks of a split, or of a folder of images.",
     inputs={
         "segmenter": Input(("segmenter",), "folder of a segment stage, or of any network it made", alias="weights")

@@ -27,14 +27,15 @@ class PseudoConfig(StageConfig):
     """Config of `pseudo`."""
 
     splits: tuple[str, ...] = Field(("train",), description="splits to make masks for")
-    policy: Policy = Field(Adaptive(name="otsu"), description="where the background begins")
+    policy: Policy = Field(Adaptive(name="otsu"), description="threshold policy for the background")
     clean: Annotated[CleaningConfig, AddedLater()] = Field(
-        CleaningConfig(), description="drop small components and holes of the masks; by default nothing"
+        CleaningConfig(), description="drop small components and holes of the masks; by default none"
     )
     oracle: bool = Field(
         False,
-        description="instead of the policy, sweep a fixed threshold against the ground-truth masks and keep the best; "
-        "stamped as ORACLE wherever a number appears",
+        description="replace the policy by the fixed threshold that is best on the ground-truth "
+        "masks; every number derived "
+        "from it is stamped ORACLE",
     )
 
 
@@ -182,7 +183,8 @@ STAGE = Stage(
     config=PseudoConfig,
     run=run,
     provides="masks",
-    help="Pseudo masks from maps, by a label-free threshold policy.",
+    resumes=True,
+    help="Make pseudo masks from maps with a label-free threshold policy.",
     inputs={"cams": Input(("cams",), "folder of a cam stage")},
     reads=_reads,
     covers=lambda config: config.splits,

@@ -32,12 +32,13 @@ class ScoreConfig(StageConfig):
 
     split: str = Field("val", description="split to score on")
     unsure: Literal["miss", "skip", "background"] = Field(
-        "miss", description="pixels the masks leave uncertain (255): wrong, left out, or background"
+        "miss",
+        description="uncertain pixels (255) of the predicted masks count as wrong, are ignored, or count as background",
     )
     pred_values: Annotated[Literal["ours", "dataset"], AddedLater()] = Field(
         "ours",
-        description="values of the masks: as we write them (255 = unsure), or as the dataset's own masks have them "
-        "(TopoMortar's: 255 = mortar)",
+        description="values of the predicted masks: ours (255 = uncertain), or those of the dataset's own masks "
+        "(TopoMortar: 255 = mortar)",
     )
     pred_mask_values: Annotated[MaskNames, AddedLater()] = Field(
         None,
@@ -45,13 +46,15 @@ class ScoreConfig(StageConfig):
         "{0: background, 255: cat}",
     )
     structure: tuple[Group, ...] = Field(
-        (), description="also score topology and surfaces, per image and class: betti, local_betti, cldice …"
+        (), description="also compute these topology and surface metrics per image and class"
     )
     topomortar: Annotated[bool, AddedLater()] = Field(
-        False, description=f"also write {FILE}: a row per image in the column names of TopoMortar's authors"
+        False, description=f"also write {FILE}, one row per image with the column names of TopoMortar's authors"
     )
-    window: int = Field(128, ge=1, description="of local_betti: side of the windows in pixels")
-    frame: Literal["own-max", "none"] = Field("own-max", description="of betti_matching; own-max is the paper's")
+    window: int = Field(128, ge=1, description="window side of local_betti, in pixels")
+    frame: Literal["own-max", "none"] = Field(
+        "own-max", description="frame around each mask for betti_matching; own-max is the paper's"
+    )
 
     @model_validator(mode="after")
     def _windows_are_the_authors(self) -> ScoreConfig:
@@ -235,7 +238,7 @@ STAGE = Stage(
     config=ScoreConfig,
     run=run,
     provides="scores",
-    help="Score masks against the ground truth (mIoU and more).",
+    help="Score masks against the ground truth (mIoU, topology …).",
     inputs={"pred": Input(("masks",), f"folder of masks: of a stage, or {ANY_FOLDER}")},
     reads=lambda config: [Read(config.split, "masks")],
     needs_splits=lambda config: (config.split,),

@@ -17,7 +17,7 @@ from wsss.models.config import NO_TRUNK, SegmenterConfig, UNetConfig, check_weig
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
-from wsss.validation import AddedLater
+from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset, Sample
@@ -29,14 +29,14 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
     """Config of `segment`."""
 
     split: str = Field(default="train", description="split to train on")
-    labels: Literal["pseudo", "soft", "ground-truth"] = Field(
+    labels: Annotated[Literal["pseudo", "soft", "ground-truth"], OptionName("targets")] = Field(
         default="pseudo",
-        description="train on the masks of the stage's input, on the class probabilities beside them (a teacher's, of "
-        "predict with save_probabilities), or on the true masks (full supervision, an upper bound)",
+        description="training targets: pseudo masks of the input, soft class probabilities beside them (from predict "
+        "with save_probabilities), or ground-truth masks (full supervision, an upper bound)",
     )
-    loss: LossConfig = Field(default=CrossEntropyConfig(), description="what to minimise, with its settings")
+    loss: LossConfig = Field(default=CrossEntropyConfig(), description="loss, with its settings")
     deep_supervision: Annotated[DeepSupervisionConfig, AddedLater()] = Field(
-        default=DeepSupervisionConfig(), description="of a network with coarser outputs, too: how their losses add up"
+        default=DeepSupervisionConfig(), description="weights of the losses of coarser outputs"
     )
     augmentation: SegmentationAugmentation = Field(
         default=SegmentationAugmentation.model_validate({}), description="random scales, crops, flips and colours"
@@ -282,7 +282,8 @@ STAGE = Stage(
     config=SegmentConfig,
     run=run,
     provides="segmenter",
-    help="Train a segmentation network on pseudo masks (or true ones).",
+    resumes=True,
+    help="Train a segmentation network on pseudo masks or ground truth.",
     inputs={
         "masks": Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}", optional=True),
         "classifier": Input(("classifier",), "start from the trunk of this classifier", optional=True),

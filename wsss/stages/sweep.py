@@ -28,7 +28,7 @@ class SweepConfig(StageConfig):
     split: str = Field("val", description="split to score on")
     levels: int = Field(200, ge=2, le=1000, description="number of thresholds: 0, 1/N, 2/N … below 1")
     minimum_precision: float = Field(
-        0.5, ge=0, le=1, description="the highest recall is looked for where precision is at least this"
+        0.5, ge=0, le=1, description="minimum precision at which the highest recall is reported"
     )
 
 
@@ -124,7 +124,7 @@ STAGE = Stage(
     config=SweepConfig,
     run=run,
     provides="scores",
-    help="ORACLE: score maps at every threshold against the ground truth.",
+    help="ORACLE: score maps against the ground truth at every threshold.",
     inputs={"cams": Input(("cams",), "folder of a cam stage")},
     reads=lambda config: [Read(config.split, "masks")],
     needs_splits=lambda config: (config.split,),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class TilesStageConfig(TilesConfig, StageConfig):
     """Config of `tiles`."""
 
-    split: str = Field(default="train", description="split whose images are cut, and whose masks answer yes or no")
+    split: str = Field(default="train", description="split whose images are cut and whose masks give labels")
 
 
 def run(ctx: Context[TilesStageConfig]) -> Result:
@@ -60,7 +60,7 @@ STAGE = Stage(
     config=TilesStageConfig,
     run=run,
     provides="tiles",
-    help="Draw tiles, and keep of each only which classes are in it.",
+    help="Cut random tiles out of images, with image-level labels from the masks.",
     reads=lambda config: [Read(config.split, "images"), Read(config.split, "masks")],
     check=_check,
 )

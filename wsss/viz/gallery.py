@@ -125,12 +125,14 @@ class Gallery:
         left_out: how many images were asked for and did not fit the page's size limit.
         detail: how fine the pictures are.
         unread: images that could not be shown.
+        other_splits: splits with maps or masks of which no image was asked for.
     """
 
     sections: tuple[Section, ...]
     left_out: int
     detail: Detail
     unread: tuple[Unread, ...] = ()
+    other_splits: tuple[str, ...] = ()
 
     @property
     def shown(self) -> int:
@@ -170,12 +172,7 @@ def make_gallery(
     """
     columns = _columns(data, records, scores, only)
     pictured = frozenset[str]().union(*(column.images for column in columns if column.kind != "truth"))
-    candidates: Mapping[str, Sequence[Sample]] = {
-        name: [sample for sample in data.split(name) if sample.id in pictured]
-        for name in (splits or [name for name, samples in data.splits.items() if samples])
-    }
-    candidates = {name: samples for name, samples in candidates.items() if samples}
-    candidates = candidates if splits else distinct(candidates)
+    candidates = _candidates(data, splits, pictured)
     missing = {one.id: one for samples in candidates.values() for one in samples if one.id in data.missing}
     sizes = {name: len(samples) for name, samples in candidates.items()}
     candidates = {
@@ -222,7 +219,25 @@ def make_gallery(
             sections.append(_section(name, sizes[name], score.id if score else None, columns, mine))
     unread = [missing_image(sample) for sample in missing.values()] if count else []
     unread += {one.id: one for one in made.values() if isinstance(one, Unread)}.values()
-    return Gallery(tuple(sections), asked - len(picks), detail, tuple(unread))
+    other_splits = _other_splits(data, candidates, pictured) if splits else ()
+    return Gallery(tuple(sections), asked - len(picks), detail, tuple(unread), other_splits)
+
+
+def _candidates(data: Dataset, splits: Sequence[str], pictured: Collection[str]) -> dict[str, Sequence[Sample]]:
+    """Return the images that have maps or masks, by split: of these splits, or of all that differ."""
+    samples = {name: data.split(name) for name in splits} or data.splits
+    found = {name: [one for one in several if one.id in pictured] for name, several in samples.items()}
+    with_pictures: dict[str, Sequence[Sample]] = {name: several for name, several in found.items() if several}
+    return with_pictures if splits else distinct(with_pictures)
+
+
+def _other_splits(
+    data: Dataset, candidates: Mapping[str, Sequence[Sample]], pictured: Collection[str]
+) -> tuple[str, ...]:
+    """Return the splits with maps or masks of images that are in none of those shown."""
+    shown = {sample.id for samples in candidates.values() for sample in samples}
+    every = _candidates(data, (), pictured)
+    return tuple(name for name, samples in every.items() if not any(sample.id in shown for sample in samples))
 
 
 def missing_image(sample: Sample) -> Unread:

@@ -359,6 +359,10 @@ def test_what_is_written_can_be_planned(weights: str, size: tuple[int, int], sha
     dataset = open_dataset(spec.data, work=tmp_path)
     assert len(dataset.samples(list(dataset.splits))) == 5
     assert ("val" in dataset.splits) is (share > 0)
+    jobs = build_jobs(spec, STAGES)
+    shown = set(jobs["report"].config.splits)
+    assert shown == set(jobs["predict"].config.splits) == set(dataset.splits)
+    assert all(shown & set(jobs[one].config.splits) for one in ("cam", "pseudo", "crf")), "their pictures are shown"
 
 
 def test_weights_that_are_not_there(images: Path, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
         chosen,
         {
             "--separator": how.separator,
-            "--class-names": how.class_names,
+            "--classes": how.class_names,
             "--label-key": how.label_key,
             "--image-key": how.image_key,
             "--use-predictions": how.use_predictions,

@@ -9,7 +9,7 @@ from wsss.errors import InvalidInput, listing
 
 APPLIES: Mapping[str, tuple[str, ...]] = {
     "--separator": ("csv", "json", "jsonl"),
-    "--class-names": ("npy",),
+    "--classes": ("npy",),
     "--label-key": ("csv", "json", "jsonl", "coco", "label-studio"),
     "--image-key": ("csv", "json", "jsonl", "label-studio"),
     "--use-predictions": ("label-studio",),

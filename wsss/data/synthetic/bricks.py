@@ -33,10 +33,10 @@ class Config(LayoutConfig):
     layout: Literal["bricks"] = "bricks"
     size: int = Field(256, ge=64, le=1024, description="Side length of the square images in pixels.")
     train: int = Field(40, ge=1, le=5_000, description="Number of training images (large).")
-    small: int = Field(8, ge=1, le=5_000, description="How many of them are the small training set.")
+    small: int = Field(8, ge=1, le=5_000, description="Number of them in the small training set.")
     val: int = Field(10, ge=0, le=2_000, description="Number of validation images.")
-    test: int = Field(6, ge=0, le=500, description="Number of test images of each of the seven groups.")
-    seed: int = Field(0, ge=0, description="Another seed gives other walls.")
+    test: int = Field(6, ge=0, le=500, description="Number of test images in each of the seven groups.")
+    seed: int = Field(0, ge=0, description="Random seed.")
     splits: list[str] | None = Field(None, description="Splits to read; absent = all.")
 
     @model_validator(mode="after")
