@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def under_ignore(logits: Tensor, target: Tensor, values: Tensor | float) -> Tens
 
 
 @EVERY
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000), classes=st.sampled_from([1, 2, 3]), share=st.sampled_from([0.1, 0.4, 0.9]))
 def test_predictions_under_255_change_neither_value_nor_gradient(
     keys: dict[str, Any], seed: int, classes: int, share: float
@@ -66,19 +67,17 @@ def test_predictions_under_255_change_neither_value_nor_gradient(
 
 
 @EVERY
-@pytest.mark.parametrize("classes", [1, 2, 3])
-@pytest.mark.parametrize("not_a_number", NOT_NUMBERS)
-def test_not_a_number_everywhere_costs_nothing_where_nothing_is_labelled(
-    keys: dict[str, Any], classes: int, not_a_number: float
-) -> None:
-    logits = torch.full((2, classes, 6, 5), not_a_number)
-    value, gradient = value_and_gradient(built(keys), logits, torch.full((2, 6, 5), 255))
-    assert value.item() == 0 and not gradient.any()
+def test_not_a_number_everywhere_costs_nothing_where_nothing_is_labelled(keys: dict[str, Any]) -> None:
+    loss = built(keys)
+    for classes, not_a_number in itertools.product((1, 2, 3), NOT_NUMBERS):
+        logits = torch.full((2, classes, 6, 5), not_a_number)
+        value, gradient = value_and_gradient(loss, logits, torch.full((2, 6, 5), 255))
+        assert value.item() == 0 and not gradient.any(), (classes, not_a_number)
 
 
 @EVERY
-@pytest.mark.parametrize("classes", [2, 3])
-def test_soft_targets_ignore_where_all_probabilities_are_0(keys: dict[str, Any], classes: int) -> None:
+def test_soft_targets_ignore_where_all_probabilities_are_0(keys: dict[str, Any]) -> None:
+    classes = 3
     logits, target = case(5, classes)
     soft = F.one_hot(target.where(target != 255, 0), classes).movedim(-1, 1).float()
     soft *= (target != 255).unsqueeze(1)
@@ -89,9 +88,9 @@ def test_soft_targets_ignore_where_all_probabilities_are_0(keys: dict[str, Any],
 
 
 @EVERY
-@pytest.mark.parametrize("classes", [1, 2, 3])
+@pytest.mark.parametrize("classes", [1, 3])
 def test_one_nan_at_any_labelled_pixel_gives_nan(keys: dict[str, Any], classes: int) -> None:
-    logits, target = case(3, classes, size=(6, 7))
+    logits, target = case(3, classes, size=(5, 6))
     loss = built(keys)
     for image, row, column in np.argwhere(target.numpy() != 255):
         broken = logits.clone()

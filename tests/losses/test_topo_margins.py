@@ -41,7 +41,7 @@ def squares(structure: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def best_worst(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return ``(n, n)``: the worst value on the best path between any two pixels that stays in the allowed ones."""
-    rows, columns = values.shape
+    columns = values.shape[1]
     count, flat = values.size, np.where(allowed, values, -np.inf).ravel()
     found = np.full((count, count), -np.inf)
     for p in range(count):

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.masks import IGNORE
-from wsss.losses.inputs import check_distribution, check_form, check_logits
+from wsss.losses.inputs import check_distribution, check_foreground, check_form, check_logits
 
 LOSSES = {
     "ce": "wsss.losses.region:CrossEntropy",
@@ -125,6 +125,7 @@ def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         if not target.is_floating_point():
             target = target.squeeze(1)
         elif channels == 1:
+            check_foreground(target)
             target = torch.cat([1 - target, target], 1)
     check_form(target, logits)
     logits = full_precision(logits)

@@ -60,6 +60,21 @@ def _hint(target: Tensor, logits: Tensor) -> str:
     return hint
 
 
+def check_foreground(target: Tensor) -> None:
+    """Require foreground probabilities in [0, 1].
+
+    Raises:
+        InvalidInput: how many pixels have other values, and one of them.
+    """
+    wrong = ~((target >= 0) & (target <= 1))  # so that NaN is wrong
+    if wrong.any():
+        raise InvalidInput(
+            f"target: {int(wrong.sum())} of {wrong.numel()} pixels hold no foreground probability, for example "
+            f"{target[wrong][0].item():.4g}; expected values from 0 to 1",
+            mend="Of class indices as floats (0, 1, 255), pass target.long(); of scores, pass target.sigmoid().",
+        )
+
+
 def check_distribution(target: Tensor) -> None:
     """Require that the probabilities of each pixel are ≥ 0 and sum to 1, or are all 0 (ignored).
 

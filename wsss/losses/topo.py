@@ -67,8 +67,7 @@ class TopoWindowLoss(LossWithTerm):
             config.threads,
         )
         between, within = (
-            torch.from_numpy(np.stack(one)).view(outside.shape).to(outside) * mask
-            for one in zip(*found, strict=True)
+            torch.from_numpy(np.stack(one)).view(outside.shape).to(outside) * mask for one in zip(*found, strict=True)
         )
         apart = (between * outside.relu().square()).sum()
         whole = (within * (true - outside).relu().square()).sum()
