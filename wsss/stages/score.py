@@ -44,11 +44,22 @@ class ScoreConfig(StageConfig):
     )
     window: int = Field(128, ge=1, description="of local_betti: side of the windows in pixels")
     frame: Literal["own-max", "none"] = Field("own-max", description="of betti_matching; own-max is the paper's")
+    transposed: Annotated[bool, AddedLater()] = Field(
+        False,
+        description="of cldice: skeletons of the transposed masks, as in the results of TopoMortar's authors, whose "
+        "program swaps the axes",
+    )
 
     @model_validator(mode="after")
     def _windows_are_the_authors(self) -> ScoreConfig:
         if self.topomortar and self.window != WINDOW:
             raise ValueError(f"topomortar: true goes with window: {WINDOW}, the authors'")
+        return self
+
+    @model_validator(mode="after")
+    def _transposed_for_cldice(self) -> ScoreConfig:
+        if self.transposed and "cldice" not in self.groups:
+            raise ValueError("transposed: it changes cldice alone; add cldice to structure, or leave transposed out")
         return self
 
     @property
@@ -122,7 +133,9 @@ def _structure(
         write_text(ctx.out / STRUCTURE, text.getvalue())
         if config.topomortar:
             write_scores(ctx.out / FILE, ids, topomortar_columns(per_image, config.groups))
-    settings = {"window": config.window, "frame": config.frame}
+    settings: dict[str, Any] = {"window": config.window, "frame": config.frame}
+    if config.transposed:
+        settings["transposed"] = True
     return {"structure": {**settings, **summarise(per_image, names, config.groups)}}
 
 
@@ -160,8 +173,8 @@ def _count(
     structure = {}
     if config.groups:
         skip = config.unsure == "skip"
-        options: dict[str, Any] = {"window": config.window, "frame": config.frame, "skip_unsure": skip}
-        structure = structure_scores(prediction, truth, len(classes), config.groups, **options)
+        options: dict[str, Any] = {"window": config.window, "frame": config.frame, "transposed": config.transposed}
+        structure = structure_scores(prediction, truth, len(classes), config.groups, skip_unsure=skip, **options)
     return confusion.tolist(), [int(values[value]) for value in sorted(classes.other)], structure
 
 
