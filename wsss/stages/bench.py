@@ -78,6 +78,7 @@ def _gather(ctx: Context[BenchConfig]) -> None:
     from wsss.metrics.benchmark import folder_name
     from wsss.metrics.topomortar import FILE
 
+    _check_one_cldice(ctx.inputs["scores"])
     places: dict[Path, str] = {}
     for score in ctx.inputs["scores"]:
         source = score.path / FILE
@@ -100,6 +101,17 @@ def _gather(ctx: Context[BenchConfig]) -> None:
         if resources is not None:
             write_resources(path, resources)
     write_groups(ctx.out / GROUPS_FILE, _groups(ctx))
+
+
+def _check_one_cldice(scores: Sequence[Artifact]) -> None:
+    """Require the same clDice in all scores: tables compare its columns."""
+    swapped = [str(score.id) for score in scores if score.config.get("transposed")]
+    if swapped and len(swapped) < len(scores):
+        raise InvalidInput(
+            f"bench: {len(swapped)} of {len(scores)} scores have clDice of transposed masks ({listing(swapped)}), the "
+            "others do not; their columns are not comparable.",
+            mend="Set transposed to the same value in all score stages.",
+        )
 
 
 def place_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:

@@ -55,6 +55,11 @@ class ScoreConfig(StageConfig):
     frame: Literal["own-max", "none"] = Field(
         "own-max", description="frame around each mask for betti_matching; own-max is the paper's"
     )
+    transposed: Annotated[bool, AddedLater()] = Field(
+        False,
+        description="for cldice: skeletons of the transposed masks, as in the results of TopoMortar's authors, whose "
+        "program swaps the axes",
+    )
 
     @model_validator(mode="after")
     def _windows_are_the_authors(self) -> ScoreConfig:
@@ -66,6 +71,12 @@ class ScoreConfig(StageConfig):
     def _one_meaning_of_values(self) -> ScoreConfig:
         if self.pred_mask_values is not None and self.pred_values != "ours":
             raise ValueError("pred_mask_values: leave pred_values out, they say the same in two ways")
+        return self
+
+    @model_validator(mode="after")
+    def _transposed_for_cldice(self) -> ScoreConfig:
+        if self.transposed and "cldice" not in self.groups:
+            raise ValueError("transposed: it changes cldice alone; add cldice to structure, or leave transposed out")
         return self
 
     @property
@@ -135,7 +146,9 @@ def _structure(
         write_text(ctx.out / STRUCTURE, text.getvalue())
         if config.topomortar:
             write_scores(ctx.out / FILE, ids, topomortar_columns(per_image, config.groups))
-    settings = {"window": config.window, "frame": config.frame}
+    settings: dict[str, Any] = {"window": config.window, "frame": config.frame}
+    if config.transposed:
+        settings["transposed"] = True
     return {"structure": {**settings, **summarise(per_image, names, config.groups)}}
 
 
