@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import yaml
 from pydantic import BeforeValidator
 
 from wsss.errors import InvalidInput, closest, listing
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from wsss.data.classlist import LabelNames
 
 PLAIN = re.compile(r"[\w][\w .-]*")
-"""Names that YAML takes as they are, also inside braces."""
+"""Names without a sign that means something inside YAML's braces."""
 
 
 @dataclass(frozen=True)
@@ -34,63 +35,68 @@ class MaskValues:
     Args:
         classes: per class index (0 is the background) the values that mean it.
         ignored: the values that mean "ignore"; 255 is not among them unless it is named here.
-        rest: class index of all other values in ground truth, ``None`` where they are errors.
-        named: value → name as the dataset's config gives them, for messages; empty for a layout's own values.
+        rest: class index of all other values in masks that show a class, ``None`` where they are errors.
+        named: value → name as a config gives them, for messages; empty for a layout's own values.
+        key: path of that config.
     """
 
     classes: tuple[tuple[int, ...], ...]
     ignored: tuple[int, ...] = ()
     rest: int | None = None
     named: tuple[tuple[int, str], ...] = ()
+    key: str = "data.mask_values"
 
     @property
     def identity(self) -> object:
-        """What stands for the values in a fingerprint; `rest` only decides whether a mask can be read at all."""
+        """What stands for the values in a fingerprint; `rest` only decides which masks can be read."""
         return (self.classes, self.ignored) if self.ignored else self.classes
 
-    def encode(self, mask: NDArray[np.uint8], *, where: str) -> NDArray[np.uint8]:
-        """Map a mask's values to class indices; `rest` plays no part.
+    def encode(self, mask: NDArray[np.uint8], *, where: str, ids: Collection[int] = ()) -> NDArray[np.uint8]:
+        """Map a mask's values to class indices; the `stray` ones to `rest`.
 
         Args:
             mask: ``(H, W)`` uint8, values as on disk.
             where: what to call the mask in an error.
+            ids: values that are never `stray`: masks that we write have them for classes.
 
         Returns:
             ``(H, W)`` uint8, values 0 … K or 255.
 
         Raises:
-            InvalidInput: a value isn't named.
+            InvalidInput: a value isn't named, and isn't `stray`.
         """
         table, legal = self._tables()
         wrong = unknown_values(mask, legal)
-        if not wrong:
-            return table[mask]
-        if not self.named:
-            allowed = listing(np.flatnonzero(legal).tolist(), limit=30)
-            raise InvalidInput(f"{where}: mask value {listing(wrong)} stands for no class; allowed are {allowed}.")
-        shown = listing([f"{count:,} pixels of value {value}" for value, count in wrong.items()])
-        raise InvalidInput(
-            f"{where}: {shown}, which data.mask_values does not name; it names "
-            f"{listing([f'{value} ({name})' for value, name in self.named], limit=30)}.",
-            mend=f"Name it: {as_key(sorted([*self.named, *((value, '…') for value in wrong)]))}, where … is a class, "
-            "background or ignore.",
-        )
+        if wrong and (not self.stray(mask) or not wrong.keys().isdisjoint(ids)):
+            raise self._unnamed(wrong, legal, where)
+        if self.rest is not None:
+            table[~legal] = self.rest
+        return table[mask]
 
-    def encode_truth(self, mask: NDArray[np.uint8], *, where: str) -> tuple[NDArray[np.uint8], dict[int, int]]:
-        """Map a ground-truth mask's values to class indices, those that aren't named to `rest`.
+    def stray(self, mask: NDArray[np.uint8]) -> dict[int, int]:
+        """Return the values that count as `rest`, each with its number of pixels.
 
-        Returns:
-            ``(H, W)`` uint8 as `encode` does, and the values that became `rest` with their numbers of pixels.
-
-        Raises:
-            InvalidInput: a value isn't named, and there is no `rest`.
+        There are none without a `rest`, and none in a mask that shows no class by a value that is named: such a mask is
+        numbered in another way.
         """
         if self.rest is None:
-            return self.encode(mask, where=where), {}
+            return {}
         table, legal = self._tables()
-        unnamed = unknown_values(mask, legal)
-        table[~legal] = self.rest
-        return table[mask], unnamed
+        shown = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+        known = table[shown][legal[shown]]
+        return unknown_values(mask, legal) if ((known != 0) & (known != IGNORE)).any() else {}
+
+    def _unnamed(self, wrong: Mapping[int, int], legal: NDArray[np.bool_], where: str) -> InvalidInput:
+        if not self.named:
+            allowed = listing(np.flatnonzero(legal).tolist(), limit=30)
+            return InvalidInput(f"{where}: mask value {listing(wrong)} stands for no class; allowed are {allowed}.")
+        shown = listing([f"{count:,} pixels of value {value}" for value, count in wrong.items()])
+        pairs = sorted([*self.named, *((value, "…") for value in wrong)])
+        return InvalidInput(
+            f"{where}: {shown}, which {self.key} does not name; it names "
+            f"{listing([f'{value} ({name})' for value, name in self.named], limit=30)}.",
+            mend=f"Name it: {as_key(pairs, self.key.rpartition('.')[2])}, where … is a class, background or ignore.",
+        )
 
     def _tables(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         table, legal = np.full(256, IGNORE, np.uint8), np.zeros(256, np.bool_)
@@ -106,10 +112,15 @@ def unknown_values(mask: NDArray[np.uint8], legal: NDArray[np.bool_]) -> dict[in
     return {int(value): int(counts[value]) for value in np.flatnonzero((counts > 0) & ~legal)}
 
 
-def as_key(named: Iterable[tuple[int, str]]) -> str:
+def as_key(named: Iterable[tuple[int, str]], key: str = "mask_values") -> str:
     """Return ``mask_values: {0: background, 255: road}``, ready to paste."""
-    words = [f"{value}: {name if PLAIN.fullmatch(name) or name == '…' else json.dumps(name)}" for value, name in named]
-    return f"mask_values: {{{', '.join(words)}}}"
+    return f"{key}: {{{', '.join(f'{value}: {_quoted(name)}' for value, name in named)}}}"
+
+
+def _quoted(name: str) -> str:
+    """Return a name as YAML takes it inside braces; ``no`` and ``1`` aren't names there unless they are quoted."""
+    plain = name == "…" or (PLAIN.fullmatch(name) and yaml.safe_load(name) == name)
+    return name if plain else json.dumps(name, ensure_ascii=False)
 
 
 def resolve(names: Mapping[int, str], labels: LabelNames, *, where: str) -> MaskValues:
@@ -144,7 +155,7 @@ def resolve(names: Mapping[int, str], labels: LabelNames, *, where: str) -> Mask
         for wanted in range(len(labels.classes))
     )
     ignored = tuple(value for value, index in sorted(indices.items()) if index == IGNORE)
-    return MaskValues(classes, ignored, named=tuple(sorted(names.items())))
+    return MaskValues(classes, ignored, named=tuple(sorted(names.items())), key=where)
 
 
 def _names(value: Any) -> Any:

@@ -251,27 +251,33 @@ def load_truth(
     Raises:
         InvalidInput: see `read_truth`.
     """
-    path, own = sample.mask, sample.mask_values
+    path, values = sample.mask, classes.in_masks_of(sample)
     if path is None:
         raise InvalidInput(f"Image {sample.id} has no ground-truth mask.")
-    values, conversion = load_mask(path, size=size, grey=own is not None)
-    remarks = [] if conversion is None else [conversion_remark(path, conversion)]
-    if own is None:
-        try:
-            return classes.encode(values, where=str(path)), tuple(remarks)
-        except InvalidInput as error:
-            raise InvalidInput(error.message, mend=_name_values(classes, values)) from error
-    mask, unnamed = own.encode_truth(values, where=str(path))
-    if unnamed and own.rest is not None:
-        counts = listing(f"{count:,} pixels of value {value}" for value, count in unnamed.items())
-        kind = f"masks with further values, which are read as {classes.names[own.rest]}"
-        remarks.append((kind, f"{path.name} ({counts})"))
-    return mask, tuple(remarks)
+    mask, conversion = load_mask(path, size=size, grey=values is not classes)
+    try:
+        return values.encode(mask, where=str(path)), mask_remarks(path, mask, conversion, values)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, mend=error.mend or _name_values(classes, mask)) from error
 
 
-def conversion_remark(path: Path, conversion: str) -> Remark:
-    """Return the remark on a mask whose pixels `wsss.io.masks.load_mask` has converted."""
-    return f"masks read from {conversion}", path.name
+def mask_remarks(
+    path: Path, mask: NDArray[np.uint8], conversion: str | None, values: Classes | MaskValues
+) -> tuple[Remark, ...]:
+    """Return what is worth knowing of how a mask was read.
+
+    Args:
+        path: its file.
+        mask: ``(H, W)`` values on disk.
+        conversion: of `wsss.io.masks.load_mask`.
+        values: what encodes the mask.
+    """
+    remarks = [] if conversion is None else [(f"masks read from {conversion}", path.name)]
+    stray = values.stray(mask) if isinstance(values, MaskValues) else {}
+    if stray:
+        counts = listing([f"{count:,} pixels of value {value}" for value, count in stray.items()])
+        remarks.append(("masks with other values than the layout's, read as background", f"{path.name} ({counts})"))
+    return tuple(remarks)
 
 
 def _name_values(classes: Classes, mask: NDArray[np.uint8]) -> str:

@@ -108,10 +108,11 @@ def _nothing_but_ignored(samples: Sequence[Sample], classes: Classes, ignored: i
         )
     several = f" (or {listing(classes.foreground[1:])})" if len(classes) > 2 else ""
     key = name_255(classes)
+    value = key.partition(": ")[2]
     return InvalidInput(
         f"{found} Values found: {listing(sorted(values), limit=10)}.",
         mend=f"If 255 means {classes.foreground[0]}{several} in these masks, add this key to data: {key}\n"
-        f"(as an option: --data.mask_values '{key.partition(': ')[2]}')",
+        f"(as an option: --data.mask_values '{value}', of wsss run --set 'data.mask_values={value}')",
     )
 
 
@@ -121,4 +122,4 @@ def log_remarks(log: Callable[[str], None], remarks: Sequence[Remark]) -> None:
     for kind, message in remarks:
         kinds.setdefault(kind, {})[message] = None
     for kind, messages in kinds.items():
-        log(f"note: {kind}: {len(messages)}: {listing(messages)}")
+        log(f"note: {kind} ({len(messages)}): {listing(messages)}.")

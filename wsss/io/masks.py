@@ -164,7 +164,7 @@ def _values_of_colours(pixels: NDArray[np.uint8], path: Path, *, grey: bool) -> 
     return found.astype(np.uint8), "colours of VOC's palette"
 
 
-def _codes(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
+def _codes(pixels: NDArray[np.uint8]) -> NDArray[np.integer]:
     """Return each colour ``(…, 3)`` as one number, red in the highest byte."""
     red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
     return red << 16 | green << 8 | blue

@@ -55,7 +55,7 @@ def count(pair: Pair, *, classes: Classes, config: ScoreConfig) -> Counted:
     """
     import numpy as np
 
-    from wsss.data.sample import conversion_remark, load_truth, read_truth
+    from wsss.data.sample import load_truth, mask_remarks, read_truth
     from wsss.io.images import image_size
     from wsss.io.masks import load_mask
     from wsss.metrics.overlap import confusion_matrix
@@ -70,16 +70,16 @@ def count(pair: Pair, *, classes: Classes, config: ScoreConfig) -> Counted:
         read_truth(sample, classes, size=size)
         load_mask(path, size=size)
     found = np.bincount(mask.ravel(), minlength=256)
-    prediction = _encode(values, mask, path, classes)
+    prediction = _encode(values, mask, path, classes, config)
     confusion = confusion_matrix(prediction, truth, len(classes), unsure=config.unsure)
     structure = {}
     if config.groups:
         skip = config.unsure == "skip"
         options: dict[str, Any] = {"window": config.window, "frame": config.frame, "skip_unsure": skip}
         structure = structure_scores(prediction, truth, len(classes), config.groups, **options)
-    remarks = remarks if conversion is None else (*remarks, conversion_remark(path, conversion))
     others = [int(found[value]) if values is classes else 0 for value in sorted(classes.other)]
-    return Counted(confusion.tolist(), others, look_at(prediction, remarks), structure)
+    look = look_at(prediction, (*remarks, *mask_remarks(path, mask, conversion, values)))
+    return Counted(confusion.tolist(), others, look, structure)
 
 
 def _values_of_masks(sample: Sample, classes: Classes, config: ScoreConfig) -> Classes | MaskValues:
@@ -93,11 +93,19 @@ def _values_of_masks(sample: Sample, classes: Classes, config: ScoreConfig) -> C
     return classes.in_masks_of(sample) if config.pred_values == "dataset" else classes
 
 
-def _encode(values: Classes | MaskValues, mask: NDArray[np.uint8], path: Path, classes: Classes) -> NDArray[np.uint8]:
+def _encode(
+    values: Classes | MaskValues, mask: NDArray[np.uint8], path: Path, own: Classes, config: ScoreConfig
+) -> NDArray[np.uint8]:
+    from wsss.data.sample import Classes
+
     try:
-        return values.encode(mask, where=str(path))
+        if isinstance(values, Classes):
+            return values.encode(mask, where=str(path))
+        return values.encode(mask, where=str(path), ids=[value for of_class in own.values for value in of_class])
     except InvalidInput as error:
-        mend = error.mend or f"Say what the values mean: {name_values(classes)}"
+        mend = error.mend or f"Say what the values mean: {name_values(own)}"
+        if config.pred_values == "dataset":
+            mend = "Leave --pred-values dataset out if the masks have the values that wsss writes."
         raise InvalidInput(error.message, mend=mend) from error
 
 
