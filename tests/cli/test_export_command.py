@@ -244,7 +244,7 @@ def test_a_run_whose_dataset_lies_elsewhere(
         (["small", "--stage", "secnd", "--format", "coco"], "did you mean 'second'?"),
         (["small", "--stage", "score", "--format", "coco"], "found scores (made by number); allowed are masks"),
         (["runs/small/score", "--format", "coco"], "found scores (made by number); allowed are masks"),
-        (["data/images", "--data.root", "data", "--format", "coco"], "a mask is an 8-bit palette or grey image"),
+        (["data/images", "--data.root", "data", "--format", "coco"], "b.png: mask value 40 stands for no class"),
         (["runs", "--format", "coco"], "no mask here; masks are looked for as ID.png"),
         (["small", "--format", "coco", "--opacity", "0.3"], "to --format coco; it is for overlay, sheet."),
         (["small", "--format", "overlay", "--tolerance", "2"], "--tolerance means nothing to --format overlay"),

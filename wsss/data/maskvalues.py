@@ -90,7 +90,7 @@ class MaskValues:
         if not self.named:
             allowed = listing(np.flatnonzero(legal).tolist(), limit=30)
             return InvalidInput(f"{where}: mask value {listing(wrong)} stands for no class; allowed are {allowed}.")
-        shown = listing([f"{count:,} pixels of value {value}" for value, count in wrong.items()])
+        shown = pixels_of_values(wrong)
         pairs = sorted([*self.named, *((value, "…") for value in wrong)])
         return InvalidInput(
             f"{where}: {shown}, which {self.key} does not name; it names "
@@ -110,6 +110,11 @@ def unknown_values(mask: NDArray[np.uint8], legal: NDArray[np.bool_]) -> dict[in
     """Return the values of a mask that aren't ``legal`` ``(256,)``, each with its number of pixels."""
     counts = np.bincount(mask.ravel(), minlength=256)
     return {int(value): int(counts[value]) for value in np.flatnonzero((counts > 0) & ~legal)}
+
+
+def pixels_of_values(counts: Mapping[int, int]) -> str:
+    """Return ``6 pixels of value 8, 1 pixel of value 30``."""
+    return listing([f"{count:,} pixel{'' if count == 1 else 's'} of value {value}" for value, count in counts.items()])
 
 
 def as_key(named: Iterable[tuple[int, str]], key: str = "mask_values") -> str:
@@ -168,7 +173,7 @@ def _names(value: Any) -> Any:
     for key, name in value.items():
         number = int(key) if isinstance(key, str) and key.strip().isdecimal() else key
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 255:
-            raise ValueError(f"{key!r} is no mask value; expected a whole number from 0 to 255")
+            raise ValueError(f"expected whole numbers from 0 to 255 for mask values; found {key!r}")
         if not isinstance(name, str):
             raise ValueError(f"value {number} has the name {name!r}; expected a class name, background or ignore")
         found[number] = name.strip()

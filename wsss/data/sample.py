@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wsss.data.maskvalues import MaskValues, as_key, unknown_values
+from wsss.data.maskvalues import MaskValues, as_key, pixels_of_values, unknown_values
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.masks import BACKGROUND, IGNORE, load_mask
 
@@ -275,8 +275,8 @@ def mask_remarks(
     remarks = [] if conversion is None else [(f"masks read from {conversion}", path.name)]
     stray = values.stray(mask) if isinstance(values, MaskValues) else {}
     if stray:
-        counts = listing([f"{count:,} pixels of value {value}" for value, count in stray.items()])
-        remarks.append(("masks with other values than the layout's, read as background", f"{path.name} ({counts})"))
+        kind = "masks with other values than the layout's, read as background"
+        remarks.append((kind, f"{path.name} ({pixels_of_values(stray)})"))
     return tuple(remarks)
 
 

@@ -77,9 +77,9 @@ def load_mask(
 ) -> tuple[NDArray[np.uint8], str | None]:
     """Read a mask, and tell how its pixels became values where that isn't plain.
 
-    An 8-bit palette or grey image is read as it is (palette indices, never colours), a 1-bit image as 0 and 1, and
-    16-bit values up to 255 as they are. Colours of VOC's palette become their indices, and colours with equal
-    red, green and blue their grey value.
+    An 8-bit palette or grey image is read as it is (palette indices, never colours; but colours of a GIF), a 1-bit
+    image as 0 and 1, and 16-bit values up to 255 as they are. Colours of VOC's palette become their indices, and
+    colours with equal red, green and blue their grey value.
 
     Args:
         path: the file.
@@ -114,6 +114,8 @@ def _refuse_unfit(image: Image.Image, path: Path) -> None:
 
 
 def _values(image: Image.Image, path: Path, *, grey: bool) -> tuple[NDArray[np.uint8], str | None]:
+    if image.format == "GIF" and image.mode == "P":
+        image = image.convert("RGB")  # programs number a GIF's colours anew, so that its indices mean nothing
     if image.mode in ("P", "L", "1"):
         return np.array(image, dtype=np.uint8), None  # a 1-bit image has the values 0 and 1
     if image.mode in ("I;16", "I;16B", "I;16L", "I"):
