@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -75,17 +76,20 @@ def look_at(mask: NDArray[np.uint8], remarks: tuple[Remark, ...] = ()) -> Look:
 
 
 def survey(ctx: Context[Any], samples: Sequence[Sample]) -> list[Look]:
-    """Read the masks of all samples once, and print the remarks on how they were read.
+    """Read the masks of all samples once, and print the remarks on how they were read; for the first rank alone.
 
     Raises:
         InvalidInput: a mask can't be read.
     """
     from wsss.data.truth import log_remarks
-    from wsss.pipeline.items import map_items
 
-    looks = map_items(ctx, samples, partial(_look, classes=ctx.data.classes), "looking at the masks")
-    if ctx.ranks.rank == 0:
-        log_remarks(ctx.log, [remark for look in looks for remark in look.remarks])
+    advance = ctx.progress.track("looking at the masks", len(samples))
+    looks = []
+    with ThreadPoolExecutor(max(1, ctx.workers)) as pool:  # decoding leaves Python's lock
+        for look in pool.map(partial(_look, classes=ctx.data.classes), samples):
+            looks.append(look)
+            advance(1)
+    log_remarks(ctx.log, [remark for look in looks for remark in look.remarks])
     return looks
 
 

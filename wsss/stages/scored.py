@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -96,6 +97,8 @@ def _values_of_masks(sample: Sample, classes: Classes, config: ScoreConfig) -> C
 def _encode(
     values: Classes | MaskValues, mask: NDArray[np.uint8], path: Path, own: Classes, config: ScoreConfig
 ) -> NDArray[np.uint8]:
+    import numpy as np
+
     from wsss.data.sample import Classes
 
     try:
@@ -103,14 +106,18 @@ def _encode(
             return values.encode(mask, where=str(path))
         return values.encode(mask, where=str(path), ids=[value for of_class in own.values for value in of_class])
     except InvalidInput as error:
-        mend = error.mend or f"Say what the values mean: {name_values(own)}"
+        found = [int(value) for value in np.unique(mask) if value]
+        mend = error.mend or f"Say what the values mean: {name_values(own, found[:8])}"
         if config.pred_values == "dataset":
             mend = "Leave --pred-values dataset out if the masks have the values that wsss writes."
         raise InvalidInput(error.message, mend=mend) from error
 
 
-def name_values(classes: Classes) -> str:
-    """Return the option that tells what 255 means in the masks to score."""
-    from wsss.data.truth import name_255
+def name_values(classes: Classes, values: Sequence[int] = (255,)) -> str:
+    """Return the option that tells what values mean in the masks to score; of several classes a word stands for one."""
+    from wsss.data.maskvalues import as_key
+    from wsss.io.masks import BACKGROUND
 
-    return f"--set 'pred_{name_255(classes).replace(': ', '=', 1)}' (pred_mask_values in a pipeline)."
+    name = classes.foreground[0] if len(classes) == 2 or len(values) == 1 else "CLASS"
+    key, _, named = as_key([(0, BACKGROUND), *((value, name) for value in values)]).partition(": ")
+    return f"--set 'pred_{key}={named}' (pred_mask_values in a pipeline)."
