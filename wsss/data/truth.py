@@ -39,7 +39,7 @@ def require_masks(data: Dataset, samples: Sequence[Sample], *, of: str, mend: st
     """
     missing = [sample.id for sample in samples if sample.mask is None]
     if missing:
-        unfit = [message for kind, message in data.remarks if kind in UNUSED]
+        unfit = [f"{message}." for kind, message in data.remarks if kind in UNUSED]
         count = f"{len(missing)} of the {len(samples)} images of {of}"
         found = f"{start}{count} have no ground-truth mask: {listing(missing)}."
         raise InvalidInput(

@@ -52,7 +52,7 @@ def with_masks(
     remarks = dict(files.remarks())
     if missing:
         found = f"{place}: no mask of {len(missing)} of the {len(samples)} images of {of}: {listing(missing)}."
-        raise InvalidInput("\n".join([found, *(remarks[kind] for kind in UNUSED if kind in remarks)]), mend=mend)
+        raise InvalidInput("\n".join([found, *(f"{remarks[kind]}." for kind in UNUSED if kind in remarks)]), mend=mend)
     if GUESSED in remarks:
         log(f"note: {remarks[GUESSED]}")
     return tuple(replace(sample, mask=files.found[sample.id], mask_values=None) for sample in samples)
