@@ -115,7 +115,8 @@ def _refuse_unfit(image: Image.Image, path: Path) -> None:
 
 def _values(image: Image.Image, path: Path, *, grey: bool) -> tuple[NDArray[np.uint8], str | None]:
     if image.format == "GIF" and image.mode == "P":
-        image = image.convert("RGB")  # programs number a GIF's colours anew, so that its indices mean nothing
+        # Programs renumber a GIF's palette, so that only its colours tell what was saved.
+        return _values_of_colours(np.asarray(image.convert("RGB")), path, grey=grey)[0], None
     if image.mode in ("P", "L", "1"):
         return np.array(image, dtype=np.uint8), None  # a 1-bit image has the values 0 and 1
     if image.mode in ("I;16", "I;16B", "I;16L", "I"):

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from wsss.data.tiles import TilesConfig, draw_tiles
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
+from wsss.stages.mask_inputs import survey
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -27,6 +28,7 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
 
     config = ctx.config
     if ctx.ranks.rank == 0:
+        survey(ctx, ctx.data.split(config.split))
         draw_tiles(
             ctx.data.split(config.split),
             ctx.out,
