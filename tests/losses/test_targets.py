@@ -78,6 +78,16 @@ def test_the_same_target_is_looked_at_again_once_it_has_changed() -> None:
         check_indices(target, 2)
 
 
+def test_targets_made_in_inference_mode_are_checked_too() -> None:
+    with torch.inference_mode():
+        target = target_with(1)
+        for _ in range(2):
+            assert torch.isfinite(build("cldice")(torch.zeros(2, 3, 16, 16), target))
+        target[0, 0, 0] = 9
+        with pytest.raises(InvalidInput, match="found value 9"):
+            build("cldice")(torch.zeros(2, 3, 16, 16), target)
+
+
 @given(st.lists(st.integers(-300, 600), min_size=1, max_size=30), st.integers(1, 255))
 def test_exactly_the_values_out_of_range_are_refused(values: list[int], classes: int) -> None:
     wrong = sorted({value for value in values if value != 255 and not 0 <= value < classes})

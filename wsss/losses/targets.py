@@ -52,7 +52,8 @@ def check_indices(target: Tensor, classes: int) -> None:
             OnlyBackground,
             stacklevel=2,
         )
-    _checked = (weakref.ref(target), target._version, classes)
+    if not target.is_inference():  # such tensors have no version that would tell of a change
+        _checked = (weakref.ref(target), target._version, classes)
 
 
 def _same(checked: tuple[weakref.ref[Tensor], int, int], target: Tensor, classes: int) -> bool:
