@@ -29,7 +29,7 @@ GUESSED = "masks matched by a part of the name"
 STRANGERS = "masks without an image"
 LOSSY = "files that are no masks"
 UNUSED = (STRANGERS, LOSSY)
-"""Kinds of `MaskFiles.remarks`; the latter two are of files that are no image's mask."""
+"""Kinds of `MaskFiles.remarks` on files that are no image's mask."""
 
 _MASK_WORDS = (
     *("masks?", "gt", "gtfine", "ground[_-]?truth", "truth", "labels?", "label[_-]?ids", "seg", "segmentation"),

@@ -70,7 +70,7 @@ class ScoreConfig(StageConfig):
     @model_validator(mode="after")
     def _one_meaning_of_values(self) -> ScoreConfig:
         if self.pred_mask_values is not None and self.pred_values != "ours":
-            raise ValueError("pred_mask_values: leave pred_values out, they say the same in two ways")
+            raise ValueError("pred_mask_values: leave pred_values out; one of the two names what values mean")
         return self
 
     @model_validator(mode="after")
@@ -204,7 +204,7 @@ def _check_unsure(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, looks
         return
     found = f"{folder}: the masks hold no class but the background, and 255 in {unsure} of {len(looks)} masks"
     if pred.uses is not None:
-        ctx.log(f"warning: {found}: {pred.uses} is unsure throughout.")
+        ctx.log(f"warning: {found}.")
         return
     values = [sample.mask_values for sample in ctx.data.split(ctx.config.split)]
     of_dataset = any(IGNORE in of_class for one in values if one is not None for of_class in one.classes[1:])
