@@ -77,6 +77,7 @@ def count(pair: Pair, *, classes: Classes, config: ScoreConfig) -> Counted:
     if config.groups:
         skip = config.unsure == "skip"
         options: dict[str, Any] = {"window": config.window, "frame": config.frame, "skip_unsure": skip}
+        options["transposed"] = config.transposed
         structure = structure_scores(prediction, truth, len(classes), config.groups, **options)
     others = [int(found[value]) if values is classes else 0 for value in sorted(classes.other)]
     look = look_at(prediction, (*remarks, *mask_remarks(path, mask, conversion, values)))
