@@ -188,6 +188,24 @@ def test_folders_of_classes_lead_to_init(photographs: Path) -> None:
     assert json.loads(wsss_data("check", "split", "--json").stdout)["kind"] == "class folders"
 
 
+def test_folders_of_negatives_and_of_unlabelled_images(photographs: Path) -> None:
+    images = sorted((photographs / "images").iterdir())
+    for name, several in (("good", images[:3]), ("crack", images[3:8]), ("unlabeled", images[8:])):
+        (photographs.parent / "parts" / name).mkdir(parents=True)
+        for path in several:
+            path.rename(photographs.parent / "parts" / name / path.name)
+    done = wsss_data("check", "parts")
+    assert done.exit_code == 0
+    assert "12 images: crack 5, no class 3, unlabelled 4." in done.stdout
+
+
+def test_photographs_of_a_kind_that_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.cr2").write_bytes(b"II*")
+    done = wsss_data("check", tmp_path)
+    assert isinstance(done.exception, InvalidInput)
+    assert "a.cr2" in str(done.exception) and "can be read" in str(done.exception)
+
+
 def test_pipelines_by_file_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "p.yaml").write_text(

@@ -12,10 +12,12 @@ from pathlib import Path
 from wsss.data.check import Collector, Report
 from wsss.data.importing import folders
 from wsss.data.importing.listing import list_images
+from wsss.data.importing.reading import Note
 from wsss.data.inspection import Inspection, inspect_sample
 from wsss.data.lists import without_suffix
 from wsss.data.sample import Classes, Sample
 from wsss.errors import InvalidInput, listing
+from wsss.io.image_kinds import unread
 
 LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".npy", ".xml", ".jsonl")
 """Suffixes of files that may hold labels of the images beside them."""
@@ -77,14 +79,17 @@ def check_photographs(
         start: given the number of images, returns a function that is called with the number of images done.
 
     Raises:
-        InvalidInput: the folder can't be read.
+        InvalidInput: the folder, or all images in it, can't be read.
     """
     if not has_images(folder):
         return None
-    found_files = list_images(folder)
-    files = found_files.images
+    listed = list_images(folder)
+    files = listed.images
+    classes, reading_notes = _class_folders(folder, files)
+    images = _images_folder(folder, files)
+    labels = () if classes else _label_files(folder, images)
     problems, notes = Collector(), Collector()
-    for kind, message in found_files.notes:
+    for kind, message in (*(list_images(folder, known=labels).notes if labels else listed.notes), *reading_notes):
         notes.add(kind, message)
     advance = start(len(files))
     found: list[Inspection] = []
@@ -106,16 +111,13 @@ def check_photographs(
         problems=problems.findings(),
         notes=notes.findings(),
     )
-    classes = _class_folders(folder, files)
-    images = _images_folder(folder, files)
-    labels = () if classes else _label_files(folder, images)
     return Photographs(len(files), classes, labels, report, _next(folder if classes else images, labels, bool(classes)))
 
 
 def has_images(folder: Path) -> bool:
-    """Return whether there is an image anywhere below a folder."""
+    """Return whether there is an image file anywhere below a folder, also of a kind that can't be read."""
     return any(
-        without_suffix(path.name) != path.name
+        without_suffix(path.name) != path.name or unread(path.name) is not None
         for path in folder.rglob("*")
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
@@ -125,14 +127,19 @@ def _inspected(folder: Path, file: str) -> Inspection:
     return inspect_sample(Sample(file, folder / file, None), _NO_CLASSES)
 
 
-def _class_folders(folder: Path, files: Sequence[str]) -> dict[str, int]:
-    """Return class → number of images where the images lie in one folder per class, as `wsss init` reads them."""
+def _class_folders(folder: Path, files: Sequence[str]) -> tuple[dict[str, int], tuple[Note, ...]]:
+    """Return class → number of images where the images lie in one folder per class, and notes, as `wsss init` has them.
+
+    A single class is taken for a folder that is called after something else, such as a date.
+    """
     try:
         labels = folders.read(folder, files)
     except InvalidInput:
-        return {}
-    counts = Counter(name for entry in labels.entries for name in entry.labels or (NEGATIVE,))
-    return dict(counts) if len(counts) > 1 else {}
+        return {}, ()
+    counts: Counter[str] = Counter()
+    for entry in labels.entries:
+        counts.update(("unlabelled",) if entry.labels is None else entry.labels or (NEGATIVE,))
+    return (dict(counts), labels.notes) if len(counts) > 1 else ({}, ())
 
 
 def _images_folder(folder: Path, files: Sequence[str]) -> Path:
