@@ -108,7 +108,7 @@ def test_an_error_names_the_item(tmp_path: Path, workers: int, kind: str, type: 
 
 
 def test_a_killed_worker_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(RunFailed, match="ended without a word") as caught:
+    with pytest.raises(RunFailed, match="was killed while it worked on 5") as caught:
         map_items(context(tmp_path, 2), list(range(40)), partial(die_at, bad=5), "x")
     assert "--workers" in str(caught.value)
 

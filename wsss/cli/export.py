@@ -78,7 +78,6 @@ def export(
     """
     from wsss.export.folder import check_out
     from wsss.export.formats import check_options, export_masks, options_from
-    from wsss.pipeline.interrupt import interruptible
     from wsss.pipeline.progress import Reporter
     from wsss.stages.mask_source import Request, find_masks
 
@@ -98,7 +97,7 @@ def export(
     _check_apart(out, request.run)
     check_out(out, force=force)
     reporter = Reporter()
-    with interruptible(), tempfile.TemporaryDirectory(prefix="wsss-export-") as work:
+    with tempfile.TemporaryDirectory(prefix="wsss-export-") as work:
         masks = find_masks(request, work=Path(work), reporter=reporter)
         reporter.start("export", None)
         try:

@@ -20,6 +20,9 @@ import click
 from wsss import __version__
 from wsss.cli.command import Group
 from wsss.errors import WsssError
+from wsss.io import shared_state
+from wsss.pipeline.interrupt import interruptible
+from wsss.pipeline.supervise import supervise
 from wsss.stages import STAGES
 
 COMMANDS = {
@@ -80,8 +83,15 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit; the entry point of the ``wsss`` script."""
+    """Run the command line and exit; the entry point of the ``wsss`` script.
+
+    Args:
+        arguments: of a call from Python, which then runs in this process; without them those of the program itself,
+            which runs in a child process (see `wsss.pipeline.supervise`).
+    """
     _settle_streams()
+    if arguments is None:
+        supervise()
     sys.exit(_flushed(_call(sys.argv[1:] if arguments is None else arguments)))
 
 
@@ -89,7 +99,8 @@ def _call(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
     debug = "--debug" in arguments
     try:
-        code: Any = cli.main(args=arguments, prog_name="wsss", standalone_mode=False)
+        with interruptible():
+            code: Any = cli.main(args=arguments, prog_name="wsss", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
@@ -103,6 +114,7 @@ def _call(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort) as error:
         if debug:
             traceback.print_exc()
+        _say_interrupted()
         interrupt = error.__cause__ or error  # click wraps a KeyboardInterrupt
         return getattr(interrupt, "exit_code", 130) if isinstance(interrupt, KeyboardInterrupt) else 130
     except Exception as error:
@@ -119,6 +131,12 @@ def _call(arguments: list[str]) -> int:
         )
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _say_interrupted() -> None:
+    """Print how to resume, unless the supervisor has to do it."""
+    click.echo(shared_state.message() or "Interrupted.", err=True)
+    shared_state.clear_messages()
 
 
 def _settle_streams() -> None:

@@ -14,6 +14,7 @@ import click
 
 from wsss.cli.option_table import device_option, json_option, workers_option
 from wsss.errors import InvalidInput
+from wsss.io import shared_state
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,6 +34,11 @@ def worker_count(workers: int | None) -> int:
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout."""
     click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def say_how_to_resume() -> None:
+    """Have the command that resumes this one printed if it is interrupted."""
+    shared_state.set_message(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}")
 
 
 def resume_command(arguments: Sequence[str] | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,9 @@ import click
 
 from wsss.cli.command import Command
 from wsss.cli.option_table import shared
-from wsss.cli.options import check_data, machine_options, open_data, print_json, resume_command, worker_count
+from wsss.cli.options import check_data, machine_options, open_data, print_json, say_how_to_resume, worker_count
 from wsss.errors import WsssError
+from wsss.io import shared_state
 
 if TYPE_CHECKING:
     from wsss.pipeline.execute import RunResult
@@ -79,29 +81,37 @@ def run(
         if dry_run:
             _dry_run(spec, folder, choice, as_json)
             return
-        result = _run(spec, folder, choice, device, worker_count(workers))
+        result = _run(spec, folder, choice, device, worker_count(workers), as_json)
     except WsssError:
         if as_json:  # the document is printed whatever happened; the message goes to stderr
-            print_json({"run_dir": folder and str(folder), "status": "failed", "report": None, "stages": []})
+            print_json(_without_stages(folder, "failed"))
         raise
     if result is None:  # a rank that leaves the words to the first
         return
     _print(result, as_json)
-    if isinstance(result.error, KeyboardInterrupt):
-        click.echo(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}", err=True)
+    shared_state.set_documents("", "")
     if result.error is not None:
         raise result.error
 
 
-def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int) -> RunResult | None:
+def _without_stages(folder: Path | None, status: str) -> dict[str, Any]:
+    """Return the document of a run of whose stages nothing is known."""
+    return {"run_dir": folder and str(folder), "status": status, "report": None, "stages": []}
+
+
+def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, as_json: bool) -> RunResult | None:
     from wsss.pipeline.execute import run_pipeline
-    from wsss.pipeline.interrupt import interruptible
     from wsss.pipeline.progress import Reporter
     from wsss.pipeline.ranks import join_ranks
     from wsss.pipeline.task import Session
     from wsss.stages import STAGES
 
-    with interruptible(), join_ranks(device) as ranks:
+    with join_ranks(device) as ranks:
+        if ranks.rank == 0:
+            say_how_to_resume()
+            if as_json:
+                ends = (json.dumps(_without_stages(run_dir, status)) for status in ("interrupted", "failed"))
+                shared_state.set_documents(*ends)
         session = Session(run_dir, device, workers, Reporter(quiet=ranks.rank != 0), ranks)
         command = ["wsss", *sys.argv[1:]]
         try:

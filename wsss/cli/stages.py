@@ -15,7 +15,7 @@ from wsss.cli.data_options import DataCommand, read_data_options
 from wsss.cli.field_options import as_source, dashed, field_options, fields_with_option, option_of, variable
 from wsss.cli.named_runs import NAMED, is_recorded, named_input, named_run
 from wsss.cli.option_table import shared
-from wsss.cli.options import machine_options, open_data, print_json, resume_command, worker_count
+from wsss.cli.options import machine_options, open_data, print_json, say_how_to_resume, worker_count
 from wsss.errors import InvalidInput
 from wsss.pipeline.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
@@ -79,7 +79,6 @@ def run_single(
         WsssError: wrong options, or the stage failed.
     """
     from wsss.pipeline.execute import locked_for
-    from wsss.pipeline.interrupt import interruptible
     from wsss.pipeline.progress import Reporter
     from wsss.pipeline.ranks import join_ranks
     from wsss.pipeline.runner import run_stage
@@ -90,30 +89,28 @@ def run_single(
     config = validate(stage.config, source.value, where="", locate=source.locate)
     _check_paths(config, source)
     data_source = read_data_options(data_options)
-    try:
-        with interruptible(), join_ranks(given["device"]) as ranks, _out_folder(stage, given["out"]) as out:
-            reporter = Reporter(quiet=ranks.rank != 0)
-            session = Session(out.parent, given["device"], worker_count(given["workers"]), reporter, ranks)
-            with locked_for(out, session) as work:
-                inputs = {name: _take(name, declared, given, reporter) for name, declared in stage.inputs.items()}
-                data = None
-                if data_source.value:
-                    data = (opener or open_data)(
-                        data_source.value, work=generated or work, log=reporter.log, locate=data_source.locate
-                    )
-                outcome = run_stage(
-                    stage,
-                    config,
-                    out=out,
-                    inputs=inputs,
-                    data=data,
-                    seed=given["seed"],
-                    force=given["force"],
-                    session=session,
+    with join_ranks(given["device"]) as ranks, _out_folder(stage, given["out"]) as out:
+        if ranks.rank == 0 and given["out"] is not None:
+            say_how_to_resume()
+        reporter = Reporter(quiet=ranks.rank != 0)
+        session = Session(out.parent, given["device"], worker_count(given["workers"]), reporter, ranks)
+        with locked_for(out, session) as work:
+            inputs = {name: _take(name, declared, given, reporter) for name, declared in stage.inputs.items()}
+            data = None
+            if data_source.value:
+                data = (opener or open_data)(
+                    data_source.value, work=generated or work, log=reporter.log, locate=data_source.locate
                 )
-    except KeyboardInterrupt:
-        click.echo(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}", err=True)
-        raise
+            outcome = run_stage(
+                stage,
+                config,
+                out=out,
+                inputs=inputs,
+                data=data,
+                seed=given["seed"],
+                force=given["force"],
+                session=session,
+            )
     if ranks.rank == 0:
         _print(stage, outcome, given)
 

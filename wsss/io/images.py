@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MAX_PIXELS = 80_000_000
 """Larger images are refused: a decompression bomb, or something to cut into tiles first."""
 
+BAND = 1024
+"""Rows that are handed over from Pillow to NumPy at a time."""
+
 ORIENTATION = 0x0112
 """EXIF tag: 1 = upright, 2–4 mirrored or upside down, 5–8 lying on a side."""
 
@@ -52,8 +55,13 @@ def rgb_array(image: Image.Image, where: object) -> NDArray[np.uint8]:
     Raises:
         InvalidInput: floating-point pixels.
     """
-    # A copy: what Pillow hands out is read-only, which torch warns of.
-    return np.array(upright(_to_rgb(image, where), orientation(image)), dtype=np.uint8)
+    turned = upright(_to_rgb(image, where), orientation(image))
+    # A copy: what Pillow hands out is read-only, which torch warns of. Some rows at a time, since Pillow needs twice
+    # the memory of what it hands out.
+    pixels = np.empty((turned.height, turned.width, 3), np.uint8)
+    for top in range(0, turned.height, BAND):
+        pixels[top : top + BAND] = turned.crop((0, top, turned.width, min(top + BAND, turned.height)))
+    return pixels
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -69,6 +77,15 @@ def image_size(path: Path) -> tuple[int, int]:
             turned = orientation(image) >= 5
         width, height = image.size
         return (width, height) if turned else (height, width)
+
+
+def pixels_in(path: Path) -> int:
+    """Return the number of pixels of an image, from its header; 0 where it can't be read, which later work explains."""
+    try:
+        with open_image(path, decode=False) as image:
+            return image.width * image.height
+    except InvalidInput:
+        return 0
 
 
 def orientation(image: Image.Image) -> int:
@@ -205,4 +222,4 @@ def _to_rgb(image: Image.Image, where: object) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

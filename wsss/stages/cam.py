@@ -1,7 +1,7 @@
 """Class activation maps of every image of a split.
 
 Memory grows with the pixels that go through the network at once: those of a batch, times the largest scale squared,
-times two with ``flip``. ``max_side`` bounds them for large photographs.
+times two with ``flip``. ``max_side`` bounds them for large photographs. Maps keep the images' size over ``stride``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from wsss.io.layout import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.labelled import load_trained, trained
+from wsss.stages.reduced import note_reduced
 from wsss.validation import AddedLater, OptionName, Settings
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class CamConfig(StageConfig):
         "control for samplers",
     )
     max_side: int | None = Field(
-        default=None, ge=16, description="maximum longer side of the network's input; larger images are scaled down"
+        default=1024, ge=16, description="larger images are reduced for the network, to this longer side; null: never"
     )
     batch_size: int = Field(default=1, ge=1, description="images of equal size per forward pass")
 
@@ -119,6 +120,8 @@ def run(ctx: Context[CamConfig]) -> Result:
     require_all(failed, samples)
     ctx.ranks.barrier()
     _note_unknown(ctx, samples)
+    mean, sizes = _read_back(samples, ctx.out)
+    reduced = note_reduced(ctx, sizes, config.max_side, how="maps keep the size that they have without")
     settings = config.method.model_dump(mode="json", exclude={"name"})
     shown: dict[str, Any] = {"method": config.method.name}
     shown |= {"settings": settings} if settings else {}
@@ -126,10 +129,8 @@ def run(ctx: Context[CamConfig]) -> Result:
     shown |= {"activation": config.activation} if config.activation != "relu" else {}
     shown |= {"adapted_to_image": config.adapt.model_dump()} if config.adapt else {}
     shown |= {"scales": list(config.scales), "flip": config.flip}
-    return Result(
-        {"images": len(samples), "mean_activation": _mean_activation(samples, ctx.out)},
-        {"cam": shown},
-    )
+    shown |= reduced
+    return Result({"images": len(samples), "mean_activation": mean, **reduced}, {"cam": shown})
 
 
 def _note_unknown(ctx: Context[CamConfig], samples: Sequence[Sample]) -> None:
@@ -213,12 +214,19 @@ def _maps_and_classes(
     return attribution_maps(model, images, wanted, method, **views), classes
 
 
-def _mean_activation(samples: Sequence[Sample], out: Path) -> float | None:
-    """Return the mean of all maps: how much of the image is seen as a class of it; ``None`` without any map."""
+def _read_back(samples: Sequence[Sample], out: Path) -> tuple[float | None, list[tuple[str, tuple[int, int]]]]:
+    """Return the mean of all maps (how much of the images is seen as a class of theirs; ``None`` without any map), and
+    the id and size of every image.
+    """
     from wsss.io.cams import read_cams
 
-    means = [float(one.mean()) for sample in samples for one in read_cams(cam_path(out, sample.id)).maps]
-    return sum(means) / len(means) if means else None
+    means: list[float] = []
+    sizes: list[tuple[str, tuple[int, int]]] = []
+    for sample in samples:
+        cams = read_cams(cam_path(out, sample.id))
+        means += [float(one.mean()) for one in cams.maps]
+        sizes.append((sample.id, cams.size))
+    return sum(means) / len(means) if means else None, sizes
 
 
 def _reads(config: CamConfig) -> list[Read]:

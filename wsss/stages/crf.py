@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,10 +25,18 @@ from wsss.refine.thresholds import Policy
 from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.stages.pseudo import POLICY_FILE
+from wsss.stages.reduced import note_reduced, reduced_ids
 from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
+
+
+REDUCED = "reduced.json"
+"""Which images were reduced for the CRF; only where any were."""
+
+USUAL_LABELS = 4
+"""Classes of an image, with the background, that memory is estimated for."""
 
 
 class CrfStageConfig(CrfConfig, StageConfig):
@@ -44,6 +53,7 @@ class CrfStageConfig(CrfConfig, StageConfig):
 
 def run(ctx: Context[CrfStageConfig]) -> Result:
     """Refine every image's mask."""
+    from wsss.io.atomic import write_json
     from wsss.io.masks import read_mask
     from wsss.pipeline.items import map_items, pending
 
@@ -60,20 +70,39 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
         classes=ctx.data.classes,
     )
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), readable=read_mask)
-    map_items(ctx, todo, work, "dense CRF")
+    several = config.unary == "softmax" and cams is None  # else only the few classes of an image take part
+    labels = len(ctx.data.classes) if several else min(len(ctx.data.classes), USUAL_LABELS)
+    map_items(ctx, todo, work, "dense CRF", memory=partial(_bytes, labels=labels, config=config))
     ctx.ranks.barrier()
     parts = map_items(ctx, samples, partial(_changed, after=ctx.out), "reading back")
-    changed, unsure, _ = (sum(column) / len(parts) for column in zip(*parts, strict=True))
+    sizes = [(sample.id, part.size) for sample, part in zip(samples, parts, strict=True)]
+    reduced = note_reduced(ctx, sizes, config.max_side, how="labels follow the full-size image's edges")
+    if reduced and ctx.ranks.rank == 0:
+        write_json(ctx.out / REDUCED, {"max_side": config.max_side, "images": reduced_ids(sizes, config.max_side)})
     return Result(
         {
             "images": len(samples),
-            "empty_masks": count_empty(ctx, samples, [shows for _, _, shows in parts]),
-            "changed_fraction": changed,
-            "uncertain_fraction": unsure,
+            "empty_masks": count_empty(ctx, samples, [part.shows for part in parts]),
+            "changed_fraction": sum(part.changed for part in parts) / len(parts),
+            "uncertain_fraction": sum(part.uncertain for part in parts) / len(parts),
             "crf": config.name,
+            **reduced,
         },
-        {"crf": _after(ctx.inputs["masks"].provenance.get("crf"), config.name), **config.clean.provenance},
+        {
+            "crf": _after(ctx.inputs["masks"].provenance.get("crf"), config.name),
+            **config.clean.provenance,
+            **({"crf_reduced": reduced["reduced"]} if reduced else {}),
+        },
     )
+
+
+def _bytes(sample: Sample, *, labels: int, config: CrfStageConfig) -> int:
+    """Estimate the memory that an image needs: measured, docs/pipelines.md has the commands."""
+    from wsss.io.images import pixels_in
+
+    pixels = pixels_in(sample.image)
+    working = pixels if config.max_side is None else min(pixels, config.max_side**2)
+    return 30 * pixels + (150 + 40 * labels) * working
 
 
 def _after(before: Any, name: str) -> str:
@@ -104,12 +133,13 @@ def _refine_seeds(image: Any, sample: Sample, masks: Path, cams: Path, config: C
     import numpy as np
 
     from wsss.io.cams import read_cams
-    from wsss.refine.crf import refine_labels, refine_scores
+    from wsss.refine.crf import refine_labels, refine_scores, working_size
     from wsss.refine.thresholds import make_seeds, merge
 
     policy, thresholds = _read_policy(masks)
     loaded = read_cams(cam_path(cams, sample.id))
-    seeds = make_seeds(policy, loaded.full_size(), loaded.classes, thresholds)
+    maps = loaded.at(working_size(loaded.size, config.max_side))
+    seeds = make_seeds(policy, maps, loaded.classes, thresholds)
     values = np.asarray((0, *seeds.classes), np.uint8)
 
     def labels(background: Any) -> Any:
@@ -141,19 +171,29 @@ def _refine_mask(image: Any, mask: Any, config: CrfStageConfig) -> Any:
     # Only classes present take part, and the background always does.
     present = sorted({0, *np.unique(mask[mask != IGNORE]).tolist()})
     values = np.asarray(present, np.uint8)
-    positions = np.full(256, len(present), np.intp)
+    positions = np.full(256, len(present), np.uint8)
     positions[values] = np.arange(len(present))
     return values[refine_labels(image, positions[mask], len(present), config, unsure=len(present))]
 
 
-def _changed(sample: Sample, *, after: Path) -> tuple[float, float, bool]:
-    """Return which fraction of pixels changed, which is uncertain afterwards, and whether any has a class."""
+@dataclass(frozen=True)
+class _Change:
+    """What the CRF did to one mask: fractions of pixels, whether any has a class afterwards, (height, width)."""
+
+    changed: float
+    uncertain: float
+    shows: bool
+    size: tuple[int, int]
+
+
+def _changed(sample: Sample, *, after: Path) -> _Change:
     from wsss.io.masks import IGNORE, read_mask
 
     new = read_mask(mask_path(after, sample.id))
     assert sample.mask is not None
     old = read_mask(sample.mask, size=new.shape)
-    return float((new != old).mean()), float((new == IGNORE).mean()), bool(((new != 0) & (new != IGNORE)).any())
+    shows = bool(((new != 0) & (new != IGNORE)).any())
+    return _Change(float((new != old).mean()), float((new == IGNORE).mean()), shows, (new.shape[0], new.shape[1]))
 
 
 def _refines_masks(config: CrfStageConfig, cams: Artifact | None) -> bool:

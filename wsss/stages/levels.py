@@ -70,6 +70,6 @@ def _count(
 
     cams = read_cams(cam_path(folder, sample.id))
     truth, remarks = load_truth(sample, classes, size=cams.size)
-    counts = level_histogram(cams.full_size(), cams.classes, truth, len(classes), levels).ravel()
+    counts = level_histogram(cams.each_at_full_size(), cams.classes, truth, len(classes), levels).ravel()
     cells = np.flatnonzero(counts)
     return cells, counts[cells], remarks

@@ -1,8 +1,8 @@
 """Masks of any split, or of any folder of images, by a trained segmentation network.
 
-Memory: ``max_side`` bounds what goes through the network (that size times the largest scale), but probabilities are
-kept at the images' own size: 4 bytes × classes × pixels of a batch, several times over while scales are summed. A
-photograph of 24 megapixels and 21 classes needs 2 GB for each such array; make much larger ones smaller beforehand.
+Memory: photographs of several megapixels are predicted a few rows at a time, or in tiles where ``max_side`` doesn't
+reduce them (see `wsss.models.prediction`), so that one of 24 megapixels needs little more than one of 2. With
+``save_probabilities`` 2 bytes × classes × pixels come on top, in memory and (before compression) on disk.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, Stage
 from wsss.stages import prediction
 from wsss.stages.prediction import outputs_of, read_output
 from wsss.stages.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
+from wsss.stages.reduced import note_predicted
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ class PredictConfig(StageConfig):
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
     flip: bool = Field(default=False, description="also use the mirrored image")
     max_side: int | None = Field(
-        default=None, ge=16, description="maximum longer side of the network's input; larger images are scaled down"
+        default=None,
+        ge=16,
+        description="larger images are reduced for the network, to this longer side; by default none is, and those of "
+        "more than about 4 megapixels are predicted in overlapping tiles",
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16 npz)")
     batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")
@@ -193,6 +197,7 @@ def _result(ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Cla
         for name, share in zip(classes.names, shares[-1], strict=True):
             counts[name] += bool(share)
     metrics: dict[str, Any] = {"images": len(samples), "classes_predicted": counts}
+    metrics |= note_predicted(ctx, samples, len(classes))
     provenance: dict[str, Any] = {"predict_scales": list(config.scales), "predict_flip": config.flip}
     if config.labels == "restrict":
         metrics["labels"] = provenance["predict_labels"] = config.labels

@@ -25,21 +25,29 @@ def predict_batch(
     from wsss.io.arrays import write_arrays
     from wsss.io.images import read_image
     from wsss.io.masks import write_mask
-    from wsss.models.inference import class_probabilities
+    from wsss.models.prediction import predict
 
     images = np.stack([read_image(sample.image) for sample in batch])
-    probabilities = class_probabilities(model, images, scales=config.scales, flip=config.flip, max_side=config.max_side)
-    probabilities = restricted(probabilities, [allowed_classes(config, sample) for sample in batch])
-    masks = probabilities.argmax(1).cpu().numpy().astype(np.uint8)
+    allowed = [allowed_classes(config, sample) for sample in batch]
+    found = predict(
+        model,
+        images,
+        len(classes),
+        scales=config.scales,
+        flip=config.flip,
+        max_side=config.max_side,
+        probabilities=config.save_probabilities,
+        change=lambda probabilities, which: restricted(probabilities, allowed[which]),
+    )
     for place, sample in enumerate(batch):
-        if config.save_probabilities:
+        if found.probabilities is not None:
             arrays: dict[str, Any] = {
-                "probabilities": probabilities[place].cpu().numpy().astype(np.float16),
+                "probabilities": found.probabilities[place],
                 "classes": np.arange(len(classes)),
                 "size": np.asarray(images.shape[1:3], np.int64),
             }
             write_arrays(probability_path(out, sample.id), arrays)
-        write_mask(mask_path(out, sample.id), classes.decode(masks[place]))
+        write_mask(mask_path(out, sample.id), classes.decode(found.masks[place]))
 
 
 def allowed_classes(config: PredictConfig, sample: Sample) -> tuple[int, ...] | None:

@@ -96,11 +96,10 @@ def _label(
     from wsss.io.cams import read_cams
     from wsss.io.masks import write_mask
     from wsss.refine.cleaning import clean
-    from wsss.refine.thresholds import make_seeds, seeds_to_mask
+    from wsss.refine.thresholds import mask_from_cams
 
-    cams = read_cams(cam_path(folder, sample.id))
-    seeds = make_seeds(policy, cams.full_size(), cams.classes, thresholds)
-    write_mask(mask_path(out, sample.id), classes.decode(clean(seeds_to_mask(seeds), cleaning)))
+    mask = mask_from_cams(policy, read_cams(cam_path(folder, sample.id)), thresholds)
+    write_mask(mask_path(out, sample.id), classes.decode(clean(mask, cleaning)))
 
 
 def _fractions(sample: Sample, *, out: Path, classes: Classes) -> tuple[float, float]:
