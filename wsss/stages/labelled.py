@@ -166,7 +166,7 @@ def require_absent(labels: NDArray[np.float32], classes: Sequence[str], what: st
     everywhere = [name for name, column in zip(classes, labels.T, strict=True) if not (column == 0).any()]
     if len(everywhere) == len(classes):
         raise InvalidInput(
-            f"Every {what} shows {listing(everywhere)}, so that a classifier has nothing to tell apart.",
+            f"Every {what} shows {listing(map(repr, everywhere))}, so a classifier has nothing to tell apart.",
             mend="Add images without the class (an empty label, or one such as ok), or cut images into tiles, some of "
             "which lack it (stage tiles).",
         )
@@ -174,8 +174,8 @@ def require_absent(labels: NDArray[np.float32], classes: Sequence[str], what: st
         raise InvalidInput(f"No {what} shows any class, so that there is nothing to learn.")
     if everywhere and ctx.ranks.rank == 0:
         ctx.log(
-            f"warning: every {what} shows {listing(everywhere)}: without images that lack it the classifier can't "
-            "learn where it is."
+            f"warning: every {what} shows {listing(map(repr, everywhere))}: without images that lack it the classifier "
+            "can't learn where it is."
         )
 
 

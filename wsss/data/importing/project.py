@@ -175,8 +175,8 @@ def _require_absent(gathered: Gathered, train: Sequence[Picture]) -> None:
     everywhere = [name for name in gathered.classes if name not in lacking]
     if everywhere and not lacking:
         raise InvalidInput(
-            f"{gathered.folder}: all {len(train)} training images show {listing(everywhere)}: a classifier has nothing "
-            "to tell apart, and no masks can be learnt from such labels.",
+            f"{gathered.folder}: all {len(train)} training images show {listing(map(repr, everywhere))}: a classifier "
+            "has nothing to tell apart, and no masks can be learnt from such labels.",
             mend="Add images without the class: rows with an empty label or one such as ok (--negative NAME takes any "
             "other word), or a folder of them called ok, good or normal. Images that all show it can be cut into "
             "tiles instead: wsss data tiles --help",
