@@ -272,7 +272,7 @@ def _ready(ctx: Context[SegmentConfig]) -> None:
 
 STAGE = Stage(
     name="segment",
-    version=2,
+    version=1,
     config=SegmentConfig,
     run=run,
     provides="segmenter",
