@@ -72,7 +72,10 @@ class Predictor:
         Raises:
             InvalidInput: the image is missing or broken, or is none of these three; an option has a wrong value.
         """
-        return self.classes.decode(self._probabilities(image, scales, flip, max_side).argmax(1)[0].cpu().numpy())
+        from wsss.models.prediction import predict
+
+        options = self._chosen(scales, flip, max_side)
+        return self.classes.decode(predict(self._network, as_rgb(image)[None], len(self.classes), **options).masks[0])
 
     def probabilities(
         self,
@@ -88,19 +91,19 @@ class Predictor:
             image, scales, flip, max_side: as for a call.
 
         Returns:
-            ``(C, H, W)`` float32 in [0, 1], in the order of ``classes.names``; they add up to 1 over the classes.
+            ``(C, H, W)`` float32 in [0, 1], in the order of ``classes.names``; they add up to 1 over the classes. Of
+            all classes at once: a photograph of 24 megapixels and 21 classes needs several times 2 GB.
         """
-        found: NDArray[np.float32] = self._probabilities(image, scales, flip, max_side)[0].cpu().numpy()
-        return found
-
-    def _probabilities(
-        self, image: AnyImage, scales: Sequence[float] | None, flip: bool | None, max_side: int | None
-    ) -> Any:
         from wsss.models.inference import class_probabilities
 
+        options = self._chosen(scales, flip, max_side)
+        found = class_probabilities(self._network, as_rgb(image)[None], **options)[0].cpu().numpy()
+        return np.asarray(found, np.float32)
+
+    def _chosen(self, scales: Sequence[float] | None, flip: bool | None, max_side: int | None) -> dict[str, Any]:
+        """Return the options of one call: those given to it, and for the rest those given to `load_segmenter`."""
         given = {"scales": scales, "flip": flip, "max_side": max_side}
-        options = {**self._options, **{name: value for name, value in given.items() if value is not None}}
-        return class_probabilities(self._network, as_rgb(image)[None], **_checked(**options))
+        return _checked(**{**self._options, **{name: value for name, value in given.items() if value is not None}})
 
 
 def load_segmenter(
@@ -163,7 +166,10 @@ def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
             # torch takes neither negative strides nor, without a warning, read-only memory; such arrays are copied
             return np.require(image, requirements=["C", "W"])
         raise InvalidInput(f"image: found an array {image.shape} of {image.dtype}; expected (H, W, 3) of uint8, RGB.")
-    raise InvalidInput(f"image: found {type(image).__name__}; expected a path, a Pillow image or a NumPy array.")
+    several = "Call it once for each image." if isinstance(image, list | tuple) else None
+    raise InvalidInput(
+        f"image: found {type(image).__name__}; expected a path, a Pillow image or a NumPy array.", mend=several
+    )
 
 
 def _checked(scales: Sequence[float], flip: bool, max_side: int | None) -> dict[str, Any]:

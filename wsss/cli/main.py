@@ -6,7 +6,6 @@ Nothing heavy is imported here: ``wsss --help`` has to answer at once.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
 import io
@@ -19,7 +18,11 @@ from typing import Any
 import click
 
 from wsss import __version__
+from wsss.cli.command import Group
 from wsss.errors import WsssError
+from wsss.io import shared_state
+from wsss.pipeline.interrupt import interruptible
+from wsss.pipeline.supervise import supervise
 from wsss.stages import STAGES
 
 COMMANDS = {
@@ -37,7 +40,7 @@ _NO_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF})
 """Errors without a file's name: of stdout or stderr, since writing files is explained where it is done."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -60,15 +63,6 @@ class LazyGroup(click.Group):
             return stage_command(STAGES[cmd_name])
         return None
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; name the closest one when there is none."""
-        if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            raise click.UsageError(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands in two sections, without importing them."""
         with formatter.section("Commands"):
@@ -83,14 +77,21 @@ def cli() -> None:
     """Pixel masks from image-level labels.
 
     \b
-    Begin with:   wsss run quickstart
-    Your images:  wsss data check FOLDER
+    First try:    wsss run quickstart
+    Your images:  wsss init --images FOLDER --labels FILE, then wsss run
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit; the entry point of the ``wsss`` script."""
+    """Run the command line and exit; the entry point of the ``wsss`` script.
+
+    Args:
+        arguments: of a call from Python, which then runs in this process; without them those of the program itself,
+            which runs in a child process (see `wsss.pipeline.supervise`).
+    """
     _settle_streams()
+    if arguments is None:
+        supervise()
     sys.exit(_flushed(_call(sys.argv[1:] if arguments is None else arguments)))
 
 
@@ -98,7 +99,8 @@ def _call(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
     debug = "--debug" in arguments
     try:
-        code: Any = cli.main(args=arguments, prog_name="wsss", standalone_mode=False)
+        with interruptible():
+            code: Any = cli.main(args=arguments, prog_name="wsss", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
@@ -112,6 +114,7 @@ def _call(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort) as error:
         if debug:
             traceback.print_exc()
+        _say_interrupted()
         interrupt = error.__cause__ or error  # click wraps a KeyboardInterrupt
         return getattr(interrupt, "exit_code", 130) if isinstance(interrupt, KeyboardInterrupt) else 130
     except Exception as error:
@@ -128,6 +131,12 @@ def _call(arguments: list[str]) -> int:
         )
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _say_interrupted() -> None:
+    """Print how to resume, unless the supervisor has to do it."""
+    click.echo(shared_state.message() or "Interrupted.", err=True)
+    shared_state.clear_messages()
 
 
 def _settle_streams() -> None:

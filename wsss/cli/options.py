@@ -12,39 +12,16 @@ from typing import Any, TypeVar
 
 import click
 
+from wsss.cli.option_table import device_option, json_option, workers_option
 from wsss.errors import InvalidInput
+from wsss.io import shared_state
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def machine_options(command: F) -> F:
-    """Add ``--device``, ``--workers``, ``--json`` and ``--debug``."""
-    for option in reversed(
-        (
-            click.option(
-                "--device",
-                type=click.Choice(["auto", "cpu", "cuda"]),
-                default="auto",
-                show_default=True,
-                help="Where networks run.",
-            ),
-            click.option(
-                "--workers",
-                type=click.IntRange(min=0),
-                default=None,
-                help="Processes for work on single images; results don't depend on it. [default: number of cores]",
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
-            click.option("--debug", is_flag=True, help="Show tracebacks."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def named_run(run: Path) -> Path:
-    """Return the folder that is meant: a path as it is, a plain name that is no path here as a run below ``runs/``."""
-    return run if run.exists() or len(run.parts) > 1 else Path("runs") / run
+    """Add ``--device``, ``--workers`` and ``--json``."""
+    return device_option(workers_option(json_option(command)))
 
 
 def worker_count(workers: int | None) -> int:
@@ -59,8 +36,13 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
+def say_how_to_resume() -> None:
+    """Have the command that resumes this one printed if it is interrupted."""
+    shared_state.set_message(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}")
+
+
 def resume_command(arguments: Sequence[str] | None = None) -> str:
-    """Return the command that goes on with an interrupted one: the same without ``--force``.
+    """Return the command that resumes an interrupted one: the same without ``--force``.
 
     The ``--force`` of ``wsss run`` names a stage, that of a single stage is a flag.
     """

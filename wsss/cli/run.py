@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wsss.cli.options import check_data, machine_options, open_data, print_json, resume_command, worker_count
+from wsss.cli.command import Command
+from wsss.cli.option_table import shared
+from wsss.cli.options import check_data, machine_options, open_data, print_json, say_how_to_resume, worker_count
 from wsss.errors import WsssError
+from wsss.io import shared_state
 
 if TYPE_CHECKING:
     from wsss.pipeline.execute import RunResult
@@ -21,15 +25,31 @@ DATA: dict[str, Any] = {"open_data": open_data, "check_data": check_data}
 """How the engine gets at datasets."""
 
 
-@click.command("run")
+class RunCommand(Command):
+    """The command of a pipeline: settings of its dataset and stages are set by ``--set``."""
+
+    def suggestion(self, unknown: str) -> str:
+        """Return the closest option, or how a key of the pipeline is set."""
+        if unknown.startswith("--data."):
+            return f" Did you mean '--set {unknown.removeprefix('--')}=VALUE'?"
+        return super().suggestion(unknown) or " Keys of the pipeline are set by --set STAGE.KEY=VALUE."
+
+
+@click.command("run", cls=RunCommand)
 @click.argument("pipeline")
-@click.option("--run-dir", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/NAME]")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a key: crf.iterations=5, data.root=…")
-@click.option("--from", "start", metavar="ID", help="Begin with this stage; all before it has to be finished.")
-@click.option("--until", metavar="ID", help="End with this stage.")
-@click.option("--force", metavar="ID", help="Run this stage and all that depend on it from scratch.")
-@click.option("--dry-run", is_flag=True, help="Print what would run, and why; change nothing.")
-@click.option("--precision", metavar="P", help="Set the precision of every stage that has one (32-true, bf16-mixed …).")
+@click.option(
+    "--run-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the run. [default: runs/NAME]"
+)
+@shared("--set", "sets", multiple=True, more=": crf.iterations=5, data.root=DIR")
+@click.option("--from", "start", metavar="ID", help="First stage to run; all stages before it must be finished.")
+@click.option("--until", metavar="ID", help="Last stage to run.")
+@shared("--force", metavar="ID", more=" of this stage and of all stages that depend on it")
+@click.option("--dry-run", is_flag=True, help="Print which stages would run, and why; change nothing.")
+@shared(
+    "--precision",
+    metavar="32-true|bf16-mixed|16-mixed",
+    help="Floating-point precision of all stages that train.",
+)
 @machine_options
 def run(
     pipeline: str,
@@ -43,11 +63,11 @@ def run(
     device: str,
     workers: int | None,
     as_json: bool,
-    debug: bool,
 ) -> None:
-    """Run PIPELINE: the name of a shipped one (quickstart), or a path to your own YAML file.
+    """Run PIPELINE: the name of a shipped one (quickstart), a YAML file, or the folder that `wsss init` wrote.
 
-    What is finished is skipped; what was interrupted goes on; what changed runs again with all that depends on it.
+    Finished stages are skipped, an interrupted stage resumes, and a changed setting re-runs its stage and all that
+    depend on it.
     """
     from wsss.pipeline.plan import Choice
     from wsss.pipeline.spec import load_spec
@@ -61,29 +81,37 @@ def run(
         if dry_run:
             _dry_run(spec, folder, choice, as_json)
             return
-        result = _run(spec, folder, choice, device, worker_count(workers))
+        result = _run(spec, folder, choice, device, worker_count(workers), as_json)
     except WsssError:
         if as_json:  # the document is printed whatever happened; the message goes to stderr
-            print_json({"run_dir": folder and str(folder), "status": "failed", "report": None, "stages": []})
+            print_json(_without_stages(folder, "failed"))
         raise
     if result is None:  # a rank that leaves the words to the first
         return
     _print(result, as_json)
-    if isinstance(result.error, KeyboardInterrupt):
-        click.echo(f"Interrupted. Finished work is kept; go on with:\n  {resume_command()}", err=True)
+    shared_state.set_documents("", "")
     if result.error is not None:
         raise result.error
 
 
-def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int) -> RunResult | None:
+def _without_stages(folder: Path | None, status: str) -> dict[str, Any]:
+    """Return the document of a run of whose stages nothing is known."""
+    return {"run_dir": folder and str(folder), "status": status, "report": None, "stages": []}
+
+
+def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, as_json: bool) -> RunResult | None:
     from wsss.pipeline.execute import run_pipeline
-    from wsss.pipeline.interrupt import interruptible
     from wsss.pipeline.progress import Reporter
     from wsss.pipeline.ranks import join_ranks
     from wsss.pipeline.task import Session
     from wsss.stages import STAGES
 
-    with interruptible(), join_ranks(device) as ranks:
+    with join_ranks(device) as ranks:
+        if ranks.rank == 0:
+            say_how_to_resume()
+            if as_json:
+                ends = (json.dumps(_without_stages(run_dir, status)) for status in ("interrupted", "failed"))
+                shared_state.set_documents(*ends)
         session = Session(run_dir, device, workers, Reporter(quiet=ranks.rank != 0), ranks)
         command = ["wsss", *sys.argv[1:]]
         try:

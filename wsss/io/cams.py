@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,11 +32,51 @@ class Cams:
 
     def full_size(self) -> NDArray[np.float32]:
         """Return the maps as ``(K', H, W)`` float32 at the image's size (bilinear)."""
-        import cv2
+        return self.at(self.size)
 
-        height, width = self.size
-        resized = [cv2.resize(one, (width, height), interpolation=cv2.INTER_LINEAR) for one in self.maps]
-        return np.stack(resized).astype(np.float32) if resized else np.zeros((0, height, width), np.float32)
+    def at(self, size: tuple[int, int]) -> NDArray[np.float32]:
+        """Return the maps as ``(K', *size)`` float32 (bilinear).
+
+        Args:
+            size: height and width; those of the image, or of the image made smaller.
+        """
+        found = np.empty((len(self.maps), *size), np.float32)
+        for place, one in enumerate(self.maps):
+            found[place] = enlarged(one, size)
+        return found
+
+    def each_at_full_size(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the maps one by one, ``(H, W)`` float32 as `full_size` has them: what large images have room for."""
+        for one in self.maps:
+            yield enlarged(one, self.size)
+
+
+def best_class(
+    maps: Iterable[NDArray[np.float32]], classes: Sequence[int], size: tuple[int, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return the highest value of several maps at every pixel, and whose it is.
+
+    Args:
+        maps: ``(H, W)`` float32 ≥ 0 each; read one by one.
+        classes: their class indices (≥ 1).
+        size: H and W.
+
+    Returns:
+        ``(H, W)`` float32, 0 without any map, and ``(H, W)`` uint8 class indices; of equal values the first map's.
+    """
+    highest, best = np.zeros(size, np.float32), np.zeros(size, np.uint8)
+    for place, (index, one) in enumerate(zip(classes, maps, strict=True)):
+        better = one > highest if place else np.ones(size, bool)
+        best[better] = index
+        np.maximum(highest, one, out=highest)
+    return highest, best
+
+
+def enlarged(one: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return one map ``(h, w)`` as float32 of another size (height, width), bilinear."""
+    import cv2
+
+    return np.asarray(cv2.resize(one, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def write_cams(path: Path, cams: Cams) -> None:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.masks import IGNORE
 from wsss.losses.inputs import check_distribution, check_foreground, check_form, check_logits
+from wsss.losses.targets import check_indices
 
 LOSSES = {
     "ce": "wsss.losses.region:CrossEntropy",
@@ -114,8 +115,8 @@ def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         gradient depends on them, not even on NaN.
 
     Raises:
-        InvalidInput: the target is of another batch, size or number of classes, class indices are floats, or
-            probabilities are no distribution (see `wsss.losses.inputs`).
+        InvalidInput: the target is of another batch, size or number of classes, class indices are floats, one is
+            neither 0 … C − 1 nor 255, or probabilities are no distribution (see `wsss.losses.inputs`).
     """
     check_logits(logits)
     channels = logits.shape[1]
@@ -132,8 +133,9 @@ def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     if is_soft(target):
         check_distribution(target)
         target = target.to(logits.dtype)
-    elif target.dtype != torch.int64:
-        target = target.long()
+    else:
+        target = target if target.dtype == torch.int64 else target.long()
+        check_indices(target, logits.shape[1])
     return _without_ignored(logits, known(target)), target
 
 

@@ -9,11 +9,12 @@ Whatever is chosen by these numbers was chosen by the ground truth: it is an ora
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wsss.io.cams import best_class
 from wsss.io.masks import IGNORE
 from wsss.metrics.overlap import supported_mean
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 HIT, PREDICTED, TRUE = range(3)
 
+BAND = 512
+"""Rows that are counted at a time: what bounds the memory."""
+
 
 def even_levels(count: int) -> tuple[float, ...]:
     """Return the thresholds 0, 1/``count``, 2/``count`` … below 1."""
@@ -29,7 +33,7 @@ def even_levels(count: int) -> tuple[float, ...]:
 
 
 def level_histogram(
-    maps: NDArray[np.float32],
+    maps: Iterable[NDArray[np.float32]],
     indices: Sequence[int],
     truth: NDArray[np.uint8],
     classes: int,
@@ -38,7 +42,7 @@ def level_histogram(
     """Count pixels by true class, best class, and how many thresholds lie below the best map's value.
 
     Args:
-        maps: ``(K', H, W)`` float32 in [0, 1]; of equal ones the first counts as the best.
+        maps: K' maps ``(H, W)`` float32 in [0, 1], read one by one; of equal ones the first counts as the best.
         indices: the K' class indices (≥ 1).
         truth: ``(H, W)`` class indices, 255 for pixels that don't count.
         classes: C, background included.
@@ -47,19 +51,16 @@ def level_histogram(
     Returns:
         ``(C, C, L + 1)`` counts: true class, best class (0 without any map), number of thresholds below.
     """
-    counted = truth != IGNORE
-    cells = truth[counted].astype(np.int64) * classes
-    if len(maps):
-        inside = maps[:, counted]
-        best = inside.argmax(0)
-        cells += np.asarray(indices, np.int64)[best]
-        highest = np.take_along_axis(inside, best[None], 0)[0]
-        # "Above t" as float32 sees it, like the masks of a fixed threshold.
-        cells = cells * (len(levels) + 1) + np.searchsorted(np.asarray(levels, np.float32), highest, side="left")
-    else:
-        cells *= len(levels) + 1
-    shape = (classes, classes, len(levels) + 1)
-    return np.bincount(cells, minlength=classes * classes * (len(levels) + 1)).reshape(shape)
+    highest, best = best_class(maps, indices, truth.shape)
+    total = np.zeros(classes * classes * (len(levels) + 1), np.int64)
+    ascending = np.asarray(levels, np.float32)  # "above t" as float32 sees it, like the masks of a fixed threshold
+    for top in range(0, len(truth), BAND):
+        rows = slice(top, top + BAND)
+        counted = truth[rows] != IGNORE
+        below = np.searchsorted(ascending, highest[rows][counted], side="left") if len(indices) else 0
+        cells = truth[rows][counted].astype(np.int64) * classes + best[rows][counted]
+        total += np.bincount(cells * (len(levels) + 1) + below, minlength=len(total))
+    return total.reshape(classes, classes, len(levels) + 1)
 
 
 def level_confusions(histogram: NDArray[np.int64]) -> NDArray[np.int64]:

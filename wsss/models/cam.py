@@ -55,15 +55,42 @@ def class_maps(
     """
     device = classifier.head.weight.device
     grid = Grid(len(images), (images.shape[1], images.shape[2]), stride)
-    maps: list[Tensor] = []
+    maps = Stack(len(scales) * (2 if flip else 1))
     logits: list[Tensor] = []
     for batch in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
         found = classifier.maps(classifier.features(batch))
         logits.append(classifier.pooling(found).unflatten(0, (-1, len(images))).sigmoid().mean(0))
-        maps += grid.place(
-            found.relu() if activation == "relu" else found.sigmoid(), batch, classifier.backbone.output_stride
+        maps.add(
+            grid.place(
+                found.relu() if activation == "relu" else found.sigmoid(), batch, classifier.backbone.output_stride
+            )
         )
-    return RawMaps(torch.stack(maps).sum(0), torch.stack(logits).mean(0))
+    return RawMaps(maps.sum(), torch.stack(logits).mean(0))
+
+
+class Stack:
+    """Tensors of one shape, to be summed: as ``torch.stack(several).sum(0)``, in half the memory.
+
+    Args:
+        count: how many there will be.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count, self.filled = count, 0
+        self.all: Tensor | None = None
+
+    def add(self, several: Sequence[Tensor]) -> None:
+        """Add tensors."""
+        for one in several:
+            if self.all is None:
+                self.all = one.new_empty((self.count, *one.shape))
+            self.all[self.filled] = one
+            self.filled += 1
+
+    def sum(self) -> Tensor:
+        """Return their sum."""
+        assert self.all is not None and self.filled == self.count, "as many tensors as were announced"
+        return self.all.sum(0)
 
 
 def views(

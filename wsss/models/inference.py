@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -35,10 +35,38 @@ def class_probabilities(
     Returns:
         ``(B, C, H, W)`` float32, in [0, 1].
     """
+    size = images.shape[1:3]
+    total: Tensor | None = None
+    for probabilities in views(segmenter, images, scales=scales, flip=flip, max_side=max_side):
+        if probabilities.shape[2:] != size:
+            probabilities = F.interpolate(probabilities, size, mode="bilinear", align_corners=False)
+        total = probabilities if total is None else total + probabilities
+    assert total is not None, "at least one scale"
+    return total / (len(scales) * (2 if flip else 1))
+
+
+def reduction(size: tuple[int, ...], max_side: int | None) -> float:
+    """Return the factor, at most 1, by which ``max_side`` makes images of a size (height, width) smaller."""
+    return min(1.0, max_side / max(size)) if max_side else 1.0
+
+
+@torch.no_grad()
+def views(
+    segmenter: SegmentationNetwork,
+    images: NDArray[np.uint8],
+    *,
+    scales: Sequence[float],
+    flip: bool,
+    max_side: int | None,
+) -> Iterator[Tensor]:
+    """Yield the probabilities ``(B, C, h, w)`` at every scale, with ``flip`` followed by those of the mirror images.
+
+    Args:
+        segmenter, images, scales, flip, max_side: see `class_probabilities`.
+    """
     device = next(segmenter.parameters()).device
     height, width = images.shape[1:3]
-    fit = min(1.0, max_side / max(height, width)) if max_side else 1.0
-    total: Tensor | None = None
+    fit = reduction((height, width), max_side)
     for scale in scales:
         size = max(1, round(height * fit * scale)), max(1, round(width * fit * scale))
         scaled = images if size == (height, width) else np.stack([resize(image, size) for image in images])
@@ -46,10 +74,4 @@ def class_probabilities(
         for mirrored in (False, True) if flip else (False,):
             logits = segmenter(batch.flip(3) if mirrored else batch)
             probabilities = logits.float().softmax(1)
-            if mirrored:
-                probabilities = probabilities.flip(3)
-            if size != (height, width):
-                probabilities = F.interpolate(probabilities, (height, width), mode="bilinear", align_corners=False)
-            total = probabilities if total is None else total + probabilities
-    assert total is not None, "at least one scale"
-    return total / (len(scales) * (2 if flip else 1))
+            yield probabilities.flip(3) if mirrored else probabilities

@@ -31,37 +31,49 @@ class Interrupted(KeyboardInterrupt):
         return 128 + self.number
 
 
+AGAIN = 1.0
+"""A signal this many seconds after the first ends the process at once. Sooner, it is the same one: a shell or
+``timeout`` signals a process and its group."""
+
+
 _received: int | None = None
 """The signal that came in the present `interruptible` block."""
+
+_active = False
+"""Whether there is such a block."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Raise `Interrupted` inside the block on SIGINT or SIGTERM; a second signal ends the process at once.
 
-    An error that comes after a signal is raised as that `Interrupted`, see `as_interrupt`. Outside the main thread
-    (where Python allows no handlers) it does nothing.
+    An error that comes after a signal is raised as that `Interrupted`, see `as_interrupt`. Inside another such block,
+    and outside the main thread (where Python allows no handlers), it does nothing. A long native call holds the
+    exception up until it returns: see `wsss.pipeline.supervise`.
     """
-    global _received
-    if threading.current_thread() is not threading.main_thread():
+    global _received, _active
+    if _active or threading.current_thread() is not threading.main_thread():
         yield
         return
-    owner = os.getpid()
+    owner, since = os.getpid(), 0.0
 
     def handle(number: int, frame: FrameType | None) -> None:
         global _received
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if os.getpid() != owner:  # a worker process that was forked a moment ago and has no handlers of its own yet
+        nonlocal since
+        forked = os.getpid() != owner  # a worker process that was forked a moment ago and has no handlers of its own
+        if not forked and _received is not None and time.monotonic() - since < AGAIN:
+            return
+        if forked or _received is not None:
+            signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
         # torch watches its worker processes by SIGCHLD and raises an error when one dies. Those that got the same
         # signal as we did are dying now, and that is not news.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _received = number
+        _received, since = number, time.monotonic()
         raise Interrupted(number)
 
-    _received = None
+    _received, _active = None, True
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -73,7 +85,7 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _received = None
+        _received, _active = None, False
 
 
 def as_interrupt(error: BaseException) -> BaseException:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from wsss.errors import RunFailed
 from wsss.io.atomic import TEMPORARY, explain_os_errors, write_json
+from wsss.pipeline.supervise import visible_pid
 
 LOCK = ".wsss-lock"
 HOLDER = ".wsss-lock.json"
@@ -96,7 +97,7 @@ def run_lock(folder: Path, log: Callable[[str], None]) -> Iterator[None]:
                 f"Taking over {folder} from process {left.pid} on {left.host} (started {left.start}), which ended "
                 "without finishing."
             )
-        me = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
+        me = Holder(visible_pid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
         write_json(folder / HOLDER, asdict(me))
         yield
     finally:

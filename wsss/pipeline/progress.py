@@ -6,10 +6,14 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
+
+from wsss.pipeline.estimate import Steps, time_left_column
+from wsss.pipeline.estimate import duration as duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +22,9 @@ NOTE = ".wsss-progress.json"
 LINE_EVERY = 5.0
 NOTE_EVERY = 2.0
 """Seconds between two plain lines, and between two notes."""
+
+SILENCE = 30.0
+"""Seconds without a plain line after which one says what takes so long."""
 
 
 class NoProgress:
@@ -46,6 +53,8 @@ class Reporter:
         self.folder: Path | None = None
         self._bars: Any = None
         self._tasks: list[Any] = []
+        self._state: Steps | None = None
+        self._stopped: threading.Event | None = None
 
     @property
     def console(self) -> Console:
@@ -76,20 +85,27 @@ class Reporter:
         """Begin a stage: its bars carry its name, its notes go to its folder, if it has one."""
         self.stage, self.folder = stage, folder
         if not self.quiet and self.stream.isatty():
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
             self._bars = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TimeRemainingColumn(elapsed_when_finished=True),
+                time_left_column(lambda: time.monotonic()),
                 console=self.console,
                 transient=True,
             )
             self._bars.start()
+        elif not self.quiet:
+            self._stopped = threading.Event()
+            threading.Thread(target=self._tick_until, args=(self._stopped,), daemon=True).start()
 
     def stop(self) -> None:
         """End a stage: its bars go."""
+        if self._stopped is not None:
+            self._stopped.set()
+            self._stopped = None
+        self._state = None
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
@@ -117,35 +133,47 @@ class Reporter:
         for task in self._tasks:  # one bar at a time: a stage's earlier ones are history
             if bars.tasks[bars.task_ids.index(task)].finished:
                 bars.update(task, visible=False)
-        task = bars.add_task(self._label(description), total=total, completed=done)
+        state = Steps(description, total, done, time.monotonic())
+        task = bars.add_task(self._label(description), total=total, completed=done, state=state)
         self._tasks.append(task)
-        state = _State(description, total, done)
 
         def advance(steps: int) -> None:
+            state.advance(steps, time.monotonic())
             bars.advance(task, steps)
-            state.done += steps
             self._note(state)
 
         return advance
 
     def _lines(self, description: str, total: int, done: int) -> Callable[[int], None]:
-        state = _State(description, total, done)
+        state = self._state = Steps(description, total, done, time.monotonic())
 
         def advance(steps: int) -> None:
-            state.done += steps
-            now = time.monotonic()
-            if now - state.shown >= LINE_EVERY and state.done < total:
-                state.shown = now
-                print(f"{self._label(description)} {state.line(now)}", file=self.stream, flush=True)
+            state.advance(steps, time.monotonic())
+            if time.monotonic() - state.shown >= LINE_EVERY and state.done < total:
+                self._print_line(state)
             self._note(state)
 
         return advance
+
+    def tick(self) -> None:
+        """Print a plain line where none was printed for a while: something takes long, and how long is said."""
+        state = self._state
+        if state is not None and state.done < state.total and time.monotonic() - state.shown >= SILENCE:
+            self._print_line(state)
+
+    def _tick_until(self, stopped: threading.Event) -> None:
+        while not stopped.wait(LINE_EVERY):
+            self.tick()
+
+    def _print_line(self, state: Steps) -> None:
+        state.shown = now = time.monotonic()
+        print(f"{self._label(state.description)} {state.line(now)}", file=self.stream, flush=True)
 
     def _label(self, description: str) -> str:
         """Return what stands before a bar: the stage, and what it does where that says more."""
         return self.stage if description == self.stage.partition("@")[0] else f"{self.stage} {description}".strip()
 
-    def _note(self, state: _State) -> None:
+    def _note(self, state: Steps) -> None:
         """Leave word of the progress in the stage's folder; never worth an error."""
         now = time.monotonic()
         if self.folder is None or now - state.noted < NOTE_EVERY:
@@ -156,19 +184,6 @@ class Reporter:
             (self.folder / NOTE).write_text(json.dumps(note), encoding="utf-8")
 
 
-class _State:
-    def __init__(self, description: str, total: int, done: int) -> None:
-        self.description, self.total, self.done = description, total, done
-        self.first = done
-        self.begin = self.shown = self.noted = time.monotonic()
-
-    def line(self, now: float) -> str:
-        share = f" ({100 * self.done // self.total} %)" if self.total else ""
-        speed = (self.done - self.first) / max(now - self.begin, 1e-9)
-        left = f", {duration((self.total - self.done) / speed)} left" if speed > 0 else ""
-        return f"{self.done}/{self.total}{share}{left}"
-
-
 def read_note(folder: Path) -> dict[str, Any] | None:
     """Return the last progress note of a stage: ``{"description", "done", "total"}``, or ``None``."""
     try:
@@ -176,15 +191,3 @@ def read_note(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return note if isinstance(note, dict) and {"description", "done", "total"} <= set(note) else None
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people read it: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -14,15 +14,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from wsss.io.cams import best_class
 from wsss.io.masks import IGNORE
 from wsss.validation import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from wsss.io.cams import Cams
+
+    _Background = float | NDArray[np.float32]
+
 BINS = 256
+
+BAND = 256
+"""Rows of a map that are worked on at a time: what bounds the memory."""
 
 
 class Fixed(Settings):
@@ -155,32 +163,65 @@ def make_seeds(
     """
     shape = maps.shape[1:]
     classes = tuple(int(index) for index in classes)
-    if isinstance(policy, Fixed):
-        return Seeds(classes, maps, _full(shape, policy.foreground), _full(shape, policy.background))
-    if isinstance(policy, Power):
-        rest = 1.0 - (maps.max(0) if len(maps) else np.zeros(shape, np.float32))
-        upper = rest**policy.alpha
-        lower = upper if policy.alpha_certain is None else rest**policy.alpha_certain
-        return Seeds(classes, maps, upper.astype(np.float32), lower.astype(np.float32))
-    found = [
-        policy.scale
-        * (adaptive_threshold(policy, threshold_histogram(one)) if thresholds is None else thresholds[index])
-        for index, one in zip(classes, maps, strict=True)
-    ]
-    stretched = np.stack([_stretch(one, value) for one, value in zip(maps, found, strict=True)]) if found else maps
-    half = policy.margin / 2
-    return Seeds(classes, stretched, _full(shape, 0.5 + half), _full(shape, 0.5 - half))
+    scores = np.asarray([*_scores(policy, maps, classes, thresholds)], np.float32) if len(maps) else maps
+    highest = maps.max(0) if len(maps) else np.zeros(shape, np.float32)
+    upper, lower = (_full(shape, value) for value in _backgrounds(policy, highest))
+    return Seeds(classes, scores, upper, lower)
 
 
 def seeds_to_mask(seeds: Seeds) -> NDArray[np.uint8]:
     """Return the ``(H, W)`` mask of class indices, 255 where the two backgrounds disagree."""
-    return merge(label(seeds, seeds.upper), label(seeds, seeds.lower))
+    return _mask(*best_class(seeds.maps, seeds.classes, seeds.upper.shape), (seeds.upper, seeds.lower))
 
 
-def label(seeds: Seeds, background: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return ``(H, W)`` class indices: the best class where it beats ``background``, else 0."""
-    best = np.concatenate([background[None], seeds.maps]).argmax(0)
-    return np.asarray((0, *seeds.classes), np.uint8)[best]
+def mask_from_cams(
+    policy: Fixed | Power | Adaptive, cams: Cams, thresholds: Mapping[int, float] | None = None
+) -> NDArray[np.uint8]:
+    """Return `seeds_to_mask` of `make_seeds` at the image's size, map by map: memory doesn't grow with their number.
+
+    Args:
+        policy, thresholds: see `make_seeds`.
+        cams: the maps of an image.
+    """
+    scores = _scores(policy, cams.each_at_full_size(), cams.classes, thresholds)
+    highest, best = best_class(scores, cams.classes, cams.size)
+    return _mask(highest, best, _backgrounds(policy, highest))
+
+
+def _scores(
+    policy: Fixed | Power | Adaptive,
+    maps: Iterable[NDArray[np.float32]],
+    classes: Sequence[int],
+    thresholds: Mapping[int, float] | None,
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the class scores that a policy makes of each map."""
+    for index, one in zip(classes, maps, strict=True):
+        if not isinstance(policy, Adaptive):
+            yield one
+            continue
+        found = adaptive_threshold(policy, threshold_histogram(one)) if thresholds is None else thresholds[index]
+        yield _stretch(one, policy.scale * found)
+
+
+def _backgrounds(policy: Fixed | Power | Adaptive, highest: NDArray[np.float32]) -> tuple[_Background, _Background]:
+    """Return the upper and the lower background score: numbers, or for `Power` ``(H, W)`` of the highest map."""
+    if isinstance(policy, Fixed):
+        return policy.foreground, policy.background
+    if isinstance(policy, Adaptive):
+        return 0.5 + policy.margin / 2, 0.5 - policy.margin / 2
+    rest = 1.0 - highest
+    upper = (rest**policy.alpha).astype(np.float32, copy=False)
+    if policy.alpha_certain is None:
+        return upper, upper
+    return upper, (rest**policy.alpha_certain).astype(np.float32, copy=False)
+
+
+def _mask(
+    highest: NDArray[np.float32], best: NDArray[np.uint8], backgrounds: tuple[_Background, _Background]
+) -> NDArray[np.uint8]:
+    """Return class indices: the best class where it beats the background, 255 where the backgrounds disagree."""
+    upper, lower = (np.where(highest > np.float32(one), best, np.uint8(0)) for one in backgrounds)
+    return merge(upper, lower)
 
 
 def merge(sure_foreground: NDArray[np.uint8], sure_background: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -205,13 +246,17 @@ def describe(policy: Fixed | Power | Adaptive) -> str:
     return f"{policy.name.replace('_', '+')} per {'map' if policy.scope == 'image' else 'class'}{extra}"
 
 
-def _full(shape: tuple[int, ...], value: float) -> NDArray[np.float32]:
+def _full(shape: tuple[int, ...], value: _Background) -> NDArray[np.float32]:
     return np.full(shape, value, np.float32)
 
 
 def _stretch(values: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
     """Map [0, threshold] to [0, ½] and [threshold, 1] to [½, 1], both linearly."""
     threshold = min(max(threshold, 1e-3), 1 - 1e-3)
-    low = values / (2 * threshold)
-    high = 0.5 + (values - threshold) / (2 * (1 - threshold))
-    return np.where(values < threshold, low, high).astype(np.float32)
+    stretched = np.empty(values.shape, np.float32)
+    for top in range(0, len(values), BAND):
+        rows = values[top : top + BAND]
+        low = rows / (2 * threshold)
+        high = 0.5 + (rows - threshold) / (2 * (1 - threshold))
+        stretched[top : top + BAND] = np.where(rows < threshold, low, high)
+    return stretched

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import sys
 from types import TracebackType
+
+from wsss.io.orphans import end_with_parent
 
 
 def begin_worker(_: int) -> None:
@@ -16,6 +19,9 @@ def begin_worker(_: int) -> None:
     import cv2
 
     cv2.setNumThreads(0)
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        end_with_parent(parent.pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.excepthook = _print_unless_parent_left

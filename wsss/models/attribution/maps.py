@@ -14,7 +14,7 @@ from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, 
 from wsss.models.attribution.gradcam import gradcam_plus_plus
 from wsss.models.attribution.gradients import frozen, layer_stride
 from wsss.models.attribution.layercam import fuse, layer_cam
-from wsss.models.cam import Grid, views
+from wsss.models.cam import Grid, Stack, views
 from wsss.models.classifier import CAMClassifier
 
 GradientMethod = GradCamPlusPlusConfig | LayerCamConfig | AdvCamConfig
@@ -51,13 +51,13 @@ def attribution_maps(
     if not wanted.any():
         return torch.zeros(*wanted.shape, *grid.size, device=device)
     layers = layers_of(method)
-    placed: list[list[Tensor]] = [[] for _ in layers]
+    placed = [Stack(len(scales) * (2 if flip else 1)) for _ in layers]
     with frozen(classifier):
         for batch in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
             each = wanted.to(device).repeat(len(batch) // len(images), 1)
             for layer, maps, into in zip(layers, _maps(classifier, batch, each, method), placed, strict=True):
-                into += grid.place(maps, batch, layer_stride(classifier, layer))
-    summed = [torch.stack(maps).sum(0) for maps in placed]
+                into.add(grid.place(maps, batch, layer_stride(classifier, layer)))
+    summed = [stack.sum() for stack in placed]
     return fuse(summed, layers, method.gamma) if isinstance(method, LayerCamConfig) else summed[0]
 
 

@@ -1,0 +1,215 @@
+"""A command runs in a child process, and the process that the user started ends it in time.
+
+Python's signal handlers run between two steps of Python code. A long native call (the dense CRF of a large image, a
+compiled kernel, decoding) can hold a signal up for minutes, and so can a thread that is waited for. So the command
+runs in a child, which ends by itself in most cases, with everything recorded. Where it has not done so `GRACE` seconds
+after SIGINT or SIGTERM, or at once after a second signal, this process kills it, prints what the child would have
+printed, deletes its temporary files, and exits with 130 or 143. Files are written atomically and the lock of a run is
+the kernel's, so the next run resumes as after any other interrupt.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from typing import NoReturn
+
+from wsss.errors import listing
+from wsss.io import shared_state
+from wsss.io.orphans import end_with_parent
+
+GRACE = 3.0
+"""Seconds that a command has to end by itself after a signal."""
+
+AGAIN = 1.0
+"""A signal this many seconds after the first asks for an end at once. Sooner, it is the same one: a shell or
+``timeout`` signals a process and its group."""
+
+FORWARD = 0.1
+"""Seconds to wait before a signal is forwarded: one to the whole group (Ctrl-C) reaches the child by itself."""
+
+CRASHES = (signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+
+
+def supervise() -> None:
+    """Return in a child process; the calling process watches it and exits with its exit code.
+
+    Where that can't be done safely (other threads run, a debugger is attached, there is no ``fork``) it returns in the
+    calling process, which then goes on alone.
+    """
+    if not hasattr(os, "fork") or threading.active_count() > 1 or sys.gettrace() is not None:
+        return
+    memory = shared_state.Memory()
+    scratch = _scratch()
+    reports, report = os.pipe()  # the child's signals, as its C-level handler sees them
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    parent = os.getpid()
+    child = os.fork()
+    if child:
+        os.close(report)
+        _Supervisor(child, reports, memory, scratch).run(signals)
+    os.close(reports)
+    end_with_parent(parent)
+    _settle(report, scratch)
+    shared_state.share(memory)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+
+
+def visible_pid() -> int:
+    """Return the id of the process that the user started and can signal: the supervisor's, or our own."""
+    return os.getppid() if shared_state.is_shared() else os.getpid()
+
+
+def _scratch() -> str | None:
+    """Make a folder for the child's temporary files, so that none stays behind."""
+    try:
+        return tempfile.mkdtemp(prefix="wsss-")
+    except OSError:  # no place for temporary files: whoever needs one will say so
+        return None
+
+
+def _settle(report: int, scratch: str | None) -> None:
+    """Set up the child: where its signals are reported, where its temporary files go."""
+    os.set_blocking(report, False)
+    signal.set_wakeup_fd(report, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=lambda: _stop_reporting(report))
+    if scratch is not None:
+        os.environ["TMPDIR"] = tempfile.tempdir = scratch
+    # A killed child's semaphores are deleted by multiprocessing's tracker, which would print a warning about it.
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
+
+
+def _stop_reporting(report: int) -> None:
+    """In a process forked from the child: its signals are no concern of the supervisor's."""
+    if threading.current_thread() is threading.main_thread():
+        signal.set_wakeup_fd(-1)
+    os.close(report)
+
+
+class _Supervisor:
+    """The process that waits for the child.
+
+    Args:
+        child: its process id.
+        reports: file descriptor from which a byte can be read for every signal that the child got.
+        memory: the child's state.
+        scratch: folder of its temporary files.
+    """
+
+    def __init__(self, child: int, reports: int, memory: shared_state.Memory, scratch: str | None) -> None:
+        self.child, self.reports, self.memory, self.scratch = child, reports, memory, scratch
+        self.received: int | None = None  # the signal to end, and when it came
+        self.since = 0.0
+        self.forward: int | None = None  # a signal that the child may not have got
+        self.reported = False  # whether the child has got one
+        self.killed = False
+
+    def run(self, signals: set[signal.Signals]) -> NoReturn:
+        """Wait for the child's end, and exit."""
+        own, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        for number in signals:
+            signal.signal(number, lambda *_: None)  # the byte in the pipe is what we act on
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        watched = [own, self.reports]
+        while (status := self._status()) is None:
+            ready, _, _ = select.select(watched, [], [], self._timeout())
+            for source in ready:
+                numbers = os.read(source, 64)
+                if not numbers:  # the child has gone, or is going
+                    watched.remove(source)
+                for number in numbers:
+                    self._heard(number, reported=source != own)
+            self._act()
+        self._exit(status)
+
+    def _status(self) -> int | None:
+        """Return the exit status of the child as ``subprocess`` has it (−N: signal N), ``None`` while it runs."""
+        done, status = os.waitpid(self.child, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if done else None
+
+    def _heard(self, number: int, *, reported: bool) -> None:
+        """Take a signal that we got, or that the child ``reported``."""
+        if number not in (signal.SIGINT, signal.SIGTERM):
+            return
+        now = time.monotonic()
+        first = self.received is None or (reported and not self.reported)
+        if self.received is None:
+            self.received, self.since, self.forward = number, now, number
+        if reported:
+            self.reported, self.forward = True, None
+        if not first and now - self.since >= AGAIN:
+            self._kill()
+
+    def _timeout(self) -> float | None:
+        """Return the seconds until something is to be done without a new signal."""
+        if self.received is None or self.killed:
+            return None
+        waits = FORWARD if self.forward is not None else GRACE
+        return max(0.0, self.since + waits - time.monotonic())
+
+    def _act(self) -> None:
+        passed = time.monotonic() - self.since
+        if self.received is None or self.killed:
+            return
+        if self.forward is not None and passed >= FORWARD:
+            os.kill(self.child, self.forward)
+            self.forward = None
+        if passed >= GRACE:
+            self._kill()
+
+    def _kill(self) -> None:
+        self.killed = True
+        os.kill(self.child, signal.SIGKILL)
+
+    def _exit(self, status: int) -> NoReturn:
+        state = self.memory.read()
+        code = self._after_signal(-status, state) if status < 0 else status
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        os._exit(code)
+
+    def _after_signal(self, number: int, state: shared_state.State) -> int:
+        """Clean up after a child that a signal ended; return the exit code."""
+        shared_state.delete(state.paths)
+        ended = self.received or (number if number in (signal.SIGINT, signal.SIGTERM) else None)
+        if ended is not None:
+            _print(2, state.message)
+            _print(1, state.document)
+            return 128 + ended
+        if number in CRASHES:
+            _print(2, crash_message(number, state.items))
+            _print(1, state.failure)
+            return 1
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return 128 + number
+
+
+def crash_message(number: int, items: list[str]) -> str:
+    """Return what to print for a command that a signal ended which no user sends to stop one."""
+    work = f" while it worked on {'one of: ' if len(items) > 1 else ''}{listing(items, limit=12)}" if items else ""
+    if number == signal.SIGKILL:
+        cause = (
+            "Most often memory ran out: run the same command again with --workers 1, and make large images smaller "
+            "for the work on them (max_side of cam, crf and predict); finished work is kept."
+        )
+    else:
+        cause = "This is a bug in wsss or in a library that it uses: please report it. Finished work is kept."
+    return f"error: The process was ended by the system ({signal.Signals(number).name}){work}.\n{cause}"
+
+
+def _print(descriptor: int, text: str) -> None:
+    if text:
+        try:
+            os.write(descriptor, f"{text}\n".encode(errors="backslashreplace"))
+        except OSError:  # nobody reads it any more
+            return

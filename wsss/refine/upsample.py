@@ -1,0 +1,126 @@
+"""Labels at full size from label probabilities at a working size, along the edges of the full-size image.
+
+The probabilities of each label are fitted around every pixel by a linear function of the reduced image's colours
+(guided filter: He, Sun & Tang, TPAMI 2013); its coefficients are enlarged and applied to the full-size image (fast
+guided filter: He & Sun, arXiv 1505.00996). On VOC photographs reduced to a sixth this gives 1.4 points more accurate
+labels within 7 pixels of an object's border than bilinear enlargement of the probabilities (docs/pipelines.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+RADIUS = 2
+"""The fit at a pixel of the working size is over the square of 2·RADIUS + 1 pixels around it."""
+
+EPSILON = 1e-4
+"""Regularisation of the fit, for colours in [0, 1]: below this variance a neighbourhood counts as flat."""
+
+BAND = 256
+"""Rows of the full-size image that are worked on at a time: what bounds the memory."""
+
+
+def upsample_labels(image: NDArray[np.uint8], small: NDArray[np.uint8], marginals: Floats) -> NDArray[np.uint8]:
+    """Return the most probable label of every pixel of an image.
+
+    Beside its arguments it needs about 6 bytes per pixel of the image, and 60 per pixel of the reduced one.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB.
+        small: ``(h, w, 3)`` uint8, the same image reduced.
+        marginals: ``(C, h, w)`` float32 label probabilities, C ≤ 256.
+
+    Returns:
+        ``(H, W)`` uint8 positions 0 … C − 1; of equally probable ones the first.
+    """
+    guide = _Guide(small)
+    best = np.full(image.shape[:2], -np.inf, np.float32)
+    labels = np.zeros(image.shape[:2], np.uint8)
+    for position, probability in enumerate(marginals):
+        coefficients = guide.fit(probability)
+        for top in range(0, image.shape[0], BAND):
+            rows = slice(top, min(top + BAND, image.shape[0]))
+            value = _apply(coefficients, image, rows)
+            better = value > best[rows]
+            labels[rows][better] = position
+            np.maximum(best[rows], value, out=best[rows])
+    return labels
+
+
+class _Guide:
+    """The local statistics of a reduced image, and fits of maps by its colours.
+
+    Args:
+        small: ``(h, w, 3)`` uint8.
+    """
+
+    def __init__(self, small: NDArray[np.uint8]) -> None:
+        self.colours = small.astype(np.float32) / 255
+        self.mean = _box(self.colours)
+        height, width = small.shape[:2]
+        covariance = np.empty((height, width, 3, 3), np.float32)
+        for i in range(3):
+            for j in range(i, 3):
+                product = _box(self.colours[..., i] * self.colours[..., j])
+                covariance[..., i, j] = covariance[..., j, i] = product - self.mean[..., i] * self.mean[..., j]
+        covariance += EPSILON * np.eye(3, dtype=np.float32)
+        self.inverse = _inverse(covariance)
+
+    def fit(self, values: Floats) -> Floats:
+        """Return ``(h, w, 4)``: three factors of the colours and a constant, averaged over the neighbourhood."""
+        mean = _box(values)
+        with_colours = np.stack(
+            [_box(self.colours[..., i] * values) - self.mean[..., i] * mean for i in range(3)], axis=-1
+        )
+        factors = np.einsum("hwij,hwj->hwi", self.inverse, with_colours)
+        constant = mean - (factors * self.mean).sum(-1)
+        return _box(np.concatenate([factors, constant[..., None]], axis=-1))
+
+
+def _apply(coefficients: Floats, image: NDArray[np.uint8], rows: slice) -> Floats:
+    """Return the fitted values ``(rows, W)`` of some rows of the full-size image."""
+    enlarged = _enlarged(coefficients, image.shape[:2], rows)
+    value = enlarged[..., 3].copy()
+    for channel in range(3):
+        value += enlarged[..., channel] * (image[rows, :, channel] / np.float32(255))
+    return value
+
+
+def _enlarged(values: Floats, size: tuple[int, ...], rows: slice) -> Floats:
+    """Return some rows of ``values`` ``(h, w, N)``, bilinearly enlarged to ``size``."""
+    import cv2
+
+    height, width = size[0], size[1]
+    position = (np.arange(rows.start, rows.stop) + 0.5) * values.shape[0] / height - 0.5
+    position = position.clip(0, values.shape[0] - 1)
+    lower = position.astype(np.intp)
+    upper = np.minimum(lower + 1, values.shape[0] - 1)
+    weight = (position - lower).astype(np.float32)[:, None, None]
+    mixed = values[lower] * (1 - weight) + values[upper] * weight
+    return np.asarray(cv2.resize(mixed, (width, len(mixed)), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _box(values: Floats) -> Floats:
+    import cv2
+
+    side = 2 * RADIUS + 1
+    return np.asarray(cv2.blur(values, (side, side)), np.float32)
+
+
+def _inverse(matrices: Floats) -> Floats:
+    """Return the inverses of symmetric 3×3 matrices ``(…, 3, 3)``: the adjugate over the determinant."""
+    a, b, c = matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 0, 2]
+    d, e, f = matrices[..., 1, 1], matrices[..., 1, 2], matrices[..., 2, 2]
+    adjugate = np.stack(
+        [d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b], axis=-1
+    ).astype(np.float64)
+    determinant = a * adjugate[..., 0] + b * adjugate[..., 1] + c * adjugate[..., 2]
+    parts = (adjugate / determinant[..., None]).astype(np.float32)
+    return np.asarray(parts[..., [[0, 1, 2], [1, 3, 4], [2, 4, 5]]])
