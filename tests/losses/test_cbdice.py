@@ -113,10 +113,10 @@ def test_weights_of_thin_branches() -> None:
     mask = torch.zeros(1, 20, 40, dtype=torch.bool)
     mask[0, 3:12] = mask[0, 15] = True
     for weighting, thin in (("inverse", 5.0), ("linear", 1.0)):
-        weights = centrelines(mask, weighting)[1, 0]
-        assert weights[15, 20] == pytest.approx(thin)
-        assert weights[7, 20] == pytest.approx(1 if weighting == "inverse" else 1 / 5)
-        assert not weights[8].any()
+        distances, scales = centrelines(mask, weighting)[:, 0]
+        assert scales[15, 20] / distances[15, 20] == pytest.approx(thin)
+        assert scales[7, 20] / distances[7, 20] == pytest.approx(1 if weighting == "inverse" else 1 / 5)
+        assert not scales[8].any()
 
 
 @pytest.mark.parametrize("seed", range(3))

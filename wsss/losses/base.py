@@ -3,13 +3,13 @@
 A loss is a module called with
 
 * ``logits`` ``(B, C, H, W)``, any real values, and
-* ``target`` ``(B, H, W)`` int64, class indices 0 … C − 1, or 255 where the class isn't known; or, for a loss that
-  `Loss.takes_soft`, probabilities ``(B, C, H, W)`` of the classes, all 0 where nothing is known.
+* ``target`` ``(B, H, W)`` int64, class indices 0 … C − 1, or 255 for ignored pixels; or, for a loss that
+  `Loss.takes_soft`, class probabilities ``(B, C, H, W)``, all 0 for ignored pixels.
 
-Logits of one channel, ``(B, 1, H, W)``, are those of the foreground. What is usual beside them is understood, too: see
-`prepared`.
+Logits of one channel, ``(B, 1, H, W)``, are those of the foreground. Other usual forms are converted: see `prepared`.
 
-It returns a scalar; ignored pixels have no gradient; where all pixels are ignored it is 0 with zero gradients.
+It returns a scalar. Ignored pixels have no gradient, and neither value nor gradient depends on their logits, even if
+these are NaN; where all pixels are ignored the loss is 0 with zero gradients. NaN at any other pixel gives NaN.
 """
 
 from __future__ import annotations

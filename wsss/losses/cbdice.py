@@ -60,13 +60,14 @@ class CbDiceLoss(LossWithTerm):
         masks = (probabilities.detach() > 0.5).cpu()
         predicted = torch.stack([self.centrelines(mask) for mask in masks]).to(true.device)
 
-        radius, weight, distance, on_other, p = _on_skeleton(predicted, true, probabilities)
-        whole = (weight * p * torch.where(on_other, distance, p * radius)).sum()
-        precision = ((weight * p * distance).sum() + smooth) / (whole + smooth)
+        distance, other, scale, on_other, p = _on_skeleton(predicted, true, probabilities)
+        found = (scale * p * other / distance).sum()
+        whole = (torch.where(on_other, other / distance, p) * scale * p).sum()
+        precision = (found + smooth) / (whole + smooth)
 
-        radius, weight, distance, on_other, p = _on_skeleton(true, predicted, probabilities)
-        whole = (weight * torch.where(on_other, p * distance, radius)).sum()
-        sensitivity = ((weight * p * distance).sum() + smooth) / (whole + smooth)
+        distance, other, scale, on_other, p = _on_skeleton(true, predicted, probabilities)
+        covered = scale * p * other / distance
+        sensitivity = (covered.sum() + smooth) / (torch.where(on_other, covered, scale).sum() + smooth)
         return 1 - 2 * precision * sensitivity / (precision + sensitivity)
 
 
@@ -79,32 +80,34 @@ def _on_skeleton(own: Tensor, other: Tensor, probabilities: Tensor) -> tuple[Ten
         probabilities: ``(B, C, H, W)``.
 
     Returns:
-        ``(n,)`` each: own radii, own weights, the other's distances, whether the other's skeleton is there, too (bool),
-        and the probabilities.
+        ``(n,)`` each: own distances, the other's distances, own weights times distances, whether the other's skeleton
+        is there, too (bool), and the probabilities.
     """
     where = own[:, 1].nonzero(as_tuple=True)
-    radius, weight, distance = (map_[where].to(probabilities.dtype) for map_ in (own[:, 0], own[:, 1], other[:, 0]))
-    return radius, weight, distance, other[:, 1][where] > 0, probabilities[where]
+    dtype = probabilities.dtype
+    distance, further, scale = (one[where].to(dtype) for one in (own[:, 0], other[:, 0], own[:, 1]))
+    return distance, further, scale, other[:, 1][where] > 0, probabilities[where]
 
 
 def centrelines(masks: Tensor, weighting: Weighting = "inverse") -> Tensor:
-    """Return normalised distances to the boundary, and weights of skeletons.
+    """Return normalised distances to the boundary, and skeletons.
 
     Args:
         masks: ``(C, H, W)`` bool, on the CPU.
         weighting: see `CbDiceLoss`.
 
     Returns:
-        ``(2, C, H, W)`` float32: distances in [0, 1], 1 where they reach the largest one on the skeleton; and weights
-        of the pixels of the skeletons of Zhang and Suen, 0 elsewhere.
+        ``(2, C, H, W)`` float32: distances D in [0, 1], 1 where they reach the largest one on the skeleton; and W D on
+        the skeletons of Zhang and Suen, 0 elsewhere: the weight of a pixel times its distance, 1 with ``inverse``.
     """
     found = np.zeros((2, *masks.shape), np.float32)
-    for distances, weights, mask in zip(found[0], found[1], masks.numpy(), strict=True):
+    for distances, scales, mask in zip(found[0], found[1], masks.numpy(), strict=True):
         if mask.any():
             line = skeleton(mask)
             distances[:] = distance_transform(mask)
             widest = max(1.0, float(distances[line].max(initial=1.0)))
             distances /= widest
             np.minimum(distances, 1, out=distances)
-            weights[line] = 1 / distances[line] if weighting == "inverse" else 1 - distances[line] + 1 / widest
+            radii = distances[line]
+            scales[line] = 1 if weighting == "inverse" else radii * (1 - radii + 1 / widest)
     return torch.from_numpy(found)

@@ -163,6 +163,7 @@ class TopoConfig(WeightedTermConfig):
     """A distance map in which regions stay apart, and whole."""
 
     name: Literal["topo"] = "topo"
+    revision: Literal[2] = Field(default=2, description="of what is computed, so that older results are not reused")
     alpha: float = Field(default=1e-3, ge=0, description="weight of the topological term, a sum over windows")
     beta: float = Field(default=0.1, ge=0, description="weight of regions that should stay whole, inside the term")
     window: int = Field(default=64, ge=2, description="side of the windows, in pixels")
