@@ -79,7 +79,8 @@ def test_what_takes_seconds(folder: Path) -> None:
     walk_through(folder, slow=False)
     written = {path.parent.name for path in folder.glob("*/pipeline.yaml")}
     assert written == {"wsss-photos", "from-file", "from-nothing"} | {
-        f"from-{kind}" for kind in ("columns", "json", "records", "coco", "label-studio", "npy", "folders")
+        f"from-{kind}"
+        for kind in ("columns", "parts", "json", "records", "lines", "coco", "label-studio", "cvat", "npy", "folders")
     }
     train, val = (
         set((folder / "wsss-photos" / "splits" / f"{name}.txt").read_text().split()) for name in ("train", "val")

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from learning import CLASSES
-from numpy.typing import NDArray
+from learning import picture_of_colours as _picture
+from learning import random_segmenter
 from PIL import Image
 from toycli import environment
 
 import wsss
 from wsss.cli.main import _call, cli
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, RunFailed
+from wsss.io import image_kinds
 from wsss.io.arrays import read_arrays
 from wsss.io.images import read_image, write_png
 from wsss.io.masks import read_mask
@@ -27,28 +28,7 @@ from wsss.predictor import Predictor
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network, with random head, in a folder that holds nothing else."""
-    import torch
-
-    from wsss.models.config import SegmenterConfig
-    from wsss.models.segmenters import build_segmenter, save_segmenter
-
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    network = build_segmenter(SegmenterConfig.model_validate({"backbone": {"weights": "none"}}), len(CLASSES))
-    with torch.no_grad():  # a head whose logits of the classes have the same mean: each wins somewhere
-        for weight in network.head.parameters():
-            weight.normal_(0, 1)
-        logits = network.eval()(torch.from_numpy(_picture()).permute(2, 0, 1)[None])
-        network.head.layers.low_classifier.bias -= logits.mean((0, 2, 3))
-    save_segmenter(folder, network, CLASSES)
-    return folder
-
-
-def _picture() -> NDArray[np.uint8]:
-    picture = np.random.default_rng(1).integers(0, 255, (40, 30, 3), dtype=np.uint8)
-    picture[:20] = (255, 0, 0)
-    picture[:, 20:] //= 4
-    return picture
+    return random_segmenter(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
@@ -131,19 +111,21 @@ def test_folders_below_become_part_of_the_id(model: Path, photographs: Path, tmp
 def test_what_was_predicted_can_be_exported_without_a_dataset(model: Path, photographs: Path, tmp_path: Path) -> None:
     arguments = ["predict", "--weights", model, "--images", photographs, "--recursive", "--out", tmp_path / "out"]
     assert run(*arguments).exit_code == 0
-    options = ["--format", "voc", "--images", "copy", "--ids", "deep__er__a,a"]
+    options = ["--format", "voc", "--with-images", "copy", "--ids", "deep__er__a,a"]
     done = run("export", tmp_path / "out", *options, "--out", tmp_path / "voc")
     assert done.exit_code == 0, done.exception
     assert (tmp_path / "voc" / "classes.txt").read_text() == "40 red\n90 green\n"
-    assert (tmp_path / "voc" / "ImageSets/Segmentation/default.txt").read_text() == "deep__er__a\na\n"
-    copied = (tmp_path / "voc" / "JPEGImages" / "deep__er__a.png").read_bytes()
+    assert (tmp_path / "voc" / "ImageSets/Segmentation/default.txt").read_text() == "deep/er/a\na\n"
+    copied = (tmp_path / "voc" / "JPEGImages" / "deep/er/a.png").read_bytes()
     photographs.rename(tmp_path / "moved")
     done = run("export", tmp_path / "out", *options, "--out", tmp_path / "again")
-    assert "there is no image of deep__er__a to put beside its mask" in str(done.exception)
+    assert "deep__er__a: there is no image to put beside its mask (--with-images); its image is not known" in str(
+        done.exception
+    )
     photographs = tmp_path / "moved"
-    done = run("export", tmp_path / "out", *options, "--image-folder", photographs, "--out", tmp_path / "again")
+    done = run("export", tmp_path / "out", *options, "--images", photographs, "--out", tmp_path / "again")
     assert done.exit_code == 0, done.exception
-    assert (tmp_path / "again" / "JPEGImages" / "deep__er__a.png").read_bytes() == copied
+    assert (tmp_path / "again" / "JPEGImages" / "deep/er/a.png").read_bytes() == copied
     assert copied == (photographs / "deep/er/a.png").read_bytes()
 
 
@@ -156,8 +138,8 @@ def test_options_that_images_json_makes_useless(
     arguments = ["export", "out", "--format", "coco", "--out", "coco"]
     for options, message in (
         (["--classes", "no.txt"], "--classes no.txt: the classes of these masks are known from out/images.json"),
-        (["--image-folder", "no"], "--image-folder no: no such folder"),
-        (["--image-folder", "empty"], "--image-folder empty: the image of none of the 3 masks is there"),
+        (["--images", "no"], "--images no: no such folder"),
+        (["--images", "empty"], "--images empty: no matching image for 3 masks"),
     ):
         done = run(*arguments, *options)
         assert isinstance(done.exception, InvalidInput) and message in str(done.exception)
@@ -167,7 +149,7 @@ def test_options_that_images_json_makes_useless(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--images", "photographs"], "Missing option '--segmenter' / '--weights'"),
+        (["--images", "photographs"], "Missing option '--weights'"),
         (["--weights", "nowhere", "--images", "photographs"], "--weights nowhere: no such folder"),
         (["--weights", "photographs", "--images", "photographs"], "photographs: no model here (model.json is missing)"),
         (["--weights", "run", "--images", "photographs"], "There is one in run/segment: name that folder."),
@@ -178,6 +160,9 @@ def test_options_that_images_json_makes_useless(
         (["--weights", "model", "--images", "outer"], "There are some in folders below it; --recursive takes them."),
         (["--weights", "model", "--recursive"], "recursive is for a folder of images"),
         (["--weights", "model"], "no dataset is given"),
+        (["--segmenter", "model", "--images", "photographs"], "'--segmenter'. Did you mean '--weights'?"),
+        (["--weights", "model", "--images", "photographs", "--labels", "restrict"], "has no image-level labels"),
+        (["--weights", "model", "--images", "raw"], "Left out: a.cr2: .cr2 is a camera's raw image"),
     ],
 )  # fmt: skip
 def test_wrong_usage_of_predict(
@@ -189,7 +174,10 @@ def test_wrong_usage_of_predict(
     message: str,
 ) -> None:
     here = photographs.parent
-    (here / "empty").mkdir()
+    for name in ("empty", "raw"):
+        (here / name).mkdir()
+    for name in ("a.cr2", "b.jp2"):
+        (here / "raw" / name).write_bytes(b"")
     (here / "model").symlink_to(model)
     for stage, kind in (("classify", "classifier"), ("segment", "segmenter"), ("broken", None)):
         (here / "run" / stage).mkdir(parents=True)
@@ -216,18 +204,111 @@ def test_broken_images_do_not_keep_others_from_their_masks(
 ) -> None:
     (photographs / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     (photographs / "b.png").write_bytes((photographs / "a.png").read_bytes()[:-700])  # its header is whole
-    arguments = ["predict", "--weights", model, "--images", photographs, "--out", tmp_path / "out"]
+    out = tmp_path / "out"
+    arguments = ["predict", "--weights", model, "--images", photographs, "--out", out]
     arguments += ["--batch-size", str(batch_size)]
     done = run(*arguments)
-    assert isinstance(done.exception, InvalidInput) and "what is done is kept" in str(done.exception.mend)
-    assert "2 images can't be worked on:\n" in done.exception.message
+    assert isinstance(done.exception, RunFailed) and "finished work is kept" in str(done.exception.mend)
+    assert "2 of 5 images failed:\n" in done.exception.message
     assert "0.png" in done.exception.message and "b.png" in done.exception.message
-    assert {path.stem for path in (tmp_path / "out" / "masks").iterdir()} == {"a", "grey", "turned"}
+    assert {path.stem for path in (out / "masks").iterdir()} == {"a", "grey", "turned"}
+    record = json.loads((out / "images.json").read_text())
+    assert set(record["files"]) == {"a", "grey", "turned"}
+    assert {name: why["file"] for name, why in record["failed"].items()} == {"0": "0.png", "b": "b.png"}
+    assert all(why["reason"].startswith(str(photographs / why["file"])) for why in record["failed"].values())
+    exported = run("export", out, "--format", "coco", "--out", tmp_path / "coco")
+    assert exported.exit_code == 0, exported.exception
+    assert "images that could not be predicted have no mask: 0, b" in exported.stderr
+    found = json.loads((tmp_path / "coco" / "annotations.json").read_text())["images"]
+    assert {one["file_name"] for one in found} == {"a.png", "grey.tif", "turned.jpg"}
     (photographs / "b.png").unlink()
     alone = run(*arguments)
     assert "0.png: not an image" in str(alone.exception) and "failed:" in str(alone.exception)
     (photographs / "0.png").unlink()
     assert run(*arguments).exit_code == 0
+    assert "failed" not in json.loads((out / "images.json").read_text())
+
+
+def test_a_repaired_image_alone_is_predicted_again(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also masks of images that changed or went are made again or discarded; a network that changed discards all."""
+    from wsss.stages import prediction
+
+    seen: list[str] = []
+    one_batch = prediction.predict_batch
+    monkeypatch.setattr(
+        prediction, "predict_batch", lambda *given: (seen.extend(one.id for one in given[2]), one_batch(*given))
+    )
+    whole = (photographs / "a.png").read_bytes()
+    (photographs / "b.png").write_bytes(whole[:-700])
+    write_png(photographs / "gone.png", np.zeros((9, 9, 3), np.uint8))
+    out = tmp_path / "out"
+    arguments = ["predict", "--weights", model, "--images", photographs, "--out", out]
+    assert run(*arguments).exit_code == 1 and set(seen) == {"a", "b", "gone", "grey", "turned"}
+    untouched = (out / "masks" / "a.png").stat().st_mtime_ns
+    (photographs / "b.png").write_bytes(whole)
+    (photographs / "gone.png").unlink()
+    Image.new("RGB", (31, 17), "red").save(photographs / "grey.tif")
+    seen.clear()
+    done = run(*arguments)
+    assert done.exit_code == 0, done.exception
+    assert set(seen) == {"b", "grey"}
+    assert (out / "masks" / "a.png").stat().st_mtime_ns == untouched
+    assert {path.stem for path in (out / "masks").iterdir()} == {"a", "b", "grey", "turned"}
+    assert read_mask(out / "masks" / "grey.png").shape == (17, 31)
+    fresh = tmp_path / "fresh"
+    assert run("predict", "--weights", model, "--images", photographs, "--out", fresh).exit_code == 0
+    for file in sorted(path.relative_to(fresh) for path in [*fresh.glob("masks/*"), fresh / "images.json"]):
+        assert (out / file).read_bytes() == (fresh / file).read_bytes(), file
+    (photographs / "b.png").write_bytes(whole[:-700])
+    assert run(*arguments).exit_code == 1
+    seen.clear()
+    assert run(*arguments, "--flip").exit_code == 1
+    assert set(seen) == {"a", "b", "grey", "turned"}
+
+
+def test_what_a_folder_of_images_leaves_out_is_named(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_kinds, "HEIF_PACKAGES", ())
+    for name in ("image.psd", "photo.HEIC", "raw.cr2", "notes.txt", ".hidden.heic"):
+        (photographs / name).write_bytes(b"GIF89a")
+    write_png(photographs / ".thumbnails" / "a.png", np.zeros((4, 4, 3), np.uint8))
+    write_png(photographs / ".b.png", np.zeros((4, 4, 3), np.uint8))
+    (photographs / "deep" / "x.jxl").write_bytes(b"GIF89a")
+    arguments = ["predict", "--weights", model, "--images", photographs]
+    done = run(*arguments, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.exception
+    [note] = [line for line in done.stderr.splitlines() if "image files in" in line]
+    assert [name for name in ("image.psd", "photo.HEIC", "raw.cr2", "x.jxl") if name in note] == [
+        *("image.psd", "photo.HEIC", "raw.cr2")
+    ]
+    assert "wsss[heic]" in note
+    [hidden] = [line for line in done.stderr.splitlines() if "hidden images" in line]
+    assert hidden.endswith(": .b.png.")
+    done = run(*arguments, "--recursive", "--out", tmp_path / "deep")
+    [note] = [line for line in done.stderr.splitlines() if "image files in" in line]
+    assert "4 image files" in note and "deep/x.jxl" in note
+    [hidden] = [line for line in done.stderr.splitlines() if "hidden images" in line]
+    assert hidden.endswith(": .b.png, .thumbnails/a.png.")
+    assert "--recursive takes them" not in done.stderr
+
+
+def test_names_that_cannot_be_those_of_masks(model: Path, photographs: Path, tmp_path: Path) -> None:
+    names = ["ü" * 124 + ".png", "a..b.png", "x\ny.png"]
+    for name in names:
+        write_png(photographs / name, np.zeros((4, 6, 3), np.uint8))
+    out = tmp_path / "out"
+    done = run("predict", "--weights", model, "--images", photographs, "--out", out, "--save-probabilities")
+    assert done.exit_code == 0, done.exception
+    assert "names that a mask can't have" in done.stderr
+    files = json.loads((out / "images.json").read_text())["files"]
+    assert set(names) <= set(files.values()) and files["a"] == "a.png"
+    assert {path.stem for path in (out / "masks").iterdir()} == set(files)
+    exported = run("export", out, "--format", "coco", "--with-images", "copy", "--out", tmp_path / "coco")
+    assert exported.exit_code == 0, exported.exception
+    assert set(names) <= {path.name for path in (tmp_path / "coco" / "images").iterdir()}
 
 
 def test_images_that_pillow_cannot_give(model: Path, tmp_path: Path) -> None:

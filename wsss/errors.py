@@ -7,7 +7,7 @@ repairs it. The command line prints both without a traceback and exits with ``ex
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class WsssError(Exception):
@@ -46,6 +46,28 @@ class InvalidInput(WsssError):
 
 def _rebuild(kind: type[WsssError], message: str, mend: str | None) -> WsssError:
     return kind(message, mend=mend)
+
+
+MOST_SHOWN = 20
+"""Maximum number of failures that one error lists."""
+
+
+def together(errors: Sequence[WsssError], total: int, what: str, *, hint: str | None = None) -> InvalidInput:
+    """Return one error for all items that failed.
+
+    Args:
+        errors: one per item, at least one; its message names the item.
+        total: number of items, those that succeeded included.
+        what: what the items are, and what happened to them (``"images failed"``).
+        hint: what to do about it, beside the hint that the errors share.
+    """
+    hints = list(dict.fromkeys(error.mend for error in errors if error.mend))
+    if len(errors) == 1:
+        return InvalidInput(errors[0].message, mend=hints[0] if hints else hint)
+    shown = [f"  {error.message}" for error in errors[:MOST_SHOWN]]
+    more = [f"  and {len(errors) - MOST_SHOWN} more"] if len(errors) > MOST_SHOWN else []
+    last = [*(hints if len(hints) == 1 else ()), *([hint] if hint else ())]
+    return InvalidInput("\n".join([f"{len(errors)} of {total} {what}:", *shown, *more]), mend="\n".join(last) or None)
 
 
 def closest(found: str, allowed: Iterable[str]) -> str:

@@ -166,7 +166,10 @@ def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
             # torch takes neither negative strides nor, without a warning, read-only memory; such arrays are copied
             return np.require(image, requirements=["C", "W"])
         raise InvalidInput(f"image: found an array {image.shape} of {image.dtype}; expected (H, W, 3) of uint8, RGB.")
-    raise InvalidInput(f"image: found {type(image).__name__}; expected a path, a Pillow image or a NumPy array.")
+    several = "Call it once for each image." if isinstance(image, list | tuple) else None
+    raise InvalidInput(
+        f"image: found {type(image).__name__}; expected a path, a Pillow image or a NumPy array.", mend=several
+    )
 
 
 def _checked(scales: Sequence[float], flip: bool, max_side: int | None) -> dict[str, Any]:

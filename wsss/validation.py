@@ -41,6 +41,16 @@ class AddedLater:
     """
 
 
+class OptionName:
+    """Marks a config field whose option has another name, ``Annotated[str, OptionName("val-split")]``.
+
+    For keys that are clear inside their stage, while another command uses the option for something else.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
 def counts_as_said(field: FieldInfo, value: Any) -> bool:
     """Tell whether a field says anything with this value: one marked `AddedLater` doesn't with its default."""
     added_later = any(isinstance(mark, AddedLater) for mark in field.metadata)

@@ -138,10 +138,13 @@ def rotated(root: Path) -> None:
 
 
 def single_class(root: Path) -> None:
+    """One class, which every second image lacks."""
     (root / "classes.txt").write_text("1 only\n")
-    relabel(root, lambda lines: [lines[0], *(f"{line.split(',')[0]},only,{line.split(',')[2]}" for line in lines[1:])])
+    rows = [line.split(",") for line in (root / "labels.csv").read_text().splitlines()[1:]]
+    labels = {row[0]: "" if number % 2 else "only" for number, row in enumerate(rows)}
+    relabel(root, lambda lines: [lines[0], *(f"{row[0]},{labels[row[0]]},{row[2]}" for row in rows)])
     for path in (root / "masks").glob("*.png"):
-        write_mask(path, np.eye(32, dtype=np.uint8))
+        write_mask(path, np.eye(32, dtype=np.uint8) * bool(labels[path.stem]))
 
 
 def single_image(root: Path) -> None:
@@ -154,6 +157,15 @@ def single_image(root: Path) -> None:
 def test_unusual_data_works_through_all_stages(root: Path, change: Callable[[Path], None]) -> None:
     change(root)
     assert run(root) == 0
+
+
+def test_a_class_that_every_image_shows_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "classes.txt").write_text("1 only\n")
+    relabel(root, lambda lines: [lines[0], *(f"{line.split(',')[0]},only,{line.split(',')[2]}" for line in lines[1:])])
+    for path in (root / "masks").glob("*.png"):
+        write_mask(path, np.eye(32, dtype=np.uint8))
+    assert run(root) == 2
+    assert "'only'" in capsys.readouterr().err
 
 
 SETTINGS = {

@@ -53,7 +53,17 @@ def test_the_help_lists_every_command_with_a_line() -> None:
         assert len(listed[name]) >= 2, f"{name} has no line"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["data", "check", "--help"],
+        ["status", "--help"],
+        ["init", "--help"],
+        ["topo", "--help"],
+    ],
+)
 def test_help_imports_nothing_heavy_and_is_quick(arguments: list[str]) -> None:
     text = (
         "import sys\n"
@@ -95,7 +105,7 @@ def test_version() -> None:
         (["run"], 2, "Missing argument 'PIPELINE'"),
         (["run", "x.yaml", "--nope"], 2, "No such option"),
         (["run", "no-such.yaml"], 2, "no-such.yaml: no such pipeline file."),
-        (["status", "no-such"], 2, "runs/no-such is neither a run directory nor a stage's folder."),
+        (["status", "no-such"], 2, "neither no-such nor runs/no-such is a run directory"),
         (["make"], 2, "Missing option '--out'"),
         (["make", "--out", "o", "--data.root"], 2, "Option '--data.root' requires a value."),
         (["fail", "--out", "o"], 1, "Stage 'o' failed: it did not work.\nTry something else."),
@@ -158,3 +168,17 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "KeyError: 'oops'" in done.stderr
+
+
+def test_help_leads_to_init_and_to_the_first_run() -> None:
+    text = CliRunner().invoke(cli, ["--help"]).output
+    assert "wsss run quickstart" in text
+    (line,) = [line for line in text.splitlines() if "Your images:" in line]
+    assert "wsss init" in line
+
+
+@pytest.mark.parametrize("group", [["data"], ["data", "synth"], ["topo"], ["bench"]])
+def test_help_of_a_group_shows_examples_and_whole_sentences(group: list[str]) -> None:
+    text = CliRunner().invoke(cli, [*group, "--help"]).output
+    assert f"wsss {' '.join(group)} " in text.split("Options:")[0].split("\n", 2)[2], "an example to copy"
+    assert "..." not in text.split("Commands:")[1]

@@ -47,7 +47,7 @@ def test_a_change_of_an_option_makes_it_stale(monkeypatch: pytest.MonkeyPatch) -
     )
     monkeypatch.setattr(command, "params", [*command.params, option])
     added = set(reference.reference().splitlines()) - set(before.splitlines())
-    assert added == {r"| `--loudly INTEGER` | As \*loud\* as &lt;x>. [from 1 up to 9; default: 3] |"}
+    assert added == {r"| `--loudly INT` | As \*loud\* as &lt;x>. [from 1 up to 9; default: 3] |"}
 
 
 def test_it_writes_the_page(

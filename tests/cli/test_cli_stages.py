@@ -120,7 +120,7 @@ def test_stages_of_the_same_name_are_refused_and_so_are_strange_folders(here: Pa
     (here / "strange").mkdir()
     done = toy("gather", "--stages", "r1", "--stages", "strange", "--out", "g", cwd=here)
     assert done.returncode == 2
-    assert "--stages strange: neither a run directory nor a stage's folder" in done.stderr
+    assert "--stages strange: neither strange nor runs/strange is a run directory or a stage's folder" in done.stderr
     assert not (here / "g" / "index.html").exists()
 
 
@@ -149,4 +149,4 @@ def test_an_optional_list_has_an_option_too() -> None:
     from wsss.cli.main import cli
 
     text = CliRunner().invoke(cli, ["predict", "--help"]).output
-    assert "--splits TEXT,…" in text
+    assert "--splits NAME,…" in text

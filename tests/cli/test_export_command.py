@@ -109,7 +109,7 @@ def test_a_runs_last_stage_with_masks(here: Path, capsys: pytest.CaptureFixture[
 def test_a_stages_folder_and_a_plain_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert export(capsys, "runs/small/first", "--format", "voc")["masks"] == "first"
     assert (here / "o/classes.txt").read_text() == "1 cat\n2 dog\n"
-    export(capsys, "data/masks", "--data.root", "data", "--format", "voc", "--split", "val", out="p")
+    export(capsys, "data/masks", "--data.root", "data", "--format", "voc", "--splits", "val", out="p")
     assert [path.stem for path in here.glob("p/SegmentationClass/*")] == ["c"]
     export(capsys, "data", "--data.root", "data", "--data.classes", "[dog]", "--format", "voc", out="q")
     assert set(np.unique(read_mask(here / "q/SegmentationClass/a.png"))) == {0, 2, 255}
@@ -120,14 +120,14 @@ def test_masks_without_a_dataset(here: Path, capsys: pytest.CaptureFixture[str])
     assert written["classes"] == ["background", "class 1", "class 2"]
     written = export(capsys, "data/masks", "--format", "coco", "--classes", "data/classes.txt", out="p")
     assert written["classes"] == ["background", "cat", "dog"]
-    assert "label-studio: the images of 3 of 3 masks are not known" in refused(
+    assert "label-studio: the images of these 3 masks are not known" in refused(
         capsys, "data/masks", "--format", "label-studio", out="q"
     )
-    options = ["--image-folder", "data/images", "--side-by-side", "--no-legend"]
+    options = ["--images", "data/images", "--side-by-side", "--no-legend"]
     export(capsys, "data/masks", "--format", "overlay", *options, out="q")
     assert Image.open(here / "q" / "a.png").size == (28, 12)
-    assert "--split val: no dataset is given, so there are no splits." in refused(
-        capsys, "data/masks", "--format", "coco", "--split", "val", out="r"
+    assert "--splits val: no dataset is given, so there are no splits." in refused(
+        capsys, "data/masks", "--format", "coco", "--splits", "val", out="r"
     )
 
 
@@ -140,11 +140,11 @@ def test_masks_whose_images_are_gone(here: Path, capsys: pytest.CaptureFixture[s
     assert [one["file_name"] for one in document["images"]] == ["a", "b", "c"] and len(document["annotations"]) == 8
     for format_name, *options in (("voc",), ("cvat",), ("polygons",)):
         export(capsys, *where, "--format", format_name, *options, out=format_name)
-    for arguments in (["--format", "overlay"], ["--format", "coco", "--images", "copy"]):
+    for arguments in (["--format", "overlay"], ["--format", "coco", "--with-images", "copy"]):
         assert "--data.images DIR" in refused(capsys, *where, *arguments, out="p")
     export(capsys, *where, "--data.images", here / "photos", "--format", "overlay", out="p")
     assert "--data.images DIR says where its images have moved to" in refused(
-        capsys, *where, "--data.images", "gone", "--image-folder", "photos", "--format", "overlay", out="q"
+        capsys, *where, "--data.images", "gone", "--images", "photos", "--format", "overlay", out="q"
     )
 
 
@@ -163,9 +163,9 @@ def test_masks_whose_dataset_is_gone(here: Path, capsys: pytest.CaptureFixture[s
     before, after = (json.loads((here / one / "annotations.json").read_text()) for one in ("before", "o"))
     assert after["annotations"] == before["annotations"] and after["categories"] == before["categories"]
     assert "the dataset is not there, so there are no splits" in refused(
-        capsys, "small", "--format", "coco", "--split", "val", out="p"
+        capsys, "small", "--format", "coco", "--splits", "val", out="p"
     )
-    export(capsys, "runs/small/second", "--format", "overlay", "--image-folder", "elsewhere/images", out="p")
+    export(capsys, "runs/small/second", "--format", "overlay", "--images", "elsewhere/images", out="p")
     assert export(capsys, "small", "--data.root", "elsewhere", "--format", "voc", out="q")["splits"]["val"] == 1
     assert "no folder" in refused(capsys, "small", "--data.root", "nowhere", "--format", "voc", out="r")
     useless = refused(capsys, "small", "--data.images", "elsewhere/images", "--format", "coco", out="r")
@@ -177,11 +177,11 @@ def test_masks_whose_dataset_is_gone(here: Path, capsys: pytest.CaptureFixture[s
     [
         (["small", "--classes", "no.txt"], "--classes no.txt: the classes of these masks are known from the dataset"),
         (["small", "--classes", "no.txt"], "leave --classes out; --data.classes chooses and renames classes"),
-        (["runs/small/first", "--image-folder", "no"], "--image-folder no: the images of these masks are known from"),
+        (["runs/small/first", "--images", "no"], "--images no: the images of these masks are known from"),
         (["data/masks", "--data.root", "data", "--classes", "data/classes.txt"], "--classes data/classes.txt: the"),
-        (["data/masks", "--data.root", "data", "--image-folder", "data/images"], "another dataset"),
-        (["data/masks", "--image-folder", "no"], "no: no such folder"),
-        (["data/masks", "--image-folder", "runs"], "--image-folder runs: the image of none of the 3 masks is there."),
+        (["data/masks", "--data.root", "data", "--images", "data/images"], "another dataset"),
+        (["data/masks", "--images", "no"], "no: no such folder"),
+        (["data/masks", "--images", "runs"], "--images runs: no matching image for 3 masks."),
     ],
 )  # fmt: skip
 def test_what_a_dataset_says_cannot_be_said_again(
@@ -193,13 +193,13 @@ def test_what_a_dataset_says_cannot_be_said_again(
 
 def test_two_images_of_one_mask(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_png(here / "data/images/a.jpg", np.zeros((12, 14, 3), np.uint8))
-    options = ["--format", "coco", "--image-folder", "data/images"]
+    options = ["--format", "coco", "--images", "data/images"]
     said = refused(capsys, "data/masks", *options)
-    assert "--image-folder: image 'a' stands for 2 files in data/images: a.jpg, a.png" in said
+    assert "--images: image 'a' stands for 2 files in data/images: a.jpg, a.png" in said
     export(capsys, "data/masks", *options, "--ids", "b,c")  # of these there is one each
     for name in "abc":  # masks beside their images are no second ones
         write_png(here / f"data/masks/{name}.jpg", np.zeros((12, 14, 3), np.uint8))
-    export(capsys, "data/masks", "--format", "coco", "--image-folder", "data/masks", "--images", "copy", out="p")
+    export(capsys, "data/masks", "--format", "coco", "--images", "data/masks", "--with-images", "copy", out="p")
     assert sorted(path.name for path in here.glob("p/images/*")) == ["a.jpg", "b.jpg", "c.jpg"]
 
 
@@ -214,8 +214,8 @@ def test_ids_and_splits(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert "--ids ,: no id is named" in refused(capsys, "small", "--format", "coco", "--ids", ",", out="q")
     assert "no.txt: no such file" in refused(capsys, "small", "--format", "coco", "--ids", "@no.txt", out="q")
-    assert "no split 'vall'" in refused(capsys, "small", "--format", "coco", "--split", "vall", out="q")
-    said = refused(capsys, "small", "--stage", "first", "--format", "coco", "--split", "val", out="q")
+    assert "no split 'vall'" in refused(capsys, "small", "--format", "coco", "--splits", "vall", out="q")
+    said = refused(capsys, "small", "--stage", "first", "--format", "coco", "--splits", "val", out="q")
     assert "none of the 2 masks is of split val (1 images)" in said
     assert not (here / "q").exists()
 
@@ -238,21 +238,21 @@ def test_a_run_whose_dataset_lies_elsewhere(
     [
         (["small"], "Missing option '--format'"),
         (["small", "--format", "bmp"], "'bmp' is not one of 'voc', 'coco', 'cvat'"),
-        (["nowhere", "--format", "coco"], "runs/nowhere: no such folder."),
+        (["nowhere", "--format", "coco"], "nowhere: neither nowhere nor runs/nowhere is a run"),
         (["data", "--stage", "x", "--format", "coco"], "data is no run directory, so it has no stages"),
         (["small", "--stage", "secnd", "--format", "coco"], "has no such stage; those with masks are first, second"),
         (["small", "--stage", "secnd", "--format", "coco"], "did you mean 'second'?"),
         (["small", "--stage", "score", "--format", "coco"], "found scores (made by number); allowed are masks"),
         (["runs/small/score", "--format", "coco"], "found scores (made by number); allowed are masks"),
-        (["data/images", "--data.root", "data", "--format", "coco"], "a mask is an 8-bit palette or grey image"),
-        (["runs", "--format", "coco"], "no mask here; masks are looked for as ID.png"),
+        (["data/images", "--data.root", "data", "--format", "coco"], "b.png: mask value 40 stands for no class"),
+        (["runs", "--format", "coco"], "runs: not a run, a stage's folder or a folder of masks (ID.png)"),
         (["small", "--format", "coco", "--opacity", "0.3"], "to --format coco; it is for overlay, sheet."),
         (["small", "--format", "overlay", "--tolerance", "2"], "--tolerance means nothing to --format overlay"),
         (["small", "--format", "voc", "--components"], "--components means nothing to --format voc"),
         (["small", "--format", "coco", "--as", "annotations"], "--as means nothing to --format coco; it is"),
         (["small", "--format", "sheet", "--columns", "0"], "Invalid value for '--columns'"),
         (["small", "--format", "overlay", "--opacity", "2"], "Invalid value for '--opacity'"),
-        (["small", "--format", "cvat", "--images", "link"], "a zip holds no links"),
+        (["small", "--format", "cvat", "--with-images", "link"], "a zip holds no links"),
         (["small", "--format", "coco", "--data.rot", "data"], "data.rot: unknown key"),
         (["small", "--format", "coco", "--data.root"], "Option '--data.root' requires a value"),
         (["data/masks", "--format", "coco", "--classes", "no.txt"], "no.txt: no such file"),
@@ -303,7 +303,7 @@ def test_a_folder_that_is_not_empty(here: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_files_that_were_added_to_an_export_are_kept(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    export(capsys, "small", "--format", "voc", "--images", "link")
+    export(capsys, "small", "--format", "voc", "--with-images", "link")
     for added in ("notes.txt", "SegmentationClass/mine.png", ".hidden"):
         (here / "o" / added).write_text("years of work")
         said = refused(capsys, "small", "--format", "coco", "--force")
@@ -375,23 +375,25 @@ def test_the_same_masks_give_the_same_bytes(here: Path, capsys: pytest.CaptureFi
 
 def test_images_are_copied_or_linked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = (here / "data/images/a.png").read_bytes()
-    export(capsys, "small", "--format", "coco", "--images", "copy")
+    export(capsys, "small", "--format", "coco", "--with-images", "copy")
     assert (here / "o/images/a.png").read_bytes() == image and not (here / "o/images/a.png").is_symlink()
-    export(capsys, "small", "--format", "voc", "--images", "link", out="p")
+    export(capsys, "small", "--format", "voc", "--with-images", "link", out="p")
     assert (here / "p/JPEGImages/a.png").is_symlink() and (here / "p/JPEGImages/a.png").read_bytes() == image
-    export(capsys, "small", "--format", "voc", "--images", "copy", "--force", out="p")  # the links go, not the images
+    export(
+        capsys, "small", "--format", "voc", "--with-images", "copy", "--force", out="p"
+    )  # the links go, not the images
     assert (here / "data/images/a.png").read_bytes() == image
-    export(capsys, "small", "--format", "cvat", "--images", "copy", out="q")
+    export(capsys, "small", "--format", "cvat", "--with-images", "copy", out="q")
     with zipfile.ZipFile(here / "q/segmentation_mask_1.1.zip") as archive:
         assert archive.read("JPEGImages/a.png") == image
         assert {one.date_time for one in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    export(capsys, "small", "--format", "label-studio", "--images", "copy", out="r")
+    export(capsys, "small", "--format", "label-studio", "--with-images", "copy", out="r")
     [first, *_] = json.loads((here / "r/tasks.json").read_text())
     assert first["data"]["image"] == "/data/local-files/?d=images/a.png"
     (here / "data/images/a.png").unlink()
     write_png(here / "data/images/a.jpg", np.zeros((12, 14, 3), np.uint8))
     said = refused(
-        capsys, "runs/small/second", "--format", "coco", "--images", "copy", "--data.root", "nowhere", out="s"
+        capsys, "runs/small/second", "--format", "coco", "--with-images", "copy", "--data.root", "nowhere", out="s"
     )
     assert "nowhere" in said
 
@@ -418,11 +420,11 @@ def test_the_own_masks_of_a_dataset_that_gives_255_to_a_class(here: Path, capsys
         (here / "walls/dataset" / file).write_text(lists)
     (here / "walls/dataset/dataset_types.txt").write_text("ID,group\n071,indistr\n")
     dataset = ["--data.root", "walls", "--data.layout", "topomortar", "--format", "voc"]
-    export(capsys, "walls/dataset/test/accurate", *dataset, "--split", "test")
+    export(capsys, "walls/dataset/test/accurate", *dataset, "--splits", "test")
     assert np.array_equal(read_mask(here / "o/SegmentationClass/071.png"), mask // 255)
     (here / "copy").mkdir()
     (here / "copy/071.png").write_bytes((here / "walls/dataset/test/accurate/071.png").read_bytes())
-    export(capsys, "copy", *dataset, "--split", "test", out="p")
+    export(capsys, "copy", *dataset, "--splits", "test", out="p")
     assert np.array_equal(read_mask(here / "p/SegmentationClass/071.png"), mask)
 
 

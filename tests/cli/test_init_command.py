@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from wsss.data.importing import formats
 from wsss.data.lists import read_label_table
 from wsss.data.synthetic.shapes import Config, generate
 from wsss.errors import InvalidInput
+from wsss.io import image_kinds
 from wsss.io.images import image_size
 from wsss.io.masks import read_mask
 
@@ -49,7 +51,7 @@ def file_labels(made: Path) -> dict[str, tuple[str, ...]]:
 @pytest.mark.parametrize("kind", WRITERS)
 def test_every_format_gives_a_pipeline_that_can_be_planned(kind: str, shapes: Path, here: Path) -> None:
     labels = WRITERS[kind](here / "my labels", file_labels(shapes))
-    names = ["--class-names", here / "names.txt"] if kind == "npy" else []
+    names = ["--classes", here / "names.txt"] if kind == "npy" else []
     done = wsss("init", "--images", shapes / "images", "--labels", labels, "--name", "night", *names)
     assert done.exit_code == 0, done.output
     assert done.stdout == "wsss run wsss-night/pipeline.yaml\n"
@@ -95,6 +97,7 @@ def test_classes_may_be_called_as_rows_of_the_table_are(splits: int, shapes: Pat
 def test_names_are_printed_as_they_are(splits: int, shapes: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Brackets and colons would be instructions for the library that draws the table."""
     rows = [f"train_0000{n},[red];[/x];:cat:,{'train' if not n else f's[{n}]'}" for n in range(splits)]
+    rows.append("train_00005,ok,train")
     (here / "l.csv").write_text("\n".join(["image,labels,split", *rows]) + "\n")
     monkeypatch.setenv("COLUMNS", "200")
     done = wsss("init", "--images", shapes / "images", "--labels", "l.csv")
@@ -137,6 +140,62 @@ def test_wrong_usage_is_explained(arguments: tuple[str, ...], words: str, shapes
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize("option", [("--val-share", "0.3"), ("--seed", "7")])
+def test_options_without_effect_are_refused(option: tuple[str, str], shapes: Path, here: Path) -> None:
+    arguments = ("init", "--images", shapes / "images", "--labels", shapes / "labels.csv")
+    done = wsss(*arguments, *option)
+    assert isinstance(done.exception, InvalidInput)
+    assert f"{option[0]}: the labels name the splits (train, val)" in str(done.exception)
+    assert wsss(*arguments).exit_code == 0
+
+
+def test_files_that_exist_and_cannot_be_read_are_said_to_exist(
+    shapes: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_kinds, "HEIF_PACKAGES", ())
+    shutil.copytree(shapes / "images", here / "photos")
+    for name in ("phone.heic", "camera.dng"):
+        (here / "photos" / name).write_bytes(b"x")
+    (here / "l.csv").write_text(
+        "image,labels\ntrain_00000.png,ring\ntrain_00001.png,cross\nphone.heic,ring\ncamera,cross\n"
+    )
+    done = wsss("init", "--images", "photos", "--labels", "l.csv")
+    assert done.exit_code == 0, done.output
+    assert "l.csv:4: 'phone.heic': the file phone.heic exists, but HEIC needs pip install 'wsss[heic]'" in done.stderr
+    assert "l.csv:5: 'camera': the file camera.dng exists, but .dng is a camera's raw image" in done.stderr
+    (here / "l.csv").write_text("image,labels\nphone.heic,ring\ncamera,cross\n")
+    done = wsss("init", "--images", "photos", "--labels", "l.csv")
+    assert isinstance(done.exception, InvalidInput) and "wsss[heic]" in str(done.exception)
+
+
+def test_label_studios_uploads(shapes: Path, here: Path) -> None:
+    """Files that keep their prefixes, some of one name; a second image URL in each task, and two controls."""
+    files = sorted((shapes / "images").iterdir())
+    (here / "photos").mkdir()
+    tasks = []
+    for number, file in enumerate(files):
+        name = f"{number:08x}-img.png"
+        shutil.copy(file, here / "photos" / name)
+        chosen = {"shape": ("ring", "cross")[number % 2], "quality": "sharp"}
+        results = [
+            {"from_name": control, "to_name": "image", "type": "choices", "value": {"choices": [choice]}}
+            for control, choice in chosen.items()
+        ]
+        previous = f"/data/upload/1/{(number - 1) % len(files):08x}-img.png"
+        data = {"previous": previous, "image": f"/data/upload/1/{name}"}
+        tasks.append({"data": data, "annotations": [{"result": results}], "predictions": []})
+    (here / "export.json").write_text(json.dumps(tasks))
+    arguments = ("init", "--images", "photos", "--labels", "export.json")
+    assert isinstance(wsss(*arguments).exception, InvalidInput)
+    done = wsss(*arguments, "--label-key", "shape")
+    assert done.exit_code == 0, done.output
+    rows = {row.id: row.labels for row in read_label_table(here / "wsss-photos" / "image_labels.csv")}
+    assert rows == {f"{number:08x}-img": ("ring", "cross")[number % 2] for number in range(len(files))}
+    done = wsss(*arguments, "--label-key", "shape", "--image-key", "previous", "--force")
+    rows = {row.id: row.labels for row in read_label_table(here / "wsss-photos" / "image_labels.csv")}
+    assert rows["00000000-img"] == "cross" and done.exit_code == 0, "the label of the next task"
+
+
 def test_the_formats_are_those_that_are_read() -> None:
     assert (formats.AUTO, *formats.FORMATS) == FORMATS
 
@@ -165,6 +224,21 @@ def test_from_a_table_to_masks(shapes: Path, here: Path) -> None:
     for image in images:
         mask = read_mask(masks / f"{image.stem}.png", size=image_size(image))
         assert set(np.unique(mask)) <= {0, 1, 2}
+
+
+@pytest.mark.slow
+def test_names_that_no_mask_can_have_go_through_a_whole_run(shapes: Path, here: Path) -> None:
+    names = ["con", "x" * 240, "写" * 75, "what?", "dot.", "tab\t", "e\u0301", "\u00e9", "A", "a", "end "]
+    files = sorted((shapes / "images").iterdir())[: len(names)]
+    (here / "photos" / "sub").mkdir(parents=True)
+    for name, file in zip(names, files, strict=True):
+        shutil.copy(file, here / "photos" / "sub" / f"{name}.png")
+    rows = [f'"{name}.png","{("ring", "cross")[at % 2]}"' for at, name in enumerate(names)]
+    (here / "l.csv").write_text("\n".join(["image,labels", *rows]) + "\n", encoding="utf-8")
+    done = wsss("init", "--images", "photos", "--labels", "l.csv", "--weights", "none", "--name", "tiny")
+    assert done.exit_code == 0 and "No problem." in done.stderr, done.output
+    masks = run_to_masks(shlex.split(done.stdout)[-1], LEAST)
+    assert len(list(masks.iterdir())) == len(names)
 
 
 @pytest.mark.slow

@@ -89,7 +89,7 @@ def test_options_change_the_pipelines_report_and_without_them_it_is_back(
     reported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (reported / "more.yaml").write_text("title: Other\n")
-    assert call("report", reported / "run", "--images", "1", "--config", reported / "more.yaml") == 0
+    assert call("report", reported / "run", "--gallery", "1", "--config", reported / "more.yaml") == 0
     record = json.loads((reported / "run" / "page" / "stage.json").read_text(encoding="utf-8"))
     assert record["config"]["images"] == 1 and record["config"]["title"] == "Other" and record["seed"] == 7
     assert record["config"]["splits"] == ["val"] and record["config"]["sampling"] == 3
@@ -119,7 +119,7 @@ def test_a_pipeline_that_cannot_be_read_any_more(reported: Path, capsys: pytest.
 
 
 def test_out_and_options_of_the_page(run_dir: Path, tmp_path: Path) -> None:
-    assert call("report", run_dir, "--out", tmp_path / "page", "--images", "1", "--title", "Mine") == 0
+    assert call("report", run_dir, "--out", tmp_path / "page", "--gallery", "1", "--title", "Mine") == 0
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert page.count('class="row"') == 1 and "<h1>Mine</h1>" in page
     assert call("report", run_dir, "--out", tmp_path / "elsewhere") == 0
@@ -172,7 +172,7 @@ def test_a_comparison_without_a_folder_gets_one_of_its_own(
     ("arguments", "message"),
     [
         ((), "Missing argument 'RUN...'"),
-        (("nowhere",), "is no run directory"),
+        (("nowhere",), "neither nowhere nor runs/nowhere is a run directory"),
         (("RUN", "--stages", "RUN/cam"), "not both"),
         (("--stages", "RUN/cam"), "--out"),
         (("RUN", "RUN", "--out", "OUT"), "named twice"),

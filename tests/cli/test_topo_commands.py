@@ -114,6 +114,34 @@ def test_a_class_of_a_mask_of_several(tmp_path: Path) -> None:
     assert len(found["dim0"]["matched"]) == 1 and found["betti_matching_error"] == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("m.png", 256, "0 to 255; found 0, 1, 2"),
+        ("m.png", -1, "0 to 255"),
+        ("bits.png", 255, "0 to 1; found 0, 1"),
+        ("deep.png", 65536, "0 to 65535; found 0, 300"),
+        ("a.npy", 40_000, "-32768 to 32767; found 0, 300"),
+    ],
+)
+def test_a_class_that_no_pixel_can_have_is_refused(tmp_path: Path, name: str, value: int, allowed: str) -> None:
+    Image.fromarray(np.array([[0, 1, 2]], np.uint8)).save(tmp_path / "m.png")
+    Image.fromarray(np.array([[0, 1, 0]], bool)).save(tmp_path / "bits.png")
+    Image.fromarray(np.array([[0, 300]], np.uint16)).save(tmp_path / "deep.png")
+    np.save(tmp_path / "a.npy", np.array([[0, 300]], np.int16))
+    path = str(tmp_path / name)
+    for arguments in (["betti", path], ["match", path, path]):
+        result = CliRunner().invoke(cli, ["topo", *arguments, "--class", str(value)])
+        assert isinstance(result.exception, InvalidInput)
+        assert f"{name}: class {value} is no value of this mask, whose pixels can be {allowed}" in str(result.exception)
+
+
+def test_a_class_that_no_pixel_has_comes_with_a_note(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 1, 2]], np.uint8)).save(tmp_path / "m.png")
+    result = call("betti", tmp_path / "m.png", "--class", "7")
+    assert result.stdout == "components 0, holes 0\n" and "m.png has no pixel of class 7" in result.stderr
+
+
 def test_betti_numbers(masks: tuple[Path, Path]) -> None:
     assert call("betti", masks[1]).stdout == "components 1, holes 1\n"
     found = document("betti", masks[0])

@@ -86,12 +86,12 @@ def test_unreadable_files(voc: Path, check: Callable[..., Report], damage: Calla
 def test_masks_that_do_not_fit(voc: Path, check: Callable[..., Report]) -> None:
     write_mask(voc / "SegmentationClass" / "a.png", np.full((6, 16), 8, np.uint8))
     write_mask(voc / "SegmentationClass" / "b.png", np.full((12, 16), 77, np.uint8))
-    Image.new("RGB", (16, 12)).save(voc / "SegmentationClass" / "c.png")
+    Image.new("RGB", (16, 12), (255, 0, 9)).save(voc / "SegmentationClass" / "c.png")
     found = problems(check())
     assert "16×6 (width×height), its image 16×12" in found["masks of another size than their image"][0]
     values, colours = found["masks that can't be used"]
     assert "b.png: mask value 77 stands for no class" in values
-    assert "c.png: a mask is an 8-bit palette or grey image, this one has mode 'RGB'" in colours
+    assert "c.png: a mask in colours, and (255, 0, 9) is not in the palette of PASCAL VOC" in colours
 
 
 def test_images_that_are_converted_or_turned(voc: Path, check: Callable[..., Report]) -> None:
@@ -164,12 +164,16 @@ def test_missing_labels_and_masks(voc: Path, check: Callable[..., Report]) -> No
 
 def test_a_single_class(folder: Path, open_at: Open) -> None:
     report = check_dataset(open_at(folder))
-    assert "datasets of a single class" not in notes(report)
+    kind = "splits in which every labelled image shows the only class"
+    assert kind not in notes(report)
     (folder / "labels.csv").write_text("image_id,labels\n" + "".join(f"i{n},sun\n" for n in range(10)))
     report = check_dataset(open_at(folder))
     assert report.problems == ()
-    assert "'sun'" in notes(report)["datasets of a single class"][0]
-    assert len(notes(report)["splits in which every image has the only class"]) == 2
+    assert len(notes(report)[kind]) == 2 and "'sun'" in notes(report)[kind][0]
+    rows = "".join(f"i{n},{'sun' if n % 2 else ''}\n" for n in range(10))
+    (folder / "labels.csv").write_text("image_id,labels\n" + rows)
+    report = check_dataset(open_at(folder, val_fraction=0))
+    assert kind not in notes(report), "images without the class tell it apart"
 
 
 def test_masks_of_0_and_255_are_explained(folder: Path, open_at: Open) -> None:
@@ -178,7 +182,9 @@ def test_masks_of_0_and_255_are_explained(folder: Path, open_at: Open) -> None:
     for number in range(2):
         write_mask(folder / "masks" / f"i{number}.png", np.array([[0, 255] * 8] * 12, np.uint8))
     report = check_dataset(open_at(folder, val_fraction=0))
-    assert notes(report)["splits whose masks hold 255 alone"] == ("train: 255 means ignore, not the class",)
+    (problem,) = problems(report)["splits whose masks show no class"]
+    assert "split 'train'" in problem and "2 of 2 masks hold 255, which means ignore" in problem
+    assert "mask_values: {0: background, 255: sun}" in problem
     assert notes(report)["images of no class"] == ("train: i1",)
 
 

@@ -214,3 +214,23 @@ def test_an_incomplete_dataset_names_what_is_missing(folder: Path, tmp_path: Pat
     assert all(sample.image.is_file() is (name not in dataset.missing) for name, sample in samples.items())
     before = {split: dataset.fingerprint(split, "images") for split in dataset.splits}
     assert open_dataset(config, work=tmp_path, complete=False).fingerprint("train", "images") == before["train"]
+
+
+@pytest.mark.parametrize("layout", ["folder", "voc"])
+def test_image_files_that_are_not_read_are_named(layout: str, tmp_path: Path, open_at: Open, lines: list[str]) -> None:
+    images = tmp_path / "d" / ("images" if layout == "folder" else "JPEGImages")
+    for name in ("a.png", "b.png"):
+        write_png(images / name, np.zeros((8, 8, 3), np.uint8))
+    for name in ("c.dng", "d.svg"):
+        (images / name).write_bytes(b"x")
+    lists = tmp_path / "d" / ("splits" if layout == "folder" else "ImageSets/Segmentation")
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a\nb\n")
+    (tmp_path / "d" / "classes.txt").write_text("cat\n")
+    open_at(tmp_path / "d", layout=layout)
+    assert any("2 image files are of kinds that are not read, left out: c.dng, d.svg" in line for line in lines)
+    (lists / "train.txt").write_text("a\nc\n")
+    with pytest.raises(
+        InvalidInput, match=r"train\.txt:2: image 'c' is listed, .*the file exists, but \.dng is a camera"
+    ):
+        open_at(tmp_path / "d", layout=layout)

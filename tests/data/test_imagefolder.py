@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wsss.data.imagefolder import has_images_below, images_in
-from wsss.data.predicted import Predicted, read_predicted, write_predicted
+from wsss.data.lists import check_id
+from wsss.data.predicted import FailedImage, Predicted, read_predicted, write_predicted
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
 from wsss.io.images import write_png
@@ -26,8 +28,8 @@ def test_flat_and_recursive(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "in" / "loop").symlink_to(tmp_path)
-    assert [one.id for one in images_in(tmp_path)] == ["a", "b"]
-    found = images_in(tmp_path, recursive=True)
+    assert [one.id for one in images_in(tmp_path).samples] == ["a", "b"]
+    found = images_in(tmp_path, recursive=True).samples
     assert [one.id for one in found] == ["a", "b", "in__a", "in__deep__c.v2"]
     assert [one.image.relative_to(tmp_path).as_posix() for one in found][2:] == ["in/a.png", "in/deep/c.v2.png"]
     assert all(one.labels is None and one.mask is None for one in found)
@@ -48,12 +50,28 @@ def test_what_is_refused(tmp_path: Path, recursive: bool) -> None:
 
 def test_two_names_that_become_one_and_a_name_that_is_none(tmp_path: Path) -> None:
     put(tmp_path, "a__b.png", "a/b.png")
-    assert [one.id for one in images_in(tmp_path)] == ["a__b"]
+    assert [one.id for one in images_in(tmp_path).samples] == ["a__b"]
     with pytest.raises(InvalidInput, match=r"a__b\.png and a/b\.png would get the same mask file"):
         images_in(tmp_path, recursive=True)
-    put(tmp_path / "other", "x\ny.png")
-    with pytest.raises(InvalidInput, match="has a control character"):
-        images_in(tmp_path / "other")
+
+
+def test_names_that_cannot_be_ids_get_similar_ones(tmp_path: Path) -> None:
+    names = ["x\ny.png", "a..b.png", "back\\slash.png", "é" * 120 + ".png", "fine.png"]
+    folder = images_in(put(tmp_path, *names))
+    found = {one.image.name: one.id for one in folder.samples}
+    assert set(found) == set(names) and found["fine.png"] == "fine"
+    assert {file: one for one, file in folder.renamed.items()} == {name: found[name] for name in names[:-1]}
+    for name, start in zip(names, ("x_y~", "a__b~", "back_slash~", "é" * 95 + "~"), strict=False):
+        assert found[name].startswith(start) and check_id(found[name], "") and len(found[name].encode()) <= 200
+    assert len(set(found.values())) == len(names)
+    assert images_in(tmp_path) == folder
+
+
+def test_names_that_are_no_text_are_left_out(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    (tmp_path / os.fsdecode(b"b\xff.png")).write_bytes(b"")
+    folder = images_in(tmp_path)
+    assert [one.id for one in folder.samples] == ["a"] and folder.unnamed == ("'b\\udcff.png'",)
 
 
 def test_only_below(tmp_path: Path) -> None:
@@ -66,6 +84,10 @@ def test_the_record_round_trips_and_leads_nowhere_else(tmp_path: Path) -> None:
     classes = Classes(("background", "cat"), ((0,), (8, 9)), frozenset({3}), 255)
     assert read_predicted(tmp_path) is None
     written = Predicted(classes, {"a": "a.png", "in__b": "in/b.jpg"})
+    failed = {"c": FailedImage("c.png", "c.png: broken.")}
+    for one in (Predicted(classes, {"a": "a.png"}, failed, {"a": "12"}), Predicted(classes, None, failed, {})):
+        write_predicted(tmp_path, one)
+        assert read_predicted(tmp_path) == one
     write_predicted(tmp_path, written)
     assert read_predicted(tmp_path) == written
     document = json.loads((tmp_path / "images.json").read_text())
@@ -73,7 +95,7 @@ def test_the_record_round_trips_and_leads_nowhere_else(tmp_path: Path) -> None:
         (tmp_path / "images.json").write_text(json.dumps({**document, "files": {"a": path}}))
         with pytest.raises(InvalidInput, match="leads out of the folder of images"):
             read_predicted(tmp_path)
-    for text in ("", "[]", "{}", '{"classes": {}, "files": {}}', '{"classes": 1, "files": []}'):
+    for text in ("", "[]", "{}", '{"classes": {}, "files": {}}', '{"failed": {"a": 1}}', '{"classes": 1, "files": []}'):
         (tmp_path / "images.json").write_text(text)
         with pytest.raises(InvalidInput, match=r"images\.json: can't be read"):
             read_predicted(tmp_path)

@@ -12,8 +12,8 @@ import yaml
 
 from wsss.data.check import check_config
 from wsss.data.registry import recognise
-from wsss.data.sample import Dataset, read_truth, require_labels
-from wsss.data.topomortar import GROUPS, KINDS, read_groups, read_lists
+from wsss.data.sample import Dataset, Sample, load_truth, read_truth, require_labels
+from wsss.data.topomortar import CLASSES, GROUPS, KINDS, MASK_VALUES, read_groups, read_lists
 from wsss.errors import InvalidInput
 from wsss.io.images import write_png
 from wsss.io.masks import read_mask
@@ -100,6 +100,23 @@ def test_255_is_mortar_in_the_datasets_masks(walls: Path, open_at: Open) -> None
     write_png(sample.mask, np.zeros((8, 11), np.uint8))
     with pytest.raises(InvalidInput, match=r"the mask is 11×8 \(width×height\), its image 10×8"):
         read_truth(sample, dataset.classes, size=(8, 10))
+
+
+def test_other_values_beside_mortar_are_background(walls: Path, open_at: Open, tmp_path: Path) -> None:
+    """As in the public test mask 163, which holds six pixels of value 8."""
+    dataset = open_at(walls)
+    samples = {sample.id: sample for sample in dataset.split("test")}
+    mask = np.zeros((8, 10), np.uint8)
+    mask[2], mask[5, :6], mask[6, 0] = 255, 8, 30
+    write_png(samples["121"].mask, mask)
+    found, remarks = load_truth(samples["121"], dataset.classes)
+    assert np.array_equal(found, (mask == 255).astype(np.uint8))
+    assert [message for _, message in remarks] == ["121.png (6 pixels of value 8, 1 pixel of value 30)"]
+    assert load_truth(samples["122"], dataset.classes)[1] == ()
+    report = check_config({"root": walls}, work=tmp_path / "work")
+    assert not report.problems
+    (note,) = (one for one in report.notes if "read as background" in one.kind)
+    assert note.count == 1 and note.examples[0].startswith("121.png")
 
 
 def test_every_wall_has_mortar(walls: Path, open_at: Open) -> None:
@@ -298,3 +315,20 @@ def test_a_check_of_the_real_dataset(tmp_path: Path) -> None:
     masks = [read_mask(path) for path in sorted((root / "dataset" / "train" / "accurate").glob("*.png"))]
     expected = np.mean([mask == 255 for mask in masks])
     assert report.splits["train"].class_pixels["mortar"] == pytest.approx(expected, abs=1e-4)
+
+
+@real
+def test_the_mask_with_strange_values_has_the_published_topology() -> None:
+    """Six pixels of value 8 are no mortar: with them the wall would have a component more than is published."""
+    from wsss.topology import betti_numbers
+
+    shared = Path(os.environ["WSSS_SHARED_DATA"])
+    path = shared / "cases" / "topomortar_value_8" / "163.png"
+    if not path.is_file():
+        pytest.skip("the mask 163 is not at hand")
+    rows = (shared / "topomortar" / "dataset" / "betti_numbers.csv").read_text().splitlines()
+    published = next(row.split(",")[1:3] for row in rows if row.startswith("163,"))
+    mask, _ = load_truth(Sample("163", path, (1,), path, MASK_VALUES), CLASSES)
+    numbers = betti_numbers(mask == 1, connectivity=8)
+    assert [str(numbers.b0), str(numbers.b1)] == published == ["2", "31"]
+    assert betti_numbers(read_mask(path) > 0, connectivity=8).b0 == 3

@@ -30,7 +30,7 @@ def masks(folder: Path, *, image_id: str = "a", name: str = "cat") -> Masks:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("image_id", ["../a", "a/b", "..", ".hidden", "a\\b", "a\nb", "", "x" * 300])
+@pytest.mark.parametrize("image_id", ["../a", "a/b", "..", ".hidden", "a\\b", "a\nb", ""])
 def test_ids_that_lead_elsewhere_are_refused(tmp_path: Path, name: str, image_id: str) -> None:
     with pytest.raises(InvalidInput, match="image id"):
         export_masks(masks(tmp_path, image_id=image_id), name, Options(), tmp_path / "deep" / "o")
@@ -39,7 +39,7 @@ def test_ids_that_lead_elsewhere_are_refused(tmp_path: Path, name: str, image_id
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_strange_ids_stay_in_the_folder(tmp_path: Path, name: str) -> None:
-    image_id = "%2e%2e%2fa ; $(x) 'ü\"&" if name not in ("voc", "cvat") else "%2e%2e%2fa;$(x)'ü&"
+    image_id = "%2e%2e%2fa ; $(x) 'ü\"&"
     export_masks(masks(tmp_path, image_id=image_id), name, Options(), tmp_path / "o")
     assert {path.name for path in tmp_path.iterdir()} == {"m.png", "i.png", "o"}
     if name == "label-studio":
@@ -49,11 +49,11 @@ def test_strange_ids_stay_in_the_folder(tmp_path: Path, name: str) -> None:
 
 
 def test_ids_with_spaces(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="The image id 'a b' has ' ' in it"):
-        export_masks(masks(tmp_path, image_id="a b"), "voc", Options(), tmp_path / "o")
+    export_masks(masks(tmp_path, image_id="a b"), "voc", Options(), tmp_path / "voc")
+    assert (tmp_path / "voc/ImageSets/Segmentation/default.txt").read_text() == "a b\n"
     export_masks(masks(tmp_path, image_id="a b"), "cvat", Options(), tmp_path / "o")
     with zipfile.ZipFile(tmp_path / "o" / "segmentation_mask_1.1.zip") as archive:
-        assert archive.read("ImageSets/Segmentation/default.txt") == b'"a b"\n'
+        assert archive.read("ImageSets/Segmentation/default.txt") == b"a b\n"
         assert all(not name.startswith("/") and ".." not in name for name in archive.namelist())
 
 

@@ -30,7 +30,7 @@ def same(found: dict[str, NDArray[np.uint8]], masks: Masks) -> None:
 
 
 def test_voc(masks: Masks, tmp_path: Path) -> None:
-    export_masks(masks, "voc", Options(images="copy"), tmp_path / "o", workers=2)
+    export_masks(masks, "voc", Options(with_images="copy"), tmp_path / "o", workers=2)
     files = {item.id: tmp_path / "o" / "SegmentationClass" / f"{item.id}.png" for item in masks.items}
     same({name: np.array(Image.open(path)) for name, path in files.items()}, masks)
     colours = voc_labelmap(tmp_path / "o" / "labelmap.txt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from wsss.errors import InvalidInput
-from wsss.io.masks import read_mask, voc_palette, write_mask
+from wsss.io.masks import load_mask, read_mask, voc_palette, write_mask
 
 # From the VOC development kit's documentation: colours of ids 0 … 5, 15 (person), 20 and 255.
 KNOWN = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128), 5: (128, 0, 128)}
@@ -57,13 +58,89 @@ def test_grey_low_bit_and_bilevel_files_are_masks_too(tmp_path: Path) -> None:
         assert np.array_equal(read_mask(tmp_path / f"{name}.png"), mask), name
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16", "LA"])
-def test_a_mask_of_colours_is_refused(tmp_path: Path, mode: str) -> None:
-    Image.new(mode, (4, 4)).save(tmp_path / "a.png")
-    with pytest.raises(InvalidInput) as found:
+@settings(max_examples=30)
+@given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_colours_of_vocs_palette_are_read_as_its_indices(
+    tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray
+) -> None:
+    path = tmp_path_factory.mktemp("colours") / "a.png"
+    colours = voc_palette()[mask]
+    for pixels in (colours, np.dstack([colours, np.full(mask.shape, 255, np.uint8)])):
+        Image.fromarray(pixels).save(path)
+        found, conversion = load_mask(path)
+        assert np.array_equal(found, mask) and conversion == "colours of VOC's palette"
+
+
+def test_grey_in_three_channels_is_a_value_where_it_is_no_colour_of_voc(tmp_path: Path) -> None:
+    def read(mask: np.ndarray, *, grey: bool = False) -> list[int]:
+        Image.fromarray(np.dstack([mask] * 3)).save(tmp_path / "a.png")
+        found, conversion = load_mask(tmp_path / "a.png", grey=grey)
+        assert conversion is not None
+        return found.ravel().tolist()
+
+    assert read(np.array([[0, 1, 255]], np.uint8)) == [0, 1, 255]
+    # (128, 128, 128) is VOC's car: a grey value only where the dataset names its values.
+    car = np.array([[0, 128]], np.uint8)
+    assert read(car) == [0, 7] and read(car, grey=True) == [0, 128]
+
+
+def test_other_colours_are_named(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 5, 3), np.uint8)
+    pixels[0], pixels[1], pixels[2] = (255, 0, 0), (128, 0, 0), (1, 2, 3)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    with pytest.raises(InvalidInput, match=r"a\.png: .*\(1, 2, 3\), \(255, 0, 0\) are not in the palette") as found:
         read_mask(tmp_path / "a.png")
-    assert "a.png: a mask is an 8-bit palette or grey image" in str(found.value)
-    assert "pixel values are class ids" in str(found.value)
+    assert "(128, 0, 0)" not in str(found.value) and "pixel values are class ids" in str(found.value)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_values_of_16_bits_are_read_if_they_fit_a_byte(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(np.array([[0, 3, 255]], np.uint16)).save(path)
+    assert load_mask(path)[0].tolist() == [[0, 3, 255]]
+    Image.fromarray(np.array([[0, 3, 65535]], np.uint16)).save(path)
+    with pytest.raises(InvalidInput, match="mask values 65535 do not fit 8 bits"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "tiff", "bmp", "gif", "PNG"])
+def test_other_lossless_formats_are_read(tmp_path: Path, suffix: str) -> None:
+    mask = np.array([[0, 255, 0, 255]] * 3, np.uint8)
+    Image.fromarray(mask).save(tmp_path / f"a.{suffix}")
+    assert np.array_equal(read_mask(tmp_path / f"a.{suffix}"), mask)
+
+
+def test_a_gif_is_read_by_its_colours(tmp_path: Path) -> None:
+    mask = np.array([[0, 8, 255, 8]], np.uint8)
+    write_mask(tmp_path / "a.png", mask)
+    with Image.open(tmp_path / "a.png") as image:
+        image.save(tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as image:
+        assert np.asarray(image).max() < 8  # numbered anew
+    assert np.array_equal(read_mask(tmp_path / "a.gif"), mask)
+
+
+def _save_frames(path: Path) -> None:
+    frames = [Image.fromarray(np.full((4, 4), value, np.uint8)) for value in (0, 1, 2)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "save", "words"),
+    [
+        ("a.jpg", lambda path: Image.new("L", (4, 4)).save(path), "JPEG format; its compression changes pixel values"),
+        ("a.gif", _save_frames, "the file holds 3 frames; a mask has one"),
+        ("a.png", lambda path: Image.new("RGBA", (4, 4)).save(path), "transparent pixels"),
+        ("a.png", lambda path: Image.new("LA", (4, 4)).save(path), "transparent pixels"),
+        ("a.tif", lambda path: Image.new("F", (4, 4)).save(path), "the mode of this one is 'F'"),
+        ("a.tif", lambda path: Image.new("CMYK", (4, 4)).save(path), "the mode of this one is 'CMYK'"),
+    ],
+)
+def test_what_is_no_mask_is_named(tmp_path: Path, name: str, save: Callable[[Path], None], words: str) -> None:
+    save(tmp_path / name)
+    with pytest.raises(InvalidInput) as found:
+        read_mask(tmp_path / name)
+    assert name in found.value.message and words in found.value.message
 
 
 def test_another_size_is_refused(tmp_path: Path) -> None:

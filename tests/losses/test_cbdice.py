@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,32 +33,37 @@ def case(seed: int = 0, classes: int = 2, size: tuple[int, int] = (30, 34)) -> t
     return (field + noise).double(), field.argmax(1)
 
 
-def weights(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    """Skeleton; distances over the largest radius; radii over it, on the skeleton."""
+def weights(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64], float]:
+    """Skeleton; distances over the largest radius; radii over it, on the skeleton; the largest radius."""
     line = skeletonize(mask)
     distances = distance_transform_edt(mask) if mask.any() else np.zeros(mask.shape)
     largest = max([1.0, *(distances[place] for place in zip(*line.nonzero(), strict=True))])
     normalised = np.minimum(distances, largest) / largest
-    return line, normalised, normalised * line
+    return line, normalised, normalised * line, largest
 
 
-def written_out(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
-    """The authors' sums, with Q = 1 / R on skeletons, as loops over pixels."""
+def skeleton_weight(radius: float, largest: float, weighting: str) -> float:
+    """The authors' weight of a pixel of a skeleton; ``radius`` is over ``largest``, which is in pixels."""
+    return 1 / radius if weighting == "inverse" else (largest - radius * largest + 1) / largest
+
+
+def written_out(logits: Tensor, target: Tensor, smooth: float = 1.0, weighting: str = "inverse") -> Tensor:
+    """The authors' sums, with weights Q on skeletons, as loops over pixels."""
     top, bottom = [torch.zeros((), dtype=torch.float64)] * 2, [torch.zeros((), dtype=torch.float64)] * 2
     probabilities = logits.softmax(1)
     for image in range(len(target)):
         for c in range(1, logits.shape[1]):
             label = (target[image] == c).numpy()
             p = probabilities[image, c] * (target[image] != 255)
-            line_l, inside_l, radius_l = weights(label)
-            line_p, inside_p, radius_p = weights(p.detach().numpy() > 0.5)
+            line_l, inside_l, radius_l, largest_l = weights(label)
+            line_p, inside_p, radius_p, largest_p = weights(p.detach().numpy() > 0.5)
             for place in zip(*line_p.nonzero(), strict=True):
-                q_skeleton = p[place] / radius_p[place]
+                q_skeleton = p[place] * skeleton_weight(radius_p[place], largest_p, weighting)
                 top[0] = top[0] + q_skeleton * inside_l[place]
                 other = radius_l[place] if radius_l[place] != 0 else radius_p[place] * p[place]
                 bottom[0] = bottom[0] + q_skeleton * other
             for place in zip(*line_l.nonzero(), strict=True):
-                q_skeleton = 1 / radius_l[place]
+                q_skeleton = skeleton_weight(radius_l[place], largest_l, weighting)
                 top[1] = top[1] + q_skeleton * inside_p[place] * p[place]
                 other = radius_p[place] * p[place] if radius_p[place] != 0 else radius_l[place]
                 bottom[1] = bottom[1] + q_skeleton * other
@@ -67,12 +73,13 @@ def written_out(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_value_and_gradient_are_those_of_the_formula(classes: int, seed: int) -> None:
+@pytest.mark.parametrize("weighting", ["inverse", "linear"])
+def test_value_and_gradient_are_those_of_the_formula(classes: int, seed: int, weighting: str) -> None:
     logits, target = case(seed, classes)
     if seed == 2:
         target[0, 8:14, 5:20] = 255
     values, grads = [], []
-    for loss in (term(), written_out):
+    for loss in (term(weighting=weighting), partial(written_out, weighting=weighting)):
         x = logits.clone().requires_grad_()
         value = loss(x, target)
         value.backward()
@@ -99,6 +106,24 @@ def test_distances_and_skeletons() -> None:
     distances, line = centrelines(bar)
     assert line[0, 7].sum() > 15 and not line[0, :6].any() and not line[0, 8:].any() and not line[1].any()
     assert distances[0, 7, 15] == 1 and distances[0, 3, 15] == pytest.approx(1 / 5) and not distances[1].any()
+
+
+def test_weights_of_thin_branches() -> None:
+    """A bar with a radius of 5 pixels, and a line beside it with one of 1."""
+    mask = torch.zeros(1, 20, 40, dtype=torch.bool)
+    mask[0, 3:12] = mask[0, 15] = True
+    for weighting, thin in (("inverse", 5.0), ("linear", 1.0)):
+        distances, scales = centrelines(mask, weighting)[:, 0]
+        assert scales[15, 20] / distances[15, 20] == pytest.approx(thin)
+        assert scales[7, 20] / distances[7, 20] == pytest.approx(1 if weighting == "inverse" else 1 / 5)
+        assert not scales[8].any()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_linear_weights_cost_a_perfect_prediction_nothing_too(seed: int) -> None:
+    _, target = case(seed, 3)
+    logits = 60 * torch.nn.functional.one_hot(target, 3).movedim(-1, 1).float()
+    assert term(weighting="linear")(logits, target).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_whole_loss_with_the_papers_weights() -> None:

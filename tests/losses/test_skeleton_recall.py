@@ -11,7 +11,8 @@ from skimage.morphology import dilation, skeletonize
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.config import SkeletonRecallConfig
+from wsss.losses.base import build_loss
+from wsss.losses.config import BettiMatchingConfig, CbDiceConfig, ClDiceConfig, SkeletonRecallConfig
 from wsss.losses.skeleton_recall import SkeletonRecallLoss, tubed_skeleton
 
 
@@ -68,3 +69,20 @@ def test_nothing_to_recall_costs_nothing(value: int) -> None:
     loss = term()(logits, torch.full((2, 30, 40), value))
     loss.backward()
     assert loss.item() == 0 and logits.grad is not None and not logits.grad.any()
+
+
+def test_a_ring_around_another_class_has_no_skeleton_and_costs_nothing() -> None:
+    """As docs/losses.md says; the losses that it names instead see the ring."""
+    rows, columns = np.mgrid[:41, :41] - 20
+    radius = np.hypot(rows, columns)
+    target = torch.from_numpy((radius < 15).astype(np.int64) + (radius >= 11) * (radius < 15))[None]
+    missed = 40 * torch.nn.functional.one_hot(target * (target < 2), 3).movedim(-1, 1).float()
+    assert (target == 1).any() and (target == 2).any()
+    assert term()(missed, target).item() == 0
+    costs = {
+        "cldice": ClDiceConfig(base_weight=0, alpha=1),
+        "cbdice": CbDiceConfig(base_weight=0, alpha=1),
+        "betti_matching": BettiMatchingConfig(base_weight=0, alpha=1, frame="own-max"),
+    }
+    found = {name: build_loss(config)(missed, target).item() for name, config in costs.items()}
+    assert found == pytest.approx({"cldice": 0.98, "cbdice": 0.95, "betti_matching": 1.5}, abs=0.005)

@@ -81,3 +81,12 @@ def test_nothing_to_count_gives_no_number_rather_than_a_zero():
 def test_a_perfect_prediction_scores_one(truth):
     scores = overlap_scores(confusion_matrix(np.where(truth == 255, 0, truth), truth, CLASSES), NAMES)
     assert scores["miou"] in (None, 1.0) and scores["pixel_accuracy"] in (None, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "named"), [(3, 0, "prediction"), (0, 254, "truth"), (7, 1, "prediction")]
+)
+def test_indices_of_no_class_are_refused(prediction: int, truth: int, named: str) -> None:
+    masks = [np.array([[value, 0, 255]], np.uint8) for value in (prediction, truth)]
+    with pytest.raises(ValueError, match=rf"{named}: class indices \[\d+\]; expected 0 to 2, or 255"):
+        confusion_matrix(*masks, 3)

@@ -12,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 from skimage.morphology import skeletonize
 
+from wsss.metrics.overlap import dice
+from wsss.metrics.surface import hd95
 from wsss.metrics.topology import betti_matching_error, betti_number_error, cldice, local_betti_number_error
 from wsss.topology import betti_numbers
 
@@ -112,6 +115,62 @@ def test_cldice_written_out(pair):
         sensitivity = pred[skeletonize(gt)].mean()
         assert value == pytest.approx(2 * precision * sensitivity / (precision + sensitivity) if precision else 0)
     assert cldice(pred, pred) == 1
+
+
+@settings(max_examples=150)
+@given(PAIRS)
+def test_transposed_cldice_is_that_of_transposed_masks(pair):
+    pred, gt = pair
+    assert cldice(pred, gt, transposed=True) == cldice(pred.T, gt.T)
+    assert cldice(pred.T, gt.T, transposed=True) == cldice(pred, gt)
+
+
+@settings(max_examples=100)
+@given(PAIRS)
+def test_the_other_columns_of_topomortar_are_the_same_for_transposed_masks(pair):
+    pred, gt = pair
+    assert betti_number_error(pred.T, gt.T) == betti_number_error(pred, gt)
+    assert local_betti_number_error(pred.T, gt.T, window=3) == pytest.approx(
+        local_betti_number_error(pred, gt, window=3)
+    )
+    assert hd95(pred.T, gt.T) == pytest.approx(hd95(pred, gt))
+    assert dice(pred.T, gt.T) == dice(pred, gt)
+
+
+def as_the_authors_load_and_score(pred_path, gt_path):
+    """TopoMortar's clDice written out: masks through MONAI's loader, skeletons by scikit-image."""
+    load = pytest.importorskip("monai.transforms").LoadImage(image_only=True)
+    pred, gt = (np.asarray(load(path)) == 255 for path in (pred_path, gt_path))
+    precision, sensitivity = (
+        (other & line).sum() / line.sum() for other, line in ((gt, skeletonize(pred)), (pred, skeletonize(gt)))
+    )
+    return 2 * precision * sensitivity / (precision + sensitivity)
+
+
+def test_transposed_cldice_is_what_monais_loader_gives(tmp_path):
+    generator, differing = np.random.default_rng(0), 0
+    for number in range(5):
+        field = gaussian_filter(generator.standard_normal((60, 44)), 2)
+        gt, pred = field > 0, field + 0.1 * gaussian_filter(generator.standard_normal((60, 44)), 2) > 0
+        for name, mask in (("pred", pred), ("gt", gt)):
+            Image.fromarray((255 * mask).astype(np.uint8)).save(tmp_path / f"{name}{number}.png")
+        theirs = as_the_authors_load_and_score(tmp_path / f"pred{number}.png", tmp_path / f"gt{number}.png")
+        assert cldice(pred, gt, transposed=True) == pytest.approx(theirs, abs=1e-12)
+        differing += abs(cldice(pred, gt) - theirs) > 1e-6
+    assert differing == 5
+
+
+@needs_data
+@pytest.mark.parametrize("kind", ["noisy", "pseudo"])
+def test_transposing_changes_cldice_of_every_wall_a_little(kind):
+    folder = Path(str(SHARED)) / "topomortar" / "dataset" / "val"
+    paths = sorted((folder / kind).glob("*.png"))[:8]
+    assert len(paths) == 8
+    for path in paths:
+        pred, gt = (np.asarray(Image.open(one)) == 255 for one in (path, folder / "accurate" / path.name))
+        theirs = as_the_authors_load_and_score(path, folder / "accurate" / path.name)
+        assert cldice(pred, gt, transposed=True) == pytest.approx(theirs, abs=1e-12)
+        assert 0 < abs(cldice(pred, gt) - theirs) < 0.01
 
 
 def test_cldice_of_empty_and_disjoint_masks():

@@ -14,7 +14,7 @@ import pytest
 from toycli import environment
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.pipeline.items import item_name, map_items, pending
+from wsss.pipeline.items import REPAIR, item_name, map_items, pending
 from wsss.pipeline.progress import NoProgress
 from wsss.pipeline.ranks import DistributedRanks, SingleRank
 from wsss.pipeline.stage import Context, StageConfig
@@ -113,16 +113,43 @@ def test_a_killed_worker_is_explained(tmp_path: Path) -> None:
     assert "--workers" in str(caught.value)
 
 
-def test_an_error_stops_the_other_workers(tmp_path: Path) -> None:
+def test_an_error_that_is_no_items_own_stops_the_other_workers(tmp_path: Path) -> None:
     begun = time.monotonic()
-    with pytest.raises(InvalidInput):
+    with pytest.raises(RunFailed):
         map_items(context(tmp_path, 2), [3, 0, 0, 0], partial(slow_or_bad, seconds=30.0), "x")
     assert time.monotonic() - begun < 15
 
 
+def mark_or_refuse(item: int, out: Path) -> None:
+    if item in (1, 4):
+        raise InvalidInput(f"{out}/{item}: broken.")
+    (out / str(item)).touch()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_all_other_items_are_finished_before_those_that_are_invalid_are_named(tmp_path: Path, workers: int) -> None:
+    progress = Counter()
+    with pytest.raises(InvalidInput) as caught:
+        map_items(context(tmp_path, workers, progress), list(range(6)), partial(mark_or_refuse, out=tmp_path), "x")
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "2", "3", "5"}
+    assert caught.value.message == f"2 of 6 images failed:\n  {tmp_path}/1: broken.\n  {tmp_path}/4: broken."
+    assert caught.value.mend == REPAIR
+    assert progress.done == progress.total == 6
+
+
+def test_many_failures_are_counted_rather_than_listed(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="30 of 30 images failed") as caught:
+        map_items(context(tmp_path), list(range(30)), refuse, "x")
+    assert caught.value.message.endswith("\n  19: no.\n  and 10 more") and caught.value.mend == f"Use 5.\n{REPAIR}"
+
+
+def refuse(item: int) -> None:
+    raise InvalidInput(f"{item}: no.", mend="Use 5.")
+
+
 def slow_or_bad(item: int, seconds: float) -> int:
     if item == 3:
-        raise InvalidInput("broken.")
+        raise RunFailed("the disk is full.")
     time.sleep(seconds)
     return item
 
@@ -225,3 +252,38 @@ def test_an_interrupt_in_the_parent_stops_the_workers(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 20
     for file in tmp_path.glob("*.pid"):
         assert not alive(int(file.read_text()))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_resumed_work_says_where_and_its_bar_begins_there(tmp_path: Path, workers: int) -> None:
+    for item in (0, 1, 2, 5):
+        (tmp_path / f"{item}.txt").write_text("whole")
+    bars: list[tuple[int, int]] = []
+    logged: list[str] = []
+
+    class Bar(Counter):
+        def track(self, description: str, total: int, done: int = 0) -> Any:
+            bars.append((done, total))
+            return super().track(description, total, done)
+
+    ctx = context(tmp_path / "cam", workers, progress=Bar(), log=logged.append)
+    left = pending(ctx, range(9), lambda item: tmp_path / f"{item}.txt", lambda path: None)
+    assert left == [3, 4, 6, 7, 8]
+    assert map_items(ctx, left, square, "squares") == [9, 16, 36, 49, 64]
+    assert logged == ["cam: resumed at 4/9"] and bars == [(4, 9)]
+    logged.clear()
+    none = pending(ctx, range(20, 24), lambda item: tmp_path / f"{item}.txt", lambda path: None)
+    map_items(ctx, none, square, "squares")
+    assert logged == [] and bars[-1] == (0, 4)
+
+
+def test_several_ranks_count_the_finished_items_of_all(tmp_path: Path) -> None:
+    for item in (0, 1, 3):
+        (tmp_path / f"{item}.txt").write_text("whole")
+    logged: list[str] = []
+    for rank, own in ((0, [2, 4]), (1, [5])):
+        ctx = context(tmp_path / "cam", ranks=DistributedRanks(rank, 2), log=logged.append)
+        left = pending(ctx, range(6), lambda item: tmp_path / f"{item}.txt", lambda path: None)
+        assert left == own
+        map_items(ctx, left, square, "squares")
+    assert logged == ["cam: resumed at 3/6"], "the first rank says it for all"

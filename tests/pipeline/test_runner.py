@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import importlib
+import inspect
 import io
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,12 @@ from wsss.errors import InvalidInput, RunFailed
 from wsss.pipeline.given import artifact_at, artifacts_of_run
 from wsss.pipeline.interrupt import Interrupted
 from wsss.pipeline.progress import Reporter
+from wsss.pipeline.ranks import SingleRank
 from wsss.pipeline.runner import run_stage
 from wsss.pipeline.stage import Artifact, Result, Stage, StageConfig
 from wsss.pipeline.store import read_record
 from wsss.pipeline.task import Session
+from wsss.stages import STAGES
 
 
 def session(tmp_path: Path) -> Session:
@@ -288,6 +293,71 @@ def test_why_a_stage_runs_again_is_told(tmp_path: Path) -> None:
     assert "again" not in messages(one)
     run(MAKE, tmp_path / "make", {"n": 2}, session=one)
     assert "make runs again: config changed: n 4 → 2\n" in messages(one)
+
+
+def test_a_resumed_stage_tells_where(tmp_path: Path) -> None:
+    run(MAKE, tmp_path / "make", {"n": 20})
+    path = tmp_path / "make" / "stage.json"
+    record = json.loads(path.read_text())
+    for number in range(9, 20):
+        (tmp_path / "make" / "items" / f"{number:03d}.txt").unlink()
+    for status in ("interrupted", "failed", "running"):
+        path.write_text(json.dumps({**record, "status": status, "artifacts": {}}))
+        one = session(tmp_path)
+        run(MAKE, tmp_path / "make", {"n": 20}, session=one)
+        assert messages(one).splitlines() == ["make: resumed at 9/20"]
+        for number in range(9, 20):
+            (tmp_path / "make" / "items" / f"{number:03d}.txt").unlink()
+    (tmp_path / "make" / "items" / "000.txt").unlink()
+    path.write_text(json.dumps(record))
+    one = session(tmp_path)
+    run(MAKE, tmp_path / "make", {"n": 20}, session=one)  # files of a finished stage were deleted
+    assert "make runs again: artifact items/000.txt is missing" in messages(one)
+    assert "make: resumed at 8/20" in messages(one)
+
+
+def test_a_stage_that_starts_over_says_so(tmp_path: Path) -> None:
+    made = run(MAKE, tmp_path / "make").artifact
+    run(DOUBLE, tmp_path / "double", inputs={"numbers": made})
+    path = tmp_path / "double" / "stage.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "status": "interrupted"}))
+    one = session(tmp_path)
+    run(DOUBLE, tmp_path / "double", inputs={"numbers": made}, session=one)
+    assert messages(one) == "double runs again: interrupted\n"
+
+
+def test_every_stage_that_keeps_work_says_that_it_resumes() -> None:
+    """All stages that work image by image with `pending` or batches, or train with `fit`, and no others."""
+    for name in STAGES:
+        module = importlib.import_module(STAGES[name].run.__module__)
+        source = inspect.getsource(module)
+        words = ("pending(", "work_in_batches(", "fit(job", "train_on_labels(", "train_sampler(")
+        keeps = any(word in source for word in words)
+        assert STAGES[name].resumes is keeps, name
+
+
+def test_the_record_says_how_the_work_was_divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Batched(MAKE.config):  # type: ignore[name-defined, misc]
+        batch_size: int = 8
+        accumulate: int = 2
+
+    class Ranks(SingleRank):
+        size = 3
+
+        def shard(self, items: Any) -> Any:
+            return items
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    run(MAKE, tmp_path / "plain", session=Session(tmp_path, workers=2, reporter=Reporter(io.StringIO())))
+    record = json.loads((tmp_path / "plain" / "stage.json").read_text())
+    assert (record["ranks"], record["workers"], record["threads"]) == (1, 2, 5)
+    assert record["effective_batch_size"] is None
+    stage = replace(MAKE, config=Batched)
+    three = Session(tmp_path, reporter=Reporter(io.StringIO()), ranks=Ranks())
+    run_stage(stage, Batched(), out=tmp_path / "batched", session=three)
+    record = json.loads((tmp_path / "batched" / "stage.json").read_text())
+    assert record["ranks"] == 3 and record["effective_batch_size"] == 8 * 2 * 3
 
 
 def test_folders_given_by_hand(tmp_path: Path) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.graph import build_jobs
+from wsss.pipeline.graph import Job, build_jobs
 from wsss.pipeline.presets import with_presets
 from wsss.pipeline.resources import names, shipped
 from wsss.pipeline.source import read_yaml
-from wsss.pipeline.spec import load_spec
+from wsss.pipeline.spec import Spec, load_spec
 from wsss.stages import STAGES
 from wsss.validation import validate
 
@@ -34,10 +35,27 @@ def test_pipelines_can_be_planned(name: str, tmp_path: Path, monkeypatch: pytest
     spec = load_spec(name, STAGES)
     assert spec.name == GO_ON.get(name, name)
     assert spec.description
+    assert planned(spec)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_reports_show_the_pictures_of_every_stage(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage whose maps or masks are of splits that the report doesn't show would have no picture."""
+    monkeypatch.chdir(tmp_path)
+    jobs = planned(load_spec(name, STAGES))
+    for report in [job for job in jobs.values() if job.stage.name == "report" and job.config.splits]:
+        made = [jobs[need] for need in report.needs if jobs[need].stage.provides in ("cams", "masks")]
+        columns = report.config.columns or ("*",)
+        for job in [one for one in made if any(fnmatchcase(one.id, pattern) for pattern in columns)]:
+            pairs = [(one, other) for one in job.config.splits for other in report.config.splits]
+            assert any(f"{other}-".startswith(f"{one}-") for one, other in pairs), f"{job.id}: {pairs}"
+
+
+def planned(spec: Spec) -> dict[str, Job]:
+    """Return the jobs of a pipeline; files that it misses are put where they are looked for."""
     for _ in range(10):
         try:
-            assert build_jobs(spec, STAGES)
-            return
+            return build_jobs(spec, STAGES)
         except InvalidInput as error:
             missing = re.findall(r"no such file or folder: (.+) \(another: --set ", error.message)
             assert len(missing) == len(error.message.splitlines()), error.message

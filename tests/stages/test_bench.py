@@ -37,7 +37,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return replace(data, splits={**data.splits, "test": test, **groups})
 
 
-def score(folder: Path, data: Dataset, id: str, specks: int, seed: int, *, topomortar: bool = True) -> Artifact:
+def score(
+    folder: Path, data: Dataset, id: str, specks: int, seed: int, *, topomortar: bool = True, **keys: Any
+) -> Artifact:
     """Score the true masks with some specks more."""
     generator = np.random.default_rng([seed, specks])
     pred = folder / f"predict-{id}"
@@ -46,7 +48,7 @@ def score(folder: Path, data: Dataset, id: str, specks: int, seed: int, *, topom
         for column in range(0, 2 * (specks + int(generator.integers(0, 2))), 2):
             mask[0, column] = 1
         write_mask(pred / f"{sample.id}.png", mask)
-    config = SCORE.config.model_validate({"split": "test", "topomortar": topomortar})
+    config = SCORE.config.model_validate({"split": "test", "topomortar": topomortar, **keys})
     loss = id.partition("loss=")[2].partition(",")[0] or "ce_dice"
     inputs = {"pred": Artifact(pred, provenance={"loss": loss})}
     return run_stage(SCORE, config, out=folder / id, inputs=inputs, data=data).artifact
@@ -76,6 +78,16 @@ def test_scores_become_result_files_in_the_authors_places(tmp_path, data, scores
     ]
     for one, path in zip(scores, found, strict=True):
         assert (results / path).read_bytes() == (one.path / "topomortar.csv").read_bytes()
+
+
+def test_cldice_of_transposed_masks_is_not_compared_with_that_of_others(tmp_path, data, scores):
+    ids = [f"score@loss={loss},seed=0" for loss in LOSSES]
+    swapped = tuple(score(tmp_path, data, id, 1, 0, transposed=True) for id in ids)
+    with pytest.raises(
+        InvalidInput, match=r"1 of 3 scores have clDice of transposed masks \(score@loss=ce_dice,seed=0\)"
+    ):
+        bench(tmp_path / "mixed", data, (swapped[0], *scores[1:3]))
+    bench(tmp_path / "bench", data, swapped)
 
 
 def test_the_tables_are_those_of_the_command(tmp_path, data, scores):

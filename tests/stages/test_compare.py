@@ -229,4 +229,4 @@ def test_a_whole_run_is_compared_from_the_command_line(tmp_path, scores):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["rows"] == list(VARIANTS)
     with pytest.raises(InvalidInput, match="rows: no score fans out over 'loss'; found variant"):
-        CliRunner().invoke(cli, [*arguments, "--rows", "loss"], catch_exceptions=False)
+        CliRunner().invoke(cli, [*arguments, "--row-axis", "loss"], catch_exceptions=False)

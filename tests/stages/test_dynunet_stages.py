@@ -71,7 +71,7 @@ def test_segment_and_predict(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
     result = run_stage(segment.STAGE, UNET, tmp_path / "s", data, masks=place / "data")
     assert set(contents(tmp_path / "s")) == {"model.safetensors", "model.json", "history.csv"}
-    assert result.metrics.keys() == {"images", "steps", "train_loss"}
+    assert result.metrics.keys() == {"images", "empty_masks", "steps", "train_loss"}
     assert result.metrics["steps"] == 6 and math.isfinite(result.metrics["train_loss"])
     assert result.provenance["segmenter"] == "dynunet of 3 levels, 6 to 12 channels"
     assert result.provenance["segmenter_initial_weights"] == "none"

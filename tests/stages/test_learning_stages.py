@@ -300,7 +300,7 @@ def test_segment_without_masks_or_with_too_few(place: Path, tmp_path: Path) -> N
     with pytest.raises(InvalidInput, match=r"(?s)no masks to train on.*labels: ground-truth"):
         run_stage(segment.STAGE, SEGMENT, tmp_path / "s", data)
     write_mask(tmp_path / "some/masks/train0.png", np.zeros((36, 44), np.uint8))
-    with pytest.raises(InvalidInput, match="3 of 4 images of split 'train' have no mask there: train1, train2, train3"):
+    with pytest.raises(InvalidInput, match="no mask of 3 of the 4 images of split 'train': train1, train2, train3"):
         run_stage(segment.STAGE, SEGMENT, tmp_path / "s", data, masks=tmp_path / "some")
 
 

@@ -28,7 +28,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("sweep", {"split": "train"}, "cams", "no maps of 4 of the 4 images"),
     ("average", {"splits": ["train"]}, "cams", "no maps of 4 of the 4 images"),
     ("crf", {}, "masks", "no mask of 4 of the 4 images"),
-    ("segment", SEGMENTING, "masks", "4 of 4 images of split 'train' have no mask there"),
+    ("segment", SEGMENTING, "masks", "no mask of 4 of the 4 images of split 'train': train0"),
 ]
 
 

@@ -188,7 +188,7 @@ def test_structure_is_scored_when_asked_for(tmp_path, data):
 def test_score_names_what_is_missing_or_wrong(tmp_path, data):
     samples = data.split("val")
     (tmp_path / "pred").mkdir()
-    with pytest.raises(InvalidInput, match=r"no mask for 3 of the 3 images of split 'val' \(val0, val1, val2\)"):
+    with pytest.raises(InvalidInput, match=r"no mask of 3 of the 3 images of split 'val': val0, val1, val2"):
         run_stage(SCORE, {}, tmp_path / "score", data, pred=tmp_path / "pred")
     for sample in samples:
         write_mask(tmp_path / "pred" / f"{sample.id}.png", np.zeros((5, 5), np.uint8))

@@ -13,6 +13,7 @@ from resultfolders import HEAD
 from wsss.data.sample import Classes, Dataset
 from wsss.errors import InvalidInput
 from wsss.io.masks import read_mask, write_mask
+from wsss.metrics.topology import cldice
 from wsss.metrics.topomortar import FILE
 from wsss.pipeline.presets import with_presets
 from wsss.pipeline.source import Source
@@ -66,3 +67,35 @@ def test_one_class_and_the_authors_windows(tmp_path):
         run_stage(STAGE, {"topomortar": True}, tmp_path / "out", data, pred=predict(tmp_path / "pred", data))
     with pytest.raises(ValueError, match="window: 128"):
         ScoreConfig(topomortar=True, window=64)
+
+
+def rough(folder: Path, data: Dataset) -> Path:
+    """Write the true masks with a tenth of the pixels flipped."""
+    generator = np.random.default_rng(0)
+    for sample in data.split("val"):
+        mask = read_mask(sample.mask)  # type: ignore[arg-type]
+        write_mask(folder / f"{sample.id}.png", np.where(generator.random(mask.shape) < 0.1, 1 - mask, mask))
+    return folder
+
+
+def test_transposed_changes_cldice_alone_and_is_recorded(tmp_path, data):
+    pred = rough(tmp_path / "pred", data)
+    rows, metrics = [], []
+    for transposed in (False, True):
+        out = tmp_path / str(transposed)
+        metrics.append(run_stage(STAGE, {"topomortar": True, "transposed": transposed}, out, data, pred=pred).metrics)
+        rows.append(rows_of(out))
+    masks = [[read_mask(path) == 1 for path in (pred / f"{s.id}.png", s.mask)] for s in data.split("val")]
+    expected = [cldice(first.T, second.T) for first, second in masks]
+    assert [float(row["clDice_mortar"]) for row in rows[1]] == pytest.approx(expected)
+    assert all(a["clDice_mortar"] != b["clDice_mortar"] for a, b in zip(*rows, strict=True))
+    for row in (*rows[0], *rows[1]):
+        del row["clDice_mortar"]
+    assert rows[0] == rows[1]
+    assert metrics[1]["structure"]["transposed"] is True and "transposed" not in metrics[0]["structure"]
+
+
+def test_transposed_needs_cldice():
+    with pytest.raises(ValueError, match="transposed: it changes cldice alone"):
+        ScoreConfig(structure=("betti", "hd95"), transposed=True)
+    assert ScoreConfig(structure=("cldice",), transposed=True).transposed

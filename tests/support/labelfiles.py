@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -50,6 +51,14 @@ def json_object(path: Path, labels: Labels) -> Path:
 def json_records(path: Path, labels: Labels) -> Path:
     path = path.with_suffix(".json")
     path.write_text(json.dumps([{"file_name": file, "tags": list(names)} for file, names in labels.items()]))
+    return path
+
+
+def json_lines(path: Path, labels: Labels) -> Path:
+    """``metadata.jsonl`` of Hugging Face's ImageFolder."""
+    path = path.with_suffix(".jsonl")
+    records = ({"file_name": file, "labels": list(names)} for file, names in labels.items())
+    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
     return path
 
 
@@ -98,6 +107,18 @@ def label_studio(path: Path, labels: Labels) -> Path:
     return path
 
 
+def label_studio_boxes(path: Path, labels: Labels) -> Path:
+    """Boxes in place of choices, each with its label."""
+    path = label_studio(path, labels)
+    tasks = json.loads(path.read_text())
+    for task in tasks:
+        for result in task["annotations"][1]["result"]:
+            names = result["value"].pop("choices")
+            result |= {"type": "rectanglelabels", "value": {"x": 1, "y": 1, "rectanglelabels": names}}
+    path.write_text(json.dumps(tasks))
+    return path
+
+
 def label_studio_min(path: Path, labels: Labels) -> Path:
     """JSON-MIN: a text for one choice, an object for several; tasks without a choice have no such key."""
     path = path.with_suffix(".json")
@@ -128,6 +149,18 @@ def _studio_records(labels: Labels, *, control: str) -> list[dict[str, Any]]:
     return records
 
 
+def cvat(path: Path, labels: Labels) -> Path:
+    """CVAT for images 1.1; a tag for the first class of an image, boxes for the others."""
+    path = path.with_suffix(".xml")
+    root = ElementTree.Element("annotations")
+    for number, (file, names) in enumerate(labels.items()):
+        image = ElementTree.SubElement(root, "image", id=str(number), name=file, width="9", height="9")
+        for at, name in enumerate(names):
+            ElementTree.SubElement(image, "box" if at else "tag", label=name, source="manual")
+    ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    return path
+
+
 WRITERS: Mapping[str, Callable[[Path, Labels], Path]] = {
     writer.__name__: writer
     for writer in (
@@ -136,9 +169,12 @@ WRITERS: Mapping[str, Callable[[Path, Labels], Path]] = {
         wide,
         json_object,
         json_records,
+        json_lines,
         npy,
         coco,
+        cvat,
         label_studio,
+        label_studio_boxes,
         label_studio_min,
         label_studio_csv,
     )

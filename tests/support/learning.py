@@ -128,3 +128,29 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "tensorboard" not in path.parts and path.name != CHECKPOINT
     }
+
+
+def random_segmenter(folder: Path) -> Path:
+    """Write an untrained network whose head is random, each class winning somewhere; return its folder."""
+    import torch
+
+    from wsss.models.config import SegmenterConfig
+    from wsss.models.segmenters import build_segmenter, save_segmenter
+
+    torch.manual_seed(0)
+    network = build_segmenter(SegmenterConfig.model_validate({"backbone": {"weights": "none"}}), len(CLASSES))
+    with torch.no_grad():  # a head whose logits of the classes have the same mean
+        for weight in network.head.parameters():
+            weight.normal_(0, 1)
+        logits = network.eval()(torch.from_numpy(picture_of_colours()).permute(2, 0, 1)[None])
+        network.head.layers.low_classifier.bias -= logits.mean((0, 2, 3))
+    save_segmenter(folder, network, CLASSES)
+    return folder
+
+
+def picture_of_colours() -> Any:
+    """A picture ``(40, 30, 3)`` of noise and red."""
+    picture = np.random.default_rng(1).integers(0, 255, (40, 30, 3), dtype=np.uint8)
+    picture[:20] = (255, 0, 0)
+    picture[:, 20:] //= 4
+    return picture

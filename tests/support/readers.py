@@ -83,7 +83,6 @@ def cvat_masks(path: Path, values: dict[str, int]) -> tuple[dict[str, NDArray[np
                 name, colour, _, _ = line.split(":")
                 colours[tuple(map(int, colour.split(",")))] = values[name]
         ids = archive.read("ImageSets/Segmentation/default.txt").decode().splitlines()
-        ids = [one.strip('"') for one in ids]
         classes, things = {}, {}
         for one in ids:
             picture = np.array(Image.open(io.BytesIO(archive.read(f"SegmentationClass/{one}.png"))))

@@ -102,6 +102,7 @@ MAKE = Stage(
     config=MakeConfig,
     run=_make,
     provides="numbers",
+    resumes=True,
     help="Make numbers.",
     reads=lambda config: [Read(config.split, "images")] if config.split else [],
 )

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -44,6 +45,57 @@ def test_a_quick_first_call_is_not_announced(capsys, monkeypatch):
     with compiling.announced():
         pass
     assert capsys.readouterr().err == ""
+
+
+@numba.njit
+def _not_cached(x):
+    return x + 1
+
+
+def test_only_what_is_compiled_is_announced(capsys, monkeypatch):
+    """A call that is slow, or whose code is loaded from the cache, is no compilation."""
+    monkeypatch.setattr(compiling, "PATIENCE", 0.0)
+    monkeypatch.setattr(compiling, "_said", threading.Event())
+    monkeypatch.setattr(compiling, "_loaded", set())
+
+    def slow(x):
+        time.sleep(0.2)
+        return x
+
+    assert compiling.call(slow, "int", 3) == 3
+    assert capsys.readouterr().err == ""
+    assert compiling.call(_not_cached, "int", 3) == 4
+    deadline = time.monotonic() + 5
+    while not compiling._said.is_set() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert capsys.readouterr().err.count("Compiling the topology kernels") == 1
+    monkeypatch.setattr(compiling, "_said", threading.Event())
+    monkeypatch.setattr(compiling, "_loaded", set())
+    assert compiling.call(_not_cached, "int", 4) == 5  # known to this process
+    time.sleep(0.1)
+    assert capsys.readouterr().err == ""
+
+
+_WARM_PROBE = """
+from wsss.topology import compiling
+compiling.PATIENCE = 0.0
+import numpy as np
+from wsss.topology import betti_numbers
+print(betti_numbers(np.ones((4, 5), bool)).b0)
+"""
+
+
+def test_a_warm_cache_prints_nothing(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    said = []
+    for _ in range(2):
+        run = subprocess.run(
+            [sys.executable, "-c", _WARM_PROBE], env=environment, capture_output=True, text=True, timeout=900
+        )
+        assert run.returncode == 0 and run.stdout == "1\n", run.stderr
+        said.append(run.stderr)
+    assert said[0].count("Compiling the topology kernels") == 1
+    assert said[1] == ""
 
 
 _CACHE_PROBE = """

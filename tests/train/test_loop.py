@@ -216,6 +216,19 @@ def test_progress_counts_steps_and_starts_where_it_resumed(tmp_path: Path) -> No
     assert (second.progress.bars, second.progress.advanced) == ([("toy", 12, 4)], 8)
 
 
+@pytest.mark.parametrize(
+    ("keys", "position"),
+    [({}, "step 4/12, epoch 1/3"), ({"epochs": None, "steps": 9}, "step 5/9")],
+)
+def test_a_resumed_training_says_where(tmp_path: Path, keys: dict[str, Any], position: str) -> None:
+    first, second = Run(tmp_path / "cut"), Run(tmp_path / "cut")
+    with pytest.raises(Interrupted):
+        train(tmp_path / "cut", run=first, after=6, stop=interrupt, **keys)
+    assert not any("resumed" in line for line in first.lines)
+    train(tmp_path / "cut", run=second, **keys)
+    assert [line for line in second.lines if "resumed" in line] == [f"cut: resumed at {position}"]
+
+
 def test_a_single_image_fills_the_batch(tmp_path: Path) -> None:
     examples = ToyExamples(1)
     _, history = train(tmp_path, examples=examples)

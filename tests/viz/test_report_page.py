@@ -243,3 +243,55 @@ def test_real_photographs_fit_the_limit(tmp_path: Path) -> None:
     assert made.shown == 24
     assert 300_000 < len(made.html.encode()) < 9_500_000
     Page(made.html)
+
+
+def headings(html: str) -> list[str]:
+    """Return the ids of the page's sections in their order."""
+    return re.findall(r'<section id="([^"]+)"', html)
+
+
+def test_pictures_come_first_then_scores_and_settings_last(html: str) -> None:
+    order = headings(html)
+    assert order[:2] == ["gallery", "numbers"] and order[-2:] == ["pipeline", "stages"]
+    assert set(order) >= {"classes", "curves"}
+    links = re.findall(r'<a href="#([^"]+)">', html[html.index("<nav") : html.index("</nav>")])
+    assert links == order
+
+
+def test_splits_with_pictures_that_are_not_shown_are_named(
+    run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord]
+) -> None:
+    of_val = Page(build_report(records, run[1], Options("run", images=4, splits=("val",))).html)
+    assert "Maps or masks of train exist, too" in of_val.text
+    of_both = Page(build_report(records, run[1], Options("run", images=4, splits=("val", "train"))).html)
+    assert "exist, too" not in of_both.text
+    of_all = Page(build_report(records, run[1], Options("run", images=4)).html)
+    assert "exist, too" not in of_all.text
+
+
+def test_rows_of_few_pictures_are_no_larger_than_others(
+    run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord]
+) -> None:
+    few = [record for record in records if record.id == "predict"]
+    data = replace(run[1], splits={"val": tuple(replace(one, mask=None) for one in run[1].splits["val"])})
+    page = build_report(few, data, Options("run", images=2)).html
+    assert {int(count) for count in re.findall(r"--columns:(\d+)", page)} == {4}
+
+
+def test_predicted_masks_that_contradict_the_labels_are_marked(tmp_path: Path) -> None:
+    data = drawn_dataset(tmp_path / "data")
+    whole_run(tmp_path / "run", data)
+    labels = {"val_0": (1, 2), "val_1": (1,), "val_2": None, "val_3": (1, 2)}  # there are 1; 1 and 2; 1; 1 and 2
+    relabelled = {
+        split: tuple(replace(one, labels=labels.get(one.id, one.labels)) for one in samples)
+        for split, samples in data.splits.items()
+    }
+    folders = [tmp_path / "run" / name for name in ("predict", "pseudo")]
+    worst = [{"image": "val_1", "contradiction": "shows"}, {"image": "val_0", "contradiction": "misses"}]
+    records = [replace(read_record(one), metrics={"contradictions": worst}) for one in folders if one.is_dir()]
+    page = Page(build_report(records, replace(data, splits=relabelled), Options("x", images=9, splits=("val",))).html)
+    rows = [one for one in page.all("article") if one.get("class") == "row"]
+    assert [one["data-reason"] for one in rows[:2]] == ["contradicts labels", "contradicts labels"]
+    assert [str(one["data-name"])[:6] for one in rows[:2]] == ["val_1:", "val_0:"]
+    assert "".join(page.words).count("contradicts labels") == 1 + 2  # the button of the filter, and two images
+    assert "misses <script>alert(1)</script>" in page.text and "shows <script>alert(1)</script> (" in page.text

@@ -83,6 +83,7 @@ def test_page_shows_the_masks_of_both_runs(tmp_path: Path) -> None:
     columns = re.findall(r'data-column="([^"]*)"', html)
     assert set(columns) == {"image", "one: predict", "&lt;b&gt;two&lt;/b&gt;: predict", "ground truth"}
     assert html == build_runs_page([first, second], data, title="<i>both</i>", images=4)
+    assert re.findall(r'<section id="([^"]+)"', html) == ["gallery", "numbers", "settings"]
 
 
 @pytest.mark.parametrize("pictures", [True, False])

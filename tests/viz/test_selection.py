@@ -77,3 +77,15 @@ def test_no_two_splits_show_the_same_images() -> None:
     assert list(distinct(splits)) == ["train", "test-x", "test-y", "extra"]
     assert list(distinct({"a": some("1"), "b": some("1")})) == ["a"]
     assert list(distinct({"a": some("1", "2"), "b": some("1")})) == ["a"]
+
+
+def test_without_scores_a_third_are_images_that_contradict_their_labels() -> None:
+    twelve = [Sample(f"{number:02}", Path("x")) for number in range(12)]
+    picks = choose({"val": twelve}, 6, 0, {}, ["07", "gone", "03", "01"])
+    assert [(pick.sample.id, pick.reason) for pick in picks[:2]] == [
+        ("07", "contradicts labels"),
+        ("03", "contradicts labels"),
+    ]
+    assert {pick.reason for pick in picks[2:]} == {"spread"} and len({pick.sample.id for pick in picks}) == 6
+    scored = choose({"val": twelve}, 6, 0, {"val": {one.id: 0.5 for one in twelve}}, ["07"])
+    assert "contradicts labels" not in {pick.reason for pick in scored}

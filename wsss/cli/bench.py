@@ -6,46 +6,51 @@ from pathlib import Path
 
 import click
 
+from wsss.cli.command import Group
+from wsss.cli.option_table import shared
 from wsss.cli.options import print_json
 from wsss.cli.stages import stage_command
 from wsss.stages import STAGES
 
 
-@click.group("bench")
+@click.group("bench", cls=Group)
 def bench() -> None:
-    """Compare losses on TopoMortar: the paper's tables and statistics."""
+    """Compare losses on TopoMortar: the paper's tables and statistics.
+
+    \b
+    Of result files:   wsss bench tables results/
+    Of a run's scores: wsss bench gather --scores RUN --out tables
+    """
 
 
-@bench.command("tables", short_help="Make the paper's tables of a folder of results.")
+@bench.command("tables", short_help="Tables of a folder of result files.")
 @click.argument("results", metavar="RESULTS_DIR", type=click.Path(path_type=Path))
-@click.option(
+@shared(
     "--groups",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="CSV with the columns ID and group. [default: dataset_types.txt in RESULTS_DIR, beside it, or in dataset/]",
+    more=". [default: dataset_types.txt in RESULTS_DIR, beside it, or in dataset/]",
 )
-@click.option(
+@shared(
     "--format",
     "style",
     type=click.Choice(["md", "csv", "json", "html"]),
     default="md",
     show_default=True,
-    help="md and html are pages for people; csv and json have a row per cell, unrounded.",
+    help="Output format: md and html are formatted tables; csv and json have one unrounded row per cell.",
 )
+@shared("--against", more="; csv and json then hold these rows alone")
 @click.option(
-    "--against",
-    metavar="FRAMEWORK/LABELS/SIZE/LOSS",
-    help="Compare all others with this one, whatever their labels; csv and json then have these rows alone.",
+    "--plots",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Also write plots (SVG) to this folder.",
 )
-@click.option("--plots", type=click.Path(path_type=Path, file_okay=False), help="Write plots (SVG) to this folder.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the permutation tests.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def tables(
-    results: Path, groups: Path | None, style: str, against: str | None, plots: Path | None, seed: int, debug: bool
-) -> None:
-    """Make the tables of all results in RESULTS_DIR, which holds FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv.
+@shared("--seed", type=click.IntRange(min=0), default=0, show_default=True, more=" of the permutation tests")
+def tables(results: Path, groups: Path | None, style: str, against: str | None, plots: Path | None, seed: int) -> None:
+    """Print tables of all results in RESULTS_DIR, which holds FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv.
 
     Each file has a row per image, in the column names of TopoMortar's authors, so that their results and those of
-    `wsss score` stand side by side. Bold is better than CEDice and p < .05 in a paired permutation test.
+    `wsss score` can be compared. Bold: better than CEDice with p < .05 in a paired permutation test.
     """
     from wsss.io.results import find_groups
     from wsss.viz.benchmark import CONTRAST_COLUMNS, KEYS, as_csv, as_json, contrasts_as_json, make_tables

@@ -1,150 +1,174 @@
-"""``wsss data``: make synthetic datasets, check any dataset, cut it into tiles."""
+"""``wsss data``: check any dataset or folder of photographs, and cut a dataset into tiles."""
 
 from __future__ import annotations
 
-import json
+import shlex
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from wsss.cli.command import Group
+from wsss.cli.data_options import DataCommand
+from wsss.cli.data_synth import option_at, synth
 from wsss.cli.findings import print_report, progress
-from wsss.errors import InvalidInput
+from wsss.cli.option_table import json_option, shared, workers_option
+from wsss.cli.options import print_json, worker_count
+
+if TYPE_CHECKING:
+    from wsss.cli.datasets import Named
+    from wsss.data.check import Report
+    from wsss.data.photographs import Photographs
+
+OUT = click.Path(path_type=Path, file_okay=False)
 
 
-@click.group("data")
+@click.group("data", cls=Group)
 def data() -> None:
-    """Make synthetic datasets, and check a dataset before you train on it."""
+    """Check datasets and photographs, make synthetic datasets, cut tiles.
 
-
-@data.group("synth")
-def synth() -> None:
-    """Write a synthetic dataset."""
-
-
-@synth.command("shapes")
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--train", type=int, help="Number of training images (240).")
-@click.option("--val", type=int, help="Number of validation images (80).")
-@click.option("--size", type=int, help="Side length of the images in pixels (96).")
-@click.option("--classes", type=int, help="Number of classes, 1 to 5 (4).")
-@click.option("--objects", type=int, help="Highest number of objects in an image, 1 to 3 (2).")
-@click.option("--seed", type=int, help="Another seed gives other pictures (0).")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def shapes(out: Path, as_json: bool, **given: int | None) -> None:
-    """Write scenes of plain bodies with small emblems to the folder OUT.
-
-    OUT becomes a plain folder: images/, masks/, labels.csv, classes.txt. The same options give the same bytes; an
-    interrupted call is completed by calling it again.
+    \b
+    Your photographs:   wsss data check photos
+    A public dataset:   wsss data check VOCdevkit/VOC2012
+    A pipeline's data:  wsss data check wsss-photos/pipeline.yaml
+    Something to try:   wsss data synth shapes shapes
     """
-    from wsss.data.synthetic.shapes import Config, generate
-    from wsss.validation import validate
-
-    config = validate(Config, {key: value for key, value in given.items() if value is not None}, where="")
-    with progress("Drawing") as start:
-        generate(config, out, advance=start(config.train + config.val))
-    if as_json:
-        click.echo(json.dumps({"out": str(out), **config.model_dump(exclude={"layout"})}))
-    else:
-        click.echo(f"{out}: {config.train} training and {config.val} validation images")
 
 
-@synth.command("bricks")
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--train", type=int, help="Number of training images (40).")
-@click.option("--small", type=int, help="How many of them are the small training set (8).")
-@click.option("--val", type=int, help="Number of validation images (10).")
-@click.option("--test", type=int, help="Number of test images of each of the seven groups (6).")
-@click.option("--size", type=int, help="Side length of the images in pixels (256; TopoMortar's have 512).")
-@click.option("--seed", type=int, help="Another seed gives other walls (0).")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def bricks(out: Path, as_json: bool, **given: int | None) -> None:
-    """Write brick walls in TopoMortar's layout to the folder OUT.
-
-    OUT/dataset holds images and mortar masks of three label kinds, lists, groups, and Betti numbers known from how
-    the walls were made. The same options give the same bytes; an interrupted call is completed by calling it again.
-    """
-    from wsss.data.synthetic.bricks import Config, generate
-    from wsss.validation import validate
-
-    config = validate(Config, {key: value for key, value in given.items() if value is not None}, where="")
-    with progress("Drawing") as start:
-        generate(config, out, advance=start(config.count))
-    if as_json:
-        click.echo(json.dumps({"out": str(out), **config.model_dump(exclude={"layout", "splits"})}))
-    else:
-        tests = config.count - config.train - config.val
-        click.echo(f"{out}: {config.train} training, {config.val} validation and {tests} test images")
-
-
-@data.command("check")
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option("--layout", default="auto", show_default=True, help="voc, folder …; auto looks at what the folder holds.")
-@click.option("--data", "pairs", multiple=True, metavar="KEY=VALUE", help="A key of data:, as in a pipeline file.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@data.command("check", cls=DataCommand, short_help="Check a dataset, a pipeline's data or a folder of photographs.")
+@click.argument("path")
+@workers_option
+@json_option
 @click.pass_context
-def check(context: click.Context, path: Path, layout: str, pairs: tuple[str, ...], as_json: bool) -> None:
-    """Check the dataset in the folder PATH.
+def check(context: click.Context, path: str, workers: int | None, as_json: bool) -> None:
+    """Check PATH: the folder of a dataset or of photographs, a pipeline file, or the name of a shipped pipeline.
 
-    Reads every image, mask and label once. Exit code 2 when something is broken; notes are for information.
-    Example: wsss data check VOC2012 --data 'classes=[cat, dog]'
+    Reads every image, mask and label once. Exit code 2 means problems; notes are for information.
+
+    \b
+    wsss data check photos
+    wsss data check VOC2012 --data.classes '[cat, dog]'
     """
-    from wsss.data.check import check_config
+    from wsss.cli.datasets import named_dataset
 
-    config: dict[str, Any] = {"root": path, "layout": layout, **dict(_key_value(pair) for pair in pairs)}
-    with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Checking") as start:
-        report = check_config(config, work=Path(work), log=lambda line: click.echo(line, err=True), start=start)
+    named = named_dataset(path, context.meta["data"], _log)
+    is_plain = named.is_folder and not named.has_layout
+    report = _report(named, workers) if not is_plain or _fits_layout(path) else None
+    if is_plain and (report is None or _is_unread_table(path, report)):
+        found = _photographs(path, workers)
+        if found is not None:
+            _show_photographs(path, found, report, as_json)
+            context.exit(2 if found.report.problems else 0)
+    report = report or _report(named, workers)
+    following = None if named.pipeline is None or report.problems else shlex.join(["wsss", "run", named.pipeline])
     if as_json:
-        click.echo(json.dumps(report.to_json(), ensure_ascii=False))
+        print_json({**report.to_json(), "pipeline": named.pipeline, "next": following})
     else:
         print_report(report)
+        _print_next(following)
     context.exit(2 if report.problems else 0)
 
 
-@data.command("tiles")
-@click.argument("path", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--layout", default="auto", show_default=True, help="voc, folder …; auto looks at what the folder holds.")
-@click.option("--data", "pairs", multiple=True, metavar="KEY=VALUE", help="A key of data:, as in a pipeline file.")
-@click.option("--split", default="train", show_default=True, help="Split whose images are cut, and whose masks answer.")
-@click.option("--count", type=int, help="Number of tiles (1000).")
-@click.option("--size", type=int, help="Side length of a tile in pixels (18).")
-@click.option("--share-without", type=float, help="Share of the tiles in which no class is seen (0.5).")
-@click.option("--least", type=float, help="Share of a tile's pixels from which on a class is seen (0.05).")
-@click.option("--label-noise", type=float, help="Share of the answers that are wrong (0).")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Another draws others.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def tiles(
-    path: Path,
-    out: Path,
-    layout: str,
-    pairs: tuple[str, ...],
-    split: str,
-    seed: int,
-    as_json: bool,
-    **given: float | None,
-) -> None:
-    """Cut tiles out of the images of the dataset in PATH, and write them to the folder OUT.
+def _fits_layout(path: str) -> bool:
+    from wsss.data.registry import fitting_layouts
 
-    Of each tile only this is kept: which classes are in it, as an annotator would say at a glance. Masks of the split
-    answer that, and are not written. OUT becomes a plain folder: images/, labels.csv, classes.txt; tiles.csv tells
-    where each tile was cut, tiles.json how they were drawn. The same options give the same bytes.
-    Example: wsss data tiles TopoMortar tiles --count 200
+    return bool(fitting_layouts(Path(path).expanduser()))
+
+
+def _is_unread_table(path: str, report: Report) -> bool:
+    """Return whether a folder is no dataset yet: its label table has another form, it has no class list or masks."""
+    from wsss.data.check import UNOPENED
+
+    folder = Path(path).expanduser()
+    ours = any((folder / name).exists() for name in ("classes.txt", "masks", "JPEGImages", "dataset"))
+    return not ours and any(problem.kind == UNOPENED for problem in report.problems)
+
+
+def _photographs(path: str, workers: int | None) -> Photographs | None:
+    from wsss.data.photographs import check_photographs
+
+    with progress("Checking") as start:
+        return check_photographs(Path(path).expanduser(), workers=worker_count(workers), start=start)
+
+
+def _show_photographs(path: str, found: Photographs, report: Report | None, as_json: bool) -> None:
+    if as_json:
+        print_json(found.to_json())
+        return
+    click.echo(f"{path}: {found.description}.")
+    print_report(found.report)
+    if report is not None:
+        click.echo(f"Not yet a dataset of layout folder: {report.problems[0].examples[0]}")
+    _print_next(found.next)
+
+
+def _report(named: Named, workers: int | None) -> Report:
+    from wsss.data.check import check_config
+
+    with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Checking") as start:
+        return check_config(
+            named.config,
+            work=Path(work),
+            log=_log,
+            start=start,
+            locate=named.source.locate,
+            workers=worker_count(workers),
+        )
+
+
+def _print_next(command: str | None) -> None:
+    if command is not None:
+        click.echo(f"Next: {command}")
+
+
+def _log(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@data.command("tiles", cls=DataCommand, short_help="Cut tiles out of a dataset's images, with labels from its masks.")
+@click.argument("path")
+@click.argument("out", type=OUT)
+@shared("--split", default="train", show_default=True, help="Split whose images are cut and whose masks give labels.")
+@click.option("--count", type=int, help="Number of tiles. [default: 1000]")
+@click.option("--size", type=int, help="Side length of a tile in pixels. [default: 18]")
+@click.option("--share-without", type=float, help="Share of tiles without any class. [default: 0.5]")
+@click.option(
+    "--least",
+    type=float,
+    help="Minimum share of a tile's pixels for a class to count; tiles with a smaller share are not drawn. "
+    "[default: 0.05]",
+)
+@click.option("--label-noise", type=float, help="Share of wrong labels. [default: 0]")
+@shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@json_option
+@click.pass_context
+def tiles(
+    context: click.Context, path: str, out: Path, split: str, seed: int, as_json: bool, **given: float | None
+) -> None:
+    """Cut tiles out of the images of the dataset PATH, and write them to the folder OUT.
+
+    Of each tile, only its classes are kept, as an annotator would name them at a glance; they come from the masks of
+    the split, which are not copied. OUT becomes a dataset of the layout folder: images/, labels.csv, classes.txt;
+    tiles.csv has the position of each tile, tiles.json the settings. The same options give the same bytes.
+
+    \b
+    wsss data tiles TopoMortar tiles --count 200
     """
+    from wsss.cli.datasets import named_dataset
     from wsss.data.registry import open_dataset
     from wsss.data.tilefolder import draw_into
     from wsss.data.tiles import TilesConfig
     from wsss.validation import validate
 
     chosen = {key: value for key, value in given.items() if value is not None}
-    config = validate(TilesConfig, chosen, where="")
-    where: dict[str, Any] = {"root": path, "layout": layout, **dict(_key_value(pair) for pair in pairs)}
+    config = validate(TilesConfig, chosen, where="", locate=option_at)
+    named = named_dataset(path, context.meta["data"], _log)
     with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Drawing") as start:
-        dataset = open_dataset(where, work=Path(work), log=lambda line: click.echo(line, err=True))
+        dataset = open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
         drawn = draw_into(out, dataset, config=config, split=split, seed=seed, start=start)
     if as_json:
-        click.echo(json.dumps({"out": str(out), **drawn}))
+        print_json({"out": str(out), **drawn})
     else:
         click.echo(
             f"{out}: {drawn['tiles']} tiles of {drawn['tile_size']} pixels from {drawn['images']} images, "
@@ -152,14 +176,4 @@ def tiles(
         )
 
 
-def _key_value(pair: str) -> tuple[str, Any]:
-    import yaml
-
-    key, equals, text = pair.partition("=")
-    key = key.removeprefix("data.")
-    if not equals or not key or "." in key:
-        raise InvalidInput(f"--data {pair!r}: expected KEY=VALUE, for example --data 'classes=[cat, dog]'.")
-    try:
-        return key, yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"--data {key}: the value {text!r} is not valid YAML.") from error
+data.add_command(synth)

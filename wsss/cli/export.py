@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wsss.cli.options import named_run, print_json, worker_count
-from wsss.cli.stages import StageCommand, read_data_options
-from wsss.errors import InvalidInput
+from wsss.cli.data_options import DataCommand, read_data_options
+from wsss.cli.named_runs import NAMED, is_recorded, named_run
+from wsss.cli.option_table import json_option, shared, workers_option
+from wsss.cli.options import print_json, worker_count
+from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed, listing
 
 if TYPE_CHECKING:
     from wsss.export.items import Masks
@@ -23,14 +25,14 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
 
 
-@click.command("export", cls=StageCommand)
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "format_name", type=click.Choice(NAMES), required=True, help="What to write.")
-@click.option("--out", type=FOLDER, required=True, help="The new folder to write to.")
+@click.command("export", cls=DataCommand, renamed={"--split": "--splits", "--image-folder": "--images"})
+@click.argument("run", type=NAMED)
+@shared("--format", "format_name", type=click.Choice(NAMES), required=True, help="Output format.")
+@shared("--out", type=FOLDER, required=True)
 @click.option("--stage", metavar="ID", help="Stage whose masks are taken. [default: the last one that has masks]")
-@click.option("--split", "splits", multiple=True, metavar="NAME", help="Only images of this split (several times).")
+@shared("--splits", help="Only images of these splits.")
 @click.option("--ids", metavar="A,B,…|@FILE", help="Only these images; @FILE holds one id per line.")
-@click.option("--images", type=click.Choice(["copy", "link"]), help="Put the images beside the masks, too.")
+@click.option("--with-images", type=click.Choice(["copy", "link"]), help="Put the images beside the masks, too.")
 @click.option("--min-area", type=click.IntRange(min=0), help="Smaller regions (pixels) become background. [default: 0]")
 @click.option("--components", is_flag=True, default=None, help="One object per connected region, not one per class.")
 @click.option(
@@ -55,22 +57,20 @@ NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
 @click.option(
     "--image-url", metavar="PREFIX", help="label-studio: before an image's name. [default: /data/local-files/?d=]"
 )
-@click.option("--classes", type=FILE, help="Class list (id name), for masks without a dataset.")
-@click.option("--image-folder", type=FOLDER, help="Folder of the images, for masks without a dataset.")
-@click.option("--force", is_flag=True, help="Replace an earlier export in --out.")
-@click.option("--workers", type=click.IntRange(min=0), help="Threads; results don't depend on it. [default: cores]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document: what was written.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@shared("--classes", type=FILE, help="Class list (id name), for masks without a dataset.")
+@shared("--images", type=FOLDER, help="Folder of the images, for masks without a dataset.")
+@shared("--force", is_flag=True)
+@workers_option
+@json_option
 @click.pass_context
 def export(
     context: click.Context,
-    run: Path,
+    run: str,
     format_name: str,
     out: Path,
     force: bool,
     workers: int | None,
     as_json: bool,
-    debug: bool,
     **given: Any,
 ) -> None:
     """Write the masks of RUN for other tools: a run, a stage's folder, or any folder of masks (ID.png).
@@ -80,7 +80,7 @@ def export(
 
     \b
     wsss export runs/quickstart --format coco --out coco
-    wsss export masks --data.root VOC2012 --format cvat --out cvat --split val
+    wsss export masks --data.root VOC2012 --format cvat --out cvat --splits val
     """
     from wsss.export.folder import check_out
     from wsss.export.formats import check_options, export_masks, options_from
@@ -93,13 +93,13 @@ def export(
     options = options_from(given)
     check_options(format_name, [name for name in vars(options) if given.get(name) is not None])
     request = Request(
-        run=named_run(run),
+        run=_run_or_masks(run),
         stage=given["stage"],
         data=read_data_options(context.meta["data"]),
-        splits=given["splits"],
+        splits=_named(given["splits"], "--splits", "split"),
         ids=_ids(given["ids"]),
         classes=given["classes"],
-        image_folder=given["image_folder"],
+        images=given["images"],
     )
     _check_apart(out, request.run)
     check_out(out, force=force)
@@ -119,10 +119,45 @@ def export(
             )
         finally:
             reporter.stop()
+    _print(written, masks.name, as_json=as_json)
+
+
+def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
+    """Print what was written, and then which masks were left out.
+
+    Raises:
+        RunFailed: some were.
+    """
+    from wsss.export.items import WHERE
+
+    failed, renamed = written.get("failed") or {}, written.get("renamed") or {}
     if as_json:
         print_json(written)
     else:
-        click.echo(f"{out}: {written['images']} masks of {masks.name} as {format_name}, {written['files']} files")
+        click.echo(
+            f"{written['out']}: {written['images']} masks of {name} as {written['format']}, {written['files']} files"
+        )
+    if renamed:
+        shown = listing((f"{one!r} is {other!r}" for one, other in renamed.items()), limit=3)
+        click.echo(
+            f"note: names that this format can't hold were changed (export.json lists them): {shown}. Name the images "
+            "so, too; where the format takes images, --with-images copy does.",
+            err=True,
+        )
+    if written.get("images_without_suffix"):
+        click.echo(
+            f"note: images that are not known have a file_name without suffix ({written['images_without_suffix']} of "
+            f"{written['images']}); {WHERE}",
+            err=True,
+        )
+    if failed:
+        lines = [f"  {reason}" for reason in failed.values()][:MOST_SHOWN]
+        more = [f"  and {len(failed) - MOST_SHOWN} more (see export.json)"] if len(failed) > MOST_SHOWN else []
+        total = len(failed) + written["images"]
+        raise RunFailed(
+            "\n".join([f"{len(failed)} of {total} masks were left out; all others are exported:", *lines, *more]),
+            mend="Repair them and export again with --force, or choose others with --ids.",
+        )
 
 
 def _bytes_each(masks: Masks) -> int:
@@ -134,17 +169,36 @@ def _bytes_each(masks: Masks) -> int:
 
 def _ids(text: str | None) -> tuple[str, ...]:
     """Return the ids of ``--ids``: separated by commas, or the lines of ``@FILE``."""
+    if text is None or not text.startswith("@"):
+        return _named(text, "--ids", "id")
+    from wsss.data.lists import read_lines
+
+    found = tuple(line.text for line in read_lines(Path(text[1:])))
+    if not found:
+        raise InvalidInput(f"--ids {text}: the file names no id.", mend="Leave --ids out to export all there are.")
+    return found
+
+
+def _named(text: str | None, option: str, what: str) -> tuple[str, ...]:
+    """Return the names in a list separated by commas; none where the option isn't given."""
     if text is None:
         return ()
-    if text.startswith("@"):
-        from wsss.data.lists import read_lines
-
-        found = tuple(line.text for line in read_lines(Path(text[1:])))
-    else:
-        found = tuple(part.strip() for part in text.split(",") if part.strip())
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
     if not found:
-        raise InvalidInput(f"--ids {text}: no id is named; leave --ids out to export all there are.")
+        raise InvalidInput(f"{option} {text}: no {what} is named; leave {option} out to export all there are.")
     return found
+
+
+def _run_or_masks(run: str) -> Path:
+    """Return the run, stage's folder or folder of masks that RUN names."""
+    from wsss.stages.mask_folder import holds_masks, png_files
+
+    return named_run(
+        run,
+        fits=lambda path: is_recorded(path) or holds_masks(path),
+        otherwise=lambda path: bool(png_files(path)),
+        wanted="a run, a stage's folder or a folder of masks (ID.png)",
+    )
 
 
 def _check_apart(out: Path, run: Path) -> None:

@@ -60,7 +60,7 @@ def print_report(report: Report, *, err: bool = False) -> None:
     _print_findings("Note", report.notes, err=err)
     _print_findings("PROBLEM", report.problems, err=err)
     count = sum(finding.count for finding in report.problems)
-    click.echo(f"{count} problems." if count else "No problem.", err=err)
+    click.echo(f"{count} {'problem' if count == 1 else 'problems'}." if count else "No problem.", err=err)
 
 
 def _split_rows(report: Report, ignored: str) -> Iterator[list[str]]:

@@ -4,55 +4,86 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
+from wsss.cli.command import Command
+from wsss.cli.option_table import json_option, shared
 from wsss.cli.options import print_json
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 
-FORMATS = ("auto", "csv", "json", "npy", "coco", "label-studio", "folders")
+if TYPE_CHECKING:
+    from wsss.data.importing.gather import Gathered
+
+FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat", "folders")
 """Those of `wsss.data.importing.formats`, which isn't imported for ``--help``."""
 
 
-@click.command("init")
-@click.option("--images", required=True, type=click.Path(path_type=Path), help="Folder of the images; left as it is.")
-@click.option(
-    "--labels", type=click.Path(path_type=Path), help="Label file; without it, --images has a folder per class."
-)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to. [default: wsss-NAME]")
-@click.option("--name", help="Name of the pipeline. [default: that of the images' folder]")
+@click.command("init", cls=Command)
+@shared("--images", required=True, type=click.Path(path_type=Path), help="Folder of images; it is read, never changed.")
+@shared("--labels", type=click.Path(path_type=Path), help="Label file; without one, --images has a folder per class.")
+@shared("--out", type=click.Path(path_type=Path), more=". [default: wsss-NAME]")
+@click.option("--name", metavar="NAME", help="Name of the pipeline. [default: name of the image folder]")
 @click.option(
     "--val-share",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.2,
     show_default=True,
-    help="Share of the labelled images that is held out, where the labels name no splits.",
+    help="Share of the labelled images held out for validation, if the labels name no splits.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed holds out other images."
-)
-@click.option(
+@shared("--seed", type=click.IntRange(0), default=0, show_default=True, more=" of the held-out images")
+@shared(
     "--weights",
     default="imagenet",
     show_default=True,
-    metavar="imagenet|none|FILE",
-    help="Initial weights: torchvision's (a download at the first run), random ones, or a file of MobileNetV2's.",
+    help="Initial weights: imagenet (torchvision's, downloaded at the first run), none (random), or a file for "
+    "MobileNetV2.",
 )
-@click.option("--format", type=click.Choice(FORMATS), default="auto", show_default=True, help="Of the label file.")
-@click.option(
-    "--separator", help="What stands between labels in one cell of CSV or one text of JSON. [default: as in the file]"
+@shared(
+    "--format", type=click.Choice(FORMATS), default="auto", show_default=True, help="File format of the label file."
 )
 @click.option(
-    "--class-names",
+    "--separator", help="Separator of labels inside one CSV cell or one JSON string. [default: as in the file]"
+)
+@shared(
+    "--classes",
     type=click.Path(path_type=Path),
-    help="For npy: a file with the name of each element, one per line. [default for 20 elements: VOC's]",
+    help="Class list, one name per line; for npy, in the order of the vector. [default for 20 elements: VOC's]",
 )
 @click.option(
-    "--label-key", help="Key or column of the labels, in JSON records and CSV tables. [default: as in the file]"
+    "--label-key",
+    help="Column, key or control of the labels, in CSV, JSON and Label Studio; in COCO of the class in a category. "
+    "[default: as in the file]",
 )
-@click.option("--force", is_flag=True, help="Replace the files of an earlier call, OUT/splits/*.txt too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option(
+    "--image-key", help="Column or key of the images, in CSV, JSON and Label Studio. [default: as in the file]"
+)
+@click.option(
+    "--use-predictions", is_flag=True, help="Label Studio: take a model's predictions where nobody has answered."
+)
+@click.option(
+    "--negative",
+    "negatives",
+    multiple=True,
+    metavar="WORD",
+    help="Label of images that show no class (several times). [default: ok, good, normal, none, negative, healthy …]",
+)
+@click.option("--no-negatives", is_flag=True, help="Every label is a class; none means that an image shows no class.")
+@click.option(
+    "--unknown",
+    multiple=True,
+    metavar="WORD|empty",
+    help="Label or cell, besides ?, that leaves open which classes an image shows (several times).",
+)
+@click.option(
+    "--soft-threshold",
+    metavar="P|LOW,HIGH",
+    help="For labels between 0 and 1: present from P on (from HIGH on, absent up to LOW, unknown in between).",
+)
+@shared("--force", is_flag=True, more=", OUT/splits/*.txt included")
+@json_option
 def init(
     images: Path,
     labels: Path | None,
@@ -63,43 +94,59 @@ def init(
     weights: str,
     format: str,
     separator: str | None,
-    class_names: Path | None,
+    classes: Path | None,
     label_key: str | None,
+    image_key: str | None,
+    use_predictions: bool,
+    negatives: tuple[str, ...],
+    no_negatives: bool,
+    unknown: tuple[str, ...],
+    soft_threshold: str | None,
     force: bool,
     as_json: bool,
-    debug: bool,
 ) -> None:
     """Write a pipeline for images with image-level labels, after checking both.
 
     \b
     Labels are read from
       CSV            image,labels (one or several per row), or a column of 0 and 1 per class
-      JSON           {image: [names]}, or a list of records with image and labels
-      cls_labels.npy a pickled dict image → 0/1 vector; only arrays, texts and numbers are read
-      COCO           instances_*.json; which classes are in an image, masks aren't used
-      Label Studio   choices, exported as JSON, JSON-MIN or CSV
+      JSON           {image: [names]}, or a list of records with image and labels; JSON Lines
+      cls_labels.npy a pickled dict image → 0/1 vector; only arrays, strings and numbers are read
+      COCO           instances_*.json; only the classes of each image are used, not their masks
+      Label Studio   choices, or labels of boxes, exported as JSON, JSON-MIN or CSV
+      CVAT           tags, or labels of shapes, exported as CVAT for images 1.1 (XML)
       folders        without --labels: cat/1.jpg, dog/2.jpg, or train/cat/1.jpg, val/dog/2.jpg
 
-    What is found is printed on stderr, the command that runs the pipeline on stdout. Images are referred to, not
-    copied. Labels without an image and images that can't be read are named and left out.
+    Findings are printed on stderr, the command that runs the pipeline on stdout. Images are not copied. Labels without
+    an image and images that can't be read are listed and skipped.
     """
     from wsss.cli.findings import print_report, progress
     from wsss.data.importing.formats import How
     from wsss.data.importing.gather import gather
     from wsss.data.importing.project import default_name, plan_project, write_project
+    from wsss.data.label_rules import Rules, parse_soft
     from wsss.pipeline.spec import NAME
 
+    if negatives and no_negatives:
+        raise InvalidInput("--negative and --no-negatives: give one of the two.")
+    rules = Rules(
+        negative=negatives or (() if no_negatives else None),
+        unknown=unknown,
+        soft=None if soft_threshold is None else parse_soft(soft_threshold),
+    )
     name = name or default_name(images)
     if not NAME.match(name):
         raise InvalidInput(f"--name: found {name!r}; a name has letters, digits, '.', '_' and '-' and names a folder.")
     folder = out or Path(f"wsss-{name}")
     with progress("Checking") as start:
-        gathered = gather(images, labels, How(format, separator, class_names, label_key), start=start)
+        how = How(format, separator, classes, label_key, rules, image_key, use_predictions)
+        gathered = gather(images, labels, how, start=start)
+        _refuse_without_effect(gathered)
         initial = weights if weights in ("imagenet", "none") else Path(weights)
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
     click.echo(f"Labels: {gathered.format}.", err=True)
     print_report(project.report, err=True)
-    keep = [path for path in (labels, class_names) if path is not None]
+    keep = [path for path in (labels, classes) if path is not None]
     pipeline = write_project(project, force=force, keep=keep)
     command = shlex.join(["wsss", "run", str(pipeline)])
     if as_json:
@@ -107,3 +154,20 @@ def init(
         return
     click.echo(f"Written: {pipeline}. Look through it, then run:", err=True)
     click.echo(command)
+
+
+def _refuse_without_effect(gathered: Gathered) -> None:
+    """Refuse options of the division into train and val where the labels name the splits.
+
+    Raises:
+        InvalidInput: one of them is given.
+    """
+    splits = sorted({picture.split for picture in gathered.labelled if picture.split is not None})
+    source = click.get_current_context().get_parameter_source
+    for name in ("val_share", "seed"):
+        if splits and source(name) is ParameterSource.COMMANDLINE:
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidInput(
+                f"{option}: the labels name the splits ({listing(splits)}), so no images are held out.",
+                mend=f"Leave {option} out, or remove the splits from the labels.",
+            )

@@ -6,7 +6,6 @@ Nothing heavy is imported here: ``wsss --help`` has to answer at once.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
 import io
@@ -19,6 +18,7 @@ from typing import Any
 import click
 
 from wsss import __version__
+from wsss.cli.command import Group
 from wsss.errors import WsssError
 from wsss.io import shared_state
 from wsss.pipeline.interrupt import interruptible
@@ -40,7 +40,7 @@ _NO_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF})
 """Errors without a file's name: of stdout or stderr, since writing files is explained where it is done."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -63,15 +63,6 @@ class LazyGroup(click.Group):
             return stage_command(STAGES[cmd_name])
         return None
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; name the closest one when there is none."""
-        if args and args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            raise click.UsageError(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands in two sections, without importing them."""
         with formatter.section("Commands"):
@@ -86,8 +77,8 @@ def cli() -> None:
     """Pixel masks from image-level labels.
 
     \b
-    Begin with:   wsss run quickstart
-    Your images:  wsss data check FOLDER
+    First try:    wsss run quickstart
+    Your images:  wsss init --images FOLDER --labels FILE, then wsss run
     """
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from wsss.cli.option_table import device_option, json_option, workers_option
 from wsss.errors import InvalidInput
 from wsss.io import shared_state
 
@@ -19,33 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def machine_options(command: F) -> F:
-    """Add ``--device``, ``--workers``, ``--json`` and ``--debug``."""
-    for option in reversed(
-        (
-            click.option(
-                "--device",
-                type=click.Choice(["auto", "cpu", "cuda"]),
-                default="auto",
-                show_default=True,
-                help="Where networks run.",
-            ),
-            click.option(
-                "--workers",
-                type=click.IntRange(min=0),
-                default=None,
-                help="Processes for work on single images; results don't depend on it. [default: number of cores]",
-            ),
-            click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
-            click.option("--debug", is_flag=True, help="Show tracebacks."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def named_run(run: Path) -> Path:
-    """Return the folder that is meant: a path as it is, a plain name that is no path here as a run below ``runs/``."""
-    return run if run.exists() or len(run.parts) > 1 else Path("runs") / run
+    """Add ``--device``, ``--workers`` and ``--json``."""
+    return device_option(workers_option(json_option(command)))
 
 
 def worker_count(workers: int | None) -> int:

@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
-from wsss.cli.options import named_run, open_incomplete
+from wsss.cli.data_options import read_data_options
+from wsss.cli.named_runs import NAMED, is_run, named_run
+from wsss.cli.options import open_incomplete
 from wsss.cli.report_places import comparison_folder, own_report, settings_of
-from wsss.cli.stages import StageCommand, config_source, read_data_options, run_single, stage_command
-from wsss.errors import InvalidInput
+from wsss.cli.stages import StageCommand, config_source, run_single, stage_command
 from wsss.stages import STAGES
 
 DEFAULT_OUT = "report"
+WANTED = "a run directory (single stages: --stages DIR --out DIR)"
 
 
 class ReportCommand(StageCommand):
@@ -23,7 +25,7 @@ class ReportCommand(StageCommand):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Fill in what a run directory tells: its stages, where its report goes."""
         rest = super().parse_args(ctx, args)
-        runs = [_run_dir(run) for run in ctx.params.pop("runs")]
+        runs = [named_run(run, fits=is_run, wanted=WANTED) for run in ctx.params.pop("runs")]
         given = ctx.params
         stages, out = given["key_stages"], given["out"]
         if not runs and not stages:
@@ -62,16 +64,17 @@ def command() -> click.Command:
         if param.name in ("key_stages", "out"):
             param.required = False
         params.append(param)
-    runs = click.Argument(["runs"], nargs=-1, type=click.Path(path_type=Path))
+    runs = click.Argument(["runs"], nargs=-1, type=NAMED)
     return ReportCommand(
         base.name,
+        stage=STAGES["report"],
         callback=_call,
-        help="One HTML file: pipeline, scores, curves and pictures of a run; of several runs, what differs between "
-        "them, in settings and results.\n\nRUN is a run directory, or the name of one below runs/. Its dataset is the "
-        "one its pipeline names; --data.root DIR, or another --data.KEY VALUE, changes a key of it. Where its pipeline "
-        "has a report, that one is made again, with its settings; options change them. The page is "
-        "RUN/report/index.html, of several runs comparison-of-A-and-B/index.html in the current folder, or index.html "
-        "in --out.",
+        help="Make an HTML page of a run: pictures, scores, curves, settings. Of several runs: their differences in "
+        "settings and scores, and their masks side by side.\n\nRUN is a run directory, or its name below runs/. The "
+        "dataset is that of the run; --data.root DIR, or another --data.KEY VALUE, changes a key of it. If the "
+        "pipeline has a report stage, that report is made again with its settings, and options change them. The page "
+        "is RUN/report/index.html, for several runs comparison-of-A-and-B/index.html in the current folder, or "
+        "index.html in --out.",
         short_help=base.short_help,
         params=[runs, *params],
     )
@@ -89,23 +92,6 @@ def _call(context: click.Context, **given: Any) -> None:
     if settings is not None and not data:
         settings = settings.without("splits")  # without a dataset there are none
     run_single(STAGES["report"], data, given, generated=generated, opener=open_incomplete, base=settings)
-
-
-def _run_dir(run: Path) -> Path:
-    """Return the folder of a run that is named by its path, or by its name below ``runs/``.
-
-    Raises:
-        InvalidInput: there is none.
-    """
-    from wsss.pipeline.rundir import read_run
-
-    folder = named_run(run)
-    if read_run(folder) is None:
-        raise InvalidInput(
-            f"{folder} is no run directory: it has no run.json.",
-            mend="Name the folder that `wsss run` printed, or give single stages with --stages.",
-        )
-    return folder
 
 
 def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:

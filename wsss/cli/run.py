@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wsss.cli.command import Command
+from wsss.cli.option_table import shared
 from wsss.cli.options import check_data, machine_options, open_data, print_json, say_how_to_resume, worker_count
 from wsss.errors import WsssError
 from wsss.io import shared_state
@@ -23,15 +25,31 @@ DATA: dict[str, Any] = {"open_data": open_data, "check_data": check_data}
 """How the engine gets at datasets."""
 
 
-@click.command("run")
+class RunCommand(Command):
+    """The command of a pipeline: settings of its dataset and stages are set by ``--set``."""
+
+    def suggestion(self, unknown: str) -> str:
+        """Return the closest option, or how a key of the pipeline is set."""
+        if unknown.startswith("--data."):
+            return f" Did you mean '--set {unknown.removeprefix('--')}=VALUE'?"
+        return super().suggestion(unknown) or " Keys of the pipeline are set by --set STAGE.KEY=VALUE."
+
+
+@click.command("run", cls=RunCommand)
 @click.argument("pipeline")
-@click.option("--run-dir", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/NAME]")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a key: crf.iterations=5, data.root=…")
-@click.option("--from", "start", metavar="ID", help="Begin with this stage; all before it has to be finished.")
-@click.option("--until", metavar="ID", help="End with this stage.")
-@click.option("--force", metavar="ID", help="Run this stage and all that depend on it from scratch.")
-@click.option("--dry-run", is_flag=True, help="Print what would run, and why; change nothing.")
-@click.option("--precision", metavar="P", help="Set the precision of every stage that has one (32-true, bf16-mixed …).")
+@click.option(
+    "--run-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the run. [default: runs/NAME]"
+)
+@shared("--set", "sets", multiple=True, more=": crf.iterations=5, data.root=DIR")
+@click.option("--from", "start", metavar="ID", help="First stage to run; all stages before it must be finished.")
+@click.option("--until", metavar="ID", help="Last stage to run.")
+@shared("--force", metavar="ID", more=" of this stage and of all stages that depend on it")
+@click.option("--dry-run", is_flag=True, help="Print which stages would run, and why; change nothing.")
+@shared(
+    "--precision",
+    metavar="32-true|bf16-mixed|16-mixed",
+    help="Floating-point precision of all stages that train.",
+)
 @machine_options
 def run(
     pipeline: str,
@@ -45,11 +63,11 @@ def run(
     device: str,
     workers: int | None,
     as_json: bool,
-    debug: bool,
 ) -> None:
-    """Run PIPELINE: the name of a shipped one (quickstart), or a path to your own YAML file.
+    """Run PIPELINE: the name of a shipped one (quickstart), a YAML file, or the folder that `wsss init` wrote.
 
-    What is finished is skipped; what was interrupted goes on; what changed runs again with all that depends on it.
+    Finished stages are skipped, an interrupted stage resumes, and a changed setting re-runs its stage and all that
+    depend on it.
     """
     from wsss.pipeline.plan import Choice
     from wsss.pipeline.spec import load_spec

@@ -3,57 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import click
-from pydantic.fields import FieldInfo
 
+from wsss.cli.data_options import DataCommand, read_data_options
+from wsss.cli.field_options import as_source, dashed, field_options, fields_with_option, option_of, variable
+from wsss.cli.named_runs import NAMED, is_recorded, named_input, named_run
+from wsss.cli.option_table import shared
 from wsss.cli.options import machine_options, open_data, print_json, say_how_to_resume, worker_count
 from wsss.errors import InvalidInput
 from wsss.pipeline.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
 
-RESERVED = frozenset({"out", "seed", "config", "set", "force", "device", "workers", "json", "debug", "help", "data"})
 PRINTED = frozenset({"scores", "comparison"})
 """Kinds whose result is printed: ``--out`` may be left out, and ``--json`` prints the metrics alone."""
-
-
-class StageCommand(click.Command):
-    """A command that also takes ``--data.KEY VALUE`` for any key of the dataset's config."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the ``--data.…`` options out before click sees the rest."""
-        pairs, rest = split_data_options(args)
-        ctx.meta["data"] = pairs
-        return super().parse_args(ctx, rest)
-
-
-def split_data_options(args: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return (``[("data.root", "voc"), …]``, the other arguments).
-
-    Raises:
-        click.UsageError: the last ``--data.KEY`` has no value.
-    """
-    pairs: list[tuple[str, str]] = []
-    rest: list[str] = []
-    words = iter(args)
-    for word in words:
-        if not word.startswith("--data."):
-            rest.append(word)
-            continue
-        key, equals, value = word[2:].partition("=")
-        if not equals:
-            following = next(words, None)
-            if following is None:
-                raise click.UsageError(f"Option '--{key}' requires a value.")
-            value = following
-        pairs.append((key, value))
-    return pairs, rest
 
 
 def stage_command(stage: Stage[Any]) -> click.Command:
@@ -63,17 +31,29 @@ def stage_command(stage: Stage[Any]) -> click.Command:
     def call(context: click.Context, **given: Any) -> None:
         run_single(stage, context.meta["data"], given)
 
-    call = machine_options(call)
-    params = [*getattr(call, "__click_params__", [])]
     named = [_input_option(name, declared) for name, declared in stage.inputs.items()]
-    fields = [_field_option(key, field) for key, field in _option_fields(stage).items()]
     return StageCommand(
         stage.name,
+        stage=stage,
         callback=call,
         help=f"{stage.help}\n\n{_usage(stage)}",
         short_help=stage.help,
-        params=[*named, *_common_options(stage), *fields, *reversed(params)],
+        params=[*named, *_common_options(stage), *field_options(stage), *_options_of(machine_options)],
+        renamed={f"--{dashed(name)}": f"--{one.alias}" for name, one in stage.inputs.items() if one.alias},
     )
+
+
+class StageCommand(DataCommand):
+    """The command of a stage."""
+
+    def __init__(self, *args: Any, stage: Stage[Any], **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.stage = stage
+
+    def known_options(self) -> Mapping[str, str]:
+        """Return the options, and keys whose option has another name."""
+        known, fields = dict(super().known_options()), fields_with_option(self.stage).items()
+        return known | {f"--{dashed(key)}": f"--{option_of(key, field)}" for key, field in fields}
 
 
 def run_single(
@@ -145,18 +125,8 @@ def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | No
     if given["config_file"]:
         base = merge(base, read_yaml(given["config_file"]))
     over = Source({})
-    for key, field in _option_fields(stage).items():
-        value = given.get(_variable(key))
-        if value is None:
-            continue
-        place = f"--{_dashed(key)} {value}"
-        if isinstance(value, bool):
-            parsed, place = value, f"--{'' if value else 'no-'}{_dashed(key)}"
-        elif _is_list(field.annotation):
-            parsed = parse_yaml(f"[{value}]", place, lines=False).value
-        else:
-            parsed = value if _is_text(field.annotation) else parse_yaml(value, place, lines=False).value
-        over = merge(over, Source({key: parsed}, {(): place, (key,): place}))
+    for part in as_source(stage, given).values():
+        over = merge(over, part)
     for text in given["sets"]:
         key, equals, value = text.partition("=")
         place = f"--set {text}"
@@ -167,37 +137,20 @@ def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | No
     return with_presets(merge(base, over, tag_at), where=stage.name, tag_at=tag_at)
 
 
-def read_data_options(pairs: list[tuple[str, str]]) -> Source:
-    """Return the dataset's config from ``--data.KEY VALUE`` options (values are YAML)."""
-    from wsss.pipeline.source import merge, parse_yaml
-
-    source = Source({})
-    for key, value in pairs:
-        place = f"--{key} {value}"
-        words = key.split(".")[1:]
-        if not all(words):
-            raise InvalidInput(f"--{key}: expected --data.KEY VALUE.")
-        source = merge(source, parse_yaml(value, place, lines=False).under(tuple(words)))
-    return source
-
-
 def _take(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -> Any:
     """Return the artifact (or several) that an input option names."""
     from wsss.pipeline.given import artifact_at, artifacts_of_run
 
-    option, value = f"--{_dashed(declared.alias or name)}", given[_variable(name)]
+    option, value = f"--{dashed(declared.alias or name)}", given[variable(name)]
     if not declared.many:
-        return artifact_at(value, declared.kinds, option, reporter) if value is not None else None
+        if value is None:
+            return None
+        return artifact_at(named_input(value, option=option, log=reporter.log), declared.kinds, option, reporter)
     found: list[Artifact] = []
-    for folder in value:
+    for name in value:
+        folder = name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option)
         of_run = artifacts_of_run(folder, declared.kinds, option, reporter)
-        one = artifact_at(folder, declared.kinds, option, reporter) if of_run is None else None
-        if one is not None and one.uses is None:
-            raise InvalidInput(
-                f"{option} {folder}: neither a run directory nor a stage's folder.",
-                mend="Name a folder that holds run.json or stage.json.",
-            )
-        found += [one] if one is not None else of_run or []
+        found += [artifact_at(folder, declared.kinds, option, reporter)] if of_run is None else of_run
     return tuple(found)
 
 
@@ -240,141 +193,49 @@ def _metric_lines(metrics: Mapping[str, Any], indent: str = "") -> Iterator[str]
         if isinstance(value, Mapping):
             yield f"{indent}{key}:"
             yield from _metric_lines(value, indent + "  ")
+        elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+            yield f"{indent}{key}:"
+            yield from (f"{indent}  {', '.join(str(cell) for cell in row.values())}" for row in value)
         else:
             yield f"{indent}{key}: {f'{value:.4f}' if isinstance(value, float) else value}"
 
 
 def _usage(stage: Stage[Any]) -> str:
-    others = [key for key in _fields(stage) if key not in _option_fields(stage)]
-    lines = ["The dataset is given by --data.root DIR and, where it is not recognised, --data.layout NAME and the "]
-    lines[0] += "layout's other keys (--data.KEY VALUE)."
+    others = [key for key in stage.config.model_fields if key not in fields_with_option(stage)]
+    lines = ["Dataset: --data.root DIR; where its layout is not recognised, also --data.layout NAME and its keys."]
     if others:
-        lines.append(f"Keys without an option of their own, for --set and --config: {', '.join(others)}.")
+        lines.append(f"Settings without an option, for --set and --config: {', '.join(others)}.")
     return "\n\n".join(lines)
 
 
 def _common_options(stage: Stage[Any]) -> list[click.Option]:
     printed = stage.provides in PRINTED
-    out_help = "Folder of the result; an unfinished one is gone on with."
-    return [
-        click.Option(
-            ["--out"],
-            type=click.Path(path_type=Path, file_okay=False),
-            required=not printed,
-            help=out_help + (" [default: print the result only]" if printed else ""),
-        ),
-        click.Option(
-            ["--config", "config_file"],
-            type=click.Path(path_type=Path),
-            help="YAML file with config keys; may have preset:.",
-        ),
-        click.Option(["--set", "sets"], multiple=True, metavar="KEY=VALUE", help="Set any config key (YAML value)."),
-        click.Option(["--seed"], type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed."),
-        click.Option(["--force"], is_flag=True, help="Run from scratch."),
-    ]
+    more = "; an unfinished run resumes" + (". [default: print the result only]" if printed else "")
+    return _options_of(
+        shared("--out", type=click.Path(path_type=Path, file_okay=False), required=not printed, more=more),
+        shared("--config", "config_file", type=click.Path(path_type=Path)),
+        shared("--set", "sets", multiple=True),
+        shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True),
+        shared("--force", is_flag=True),
+    )
+
+
+def _options_of(*decorators: Callable[[Callable[..., Any]], Callable[..., Any]]) -> list[click.Option]:
+    """Return the options that decorators add to a command, in their order."""
+
+    def bare() -> None: ...
+
+    for decorator in reversed(decorators):
+        decorator(bare)
+    return list(reversed(getattr(bare, "__click_params__", [])))
 
 
 def _input_option(name: str, declared: Input) -> click.Option:
     return click.Option(
-        [f"--{_dashed(word)}" for word in (name, declared.alias) if word] + [_variable(name)],
-        type=click.Path(path_type=Path),
+        [f"--{dashed(declared.alias or name)}", variable(name)],
+        type=NAMED,
         required=not declared.optional,
         multiple=declared.many,
         metavar="DIR",
         help=declared.help[:1].upper() + declared.help[1:] + (" (several times)" if declared.many else "") + ".",
     )
-
-
-def _field_option(key: str, field: FieldInfo) -> click.Option:
-    text = (field.description or key.replace("_", " ")).rstrip(".")
-    default = field.get_default(call_default_factory=True) if not field.is_required() else None
-    text = text[:1].upper() + text[1:] + "."
-    if field.is_required():
-        text += " [required]"
-    elif default is not None:
-        text += f" [default: {_shown(default)}]"
-    dashed, variable = _dashed(key), _variable(key)
-    if _bare(field.annotation) == {bool}:
-        return click.Option([f"--{dashed}/--no-{dashed}", variable], default=None, help=text)
-    return click.Option([f"--{dashed}", variable], default=None, metavar=_metavar(field.annotation), help=text)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, value)) or "none"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _fields(stage: Stage[Any]) -> dict[str, FieldInfo]:
-    return dict(stage.config.model_fields)
-
-
-def _option_fields(stage: Stage[Any]) -> dict[str, FieldInfo]:
-    """Return the config fields that get an option: scalars and lists of scalars whose name is not taken."""
-    taken = RESERVED | set(stage.inputs)
-    return {key: field for key, field in _fields(stage).items() if key not in taken and _has_option(field.annotation)}
-
-
-def _bare(annotation: Any) -> set[Any]:
-    """Return the types an annotation allows, without ``None``; all values of a Literal count as one type."""
-    origin = get_origin(annotation)
-    if origin in (Union, types.UnionType):
-        return {kind for argument in get_args(annotation) for kind in _bare(argument)}
-    if origin is Literal:
-        return {type(value) for value in get_args(annotation)}
-    if origin is Annotated:
-        return _bare(get_args(annotation)[0])
-    return set() if annotation is type(None) else {annotation}
-
-
-def _is_scalar(annotation: Any) -> bool:
-    kinds = _bare(annotation)
-    return bool(kinds) and kinds <= {bool, int, float, str, Path}
-
-
-def _without_none(annotation: Any) -> Any:
-    """Return ``T`` for ``T | None``, anything else as it is."""
-    members = [kind for kind in get_args(annotation) if kind is not type(None)]
-    return members[0] if get_origin(annotation) in (Union, types.UnionType) and len(members) == 1 else annotation
-
-
-def _is_list(annotation: Any) -> bool:
-    """Tell whether an annotation is a list of scalars of any length; it is given as ``A,B,C``."""
-    annotation = _without_none(annotation)
-    if get_origin(annotation) is list:
-        return _is_scalar(get_args(annotation)[0])
-    return (
-        get_origin(annotation) is tuple and get_args(annotation)[1:] == (...,) and _is_scalar(get_args(annotation)[0])
-    )
-
-
-def _has_option(annotation: Any) -> bool:
-    return _is_scalar(annotation) or _is_list(annotation)
-
-
-def _is_text(annotation: Any) -> bool:
-    return _bare(annotation) <= {str, Path}
-
-
-def _metavar(annotation: Any) -> str:
-    if _is_list(annotation):
-        one = _metavar(get_args(_without_none(annotation))[0])
-        return f"{one},…"
-    words = [
-        str(value)
-        for part in (annotation, *get_args(annotation))
-        if get_origin(part) is Literal
-        for value in get_args(part)
-    ]
-    if words:
-        return "|".join(words)
-    names = {bool: "BOOL", int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH"}
-    return "|".join(sorted({names[kind] for kind in _bare(annotation)}))
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _variable(name: str) -> str:
-    return f"key_{name}"

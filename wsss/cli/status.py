@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
-from wsss.cli.options import named_run, print_json
+from wsss.cli.command import Command
+from wsss.cli.named_runs import NAMED, named_run
+from wsss.cli.option_table import json_option
+from wsss.cli.options import print_json
 from wsss.errors import InvalidInput
 
 
-@click.command("status")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def status(run: Path, as_json: bool, debug: bool) -> None:
+@click.command("status", cls=Command)
+@click.argument("run", type=NAMED)
+@json_option
+def status(run: str, as_json: bool) -> None:
     """Show the stages of RUN: a run directory, or the name of one below runs/.
 
     Also takes the folder of a single stage.

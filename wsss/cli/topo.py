@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wsss.cli.command import Group
+from wsss.cli.option_table import json_option
 from wsss.cli.options import print_json
 from wsss.errors import InvalidInput
 
@@ -37,24 +39,28 @@ class Threshold(click.ParamType):
 
 
 class_option = click.option(
-    "--class", "value", type=int, help="Take the pixels of this value for the foreground of a mask of several classes."
+    "--class", "value", type=int, help="Foreground of a mask with several classes: the pixels of this value."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
 
 
-@click.group("topo")
+@click.group("topo", cls=Group)
 def topo() -> None:
-    """Compare the topology of masks: Betti matching, Betti numbers."""
+    """Compare the topology of masks: Betti matching, Betti numbers.
+
+    \b
+    Two masks:      wsss topo match PRED.png GT.png --plot match.png
+    A single mask:  wsss topo betti MASK.png
+    """
 
 
-@topo.command("match")
+@topo.command("match", short_help="Match components and holes of two masks.")
 @click.argument("pred", type=FILE)
 @click.argument("gt", type=FILE)
 @click.option(
     "--threshold",
     type=Threshold(),
-    help="Foreground is what is above. By default 0.5 for probabilities in a PNG, and none for .npy arrays.",
+    metavar="NUMBER|none",
+    help="Foreground: values above this. [default: 0.5 for probabilities in a PNG, none for .npy arrays]",
 )
 @class_option
 @click.option(
@@ -62,29 +68,28 @@ def topo() -> None:
     type=click.Choice(["none", "own-max", "zero"]),
     default="none",
     show_default=True,
-    help="Surround each image by a pixel of its own maximum (the paper's relative=True), or of zeros.",
+    help="Frame of one pixel around each image: its own maximum (the paper's relative=True), or zero.",
 )
 @click.option(
     "--essential",
     type=click.Choice(["omit", "match"]),
     default="omit",
     show_default=True,
-    help="The component that never dies: left out, or matched with the other image's.",
+    help="Essential component (it never dies): omit it, or match it with the other image's.",
 )
 @click.option(
     "--filtration",
     type=click.Choice(["superlevel", "sublevel"]),
     default="superlevel",
     show_default=True,
-    help="Bright pixels enter first, or dark ones.",
+    help="Order in which pixels enter: bright ones first, or dark ones first.",
 )
 @click.option(
     "--plot",
     type=FILE,
-    help="Write a PNG or SVG: matched features in one colour on both, unmatched ones circled.",
+    help="Write a picture (PNG or SVG): matched features share a colour, unmatched ones are circled.",
 )
 @json_option
-@debug_option
 def match(
     pred: Path,
     gt: Path,
@@ -92,14 +97,13 @@ def match(
     value: int | None,
     plot: Path | None,
     as_json: bool,
-    debug: bool,
     **options: Any,
 ) -> None:
     """Match the components and holes of PRED with those of GT (Betti matching, Stucki et al., ICML 2023).
 
-    Both are mask or probability PNGs, or .npy arrays. Between masks, the number of unmatched features is the Betti
-    matching error; the paper's is that with --frame own-max. Values are the images' own, pixels are row and column,
-    -1 where a value belongs to no pixel.
+    PRED and GT are mask or probability PNGs, or .npy arrays. Between masks, the number of unmatched features is the
+    Betti matching error; --frame own-max gives the paper's. In the JSON, births and deaths are values of the images,
+    and pixels are [row, column], or -1 for a value without a pixel.
     """
     from wsss.io.planes import read_plane
     from wsss.topology import betti_matching
@@ -108,6 +112,7 @@ def match(
     if plot is not None:
         check_plot(plot)
     planes = [read_plane(path, value=value) for path in (pred, gt)]
+    _note_absent_class([(pred, planes[0]), (gt, planes[1])], value)
     first, second = (_thresholded(plane, threshold) for plane in planes)
     if first.shape != second.shape:
         raise InvalidInput(
@@ -124,14 +129,15 @@ def match(
         _print(found)
 
 
-@topo.command("betti")
+@topo.command("betti", short_help="Count components and holes of a mask.")
 @click.argument("mask", type=FILE)
 @click.option(
     "--threshold",
     type=Threshold(),
+    metavar="NUMBER|none",
     default=0.5,
     show_default=True,
-    help="Foreground is what is above (of probabilities and arrays; masks are as they are). none: all but 0.",
+    help="Foreground: values above this, in probabilities and arrays; none: all values but 0.",
 )
 @class_option
 @click.option(
@@ -139,16 +145,17 @@ def match(
     type=click.Choice(["8", "4"]),
     default="8",
     show_default=True,
-    help="Of the foreground; holes have the other. TopoMortar counts with 8, Betti matching with 4.",
+    help="Connectivity of the foreground; holes have the other one. TopoMortar uses 8, Betti matching 4.",
 )
 @json_option
-@debug_option
-def betti(mask: Path, threshold: float | str, value: int | None, connectivity: str, as_json: bool, debug: bool) -> None:
-    """Count the components (Betti number 0) and holes (Betti number 1) of MASK."""
+def betti(mask: Path, threshold: float | str, value: int | None, connectivity: str, as_json: bool) -> None:
+    """Count the components (Betti number 0) and holes (Betti number 1) of MASK, a PNG or .npy array."""
     from wsss.io.planes import read_plane
     from wsss.topology import betti_numbers
 
-    foreground = _thresholded(read_plane(mask, value=value), threshold)
+    plane = read_plane(mask, value=value)
+    _note_absent_class([(mask, plane)], value)
+    foreground = _thresholded(plane, threshold)
     found = betti_numbers(foreground, connectivity=int(connectivity))
     if as_json:
         print_json({"mask": str(mask), "betti0": found.b0, "betti1": found.b1, "connectivity": int(connectivity)})
@@ -156,11 +163,10 @@ def betti(mask: Path, threshold: float | str, value: int | None, connectivity: s
         click.echo(f"components {found.b0}, holes {found.b1}")
 
 
-@topo.command("warmup")
+@topo.command("warmup", short_help="Compile the topology kernels ahead of their first use.")
 @json_option
-@debug_option
-def warmup(as_json: bool, debug: bool) -> None:
-    """Compile the topology kernels ahead of their first use (half a minute, once)."""
+def warmup(as_json: bool) -> None:
+    """Compile the topology kernels ahead of their first use (half a minute, once per installation)."""
     from wsss.topology import warmup as compile_all
 
     seconds = compile_all()
@@ -175,6 +181,13 @@ def _thresholded(plane: Plane, threshold: float | str | None) -> Any:
     if plane.kind == "mask" or threshold == "none" or (threshold is None and plane.kind == "array"):
         return plane.values
     return plane.values > (0.5 if threshold is None else threshold)
+
+
+def _note_absent_class(planes: list[tuple[Path, Plane]], value: int | None) -> None:
+    """Print a note on masks without a pixel of the class asked for."""
+    for path, plane in planes:
+        if value is not None and not plane.values.any():
+            click.echo(f"note: {path} has no pixel of class {value}.", err=True)
 
 
 def _note_empty(images: list[tuple[Path, Any]], options: dict[str, Any]) -> None:

@@ -14,8 +14,14 @@ from wsss.data.layout import Log
 from wsss.data.manifest import ContentHashes
 from wsss.data.registry import parse_config
 from wsss.data.sample import Dataset, Sample
+from wsss.data.truth import check_truth
 from wsss.errors import InvalidInput, listing
+from wsss.io.maskfiles import UNUSED
 from wsss.io.masks import ignored_name
+from wsss.validation import KeyPath
+
+UNOPENED = "datasets that can't be opened"
+"""Kind of the single problem of a dataset whose files aren't those of its layout."""
 
 MAX_LISTED = 100
 """Longer lists of examples are cut in JSON; their counts stay."""
@@ -130,9 +136,11 @@ def check_dataset(
             problems.add(kind, message)
         for kind, message in found.notes:
             notes.add(kind, message)
+    _check_mask_files(dataset, problems, notes)
     _check_splits(dataset, problems, notes)
     _check_copies(dataset, problems, notes)
     splits = {name: _count(dataset, split, inspections) for name, split in dataset.splits.items()}
+    _check_pixels(dataset, splits, problems, notes)
     _check_classes(dataset, splits, notes)
     sizes = sorted((found.size for found in inspections.values() if found.size), key=lambda size: size[0] * size[1])
     return Report(
@@ -152,6 +160,8 @@ def check_config(
     work: Path,
     log: Log = lambda line: None,
     start: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
+    locate: Callable[[KeyPath], str] = lambda path: "",
+    workers: int = 4,
 ) -> Report:
     """Open the dataset that ``data:`` describes and check it; a dataset that can't be opened is a problem of its own.
 
@@ -160,18 +170,20 @@ def check_config(
         work: a folder that we may write to.
         log: prints one line for the user.
         start: given the number of pairs of image and mask, returns what is called with the number of those done.
+        locate: key path relative to ``config`` → ``"file.yaml:12"`` or ``""``, for messages.
+        workers: number of threads.
 
     Raises:
         InvalidInput: the config is wrong, or no layout is recognised.
     """
-    layout, checked = parse_config(config)
+    layout, checked = parse_config(config, locate=locate)
     try:
         dataset = layout.read(checked, work=work, log=log)
     except InvalidInput as error:
         root = str(config.get("root", ""))
-        problem = Finding("datasets that can't be opened", 1, (str(error),))
+        problem = Finding(UNOPENED, 1, (str(error),))
         return Report(name=Path(root).name, root=root, classes=(), splits={}, sizes=None, problems=(problem,))
-    return check_dataset(dataset, advance=start(len(_distinct(dataset))))
+    return check_dataset(dataset, workers=workers, advance=start(len(_distinct(dataset))))
 
 
 _Files = tuple[str, Path | None]
@@ -201,6 +213,29 @@ def is_leak(first: str, second: str) -> bool:
     return (trained_on(first) and held_out(second)) or (trained_on(second) and held_out(first))
 
 
+def _check_mask_files(dataset: Dataset, problems: Collector, notes: Collector) -> None:
+    """Report what the folders of masks hold; where no mask belongs to any image, their files are a problem."""
+    masked = any(sample.mask is not None for split in dataset.splits.values() for sample in split)
+    for kind, message in dataset.remarks:
+        (notes if masked or kind not in UNUSED else problems).add(kind, message)
+
+
+def _check_pixels(dataset: Dataset, splits: dict[str, SplitCounts], problems: Collector, notes: Collector) -> None:
+    """Look for splits whose masks show no class: nothing can be scored on them."""
+    ignored = ignored_name(dataset.classes.names)
+    for name, counts in splits.items():
+        pixels = counts.class_pixels
+        if pixels is None or any(pixels[one] for one in dataset.classes.foreground):
+            continue
+        if not pixels[ignored]:
+            notes.add("splits whose masks show no class", f"{name}: all pixels are background")
+            continue
+        try:
+            check_truth([one for one in dataset.splits[name] if one.mask], dataset.classes, where=f"split {name!r}")
+        except InvalidInput as error:
+            problems.add("splits whose masks show no class", str(error))
+
+
 def _check_splits(dataset: Dataset, problems: Collector, notes: Collector) -> None:
     for name, split in dataset.splits.items():
         unlabelled = [sample.id for sample in split if sample.labels is None]
@@ -212,6 +247,8 @@ def _check_splits(dataset: Dataset, problems: Collector, notes: Collector) -> No
         if 0 < len(without_mask) < len(split):
             notes.add("images without a mask, in splits that have masks", *(f"{name}: {i}" for i in without_mask))
         notes.add("images of no class", *(f"{name}: {sample.id}" for sample in split if sample.labels == ()))
+        unknown = [f"{name}: {sample.id}" for sample in split if sample.unknown]
+        notes.add("images with classes that may or may not be in them", *unknown)
         if len(split) == 1:
             notes.add("splits of a single image", name)
     for (first, one), (second, other) in combinations(dataset.splits.items(), 2):
@@ -249,16 +286,12 @@ def _check_classes(dataset: Dataset, splits: dict[str, SplitCounts], notes: Coll
         if absent:
             notes.add("splits without an image of some class", f"{name}: {listing(absent, limit=100)}")
     if len(dataset.classes) == 2:
-        notes.add("datasets of a single class", f"{dataset.classes.names[1]!r}: no image-level label tells it apart")
         for name, counts in labelled.items():
             if counts.class_images[dataset.classes.names[1]] == counts.labelled:
                 notes.add(
-                    "splits in which every image has the only class", f"{name}: a classifier has nothing to learn"
+                    "splits in which every labelled image shows the only class",
+                    f"{name}: a classifier has nothing to tell apart; add images without {dataset.classes.names[1]!r}",
                 )
-        for name, counts in splits.items():
-            pixels = counts.class_pixels
-            if pixels and not pixels[dataset.classes.names[1]] and pixels[ignored_name(dataset.classes.names)]:
-                notes.add("splits whose masks hold 255 alone", f"{name}: 255 means ignore, not the class")
 
 
 def _count(dataset: Dataset, split: Iterable[Sample], inspections: dict[_Files, Inspection]) -> SplitCounts:

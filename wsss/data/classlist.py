@@ -9,12 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from wsss.data.lists import read_lines, split_labels
+from wsss.data.lists import read_lines
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput, closest, listing
+from wsss.io.masks import BACKGROUND as BACKGROUND
 from wsss.io.masks import IGNORE
-
-BACKGROUND = "background"
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -63,10 +62,6 @@ class LabelNames:
 
     classes: Classes
     index: Mapping[str, int | None]
-
-    def parse(self, cell: str, where: str) -> tuple[int, ...]:
-        """Return the sorted class indices of the names in a cell; see `wsss.data.lists.split_labels`."""
-        return self.indices(split_labels(cell, tuple(self.index)), where)
 
     def indices(self, names: list[str], where: str) -> tuple[int, ...]:
         """Return the sorted class indices of ``names``; classes that are left out are dropped.

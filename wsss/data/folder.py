@@ -17,7 +17,9 @@ from typing import Literal
 from pydantic import Field
 
 from wsss.data.classlist import ClassChoice, LabelNames, Other, choose_classes, read_class_list
-from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
+from wsss.data.label_cells import Known, class_names, read_rows
+from wsss.data.label_rules import Rules
+from wsss.data.layout import Layout, Log, hash_cache
 from wsss.data.lists import (
     LabelRow,
     check_id,
@@ -26,13 +28,16 @@ from wsss.data.lists import (
     read_image_table,
     read_label_table,
     read_lines,
-    split_labels,
     the_image,
     unique_ids,
+    unread_note,
     without_suffix,
 )
+from wsss.data.maskvalues import MaskValues
+from wsss.data.ownmasks import OwnMasksConfig, find_masks, own_values
 from wsss.data.sample import Dataset, Sample
 from wsss.errors import InvalidInput
+from wsss.io.masks import BACKGROUND, IGNORED_NAMES
 
 CLASSES = "classes.txt"
 LISTS = "splits"
@@ -40,7 +45,7 @@ UNLABELLED = "unlabelled"
 MEND = "data.images in the pipeline file, --set data.images=DIR of wsss run, --data.images DIR of other commands."
 
 
-class Config(LayoutConfig):
+class Config(OwnMasksConfig):
     """``data:`` of a plain folder."""
 
     layout: Literal["folder"] = "folder"
@@ -52,7 +57,17 @@ class Config(LayoutConfig):
         "subfolders or have other names than their ids; absent = every image directly in the folder.",
     )
     labels: str = Field("labels.csv", description="Table of image-level labels: image_id,labels[,split].")
-    masks: str = Field("masks", description="Folder of ground-truth masks <id>.png, if there are any.")
+    negative: list[str] | None = Field(
+        None,
+        description="Labels of images that show no class; absent = the usual words (ok, good, normal, none, negative, "
+        "healthy), where they are no classes of classes.txt; [] = none.",
+    )
+    unknown: list[str] = Field(
+        [], description="Labels, besides ?, of images of which it is not known which classes they show."
+    )
+    masks: str = Field(
+        "masks", description="Folder of ground-truth masks, if there are any: <id>.png, or .tif, .bmp, .gif."
+    )
     classes: ClassChoice = Field(
         None, description="Names to keep, or new name → id(s) or name(s) it gathers; absent = all of classes.txt, or "
         "all names in the label table in alphabetical order."
@@ -76,31 +91,56 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
         raise InvalidInput(f"data.root: {root} is no folder.", mend="Set data.root to the dataset's folder.")
     folder = root / config.images
     images = _images(config, root, folder, complete)
+    if config.files is None and (left_out := unread_note(folder)) is not None:
+        log(left_out)
     for name in images:
         check_id(name, folder)
         the_image(name, images, where=folder, folder=folder)
     the = partial(the_image, images=images, folder=folder, complete=complete)
     table = root / config.labels
     rows = {row.id: row for row in read_label_table(table)} if table.is_file() else {}
-    masks = {path.stem: path for path in (root / config.masks).glob("*.png")}
-    names = _classes(config, root, rows.values(), has_masks=bool(masks))
     for row in rows.values():
         the(row.id, where=row.where)
-    labels = {row.id: names.parse(row.labels, row.where) for row in rows.values()}
     ids = _split_ids(config, root, images, rows, log, the)
+    known = {*images, *(name for members in ids.values() for name in members)}
+    required = complete and "masks" in config.model_fields_set
+    masks = find_masks(config, root / config.masks, known, required=required)
+    names = _classes(config, root, rows.values(), has_masks=bool(masks.found))
+    values = own_values(config, names, log)
+    labels = read_rows(rows.values(), names, _rules(config), lambda line: log(f"{table}: {line}"))
     splits = {
-        split: tuple(Sample(name, the(name, where=root), labels.get(name), masks.get(name)) for name in members)
+        split: tuple(
+            _sample(name, the(name, where=root), labels.get(name), masks.found.get(name), values) for name in members
+        )
         for split, members in ids.items()
     }
-    missing = frozenset(name for members in ids.values() for name in members if name not in images)
-    return Dataset(root.resolve().name, root, names.classes, splits, missing, cache=hash_cache(work))
+    gone = {name for name in images if config.files is not None and not complete and not images[name][0].is_file()}
+    return Dataset(
+        name=root.resolve().name,
+        root=root,
+        classes=names.classes,
+        splits=splits,
+        missing=frozenset(name for members in ids.values() for name in members if name not in images or name in gone),
+        cache=hash_cache(work),
+        image_root=folder,
+        remarks=tuple(masks.remarks()),
+    )
+
+
+def _sample(name: str, image: Path, known: Known | None, mask: Path | None, values: MaskValues | None) -> Sample:
+    labels, unknown = known or (None, ())
+    return Sample(name, image, labels, mask, values, unknown)
+
+
+def _rules(config: Config) -> Rules:
+    return Rules(None if config.negative is None else tuple(config.negative), tuple(config.unknown))
 
 
 def _images(config: Config, root: Path, folder: Path, complete: bool) -> dict[str, list[Path]]:
     """Return the images by id; where the folder itself is gone, an incomplete dataset has none."""
     if not folder.is_dir():
-        if not complete:
-            return {}
+        if not complete:  # the table tells their names also where they are gone
+            return {} if config.files is None else read_image_table(root / config.files, folder, complete=False)
         raise InvalidInput(
             f"{folder}: no such folder; the images are looked for there.",
             mend=f"Say where they are: {MEND}",
@@ -119,23 +159,35 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
     if class_file.is_file():
         base = read_class_list(class_file)
     elif isinstance(config.classes, dict):
-        base = {}
+        base = _numbered(_named_in_masks(config))
     elif isinstance(config.classes, list):
-        base = {name: number for number, name in enumerate(config.classes, start=1)}
-    elif has_masks:
+        base = _numbered([*config.classes, *(name for name in _named_in_masks(config) if name not in config.classes)])
+    elif has_masks and config.mask_values is None:
         raise InvalidInput(
             f"{root}: there are masks, and no {CLASSES} that says which mask value means which class.",
-            mend=f"Write {class_file} with one line 'id name' per class, or set data.classes to {{name: id}}.",
+            mend=f"Write {class_file} with one line 'id name' per class, set data.classes to {{name: id}}, or "
+            "data.mask_values to {0: background, VALUE: NAME}.",
         )
     else:
-        found = sorted({name for row in rows for name in split_labels(row.labels, ())})
-        if not found:
+        found = set(class_names(rows, _rules(config)))
+        base = _numbered(sorted(found | set(_named_in_masks(config))))
+        if not base:
             raise InvalidInput(
                 f"{root}: no class is named: neither in {CLASSES}, nor in {config.labels}, nor in data.classes.",
                 mend=f"Write {class_file} with one class name per line.",
             )
-        base = {name: number for number, name in enumerate(found, start=1)}
     return choose_classes(config.classes, base, other=config.other, where="data.classes")
+
+
+def _named_in_masks(config: Config) -> list[str]:
+    """Return the classes that ``mask_values`` names, in order, but for those that ``classes`` gathers others under."""
+    gathered = config.classes if isinstance(config.classes, dict) else {}
+    names = dict.fromkeys((config.mask_values or {}).values())
+    return [name for name in names if name not in (BACKGROUND, IGNORED_NAMES[0], *gathered)]
+
+
+def _numbered(names: list[str]) -> dict[str, int]:
+    return {name: number for number, name in enumerate(names, start=1)}
 
 
 def _split_ids(

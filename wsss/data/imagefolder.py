@@ -3,42 +3,108 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from wsss.data.lists import check_id, images_by_id, without_suffix
+from wsss.data.lists import images_by_id, safe_id, without_suffix
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput, listing
-from wsss.io.images import IMAGE_SUFFIXES
+from wsss.io.image_kinds import IMAGE_SUFFIXES, unread
 
 SEPARATOR = "__"
 """Stands for the slash in the id of an image in a sub-folder: ids are file names."""
 
 
-def images_in(folder: Path, *, recursive: bool = False) -> tuple[Sample, ...]:
-    """Return the images in a folder, in the order of their names.
+@dataclass(frozen=True)
+class ImageFolder:
+    """The images in a folder.
+
+    Args:
+        samples: in the order of their names.
+        renamed: id → path below the folder, for images whose name can't be an id.
+        unnamed: images left out since their names are no valid text, escaped.
+        closed: folders below that can't be read, and why.
+    """
+
+    samples: tuple[Sample, ...]
+    renamed: Mapping[str, str]
+    unnamed: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+
+
+def images_in(folder: Path, *, recursive: bool = False) -> ImageFolder:
+    """Return the images in a folder.
 
     Args:
         folder: where to look; hidden files and folders are left out.
         recursive: also look in all folders below; ``a/b.jpg`` gets the id ``a__b``. Links to folders aren't followed.
 
     Raises:
-        InvalidInput: no such folder, no image in it, two images of one id, or a name that can't be an id.
+        InvalidInput: no such folder, no image in it, or two images of one id.
     """
-    if recursive:
-        found: dict[str, list[Path]] = {}
-        for path in _below(folder):
-            found.setdefault(_id(path.relative_to(folder)), []).append(path)
-    else:
-        found = {one: [path for path in paths if not path.is_dir()] for one, paths in images_by_id(folder).items()}
+    found: dict[str, list[Path]] = {}
+    unnamed: list[str] = []
+    closed: list[str] = []
+    for path in _below(folder, closed=closed) if recursive else _directly(folder):
+        relative = path.relative_to(folder)
+        if any(0xD800 <= ord(character) <= 0xDFFF for character in str(relative)):
+            unnamed.append(repr(str(relative)))
+        else:
+            found.setdefault(_id(relative), []).append(path)
     for paths in found.values():
         if len(paths) > 1:
             one, other = (path.relative_to(folder).as_posix() for path in paths[:2])
             raise InvalidInput(f"{folder}: {one} and {other} would get the same mask file.", mend="Rename one of them.")
-    samples = tuple(Sample(check_id(one, folder), paths[0]) for one, paths in found.items() if paths)
-    if not samples:
-        raise InvalidInput(f"{folder}: no image here; allowed are {listing(IMAGE_SUFFIXES, limit=10)}.{_hint(folder)}")
-    return samples
+    if not found:
+        raise InvalidInput(f"{folder}: no image here; allowed are {listing(IMAGE_SUFFIXES, limit=20)}.{_hint(folder)}")
+    samples = tuple(Sample(safe_id(one), paths[0]) for one, paths in found.items())
+    renamed = {
+        sample.id: sample.image.relative_to(folder).as_posix()
+        for one, sample in zip(found, samples, strict=True)
+        if one != sample.id
+    }
+    return ImageFolder(samples, renamed, tuple(unnamed), tuple(closed))
+
+
+def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
+    """Return sentences that name what `images_in` leaves out although it may be meant: one for each reason."""
+    notes = []
+    others = other_images(folder, recursive=recursive)
+    if others:
+        notes.append(
+            f"{len(others)} image files in {folder} are left out: "
+            f"{listing(f'{name} ({reason})' for name, reason in others.items())}."
+        )
+    hidden = [one.relative_to(folder).as_posix() for one in _below(folder, hidden=True, deep=recursive)]
+    if hidden:
+        notes.append(f"hidden images in {folder} are left out: {listing(hidden)}.")
+    if not recursive and has_images_below(folder):
+        notes.append(f"the images in folders below {folder} are left out; --recursive takes them.")
+    return notes
+
+
+def other_images(folder: Path, *, recursive: bool = False) -> dict[str, str]:
+    """Return the files (paths below the folder) that are images by their suffix and are not read → why."""
+    return {
+        (place / name).relative_to(folder).as_posix(): reason
+        for place, names in _walk(folder, deep=recursive)
+        for name in names
+        if not name.startswith(".") and (reason := unread(name)) is not None
+    }
+
+
+def _is_read(name: str) -> bool:
+    return without_suffix(name) != name and unread(name) is None
+
+
+def images_below(folder: Path) -> dict[str, list[Path]]:
+    """Return the images in folders below this one by the ids that `images_in` gives them."""
+    found: dict[str, list[Path]] = {}
+    for path in _below(folder):
+        if path.parent != folder:
+            found.setdefault(safe_id(_id(path.relative_to(folder))), []).append(path)
+    return found
 
 
 def has_images_below(folder: Path) -> bool:
@@ -46,17 +112,41 @@ def has_images_below(folder: Path) -> bool:
     return any(path.parent != folder for path in _below(folder))
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield the images in a folder and in all below it, in a fixed order."""
+def _directly(folder: Path) -> list[Path]:
+    paths = (path for paths in images_by_id(folder).values() for path in paths)
+    return [path for path in paths if not path.is_dir() and _is_read(path.name)]
 
-    def refuse(error: OSError) -> None:
-        raise InvalidInput(f"{error.filename}: can't be read ({error.strerror}).") from error
 
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and without_suffix(name) != name:
-                yield Path(place) / name
+def _below(folder: Path, *, hidden: bool = False, deep: bool = True, closed: list[str] | None = None) -> Iterator[Path]:
+    """Yield the images in a folder and in all below it, in a fixed order; either the hidden ones or the others.
+
+    Args:
+        folder: where to begin.
+        hidden: which of the two.
+        deep: also in folders below.
+        closed: gets the folders that can't be read.
+    """
+    for place, names in _walk(folder, hidden=hidden, deep=deep, closed=closed):
+        inside = any(part.startswith(".") for part in place.relative_to(folder).parts)
+        for name in names:
+            if (inside or name.startswith(".")) == hidden and _is_read(name):
+                yield place / name
+
+
+def _walk(
+    folder: Path, *, hidden: bool = False, deep: bool = True, closed: list[str] | None = None
+) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each folder from ``folder`` down with the names of its files, sorted."""
+
+    def note(error: OSError) -> None:
+        if Path(str(error.filename)) == folder:
+            raise InvalidInput(f"{folder}: can't be read ({error.strerror}).") from error
+        if closed is not None:
+            closed.append(f"{error.filename} ({error.strerror})")
+
+    for place, folders, names in os.walk(folder, onerror=note):
+        folders[:] = sorted(name for name in folders if deep and (hidden or not name.startswith(".")))
+        yield Path(place), sorted(names)
 
 
 def _id(path: Path) -> str:
@@ -64,4 +154,7 @@ def _id(path: Path) -> str:
 
 
 def _hint(folder: Path) -> str:
-    return " There are some in folders below it; --recursive takes them." if has_images_below(folder) else ""
+    below = " There are some in folders below it; --recursive takes them." if has_images_below(folder) else ""
+    others = other_images(folder)
+    left_out = listing(f"{name}: {reason}" for name, reason in others.items())
+    return below + (f" Left out: {left_out}." if others else "")

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.sample import Classes, Sample
+from wsss.data.sample import Classes, Sample, load_truth
 from wsss.errors import InvalidInput
-from wsss.io.images import open_image, orientation, read_image
-from wsss.io.masks import IGNORE, read_mask
+from wsss.io.images import frames, open_image, orientation, read_image
+from wsss.io.masks import IGNORE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SEVERAL = "images of several frames or pages, of which the first is used"
 CONVERTED_MODES = {
     "CMYK": "CMYK",
     "YCbCr": "YCbCr",
@@ -59,7 +60,7 @@ def inspect_sample(sample: Sample, classes: Classes) -> Inspection:
     size, raw_size = _inspect_image(sample.image, found)
     pixels = None
     if sample.mask is not None:
-        mask = _inspect_mask(sample.mask, classes.in_masks_of(sample), size, raw_size, found)
+        mask = _inspect_mask(sample, sample.mask, classes, size, raw_size, found)
         if mask is not None:
             counts = np.bincount(mask.ravel(), minlength=256)
             pixels = (*map(int, counts[: len(classes)]), int(counts[IGNORE]))
@@ -73,6 +74,7 @@ def _inspect_image(path: Path, found: _Findings) -> tuple[tuple[int, int] | None
     try:
         with open_image(path) as image:
             mode, turn, (width, height) = image.mode, orientation(image), image.size
+            several = frames(image)
         if mode in CONVERTED_MODES:
             found.notes.append(
                 ("images of other kinds, converted to 8-bit RGB", f"{path.name} ({CONVERTED_MODES[mode]})")
@@ -82,6 +84,8 @@ def _inspect_image(path: Path, found: _Findings) -> tuple[tuple[int, int] | None
     except InvalidInput as error:
         found.problems.append(("images that can't be read", str(error)))
         return None, None
+    if several > 1:
+        found.notes.append((SEVERAL, f"{path.name} ({several})"))
     if turn > 1:
         found.notes.append(("images turned upright by their EXIF orientation", path.name))
     raw = (height, width)
@@ -89,26 +93,32 @@ def _inspect_image(path: Path, found: _Findings) -> tuple[tuple[int, int] | None
 
 
 def _inspect_mask(
-    path: Path, classes: Classes, size: tuple[int, int] | None, raw_size: tuple[int, int] | None, found: _Findings
+    sample: Sample,
+    path: Path,
+    classes: Classes,
+    size: tuple[int, int] | None,
+    raw_size: tuple[int, int] | None,
+    found: _Findings,
 ) -> NDArray[np.uint8] | None:
     """Return the mask as class indices, or ``None`` where it is broken."""
     try:
-        mask = read_mask(path)
-        if size is not None and raw_size is not None and mask.shape != size:
-            message = f"{path}: {mask.shape[1]}×{mask.shape[0]} (width×height), its image {size[1]}×{size[0]}"
-            if mask.shape == raw_size:
-                message += "; it fits the image as stored: draw it on the image turned upright by its EXIF orientation"
-            found.problems.append(("masks of another size than their image", message))
-        return classes.encode(mask, where=str(path))
+        mask, remarks = load_truth(sample, classes)
     except InvalidInput as error:
         found.problems.append(("masks that can't be used", str(error)))
         return None
+    found.notes += remarks
+    if size is not None and raw_size is not None and mask.shape != size:
+        message = f"{path}: {mask.shape[1]}×{mask.shape[0]} (width×height), its image {size[1]}×{size[0]}"
+        if mask.shape == raw_size:
+            message += "; it fits the image as stored: draw it on the image turned upright by its EXIF orientation"
+        found.problems.append(("masks of another size than their image", message))
+    return mask
 
 
 def _compare(sample: Sample, classes: Classes, pixels: tuple[int, ...], found: _Findings) -> None:
     labelled = set(sample.labels or ())
     seen = {index for index in range(1, len(classes)) if pixels[index]}
-    for index in sorted(seen - labelled):
+    for index in sorted(seen - labelled - set(sample.unknown)):
         message = f"{sample.id}: {classes.names[index]!r} has {pixels[index]} pixels and no label"
         found.problems.append(("mask classes without a label", message))
     for index in sorted(labelled - seen):

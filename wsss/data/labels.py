@@ -26,3 +26,21 @@ def label_matrix(samples: Sequence[Sample], classes: int) -> NDArray[np.bool_]:
     for row, sample in enumerate(samples):
         labels[row, [index - 1 for index in sample.labels or ()]] = True
     return labels
+
+
+def known_matrix(samples: Sequence[Sample], classes: int) -> NDArray[np.bool_]:
+    """Return whether it is known that a class is in an image or is not, ``(N, K)`` bool."""
+    known = np.ones((len(samples), classes), bool)
+    for row, sample in enumerate(samples):
+        known[row, [index - 1 for index in sample.unknown]] = False
+    return known
+
+
+def label_targets(samples: Sequence[Sample], classes: int) -> NDArray[np.float32]:
+    """Return training targets ``(N, K)`` float32: 1 present, 0 absent, NaN unknown.
+
+    Raises:
+        InvalidInput: an image has no labels.
+    """
+    present, known = label_matrix(samples, classes), known_matrix(samples, classes)
+    return np.where(known, present, np.float32(np.nan)).astype(np.float32)

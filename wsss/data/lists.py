@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import hashlib
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,9 +13,12 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.io.images import IMAGE_SUFFIXES
+from wsss.io.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unread
 
 S = TypeVar("S")
+
+MOST_BYTES = 200
+"""Longest id in UTF-8: file names end at 255 bytes, and an id gets suffixes and prefixes."""
 
 SAVE_AS_UTF8 = "Save the file as UTF-8; in Excel: Save As, 'CSV UTF-8'."
 
@@ -85,11 +89,12 @@ def without_suffix(name: str) -> str:
     return stem if stem and (dot + suffix).lower() in IMAGE_SUFFIXES else name
 
 
-def check_id(name: str, where: object) -> str:
+def check_id(name: str, where: object, *, most_bytes: int | None = MOST_BYTES) -> str:
     """Return ``name`` if it can be an id: it becomes part of file names, so it can't lead out of a folder.
 
     Raises:
-        InvalidInput: empty, too long, with a path separator, ``..`` or a control character, or hidden (``.x``).
+        InvalidInput: empty, longer than ``most_bytes``, with a path separator, ``..`` or a control character, hidden
+            (``.x``), or no valid text.
     """
     problem = ""
     if not name:
@@ -102,11 +107,32 @@ def check_id(name: str, where: object) -> str:
         problem = "starts with a dot"
     elif any(ord(character) < 32 or ord(character) == 127 for character in name):
         problem = "has a control character"
-    elif len(name.encode()) > 200:
-        problem = "is longer than 200 bytes"
+    elif any(0xD800 <= ord(character) <= 0xDFFF for character in name):
+        problem = "is no valid text"
+    elif most_bytes is not None and len(name.encode()) > most_bytes:
+        problem = f"is longer than {most_bytes} bytes"
     if problem:
         raise InvalidInput(f"{where}: image id {name!r} {problem}; an id is a file name without folder and suffix.")
     return name
+
+
+def safe_id(name: str) -> str:
+    """Return ``name`` if it can be an id (see `check_id`), else a similar name with a hash of the original.
+
+    The same name always gives the same id, so that work on it can be resumed.
+    """
+    try:
+        return check_id(name, "")
+    except InvalidInput:
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+        similar = "".join("_" if ord(one) < 32 or one in "/\\\x7f" else one for one in name).replace("..", "__")
+        readable = f"_{similar[1:]}" if similar.startswith(".") else similar
+        return f"{cut(readable, MOST_BYTES - 9)}~{digest}"
+
+
+def cut(text: str, size: int) -> str:
+    """Return the beginning of ``text`` that takes at most ``size`` bytes in UTF-8."""
+    return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
 
 
 def unique_ids(ids: Iterable[tuple[str, Line]], path: Path) -> list[tuple[str, Line]]:
@@ -153,6 +179,21 @@ def images_by_id(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
+def unread_images(folder: Path) -> dict[str, str]:
+    """Return the files in a folder that are images of kinds that aren't read → what they are."""
+    names = sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
+    return {name: unread(name) or "" for name in names if PurePosixPath(name).suffix.lower() in OTHER_IMAGES}
+
+
+def unread_note(folder: Path) -> str | None:
+    """Return a line that names the image files in a folder that are left out, if there are any."""
+    found = unread_images(folder)
+    if not found:
+        return None
+    count = "1 image file is" if len(found) == 1 else f"{len(found)} image files are"
+    return f"{folder}: {count} of kinds that are not read, left out: {listing(found)}; convert them to JPEG or PNG."
+
+
 def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder: Path, complete: bool = True) -> Path:
     """Return the one image of an id; where there need not be one, the place where it would be, without a suffix.
 
@@ -163,10 +204,9 @@ def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder
     if not paths and not complete:
         return folder / name
     if not paths:
-        raise InvalidInput(
-            f"{where}: image {name!r} is listed, and there is no such image in {folder} "
-            f"({', '.join(IMAGE_SUFFIXES)} are looked for)."
-        )
+        others = [why for file, why in unread_images(folder).items() if file.rpartition(".")[0] == name]
+        found = f"the file exists, but {others[0]}" if others else f"{', '.join(IMAGE_SUFFIXES)} are looked for"
+        raise InvalidInput(f"{where}: image {name!r} is listed, and there is no such image in {folder} ({found}).")
     if len(paths) > 1:
         raise InvalidInput(
             f"{where}: image {name!r} stands for {len(paths)} files in {folder}: "
@@ -213,7 +253,7 @@ def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict
     """Read a CSV table ``image_id,file`` that says which file below ``folder`` is which image.
 
     Returns:
-        id → the one path, in the form of `images_by_id`; files that are missing are left out unless ``complete``.
+        id → the one path, in the form of `images_by_id`; unless ``complete``, files may be missing.
 
     Raises:
         InvalidInput: no such columns, a bad id or one that comes twice, or a file that is missing, has no suffix of an
@@ -235,9 +275,7 @@ def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict
             raise InvalidInput(f"{where}: {cells[1]!r} leads out of {folder}; name a file below it.")
         if without_suffix(file.name) == file.name:
             raise InvalidInput(f"{where}: {cells[1]!r} is no image ({', '.join(IMAGE_SUFFIXES)} are).")
-        if not (folder / file).is_file():
-            if not complete:
-                continue
+        if complete and not (folder / file).is_file():
             raise InvalidInput(f"{where}: there is no file {cells[1]!r} in {folder}.")
         found[name] = [folder / file]
     return found

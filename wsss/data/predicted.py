@@ -1,11 +1,12 @@
-"""``images.json``: what masks of a folder of images are of and what their values mean, where no dataset says it."""
+"""``images.json``: what predicted masks are of, what their values mean, and which images failed."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
@@ -15,21 +16,45 @@ PREDICTED = "images.json"
 
 
 @dataclass(frozen=True)
+class FailedImage:
+    """An image without a mask.
+
+    Args:
+        file: its path: below the folder of images, or as the dataset has it.
+        reason: why it couldn't be processed.
+    """
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Predicted:
     """What a network was applied to.
 
     Args:
-        classes: of the network; their values on disk are those of the masks.
-        files: id → path of the image, relative to the folder of images.
+        classes: their values on disk are those of the masks.
+        files: id → path of the image, relative to the folder of images; ``None`` where a dataset has the images.
+        failed: id → image without a mask.
+        sources: id → hash of what the mask was made from, so that the others are kept when a failed image is repaired;
+            recorded only where an image failed.
     """
 
     classes: Classes
-    files: Mapping[str, str]
+    files: Mapping[str, str] | None
+    failed: Mapping[str, FailedImage] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_predicted(folder: Path, predicted: Predicted) -> None:
     """Write ``images.json`` into the folder of a stage, atomically."""
-    write_json(folder / PREDICTED, {"classes": predicted.classes.to_json(), "files": dict(predicted.files)})
+    record: dict[str, Any] = {"classes": predicted.classes.to_json()}
+    if predicted.files is not None:
+        record["files"] = dict(predicted.files)
+    if predicted.failed:
+        record["failed"] = {one: {"file": why.file, "reason": why.reason} for one, why in predicted.failed.items()}
+        record["sources"] = dict(predicted.sources)
+    write_json(folder / PREDICTED, record)
 
 
 def read_predicted(folder: Path) -> Predicted | None:
@@ -40,14 +65,26 @@ def read_predicted(folder: Path) -> Predicted | None:
     """
     path = folder / PREDICTED
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        files = {str(one): str(file) for one, file in value["files"].items()}
-        predicted = Predicted(Classes.from_json(value["classes"]), files)
+        predicted = _parse(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{path}: can't be read ({error}).", mend="Predict the images again.") from error
-    for file in files.values():
+    for file in (predicted.files or {}).values():
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
             raise InvalidInput(f"{path}: {file!r} leads out of the folder of images.", mend="Predict the images again.")
     return predicted
+
+
+def _parse(value: Any) -> Predicted:
+    failed = {
+        str(one): FailedImage(str(why["file"]), str(why["reason"])) for one, why in value.get("failed", {}).items()
+    }
+    if "files" not in value and not failed:
+        raise KeyError("files")
+    return Predicted(
+        Classes.from_json(value["classes"]),
+        {str(one): str(file) for one, file in value["files"].items()} if "files" in value else None,
+        failed,
+        {str(one): str(source) for one, source in value.get("sources", {}).items()},
+    )

@@ -46,6 +46,15 @@ def get_layout(name: str) -> AnyLayout:
     return cast(AnyLayout, importlib.import_module(_MODULES[name]).LAYOUT)
 
 
+def _recognisable() -> list[AnyLayout]:
+    return [layout for layout in map(get_layout, _MODULES) if layout.recognise is not None]
+
+
+def fitting_layouts(root: Path) -> list[AnyLayout]:
+    """Return the layouts whose files a folder has."""
+    return [layout for layout in _recognisable() if layout.recognise is not None and layout.recognise(root)]
+
+
 def recognise(root: Path) -> AnyLayout:
     """Return the layout that a folder has.
 
@@ -54,8 +63,7 @@ def recognise(root: Path) -> AnyLayout:
     """
     if not root.is_dir():
         raise InvalidInput(f"data.root: {root} is no folder.")
-    layouts = [layout for layout in map(get_layout, _MODULES) if layout.recognise is not None]
-    fitting = [layout for layout in layouts if layout.recognise is not None and layout.recognise(root)]
+    fitting = fitting_layouts(root)
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -65,8 +73,9 @@ def recognise(root: Path) -> AnyLayout:
         )
     raise InvalidInput(
         f"{root}: no dataset layout is recognised. Looked for\n"
-        + "\n".join(f"  {layout.name}: {layout.looks_for}" for layout in layouts),
-        mend="Arrange the files as one of these (data/README.md shows each), or set data.layout and the layout's keys.",
+        + "\n".join(f"  {layout.name}: {layout.looks_for}" for layout in _recognisable()),
+        mend="Images with labels of any form: wsss init --images FOLDER --labels FILE. For a dataset, arrange the "
+        "files as one of these (data/README.md shows each), or set data.layout and its keys.",
     )
 
 
@@ -142,4 +151,7 @@ def open_dataset(
     """
     layout, checked = parse_config(config, locate=locate)
     read = layout.read if complete else layout.read_incomplete or layout.read
-    return read(checked, work=work, log=log)
+    dataset = read(checked, work=work, log=log)
+    for _, message in dataset.remarks:
+        log(f"note: {message}")
+    return dataset

@@ -2,25 +2,30 @@
 
 Inside the package classes are contiguous indices: 0 is the background, 1 … K the foreground classes, 255 is ignored
 (`IGNORE`). On disk masks keep the *dataset's own* values (VOC's ids, say), ours as well as theirs, so that a mask
-we write can be laid beside the ground truth by any tool. The exception are datasets whose masks give 255 to a class,
-as TopoMortar's do: there a sample says how *its* mask is read (`Sample.mask_values`), and ours keep 255 for "ignore".
+we write can be laid beside the ground truth by any tool. The exception are datasets whose masks have other values than
+the ids of their classes (0 and 255, as TopoMortar's): there `Sample.mask_values` tells how a sample's own mask is read,
+and in ours 255 means "ignore".
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from wsss.data.maskvalues import MaskValues, as_key, pixels_of_values, unknown_values
 from wsss.errors import InvalidInput, closest, listing
-from wsss.io.masks import IGNORE, read_mask
+from wsss.io.masks import BACKGROUND, IGNORE, load_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Remark = tuple[str, str]
+"""What is worth knowing of a file: the kind (``"masks read from …"``), and a message that names the file."""
 
 Kind = Literal["images", "labels", "masks"]
 
@@ -34,15 +39,16 @@ class Sample:
         image: path of the image.
         labels: sorted indices (≥ 1) of the classes in the image, or ``None`` where no label file names it.
         mask: path of the ground-truth mask, or ``None`` where there is none.
-        mask_values: per class the values that mean it in ``mask``, where they aren't `Classes.values`; a value 255
-            named here isn't "ignore".
+        mask_values: what the values of ``mask`` mean, where they aren't `Classes.values`.
+        unknown: sorted indices (≥ 1) of the classes that may or may not be in the image.
     """
 
     id: str
     image: Path
     labels: tuple[int, ...] | None = None
     mask: Path | None = None
-    mask_values: tuple[tuple[int, ...], ...] | None = None
+    mask_values: MaskValues | None = None
+    unknown: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,7 @@ class Classes:
             InvalidInput: a value stands for no class.
         """
         table, legal = self._tables()
-        found = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
-        wrong = [int(value) for value in found if not legal[value]]
+        wrong = unknown_values(mask, legal)
         if wrong:
             ignore = "" if any(IGNORE in values for values in self.values) else " (255 = ignore)"
             raise InvalidInput(
@@ -113,9 +118,9 @@ class Classes:
             table[index] = values[0]
         return table[mask]
 
-    def in_masks_of(self, sample: Sample) -> Classes:
-        """Return the classes with the values that stand for them in a sample's own mask; only for `encode`."""
-        return self if sample.mask_values is None else replace(self, values=sample.mask_values, other=frozenset())
+    def in_masks_of(self, sample: Sample) -> Classes | MaskValues:
+        """Return what encodes masks that have the values of a sample's own mask."""
+        return self if sample.mask_values is None else sample.mask_values
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that `from_json` reads back; stored in every ``model.json``."""
@@ -159,6 +164,8 @@ class Dataset:
         splits: split name → samples, in order.
         missing: ids of the samples whose image isn't there; empty unless the dataset was opened as incomplete.
         cache: file that remembers content hashes by (size, times, inode), so that a large dataset is hashed once.
+        image_root: folder that the user's names of the images are relative to, where there is one.
+        remarks: what is worth knowing of the folder, beside what the log says: files that were not used.
     """
 
     name: str
@@ -167,6 +174,8 @@ class Dataset:
     splits: Mapping[str, tuple[Sample, ...]]
     missing: frozenset[str] = frozenset()
     cache: Path | None = field(default=None, compare=False)
+    image_root: Path | None = field(default=None, compare=False)
+    remarks: tuple[Remark, ...] = field(default=(), compare=False)
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of one split.
@@ -195,7 +204,7 @@ class Dataset:
         digest = hashlib.sha256(repr((kind, self.classes.to_json())).encode())
         if kind == "labels":
             for sample in samples:
-                digest.update(repr((sample.id, sample.labels)).encode())
+                digest.update(repr((sample.id, sample.labels, *((sample.unknown,) if sample.unknown else ()))).encode())
             return digest.hexdigest()
         paths = [self._image(sample) if kind == "images" else sample.mask for sample in samples]
         hashes = ContentHashes(self.cache)
@@ -203,7 +212,7 @@ class Dataset:
         known = dict(zip(present, hashes.of_many(present), strict=True))
         hashes.save()
         for sample, path in zip(samples, paths, strict=True):
-            own = (sample.mask_values,) if kind == "masks" and sample.mask_values is not None else ()
+            own = (sample.mask_values.identity,) if kind == "masks" and sample.mask_values is not None else ()
             digest.update(repr((sample.id, path and known[path], *own)).encode())
         return digest.hexdigest()
 
@@ -231,6 +240,52 @@ def read_truth(sample: Sample, classes: Classes, *, size: tuple[int, int] | None
     Raises:
         InvalidInput: there is none, it is broken, of another size than ``size``, or holds an unknown value.
     """
-    if sample.mask is None:
+    return load_truth(sample, classes, size=size)[0]
+
+
+def load_truth(
+    sample: Sample, classes: Classes, *, size: tuple[int, int] | None = None
+) -> tuple[NDArray[np.uint8], tuple[Remark, ...]]:
+    """Read a sample's ground-truth mask, with what is worth knowing of how it was read.
+
+    Returns:
+        ``(H, W)`` class indices (255 = ignore), and remarks on converted pixels and on values that count as another
+        class.
+
+    Raises:
+        InvalidInput: see `read_truth`.
+    """
+    path, values = sample.mask, classes.in_masks_of(sample)
+    if path is None:
         raise InvalidInput(f"Image {sample.id} has no ground-truth mask.")
-    return classes.in_masks_of(sample).encode(read_mask(sample.mask, size=size), where=str(sample.mask))
+    mask, conversion = load_mask(path, size=size, grey=values is not classes)
+    try:
+        return values.encode(mask, where=str(path)), mask_remarks(path, mask, conversion, values)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, mend=error.mend or _name_values(classes, mask)) from error
+
+
+def mask_remarks(
+    path: Path, mask: NDArray[np.uint8], conversion: str | None, values: Classes | MaskValues
+) -> tuple[Remark, ...]:
+    """Return what is worth knowing of how a mask was read.
+
+    Args:
+        path: its file.
+        mask: ``(H, W)`` values on disk.
+        conversion: of `wsss.io.masks.load_mask`.
+        values: what encodes the mask.
+    """
+    remarks = [] if conversion is None else [(f"masks read from {conversion}", path.name)]
+    stray = values.stray(mask) if isinstance(values, MaskValues) else {}
+    if stray:
+        kind = "masks with other values than the layout's, read as background"
+        remarks.append((kind, f"{path.name} ({pixels_of_values(stray)})"))
+    return tuple(remarks)
+
+
+def _name_values(classes: Classes, mask: NDArray[np.uint8]) -> str:
+    """Return the hint for a mask whose values aren't the ids of the classes."""
+    found = sorted(set(np.unique(mask).tolist()) - {0})
+    name = classes.foreground[0] if len(classes) == 2 else "CLASS"
+    return f"Say what the values mean: {as_key([(0, BACKGROUND), *((value, name) for value in found[:8])])} (in data:)."

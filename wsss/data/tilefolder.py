@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.data.tiles import TilesConfig, draw_tiles
+from wsss.data.truth import check_truth, require_masks
 from wsss.errors import InvalidInput
 from wsss.io.atomic import TEMPORARY, explain_os_errors, write_json
 
@@ -36,10 +37,13 @@ def draw_into(
         start: number of steps → function that advances a progress bar.
 
     Raises:
-        InvalidInput: no such split, or ``out`` holds something else; see `draw_tiles`.
+        InvalidInput: no such split, masks that are missing or show no class, or ``out`` holds something else; see
+            `draw_tiles`.
         RunFailed: ``out`` can't be written to.
     """
-    samples = dataset.split(split)
+    samples, of = dataset.split(split), f"split {split!r}"
+    require_masks(dataset, samples, of=of, mend="Choose a split that has masks.")
+    check_truth(samples, dataset.classes, where=of)
     claim = {"split": split, "seed": seed, **config.model_dump()}
     marker = out / MARKER
     with explain_os_errors(out):

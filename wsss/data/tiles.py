@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 class TilesConfig(Settings):
     """How tiles are drawn."""
 
-    count: int = Field(default=1000, ge=2, le=1_000_000, description="number of tiles: of yes/no answers per class")
+    count: int = Field(default=1000, ge=2, le=1_000_000, description="number of tiles")
     size: int = Field(default=18, ge=3, le=1024, description="side length of a tile in pixels")
-    share_without: float = Field(default=0.5, ge=0, le=1, description="share of the tiles in which no class is seen")
+    share_without: float = Field(default=0.5, ge=0, le=1, description="share of tiles without any class")
     least: float = Field(
         default=0.05,
         gt=0,
         le=1,
-        description="share of a tile's pixels from which on a class is seen; tiles with less, but some, aren't drawn",
+        description="minimum share of a tile's pixels for a class to count; tiles with a smaller share are not drawn",
     )
-    label_noise: float = Field(default=0.0, ge=0, le=0.5, description="share of the answers that are wrong")
+    label_noise: float = Field(default=0.0, ge=0, le=0.5, description="share of wrong labels")
 
 
 @dataclass(frozen=True)

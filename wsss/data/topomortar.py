@@ -24,6 +24,7 @@ from pydantic import Field
 
 from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.lists import check_id, choose_splits, images_by_id, read_lines, read_text
+from wsss.data.maskvalues import MaskValues
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput, closest, listing
 
@@ -41,9 +42,10 @@ MAX_LIST_BYTES = 4_000_000
 """The public lists are below 20 kB."""
 
 CLASSES = Classes(names=("background", "mortar"), values=((0,), (1,)))
-MASK_VALUES = ((0,), (255,))
+MASK_VALUES = MaskValues(((0,), (255,)), rest=0)
 """Values in the dataset's mask files. 255 is mortar there, and "ignore" in every mask that we write: those have 1 for
-mortar, so that they can also say "unsure"."""
+mortar, and 255 for unsure pixels. All other values are background, as in the authors' configuration, which maps 255
+alone to mortar: six pixels of test mask 163 have the value 8."""
 
 _LISTED = re.compile(r"(?:\./)?(?:dataset/)?(train|val|test)/images/([^/]+)\.png")
 

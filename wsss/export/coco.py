@@ -33,7 +33,9 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
 
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for item, (size, found) in zip(masks.items, shop.each(work, masks.items), strict=True):
+    exported: list[Item] = []
+    for item, (size, found) in shop.each(work, masks.items):
+        exported.append(item)
         images.append({"id": len(images) + 1, "file_name": item.file_name, "height": size[0], "width": size[1]})
         for one in found:
             annotations.append({"id": len(annotations) + 1, "image_id": len(images), **one})
@@ -52,8 +54,9 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
         "categories": categories,
     }
     write_text(shop.folder / ANNOTATIONS, json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
-    put_images(masks.items, shop.folder / "images", options.images)
-    return {"annotations": len(annotations)}
+    put_images(exported, shop.folder / "images", options.with_images)
+    unknown = sum(item.suffix == "" for item in exported)
+    return {"annotations": len(annotations), **({"images_without_suffix": unknown} if unknown else {})}
 
 
 def _annotation(category: int, region: NDArray[np.bool_]) -> dict[str, Any]:

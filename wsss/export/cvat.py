@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.errors import InvalidInput
-from wsss.export.items import Item, Masks, Options, Workshop, objects, refuse_characters
+from wsss.errors import InvalidInput, listing
+from wsss.export.items import Item, Masks, Options, Workshop, objects
 from wsss.export.labelmap import LABELMAP, labelmap
+from wsss.export.naming import list_names, renamed
 from wsss.io.atomic import atomic_open
 from wsss.io.masks import IGNORE, voc_palette
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 ARCHIVE = "segmentation_mask_1.1.zip"
 SUBSET = "default"
+MOST_OBJECTS = 255
+"""Objects of an image that CVAT's importer (datumaro) knows colours for: its table has 256, one of them for none."""
+
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time stamp of every file in the archive, the oldest a zip can hold: the same masks give the same bytes."""
 
@@ -27,27 +31,48 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
     """Write ``segmentation_mask_1.1.zip``; the masks are RGB, since CVAT goes by colours.
 
     Raises:
-        InvalidInput: an id or a class name can't stand in the archive's lists, or a mask is broken; images are to be
-            linked to, which a zip can't.
+        InvalidInput: a class name can't stand in the label map; an image has more objects than CVAT takes; images are
+            to be linked to, which a zip can't.
     """
-    refuse_characters([item.id for item in masks.items], '"', "image id")
     labelmap(masks.classes, ignored=True)  # what it refuses should not be found last
-    if options.images == "link":
-        raise InvalidInput("--images link: a zip holds no links.", mend="Use --images copy, or leave --images out.")
+    if options.with_images == "link":
+        raise InvalidInput(
+            "--with-images link: a zip holds no links.", mend="Use --with-images copy, or leave --with-images out."
+        )
+    if options.components:
+        _check_counts(masks, options, shop)
+    names = list_names(masks.items)
+    exported: list[Item] = []
     ignored = 0
     with atomic_open(shop.folder / ARCHIVE) as file, zipfile.ZipFile(file, "w") as archive:
-        for item, (by_class, by_object, unsure) in zip(
-            masks.items, shop.each(lambda item: _pictures(masks, item, options), masks.items), strict=True
-        ):
+        for item, (by_class, by_object, unsure) in shop.each(lambda item: _pictures(masks, item, options), masks.items):
+            exported.append(item)
             ignored += unsure
-            _add(archive, f"SegmentationClass/{item.id}.png", by_class)
-            _add(archive, f"SegmentationObject/{item.id}.png", by_object)
-            if options.images is not None and item.image is not None:
-                _add(archive, f"JPEGImages/{item.file_name}", item.image.read_bytes())
-        lines = [f'"{item.id}"' if any(map(str.isspace, item.id)) else item.id for item in masks.items]
-        _add(archive, f"ImageSets/Segmentation/{SUBSET}.txt", "".join(f"{line}\n" for line in lines).encode())
+            _add(archive, f"SegmentationClass/{names[item.id]}.png", by_class)
+            _add(archive, f"SegmentationObject/{names[item.id]}.png", by_object)
+            if options.with_images is not None and item.image is not None:
+                _add(archive, f"JPEGImages/{names[item.id]}{item.suffix}", item.image.read_bytes())
+        lines = "".join(f"{names[item.id]}\n" for item in exported)
+        _add(archive, f"ImageSets/Segmentation/{SUBSET}.txt", lines.encode())
         _add(archive, LABELMAP, labelmap(masks.classes, ignored=ignored > 0).encode())
+    shop.renamed.update(renamed(exported, names))
     return {}
+
+
+def _check_counts(masks: Masks, options: Options, shop: Workshop) -> None:
+    """Refuse images with more objects than CVAT's reader has colours for; broken masks are left to the export itself.
+
+    Raises:
+        InvalidInput: names them and their numbers of objects.
+    """
+    quiet = shop.each_quietly(lambda item: sum(1 for _ in objects(masks.read(item, options), options)), masks.items)
+    crowded = [(item, count) for item, count in quiet if count > MOST_OBJECTS]
+    if crowded:
+        shown = listing(f"{item.file or item.id} has {count} objects" for item, count in crowded)
+        raise InvalidInput(
+            f"cvat: at most {MOST_OBJECTS} objects per image can be imported; {shown}.",
+            mend="Drop small regions with --min-area N, or leave --components out (one object per class).",
+        )
 
 
 def object_colours(count: int) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.io.atomic import TEMPORARY, explain_os_errors, write_json
+from wsss.io.atomic import explain_os_errors, temporary_beside, write_json
 
 RECORD = "export.json"
 """What was exported; also the sign that a folder was made by an export, which ``--force`` may replace."""
@@ -74,8 +74,8 @@ def new_folder(out: Path, record: Mapping[str, Any]) -> Iterator[Path]:
         RunFailed: the disk is full, or the place can't be written to.
     """
     out = _real(out)  # "a/.." has no name of its own
-    making = out.with_name(f"{TEMPORARY}{os.getpid()}-{out.name}")
-    leaving = out.with_name(f"{TEMPORARY}{os.getpid()}-old-{out.name}")
+    making = temporary_beside(out)
+    leaving = making.with_name(f"{making.name}-old")
     try:
         with explain_os_errors(out):
             shutil.rmtree(making, ignore_errors=True)

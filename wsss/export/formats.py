@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
-from wsss.data.lists import check_id
 from wsss.errors import InvalidInput, closest, listing
 from wsss.export.folder import check_out, new_folder
-from wsss.export.images import check_images
-from wsss.export.items import Item, Masks, Options, Workshop
+from wsss.export.images import require_file
+from wsss.export.items import WHERE, Each, Item, Masks, Options, Workshop
+from wsss.export.naming import check_name, require_good, with_stems
 
 T = TypeVar("T")
 Track = Callable[[int], Callable[[int], None]]
@@ -29,22 +29,34 @@ class Export(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """A format: where its function is, and which options mean something to it, beside those of all formats."""
+    """A format.
+
+    Args:
+        place: where its function is.
+        options: which options mean something to it, beside those of all formats.
+        needs: what has to be known of every image: its ``file``, its ``name``, or nothing.
+    """
 
     place: str
     options: tuple[str, ...]
+    needs: Literal["file", "name"] | None = None
 
 
 ALWAYS = ("min_area", "keep_ignored")
 FORMATS = {
-    "voc": Format("wsss.export.voc:export", ("images",)),
-    "coco": Format("wsss.export.coco:export", ("images", "components")),
-    "cvat": Format("wsss.export.cvat:export", ("images", "components")),
-    "label-studio": Format("wsss.export.labelstudio:export", ("images", "components", "role", "image_url")),
-    "overlay": Format("wsss.export.pictures:export_overlays", ("opacity", "contours", "legend", "side_by_side")),
+    "voc": Format("wsss.export.voc:export", ("with_images",)),
+    "coco": Format("wsss.export.coco:export", ("with_images", "components")),
+    "cvat": Format("wsss.export.cvat:export", ("with_images", "components")),
+    "label-studio": Format(
+        "wsss.export.labelstudio:export", ("with_images", "components", "role", "image_url"), "name"
+    ),
+    "overlay": Format(
+        "wsss.export.pictures:export_overlays", ("opacity", "contours", "legend", "side_by_side"), "file"
+    ),
     "sheet": Format(
         "wsss.export.pictures:export_sheet",
         ("opacity", "contours", "legend", "side_by_side", "columns", "rows", "pages"),
+        "file",
     ),
     "polygons": Format("wsss.export.polygons:export", ("components", "tolerance")),
 }
@@ -98,23 +110,24 @@ def export_masks(
         out: the folder; it appears when it is complete.
         force: replace an earlier export in ``out``.
         workers: threads; the files don't depend on it.
-        track: number of images → a function that is told of each that is done.
+        track: number of images → a function that is called for each that is done.
 
     Returns:
-        What was written, as JSON values: ``format``, ``images``, ``files``, and what the format says.
+        What was written, as JSON values: ``format``, ``images`` (number of masks), ``files``, what the format says,
+        ``failed`` (id → why, of masks that were left out) and ``renamed`` (the user's name → the name in the export,
+        where the format can't hold the first).
 
     Raises:
-        InvalidInput: no mask, an id that leads out of the folder, a folder that isn't empty, or what the format says.
+        InvalidInput: no mask that can be exported, a folder that isn't empty, or what the format says.
         RunFailed: the folder can't be written to.
     """
     chosen = check_options(format_name, ())
     if not masks.items:
-        raise InvalidInput("There is no mask to export.", mend="Leave out --split and --ids to export all there are.")
-    for item in masks.items:
-        check_id(item.id, masks.name)
+        raise InvalidInput("There is no mask to export.", mend="Leave out --splits and --ids to export all there are.")
     check_out(out, force=force)
-    if options.images is not None:
-        check_images(masks.items)
+    failed = _unfit(masks.items, chosen, options, format_name)
+    require_good(masks.items, failed)
+    good = replace(masks, items=with_stems([item for item in masks.items if item.id not in failed]))
     used = {name: getattr(options, name) for name in (*ALWAYS, *chosen.options)}
     record: dict[str, Any] = {
         "format": format_name,
@@ -126,11 +139,46 @@ def export_masks(
     module, _, function = chosen.place.partition(":")
     write: Export = getattr(import_module(module), function)
     with new_folder(out, record) as folder:
-        said = write(masks, options, Workshop(folder, _each(workers, track(len(masks.items)))))
+        each, quietly = _each(workers, track(len(good.items)), failed), _each(workers, lambda steps: None, {})
+        shop = Workshop(folder, each, quietly, failed, {})
+        said = write(good, options, shop)
+        require_good(masks.items, failed)
         record |= said
+        record["images"] -= len(failed)
+        record |= {"failed": {_shown(one): error.message for one, error in failed.items()}} if failed else {}
+        record |= {"renamed": shop.renamed} if shop.renamed else {}
         check_out(out, force=force)  # that took a while: there may be something by now
         files = sum(not path.is_dir() for path in folder.rglob("*"))
     return {"out": str(out), **record, "files": files}
+
+
+def _unfit(items: Sequence[Item], chosen: Format, options: Options, format_name: str) -> dict[str, InvalidInput]:
+    """Return id → why, of the items that lack what the format or the options need.
+
+    Raises:
+        InvalidInput: nothing is known of any image.
+    """
+    what = format_name if options.with_images is None else "--with-images"
+    if (chosen.needs or options.with_images) and all(item.file is None and item.image is None for item in items):
+        raise InvalidInput(f"{what}: the images of these {len(items)} masks are not known.", mend=WHERE)
+    failed: dict[str, InvalidInput] = {}
+    for item in items:
+        try:
+            check_name(item)
+            if options.with_images is not None:
+                require_file(item, "there is no image to put beside its mask (--with-images)")
+            elif chosen.needs == "file":
+                require_file(item, f"{format_name} shows the image")
+            elif chosen.needs == "name" and item.file is None and item.image is None:
+                raise InvalidInput(f"{item.id}: {format_name} names the image; it is not known.", mend=WHERE)
+        except InvalidInput as error:
+            failed[item.id] = error
+    return failed
+
+
+def _shown(text: str) -> str:
+    """Return text that can be written: a file name may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def options_from(given: dict[str, Any]) -> Options:
@@ -139,15 +187,24 @@ def options_from(given: dict[str, Any]) -> Options:
     return Options(**{name: value for name, value in given.items() if name in known and value is not None})
 
 
-def _each(workers: int, advance: Callable[[int], None]) -> Callable[[Callable[[Item], T], Sequence[Item]], Iterator[T]]:
+def _each(workers: int, advance: Callable[[int], None], failed: dict[str, InvalidInput]) -> Each:
     """Return what calls a function for every item in threads, and yields the results in order."""
 
-    def each(work: Callable[[Item], T], items: Sequence[Item]) -> Iterator[T]:
+    def each(work: Callable[[Item], T], items: Sequence[Item]) -> Iterator[tuple[Item, T]]:
+        def attempt(item: Item) -> T | InvalidInput:
+            try:
+                return work(item)
+            except InvalidInput as error:
+                return error
+
         pool = ThreadPoolExecutor(max(1, workers))
         try:
-            for result in pool.map(work, items):
+            for item, result in zip(items, pool.map(attempt, items), strict=True):
                 advance(1)
-                yield result
+                if isinstance(result, InvalidInput):
+                    failed[item.id] = result
+                else:
+                    yield item, result
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -1,10 +1,11 @@
-"""The images of masks in a folder that ``--image-folder`` names."""
+"""The images of masks in a folder that ``--images`` names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from wsss.data.imagefolder import images_below
 from wsss.data.lists import images_by_id, the_image
 from wsss.errors import InvalidInput
 from wsss.export.items import Item
@@ -13,17 +14,21 @@ from wsss.export.items import Item
 def images_by_name(folder: Path, items: Sequence[Item]) -> dict[str, Path]:
     """Return id → image, for the masks whose image is in ``folder`` as ID with any suffix of images.
 
-    The masks themselves may lie there, too; they are not taken for images.
+    ``a__b`` is also the image ``a/b`` in a folder below. The masks themselves may lie there, too; they are not taken
+    for images.
 
     Raises:
         InvalidInput: no such folder, no image of any mask, or several of one.
     """
+    _check(folder)
     masks = {item.mask.resolve() for item in items}
     images = {
         one: [path for path in paths if path.resolve() not in masks] for one, paths in images_by_id(folder).items()
     }
+    if any(not images.get(item.id) for item in items):
+        images = {**images_below(folder), **{one: paths for one, paths in images.items() if paths}}
     known = [item.id for item in items if images.get(item.id)]
-    found = {one: the_image(one, images, where="--image-folder", folder=folder) for one in known}
+    found = {one: the_image(one, images, where="--images", folder=folder) for one in known}
     return _some(found, folder, len(items))
 
 
@@ -33,8 +38,7 @@ def images_by_file(folder: Path, files: Mapping[str, str]) -> dict[str, Path]:
     Raises:
         InvalidInput: no such folder, or none of the files is there.
     """
-    if not folder.is_dir():
-        raise InvalidInput(f"--image-folder {folder}: no such folder.", mend="Name the folder of the images.")
+    _check(folder)
     return _some(files_below(folder, files), folder, len(files))
 
 
@@ -43,10 +47,16 @@ def files_below(folder: Path, files: Mapping[str, str]) -> dict[str, Path]:
     return {one: folder / file for one, file in files.items() if (folder / file).is_file()}
 
 
+def _check(folder: Path) -> None:
+    if not folder.is_dir():
+        beside = "; --with-images copy puts the images beside the masks" if str(folder) in ("copy", "link") else ""
+        raise InvalidInput(f"--images {folder}: no such folder.", mend=f"Name the folder of the images{beside}.")
+
+
 def _some(found: dict[str, Path], folder: Path, count: int) -> dict[str, Path]:
     if not found:
         raise InvalidInput(
-            f"--image-folder {folder}: the image of none of the {count} masks is there.",
-            mend="Name the folder of the images, or leave --image-folder out where no image is needed.",
+            f"--images {folder}: no matching image for {count} masks.",
+            mend="Name the folder of the images, or leave --images out where no image is needed.",
         )
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,36 +12,38 @@ from wsss.export.items import WHERE, Item
 from wsss.io.atomic import atomic_open, explain_os_errors
 
 
-def check_images(items: Sequence[Item]) -> None:
-    """Make certain, before anything is written, that there is an image of every mask.
+def require_file(item: Item, why: str) -> None:
+    """Make certain that an item's image is there.
 
     Raises:
-        InvalidInput: one is not there.
+        InvalidInput: it is not.
     """
-    for item in items:
-        if item.image is None or not item.image.is_file():
-            where = f"{item.image}: no such file" if item.image is not None else "where it is isn't known"
-            raise InvalidInput(
-                f"--images: there is no image of {item.id} to put beside its mask ({where}).",
-                mend=WHERE,
-            )
+    if item.image is None or not item.image.is_file():
+        where = f"{item.image}: no such file" if item.image is not None else "its image is not known"
+        raise InvalidInput(f"{item.id}: {why}; {where}.", mend=WHERE)
 
 
-def put_images(items: Sequence[Item], folder: Path, how: Literal["copy", "link"] | None) -> None:
-    """Copy the images into a folder under their ids, byte for byte, or make symbolic links to them there.
+def put_images(
+    items: Sequence[Item],
+    folder: Path,
+    how: Literal["copy", "link"] | None,
+    name: Callable[[Item], str] = lambda item: item.file_name,
+) -> None:
+    """Copy the images into a folder, byte for byte, or make symbolic links to them there.
 
     Args:
-        items: as `check_images` lets pass.
+        items: with images that are there (`require_file`).
         folder: where they go.
         how: nothing is done for ``None``.
+        name: what an image is called in the folder; of two that share a name the first is taken.
 
     Raises:
         RunFailed: the folder can't be written to.
     """
-    for item in items:
-        if how is None or item.image is None:
+    for item in items if how is not None else ():
+        target = folder / name(item)
+        if item.image is None or target.is_symlink() or target.exists():
             continue
-        target = folder / item.file_name
         if how == "link":
             with explain_os_errors(target):
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from wsss.data.sample import Classes, Sample
-from wsss.errors import InvalidInput, listing
-from wsss.io.masks import IGNORE, ignored_name, read_mask, voc_palette
+from wsss.data.lists import without_suffix
+from wsss.data.sample import Classes, Sample, read_truth
+from wsss.errors import InvalidInput
+from wsss.io.masks import IGNORE, ignored_name, voc_palette
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from wsss.data.maskvalues import MaskValues
+
 T = TypeVar("T")
 WHERE = (
     "Say where the dataset is (--data.root DIR) or its images are (--data.images DIR); for masks without a dataset, "
-    "--image-folder DIR."
+    "--images DIR."
 )
-"""What mends that images are not known."""
+"""Hint where images are not known."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +36,34 @@ class Item:
         mask: the mask's file, with the dataset's own values.
         image: the image's file, or ``None`` where it is not known.
         splits: names of the dataset's splits that hold the image.
-        mask_values: per class the values that mean it in this mask, where they aren't `Classes.values`.
+        mask_values: what the values of this mask mean, where they aren't `Classes.values`.
+        file: the image's path below the folder of the images, with ``/``: what the user calls it.
+        stem: what this mask's files are called in an export, without suffix; may have folders (`naming.with_stems`).
     """
 
     id: str
     mask: Path
     image: Path | None = None
     splits: tuple[str, ...] = ()
-    mask_values: tuple[tuple[int, ...], ...] | None = None
+    mask_values: MaskValues | None = None
+    file: str | None = None
+    stem: str | None = None
 
     @property
     def file_name(self) -> str:
-        """What the image is called in an export: its id with the suffix of its file."""
-        return self.id + (self.image.suffix if self.image is not None else "")
+        """What the image is called in an export: as the user calls it, else its id with the suffix of its file."""
+        return self.file or self.id + self.suffix
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the image's file, empty where it is not known."""
+        known = self.file or (self.image.name if self.image is not None else "")
+        return known[len(without_suffix(known)) :]
+
+    @property
+    def name(self) -> str:
+        """What the mask's files are called in an export, without suffix."""
+        return self.stem or self.id
 
 
 @dataclass(frozen=True)
@@ -56,7 +74,7 @@ class Options:
         min_area: connected regions with fewer pixels than this become background.
         components: one object per connected region rather than one per class.
         keep_ignored: export uncertain pixels (255) too, as a class of their own; else they become background.
-        images: copy the images, link to them, or leave them where they are.
+        with_images: copy the images, link to them, or leave them where they are.
         tolerance: of polygons, in pixels.
         opacity: of the classes' colours over an image, 0 … 1.
         contours, legend, side_by_side: of overlays: lines round regions, names of the classes, the image beside it.
@@ -69,7 +87,7 @@ class Options:
     min_area: int = 0
     components: bool = False
     keep_ignored: bool = True
-    images: Literal["copy", "link"] | None = None
+    with_images: Literal["copy", "link"] | None = None
     tolerance: float = 1.0
     opacity: float = 0.5
     contours: bool = True
@@ -102,13 +120,19 @@ class Masks:
         Raises:
             InvalidInput: it is missing or broken, or holds a value that stands for no class.
         """
-        classes = self.classes.in_masks_of(Sample(item.id, item.mask, mask_values=item.mask_values))
-        mask = classes.encode(read_mask(item.mask), where=str(item.mask))
+        mask = read_truth(Sample(item.id, item.mask, mask=item.mask, mask_values=item.mask_values), self.classes)
         if options.min_area > 1:
             mask = without_small(mask, options.min_area)
         if not options.keep_ignored:
             mask = np.where(mask == IGNORE, np.uint8(0), mask)
         return mask
+
+
+class Each(Protocol):
+    """Calls a function for every item, several at a time."""
+
+    def __call__(self, work: Callable[[Item], T], items: Sequence[Item]) -> Iterator[tuple[Item, T]]:
+        """Yield each item with what the function returned, in order; items that fail are noted and left out."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +141,17 @@ class Workshop:
 
     Args:
         folder: an empty folder for the files.
-        each: calls a function for every item, several at a time, and yields what it returns in order.
+        each: see there.
+        each_quietly: the same without progress, and without noting what fails: for a look beforehand.
+        failed: id → why, of the items that are left out.
+        renamed: the user's name of an image or mask → its name in the export, where the format can't hold the first.
     """
 
     folder: Path
-    each: Callable[[Callable[[Item], T], Sequence[Item]], Iterator[T]]
+    each: Each
+    each_quietly: Each
+    failed: dict[str, InvalidInput]
+    renamed: dict[str, str]
 
 
 def without_small(mask: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]:
@@ -179,21 +209,6 @@ def colours(values: Iterable[int]) -> list[tuple[int, int, int]]:
     """Return VOC's colours of values on disk: those of exported masks and labels (pictures have `class_colours`)."""
     palette = voc_palette()
     return [(int(palette[value, 0]), int(palette[value, 1]), int(palette[value, 2])) for value in values]
-
-
-def require_images(masks: Masks, format_name: str) -> None:
-    """Make certain that the image of every mask is known.
-
-    Raises:
-        InvalidInput: one is not; says how many.
-    """
-    missing = [item.id for item in masks.items if item.image is None]
-    if missing:
-        raise InvalidInput(
-            f"{format_name}: the images of {len(missing)} of {len(masks.items)} masks are not known: "
-            f"{listing(missing)}.",
-            mend=WHERE,
-        )
 
 
 def refuse_characters(words: Iterable[str], forbidden: str, what: str) -> None:

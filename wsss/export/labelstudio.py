@@ -18,7 +18,6 @@ from wsss.export.items import (
     name_of,
     objects,
     refuse_characters,
-    require_images,
     value_of,
 )
 from wsss.io.atomic import write_text
@@ -36,10 +35,9 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
     """Write ``tasks.json``, ``label_config.xml``, and the images into ``images/`` where they are asked for.
 
     Raises:
-        InvalidInput: a class name can't stand in XML, an image is not known, or a mask is broken.
+        InvalidInput: a class name can't stand in XML.
     """
     refuse_characters(masks.classes.foreground, "", "class")
-    require_images(masks, "label-studio")
 
     def work(item: Item) -> list[dict[str, Any]]:
         mask = masks.read(item, options)
@@ -51,12 +49,14 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
     tasks: list[dict[str, Any]] = []
     used: set[str] = set()
     count = 0
-    for item, regions in zip(masks.items, shop.each(work, masks.items), strict=True):
+    exported: list[Item] = []
+    for item, regions in shop.each(work, masks.items):
+        exported.append(item)
         used.update(label for one in regions for label in one["value"]["brushlabels"])
         result: dict[str, Any] = {"result": regions}
         if options.role == "predictions":
             result["model_version"] = masks.name
-        name = f"{IMAGES}/{item.file_name}" if options.images else item.file_name
+        name = f"{IMAGES}/{item.file_name}" if options.with_images else item.file_name
         data = {"image": options.image_url + quote(name), "image_id": item.id}
         count += len(regions)
         tasks.append({"data": data, options.role: [result]})
@@ -64,7 +64,7 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
     indices += [IGNORE] if name_of(masks.classes, IGNORE) in used else []
     write_text(shop.folder / TASKS, json.dumps(tasks, ensure_ascii=False, allow_nan=False) + "\n")
     write_text(shop.folder / INTERFACE, interface(masks, indices))
-    put_images(masks.items, shop.folder / IMAGES, options.images)
+    put_images(exported, shop.folder / IMAGES, options.with_images)
     return {"regions": count}
 
 

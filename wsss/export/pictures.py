@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wsss.errors import InvalidInput
-from wsss.export.items import Item, Masks, Options, Workshop, name_of, present, require_images, value_of
+from wsss.export.items import Item, Masks, Options, Workshop, name_of, present, value_of
+from wsss.export.naming import renamed
 from wsss.io.atomic import explain_os_errors
 from wsss.io.images import image_size, read_image, write_png
 from wsss.io.masks import IGNORE
@@ -38,34 +39,35 @@ DPI = 150
 
 
 def export_overlays(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
-    """Write ``ID.png`` per image: the mask over the image, with the names of the classes it shows below.
+    """Write ``NAME.png`` per image: the mask over the image, with the names of the classes it shows below.
 
-    Raises:
-        InvalidInput: an image is not known, broken, or of another size than its mask.
+    Images that are broken, or of another size than their masks, are left out.
     """
-    require_images(masks, "overlay")
 
     def work(item: Item) -> None:
         picture, seen = _picture(masks, item, options)
         if options.legend:
             picture = with_legend(picture, _entries(masks, sorted(seen)))
-        write_png(shop.folder / f"{item.id}.png", picture)
+        write_png(shop.folder / f"{item.name}.png", picture)
 
-    for _ in shop.each(work, masks.items):
-        pass
+    shop.renamed.update(renamed([item for item, _ in shop.each(work, masks.items)]))
     return {}
 
 
 def export_sheet(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
-    """Write ``sheet-1.png``, ``sheet-2.png``, … or ``sheet.pdf``: small overlays in rows, with their ids.
+    """Write ``sheet-1.png``, ``sheet-2.png``, … or ``sheet.pdf``: small overlays in rows, with their names.
 
-    A page has fewer rows than it may have where it would become larger than `MOST_SIDE` or `MOST_PIXELS`.
-
-    Raises:
-        InvalidInput: as `export_overlays`.
+    A page has fewer rows than it may have where it would become larger than `MOST_SIDE` or `MOST_PIXELS`. Images that
+    are broken, or of another size than their masks, have an empty place there.
     """
-    require_images(masks, "sheet")
-    pages = paginate([_cell_height(item, options) for item in masks.items], options.columns, options.rows)
+    heights = list(shop.each_quietly(lambda item: _cell_height(item, options), masks.items))
+    readable = {item.id for item, _ in heights}
+    for _ in shop.each(
+        lambda item: _cell_height(item, options), [one for one in masks.items if one.id not in readable]
+    ):
+        pass  # notes why they can't be read
+    masks = replace(masks, items=tuple(item for item, _ in heights))
+    pages = paginate([height for _, height in heights], options.columns, options.rows)
     for number, (page, shown) in enumerate(zip(pages, _pages(masks, options, shop, pages), strict=True), start=1):
         if options.pages == "pdf":
             _add_page(shop.folder / "sheet.pdf", shown, first=page.start == 0, title=masks.name)
@@ -105,14 +107,20 @@ def paginate(cells: Sequence[int], columns: int, rows: int) -> list[PagePlan]:
 def _pages(masks: Masks, options: Options, shop: Workshop, pages: Sequence[PagePlan]) -> Iterator[NDArray[np.uint8]]:
     """Yield the pages of a sheet, one after the other: there may be more of them than fit into memory."""
 
-    def work(item: Item) -> tuple[str, NDArray[np.uint8], set[int]]:
+    def work(item: Item) -> tuple[NDArray[np.uint8], set[int]]:
         picture, seen = _picture(masks, item, options)
-        return item.id, np.asarray(scaled(picture, CELL, TALLEST)), seen
+        return np.asarray(scaled(picture, CELL, TALLEST)), seen
 
+    blank = np.full((1, 1, 3), 255, np.uint8)
     for page in pages:
-        cells = list(shop.each(work, masks.items[page.start : page.stop]))
-        seen = sorted(set().union(*(classes for _, _, classes in cells)))
-        sheet = _page([(name, picture) for name, picture, _ in cells], options.columns, page.heights)
+        items = masks.items[page.start : page.stop]
+        found = {item.id: cell for item, cell in shop.each(work, items)}
+        seen = sorted(set().union(*(classes for _, classes in found.values())))
+        cells = [
+            (item.name, found[item.id][0]) if item.id in found else (f"{item.name}: can't be read", blank)
+            for item in items
+        ]
+        sheet = _page(cells, options.columns, page.heights)
         yield with_legend(sheet, _entries(masks, seen)) if options.legend else sheet
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.export.items import Item, Masks, Options, Workshop, box, name_of, objects, value_of
+from wsss.export.naming import renamed
 from wsss.export.outlines import outlines, simplified
 from wsss.io.atomic import write_text
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
-    """Write ``ID.geojson`` per image: a feature per object, its geometry a ``MultiPolygon``.
+    """Write ``NAME.geojson`` per image: a feature per object, its geometry a ``MultiPolygon``.
 
     A polygon is a 4-connected region: its outline, then its holes, each closed by its first corner. Coordinates are
     pixels from the image's upper left corner, x to the right, y down (see `wsss.export.outlines`).
@@ -39,15 +40,18 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
         document = {
             "type": "FeatureCollection",
             "image_id": item.id,
+            "image": item.file_name,
             "width": mask.shape[1],
             "height": mask.shape[0],
             "tolerance": options.tolerance,
             "features": features,
         }
-        write_text(shop.folder / f"{item.id}.geojson", json.dumps(document, ensure_ascii=False) + "\n")
+        write_text(shop.folder / f"{item.name}.geojson", json.dumps(document, ensure_ascii=False) + "\n")
         return corners
 
-    return {"corners": sum(shop.each(work, masks.items))}
+    corners = [found for _, found in shop.each(work, masks.items)]
+    shop.renamed.update(renamed(masks.items))
+    return {"corners": sum(corners)}
 
 
 def _rings(region: NDArray[np.bool_]) -> list[list[NDArray[np.int64]]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from wsss.export.images import put_images
-from wsss.export.items import Item, Masks, Options, Workshop, refuse_characters
+from wsss.export.items import Item, Masks, Options, Workshop
 from wsss.export.labelmap import LABELMAP, labelmap
+from wsss.export.naming import list_names, renamed
 from wsss.io.atomic import write_text
 from wsss.io.masks import IGNORE, write_mask
 
@@ -18,35 +20,38 @@ ALL = "default"
 
 
 def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
-    """Write ``SegmentationClass/ID.png``, ``ImageSets/Segmentation/SPLIT.txt``, ``labelmap.txt`` and ``classes.txt``.
+    """Write ``SegmentationClass/NAME.png``, ``ImageSets/Segmentation/SPLIT.txt``, ``labelmap.txt``, ``classes.txt``.
 
     Raises:
-        InvalidInput: an id or a class name can't stand in these lists, or a mask is broken.
+        InvalidInput: a class name can't stand in these files.
     """
-    refuse_characters([item.id for item in masks.items], " \t\u00a0\u2028", "image id")
     labelmap(masks.classes, ignored=True)  # what it refuses should not be found last
+    names = list_names(masks.items)
 
     def work(item: Item) -> bool:
         mask = masks.read(item, options)
-        write_mask(shop.folder / MASKS / f"{item.id}.png", masks.classes.decode(mask))
+        write_mask(shop.folder / MASKS / f"{names[item.id]}.png", masks.classes.decode(mask))
         return bool((mask == IGNORE).any())
 
-    ignored = any(list(shop.each(work, masks.items)))
-    write_text(shop.folder / LABELMAP, labelmap(masks.classes, ignored=ignored))
+    found = list(shop.each(work, masks.items))
+    exported = [item for item, _ in found]
+    write_text(shop.folder / LABELMAP, labelmap(masks.classes, ignored=any(ignored for _, ignored in found)))
     lines = [
         f"{values[0]} {name}\n" for name, values in zip(masks.classes.names[1:], masks.classes.values[1:], strict=True)
     ]
     write_text(shop.folder / "classes.txt", "".join(lines))
-    for split, ids in by_split(masks).items():
-        write_text(shop.folder / LISTS / f"{split}.txt", "".join(f"{one}\n" for one in ids))
-    put_images(masks.items, shop.folder / IMAGES, options.images)
-    return {"splits": {split: len(ids) for split, ids in by_split(masks).items()}}
+    splits = by_split(exported)
+    for split, members in splits.items():
+        write_text(shop.folder / LISTS / f"{split}.txt", "".join(f"{names[one]}\n" for one in members))
+    put_images(exported, shop.folder / IMAGES, options.with_images, lambda item: names[item.id] + item.suffix)
+    shop.renamed.update(renamed(exported, names))
+    return {"splits": {split: len(members) for split, members in splits.items()}}
 
 
-def by_split(masks: Masks) -> dict[str, list[str]]:
+def by_split(items: Sequence[Item]) -> dict[str, list[str]]:
     """Return the ids of each split; those of none are in the split ``default``."""
     found: dict[str, list[str]] = {}
-    for item in masks.items:
+    for item in items:
         for split in item.splits or (ALL,):
             found.setdefault(split, []).append(item.id)
     return found

@@ -33,7 +33,7 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
     Raises:
         RunFailed: the disk is full, or the folder can't be written to.
     """
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    temporary = temporary_beside(path)
     try:
         with explain_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +47,14 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):  # what is left over is swept later; the first error is the one to tell
             temporary.unlink()
         raise
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return the temporary name of this process for ``path``, hashed where it is long: names end at 255 bytes."""
+    name = path.name
+    if len(os.fsencode(name)) > 200:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return path.with_name(f"{TEMPORARY}{os.getpid()}-{name}")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

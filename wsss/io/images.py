@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,8 @@ import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import atomic_open
+from wsss.io.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, content_unread, unread
+from wsss.io.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +27,6 @@ MAX_PIXELS = 80_000_000
 
 BAND = 1024
 """Rows that are handed over from Pillow to NumPy at a time."""
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 ORIENTATION = 0x0112
 """EXIF tag: 1 = upright, 2–4 mirrored or upside down, 5–8 lying on a side."""
@@ -119,26 +122,56 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def open_image(path: Path, *, decode: bool = True) -> Image.Image:
-    """Open an image of a bounded size, decoded unless told otherwise; errors name the file.
+    """Open an image of a bounded size, decoded by default; errors name the file.
+
+    Only `wsss.io.image_kinds.FORMATS` are opened, whatever the file's suffix.
 
     Raises:
-        InvalidInput: missing, empty, truncated, too large, or not an image.
+        InvalidInput: missing, empty, truncated, too large, an animated GIF, or not an image that is read.
     """
     from PIL import Image
 
     with _explained(path):
         if path.stat().st_size == 0:
             raise InvalidInput(f"{path}: the file is empty (0 bytes).")
-        image = Image.open(path)
+        image = Image.open(path, formats=_formats())
         try:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(path, f"{image.width}×{image.height} pixels")
+            if image.format == "GIF" and frames(image) > 1:
+                raise InvalidInput(
+                    f"{path}: an animation of {frames(image)} frames; an image has one.",
+                    mend="Save the frame that is meant as PNG.",
+                )
             if decode:
                 image.load()
         except BaseException:
             image.close()
             raise
         return image
+
+
+def frames(image: Image.Image) -> int:
+    """Return the number of frames or pages of an opened image; only the first one is read.
+
+    The preview that a camera stores behind a JPEG, and the further images of a HEIC container, aren't counted.
+    """
+    return getattr(image, "n_frames", 1) if image.format in ("GIF", "PNG", "WEBP", "TIFF", "AVIF") else 1
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return those of `FORMATS` that can be opened, once their plugins are registered."""
+    from PIL import Image
+
+    for name in PLUGINS:
+        module = f"PIL.{name}ImagePlugin"
+        if find_spec(module) is not None:  # AVIF is younger than the oldest Pillow that we run with
+            import_module(module)
+    package = next((name for name in HEIF_PACKAGES if find_spec(name) is not None), None)
+    if package is not None:
+        import_module(package).register_heif_opener()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 @contextmanager
@@ -151,13 +184,23 @@ def _explained(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
     except UnidentifiedImageError as error:
-        raise InvalidInput(f"{path}: not an image that can be read.") from error
+        raise InvalidInput(f"{path}: {_what_it_is(path) or 'not an image that can be read'}.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path, str(error).partition(",")[0]) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
         raise InvalidInput(f"{path}: the image is broken or truncated ({error}).") from error
+    except (InvalidInput, MemoryError):
+        raise
+    except Exception as error:  # decoders raise whatever their libraries do: RuntimeError of AVIF, zlib.error …
+        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).") from error
+
+
+def _what_it_is(path: Path) -> str | None:
+    """Return what a file that Pillow can't identify is, by its suffix or its content, and what helps."""
+    with path.open("rb") as file:
+        return unread(path.name) or content_unread(file.read(64))
 
 
 def _too_large(path: Path, found: str) -> InvalidInput:

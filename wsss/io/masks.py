@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import atomic_open
 from wsss.io.images import open_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
 IGNORE = 255
 """Mask value (and class index) of pixels that belong to no class: unlabelled, uncertain, object borders."""
 
+BACKGROUND = "background"
+"""Name of class 0: pixels of none of the classes."""
+
 IGNORED_NAMES = ("ignore", "ignored", "ignore (255)")
+
+SAVE_INDEXED = "Save it as an indexed or grey PNG whose pixel values are class ids."
+"""What repairs a file that is no mask."""
 
 
 def ignored_name(classes: Collection[str]) -> str:
@@ -53,26 +60,114 @@ def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
 
 
 def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """Read an 8-bit palette or grey PNG as ``(H, W)`` uint8 values, without any conversion of colours.
+    """Read a mask as ``(H, W)`` uint8 values; see `load_mask`.
 
     Args:
         path: the file.
         size: ``(height, width)`` that the mask must have.
 
     Raises:
-        InvalidInput: missing, broken, not an 8-bit palette or grey image, or of another size.
+        InvalidInput: missing, broken, not a mask, or of another size.
+    """
+    return load_mask(path, size=size)[0]
+
+
+def load_mask(
+    path: Path, *, size: tuple[int, int] | None = None, grey: bool = False
+) -> tuple[NDArray[np.uint8], str | None]:
+    """Read a mask, and tell how its pixels became values where that isn't plain.
+
+    An 8-bit palette or grey image is read as it is (palette indices, never colours; but colours of a GIF), a 1-bit
+    image as 0 and 1, and 16-bit values up to 255 as they are. Colours of VOC's palette become their indices, and
+    colours with equal red, green and blue their grey value.
+
+    Args:
+        path: the file.
+        size: ``(height, width)`` that the mask must have.
+        grey: take equal red, green and blue for a grey value even where the colours are also VOC's; for masks whose
+            values are named one by one.
+
+    Returns:
+        ``(H, W)`` uint8, and the conversion in a few words (``"colours of VOC's palette"``) or ``None``.
+
+    Raises:
+        InvalidInput: missing, broken, not a mask (other colours, JPEG, several frames, values above 255), or of
+            another size.
     """
     with open_image(path) as image:
-        if image.mode not in ("P", "L", "1"):
-            raise InvalidInput(
-                f"{path}: a mask is an 8-bit palette or grey image, this one has mode {image.mode!r}.",
-                mend="Save it as an indexed PNG whose pixel values are class ids.",
-            )
-        # A 1-bit PNG is a mask of the values 0 and 1.
-        mask = np.array(image, dtype=np.uint8)
+        _refuse_unfit(image, path)
+        mask, conversion = _values(image, path, grey=grey)
     if size is not None and mask.shape != tuple(size):
         raise InvalidInput(
             f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]} (width×height), "
             f"its image {size[1]}×{size[0]}; they must be of one size."
         )
-    return mask
+    return mask, conversion
+
+
+def _refuse_unfit(image: Image.Image, path: Path) -> None:
+    if image.format == "JPEG":
+        raise InvalidInput(f"{path}: a mask in JPEG format; its compression changes pixel values.", mend=SAVE_INDEXED)
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise InvalidInput(f"{path}: the file holds {frames} frames; a mask has one.", mend=SAVE_INDEXED)
+
+
+def _values(image: Image.Image, path: Path, *, grey: bool) -> tuple[NDArray[np.uint8], str | None]:
+    if image.format == "GIF" and image.mode == "P":
+        # Programs renumber a GIF's palette, so that only its colours tell what was saved.
+        return _values_of_colours(np.asarray(image.convert("RGB")), path, grey=grey)[0], None
+    if image.mode in ("P", "L", "1"):
+        return np.array(image, dtype=np.uint8), None  # a 1-bit image has the values 0 and 1
+    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
+        return _bytes(np.asarray(image).astype(np.int64), path), "values of more than 8 bits"
+    if image.mode in ("LA", "PA", "RGBA"):
+        if np.asarray(image.getchannel("A")).min() < 255:
+            raise InvalidInput(f"{path}: the mask has transparent pixels, which stand for no class.", mend=SAVE_INDEXED)
+        if image.mode != "RGBA":
+            return np.array(image.getchannel(0), dtype=np.uint8), None
+        image = image.convert("RGB")
+    if image.mode == "RGB":
+        return _values_of_colours(np.asarray(image), path, grey=grey)
+    raise InvalidInput(
+        f"{path}: a mask is an 8-bit palette or grey image; the mode of this one is {image.mode!r}.", mend=SAVE_INDEXED
+    )
+
+
+def _bytes(values: NDArray[np.int64], path: Path) -> NDArray[np.uint8]:
+    wrong = np.unique(values[(values < 0) | (values > 255)])
+    if wrong.size:
+        raise InvalidInput(
+            f"{path}: mask values {listing(wrong.tolist())} do not fit 8 bits; expected 0 to 255.", mend=SAVE_INDEXED
+        )
+    return values.astype(np.uint8)
+
+
+def _values_of_colours(pixels: NDArray[np.uint8], path: Path, *, grey: bool) -> tuple[NDArray[np.uint8], str | None]:
+    """Return the values that RGB pixels ``(H, W, 3)`` stand for: indices of VOC's palette, or grey values.
+
+    Raises:
+        InvalidInput: there are other colours; names them.
+    """
+    codes = _codes(pixels)
+    palette = _codes(voc_palette())
+    unknown = np.setdiff1d(codes, palette)
+    is_grey = bool((pixels[..., :1] == pixels).all())
+    if is_grey and (grey or unknown.size):
+        return np.ascontiguousarray(pixels[..., 0]), "colours with equal red, green and blue"
+    if unknown.size:
+        colours = [f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in unknown.tolist()]
+        raise InvalidInput(
+            f"{path}: a mask in colours, and {listing(colours)} {'are' if len(colours) > 1 else 'is'} not in the "
+            "palette of PASCAL VOC, so that no class is known for them.",
+            mend=SAVE_INDEXED,
+        )
+    order = np.argsort(palette)
+    found = order[np.searchsorted(palette, codes, sorter=order)]
+    return found.astype(np.uint8), "colours of VOC's palette"
+
+
+def _codes(pixels: NDArray[np.uint8]) -> NDArray[np.integer]:
+    """Return each colour ``(…, 3)`` as one number, red in the highest byte."""
+    red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
+    return red << 16 | green << 8 | blue

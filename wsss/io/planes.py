@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.io.images import open_image
 from wsss.io.masks import IGNORE
 
@@ -42,7 +42,7 @@ def read_plane(path: Path, *, value: int | None = None) -> Plane:
 
     Raises:
         InvalidInput: the file is missing, broken, of several channels, not two-dimensional, not numeric or not finite;
-            ``value`` for an array of floats.
+            ``value`` for an array of floats, or one that the file's pixels can't have.
     """
     if path.suffix.lower() == ".npy":
         array = _read_npy(path)
@@ -50,7 +50,8 @@ def read_plane(path: Path, *, value: int | None = None) -> Plane:
             return Plane(array, "mask" if array.dtype == bool else "array")
         if array.dtype.kind == "f":
             raise InvalidInput(f"{path}: a class is a value of a mask; this array is of {array.dtype}.")
-        return Plane(array == value, "mask")
+        low, high = (0, 1) if array.dtype == bool else (np.iinfo(array.dtype).min, np.iinfo(array.dtype).max)
+        return Plane(_of_value(array, value, int(low), int(high), path), "mask")
     with open_image(path) as image:
         mode, values = image.mode, np.asarray(image)
     if mode not in ("P", "1", "L", "I;16", "I;16B", "I;16L", "I"):
@@ -59,7 +60,8 @@ def read_plane(path: Path, *, value: int | None = None) -> Plane:
             mend="Save it as a grey or indexed PNG, or as a NumPy array (.npy).",
         )
     if value is not None:
-        return Plane(values == value, "mask")
+        high = 1 if mode == "1" else 255 if mode in ("P", "L") else 65535
+        return Plane(_of_value(values, value, 0, high, path), "mask")
     if mode == "1" or (mode != "P" and values.max() <= 1):
         return Plane(values != 0, "mask")
     if mode == "P":
@@ -67,6 +69,17 @@ def read_plane(path: Path, *, value: int | None = None) -> Plane:
         return Plane(foreground if foreground.any() else values != 0, "mask")
     white = 255 if mode == "L" else 65535
     return Plane((values / np.float32(white)).astype(np.float32), "probabilities")
+
+
+def _of_value(values: NDArray[Any], value: int, low: int, high: int, path: Path) -> NDArray[np.bool_]:
+    """Return where the pixels have a value, which has to be one that they can have."""
+    if not low <= value <= high:
+        found = listing((int(one) for one in np.unique(values)), limit=10)
+        raise InvalidInput(
+            f"{path}: class {value} is no value of this mask, whose pixels can be {low} to {high}; found {found}.",
+            mend="Name the value of a class: --class VALUE.",
+        )
+    return np.asarray(values == value)
 
 
 def _read_npy(path: Path) -> NDArray[Any]:

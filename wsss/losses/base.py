@@ -3,17 +3,18 @@
 A loss is a module called with
 
 * ``logits`` ``(B, C, H, W)``, any real values, and
-* ``target`` ``(B, H, W)`` int64, class indices 0 … C − 1, or 255 where the class isn't known; or, for a loss that
-  `Loss.takes_soft`, probabilities ``(B, C, H, W)`` of the classes, all 0 where nothing is known.
+* ``target`` ``(B, H, W)`` int64, class indices 0 … C − 1, or 255 for ignored pixels; or, for a loss that
+  `Loss.takes_soft`, class probabilities ``(B, C, H, W)``, all 0 for ignored pixels.
 
-Logits of one channel, ``(B, 1, H, W)``, are those of the foreground. What is usual beside them is understood, too: see
-`prepared`.
+Logits of one channel, ``(B, 1, H, W)``, are those of the foreground. Other usual forms are converted: see `prepared`.
 
-It returns a scalar; ignored pixels have no gradient; where all pixels are ignored it is 0 with zero gradients.
+It returns a scalar. Ignored pixels have no gradient, and neither value nor gradient depends on their logits, even if
+these are NaN; where all pixels are ignored the loss is 0 with zero gradients. NaN at any other pixel gives NaN.
 """
 
 from __future__ import annotations
 
+import math
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.masks import IGNORE
+from wsss.losses.inputs import check_distribution, check_foreground, check_form, check_logits
+from wsss.losses.targets import check_indices
 
 LOSSES = {
     "ce": "wsss.losses.region:CrossEntropy",
@@ -108,11 +111,14 @@ def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Logits ``(B, max(C, 2), H, W)``, float32 or float64, and the target as `wsss.losses.base` has it.
 
+        Logits of ignored pixels are 0 whatever they were, so that no loss reads them: neither its value nor its
+        gradient depends on them, not even on NaN.
+
     Raises:
-        InvalidInput: the target is of another batch, size or number of classes, or class indices are floats.
+        InvalidInput: the target is of another batch, size or number of classes, class indices are floats, one is
+            neither 0 … C − 1 nor 255, or probabilities are no distribution (see `wsss.losses.inputs`).
     """
-    if logits.ndim != 4:
-        raise InvalidInput(f"logits: (B, C, H, W) is needed, found {_shape(logits)}")
+    check_logits(logits)
     channels = logits.shape[1]
     if channels == 1:
         logits = torch.cat([torch.zeros_like(logits), logits], 1)
@@ -120,23 +126,29 @@ def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         if not target.is_floating_point():
             target = target.squeeze(1)
         elif channels == 1:
+            check_foreground(target)
             target = torch.cat([1 - target, target], 1)
-    fits = target.shape in ((logits.shape[0], *logits.shape[2:]), logits.shape)
-    if not fits or target.is_floating_point() != is_soft(target):
-        raise InvalidInput(
-            f"target: {_shape(target)} of {target.dtype} does not go with logits {_shape(logits)}; class indices "
-            "(B, H, W) are integers, probabilities (B, C, H, W) are floats",
-            mend="Of masks of floats, pass target.long().",
-        )
-    if not is_soft(target) and target.dtype != torch.int64:
-        target = target.long()
-    return full_precision(logits), target
+    check_form(target, logits)
+    logits = full_precision(logits)
+    if is_soft(target):
+        check_distribution(target)
+        target = target.to(logits.dtype)
+    else:
+        target = target if target.dtype == torch.int64 else target.long()
+        check_indices(target, logits.shape[1])
+    return _without_ignored(logits, known(target)), target
 
 
-def _shape(tensor: Tensor) -> str:
-    return f"({', '.join(map(str, tensor.shape))})"
+def _without_ignored(logits: Tensor, mask: Tensor) -> Tensor:
+    """Return logits that are 0, without a gradient, where the mask ``(B, H, W)`` is False."""
+    return logits if mask.all() else torch.where(mask.unsqueeze(1), logits, 0.0)
 
 
 def nothing(logits: Tensor) -> Tensor:
-    """Return a 0 that is connected to ``logits``, so that it can be differentiated (to zeros)."""
-    return full_precision(logits).sum() * 0.0
+    """Return a 0 that is connected to ``logits``, whatever their values, so that it has a gradient (zeros)."""
+    return full_precision(logits[:0]).sum()
+
+
+def not_a_number(logits: Tensor) -> Tensor:
+    """Return a NaN that is connected to ``logits``; its gradient is NaN."""
+    return (full_precision(logits) * math.nan).sum()

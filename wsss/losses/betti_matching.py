@@ -6,7 +6,6 @@ probabilities. So its gradient is known without torch, and is zero elsewhere: a 
 
 from __future__ import annotations
 
-import math
 import threading
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.io.masks import IGNORE
-from wsss.losses.base import nothing
+from wsss.losses.base import not_a_number, nothing
 from wsss.losses.config import BettiMatchingConfig
 from wsss.losses.sparse import Slopes, sparse_loss
 from wsss.losses.term import LossWithTerm, foreground
@@ -52,7 +51,7 @@ class BettiMatchingLoss(LossWithTerm):
         try:
             loss, slopes = _match(pairs, self.config, logits.shape[3])
         except NotFinite:
-            return nothing(logits) * math.nan
+            return not_a_number(logits)
         return sparse_loss(logits, loss, slopes, pairs.scale)
 
 

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.validation import NotInIdentity, Settings
+from wsss.validation import AddedLater, NotInIdentity, Settings
 
 Weight = Annotated[float, Field(ge=0)]
+Weighting = Literal["inverse", "linear"]
 
 
 class CrossEntropyConfig(Settings):
@@ -162,6 +163,7 @@ class TopoConfig(WeightedTermConfig):
     """A distance map in which regions stay apart, and whole."""
 
     name: Literal["topo"] = "topo"
+    revision: Literal[2] = Field(default=2, description="of what is computed, so that older results are not reused")
     alpha: float = Field(default=1e-3, ge=0, description="weight of the topological term, a sum over windows")
     beta: float = Field(default=0.1, ge=0, description="weight of regions that should stay whole, inside the term")
     window: int = Field(default=64, ge=2, description="side of the windows, in pixels")
@@ -203,6 +205,11 @@ class CbDiceConfig(TermConfig):
     )
     alpha: float = Field(default=0.25, ge=0, description="weight of the topological term")
     smooth: float = Field(default=1.0, gt=0, description="added to numerators and denominators")
+    weighting: Annotated[Weighting, AddedLater()] = Field(
+        default="inverse",
+        description="how skeleton pixels of thin branches gain weight: 1 / radius (inverse: the authors' code of "
+        "September 2024, and TopoMortar's), or falling linearly with the radius (linear: the authors' present code)",
+    )
     cache_mb: Annotated[int, NotInIdentity()] = Field(
         default=64, ge=0, description="skeletons of labels are kept in memory up to so many MiB; 0: none"
     )

@@ -23,6 +23,9 @@ class SkeletonRecallLoss(LossWithTerm):
     the authors' code, but for the constant 1, which makes a perfect prediction cost 0. Nothing but the label is
     skeletonised, so the gradient is that of a weighted sum. Pixels of unknown class are background.
 
+    A class that the skeleton of the whole foreground does not pass through (a ring around another class) has a recall
+    of 1, whatever is predicted: the base loss alone sees it. `ClDiceLoss` treats each class by itself.
+
     Skeletons are computed on the CPU, wherever the logits are, and kept per sample (`LabelCache`).
     """
 

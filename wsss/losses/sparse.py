@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,8 @@ class Slopes:
 def sparse_loss(logits: Tensor, loss: float, slopes: Sequence[Slopes], scale: float) -> Tensor:
     """Return the scalar ``scale · loss``, with its gradient by the logits ``(B, C, H, W)``; first derivative only.
 
+    With ``create_graph=True`` the gradient is a constant that raises `NotImplementedError` in a second backward pass.
+
     Args:
         logits: whose softmax over channels gives the probabilities.
         loss: a function of these probabilities.
@@ -48,17 +49,36 @@ def sparse_loss(logits: Tensor, loss: float, slopes: Sequence[Slopes], scale: fl
 class _SparseLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, value: float, slopes: Sequence[Slopes], scale: float) -> Tensor:
+        ctx.save_for_backward(logits)
         where, values = _by_logits(logits, slopes)
         ctx.shape = logits.shape
         ctx.where, ctx.values = torch.from_numpy(where).to(logits.device), torch.from_numpy(values * scale).to(logits)
         return logits.new_full((), value)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
-        gradient = upstream.new_zeros(ctx.shape)
-        gradient.view(-1).index_add_(0, ctx.where, ctx.values * upstream)
+        with torch.no_grad():
+            gradient = upstream.new_zeros(ctx.shape)
+            gradient.view(-1).index_add_(0, ctx.where, ctx.values * upstream)
+        if torch.is_grad_enabled():  # create_graph: the gradient may be differentiated, too
+            gradient = _NoSecondDerivative.apply(gradient, upstream, *ctx.saved_tensors)
         return gradient, None, None, None
+
+
+class _NoSecondDerivative(torch.autograd.Function):
+    """Return a gradient that raises an error where it is differentiated; as a constant it would count as 0."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *of: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, ...]:
+        raise NotImplementedError(
+            "the Betti matching loss and TopoLoss have a first derivative only: their matching is computed outside "
+            "autograd. Differentiate their gradient with no second backward pass (create_graph=False), or leave the "
+            "term out of what is differentiated twice (alpha: 0)"
+        )
 
 
 def _by_logits(logits: Tensor, slopes: Sequence[Slopes]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wsss.losses.base import Loss, build_loss, hard, nothing, prepared
+from wsss.losses.base import Loss, build_loss, hard, not_a_number, nothing, prepared
 from wsss.losses.config import TermConfig, WeightedTermConfig
 
 
@@ -41,11 +41,14 @@ class LossWithTerm(Loss):
         logits, target = prepared(logits, target)
         if not target.numel():
             return nothing(logits)
-        wanted = target if self.base.takes_soft else hard(target)
-        if not self.active or self.alpha == 0:
-            return self.base_weight * self.base(logits, wanted)
-        weighted = self.alpha * self.term(logits, hard(target))
-        return weighted + self.base_weight * self.base(logits, wanted) if self.base_weight else weighted
+        parts: list[Tensor] = []
+        if self.active and self.alpha:
+            parts.append(self.alpha * self.term(logits, hard(target)))
+        if self.base_weight:
+            parts.append(self.base_weight * self.base(logits, target if self.base.takes_soft else hard(target)))
+        elif logits.detach().softmax(1).isnan().any():
+            return not_a_number(logits)  # a term alone need not read the pixel; a base loss reads all
+        return sum(parts, nothing(logits))
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the term of logits ``(B, C, H, W)`` (float32 or float64, C ≥ 2) and target ``(B, H, W)``.

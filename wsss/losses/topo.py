@@ -29,7 +29,8 @@ class TopoWindowLoss(LossWithTerm):
     - ``C`` is the mean over pairs of pixels of one region, both at least ``d_min`` from the structure, of
       ``max(0, y − ŷ)²`` at the worst pixel of the best path between them: if it isn't 0, something divides the region.
 
-    See `wsss.topology.critical_pixels` for both. All distances are in units of ``pixels_per_logit``.
+    See `wsss.topology.critical_pixels` for both. ``margin`` and ``d_min`` are compared with distances in pixels; what D
+    and C add up is in units of ``pixels_per_logit``.
 
     The paper's: a regressed distance map, regions, windows, both terms, alpha and beta. Ours: the distance has a sign,
     so that a threshold makes it a mask; regions on both sides of a gap that the label itself has aren't separate,
@@ -38,7 +39,8 @@ class TopoWindowLoss(LossWithTerm):
     cost nothing. (In the code of TopoMortar distances are those inside the structure, 0 outside; D and C, which are
     made for distances outside, then work against the structure.)
 
-    Pixels of unknown class are background, and cost nothing.
+    Ignored pixels are background, cost nothing, and have the true distance in place of a predicted one: a path through
+    them is as good as its labelled pixels.
     """
 
     def __init__(self, config: TopoConfig | None = None) -> None:
@@ -47,25 +49,25 @@ class TopoWindowLoss(LossWithTerm):
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean over images and classes of ``Σ (D + beta · C)``; see `LossWithTerm.term`."""
-        config, mask = self.config, known(target)
+        config, mask = self.config, known(target).unsqueeze(1)
         outside = -log_odds(logits)
-        true = -_scaled_distances(target, logits, config).clamp(max=0)
-        pixels = config.pixels_per_logit
-        pairs = list(zip(outside.detach().flatten(0, 1).cpu().numpy(), true.flatten(0, 1).cpu().numpy(), strict=True))
+        pixels = -signed_distances(one_hot(target, logits.shape[1]), config.d_max).clamp(max=0)
+        true = _in_logits(pixels, outside, config)
+        read = outside.detach().where(mask, true)  # an ignored pixel is as far from the structure as the label says
+        pairs = list(zip(read.flatten(0, 1).cpu().numpy(), pixels.flatten(0, 1).numpy(), strict=True))
         found = in_threads(
             lambda pair: critical_pixels(
                 *pair,
                 window=config.window,
-                margin=config.margin / pixels,
-                far=config.d_min / pixels,
+                margin=config.margin,
+                far=config.d_min,
                 keep_gaps=config.gaps == "keep",
             ),
             pairs,
             config.threads,
         )
         between, within = (
-            torch.from_numpy(np.stack(one)).view(outside.shape).to(outside) * mask.unsqueeze(1)
-            for one in zip(*found, strict=True)
+            torch.from_numpy(np.stack(one)).view(outside.shape).to(outside) * mask for one in zip(*found, strict=True)
         )
         apart = (between * outside.relu().square()).sum()
         whole = (within * (true - outside).relu().square()).sum()
@@ -84,11 +86,11 @@ class _SignedDistance(Loss):
         mask = known(target)
         if not mask.any():
             return nothing(logits)
-        wrong = log_odds(logits) - _scaled_distances(target, logits, self.config)
-        return wrong.square().movedim(1, -1)[mask].mean()
+        odds = log_odds(logits)
+        distances = signed_distances(one_hot(target, logits.shape[1]), self.config.d_max)
+        return (odds - _in_logits(distances, odds, self.config)).square().movedim(1, -1)[mask].mean()
 
 
-def _scaled_distances(target: Tensor, logits: Tensor, config: TopoConfig) -> Tensor:
-    """Return ``(B, C − 1, H, W)`` signed distances to each class but the background, in units of a logit."""
-    distances = signed_distances(one_hot(target, logits.shape[1]), config.d_max)
-    return distances.to(logits.dtype) / config.pixels_per_logit
+def _in_logits(distances: Tensor, odds: Tensor, config: TopoConfig) -> Tensor:
+    """Return distances (pixels) in units of a logit, of the type and on the device of ``odds``."""
+    return distances.to(odds.dtype).to(odds.device) / config.pixels_per_logit

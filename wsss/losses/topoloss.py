@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.io.masks import IGNORE
-from wsss.losses.base import nothing
+from wsss.losses.base import not_a_number
 from wsss.losses.config import TopoLossConfig
 from wsss.losses.sparse import Slopes, sparse_loss
 from wsss.losses.term import LossWithTerm, foreground
@@ -48,7 +46,7 @@ class TopoLoss(LossWithTerm):
         try:
             found = in_threads(lambda at: self._image(predictions, classes, *at), places, self.config.threads)
         except NotFinite:
-            return nothing(logits) * math.nan
+            return not_a_number(logits)
         return sparse_loss(logits, sum(loss for loss, _ in found), [part for _, part in found], 1 / predictions.size)
 
     def _image(

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from wsss.io.results import (
     read_resources,
     read_scores,
 )
+from wsss.metrics.directions import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,19 +45,19 @@ class Metric(NamedTuple):
 
     column: str
     name: str
-    better: Literal["lower", "higher"]
+    better: Direction
     shown: bool
 
 
 METRICS = (
-    Metric("Betti0Error_mortar", "Betti0", "lower", True),
-    Metric("Betti1Error_mortar", "Betti1", "lower", True),
-    Metric("Dice_mortar", "Dice", "higher", True),
-    Metric("HD95_mortar", "HD95", "lower", True),
-    Metric("clDice_mortar", "clDice", "higher", False),
-    Metric("Betti0ErrorLocal_mortar", "Betti0Local", "lower", False),
-    Metric("Betti1ErrorLocal_mortar", "Betti1Local", "lower", False),
-    Metric("BettiMatchingError_mortar", "BettiMatchingError", "lower", False),
+    Metric("Betti0Error_mortar", "Betti0", DIRECTIONS["betti0_error"], True),
+    Metric("Betti1Error_mortar", "Betti1", DIRECTIONS["betti1_error"], True),
+    Metric("Dice_mortar", "Dice", DIRECTIONS["dice"], True),
+    Metric("HD95_mortar", "HD95", DIRECTIONS["hd95"], True),
+    Metric("clDice_mortar", "clDice", DIRECTIONS["cldice"], False),
+    Metric("Betti0ErrorLocal_mortar", "Betti0Local", DIRECTIONS["local_betti0_error"], False),
+    Metric("Betti1ErrorLocal_mortar", "Betti1Local", DIRECTIONS["local_betti1_error"], False),
+    Metric("BettiMatchingError_mortar", "BettiMatchingError", DIRECTIONS["betti_matching_error"], False),
 )
 """The authors' seven, of which the paper shows four, and the Betti matching error (Stucki et al., ICML 2023)."""
 

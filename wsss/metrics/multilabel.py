@@ -28,15 +28,28 @@ class MultilabelScores:
     absent: tuple[int, ...]
 
 
-def multilabel_scores(probabilities: NDArray[np.floating], labels: NDArray[np.bool_]) -> MultilabelScores:
-    """Score probabilities ``(N, K)`` in [0, 1] against labels ``(N, K)``."""
-    present = [k for k in range(labels.shape[1]) if labels[:, k].any()]
-    precision = {k: average_precision(probabilities[:, k], labels[:, k]) for k in present}
-    f1 = [_f1(probabilities[:, k] > 0.5, labels[:, k]) for k in present]
+def multilabel_scores(probabilities: NDArray[np.floating], labels: NDArray[np.floating]) -> MultilabelScores:
+    """Score probabilities against labels, each class on the images where its label is known.
+
+    Args:
+        probabilities: ``(N, K)`` in [0, 1].
+        labels: ``(N, K)``: 1 present, 0 absent, NaN unknown.
+    """
+    present = [k for k in range(labels.shape[1]) if (labels[:, k] > 0).any()]
+    pairs = {k: _known(probabilities[:, k], labels[:, k]) for k in present}
+    precision = {k: average_precision(*pairs[k]) for k in present}
+    f1 = [_f1(scores > 0.5, truth) for scores, truth in pairs.values()]
     absent = tuple(k for k in range(labels.shape[1]) if k not in precision)
     if not present:
         return MultilabelScores(None, None, {}, absent)
     return MultilabelScores(float(np.mean(list(precision.values()))), float(np.mean(f1)), precision, absent)
+
+
+def _known(
+    scores: NDArray[np.floating], labels: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+    known = ~np.isnan(labels)
+    return scores[known], labels[known] > 0
 
 
 def average_precision(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> float:

@@ -31,7 +31,14 @@ def confusion_matrix(
 
     Returns:
         ``(classes, classes + 1)`` counts, rows true, columns predicted; the last column counts unsure pixels.
+
+    Raises:
+        ValueError: an index is neither below ``classes`` nor 255.
     """
+    for name, mask in (("prediction", prediction), ("truth", truth)):
+        wrong = np.unique(mask[(mask >= classes) & (mask != IGNORE)])
+        if wrong.size:
+            raise ValueError(f"{name}: class indices {wrong.tolist()}; expected 0 to {classes - 1}, or {IGNORE}")
     counted = truth != IGNORE
     if unsure == "skip":
         counted &= prediction != IGNORE

@@ -41,6 +41,7 @@ def structure_scores(
     window: int,
     frame: Frame,
     skip_unsure: bool = False,
+    transposed: bool = False,
 ) -> dict[int, list[float]]:
     """Score each class of an image but the background, one against the rest.
 
@@ -52,6 +53,7 @@ def structure_scores(
         window: side of the windows of ``local_betti`` in pixels.
         frame: of ``betti_matching``, see `wsss.metrics.topology.betti_matching_error`.
         skip_unsure: unsure pixels don't count, as if the truth were 255 there.
+        transposed: of ``cldice``, see `wsss.metrics.topology.cldice`.
 
     Returns:
         Class index → scores in the order of `columns_of`. Classes that neither mask shows are left out: there is
@@ -64,12 +66,17 @@ def structure_scores(
     for index in range(1, classes):
         pred, gt = (prediction == index) & counted, (truth == index) & counted
         if pred.any() or gt.any():
-            found[index] = _scores(pred, gt, groups, window, frame)
+            found[index] = _scores(pred, gt, groups, window, frame, transposed)
     return found
 
 
 def _scores(
-    pred: NDArray[np.bool_], gt: NDArray[np.bool_], groups: Sequence[Group], window: int, frame: Frame
+    pred: NDArray[np.bool_],
+    gt: NDArray[np.bool_],
+    groups: Sequence[Group],
+    window: int,
+    frame: Frame,
+    transposed: bool,
 ) -> list[float]:
     from wsss.metrics import overlap, surface, topology
 
@@ -81,7 +88,7 @@ def _scores(
         "betti": lambda: topology.betti_number_error(pred, gt),
         "local_betti": lambda: topology.local_betti_number_error(pred, gt, window=window),
         "betti_matching": matching,
-        "cldice": lambda: (topology.cldice(pred, gt),),
+        "cldice": lambda: (topology.cldice(pred, gt, transposed=transposed),),
         "hd95": lambda: (surface.hd95(pred, gt),),
         "dice": lambda: (overlap.dice(pred, gt),),
     }

@@ -112,16 +112,21 @@ def betti_matching_error(pred: ArrayLike, gt: ArrayLike, *, frame: Frame = "own-
     return BettiMatchingError(found.dim0.error + essential, found.dim1.error)
 
 
-def cldice(pred: ArrayLike, gt: ArrayLike) -> float:
+def cldice(pred: ArrayLike, gt: ArrayLike, *, transposed: bool = False) -> float:
     """Return clDice (Shit et al., CVPR 2021) in [0, 1]: ``2 P S / (P + S)``.
 
     P is the share of the prediction's skeleton that lies in the label, S that of the label's skeleton in the
     prediction; skeletons by Zhang and Suen. A mask with foreground has a skeleton, so both are defined unless a mask is
     empty: if both are, clDice is 1 (nothing to find, nothing found), if just one is, 0.
 
+    Zhang and Suen's thinning treats rows and columns differently: the skeleton of a transposed mask is not the
+    transposed skeleton. Programs that load images with the axes swapped (MONAI's ``LoadImage``) therefore get slightly
+    different values, which ``transposed`` reproduces.
+
     Args:
         pred: ``(H, W)`` mask.
         gt: ``(H, W)`` mask.
+        transposed: compute clDice of the transposed masks.
 
     Raises:
         InvalidInput: no masks of one shape.
@@ -133,6 +138,8 @@ def cldice(pred: ArrayLike, gt: ArrayLike) -> float:
     first, second = masks_of_one_shape(pred, gt)
     if not first.any() or not second.any():
         return float(first.any() == second.any())
+    if transposed:
+        first, second = first.T, second.T
     precision, sensitivity = _covered(first, second), _covered(second, first)
     return 2 * precision * sensitivity / (precision + sensitivity) if precision + sensitivity else 0.0
 

@@ -1,8 +1,9 @@
 """Scores of single images in the columns of TopoMortar's authors, so that their result files and ours mix.
 
 The numbers are those of their program (Betti numbers with 8-connected foreground by gudhi, local ones in windows of
-128 pixels, medpy's Dice and HD95, clDice of skeletons) wherever prediction and label have foreground. Where they don't,
-the house's conventions hold: gudhi counts one component in an empty mask (or window), here it has none; their HD95 is
+128 pixels, medpy's Dice and HD95) wherever prediction and label have foreground; clDice is theirs if it is computed of
+transposed masks (see `wsss.metrics.topology.cldice`): their loader swaps the axes. For empty masks other
+conventions apply: gudhi counts one component in an empty mask (or window), here it has none; their HD95 is
 then 9999999, ours the image's diagonal, which is what their tables make of it; their clDice is then 0/0, ours 0.
 """
 

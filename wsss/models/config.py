@@ -26,14 +26,18 @@ class LocalWeights(Settings):
 
     path: Path = Field(description="torch file (state dict) or .safetensors, with torchvision's key names")
     mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="mean of red, green, blue, in [0, 1]")
-    std: tuple[Positive, Positive, Positive] = Field(default=IMAGENET_STD, description="standard deviation, likewise")
+    std: tuple[Positive, Positive, Positive] = Field(
+        default=IMAGENET_STD, description="standard deviation of red, green, blue"
+    )
 
 
 class Normalisation(Settings):
     """Fixed mean and deviation that images are normalised by."""
 
     mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="mean of red, green, blue, in [0, 1]")
-    std: tuple[Positive, Positive, Positive] = Field(default=IMAGENET_STD, description="standard deviation, likewise")
+    std: tuple[Positive, Positive, Positive] = Field(
+        default=IMAGENET_STD, description="standard deviation of red, green, blue"
+    )
 
 
 class BackboneConfig(Settings):
@@ -45,7 +49,7 @@ class BackboneConfig(Settings):
     )
     weights: Literal["imagenet", "imagenet-v1", "none"] | LocalWeights = Field(
         default="imagenet",
-        description="torchvision's default ImageNet weights, its older ones, random ones, or a file of your own",
+        description="initial weights: torchvision's default ImageNet weights, its older ones, random (none), or a file",
     )
     freeze_batchnorm: bool = Field(
         default=False,
@@ -81,13 +85,14 @@ class ConvNetConfig(Settings):
     wide: int = Field(
         default=1,
         ge=0,
-        description="how many of the convolutions, the first ones, are 3×3; each lets the network see one feature "
-        "further around. The others are 1×1",
+        description="number of 3×3 convolutions, which come first; each widens the receptive field by one feature. The "
+        "others are 1×1",
     )
     stride: Literal[1, 2] = Field(default=1, description="pixels per feature")
     normalisation: Literal["image"] | Normalisation = Field(
         default="image",
-        description="by each image's own mean and deviation per channel (a tile by those of the image it is cut from), "
+        description="normalise by each image's own mean and standard deviation per channel (a tile "
+        "by those of its image), "
         "or by fixed ones",
     )
 
@@ -101,21 +106,20 @@ class ConvNetConfig(Settings):
 class ClassifierConfig(Settings):
     """The CAM classifier: backbone (or a small network in its place), bias-free 1×1 convolution, pooling."""
 
-    backbone: BackboneConfig | None = Field(
-        default_factory=BackboneConfig, description="the trunk; null where convnet is one"
-    )
+    backbone: BackboneConfig | None = Field(default_factory=BackboneConfig, description="trunk; null if convnet is set")
     convnet: Annotated[ConvNetConfig | None, AddedLater()] = Field(
         default=None, description="a small fully-convolutional network instead of the backbone, for thin structures"
     )
     pooling: Literal["mean", "max", "lse", "topk"] = Field(
         default="mean",
-        description="map → image score: mean suits objects in photographs; max, log-sum-exp (lse) or the mean of the "
-        "largest values (topk) suit thin structures",
+        description="pooling of a map to an image score: mean suits objects in photographs; max, lse "
+        "(log-sum-exp) and topk "
+        "(mean of the largest values) suit thin structures",
     )
     lse_sharpness: Positive = Field(
-        default=5.0, description="r of log-sum-exp: near 0 is the mean, large is the maximum"
+        default=5.0, description="sharpness r of log-sum-exp: near 0 it is the mean, for large values the maximum"
     )
-    topk_fraction: float = Field(default=0.25, gt=0, le=1, description="fraction of positions that topk averages")
+    topk_fraction: float = Field(default=0.25, gt=0, le=1, description="fraction of positions averaged by topk")
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="dropout of whole feature channels before the classifier"
     )
@@ -145,33 +149,35 @@ class ClassifierConfig(Settings):
 class SamplerConfig(Settings):
     """A deformable sampler between features and classifier: where it looks, and how far away."""
 
-    kernel_size: Literal[1, 3, 5] = Field(default=1, description="taps of the deformable convolution along each side")
+    kernel_size: Literal[1, 3, 5] = Field(default=1, description="kernel size of the deformable convolution")
     offsets: Literal["learned", "random", "none"] = Field(
         default="learned",
-        description="learned from the features; or, as controls, random ones (of 0.8 R on average), or none: then what "
-        "is said of learned ones has no effect",
+        description="learned from the features; as controls, random ones (0.8 R on average) or none, "
+        "for which the settings "
+        "of learned ones have no effect",
     )
     max_offset: float | None = Field(
-        default=1.5, gt=0, description="R: offsets are R·tanh(o/R), in feature pixels; null leaves them unbounded"
+        default=1.5, gt=0, description="R: offsets are R·tanh(o/R), in feature pixels; null: unbounded"
     )
     centre: bool = Field(
         default=True,
-        description="subtract each offset's mean over the image before the bound: no common shift is learned",
+        description="subtract each offset's mean over the image before the bound, so that no common shift is learned",
     )
     offset_groups: int = Field(
-        default=1, ge=1, description="channel groups with offsets of their own; divides the number of channels"
+        default=1,
+        ge=1,
+        description="number of channel groups with separate offsets; must divide the number of channels",
     )
     depthwise: bool = Field(
-        default=True, description="one kernel per channel; false mixes all channels, at a multiple of the time"
+        default=True, description="one kernel per channel; false: mix all channels, which takes several times as long"
     )
-    reduction: int | None = Field(
-        default=None, ge=1, description="channels that the offset branch works on; null takes all of them"
-    )
-    offset_kernel_size: Literal[1, 3, 5] = Field(default=3, description="of the convolution that gives the offsets")
+    reduction: int | None = Field(default=None, ge=1, description="number of channels in the offset branch; null: all")
+    offset_kernel_size: Literal[1, 3, 5] = Field(default=3, description="kernel size of the offset convolution")
     offset_init: float = Field(
         default=1e-5,
         ge=0,
-        description="standard deviation of that convolution's initial weights: small, so that nothing moves at first",
+        description="standard deviation of the offset convolution's initial weights: small, so that "
+        "offsets start near 0",
     )
 
     @model_validator(mode="after")
@@ -187,8 +193,9 @@ class ExpansionConfig(SamplerConfig):
     reversal: float = Field(
         default=1.0,
         ge=0,
-        description="α: the gradient of the offset branch is multiplied by −α; 0 leaves it as it is. Under Adam, which "
-        "scales gradients away, only its sign matters: set offset_lr_factor",
+        description="α: the gradient of the offset branch is multiplied by −α; 0: unchanged. Adam "
+        "normalises gradients, so "
+        "only the sign matters there: set offset_lr_factor",
     )
 
 
@@ -196,7 +203,7 @@ class ShrinkageConfig(SamplerConfig):
     """The shrinkage sampler, behind the expansion sampler."""
 
     clip: float | None = Field(
-        default=None, gt=0, le=1, description="β: features above β times their channel's maximum are cut off there"
+        default=None, gt=0, le=1, description="β: features are clipped at β times their channel's maximum"
     )
 
 
@@ -205,21 +212,21 @@ class SamplingConfig(Settings):
 
     placement: Literal["bottleneck", "features"] = Field(
         default="bottleneck",
-        description="behind the last feature map, or (bottleneck) before the 1×1 convolution that widens it in the "
+        description="after the last feature map, or (bottleneck) before the 1×1 convolution that widens it in the "
         "MobileNets: a quarter of the channels",
     )
-    expansion: ExpansionConfig | None = Field(default=None, description="the expansion sampler")
-    shrinkage: ShrinkageConfig | None = Field(default=None, description="the shrinkage sampler")
+    expansion: ExpansionConfig | None = Field(default=None, description="expansion sampler")
+    shrinkage: ShrinkageConfig | None = Field(default=None, description="shrinkage sampler")
     merge: Literal["expansion", "shrinkage", "mean", "max"] = Field(
         default="shrinkage",
-        description="maps as they are before the shrinkage sampler, behind it, or mean or maximum of both",
+        description="maps from before the shrinkage sampler, from after it, or mean or maximum of both",
     )
 
 
 class TrainedClassifierConfig(ClassifierConfig):
     """What ``model.json`` says of a classifier: that of `classify`, and the samplers that later stages added."""
 
-    sampling: SamplingConfig | None = Field(default=None, description="none behind `classify`")
+    sampling: SamplingConfig | None = Field(default=None, description="samplers; none after `classify`")
 
 
 class UNetConfig(Settings):
@@ -229,16 +236,17 @@ class UNetConfig(Settings):
         default=8,
         ge=3,
         le=10,
-        description="resolutions; images are padded to multiples of 2^(levels − 1) pixels, two of them at least",
+        description="number of resolutions; images are padded to multiples of 2^(levels − 1) pixels, at least two",
     )
     filters: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
-        default=None, description="channels of each level, the finest first; by default 32, doubled up to 512"
+        default=None, description="channels of each level, finest first; by default 32, doubled up to 512"
     )
     deep_supervision: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
-        default="all", description="coarser levels with an output of their own in training; all: levels − 2"
+        default="all", description="number of coarser levels with an output in training; all: levels − 2"
     )
     normalisation: Literal["image"] | Normalisation = Field(
-        default="image", description="by each image's own mean and deviation per channel, or by fixed ones"
+        default="image",
+        description="normalise by each image's own mean and standard deviation per channel, or by fixed ones",
     )
 
     @property
@@ -266,9 +274,10 @@ class UNetConfig(Settings):
 class SegmenterConfig(Settings):
     """A segmentation network: backbone and head, or a U-Net, which is both."""
 
-    backbone: BackboneConfig | None = Field(default_factory=BackboneConfig, description="the trunk; null for dynunet")
+    backbone: BackboneConfig | None = Field(default_factory=BackboneConfig, description="trunk; null for dynunet")
     head: Literal["deeplabv3", "lraspp", "dynunet"] = Field(
-        default="lraspp", description="torchvision's DeepLabV3 or LR-ASPP head, or MONAI's DynUNet without a backbone"
+        default="lraspp",
+        description="torchvision's DeepLabV3 or LR-ASPP head, or MONAI's DynUNet, which has no backbone",
     )
     head_channels: int = Field(default=128, ge=1, description="width of the LR-ASPP head (DeepLabV3's is 256)")
     atrous_rates: tuple[int, ...] | None = Field(
@@ -276,7 +285,7 @@ class SegmenterConfig(Settings):
         description="dilations of DeepLabV3's ASPP; by default 6, 12, 18 at output stride 16 or 32, doubled at 8",
     )
     unet: Annotated[UNetConfig | None, AddedLater()] = Field(
-        default=None, description="the network of head: dynunet; null with the other heads"
+        default=None, description="settings of head dynunet; null for the other heads"
     )
 
     @model_validator(mode="before")

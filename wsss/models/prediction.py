@@ -8,7 +8,7 @@ is cut into overlapping tiles, each of which is predicted like an image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -73,6 +73,7 @@ def predict(
     flip: bool = False,
     max_side: int | None = None,
     probabilities: bool = False,
+    change: Callable[[Tensor, slice], Tensor] = lambda found, which: found,
 ) -> Prediction:
     """Return the most probable class of every pixel.
 
@@ -80,15 +81,17 @@ def predict(
         segmenter, images, scales, flip, max_side: see `wsss.models.inference.class_probabilities`.
         classes: number C of classes.
         probabilities: return those, too: 2 bytes × classes × pixels.
+        change: probabilities ``(b, C, h, w)`` of some pixels, which images of the batch → what to use instead.
     """
     count, height, width = images.shape[:3]
     masks = np.empty((count, height, width), np.uint8)
     kept = np.empty((count, classes, height, width), np.float16) if probabilities else None
     for which, parts in _parts_of_batch(segmenter, images, classes, tuple(scales), flip, max_side):
         for block in parts:
-            masks[which, block.rows, block.columns] = block.probabilities.argmax(1).cpu().numpy()
+            found = change(block.probabilities, which)
+            masks[which, block.rows, block.columns] = found.argmax(1).cpu().numpy()
             if kept is not None:
-                kept[which, :, block.rows, block.columns] = block.probabilities.cpu().numpy()
+                kept[which, :, block.rows, block.columns] = found.cpu().numpy()
     return Prediction(masks, kept)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ class Decision:
     Args:
         action: ``skip``: it is finished; ``run``: it is not.
         reasons: in words, for people.
-        keep: what lies in the folder was made with the same identity and stays (a run goes on from there).
+        keep: the files in the folder stay, and the run resumes with them.
         damages: artifacts to delete before it runs.
         record: the folder's ``stage.json``, if there is one.
     """
@@ -31,13 +31,20 @@ class Decision:
     record: Mapping[str, Any] | None = None
 
 
-def decide(folder: Path, parts: Parts, *, force: bool = False) -> Decision:
+def decide(
+    folder: Path,
+    parts: Parts,
+    *,
+    force: bool = False,
+    keeps: Callable[[Path, Parts, Parts], bool] = lambda folder, before, now: False,
+) -> Decision:
     """Compare a stage's folder with what it would hold now.
 
     Args:
         folder: the stage's folder; it need not exist.
         parts: the identity the result would have now.
         force: run it from scratch whatever is there.
+        keeps: see `Stage.keeps`.
 
     Raises:
         InvalidInput: ``stage.json`` is there but broken.
@@ -47,9 +54,11 @@ def decide(folder: Path, parts: Parts, *, force: bool = False) -> Decision:
         return Decision("run", ("forced",), record=record)
     if record is None:
         return Decision("run", ("never ran",))
-    if record["identity"] != identity_of(parts):
-        return Decision("run", tuple(explain(record.get("identity_parts") or {}, parts)), record=record)
     status = record.get("status")
+    if record["identity"] != identity_of(parts):
+        before = record.get("identity_parts") or {}
+        keep = status not in ("done", "stale") and keeps(folder, before, parts)
+        return Decision("run", tuple(explain(before, parts)), keep=keep, record=record)
     if status == "stale":  # marked by a run that was told to --force it, and didn't get there
         return Decision("run", ("forced",), record=record)
     if status != "done":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.pipeline import store
 from wsss.pipeline.identity import Contents
 from wsss.pipeline.progress import Reporter
@@ -30,6 +30,7 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Rep
     if not folder.is_dir():
         mend = f"That is a file; its folder is {folder.parent}." if folder.is_file() else None
         raise InvalidInput(f"{option} {folder}: no such folder.", mend=mend)
+    _refuse_run(folder, kinds, option)
     record = store.read_record(folder)
     if record is None:
         return Artifact(folder)
@@ -56,6 +57,20 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Rep
         config=record.get("config") or {},
         metrics=record.get("metrics") or {},
         provenance=record.get("provenance") or {},
+    )
+
+
+def _refuse_run(folder: Path, kinds: tuple[str, ...], option: str) -> None:
+    """Refuse a run directory where one stage is expected; the hint lists its stages that fit."""
+    run = read_run(folder)
+    if run is None or store.read_record(folder) is not None:
+        return
+    stages = [folder / str(stage["id"]) for stage in run.get("stages", [])]
+    fitting = [path for path in stages if (store.read_record(path) or {}).get("provides") in kinds]
+    raise InvalidInput(
+        f"{option} {folder}: this is a run directory; expected the folder of a stage that provides "
+        f"{' or '.join(kinds)}.",
+        mend=f"Name one of its stages: {listing(fitting, limit=12)}." if fitting else None,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wsss.errors import InvalidInput, RunFailed, WsssError
+from wsss.errors import InvalidInput, RunFailed, WsssError, together
 from wsss.io.atomic import explain_os_errors
 from wsss.io.shared_state import working_on
 from wsss.pipeline.explain import full_disk
@@ -16,10 +17,26 @@ from wsss.pipeline.stage import Context
 T = TypeVar("T")
 R = TypeVar("R")
 
+REPAIR = "Repair or remove the images that failed and run the same command again: finished work is kept."
+
+
+class Pending(list[T]):
+    """Items that are still to do, and how many are finished.
+
+    Args:
+        items: this rank's items that are still to do.
+        done: number of this rank's items that an earlier run has finished.
+        all_done, total: number of finished items, and of all, of all ranks.
+    """
+
+    def __init__(self, items: Sequence[T], *, done: int, all_done: int, total: int) -> None:
+        super().__init__(items)
+        self.done, self.all_done, self.total = done, all_done, total
+
 
 def pending(
     ctx: Context[Any], items: Sequence[T], output: Callable[[T], Path], readable: Callable[[Path], Any]
-) -> list[T]:
+) -> Pending[T]:
     """Return this rank's items whose output is not there, or is broken.
 
     Args:
@@ -29,7 +46,8 @@ def pending(
         readable: reads a file and raises `InvalidInput` when it is broken; such a file is deleted with a warning.
     """
     left = []
-    for item in ctx.ranks.shard(items):
+    mine = ctx.ranks.shard(items)
+    for item in mine:
         path = output(item)
         if path.is_file():
             try:
@@ -40,7 +58,15 @@ def pending(
                 with explain_os_errors(path):
                     path.unlink(missing_ok=True)
         left.append(item)
-    return left
+    done = len(mine) - len(left)
+    all_done = done if len(mine) == len(items) else sum(output(item).is_file() for item in items)
+    return Pending(left, done=done, all_done=all_done, total=len(items))
+
+
+def log_resume(ctx: Context[Any], done: int, total: int) -> None:
+    """Log how many items an earlier run has finished, if any; on the first rank only."""
+    if done and ctx.ranks.rank == 0:
+        ctx.log(f"{ctx.out.name}: resumed at {done}/{total}")
 
 
 def map_items(
@@ -66,12 +92,18 @@ def map_items(
         memory: item → estimate of the bytes that the work on it needs at most; called when its turn has come.
 
     Raises:
-        WsssError: ``work`` raised it; the message names the item, the other items are cancelled.
-        RunFailed: ``work`` raised something else, or a process was killed.
+        InvalidInput: ``work`` raised it for some items; all others are finished first, and the message names all that
+            failed.
+        WsssError: ``work`` raised it, or another exception, or a process was killed; the other items are cancelled.
     """
-    advance = ctx.progress.track(description, len(items))
+    done = 0
+    if isinstance(items, Pending):
+        log_resume(ctx, items.all_done, items.total)
+        done = items.done
+    advance = ctx.progress.track(description, done + len(items), done)
+    failed: dict[int, WsssError] = {}
     if ctx.workers <= 1 or len(items) <= 1:
-        results = _inline(items, work, advance)
+        results = _inline(items, work, advance, failed)
     else:
         results = run_in_pool(
             items,
@@ -81,8 +113,10 @@ def map_items(
             name=item_name,
             memory=memory,
             log=ctx.log,
-            failed=_fail,
+            failed=partial(_note, failed),
         )
+    if failed:
+        raise together([failed[index] for index in sorted(failed)], len(items), "images failed", hint=REPAIR)
     return [results[index] for index in range(len(items))]
 
 
@@ -93,22 +127,27 @@ def item_name(item: object) -> str:
     return str(getattr(item, "id", item))
 
 
-def _inline(items: Sequence[T], work: Callable[[T], R], advance: Callable[[int], None]) -> dict[int, R]:
+def _inline(
+    items: Sequence[T], work: Callable[[T], R], advance: Callable[[int], None], failed: dict[int, WsssError]
+) -> dict[int, R]:
     results: dict[int, R] = {}
     for index, item in enumerate(items):
         working_on([item_name(item)])
         try:
             results[index] = work(item)
         except Exception as error:
-            _fail(index, item, error)
+            _note(failed, index, item, error)
         advance(1)
     working_on([])
     return results
 
 
-def _fail(index: int, item: object, error: Exception) -> None:
-    """Raise the error of one item, with its name."""
-    raise _named(item, error) from error
+def _note(failed: dict[int, WsssError], index: int, item: object, error: Exception) -> None:
+    """Remember why an item failed where the fault is its own; raise what would stop the others, too."""
+    named = _named(item, error)
+    if not isinstance(named, InvalidInput):
+        raise named from error
+    failed[index] = named
 
 
 def _named(item: object, error: Exception) -> WsssError:

@@ -171,7 +171,7 @@ def _step(
         inputs[name] = identities if job.stage.inputs[name].many else next(iter(identities.values()), None)
     parts = identity_parts(job.stage, job.config, job.seed, inputs, fingerprints, contents)
     folder = run_dir / job.id
-    decision = decide(folder, parts, force=job.id in forced)
+    decision = decide(folder, parts, force=job.id in forced, keeps=job.stage.keeps)
     return Step(job, folder, parts, identity_of(parts), decision, job.id in selected, job.id in forced)
 
 

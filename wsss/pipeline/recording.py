@@ -1,4 +1,4 @@
-"""What a stage's folder is told of its work: a record that begins, and one that ends done, failed or interrupted."""
+"""The record in a stage's folder: written when the work begins, and when it ends done, failed or interrupted."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from wsss.pipeline import store
 from wsss.pipeline.decide import Decision
 from wsss.pipeline.explain import not_finite
 from wsss.pipeline.identity import identity_of, plain
+from wsss.pipeline.parallel import parallelism, threads
 from wsss.pipeline.stage import Result
 from wsss.pipeline.task import Session, Task
 from wsss.pipeline.versions import versions
@@ -51,6 +52,7 @@ def open_folder(task: Task, decision: Decision | None, session: Session) -> dict
         "finished": None,
         "host": socket.gethostname(),
         "device": session.device,
+        **parallelism(task.config, ranks=session.ranks.size, workers=session.workers),
         "versions": versions(),
         "artifacts": {},
     }
@@ -81,6 +83,7 @@ def publish(task: Task, record: Mapping[str, Any], result: Result, seconds: floa
         "provenance": {**_upstream_provenance(task), **own},
         "seconds": round(seconds, 3),
         "peak_memory_bytes": peak,
+        "threads": threads(),  # torch may have been imported since the stage began
         "finished": _now(),
         "artifacts": store.list_artifacts(task.folder),
     }

@@ -65,7 +65,7 @@ def run_stage(
         stage.check(config, data)
         stage.check_inputs(config, {name: ids_of(artifact) for name, artifact in given.items()})
         store.check_ours(out, stage.name)
-        decision = decide(out, parts, force=force)
+        decision = decide(out, parts, force=force, keeps=stage.keeps)
         if decision.action == "run":
             stage.prepare(config, data)
         return parts
@@ -91,7 +91,7 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
         ranks.from_first(lambda: task.stage.ready(_context(task, session)))
     except Exception as unfit:
         raise _explained(task, unfit, session) from unfit
-    if decision is not None and decision.reasons != ("never ran",):
+    if decision is not None and decision.reasons != ("never ran",) and not _logs_resume(task, decision):
         session.reporter.log(f"{task.id} runs again: {'; '.join(decision.reasons)}")
     begun = time.monotonic()
     record: dict[str, Any] = ranks.from_first(lambda: open_folder(task, decision, session))
@@ -126,6 +126,11 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
     return Outcome(
         task.id, task.stage.name, "done", record["seconds"], record["metrics"], _artifact(task, record), reasons
     )
+
+
+def _logs_resume(task: Task, decision: Decision) -> bool:
+    """Return whether the stage itself logs where it resumes."""
+    return task.stage.resumes and decision.keep and not decision.damages
 
 
 def _twin_of(task: Task) -> dict[str, Any] | None:

@@ -208,6 +208,7 @@ class _Reader:
         if id(node) not in self.flat:  # an alias leads here again: by now what is merged stands beside its own keys
             self.refuse_duplicates(node)
             self.loader.flatten_mapping(node)  # YAML's merge key: <<
+            self.keep_own_keys(node)
             self.flat.add(id(node))
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
@@ -215,6 +216,11 @@ class _Reader:
             self.places[(*path, key)] = self.place(key_node)
             result[key] = self.build(value_node, (*path, key))
         return result
+
+    def keep_own_keys(self, node: yaml.MappingNode) -> None:
+        """Drop merged keys that the mapping sets itself: a mapping that merges this one would take the first of two."""
+        last = {self.loader.construct_object(key_node): (key_node, value) for key_node, value in node.value}
+        node.value = list(last.values())
 
     def refuse_duplicates(self, node: yaml.MappingNode) -> None:
         seen: dict[Any, yaml.Node] = {}

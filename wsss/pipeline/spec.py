@@ -55,6 +55,8 @@ class _File(BaseModel):
 
 ENTRY_KEYS = frozenset(keys_of(_StageEntry)) - {"with"}
 TOP_KEYS = frozenset(keys_of(_File))
+IN_FOLDER = "pipeline.yaml"
+"""Pipeline file of a folder that `wsss init` wrote."""
 _FILES = frozenset({RUN, LOG})
 
 
@@ -171,14 +173,15 @@ def spec_from(source: Source) -> Spec:
 
 
 def find_pipeline(pipeline: str) -> Path:
-    """Return the file of a pipeline given by name or path.
+    """Return the file of a pipeline given by name or path; of a folder that `wsss init` wrote, its ``pipeline.yaml``.
 
     Raises:
         InvalidInput: there is none; lists the shipped ones.
     """
     path = Path(pipeline)
-    if path.is_file():
-        return path
+    for file in (path, path / IN_FOLDER):
+        if file.is_file():
+            return file
     if resources.is_yaml(path) or len(path.parts) > 1:
         raise InvalidInput(f"{pipeline}: no such pipeline file.")
     folder = resources.shipped("pipelines")

@@ -53,7 +53,7 @@ class Input:
         help: one line, shown by ``wsss STAGE --help``.
         optional: the stage also runs without it.
         many: takes every matching stage (all instances of a matrix) rather than exactly one.
-        alias: another name of the single-stage command's option.
+        alias: name of the single-stage command's option, where it isn't the input's own.
         added_later: an optional input that the stage got when results without it existed: where it is absent it doesn't
             count in the stage's identity, so that finished stages stay finished.
     """
@@ -171,6 +171,8 @@ class Stage(Generic[C]):
         covers: config → splits of whose images it makes something each, or ``None`` where that can't be said.
         needs_splits: config → splits of whose images its inputs have to hold something each.
         needs_settings: config → declared input → settings that the stage behind it must have, where it is known.
+        resumes: after an interrupt, ``run`` keeps finished images or steps, and logs how many (as `map_items` of
+            `pending` items and `wsss.train.loop.fit` do).
         check: config, dataset → nothing, or raises `InvalidInput`; run for every stage before any starts, also for
             those that are finished.
         check_inputs: config, declared input → ids of the stages it takes; may raise `InvalidInput` like ``check``, and
@@ -179,6 +181,8 @@ class Stage(Generic[C]):
             and before anything of an earlier run is deleted.
         ready: context → nothing, or raises `InvalidInput`: what only finished inputs can tell. Run by the first process
             when the stage's turn has come, before anything of an earlier run is deleted; it writes nothing.
+        keeps: folder, its identity before and now → whether the files of a run that didn't finish stay although the
+            identity changed; `run` then deletes those that are outdated.
         help: one line for ``wsss --help``.
     """
 
@@ -193,7 +197,9 @@ class Stage(Generic[C]):
     covers: Callable[[C], Iterable[str] | None] = lambda config: None
     needs_splits: Callable[[C], Iterable[str]] = lambda config: ()
     needs_settings: Callable[[C], Mapping[str, Mapping[str, Json]]] = lambda config: {}
+    resumes: bool = False
     check: Callable[[C, Any], None] = lambda config, data: None
     check_inputs: Callable[[C, Mapping[str, Sequence[str]]], None] = lambda config, ids: None
     prepare: Callable[[C, Any], None] = lambda config, data: None
     ready: Callable[[Context[C]], None] = lambda ctx: None
+    keeps: Callable[[Path, Mapping[str, Json], Mapping[str, Json]], bool] = lambda folder, before, now: False

@@ -22,17 +22,21 @@ class CrfConfig(Settings):
 
     unary: Literal["softmax", "labels"] = Field(
         default="labels",
-        description="unary energies from class scores, or from a labelling that is right with a probability",
+        description="unary energies: softmax of class scores, or labels with a probability of being right",
     )
-    label_probability: float = Field(default=0.7, gt=0, lt=1, description="that a given label is right (unary: labels)")
-    iterations: int = Field(default=10, ge=1, description="of mean-field inference")
-    gauss_sigma: float = Field(default=3.0, gt=0, description="of the position kernel, pixels")
-    gauss_weight: float = Field(default=3.0, ge=0, description="weight of the position kernel; 0 leaves it out")
-    bilateral_sigma_xy: float = Field(default=50.0, gt=0, description="of the appearance kernel, pixels")
+    label_probability: float = Field(
+        default=0.7, gt=0, lt=1, description="probability that a given label is right (unary: labels)"
+    )
+    iterations: int = Field(default=10, ge=1, description="iterations of mean-field inference")
+    gauss_sigma: float = Field(default=3.0, gt=0, description="standard deviation of the position kernel, in pixels")
+    gauss_weight: float = Field(default=3.0, ge=0, description="weight of the position kernel; 0: off")
+    bilateral_sigma_xy: float = Field(
+        default=50.0, gt=0, description="spatial standard deviation of the appearance kernel, in pixels"
+    )
     bilateral_sigma_rgb: float = Field(
-        default=5.0, gt=0, description="of the appearance kernel, grey levels of 0 … 255"
+        default=5.0, gt=0, description="colour standard deviation of the appearance kernel, in grey levels (0 … 255)"
     )
-    bilateral_weight: float = Field(default=10.0, ge=0, description="weight of the appearance kernel; 0 leaves it out")
+    bilateral_weight: float = Field(default=10.0, ge=0, description="weight of the appearance kernel; 0: off")
     max_side: int | None = Field(
         default=MAX_SIDE,
         ge=16,

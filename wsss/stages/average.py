@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class AverageConfig(StageConfig):
     """Config of `average`."""
 
-    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits whose maps are averaged")
+    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to average maps of")
 
 
 def run(ctx: Context[AverageConfig]) -> Result:
@@ -75,7 +75,8 @@ STAGE = Stage(
     config=AverageConfig,
     run=run,
     provides="cams",
-    help="Average the maps of several classifiers.",
+    resumes=True,
+    help="Average the class activation maps of several classifiers.",
     inputs={"cams": Input(("cams",), "folders of cam stages", many=True)},
     reads=_reads,
     covers=lambda config: config.splits,

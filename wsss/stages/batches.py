@@ -7,20 +7,18 @@ result; on a GPU another batch size may mean another algorithm.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, together
+from wsss.pipeline.items import REPAIR, log_resume
 from wsss.pipeline.stage import Context
 
 if TYPE_CHECKING:
     from wsss.data.sample import Sample
 
 Batch = tuple["Sample", ...]
-
-MOST_SHOWN = 20
-"""Of the images that fail, so many are told at the end; all of them are in the log."""
 
 
 def work_in_batches(
@@ -32,7 +30,7 @@ def work_in_batches(
     outputs: Callable[[Sample], Sequence[Path]],
     readable: Callable[[Path], Any],
     description: str,
-) -> None:
+) -> dict[str, InvalidInput]:
     """Do ``work`` for every batch whose files aren't all there; the wait for other ranks is the caller's.
 
     Args:
@@ -44,37 +42,43 @@ def work_in_batches(
         readable: reads a file, and raises `InvalidInput` when it is broken; its batch is done again with a warning.
         description: shown beside the progress bar.
 
-    Raises:
-        InvalidInput: images that can't be read; all others are done before.
+    Returns:
+        This rank's images that can't be processed, id → why; all others are done.
     """
     mine = ctx.ranks.shard(same_size_batches(samples, batch_size))
     left = [batch for batch in mine if not _complete(ctx, batch, outputs, readable)]
+    own, done = sum(map(len, mine)), sum(map(len, mine)) - sum(map(len, left))
+    if own < len(samples):  # other ranks have the rest; their images count by their files
+        done = sum(all(path.is_file() for path in outputs(sample)) for sample in samples)
+    log_resume(ctx, done, len(samples))
     advance = ctx.progress.track(description, sum(map(len, mine)), sum(map(len, mine)) - sum(map(len, left)))
-    failed: list[InvalidInput] = []
+    failed: dict[str, InvalidInput] = {}
     for batch in left:
-        failed += _failures(work, batch, ctx.log)
+        failed |= _failures(work, batch, ctx.log)
         advance(len(batch))
-    if len(failed) == 1:
-        raise failed[0]
+    return failed
+
+
+def require_all(failed: Mapping[str, InvalidInput], samples: Sequence[Sample]) -> None:
+    """Raise one error for all images that `work_in_batches` returned.
+
+    Raises:
+        InvalidInput: names them.
+    """
     if failed:
-        shown = [f"  {error.message}" for error in failed[:MOST_SHOWN]]
-        more = [f"  and {len(failed) - MOST_SHOWN} more"] if len(failed) > MOST_SHOWN else []
-        raise InvalidInput(
-            "\n".join([f"{len(failed)} images can't be worked on:", *shown, *more]),
-            mend="Mend these images or take them away; what is done is kept.",
-        )
+        raise together(list(failed.values()), len(samples), "images failed", hint=REPAIR)
 
 
-def _failures(work: Callable[[Batch], None], batch: Batch, log: Callable[[str], None]) -> list[InvalidInput]:
+def _failures(work: Callable[[Batch], None], batch: Batch, log: Callable[[str], None]) -> dict[str, InvalidInput]:
     """Do the work, of several images one by one where together they fail; return what still fails."""
     try:
         work(batch)
     except InvalidInput as error:
         if len(batch) > 1:
-            return [failure for sample in batch for failure in _failures(work, (sample,), log)]
-        log(f"warning: {error.message} The others come first.")
-        return [error]
-    return []
+            return {name: why for one in batch for name, why in _failures(work, (one,), log).items()}
+        log(f"warning: {error.message} The other images are processed first.")
+        return {batch[0].id: error}
+    return {}
 
 
 def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]:
@@ -88,7 +92,7 @@ def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]
     for sample in samples:
         try:
             size = image_size(sample.image)
-        except InvalidInput:  # the work will say so
+        except InvalidInput:  # the work fails for the same reason
             batches.append([sample])
             continue
         batch = open_batches.get(size)

@@ -13,7 +13,7 @@ from pydantic import Field
 from wsss.errors import InvalidInput, closest, listing
 from wsss.pipeline.matrix import read_instance_id
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Read, Result, Stage, StageConfig
-from wsss.validation import AddedLater
+from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:
     from wsss.io.results import Resources
@@ -31,22 +31,31 @@ LEVELS: tuple[Level, ...] = ("framework", "labels", "size", "loss", "seed")
 class BenchConfig(StageConfig):
     """Config of `bench`."""
 
-    framework: str = Field("supervised", description="of scores whose place in the matrix doesn't say")
-    labels: str = Field("accurate", description="likewise: what the networks learned from (accurate, noisy, weak …)")
-    size: str = Field("large", description="likewise: size of the training set")
-    loss: str | None = Field(None, description="likewise; by default what the training says of itself")
+    framework: str = Field("supervised", description="framework of the scores, if the matrix has no axis framework")
+    labels: Annotated[str, OptionName("label-kind")] = Field(
+        "accurate",
+        description="training labels of the scores (accurate, noisy, weak …), if the matrix has no axis labels",
+    )
+    size: Annotated[str, OptionName("train-size")] = Field(
+        "large", description="training set size of the scores, if the matrix has no axis size"
+    )
+    loss: str | None = Field(
+        None, description="loss of the scores, if the matrix has no axis loss; by default the recorded training loss"
+    )
     places: dict[str, dict[Level, str | int]] = Field(
-        default_factory=dict, description="score stage → its framework, labels, size, loss or seed, where no axis says"
+        default_factory=dict,
+        description="score stage → its framework, labels, size, loss or seed, where no axis of the matrix gives it",
     )
     groups: Path | None = Field(
-        None, description="CSV with ID and group; by default the dataset's splits test-indistr, test-angles …"
+        None,
+        description="CSV with the columns ID and group; by default the dataset's splits test-indistr, test-angles …",
     )
     against: Annotated[str | None, AddedLater()] = Field(
         None,
         pattern=r"^[^/]+/[^/]+/[^/]+/[^/]+$",
-        description="FRAMEWORK/LABELS/SIZE/LOSS that every other is compared with, whatever it learned from",
+        description="compare all others with this one, whatever their labels",
     )
-    swaps: int = Field(10_000, ge=100, le=1_000_000, description="sign swaps of each permutation test")
+    swaps: int = Field(10_000, ge=100, le=1_000_000, description="random sign swaps per permutation test")
 
 
 def run(ctx: Context[BenchConfig]) -> Result:
@@ -69,6 +78,7 @@ def _gather(ctx: Context[BenchConfig]) -> None:
     from wsss.metrics.benchmark import folder_name
     from wsss.metrics.topomortar import FILE
 
+    _check_one_cldice(ctx.inputs["scores"])
     places: dict[Path, str] = {}
     for score in ctx.inputs["scores"]:
         source = score.path / FILE
@@ -91,6 +101,17 @@ def _gather(ctx: Context[BenchConfig]) -> None:
         if resources is not None:
             write_resources(path, resources)
     write_groups(ctx.out / GROUPS_FILE, _groups(ctx))
+
+
+def _check_one_cldice(scores: Sequence[Artifact]) -> None:
+    """Require the same clDice in all scores: tables compare its columns."""
+    swapped = [str(score.id) for score in scores if score.config.get("transposed")]
+    if swapped and len(swapped) < len(scores):
+        raise InvalidInput(
+            f"bench: {len(swapped)} of {len(scores)} scores have clDice of transposed masks ({listing(swapped)}), the "
+            "others do not; their columns are not comparable.",
+            mend="Set transposed to the same value in all score stages.",
+        )
 
 
 def place_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
@@ -265,10 +286,10 @@ STAGE = Stage(
     config=BenchConfig,
     run=run,
     provides="benchmark",
-    help="Tables, tests and plots of losses on TopoMortar, from a matrix of scores.",
+    help="Compare losses on TopoMortar from a matrix of scores: tables, tests, plots.",
     inputs={
         "scores": Input(("scores",), "score stages with topomortar: true, or a whole run", many=True),
-        "segmenters": Input(("segmenter",), "the trainings, for time and memory", many=True, optional=True),
+        "segmenters": Input(("segmenter",), "segment stages, for time and memory", many=True, optional=True),
     },
     reads=lambda config: () if config.groups is not None else [Read(ALL_SPLITS, "labels")],
     check=_check,

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.io.layout import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.labelled import load_trained, trained
 from wsss.stages.reduced import note_reduced
-from wsss.validation import AddedLater, Settings
+from wsss.validation import AddedLater, OptionName, Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,47 +34,51 @@ Scale = Annotated[float, Field(gt=0, le=8)]
 class AdaptConfig(Settings):
     """A few training steps on an image's own tiles, before its maps are made."""
 
-    steps: int = Field(default=20, ge=1, description="number of steps; many would learn the few tiles by heart")
+    steps: int = Field(default=20, ge=1, description="optimiser steps; many overfit the few tiles")
     lr: float = Field(default=1e-3, gt=0, description="learning rate (AdamW, constant)")
 
 
 class CamConfig(StageConfig):
     """Config of `cam`."""
 
-    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to make maps of")
+    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to compute maps of")
     method: Annotated[CamMethod, AddedLater()] = Field(
         default=PlainCam(), description="kind of map: cam, gradcam++, layercam or advcam, with its settings"
     )
     scales: tuple[Scale, ...] = Field(
-        default=(1.0, 0.5, 1.5, 2.0), min_length=1, description="factors on the image's size"
+        default=(1.0, 0.5, 1.5, 2.0), min_length=1, description="scale factors of the image"
     )
-    flip: bool = Field(default=True, description="also use the mirror image")
-    stride: int = Field(default=4, ge=1, le=32, description="pixels of the image per element of a map")
+    flip: bool = Field(default=True, description="also use the mirrored image")
+    stride: int = Field(default=4, ge=1, le=32, description="image pixels per map element")
     activation: Annotated[Literal["relu", "sigmoid"], AddedLater()] = Field(
         default="relu",
-        description="of method cam: what is done to class scores before maps are summed; sigmoid keeps the negative "
-        "ones apart, which a threshold between two kinds of pixels (otsu) needs where both are everywhere",
+        description="activation of class scores before maps are summed (method cam only); sigmoid "
+        "keeps negative scores "
+        "distinct, for otsu thresholds where object and background are mixed everywhere",
     )
     normalise: Literal["max", "minmax"] = Field(
-        default="max", description="divide each map by its maximum; minmax subtracts its minimum first"
+        default="max", description="max divides each map by its maximum; minmax subtracts its minimum first"
     )
-    classes: Literal["labels", "predicted"] = Field(
-        default="labels", description="which classes get a map: those of the image-level labels, or those predicted"
+    classes: Annotated[Literal["labels", "predicted"], OptionName("map-classes")] = Field(
+        default="labels", description="classes with a map: those of the image-level labels, or the predicted ones"
     )
-    threshold: float = Field(default=0.5, gt=0, lt=1, description="probability above which a class counts as predicted")
+    threshold: Annotated[float, OptionName("class-threshold")] = Field(
+        default=0.5, gt=0, lt=1, description="minimum probability of a predicted class"
+    )
     taper: Annotated[float, AddedLater()] = Field(
         default=0.0,
         ge=0,
-        description="multiply maps by exp(−taper·(x² + y²)), x and y from −1 to 1 across the image: knows nothing but "
-        "that objects stand in the middle, a control for samplers",
+        description="multiply maps by exp(−taper·(x² + y²)), x and y from −1 to 1 across the image: "
+        "a centre prior, as a "
+        "control for samplers",
     )
     max_side: int | None = Field(
         default=1024, ge=16, description="larger images are reduced for the network, to this longer side; null: never"
     )
-    batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")
+    batch_size: int = Field(default=1, ge=1, description="images of equal size per forward pass")
 
     adapt: Annotated[AdaptConfig | None, AddedLater()] = Field(
-        default=None, description="adapt the classifier to each image by the labels of its own tiles; needs tiles"
+        default=None, description="adapt the classifier to each image on the labels of its own tiles; requires tiles"
     )
 
     @model_validator(mode="after")
@@ -95,7 +99,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     import torch
 
     from wsss.io.cams import read_cams
-    from wsss.stages.batches import work_in_batches
+    from wsss.stages.batches import require_all, work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config
@@ -104,7 +108,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     classifier_of = _adapting(ctx, model) if config.adapt else lambda sample: model
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     with deterministic(ctx.device, ctx.seed):
-        work_in_batches(
+        failed = work_in_batches(
             ctx,
             samples,
             lambda batch: _make_maps(classifier_of(batch[0]), batch, config, ctx.out),
@@ -113,7 +117,9 @@ def run(ctx: Context[CamConfig]) -> Result:
             readable=read_cams,
             description="class activation maps",
         )
+    require_all(failed, samples)
     ctx.ranks.barrier()
+    _note_unknown(ctx, samples)
     mean, sizes = _read_back(samples, ctx.out)
     reduced = note_reduced(ctx, sizes, config.max_side, how="maps keep the size that they have without")
     settings = config.method.model_dump(mode="json", exclude={"name"})
@@ -125,6 +131,15 @@ def run(ctx: Context[CamConfig]) -> Result:
     shown |= {"scales": list(config.scales), "flip": config.flip}
     shown |= reduced
     return Result({"images": len(samples), "mean_activation": mean, **reduced}, {"cam": shown})
+
+
+def _note_unknown(ctx: Context[CamConfig], samples: Sequence[Sample]) -> None:
+    unknown = [sample.id for sample in samples if sample.unknown]
+    if unknown and ctx.config.classes == "labels" and ctx.ranks.rank == 0:
+        ctx.log(
+            f"note: {len(unknown)} images have classes that may or may not be in them ({listing(unknown)}); they get "
+            "maps of those that certainly are, so pixels of the others count as background in masks made of these maps."
+        )
 
 
 def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample], CAMClassifier]:
@@ -252,10 +267,11 @@ STAGE = Stage(
     config=CamConfig,
     run=run,
     provides="cams",
-    help="Class activation maps: where the classifier sees each class.",
+    resumes=True,
+    help="Compute class activation maps.",
     inputs={
         "classifier": Input(("classifier",), "folder of a classify, expand or shrink stage"),
-        "tiles": Input(("tiles",), "adapt to these tiles: folder of a tiles stage", optional=True, added_later=True),
+        "tiles": Input(("tiles",), "folder of a tiles stage to adapt to", optional=True, added_later=True),
     },
     reads=_reads,
     covers=lambda config: config.splits,

@@ -11,6 +11,7 @@ from wsss.stages.labelled import (
     LabelledConfig,
     check_labelled,
     labelled_reads,
+    ready_labelled,
     supervision,
     train_on_labels,
 )
@@ -62,9 +63,11 @@ STAGE = Stage(
     config=ClassifyConfig,
     run=run,
     provides="classifier",
-    help="Train an image-level classifier whose maps show where each class is.",
+    resumes=True,
+    help="Train an image-level classifier for class activation maps.",
     inputs={"tiles": TILES},
     reads=labelled_reads,
     check=_check,
     prepare=_prepare,
+    ready=ready_labelled,
 )

@@ -24,10 +24,10 @@ Channel = Literal["L", "-L", "a", "-a", "b", "-b"]
 class ColourConfig(StageConfig):
     """Config of `colour`."""
 
-    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to make maps of")
+    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to compute maps of")
     channel: Channel = Field(
         default="-a",
-        description="of CIELAB: lightness L, a (green to red) or b (blue to yellow); with a minus, low values count",
+        description="CIELAB channel: lightness L, a (green to red) or b (blue to yellow); a minus inverts it",
     )
 
 
@@ -79,7 +79,8 @@ STAGE = Stage(
     config=ColourConfig,
     run=run,
     provides="cams",
-    help="Maps of a colour channel: a baseline that needs no label.",
+    resumes=True,
+    help="Use a colour channel as maps: a baseline without labels.",
     reads=lambda config: [Read(split, "images") for split in config.splits],
     covers=lambda config: config.splits,
     check=_check,

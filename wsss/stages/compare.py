@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from wsss.errors import InvalidInput, closest, listing
 from wsss.pipeline.matrix import read_instance_id
 from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
+from wsss.validation import OptionName
 
 if TYPE_CHECKING:
     from wsss.stages.columns import Column
@@ -20,17 +21,17 @@ TABLE, PAGE, PICTURE = "compare.csv", "compare.md", "precision_recall.svg"
 class CompareConfig(StageConfig):
     """Config of `compare`."""
 
-    rows: str | None = Field(
-        None, description="axis of the matrix whose values are the rows; by default the only one beside `over`"
+    rows: Annotated[str | None, OptionName("row-axis")] = Field(
+        None, description="axis of the matrix whose values are the rows; by default the only axis besides `over`"
     )
     over: str = Field("seed", description="axis of the matrix to average over")
-    reference: str | None = Field(None, description="row that the others are compared with")
+    reference: str | None = Field(None, description="reference row for differences")
     measures: tuple[str, ...] = Field(
-        ("miou",), min_length=1, description="metrics of score stages, a column each (iou.cat for one inside another)"
+        ("miou",), min_length=1, description="metrics of score stages, one column each (iou.cat: a nested metric)"
     )
-    titles: dict[str, str] = Field(default_factory=dict, description="score stage → heading of its columns")
-    resamples: int = Field(2000, ge=0, le=100_000, description="bootstrap resamples of the images; 0 for no intervals")
-    confidence: float = Field(0.95, gt=0, lt=1, description="of the bootstrap intervals")
+    titles: dict[str, str] = Field(default_factory=dict, description="score stage → column heading")
+    resamples: int = Field(2000, ge=0, le=100_000, description="bootstrap resamples of the images; 0: no intervals")
+    confidence: float = Field(0.95, gt=0, lt=1, description="confidence level of the bootstrap intervals")
 
 
 def run(ctx: Context[CompareConfig]) -> Result:
@@ -100,7 +101,7 @@ def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:
     if axis is None and len(axes) > 1:
         raise InvalidInput(
             f"the scores fan out over {listing(axes)}; one of these axes makes the rows.",
-            mend="Name it: rows: AXIS (--rows AXIS).",
+            mend="Name it: rows: AXIS (--row-axis AXIS).",
         )
     axis = axis or next(iter(axes), None)
     if axis is not None and axis not in axes:
@@ -153,7 +154,7 @@ STAGE = Stage(
     config=CompareConfig,
     run=run,
     provides="comparison",
-    help="Table and plot of a matrix: mean ± std over seeds, intervals, differences.",
+    help="Compare the scores of a matrix: mean ± std over seeds, intervals, differences.",
     inputs={"scores": Input(("scores",), "score and sweep stages to compare, or a whole run", many=True)},
     check_inputs=_check_inputs,
 )

@@ -8,23 +8,26 @@ refines those, and fills uncertain pixels in.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.io.layout import cam_path, mask_path, probability_path
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.crf import CrfConfig
 from wsss.refine.thresholds import Policy
 from wsss.stages.footprint import image_bytes
+from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.stages.pseudo import POLICY_FILE
 from wsss.stages.reduced import note_reduced, reduced_ids
-from wsss.validation import AddedLater
+from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -40,11 +43,13 @@ USUAL_LABELS = 4
 class CrfStageConfig(CrfConfig, StageConfig):
     """Config of `crf`: the parameters of the CRF, and what to refine."""
 
-    splits: tuple[str, ...] = Field(("train",), description="splits whose masks are refined")
+    splits: tuple[str, ...] = Field(("train",), description="splits to refine masks of")
     clean: Annotated[CleaningConfig, AddedLater()] = Field(
-        CleaningConfig(), description="afterwards, drop small components and holes of the masks; by default nothing"
+        CleaningConfig(), description="drop small components and holes of the refined masks; by default none"
     )
-    name: str = Field("custom", description="how scores call this setting; the presets set their own name")
+    name: Annotated[str, OptionName("crf-name")] = Field(
+        "custom", description="name of these CRF settings in scores; presets set their own"
+    )
 
 
 def run(ctx: Context[CrfStageConfig]) -> Result:
@@ -54,7 +59,9 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     from wsss.pipeline.items import map_items, pending
 
     config, masks, cams = ctx.config, ctx.inputs["masks"].path, ctx.inputs["cams"]
-    samples = ctx.data.samples(config.splits)
+    samples = _masked(ctx, ctx.log)
+    if ctx.inputs["masks"].uses is None and _refines_masks(config, cams) and ctx.ranks.rank == 0:
+        survey(ctx, samples)
     work = partial(
         _refine,
         out=ctx.out,
@@ -68,18 +75,17 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     labels = len(ctx.data.classes) if several else min(len(ctx.data.classes), USUAL_LABELS)
     map_items(ctx, todo, work, "dense CRF", memory=partial(_bytes, labels=labels, config=config))
     ctx.ranks.barrier()
-    compare = partial(_changed, before=masks, after=ctx.out, classes=ctx.data.classes)
-    parts = map_items(ctx, samples, compare, "reading back")
-    changed, unsure = (sum(part[place] for part in parts) / len(parts) for place in range(2))
-    sizes = [(sample.id, size) for sample, (_, _, size) in zip(samples, parts, strict=True)]
+    parts = map_items(ctx, samples, partial(_changed, after=ctx.out), "reading back")
+    sizes = [(sample.id, part.size) for sample, part in zip(samples, parts, strict=True)]
     reduced = note_reduced(ctx, sizes, config.max_side, how="labels follow the full-size image's edges")
     if reduced and ctx.ranks.rank == 0:
         write_json(ctx.out / REDUCED, {"max_side": config.max_side, "images": reduced_ids(sizes, config.max_side)})
     return Result(
         {
             "images": len(samples),
-            "changed_fraction": changed,
-            "uncertain_fraction": unsure,
+            "empty_masks": count_empty(ctx, samples, [part.shows for part in parts]),
+            "changed_fraction": sum(part.changed for part in parts) / len(parts),
+            "uncertain_fraction": sum(part.uncertain for part in parts) / len(parts),
             "crf": config.name,
             **reduced,
         },
@@ -106,8 +112,9 @@ def _after(before: Any, name: str) -> str:
 def _refine(
     sample: Sample, *, out: Path, masks: Path, cams: Path | None, config: CrfStageConfig, classes: Classes
 ) -> None:
+    from wsss.data.sample import read_truth
     from wsss.io.images import read_image
-    from wsss.io.masks import read_mask, write_mask
+    from wsss.io.masks import write_mask
     from wsss.refine.cleaning import clean
 
     image = read_image(sample.image)
@@ -116,9 +123,7 @@ def _refine(
     elif config.unary == "softmax":
         refined = _refine_probabilities(image, probability_path(masks, sample.id), config)
     else:
-        path = mask_path(masks, sample.id)
-        mask = classes.encode(read_mask(path, size=image.shape[:2]), where=str(path))
-        refined = _refine_mask(image, mask, config)
+        refined = _refine_mask(image, read_truth(sample, classes, size=image.shape[:2]), config)
     write_mask(mask_path(out, sample.id), classes.decode(clean(refined, config.clean)))
 
 
@@ -170,13 +175,36 @@ def _refine_mask(image: Any, mask: Any, config: CrfStageConfig) -> Any:
     return values[refine_labels(image, positions[mask], len(present), config, unsure=len(present))]
 
 
-def _changed(sample: Sample, *, before: Path, after: Path, classes: Classes) -> tuple[float, float, tuple[int, int]]:
-    """Return which fraction of pixels changed, which is uncertain afterwards, and the size of the image."""
+@dataclass(frozen=True)
+class _Change:
+    """What the CRF did to one mask: fractions of pixels, whether any has a class afterwards, (height, width)."""
+
+    changed: float
+    uncertain: float
+    shows: bool
+    size: tuple[int, int]
+
+
+def _changed(sample: Sample, *, after: Path) -> _Change:
     from wsss.io.masks import IGNORE, read_mask
 
     new = read_mask(mask_path(after, sample.id))
-    old = read_mask(mask_path(before, sample.id), size=new.shape)
-    return float((new != old).mean()), float((new == IGNORE).mean()), (new.shape[0], new.shape[1])
+    assert sample.mask is not None
+    old = read_mask(sample.mask, size=new.shape)
+    shows = bool(((new != 0) & (new != IGNORE)).any())
+    return _Change(float((new != old).mean()), float((new == IGNORE).mean()), shows, (new.shape[0], new.shape[1]))
+
+
+def _refines_masks(config: CrfStageConfig, cams: Artifact | None) -> bool:
+    """Whether the masks themselves are refined, rather than the scores behind them."""
+    return cams is None and config.unary != "softmax"
+
+
+def _masked(ctx: Context[CrfStageConfig], log: Callable[[str], None] = lambda line: None) -> tuple[Sample, ...]:
+    """Return the samples with the masks to refine; ``log`` prints a note on guessed file names."""
+    folder, splits = ctx.inputs["masks"].path, ctx.config.splits
+    samples = ctx.data.samples(splits)
+    return with_masks(folder, samples, ctx.data, of=f"splits {listing(splits)}", mend=MAKE_MASKS, log=log)
 
 
 def _read_policy(masks: Path) -> tuple[Any, dict[int, float] | None]:
@@ -207,9 +235,12 @@ def _reads(config: CrfStageConfig) -> list[Read]:
 
 def _ready(ctx: Context[CrfStageConfig]) -> None:
     masks, cams = ctx.inputs["masks"].path, ctx.inputs["cams"]
-    samples = ctx.data.samples(ctx.config.splits)
-    _check_unary(ctx.config, masks, cams, samples)
-    require_each(masks, samples, mask_path, what="mask", mend=MAKE_MASKS)
+    _check_unary(ctx.config, masks, cams, ctx.data.samples(ctx.config.splits))
+    samples = _masked(ctx)
+    if _refines_masks(ctx.config, cams):
+        classes = ctx.data.classes
+        mend = f"If 255 means a class there, {renumber(classes)}."
+        require_class(ctx.inputs["masks"], samples, classes, purpose="to refine", mend=mend)
     if cams is not None:
         _read_policy(masks)
         require_each(cams.path, samples, cam_path, what="maps", mend=MAKE_MAPS)
@@ -221,10 +252,11 @@ STAGE = Stage(
     config=CrfStageConfig,
     run=run,
     provides="masks",
-    help="Dense CRF: pull masks to the edges of the image.",
+    resumes=True,
+    help="Refine masks with a dense CRF.",
     inputs={
-        "masks": Input(("masks",), "folder of a pseudo, crf or predict stage, or any folder with masks/ID.png"),
-        "cams": Input(("cams",), "folder of the cam stage behind the pseudo masks", optional=True),
+        "masks": Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}"),
+        "cams": Input(("cams",), "folder of the cam stage that the pseudo masks come from", optional=True),
     },
     reads=_reads,
     covers=lambda config: config.splits,

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput
 from wsss.models.config import ExpansionConfig, SamplingConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, trained
+from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, ready_labelled, trained
 from wsss.stages.sampling import (
     AREA,
     Placement,
@@ -29,11 +29,11 @@ class ExpandConfig(SamplingTraining, StageConfig):
 
     sampler: ExpansionConfig | None = Field(
         default=ExpansionConfig(),
-        description="the expansion sampler; null trains on without one, as a control of the same length",
+        description="expansion sampler; null: continue training without one, as a control of equal length",
     )
     placement: Placement = Field(
         default="bottleneck",
-        description="behind the last feature map, or (bottleneck) before the 1×1 convolution that widens it in the "
+        description="after the last feature map, or (bottleneck) before the 1×1 convolution that widens it in the "
         "MobileNets: a quarter of the channels",
     )
     area: float = Field(default=-5.0, description=AREA)
@@ -72,15 +72,21 @@ def _put(classifier: CAMClassifier, ctx: Context[ExpandConfig]) -> None:
     put_sampler(classifier, SamplingConfig(placement=config.placement, expansion=config.sampler, merge="expansion"))
 
 
+def _ready(ctx: Context[ExpandConfig]) -> None:
+    _put(trained(ctx), ctx)
+    ready_labelled(ctx)
+
+
 STAGE = Stage(
     name="expand",
     version=1,
     config=ExpandConfig,
     run=run,
     provides="classifier",
-    help="Train the expansion sampler: maps that reach beyond the most telling part of an object.",
+    resumes=True,
+    help="Train the expansion sampler, for maps that cover more of each object.",
     inputs=classifier_input("a classify stage"),
     reads=labelled_reads,
     check=check_labelled,
-    ready=lambda ctx: _put(trained(ctx), ctx),
+    ready=_ready,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -11,8 +11,11 @@ from wsss.data.transforms import ClassificationAugmentation
 from wsss.errors import InvalidInput, listing
 from wsss.pipeline.stage import Artifact, Context, Input, Read
 from wsss.train.config import TrainConfig
+from wsss.validation import OptionName
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from wsss.data.sample import Dataset, Sample
@@ -21,9 +24,7 @@ if TYPE_CHECKING:
     from wsss.train.optim import Group
 
 
-TILES = Input(
-    ("tiles",), "train on these tiles instead of a split: folder of a tiles stage", optional=True, added_later=True
-)
+TILES = Input(("tiles",), "folder of a tiles stage to train on instead of a split", optional=True, added_later=True)
 
 
 class LabelledConfig(TrainConfig):
@@ -31,12 +32,14 @@ class LabelledConfig(TrainConfig):
 
     split: str = Field(
         default="train",
-        description="split to train on; only its image-level labels are used, and nothing of it where there are tiles",
+        description="split to train on, by its image-level labels only; unused with tiles",
     )
-    val: str | None = Field(default=None, description="split to report mAP and F1 on; it chooses nothing")
+    val: Annotated[str | None, OptionName("val-split")] = Field(
+        default=None, description="split to report mAP and F1 on; no checkpoint is selected by it"
+    )
     augmentation: ClassificationAugmentation = Field(
         default=ClassificationAugmentation.model_validate({}),
-        description="random crops, flips and colours; tiles are only mirrored and turned",
+        description="random crops, flips and colours; tiles are only flipped and rotated",
     )
 
     @property
@@ -97,7 +100,7 @@ def train_on_labels(
     Returns:
         Metrics of the training, and on ``val``.
     """
-    from wsss.data.labels import label_matrix
+    from wsss.data.labels import label_targets
     from wsss.data.tiletable import read_tiles
     from wsss.train.classification import ClassificationExamples, TileExamples, score_classifier, tile_examples
     from wsss.train.images import cached_images
@@ -119,18 +122,10 @@ def train_on_labels(
         examples = tile_examples(tiles.path, found, len(classes), cache_bytes=room, max_side=config.max_side)
     else:
         samples = ctx.data.split(config.split)
-        examples = ClassificationExamples(cached(samples), label_matrix(samples, len(classes)), config.augmentation)
-    labels = examples.labels
-    everywhere = [name for name, column in zip(classes, labels.T, strict=True) if column.all()]
-    if everywhere and ctx.ranks.rank == 0:
-        what = f"image of split {config.split!r}" if tiles is None else "tile"
-        ctx.log(
-            f"warning: every {what} has the class {listing(everywhere)}: without images that lack it the classifier "
-            "can't learn where it is; add some, or draw tiles (stage tiles)."
-        )
-
+        examples = ClassificationExamples(cached(samples), label_targets(samples, len(classes)), config.augmentation)
+    require_absent(examples.labels, classes, f"image of split {config.split!r}" if tiles is None else "tile", ctx)
     held_out = ctx.data.split(config.val) if config.val is not None and ctx.ranks.rank == 0 else ()
-    val_images, val_labels = cached(held_out), label_matrix(held_out, len(classes))
+    val_images, val_labels = cached(held_out), label_targets(held_out, len(classes))
     scores: list[MultilabelScores] = []
 
     def validate() -> dict[str, float]:
@@ -167,6 +162,34 @@ def train_on_labels(
     return metrics | (_val_metrics(scores[0], classes, len(held_out)) if scores else {})
 
 
+def require_absent(labels: NDArray[np.float32], classes: Sequence[str], what: str, ctx: Context[Any]) -> None:
+    """Refuse labels that leave nothing to learn; warn of classes that are in every image.
+
+    Args:
+        labels: ``(N, K)``: 1 present, 0 absent, NaN unknown.
+        classes: names of the K classes.
+        what: what a row stands for.
+        ctx: takes the warning.
+
+    Raises:
+        InvalidInput: no class is absent from any image, or none is present in any.
+    """
+    everywhere = [name for name, column in zip(classes, labels.T, strict=True) if not (column == 0).any()]
+    if len(everywhere) == len(classes):
+        raise InvalidInput(
+            f"Every {what} shows {listing(map(repr, everywhere))}, so a classifier has nothing to tell apart.",
+            mend="Add images without the class (an empty label, or one such as ok), or cut images into tiles, some of "
+            "which lack it (stage tiles).",
+        )
+    if not (labels == 1).any():
+        raise InvalidInput(f"No {what} shows any class, so that there is nothing to learn.")
+    if everywhere and ctx.ranks.rank == 0:
+        ctx.log(
+            f"warning: every {what} shows {listing(map(repr, everywhere))}: without images that lack it the classifier "
+            "can't learn where it is."
+        )
+
+
 def supervision(ctx: Context[Any]) -> str:
     """Say what labels the classifier learns from."""
     artifact: Artifact | None = ctx.inputs.get("tiles")
@@ -200,3 +223,13 @@ def check_labelled(config: LabelledConfig, data: Dataset) -> None:
 
     for split in config.splits:
         require_labels(data.split(split))
+
+
+def ready_labelled(ctx: Context[Any]) -> None:
+    """Refuse labels that leave nothing to learn before an earlier result is discarded; see `require_absent`."""
+    from wsss.data.labels import label_targets
+
+    if ctx.inputs.get("tiles") is None:
+        classes = ctx.data.classes.foreground
+        labels = label_targets(ctx.data.split(ctx.config.split), len(classes))
+        require_absent(labels, classes, f"image of split {ctx.config.split!r}", ctx)

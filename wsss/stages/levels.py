@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.sample import Classes, Remark, Sample
 
 
 BYTES_PER_PIXEL = 30
@@ -32,13 +32,17 @@ def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[
     Raises:
         InvalidInput: maps or ground truth of an image can't be read, or don't fit each other.
     """
+    from wsss.data.truth import log_remarks
     from wsss.pipeline.items import map_items
 
     classes = ctx.data.classes
     work = partial(_count, folder=ctx.inputs["cams"].path, classes=classes, levels=tuple(levels))
     shape = (len(classes), len(classes), len(levels) + 1)
     memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL)
-    return [LevelCount(shape, *sparse) for sparse in map_items(ctx, samples, work, "oracle sweep", memory=memory)]
+    counted = map_items(ctx, samples, work, "oracle sweep", memory=memory)
+    if ctx.ranks.rank == 0:
+        log_remarks(ctx.log, [remark for _, _, remarks in counted for remark in remarks])
+    return [LevelCount(shape, cells, counts) for cells, counts, _ in counted]
 
 
 class LevelCount:
@@ -62,15 +66,15 @@ class LevelCount:
 
 def _count(
     sample: Sample, *, folder: Path, classes: Classes, levels: tuple[float, ...]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[Remark, ...]]:
     import numpy as np
 
-    from wsss.data.sample import read_truth
+    from wsss.data.sample import load_truth
     from wsss.io.cams import read_cams
     from wsss.metrics.sweep import level_histogram
 
     cams = read_cams(cam_path(folder, sample.id))
-    truth = read_truth(sample, classes, size=cams.size)
+    truth, remarks = load_truth(sample, classes, size=cams.size)
     counts = level_histogram(cams.each_at_full_size(), cams.classes, truth, len(classes), levels).ravel()
     cells = np.flatnonzero(counts)
-    return cells, counts[cells]
+    return cells, counts[cells], remarks

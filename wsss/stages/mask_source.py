@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.pipeline.given import artifact_at
 from wsss.pipeline.rundir import DATA, data_of_run, read_run
 from wsss.pipeline.source import Source, merge
 from wsss.pipeline.store import read_record
+from wsss.stages.mask_folder import find_folder, mask_files
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Dataset, Sample
     from wsss.export.items import Item, Masks
     from wsss.pipeline.progress import Reporter
-
-KINDS = ("masks",)
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Request:
         splits: only images of these.
         ids: only these images.
         classes: a class list, for masks without a dataset.
-        image_folder: the images, for masks without a dataset; for predicted ones, where they have been moved.
+        images: folder of the images, for masks without a dataset; for predicted ones, where they have been moved.
     """
 
     run: Path
@@ -41,7 +39,7 @@ class Request:
     splits: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     classes: Path | None = None
-    image_folder: Path | None = None
+    images: Path | None = None
 
 
 def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
@@ -59,19 +57,26 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         InvalidInput: no masks there, a stage that isn't finished or makes none, an unknown split, id or mask value;
             classes or images are given that are known already.
     """
+    from wsss.data.lists import images_by_id
     from wsss.data.predicted import PREDICTED, read_predicted
     from wsss.export.image_folder import images_by_name
     from wsss.export.items import Item, Masks
+    from wsss.export.naming import path_below
 
-    folder, name, run = _folder(request, reporter)
-    files = _mask_files(folder)
+    folder, name, run = find_folder(request.run, request.stage, reporter)
+    files = mask_files(folder, reporter.log)
     predicted = read_predicted(folder)
+    if predicted is not None and predicted.failed:
+        reporter.log(
+            f"note: images that could not be predicted have no mask: {listing(predicted.failed)} "
+            f"({folder / PREDICTED} tells why)."
+        )
     config = _data_config(request, run, folder)
-    if predicted is not None and not request.data.value:
+    if predicted is not None and predicted.files is not None and not request.data.value:
         _refuse_splits(request, "these masks are of a folder of images")
         _refuse_classes(request, folder / PREDICTED, mend="Leave --classes out.")
-        found = _predicted_images(request.image_folder, folder, predicted.files, run)
-        items = [Item(one, files[one], found.get(one)) for one in sorted(files)]
+        found = _predicted_images(request.images, folder, predicted.files, run)
+        items = [Item(one, files[one], found.get(one), file=predicted.files.get(one)) for one in sorted(files)]
         return Masks(name, predicted.classes, _chosen(items, request.ids, folder))
     gone, known = _gone(request, config, folder, run)
     if gone is not None and request.data.value:
@@ -87,73 +92,28 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         _refuse_classes(
             request, "the dataset", mend="Leave --classes out; --data.classes chooses and renames classes of a dataset."
         )
-        _refuse_image_folder(request, config.value)
+        _refuse_images(request, config.value)
         from wsss.data.registry import open_dataset
 
         place = request.run / DATA if run is not None and read_run(request.run) else work
         data = open_dataset(config.value, work=place, log=reporter.log, locate=config.locate, complete=False)
-        items = _of_dataset(data, files, request, folder, reporter.log)
+        known_ids = {sample.id for samples in data.splits.values() for sample in samples}
+        items = _of_dataset(data, mask_files(folder, reporter.log, known_ids), request, folder, reporter.log)
         return Masks(name, data.classes, _chosen(items, request.ids, folder))
     _refuse_splits(request, "no dataset is given" if gone is None else "the dataset is not there")
     if known is not None:
         _refuse_classes(request, known[1], mend="Leave --classes out.")
+    if request.images is not None:
+        files = mask_files(folder, reporter.log, images_by_id(request.images))
     chosen = _chosen([Item(one, files[one]) for one in sorted(files)], request.ids, folder)
-    found = {} if request.image_folder is None else images_by_name(request.image_folder, chosen)
-    complete = tuple(replace(item, image=found.get(item.id)) for item in chosen)
+    found = {} if request.images is None else images_by_name(request.images, chosen)
+    complete = tuple(
+        replace(item, image=found[item.id], file=path_below(found[item.id], request.images))
+        if item.id in found
+        else item
+        for item in chosen
+    )
     return Masks(name, known[0] if known else _classes(request.classes, chosen), complete)
-
-
-def _folder(request: Request, reporter: Reporter) -> tuple[Path, str, Mapping[str, Any] | None]:
-    """Return the folder that holds the masks or ``masks/``, what to call it, and the record of its run."""
-    run = read_run(request.run)
-    if run is not None:
-        stage = _stage_of_run(request, run, reporter.log)
-        artifact_at(request.run / stage, KINDS, f"--stage {stage}:", reporter)
-        return request.run / stage, f"{run['name']}/{stage}", run
-    if request.stage is not None:
-        raise InvalidInput(
-            f"--stage {request.stage}: {request.run} is no run directory, so it has no stages.",
-            mend="Name the run's folder, or leave --stage out.",
-        )
-    if not request.run.is_dir():
-        raise InvalidInput(f"{request.run}: no such folder.", mend="Name a run, a stage's folder or a folder of masks.")
-    artifact = artifact_at(request.run, KINDS, "RUN", reporter)
-    above = read_run(request.run.resolve().parent) if artifact.id else None
-    return request.run, artifact.id or request.run.resolve().name, above
-
-
-def _stage_of_run(request: Request, run: Mapping[str, Any], log: Callable[[str], None]) -> str:
-    """Return the id of the stage: the one asked for, or the last of the pipeline that has made masks."""
-    known = [str(stage["id"]) for stage in run.get("stages", [])]
-    records = {one: read_record(request.run / one) or {} for one in known}
-    makers = [one for one in known if records[one].get("provides") in KINDS]
-    done = [one for one in makers if records[one].get("status") == "done"]
-    if request.stage is not None:
-        if request.stage not in known:
-            raise InvalidInput(
-                f"--stage {request.stage}: {request.run} has no such stage; those with masks are "
-                f"{listing(makers, limit=20) or 'none'}{closest(request.stage, makers)}"
-            )
-        return request.stage
-    if not done:
-        raise InvalidInput(
-            f"{request.run}: no finished stage of this run has masks.", mend="Run it first: wsss run, wsss status."
-        )
-    if len(done) > 1:
-        log(f"Exporting the masks of {done[-1]}; --stage takes {listing(done[:-1], limit=8)}, too.")
-    return done[-1]
-
-
-def _mask_files(folder: Path) -> dict[str, Path]:
-    """Return the masks by id; a stage keeps them in ``masks/``, a folder from elsewhere may hold them itself."""
-    inside = folder / "masks"
-    place = inside if inside.is_dir() else folder
-    files = {path.stem: path for path in sorted(place.glob("*.png")) if not path.name.startswith(".")}
-    if not files:
-        raise InvalidInput(
-            f"{folder}: no mask here; masks are looked for as ID.png, in the folder or in masks/ below it."
-        )
-    return files
 
 
 def _data_config(request: Request, run: Mapping[str, Any] | None, folder: Path) -> Source:
@@ -205,6 +165,7 @@ def _of_dataset(
             None if one in data.missing else sample.image,
             tuple(splits[one]),
             sample.mask_values if own else None,
+            _user_name(sample, data),
         )
         for one, sample in samples.items()
         if one in files
@@ -224,6 +185,15 @@ def _of_dataset(
     return there
 
 
+def _user_name(sample: Sample, data: Dataset) -> str | None:
+    """Return an image's path below the folder of the images; ``None`` where it is not known with its suffix."""
+    from wsss.data.lists import without_suffix
+    from wsss.export.naming import path_below
+
+    file = path_below(sample.image, data.image_root)
+    return None if file is None or without_suffix(file) == file else file
+
+
 def _chosen(items: Sequence[Item], ids: Sequence[str], folder: Path) -> tuple[Item, ...]:
     known = {item.id: item for item in items}
     for one in ids:
@@ -235,7 +205,8 @@ def _chosen(items: Sequence[Item], ids: Sequence[str], folder: Path) -> tuple[It
 def _refuse_splits(request: Request, why: str) -> None:
     if request.splits:
         raise InvalidInput(
-            f"--split {request.splits[0]}: {why}, so there are no splits.", mend="Name the dataset: --data.root DIR."
+            f"--splits {','.join(request.splits)}: {why}, so there are no splits.",
+            mend="Name the dataset: --data.root DIR.",
         )
 
 
@@ -246,14 +217,14 @@ def _refuse_classes(request: Request, known_from: object, *, mend: str) -> None:
         )
 
 
-def _refuse_image_folder(request: Request, config: Mapping[str, Any]) -> None:
-    if request.image_folder is not None:
+def _refuse_images(request: Request, config: Mapping[str, Any]) -> None:
+    if request.images is not None:
         moved = "--data.root DIR names another dataset, or this one where it has moved."
         if "images" in config:  # apart from the root, as in the pipelines that `wsss init` writes
             moved = "--data.images DIR says where its images have moved to, --data.root DIR names another dataset."
         raise InvalidInput(
-            f"--image-folder {request.image_folder}: the images of these masks are known from the dataset.",
-            mend=f"Leave --image-folder out; {moved}",
+            f"--images {request.images}: the images of these masks are known from the dataset.",
+            mend=f"Leave --images out; {moved}",
         )
 
 

@@ -7,18 +7,23 @@ reduce them (see `wsss.models.prediction`), so that one of 24 megapixels needs l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.layout import mask_path, probability_path
-from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.io.layout import mask_path
+from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.stages import prediction
+from wsss.stages.prediction import outputs_of, read_output
+from wsss.stages.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
 from wsss.stages.reduced import note_predicted
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
+    from wsss.data.imagefolder import ImageFolder
     from wsss.data.sample import Classes, Dataset, Sample
     from wsss.models.segmenters import SegmentationNetwork
 
@@ -35,8 +40,8 @@ class PredictConfig(StageConfig):
     recursive: Annotated[bool, AddedLater()] = Field(
         default=False, description="also the images in folders below that one; a/b.jpg becomes a__b.png"
     )
-    scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="factors on the image's size")
-    flip: bool = Field(default=False, description="also use the mirror image")
+    scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
+    flip: bool = Field(default=False, description="also use the mirrored image")
     max_side: int | None = Field(
         default=None,
         ge=16,
@@ -45,13 +50,22 @@ class PredictConfig(StageConfig):
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16 npz)")
     batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")
+    labels: Annotated[Literal["ignore", "restrict"], AddedLater()] = Field(
+        default="ignore",
+        description="image-level labels: restrict leaves out the classes that an image doesn't have; images without "
+        "labels may show any class",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> PredictConfig:
         if self.images is not None and self.splits is not None:
             raise ValueError("give either splits or images, not both")
         if self.recursive and self.images is None:
-            raise ValueError("recursive is for a folder of images; splits say themselves what is in them")
+            raise ValueError("recursive is for a folder of images; a split lists its images")
+        if self.labels == "restrict" and self.images is not None:
+            raise ValueError(
+                "labels: restrict is for splits of a dataset; a folder of images has no image-level labels"
+            )
         return self
 
     @property
@@ -61,7 +75,11 @@ class PredictConfig(StageConfig):
 
 
 def run(ctx: Context[PredictConfig]) -> Result:
-    """Predict, batch by batch."""
+    """Predict, batch by batch; what fails is recorded in ``images.json`` once all other images are done.
+
+    Raises:
+        RunFailed: names the images that failed.
+    """
     import torch
 
     from wsss.stages.batches import work_in_batches
@@ -69,29 +87,61 @@ def run(ctx: Context[PredictConfig]) -> Result:
 
     config = ctx.config
     model, classes = _load(ctx)
-    samples = _samples(config, ctx.data)
-    if config.images is None:
+    folder = _folder(config)
+    samples = ctx.data.samples(config.chosen_splits) if folder is None else folder.samples
+    if folder is None:
         classes = ctx.data.classes  # the masks lie beside this dataset's, which may not be the one trained on
+    if ctx.ranks.rank == 0:
+        _begin(ctx, folder, samples, classes)
+    ctx.ranks.barrier()
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     with deterministic(ctx.device, ctx.seed):
-        work_in_batches(
+        errors = work_in_batches(
             ctx,
             samples,
-            lambda batch: _predict(model, classes, batch, config, ctx.out),
+            lambda batch: prediction.predict_batch(model, classes, batch, config, ctx.out),
             batch_size=config.batch_size,
-            outputs=lambda sample: _outputs(config, ctx.out, sample.id),
-            readable=_read,
+            outputs=lambda sample: outputs_of(config, ctx.out, sample.id),
+            readable=read_output,
             description="prediction",
         )
-    if config.images is not None and ctx.ranks.rank == 0:
-        _describe(config.images, config, samples, classes, ctx)
     ctx.ranks.barrier()
-    metrics: dict[str, Any] = {
-        "images": len(samples),
-        "classes_predicted": _classes_predicted(samples, ctx.out, classes),
-    }
-    metrics |= note_predicted(ctx, samples, len(classes))
-    return Result(metrics, {"predict_scales": list(config.scales), "predict_flip": config.flip})
+    failed = failed_images(ctx, samples, errors)
+    if ctx.ranks.rank == 0:
+        write_record(ctx, samples, classes, failed)
+    ctx.ranks.barrier()
+    if failed:
+        raise failure_of(failed, len(samples), ctx.out)
+    return _result(ctx, samples, classes)
+
+
+def _begin(
+    ctx: Context[PredictConfig], folder: ImageFolder | None, samples: Sequence[Sample], classes: Classes
+) -> None:
+    """Log what is left out or treated specially, and discard masks of images that changed since others failed."""
+    for note in _notes(ctx.config, folder, samples):
+        ctx.log(f"note: {note}")
+    discard_outdated(ctx, samples, classes)
+
+
+def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[Sample]) -> list[str]:
+    if config.images is not None and folder is not None:
+        from wsss.data.imagefolder import left_out_notes
+
+        notes = left_out_notes(config.images, recursive=config.recursive)
+        if folder.renamed:
+            shown = listing((f"{file!r} is {one}" for one, file in folder.renamed.items()), limit=3)
+            notes.append(f"names that a mask can't have are shortened or changed (images.json lists them): {shown}.")
+        if folder.unnamed:
+            notes.append(f"images whose names are no valid text are left out: {listing(folder.unnamed)}.")
+        if folder.closed:
+            notes.append(f"folders that can't be read are left out: {listing(folder.closed)}.")
+        return notes
+    without = [sample.id for sample in samples if sample.labels is None]
+    if config.labels == "restrict" and without:
+        shown = listing(without)
+        return [f"{len(without)} of {len(samples)} images have no labels, so any class may be predicted: {shown}."]
+    return []
 
 
 def _load(ctx: Context[PredictConfig]) -> tuple[SegmentationNetwork, Classes]:
@@ -130,83 +180,53 @@ def _check_apart(images: Path | None, out: Path) -> None:
         )
 
 
-def _predict(
-    model: SegmentationNetwork, classes: Classes, batch: tuple[Sample, ...], config: PredictConfig, out: Path
-) -> None:
-    import numpy as np
-
-    from wsss.io.arrays import write_arrays
-    from wsss.io.images import read_image
-    from wsss.io.masks import write_mask
-    from wsss.models.prediction import predict
-
-    images = np.stack([read_image(sample.image) for sample in batch])
-    views: dict[str, Any] = {key: getattr(config, key) for key in ("scales", "flip", "max_side")}
-    found = predict(model, images, len(classes), **views, probabilities=config.save_probabilities)
-    for place, sample in enumerate(batch):
-        if found.probabilities is not None:
-            arrays: dict[str, Any] = {
-                "probabilities": found.probabilities[place],
-                "classes": np.arange(len(classes)),
-                "size": np.asarray(images.shape[1:3], np.int64),
-            }
-            write_arrays(probability_path(out, sample.id), arrays)
-        write_mask(mask_path(out, sample.id), classes.decode(found.masks[place]))
-
-
-def _outputs(config: PredictConfig, out: Path, image_id: str) -> list[Path]:
-    masks = [mask_path(out, image_id)]
-    return [*masks, probability_path(out, image_id)] if config.save_probabilities else masks
-
-
-def _read(path: Path) -> Any:
-    from wsss.io.arrays import read_arrays
-    from wsss.io.masks import read_mask
-
-    return read_arrays(path) if path.suffix == ".npz" else read_mask(path)
-
-
-def _classes_predicted(samples: tuple[Sample, ...], out: Path, classes: Classes) -> dict[str, int]:
-    """Return per class in how many images it was predicted."""
+def _result(ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Classes) -> Result:
+    """Return in how many images each class was predicted, and how that fits the image-level labels."""
     import numpy as np
 
     from wsss.io.masks import read_mask
+    from wsss.stages.label_check import label_check
 
+    config = ctx.config
     counts = dict.fromkeys(classes.names, 0)
+    shares = []
     for sample in samples:
-        path = mask_path(out, sample.id)
-        for index in np.unique(classes.encode(read_mask(path), where=str(path))):
-            counts[classes.names[index]] += 1
-    return counts
+        path = mask_path(ctx.out, sample.id)
+        mask = classes.encode(read_mask(path), where=str(path))
+        shares.append(np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)] / mask.size)
+        for name, share in zip(classes.names, shares[-1], strict=True):
+            counts[name] += bool(share)
+    metrics: dict[str, Any] = {"images": len(samples), "classes_predicted": counts}
+    metrics |= note_predicted(ctx, samples, len(classes))
+    provenance: dict[str, Any] = {"predict_scales": list(config.scales), "predict_flip": config.flip}
+    if config.labels == "restrict":
+        metrics["labels"] = provenance["predict_labels"] = config.labels
+    return Result(metrics | label_check(samples, shares, classes.names), provenance)
 
 
-def _samples(config: PredictConfig, data: Dataset) -> tuple[Sample, ...]:
+def _folder(config: PredictConfig) -> ImageFolder | None:
+    """Return the images of the folder, ``None`` where splits are predicted."""
     if config.images is None:
-        return data.samples(config.chosen_splits)
+        return None
     from wsss.data.imagefolder import images_in
 
     return images_in(config.images, recursive=config.recursive)
 
 
-def _describe(
-    images: Path, config: PredictConfig, samples: tuple[Sample, ...], classes: Classes, ctx: Context[PredictConfig]
-) -> None:
-    """Write what the masks are of and what their values mean; say what was left out."""
-    from wsss.data.imagefolder import has_images_below
-    from wsss.data.predicted import Predicted, write_predicted
-
-    files = {sample.id: sample.image.relative_to(images).as_posix() for sample in samples}
-    write_predicted(ctx.out, Predicted(classes, files))
-    if not config.recursive and has_images_below(images):
-        ctx.log(f"note: the images in folders below {images} are left out; --recursive takes them.")
-
-
 def _reads(config: PredictConfig) -> list[Read]:
-    return [Read(split, "images") for split in config.chosen_splits]
+    kinds: tuple[Kind, ...] = ("images", "labels")
+    return [Read(split, kind) for split in config.chosen_splits for kind in kinds]
 
 
 def _check(config: PredictConfig, data: Dataset) -> None:
-    _samples(config, data)
+    if _folder(config) is not None:
+        return
+    samples = data.samples(config.chosen_splits)
+    if config.labels == "restrict" and all(sample.labels is None for sample in samples):
+        raise InvalidInput(
+            f"predict.labels: restrict needs image-level labels; no image of {listing(config.chosen_splits)} has any.",
+            mend="Add the images to the label file, or leave labels out.",
+        )
 
 
 STAGE = Stage(
@@ -215,6 +235,7 @@ STAGE = Stage(
     config=PredictConfig,
     run=run,
     provides="masks",
+    resumes=True,
     help="Predict masks of a split, or of a folder of images.",
     inputs={
         "segmenter": Input(("segmenter",), "folder of a segment stage, or of any network it made", alias="weights")
@@ -223,4 +244,5 @@ STAGE = Stage(
     covers=lambda config: config.chosen_splits or None,
     check=_check,
     ready=_ready,
+    keeps=keeps_masks,
 )

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from wsss.errors import InvalidInput
+from wsss.errors import listing
 from wsss.io.layout import cam_path, mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power, describe
 from wsss.stages.footprint import image_bytes
+from wsss.stages.mask_inputs import count_empty
 from wsss.stages.present import MAKE_MAPS, require_each
 from wsss.validation import AddedLater
 
@@ -29,14 +30,15 @@ class PseudoConfig(StageConfig):
     """Config of `pseudo`."""
 
     splits: tuple[str, ...] = Field(("train",), description="splits to make masks for")
-    policy: Policy = Field(Adaptive(name="otsu"), description="where the background begins")
+    policy: Policy = Field(Adaptive(name="otsu"), description="threshold policy for the background")
     clean: Annotated[CleaningConfig, AddedLater()] = Field(
-        CleaningConfig(), description="drop small components and holes of the masks; by default nothing"
+        CleaningConfig(), description="drop small components and holes of the masks; by default none"
     )
     oracle: bool = Field(
         False,
-        description="instead of the policy, sweep a fixed threshold against the ground-truth masks and keep the best; "
-        "stamped as ORACLE wherever a number appears",
+        description="replace the policy by the fixed threshold that is best on the ground-truth "
+        "masks; every number derived "
+        "from it is stamped ORACLE",
     )
 
 
@@ -72,6 +74,7 @@ def run(ctx: Context[PseudoConfig]) -> Result:
     map_items(ctx, todo, work, "pseudo masks", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
     ctx.ranks.barrier()
     fractions = map_items(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
+    metrics["empty_masks"] = count_empty(ctx, samples, [foreground > 0 for foreground, _ in fractions])
     names = ("foreground", "uncertain")
     metrics |= {
         f"{name}_fraction": sum(part[place] for part in fractions) / len(fractions) for place, name in enumerate(names)
@@ -161,12 +164,14 @@ def _reads(config: PseudoConfig) -> list[Read]:
 
 
 def _check(config: PseudoConfig, data: Any) -> None:
-    for sample in data.samples(config.splits):
-        if config.oracle and sample.mask is None:
-            raise InvalidInput(
-                f"pseudo.oracle: image {sample.id} has no ground-truth mask; a sweep needs all of them.",
-                mend="Leave --oracle out: the label-free policies need no masks.",
-            )
+    if not config.oracle:
+        return
+    from wsss.data.truth import check_truth, require_masks
+
+    samples, of = data.samples(config.splits), f"splits {listing(config.splits)}"
+    mend = "Leave --oracle out: the label-free policies need no masks."
+    require_masks(data, samples, of=of, mend=mend, start="pseudo.oracle: ")
+    check_truth(samples, data.classes, where=f"pseudo.oracle: {of}")
 
 
 def _ready(ctx: Context[PseudoConfig]) -> None:
@@ -180,7 +185,8 @@ STAGE = Stage(
     config=PseudoConfig,
     run=run,
     provides="masks",
-    help="Pseudo masks from maps, by a label-free threshold policy.",
+    resumes=True,
+    help="Make pseudo masks from maps with a label-free threshold policy.",
     inputs={"cams": Input(("cams",), "folder of a cam stage")},
     reads=_reads,
     covers=lambda config: config.splits,

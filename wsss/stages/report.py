@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read
 from wsss.pipeline.store import RECORD
 from wsss.pipeline.store import read_record as read_stage
 from wsss.pipeline.summary import status_in_run
+from wsss.validation import OptionName
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -31,20 +32,20 @@ KINDS = ("tiles", "classifier", "cams", "masks", "segmenter", "scores", "compari
 class ReportConfig(StageConfig):
     """Config of `report`."""
 
-    title: str | None = Field(None, description="heading; by default the name of the run's folder")
-    images: int = Field(24, ge=0, le=5000, description="images in the gallery, at most")
+    title: str | None = Field(None, description="title of the page; by default the name of the run's folder")
+    images: Annotated[int, OptionName("gallery")] = Field(
+        24, ge=0, le=5000, description="maximum number of images in the gallery"
+    )
     splits: tuple[str, ...] = Field((), description="splits in the gallery; by default all that have maps or masks")
-    columns: tuple[str, ...] = Field(
+    columns: Annotated[tuple[str, ...], OptionName("gallery-stages")] = Field(
         (),
-        description="stages whose maps, masks and samplings are shown, `*` for any text (*seed=0*); by default all",
+        description="stages with pictures (maps, masks, samplings), `*` matches any text (*seed=0*); by default all",
     )
-    sampling: int = Field(12, ge=0, le=200, description="images of where samplers look, at most")
-    topology: int = Field(
-        8, ge=0, le=200, description="images whose components and holes are matched with the label's, at most"
-    )
-    seed: int | None = Field(None, description="of the random draw of images; by default the run's seed")
+    sampling: int = Field(12, ge=0, le=200, description="maximum number of images with sampling positions")
+    topology: int = Field(8, ge=0, le=200, description="maximum number of images with matched components and holes")
+    seed: int | None = Field(None, description="seed of the image selection; by default the run's seed")
     max_megabytes: float = Field(
-        9.5, gt=0, le=200, description="size limit of the page; pictures shrink, then images are left out, to keep it"
+        9.5, gt=0, le=200, description="maximum size of the page; pictures shrink first, then images are omitted"
     )
 
 
@@ -266,11 +267,11 @@ def _check(config: ReportConfig, data: Any) -> None:
 
 STAGE = Stage(
     name="report",
-    version=4,
+    version=5,
     config=ReportConfig,
     run=run,
     provides="report",
-    help="One HTML file: pipeline, scores, curves and pictures of a run.",
+    help="Make an HTML report of a run: pictures, scores, curves, settings.",
     inputs={"stages": Input(KINDS, "folders of the stages to report on", many=True)},
     reads=_reads,
     check=_check,

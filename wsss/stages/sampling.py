@@ -25,10 +25,10 @@ Merge = Literal["expansion", "shrinkage", "mean", "max"]
 Placement = Literal["bottleneck", "features"]
 Scope = Literal["offsets", "kernel", "sampler", "head", "trunk"]
 
-SCOPES = "the offset branch, the kernel, both (sampler), all that stands behind the sampler (head), the trunk"
+SCOPES = "offset branch, kernel, both (sampler), all layers after the sampler (head), trunk"
 AREA = (
-    "μ: weight in the loss of the mean area of the maps of the classes present; positive makes maps smaller, negative "
-    "larger; offsets with a reversed gradient do the opposite"
+    "weight μ of the area term (mean area of the maps of present classes) in the loss; positive values shrink maps, "
+    "negative ones enlarge them; the opposite holds for offsets with a reversed gradient"
 )
 
 
@@ -51,17 +51,17 @@ class SamplingTraining(LabelledConfig):
         default_factory=lambda: AdamWConfig(lr=1e-3, head_lr_factor=1, weight_decay=1e-4), description="sgd or adamw"
     )
     update: tuple[Scope, ...] = Field(
-        default=("offsets", "kernel", "head"), min_length=1, description=f"what learns: {SCOPES}"
+        default=("offsets", "kernel", "head"), min_length=1, description=f"trainable parts: {SCOPES}"
     )
     offset_lr_factor: float = Field(
-        default=1.0, gt=0, description="the offset branch learns this many times faster than optimiser.lr"
+        default=1.0, gt=0, description="learning rate of the offset branch, as a multiple of optimiser.lr"
     )
     kernel_lr_factor: float = Field(
-        default=0.1, gt=0, description="the sampler's kernel learns this many times faster than optimiser.lr"
+        default=0.1, gt=0, description="learning rate of the sampler's kernel, as a multiple of optimiser.lr"
     )
     area: float = Field(default=0.0, description=AREA)
     show: int = Field(
-        default=6, ge=0, description="images of val (or else of split) whose offsets are kept, to look at"
+        default=6, ge=0, description="number of images of val (else of split) whose offsets are saved for the report"
     )
 
 

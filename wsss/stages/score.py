@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from wsss.data.maskvalues import MaskNames
 from wsss.errors import InvalidInput, listing
 from wsss.metrics.structure import COLUMNS, Group
 from wsss.metrics.topomortar import FILE, GROUPS, WINDOW
-from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.footprint import image_bytes
+from wsss.stages.mask_inputs import ANY_FOLDER, Look, with_masks
+from wsss.stages.scored import Pair, count, name_values
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -32,26 +35,51 @@ class ScoreConfig(StageConfig):
 
     split: str = Field("val", description="split to score on")
     unsure: Literal["miss", "skip", "background"] = Field(
-        "miss", description="pixels the masks leave uncertain (255): wrong, left out, or background"
+        "miss",
+        description="uncertain pixels (255) of the predicted masks count as wrong, are ignored, or count as background",
     )
     pred_values: Annotated[Literal["ours", "dataset"], AddedLater()] = Field(
         "ours",
-        description="values of the masks: as we write them (255 = unsure), or as the dataset's own masks have them "
-        "(TopoMortar's: 255 = mortar)",
+        description="values of the predicted masks: ours (255 = uncertain), or those of the dataset's own masks "
+        "(TopoMortar: 255 = mortar)",
+    )
+    pred_mask_values: Annotated[MaskNames, AddedLater()] = Field(
+        None,
+        description="value of the masks → class name, background or ignore, where they are neither: "
+        "{0: background, 255: cat}",
     )
     structure: tuple[Group, ...] = Field(
-        (), description="also score topology and surfaces, per image and class: betti, local_betti, cldice …"
+        (), description="also compute these topology and surface metrics per image and class"
     )
     topomortar: Annotated[bool, AddedLater()] = Field(
-        False, description=f"also write {FILE}: a row per image in the column names of TopoMortar's authors"
+        False, description=f"also write {FILE}, one row per image with the column names of TopoMortar's authors"
     )
-    window: int = Field(128, ge=1, description="of local_betti: side of the windows in pixels")
-    frame: Literal["own-max", "none"] = Field("own-max", description="of betti_matching; own-max is the paper's")
+    window: int = Field(128, ge=1, description="window side of local_betti, in pixels")
+    frame: Literal["own-max", "none"] = Field(
+        "own-max", description="frame around each mask for betti_matching; own-max is the paper's"
+    )
+    transposed: Annotated[bool, AddedLater()] = Field(
+        False,
+        description="for cldice: skeletons of the transposed masks, as in the results of TopoMortar's authors, whose "
+        "program swaps the axes",
+    )
 
     @model_validator(mode="after")
     def _windows_are_the_authors(self) -> ScoreConfig:
         if self.topomortar and self.window != WINDOW:
             raise ValueError(f"topomortar: true goes with window: {WINDOW}, the authors'")
+        return self
+
+    @model_validator(mode="after")
+    def _one_meaning_of_values(self) -> ScoreConfig:
+        if self.pred_mask_values is not None and self.pred_values != "ours":
+            raise ValueError("pred_mask_values: leave pred_values out; one of the two names what values mean")
+        return self
+
+    @model_validator(mode="after")
+    def _transposed_for_cldice(self) -> ScoreConfig:
+        if self.transposed and "cldice" not in self.groups:
+            raise ValueError("transposed: it changes cldice alone; add cldice to structure, or leave transposed out")
         return self
 
     @property
@@ -65,6 +93,7 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     """Add up one confusion matrix over the split, and derive everything from it."""
     import numpy as np
 
+    from wsss.data.truth import log_remarks
     from wsss.io.atomic import write_text
     from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
     from wsss.metrics.overlap import overlap_scores
@@ -72,23 +101,23 @@ def run(ctx: Context[ScoreConfig]) -> Result:
 
     config, pred, classes = ctx.config, ctx.inputs["pred"], ctx.data.classes
     samples = ctx.data.split(config.split)
-    folder = _masks_folder(pred.path)
-    missing = [sample.id for sample in samples if not (folder / f"{sample.id}.png").is_file()]
-    if missing:
-        raise InvalidInput(
-            f"{folder}: no mask for {len(missing)} of the {len(samples)} images of split {config.split!r} "
-            f"({listing(missing)}).",
-            mend="Predict that split first, or score another one (--split).",
-        )
-    work = partial(_count, folder=folder, classes=classes, config=config)
-    memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL + (STRUCTURE_BYTES_PER_PIXEL if config.groups else 0))
-    counted = map_items(ctx, samples, work, "scoring", memory=memory)
-    per_image = [np.asarray(counts) for counts, _, _ in counted]
+    pairs = _pairs(ctx, pred)
+    folder = pairs[0].pred.parent
+    per_pixel = BYTES_PER_PIXEL + (STRUCTURE_BYTES_PER_PIXEL if config.groups else 0)
+    counted = map_items(
+        ctx,
+        pairs,
+        partial(count, classes=classes, config=config),
+        "scoring",
+        memory=lambda pair: image_bytes(pair.sample, per_pixel=per_pixel),
+    )
+    per_image = [np.asarray(one.confusion) for one in counted]
     total = np.sum(per_image, axis=0)
-    others = np.sum([outside for _, outside, _ in counted], axis=0)
-    _check_unsure(samples, folder, predicted=int(total[:, 1:-1].sum()), config=config)
+    others = np.sum([one.others for one in counted], axis=0)
+    _check_unsure(ctx, pred, folder, [one.look for one in counted])
     _check_values(ctx, folder, others, predicted=int(total[:, 1:-1].sum()))
     if ctx.ranks.rank == 0:
+        log_remarks(ctx.log, [remark for one in counted for remark in one.look.remarks])
         write_text(ctx.out / PER_IMAGE, _table(samples, per_image, classes))
         named = {sample.id: counts for sample, counts in zip(samples, per_image, strict=True)}
         write_confusions(ctx.out / CONFUSIONS, Confusions(classes.names, named))
@@ -102,7 +131,7 @@ def run(ctx: Context[ScoreConfig]) -> Result:
             "unsure_counted_as": config.unsure,
             "other_class_pixels": int(others.sum()),
             "threshold_policy": carried.get("threshold_policy"),
-            **_structure(ctx, samples, [structure for _, _, structure in counted]),
+            **_structure(ctx, samples, [one.structure for one in counted]),
             "provenance": dict(carried),
         }
     )
@@ -127,47 +156,23 @@ def _structure(
         write_text(ctx.out / STRUCTURE, text.getvalue())
         if config.topomortar:
             write_scores(ctx.out / FILE, ids, topomortar_columns(per_image, config.groups))
-    settings = {"window": config.window, "frame": config.frame}
+    settings: dict[str, Any] = {"window": config.window, "frame": config.frame}
+    if config.transposed:
+        settings["transposed"] = True
     return {"structure": {**settings, **summarise(per_image, names, config.groups)}}
 
 
-def _masks_folder(folder: Path) -> Path:
-    """A stage keeps its masks in ``masks/``; a folder from elsewhere may hold them itself."""
-    inside = folder / "masks"
-    return inside if inside.is_dir() else folder
+def _pairs(ctx: Context[ScoreConfig], pred: Artifact) -> list[Pair]:
+    """Return the images of the split with the masks to score.
 
-
-def _count(
-    sample: Sample, *, folder: Path, classes: Classes, config: ScoreConfig
-) -> tuple[list[list[int]], list[int], dict[int, list[float]]]:
-    """Return an image's confusion matrix, how many pixels have each value of a class left out, and what
-    `wsss.metrics.structure.structure_scores` says.
+    Raises:
+        InvalidInput: an image has no mask, or two.
     """
-    import numpy as np
-
-    from wsss.data.sample import read_truth
-    from wsss.io.images import image_size
-    from wsss.io.masks import read_mask
-    from wsss.metrics.overlap import confusion_matrix
-    from wsss.metrics.structure import structure_scores
-
-    truth = read_truth(sample, classes)
-    path = folder / f"{sample.id}.png"
-    mask = read_mask(path)
-    if mask.shape != truth.shape:  # the image's own size tells which of the two is wrong
-        size = image_size(sample.image)
-        read_truth(sample, classes, size=size)
-        read_mask(path, size=size)
-    values = np.bincount(mask.ravel(), minlength=256)
-    of_masks = classes.in_masks_of(sample) if config.pred_values == "dataset" else classes
-    prediction = of_masks.encode(mask, where=str(path))
-    confusion = confusion_matrix(prediction, truth, len(classes), unsure=config.unsure)
-    structure = {}
-    if config.groups:
-        skip = config.unsure == "skip"
-        options: dict[str, Any] = {"window": config.window, "frame": config.frame, "skip_unsure": skip}
-        structure = structure_scores(prediction, truth, len(classes), config.groups, **options)
-    return confusion.tolist(), [int(values[value]) for value in sorted(classes.other)], structure
+    split = ctx.config.split
+    samples = ctx.data.split(split)
+    mend = "Predict that split first, or score another one (--split)."
+    masked = with_masks(pred.path, samples, ctx.data, of=f"split {split!r}", mend=mend, log=ctx.log)
+    return [Pair(sample, one.mask) for sample, one in zip(samples, masked, strict=True) if one.mask is not None]
 
 
 def _check_values(ctx: Context[ScoreConfig], folder: Path, others: Any, *, predicted: int) -> None:
@@ -196,19 +201,28 @@ def _check_values(ctx: Context[ScoreConfig], folder: Path, others: Any, *, predi
     ctx.log(f"warning: {message} They count as {'background' if classes.other_as == 0 else 'unsure'}.")
 
 
-def _check_unsure(samples: tuple[Sample, ...], folder: Path, *, predicted: int, config: ScoreConfig) -> None:
-    """Masks in the values of a dataset that gives 255 to a class would score as if they were unsure everywhere."""
-    from wsss.io.masks import IGNORE, read_mask
+def _check_unsure(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, looks: Sequence[Look]) -> None:
+    """Masks of 0 and 255 from elsewhere would score as if they were unsure wherever they have a class.
 
-    own = next((sample.mask_values for sample in samples if sample.mask_values is not None), None)
-    if predicted or config.pred_values == "dataset" or own is None or not any(IGNORE in values for values in own):
+    Raises:
+        InvalidInput: no mask from elsewhere has a class, and some have 255. A stage of ours may be unsure throughout.
+    """
+    from wsss.io.masks import IGNORE
+
+    unsure = sum(look.ignored for look in looks)
+    if not unsure or any(look.shows_class for look in looks):
         return
-    if any((read_mask(folder / f"{sample.id}.png") == IGNORE).any() for sample in samples):
-        raise InvalidInput(
-            f"{folder}: the masks hold no class but the background, and 255. In masks of ours 255 means unsure; in "
-            "this dataset's own it means a class.",
-            mend="If it does so here, say --pred-values dataset (pred_values: dataset in a pipeline).",
-        )
+    found = f"{folder}: the masks hold no class but the background, and 255 in {unsure} of {len(looks)} masks"
+    if pred.uses is not None:
+        ctx.log(f"warning: {found}.")
+        return
+    values = [sample.mask_values for sample in ctx.data.split(ctx.config.split)]
+    of_dataset = any(IGNORE in of_class for one in values if one is not None for of_class in one.classes[1:])
+    if of_dataset and ctx.config.pred_values == "ours":
+        mend = "If they have the values of the dataset's own masks: --pred-values dataset (pred_values in a pipeline)."
+    else:
+        mend = f"If 255 means a class there: {name_values(ctx.data.classes)}"
+    raise InvalidInput(f"{found}. In masks to score 255 means unsure.", mend=mend)
 
 
 def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) -> str:
@@ -227,20 +241,18 @@ def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) 
 
 
 def _check(config: ScoreConfig, data: Any) -> None:
-    samples = data.split(config.split)
+    from wsss.data.truth import check_truth, require_masks
+
+    samples, of = data.split(config.split), f"split {config.split!r}"
     if config.topomortar and len(data.classes) != 2:
         raise InvalidInput(
             f"score: topomortar: true is for one foreground class; this dataset has "
             f"{listing(data.classes.foreground)}.",
             mend="Choose one class (data.classes), or ask for structure: alone, which has a row per class.",
         )
-    without = [sample.id for sample in samples if sample.mask is None]
-    if without:
-        raise InvalidInput(
-            f"score: {len(without)} of the {len(samples)} images of split {config.split!r} have no ground-truth mask "
-            f"({listing(without)}).",
-            mend="Score a split that has masks, or leave the score stage out.",
-        )
+    mend = "Score a split that has masks, or leave the score stage out."
+    require_masks(data, samples, of=of, mend=mend, start="score: ")
+    check_truth(samples, data.classes, where=f"score: {of}")
 
 
 STAGE = Stage(
@@ -249,8 +261,8 @@ STAGE = Stage(
     config=ScoreConfig,
     run=run,
     provides="scores",
-    help="Score masks against the ground truth (mIoU and more).",
-    inputs={"pred": Input(("masks",), "folder of masks: of a stage, or any folder with ID.png")},
+    help="Score masks against the ground truth (mIoU, topology …).",
+    inputs={"pred": Input(("masks",), f"folder of masks: of a stage, or {ANY_FOLDER}")},
     reads=lambda config: [Read(config.split, "masks")],
     needs_splits=lambda config: (config.split,),
     check=_check,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,15 +11,16 @@ from pydantic import Field, model_validator
 
 from wsss.data.transforms import SegmentationAugmentation
 from wsss.errors import InvalidInput, listing
-from wsss.io.layout import mask_path, probability_path
+from wsss.io.layout import probability_path
 from wsss.losses.config import CrossEntropyConfig, LossConfig
 from wsss.models.config import NO_TRUNK, SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
-from wsss.validation import AddedLater
+from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Classes, Dataset, Sample
+    from wsss.data.sample import Dataset, Sample
     from wsss.train.segmentation import SegmentationExamples
     from wsss.train.soft import SoftExamples
 
@@ -28,14 +29,14 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
     """Config of `segment`."""
 
     split: str = Field(default="train", description="split to train on")
-    labels: Literal["pseudo", "soft", "ground-truth"] = Field(
+    labels: Annotated[Literal["pseudo", "soft", "ground-truth"], OptionName("targets")] = Field(
         default="pseudo",
-        description="train on the masks of the stage's input, on the class probabilities beside them (a teacher's, of "
-        "predict with save_probabilities), or on the true masks (full supervision, an upper bound)",
+        description="training targets: pseudo masks of the input, soft class probabilities beside them (from predict "
+        "with save_probabilities), or ground-truth masks (full supervision, an upper bound)",
     )
-    loss: LossConfig = Field(default=CrossEntropyConfig(), description="what to minimise, with its settings")
+    loss: LossConfig = Field(default=CrossEntropyConfig(), description="loss, with its settings")
     deep_supervision: Annotated[DeepSupervisionConfig, AddedLater()] = Field(
-        default=DeepSupervisionConfig(), description="of a network with coarser outputs, too: how their losses add up"
+        default=DeepSupervisionConfig(), description="weights of the losses of coarser outputs"
     )
     augmentation: SegmentationAugmentation = Field(
         default=SegmentationAugmentation.model_validate({}), description="random scales, crops, flips and colours"
@@ -65,6 +66,7 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
 def run(ctx: Context[SegmentConfig]) -> Result:
     """Train; the weights after the last epoch are the result."""
     from wsss.losses.base import build_loss
+    from wsss.losses.targets import OnlyBackground
     from wsss.models.classifier import load_classifier
     from wsss.models.segmenters import build_segmenter, save_segmenter
     from wsss.train.loop import Job, fit
@@ -91,11 +93,15 @@ def run(ctx: Context[SegmentConfig]) -> Result:
         pictures=segmentation_pictures(model, examples, classes),
         image_bytes=examples.pairs.largest,
     )
-    history = fit(job, config, ctx)
+    empty = _empty_masks(ctx)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OnlyBackground)  # of single batches: `_check_masks` knows all masks
+        history = fit(job, config, ctx)
     if ctx.ranks.rank == 0:
         save_segmenter(ctx.out, model, classes)
     metrics = {
         "images": len(examples),
+        **empty,
         **({"epochs": config.epochs} if config.epochs is not None else {}),
         "steps": history[-1]["step"],
         "train_loss": history[-1]["train_loss"],
@@ -128,20 +134,18 @@ def _examples(ctx: Context[SegmentConfig]) -> SegmentationExamples | SoftExample
     """Return images with masks, or with class probabilities, as ``config.labels`` says.
 
     Raises:
-        InvalidInput: see `_pairs`, `_check_foreground` and `_probability_files`; or a file is broken.
+        InvalidInput: see `_pairs` and `_probability_files`; or a file is broken.
     """
     from wsss.train.images import Cached
     from wsss.train.segmentation import PairLoader, SegmentationExamples
     from wsss.train.soft import SoftExamples, SoftPairLoader
 
-    config, classes, masks = ctx.config, ctx.data.classes, ctx.inputs["masks"]
-    samples, room = ctx.data.split(config.split), config.cache_mb << 20
+    config, classes, room = ctx.config, ctx.data.classes, ctx.config.cache_mb << 20
     if config.labels == "soft":
-        files = _probability_files(samples, config, masks)
+        files = _probability_files(ctx.data.split(config.split), config, ctx.inputs["masks"])
         soft = Cached(SoftPairLoader(files, classes, config.max_side), len(files), cache_bytes=room)
         return SoftExamples(soft, config.augmentation)
-    pairs = _pairs(samples, config, masks)
-    _check_foreground(pairs, classes)
+    pairs = _pairs(ctx)
     load = PairLoader(pairs, classes, config.max_side)
     return SegmentationExamples(Cached(load, len(pairs), cache_bytes=room), config.augmentation)
 
@@ -171,72 +175,74 @@ def _probability_files(
     return files
 
 
-def _pairs(samples: tuple[Sample, ...], config: SegmentConfig, masks: Artifact | None) -> list[Sample]:
+def _pairs(ctx: Context[SegmentConfig], log: Callable[[str], None] = lambda line: None) -> tuple[Sample, ...]:
     """Return the samples, each with the mask to train on.
+
+    Args:
+        ctx: of the stage.
+        log: prints a note on masks that were matched by a part of their name.
 
     Raises:
         InvalidInput: no masks are given, or one is missing.
     """
+    config, masks, samples = ctx.config, ctx.inputs["masks"], ctx.data.split(ctx.config.split)
     if config.labels == "ground-truth":
-        _check_ground_truth(samples, config.split)
-        return list(samples)
+        return tuple(samples)
     if masks is None:
         raise InvalidInput(
             "segment: no masks to train on.",
             mend="Name a pseudo, crf or predict stage among its needs (or --masks DIR); to train on the true masks "
             "instead set labels: ground-truth.",
         )
-    pairs = [replace(sample, mask=mask_path(masks.path, sample.id), mask_values=None) for sample in samples]
-    missing = [sample.id for sample in pairs if not (sample.mask and sample.mask.is_file())]
-    if missing:
-        raise InvalidInput(
-            f"{masks.path}: {len(missing)} of {len(samples)} images of split {config.split!r} have no mask there: "
-            f"{listing(missing)}.",
-            mend="Make masks of every image of the split that the network is trained on.",
-        )
-    return pairs
+    mend = "Make masks of every image of the split that the network is trained on."
+    return with_masks(masks.path, samples, ctx.data, of=f"split {config.split!r}", mend=mend, log=log)
 
 
-def _check_foreground(pairs: list[Sample], classes: Classes) -> None:
-    """Masks whose 255 means a class (TopoMortar's own) would be taken for masks that are unsure everywhere.
+def _empty_masks(ctx: Context[SegmentConfig]) -> dict[str, int]:
+    """Return how many masks to train on show no class, as a metric; nothing where there are no masks."""
+    if ctx.config.labels == "soft" or ctx.ranks.rank != 0:
+        return {}
+    pairs = _pairs(ctx, ctx.log)
+    return {"empty_masks": count_empty(ctx, pairs, [look.shows_class for look in survey(ctx, pairs)])}
+
+
+def _check_masks(ctx: Context[SegmentConfig]) -> None:
+    """Refuse masks that teach nothing but background.
 
     Raises:
-        InvalidInput: there is 255 in the masks, and no pixel of any class but the background.
+        InvalidInput: see `_pairs` and `require_class`; or no mask of any image that has a class shows one.
     """
-    import numpy as np
-
     from wsss.data.sample import read_truth
-    from wsss.io.masks import IGNORE
+    from wsss.data.truth import shows_class
 
-    unsure = False
-    for sample in pairs:  # the first one usually answers
-        mask = read_truth(sample, classes)
-        if np.any((mask != 0) & (mask != IGNORE)):
-            return
-        unsure = unsure or bool(np.any(mask == IGNORE))
-    if unsure:
-        raise InvalidInput(
-            f"{pairs[0].mask and pairs[0].mask.parent}: no pixel of any mask has a class other than the background; "
-            "the rest is 255, which means unsure in masks to train on.",
-            mend=f"If 255 means a class there, renumber it: {listing(classes.foreground)} "
-            f"{listing(values[0] for values in classes.values[1:])}.",
+    config, classes, pairs = ctx.config, ctx.data.classes, _pairs(ctx)
+    hint = "Choose a split whose masks show a class."
+    if config.labels == "pseudo":
+        hint = "Lower the thresholds of the stage that made them (pseudo: policy), or look at its maps."
+        mend = (
+            f"If 255 means a class there, {renumber(classes)}. To train on the dataset's own masks, set labels: "
+            "ground-truth (data.mask_values names their values)."
         )
-
-
-def _check_ground_truth(samples: tuple[Sample, ...], split: str) -> None:
-    missing = [sample.id for sample in samples if sample.mask is None]
-    if missing:
+        require_class(ctx.inputs["masks"], pairs, classes, purpose="to train on", mend=mend)
+    expected = [sample for sample in pairs if sample.labels != ()]
+    if expected and not any(shows_class(read_truth(sample, classes)) for sample in expected):
         raise InvalidInput(
-            f"{len(missing)} of {len(samples)} images of split {split!r} have no ground-truth mask: {listing(missing)}."
+            f"{expected[0].mask and expected[0].mask.parent}: none of the {len(expected)} masks to train on shows a "
+            "class: all pixels are background or unsure.",
+            mend=hint,
         )
 
 
 def _check(config: SegmentConfig, data: Dataset) -> None:
     if config.backbone is not None:
         check_weights(config.backbone)
-    samples = data.split(config.split)
+    samples, of = data.split(config.split), f"split {config.split!r}"
     if config.labels == "ground-truth":
-        _check_ground_truth(samples, config.split)
+        from wsss.data.truth import check_truth, require_masks
+
+        mend = "Choose a split that has masks, or train on labels: pseudo."
+        require_masks(data, samples, of=of, mend=mend, start="segment: ")
+        check_truth(samples, data.classes, where=f"segment: {of}")
 
 
 def _reads(config: SegmentConfig) -> list[Read]:
@@ -267,7 +273,7 @@ def _ready(ctx: Context[SegmentConfig]) -> None:
     if config.labels == "soft":
         _probability_files(samples, config, masks)
     else:
-        _check_foreground(_pairs(samples, config, masks), ctx.data.classes)
+        _check_masks(ctx)
     if classifier is not None:
         load_classifier(classifier.path)
 
@@ -278,9 +284,10 @@ STAGE = Stage(
     config=SegmentConfig,
     run=run,
     provides="segmenter",
-    help="Train a segmentation network on pseudo masks (or true ones).",
+    resumes=True,
+    help="Train a segmentation network on pseudo masks or ground truth.",
     inputs={
-        "masks": Input(("masks",), "folder of a pseudo, crf or predict stage, or any with masks/ID.png", optional=True),
+        "masks": Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}", optional=True),
         "classifier": Input(("classifier",), "start from the trunk of this classifier", optional=True),
     },
     reads=_reads,

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput
 from wsss.models.config import SamplingConfig, ShrinkageConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, trained
+from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, ready_labelled, trained
 from wsss.stages.sampling import (
     AREA,
     SCOPES,
@@ -32,27 +32,29 @@ class GentleShrinkageConfig(ShrinkageConfig):
     """A shrinkage sampler that reaches and cuts off no more than what gains on photographs (docs/esol.md)."""
 
     max_offset: float | None = Field(
-        default=0.5, gt=0, description="R: offsets are R·tanh(o/R), in feature pixels; null leaves them unbounded"
+        default=0.5, gt=0, description="R: offsets are R·tanh(o/R), in feature pixels; null: unbounded"
     )
     clip: float | None = Field(
-        default=0.9, gt=0, le=1, description="β: features above β times their channel's maximum are cut off there"
+        default=0.9, gt=0, le=1, description="β: features are clipped at β times their channel's maximum"
     )
 
 
 class ShrinkConfig(SamplingTraining, StageConfig):
     """Config of `shrink`."""
 
-    sampler: GentleShrinkageConfig = Field(default=GentleShrinkageConfig(), description="the shrinkage sampler")
+    sampler: GentleShrinkageConfig = Field(default=GentleShrinkageConfig(), description="shrinkage sampler")
     placement: Annotated[Placement | None, AddedLater()] = Field(
         default=None,
-        description="behind the last feature map (features), or before the 1×1 convolution that widens it in the "
-        "MobileNets (bottleneck); null: where the expansion sampler stands, or bottleneck without one",
+        description="after the last feature map (features), or before the 1×1 convolution that widens it in the "
+        "MobileNets (bottleneck); null: as the expansion sampler, or bottleneck without one",
     )
     merge: Merge = Field(
         default="mean",
-        description="maps before this sampler (expansion), behind it (shrinkage), or mean or maximum of both",
+        description="maps from before this sampler (expansion), from after it (shrinkage), or mean or maximum of both",
     )
-    update: tuple[Scope, ...] = Field(default=("offsets", "kernel"), min_length=1, description=f"what learns: {SCOPES}")
+    update: tuple[Scope, ...] = Field(
+        default=("offsets", "kernel"), min_length=1, description=f"trainable parts: {SCOPES}"
+    )
     area: float = Field(default=0.1, description=AREA)
 
     @model_validator(mode="after")
@@ -102,15 +104,21 @@ def _put(classifier: CAMClassifier, ctx: Context[ShrinkConfig]) -> None:
     put_sampler(classifier, had.model_copy(update=changes))
 
 
+def _ready(ctx: Context[ShrinkConfig]) -> None:
+    _put(trained(ctx), ctx)
+    ready_labelled(ctx)
+
+
 STAGE = Stage(
     name="shrink",
     version=1,
     config=ShrinkConfig,
     run=run,
     provides="classifier",
-    help="Train the shrinkage sampler: maps that leave the background again.",
+    resumes=True,
+    help="Train the shrinkage sampler, for maps with fewer false positives in the background.",
     inputs=classifier_input("a classify or expand stage"),
     reads=labelled_reads,
     check=check_labelled,
-    ready=lambda ctx: _put(trained(ctx), ctx),
+    ready=_ready,
 )

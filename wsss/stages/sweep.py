@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.thresholds import Fixed, describe
@@ -28,7 +28,7 @@ class SweepConfig(StageConfig):
     split: str = Field("val", description="split to score on")
     levels: int = Field(200, ge=2, le=1000, description="number of thresholds: 0, 1/N, 2/N … below 1")
     minimum_precision: float = Field(
-        0.5, ge=0, le=1, description="the highest recall is looked for where precision is at least this"
+        0.5, ge=0, le=1, description="minimum precision at which the highest recall is reported"
     )
 
 
@@ -105,14 +105,12 @@ def _table(levels: tuple[float, ...], curve: Mapping[str, NDArray[np.float64]]) 
 
 
 def _check(config: SweepConfig, data: Any) -> None:
-    samples = data.split(config.split)
-    without = [sample.id for sample in samples if sample.mask is None]
-    if without:
-        raise InvalidInput(
-            f"sweep: {len(without)} of the {len(samples)} images of split {config.split!r} have no ground-truth mask "
-            f"({listing(without)}).",
-            mend="Sweep a split that has masks, or leave the sweep out: no other stage needs it.",
-        )
+    from wsss.data.truth import check_truth, require_masks
+
+    samples, of = data.split(config.split), f"split {config.split!r}"
+    mend = "Sweep a split that has masks, or leave the sweep out: no other stage needs it."
+    require_masks(data, samples, of=of, mend=mend, start="sweep: ")
+    check_truth(samples, data.classes, where=f"sweep: {of}")
 
 
 def _ready(ctx: Context[SweepConfig]) -> None:
@@ -126,7 +124,7 @@ STAGE = Stage(
     config=SweepConfig,
     run=run,
     provides="scores",
-    help="ORACLE: score maps at every threshold against the ground truth.",
+    help="ORACLE: score maps against the ground truth at every threshold.",
     inputs={"cams": Input(("cams",), "folder of a cam stage")},
     reads=lambda config: [Read(config.split, "masks")],
     needs_splits=lambda config: (config.split,),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from wsss.data.tiles import TilesConfig, draw_tiles
-from wsss.errors import InvalidInput, listing
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
+from wsss.stages.mask_inputs import survey
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class TilesStageConfig(TilesConfig, StageConfig):
     """Config of `tiles`."""
 
-    split: str = Field(default="train", description="split whose images are cut, and whose masks answer yes or no")
+    split: str = Field(default="train", description="split whose images are cut and whose masks give labels")
 
 
 def run(ctx: Context[TilesStageConfig]) -> Result:
@@ -28,6 +28,7 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
 
     config = ctx.config
     if ctx.ranks.rank == 0:
+        survey(ctx, ctx.data.split(config.split))
         draw_tiles(
             ctx.data.split(config.split),
             ctx.out,
@@ -45,12 +46,12 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
 
 
 def _check(config: TilesStageConfig, data: Dataset) -> None:
-    without = [sample.id for sample in data.split(config.split) if sample.mask is None]
-    if without:
-        raise InvalidInput(
-            f"tiles: {len(without)} images of split {config.split!r} have no mask to answer from: {listing(without)}.",
-            mend="Choose a split that has masks; tiles that people have labelled are a dataset of layout folder.",
-        )
+    from wsss.data.truth import check_truth, require_masks
+
+    samples, of = data.split(config.split), f"split {config.split!r}"
+    mend = "Choose a split that has masks; tiles that people have labelled are a dataset of layout folder."
+    require_masks(data, samples, of=of, mend=mend, start="tiles: ")
+    check_truth(samples, data.classes, where=f"tiles: {of}")
 
 
 STAGE = Stage(
@@ -59,7 +60,7 @@ STAGE = Stage(
     config=TilesStageConfig,
     run=run,
     provides="tiles",
-    help="Draw tiles, and keep of each only which classes are in it.",
+    help="Cut random tiles out of images, with image-level labels from the masks.",
     reads=lambda config: [Read(config.split, "images"), Read(config.split, "masks")],
     check=_check,
 )

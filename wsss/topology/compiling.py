@@ -10,14 +10,15 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import event
 
 PATIENCE = 1.5
-"""Seconds before a compilation is announced; loading from the cache takes less."""
+"""Seconds after which a compilation is announced."""
 
 
 def _package_stamp() -> tuple[float, int]:
@@ -67,12 +68,32 @@ def announced() -> Iterator[None]:
         timer.cancel()
 
 
+class _Announcing(event.Listener):
+    """Announces what Numba compiles; code that comes from the cache on disk, however slowly, is not compiled."""
+
+    def __init__(self) -> None:
+        self._depth = 0  # compiling a kernel compiles those that it calls
+        self._outermost = ExitStack()
+
+    def on_start(self, event: Any) -> None:
+        """Start waiting at the outermost compilation."""
+        self._depth += 1
+        if self._depth == 1:
+            self._outermost.enter_context(announced())
+
+    def on_end(self, event: Any) -> None:
+        """Stop waiting at its end."""
+        self._depth -= 1
+        if self._depth == 0:
+            self._outermost.close()
+
+
 _lock = threading.Lock()
 _loaded: set[tuple[str, str]] = set()
 
 
 def call(dispatcher: Any, kind: str, *arguments: Any) -> Any:
-    """Call a kernel; the first call of each ``kind`` of arguments may have to compile it, and announces that.
+    """Call a kernel; the first call of each ``kind`` of arguments announces a compilation, if there is one.
 
     Args:
         dispatcher: what `kernel` returned.
@@ -81,7 +102,10 @@ def call(dispatcher: Any, kind: str, *arguments: Any) -> Any:
     """
     known = (dispatcher.__name__, kind)
     if known not in _loaded:
-        with _lock, announced():  # other threads wait here rather than compile the same and announce it again
+        with (
+            _lock,
+            event.install_listener("numba:compile", _Announcing()),
+        ):  # other threads wait here rather than compile the same and announce it again
             result = dispatcher(*arguments)
         _loaded.add(known)
         return result

@@ -55,8 +55,9 @@ def critical_pixels(
         predicted: ``(H, W)`` distances to the structure (pixels); NaN counts as smaller than all numbers.
         true: ``(H, W)`` true ones, 0 in the structure.
         window: side of the windows that tile the image (pixels); those at the right and lower border may be smaller.
-        margin: pixels nearer than this, or exactly as near, belong to no region.
-        far: see above.
+        margin: pixels nearer than this, or exactly as near, belong to no region. It is rounded to the type of ``true``:
+            to be as near exactly, a distance need not be a number that this type holds (√2, 0.1).
+        far: see above; rounded likewise.
         keep_gaps: see above.
 
     Raises:
@@ -70,6 +71,7 @@ def critical_pixels(
         raise InvalidInput(f"window: at least 1 pixel is needed, found {window}")
     found = CriticalPixels(np.zeros(predicted.shape), np.zeros(predicted.shape))
     wanted = np.ascontiguousarray(predicted, np.float64), np.ascontiguousarray(true, np.float64)
+    margin, far = (float(np.asarray(limit, np.result_type(true, np.float32))) for limit in (margin, far))
     call(_all_windows, "float64", *wanted, window, margin, far, keep_gaps, *found)
     return found
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsss.data.labels import label_matrix
+from wsss.data.labels import label_targets
 from wsss.data.sample import Sample
 from wsss.data.tiletable import Tile
 from wsss.data.transforms import ClassificationAugmentation, Transform, resize
@@ -22,9 +22,9 @@ from wsss.train.sampling import Item
 
 
 class ClassificationExamples:
-    """Augmented images with their labels: ``(3, S, S)`` uint8 and ``(K,)`` floats 0 or 1."""
+    """Augmented images with their labels: ``(3, S, S)`` uint8 and ``(K,)`` floats: 0, 1 or NaN for unknown."""
 
-    def __init__(self, images: Cached, labels: NDArray[np.bool_], augmentation: ClassificationAugmentation) -> None:
+    def __init__(self, images: Cached, labels: NDArray[np.float32], augmentation: ClassificationAugmentation) -> None:
         self.images, self.labels, self.transform = images, labels, Transform(augmentation)
 
     def __len__(self) -> int:
@@ -44,11 +44,11 @@ class TileExamples:
 
     Args:
         images: the tiles, all of one size.
-        labels: ``(N, K)``.
+        labels: ``(N, K)``, 0 or 1.
         statistics: ``(N, 2, 3)`` mean and standard deviation of the image that each is cut from, in [0, 1].
     """
 
-    def __init__(self, images: Cached, labels: NDArray[np.bool_], statistics: NDArray[np.float32]) -> None:
+    def __init__(self, images: Cached, labels: NDArray[np.float32], statistics: NDArray[np.float32]) -> None:
         self.images, self.labels, self.statistics = images, labels, statistics
 
     def __len__(self) -> int:
@@ -82,7 +82,7 @@ def tile_examples(
     samples = [Sample(tile.id, path, tile.labels) for tile, path in zip(tiles, paths, strict=True)]
     statistics = np.array([(tile.mean, tile.std) for tile in tiles], np.float32)
     images = cached_images(paths, cache_bytes=cache_bytes, max_side=max_side)
-    return TileExamples(images, label_matrix(samples, classes), statistics)
+    return TileExamples(images, label_targets(samples, classes), statistics)
 
 
 def multilabel_loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
@@ -90,15 +90,36 @@ def multilabel_loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
 
     Args:
         model: a `wsss.models.classifier.CAMClassifier`.
-        batch: images, labels and, of tiles, the statistics of their images.
+        batch: images, labels (see `soft_margin`) and, of tiles, the statistics of their images.
     """
     images, labels, *statistics = batch
-    return F.multilabel_soft_margin_loss(model(images, *statistics), labels)
+    return soft_margin(model(images, *statistics), labels)
+
+
+def soft_margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean binary cross-entropy over the labels that are known; 0 where none is.
+
+    Args:
+        logits: ``(B, K)``.
+        labels: ``(B, K)`` in [0, 1]; NaN where it is unknown whether the class is in the image.
+    """
+    known = ~labels.isnan()
+    if bool(known.all()):
+        return F.multilabel_soft_margin_loss(logits, labels)
+    each = F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(0.0), reduction="none")
+    return (each * known).sum() / known.sum().clamp(min=1)
 
 
 @torch.no_grad()
-def score_classifier(model: nn.Module, images: Cached, labels: NDArray[np.bool_], *, size: int) -> MultilabelScores:
-    """Score a classifier on whole images, one by one, each resized to ``size``² pixels in its own aspect ratio."""
+def score_classifier(model: nn.Module, images: Cached, labels: NDArray[np.float32], *, size: int) -> MultilabelScores:
+    """Score a classifier on whole images, one by one, each resized to ``size``² pixels in its own aspect ratio.
+
+    Args:
+        model: images ``(1, 3, H, W)`` → logits ``(1, K)``.
+        images: N images.
+        labels: ``(N, K)``, 0 or 1; NaN where it is unknown whether the class is in the image.
+        size: see above.
+    """
     device = next(model.parameters()).device
     rows = []
     for index in range(len(images)):

@@ -17,7 +17,7 @@ class SGDConfig(Settings):
 
     name: Literal["sgd"] = "sgd"
     lr: float = Field(default=0.01, gt=0, description="learning rate of the backbone")
-    head_lr_factor: float = Field(default=10.0, gt=0, description="the head learns this many times faster")
+    head_lr_factor: float = Field(default=10.0, gt=0, description="learning rate of the head, as a multiple of lr")
     weight_decay: float = Field(default=1e-4, ge=0, description="L2 penalty")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum")
     nesterov: Annotated[bool, AddedLater()] = Field(default=False, description="Nesterov's momentum")
@@ -34,7 +34,7 @@ class AdamWConfig(Settings):
 
     name: Literal["adamw"] = "adamw"
     lr: float = Field(default=1e-4, gt=0, description="learning rate of the backbone")
-    head_lr_factor: float = Field(default=10.0, gt=0, description="the head learns this many times faster")
+    head_lr_factor: float = Field(default=10.0, gt=0, description="learning rate of the head, as a multiple of lr")
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled weight decay")
 
 
@@ -44,36 +44,34 @@ OptimiserConfig = Annotated[SGDConfig | AdamWConfig, Field(discriminator="name")
 class ScheduleConfig(Settings):
     """Learning rate over the steps: a linear warm-up, then polynomial decay to 0, or constant."""
 
-    name: Literal["poly", "constant"] = Field(default="poly", description="shape")
-    power: float = Field(default=0.9, gt=0, description="of poly: (1 − step/steps)^power")
-    warmup_steps: int = Field(default=0, ge=0, description="steps over which the rate rises linearly from 0")
+    name: Literal["poly", "constant"] = Field(default="poly", description="decay of the learning rate")
+    power: float = Field(default=0.9, gt=0, description="exponent of poly: (1 − step/steps)^power")
+    warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up from 0")
 
 
 class TrainConfig(Settings):
     """How to train: everything but network, data and loss."""
 
-    epochs: int | None = Field(
-        default=5, ge=1, description="passes over the training split; null where steps are counted instead"
-    )
+    epochs: int | None = Field(default=5, ge=1, description="passes over the training split; null if steps is set")
     steps: Annotated[int | None, AddedLater()] = Field(
-        default=None, ge=1, description="optimiser steps in all, instead of epochs"
+        default=None, ge=1, description="total number of optimiser steps, instead of epochs"
     )
-    batch_size: int = Field(default=16, ge=1, description="images per process and forward pass")
+    batch_size: int = Field(default=16, ge=1, description="images per forward pass and process")
     accumulate: int = Field(default=1, ge=1, description="forward passes per optimiser step")
     optimiser: OptimiserConfig = Field(default_factory=AdamWConfig, description="sgd or adamw")
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="learning rate over the steps")
-    clip_norm: float | None = Field(default=None, gt=0, description="largest norm of all gradients together")
+    clip_norm: float | None = Field(default=None, gt=0, description="maximum norm of all gradients together")
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
-        default="32-true", description="of Lightning Fabric"
+        default="32-true", description="floating-point precision of training"
     )
     checkpoint_every: Annotated[float, NotInIdentity()] = Field(
-        default=60.0, ge=0, description="seconds between checkpoints inside an epoch"
+        default=60.0, ge=0, description="seconds between checkpoints within an epoch"
     )
     checkpoint_steps: Annotated[int | None, NotInIdentity()] = Field(
-        default=None, ge=1, description="also a checkpoint every so many steps"
+        default=None, ge=1, description="also write a checkpoint every N steps"
     )
     cache_mb: Annotated[int, NotInIdentity()] = Field(
-        default=1024, ge=0, description="decoded images are kept in memory up to so many MiB; 0: none"
+        default=1024, ge=0, description="memory for decoded images in MiB; 0: no cache"
     )
     max_side: Annotated[int | None, AddedLater()] = Field(
         default=None,
@@ -105,11 +103,11 @@ class DeepSupervisionConfig(Settings):
     """How the losses of a network's several outputs are added up; the finest output comes first."""
 
     weights: tuple[Weight, ...] | None = Field(
-        default=None, description="a weight per output; by default each half of the one before, 1 in all"
+        default=None, description="one weight per output; by default each half of the previous one, with sum 1"
     )
     term: Literal["all", "finest"] = Field(
         default="all",
-        description="outputs that a topological term is computed for; coarser ones then have the base loss alone",
+        description="number of outputs with a topological term; coarser ones only have the base loss",
     )
 
     @model_validator(mode="after")

@@ -158,6 +158,8 @@ class _Loop:
         """Train to the end."""
         run, plan, state = self.surroundings, self.plan, self.state
         run.ranks.barrier()  # every process has read the checkpoint before one writes the next
+        if self.leader and state.step:
+            run.log(f"{run.out.name}: resumed at {self._position()}")
         advance = run.progress.track(self.job.name, plan.steps, state.step)
         scalars = Scalars(run.out / "tensorboard", state.step) if self.leader else None
         saved = time.monotonic()
@@ -186,6 +188,13 @@ class _Loop:
             write_history(run.out, state.history)
         run.ranks.barrier()
         return state.history
+
+    def _position(self) -> str:
+        """Return how far the training is, in steps and epochs."""
+        step, plan = self.state.step, self.plan
+        if plan.epochs is None:
+            return f"step {step}/{plan.steps}"
+        return f"step {step}/{plan.steps}, epoch {step // plan.steps_per_epoch}/{plan.epochs}"
 
     def _loader(self) -> DataLoader[Any]:
         workers = min(self.surroundings.workers // 2, MOST_LOADERS)  # the network needs cores, too

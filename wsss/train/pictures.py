@@ -64,7 +64,7 @@ def map_pictures(model: CAMClassifier, examples: _Examples) -> Pictures:
 
     def draw(image: NDArray[np.uint8], batch: Sequence[Tensor]) -> NDArray[np.uint8]:
         maps = model.maps(model.features(batch[0], *batch[2:]))[0].relu()
-        labels = batch[1][0].nonzero().flatten().tolist()[:3]
+        labels = (batch[1][0] > 0).nonzero().flatten().tolist()[:3]
         strip = [image, *(heat_overlay(image, _scaled(maps[label])) for label in labels)]
         return np.hstack([*strip, *[np.zeros_like(image)] * (4 - len(strip))])
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsss.models.classifier import CAMClassifier
 from wsss.models.samplers import DeformableSampler
+from wsss.train.classification import soft_margin
 from wsss.train.config import AdamWConfig, SGDConfig
 from wsss.train.optim import Group
 
@@ -88,8 +88,9 @@ def area_loss(weight: float, model: nn.Module, batch: Sequence[Tensor]) -> Tenso
     """
     images, labels, *statistics = batch
     logits, areas = model(images, *statistics)
-    present = (areas * labels).sum() / labels.sum().clamp(min=1)
-    return F.multilabel_soft_margin_loss(logits, labels) + weight * present
+    there = labels.nan_to_num(0.0)
+    present = (areas * there).sum() / there.sum().clamp(min=1)
+    return soft_margin(logits, labels) + weight * present
 
 
 def offset_summary(offsets: Sequence[Tensor]) -> dict[str, float]:

@@ -161,8 +161,7 @@ def nice_ticks(low: float, high: float, *, count: int = 5) -> tuple[float, ...]:
     """Return ascending round numbers (steps of 1, 2 or 5 times a power of ten) that enclose ``low`` … ``high``."""
     size = max(abs(low), abs(high))
     if high - low <= 1e-9 * size or high - low < 1e-290:  # one value, as far as floats can tell
-        margin = 0.1 * size if size > 1e-290 else 0.5
-        low, high = low - margin, high + margin
+        low, high = (low - 0.1 * size, high + 0.1 * size) if size > 1e-290 else (0.0, 1.0)
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))

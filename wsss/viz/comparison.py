@@ -11,11 +11,13 @@ from typing import Any
 
 from wsss.errors import InvalidInput
 from wsss.metrics.comparison import Cell, Difference
+from wsss.metrics.directions import direction
 from wsss.viz.curves import Curve, CurveChart
 from wsss.viz.formatting import NOT_DEFINED
 from wsss.viz.record import COMPARISON, read_object
 
 FORMAT = 1
+LOWER = "lower is better"
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class ShownColumn:
 
     @property
     def heading(self) -> str:
-        """Title and split, for the head of a column."""
-        return f"{self.title} · {self.split}"
+        """Title and split, for the head of a column, and whether less of the measure is better."""
+        return f"{self.title} · {self.split}" + (f" ({LOWER})" if direction(self.measure) == "lower" else "")
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,8 @@ def explain_differences(comparison: Comparison) -> str:
 
 def describe(column: ShownColumn) -> str:
     """Return what a column was measured on and with, in one line."""
-    facts = [f"{column.measure}, split {column.split}, {column.images} images"]
+    way = direction(column.measure)
+    facts = [f"{column.measure}{f' ({way} is better)' if way else ''}, split {column.split}, {column.images} images"]
     return "; ".join([*facts, *(f"{name}: {' / '.join(values)}" for name, values in column.facts.items())])
 
 

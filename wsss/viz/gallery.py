@@ -17,6 +17,7 @@ from wsss.io.headroom import that_fit
 from wsss.io.images import pixels_in, read_image
 from wsss.io.layout import cam_path, mask_path
 from wsss.io.masks import IGNORE, read_mask
+from wsss.metrics.contradictions import contradiction, in_words
 from wsss.viz.numbers import Score
 from wsss.viz.palette import class_colours, hex_colour, magma
 from wsss.viz.record import StageRecord
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from wsss.data.sample import Classes, Dataset, Sample
 
 TRUTH = "ground truth"
+PREDICT = "predict"
+"""Kind of the stages whose masks are compared with the image-level labels."""
 
 BYTES_PER_PIXEL = 15
 """Of a photograph, while its thumbnails are made."""
@@ -57,13 +60,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture over the photograph: a layer as data address, a caption, and the same in words."""
+    """One picture over the photograph: a layer as data address, a caption, the same in words, and whether it is a
+    predicted mask that contradicts the image's labels.
+    """
 
     kind: str
     title: str
     note: str
     source: str
     alt: str
+    contradicts: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,11 @@ class Row:
     photo: str
     cells: tuple[tuple[Tile, ...], ...]
     classes: tuple[int, ...] = ()
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether a predicted mask contradicts the image's labels."""
+        return any(tile.contradicts for cell in self.cells for tile in cell)
 
     def weight(self) -> int:
         """Return how many bytes the row takes in the page, roughly."""
@@ -118,12 +129,14 @@ class Gallery:
         left_out: how many images were asked for and did not fit the page's size limit.
         detail: how fine the pictures are.
         unread: images that could not be shown.
+        other_splits: splits with maps or masks of which no image was asked for.
     """
 
     sections: tuple[Section, ...]
     left_out: int
     detail: Detail
     unread: tuple[Unread, ...] = ()
+    other_splits: tuple[str, ...] = ()
 
     @property
     def shown(self) -> int:
@@ -163,12 +176,7 @@ def make_gallery(
     """
     columns = _columns(data, records, scores, only)
     pictured = frozenset[str]().union(*(column.images for column in columns if column.kind != "truth"))
-    candidates: Mapping[str, Sequence[Sample]] = {
-        name: [sample for sample in data.split(name) if sample.id in pictured]
-        for name in (splits or [name for name, samples in data.splits.items() if samples])
-    }
-    candidates = {name: samples for name, samples in candidates.items() if samples}
-    candidates = candidates if splits else distinct(candidates)
+    candidates = _candidates(data, splits, pictured)
     missing = {one.id: one for samples in candidates.values() for one in samples if one.id in data.missing}
     sizes = {name: len(samples) for name, samples in candidates.items()}
     candidates = {
@@ -177,7 +185,8 @@ def make_gallery(
     per_image = {one.id: read_per_image(one.path) for one in records if one.is_score}
     ranked_by = {name: _ranking(scores, name, samples, per_image) for name, samples in candidates.items()}
     values = {name: per_image[score.id] for name, score in ranked_by.items() if score is not None}
-    picks = choose(candidates, count, seed, values)
+    flagged = _flagged(records)
+    picks = choose(candidates, count, seed, values, flagged)
     asked = len(picks)
     made: dict[tuple[str, str], Row | Unread] = {}
 
@@ -200,12 +209,12 @@ def make_gallery(
         if weight * asked <= 0.9 * budget:
             break
     else:
-        picks = choose(candidates, min(count, int(0.95 * budget / weight)), seed, values)
+        picks = choose(candidates, min(count, int(0.95 * budget / weight)), seed, values, flagged)
     advance = track(len(picks))
     rows = make(picks, detail, advance)
     while (total := sum(row.weight() for row in rows)) > budget:
         fewer = min(len(picks) - 1, int(len(picks) * 0.97 * budget / total))
-        picks = choose(candidates, fewer, seed, values)
+        picks = choose(candidates, fewer, seed, values, flagged)
         rows = make(picks, detail, advance)
 
     sections = []
@@ -216,7 +225,25 @@ def make_gallery(
             sections.append(_section(name, sizes[name], score.id if score else None, columns, mine))
     unread = [missing_image(sample) for sample in missing.values()] if count else []
     unread += {one.id: one for one in made.values() if isinstance(one, Unread)}.values()
-    return Gallery(tuple(sections), asked - len(picks), detail, tuple(unread))
+    other_splits = _other_splits(data, candidates, pictured) if splits else ()
+    return Gallery(tuple(sections), asked - len(picks), detail, tuple(unread), other_splits)
+
+
+def _candidates(data: Dataset, splits: Sequence[str], pictured: Collection[str]) -> dict[str, Sequence[Sample]]:
+    """Return the images that have maps or masks, by split: of these splits, or of all that differ."""
+    samples = {name: data.split(name) for name in splits} or data.splits
+    found = {name: [one for one in several if one.id in pictured] for name, several in samples.items()}
+    with_pictures: dict[str, Sequence[Sample]] = {name: several for name, several in found.items() if several}
+    return with_pictures if splits else distinct(with_pictures)
+
+
+def _other_splits(
+    data: Dataset, candidates: Mapping[str, Sequence[Sample]], pictured: Collection[str]
+) -> tuple[str, ...]:
+    """Return the splits with maps or masks of images that are in none of those shown."""
+    shown = {sample.id for samples in candidates.values() for sample in samples}
+    every = _candidates(data, (), pictured)
+    return tuple(name for name, samples in every.items() if not any(sample.id in shown for sample in samples))
 
 
 def missing_image(sample: Sample) -> Unread:
@@ -227,7 +254,13 @@ def missing_image(sample: Sample) -> Unread:
 def reasons(gallery: Gallery) -> tuple[str, ...]:
     """Return why images were chosen, failures first."""
     found = {row.reason for section in gallery.sections for row in section.rows}
-    return tuple(reason for reason in ("worst", "random", "best", "spread") if reason in found)
+    return tuple(reason for reason in ("worst", "random", "best", "contradicts labels", "spread") if reason in found)
+
+
+def _flagged(records: Sequence[StageRecord]) -> list[str]:
+    """Return the images whose predicted masks contradict their labels, as the stages list them, worst first."""
+    lists = [record.metrics.get("contradictions") or [] for record in records if record.uses == PREDICT]
+    return list(dict.fromkeys(str(row["image"]) for rows in lists for row in rows))
 
 
 def legend(data: Dataset | None) -> list[tuple[str, str]]:
@@ -353,5 +386,9 @@ def _mask_tile(column: Column, sample: Sample, mask: NDArray[np.uint8], classes:
     value = column.values.get(sample.id)
     notes = [] if value is None else [f"{'ORACLE ' if column.oracle else ''}mIoU {value:.2f}"]
     notes += [f"{counts[IGNORE]:.0%} unsure"] if column.stage and counts[IGNORE] >= 0.005 else []
-    note = ", ".join(notes)
-    return Tile("mask", column.title, note, mask_uri(mask, class_colours(classes), detail), alt)
+    wrong = None
+    if column.stage is not None and column.stage.uses == PREDICT:
+        wrong = contradiction(counts[: len(classes)], sample)
+    notes += [] if wrong is None else [in_words(wrong, classes.names)]
+    picture = mask_uri(mask, class_colours(classes), detail)
+    return Tile("mask", column.title, ", ".join(notes), picture, alt, wrong is not None)

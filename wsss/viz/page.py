@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from wsss.metrics.directions import direction, verdict
 from wsss.viz.charts import line_chart
 from wsss.viz.comparison import describe, explain, explain_differences, interval_text, mean_text, signed_text
 from wsss.viz.curves import RULES
@@ -48,6 +49,8 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         "sum": sum,
         "draw_curves": draw_curves,
         "describe": describe,
+        "direction": direction,
+        "verdict": verdict,
         "explain": explain,
         "explain_differences": explain_differences,
         "mean_text": mean_text,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from wsss.metrics.directions import verdict
 from wsss.viz.comparison import signed_text
 from wsss.viz.formatting import plain, words
 from wsss.viz.gallery import Gallery, Unread, heat_scale, legend, make_gallery, reasons
@@ -52,9 +53,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Result:
-    """One number of one score stage: per run the value, and from the second run on the step from the first.
+    """One number of one score stage.
 
-    ``fair`` is false where the runs measured it on other images or classes: then there are no steps.
+    Args:
+        score: the stage.
+        split: what it was measured on.
+        measure: in words.
+        values: per run.
+        steps: per run the step from the first; empty for the first, and throughout where it isn't `fair`.
+        verdicts: per step ``better`` or ``worse``; ``None`` without a step, or where the better way isn't known.
+        fair: false where the runs measured it on other images or classes: then there are no steps.
+        oracle: ground truth took part.
     """
 
     score: str
@@ -62,6 +71,7 @@ class Result:
     measure: str
     values: tuple[float | None, ...]
     steps: tuple[str, ...]
+    verdicts: tuple[str | None, ...]
     fair: bool
     oracle: bool
 
@@ -122,19 +132,19 @@ def results(runs: Sequence[Run]) -> tuple[Result, ...]:
         numbers = [_numbers(of_run[stage]) if stage in of_run else {} for of_run in records]
         for measure in dict.fromkeys(measure for of_run in numbers for measure in of_run):
             values = tuple(of_run.get(measure) for of_run in numbers)
-            steps = tuple(_step(values[0], value) if fair and place else "" for place, value in enumerate(values))
+            changes = [_change(values[0], value) if fair and place else None for place, value in enumerate(values)]
+            steps = tuple("" if change is None else signed_text(change) for change in changes)
+            verdicts = tuple(None if change is None else verdict(measure, round(change, 3)) for change in changes)
             oracle = any(score.oracle for score in known)
-            found.append(Result(stage, known[0].split, measure, values, steps, fair, oracle))
+            found.append(Result(stage, known[0].split, words(measure), values, steps, verdicts, fair, oracle))
     return tuple(found)
 
 
 def _numbers(record: StageRecord) -> dict[str, float | None]:
-    """Return the numbers of a score stage: overlap, then topology and surfaces where they were measured."""
+    """Return the numbers of a score stage by their keys: overlap, then topology and surfaces where measured."""
     structure = record.metrics.get("structure")
     means = structure.get("mean", {}) if isinstance(structure, Mapping) else {}
-    return {words(name): record.metrics.get(name) for name in MEASURES} | {
-        words(name): one for name, one in means.items()
-    }
+    return {name: record.metrics.get(name) for name in MEASURES} | dict(means)
 
 
 def _measured_on(score: Score, reads: Mapping[str, str]) -> tuple[Any, ...]:
@@ -143,8 +153,8 @@ def _measured_on(score: Score, reads: Mapping[str, str]) -> tuple[Any, ...]:
     return score.split, images, tuple(score.iou), reads.get(f"{score.split}/masks")
 
 
-def _step(first: float | None, value: float | None) -> str:
-    return "" if first is None or value is None else signed_text(value - first)
+def _change(first: float | None, value: float | None) -> float | None:
+    return None if first is None or value is None else value - first
 
 
 def masks_side_by_side(

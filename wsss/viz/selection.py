@@ -1,4 +1,4 @@
-"""Which images a report shows: the worst first, then a random draw, then the best."""
+"""Which images a report shows: the worst first, then a random draw, then the best; without scores, contradictions."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from wsss.data.sample import Sample
 
 PER_IMAGE = "per_image.csv"
-Reason = Literal["worst", "random", "best", "spread"]
+Reason = Literal["worst", "random", "best", "contradicts labels", "spread"]
 
 
 @dataclass(frozen=True)
 class Pick:
-    """One image to show, and why: by its score, by chance, or (without scores) evenly spread over the split."""
+    """One image to show, and why: by its score or by chance; without scores, since its mask contradicts its labels, or
+    evenly spread over the split.
+    """
 
     sample: Sample
     split: str
@@ -94,7 +96,11 @@ def ranking_score(scores: Sequence[Score], split: str, ranked: Collection[str]) 
 
 
 def choose(
-    splits: Mapping[str, Sequence[Sample]], count: int, seed: int, values: Mapping[str, Mapping[str, float]]
+    splits: Mapping[str, Sequence[Sample]],
+    count: int,
+    seed: int,
+    values: Mapping[str, Mapping[str, float]],
+    flagged: Sequence[str] = (),
 ) -> tuple[Pick, ...]:
     """Choose about equally many images of each split, ``count`` in all.
 
@@ -102,17 +108,23 @@ def choose(
         splits: split name → the samples that can be shown.
         count: how many images, at most.
         seed: of the random draw; each split draws on its own.
-        values: split name → image id → score; splits without one are sampled at even distances.
+        values: split name → image id → score.
+        flagged: ids of images whose masks contradict their labels, worst first.
 
     Returns:
-        Per split, in order: a third the worst (worst first), a third at random, a third the best (best first).
+        Per split, in order: a third the worst (worst first), a third at random, a third the best (best first). Without
+        scores up to a third the flagged ones, and the others at even distances.
     """
     picks: list[Pick] = []
     for name, share in shares({name: len(samples) for name, samples in splits.items()}, count).items():
         samples = splits[name]
         scored = [sample for sample in samples if sample.id in values.get(name, {})]
         if not scored:
-            picks += [Pick(sample, name, "spread") for sample in _spread(samples, share)]
+            known = {sample.id: sample for sample in samples}
+            marked = [known[one] for one in flagged if one in known][: -(-share // 3)]
+            rest = [sample for sample in samples if sample not in marked]
+            picks += [Pick(sample, name, "contradicts labels") for sample in marked]
+            picks += [Pick(sample, name, "spread") for sample in _spread(rest, share - len(marked))]
             continue
         ranked = sorted(scored, key=lambda sample: (values[name][sample.id], sample.id))
         ends = min(share, len(ranked))

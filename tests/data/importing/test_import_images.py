@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsss.data.importing.images import Finder, fold, image_ids, list_images
+from wsss.data.importing.ids import fold, image_ids, is_cut
+from wsss.data.importing.images import Finder
+from wsss.data.importing.listing import list_images
 from wsss.data.lists import check_id, without_suffix
 from wsss.errors import InvalidInput
 
@@ -56,6 +58,22 @@ from wsss.errors import InvalidInput
         (["imgs/dog 1.jpg"], "/data/local-files/?d=imgs/dog%201.jpg", ["imgs/dog 1.jpg"], ""),
         (["dog 1.jpg"], "/data/upload/1/0123abcd-dog%201.jpg", ["dog 1.jpg"], ""),
         (["0123abcd-1.jpg"], "/data/upload/1/0123abcd-1.jpg", ["0123abcd-1.jpg"], ""),
+        (["0123abcd-1.jpg", "1.jpg"], "/data/upload/1/0123abcd-1.jpg", ["0123abcd-1.jpg"], ""),
+        (["1.jpg", "2.jpg"], "/data/upload/1/0123abcd-1.jpg", ["1.jpg"], ""),
+        (["cat/1.jpg"], "/data/upload/1/0123abcd-1.jpg", ["cat/1.jpg"], ""),
+        (["cat/0123abcd-1.jpg", "1.jpg"], "/data/upload/1/0123abcd-1.jpg", ["cat/0123abcd-1.jpg"], ""),
+        (["1/0123abcd-1.jpg", "2/0123abcd-1.jpg"], "/data/upload/2/0123abcd-1.jpg", ["2/0123abcd-1.jpg"], ""),
+        (["1.jpg"], "images/0123abcd-1.jpg", ["1.jpg"], ""),
+        (["1.jpg"], r"images\0123abcd-1.jpg", ["1.jpg"], ""),
+        (["cat/1.jpg"], "../../label-studio/data/media/upload/7/0123abcd-1.jpg", ["cat/1.jpg"], ""),
+        (["a/1.jpg"], "https://studio.example/data/upload/7/0123abcd-1.jpg", ["a/1.jpg"], ""),
+        (["1.png"], "0123abcd-1.jpg", ["1.png"], "suffix"),
+        (["0123abcd-.jpg"], "0123abcd-.jpg", ["0123abcd-.jpg"], ""),
+        (["1.jpg"], "0123abcg-1.jpg", [], ""),
+        (["1.jpg"], "0123ABCD-1.jpg", [], ""),
+        (["000000000009.jpg"], "9.jpg", ["000000000009.jpg"], "number"),
+        (["COCO_train2014_000000000009.jpg"], "9.jpg", [], ""),
+        (["000000000009.jpg"], "000000000009", ["000000000009.jpg"], ""),
         (["100%25.jpg", "100%.jpg"], "100%25.jpg", ["100%25.jpg"], ""),
         (["100%25.jpg", "100%.jpg"], "s3://bucket/100%25.jpg", ["100%25.jpg"], ""),
         (["a%20b.jpg"], "a b.jpg", [], ""),
@@ -83,6 +101,24 @@ def test_the_images_own_folder_may_stand_before_a_name() -> None:
     assert finder.find("photos/cat/2.jpg").elsewhere == ("dog/2.jpg",)
 
 
+def test_a_name_with_an_uploads_prefix_means_the_image_less_exactly() -> None:
+    finder = Finder(["1.jpg", "2.jpg"])
+    exact, loose = finder.find("1.jpg"), finder.find("/data/upload/1/0123abcd-1.jpg")
+    assert exact.distance < loose.distance and loose.unprefixed and not exact.unprefixed
+    assert loose.name != finder.find("/data/upload/1/ffffffff-1.jpg").name, "two uploads, of two images perhaps"
+
+
+def test_image_files_that_cannot_be_read_are_found_last() -> None:
+    finder = Finder(["b.jpg", "c.jpg"], unread=["a.heic", "sub/c.heic"], root="photos")
+    for name in ("a.heic", "a", "photos/a.HEIC"):
+        found = finder.find(name)
+        assert found.files == () and found.unread == ("a.heic",)
+    assert finder.find("c.heic").files == ("c.jpg",) and finder.find("x.heic").unread == ()
+    raw = Finder(["b.jpg"], unread=["cam/A 1.DNG"])
+    for name in ("A 1", "A 1.DNG", "cam/a 1.dng", "a 1.jpg", "https://x.org/cam/A%201.DNG"):
+        assert raw.find(name).unread == ("cam/A 1.DNG",)
+
+
 @pytest.mark.parametrize(
     ("files", "ids"),
     [
@@ -93,13 +129,30 @@ def test_the_images_own_folder_may_stand_before_a_name() -> None:
         (["a.jpg", "a.png"], ["a_jpg", "a_png"]),
         ([" a .jpg", "b..c.jpg"], ["a", "b__c"]),
         (["scan.jpg.png"], ["scan_jpg"]),
+        (["con.jpg", "COM1.x.jpg", "console.jpg"], ["_con", "_COM1.x", "console"]),
+        (["why?.jpg", 'a"b:c<d>|*.jpg'], ["why_", "a_b_c_d___"]),
+        (["end .jpg", "dot..jpg"], ["end", "dot_"]),
+        (["tab\t.jpg", "bell\x07.jpg", "\x85.jpg"], ["tab_", "bell_", "_"]),
+        (["e\u0301.jpg", "\u00e9.jpg"], ["e\u0301_jpg__1", "\u00e9_jpg__2"]),
     ],
 )
 def test_ids(files: list[str], ids: list[str]) -> None:
     assert list(image_ids(files).values()) == ids
 
 
-names = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=20).filter(
+def test_long_names_are_cut_and_stay_apart() -> None:
+    files = [f"{'写' * 74}{end}.jpg" for end in ("a", "b")] + ["short.jpg"]
+    ids = image_ids(files)
+    assert ids["short.jpg"] == "short" and not is_cut("short.jpg", "short")
+    for file in files[:2]:
+        assert ids[file].startswith("写" * 60) and len(ids[file].encode()) <= 200 and is_cut(file, ids[file])
+    assert len(set(ids.values())) == 3 and image_ids(files) == ids, "the same at every call"
+    assert image_ids([f"{'x' * 200}.jpg"]) == {f"{'x' * 200}.jpg": "x" * 200}
+    deep = [f"{'d' * 150}/{n}{'e' * 100}/1.jpg" for n in range(3)]
+    assert len({fold(name) for name in image_ids(deep).values()}) == 3
+
+
+names = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=80).filter(
     lambda name: not name.startswith(".") and name.strip()
 )
 
@@ -127,12 +180,12 @@ def test_listing(tmp_path: Path) -> None:
     for file in ("b.JPG", "sub/dir/a.png", ".hidden.png", ".git/x.png", "notes.txt", "ą ę.webp"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_bytes(b"x")
-    assert list_images(tmp_path) == (["b.JPG", "sub/dir/a.png", "ą ę.webp"], [])
+    assert list_images(tmp_path).images == ["b.JPG", "sub/dir/a.png", "ą ę.webp"]
     try:
         (tmp_path / "wrong\udcff.png").write_bytes(b"x")
     except OSError:
         pytest.skip("this file system takes no names that are no text")
-    assert list_images(tmp_path)[1] == [repr("wrong\udcff.png")]
+    assert ("images left out, their names are no valid text", repr("wrong\udcff.png")) in list_images(tmp_path).notes
 
 
 def test_folders_that_are_none(tmp_path: Path) -> None:

@@ -213,8 +213,8 @@ def test_truncated_and_random_bytes() -> None:
     [
         ({}, "the dict is empty"),
         ([1, 2], "holds no dict"),
-        ({"a": np.array([0, 2])}, r"'a': found 2; an image-level label is 0 or 1"),
-        ({"a": np.array([0.0, np.nan])}, r"'a': found nan"),
+        ({"a": np.eye(20)[0] * 2}, r"'a': element 0: found 2; a label is 0 or 1"),
+        ({"a": np.eye(20)[0] / 2}, r"'a': element 0: found 0.5, a soft label"),
         ({"a": np.zeros(2), "b": np.zeros(3)}, r"'b': 3 elements, and 2 in the vector of .*'a'"),
         ({"a": [0, 1]}, r"'a': expected an array of 0 and 1, found list"),
         ({1.5: np.zeros(2)}, "expected an image's name or number as key, found float"),

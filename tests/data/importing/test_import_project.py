@@ -234,7 +234,8 @@ def test_the_only_image_of_a_class_is_lost(images: Path, tmp_path: Path) -> None
 def test_copies_of_an_image_are_not_divided(images: Path, tmp_path: Path) -> None:
     for number in range(5):
         (images / f"copy{number}.png").write_bytes((images / "i0.png").read_bytes())
-    rows = [f"{path.name},sun" for path in sorted(images.iterdir())]
+    rows = [f"{path.name},{'sun' if path.name.startswith('copy') else 'moon'}" for path in sorted(images.iterdir())]
+    rows[-1] = rows[-1].replace("moon", "sun")
     for seed in range(4):
         report = plan(images, table(tmp_path, *rows), tmp_path, seed=seed).report
         assert not report.problems, "a leak would be one"
@@ -242,7 +243,9 @@ def test_copies_of_an_image_are_not_divided(images: Path, tmp_path: Path) -> Non
 
 def test_splits_that_are_given(images: Path, tmp_path: Path) -> None:
     (tmp_path / "l.json").write_text(
-        json.dumps([{"image": f"i{n}", "label": "sun", "split": ["train", "test"][n % 2]} for n in range(8)])
+        json.dumps(
+            [{"image": f"i{n}", "label": "sun" if n else "ok", "split": ["train", "test"][n % 2]} for n in range(8)]
+        )
     )
     project = plan(images, tmp_path / "l.json", tmp_path)
     assert {name: c.images for name, c in project.report.splits.items()} == {"train": 4, "test": 4, "unlabelled": 4}
@@ -356,6 +359,10 @@ def test_what_is_written_can_be_planned(weights: str, size: tuple[int, int], sha
     dataset = open_dataset(spec.data, work=tmp_path)
     assert len(dataset.samples(list(dataset.splits))) == 5
     assert ("val" in dataset.splits) is (share > 0)
+    jobs = build_jobs(spec, STAGES)
+    shown = set(jobs["report"].config.splits)
+    assert shown == set(jobs["predict"].config.splits) == set(dataset.splits)
+    assert all(shown & set(jobs[one].config.splits) for one in ("cam", "pseudo", "crf")), "their pictures are shown"
 
 
 def test_weights_that_are_not_there(images: Path, tmp_path: Path) -> None:
@@ -387,3 +394,36 @@ def test_class_names_for_vectors(images: Path, tmp_path: Path) -> None:
     found = gather(images, tmp_path / "l.npy", How(class_names=tmp_path / "names.txt"))
     assert found.classes == ("sun", "star")
     assert found.notes.messages["classes that no image shows, left out"] == {"half moon": None}
+
+
+def test_two_uploads_of_one_name_are_not_given_to_one_image(tmp_path: Path) -> None:
+    """The folder has kept one of two files that were called alike: which one, nobody knows."""
+    for number, file in enumerate(("img", "other")):
+        draw(tmp_path / "photos" / f"{file}.png", number)
+    rows = [f"/data/upload/1/{hash}-img.png,{name}" for hash, name in (("1d2c3b4a", "sun"), ("2d2c3b4a", "moon"))]
+    found = gather(tmp_path / "photos", table(tmp_path, *rows, "/data/upload/1/3d2c3b4a-other.png,sun"))
+    assert {picture.file: picture.labels for picture in found.labelled} == {"other.png": ("sun",)}
+    [(kind, messages)] = kinds(found.problems.findings()).items()
+    assert kind == "labels under several names that fit one image alike, left out"
+    assert "1d2c3b4a-img.png" in messages[0] and "2d2c3b4a-img.png" in messages[0]
+    notes = kinds(found.notes.findings())
+    assert notes["images found by their names without the prefix of an upload to Label Studio"] == (
+        "/data/upload/1/3d2c3b4a-other.png → other.png",
+    )
+
+
+@pytest.mark.parametrize("front", ["images/", "images\\", "../../label-studio/data/media/upload/1/", ""])
+@pytest.mark.parametrize("kept", [True, False])
+def test_coco_exported_by_label_studio(front: str, kept: bool, tmp_path: Path) -> None:
+    hashes = ("0123abcd-", "1123abcd-", "2123abcd-")
+    for number, prefix in enumerate(hashes):
+        draw(tmp_path / "photos" / f"{prefix if kept else ''}i{number}.png", number)
+    content = {
+        "images": [{"id": n, "file_name": f"{front}{prefix}i{n}.png"} for n, prefix in enumerate(hashes)],
+        "categories": [{"id": 0, "name": "sun"}, {"id": 1, "name": "moon"}],
+        "annotations": [{"id": n, "image_id": n, "category_id": n} for n in range(2)],
+    }
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    found = gather(tmp_path / "photos", tmp_path / "result.json")
+    assert not found.problems.messages
+    assert [picture.labels for picture in found.pictures] == [("sun",), ("moon",), ()]

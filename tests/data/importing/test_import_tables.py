@@ -113,7 +113,11 @@ def test_label_studios_own_table(table: Path) -> None:
         "8,1,dining table,2024-05-01T09:00:00Z,2,/data/upload/1/0123abcd-a%20b.jpg,1.1,x",
         "9,1,,2024-05-01T09:00:00Z,3,s3://bucket/c.jpg,1.1,x",
     ]
-    expected = {"imgs/dog 1.jpg": ("cat", "dog"), "a b.jpg": ("dining table",), "c.jpg": ()}
+    expected = {
+        "/data/local-files/?d=imgs/dog%201.jpg": ("cat", "dog"),
+        "/data/upload/1/0123abcd-a%20b.jpg": ("dining table",),
+        "s3://bucket/c.jpg": (),
+    }
     for name in ("choice", "animals"):
         table.write_text("\n".join([STUDIO.replace("choice", name), *rows]) + "\n")
         labels = read(table)
@@ -132,7 +136,7 @@ def test_columns_that_are_no_class_are_named(table: Path) -> None:
     table.write_text("image,width,cat,made,split\na,640,1,monday,train\nb,480,0,friday,val\n")
     labels = read(table)
     assert labels.classes == ("cat",)
-    assert {text for kind, text in labels.notes if "no class" in kind} == {"width", "made"}
+    assert {text for kind, text in labels.notes if "not classes" in kind} == {"width", "made"}
     assert [entry.split for entry in labels.entries] == ["train", "val"]
     assert [entry.where for entry in labels.entries] == [f"{table}:2", f"{table}:3"]
 
@@ -195,3 +199,41 @@ def test_the_line_for_excel(table: Path, first: str) -> None:
     table.write_text("sep=;\n")
     with pytest.raises(InvalidInput, match="the file is empty"):
         read(table)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "image", "noted"),
+    [
+        ("previous,image,label", "p.jpg,i.jpg,cat", "i.jpg", True),
+        ("id,url,label", "17,https://x.org/i.jpg,cat", "https://x.org/i.jpg", True),
+        ("image_id,url,label", "17,https://x.org/i.jpg,cat", "17", False),
+        ("name,label", "i.jpg,cat", "i.jpg", False),
+        ("Id,label", "17,cat", "17", False),
+        ("label,filename,thumbnail", "cat,i.jpg,t.jpg", "i.jpg", True),
+        ("shot,label", "i17,cat", "i17", True),
+        ("label,shot", "cat,i17.png", "i17.png", True),
+        ("previous,image,cat,dog", "p.jpg,i.jpg,1,0", "i.jpg", True),
+    ],
+)
+def test_the_column_of_the_image(table: Path, header: str, row: str, image: str, noted: bool) -> None:
+    table.write_text(f"{header}\n{row}\n")
+    labels = read_labels(table.parent, [], table)
+    assert found(labels) == {image: ("cat",)}
+    assert any("--image-key" in kind for kind, _ in labels.notes) == noted
+    column = header.split(",")[row.split(",").index(image)]
+    said = read_labels(table.parent, [], table, How(image_key=column))
+    assert found(said) == found(labels) and not any("--image-key" in kind for kind, _ in said.notes)
+
+
+def test_several_columns_of_images_are_refused_unless_one_is_meant(table: Path) -> None:
+    for header, row in (("before,after,label", "b.jpg,a.jpg,cat"), ("before,after,cat,dog", "b.jpg,a.jpg,1,0")):
+        table.write_text(f"{header}\n{row}\n")
+        with pytest.raises(InvalidInput, match="several keys may name the image: before, after") as error:
+            read_labels(table.parent, [], table)
+        assert "--image-key" in (error.value.mend or "")
+        assert found(read_labels(table.parent, [], table, How(image_key="after"))) == {"a.jpg": ("cat",)}
+        with pytest.raises(InvalidInput, match=r"--image-key aftr: there is no such key; .*did you mean 'after'"):
+            read_labels(table.parent, [], table, How(image_key="aftr"))
+    table.write_text("a.jpg,cat\n")
+    with pytest.raises(InvalidInput, match="--image-key: the table has no header"):
+        read_labels(table.parent, [], table, How(image_key="image"))

@@ -1,42 +1,93 @@
-"""COCO annotations (instances_*.json): an image has the labels of all categories annotated in it; masks aren't used."""
+"""COCO annotations (instances_*.json, panoptic_*.json): an image has the labels of all categories annotated in it."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wsss.data.importing.jsonfile import kind, read_json
-from wsss.data.importing.labels import Entry, Labels, Note, class_name, collect
+from wsss.data.importing.keys import require_key
+from wsss.data.importing.labels import Entry, Labels, class_name, collect, either
+from wsss.data.importing.reading import Reading
 from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE, IGNORED_NAMES
 
+PARTS = frozenset({"images", "annotations", "categories"})
+
+
+class _Object(NamedTuple):
+    """Something annotated: in which image, of which category; ``there`` is ``None`` where a model was not sure."""
+
+    image: int
+    category: int
+    there: bool | None
+    crowd: bool
+
 
 def looks_like(content: Any) -> bool:
-    """Whether a JSON document has COCO's three parts."""
-    return isinstance(content, dict) and {"images", "annotations", "categories"} <= set(content)
+    """Whether a JSON document has COCO's three parts, or is one of COCO's files without categories (captions)."""
+    return isinstance(content, dict) and (set(content) >= PARTS or {"info", "images", "licenses"} <= set(content))
 
 
-def read(path: Path) -> Labels:
-    """Read COCO annotations. Crowds (``iscrowd``) count: the class is in the image.
+def read(path: Path, *, label_key: str | None = None, reading: Reading | None = None) -> Labels:
+    """Read COCO annotations. Crowds (``iscrowd``) count: the class is in the image; masks and boxes aren't used.
 
-    Ignored pixels, which `wsss.export.coco` writes as a category 255 that has crowds alone, are no class.
+    Ignored pixels, which `wsss.export.coco` writes as a category 255 that has crowds alone, are no class. An annotation
+    with a ``score`` is a model's, and is read as a soft label.
 
     An image that the file lists without any annotation has no class in it, since COCO's annotations are complete.
     Classes come in the order of their category ids.
 
+    Args:
+        path: the file.
+        label_key: key of a category that names the class, such as ``supercategory``; by default ``name``.
+        reading: rules in force.
+
     Raises:
         InvalidInput: names file and key.
     """
-    content = read_json(path)
-    if not looks_like(content):
-        raise InvalidInput(f"{path}: no COCO annotations: the keys images, annotations and categories are required.")
+    reading, content = reading or Reading(), read_json(path)
+    if not isinstance(content, dict) or not set(content) >= PARTS:
+        raise InvalidInput(
+            f"{path}: no COCO annotations: the keys images, annotations and categories are required.",
+            mend="Of COCO's files, instances_*.json and panoptic_*.json name classes; captions and image lists don't.",
+        )
+    names = _names(content, path, label_key)
+    files = _files(content, path)
+    found: dict[int, dict[int, bool | None]] = {identity: {} for identity in files}
+    objects: set[int] = set()
+    for one in _objects(content, path, files, names, reading):
+        there = found[one.image]
+        there[one.category] = either(there.get(one.category, False), one.there)
+        objects |= set() if one.crowd else {one.category}
+    if names.get(IGNORE) in IGNORED_NAMES and IGNORE not in objects:
+        reading.note("categories of ignored pixels, left out", f"{names.pop(IGNORE)} (id {IGNORE}, crowds alone)")
+    if len(set(names.values())) < len(names):
+        reading.note("categories of one name, joined", str(path))
+    entries = [_entry(file, found[identity], names, where) for identity, (file, where) in files.items()]
+    order = dict.fromkeys(names[category] for category in sorted(names))
+    return collect("COCO annotations", entries, list(order), reading=reading)
+
+
+def _names(content: dict[str, Any], path: Path, label_key: str | None) -> dict[int, str]:
+    """Return category id → class name."""
+    categories = _list(content, "categories", path)
+    key = label_key or "name"
+    if label_key is not None and categories and isinstance(categories[0], dict):
+        require_key(label_key, categories[0], path, option="--label-key", what="key of a category")
     names: dict[int, str] = {}
-    for number, category in enumerate(_list(content, "categories", path)):
+    for number, category in enumerate(categories):
         where = f"{path}: categories[{number}]"
         identity = _number(category, "id", where)
         if identity in names:
             raise InvalidInput(f"{where}.id: category {identity} is there twice.")
-        names[identity] = class_name(_member(category, "name", where), f"{where}.name")
+        names[identity] = class_name(_member(category, key, where), f"{where}.{key}")
+    return names
+
+
+def _files(content: dict[str, Any], path: Path) -> dict[int, tuple[str, str]]:
+    """Return image id → file name and where the file says so."""
     files: dict[int, tuple[str, str]] = {}
     for number, image in enumerate(_list(content, "images", path)):
         where = f"{path}: images[{number}]"
@@ -46,34 +97,51 @@ def read(path: Path) -> Labels:
         if identity in files:
             raise InvalidInput(f"{where}.id: image {identity} is there twice; the first is {files[identity][0]!r}.")
         files[identity] = (file, where)
-    objects: set[int] = set()
-    found: dict[int, set[int]] = {identity: set() for identity in files}
+    return files
+
+
+def _objects(
+    content: dict[str, Any], path: Path, images: Collection[int], categories: Collection[int], reading: Reading
+) -> Iterator[_Object]:
+    """Yield what is annotated: one object per annotation, or per segment of a panoptic one."""
     for number, annotation in enumerate(_list(content, "annotations", path)):
         where = f"{path}: annotations[{number}]"
-        image_id, category_id = _number(annotation, "image_id", where), _number(annotation, "category_id", where)
-        if image_id not in files:
-            raise InvalidInput(f"{where}.image_id: there is no image with id {image_id}.")
-        if category_id not in names:
-            raise InvalidInput(f"{where}.category_id: there is no category with id {category_id}.")
-        found[image_id].add(category_id)
-        if annotation.get("iscrowd") != 1:
-            objects.add(category_id)
-    notes: list[Note] = []
-    if names.get(IGNORE) in IGNORED_NAMES and IGNORE not in objects:
-        notes.append(("categories of ignored pixels, left out", f"{names.pop(IGNORE)} (id {IGNORE}, crowds alone)"))
-    order = sorted(names)
-    entries = [
-        Entry(file, tuple(dict.fromkeys(names[c] for c in order if c in found[identity])), where)
-        for identity, (file, where) in files.items()
-    ]
-    if len(set(names.values())) < len(names):
-        notes.append(("categories of one name, joined", str(path)))
-    return collect("COCO annotations", entries, list(dict.fromkeys(names[c] for c in order)), notes)
+        image = _number(annotation, "image_id", where)
+        if image not in images:
+            raise InvalidInput(f"{where}.image_id: there is no image with id {image}.")
+        if "segments_info" in annotation:
+            segments = _list(annotation, "segments_info", where)
+            parts = [(segment, f"{where}.segments_info[{at}]") for at, segment in enumerate(segments)]
+        else:
+            parts = [(annotation, where)]
+        for part, place in parts:
+            category = _number(part, "category_id", place)
+            if category not in categories:
+                raise InvalidInput(f"{place}.category_id: there is no category with id {category}.")
+            yield _Object(image, category, _there(part, place, reading), part.get("iscrowd") == 1)
 
 
-def _list(content: dict[str, Any], key: str, path: Path) -> list[Any]:
+def _there(part: dict[str, Any], where: str, reading: Reading) -> bool | None:
+    score = part.get("score")
+    if score is None:
+        return True
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        raise InvalidInput(f"{where}.score: found {kind(score)}; expected a number from 0 to 1.")
+    return reading.soft(score, f"{where}.score")
+
+
+def _entry(file: str, found: Mapping[int, bool | None], names: Mapping[int, str], where: str) -> Entry:
+    """Return an image's entry; its labels come in the order of the categories."""
+    kept = {category: found[category] for category in sorted(found) if category in names}
+    present = tuple(dict.fromkeys(names[category] for category, there in kept.items() if there))
+    unknown = tuple(dict.fromkeys(names[category] for category, there in kept.items() if there is None))
+    scored = any(there is not True for there in kept.values())
+    return Entry(file, present, where, unknown=unknown, explicit=scored)
+
+
+def _list(content: dict[str, Any], key: str, where: object) -> list[Any]:
     if not isinstance(content[key], list):
-        raise InvalidInput(f"{path}: {key}: found {kind(content[key])}; expected a list.")
+        raise InvalidInput(f"{where}: {key}: found {kind(content[key])}; expected a list.")
     return list(content[key])
 
 

@@ -2,48 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from wsss.data.importing.labels import SPLITS, Entry, Labels, Note, class_name, collect
+from wsss.data.importing.foldershape import WRAPPERS, Shape, shape_of
+from wsss.data.importing.labels import Entry, Labels, class_name, collect
+from wsss.data.importing.listing import SYSTEM_FOLDERS
+from wsss.data.importing.reading import Reading
+from wsss.data.label_rules import LETTERS, NO, YES, Word
 from wsss.errors import InvalidInput, listing
 
+FORMAT = "a folder per class"
+INSIDE = "folders inside class folders: their images have the upper one's class (--images UPPER reads the inner ones)"
+DEALT_ANEW = "splits of the folders, not used: train shows no class, so the images of all splits are divided anew"
 
-def read(folder: Path, files: Sequence[str]) -> Labels:
-    """Take the topmost folder of each image for its class.
 
-    Images that lie in no folder have no labels; where all topmost folders are called train, val, test and the like,
-    they are splits (`wsss.data.importing.labels.SPLITS`), and the folders in them classes.
+def read(folder: Path, files: Sequence[str], reading: Reading | None = None) -> Labels:
+    """Take the topmost folder of each image for its class; see `wsss.data.importing.foldershape` for what else it is.
+
+    Images that lie in no class folder have no labels.
 
     Args:
         folder: of the images.
         files: paths below it.
+        reading: rules in force.
 
     Raises:
-        InvalidInput: there are no folders, or only folders that are splits.
+        InvalidInput: there are no folders that could be classes, or it can't be told which are.
     """
-    parts = {file: file.split("/") for file in files}
-    tops = {path[0] for path in parts.values() if len(path) > 1}
-    if not tops:
+    reading = reading or Reading()
+    shape = shape_of(folder, files, reading)
+    entries = list(_entries(folder, files, shape, reading))
+    if all(name.lower() in WRAPPERS for entry in entries for name in entry.labels or ()):
         raise InvalidInput(
-            f"--images: {folder} has no folders that could be classes.",
-            mend="Give the labels in a file: --labels FILE; or put the images into one folder per class.",
-        )
-    splits = all(top.lower() in SPLITS for top in tops)
-    depth = 1 if splits else 0
-    entries: list[Entry] = []
-    notes: list[Note] = []
-    for file, path in parts.items():
-        if len(path) < depth + 2:
-            notes.append(("images outside the class folders", file))
-            continue
-        where = f"{folder / file}"
-        split = path[0] if splits else None
-        entries.append(Entry(file, (class_name(path[depth], where),), where, split))
-    if not entries:
-        raise InvalidInput(
-            f"--images: {folder}: its folders {listing(sorted(tops))} are splits, and there are no folders of classes "
-            "with images in them (such as train/cat/1.jpg).",
+            f"--images: {folder}: its folders {listing(sorted(shape.splits))} are splits, and there are no folders of "
+            "classes with images in them (such as train/cat/1.jpg).",
             mend="Put the images into one folder per class, or give the labels in a file: --labels FILE",
         )
-    return collect("a folder per class", entries, notes=notes)
+    _note_empty(folder, files, shape, reading)
+    entries = _yes_and_no(entries, reading)
+    if _train_shows_nothing(entries, reading):
+        splits = dict.fromkeys(entry.split for entry in entries if entry.split is not None)
+        reading.note(DEALT_ANEW, *(f"{split}" for split in splits))
+        entries = [replace(entry, split=None) for entry in entries]
+    left_out = frozenset(file for file in files if shape.place(file) is None)
+    return replace(collect(FORMAT, entries, reading=reading), left_out=left_out)
+
+
+def _entries(folder: Path, files: Sequence[str], shape: Shape, reading: Reading) -> Iterator[Entry]:
+    for file in files:
+        place = shape.place(file)
+        if place is None:
+            continue  # noted, as a folder, by `shape_of`
+        if place.name is None:
+            reading.note("images outside the class folders", file)
+            continue
+        where = f"{folder / file}"
+        yield Entry(file, (class_name(place.name, where),), where, place.split)
+        if place.below:
+            reading.note(INSIDE, place.below)
+
+
+def _note_empty(folder: Path, files: Sequence[str], shape: Shape, reading: Reading) -> None:
+    """Note folders that stand where class folders do and hold no image that can be read."""
+    full = {"/".join(file.split("/")[: at + 1]) for file in files for at in range(file.count("/"))}
+    for parent in shape.parents:
+        base = folder / parent
+        for path in sorted(base.iterdir() if base.is_dir() else ()):
+            name = path.relative_to(folder).as_posix()
+            passed_over = path.name.startswith(".") or path.name.casefold() in SYSTEM_FOLDERS
+            if path.is_dir() and not passed_over and name not in full:
+                reading.note("folders without an image that can be read, left out", name)
+
+
+def _yes_and_no(entries: list[Entry], reading: Reading) -> list[Entry]:
+    """Read two folders ``0`` and ``1`` (``no`` and ``yes``, ``false`` and ``true``) as absent and present."""
+    names = {name.casefold(): name for entry in entries for name in entry.labels or ()}
+    known = {text for text in names if reading.rules.word(text) is not Word.UNKNOWN}
+    if len(known) != 2 or not (known & NO - LETTERS and known & YES - LETTERS) or reading.rules.negative is not None:
+        return entries
+    no = names[next(iter(known & NO))]
+    reading.note("folders read as: no class is in the image (--no-negatives keeps them as classes)", repr(no))
+    return [replace(entry, labels=(), explicit=True) if entry.labels == (no,) else entry for entry in entries]
+
+
+def _train_shows_nothing(entries: Sequence[Entry], reading: Reading) -> bool:
+    """Whether the split train holds images without any class alone, as in MVTec AD, while others show classes."""
+    showing = {entry.split for entry in entries if any(reading.word(name) is None for name in entry.labels or ())}
+    return bool(showing) and "train" not in showing and any(entry.split == "train" for entry in entries)

@@ -7,32 +7,49 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.data.classlist import read_class_list
-from wsss.data.importing import coco, folders, labelstudio, labelstudio_min, npyfile, records, tables
+from wsss.data.importing import coco, cvat, folders, jsonlines, labelstudio, labelstudio_min, npyfile, records, tables
 from wsss.data.importing.jsonfile import read_json
 from wsss.data.importing.labels import Labels
+from wsss.data.importing.options import check_options
+from wsss.data.importing.otherformats import refuse_file, refuse_folder
+from wsss.data.importing.reading import Reading
+from wsss.data.label_rules import Rules
 from wsss.errors import InvalidInput, listing
 
 AUTO = "auto"
 FOLDERS = "folders"
-_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".npy": "npy"}
-FORMATS = ("csv", "json", "npy", "coco", "label-studio", FOLDERS)
+_SUFFIXES = {
+    **dict.fromkeys((".csv", ".tsv", ".txt"), "csv"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    ".npy": "npy",
+    ".xml": "cvat",
+}
+SUFFIXES = (*_SUFFIXES, ".json")
+FORMATS = ("csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat", FOLDERS)
 
 
 @dataclass(frozen=True)
 class How:
-    """What can be said of how a label file is to be read.
+    """What can be said of how a label file is to be read; `wsss.data.importing.options` says what applies to which.
 
     Args:
         format: one of `FORMATS`, or ``auto``: by suffix, and for JSON by what is in it.
         separator: between labels in a cell of a CSV table or in a text of JSON; see `wsss.data.importing.tables.read`.
         class_names: class list with the names of the vectors' elements, for ``npy``.
-        label_key: key or column of the labels, for records and tables that call it otherwise than is usual.
+        label_key: key, column or control of the labels, where they are called otherwise than is usual; several columns
+            of 0 and 1 are separated by commas.
+        rules: which labels mean that no class is there, or that nobody knows.
+        image_key: key or column of the images, where they are called otherwise than is usual.
+        use_predictions: tasks of Label Studio without annotation have the labels of their predictions.
     """
 
     format: str = AUTO
     separator: str | None = None
     class_names: Path | None = None
     label_key: str | None = None
+    rules: Rules | None = None
+    image_key: str | None = None
+    use_predictions: bool = False
 
 
 def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: How | None = None) -> Labels:
@@ -45,38 +62,67 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
         how: see `How`.
 
     Raises:
-        InvalidInput: unknown format, or anything wrong in the file; names file and line or key.
+        InvalidInput: unknown format, an option that doesn't apply to it, or anything wrong in the file; names file and
+            line or key.
     """
     how = how or How()
-    format = how.format
-    if labels is None and format in (AUTO, FOLDERS):
-        return folders.read(images, files)
+    reading = Reading(how.rules, image_key=how.image_key)
+    chosen = _format(how, labels)
+    check_options(
+        chosen,
+        {
+            "--separator": how.separator,
+            "--classes": how.class_names,
+            "--label-key": how.label_key,
+            "--image-key": how.image_key,
+            "--use-predictions": how.use_predictions,
+        },
+    )
     if labels is None:
-        raise InvalidInput(f"--format {format}: the file is missing.", mend="Name it: --labels FILE")
-    if labels.is_dir():
-        raise InvalidInput(
-            f"--labels: {labels} is a folder; expected is a file of labels ({', '.join([*_SUFFIXES, '.json'])}).",
-            mend=f"Name the file: --labels FILE; if {labels} holds a folder of images per class: --images {labels}",
-        )
-    if not labels.is_file():
-        raise InvalidInput(f"--labels: {labels}: no such file.")
-    chosen = _recognise(labels) if format == AUTO else format
-    names = list(read_class_list(how.class_names)) if how.class_names is not None else None
-    readers: Mapping[str, Callable[[], Labels]] = {
-        "csv": lambda: tables.read(labels, separator=how.separator, label_key=how.label_key),
-        "json": lambda: records.read(labels, label_key=how.label_key, separator=how.separator),
-        "npy": lambda: npyfile.read(labels, class_names=names),
-        "coco": lambda: coco.read(labels),
-        "label-studio": lambda: _label_studio(labels, how.label_key),
-    }
-    if chosen not in readers:
-        raise InvalidInput(f"--format {chosen}: no label file is read for it; leave --labels out.")
+        return folders.read(images, files, reading)
     try:
-        return readers[chosen]()
+        return _read(chosen, labels, how, reading)
     except InvalidInput as error:
         if str(labels) in error.message:
             raise
         raise InvalidInput(f"{labels}: {error.message}", mend=error.mend) from error
+
+
+def _format(how: How, labels: Path | None) -> str:
+    """Return the format of a label file that exists.
+
+    Raises:
+        InvalidInput: there is no such file, or its format isn't known.
+    """
+    if labels is None:
+        if how.format not in (AUTO, FOLDERS):
+            raise InvalidInput(f"--format {how.format}: the file is missing.", mend="Name it: --labels FILE")
+        return FOLDERS
+    if labels.is_dir():
+        refuse_folder(labels, SUFFIXES)
+    if not labels.is_file():
+        raise InvalidInput(f"--labels: {labels}: no such file.")
+    if how.format == FOLDERS:
+        raise InvalidInput("--format folders: no label file is read for it; leave --labels out.")
+    if how.format == AUTO:
+        refuse_file(labels)
+        return _recognise(labels)
+    return how.format
+
+
+def _read(chosen: str, labels: Path, how: How, reading: Reading) -> Labels:
+    names = list(read_class_list(how.class_names)) if how.class_names is not None else None
+    key, separator = how.label_key, how.separator
+    readers: Mapping[str, Callable[[], Labels]] = {
+        "csv": lambda: tables.read(labels, separator=separator, label_key=key, reading=reading),
+        "json": lambda: records.read(labels, label_key=key, separator=separator, reading=reading),
+        "jsonl": lambda: jsonlines.read(labels, label_key=key, separator=separator, reading=reading),
+        "npy": lambda: npyfile.read(labels, class_names=names, reading=reading),
+        "coco": lambda: coco.read(labels, label_key=key, reading=reading),
+        "label-studio": lambda: _label_studio(labels, how, reading),
+        "cvat": lambda: cvat.read(labels, reading=reading),
+    }
+    return readers[chosen]()
 
 
 def _recognise(labels: Path) -> str:
@@ -89,19 +135,25 @@ def _recognise(labels: Path) -> str:
         return "label-studio" if studio else "json"
     if suffix not in _SUFFIXES:
         raise InvalidInput(
-            f"--labels: {labels}: its suffix doesn't say what it is; known are {listing([*_SUFFIXES, '.json'])}.",
+            f"--labels: {labels}: its suffix doesn't say what it is; known are {listing(SUFFIXES, limit=20)}.",
             mend=f"Say what it is: --format {'|'.join(FORMATS[:-1])}",
         )
     return _SUFFIXES[suffix]
 
 
-def _label_studio(labels: Path, label_key: str | None) -> Labels:
+def _label_studio(labels: Path, how: How, reading: Reading) -> Labels:
     """Read the export CSV, JSON-MIN or JSON: in the last, each task has its image among its ``data``."""
-    if _SUFFIXES.get(labels.suffix.lower()) == "csv":
-        return tables.read(labels, label_key=label_key)
-    content = read_json(labels)
-    if isinstance(content, list) and not any(
+    is_csv = _SUFFIXES.get(labels.suffix.lower()) == "csv"
+    content = None if is_csv else read_json(labels)
+    short = isinstance(content, list) and not any(
         isinstance(task, dict) and isinstance(task.get("data"), dict) for task in content
-    ):
-        return labelstudio_min.read(labels, label_key=label_key)
-    return labelstudio.read(labels)
+    )
+    if how.use_predictions and (is_csv or short):
+        raise InvalidInput(
+            f"{labels}: --use-predictions: exports as JSON-MIN and CSV have no predictions.", mend="Export as JSON."
+        )
+    if is_csv:
+        return tables.read(labels, label_key=how.label_key, reading=reading)
+    if short:
+        return labelstudio_min.read(labels, label_key=how.label_key, reading=reading)
+    return labelstudio.read(labels, label_key=how.label_key, use_predictions=how.use_predictions, reading=reading)

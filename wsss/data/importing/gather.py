@@ -10,8 +10,11 @@ from pathlib import Path
 
 from wsss.data.check import Collector
 from wsss.data.importing.formats import How, read_labels
-from wsss.data.importing.images import Finder, Found, fold, image_ids, list_images
-from wsss.data.importing.labels import Entry, Labels
+from wsss.data.importing.ids import fold, image_ids, is_cut
+from wsss.data.importing.images import Finder, Found
+from wsss.data.importing.labels import CONTRADICTION, Entry, Labels, joined_entry
+from wsss.data.importing.listing import Listing, list_images
+from wsss.data.importing.reading import Reading
 from wsss.data.inspection import Inspection, inspect_sample
 from wsss.data.lists import without_suffix
 from wsss.data.manifest import ContentHashes
@@ -20,6 +23,7 @@ from wsss.errors import InvalidInput, listing
 
 NO_CLASSES = Classes(("background",), ((0,),))
 WITHOUT_IMAGE = "labels without an image, left out"
+NOT_READ = "labels of image files that can't be read, left out"
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,11 @@ class Picture:
     Args:
         id: unique, also where case is ignored.
         file: its path below the images' folder, with ``/``.
-        labels: names of its classes, or ``None`` where the labels don't name it.
+        labels: names of its classes, or ``None`` where they aren't known.
         split: the split that the labels put it into, if they do.
         digest: SHA-256 of its bytes.
         inspection: what was found in it.
+        unknown: names of the classes that may or may not be in it.
     """
 
     id: str
@@ -41,6 +46,7 @@ class Picture:
     split: str | None
     digest: str
     inspection: Inspection
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,12 @@ def gather(
             a class.
     """
     problems, notes = Collector(), Collector()
-    files, unnamed = list_images(images)
-    notes.add("images left out, their names are no valid text", *unnamed)
-    read = read_labels(images, files, labels, how)
-    for kind, message in read.notes:
+    listed = list_images(images, known=[path for path in (labels, how.class_names if how else None) if path])
+    read = read_labels(images, listed.images, labels, how)
+    files = [file for file in listed.images if file not in read.left_out]
+    for kind, message in (*read.notes, *listed.notes):
         notes.add(kind, message)
-    entries = _match(read, images, files, problems, notes)
+    entries = _match(read, images, listed, problems, notes)
     if not entries:
         doubts = _told(problems, besides=WITHOUT_IMAGE)
         if doubts:
@@ -105,12 +111,16 @@ def gather(
             mend="Give the folder that the names in the labels are relative to: --images FOLDER",
         )
     ids = image_ids(files)
+    cut = (f"{file} → {name}" for file, name in ids.items() if is_cut(file, name))
+    notes.add("images of long names, cut in the names of their masks", *cut)
     pictures = _inspect(images, ids, entries, problems, notes, start)
     if labels is None:
         pictures = _join_equal(pictures, notes)
+    else:
+        _note_equal(pictures, notes)
     _note_twins(files, notes)
     classes = _classes(read, pictures, notes)
-    without = [picture.file for picture in pictures if picture.labels is None]
+    without = [picture.file for picture in pictures if picture.labels is None and picture.file not in entries]
     notes.add("images without labels", *without)
     gathered = Gathered(images, read.format, classes, tuple(pictures), problems, notes)
     if not gathered.labelled:
@@ -130,9 +140,9 @@ def _told(problems: Collector, *, besides: str = "") -> str:
     return "".join(f"\n  {kind}: {listing(messages, limit=3)}" for kind, messages in found if kind != besides)
 
 
-def _match(read: Labels, images: Path, files: Sequence[str], problems: Collector, notes: Collector) -> dict[str, Entry]:
+def _match(read: Labels, images: Path, listed: Listing, problems: Collector, notes: Collector) -> dict[str, Entry]:
     """Return file → its entry; several entries that mean one file are joined."""
-    finder = Finder(files, root=images.absolute().name)
+    finder = Finder(listed.images, root=images.absolute().name, unread=listed.unread)
     matches: dict[str, list[tuple[Entry, Found]]] = defaultdict(list)
     for entry in read.entries:
         found = finder.find(entry.image)
@@ -141,6 +151,9 @@ def _match(read: Labels, images: Path, files: Sequence[str], problems: Collector
             matches[found.files[0]].append((entry, found))
         elif found.files:
             problems.add("labels that fit several images, left out", f"{message}: {listing(found.files, limit=3)}")
+        elif found.unread:
+            reason = listed.unread[found.unread[0]]
+            problems.add(NOT_READ, f"{message}: the file {found.unread[0]} exists, but {reason}")
         else:
             hint = f" (in another folder: {listing(found.elsewhere, limit=3)})" if found.elsewhere else ""
             problems.add(WITHOUT_IMAGE, f"{message}{hint}")
@@ -151,7 +164,11 @@ def _match(read: Labels, images: Path, files: Sequence[str], problems: Collector
             if loosely:
                 kind = f"images found although the labels' names differ in {loosely}"
                 notes.add(kind, f"{exact[0][0].image} → {file}")
+            if exact[0][1].unprefixed:
+                kind = "images found by their names without the prefix of an upload to Label Studio"
+                notes.add(kind, f"{exact[0][0].image} → {file}")
             entries[file] = _join(file, [entry for entry, _ in exact], notes)
+    notes.add("images whose labels are unknown", *(file for file, entry in entries.items() if entry.labels is None))
     return entries
 
 
@@ -178,14 +195,13 @@ def _join(file: str, entries: Sequence[Entry], notes: Collector) -> Entry:
         InvalidInput: they put the image into different splits.
     """
     first, *others = entries
+    reading = Reading()
     for entry in others:
-        if first.split != entry.split:
-            raise InvalidInput(
-                f"{entry.where}: image {file} is in split {entry.split!r}, and at {first.where} in split "
-                f"{first.split!r}; an image belongs to one split."
-            )
         notes.add("images that the labels name twice, joined", f"{first.image} and {entry.image}")
-    return replace(first, labels=tuple(dict.fromkeys(name for entry in entries for name in entry.labels)))
+        first = joined_entry(first, entry, reading, image=file)
+    for kind, message in reading.notes:
+        notes.add(kind, message)
+    return first
 
 
 def _inspect(
@@ -213,26 +229,41 @@ def _inspect(
                 notes.add(kind, message)
             if not inspection.problems:
                 entry = entries.get(file)
-                labels, split = (entry.labels, entry.split) if entry else (None, None)
-                pictures.append(Picture(ids[file], file, labels, split, digest, replace(inspection, notes=())))
+                labels, split, unknown = (entry.labels, entry.split, entry.unknown) if entry else (None, None, ())
+                found = replace(inspection, notes=())
+                pictures.append(Picture(ids[file], file, labels, split, digest, found, unknown))
     return pictures
 
 
-def _join_equal(pictures: Sequence[Picture], notes: Collector) -> list[Picture]:
-    """Join copies of one image that lie in the folders of several classes: it shows all of them."""
+def _equal(pictures: Sequence[Picture]) -> list[list[Picture]]:
+    """Return groups of equal images of one split whose labels differ."""
     groups: dict[tuple[str, str | None], list[Picture]] = defaultdict(list)
     for picture in pictures:
         if picture.labels is not None:
             groups[picture.digest, picture.split].append(picture)
+    return [group for group in groups.values() if len({picture.labels for picture in group}) > 1]
+
+
+def _join_equal(pictures: Sequence[Picture], notes: Collector) -> list[Picture]:
+    """Join copies of one image that lie in the folders of several classes: it shows all of them."""
     dropped: set[str] = set()
     labels: dict[str, tuple[str, ...]] = {}
-    for group in groups.values():
-        if len({picture.labels for picture in group}) > 1:
-            labels[group[0].id] = tuple(dict.fromkeys(name for picture in group for name in picture.labels or ()))
-            dropped |= {picture.id for picture in group[1:]}
-            files = " and ".join(picture.file for picture in group)
-            notes.add("images in the folders of several classes, taken as one with all their labels", files)
+    for group in _equal(pictures):
+        labels[group[0].id] = tuple(dict.fromkeys(name for picture in group for name in picture.labels or ()))
+        dropped |= {picture.id for picture in group[1:]}
+        files = " and ".join(picture.file for picture in group)
+        negative = any(not picture.labels for picture in group)
+        notes.add(
+            CONTRADICTION if negative else "images in the folders of several classes, joined with all labels", files
+        )
     return [replace(p, labels=labels.get(p.id, p.labels)) for p in pictures if p.id not in dropped]
+
+
+def _note_equal(pictures: Sequence[Picture], notes: Collector) -> None:
+    """Note equal images whose labels differ: at least one of them is wrong or incomplete."""
+    for group in _equal(pictures):
+        said = (f"{picture.file} ({', '.join(picture.labels or ()) or 'no class'})" for picture in group)
+        notes.add("equal images with different labels", " and ".join(said))
 
 
 def _note_twins(files: Sequence[str], notes: Collector) -> None:

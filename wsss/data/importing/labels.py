@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wsss.data.classlist import BACKGROUND
+from wsss.data.importing.reading import EMPTY_IMAGES, Note, Reading
+from wsss.data.label_rules import UNKNOWN_MARK, Word
 from wsss.data.lists import check_id
 from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE
-
-Note = tuple[str, str]
-"""(kind, message): something worth knowing, as in `wsss.data.check.Finding`."""
 
 SPLITS = {
     "train": "train",
@@ -31,15 +30,19 @@ class Entry:
 
     Args:
         image: how the file names the image: an id, a file name, a path or a URL.
-        labels: names of the classes in the image; none of them: the image shows no class.
+        labels: names of the classes in the image, ``()`` where it shows none; ``None``: nobody has said.
         where: ``"file:line"`` or ``"file: key"``.
         split: the split that the file puts the image into, if it does.
+        unknown: names of the classes that may or may not be in the image.
+        explicit: the file states which classes are absent (0 in a column of 0 and 1); an empty list states nothing.
     """
 
     image: str
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] | None
     where: str
     split: str | None = None
+    unknown: tuple[str, ...] = ()
+    explicit: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,26 @@ class Labels:
         entries: one per image, in the file's order.
         classes: every class that the file knows, in its order, or in alphabetical order where it has none.
         notes: what was left out or decided while reading.
+        left_out: files of images that don't belong to the dataset, such as masks.
     """
 
     format: str
     entries: tuple[Entry, ...]
     classes: tuple[str, ...]
     notes: tuple[Note, ...] = ()
+    left_out: frozenset[str] = frozenset()
+
+
+def stated(image: str, presence: Mapping[str, bool | None], where: str, split: str | None = None) -> Entry:
+    """Return the entry of an image of which a file says for every class whether it is there (``None``: unknown)."""
+    present = tuple(name for name, there in presence.items() if there)
+    unknown = tuple(name for name, there in presence.items() if there is None)
+    return Entry(image, present, where, split, unknown, explicit=True)
+
+
+def either(first: bool | None, second: bool | None) -> bool | None:
+    """Return whether a class is present by two statements of one image, where false only says: not this object."""
+    return True if first or second else None if first is None or second is None else False
 
 
 def class_name(value: object, where: str) -> str:
@@ -82,44 +99,174 @@ def class_name(value: object, where: str) -> str:
     return name
 
 
-def collect(format: str, entries: Iterable[Entry], classes: Sequence[str] = (), notes: Iterable[Note] = ()) -> Labels:
-    """Return `Labels`, with the label ``background`` taken out: it is in every image and says nothing.
+def collect(
+    format: str, entries: Iterable[Entry], classes: Sequence[str] = (), *, reading: Reading | None = None
+) -> Labels:
+    """Return `Labels`: words that are not classes are taken out by the rules, and entries of one image are joined.
 
     Args:
         format: see `Labels`.
-        entries: several of one image are joined: the image has all their labels.
+        entries: as the file has them; several of one image are joined: the image has all their labels.
         classes: in the file's order; by default all names that occur, in alphabetical order.
-        notes: see `Labels`.
+        reading: rules, and the notes so far.
 
     Raises:
-        InvalidInput: there is no entry, no class, or more classes than a mask has values; or two entries of one image
-            put it into different splits, or a split can't have its name.
+        InvalidInput: there is no entry, no class, or more classes than a mask has values; two entries of one image
+            put it into different splits, a split can't have its name, or a word of the rules occurs nowhere.
     """
-    joined: dict[str, Entry] = {}
-    renamed: dict[str, str] = {}
-    for entry in entries:
-        if entry.split is not None:
-            split = _split_name(entry.split, entry.where)
-            if split != entry.split:
-                renamed[entry.split] = split
-            entry = replace(entry, split=split)
-        joined[entry.image] = _joined(joined[entry.image], entry) if entry.image in joined else entry
-    if not joined:
+    reading = reading or Reading()
+    raw = [_with_split(entry, reading) for entry in entries]
+    if not raw:
         raise InvalidInput(f"The file holds no image: read as {format}, it is empty.")
-    found = [*notes, *(("splits of another name", f"{theirs}, taken as {ours}") for theirs, ours in renamed.items())]
-    names = list(classes) or sorted({name for entry in joined.values() for name in entry.labels})
-    if BACKGROUND in names:
-        found.append(("labels 'background', left out", "every image has a background; it needs no label"))
-        names.remove(BACKGROUND)
-    kept = [
-        Entry(entry.image, tuple(name for name in entry.labels if name != BACKGROUND), entry.where, entry.split)
-        for entry in joined.values()
-    ]
-    if not names:
+    words = _Words(raw, classes, reading)
+    joined: dict[str, Entry] = {}
+    for entry in (words.resolve(entry) for entry in raw):
+        joined[entry.image] = joined_entry(joined[entry.image], entry, reading) if entry.image in joined else entry
+    reading.require_used(words.classes)
+    _check_classes(words, format)
+    return Labels(format, tuple(joined.values()), words.classes, tuple(dict.fromkeys(reading.notes)))
+
+
+class _Words:
+    """The classes of a file, and what its other labels mean."""
+
+    def __init__(self, entries: Sequence[Entry], classes: Sequence[str], reading: Reading) -> None:
+        self._reading = reading
+        classes = [_without_mark(name) for name in classes]
+        names = list(dict.fromkeys([*classes, *(name for entry in entries for name in _named(entry))]))
+        self._kind = {name: reading.word(name) for name in names}
+        self._count = Counter(name for entry in entries for name in _named(entry))
+        self._keep_classes_beside_others(entries)
+        kept = {name for name in names if self._kind[name] is None}
+        self.classes = tuple(dict.fromkeys(name for name in classes if name in kept)) or tuple(sorted(kept))
+        self.negative = tuple(name for name in names if self._kind[name] is Word.NEGATIVE)
+        self._note_words()
+
+    def resolve(self, entry: Entry) -> Entry:
+        """Return an entry whose labels are classes alone; ``labels`` is ``None`` where nothing is known."""
+        if entry.labels is None:
+            return entry
+        words = [name for name in entry.labels if not _is_marked(name)]
+        marked = [_without_mark(name) for name in entry.labels if _is_marked(name)]
+        kinds = {self._kind[name] for name in words}
+        labels = tuple(dict.fromkeys(name for name in words if self._kind[name] is None))
+        open_ones = self.classes if Word.UNKNOWN in kinds else (*entry.unknown, *marked)
+        unknown = tuple(name for name in self.classes if name in open_ones and name not in labels)
+        if labels and Word.NEGATIVE in kinds:
+            said = next(name for name in words if self._kind[name] is Word.NEGATIVE)
+            self._reading.note(CONTRADICTION, f"{entry.where}: {entry.image}: {said!r} beside {labels[0]!r}")
+        stated = entry.explicit or labels or unknown or kinds & {Word.NEGATIVE, Word.BACKGROUND}
+        if not stated and self._empty_is_unknown(entry):
+            return replace(entry, labels=None)
+        if not labels and unknown and len(unknown) == len(self.classes):
+            return replace(entry, labels=None, unknown=())
+        return replace(entry, labels=labels, unknown=unknown)
+
+    def _empty_is_unknown(self, entry: Entry) -> bool:
+        if self._reading.empty_is_unknown():
+            return True
+        self._reading.note(EMPTY_IMAGES, f"{entry.image} ({entry.where})")
+        return False
+
+    def _keep_classes_beside_others(self, entries: Sequence[Entry]) -> None:
+        """Take a usual word for a class where it mostly stands beside classes: "good" may be a quality, too."""
+        if self._reading.rules.negative is not None:
+            return
+        alone, beside = Counter[str](), Counter[str]()
+        for entry in entries:
+            kinds = {name: self._kind[name] for name in entry.labels or () if not _is_marked(name)}
+            count = beside if None in kinds.values() else alone
+            count.update(name for name, kind in kinds.items() if kind is Word.NEGATIVE)
+        for name in beside:
+            if beside[name] > alone[name]:
+                self._kind[name] = None
+                self._reading.note(
+                    "labels that usually mean that no class is in the image, kept as classes: they stand beside others",
+                    f"{name!r} (--negative {name} takes it for no class)",
+                )
+
+    def _note_words(self) -> None:
+        kinds = {
+            Word.NEGATIVE: "labels read as: no class is in the image (--no-negatives keeps them as classes)",
+            Word.BACKGROUND: "labels of the background, left out: every image has a background",
+            Word.UNKNOWN: "labels read as: not known (--negative WORD says that no class is in the image)",
+            Word.MISSING: "labels read as an empty cell",
+        }
+        for name, kind in self._kind.items():
+            if kind is not None:
+                self._reading.note(kinds[kind], f"{name!r} ({self._count[name]} times)")
+
+
+def _is_marked(name: str) -> bool:
+    """Whether a label leaves open if a class is there (``?cat``)."""
+    return name.startswith(UNKNOWN_MARK) and len(name) > len(UNKNOWN_MARK)
+
+
+def _named(entry: Entry) -> Iterator[str]:
+    return map(_without_mark, (*(entry.labels or ()), *entry.unknown))
+
+
+def _without_mark(name: str) -> str:
+    return name.removeprefix(UNKNOWN_MARK) if _is_marked(name) else name
+
+
+CONTRADICTION = "contradictory labels of one image; its classes are taken"
+
+
+def joined_entry(first: Entry, second: Entry, reading: Reading, *, image: str | None = None) -> Entry:
+    """Return one entry with what two say of one image; where they contradict each other, that is noted.
+
+    Args:
+        first, second: with resolved labels.
+        reading: takes the note.
+        image: what to call it; by default as the entries do.
+
+    Raises:
+        InvalidInput: they put the image into different splits.
+    """
+    name = image or repr(second.image)
+    if first.split != second.split:
+        raise InvalidInput(
+            f"{second.where}: image {name} is in split {second.split!r}, and at {first.where} in split "
+            f"{first.split!r}; an image belongs to one split."
+        )
+    if first.labels is None or second.labels is None:
+        known = second if first.labels is None else first
+        return replace(first, labels=known.labels, unknown=known.unknown, explicit=known.explicit)
+    if first.labels != second.labels:
+        contradiction = not first.labels or not second.labels or (first.explicit and second.explicit)
+        said = " and ".join(
+            f"{entry.where}: {', '.join(entry.labels or ()) or 'no class'}" for entry in (first, second)
+        )
+        kind = CONTRADICTION if contradiction else "images in several rows with different labels; all are taken"
+        reading.note(kind, f"{name}: {said}")
+    labels = tuple(dict.fromkeys([*first.labels, *second.labels]))
+    # What one of the two knows is known.
+    unknown = tuple(name for name in first.unknown if name in second.unknown and name not in labels)
+    return replace(first, labels=labels, unknown=unknown, explicit=first.explicit and second.explicit)
+
+
+def _check_classes(words: _Words, format: str) -> None:
+    if not words.classes and words.negative:
+        raise InvalidInput(
+            f"No class is named: read as {format}, all labels ({', '.join(map(repr, words.negative))}) mean that no "
+            "class is in the image.",
+            mend="If they are classes: --no-negatives",
+        )
+    if not words.classes:
         raise InvalidInput(f"No class is named: read as {format}, every image has an empty list of labels.")
-    if len(names) >= IGNORE:
-        raise InvalidInput(f"There are {len(names)} classes; a mask has values for {IGNORE - 1}.")
-    return Labels(format, tuple(kept), tuple(names), tuple(found))
+    if len(words.classes) >= IGNORE:
+        raise InvalidInput(f"There are {len(words.classes)} classes; a mask has values for {IGNORE - 1}.")
+
+
+def _with_split(entry: Entry, reading: Reading) -> Entry:
+    """Return the entry with the name that we use for its split."""
+    if entry.split is None:
+        return entry
+    split = _split_name(entry.split, entry.where)
+    if split != entry.split:
+        reading.note("splits of another name", f"{entry.split}, taken as {split}")
+    return replace(entry, split=split)
 
 
 def _split_name(value: str, where: str) -> str:
@@ -137,13 +284,3 @@ def _split_name(value: str, where: str) -> str:
             "characters, not hidden, of at most 200 bytes.",
             mend="Call it train, val, test or the like.",
         ) from error
-
-
-def _joined(first: Entry, second: Entry) -> Entry:
-    if first.split != second.split:
-        raise InvalidInput(
-            f"{second.where}: image {second.image!r} is in split {second.split!r}, and at {first.where} in split "
-            f"{first.split!r}; an image belongs to one split."
-        )
-    labels = dict.fromkeys([*first.labels, *second.labels])
-    return Entry(first.image, tuple(labels), first.where, first.split)

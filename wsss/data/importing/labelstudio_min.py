@@ -2,7 +2,8 @@
 
 A record has the task's data (the image's URL and whatever else was imported), some of `METADATA`, and, for each control
 of the labelling config, what was chosen under the control's *name*: a text for one choice, ``{"choices": [...]}`` for
-several. A control that nothing was chosen in has no key. The CSV has the same in cells.
+several, a list of regions with their labels for boxes and the like. A control that nothing was chosen in has no key.
+The CSV has the same in cells.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from wsss.data.importing.jsonfile import kind, read_json
-from wsss.data.importing.labels import Entry, Labels, Note, collect
-from wsss.data.importing.records import IMAGE_KEYS, LABEL_KEYS, LABEL_MEND, SPLIT_KEYS, labels_in, split_in
-from wsss.data.importing.urls import LOCAL, ends_like_an_image, image_of
+from wsss.data.importing.keys import columns_of, image_key, label_keys, looks_like_an_image
+from wsss.data.importing.labels import Entry, Labels, collect
+from wsss.data.importing.reading import Reading
+from wsss.data.importing.records import LABEL_MEND, labels_in, split_in
+from wsss.data.importing.urls import LOCAL
+from wsss.data.label_rules import IMAGE_KEYS, LABEL_KEYS, SPLIT_KEYS, is_one_of
 from wsss.errors import InvalidInput, listing
 
 METADATA = frozenset(
@@ -23,6 +27,8 @@ METADATA = frozenset(
 SIGNS = frozenset({"annotation_id", "annotator", "lead_time"})
 """Keys that every record of an export has; two of them are hardly another program's."""
 
+FORMAT = "an export of Label Studio"
+REGIONS = "labels of boxes and regions, read as: the class is in the image"
 CHOICE_KEYS = ("choice", "choices")
 """What Label Studio's own templates call the control."""
 
@@ -46,7 +52,7 @@ def is_signed(keys: Collection[str]) -> bool:
     return len(SIGNS.intersection(keys)) > 1
 
 
-def read(path: Path, *, label_key: str | None = None) -> Labels:
+def read(path: Path, *, label_key: str | None = None, reading: Reading | None = None) -> Labels:
     """Read an export JSON-MIN.
 
     Args:
@@ -65,59 +71,78 @@ def read(path: Path, *, label_key: str | None = None) -> Labels:
         if not isinstance(record, dict):
             raise InvalidInput(f"{where}: found {kind(record)}; expected a record with an image and its labels.")
         records.append((where, record))
-    return collect_records(path, records, label_key=label_key)
+    return collect_records(path, records, label_key=label_key, reading=reading)
 
 
-def collect_records(path: Path, records: Sequence[Record], *, label_key: str | None) -> Labels:
+def collect_records(
+    path: Path, records: Sequence[Record], *, label_key: str | None, reading: Reading | None = None
+) -> Labels:
     """Return the labels that records hold; one without the control's key says that no class is in the image.
 
     Args:
         path: of the file.
         records: see `Record`.
-        label_key: name of the control; by default ``choice``, else the only key that holds ``{"choices": ...}``, else
-            another usual name, else the only text that is not the image.
+        label_key: name of the control, or several names separated by commas; by default ``choice``, else the only key
+            that holds ``{"choices": ...}``, else another usual name, else the only one with labels of regions, else
+            the only text that is not the image.
 
     Raises:
         InvalidInput: nothing or several things can be the labels; an image isn't named; a label is no name.
     """
     own = [(where, {key: value for key, value in r.items() if key not in METADATA}) for where, r in records]
-    notes: list[Note] = []
-    control = label_key or _control(path, [record for _, record in own])
-    if label_key and not any(label_key in record for _, record in own):
-        raise InvalidInput(f"{path}: --label-key {label_key}: no record has this key; found {_keys(own)}.")
-    if label_key is None and control not in CHOICE_KEYS:
-        notes.append(("labels read from the key (--label-key says otherwise)", control))
+    reading = reading or Reading()
+    columns = columns_of(record for _, record in own)
+    image = image_key(columns, path, reading, served=True)
+    if label_key is not None:
+        controls = label_keys(label_key, columns, path)
+    else:
+        controls = (_control(path, {key: values for key, values in columns.items() if key != image}),)
+        _note_control(controls[0], columns, reading)
+    reading.note(REGIONS, *(name for name in controls if any(map(_is_region, columns[name]))))
     entries = [
         Entry(
-            image_of(_image(record, where)),
-            _chosen(record.get(control), f"{where}.{control}"),
+            _image(record, image, where),
+            tuple(dict.fromkeys(n for name in controls for n in _chosen(record.get(name), f"{where}.{name}"))),
             where,
             split_in(record, where),
         )
         for where, record in own
     ]
-    return collect("choices of Label Studio", entries, notes=notes)
+    return collect(FORMAT, entries, reading=reading)
 
 
-def _control(path: Path, records: Sequence[Mapping[str, Any]]) -> str:
-    """Return the key that holds the labels."""
-    keys = list(dict.fromkeys(key for record in records for key in record))
-    others = {key for record in records for key, value in record.items() if _is_image(key, value)} | {*SPLIT_KEYS}
+def _note_control(control: str, columns: Mapping[str, Sequence[Any]], reading: Reading) -> None:
+    others = [name for name, values in columns.items() if name != control and any(map(_is_control, values))]
+    beside = f", not {listing(others)}" if others else ""
+    if control not in CHOICE_KEYS or others:
+        reading.note("labels read from the key (--label-key says otherwise)", f"{control}{beside}")
+
+
+def _control(path: Path, columns: Mapping[str, Sequence[Any]]) -> str:
+    """Return the key that holds the labels, among all but that of the image."""
+    texts = [
+        key
+        for key, values in columns.items()
+        if all(isinstance(value, str) for value in values)
+        and not any(map(looks_like_an_image, values))
+        and not is_one_of(key, (*IMAGE_KEYS, *SPLIT_KEYS))
+    ]
     groups: Iterable[list[str]] = (
-        [key for key in CHOICE_KEYS if key in keys],
-        [key for key in keys if any(_is_choices(record.get(key)) for record in records)],
-        [key for key in LABEL_KEYS if key in keys],
-        [key for key in keys if key not in others and all(isinstance(r.get(key, ""), str) for r in records)],
+        [key for key in CHOICE_KEYS if key in columns],
+        [key for key, values in columns.items() if any(map(_is_choices, values))],
+        [key for key in columns if is_one_of(key, LABEL_KEYS)],
+        [key for key, values in columns.items() if any(map(_is_region, values))],
+        texts,
     )
     found = next((group for group in groups if group), [])
     if len(found) == 1:
         return found[0]
     problem = f"several keys may hold the labels: {listing(found)}" if found else "no key holds the labels"
-    raise InvalidInput(f"{path}: {problem}; found {listing(keys, limit=20)}.", mend=LABEL_MEND)
+    raise InvalidInput(f"{path}: {problem}; found {listing(columns, limit=20)}.", mend=LABEL_MEND)
 
 
-def _keys(records: Sequence[Record]) -> str:
-    return listing(dict.fromkeys(key for _, record in records for key in record), limit=20)
+def _is_control(value: Any) -> bool:
+    return _is_choices(value) or _is_region(value)
 
 
 def _is_choices(value: Any) -> bool:
@@ -126,22 +151,22 @@ def _is_choices(value: Any) -> bool:
     return isinstance(value, dict) and "choices" in value
 
 
-def _is_image(key: str, value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    return key in IMAGE_KEYS or value.startswith(LOCAL) or ends_like_an_image(value)
+def _is_region(value: Any) -> bool:
+    """Whether a value is a list of regions; one that was drawn without a label has none."""
+    return isinstance(value, list) and any(isinstance(item, dict) and _region_key(item) for item in value)
 
 
-def _image(record: Mapping[str, Any], where: str) -> str:
-    """Return the image's URL: the value of ``image``, else a text that ends like one, else of another usual key."""
-    texts = {key: value for key, value in record.items() if isinstance(value, str) and value}
-    if "image" in texts:
-        return texts["image"]
-    ends = (value for value in texts.values() if ends_like_an_image(value))
-    named = next(ends, None) or next((texts[key] for key in IMAGE_KEYS if key in texts), None)
-    if named is None:
-        raise InvalidInput(f"{where}: no image is named here; expected the key image, or a text that ends like one.")
-    return named
+def _region_key(region: Mapping[str, Any]) -> str | None:
+    """Return the key of a region's labels: ``rectanglelabels``, ``polygonlabels`` and the like."""
+    return next((key for key in region if key.endswith("labels") and key != "labels"), None)
+
+
+def _image(record: Mapping[str, Any], key: str | None, where: str) -> str:
+    image = record.get(key) if key is not None else None
+    if not isinstance(image, str) or not image:
+        expected = "the key image, or a text that ends like one" if key is None else f"the key {key}"
+        raise InvalidInput(f"{where}: no image is named here; expected {expected}.")
+    return image
 
 
 def _chosen(value: Any, where: str) -> tuple[str, ...]:
@@ -149,4 +174,7 @@ def _chosen(value: Any, where: str) -> tuple[str, ...]:
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
         parts = [_chosen(item, f"{where}[{at}]") for at, item in enumerate(value)]
         return tuple(dict.fromkeys(name for part in parts for name in part))
+    if isinstance(value, dict) and "choices" not in value and (_region_key(value) or "x" in value):
+        key = _region_key(value)
+        return labels_in(value[key], f"{where}.{key}") if key is not None else ()
     return labels_in(value, where)

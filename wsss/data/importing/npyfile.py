@@ -10,22 +10,25 @@ from typing import Any
 import numpy as np
 
 from wsss.data.classlist import VOC_CLASSES
-from wsss.data.importing.labels import Entry, Labels, Note, collect
+from wsss.data.importing.labels import Entry, Labels, collect, stated
+from wsss.data.importing.reading import Reading
 from wsss.data.importing.unpickling import MAX_BYTES, unpickle
+from wsss.data.label_rules import UNKNOWN_MARK
 from wsss.errors import InvalidInput, listing
 
 
-def read(path: Path, *, class_names: Sequence[str] | None = None) -> Labels:
+def read(path: Path, *, class_names: Sequence[str] | None = None, reading: Reading | None = None) -> Labels:
     """Read ``{image: array of 0 and 1}`` as ``numpy.save`` has written it, through a restricted unpickler.
 
     Args:
         path: the file.
         class_names: names of the vector's elements; by default VOC's for vectors of 20.
+        reading: rules in force.
 
     Raises:
         InvalidInput: not such a file, anything but arrays in it, or no names for the elements.
     """
-    content = _content(path)
+    reading, content = reading or Reading(), _content(path)
     entries: list[tuple[str, Any, str]] = []
     for key, value in content.items():
         where = f"{path}: key {len(entries)}" if isinstance(key, int) and abs(key) >= 10**15 else f"{path}: {key!r}"
@@ -33,24 +36,30 @@ def read(path: Path, *, class_names: Sequence[str] | None = None) -> Labels:
             raise InvalidInput(f"{where}: expected an image's name or number as key, found {type(key).__name__}.")
         if not isinstance(value, np.ndarray):
             raise InvalidInput(f"{where}: expected an array of 0 and 1, found {type(value).__name__}.")
-        vector = value.reshape(-1)
-        wrong = vector[(vector != 0) & (vector != 1)]
-        if wrong.size:
-            raise InvalidInput(f"{where}: found {wrong[0]}; an image-level label is 0 or 1.")
-        entries.append((_name(key), vector, where))
+        if value.dtype.kind not in "biuf":
+            raise InvalidInput(f"{where}: an array of {value.dtype}; expected numbers, 0 and 1.")
+        entries.append((_name(key), value.reshape(-1), where))
     lengths = {vector.size: where for _, vector, where in entries}
     if len(lengths) > 1:
         (first, at), (second, there) = list(lengths.items())[:2]
         raise InvalidInput(f"{there}: {second} elements, and {first} in the vector of {at}.")
     if not entries:
         raise InvalidInput(f"{path}: the dict is empty.")
-    names, notes = _names(path, next(iter(lengths)), class_names)
-    return collect(
-        "vectors of 0 and 1 (npy)",
-        [Entry(image, tuple(names[i] for i in np.flatnonzero(vector)), where) for image, vector, where in entries],
-        names,
-        notes,
-    )
+    names = _names(path, next(iter(lengths)), class_names, reading)
+    cells = {text for _, vector, _ in entries for text in map(_cell, np.unique(vector))}
+    reading.settle_minus_one(cells, str(path))
+    read_entries = [_entry(image, vector, where, names, reading) for image, vector, where in entries]
+    return collect("vectors of 0 and 1 (npy)", read_entries, names, reading=reading)
+
+
+def _entry(image: str, vector: Any, where: str, names: Sequence[str], reading: Reading) -> Entry:
+    places = (f"{where}: element {at}" for at in range(len(names)))
+    found = [reading.presence(_cell(value), place) for value, place in zip(vector, places, strict=True)]
+    return stated(image, dict(zip(names, found, strict=True)), where)
+
+
+def _cell(value: Any) -> str:
+    return UNKNOWN_MARK if np.isnan(value) else f"{float(value):g}"
 
 
 def _content(path: Path) -> dict[Any, Any]:
@@ -88,14 +97,15 @@ def _name(key: str | int) -> str:
     return str(key)
 
 
-def _names(path: Path, length: int, given: Sequence[str] | None) -> tuple[tuple[str, ...], list[Note]]:
+def _names(path: Path, length: int, given: Sequence[str] | None, reading: Reading) -> tuple[str, ...]:
     if given is not None:
         if len(given) != length:
             raise InvalidInput(f"{path}: vectors of {length} elements; {len(given)} class names are given.")
-        return tuple(given), []
+        return tuple(given)
     if length == len(VOC_CLASSES):
-        return VOC_CLASSES, [("vectors of 20 elements, taken for VOC's classes", listing(VOC_CLASSES, limit=3))]
+        reading.note("vectors of 20 elements, taken for VOC's classes", listing(VOC_CLASSES, limit=3))
+        return VOC_CLASSES
     raise InvalidInput(
         f"{path}: vectors of {length} elements, and nothing says which class each stands for.",
-        mend="Give their names, one per line and in order, in a file: --class-names FILE.",
+        mend="Give their names, one per line and in order, in a file: --classes FILE.",
     )

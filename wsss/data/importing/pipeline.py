@@ -211,7 +211,6 @@ def _rest(setting: Setting, predicted: Sequence[str]) -> str:
     recipe = setting.recipe
     scales = "scales: [1]" if recipe.small else "scales: [0.5, 0.75]"
     names = ", ".join(quoted(name) for name in predicted)
-    held_out = quoted("val" if "val" in setting.splits else "train")
     return f"""\
   # Masks of all images: predict/masks/ID.png in the run's folder.
   predict:
@@ -222,7 +221,8 @@ def _rest(setting: Setting, predicted: Sequence[str]) -> str:
   # With true masks of some images (data.masks), this says how good the masks are:
   # score: {{uses: score, needs: [predict], with: {{split: val}}}}
 
+  # Images of these splits; maps, pseudo masks and CRF exist for train.
   report:
     uses: report
     needs: [classify, expand, shrink, cam, pseudo, crf, segment, predict]
-    with: {{splits: [{held_out}]}}"""
+    with: {{splits: [{names}]}}"""

@@ -16,6 +16,7 @@ from wsss.data.importing.gather import Gathered, Picture
 from wsss.data.importing.pipeline import IMAGENET, NONE, Setting, pipeline_text
 from wsss.data.importing.recipe import choose
 from wsss.data.importing.split import TRAIN, VAL, stratified
+from wsss.data.label_rules import UNKNOWN_MARK
 from wsss.data.lists import check_id, without_suffix
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput, listing
@@ -54,8 +55,8 @@ def plan_project(
         weights: ``"imagenet"``, ``"none"``, or a file of initial weights.
 
     Raises:
-        InvalidInput: some labelled images have a split and others don't, or none is in ``train``; or a weights file is
-            missing.
+        InvalidInput: some labelled images have a split and others don't, or none is in ``train``; its images leave a
+            classifier nothing to tell apart; or a weights file is missing.
     """
     if isinstance(weights, Path) and not weights.is_file():
         raise InvalidInput(
@@ -63,6 +64,7 @@ def plan_project(
             mend=f"Give a file, {IMAGENET} (a download) or {NONE} (random ones).",
         )
     members = _splits(gathered, val_share, seed)
+    _require_absent(gathered, members[TRAIN])
     report = _report(gathered, members)
     table = any("/" in picture.file or picture.id != without_suffix(picture.file) for picture in gathered.pictures)
     sides = [max(picture.inspection.size or (0, 0)) for picture in gathered.pictures]
@@ -163,6 +165,26 @@ def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[P
     return {**members, UNLABELLED: without} if without else members
 
 
+def _require_absent(gathered: Gathered, train: Sequence[Picture]) -> None:
+    """Refuse training images that all show every class; note classes that all of them show.
+
+    Raises:
+        InvalidInput: no class is absent from any image.
+    """
+    lacking = {name for p in train for name in gathered.classes if name not in (*(p.labels or ()), *p.unknown)}
+    everywhere = [name for name in gathered.classes if name not in lacking]
+    if everywhere and not lacking:
+        raise InvalidInput(
+            f"{gathered.folder}: all {len(train)} training images show {listing(map(repr, everywhere))}: a classifier "
+            "has nothing to tell apart, and no masks can be learnt from such labels.",
+            mend="Add images without the class: rows with an empty label or one such as ok (--negative NAME takes any "
+            "other word), or a folder of them called ok, good or normal. Images that all show it can be cut into "
+            "tiles instead: wsss data tiles --help",
+        )
+    kind = "classes that every training image shows, so that nothing tells where they are"
+    gathered.notes.add(kind, *everywhere)
+
+
 def _report(gathered: Gathered, members: dict[str, list[Picture]]) -> Report:
     classes = Classes(("background", *gathered.classes), tuple((n,) for n in range(len(gathered.classes) + 1)))
     splits = {
@@ -171,6 +193,7 @@ def _report(gathered: Gathered, members: dict[str, list[Picture]]) -> Report:
                 p.id,
                 gathered.folder / p.file,
                 None if p.labels is None else tuple(sorted(classes.index(name) for name in p.labels)),
+                unknown=tuple(sorted(classes.index(name) for name in p.unknown if name in classes.foreground)),
             )
             for p in pictures
         )
@@ -185,7 +208,8 @@ def _report(gathered: Gathered, members: dict[str, list[Picture]]) -> Report:
 
 def _cell(picture: Picture, classes: Sequence[str]) -> str:
     """Return an image's labels in the order of the classes, separated so that names may have spaces in them."""
-    return ";".join(name for name in classes if name in (picture.labels or ()))
+    labels = [name for name in classes if name in (picture.labels or ())]
+    return ";".join([*labels, *(f"{UNKNOWN_MARK}{name}" for name in classes if name in picture.unknown)])
 
 
 def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

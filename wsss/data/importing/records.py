@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wsss.data.importing import wide
 from wsss.data.importing.cells import names_in, separator_of
 from wsss.data.importing.jsonfile import kind, read_json
-from wsss.data.importing.labels import Entry, Labels, Note, class_name, collect
+from wsss.data.importing.keys import IMAGE_MEND, columns_of, image_key, label_keys
+from wsss.data.importing.labels import Entry, Labels, class_name, collect, stated
+from wsss.data.importing.reading import Reading
+from wsss.data.label_rules import (
+    IMAGE_KEYS,
+    LABEL_KEYS,
+    LETTERS,
+    NO,
+    SPLIT_KEYS,
+    UNKNOWN_MARK,
+    YES,
+    find_key,
+    is_one_of,
+)
 from wsss.errors import InvalidInput, listing
 
-IMAGE_KEYS = (
-    *("image", "file_name", "filename", "file", "image_path", "path", "img", "image_name", "image_id", "name", "id"),
-)
-LABEL_KEYS = ("labels", "label", "classes", "class", "categories", "category", "tags", "tag", "choices", "choice")
-SPLIT_KEYS = ("split", "set", "subset")
+OBJECTS = "objects"
+"""Where Hugging Face's ImageFolder keeps boxes and their classes: ``{"bbox": [...], "categories": [...]}``."""
+
 LABEL_MEND = "Say which key or column holds the labels: --label-key NAME"
 ABSENT_MEND = (
     "Give each record its labels, [] where there are none; if Label Studio wrote the file, which leaves them out where "
@@ -23,35 +35,113 @@ ABSENT_MEND = (
 )
 
 
-def read(path: Path, *, label_key: str | None = None, separator: str | None = None) -> Labels:
+def read(
+    path: Path, *, label_key: str | None = None, separator: str | None = None, reading: Reading | None = None
+) -> Labels:
     """Read ``{"a.jpg": ["cat", "dog"], …}`` or ``[{"image": "a.jpg", "labels": ["cat"]}, …]``.
 
     Args:
         path: the file.
-        label_key: of the labels in a record; by default the first of `LABEL_KEYS` that it has.
+        label_key: of the labels in a record, or several keys of 0 and 1 (``cat,dog``); by default the first of
+            `LABEL_KEYS` that it has.
         separator: what stands between labels in a text that is not in a list; by default as
             `wsss.data.importing.cells.separator_of` finds.
+        reading: rules in force.
 
     Raises:
         InvalidInput: names file and key.
     """
-    content = read_json(path)
-    if isinstance(content, dict):
-        found = [Found(image, value, f"{path}: {image}", f"{path}: {image}") for image, value in content.items()]
-        format = "an object of labels (JSON)"
-    elif isinstance(content, list):
-        found, format = list(_records(content, path, label_key)), "a list of records (JSON)"
-    else:
+    reading, content = reading or Reading(), read_json(path)
+    if isinstance(content, list):
+        found = [(f"{path}: [{number}]", record) for number, record in enumerate(content)]
+        return read_records(path, found, "a list of records (JSON)", label_key, separator, reading)
+    if not isinstance(content, dict):
         raise InvalidInput(
             f"{path}: found {kind(content)}; expected an object {{image: [class names]}} or a list of records."
         )
-    notes: list[Note] = []
+    return _collected(
+        path, _object(path, content, label_key, reading), "an object of labels (JSON)", separator, reading
+    )
+
+
+def _object(path: Path, content: dict[str, Any], label_key: str | None, reading: Reading) -> list[Found]:
+    """Return what ``{image: labels}`` holds, or ``{image: {label_key: labels, …}}``.
+
+    Raises:
+        InvalidInput: there is no such key.
+    """
+    keyed = label_key is not None and all(isinstance(value, dict) and label_key in value for value in content.values())
+    for option, key in (("--image-key", reading.image_key), ("--label-key", None if keyed else label_key)):
+        if key is not None:
+            raise InvalidInput(
+                f"{path}: {option} {key} is for records; this is an object {{image: labels}}, whose keys are images.",
+                mend=f"Leave {option} out.",
+            )
+    places = {image: f"{path}: {image}" for image in content}
+    if keyed:
+        return [Found(i, value[label_key], places[i], f"{places[i]}.{label_key}") for i, value in content.items()]
+    return [Found(image, value, places[image], places[image]) for image, value in content.items()]
+
+
+def read_records(
+    path: Path,
+    records: Sequence[tuple[str, Any]],
+    format: str,
+    label_key: str | None,
+    separator: str | None,
+    reading: Reading,
+) -> Labels:
+    """Return the labels of records, each with the place where it stands; see `read`.
+
+    Raises:
+        InvalidInput: names file and key.
+    """
+    for where, record in records:
+        if not isinstance(record, dict):
+            raise InvalidInput(f"{where}: found {kind(record)}; expected a record with an image and its labels.")
+    columns = columns_of(record for _, record in records)
+    keys = label_keys(label_key, columns, path) if label_key is not None and columns else ()
+    flags = bool(keys) and all(map(_is_flag, (value for key in keys for value in columns[key])))
+    if flags or len(keys) > 1 or (not keys and _is_wide([record for _, record in records])):
+        if separator is not None:
+            raise InvalidInput(f"{path}: --separator: the records have a key per class, and no texts to separate.")
+        return wide.read(path, [(where, _cells(record)) for where, record in records], keys, reading)
+    image = image_key(columns, path, reading)
+    found = list(_records(records, image, keys or LABEL_KEYS, reading))
+    return _collected(path, found, format, separator, reading)
+
+
+def _collected(path: Path, found: Sequence[Found], format: str, separator: str | None, reading: Reading) -> Labels:
     if separator is None:
         separator = separator_of(one.labels for one in found if isinstance(one.labels, str))
         if separator is not None:
-            notes.append((f"texts with {separator!r}, read as several labels", f"{path} (--separator says otherwise)"))
-    entries = (Entry(one.image, labels_in(one.labels, one.key, separator), one.where, one.split) for one in found)
-    return collect(format, entries, notes=notes)
+            reading.note(f"texts with {separator!r}, read as several labels", f"{path} (--separator says otherwise)")
+    flags = [flag for one in found for flag in (_flags(one.labels) or {}).values()]
+    reading.settle_minus_one(map(_cell, flags), str(path))
+    entries = [_entry(one, separator, reading) for one in found]
+    return collect(format, entries, reading=reading)
+
+
+def _is_wide(content: list[Any]) -> bool:
+    """Whether a list holds records of one form, without labels but with flags: ``{"image": "a", "cat": 1}``."""
+    if not content or not all(isinstance(record, dict) and record.keys() == content[0].keys() for record in content):
+        return False
+    if find_key(content[0], LABEL_KEYS) is not None or find_key(content[0], IMAGE_KEYS) is None:
+        return False
+    return any(all(_is_flag(record[key]) for record in content) for key in content[0] if key not in IMAGE_KEYS)
+
+
+def _cells(record: dict[str, Any]) -> dict[str, str]:
+    return {key: _cell(value) for key, value in record.items()}
+
+
+def _entry(one: Found, separator: str | None, reading: Reading) -> Entry:
+    flags = _flags(one.labels)
+    if flags is None:
+        return Entry(one.image, labels_in(one.labels, one.key, separator), one.where, one.split)
+    named = {class_name(name, one.key): (f"{one.key}.{name}", _cell(flag)) for name, flag in flags.items()}
+    found = {name: reading.presence(cell, where) for name, (where, cell) in named.items()}
+    return stated(one.image, found, one.where, one.split)
 
 
 class Found(NamedTuple):
@@ -64,19 +154,21 @@ class Found(NamedTuple):
     split: str | None = None
 
 
-def _records(content: list[Any], path: Path, label_key: str | None) -> Iterator[Found]:
-    keys = (label_key,) if label_key else LABEL_KEYS
-    some = any(key in record for record in content if isinstance(record, dict) for key in keys)
+def _records(
+    records: Sequence[tuple[str, dict[str, Any]]], named: str | None, keys: Sequence[str], reading: Reading
+) -> Iterator[Found]:
+    some = any(find_key(record, keys) for _, record in records)
+    objects = keys == LABEL_KEYS and not some
     mend = ABSENT_MEND if some else LABEL_MEND
-    for number, record in enumerate(content):
-        where = f"{path}: [{number}]"
-        if not isinstance(record, dict):
-            raise InvalidInput(f"{where}: found {kind(record)}; expected a record with an image and its labels.")
-        image_key = _key(record, IMAGE_KEYS, where, "the image")
-        labels_key = _key(record, keys, where, "the labels", mend=mend)
-        image = record[image_key]
+    images = (named,) if reading.image_key is not None and named else ((named,) if named else ()) + IMAGE_KEYS
+    for where, record in records:
+        image_name = _key(record, images, where, "the image", mend=IMAGE_MEND)
+        labels_key = _key(record, (*keys, OBJECTS) if objects else keys, where, "the labels", mend=mend)
+        image = record[image_name]
         if isinstance(image, bool) or not isinstance(image, str | int) or image == "":
-            raise InvalidInput(f"{where}.{image_key}: found {kind(image)}; expected a file name or an id.")
+            raise InvalidInput(f"{where}.{image_name}: found {kind(image)}; expected a file name or an id.")
+        if labels_key == OBJECTS:
+            reading.note("labels of objects, read as: the class is in the image", OBJECTS)
         yield Found(str(image), record[labels_key], where, f"{where}.{labels_key}", split_in(record, where))
 
 
@@ -86,14 +178,15 @@ def split_in(record: Mapping[str, Any], where: str) -> str | None:
     Raises:
         InvalidInput: it is no text.
     """
-    split = next((record[key] for key in SPLIT_KEYS if record.get(key)), None)
+    key = find_key(record, SPLIT_KEYS)
+    split = (record[key] or None) if key is not None else None
     if split is not None and not isinstance(split, str):
         raise InvalidInput(f"{where}.split: found {split!r}; expected the name of a split.")
     return split
 
 
-def _key(record: dict[str, Any], keys: tuple[str, ...], where: str, what: str, *, mend: str | None = None) -> str:
-    found = next((key for key in keys if key in record), None)
+def _key(record: dict[str, Any], keys: Sequence[str], where: str, what: str, *, mend: str | None = None) -> str:
+    found = find_key(record, keys)
     if found is None:
         raise InvalidInput(
             f"{where}: no key names {what}; allowed are {listing(keys, limit=20)}; found {listing(record, limit=20)}.",
@@ -103,7 +196,7 @@ def _key(record: dict[str, Any], keys: tuple[str, ...], where: str, what: str, *
 
 
 def labels_in(value: Any, where: str, separator: str | None = None) -> tuple[str, ...]:
-    """Return the class names in a JSON value: a list, a text, ``null``, ``{name: 0 or 1}`` or ``{"choices": …}``.
+    """Return the labels in a JSON value: a list, a text, ``null``, or ``{"choices": …}``.
 
     Args:
         value: see above.
@@ -118,18 +211,33 @@ def labels_in(value: Any, where: str, separator: str | None = None) -> tuple[str
     if isinstance(value, str):
         return tuple(class_name(name, where) for name in names_in(value, separator, where))
     if isinstance(value, list):
-        return tuple(class_name(item, f"{where}[{number}]") for number, item in enumerate(value))
+        parts = [(item, f"{where}[{number}]") for number, item in enumerate(value)]
+        named = (labels_in(one, at) if isinstance(one, dict) else (class_name(one, at),) for one, at in parts)
+        return tuple(name for names in named for name in names)
     if isinstance(value, dict):
-        key = next((key for key in LABEL_KEYS if key in value and not _is_flag(value[key])), None)
-        if key is not None:
+        key = find_key(value, LABEL_KEYS)
+        if key is not None and not _is_flag(value[key]):
             return labels_in(value[key], f"{where}.{key}", separator)
-        wrong = [name for name, flag in value.items() if not _is_flag(flag)]
-        if not wrong:
-            return tuple(class_name(name, where) for name, flag in value.items() if flag)
-        where = f"{where}.{wrong[0]}"
-        raise InvalidInput(f"{where}: found {kind(value[wrong[0]])}; expected 0 or 1 for each class.")
+        wrong = next((name for name, flag in value.items() if not _is_flag(flag)), None)
+        place = where if wrong is None else f"{where}.{wrong}"
+        raise InvalidInput(f"{place}: found {kind(value if wrong is None else value[wrong])}; expected class names.")
     raise InvalidInput(f"{where}: found {kind(value)}; expected a list of class names.")
 
 
+def _flags(value: Any) -> dict[str, Any] | None:
+    """Return ``{name: 0 or 1}`` where a value is that."""
+    if not isinstance(value, dict) or not value:
+        return None
+    named = any(is_one_of(key, LABEL_KEYS) and not _is_flag(flag) for key, flag in value.items())
+    return None if named or not all(map(_is_flag, value.values())) else value
+
+
 def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool) or (isinstance(value, int | float) and value in (0, 1))
+    """Whether a value says if a class is there: true, a number, null, or a text such as "?"."""
+    if isinstance(value, str):
+        return value.casefold() in (YES | NO | {"", UNKNOWN_MARK}) - LETTERS
+    return value is None or isinstance(value, bool | int | float)
+
+
+def _cell(flag: Any) -> str:
+    return "" if flag is None else str(flag)

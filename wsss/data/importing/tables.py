@@ -11,28 +11,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsss.data.importing import labelstudio_min
+from wsss.data.importing import labelstudio_min, wide
 from wsss.data.importing.cells import LIST, names_in, separator_of
-from wsss.data.importing.labels import Entry, Labels, Note, class_name, collect
+from wsss.data.importing.labels import CONTRADICTION, Entry, Labels, class_name, collect, stated
+from wsss.data.importing.reading import Reading
 from wsss.data.importing.records import LABEL_MEND
+from wsss.data.label_rules import (
+    ALL_LABELS,
+    BOX_KEYS,
+    CONFIDENCE_KEYS,
+    IMAGE_KEYS,
+    LABEL_KEYS,
+    LETTERS,
+    NO,
+    ONE_LABEL,
+    SPLIT_KEYS,
+    YES,
+    find_key,
+    is_one_of,
+    plain,
+)
 from wsss.data.lists import read_text, without_suffix
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, closest, listing
 
 DELIMITERS = (",", ";", "\t", "|")
-IMAGE_COLUMNS = (
-    *("image", "image_id", "imageid", "img", "file", "filename", "file_name", "filepath", "path", "image_path"),
-    *("image_name", "name", "id"),
-)
-ONE_LABEL = ("label", "class", "category", "tag", "target", "choice")
-ALL_LABELS = ("labels", "classes", "categories", "tags", "targets", "choices")
-SPLIT_COLUMNS = ("split", "set", "subset")
 EXCELS_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """The line that Excel understands as the delimiter of what follows."""
-
-YES = frozenset({"1", "1.0", "true", "yes", "y", "x", "t"})
-NO = frozenset({"0", "0.0", "-1", "-1.0", "false", "no", "n", "f", ""})
-LETTERS = frozenset({"y", "x", "t", "n", "f"})
-"""Those of `YES` and `NO` that are names of classes in a column that is called label or labels."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,21 @@ class _Table:
     def where(self, number: int) -> str:
         return f"{self.path}:{number}"
 
+    def column(self, name: str) -> list[str]:
+        place = (self.header or ()).index(name)
+        return [row[place] for _, row in self.rows]
 
-def read(path: Path, *, separator: str | None = None, label_key: str | None = None) -> Labels:
+    def columns(self) -> dict[str, list[str]]:
+        return {name: self.column(name) for name in self.header or ()}
+
+    def lines(self) -> list[wide.Line]:
+        header = self.header or ()
+        return [(self.where(number), dict(zip(header, row, strict=True))) for number, row in self.rows]
+
+
+def read(
+    path: Path, *, separator: str | None = None, label_key: str | None = None, reading: Reading | None = None
+) -> Labels:
     """Read a CSV table of any of the three shapes; the delimiter is ``,`` ``;`` tab or ``|``, as the file has it.
 
     Args:
@@ -55,29 +72,120 @@ def read(path: Path, *, separator: str | None = None, label_key: str | None = No
         separator: what stands between labels in a cell; by default the first of ``;`` ``|`` ``,`` that occurs in any,
             else a space (in a column whose name is singular, such as ``label``, and in a table without header, a cell
             is one name). A cell may hold a printed list, too: see `wsss.data.importing.cells`.
-        label_key: column of the labels; by default one that is called label, labels or the like.
+        label_key: column of the labels, or several columns of 0 and 1 (``cat,dog``); by default one that is called
+            label, labels or the like.
+        reading: rules in force.
 
     Raises:
         InvalidInput: names file and line.
     """
-    table = _read_table(path)
-    if label_key is not None and label_key not in (table.header or ()):
-        found = f"the header is {listing(table.header, limit=12)}" if table.header else "the table has no header"
-        raise InvalidInput(f"{path}:1: --label-key {label_key}: there is no such column; {found}.")
+    reading, table = reading or Reading(), _read_table(path)
+    keys = _label_keys(label_key, table)
     if table.header is None:
-        return _lists(table, 0, tuple(range(1, max(len(cells) for _, cells in table.rows))), None, separator, one=True)
+        _refuse("--image-key", reading.image_key, path, "the table has no header; its first column is the image.")
+        columns = tuple(range(1, max(len(cells) for _, cells in table.rows)))
+        entries = _named(table, 0, columns, None, separator, reading, one=True)
+        return collect("a table of labels (CSV)", entries, reading=reading)
     if labelstudio_min.is_signed(table.header):
-        return labelstudio_min.collect_records(path, _records(table), label_key=label_key)
-    lowered = [cell.lower() for cell in table.header]
-    image_at = next((lowered.index(name) for name in IMAGE_COLUMNS if name in lowered), 0)
-    split_at = next((lowered.index(name) for name in SPLIT_COLUMNS if name in lowered), None)
-    if label_key is not None:
-        column = table.header.index(label_key)
-        return _lists(table, image_at, (column,), split_at, separator, one=lowered[column] in ONE_LABEL)
-    named = next((name for name in (*ALL_LABELS, *ONE_LABEL) if name in lowered), None)
-    if named is not None and not _is_binary(table, lowered.index(named), share=1, words=(YES | NO) - LETTERS):
-        return _lists(table, image_at, (lowered.index(named),), split_at, separator, one=named in ONE_LABEL)
-    return _wide(table, image_at, split_at)
+        _refuse("--separator", separator, path, "in Label Studio's CSV several choices are a list, not a text.")
+        return labelstudio_min.collect_records(path, _records(table), label_key=label_key, reading=reading)
+    column = keys[0] if keys else _label_column(table, reading)
+    if len(keys) > 1 or column is None:
+        _refuse("--separator", separator, path, "the table has a column per class, and no texts to separate.")
+        return wide.read(path, table.lines(), keys, reading)
+    return _long(table, column, separator, reading)
+
+
+def _refuse(option: str, value: str | None, path: Path, reason: str) -> None:
+    """Refuse an option that doesn't apply to a table of this shape.
+
+    Raises:
+        InvalidInput: it has a value.
+    """
+    if value is not None:
+        raise InvalidInput(f"{path}: {option}: {reason}", mend=f"Leave {option} out.")
+
+
+def _label_keys(label_key: str | None, table: _Table) -> tuple[str, ...]:
+    """Return the columns that ``--label-key`` names."""
+    if label_key is None:
+        return ()
+    header = table.header or ()
+    names = (label_key,) if label_key in header else tuple(name.strip() for name in label_key.split(","))
+    for name in names:
+        if name not in header:
+            found = f"the header is {listing(header, limit=12)}" if header else "the table has no header"
+            raise InvalidInput(
+                f"{table.path}:1: --label-key {name}: there is no such column; {found}{closest(name, header)}"
+            )
+    return names
+
+
+def _label_column(table: _Table, reading: Reading) -> str | None:
+    """Return the column that holds class names; ``None`` for a table with a column per class.
+
+    Raises:
+        InvalidInput: several columns may be it.
+    """
+    image = wide.image_column(table.columns(), table.path, reading)
+    header = [name for name in table.header or () if name != image]
+    found = find_key(header, LABEL_KEYS)
+    if found is None:
+        like = [name for name in header if _sounds_like_labels(name)]
+        if len(like) > 1:
+            raise InvalidInput(
+                f"{table.path}:1: several columns may hold the labels: {listing(like)}.", mend=LABEL_MEND
+            )
+        found = like[0] if like else None
+        if found is not None:
+            reading.note("labels read from the column (--label-key says otherwise)", found)
+    if found is None or not wide.is_binary(table.column(found), (YES | NO) - LETTERS):
+        return found
+    if find_key(header, CONFIDENCE_KEYS) or find_key(header, BOX_KEYS):  # 0 and 1 are ids of classes
+        return found
+    reading.note(
+        f"column {found!r} of 0 and 1, read as one class (--label-key {found} reads 0 and 1 as classes)", found
+    )
+    return None
+
+
+def _sounds_like_labels(name: str) -> bool:
+    """Whether a column is called like ``Finding Labels``, ``class_id`` or ``ClassId``."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+    plain_words = [word.casefold() for word in words]
+    ends = plain_words[-2:-1] if plain_words[-1:] in (["id"], ["name"]) else plain_words[-1:]
+    return bool(ends) and ends[0] in (*ALL_LABELS, *ONE_LABEL) and plain_words[0] != "is"
+
+
+def _long(table: _Table, column: str, separator: str | None, reading: Reading) -> Labels:
+    """Read a table with a column of class names, one or several rows per image."""
+    header = table.header or ()
+    image = wide.image_column(table.columns(), table.path, reading)
+    split = find_key(header, SPLIT_KEYS)
+    places = (header.index(image), (header.index(column),), header.index(split) if split is not None else None)
+    others = [name for name in header if name not in (image, column, split, find_key(header, CONFIDENCE_KEYS))]
+    flags = [name for name in others if wide.is_binary(table.column(name), YES | NO)]
+    reading.note("columns of 0 and 1 beside the column of labels, left out (--label-key A,B reads them)", *flags)
+    entries = _named(table, *places, separator, reading, one=plain(column) not in map(plain, ALL_LABELS))
+    return collect("a table of labels (CSV)", _by_confidence(table, entries, reading), reading=reading)
+
+
+def _by_confidence(table: _Table, entries: list[Entry], reading: Reading) -> list[Entry]:
+    """Return the entries, one per image, where a column says how sure each label is: 0 means absent."""
+    column = find_key(table.header or (), CONFIDENCE_KEYS)
+    if column is None or not wide.is_soft(table.column(column)):
+        return entries
+    reading.note("column of confidences: 1, the label's class is present; 0, it is absent", column)
+    images: dict[str, dict[str, bool | None]] = {}
+    first: dict[str, Entry] = {}
+    for entry, cell in zip(entries, table.column(column), strict=True):
+        there = reading.presence(cell, f"{entry.where}: column {column!r}")
+        said = images.setdefault(first.setdefault(entry.image, entry).image, {})
+        for name in entry.labels or ():
+            if said.get(name, there) != there:
+                reading.note(CONTRADICTION, f"{entry.image}: {name!r} is both present and absent (see {entry.where})")
+            said[name] = True if said.get(name) else there
+    return [stated(image, said, first[image].where, first[image].split) for image, said in images.items()]
 
 
 def _read_table(path: Path) -> _Table:
@@ -124,7 +232,7 @@ def _first_line(text: str) -> str:
 def _names_an_image(line: str, delimiter: str) -> bool:
     """Whether a first line's first cell is a column of images, or an image, once it is cut at ``delimiter``."""
     cell = line.partition(delimiter)[0].strip(' "')
-    return delimiter in line and (cell.lower() in IMAGE_COLUMNS or without_suffix(cell) != cell)
+    return delimiter in line and (is_one_of(cell, IMAGE_KEYS) or without_suffix(cell) != cell)
 
 
 def _records(table: _Table) -> list[labelstudio_min.Record]:
@@ -143,11 +251,19 @@ def _value(cell: str) -> Any:
         return cell
 
 
-def _lists(
-    table: _Table, image_at: int, labels_at: Sequence[int], split_at: int | None, separator: str | None, *, one: bool
-) -> Labels:
+def _named(
+    table: _Table,
+    image_at: int,
+    labels_at: Sequence[int],
+    split_at: int | None,
+    separator: str | None,
+    reading: Reading,
+    *,
+    one: bool,
+) -> list[Entry]:
+    """Return an entry per row, its labels as they stand in the cells."""
     cells = [row[column] for _, row in table.rows for column in labels_at if column < len(row)]
-    notes: list[Note] = []
+    cells = [cell for cell in cells if reading.rules.word(cell) is None]  # "no finding" is one label
     if separator is None:
         separator = separator_of(cells)
         spaces = separator is None and any(" " in cell for cell in cells if not LIST.fullmatch(cell))
@@ -155,57 +271,18 @@ def _lists(
             separator = " "
         if spaces and (table.header is None or not one):
             read_as = "one label each" if one else "several labels"
-            notes.append((f"cells with spaces, read as {read_as}", f"{table.path} (--separator says otherwise)"))
+            reading.note(f"cells with spaces, read as {read_as}", f"{table.path} (--separator says otherwise)")
     entries = []
     for number, row in table.rows:
         where = table.where(number)
         words = [row[column] for column in labels_at if column < len(row)]
-        names = [name for word in words for name in names_in(word, separator, where)]
+        names = [name for word in words for name in _names_in(word, separator, where, reading)]
         labels = tuple(class_name(name, where) for name in names)
         split = row[split_at] or None if split_at is not None else None
-        entries.append(Entry(_image(row[image_at], where), labels, where, split))
-    return collect("a table of labels (CSV)", entries, notes=notes)
+        entries.append(Entry(wide.image_in(row[image_at], where), labels, where, split))
+    return entries
 
 
-def _wide(table: _Table, image_at: int, split_at: int | None) -> Labels:
-    header = table.header or ()
-    others = [column for column in range(len(header)) if column not in (image_at, split_at) and header[column]]
-    chosen = [column for column in others if _is_binary(table, column)]
-    notes: list[Note] = [("columns that are no class, left out", header[c]) for c in others if c not in chosen]
-    if not chosen:
-        raise InvalidInput(
-            f"{table.path}:1: no column of labels. The header is {listing(header, limit=12)}; expected a column "
-            f"{listing(ALL_LABELS[:1] + ONE_LABEL[:1])}, or one column of 0 and 1 per class.",
-            mend=LABEL_MEND,
-        )
-    names = {column: class_name(header[column], f"{table.path}:1") for column in chosen}
-    entries: dict[str, Entry] = {}
-    for number, row in table.rows:
-        where, image = table.where(number), _image(row[image_at], table.where(number))
-        wrong = [column for column in chosen if row[column].lower() not in YES | NO]
-        if wrong:
-            raise InvalidInput(
-                f"{where}: column {header[wrong[0]]!r}: found {row[wrong[0]]!r}; allowed are 0 and 1 (or true and "
-                "false, yes and no, nothing for 0)."
-            )
-        if image in entries:
-            raise InvalidInput(
-                f"{where}: image {image!r} comes twice; the first time is at {entries[image].where}.",
-                mend="Give each image one row.",
-            )
-        labels = tuple(names[column] for column in chosen if row[column].lower() in YES)
-        split = row[split_at] or None if split_at is not None else None
-        entries[image] = Entry(image, labels, where, split)
-    return collect("a table with a column per class (CSV)", entries.values(), tuple(names.values()), notes)
-
-
-def _is_binary(table: _Table, column: int, *, share: float = 0.5, words: frozenset[str] = YES | NO) -> bool:
-    """Whether at least a share of a column's filled cells are yes or no (the others are mistakes, told as such)."""
-    filled = [row[column].lower() for _, row in table.rows if row[column]]
-    return bool(filled) and sum(cell in words for cell in filled) >= share * len(filled)
-
-
-def _image(cell: str, where: str) -> str:
-    if not cell:
-        raise InvalidInput(f"{where}: no image is named in this row.")
-    return cell
+def _names_in(cell: str, separator: str | None, where: str, reading: Reading) -> list[str]:
+    """Return the names in a cell; one that is as a whole a word such as "no finding" is not cut."""
+    return names_in(cell, None if cell and reading.rules.word(cell) is not None else separator, where)

@@ -12,8 +12,11 @@ SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 LOCAL = ("/data/upload/", "/data/local-files/")
 """How Label Studio begins the URLs of what it serves itself."""
 
-UPLOAD = re.compile(r"^[0-9a-f]{8}-")
+UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of a file that is uploaded to it."""
+
+UPLOAD_FOLDER = re.compile(r"(?:^|.*/)upload/[^/]+/(?=[^/]+$)")
+"""Where Label Studio keeps uploaded files, in URLs and in paths on its disk: it says nothing of the user's folders."""
 
 
 def is_url(name: str) -> bool:
@@ -33,10 +36,18 @@ def image_of(url: str) -> str:
         raise InvalidInput(f"{url[:200]!r} is no URL ({error}).") from error
     local = parse_qs(parts.query).get("d") if parts.path.endswith("/local-files/") else None
     path = local[0] if local else unquote(parts.path) or url
-    folder, _, name = path.rpartition("/")
-    if "/upload/" in f"{folder}/":
-        return UPLOAD.sub("", name)
     return path.lstrip("/")
+
+
+def without_prefix(path: str) -> str:
+    """Return a path without the prefix of an upload before the file's name (``a/0123abcd-1.jpg`` → ``a/1.jpg``)."""
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + UPLOAD.sub("", name)
+
+
+def without_upload_folder(path: str) -> str:
+    """Return the file's name alone where the folder is Label Studio's own (``data/upload/1/a.jpg`` → ``a.jpg``)."""
+    return UPLOAD_FOLDER.sub("", path)
 
 
 def ends_like_an_image(url: str) -> bool:

@@ -33,10 +33,10 @@ class Config(LayoutConfig):
     layout: Literal["bricks"] = "bricks"
     size: int = Field(256, ge=64, le=1024, description="Side length of the square images in pixels.")
     train: int = Field(40, ge=1, le=5_000, description="Number of training images (large).")
-    small: int = Field(8, ge=1, le=5_000, description="How many of them are the small training set.")
+    small: int = Field(8, ge=1, le=5_000, description="Number of them in the small training set.")
     val: int = Field(10, ge=0, le=2_000, description="Number of validation images.")
-    test: int = Field(6, ge=0, le=500, description="Number of test images of each of the seven groups.")
-    seed: int = Field(0, ge=0, description="Another seed gives other walls.")
+    test: int = Field(6, ge=0, le=500, description="Number of test images in each of the seven groups.")
+    seed: int = Field(0, ge=0, description="Random seed.")
     splits: list[str] | None = Field(None, description="Splits to read; absent = all.")
 
     @model_validator(mode="after")
@@ -137,7 +137,7 @@ def _write(config: Config, wall: _Wall, out: Path) -> tuple[int, int]:
         return 0, 0
     seed = [config.seed, PARTS.index(wall.part), GROUPS.index(wall.group), wall.number]
     drawn = draw_wall(np.random.default_rng(seed), wall.group, size=config.size)
-    mortar = MASK_VALUES[1][0]
+    mortar = MASK_VALUES.classes[1][0]
     for kind in missing:
         write_png(out / wall.path(kind), drawn.image if kind == "images" else drawn.masks[kind] * np.uint8(mortar))
     return drawn.betti

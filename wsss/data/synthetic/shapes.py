@@ -34,8 +34,8 @@ class Config(LayoutConfig):
     train: int = Field(240, ge=1, le=100_000, description="Number of images in the split train.")
     val: int = Field(80, ge=0, le=100_000, description="Number of images in the split val.")
     classes: int = Field(4, ge=1, le=len(CLASS_NAMES), description="Number of classes.")
-    objects: int = Field(2, ge=1, le=3, description="Highest number of objects in an image.")
-    seed: int = Field(0, ge=0, description="Another seed gives other pictures.")
+    objects: int = Field(2, ge=1, le=3, description="Maximum number of objects per image.")
+    seed: int = Field(0, ge=0, description="Random seed.")
 
 
 @dataclass(frozen=True)

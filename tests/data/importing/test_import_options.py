@@ -1,0 +1,85 @@
+"""No option of `wsss init` is ignored: each works on a format, or is refused with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from labelfiles import WRITERS
+
+from wsss.data.importing.formats import FOLDERS, FORMATS, How, read_labels
+from wsss.data.importing.options import APPLIES
+from wsss.errors import InvalidInput
+
+LABELS = {"a.png": ("cat",), "b.png": ("dog", "cat"), "c.png": ()}
+
+
+FILES: dict[str, tuple[str, Callable[[Path, Mapping[str, tuple[str, ...]]], Path]]] = {
+    "a table": ("csv", WRITERS["rows"]),
+    "a table of columns": ("csv", WRITERS["wide"]),
+    "an object": ("json", WRITERS["json_object"]),
+    "records": ("json", WRITERS["json_records"]),
+    "lines": ("jsonl", WRITERS["json_lines"]),
+    "vectors": ("npy", WRITERS["npy"]),
+    "COCO": ("coco", WRITERS["coco"]),
+    "tasks": ("label-studio", WRITERS["label_studio"]),
+    "boxes": ("label-studio", WRITERS["label_studio_boxes"]),
+    "JSON-MIN": ("label-studio", WRITERS["label_studio_min"]),
+    "Label Studio's table": ("csv", WRITERS["label_studio_csv"]),
+    "CVAT": ("cvat", WRITERS["cvat"]),
+}
+USED: dict[str, dict[str, object]] = {
+    "a table": {"separator": "|", "label_key": "labels", "image_key": "image"},
+    "a table of columns": {"label_key": "cat,dog", "image_key": "Image"},
+    "an object": {"separator": ","},
+    "records": {"separator": ",", "label_key": "tags", "image_key": "file_name"},
+    "lines": {"separator": ",", "label_key": "labels", "image_key": "file_name"},
+    "vectors": {"class_names": True},
+    "COCO": {"label_key": "name"},
+    "tasks": {"label_key": "c", "image_key": "image"},
+    "boxes": {"label_key": "c", "image_key": "image"},
+    "JSON-MIN": {"label_key": "choice", "image_key": "image"},
+    "Label Studio's table": {"label_key": "what is it", "image_key": "image"},
+    "CVAT": {},
+}
+"""Options that have an effect on each file, with values that say what is found without them, too."""
+
+OPTIONS = {option.removeprefix("--").replace("-", "_"): option for option in APPLIES}
+OTHERS: dict[str, object] = {"separator": ";", "label_key": "x", "image_key": "x", "use_predictions": True}
+
+
+def how(option: str, value: object, path: Path, extra: dict[str, object]) -> How:
+    if option == "class_names":
+        value = path.parent / "names.txt"
+        value.write_text("cat\ndog\n")
+    return How(**{**extra, option: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("kind", FILES)
+def test_an_option_works_or_is_refused(kind: str, option: str, tmp_path: Path) -> None:
+    format, write = FILES[kind]
+    path = write(tmp_path / "l", LABELS)
+    needed: dict[str, object] = {"class_names": tmp_path / "names.txt"} if format == "npy" else {}
+    plain = read_labels(tmp_path, [], path, How(**needed))  # type: ignore[arg-type]
+    if option in USED[kind]:
+        said = read_labels(tmp_path, [], path, how(option, USED[kind][option], path, needed))
+        shown = ({e.image: set(e.labels or ()) for e in one.entries} for one in (plain, said))
+        assert next(shown) == next(shown)
+        if format not in APPLIES[OPTIONS[option]]:
+            pytest.fail("the table of options says otherwise")
+        return
+    with pytest.raises(InvalidInput, match=OPTIONS[option]) as error:
+        read_labels(tmp_path, [], path, how(option, OTHERS.get(option), path, needed))
+    assert error.value.mend
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_no_option_of_a_label_file_applies_to_folders(option: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=f"{OPTIONS[option]} doesn't apply to the format folders"):
+        read_labels(tmp_path, ["cat/1.png"], None, how(option, OTHERS.get(option), tmp_path / "l", {}))
+
+
+def test_the_table_names_known_formats() -> None:
+    assert {format for formats in APPLIES.values() for format in formats} <= set(FORMATS) - {FOLDERS}

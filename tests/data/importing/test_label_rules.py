@@ -1,0 +1,306 @@
+"""Words and columns that are not classes: the same in every format, noted, and with a way out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import labelfiles
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsss.data.importing.formats import How, read_labels
+from wsss.data.importing.labels import CONTRADICTION, Labels
+from wsss.data.importing.reading import EMPTY_CELLS, EMPTY_IMAGES
+from wsss.data.label_rules import Rules, Word, parse_soft
+from wsss.errors import InvalidInput
+
+Known = dict[str, tuple[tuple[str, ...] | None, tuple[str, ...]]]
+Write = Callable[[Path, dict[str, list[str]]], tuple[Path | None, list[str]]]
+
+
+def known(labels: Labels) -> Known:
+    """Image → its classes (``None``: not known), and those that may be in it."""
+    return {Path(entry.image).stem: (entry.labels, entry.unknown) for entry in labels.entries}
+
+
+def kinds(labels: Labels) -> str:
+    return "\n".join(kind for kind, _ in labels.notes)
+
+
+def csv_rows(folder: Path, images: dict[str, list[str]]) -> tuple[Path, list[str]]:
+    rows = [f"{image}.jpg,{';'.join(labels)}" for image, labels in images.items()]
+    return write(folder / "l.csv", "\n".join(["image,labels", *rows]) + "\n")
+
+
+def json_object(folder: Path, images: dict[str, list[str]]) -> tuple[Path, list[str]]:
+    return write(folder / "l.json", json.dumps({f"{image}.jpg": labels for image, labels in images.items()}))
+
+
+def json_records(folder: Path, images: dict[str, list[str]]) -> tuple[Path, list[str]]:
+    records = [{"file_name": f"{image}.jpg", "tags": labels} for image, labels in images.items()]
+    return write(folder / "l.json", json.dumps(records))
+
+
+def coco(folder: Path, images: dict[str, list[str]]) -> tuple[Path, list[str]]:
+    names = sorted({name for labels in images.values() for name in labels})
+    numbers = {name: number for number, name in enumerate(names, start=1)}
+    content = {
+        "images": [{"id": number, "file_name": f"{image}.jpg"} for number, image in enumerate(images)],
+        "categories": [{"id": number, "name": name} for name, number in numbers.items()],
+        "annotations": [
+            {"id": 1, "image_id": number, "category_id": numbers[name]}
+            for number, labels in enumerate(images.values())
+            for name in labels
+        ],
+    }
+    return write(folder / "l.json", json.dumps(content))
+
+
+def label_studio(folder: Path, images: dict[str, list[str]]) -> tuple[Path, list[str]]:
+    tasks = [
+        {"data": {"image": f"{i}.jpg"}, "annotations": [{"result": [{"from_name": "c", "value": {"choices": labels}}]}]}
+        for i, labels in images.items()
+    ]
+    return write(folder / "l.json", json.dumps(tasks))
+
+
+def label_studio_min(folder: Path, images: dict[str, list[str]]) -> tuple[Path, list[str]]:
+    records = [
+        {"image": f"{i}.jpg", "choice": {"choices": labels}, "annotation_id": n, "annotator": 1, "lead_time": 1.0}
+        for n, (i, labels) in enumerate(images.items())
+    ]
+    return write(folder / "l.json", json.dumps(records))
+
+
+def write(path: Path, text: str) -> tuple[Path, list[str]]:
+    path.write_text(text, encoding="utf-8")
+    return path, []
+
+
+def json_lines(folder: Path, images: dict[str, list[str]]) -> tuple[Path, list[str]]:
+    return labelfiles.json_lines(folder / "l", {f"{i}.jpg": tuple(labels) for i, labels in images.items()}), []
+
+
+def cvat(folder: Path, images: dict[str, list[str]]) -> tuple[Path, list[str]]:
+    return labelfiles.cvat(folder / "l", {f"{i}.jpg": tuple(labels) for i, labels in images.items()}), []
+
+
+LISTS = (csv_rows, json_object, json_records, json_lines, coco, cvat, label_studio, label_studio_min)
+
+
+def read(folder: Path, write_labels: Write, images: dict[str, list[str]], rules: Rules | None = None) -> Labels:
+    path, files = write_labels(folder, images)
+    return read_labels(folder, files, path, How(rules=rules))
+
+
+@pytest.mark.parametrize("write_labels", LISTS)
+@pytest.mark.parametrize("word", ["ok", "OK", "good", "Normal", "none", "Negative", "healthy", "No Finding"])
+def test_negatives_are_no_classes(tmp_path: Path, write_labels: Write, word: str) -> None:
+    labels = read(tmp_path, write_labels, {"a": ["crack"], "b": [word], "c": ["dent", "crack"]})
+    assert labels.classes == ("crack", "dent")
+    assert known(labels)["b"] == ((), ())
+    assert "no class is in the image (--no-negatives" in kinds(labels)
+    kept = read(tmp_path, write_labels, {"a": ["crack", "rust"], "b": [word]}, Rules(negative=()))
+    assert kept.classes == tuple(sorted(["crack", "rust", word])) and known(kept)["b"] == ((word,), ())
+
+
+@pytest.mark.parametrize("write_labels", LISTS)
+@pytest.mark.parametrize("word", ["Background", "_background_", "BACKGROUND_Google", "background", "__background__"])
+def test_the_background_is_no_class(tmp_path: Path, write_labels: Write, word: str) -> None:
+    labels = read(tmp_path, write_labels, {"a": ["cat", word], "b": [word], "c": ["cat"]})
+    assert labels.classes == ("cat",) and known(labels)["a"] == (("cat",), ()) and known(labels)["b"] == ((), ())
+    assert "labels of the background, left out" in kinds(labels)
+
+
+@pytest.mark.parametrize("write_labels", LISTS)
+@pytest.mark.parametrize("word", ["nan", "NaN", "N/A", "null", "<NA>", "#N/A"])
+def test_words_for_nothing_are_empty_cells(tmp_path: Path, write_labels: Write, word: str) -> None:
+    images = {"a": ["cat"], "b": [word]}
+    labels = read(tmp_path, write_labels, images)
+    assert labels.classes == ("cat",) and known(labels)["b"] == ((), ()) and EMPTY_IMAGES in kinds(labels)
+    assert known(read(tmp_path, write_labels, images, Rules(unknown=("empty",))))["b"] == (None, ())
+
+
+@pytest.mark.parametrize("write_labels", LISTS)
+@pytest.mark.parametrize("word", ["?", "-1", "unlabelled", "todo"])
+def test_unknown_is_not_absent(tmp_path: Path, write_labels: Write, word: str) -> None:
+    rules = Rules(unknown=("todo",)) if word == "todo" else None
+    labels = read(tmp_path, write_labels, {"a": ["cat"], "b": [word], "c": ["dog", "?cat"], "d": ["cat", word]}, rules)
+    assert labels.classes == ("cat", "dog")
+    assert known(labels)["b"] == (None, ()) and known(labels)["d"] == (("cat",), ("dog",))
+    assert known(labels)["c"] == (("dog",), ("cat",))
+    assert "labels read as: not known" in kinds(labels)
+
+
+@pytest.mark.parametrize("write_labels", LISTS)
+def test_a_word_beside_classes_is_a_class(tmp_path: Path, write_labels: Write) -> None:
+    images = {"a": ["cat", "good"], "b": ["dog", "good"], "c": ["cat"]}
+    labels = read(tmp_path, write_labels, images)
+    assert labels.classes == ("cat", "dog", "good") and "kept as classes: they stand beside others" in kinds(labels)
+    labels = read(tmp_path, write_labels, images, Rules(negative=("good",)))
+    assert labels.classes == ("cat", "dog") and CONTRADICTION in kinds(labels)
+
+
+@pytest.mark.parametrize("write_labels", LISTS)
+def test_words_of_options_have_to_occur(tmp_path: Path, write_labels: Write) -> None:
+    for rules, option in ((Rules(negative=("okay",)), "--negative okay"), (Rules(unknown=("x",)), "--unknown x")):
+        with pytest.raises(InvalidInput) as error:
+            read(tmp_path, write_labels, {"a": ["cat"], "b": ["fine"]}, rules)
+        assert option in error.value.message
+    with pytest.raises(InvalidInput) as error:
+        read(tmp_path, write_labels, {"a": ["ok"], "b": ["good"]})
+    assert "'ok'" in error.value.message and "--no-negatives" in str(error.value.mend)
+
+
+def wide_csv(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
+    text = "\n".join(["image,cat,dog", *(f"{image},{','.join(cells)}" for image, cells in rows.items())])
+    return write(folder / "w.csv", text + "\n")[0]
+
+
+def flags_json(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
+    def value(cell: str) -> object:
+        return None if cell == "" else float(cell) if cell.lstrip("-").replace(".", "").isdigit() else cell
+
+    flags = {image: {"cat": value(cells[0]), "dog": value(cells[1])} for image, cells in rows.items()}
+    return write(folder / "w.json", json.dumps(flags))[0]
+
+
+def records_json(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
+    flags = json.loads(flags_json(folder, rows).read_text())
+    return write(folder / "r.json", json.dumps([{"file_name": f"{one}.jpg", **flags[one]} for one in flags]))[0]
+
+
+WIDE = (wide_csv, flags_json, records_json)
+
+
+@pytest.mark.parametrize("write_rows", WIDE)
+def test_minus_one_depends_on_the_file(tmp_path: Path, write_rows: Callable[..., Path]) -> None:
+    path = write_rows(tmp_path, {"a": ("1", "-1"), "b": ("-1", "1")})
+    labels = read_labels(tmp_path, [], path)
+    assert known(labels) == {"a": (("cat",), ()), "b": (("dog",), ())} and "in place of 0" in kinds(labels)
+    assert known(read_labels(tmp_path, [], path, How(rules=Rules(unknown=("-1",)))))["a"] == (("cat",), ("dog",))
+    path = write_rows(tmp_path, {"a": ("1", "-1"), "b": ("0", "1")})
+    labels = read_labels(tmp_path, [], path)
+    assert known(labels) == {"a": (("cat",), ("dog",)), "b": (("dog",), ())} and "beside 0" in kinds(labels)
+    assert known(read_labels(tmp_path, [], path, How(rules=Rules(negative=("-1",)))))["a"] == (("cat",), ())
+
+
+@pytest.mark.parametrize("write_rows", WIDE)
+def test_empty_cells_and_question_marks(tmp_path: Path, write_rows: Callable[..., Path]) -> None:
+    path = write_rows(tmp_path, {"a": ("1", ""), "b": ("?", "1"), "c": ("0", "0"), "d": ("?", "?")})
+    labels = read_labels(tmp_path, [], path)
+    assert known(labels) == {"a": (("cat",), ()), "b": (("dog",), ("cat",)), "c": ((), ()), "d": (None, ())}
+    assert EMPTY_CELLS in kinds(labels)
+    labels = read_labels(tmp_path, [], path, How(rules=Rules(unknown=("empty",))))
+    assert known(labels)["a"] == (("cat",), ("dog",))
+
+
+@pytest.mark.parametrize("write_rows", WIDE)
+def test_soft_labels_need_a_threshold(tmp_path: Path, write_rows: Callable[..., Path]) -> None:
+    path = write_rows(tmp_path, {"a": ("0.9", "0.2"), "b": ("0.4", "0.7"), "c": ("0", "1")})
+    with pytest.raises(InvalidInput) as error:
+        read_labels(tmp_path, [], path)
+    assert path.name in error.value.message and "--soft-threshold" in str(error.value.mend)
+    labels = read_labels(tmp_path, [], path, How(rules=Rules(soft=parse_soft("0.5"))))
+    assert known(labels) == {"a": (("cat",), ()), "b": (("dog",), ()), "c": (("dog",), ())}
+    labels = read_labels(tmp_path, [], path, How(rules=Rules(soft=parse_soft("0.3,0.7"))))
+    assert known(labels)["b"] == (("dog",), ("cat",))
+
+
+def test_vectors_follow_the_same_rules(tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("cat\ndog\n")
+    vectors = {"a": np.array([1, 0.0]), "b": np.array([-1, 1.0]), "c": np.array([np.nan, 0])}
+    np.save(tmp_path / "l.npy", vectors, allow_pickle=True)  # type: ignore[arg-type]
+    labels = read_labels(tmp_path, [], tmp_path / "l.npy", How(class_names=tmp_path / "c.txt"))
+    assert known(labels) == {"a": (("cat",), ()), "b": (("dog",), ("cat",)), "c": ((), ("cat",))}
+
+
+def test_columns_that_describe_boxes_are_no_classes(tmp_path: Path) -> None:
+    path = tmp_path / "boxes.csv"
+    path.write_text("filename,class,xmin,ymin,xmax,ymax,difficult,is_crowd\na,cat,0,1,9,9,1,0\nb,dog,1,1,5,5,0,0\n")
+    labels = read_labels(tmp_path, [], path)
+    assert known(labels) == {"a": (("cat",), ()), "b": (("dog",), ())}
+    path.write_text("filename,xmin,ymin,difficult\na,0,1,1\nb,1,1,0\n")
+    with pytest.raises(InvalidInput) as error:
+        read_labels(tmp_path, [], path)
+    assert "'xmin'" in error.value.message and "--label-key" in str(error.value.mend)
+    path.write_text("image,cat,Confidence,IsOccluded,checked\na,1,1,0,1\nb,0,1,1,1\n")
+    labels = read_labels(tmp_path, [], path)
+    assert labels.classes == ("cat",)
+    assert {text for kind, text in labels.notes if "not classes" in kind} == {"Confidence", "IsOccluded", "checked"}
+    chosen = read_labels(tmp_path, [], path, How(label_key="cat,IsOccluded"))
+    assert chosen.classes == ("cat", "IsOccluded")
+
+
+def test_a_column_of_confidences_says_what_is_absent(tmp_path: Path) -> None:
+    path = tmp_path / "oi.csv"
+    header = "ImageID,Source,LabelName,Confidence"
+    path.write_text(f"{header}\ns,v,/m/1,0\nc,v,/m/1,1\ns,v,/m/2,1\nd,v,/m/1,0\n")
+    labels = read_labels(tmp_path, [], path)
+    assert known(labels) == {"s": (("/m/2",), ()), "c": (("/m/1",), ()), "d": ((), ())}
+    assert read_labels(tmp_path, [], path, How(label_key="LabelName")).entries == labels.entries
+    path.write_text(f"{header}\ns,v,/m/1,0\ns,w,/m/1,1\nc,v,/m/2,1\n")
+    labels = read_labels(tmp_path, [], path)
+    assert known(labels)["s"] == (("/m/1",), ()) and CONTRADICTION in kinds(labels)
+    path.write_text(f"{header}\ns,machine,/m/1,0.8\nc,machine,/m/1,0.1\n")
+    with pytest.raises(InvalidInput) as error:
+        read_labels(tmp_path, [], path)
+    assert "0.8" in error.value.message and "--soft-threshold" in str(error.value.mend)
+    labels = read_labels(tmp_path, [], path, How(rules=Rules(soft=parse_soft("0.5"))))
+    assert known(labels) == {"s": (("/m/1",), ()), "c": ((), ())}
+
+
+@pytest.mark.parametrize(
+    ("text", "contradiction"),
+    [
+        ("image,label\na,defect\nb,ok\na,ok\n", True),
+        ("image,label\na,defect\nb,ok\na,\n", True),
+        ("image,label\na,cat\nb,dog\na,dog\n", False),
+        ("image,label\na,cat\nb,dog\na,cat\n", None),
+    ],
+)
+def test_rows_that_contradict_each_other_are_noted(tmp_path: Path, text: str, contradiction: bool | None) -> None:
+    (tmp_path / "l.csv").write_text(text)
+    labels = read_labels(tmp_path, [], tmp_path / "l.csv")
+    assert (CONTRADICTION in kinds(labels)) is bool(contradiction)
+    assert ("several rows with different labels" in kinds(labels)) is (contradiction is False)
+
+
+@pytest.mark.parametrize("header", ["Finding Labels", "label_name", "ClassId", "class-id", "image_label", "LabelName"])
+def test_columns_that_sound_like_labels(tmp_path: Path, header: str) -> None:
+    (tmp_path / "l.csv").write_text(f"Image Index,{header},is_labelled\na,cat,1\nb,dog,0\n")
+    labels = read_labels(tmp_path, [], tmp_path / "l.csv")
+    assert labels.classes == ("cat", "dog") and "left out (--label-key A,B reads them)" in kinds(labels)
+    (tmp_path / "l.csv").write_text("image,true label,noisy label\na,cat,dog\n")
+    with pytest.raises(InvalidInput) as error:
+        read_labels(tmp_path, [], tmp_path / "l.csv")
+    assert "true label, noisy label" in error.value.message
+
+
+def test_validation_flags_are_splits(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("image,cat,dog,is_valid\na,1,0,False\nb,0,1,True\n")
+    labels = read_labels(tmp_path, [], tmp_path / "l.csv")
+    assert labels.classes == ("cat", "dog") and [entry.split for entry in labels.entries] == ["train", "val"]
+
+
+@given(st.text(max_size=12), st.lists(st.text(max_size=6), max_size=3), st.lists(st.text(max_size=6), max_size=3))
+def test_a_word_is_one_thing(label: str, negative: list[str], unknown: list[str]) -> None:
+    rules = Rules(tuple(negative), tuple(unknown))
+    word = rules.word(label)
+    assert word is rules.word(f" {label} "), "spaces around a label don't matter"
+    named = label.strip().casefold()
+    if named in (one.casefold() for one in unknown if one != "empty"):
+        assert word is Word.UNKNOWN
+    elif named in (one.casefold() for one in negative):
+        assert word is Word.NEGATIVE
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "1.5", "0.7,0.3", "0.1,0.2,0.3", "nan", "-0.5"])
+def test_thresholds_out_of_range(text: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        parse_soft(text)
+    assert text in error.value.message

@@ -1,0 +1,61 @@
+"""Label tables of a dataset: unknown classes, words for no class, and the keys that change their meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wsss.data.registry import open_dataset
+from wsss.data.sample import Dataset
+from wsss.errors import InvalidInput
+from wsss.io.images import write_png
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in "abcd":
+        write_png(tmp_path / "d" / "images" / f"{name}.png", np.zeros((4, 4, 3), np.uint8))
+    return tmp_path / "d"
+
+
+def opened(folder: Path, rows: str, log: list[str] | None = None, **config: Any) -> Dataset:
+    (folder / "labels.csv").write_text(f"image_id,labels\n{rows}")
+    data = {"layout": "folder", "root": str(folder), "val_fraction": 0, **config}
+    return open_dataset(data, work=folder / "w", log=(log if log is not None else []).append)
+
+
+def labels(data: Dataset) -> dict[str, tuple[tuple[int, ...] | None, tuple[int, ...]]]:
+    return {sample.id: (sample.labels, sample.unknown) for sample in data.split("train")}
+
+
+def test_marks_and_words(folder: Path) -> None:
+    log: list[str] = []
+    data = opened(folder, "a,cat;?dog\nb,ok\nc,?\nd,dog\n", log)
+    assert data.classes.foreground == ("cat", "dog")
+    assert labels(data) == {"a": ((1,), (2,)), "b": ((), ()), "c": (None, ()), "d": ((2,), ())}
+    assert any("'ok'" in line and "data.negative" in line for line in log) and any("'?'" in line for line in log)
+
+
+def test_names_of_the_class_list_are_classes(folder: Path) -> None:
+    (folder / "classes.txt").write_text("cat\nok\n")
+    data = opened(folder, "a,cat\nb,ok\nc,none\n")
+    assert labels(data) == {"a": ((1,), ()), "b": ((2,), ()), "c": ((), ())}
+
+
+def test_keys_change_the_words(folder: Path) -> None:
+    data = opened(folder, "a,cat\nb,fine\nc,later\n", negative=["fine"], unknown=["later"])
+    assert data.classes.foreground == ("cat",) and labels(data) == {"a": ((1,), ()), "b": ((), ()), "c": (None, ())}
+    assert opened(folder, "a,cat\nb,ok\n", negative=[]).classes.foreground == ("cat", "ok")
+    with pytest.raises(InvalidInput) as error:
+        (folder / "classes.txt").write_text("cat\n")
+        opened(folder, "a,cat\nb,ok\n", negative=[])
+    assert "labels.csv:3" in error.value.message and "'ok'" in error.value.message
+
+
+def test_unknown_classes_are_part_of_the_fingerprint(folder: Path) -> None:
+    one = opened(folder, "a,cat;?dog\nb,dog\n").fingerprint("train", "labels")
+    other = opened(folder, "a,cat\nb,dog\n").fingerprint("train", "labels")
+    assert one != other

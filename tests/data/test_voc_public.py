@@ -1,0 +1,155 @@
+"""What the public VOC 2012 and its companions hold beside the plain case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsss.data.check import check_config
+from wsss.data.sample import Dataset, read_truth
+from wsss.errors import InvalidInput
+from wsss.io.masks import voc_palette
+
+Open = Callable[..., Dataset]
+LISTS = Path("ImageSets") / "Segmentation"
+
+PERSON = """<?xml version="1.0" encoding="utf-8"?>\r
+<annotation><folder>VOC2012</folder><filename>a.jpg</filename>\r
+<object><part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>
+<part><name>hand</name></part><actions><running>1</running></actions>
+<difficult>1</difficult><name> person </name></object>
+<object><name>sofa</name><pose>Left</pose></object><segmented>1</segmented></annotation>\r
+"""
+
+
+@pytest.fixture
+def annotated(voc: Path) -> Path:
+    (voc / "image_labels.csv").unlink()
+    (voc / "Annotations").mkdir()
+    (voc / "Annotations" / "a.xml").write_bytes(PERSON.encode("utf-8-sig"))
+    return voc
+
+
+def test_parts_of_a_person_are_no_classes_and_difficult_objects_count(annotated: Path, open_at: Open) -> None:
+    dataset = open_at(annotated)
+    names = {
+        one.id: one.labels and [dataset.classes.names[index] for index in one.labels] for one in dataset.split("train")
+    }
+    assert names == {"a": ["person", "sofa"], "b": None, "c": None}  # b and c have no XML: no labels, and no error
+
+
+def test_lists_of_windows_with_spaces_and_a_mark(voc: Path, open_at: Open) -> None:
+    (voc / LISTS / "train.txt").write_bytes(b"\xef\xbb\xbfa  \r\n\r\n b\t\r\nc\r\n")
+    assert [sample.id for sample in open_at(voc).split("train")] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/JPEGImages/{0}.jpg /SegmentationClassAug/{0}.png",
+        "JPEGImages/{0}.jpg SegmentationClass/{0}.png",
+        "/VOC2012/JPEGImages/{0}.png /VOC2012/SegmentationClass/{0}.png",
+        "VOCdevkit/VOC2012/JPEGImages/{0}.jpg",
+        "{0}.jpg",
+        "{0}",
+    ],
+)
+def test_lists_of_paths(voc: Path, open_at: Open, lines: list[str], line: str) -> None:
+    (voc / LISTS / "train_aug.txt").write_text("".join(line.format(name) + " \n" for name in "ac"))
+    dataset = open_at(voc)
+    assert [sample.id for sample in dataset.split("train_aug")] == ["a", "c"]
+    assert all(sample.mask == voc / "SegmentationClass" / f"{sample.id}.png" for sample in dataset.split("train_aug"))
+    assert not lines
+
+
+def test_a_list_that_names_masks_elsewhere_is_announced(voc: Path, open_at: Open, lines: list[str]) -> None:
+    (voc / LISTS / "train_aug.txt").write_text("/JPEGImages/a.jpg /SegmentationClassRaw/a.png\n")
+    open_at(voc)
+    (line,) = lines
+    assert "train_aug.txt names masks in SegmentationClassRaw" in line and "(data.masks)" in line
+    lines.clear()
+    open_at(voc, masks=["SegmentationClassRaw", "SegmentationClass"])
+    assert not lines
+
+
+def test_a_mask_of_another_image_beside_an_image_is_refused(voc: Path, open_at: Open) -> None:
+    (voc / LISTS / "train_aug.txt").write_text("/JPEGImages/a.jpg /SegmentationClass/b.png\n")
+    with pytest.raises(InvalidInput, match=r"train_aug\.txt:1: the mask '/SegmentationClass/b\.png' .* image 'a'"):
+        open_at(voc)
+
+
+def test_the_column_of_presence_is_announced(voc: Path, open_at: Open, lines: list[str]) -> None:
+    main = voc / "ImageSets" / "Main"
+    main.mkdir()
+    (main / "cat_train.txt").write_text("a  1\nb -1\nc  0\n")
+    assert set(open_at(voc).splits) == {"train", "val"} and not lines  # lists of Main are no splits
+    (voc / LISTS / "cat_train.txt").write_text("a  1\nb -1\nc  0\n")
+    dataset = open_at(voc)
+    assert [sample.id for sample in dataset.split("cat_train")] == ["a", "b", "c"]
+    assert any(
+        "cat_train.txt: the column of -1, 0 and 1 is not read; the split holds all 3 images" in one for one in lines
+    )
+
+
+def test_ids_without_a_mask(voc: Path, open_at: Open, tmp_path: Path) -> None:
+    (voc / "SegmentationClass" / "c.png").unlink()
+    assert [sample.mask is None for sample in open_at(voc).split("train")] == [False, False, True]
+    report = check_config({"root": str(voc)}, work=tmp_path / "work")
+    (note,) = (one for one in report.notes if one.kind == "images without a mask, in splits that have masks")
+    assert note.examples == ("train: c",)
+
+
+def recolour(path: Path, *, mode: str) -> None:
+    with Image.open(path) as image:
+        values = np.asarray(image)
+    if mode == "grey":  # as SBD's masks are when they are converted
+        Image.fromarray(values).save(path)
+    else:
+        Image.fromarray(voc_palette()[values]).convert(mode).save(path)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "grey"])
+def test_masks_in_colours_have_the_same_classes(voc: Path, open_at: Open, tmp_path: Path, mode: str) -> None:
+    before = {one.id: read_truth(one, open_at(voc).classes) for one in open_at(voc).split("train")}
+    for path in (voc / "SegmentationClass").iterdir():
+        recolour(path, mode=mode)
+    dataset = open_at(voc)
+    for sample in dataset.split("train"):
+        assert np.array_equal(read_truth(sample, dataset.classes), before[sample.id])
+    report = check_config({"root": str(voc)}, work=tmp_path / "work")
+    notes = {one.kind: one.count for one in report.notes}
+    assert notes.get("masks read from colours of VOC's palette", 0) == (0 if mode == "grey" else 4)
+    assert not report.problems
+
+
+def test_colours_that_are_not_vocs_are_named_and_masks_of_objects_too(voc: Path, open_at: Open) -> None:
+    pixels = np.zeros((12, 16, 3), np.uint8)
+    pixels[4:, 4:] = (10, 20, 30)
+    Image.fromarray(pixels).save(voc / "SegmentationClass" / "a.png")
+    dataset = open_at(voc)
+    with pytest.raises(InvalidInput, match=r"a\.png: .*\(10, 20, 30\) is not in the palette"):
+        read_truth(dataset.split("train")[0], dataset.classes)
+    pixels[4:, 4:] = voc_palette()[21]  # a 21st object, as SegmentationObject has
+    Image.fromarray(pixels).save(voc / "SegmentationClass" / "a.png")
+    with pytest.raises(InvalidInput, match=r"a\.png: mask value 21 stands for no class"):
+        read_truth(dataset.split("train")[0], dataset.classes)
+
+
+def test_the_mask_of_one_folder_comes_before_that_of_another(voc: Path, open_at: Open) -> None:
+    (voc / "SegmentationClassAug").mkdir()
+    for name in "ab":
+        Image.fromarray(np.full((12, 16), 8, np.uint8)).save(voc / "SegmentationClassAug" / f"{name}.PNG")
+    (voc / "SegmentationClass" / "b.png").unlink()
+    masks = {sample.id: sample.mask for sample in open_at(voc).split("train")}
+    assert masks["a"] == voc / "SegmentationClass" / "a.png"
+    assert masks["b"] == voc / "SegmentationClassAug" / "b.PNG"
+
+
+def test_folders_of_masks_that_are_asked_for_have_to_exist(voc: Path, open_at: Open) -> None:
+    with pytest.raises(InvalidInput, match=r"data\.masks: .*Truth: no such folder"):
+        open_at(voc, masks=["Truth"])
+    assert open_at(voc, masks=["Truth", "SegmentationClass"]).split("train")[0].mask is not None

@@ -1,0 +1,223 @@
+"""Exports read by what they are for: see `targets` on which readers these are, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exported import truth, values
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from readers import coco_masks, label_studio_masks
+from targets import (
+    HAS_DATUMARO,
+    Imported,
+    TargetRefuses,
+    read_as_datumaro,
+    read_by_datumaro,
+    served_by_label_studio,
+    unpacked,
+)
+
+from wsss.data.registry import open_dataset
+from wsss.data.sample import Classes
+from wsss.errors import InvalidInput
+from wsss.export.formats import export_masks
+from wsss.export.items import Item, Masks, Options
+from wsss.io.images import write_png
+from wsss.io.masks import write_mask
+
+Reader = Callable[[Path], dict[str, Imported]]
+CLASSES = Classes(("background", "cat", "tv/monitor"), ((0,), (3,), (20,)))
+ARCHIVE = "segmentation_mask_1.1.zip"
+
+needs_datumaro = pytest.mark.skipif(
+    not HAS_DATUMARO, reason="datumaro requires opencv-python, which must not be installed beside our OpenCV"
+)
+readers = pytest.mark.parametrize(
+    "read", [read_as_datumaro, pytest.param(read_by_datumaro, marks=needs_datumaro)], ids=["ours", "datumaro"]
+)
+
+
+def small(folder: Path, *files: str, size: tuple[int, int] = (9, 7)) -> Masks:
+    """A photograph of each name, with a mask of one cat and one monitor."""
+    items = []
+    for number, file in enumerate(files):
+        mask = np.zeros(size, np.uint8)
+        mask[1:3, 1 : 3 + number % 3], mask[-2, -2] = 3, 20
+        write_mask(folder / "masks" / f"{number}.png", mask)
+        write_png(folder / "images" / file, np.full((*size, 3), 40 + number, np.uint8))
+        items.append(Item(f"i{number}", folder / "masks" / f"{number}.png", folder / "images" / file, file=file))
+    return Masks("small", CLASSES, tuple(items))
+
+
+def cvat(masks: Masks, folder: Path, read: Reader, options: Options | None = None) -> dict[str, Imported]:
+    export_masks(masks, "cvat", options or Options(with_images="copy"), folder / "o")
+    return read(unpacked(folder / "o" / ARCHIVE, folder / "unpacked"))
+
+
+@readers
+def test_cvat_imports_every_pixel(masks: Masks, tmp_path: Path, read: Reader) -> None:
+    found = cvat(masks, tmp_path, read)
+    assert set(found) == set(truth(masks))
+    for name, mask in truth(masks).items():
+        together = np.zeros_like(mask)
+        for label, pixels in found[name].objects:
+            together[pixels] = values(masks)[label]
+        assert np.array_equal(together, mask), name
+        image = next(item.image for item in masks.items if item.id == name)
+        assert image is not None and found[name].image is not None
+        assert found[name].image.read_bytes() == image.read_bytes()  # type: ignore[union-attr]
+
+
+@readers
+def test_names_that_a_list_can_hold_are_kept_and_others_changed(tmp_path: Path, read: Reader) -> None:
+    files = ["a b.jpg", "#7.jpg", "plain.PNG", "in/a  b.jpg", "in/#7.jpg", ' "x".jpg', "y .jpg", "_#7.jpg", "ü%20?.jpg"]
+    masks = small(tmp_path / "in", *files)
+    found = cvat(masks, tmp_path, read)
+    expected = ["a b", "_#7_2", "plain", "in/a  b", "in/#7", '_"x"', "y_", "_#7", "ü%20?"]
+    assert set(found) == set(expected)
+    for item, name in zip(masks.items, expected, strict=True):
+        assert [label for label, _ in found[name].objects] == ["cat", "tv/monitor"], name
+        assert found[name].image is not None and item.image is not None
+        assert found[name].image.read_bytes() == item.image.read_bytes()  # type: ignore[union-attr]
+    record = json.loads((tmp_path / "o" / "export.json").read_text())
+    assert record["renamed"] == {"#7.jpg": "_#7_2", ' "x".jpg': '_"x"', "y .jpg": "y_"}
+
+
+strange = st.text(st.sampled_from(" #\"'_a.-\t\x85\u2028\xa0\u3000é%?:"), min_size=1, max_size=6)
+
+
+@given(st.lists(strange, min_size=1, max_size=4, unique=True))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_the_names_every_item_is_imported(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+    folder = tmp_path_factory.mktemp("cvat")
+    files = [f"{name}.png" for name in names if "\t" not in name and not name.startswith(".")]
+    if files:
+        found = cvat(small(folder / "in", *files), folder, read_as_datumaro)
+        assert len(found) == len(files)
+        assert all(len(one.objects) == 2 and one.image is not None for one in found.values())
+
+
+@readers
+@pytest.mark.parametrize("count", [255, 256])
+def test_cvat_takes_255_objects(tmp_path: Path, read: Reader, count: int) -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[::2, ::2].ravel()[:0] = 0
+    rows, columns = np.unravel_index(np.arange(count), (20, 30))
+    mask[rows * 2, columns * 2] = np.where(np.arange(count) % 2, 3, 20)
+    write_mask(tmp_path / "m.png", mask)
+    masks = Masks("n", CLASSES, (Item("crowd", tmp_path / "m.png", file="street/crowd.jpg"),))
+    if count == 255:
+        assert len(cvat(masks, tmp_path, read, Options(components=True))["street/crowd"].objects) == 255
+        return
+    with pytest.raises(InvalidInput, match=r"street/crowd\.jpg has 256 objects") as caught:
+        export_masks(masks, "cvat", Options(components=True), tmp_path / "o")
+    assert "--min-area" in str(caught.value.mend) and "--components" in str(caught.value.mend)
+    assert not (tmp_path / "o").exists()
+    assert len(cvat(masks, tmp_path, read, Options())["street/crowd"].objects) == 2
+    few = Options(components=True, min_area=2)
+    export_masks(masks, "cvat", few, tmp_path / "o", force=True)
+
+
+def test_the_reader_refuses_what_cvat_does(tmp_path: Path) -> None:
+    """Else the tests above could not fail: 256 objects, quotes round names, colons in a label's name."""
+    masks = small(tmp_path / "in", "a b.jpg", "#7.jpg")
+    export_masks(masks, "cvat", Options(), tmp_path / "o")
+    root = unpacked(tmp_path / "o" / ARCHIVE, tmp_path / "unpacked")
+    (root / "ImageSets/Segmentation/default.txt").write_text('"a b"\n#7\n')
+    found = read_as_datumaro(root)
+    assert list(found) == ['"a b"'] and not found['"a b"'].objects
+    (root / "ImageSets/Segmentation/default.txt").write_text("a b\n")
+    crowd = np.zeros((1, 1, 3), np.uint8)
+    crowd[..., 2] = 32
+    write_png(root / "SegmentationObject" / "a b.png", np.broadcast_to(crowd, (9, 7, 3)).copy())
+    with pytest.raises(TargetRefuses, match="Undeclared color"):
+        read_as_datumaro(root)
+    (root / "labelmap.txt").write_text("a:b:0,0,0::\n")
+    with pytest.raises(TargetRefuses, match="label map"):
+        read_as_datumaro(root)
+
+
+@readers
+def test_voc_is_read_by_datumaro_and_by_us(tmp_path: Path, read: Reader) -> None:
+    files = ["t1/1.jpg", "t2/1.jpg", "a b.png", "#7.png", "in deep/x y.PNG"]
+    masks = small(tmp_path / "in", *files)
+    export_masks(masks, "voc", Options(with_images="copy"), tmp_path / "o")
+    found = read(tmp_path / "o")
+    assert set(found) == {"t1/1", "t2/1", "a b", "_#7", "in deep/x y"}
+    assert all(one.image is not None for one in found.values())
+    data = open_dataset({"root": tmp_path / "o"}, work=tmp_path)
+    samples = {one.id: one for one in data.splits["default"]}
+    assert set(samples) == {"t1__1", "t2__1", "a b", "_#7", "in deep__x y"}
+    for item, name in zip(masks.items, samples, strict=True):
+        sample = samples[name]
+        assert sample.mask is not None and item.image is not None
+        assert sample.image.read_bytes() == item.image.read_bytes()
+        assert np.array_equal(np.array(Image.open(sample.mask)), np.array(Image.open(item.mask)))
+
+
+FILES = ["t1/1.jpg", "t2/1.jpg", "a b/ü #1%.JPG", "c?d=e&f+g.png", "plain.png"]
+
+
+def test_label_studio_finds_every_image(tmp_path: Path) -> None:
+    masks = small(tmp_path / "in", *FILES)
+    export_masks(masks, "label-studio", Options(with_images="copy"), tmp_path / "o")
+    export_masks(masks, "label-studio", Options(), tmp_path / "p")
+    for folder, root in ((tmp_path / "o", tmp_path / "o"), (tmp_path / "p", tmp_path / "in" / "images")):
+        tasks = json.loads((folder / "tasks.json").read_text(encoding="utf-8"))
+        for item, task in zip(masks.items, tasks, strict=True):
+            served = served_by_label_studio(task["data"]["image"], root)
+            assert item.image is not None and served.read_bytes() == item.image.read_bytes()
+        found = label_studio_masks(folder, values(masks))
+        assert all(np.array_equal(found[name], mask) for name, mask in truth(masks).items())
+
+
+def test_coco_names_the_users_files(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools")
+    masks = small(tmp_path / "in", *FILES)
+    export_masks(masks, "coco", Options(with_images="copy"), tmp_path / "o")
+    found = coco_masks(tmp_path / "o" / "annotations.json")
+    assert list(found) == FILES
+    for item in masks.items:
+        assert item.image is not None and item.file is not None
+        assert (tmp_path / "o" / "images" / item.file).read_bytes() == item.image.read_bytes()
+        assert np.array_equal(found[item.file], truth(masks)[item.id])
+
+
+@pytest.mark.parametrize("format_name", ["overlay", "polygons"])
+def test_pictures_and_polygons_lie_where_the_images_do(tmp_path: Path, format_name: str) -> None:
+    masks = small(tmp_path / "in", *FILES)
+    export_masks(masks, format_name, Options(), tmp_path / "o")
+    suffix = {"overlay": ".png", "polygons": ".geojson"}[format_name]
+    for file in FILES:
+        path = tmp_path / "o" / f"{file.rpartition('.')[0]}{suffix}"
+        assert path.is_file()
+        if format_name == "polygons":
+            assert json.loads(path.read_text(encoding="utf-8"))["image"] == file
+
+
+@pytest.mark.parametrize("format_name", ["voc", "cvat", "overlay", "polygons"])
+def test_two_images_of_one_name_but_for_the_suffix(tmp_path: Path, format_name: str) -> None:
+    masks = small(tmp_path / "in", "t/a.png", "t/a.jpg", "b.png")
+    export_masks(masks, format_name, Options(), tmp_path / "o")
+    record = json.loads((tmp_path / "o" / "export.json").read_text())
+    assert record["images"] == 3 and record["renamed"] == {"t/a.png": "i0", "t/a.jpg": "i1"}
+
+
+@pytest.mark.parametrize("format_name", ["voc", "coco", "cvat", "label-studio", "overlay", "polygons", "sheet"])
+def test_names_of_250_bytes(tmp_path: Path, format_name: str) -> None:
+    long = "ü" * 123 + "abcd.png"
+    masks = small(tmp_path / "in", long, "deep/" + long, "short.png")
+    takes = format_name in ("voc", "coco", "cvat", "label-studio")
+    made = export_masks(masks, format_name, Options(with_images="copy" if takes else None), tmp_path / "o")
+    assert made["images"] == 3 and "failed" not in made
+    if format_name == "cvat":
+        found = read_as_datumaro(unpacked(tmp_path / "o" / ARCHIVE, tmp_path / "unpacked"))
+        assert set(made["renamed"]) == {long, "deep/" + long}
+        assert set(found) == {*made["renamed"].values(), "short"}
+        assert all(one.image is not None and one.objects for one in found.values())

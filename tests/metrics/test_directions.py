@@ -1,0 +1,51 @@
+"""Which way is better: one table for all that compares."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsss.metrics.benchmark import METRICS
+from wsss.metrics.directions import direction, verdict
+from wsss.metrics.overlap import Measure
+from wsss.metrics.structure import COLUMNS
+from wsss.metrics.topomortar import COLUMNS as OURS
+
+
+@pytest.mark.parametrize(
+    ("measure", "way"),
+    [
+        ("miou", "higher"),
+        ("iou.cat", "higher"),
+        ("pixel_accuracy", "higher"),
+        ("recall at precision ≥ 0.5", "higher"),
+        ("val_average_precision.dog", "higher"),
+        ("structure.mean.betti0_error", "lower"),
+        ("structure.classes.cat.hd95.mean", "lower"),
+        ("structure.classes.cat.cldice.mean", "higher"),
+        ("structure.classes.cat.hd95.std", None),
+        ("structure.classes.cat.images", None),
+        ("train_loss", "lower"),
+        ("images", None),
+        ("unsure", None),
+        ("changed_fraction", None),
+    ],
+)
+def test_ways(measure: str, way: str | None) -> None:
+    assert direction(measure) == way
+
+
+def test_every_score_that_a_score_stage_prints_has_a_way() -> None:
+    assert all(direction(measure) == "higher" for measure in Measure.__args__)
+    assert all(direction(column) for columns in COLUMNS.values() for column in columns)
+
+
+def test_the_tables_of_the_benchmark_use_the_same_ways() -> None:
+    assert {metric.column: metric.better for metric in METRICS} == {
+        metric.column: direction(OURS[metric.column]) for metric in METRICS
+    }
+
+
+def test_verdicts() -> None:
+    assert verdict("miou", 0.1) == "better" and verdict("miou", -0.1) == "worse"
+    assert verdict("structure.mean.hd95", 0.1) == "worse" and verdict("structure.mean.hd95", -0.1) == "better"
+    assert verdict("miou", 0.0) is None and verdict("unsure", 0.5) is None

@@ -1,0 +1,89 @@
+"""What all commands have in common: ``--debug``, the names of values in help, and a suggestion for unknown options."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+
+from wsss.cli.option_table import SHARED
+
+_VALUES = {
+    "INTEGER": "INT",
+    "INTEGER RANGE": "INT",
+    "FLOAT": "NUMBER",
+    "FLOAT RANGE": "NUMBER",
+    "DIRECTORY": "DIR",
+}
+
+
+def value_name(option: click.Option) -> str:
+    """Return what an option's value is called in help; ``""`` for a flag."""
+    if option.is_flag or option.count:
+        return ""
+    if option.metavar:
+        return option.metavar
+    if isinstance(option.type, click.Choice):
+        return "|".join(map(str, option.type.choices))
+    name = option.type.name.upper()
+    return _VALUES.get(name, name)
+
+
+class Command(click.Command):
+    """A command with ``--debug``, whose values have one name each, and which suggests the closest option.
+
+    Args:
+        renamed: option that someone may expect → the option that does it, for the suggestion.
+    """
+
+    def __init__(self, *args: Any, renamed: Mapping[str, str] | None = None, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.renamed = renamed or {}
+        options = [param for param in self.params if isinstance(param, click.Option)]
+        if not any("--debug" in option.opts for option in options):
+            text = f"{SHARED['--debug'].meaning}."
+            self.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, help=text))
+        for option in options:
+            option.metavar = option.metavar or value_name(option) or None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; an unknown option is refused with the closest known one."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            raise click.UsageError(f"No such option {name!r}.{self.suggestion(name)}", ctx) from error
+
+    def suggestion(self, unknown: str) -> str:
+        """Return ``" Did you mean X?"`` for the closest option; an empty text where none is close."""
+        known = {**self.known_options(), **self.renamed}
+        near = difflib.get_close_matches(unknown, known, n=1, cutoff=0.55)
+        return f" Did you mean {known[near[0]]!r}?" if near else ""
+
+    def known_options(self) -> Mapping[str, str]:
+        """Return what a user may have meant → the option to name."""
+        params = [param for param in self.params if isinstance(param, click.Option)]
+        return {name: name for param in params for name in (*param.opts, *param.secondary_opts)}
+
+
+class Group(click.Group):
+    """A group that suggests the closest command."""
+
+    command_class = Command
+    group_class = type  # of groups inside a group: the same
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; name the closest one when there is none."""
+        names = self.list_commands(ctx)
+        if args and args[0] not in names and not args[0].startswith("-"):
+            raise click.UsageError(f"No such command {args[0]!r}{_closest(args[0], names)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _closest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f". Did you mean {near[0]!r}?" if near else "."

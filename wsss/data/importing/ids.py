@@ -1,0 +1,74 @@
+"""What each image will be called: a name that can be part of file names on any system."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+
+from wsss.data.lists import MOST_BYTES, check_id, cut, without_suffix
+
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\]')
+"""Characters that some system's file names can't have."""
+
+_DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices, with any suffix."""
+
+
+def image_ids(files: Sequence[str]) -> dict[str, str]:
+    """Return a unique id for each image, a name that can be part of file names on any system.
+
+    It is the file's name without suffix where that tells all images apart (ignoring case), else the folder is put
+    before it (``cat/1.jpg`` → ``cat__1``), else the suffix behind it, else a number. All images get ids of one kind.
+    Names of more than `MOST_BYTES` bytes are cut, and get a hash of the whole path.
+    """
+    kinds: tuple[Callable[[str], str], ...] = (
+        lambda file: without_suffix(file.rpartition("/")[2]),
+        lambda file: without_suffix(file).replace("/", "__"),
+        lambda file: file.replace("/", "__").replace(".", "_"),
+    )
+    for kind in kinds:
+        ids = {file: _short(_clean(kind(file)), file) for file in files}
+        if len({fold(name) for name in ids.values()}) == len(ids):
+            break
+    else:
+        ids = {file: _short(name, file, f"__{number}") for number, (file, name) in enumerate(ids.items(), start=1)}
+    for file, name in ids.items():
+        check_id(name, file)
+    return ids
+
+
+def _clean(name: str) -> str:
+    """Return a name that can be an id, and a line of a list of ids: see `wsss.data.lists`."""
+    name = "_".join(_FORBIDDEN.sub("_", name).splitlines()).replace("..", "__").strip()
+    if name.startswith("."):
+        name = f"_{name[1:]}"
+    if name.endswith("."):
+        name = f"{name[:-1]}_"
+    if _DEVICES.fullmatch(name):
+        name = f"_{name}"
+    stem = without_suffix(name)  # of "scan.jpg.png" the id can't be "scan.jpg": its suffix would be taken off
+    return (name if stem == name else f"{stem}_{name[len(stem) + 1 :]}") or "_"
+
+
+def _short(name: str, file: str, end: str = "") -> str:
+    """Return a name with ``end``; where that is too long, its beginning with a hash of the file's path instead."""
+    if len((name + end).encode()) <= MOST_BYTES:
+        return name + end
+    tail = _tail(file)
+    return cut(name, MOST_BYTES - len(tail)).rstrip() + tail
+
+
+def is_cut(file: str, name: str) -> bool:
+    """Whether the id of a file is the beginning of a longer name."""
+    return "~" in name and name.endswith(_tail(file))
+
+
+def _tail(file: str) -> str:
+    return f"~{hashlib.sha256(file.encode()).hexdigest()[:8]}"
+
+
+def fold(name: str) -> str:
+    """Return a name as file systems that ignore case and Unicode's form compare it."""
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,108 @@
+"""Which files are images, which of them are read, and what the others need first."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import PurePath
+from types import MappingProxyType
+
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".avif"),
+    *HEIF_SUFFIXES,
+)
+"""Suffixes of images, in lower case; what they hold is found by content, not by suffix."""
+
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "HEIF")
+"""Pillow's names of the formats that are opened at all: a decoder that nobody needs is one more to attack."""
+
+PLUGINS = ("Jpeg", "Mpo", "Png", "Bmp", "Tiff", "WebP", "Gif", "Avif")
+"""Pillow's modules for `FORMATS`; MPO is how cameras store JPEGs with previews. HEIF comes from `HEIF_PACKAGES`."""
+
+HEIF_PACKAGES = ("pi_heif", "pillow_heif")
+"""Either reads HEIC. The extra installs pi-heif (LGPL); wheels of pillow-heif bundle x265, which is under the GPL."""
+
+HEIC_NEEDS = "HEIC needs pip install 'wsss[heic]'"
+AVIF_NEEDS = "AVIF needs Pillow 11.3 or newer: pip install -U pillow"
+CONVERT = "convert it to JPEG or PNG"
+
+_RAW = (
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".rw2", ".orf", ".pef"),
+    *(".srw", ".x3f", ".iiq", ".3fr", ".erf", ".kdc", ".dcr", ".mrw", ".raw"),
+)
+_KINDS: dict[str, tuple[str, ...]] = {
+    "a camera's raw image": _RAW,
+    "JPEG 2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    "JPEG XL": (".jxl",),
+    "JPEG XR": (".jxr", ".wdp", ".hdp"),
+    "a Photoshop file": (".psd", ".psb"),
+    "a GIMP file": (".xcf",),
+    "a vector graphic": (".svg", ".svgz", ".eps", ".ai", ".wmf", ".emf"),
+    "a PDF": (".pdf",),
+    "an icon": (".ico", ".icns", ".cur"),
+    "a NetPBM image": (".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"),
+    "a medical image": (".dcm", ".dicom", ".nii", ".mha", ".nrrd"),
+    "a microscope's image": (".svs", ".ndpi", ".czi", ".lif", ".nd2", ".lsm", ".vsi"),
+    "an image with a high dynamic range": (".hdr", ".exr"),
+    "an animation": (".apng", ".mng", ".flif", ".heics", ".avifs"),
+    "an image of a rare kind": (".tga", ".dds", ".pcx", ".qoi", ".bpg", ".sgi", ".xbm", ".xpm", ".fits", ".fit"),
+}
+KIND_OF = MappingProxyType({suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes})
+"""Suffix in lower case → what such a file is; nothing reads it here."""
+
+OTHER_IMAGES = tuple(KIND_OF)
+"""Suffixes of image files that are not read."""
+
+_BEGINNINGS = {
+    b"8BPS": "a Photoshop file",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"\xff\x0a": "JPEG XL",
+    b"%PDF": "a PDF",
+    b"<svg": "a vector graphic",
+    **{f"P{number}\n".encode(): "a NetPBM image" for number in range(1, 8)},
+}
+_WEB_PAGES = (b"<!doctype html", b"<html")
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+
+
+def unread(name: str) -> str | None:
+    """Return why a file that is an image by its name is not read here, and what helps; ``None`` for all others."""
+    suffix = PurePath(name).suffix.lower()
+    if suffix in HEIF_SUFFIXES and not reads_heif():
+        return HEIC_NEEDS
+    if suffix == ".avif" and not reads_avif():
+        return AVIF_NEEDS
+    kind = KIND_OF.get(suffix)
+    return None if kind is None else f"{suffix} is {kind}, which is not read: {CONVERT}"
+
+
+def content_unread(beginning: bytes) -> str | None:
+    """Return what a file is that was called an image and isn't one that is read; ``None`` where nothing is known.
+
+    Args:
+        beginning: its first 32 bytes or more.
+    """
+    if beginning[4:8] == b"ftyp":
+        brand = beginning[8:12]
+        if brand in (b"avif", b"avis"):
+            return None if reads_avif() else AVIF_NEEDS
+        if brand in _HEIF_BRANDS:
+            return None if reads_heif() else HEIC_NEEDS
+    if beginning.lower().startswith(_WEB_PAGES):
+        return "it is a web page, not an image"
+    kind = next((kind for magic, kind in _BEGINNINGS.items() if beginning.startswith(magic)), None)
+    return None if kind is None else f"it is {kind}: {CONVERT}"
+
+
+def reads_heif() -> bool:
+    """Whether one of `HEIF_PACKAGES` is installed."""
+    return any(find_spec(package) is not None for package in HEIF_PACKAGES)
+
+
+def reads_avif() -> bool:
+    """Whether Pillow reads AVIF."""
+    from PIL import features
+
+    return "avif" in features.get_supported_modules()

@@ -1,0 +1,72 @@
+"""The one check of class indices that all losses make before they compute."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+
+import torch
+from torch import Tensor
+
+from wsss.errors import InvalidInput, listing
+from wsss.io.masks import IGNORE
+
+TORCH_IGNORES = -100
+"""The ignore index of ``torch.nn.CrossEntropyLoss``."""
+
+
+class OnlyBackground(UserWarning):
+    """A target's labelled pixels are all background, and others are 255: perhaps 255 was meant to be a class."""
+
+
+_checked: tuple[weakref.ref[Tensor], int, int] | None = None
+"""The last target that passed, its version and number of classes: a loss and its base loss get the same one."""
+
+
+def check_indices(target: Tensor, classes: int) -> None:
+    """Refuse class indices out of range; the values are read once, in one transfer from the device.
+
+    Args:
+        target: ``(B, H, W)`` of any integer type.
+        classes: number of classes C.
+
+    Raises:
+        InvalidInput: values that are neither 0 … C − 1 nor 255; names them.
+
+    Warns:
+        OnlyBackground: no labelled pixel has a class other than the background, and some pixels are 255.
+    """
+    global _checked
+    if not target.numel() or (_checked is not None and _same(_checked, target, classes)):
+        return
+    low, high = target.aminmax()
+    # 255 becomes 0 and every class one more. Passes over bytes cost little, and one transfer fetches all three numbers.
+    above = (target.to(torch.uint8) + 1).amax()
+    smallest, largest, known = torch.stack([low.long(), high.long(), above.long()]).tolist()
+    if smallest < 0 or largest > IGNORE or known > classes:
+        raise _out_of_range(target, classes)
+    if largest == IGNORE and known == 1:
+        warnings.warn(
+            "target: all labelled pixels are background (0), and others are 255, which every loss ignores. If 255 "
+            "means a class in these masks, give it the index of the class.",
+            OnlyBackground,
+            stacklevel=2,
+        )
+    if not target.is_inference():  # such tensors have no version that would tell of a change
+        _checked = (weakref.ref(target), target._version, classes)
+
+
+def _same(checked: tuple[weakref.ref[Tensor], int, int], target: Tensor, classes: int) -> bool:
+    return checked[0]() is target and checked[1:] == (target._version, classes)
+
+
+def _out_of_range(target: Tensor, classes: int) -> InvalidInput:
+    found = [value for value in torch.unique(target).tolist() if value != IGNORE and not 0 <= value < classes]
+    mend = f"Give pixels without a class {IGNORE}, and the logits a channel per class."
+    if TORCH_IGNORES in found:
+        mend = f"{TORCH_IGNORES} is torch's ignore index: target.masked_fill(target == {TORCH_IGNORES}, {IGNORE})."
+    return InvalidInput(
+        f"target: found {'value' if len(found) == 1 else 'values'} {listing(found, limit=10)}, with {classes} classes; "
+        f"expected 0 to {classes - 1}, or {IGNORE} for pixels to ignore.",
+        mend=mend,
+    )

@@ -1,0 +1,43 @@
+"""How predicted masks fit the image-level labels: which images show an absent class, or miss a labelled one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Sample
+
+WORST = 10
+"""Maximum number of images listed."""
+
+
+def label_check(samples: Sequence[Sample], shares: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return metrics of how masks fit the image-level labels; none where no image has labels.
+
+    Args:
+        samples: the images.
+        shares: of each image, the share of its pixels of each class, ``(C,)``.
+        names: of the classes.
+
+    Returns:
+        ``label_check``: numbers of images; ``contradictions``: the worst, worst first.
+    """
+    from wsss.metrics.contradictions import MIN_SHARE, contradiction, in_words
+
+    labelled = [one for one in zip(samples, shares, strict=True) if one[0].labels is not None]
+    if not labelled:
+        return {}
+    pairs = [(sample, contradiction(found, sample)) for sample, found in labelled]
+    wrong = [(sample, one) for sample, one in pairs if one is not None]
+    worst = sorted(wrong, key=lambda pair: (-pair[1].severity, pair[0].id))[:WORST]
+    counts = {
+        "labelled_images": len(labelled),
+        "images_without_labels": len(samples) - len(labelled),
+        "contradicting": len(wrong),
+        "show_an_absent_class": sum(bool(one.shows) for _, one in wrong),
+        "miss_a_labelled_class": sum(bool(one.misses) for _, one in wrong),
+        "least_share_of_pixels": MIN_SHARE,
+    }
+    rows = [{"image": sample.id, "contradiction": in_words(one, names)} for sample, one in worst]
+    return {"label_check": counts, **({"contradictions": rows} if rows else {})}
