@@ -53,7 +53,11 @@ def supervise() -> None:
     signals = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     parent = os.getpid()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:  # no more processes are allowed: one can do the work, only without a supervisor
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        return
     if child:
         os.close(report)
         _Supervisor(child, reports, memory, scratch).run(signals)
