@@ -14,7 +14,7 @@ import pytest
 from toys import MAKE
 
 from wsss.errors import RunFailed
-from wsss.pipeline.interrupt import Interrupted, as_interrupt, interruptible
+from wsss.pipeline.interrupt import AGAIN, Interrupted, as_interrupt, interruptible
 from wsss.pipeline.progress import Reporter
 from wsss.pipeline.runner import run_stage
 from wsss.pipeline.store import read_record
@@ -96,3 +96,30 @@ def test_a_worker_that_was_just_forked_dies_of_the_signal() -> None:
         _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status)
     assert os.WTERMSIG(status) == signal.SIGTERM
+
+
+def test_a_block_inside_another_changes_nothing() -> None:
+    """Commands are interruptible as a whole; what they call may say so again."""
+    with pytest.raises(Interrupted) as caught, interruptible():
+        with interruptible():
+            swallow(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        raise RuntimeError("the consequence")
+    assert caught.value.exit_code == 143
+
+
+@pytest.mark.parametrize(("wait", "code"), [(0.0, 0), (AGAIN + 0.1, -signal.SIGTERM)])
+def test_a_second_signal_ends_the_process_unless_it_is_the_same_one(wait: float, code: int) -> None:
+    """``timeout`` and shells signal a process and its group: it gets one request twice."""
+    child = os.fork()
+    if child == 0:
+        try:
+            with interruptible():
+                swallow(signal.SIGTERM)
+                time.sleep(wait)
+                signal.raise_signal(signal.SIGTERM)
+                os._exit(0)
+        finally:
+            os._exit(9)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == code

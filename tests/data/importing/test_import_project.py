@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from wsss.data.check import Finding
 from wsss.data.importing.formats import How
 from wsss.data.importing.gather import gather
+from wsss.data.importing.pipeline import Setting, pipeline_text
 from wsss.data.importing.project import Project, default_name, plan_project, write_project
 from wsss.data.importing.recipe import choose
 from wsss.data.registry import open_dataset
@@ -380,6 +383,25 @@ def test_settings_follow_the_data() -> None:
     assert large.scales == (0.06, 0.16) and some.scales == (0.5, 1.25) and small.scales == (0.8, 1.25)
     assert small.small and small.classify_crop == small.segment_crop == 96 and large.segment_crop == 256
     assert choose(1, [7], pretrained=True).classify_crop == 32
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "none"])
+def test_large_photographs_get_working_sizes(weights: str) -> None:
+    """For every stage that reads photographs; the scales of training are those of the reduced images."""
+
+    def stages(sides: list[int]) -> dict[str, Any]:
+        recipe = choose(len(sides), sides, pretrained=weights != "none")
+        setting = Setting("a", "d", Path("r"), Path("i"), None, ["train", "val"], None, weights, recipe)
+        return {name: entry["with"] for name, entry in yaml.safe_load(pipeline_text(setting))["stages"].items()}
+
+    large, usual, mixed = stages([4000] * 9), stages([500] * 9), stages([600] * 8 + [6000])
+    for name in ("classify", "expand", "shrink", "segment"):
+        assert large[name]["max_side"] == mixed[name]["max_side"] == 1000 and "max_side" not in usual[name]
+    for of in (large, usual, mixed):
+        assert (of["cam"]["max_side"], of["crf"]["max_side"], of["predict"]["max_side"]) == (500, 1024, 500)
+    assert large["segment"]["augmentation"]["scale"] == [0.25, 0.62]
+    assert usual["segment"]["augmentation"]["scale"] == [0.5, 1.25]
+    assert mixed["segment"]["augmentation"]["scale"] == [0.42, 1.04]
 
 
 def test_names_of_pipelines(tmp_path: Path) -> None:
