@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ def run(
         return
     _print(result, as_json)
     if isinstance(result.error, KeyboardInterrupt):
-        click.echo(f"Interrupted. Finished work is kept; go on with:\n  {resume_command()}", err=True)
+        click.echo(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}", err=True)
     if result.error is not None:
         raise result.error
 
@@ -78,6 +79,7 @@ def run(
 def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int) -> RunResult | None:
     from wsss.pipeline.execute import run_pipeline
     from wsss.pipeline.interrupt import interruptible
+    from wsss.pipeline.launch import launcher
     from wsss.pipeline.progress import Reporter
     from wsss.pipeline.ranks import join_ranks
     from wsss.pipeline.task import Session
@@ -85,7 +87,7 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int) -
 
     with interruptible(), join_ranks(device) as ranks:
         session = Session(run_dir, device, workers, Reporter(quiet=ranks.rank != 0), ranks)
-        command = ["wsss", *sys.argv[1:]]
+        command = [*launcher(), *sys.argv[1:]]
         try:
             result = run_pipeline(spec, STAGES, session=session, choice=choice, command=command, **DATA)
             if ranks.rank != 0 and result.error is not None:
@@ -101,9 +103,13 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int) -
 def _dry_run(spec: Spec, run_dir: Path, choice: Choice, as_json: bool) -> None:
     from wsss.cli.table import print_stages
     from wsss.pipeline.execute import dry_run
+    from wsss.pipeline.ranks import ranks_in
     from wsss.stages import STAGES
 
-    steps = dry_run(spec, STAGES, run_dir=run_dir, choice=choice, **DATA)
+    rank, ranks = ranks_in(os.environ) or (0, 1)
+    if rank != 0:  # the words are the first one's
+        return
+    steps = dry_run(spec, STAGES, run_dir=run_dir, choice=choice, ranks=ranks, **DATA)
     if as_json:
         stages = [
             {"id": s.job.id, "uses": s.job.stage.name, "action": _action(s), "reasons": list(_reasons(s))}

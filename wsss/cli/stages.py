@@ -101,7 +101,7 @@ def run_single(
     from wsss.pipeline.execute import locked_for
     from wsss.pipeline.interrupt import interruptible
     from wsss.pipeline.progress import Reporter
-    from wsss.pipeline.ranks import join_ranks
+    from wsss.pipeline.ranks import is_first_rank, join_ranks
     from wsss.pipeline.runner import run_stage
     from wsss.pipeline.task import Session
     from wsss.validation import validate
@@ -132,7 +132,8 @@ def run_single(
                     session=session,
                 )
     except KeyboardInterrupt:
-        click.echo(f"Interrupted. Finished work is kept; go on with:\n  {resume_command()}", err=True)
+        if is_first_rank():
+            click.echo(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}", err=True)
         raise
     if ranks.rank == 0:
         _print(stage, outcome, given)

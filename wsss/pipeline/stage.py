@@ -180,6 +180,8 @@ class Stage(Generic[C]):
         ready: context → nothing, or raises `InvalidInput`: what only finished inputs can tell. Run by the first process
             when the stage's turn has come, before anything of an earlier run is deleted; it writes nothing.
         help: one line for ``wsss --help``.
+        trains: config → images per optimiser step and process, for a stage that trains one network in all processes
+            together: its result depends on their number, which is part of its identity. ``None`` for all others.
     """
 
     name: str
@@ -197,3 +199,4 @@ class Stage(Generic[C]):
     check_inputs: Callable[[C, Mapping[str, Sequence[str]]], None] = lambda config, ids: None
     prepare: Callable[[C, Any], None] = lambda config, data: None
     ready: Callable[[Context[C]], None] = lambda ctx: None
+    trains: Callable[[C], int] | None = None

@@ -67,4 +67,5 @@ STAGE = Stage(
     reads=labelled_reads,
     check=_check,
     prepare=_prepare,
+    trains=lambda config: config.images_per_step,
 )

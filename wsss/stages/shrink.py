@@ -113,4 +113,5 @@ STAGE = Stage(
     reads=labelled_reads,
     check=check_labelled,
     ready=lambda ctx: _put(trained(ctx), ctx),
+    trains=lambda config: config.images_per_step,
 )
