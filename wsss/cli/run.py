@@ -133,6 +133,7 @@ def _reasons(step: Step) -> tuple[str, ...]:
 
 def _print(result: RunResult, as_json: bool) -> None:
     from wsss.cli.table import headline, print_stages
+    from wsss.io.recorded import check_recorded
     from wsss.pipeline.progress import duration
     from wsss.stages.bench import PAGE
     from wsss.stages.bench import STAGE as BENCH
@@ -151,6 +152,7 @@ def _print(result: RunResult, as_json: bool) -> None:
     for outcome in result.outcomes:
         page = outcome.artifact.path / PAGE
         if outcome.uses == BENCH.name and page.is_file():
+            check_recorded(page)
             click.echo(f"\n{page.read_text(encoding='utf-8')}")
     if result.report:
         click.echo(f"Report: {result.report}")

@@ -14,9 +14,10 @@ from wsss.errors import InvalidInput
 
 @click.command("status")
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option("--verify", is_flag=True, help="Read all recorded files and list what is damaged (exit code 1).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def status(run: Path, as_json: bool, debug: bool) -> None:
+def status(run: Path, verify: bool, as_json: bool, debug: bool) -> int:
     """Show the stages of RUN: a run directory, or the name of one below runs/.
 
     Also takes the folder of a single stage.
@@ -24,6 +25,8 @@ def status(run: Path, as_json: bool, debug: bool) -> None:
     from wsss.pipeline.summary import summarise
 
     folder = named_run(run)
+    if verify:
+        return _verify(folder, as_json)
     summary = summarise(folder)
     if summary is None:
         raise InvalidInput(f"{folder} is neither a run directory nor a stage's folder.")
@@ -31,6 +34,18 @@ def status(run: Path, as_json: bool, debug: bool) -> None:
         print_json(summary)
     else:
         _print(summary)
+    return 0
+
+
+def _verify(folder: Path, as_json: bool) -> int:
+    from wsss.cli.verification import exit_code, print_verification, verify
+
+    found = verify(folder)
+    if as_json:
+        print_json({"run_dir": str(folder), **found.to_json()})
+    else:
+        print_verification(found)
+    return exit_code(found)
 
 
 def _print(summary: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.images import IMAGE_SUFFIXES
+from wsss.io.recorded import check_recorded
 
 S = TypeVar("S")
 
@@ -54,6 +55,7 @@ def read_text(path: Path) -> str:
     Raises:
         InvalidInput: missing, unreadable, or not UTF-8.
     """
+    check_recorded(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_json
+from wsss.io.recorded import check_recorded
 
 PREDICTED = "images.json"
 
@@ -39,6 +40,7 @@ def read_predicted(folder: Path) -> Predicted | None:
         InvalidInput: it is broken, or a path leads out of the folder of images.
     """
     path = folder / PREDICTED
+    check_recorded(path)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         files = {str(one): str(file) for one, file in value["files"].items()}

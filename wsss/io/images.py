@@ -12,6 +12,8 @@ import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import atomic_open
+from wsss.io.pngcheck import check_pixel_chunks
+from wsss.io.recorded import check_recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,6 +119,8 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(path, f"{image.width}×{image.height} pixels")
             if decode:
+                check_recorded(path)
+                check_pixel_chunks(path)
                 image.load()
         except BaseException:
             image.close()

@@ -1,15 +1,25 @@
-"""Zip files that carry the checksum of their own bytes, in the comment that a zip file may end with.
+"""Files that carry a checksum of their own content: zip files and JSON objects.
 
-One file has no moment in which it and its checksum don't belong together, as two would have; and any reader of zip
-files, `torch.load` among them, still reads it.
+A checksum in a second file would have a moment, between two writes, in which it belongs to another content. Both kinds
+stay what they were for other readers: a zip file has it in the comment that it may end with (`torch.load` reads on), an
+object has one key more.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import struct
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from wsss.io.atomic import atomic_open
+
+SEAL = "seal"
+"""Key of an object's checksum."""
 
 _MARK = b"sha256:"
 _COMMENT = len(_MARK) + 2 * hashlib.sha256().digest_size
@@ -17,7 +27,7 @@ _END = struct.Struct("<4s16sH")
 """A zip file's last record: its signature, positions and counts, and the length of the comment."""
 
 
-def write_sealed(file: BinaryIO, content: memoryview) -> None:
+def write_sealed_zip(file: BinaryIO, content: memoryview) -> None:
     """Write a zip file's bytes with their checksum.
 
     Args:
@@ -37,8 +47,8 @@ def write_sealed(file: BinaryIO, content: memoryview) -> None:
         file.write(part)
 
 
-def check_sealed(path: Path) -> None:
-    """Compare a file that `write_sealed` wrote with its checksum.
+def check_sealed_zip(path: Path) -> None:
+    """Compare a file that `write_sealed_zip` wrote with its checksum.
 
     Raises:
         ValueError: it is damaged, or has no checksum; says which.
@@ -58,3 +68,39 @@ def check_sealed(path: Path) -> None:
         raise ValueError("it is damaged or incomplete: it doesn't end with a checksum")
     if comment != _MARK + digest.hexdigest().encode():
         raise ValueError("it is damaged: its bytes don't have the checksum that was written with them")
+
+
+def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object with its checksum, atomically; NaN and infinities are refused, since JSON has none."""
+    written = time.time_ns() // 10**9 * 10**9  # whole seconds, which every file system and archive keeps
+    content = json.loads(json.dumps({name: inner for name, inner in value.items() if name != SEAL}, allow_nan=False))
+    sealed = {**content, SEAL: {"sha256": _digest(content), "mtime_ns": written}}
+    text = json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic_open(path) as file:
+        file.write(text.encode())
+        file.flush()
+        os.utime(file.fileno(), ns=(written, written))
+
+
+def read_sealed_json(path: Path) -> Any:
+    """Read JSON; an object is compared with its checksum, which is left out.
+
+    An object that someone has edited since (its file has another time of change) is taken as it is, and so is one
+    without a checksum.
+
+    Raises:
+        OSError: no such file, or it can't be read.
+        ValueError: not JSON, or damaged: its content has changed without a trace in its time of change.
+    """
+    with path.open(encoding="utf-8") as file:
+        value = json.load(file)
+        changed = os.fstat(file.fileno()).st_mtime_ns
+    seal = value.pop(SEAL, None) if isinstance(value, dict) else None
+    if isinstance(seal, dict) and seal.get("mtime_ns") == changed and seal.get("sha256") != _digest(value):
+        raise ValueError("it is damaged: its content doesn't have the checksum that was written with it")
+    return value
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

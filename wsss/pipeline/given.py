@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.pipeline import store
 from wsss.pipeline.identity import Contents
 from wsss.pipeline.progress import Reporter
@@ -45,8 +46,9 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Rep
         )
     artifacts = record.get("artifacts") or {}
     identity: str | None = record["identity"]
-    if store.verify(folder, artifacts) or not store.is_unlisted_free(folder, artifacts):
-        reporter.log(f"warning: {option} {folder}: files were changed after the stage finished; taken as they are.")
+    changes = changes_since(folder, artifacts)
+    if changes:
+        reporter.log(f"warning: {option} {folder}: {changes}; taken as they are.")
         identity = None
     return Artifact(
         folder,
@@ -57,6 +59,19 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Rep
         metrics=record.get("metrics") or {},
         provenance=record.get("provenance") or {},
     )
+
+
+def changes_since(folder: Path, artifacts: Mapping[str, Any]) -> str:
+    """Say which files of a finished stage were changed, by their sizes and times; empty where none was.
+
+    Args:
+        folder: of the stage.
+        artifacts: as its record has them.
+    """
+    names = [damage.path for damage in store.verify(folder, artifacts)]
+    if not names and store.is_unlisted_free(folder, artifacts):
+        return ""
+    return f"files were changed after the stage finished ({listing(names) or 'some were added'})"
 
 
 def artifacts_of_run(folder: Path, kinds: tuple[str, ...], option: str, reporter: Reporter) -> list[Artifact] | None:

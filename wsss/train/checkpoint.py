@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from wsss.io.atomic import atomic_open
-from wsss.io.sealed import check_sealed, write_sealed
+from wsss.io.sealed import check_sealed_zip, write_sealed_zip
 
 FORMAT = 2
 
@@ -78,7 +78,7 @@ def save_checkpoint(path: Path, trained: Trained, progress: Progress) -> None:
     content = io.BytesIO()  # torch's own writer turns a full disk into a RuntimeError that doesn't say so
     torch.save(state, content)
     with atomic_open(path) as file:
-        write_sealed(file, content.getbuffer())
+        write_sealed_zip(file, content.getbuffer())
 
 
 def load_checkpoint(path: Path, trained: Trained, log: Callable[[str], None]) -> Progress:
@@ -91,7 +91,7 @@ def load_checkpoint(path: Path, trained: Trained, log: Callable[[str], None]) ->
     if not path.is_file():
         return Progress()
     try:
-        check_sealed(path)
+        check_sealed_zip(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         _check(state, trained)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:

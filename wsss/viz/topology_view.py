@@ -18,6 +18,7 @@ from wsss.io.arrays import read_arrays
 from wsss.io.images import read_image
 from wsss.io.layout import mask_path, probability_path
 from wsss.io.masks import IGNORE, read_mask
+from wsss.io.recorded import check_recorded
 from wsss.viz.diagrams import barcode_svg, persistence_svg
 from wsss.viz.record import StageRecord, masks_of
 from wsss.viz.thumbnails import Detail, photo_uri
@@ -168,6 +169,7 @@ def _one_of_each(records: Sequence[StageRecord]) -> list[StageRecord]:
 
 def _worst(path: Path) -> list[tuple[str, str]]:
     """Return (image, class) by falling topology error; by rising clDice where no error was measured."""
+    check_recorded(path)
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
 
