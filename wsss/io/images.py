@@ -114,12 +114,13 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
     with _explained(path):
         if path.stat().st_size == 0:
             raise InvalidInput(f"{path}: the file is empty (0 bytes).")
+        if decode:
+            check_recorded(path)
         image = Image.open(path)
         try:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(path, f"{image.width}×{image.height} pixels")
             if decode:
-                check_recorded(path)
                 check_pixel_chunks(path)
                 image.load()
         except BaseException:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import InvalidInput
+from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.atomic import sha256_file
 from wsss.io.layout import RECORD, RUN
 from wsss.io.sealed import read_sealed_json
@@ -54,7 +54,7 @@ def check_recorded(path: Path, *, always: bool = False) -> None:
         always: read it also if it was found intact before, and refuse edits (for weights).
 
     Raises:
-        InvalidInput: it isn't what the stage wrote, or the stage's record is damaged.
+        DamagedFile: it isn't what the stage wrote, or the stage's record is damaged.
     """
     try:
         state = path.stat()
@@ -72,7 +72,7 @@ def check_recorded(path: Path, *, always: bool = False) -> None:
         _intact.add(key)
     elif always or not edited:
         on_purpose = f" To use it as it is, delete {known.folder / RECORD}." if edited else ""
-        raise InvalidInput(
+        raise DamagedFile(
             f"{path}: the file is damaged: expected the SHA-256 {known.sha256[:12]}… that was recorded when stage "
             f"{known.stage!r} finished, got {found[:12]}….",
             mend=rerun_hint(known.folder, known.stage) + on_purpose,
@@ -83,7 +83,7 @@ def find_recorded(path: Path) -> Recorded | None:
     """Return what is recorded of a file; ``None`` where no finished stage has recorded a hash of it.
 
     Raises:
-        InvalidInput: the record of its stage is damaged.
+        DamagedFile: the record of its stage is damaged.
     """
     for folder in path.parents[:DEPTH]:
         record = _record_in(folder)
@@ -122,7 +122,7 @@ def _record_in(folder: Path) -> Mapping[str, Any] | None:
         try:
             record = read_sealed_json(path)
         except (OSError, ValueError) as error:
-            raise InvalidInput(f"{path}: can't be read ({error}).", mend=rerun_hint(folder, folder.name)) from error
+            raise DamagedFile(f"{path}: can't be read ({error}).", mend=rerun_hint(folder, folder.name)) from error
         _records[folder] = (state, record if isinstance(record, Mapping) else {})
     return _records[folder][1]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import InvalidInput
+from wsss.errors import DamagedFile, InvalidInput
 from wsss.pipeline.stage import Context
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def _failures(work: Callable[[Batch], None], batch: Batch, log: Callable[[str], 
     """Do the work, of several images one by one where together they fail; return what still fails."""
     try:
         work(batch)
+    except DamagedFile:
+        raise
     except InvalidInput as error:
         if len(batch) > 1:
             return [failure for sample in batch for failure in _failures(work, (sample,), log)]

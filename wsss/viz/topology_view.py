@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.data.sample import read_truth
-from wsss.errors import InvalidInput
+from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.arrays import read_arrays
 from wsss.io.images import read_image
 from wsss.io.layout import mask_path, probability_path
@@ -154,6 +154,8 @@ def _row_or_why(
     """Return a row; a file that is broken or gone is said in its place, and doesn't cost the whole report."""
     try:
         return _row(sample, name, masks, classes, frame, detail)
+    except DamagedFile:
+        raise
     except InvalidInput as error:
         return Unshown(sample.id, masks.id, error.message)
 
