@@ -24,7 +24,7 @@ SEAL = "seal"
 _MARK = b"sha256:"
 _COMMENT = len(_MARK) + 2 * hashlib.sha256().digest_size
 _END = struct.Struct("<4s16sH")
-"""A zip file's last record: its signature, positions and counts, and the length of the comment."""
+"""A zip file's last record: its signature, positions and counts, and the length of the comment that follows it."""
 
 
 def write_sealed_zip(file: BinaryIO, content: memoryview) -> None:
@@ -37,8 +37,8 @@ def write_sealed_zip(file: BinaryIO, content: memoryview) -> None:
     Raises:
         ValueError: it has a comment, or is no zip file.
     """
-    signature, _, length = _END.unpack(content[-_END.size :])
-    if signature != b"PK\x05\x06" or length:
+    end = bytes(content[-_END.size :])
+    if len(end) < _END.size or not end.startswith(b"PK\x05\x06") or end[-2:] != b"\0\0":
         raise ValueError("not a zip file without a comment")
     body, comment_length = content[:-2], struct.pack("<H", _COMMENT)
     digest = hashlib.sha256(body)

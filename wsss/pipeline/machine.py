@@ -96,7 +96,7 @@ def _is_asked_for() -> bool:
 
 def _slow(threads: int) -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or threads
-    return f"; this machine has {cores} cores only, which makes it slower" if cores < threads else ""
+    return f"; this machine has {cores} core(s) only, which makes it slower" if cores < threads else ""
 
 
 def _count(threads: int) -> str:

@@ -139,12 +139,14 @@ def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
 
 def _warn_of_changes(task: Task, decision: Decision | None, record: Mapping[str, Any], session: Session) -> None:
     """Warn of a repaired stage that isn't what it was: stages behind it have the same identity and are skipped."""
+    if task.stage.provides == "report":  # nothing is made from a report
+        return
     old = decision.record if decision is not None and decision.keep else None
     changed = changed_artifacts(old, record) if old is not None and old.get("status") == "done" else []
     if changed:
         session.reporter.log(
-            f"warning: {task.id}: {listing(changed)} differ from the ones that were damaged or lost; results made from "
-            f"those stay as they are. --force {task.id} re-runs all that depend on it."
+            f"warning: {task.id}: {listing(changed)}: not the same bytes as before the damage; results made from those "
+            f"stay as they are. --force {task.id} re-runs all that depend on it."
         )
 
 
