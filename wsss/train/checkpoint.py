@@ -125,7 +125,7 @@ def _check(state: Any, trained: Trained) -> None:
     made, now = (state["ranks"], state["effective_batch"]), (trained.ranks, trained.effective_batch)
     if made != now:
         raise ValueError(
-            f"it is of {made[0]} processes with an effective batch of {made[1]}; now there are {now[0]} with {now[1]}"
+            f"expected the number of processes {now[0]} and the effective batch {now[1]}, got {made[0]} and {made[1]}"
         )
     for key in ("schedule", "scaler", "threads", "step", "loss_sum", "history"):
         state[key]
