@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,7 +125,7 @@ def test_unfinished_stages_have_nothing_to_verify_but_a_checkpoint(run_dir: Path
     assert verified(run_dir).unfinished == ["train"] and not damaged(run_dir)
     write_record(run_dir / "train", {**interrupted, "machine": {"effective_batch": 4}})
     assert damaged(run_dir) == [("train", "train/checkpoint.pt")]
-    os.rename(run_dir / "train", run_dir.parent / "elsewhere")
+    (run_dir / "train").rename(run_dir.parent / "elsewhere")
     assert verified(run_dir).unfinished == ["train"] and not damaged(run_dir)
 
 
