@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unread
+from wsss.io.recorded import check_recorded
 
 S = TypeVar("S")
 
@@ -58,6 +59,7 @@ def read_text(path: Path) -> str:
     Raises:
         InvalidInput: missing, unreadable, or not UTF-8.
     """
+    check_recorded(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:

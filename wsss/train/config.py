@@ -74,6 +74,11 @@ class TrainConfig(Settings):
         default=1024, ge=0, description="memory for decoded images in MiB; 0: no cache"
     )
 
+    @property
+    def images_per_step(self) -> int:
+        """Images that each process sees per optimiser step."""
+        return self.batch_size * self.accumulate
+
     @model_validator(mode="before")
     @classmethod
     def _steps_replace_the_default(cls, value: Any) -> Any:
