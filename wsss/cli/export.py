@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,12 @@ from wsss.cli.named_runs import NAMED, is_recorded, named_run
 from wsss.cli.option_table import json_option, shared, workers_option
 from wsss.cli.options import print_json, worker_count
 from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed, listing
+
+if TYPE_CHECKING:
+    from wsss.export.items import Masks
+
+BYTES_PER_PIXEL = 20
+"""Of the memory that a thread needs; measured for polygons, which need most."""
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -78,6 +84,7 @@ def export(
     """
     from wsss.export.folder import check_out
     from wsss.export.formats import check_options, export_masks, options_from
+    from wsss.io.headroom import that_fit
     from wsss.pipeline.progress import Reporter
     from wsss.stages.mask_source import Request, find_masks
 
@@ -107,7 +114,7 @@ def export(
                 options,
                 out,
                 force=force,
-                workers=worker_count(workers),
+                workers=that_fit(worker_count(workers), _bytes_each(masks), reporter.log, "export"),
                 track=lambda total: reporter.track("export", total),
             )
         finally:
@@ -151,6 +158,13 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
             "\n".join([f"{len(failed)} of {total} masks were left out; all others are exported:", *lines, *more]),
             mend="Repair them and export again with --force, or choose others with --ids.",
         )
+
+
+def _bytes_each(masks: Masks) -> int:
+    """Estimate the memory that a thread needs for the largest mask and its image."""
+    from wsss.io.images import pixels_in
+
+    return BYTES_PER_PIXEL * max((pixels_in(item.mask) for item in masks.items), default=0)
 
 
 def _ids(text: str | None) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Generic, TypeVar
 
 from wsss.errors import RunFailed, listing
+from wsss.io.headroom import WORKER_BYTES, Budget, available_bytes, size_text
 from wsss.io.orphans import end_with_parent
 from wsss.io.shared_state import working_on
-from wsss.pipeline.headroom import WORKER_BYTES, Budget, available_bytes, size_text
 
 T = TypeVar("T")
 R = TypeVar("R")

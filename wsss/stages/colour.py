@@ -11,9 +11,12 @@ from pydantic import Field
 from wsss.errors import InvalidInput, listing
 from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
+from wsss.stages.footprint import image_bytes
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset, Sample
+
+BYTES_PER_PIXEL = 110
 
 Channel = Literal["L", "-L", "a", "-a", "b", "-b"]
 
@@ -37,7 +40,7 @@ def run(ctx: Context[ColourConfig]) -> Result:
     samples = ctx.data.samples(config.splits)
     work = partial(_make_map, out=ctx.out, channel=config.channel)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), readable=read_cams)
-    map_items(ctx, todo, work, "colour maps")
+    map_items(ctx, todo, work, "colour maps", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
     ctx.ranks.barrier()
     return Result(
         {"images": len(samples), "channel": config.channel},

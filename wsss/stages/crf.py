@@ -23,6 +23,7 @@ from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, S
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.crf import CrfConfig
 from wsss.refine.thresholds import Policy
+from wsss.stages.footprint import image_bytes
 from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.stages.pseudo import POLICY_FILE
@@ -99,11 +100,9 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
 
 def _bytes(sample: Sample, *, labels: int, config: CrfStageConfig) -> int:
     """Estimate the memory that an image needs: measured, docs/pipelines.md has the commands."""
-    from wsss.io.images import pixels_in
-
-    pixels = pixels_in(sample.image)
+    pixels = image_bytes(sample, per_pixel=1)
     working = pixels if config.max_side is None else min(pixels, config.max_side**2)
-    return 30 * pixels + (150 + 40 * labels) * working
+    return 20 * pixels + (150 + 40 * labels) * working
 
 
 def _after(before: Any, name: str) -> str:

@@ -113,11 +113,13 @@ def train_on_labels(
     examples: ClassificationExamples | TileExamples
 
     def cached(chosen: Sequence[Sample]) -> Any:
-        return cached_images([sample.image for sample in chosen], cache_bytes=config.cache_mb << 20)
+        paths = [sample.image for sample in chosen]
+        return cached_images(paths, cache_bytes=config.cache_mb << 20, max_side=config.max_side)
 
     if tiles is not None:
         found = read_tiles(tiles.path, ctx.data.classes)
-        examples = tile_examples(tiles.path, found, len(classes), cache_bytes=config.cache_mb << 20)
+        room = config.cache_mb << 20
+        examples = tile_examples(tiles.path, found, len(classes), cache_bytes=room, max_side=config.max_side)
     else:
         samples = ctx.data.split(config.split)
         examples = ClassificationExamples(cached(samples), label_targets(samples, len(classes)), config.augmentation)
@@ -135,7 +137,16 @@ def train_on_labels(
 
     pictures = map_pictures(classifier, examples)
     history = fit(
-        Job(name, network or classifier, groups, examples, loss, validate, pictures=pictures),
+        Job(
+            name,
+            network or classifier,
+            groups,
+            examples,
+            loss,
+            validate,
+            pictures=pictures,
+            image_bytes=examples.images.largest,
+        ),
         config,
         ctx,
     )

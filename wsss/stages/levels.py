@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context
+from wsss.stages.footprint import image_bytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from wsss.data.sample import Classes, Remark, Sample
+
+
+BYTES_PER_PIXEL = 30
 
 
 def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[float]) -> list[LevelCount]:
@@ -34,7 +38,8 @@ def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[
     classes = ctx.data.classes
     work = partial(_count, folder=ctx.inputs["cams"].path, classes=classes, levels=tuple(levels))
     shape = (len(classes), len(classes), len(levels) + 1)
-    counted = map_items(ctx, samples, work, "oracle sweep")
+    memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL)
+    counted = map_items(ctx, samples, work, "oracle sweep", memory=memory)
     if ctx.ranks.rank == 0:
         log_remarks(ctx.log, [remark for _, _, remarks in counted for remark in remarks])
     return [LevelCount(shape, cells, counts) for cells, counts, _ in counted]

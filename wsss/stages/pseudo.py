@@ -13,6 +13,7 @@ from wsss.io.layout import cam_path, mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power, describe
+from wsss.stages.footprint import image_bytes
 from wsss.stages.mask_inputs import count_empty
 from wsss.stages.present import MAKE_MAPS, require_each
 from wsss.validation import AddedLater
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
 
 POLICY_FILE = "policy.json"
+
+BYTES_PER_PIXEL = 30
 
 
 class PseudoConfig(StageConfig):
@@ -68,7 +71,7 @@ def run(ctx: Context[PseudoConfig]) -> Result:
         cleaning=config.clean,
     )
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), readable=read_mask)
-    map_items(ctx, todo, work, "pseudo masks")
+    map_items(ctx, todo, work, "pseudo masks", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
     ctx.ranks.barrier()
     fractions = map_items(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
     metrics["empty_masks"] = count_empty(ctx, samples, [foreground > 0 for foreground, _ in fractions])

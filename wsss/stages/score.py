@@ -16,6 +16,7 @@ from wsss.errors import InvalidInput, listing
 from wsss.metrics.structure import COLUMNS, Group
 from wsss.metrics.topomortar import FILE, GROUPS, WINDOW
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.footprint import image_bytes
 from wsss.stages.mask_inputs import ANY_FOLDER, Look, with_masks
 from wsss.stages.scored import Pair, count, name_values
 from wsss.validation import AddedLater
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 PER_IMAGE = "per_image.csv"
 STRUCTURE = "structure.csv"
+
+BYTES_PER_PIXEL, STRUCTURE_BYTES_PER_PIXEL = 30, 80
 
 
 class ScoreConfig(StageConfig):
@@ -100,7 +103,14 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     samples = ctx.data.split(config.split)
     pairs = _pairs(ctx, pred)
     folder = pairs[0].pred.parent
-    counted = map_items(ctx, pairs, partial(count, classes=classes, config=config), "scoring")
+    per_pixel = BYTES_PER_PIXEL + (STRUCTURE_BYTES_PER_PIXEL if config.groups else 0)
+    counted = map_items(
+        ctx,
+        pairs,
+        partial(count, classes=classes, config=config),
+        "scoring",
+        memory=lambda pair: image_bytes(pair.sample, per_pixel=per_pixel),
+    )
     per_image = [np.asarray(one.confusion) for one in counted]
     total = np.sum(per_image, axis=0)
     others = np.sum([one.others for one in counted], axis=0)

@@ -91,6 +91,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
         loss=mask_loss(loss, config.deep_supervision),
         begin_step=loss.begin_step,
         pictures=segmentation_pictures(model, examples, classes),
+        image_bytes=examples.pairs.largest,
     )
     empty = _empty_masks(ctx)
     with warnings.catch_warnings():
@@ -142,10 +143,11 @@ def _examples(ctx: Context[SegmentConfig]) -> SegmentationExamples | SoftExample
     config, classes, room = ctx.config, ctx.data.classes, ctx.config.cache_mb << 20
     if config.labels == "soft":
         files = _probability_files(ctx.data.split(config.split), config, ctx.inputs["masks"])
-        soft = Cached(SoftPairLoader(files, classes), len(files), cache_bytes=room)
+        soft = Cached(SoftPairLoader(files, classes, config.max_side), len(files), cache_bytes=room)
         return SoftExamples(soft, config.augmentation)
     pairs = _pairs(ctx)
-    return SegmentationExamples(Cached(PairLoader(pairs, classes), len(pairs), cache_bytes=room), config.augmentation)
+    load = PairLoader(pairs, classes, config.max_side)
+    return SegmentationExamples(Cached(load, len(pairs), cache_bytes=room), config.augmentation)
 
 
 def _probability_files(

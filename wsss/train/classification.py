@@ -64,14 +64,16 @@ class TileExamples:
         return torch.from_numpy(tile).permute(2, 0, 1), labels, torch.from_numpy(self.statistics[index])
 
 
-def tile_examples(folder: Path, tiles: Sequence[Tile], classes: int, *, cache_bytes: int) -> TileExamples:
+def tile_examples(
+    folder: Path, tiles: Sequence[Tile], classes: int, *, cache_bytes: int, max_side: int | None = None
+) -> TileExamples:
     """Return tiles of a folder as training examples.
 
     Args:
         folder: where their pictures are.
         tiles: see `wsss.data.tiletable`.
         classes: number K of foreground classes.
-        cache_bytes: see `wsss.train.images.Cached`.
+        cache_bytes, max_side: see `wsss.train.images.cached_images`.
 
     Raises:
         InvalidInput: a picture is broken.
@@ -79,7 +81,8 @@ def tile_examples(folder: Path, tiles: Sequence[Tile], classes: int, *, cache_by
     paths = [tile.path(folder) for tile in tiles]
     samples = [Sample(tile.id, path, tile.labels) for tile, path in zip(tiles, paths, strict=True)]
     statistics = np.array([(tile.mean, tile.std) for tile in tiles], np.float32)
-    return TileExamples(cached_images(paths, cache_bytes=cache_bytes), label_targets(samples, classes), statistics)
+    images = cached_images(paths, cache_bytes=cache_bytes, max_side=max_side)
+    return TileExamples(images, label_targets(samples, classes), statistics)
 
 
 def multilabel_loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:

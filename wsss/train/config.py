@@ -73,6 +73,12 @@ class TrainConfig(Settings):
     cache_mb: Annotated[int, NotInIdentity()] = Field(
         default=1024, ge=0, description="memory for decoded images in MiB; 0: no cache"
     )
+    max_side: Annotated[int | None, AddedLater()] = Field(
+        default=None,
+        ge=16,
+        description="larger images are reduced to this longer side when they are read; scales and crops are then those "
+        "of the reduced images",
+    )
 
     @property
     def images_per_step(self) -> int:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsss.data.intensity import opencv
+from wsss.data.transforms import scaled
 from wsss.io.images import read_image
-
-CHUNK = 64
 
 
 class Cached:
@@ -26,6 +28,9 @@ class Cached:
         cache_bytes: upper bound of the arrays kept.
         threads: that load.
 
+    Attributes:
+        largest: bytes of the largest array among those that were loaded at first.
+
     Raises:
         InvalidInput: ``load`` raised it.
     """
@@ -33,16 +38,21 @@ class Cached:
     def __init__(self, load: Callable[[int], NDArray[Any]], count: int, *, cache_bytes: int, threads: int = 2) -> None:
         self.load, self.count = load, count
         self.kept: list[NDArray[Any]] = []
-        used = 0
+        self.largest = 0
+        used, following = 0, iter(range(count))
+        ahead: deque[Future[NDArray[Any]]] = deque()  # few: a large photograph takes 100 MB
         with ThreadPoolExecutor(threads) as pool:
-            for start in range(0, count, CHUNK):
-                if used >= cache_bytes:
+            while used < cache_bytes:
+                ahead += (pool.submit(load, index) for index in islice(following, 2 * threads - len(ahead)))
+                if not ahead:
                     return
-                for array in pool.map(load, range(start, min(count, start + CHUNK))):
-                    used += array.nbytes
-                    if used > cache_bytes:
-                        return
+                array = ahead.popleft().result()
+                used += array.nbytes
+                self.largest = max(self.largest, array.nbytes)
+                if used <= cache_bytes:
                     self.kept.append(array)
+            for one in ahead:
+                one.cancel()
 
     def __len__(self) -> int:
         return self.count
@@ -53,16 +63,40 @@ class Cached:
 
 
 class ImageLoader:
-    """Load images ``(H, W, 3)`` uint8 RGB by index."""
+    """Load images ``(H, W, 3)`` uint8 RGB by index, larger ones reduced to ``max_side``."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = list(paths)
+    def __init__(self, paths: Sequence[Path], max_side: int | None = None) -> None:
+        self.paths, self.max_side = list(paths), max_side
 
     def __call__(self, index: int) -> NDArray[np.uint8]:
         """Return one image."""
-        return read_image(self.paths[index])
+        return reduced(read_image(self.paths[index]), self.max_side)
 
 
-def cached_images(paths: Sequence[Path], *, cache_bytes: int) -> Cached:
-    """Return images ``(H, W, 3)`` uint8 RGB by index, kept in memory as far as they fit."""
-    return Cached(ImageLoader(paths), len(paths), cache_bytes=cache_bytes)
+def cached_images(paths: Sequence[Path], *, cache_bytes: int, max_side: int | None = None) -> Cached:
+    """Return images ``(H, W, 3)`` uint8 RGB by index, kept in memory as far as they fit.
+
+    Args:
+        paths: the images' files.
+        cache_bytes: see `Cached`.
+        max_side: larger images are reduced to this longer side, in pixels.
+    """
+    return Cached(ImageLoader(paths, max_side), len(paths), cache_bytes=cache_bytes)
+
+
+def reduced(image: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
+    """Return an image ``(H, W, 3)`` uint8 made smaller to a longer side of ``max_side`` pixels, if it is larger."""
+    return scaled(image, _factor(image, max_side))
+
+
+def reduced_mask(mask: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
+    """Return a mask ``(H, W)`` uint8 of the size that `reduced` gives its image; its values are never mixed."""
+    factor = _factor(mask, max_side)
+    if factor == 1:
+        return mask
+    size = [max(1, round(side * factor)) for side in reversed(mask.shape)]
+    return np.asarray(opencv().resize(mask, size, interpolation=opencv().INTER_NEAREST_EXACT), np.uint8)
+
+
+def _factor(array: NDArray[Any], max_side: int | None) -> float:
+    return 1.0 if max_side is None else min(1.0, max_side / max(array.shape[:2]))

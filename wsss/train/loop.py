@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from wsss.errors import RunFailed
+from wsss.io.headroom import that_fit
 from wsss.io.layout import CHECKPOINT
 from wsss.train import checkpoint as ckpt
 from wsss.train.config import TrainConfig
@@ -37,6 +38,9 @@ Batch = Sequence[Tensor]
 
 MOST_LOADERS = 8
 """Processes that prepare batches, at most."""
+
+COPIES = 8
+"""A process that prepares batches needs so many times the memory of an image: to decode, to scale and to crop it."""
 
 
 class Examples(Protocol):
@@ -94,6 +98,7 @@ class Job:
         validate: called after each row of the history in one process, returns numbers for it.
         begin_step: called before each optimiser step with its number, from 0 on, and the number of all steps.
         pictures: called after each row in one process; what it draws, ``(H, W, 3)`` uint8, goes to TensorBoard.
+        image_bytes: memory of the largest image with its target, where that is known.
     """
 
     name: str
@@ -104,6 +109,7 @@ class Job:
     validate: Callable[[], Mapping[str, float]] | None = None
     begin_step: Callable[[int, int], None] | None = None
     pictures: Callable[[], Mapping[str, NDArray[np.uint8]]] | None = None
+    image_bytes: int = 0
 
 
 def fit(job: Job, config: TrainConfig, run: Surroundings) -> list[dict[str, float]]:
@@ -207,6 +213,13 @@ class _Loop:
 
     def _loader(self) -> DataLoader[Any]:
         workers = min(self.surroundings.workers // 2, MOST_LOADERS)  # the network needs cores, too
+        if workers > 1:
+            workers = that_fit(
+                workers,
+                COPIES * self.job.image_bytes,
+                self.surroundings.log,
+                f"{self.job.name}, processes that load images",
+            )
         return DataLoader(
             cast("Dataset[Any]", self.job.examples),
             batch_sampler=cast("Iterable[list[Any]]", self.plan.batches(self.state.step)),

@@ -16,15 +16,18 @@ from wsss.io.images import read_image
 from wsss.losses.base import Loss, hard
 from wsss.train.config import DeepSupervisionConfig
 from wsss.train.deep_supervision import deep_loss
-from wsss.train.images import Cached
+from wsss.train.images import Cached, reduced, reduced_mask
 from wsss.train.sampling import Item
 
 
 class PairLoader:
-    """Load a sample's image and mask as one ``(H, W, 4)`` uint8 array: RGB and class indices (255 = ignore)."""
+    """Load a sample's image and mask as one ``(H, W, 4)`` uint8 array: RGB and class indices (255 = ignore).
 
-    def __init__(self, samples: Sequence[Sample], classes: Classes) -> None:
-        self.samples, self.classes = list(samples), classes
+    Larger ones are reduced to ``max_side``.
+    """
+
+    def __init__(self, samples: Sequence[Sample], classes: Classes, max_side: int | None = None) -> None:
+        self.samples, self.classes, self.max_side = list(samples), classes, max_side
 
     def __call__(self, index: int) -> NDArray[np.uint8]:
         """Return one pair.
@@ -34,7 +37,8 @@ class PairLoader:
         """
         sample = self.samples[index]
         image = read_image(sample.image)
-        return np.dstack([image, read_truth(sample, self.classes, size=image.shape[:2])])
+        mask = read_truth(sample, self.classes, size=image.shape[:2])
+        return np.dstack([reduced(image, self.max_side), reduced_mask(mask, self.max_side)])
 
 
 class PairExamples:

@@ -15,21 +15,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wsss.data.intensity import opencv
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
 from wsss.io.arrays import read_arrays
 from wsss.io.images import read_image
+from wsss.train.images import reduced
 from wsss.train.segmentation import PairExamples
 
 
 class SoftPairLoader:
     """Load an image and its class probabilities as one ``(H, W, 3 + 2C)`` uint8 array: RGB, then the bytes of float16.
 
-    So both are kept in memory together, in two bytes per class and pixel.
+    So both are kept in memory together, in two bytes per class and pixel. Larger ones are reduced to ``max_side``.
     """
 
-    def __init__(self, pairs: Sequence[tuple[Path, Path]], classes: Classes) -> None:
-        self.pairs, self.classes = list(pairs), classes
+    def __init__(self, pairs: Sequence[tuple[Path, Path]], classes: Classes, max_side: int | None = None) -> None:
+        self.pairs, self.classes, self.max_side = list(pairs), classes, max_side
 
     def __call__(self, index: int) -> NDArray[np.uint8]:
         """Return one pair.
@@ -40,7 +42,19 @@ class SoftPairLoader:
         image_path, path = self.pairs[index]
         image = read_image(image_path)
         probabilities = read_probabilities(path, classes=len(self.classes), size=image.shape[:2])
+        image = reduced(image, self.max_side)
+        probabilities = _shrunk(probabilities, image.shape[:2])
         return np.dstack([image, np.ascontiguousarray(np.moveaxis(probabilities, 0, 2)).view(np.uint8)])
+
+
+def _shrunk(probabilities: NDArray[np.float16], size: tuple[int, ...]) -> NDArray[np.float16]:
+    """Return probabilities ``(C, H, W)`` averaged over the pixels of a smaller size (height, width)."""
+    if probabilities.shape[1:] == size:
+        return probabilities
+    area, smaller = opencv().INTER_AREA, np.empty((len(probabilities), *size), np.float16)
+    for place, one in enumerate(probabilities):
+        smaller[place] = opencv().resize(one.astype(np.float32), size[::-1], interpolation=area)
+    return smaller
 
 
 def read_probabilities(path: Path, *, classes: int, size: tuple[int, ...]) -> NDArray[np.float16]:

@@ -13,7 +13,8 @@ import numpy as np
 from wsss.data.sample import read_truth
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.cams import read_cams
-from wsss.io.images import read_image
+from wsss.io.headroom import that_fit
+from wsss.io.images import pixels_in, read_image
 from wsss.io.layout import cam_path, mask_path
 from wsss.io.masks import IGNORE, read_mask
 from wsss.metrics.contradictions import contradiction, in_words
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 TRUTH = "ground truth"
 PREDICT = "predict"
 """Kind of the stages whose masks are compared with the image-level labels."""
+
+BYTES_PER_PIXEL = 15
+"""Of a photograph, while its thumbnails are made."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,9 @@ def make_gallery(
     def make(picks: Sequence[Pick], detail: Detail, advance: Callable[[int], None]) -> list[Row]:
         new = [pick for pick in picks if (pick.split, pick.sample.id) not in made]
         work = partial(_row_or_why, columns=columns, classes=data.classes, detail=detail)
-        with ThreadPoolExecutor(max(1, workers)) as pool:
+        largest = max((pixels_in(pick.sample.image) for pick in new), default=0)
+        threads = that_fit(max(1, workers), BYTES_PER_PIXEL * largest, lambda line: None, "thumbnails")
+        with ThreadPoolExecutor(threads) as pool:
             for pick, row in zip(new, pool.map(work, new), strict=True):
                 made[pick.split, pick.sample.id] = row
                 advance(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 CONTOUR = (255, 255, 255)
 
+BAND = 128
+"""Rows that are drawn at a time."""
+
 
 def mask_layer(mask: NDArray[np.uint8], palette: NDArray[np.uint8], *, contours: bool = True) -> NDArray[np.uint8]:
     """Draw a mask as a layer to lay over its image.
@@ -31,18 +34,44 @@ def mask_layer(mask: NDArray[np.uint8], palette: NDArray[np.uint8], *, contours:
         ``(H, W, 4)`` uint8 RGBA: background transparent, classes opaque, ignored pixels hatched in two greys.
     """
     layer = np.zeros((*mask.shape, 4), np.uint8)
-    ignored = mask == IGNORE
-    drawn = (mask > 0) & ~ignored
-    layer[drawn, :3] = palette[mask[drawn]]
+    for rows in _bands(len(mask)):
+        _draw_rows(layer[rows], mask, palette, rows, _lines(mask, rows) if contours else None)
+    return layer
+
+
+def _draw_rows(
+    layer: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    palette: NDArray[np.uint8],
+    rows: slice,
+    lines: NDArray[np.bool_] | None,
+) -> None:
+    """Draw some rows of a mask into a transparent layer of as many rows."""
+    part = mask[rows]
+    ignored = part == IGNORE
+    drawn = (part > 0) & ~ignored
+    layer[drawn, :3] = palette[part[drawn]]
     layer[drawn, 3] = 255
-    if contours:
-        layer[border(mask) & drawn] = (*CONTOUR, 255)
+    if lines is not None:
+        layer[lines] = (*CONTOUR, 255)
     if ignored.any():
-        diagonals = np.add.outer(np.arange(mask.shape[0]), np.arange(mask.shape[1]))
+        diagonals = np.add.outer(np.arange(rows.start, rows.stop), np.arange(mask.shape[1]))
         stripes = np.where((diagonals // 3 % 2 == 0)[..., None], HATCH[0], HATCH[1])
         layer[ignored, :3] = stripes[ignored]
         layer[ignored, 3] = 255
-    return layer
+
+
+def _bands(height: int) -> Iterator[slice]:
+    """Yield the rows of an image, `BAND` at a time: what bounds the memory that a large photograph takes."""
+    for top in range(0, height, BAND):
+        yield slice(top, min(top + BAND, height))
+
+
+def _lines(mask: NDArray[np.uint8], rows: slice) -> NDArray[np.bool_]:
+    """Return where the contours of a mask's regions run in some of its rows."""
+    around = slice(max(0, rows.start - 1), rows.stop + 1)
+    found = border(mask[around])[rows.start - around.start :][: rows.stop - rows.start]
+    return found & (mask[rows] > 0) & (mask[rows] != IGNORE)
 
 
 def border(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -75,12 +104,16 @@ def overlay(
     Returns:
         ``(H, W, 3)`` uint8 RGB.
     """
-    layer = mask_layer(mask, palette, contours=contours)
-    alpha = layer[..., 3:] / 255 * opacity
-    if contours:
-        lines = border(mask) & (mask > 0) & (mask != IGNORE)
-        alpha[lines] = 1
-    return (image * (1 - alpha) + layer[..., :3] * alpha).round().astype(np.uint8)
+    mixed = np.empty(image.shape, np.uint8)
+    for rows in _bands(len(mask)):
+        lines = _lines(mask, rows) if contours else None
+        layer = np.zeros((*mask[rows].shape, 4), np.uint8)
+        _draw_rows(layer, mask, palette, rows, lines)
+        alpha = layer[..., 3:] / 255 * opacity
+        if lines is not None:
+            alpha[lines] = 1
+        mixed[rows] = (image[rows] * (1 - alpha) + layer[..., :3] * alpha).round()
+    return mixed
 
 
 def contact_sheet(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,6 +35,26 @@ class Budget:
     def admits(self, running: Sequence[int], following: int) -> bool:
         """Tell whether an item that needs ``following`` bytes fits beside those that run; alone it always does."""
         return not running or self.room is None or sum(running) + following <= self.room
+
+
+def that_fit(wanted: int, each: int, log: Callable[[str], None], what: str) -> int:
+    """Return how many threads or processes to use where every one needs ``each`` bytes: at least 1.
+
+    Args:
+        wanted: at most.
+        each: an estimate.
+        log: prints a line if memory makes it fewer.
+        what: what they do (``"loading images"``).
+    """
+    available = available_bytes()
+    if available is None or each <= 0 or wanted * each <= SHARE * available:
+        return wanted
+    fit = max(1, int(SHARE * available / each))
+    log(
+        f"note: {what}: {fit} instead of {wanted} at a time, since each needs about {size_text(each)} and "
+        f"{size_text(available)} of memory are available."
+    )
+    return fit
 
 
 def available_bytes(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int | None:
