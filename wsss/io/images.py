@@ -62,7 +62,7 @@ def rgb_array(image: Image.Image, where: object) -> NDArray[np.uint8]:
     # the memory of what it hands out.
     pixels = np.empty((turned.height, turned.width, 3), np.uint8)
     for top in range(0, turned.height, BAND):
-        pixels[top : top + BAND] = turned.crop((0, top, turned.width, min(top + BAND, turned.height)))
+        pixels[top : top + BAND] = np.asarray(turned.crop((0, top, turned.width, min(top + BAND, turned.height))))
     return pixels
 
 
