@@ -194,7 +194,8 @@ class _Words:
         }
         for name, kind in self._kind.items():
             if kind is not None:
-                self._reading.note(kinds[kind], f"{name!r} ({self._count[name]} times)")
+                count = self._count[name]
+                self._reading.note(kinds[kind], f"{name!r} ({'once' if count == 1 else f'{count} times'})")
 
 
 def _is_marked(name: str) -> bool:
