@@ -98,7 +98,7 @@ def test_masks_in_capitals_and_in_folders_below(here: Path, capsys: pytest.Captu
     (here / "deep").mkdir()
     (here / "m").rename(here / "deep" / "inside")
     assert _call(["export", "deep", "--format", "coco", "--out", "p"]) == 2
-    assert "Name the folder that holds them: deep/inside" in capsys.readouterr().err
+    assert "neither deep nor runs/deep is a run" in capsys.readouterr().err
 
 
 def test_images_in_folders_below(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
