@@ -62,4 +62,4 @@ def test_a_damaged_record_of_the_run(here: Path) -> None:
 
 def test_a_folder_that_is_no_run(here: Path) -> None:
     done = toy("status", "d", "--verify", cwd=here)
-    assert done.returncode == 2 and "neither a run directory nor a stage's folder" in done.stderr
+    assert done.returncode == 2 and "is a run directory or a stage's folder" in done.stderr
