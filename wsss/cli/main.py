@@ -115,8 +115,7 @@ def _call(arguments: list[str]) -> int:
         if debug:
             traceback.print_exc()
         _say_interrupted()
-        # click wraps a KeyboardInterrupt in an Abort, and `interruptible` an Abort in an Interrupted.
-        interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__
+        interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__  # which click wraps
         return getattr(interrupt, "exit_code", 130) if isinstance(interrupt, KeyboardInterrupt) else 130
     except Exception as error:
         if isinstance(error, BrokenPipeError):  # the reader of our output (head, say) has gone
@@ -137,7 +136,7 @@ def _call(arguments: list[str]) -> int:
 def _say_interrupted() -> None:
     """Print how to resume, unless the supervisor has to do it."""
     click.echo(shared_state.message() or "Interrupted.", err=True)
-    shared_state.clear_messages()
+    shared_state.clear_messages()  # so that the supervisor doesn't print it again
 
 
 def _settle_streams() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import explain_os_errors, temporary_beside, write_json
+from wsss.io.shared_state import deleted_if_killed
 
 RECORD = "export.json"
 """What was exported; also the sign that a folder was made by an export, which ``--force`` may replace."""
@@ -80,7 +81,8 @@ def new_folder(out: Path, record: Mapping[str, Any]) -> Iterator[Path]:
         with explain_os_errors(out):
             shutil.rmtree(making, ignore_errors=True)
             making.mkdir(parents=True)
-        yield making
+        with deleted_if_killed(making):
+            yield making
         write_json(making / RECORD, {"made_by": "wsss export", **record, "files": _files(making)})
         with explain_os_errors(out):
             if out.is_dir():

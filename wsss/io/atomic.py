@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from wsss.errors import RunFailed
+from wsss.io.shared_state import deleted_if_killed
 
 TEMPORARY = ".wsss-tmp-"
 """Prefix of the temporary names; left-overs of a killed process are swept by `sweep`."""
@@ -37,11 +38,12 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
     try:
         with explain_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            with deleted_if_killed(temporary):
+                with temporary.open("wb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(path)
             _sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):  # what is left over is swept later; the first error is the one to tell

@@ -117,14 +117,14 @@ def current_items() -> list[str]:
 
 
 @contextmanager
-def temporary(path: Path) -> Iterator[Path]:
-    """Have a file or folder deleted if this process is killed inside the block."""
+def deleted_if_killed(path: Path) -> Iterator[None]:
+    """Have the supervisor delete a temporary file or folder if this process is killed inside the block."""
     text = str(path.absolute())
     with _lock:
         _state.paths.append(text)
         _publish()
     try:
-        yield path
+        yield
     finally:
         with _lock:
             _state.paths.remove(text)

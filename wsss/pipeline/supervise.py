@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import sys
 import tempfile
 import threading
 import time
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from wsss.errors import listing
 from wsss.io import shared_state
 from wsss.io.orphans import end_with_parent
+
+if TYPE_CHECKING:
+    from wsss.io.scratch import Scratch
 
 GRACE = 3.0
 """Seconds that a command has to end by itself after a signal."""
@@ -51,13 +53,18 @@ def supervise() -> None:
     signals = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     parent = os.getpid()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:  # no more processes are allowed: one can do the work, only without a supervisor
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        return
     if child:
         os.close(report)
         _Supervisor(child, reports, memory, scratch).run(signals)
     os.close(reports)
     end_with_parent(parent)
     _settle(report, scratch)
+    shared_state.set_message("Interrupted.")
     shared_state.share(memory)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
@@ -67,21 +74,24 @@ def visible_pid() -> int:
     return os.getppid() if shared_state.is_shared() else os.getpid()
 
 
-def _scratch() -> str | None:
+def _scratch() -> Scratch | None:
     """Make a folder for the child's temporary files, so that none stays behind."""
+    from wsss.io.scratch import Scratch
+
     try:
-        return tempfile.mkdtemp(prefix="wsss-")
-    except OSError:  # no place for temporary files: whoever needs one will say so
+        return Scratch()
+    except OSError:  # no place for temporary files: the code that needs one explains it
         return None
 
 
-def _settle(report: int, scratch: str | None) -> None:
+def _settle(report: int, scratch: Scratch | None) -> None:
     """Set up the child: where its signals are reported, where its temporary files go."""
     os.set_blocking(report, False)
     signal.set_wakeup_fd(report, warn_on_full_buffer=False)
     os.register_at_fork(after_in_child=lambda: _stop_reporting(report))
     if scratch is not None:
-        os.environ["TMPDIR"] = tempfile.tempdir = scratch
+        scratch.leave()
+        os.environ["TMPDIR"] = tempfile.tempdir = str(scratch.path)
     # A killed child's semaphores are deleted by multiprocessing's tracker, which would print a warning about it.
     sys.warnoptions.append("ignore:resource_tracker:UserWarning")
 
@@ -103,7 +113,7 @@ class _Supervisor:
         scratch: folder of its temporary files.
     """
 
-    def __init__(self, child: int, reports: int, memory: shared_state.Memory, scratch: str | None) -> None:
+    def __init__(self, child: int, reports: int, memory: shared_state.Memory, scratch: Scratch | None) -> None:
         self.child, self.reports, self.memory, self.scratch = child, reports, memory, scratch
         self.received: int | None = None  # the signal to end, and when it came
         self.since = 0.0
@@ -174,7 +184,7 @@ class _Supervisor:
         state = self.memory.read()
         code = self._after_signal(-status, state) if status < 0 else status
         if self.scratch is not None:
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch.delete()
         os._exit(code)
 
     def _after_signal(self, number: int, state: shared_state.State) -> int:

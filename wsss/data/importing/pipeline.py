@@ -85,8 +85,14 @@ def _val(setting: Setting) -> str:
     return "\n      val: val" if "val" in setting.splits else ""
 
 
+def _train_side(recipe: Recipe) -> str:
+    """Return the line with the working size of a training stage; nothing where no image is larger."""
+    return f"\n      max_side: {recipe.train_side}" if recipe.train_side else ""
+
+
 def _pretrained(setting: Setting) -> str:
     recipe = setting.recipe
+    side = _train_side(recipe)
     if setting.weights == IMAGENET:
         weights = """\
         # torchvision's ImageNet weights: 14 MB, downloaded at the first run. Without a network put them here as a file
@@ -116,7 +122,7 @@ def _pretrained(setting: Setting) -> str:
       epochs: {recipe.classify_epochs}
       batch_size: {recipe.batch}
       optimiser: {{name: adamw, lr: 1.0e-4, head_lr_factor: 10, weight_decay: 1.0e-4}}
-      augmentation: &crop {area}{_val(setting)}
+      augmentation: &crop {area}{side}{_val(setting)}
 
   # Two samplers (ESOL) make its maps cover more of each object. To do without: --set expand.enabled=false
   # --set shrink.enabled=false
@@ -127,7 +133,7 @@ def _pretrained(setting: Setting) -> str:
       preset: expand/mobilenet_v2_bnfolded
       epochs: {recipe.sampler_epochs}
       batch_size: {recipe.batch}
-      augmentation: *crop
+      augmentation: *crop{side}
 
   shrink:
     uses: shrink
@@ -136,7 +142,7 @@ def _pretrained(setting: Setting) -> str:
       preset: shrink/mobilenet_v2_bnfolded
       epochs: {recipe.sampler_epochs}
       batch_size: {recipe.batch}
-      augmentation: *crop
+      augmentation: *crop{side}
 {_masks(setting)}
   # A network learns from those masks; it starts from the classifier's trunk.
   segment:
@@ -148,12 +154,13 @@ def _pretrained(setting: Setting) -> str:
       epochs: {recipe.segment_epochs}
       batch_size: {recipe.batch}
       optimiser: {{name: adamw, lr: 2.0e-4, head_lr_factor: 5, weight_decay: 1.0e-2}}
-      augmentation: {{size: {recipe.segment_crop}, scale: [{recipe.scales[0]}, {recipe.scales[1]}]}}
+      augmentation: {{size: {recipe.segment_crop}, scale: [{recipe.train_scales[0]}, {recipe.train_scales[1]}]}}{side}
 """
 
 
 def _from_scratch(setting: Setting) -> str:
     recipe = setting.recipe
+    side = _train_side(recipe)
     return f"""\
   # A classifier that learns which classes are in an image, from random weights: this wants thousands of images, or
   # classes that are easy to tell apart. Initial weights are nearly always better (wsss init … --weights imagenet|FILE).
@@ -165,19 +172,27 @@ def _from_scratch(setting: Setting) -> str:
       batch_size: {recipe.batch}
       optimiser: &optimiser {{name: adamw, lr: 2.0e-3, head_lr_factor: 1, weight_decay: 1.0e-3}}
       schedule: &schedule {{warmup_steps: 30}}
-      augmentation: &crop {{size: {recipe.classify_crop}, method: resized_crop, area: [0.5, 1.0]}}{_val(setting)}
+      augmentation: &crop {{size: {recipe.classify_crop}, method: resized_crop, area: [0.5, 1.0]}}{side}{_val(setting)}
 
   # Two samplers (ESOL) make its maps cover more of each object. To do without: --set expand.enabled=false
   # --set shrink.enabled=false
   expand:
     uses: expand
     needs: [classify]
-    with: {{preset: expand/small, epochs: {recipe.sampler_epochs}, batch_size: {recipe.batch}, augmentation: *crop}}
+    with:
+      preset: expand/small
+      epochs: {recipe.sampler_epochs}
+      batch_size: {recipe.batch}
+      augmentation: *crop{side}
 
   shrink:
     uses: shrink
     needs: [expand]
-    with: {{preset: shrink/small, epochs: {recipe.sampler_epochs}, batch_size: {recipe.batch}, augmentation: *crop}}
+    with:
+      preset: shrink/small
+      epochs: {recipe.sampler_epochs}
+      batch_size: {recipe.batch}
+      augmentation: *crop{side}
 {_masks(setting)}
   # A network learns from those masks.
   segment:
@@ -190,7 +205,7 @@ def _from_scratch(setting: Setting) -> str:
       batch_size: {recipe.batch}
       optimiser: *optimiser
       schedule: *schedule
-      augmentation: {{size: {recipe.segment_crop}, scale: [{recipe.scales[0]}, {recipe.scales[1]}]}}
+      augmentation: {{size: {recipe.segment_crop}, scale: [{recipe.train_scales[0]}, {recipe.train_scales[1]}]}}{side}
 """
 
 
@@ -203,7 +218,7 @@ def _masks(setting: Setting) -> str:
 
   pseudo: {{uses: pseudo, needs: [cam], with: {{preset: pseudo/otsu_li, splits: [train]}}}}
 
-  crf: {{uses: crf, needs: [pseudo, cam], with: {{preset: crf/irn, splits: [train]}}}}
+  crf: {{uses: crf, needs: [pseudo, cam], with: {{preset: crf/irn, splits: [train], max_side: {recipe.crf_side}}}}}
 """
 
 

@@ -11,6 +11,13 @@ PHOTO = 200
 USUAL = 500
 """Longer side of the photographs that crops and scales of the presets were chosen on (PASCAL VOC)."""
 
+TRAIN = 1000
+"""Longer side to which larger photographs are reduced when they are read for training: a decoded photograph of 12
+megapixels takes as much memory as twenty of these."""
+
+CRF = 1024
+"""Longer side at which the dense CRF is computed."""
+
 BATCH = 16
 
 
@@ -24,7 +31,10 @@ class Recipe:
         small: the images are small and used as they are; else longer sides are brought to 170 to 430 px.
         classify_crop, segment_crop: side of the square crops in pixels, multiples of 32.
         scales: factors on the size of the images that the segmentation network is trained at.
-        max_side: longer side in pixels that larger images are made smaller to, for maps and predictions.
+        max_side: longer side in pixels that larger images are reduced to, for maps and predictions.
+        crf_side: the same for the dense CRF, whose masks follow the edges of the full-size image.
+        train_side: the same for training; ``None`` where no image is larger.
+        train_scales: `scales` as factors on the size of the images that training reads.
     """
 
     batch: int
@@ -36,6 +46,9 @@ class Recipe:
     segment_crop: int
     scales: tuple[float, float]
     max_side: int
+    crf_side: int
+    train_side: int | None
+    train_scales: tuple[float, float]
 
 
 def choose(images: int, sides: Sequence[int], *, pretrained: bool) -> Recipe:
@@ -59,7 +72,11 @@ def choose(images: int, sides: Sequence[int], *, pretrained: bool) -> Recipe:
     middle = sorted(sides)[len(sides) // 2]
     small = middle < PHOTO
     crop = max(32, middle // 32 * 32)
-    factor = min(1.0, USUAL / middle)
+
+    def scales(usual: int) -> tuple[float, float]:
+        factor = min(1.0, USUAL / usual)
+        return (0.8, 1.25) if small else (_rounded(0.5 * factor), _rounded(1.25 * factor))
+
     return Recipe(
         batch=batch,
         classify_epochs=epochs(300, 5, 40) if pretrained else epochs(3000, 5, 100),
@@ -68,8 +85,11 @@ def choose(images: int, sides: Sequence[int], *, pretrained: bool) -> Recipe:
         small=small,
         classify_crop=min(crop, 224),
         segment_crop=min(crop, 256),
-        scales=(0.8, 1.25) if small else (_rounded(0.5 * factor), _rounded(1.25 * factor)),
+        scales=scales(middle),
         max_side=USUAL,
+        crf_side=CRF,
+        train_side=TRAIN if max(sides) > TRAIN else None,
+        train_scales=scales(min(middle, TRAIN)),
     )
 
 

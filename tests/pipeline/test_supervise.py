@@ -1,0 +1,211 @@
+"""A command and the process that watches it, as real processes and real signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from toycli import environment
+
+from wsss.pipeline.supervise import crash_message
+
+START = """
+import ctypes, os, signal, sys, time
+from wsss.io import shared_state
+from wsss.pipeline.interrupt import Interrupted, interruptible
+from wsss.pipeline.supervise import supervise, visible_pid
+
+def busy():  # a loop in C that lets no other Python code run, signal handlers included, for many minutes
+    print("busy", os.getpid(), flush=True)
+    sum(range(10**11))
+
+supervise()
+"""
+
+POLITE = """
+try:
+    with interruptible():
+        {body}
+except Interrupted as error:
+    print("told", file=sys.stderr, flush=True)
+    shared_state.clear_messages()
+    sys.exit(error.exit_code)
+"""
+
+
+def start(body: str, **more: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", START + body],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        **more,  # type: ignore[call-overload]
+    )
+
+
+def run(body: str) -> tuple[int, str, str]:
+    process = start(body)
+    output, messages = process.communicate(timeout=60)
+    return process.returncode, output, messages
+
+
+def until_busy(process: subprocess.Popen[str]) -> int:
+    """Wait for the child's line, and until it is in the call behind it; return its process id."""
+    assert process.stdout is not None
+    pid = int(process.stdout.readline().split()[1])
+    time.sleep(0.3)
+    return pid
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(("body", "code"), [("pass", 0), ("sys.exit(3)", 3), ("raise SystemExit(2)", 2)])
+def test_the_exit_code_is_the_child_s(body: str, code: int) -> None:
+    assert run(body) == (code, "", "")
+
+
+def test_a_command_that_ends_by_itself_after_a_signal() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = start(POLITE.format(body='print("busy", os.getpid(), flush=True); time.sleep(60)'))
+        until_busy(process)
+        begun = time.monotonic()
+        process.send_signal(number)
+        output, messages = process.communicate(timeout=20)
+        assert (process.returncode, output, messages) == (128 + number, "", "told\n")
+        assert time.monotonic() - begun < 2
+
+
+def test_the_command_sees_the_process_that_the_user_started() -> None:
+    process = start("print(visible_pid())")
+    assert process.communicate(timeout=30)[0] == f"{process.pid}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("whom", ["supervisor", "child", "group"])
+def test_a_native_call_is_ended_within_five_seconds(tmp_path: Path, number: signal.Signals, whom: str) -> None:
+    """And what the child would have printed is printed, and its temporary files are deleted."""
+    (tmp_path / "half").mkdir()
+    body = f"""
+shared_state.set_message("how to resume")
+shared_state.set_documents("the document", "another")
+from pathlib import Path
+with shared_state.deleted_if_killed(Path({str(tmp_path)!r}) / "half"):
+    {POLITE.format(body="busy()").replace(chr(10), chr(10) + "    ")}
+"""
+    process = start(body, start_new_session=True)
+    child = until_busy(process)
+    begun = time.monotonic()
+    if whom == "group":
+        os.killpg(process.pid, number)
+    else:
+        os.kill(process.pid if whom == "supervisor" else child, number)
+    output, messages = process.communicate(timeout=30)
+    assert time.monotonic() - begun < 5
+    assert process.returncode == 128 + number
+    assert (output, messages) == ("the document\n", "how to resume\n")
+    assert not alive(child)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_at_once_and_an_immediate_one_is_the_same() -> None:
+    process = start(POLITE.format(body="busy()"))
+    until_busy(process)
+    begun = time.monotonic()
+    for _ in range(3):  # as ``timeout`` signals a process and its group
+        process.send_signal(signal.SIGINT)
+    time.sleep(1.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - begun < 2.5
+
+
+def test_signals_in_quick_succession_let_the_command_end_by_itself() -> None:
+    body = 'print("busy", os.getpid(), flush=True)\n        try: time.sleep(60)\n        finally: time.sleep(0.5)'
+    process = start(POLITE.format(body=body))
+    until_busy(process)
+    for _ in range(5):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.05)
+    assert process.communicate(timeout=20)[1] == "told\n"
+    assert process.returncode == 143
+
+
+def test_no_child_outlives_a_killed_supervisor() -> None:
+    process = start("busy()")
+    child = until_busy(process)
+    process.kill()
+    process.wait()
+    end = time.monotonic() + 10
+    while alive(child) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not alive(child)
+
+
+def test_a_process_that_the_system_kills_is_explained() -> None:
+    """As the kernel does it when memory runs out."""
+    body = """
+shared_state.set_documents("interrupted", "failed")
+shared_state.working_on(["photo_17"])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    code, output, messages = run(body)
+    assert (code, output) == (1, "failed\n")
+    assert "SIGKILL" in messages and "photo_17" in messages and "memory" in messages
+    assert "--workers 1" in messages and "max_side" in messages
+
+
+def test_a_crash_is_explained_and_other_signals_are_passed_on() -> None:
+    code, _, messages = run("os.kill(os.getpid(), signal.SIGSEGV)")
+    assert code == 1 and "SIGSEGV" in messages and "bug" in messages
+    code, _, messages = run("os.kill(os.getpid(), signal.SIGHUP)")
+    assert (code, messages) == (-signal.SIGHUP, "")
+
+
+def test_signals_of_forked_processes_are_no_signals_of_the_command() -> None:
+    body = """
+child = os.fork()
+if child == 0:
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(0)
+os.waitpid(child, 0)
+time.sleep(4)
+print("finished")
+"""
+    assert run(body) == (0, "finished\n", "")
+
+
+def test_temporary_files_are_gone_in_any_case(tmp_path: Path) -> None:
+    for body in ("", "os.kill(os.getpid(), signal.SIGKILL)"):
+        code = "import tempfile; print(tempfile.mkdtemp(), os.environ['TMPDIR'], flush=True)\n" + body
+        _, output, _ = run(code)
+        folder, parent = map(Path, output.split())
+        assert folder.parent == parent
+        assert not parent.exists()
+
+
+def test_a_debugger_keeps_its_process() -> None:
+    code = START.replace("supervise()\n", "sys.settrace(lambda *_: None)\nsupervise()\nprint(os.getpid())")
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment())
+    assert process.communicate(timeout=30)[0] == f"{process.pid}\n"
+
+
+def test_crash_messages_name_one_or_several_images() -> None:
+    assert "while it worked on a.\n" in crash_message(signal.SIGKILL, ["a"])
+    assert "while it worked on one of: a, b.\n" in crash_message(signal.SIGKILL, ["a", "b"])
+    assert "worked on" not in crash_message(signal.SIGSEGV, [])
