@@ -115,7 +115,8 @@ def _call(arguments: list[str]) -> int:
         if debug:
             traceback.print_exc()
         _say_interrupted()
-        interrupt = error.__cause__ or error  # click wraps a KeyboardInterrupt
+        # click wraps a KeyboardInterrupt in an Abort, and `interruptible` an Abort in an Interrupted.
+        interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__
         return getattr(interrupt, "exit_code", 130) if isinstance(interrupt, KeyboardInterrupt) else 130
     except Exception as error:
         if isinstance(error, BrokenPipeError):  # the reader of our output (head, say) has gone
