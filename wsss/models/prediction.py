@@ -33,6 +33,9 @@ TILE = 768
 MARGIN = 128
 """Pixels around a tile that the network sees, too: a border of the crop is no border of the image."""
 
+STEP = 32
+"""Tiles begin at multiples of this: so that features and scaled pixels lie where those of the whole image would lie."""
+
 BAND = 32
 """Rows of a reduced image's probabilities that are enlarged at a time."""
 
@@ -161,7 +164,7 @@ def _tiles(
     segmenter: SegmentationNetwork, image: NDArray[np.uint8], scales: tuple[float, ...], flip: bool
 ) -> Iterator[Block]:
     """Yield the inner parts of overlapping tiles of an image at its own size."""
-    side, margin = (max(32, int(pixels / max(1.0, *scales))) for pixels in (TILE, MARGIN))
+    side, margin = (max(STEP, int(pixels / max(1.0, *scales)) // STEP * STEP) for pixels in (TILE, MARGIN))
     for rows, seen_rows in _parts(image.shape[0], side, margin):
         for columns, seen_columns in _parts(image.shape[1], side, margin):
             crop = np.ascontiguousarray(image[seen_rows, seen_columns])[None]
@@ -172,8 +175,8 @@ def _tiles(
 
 
 def _parts(length: int, side: int, margin: int) -> Iterator[tuple[slice, slice]]:
-    """Yield equal parts of a length, at most ``side`` each, and what is seen of it: the part and a margin."""
+    """Yield parts of a length, about equal and at most ``side``, and what is seen of it: each part and a margin."""
     count = -(-length // side)
-    edges = [round(length * part / count) for part in range(count + 1)]
-    for start, stop in pairwise(edges):
+    edges = [length * part // count // STEP * STEP for part in range(count)]
+    for start, stop in pairwise([*dict.fromkeys(edges), length]):
         yield slice(start, stop), slice(max(0, start - margin), min(length, stop + margin))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import DamagedFile, InvalidInput, together
+from wsss.io.shared_state import working_on
 from wsss.pipeline.items import REPAIR, log_resume
 from wsss.pipeline.stage import Context
 
@@ -54,8 +55,10 @@ def work_in_batches(
     advance = ctx.progress.track(description, sum(map(len, mine)), sum(map(len, mine)) - sum(map(len, left)))
     failed: dict[str, InvalidInput] = {}
     for batch in left:
+        working_on(sample.id for sample in batch)
         failed |= _failures(work, batch, ctx.log)
         advance(len(batch))
+    working_on([])
     return failed
 
 

@@ -1,0 +1,108 @@
+"""Remaining times, with a clock of our own."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.progress import Progress
+from test_progress import Clock
+
+from wsss.io.shared_state import working_on
+from wsss.pipeline import progress
+from wsss.pipeline.estimate import Steps, seconds_left, time_left_column
+from wsss.pipeline.progress import SILENCE, Reporter
+
+times = st.floats(0, 1e6)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+@given(st.integers(1, 1000), times, times)
+def test_it_is_never_below_the_time_already_spent_on_the_present_step(steps: int, usual: float, current: float) -> None:
+    left = seconds_left(steps, usual, current)
+    assert left >= current
+    assert left >= (steps - 1) * usual
+
+
+@given(st.integers(1, 1000), times, times, times)
+def test_it_grows_with_a_step_that_takes_longer_than_usual(steps: int, usual: float, late: float, more: float) -> None:
+    assert seconds_left(steps, usual, usual + late + more) >= seconds_left(steps, usual, usual + late)
+
+
+def test_steps_that_take_as_long_as_usual_count_down() -> None:
+    assert [seconds_left(3, 10, spent) for spent in (0, 2, 5)] == [30, 28, 25]
+    assert seconds_left(0, 10, 99) == 0
+
+
+def test_a_long_image_after_short_ones() -> None:
+    """Three images of a second each, then one of minutes: what stood at "1.0 s left" before."""
+    steps = Steps("crf", 4, 0, 0.0)
+    for now in (1, 2, 3):
+        steps.advance(1, now)
+    assert steps.seconds_left(3) == 1
+    assert [steps.seconds_left(3 + spent) for spent in (2, 60, 300)] == [2, 60, 300]
+    working_on(["huge"])
+    try:
+        assert steps.line(3) == "3/4 (75 %), 1.0 s left"
+        assert steps.line(4.5) == "3/4 (75 %), 1.5 s left"
+        assert steps.line(123) == "3/4 (75 %), 2 min 0 s left, huge for 2 min 0 s"
+    finally:
+        working_on([])
+
+
+def test_before_the_first_step_there_is_no_estimate_but_the_time_spent() -> None:
+    steps = Steps("crf", 4, 2, 0.0)
+    assert steps.seconds_left(100) is None
+    assert steps.line(1) == "2/4 (50 %)"
+    assert steps.line(100) == "2/4 (50 %), the present step for 1 min 40 s"
+
+
+def test_a_line_now_and_then_while_nothing_is_finished(tmp_path: Path, clock: Clock) -> None:
+    stream = io.StringIO()
+    reporter = Reporter(stream)
+    reporter.start("crf", tmp_path)
+    advance = reporter.track("crf", 2)
+    clock.now = 10
+    advance(1)
+    for clock.now in (12, 10 + SILENCE - 1, 10 + SILENCE, 11 + SILENCE, 10 + 2 * SILENCE):
+        reporter.tick()
+    advance(1)
+    for clock.now in (200, 300):
+        reporter.tick()
+    reporter.stop()
+    reporter.tick()
+    assert stream.getvalue().splitlines() == [
+        "crf 1/2 (50 %), 10 s left",
+        "crf 1/2 (50 %), 30 s left, the present step for 30 s",
+        "crf 1/2 (50 %), 1 min 0 s left, the present step for 1 min 0 s",
+    ]
+
+
+def test_the_time_beside_a_bar_grows_too(clock: Clock) -> None:
+    stream = io.StringIO()
+    bars = Progress(time_left_column(clock.monotonic), console=Console(file=stream, width=80))
+    state = Steps("crf", 4, 0, 0.0)
+    task = bars.add_task("crf", total=4, completed=0, state=state)
+
+    def shown() -> str:
+        return str(bars.columns[0](bars.tasks[0]))  # type: ignore[operator]
+
+    for clock.now in (1, 2, 3):
+        state.advance(1, clock.now)
+        bars.advance(task)
+    assert shown() == "1.0 s left"
+    clock.now = 93
+    assert shown() == "1 min 30 s left, the present step for 1 min 30 s"
+    state.advance(1, clock.now)
+    bars.advance(task)
+    assert shown() == "1 min 33 s"

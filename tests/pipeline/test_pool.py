@@ -1,0 +1,144 @@
+"""Worker processes and memory: how many are at work at a time, and what is said when one is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_items import context
+
+from wsss.errors import RunFailed
+from wsss.io.headroom import SHARE, WORKER_BYTES
+from wsss.pipeline.items import map_items
+
+MIB = 1 << 20
+
+
+def span(item: int, seconds: float) -> tuple[float, float]:
+    begin = time.monotonic()
+    time.sleep(seconds)
+    return begin, time.monotonic()
+
+
+def busiest(spans: list[tuple[float, float]]) -> int:
+    """Return how many items were worked on at a time, at most."""
+    return max(sum(begin <= start < end for begin, end in spans) for start, _ in spans)
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, workers: int, beside: int) -> None:
+    """Let so much memory be available that ``beside`` bytes are left for items beside the processes themselves."""
+    available = int((workers * WORKER_BYTES + beside) / SHARE) + 1
+    monkeypatch.setattr("wsss.pipeline.pool.available_bytes", lambda: available)
+
+
+def needs(item: int, of_each: dict[int, int]) -> int:
+    return of_each.get(item, MIB)
+
+
+def test_large_items_are_worked_on_alone_and_small_ones_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(monkeypatch, 3, 100 * MIB)
+    lines: list[str] = []
+    large = {3: 100 * MIB, 4: 5000 * MIB}
+    ctx = context(tmp_path, 3, log=lines.append)
+    spans = map_items(ctx, list(range(8)), partial(span, seconds=0.4), "maps", memory=partial(needs, of_each=large))
+    assert busiest(spans) == 3
+    for item in large:
+        begin, end = spans[item]
+        assert not any(other != item and begin < spans[other][1] and spans[other][0] < end for other in range(8))
+    assert len(lines) == 1
+    assert lines[0].startswith("note: fewer than 3 images at a time: 3 needs about 100 MiB")
+
+
+def test_nothing_is_said_where_all_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(monkeypatch, 2, 1000 * MIB)
+    lines: list[str] = []
+    ctx = context(tmp_path, 2, log=lines.append)
+    map_items(ctx, list(range(20)), partial(span, seconds=0), "maps", memory=partial(needs, of_each={0: 999 * MIB}))
+    assert lines == []
+
+
+def test_fewer_processes_where_their_own_memory_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    offer(monkeypatch, 1, 0)
+    lines: list[str] = []
+    spans = map_items(context(tmp_path, 3, log=lines.append), [0, 1, 2], partial(span, seconds=0.1), "maps")
+    assert busiest(spans) == 1
+    assert len(lines) == 1 and "fewer than 3" in lines[0]
+
+
+def test_unknown_memory_limits_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsss.pipeline.pool.available_bytes", lambda: None)
+    ctx = context(tmp_path, 2)
+    huge = partial(needs, of_each={0: 1 << 50, 1: 1 << 50})
+    assert busiest(map_items(ctx, [0, 1], partial(span, seconds=1.5), "maps", memory=huge)) == 2
+
+
+def die_at(item: int, bad: int, log: str) -> int:
+    if item == bad:
+        while len(list(Path(log).iterdir())) < 2:  # the other process works on something, too
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGKILL)
+    Path(log, str(item)).touch()
+    time.sleep(0.3)
+    return item
+
+
+def test_a_killed_process_names_its_image_the_cause_and_a_hint(tmp_path: Path) -> None:
+    """As the kernel kills one when memory runs out; the image of the other process is not to blame."""
+    with pytest.raises(RunFailed) as caught:
+        map_items(context(tmp_path, 2), list(range(40)), partial(die_at, bad=5, log=str(tmp_path)), "x")
+    assert caught.value.message == ("A worker process was killed while it worked on 5. Most often memory ran out.")
+    assert caught.value.mend is not None
+    assert "--workers 1" in caught.value.mend and "max_side" in caught.value.mend
+
+
+def fail(item: int, error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("Unable to allocate 9 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_a_failed_allocation_has_the_same_hint(tmp_path: Path, workers: int, error: Exception) -> None:
+    with pytest.raises(RunFailed) as caught:
+        map_items(context(tmp_path, workers), [7, 8], partial(fail, error=error), "x")
+    assert caught.value.message.startswith(("7: out of memory", "8: out of memory"))
+    assert "--workers 1" in str(caught.value)
+
+
+def test_what_is_worked_on_is_known_meanwhile(tmp_path: Path) -> None:
+    from wsss.io.shared_state import current_items
+
+    seen: list[list[str]] = []
+
+    class Watch:
+        def track(self, description: str, total: int, done: int = 0) -> Any:
+            return lambda steps: seen.append(current_items())
+
+    map_items(context(tmp_path, 1, Watch()), [3, 4], partial(span, seconds=0), "x")
+    assert seen == [["3"], ["4"]]
+    assert current_items() == []
+    map_items(context(tmp_path, 2, Watch()), [5, 6, 7], partial(span, seconds=1.2), "x")
+    assert any(set(one) & {"5", "6"} for one in seen[2:])
+    assert current_items() == []
+
+
+def test_the_same_results_with_any_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for beside in (0, 10 * MIB, 1 << 40):
+        offer(monkeypatch, 2, beside)
+        ctx = context(tmp_path, 2)
+        found.append(map_items(ctx, list(range(9)), abs, "x", memory=partial(needs, of_each={4: 9 * MIB})))
+    assert found == [list(range(9))] * 3
