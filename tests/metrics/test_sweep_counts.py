@@ -41,6 +41,14 @@ def test_every_threshold_counts_as_its_masks_do(maps, truth, order):
         assert np.array_equal(found, by_masks(maps, indices, truth, level))
 
 
+@given(stacks, truths)
+def test_maps_may_come_one_by_one_and_bands_change_nothing(maps, truth):
+    whole = level_histogram(maps, (1, 2, 3)[: len(maps)], truth, CLASSES, LEVELS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wsss.metrics.sweep.BAND", 2)
+        assert np.array_equal(level_histogram(iter(maps), (1, 2, 3)[: len(maps)], truth, CLASSES, LEVELS), whole)
+
+
 @given(stacks, stacks, truths, truths)
 def test_histograms_of_images_add_up(one, other, truth, second):
     first = level_histogram(one, (1, 2, 3)[: len(one)], truth, CLASSES, LEVELS)

@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 from pydantic import ValidationError
 from skimage.filters import threshold_li, threshold_otsu
 
+from wsss.io.cams import Cams
 from wsss.refine.thresholds import (
     Adaptive,
     Fixed,
@@ -16,6 +17,7 @@ from wsss.refine.thresholds import (
     describe,
     li_threshold,
     make_seeds,
+    mask_from_cams,
     merge,
     otsu_threshold,
     seeds_to_mask,
@@ -107,6 +109,29 @@ def test_an_image_without_classes_is_background():
     empty = np.zeros((0, 3, 4), np.float32)
     for policy in (Fixed(name="fixed"), Power(name="power"), Adaptive(name="otsu", scope="image")):
         assert (seeds_to_mask(make_seeds(policy, empty, ())) == 0).all()
+
+
+@given(arrays(np.float32, (3, 4, 5), elements=st.floats(0, 1, width=16)), policies, st.booleans())
+def test_map_by_map_at_full_size_gives_the_same_mask(stack, policy, given_thresholds):
+    """What large photographs are labelled by, against all maps at once."""
+    cams = Cams(stack, (2, 5, 9), (13, 17))
+    thresholds = {2: 0.4, 5: 0.5, 9: 0.7} if given_thresholds else None
+    expected = seeds_to_mask(make_seeds(policy, cams.full_size(), cams.classes, thresholds))
+    assert np.array_equal(mask_from_cams(policy, cams, thresholds), expected)
+
+
+def test_map_by_map_without_any_map_is_background():
+    cams = Cams(np.zeros((0, 2, 2), np.float32), (), (3, 4))
+    for policy in (Fixed(name="fixed"), Power(name="power"), Adaptive(name="otsu")):
+        assert np.array_equal(mask_from_cams(policy, cams), np.zeros((3, 4), np.uint8))
+
+
+def test_stretching_does_not_depend_on_the_bands(monkeypatch):
+    cams = Cams(np.random.default_rng(0).random((2, 9, 9), dtype=np.float32), (1, 2), (40, 30))
+    policy = Adaptive(name="otsu_li", scope="image", margin=0.1)
+    whole = mask_from_cams(policy, cams)
+    monkeypatch.setattr("wsss.refine.thresholds.BAND", 7)
+    assert np.array_equal(mask_from_cams(policy, cams), whole)
 
 
 def test_merge_takes_foreground_from_the_first_and_background_from_both():

@@ -246,6 +246,47 @@ def test_predict_a_folder_with_scales_and_flip(place: Path, tmp_path: Path) -> N
         run_stage(predict.STAGE, config, tmp_path / "q", dataset(place), segmenter=place / "segment")
 
 
+def test_maps_and_predictions_of_reduced_images_say_so(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    lines: list[str] = []
+    expected = {"max_side": 22, "images": 2}
+    config = {"splits": ["val"], "scales": [1], "max_side": 22}
+    result = run_stage(cam.STAGE, config, tmp_path / "cam", data, lines=lines, classifier=place / "classify")
+    assert result.metrics["reduced"] == result.provenance["cam"]["reduced"] == expected
+    result = run_stage(
+        predict.STAGE, {"max_side": 22}, tmp_path / "predict", data, lines=lines, segmenter=place / "segment"
+    )
+    assert result.metrics["reduced"] == expected
+    said = [line for line in lines if "2 of 2 images are longer than max_side, 22 pixels" in line]
+    assert [line.split(":")[1].strip() for line in said] == ["cam", "predict"]
+    result = run_stage(predict.STAGE, {"max_side": 44}, tmp_path / "whole", data, segmenter=place / "segment")
+    assert "reduced" not in result.metrics and "tiled" not in result.metrics
+
+
+def test_images_that_are_predicted_in_tiles_are_named(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsss.models.prediction.WHOLE", 1000)
+    lines: list[str] = []
+    data = dataset(place)
+    result = run_stage(predict.STAGE, {}, tmp_path / "p", data, lines=lines, segmenter=place / "segment")
+    assert result.metrics["tiled"] == {"images": 2} and "reduced" not in result.metrics
+    (line,) = [line for line in lines if "tiles" in line]
+    assert "2 of 2 images" in line and "val0, val1" in line and "max_side" in line
+
+
+@pytest.mark.parametrize("stage", [classify, segment])
+def test_training_on_reduced_images(place: Path, tmp_path: Path, stage: Any) -> None:
+    """At a working size as large as the images nothing changes; at a smaller one the result does."""
+    weights = {}
+    for side in (None, 44, 22):
+        config = {**SMALL_TRAINING, "epochs": 1, "max_side": side}
+        config |= {"labels": "ground-truth", "head_channels": 8} if stage is segment else {}
+        run_stage(stage.STAGE, config, tmp_path / str(side), dataset(place))
+        weights[side] = (tmp_path / str(side) / "model.safetensors").read_bytes()
+    assert weights[None] == weights[44] != weights[22]
+
+
 def test_predict_refuses_to_write_among_its_images(place: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "photos/a.png", np.zeros((8, 8, 3), np.uint8))
     config = {"images": str(tmp_path / "photos")}

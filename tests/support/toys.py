@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -82,6 +83,9 @@ def _read_number(path: Path) -> None:
 
 def _write_number(item: int, out: Path, text: str, pause: float, seed: int) -> int:
     time.sleep(pause)
+    if os.environ.get("TOY_BLOCKS") == str(item):
+        (out / "blocked").touch()
+        sum(range(10**11))  # a loop in C that lets no other Python code run, signal handlers included
     write_text(out / "items" / f"{item:03d}.txt", f"{text} {item} {seed}.\n")
     return item
 

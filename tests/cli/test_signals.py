@@ -1,0 +1,224 @@
+"""SIGTERM and Ctrl-C while a command is in the middle of something long: it ends within five seconds, and resumes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from killing import is_bookkeeping, snapshot
+from toycli import environment, start_toy, toy
+from toys import make_toy_data
+
+from wsss.io.images import write_png
+from wsss.io.masks import write_mask
+
+LIMIT = 5.0
+"""Seconds from the signal to the end of the last process."""
+
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+
+TEXT = """\
+name: toy
+data: {root: d}
+stages:
+  make: {uses: make, with: {n: 6, split: train}}
+  double: {uses: double, needs: [make]}
+"""
+
+
+def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
+    """Start a command in a process group of its own."""
+    command = [sys.executable, "-m", "wsss.cli.main", *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.02)
+
+
+def end_by(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, str]:
+    """Signal the process that was started; return what it printed. All its processes have to be gone in time."""
+    begun = time.monotonic()
+    process.send_signal(number)
+    output, messages = process.communicate(timeout=60)
+    seconds = time.monotonic() - begun
+    assert process.returncode == 128 + number, messages
+    assert seconds < LIMIT
+    wait_until(lambda: not group_lives(process.pid), LIMIT - seconds)
+    assert "Traceback" not in messages and "Warning" not in messages
+    return output, messages
+
+
+def group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    make_toy_data(tmp_path / "d")
+    (tmp_path / "p.yaml").write_text(TEXT)
+    return tmp_path
+
+
+@pytest.mark.slow
+@SIGNALS
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_run_in_a_native_call_ends_in_time_and_resumes_to_the_same_bytes(
+    here: Path, number: signal.Signals, workers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert toy("run", "p.yaml", "--run-dir", "whole", cwd=here).returncode == 0
+    monkeypatch.setenv("TOY_BLOCKS", "3")
+    process = start_toy("run", "p.yaml", "--workers", workers, "--json", cwd=here, start_new_session=True)
+    made = here / "runs" / "toy" / "make"
+    wait_until((made / "blocked").exists)
+    time.sleep(1)
+    output, messages = end_by(process, number)
+    assert json.loads(output)["status"] == "interrupted"
+    assert messages.rstrip().endswith(f"resume with:\n  wsss run p.yaml --workers {workers} --json")
+    status = json.loads(toy("status", "toy", "--json", cwd=here).stdout)
+    assert (status["status"], status["held_by"]) == ("interrupted", None)
+    assert status["stages"][0]["status"] == "interrupted"
+    monkeypatch.delenv("TOY_BLOCKS")
+    (made / "blocked").unlink()
+    kept = len(list((made / "items").iterdir()))
+    assert 3 <= kept < 6
+    again = toy("run", "p.yaml", "--workers", workers, cwd=here)
+    assert again.returncode == 0, again.stderr
+    if workers == "1":  # with workers the main process ended by itself and took its record of the lock with it
+        assert f"Taking over runs/toy from process {process.pid}" in again.stderr
+    assert snapshot(here / "runs/toy", ignore=is_bookkeeping) == snapshot(here / "whole", ignore=is_bookkeeping)
+
+
+def write_dataset(folder: Path, sizes: dict[str, tuple[int, int]]) -> None:
+    """Write photographs of noise with a bright region, and masks that are off by some pixels."""
+    rng = np.random.default_rng(0)
+    for name, size in sizes.items():
+        smooth = cv2.resize(rng.random((12, 16), dtype=np.float32), size[::-1], interpolation=cv2.INTER_CUBIC)
+        region = (smooth > 0.5).astype(np.uint8)
+        image = (60 + 120 * region[..., None] + rng.normal(0, 25, (*size, 3))).clip(0, 255)
+        write_png(folder / "images" / f"{name}.png", image.astype(np.uint8))
+        write_mask(folder / "masks" / f"{name}.png", np.roll(region, 9, 1))
+    lines = [f"{name},thing,train" for name in sizes]
+    (folder / "labels.csv").write_text("\n".join(["image_id,labels,split", *lines]) + "\n")
+    (folder / "classes.txt").write_text("0 background\n1 thing\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("workers", "number"), [("1", signal.SIGTERM), ("2", signal.SIGTERM), ("1", signal.SIGINT)])
+def test_the_dense_crf_of_a_large_photograph(tmp_path: Path, workers: str, number: signal.Signals) -> None:
+    write_dataset(tmp_path, {"a": (120, 160), "b": (90, 160), "large": (1400, 2100)})
+    (tmp_path / "masks").rename(tmp_path / "given")
+    options = ["--masks", "given", "--data.root", ".", "--set", "max_side=null", "--set", "bilateral_sigma_rgb=13"]
+    command = ["crf", *options, "--workers", workers, "--out"]
+    process = start(*command, "cut", cwd=tmp_path)
+    wait_until((tmp_path / "cut/masks/b.png").exists)
+    time.sleep(1.5)
+    _, messages = end_by(process, number)
+    assert "resume with:\n  wsss crf --masks given" in messages
+    assert sorted(path.name for path in (tmp_path / "cut/masks").iterdir()) == ["a.png", "b.png"]
+    first = {name: (tmp_path / "cut/masks" / name).stat().st_mtime_ns for name in ("a.png", "b.png")}
+    for out in ("cut", "whole"):
+        done = start(*command, out, cwd=tmp_path)
+        _, messages = done.communicate(timeout=200)
+        assert done.returncode == 0, messages
+    assert snapshot(tmp_path / "cut/masks") == snapshot(tmp_path / "whole/masks")
+    assert first == {name: (tmp_path / "cut/masks" / name).stat().st_mtime_ns for name in first}
+
+
+@pytest.mark.slow
+@SIGNALS
+def test_compiled_kernels_of_the_topology(tmp_path: Path, number: signal.Signals) -> None:
+    """Persistence of noise: millions of components and holes."""
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", rng.random((6000, 6000), dtype=np.float32))
+    process = start("topo", "match", "a.npy", "b.npy", cwd=tmp_path)
+    time.sleep(8)
+    assert process.poll() is None, "it was too fast to be interrupted"
+    _, messages = end_by(process, number)
+    assert messages.rstrip().endswith("Interrupted.")
+
+
+@pytest.mark.slow
+def test_a_check_whose_threads_wait_for_a_file(tmp_path: Path) -> None:
+    """A pipe in place of an image, which nobody writes to: as a network drive that doesn't answer."""
+    write_dataset(tmp_path, {"a": (40, 60), "b": (40, 60)})
+    (tmp_path / "images/a.png").unlink()
+    os.mkfifo(tmp_path / "images/a.png")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = start("data", "check", ".", cwd=tmp_path)
+        time.sleep(3)
+        if process.poll() is None:  # else the pipe was refused, which is as good
+            end_by(process, number)
+
+
+@pytest.mark.slow
+def test_an_export_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Outlines of noise take minutes."""
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        write_mask(tmp_path / "masks" / f"{name}.png", rng.integers(0, 3, (1500, 1500), dtype=np.uint8))
+    before = sorted(tmp_path.iterdir())
+    process = start("export", "masks", "--format", "polygons", "--out", "out", cwd=tmp_path)
+    wait_until(lambda: len(list(tmp_path.iterdir())) > len(before))
+    time.sleep(2)
+    assert process.poll() is None, "it was too fast to be interrupted"
+    end_by(process, signal.SIGTERM)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_training_with_processes_that_load_images(tmp_path: Path) -> None:
+    write_dataset(tmp_path, {f"i{number}": (700, 900) for number in range(6)})
+    keys = {
+        "backbone": {"name": "mobilenet_v2", "output_stride": 16, "weights": "none"},
+        "head": "lraspp",
+        "labels": "ground-truth",
+        "batch_size": 2,
+        "epochs": 50,
+        "augmentation": {"size": 512},
+        "cache_mb": 0,
+    }
+    (tmp_path / "c.yaml").write_text(json.dumps(keys))
+    options = ["--config", "c.yaml", "--workers", "4", "--device", "cpu", "--out", "out"]
+    process = start("segment", "--data.root", ".", *options, cwd=tmp_path)
+    wait_until((tmp_path / "out/checkpoint.pt").exists, 120)
+    end_by(process, signal.SIGTERM)
+    record = json.loads((tmp_path / "out/stage.json").read_text())
+    assert record["status"] in ("interrupted", "running")  # running: it was killed; the next run resumes all the same
+
+
+def test_commands_that_are_interrupted_at_once_end_with_the_signal_s_code(here: Path) -> None:
+    """Also while they import what they need."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        for wait in (0.05, 0.2, 0.5):
+            process = start_toy("run", "p.yaml", "--set", "make.pause=5", cwd=here, start_new_session=True)
+            time.sleep(wait)
+            process.send_signal(number)
+            _, messages = process.communicate(timeout=30)
+            assert process.returncode in (128 + number, -number), messages  # −N: before our first line ran
+            assert "bug" not in messages

@@ -1,0 +1,109 @@
+"""Training images in memory: how many, and reduced to a working size."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsss.data.sample import Classes, Sample
+from wsss.errors import InvalidInput
+from wsss.io.arrays import write_arrays
+from wsss.io.images import write_png
+from wsss.io.masks import IGNORE, write_mask
+from wsss.train.images import Cached, cached_images, reduced, reduced_mask
+from wsss.train.segmentation import PairLoader
+from wsss.train.soft import SoftPairLoader
+
+CLASSES = Classes(("background", "thing"), ((0,), (5,)))
+
+
+class Loader:
+    """Arrays of 1000 bytes; knows how many were in memory without being kept."""
+
+    def __init__(self) -> None:
+        self.loaded: list[int] = []
+        self.lock = threading.Lock()
+
+    def __call__(self, index: int) -> np.ndarray:
+        with self.lock:
+            self.loaded.append(index)
+        return np.full(1000, index % 256, np.uint8)
+
+
+@pytest.mark.parametrize(("cache_bytes", "kept"), [(0, 0), (999, 0), (1000, 1), (7500, 7), (10**9, 100)])
+def test_as_many_of_the_first_are_kept_as_fit(cache_bytes: int, kept: int) -> None:
+    loader = Loader()
+    cached = Cached(loader, 100, cache_bytes=cache_bytes)
+    assert len(cached.kept) == kept and len(cached) == 100
+    assert all(cached[index][0] == index for index in (0, 6, 50, 99))
+    assert cached.largest == (1000 if cache_bytes else 0)
+
+
+def test_only_few_are_loaded_beyond_those_that_fit() -> None:
+    """Large photographs would else fill the memory: 64 of them take 6 GB, whatever the cache may take."""
+    loader = Loader()
+    Cached(loader, 1000, cache_bytes=3000, threads=2)
+    assert len(loader.loaded) <= 3 + 4
+
+
+def test_a_slow_consumer_is_not_overrun() -> None:
+    begun: list[int] = []
+
+    def load(index: int) -> np.ndarray:
+        begun.append(index)
+        time.sleep(0.3 if index == 0 else 0)  # the others wait for the first
+        return np.zeros(10, np.uint8)
+
+    Cached(load, 50, cache_bytes=10**6, threads=3)
+    assert sorted(begun) == list(range(50))
+
+
+def test_an_error_of_the_loader_is_raised() -> None:
+    def load(index: int) -> np.ndarray:
+        raise InvalidInput(f"{index}: broken.")
+
+    with pytest.raises(InvalidInput, match="0: broken"):
+        Cached(load, 9, cache_bytes=10**6)
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Sample:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    mask = np.zeros((60, 90), np.uint8)
+    mask[20:40, 30:60], mask[:4] = 5, IGNORE
+    write_png(tmp_path / "a.png", image)
+    write_mask(tmp_path / "a-mask.png", mask)
+    return Sample("a", tmp_path / "a.png", (1,), tmp_path / "a-mask.png")
+
+
+def test_images_are_reduced_by_area_when_they_are_read(photograph: Sample) -> None:
+    plain, small = (cached_images([photograph.image], cache_bytes=0, max_side=side)[0] for side in (None, 45))
+    assert np.array_equal(cached_images([photograph.image], cache_bytes=0, max_side=90)[0], plain)
+    blocks = plain.reshape(30, 2, 45, 2, 3).mean((1, 3))
+    assert small.shape == (30, 45, 3) and np.abs(small - blocks).max() <= 1
+
+
+def test_masks_are_reduced_with_their_images_and_never_mixed(photograph: Sample) -> None:
+    pair = PairLoader([photograph], CLASSES, 30)(0)
+    assert pair.shape == (20, 30, 4) and set(np.unique(pair[..., 3])) == {0, 1, IGNORE}
+    assert (pair[7:13, 10:20, 3] == 1).all() and (pair[0, :, 3] == IGNORE).all()
+    assert PairLoader([photograph], CLASSES)(0).shape == (60, 90, 4)
+    for side in (7, 89, 200):
+        mask = np.zeros((60, 90), np.uint8)
+        assert reduced_mask(mask, side).shape == reduced(np.zeros((60, 90, 3), np.uint8), side).shape[:2]
+
+
+def test_probabilities_are_reduced_with_their_images(photograph: Sample, tmp_path: Path) -> None:
+    foreground = np.random.default_rng(1).random((60, 90)).astype(np.float16)
+    stored = np.stack([1 - foreground, foreground]).astype(np.float16)
+    write_arrays(tmp_path / "a.npz", {"probabilities": stored})
+    pair = SoftPairLoader([(photograph.image, tmp_path / "a.npz")], CLASSES, 45)(0)
+    found = np.ascontiguousarray(pair[..., 3:]).view(np.float16)
+    assert found.shape == (30, 45, 2)
+    expected = stored.astype(np.float32).reshape(2, 30, 2, 45, 2).mean((2, 4)).transpose(1, 2, 0)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
