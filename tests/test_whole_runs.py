@@ -8,16 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from killing import KILLED, is_bookkeeping, memory_folder, run_and_kill, snapshot
+from tinyrun import command, environment, results, statuses, wsss
 
 from wsss.io.images import read_image, write_png
 
-TINY = Path(__file__).parent / "support" / "tiny.yaml"
 STAGES = (
     "classify",
     "expand",
@@ -34,33 +34,6 @@ STAGES = (
 KILLS = 24
 
 pytestmark = pytest.mark.slow
-
-
-def command(run_dir: Path, *more: str) -> list[str]:
-    return ["run", str(TINY), "--run-dir", str(run_dir), "--workers", "1", *more]
-
-
-def wsss(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    call = [sys.executable, "-m", "wsss.cli.main", *arguments]
-    return subprocess.run(call, capture_output=True, text=True, timeout=timeout, env=environment())
-
-
-def environment() -> dict[str, str]:
-    """Two threads are slower than one on images this small."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def statuses(run_dir: Path, *more: str) -> dict[str, str]:
-    done = wsss(*command(run_dir, "--json", *more))
-    assert done.returncode == 0, done.stderr
-    return {stage["id"]: stage["status"] for stage in json.loads(done.stdout)["stages"]}
-
-
-def results(run_dir: Path) -> Mapping[str, bytes]:
-    """All that must not depend on what happened on the way: the report shows timings, hash caches file times."""
-    return snapshot(
-        run_dir, ignore=lambda name: is_bookkeeping(name) or name.startswith("data/content") or name.endswith(".html")
-    )
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,13 @@ class InvalidInput(WsssError):
     exit_code = 2
 
 
+class DamagedFile(InvalidInput):
+    """A file of a finished stage isn't what the stage wrote: its bytes have changed since.
+
+    Where a broken photograph may be left out, this may not: what is made of the rest would be taken for whole.
+    """
+
+
 def _rebuild(kind: type[WsssError], message: str, mend: str | None) -> WsssError:
     return kind(message, mend=mend)
 

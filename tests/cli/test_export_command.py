@@ -244,7 +244,6 @@ def test_a_run_whose_dataset_lies_elsewhere(
         (["small", "--stage", "secnd", "--format", "coco"], "did you mean 'second'?"),
         (["small", "--stage", "score", "--format", "coco"], "found scores (made by number); allowed are masks"),
         (["runs/small/score", "--format", "coco"], "found scores (made by number); allowed are masks"),
-        (["data/images", "--data.root", "data", "--format", "coco"], "b.png: mask value 40 stands for no class"),
         (["runs", "--format", "coco"], "runs: not a run, a stage's folder or a folder of masks (ID.png)"),
         (["small", "--format", "coco", "--opacity", "0.3"], "to --format coco; it is for overlay, sheet."),
         (["small", "--format", "overlay", "--tolerance", "2"], "--tolerance means nothing to --format overlay"),

@@ -94,11 +94,11 @@ def test_masks_in_capitals_and_in_folders_below(here: Path, capsys: pytest.Captu
     assert code == 0 and written["images"] == 5
     write_mask(here / "m" / "g.png", np.ones((12, 14), np.uint8))
     code, _, said = export(capsys, "--format", "coco", "--out", "p")
-    assert code == 2 and "g.PNG and g.png are masks of one image" in said
+    assert code == 2 and "g.PNG and g.png are both masks of image 'g'" in said
     (here / "deep").mkdir()
     (here / "m").rename(here / "deep" / "inside")
     assert _call(["export", "deep", "--format", "coco", "--out", "p"]) == 2
-    assert "Name the folder that holds them: deep/inside" in capsys.readouterr().err
+    assert "neither deep nor runs/deep is a run" in capsys.readouterr().err
 
 
 def test_images_in_folders_below(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

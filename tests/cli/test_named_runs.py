@@ -111,6 +111,9 @@ def test_the_error_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_export_takes_any_folder_of_masks(here: Path) -> None:
     write_mask(here / "masks" / "b.png", np.ones((4, 6), np.uint8))
     assert call("export", "masks", "--format", "voc", "--out", "voc").exit_code == 0
+    colours = np.random.default_rng(0).integers(0, 256, (4, 6, 3)).astype(np.uint8)
+    for path in (here / "photos" / "images").glob("*.png"):
+        write_png(path, colours)
     done = call("export", "photos/images", "--format", "voc", "--out", "other")
     assert done.exit_code != 0  # photographs are no masks, and runs/photos/images does not exist
 

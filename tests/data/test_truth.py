@@ -89,7 +89,7 @@ def test_the_check_calls_it_a_problem(tmp_path: Path) -> None:
     assert problem.count == 1 and "255: cat" in problem.examples[0]
     found = CliRunner().invoke(data_commands, ["check", str(root)])
     assert found.exit_code == 2
-    mended = ["check", str(root), "--data", "mask_values={0: background, 255: dog}"]
+    mended = ["check", str(root), "--data.mask_values", "{0: background, 255: dog}"]
     assert CliRunner().invoke(data_commands, mended).exit_code == 2  # the labels name no class, and the masks do
     (root / "labels.csv").unlink()
     assert CliRunner().invoke(data_commands, mended).exit_code == 0

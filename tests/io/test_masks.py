@@ -129,7 +129,7 @@ def _save_frames(path: Path) -> None:
     ("name", "save", "words"),
     [
         ("a.jpg", lambda path: Image.new("L", (4, 4)).save(path), "JPEG format; its compression changes pixel values"),
-        ("a.gif", _save_frames, "the file holds 3 frames; a mask has one"),
+        ("a.gif", _save_frames, "of 3 frames"),
         ("a.png", lambda path: Image.new("RGBA", (4, 4)).save(path), "transparent pixels"),
         ("a.png", lambda path: Image.new("LA", (4, 4)).save(path), "transparent pixels"),
         ("a.tif", lambda path: Image.new("F", (4, 4)).save(path), "the mode of this one is 'F'"),

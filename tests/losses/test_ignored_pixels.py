@@ -110,6 +110,7 @@ def test_before_its_term_counts_a_loss_ignores_the_same_pixels(keys: dict[str, A
     assert torch.equal(found[0], value) and torch.equal(found[1], gradient)
 
 
+@pytest.mark.filterwarnings("ignore::wsss.losses.targets.OnlyBackground")
 @pytest.mark.parametrize("gaps", ["keep", "close"])
 def test_topo_takes_ignored_pixels_for_right(gaps: str) -> None:
     """A false wall with ignored pixels in it no longer divides its region; what is labelled of it costs still."""

@@ -401,3 +401,24 @@ def test_the_shipped_stages_say_what_they_cover(here: Path, change: str, stage: 
     assert plan()
     with pytest.raises(InvalidInput, match=rf"Stage '{stage}': it needs the images of \w+, and '{maker}' works on"):
         plan(change)
+
+
+def test_another_number_of_processes_trains_again(here: Path) -> None:
+    registry = {**TOYS, "train": replace(TOYS["train"], trains=lambda config: 1)}
+    text = TEXT.replace("matrix: {f: [2, 3]}\n", "").replace('"${{ matrix.f }}"', "2")
+
+    def plan(ranks: int, **choice: str) -> dict[str, str]:
+        steps = dry_run(
+            spec(text=text), registry, run_dir=Path("r"), open_data=open_toy_data, choice=Choice(**choice), ranks=ranks
+        )
+        return {step.job.id: "; ".join(step.decision.reasons) for step in steps if step.runs}
+
+    session = Session(Path("r"), reporter=Reporter(io.StringIO()))
+    run_pipeline(spec(text=text), registry, session=session, open_data=open_toy_data)
+    assert plan(1) == {}
+    assert plan(2) == {
+        "train": "number of processes, and so the effective batch, changed: 1 → 2",
+        "all": "input stages: train changed",
+    }
+    assert plan(2, start="all") == {}  # what is left out stays what it is
+    assert plan(2, until="count") == {}

@@ -13,7 +13,16 @@ from pydantic import BaseModel, Field, ValidationError
 from toys import COUNT, DOUBLE, MAKE, ToyData, make_toy_data
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.identity import Contents, Fingerprints, explain, identity_of, identity_parts, plain, visible_files
+from wsss.pipeline.identity import (
+    Contents,
+    Fingerprints,
+    explain,
+    identity_of,
+    identity_parts,
+    plain,
+    ranks_of,
+    visible_files,
+)
 from wsss.pipeline.stage import Input, Result, Stage, StageConfig
 from wsss.validation import AddedLater, NotInIdentity, Settings
 
@@ -252,3 +261,30 @@ def test_a_changed_file_is_explained() -> None:
     one, two = {"config": {"weights": {"sha256": "a"}}}, {"config": {"weights": {"sha256": "b"}}}
     assert explain(one, two) == ["config changed: content of weights"]
     assert explain({"config": {"weights": None}}, one) == ["config changed: weights null → a file (a…)"]
+
+
+def test_the_number_of_processes_counts_where_a_network_is_trained() -> None:
+    fingerprints, contents = Fingerprints(None), Contents()
+    plain_stage = Stage("s", 1, StageConfig, lambda ctx: Result({}), "numbers", "x")
+    trains = replace(plain_stage, trains=lambda config: 4)
+
+    def of(stage: Stage[Any], ranks: int) -> dict[str, Any]:
+        return identity_parts(stage, StageConfig(), 0, {}, fingerprints, contents, ranks)
+
+    assert of(plain_stage, 1) == of(plain_stage, 3) == of(trains, 1)
+    assert of(trains, 3) != of(trains, 2) != of(trains, 1)
+    assert (ranks_of(of(trains, 3)), ranks_of(of(trains, 1)), ranks_of(of(plain_stage, 3))) == (3, 1, 1)
+    assert explain(of(trains, 2), of(trains, 1)) == ["number of processes, and so the effective batch, changed: 2 → 1"]
+    assert explain(of(trains, 1), of(trains, 2))[0].endswith("1 → 2")
+
+
+def test_every_stage_that_trains_says_so() -> None:
+    from wsss.stages import STAGES
+    from wsss.train.config import TrainConfig
+
+    training = {name for name in STAGES if issubclass(STAGES[name].config, TrainConfig)}
+    assert training == {name for name in STAGES if STAGES[name].trains is not None}
+    assert training == {"classify", "expand", "shrink", "segment"}
+    for name in training:
+        config = STAGES[name].config.model_validate({"batch_size": 3, "accumulate": 5})
+        assert STAGES[name].trains(config) == 15

@@ -83,6 +83,29 @@ def test_two_ranks_talk(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+WAIT = """
+import sys, time
+from wsss.pipeline.ranks import join_ranks
+with join_ranks("cpu") as ranks:
+    ranks.barrier()
+    begun = time.monotonic()
+    time.sleep(3 if ranks.rank == 3 else 0)
+    ranks.barrier()
+    with open(f"{sys.argv[1]}/{ranks.rank}", "w") as file:
+        file.write(str(time.monotonic() - begun))
+"""
+
+
+@pytest.mark.slow
+def test_a_barrier_lets_nobody_go_before_all_have_come(tmp_path: Path) -> None:
+    """A broadcast among four lets the third go before the fourth has come."""
+    script = tmp_path / "wait.py"
+    script.write_text(WAIT)
+    call = [*TORCHRUN[:-1], "4", str(script), str(tmp_path)]
+    subprocess.run(call, env=environment(), check=True, timeout=180)
+    assert all(float((tmp_path / str(rank)).read_text()) > 2 for rank in range(4))
+
+
 PIPELINE = """\
 name: toy
 data: {root: d}

@@ -4,7 +4,6 @@ import importlib
 import inspect
 import io
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from wsss.errors import InvalidInput, RunFailed
 from wsss.pipeline.given import artifact_at, artifacts_of_run
 from wsss.pipeline.interrupt import Interrupted
 from wsss.pipeline.progress import Reporter
-from wsss.pipeline.ranks import SingleRank
 from wsss.pipeline.runner import run_stage
 from wsss.pipeline.stage import Artifact, Result, Stage, StageConfig
 from wsss.pipeline.store import read_record
@@ -334,30 +332,6 @@ def test_every_stage_that_keeps_work_says_that_it_resumes() -> None:
         words = ("pending(", "work_in_batches(", "fit(job", "train_on_labels(", "train_sampler(")
         keeps = any(word in source for word in words)
         assert STAGES[name].resumes is keeps, name
-
-
-def test_the_record_says_how_the_work_was_divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Batched(MAKE.config):  # type: ignore[name-defined, misc]
-        batch_size: int = 8
-        accumulate: int = 2
-
-    class Ranks(SingleRank):
-        size = 3
-
-        def shard(self, items: Any) -> Any:
-            return items
-
-    monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    run(MAKE, tmp_path / "plain", session=Session(tmp_path, workers=2, reporter=Reporter(io.StringIO())))
-    record = json.loads((tmp_path / "plain" / "stage.json").read_text())
-    assert (record["ranks"], record["workers"], record["threads"]) == (1, 2, 5)
-    assert record["effective_batch_size"] is None
-    stage = replace(MAKE, config=Batched)
-    three = Session(tmp_path, reporter=Reporter(io.StringIO()), ranks=Ranks())
-    run_stage(stage, Batched(), out=tmp_path / "batched", session=three)
-    record = json.loads((tmp_path / "batched" / "stage.json").read_text())
-    assert record["ranks"] == 3 and record["effective_batch_size"] == 8 * 2 * 3
 
 
 def test_folders_given_by_hand(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,13 @@ def test_killed_between_checkpoint_and_result(place: Path, tmp_path: Path, monke
 def test_single_image_of_a_single_class(tmp_path: Path) -> None:
     classes = Classes(("background", "red"), ((0,), (7,)))
     data = dataset(tmp_path, train=1, val=1, classes=classes)
+    with pytest.raises(InvalidInput, match="'red'"):
+        run_stage(classify.STAGE, SMALL_TRAINING, tmp_path / "alone", data)
+    train = (*data.split("train"), replace(data.split("val")[0], labels=()))
+    data = Dataset(data.name, data.root, data.classes, {**data.splits, "train": train})
     run_stage(classify.STAGE, SMALL_TRAINING | {"val": "val"}, tmp_path / "c", data)
     run_stage(cam.STAGE, {"scales": [1]}, tmp_path / "m", data, classifier=tmp_path / "c")
+    data = Dataset(data.name, data.root, data.classes, {**data.splits, "train": data.split("train")[:1]})
     result = run_stage(segment.STAGE, SEGMENT | {"head": "deeplabv3"}, tmp_path / "s", data, masks=tmp_path / "data")
     assert result.metrics["images"] == 1
     run_stage(predict.STAGE, {}, tmp_path / "p", data, segmenter=tmp_path / "s")
@@ -106,7 +112,7 @@ def test_a_class_in_every_image_is_told(tmp_path: Path) -> None:
     run_stage(classify.STAGE, SMALL_TRAINING | {"epochs": 1}, tmp_path / "c", data, lines=lines)
     told = [line for line in lines if line.startswith("warning")]
     assert len(told) == 1
-    assert "every image of split 'train' has the class red" in told[0]
+    assert "every image of split 'train' shows 'red'" in told[0]
     lines.clear()
     run_stage(classify.STAGE, SMALL_TRAINING | {"epochs": 1}, tmp_path / "d", dataset(tmp_path), lines=lines)
     assert not [line for line in lines if line.startswith("warning")]

@@ -10,8 +10,9 @@ from typing import Any
 from wsss.cli.data_options import read_data_options
 from wsss.cli.named_runs import is_run, is_stage
 from wsss.errors import InvalidInput, closest, listing
+from wsss.io.layout import RUN
 from wsss.pipeline import resources
-from wsss.pipeline.rundir import RUN, data_of_run, read_run
+from wsss.pipeline.rundir import data_of_run, read_run
 from wsss.pipeline.source import Source, merge
 from wsss.pipeline.spec import IN_FOLDER, load_spec
 from wsss.stages import STAGES

@@ -203,7 +203,7 @@ def _run_or_masks(run: str) -> Path:
 
 def _check_apart(out: Path, run: Path) -> None:
     """Refuse to write into the folder of a stage, or over what is read."""
-    from wsss.pipeline.store import RECORD
+    from wsss.io.layout import RECORD
 
     place, source = out.resolve(), run.resolve()
     within = next((folder for folder in (place, *place.parents) if (folder / RECORD).is_file()), None)

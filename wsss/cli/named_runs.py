@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.pipeline.rundir import RUN
-from wsss.pipeline.store import RECORD
+from wsss.io.layout import RECORD, RUN
 
 RUNS = Path("runs")
 NAMED = click.Path(path_type=str)

@@ -42,10 +42,12 @@ def say_how_to_resume() -> None:
 
 
 def resume_command(arguments: Sequence[str] | None = None) -> str:
-    """Return the command that resumes an interrupted one: the same without ``--force``.
+    """Return the command that resumes an interrupted one: the same without ``--force``, in as many processes.
 
     The ``--force`` of ``wsss run`` names a stage, that of a single stage is a flag.
     """
+    from wsss.pipeline.launch import launcher
+
     given = list(sys.argv[1:] if arguments is None else arguments)
     names_a_stage = "run" in given[:1]
     kept: list[str] = []
@@ -57,7 +59,7 @@ def resume_command(arguments: Sequence[str] | None = None) -> str:
             skip = names_a_stage
         elif not word.startswith("--force="):
             kept.append(word)
-    return shlex.join(["wsss", *kept])
+    return shlex.join([*launcher(), *kept])
 
 
 def check_data(config: Mapping[str, Any], *, locate: Callable[..., str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,7 @@ def _without_stages(folder: Path | None, status: str) -> dict[str, Any]:
 
 def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, as_json: bool) -> RunResult | None:
     from wsss.pipeline.execute import run_pipeline
+    from wsss.pipeline.launch import launcher
     from wsss.pipeline.progress import Reporter
     from wsss.pipeline.ranks import join_ranks
     from wsss.pipeline.task import Session
@@ -113,7 +115,7 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, a
                 ends = (json.dumps(_without_stages(run_dir, status)) for status in ("interrupted", "failed"))
                 shared_state.set_documents(*ends)
         session = Session(run_dir, device, workers, Reporter(quiet=ranks.rank != 0), ranks)
-        command = ["wsss", *sys.argv[1:]]
+        command = [*launcher(), *sys.argv[1:]]
         try:
             result = run_pipeline(spec, STAGES, session=session, choice=choice, command=command, **DATA)
             if ranks.rank != 0 and result.error is not None:
@@ -129,9 +131,13 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, a
 def _dry_run(spec: Spec, run_dir: Path, choice: Choice, as_json: bool) -> None:
     from wsss.cli.table import print_stages
     from wsss.pipeline.execute import dry_run
+    from wsss.pipeline.ranks import ranks_in
     from wsss.stages import STAGES
 
-    steps = dry_run(spec, STAGES, run_dir=run_dir, choice=choice, **DATA)
+    rank, ranks = ranks_in(os.environ) or (0, 1)
+    if rank != 0:  # the words are the first one's
+        return
+    steps = dry_run(spec, STAGES, run_dir=run_dir, choice=choice, ranks=ranks, **DATA)
     if as_json:
         stages = [
             {"id": s.job.id, "uses": s.job.stage.name, "action": _action(s), "reasons": list(_reasons(s))}
@@ -155,6 +161,7 @@ def _reasons(step: Step) -> tuple[str, ...]:
 
 def _print(result: RunResult, as_json: bool) -> None:
     from wsss.cli.table import headline, print_stages
+    from wsss.io.recorded import check_recorded
     from wsss.pipeline.progress import duration
     from wsss.stages.bench import PAGE
     from wsss.stages.bench import STAGE as BENCH
@@ -173,6 +180,7 @@ def _print(result: RunResult, as_json: bool) -> None:
     for outcome in result.outcomes:
         page = outcome.artifact.path / PAGE
         if outcome.uses == BENCH.name and page.is_file():
+            check_recorded(page)
             click.echo(f"\n{page.read_text(encoding='utf-8')}")
     if result.report:
         click.echo(f"Report: {result.report}")

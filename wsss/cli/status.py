@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,8 +17,9 @@ from wsss.errors import InvalidInput
 
 @click.command("status", cls=Command)
 @click.argument("run", type=NAMED)
+@click.option("--verify", is_flag=True, help="Read all recorded files and list what is damaged (exit code 1).")
 @json_option
-def status(run: str, as_json: bool) -> None:
+def status(run: str, verify: bool, as_json: bool) -> int:
     """Show the stages of RUN: a run directory, or the name of one below runs/.
 
     Also takes the folder of a single stage.
@@ -25,6 +27,8 @@ def status(run: str, as_json: bool) -> None:
     from wsss.pipeline.summary import summarise
 
     folder = named_run(run)
+    if verify:
+        return _verify(folder, as_json)
     summary = summarise(folder)
     if summary is None:
         raise InvalidInput(f"{folder} is neither a run directory nor a stage's folder.")
@@ -32,6 +36,18 @@ def status(run: str, as_json: bool) -> None:
         print_json(summary)
     else:
         _print(summary)
+    return 0
+
+
+def _verify(folder: Path, as_json: bool) -> int:
+    from wsss.cli.verification import exit_code, print_verification, verify
+
+    found = verify(folder)
+    if as_json:
+        print_json({"run_dir": str(folder), **found.to_json()})
+    else:
+        print_verification(found)
+    return exit_code(found)
 
 
 def _print(summary: dict[str, Any]) -> None:

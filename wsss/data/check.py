@@ -246,7 +246,10 @@ def _check_splits(dataset: Dataset, problems: Collector, notes: Collector) -> No
         without_mask = [sample.id for sample in split if sample.mask is None]
         if 0 < len(without_mask) < len(split):
             notes.add("images without a mask, in splits that have masks", *(f"{name}: {i}" for i in without_mask))
-        notes.add("images of no class", *(f"{name}: {sample.id}" for sample in split if sample.labels == ()))
+        notes.add(
+            "images of no class",
+            *(f"{name}: {sample.id}" for sample in split if sample.labels == () and not sample.unknown),
+        )
         unknown = [f"{name}: {sample.id}" for sample in split if sample.unknown]
         notes.add("images with classes that may or may not be in them", *unknown)
         if len(split) == 1:

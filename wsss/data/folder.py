@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import Field
 
 from wsss.data.classlist import ClassChoice, LabelNames, Other, choose_classes, read_class_list
-from wsss.data.label_cells import Known, class_names, read_rows
+from wsss.data.label_cells import NEGATIVE_KEY, Known, class_names, read_rows
 from wsss.data.label_rules import Rules
 from wsss.data.layout import Layout, Log, hash_cache
 from wsss.data.lists import (
@@ -107,7 +107,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     masks = find_masks(config, root / config.masks, known, required=required)
     names = _classes(config, root, rows.values(), has_masks=bool(masks.found))
     values = own_values(config, names, log)
-    labels = read_rows(rows.values(), names, _rules(config), lambda line: log(f"{table}: {line}"))
+    labels = read_rows(rows.values(), names, _rules(config), lambda line: log(f"{table}: {line}"), way_out=NEGATIVE_KEY)
     splits = {
         split: tuple(
             _sample(name, the(name, where=root), labels.get(name), masks.found.get(name), values) for name in members

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsss.data.importing.listing import SYSTEM_FOLDERS
 from wsss.data.lists import images_by_id, safe_id, without_suffix
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput, listing
@@ -79,6 +80,9 @@ def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
     hidden = [one.relative_to(folder).as_posix() for one in _below(folder, hidden=True, deep=recursive)]
     if hidden:
         notes.append(f"hidden images in {folder} are left out: {listing(hidden)}.")
+    passed = passed_over(folder) if recursive else []
+    if passed:
+        notes.append(f"links to folders and folders of the system are left out: {listing(passed)}.")
     if not recursive and has_images_below(folder):
         notes.append(f"the images in folders below {folder} are left out; --recursive takes them.")
     return notes
@@ -92,6 +96,16 @@ def other_images(folder: Path, *, recursive: bool = False) -> dict[str, str]:
         for name in names
         if not name.startswith(".") and (reason := unread(name)) is not None
     }
+
+
+def passed_over(folder: Path) -> list[str]:
+    """Return the folders below (relative paths) that a recursive search leaves out: links, and the system's own."""
+    return [
+        path.relative_to(folder).as_posix()
+        for place, folders, _ in os.walk(folder)
+        for path in (Path(place) / name for name in sorted(folders))
+        if path.is_symlink() or path.name.casefold() in SYSTEM_FOLDERS
+    ]
 
 
 def _is_read(name: str) -> bool:
@@ -145,7 +159,11 @@ def _walk(
             closed.append(f"{error.filename} ({error.strerror})")
 
     for place, folders, names in os.walk(folder, onerror=note):
-        folders[:] = sorted(name for name in folders if deep and (hidden or not name.startswith(".")))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if deep and (hidden or not name.startswith(".")) and name.casefold() not in SYSTEM_FOLDERS
+        )
         yield Path(place), sorted(names)
 
 

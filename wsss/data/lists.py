@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from wsss.data.label_rules import UNKNOWN_MARK
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unread
+from wsss.io.recorded import check_recorded
 
 S = TypeVar("S")
 
@@ -58,6 +60,7 @@ def read_text(path: Path) -> str:
     Raises:
         InvalidInput: missing, unreadable, or not UTF-8.
     """
+    check_recorded(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -206,7 +209,10 @@ def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder
     if not paths:
         others = [why for file, why in unread_images(folder).items() if file.rpartition(".")[0] == name]
         found = f"the file exists, but {others[0]}" if others else f"{', '.join(IMAGE_SUFFIXES)} are looked for"
-        raise InvalidInput(f"{where}: image {name!r} is listed, and there is no such image in {folder} ({found}).")
+        raise InvalidInput(
+            f"{where}: image {name!r} is listed, and there is no such image in {folder} ({found}).",
+            mend="Restore the file, or take its line out; `wsss init --force` writes lists of the images that exist.",
+        )
     if len(paths) > 1:
         raise InvalidInput(
             f"{where}: image {name!r} stands for {len(paths)} files in {folder}: "
@@ -290,7 +296,7 @@ def split_labels(cell: str, known: Sequence[str]) -> list[str]:
     for separator in (";", "|"):
         if separator in cell:
             return [name.strip() for name in cell.split(separator) if name.strip()]
-    return [cell] if cell in known else cell.split()
+    return [cell] if cell.removeprefix(UNKNOWN_MARK) in known else cell.split()
 
 
 def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:

@@ -176,6 +176,8 @@ def _names(value: Any) -> Any:
             raise ValueError(f"expected whole numbers from 0 to 255 for mask values; found {key!r}")
         if not isinstance(name, str):
             raise ValueError(f"value {number} has the name {name!r}; expected a class name, background or ignore")
+        if number in found:
+            raise ValueError(f"value {number} is named twice, {found[number]!r} and {name.strip()!r}")
         found[number] = name.strip()
     return found
 

@@ -116,10 +116,12 @@ def check_photographs(
 
 def has_images(folder: Path) -> bool:
     """Return whether there is an image file anywhere below a folder, also of a kind that can't be read."""
+    folders = [folder, *(path for path in sorted(folder.glob("*")) if path.is_symlink() and path.is_dir())]
     return any(
         without_suffix(path.name) != path.name or unread(path.name) is not None
-        for path in folder.rglob("*")
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        for one in folders  # a class folder may be a link, which rglob doesn't follow
+        for path in one.rglob("*")
+        if not any(part.startswith(".") for part in path.relative_to(one).parts)
     )
 
 

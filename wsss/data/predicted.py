@@ -11,6 +11,7 @@ from typing import Any
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_json
+from wsss.io.recorded import check_recorded
 
 PREDICTED = "images.json"
 
@@ -64,6 +65,7 @@ def read_predicted(folder: Path) -> Predicted | None:
         InvalidInput: it is broken, or a path leads out of the folder of images.
     """
     path = folder / PREDICTED
+    check_recorded(path)
     try:
         predicted = _parse(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:

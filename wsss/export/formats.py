@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import DamagedFile, InvalidInput, closest, listing
 from wsss.export.folder import check_out, new_folder
 from wsss.export.images import require_file
 from wsss.export.items import WHERE, Each, Item, Masks, Options, Workshop
@@ -194,6 +194,8 @@ def _each(workers: int, advance: Callable[[int], None], failed: dict[str, Invali
         def attempt(item: Item) -> T | InvalidInput:
             try:
                 return work(item)
+            except DamagedFile:  # its stage can make it again
+                raise
             except InvalidInput as error:
                 return error
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_bytes
+from wsss.io.recorded import check_recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,8 +33,9 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Read all arrays of an ``.npz``.
 
     Raises:
-        InvalidInput: missing, truncated, not an ``.npz``, or holding pickled objects.
+        InvalidInput: missing, truncated, damaged, not an ``.npz``, or holding pickled objects.
     """
+    check_recorded(path)
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             return {name.removesuffix(".npy"): _member(archive, name) for name in archive.namelist()}

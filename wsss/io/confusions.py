@@ -12,6 +12,7 @@ import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_text
+from wsss.io.recorded import check_recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +56,7 @@ def read_confusions(path: Path) -> Confusions:
     Raises:
         InvalidInput: missing, or not such a file.
     """
+    check_recorded(path)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

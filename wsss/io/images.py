@@ -17,6 +17,8 @@ from wsss.errors import InvalidInput
 from wsss.io.atomic import atomic_open
 from wsss.io.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, content_unread, unread
 from wsss.io.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from wsss.io.pngcheck import check_pixel_chunks
+from wsss.io.recorded import check_recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +62,7 @@ def rgb_array(image: Image.Image, where: object) -> NDArray[np.uint8]:
     # the memory of what it hands out.
     pixels = np.empty((turned.height, turned.width, 3), np.uint8)
     for top in range(0, turned.height, BAND):
-        pixels[top : top + BAND] = turned.crop((0, top, turned.width, min(top + BAND, turned.height)))
+        pixels[top : top + BAND] = np.asarray(turned.crop((0, top, turned.width, min(top + BAND, turned.height))))
     return pixels
 
 
@@ -134,6 +136,8 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
     with _explained(path):
         if path.stat().st_size == 0:
             raise InvalidInput(f"{path}: the file is empty (0 bytes).")
+        if decode:
+            check_recorded(path)
         image = Image.open(path, formats=_formats())
         try:
             if image.width * image.height > MAX_PIXELS:
@@ -144,6 +148,7 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
                     mend="Save the frame that is meant as PNG.",
                 )
             if decode:
+                check_pixel_chunks(path)
                 image.load()
         except BaseException:
             image.close()

@@ -1,8 +1,14 @@
-"""Where a stage keeps what it makes of each image."""
+"""Names of files in a stage's folder, and where it keeps what it makes of each image."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+RECORD = "stage.json"
+"""Record of a stage, in its folder: what made it, and the hashes of its files."""
+
+RUN = "run.json"
+"""Record of a run, in its folder."""
 
 CHECKPOINT = "checkpoint.pt"
 """State of an unfinished training run, in its stage's folder; deleted once the stage is recorded as done."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import write_json, write_text
+from wsss.io.recorded import check_recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -257,6 +258,7 @@ def read_resources(path: Path) -> Resources | None:
         InvalidInput: it is something else.
     """
     beside = path.with_suffix(".json")
+    check_recorded(beside)
     try:
         value = json.loads(beside.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -287,6 +289,7 @@ def write_resources(path: Path, resources: Resources) -> None:
 
 def _rows(path: Path) -> list[list[str]]:
     """Return the lines of a CSV that aren't empty."""
+    check_recorded(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return [[cell.strip() for cell in row] for row in csv.reader(file, strict=True) if row]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import write_bytes, write_json
+from wsss.io.recorded import check_recorded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +30,7 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
     """Read ``model.json``; ``kind`` is that of the model that is wanted, to name a folder with one where it isn't here.
 
     Raises:
-        InvalidInput: the folder holds no (readable) model.
+        InvalidInput: the folder holds no (readable) model, or not the one that its stage wrote.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -38,8 +39,9 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
             f"{folder}: no model here ({DESCRIPTION} is missing).",
             mend=f"There is one in {listing(below)}: name that folder." if below else None,
         )
+    check_recorded(path, always=True)
     try:
-        description = json.loads(path.read_text())
+        description = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InvalidInput(f"{path}: not valid JSON ({error}).") from error
     if not isinstance(description, dict):
@@ -58,12 +60,13 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
     """Read ``model.safetensors`` to the CPU.
 
     Raises:
-        InvalidInput: missing or broken.
+        InvalidInput: missing or broken, or not what its stage wrote.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     path = folder / WEIGHTS
+    check_recorded(path, always=True)
     try:
         return load_file(path)
     except FileNotFoundError as error:

@@ -42,10 +42,11 @@ class LossWithTerm(Loss):
         if not target.numel():
             return nothing(logits)
         parts: list[Tensor] = []
+        labels = hard(target)
         if self.active and self.alpha:
-            parts.append(self.alpha * self.term(logits, hard(target)))
+            parts.append(self.alpha * self.term(logits, labels))
         if self.base_weight:
-            parts.append(self.base_weight * self.base(logits, target if self.base.takes_soft else hard(target)))
+            parts.append(self.base_weight * self.base(logits, target if self.base.takes_soft else labels))
         elif logits.detach().softmax(1).isnan().any():
             return not_a_number(logits)  # a term alone need not read the pixel; a base loss reads all
         return sum(parts, nothing(logits))

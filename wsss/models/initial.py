@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from wsss.errors import InvalidInput, RunFailed, listing
 from wsss.io.atomic import sha256_file
+from wsss.io.recorded import check_recorded
 from wsss.models.config import IMAGENET_MEAN, IMAGENET_STD, LocalWeights
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -94,6 +95,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise InvalidInput(f"{path}: no such weights file.")
+    check_recorded(path, always=True)
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):

@@ -64,7 +64,8 @@ def decide(
     if status != "done":
         reason = "failed last time" if status == "failed" else "interrupted"
         return Decision("run", (reason,), keep=True, record=record)
-    damages = tuple(verify(folder, record.get("artifacts") or {}))
-    if damages:
+    artifacts = record.get("artifacts") or {}
+    if verify(folder, artifacts):
+        damages = tuple(verify(folder, artifacts, content=True))  # what is kept gets a new record: it must be right
         return Decision("run", (listing(damages, limit=3),), keep=True, damages=damages, record=record)
     return Decision("skip", ("finished",), keep=True, record=record)

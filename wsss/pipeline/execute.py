@@ -74,8 +74,9 @@ def dry_run(
     open_data: OpenData,
     choice: Choice,
     check_data: CheckData | None = None,
+    ranks: int = 1,
 ) -> list[Step]:
-    """Return the plan without changing anything in ``run_dir``.
+    """Return the plan of ``ranks`` processes without changing anything in ``run_dir``.
 
     Raises:
         InvalidInput: whatever is wrong with the pipeline, the dataset or the folder.
@@ -83,7 +84,7 @@ def dry_run(
     jobs = _jobs(spec, registry, check_data)
     rundir.check_run_dir(run_dir, spec.name)
     with _scratch(run_dir / rundir.DATA) as work:
-        return make_plan(jobs, run_dir, _open(spec, open_data, work, lambda line: None), choice)
+        return make_plan(jobs, run_dir, _open(spec, open_data, work, lambda line: None), choice, ranks=ranks)
 
 
 def run_pipeline(
@@ -189,7 +190,7 @@ def _run(
         nonlocal data, plan
         journal.begin()
         data = _open(spec, open_data, run_dir / rundir.DATA, session.reporter.log)
-        plan = {step.job.id: step for step in make_plan(jobs, run_dir, data, choice)}
+        plan = {step.job.id: step for step in make_plan(jobs, run_dir, data, choice, ranks=ranks.size)}
         for step in plan.values():
             if step.runs and not step.decision.record:
                 store.check_ours(step.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Rep
         )
     artifacts = record.get("artifacts") or {}
     identity: str | None = record["identity"]
-    if store.verify(folder, artifacts) or not store.is_unlisted_free(folder, artifacts):
-        reporter.log(f"warning: {option} {folder}: files were changed after the stage finished; taken as they are.")
+    changes = changes_since(folder, artifacts)
+    if changes:
+        reporter.log(f"warning: {option} {folder}: {changes}; taken as they are.")
         identity = None
     return Artifact(
         folder,
@@ -72,6 +74,19 @@ def _refuse_run(folder: Path, kinds: tuple[str, ...], option: str) -> None:
         f"{' or '.join(kinds)}.",
         mend=f"Name one of its stages: {listing(fitting, limit=12)}." if fitting else None,
     )
+
+
+def changes_since(folder: Path, artifacts: Mapping[str, Any]) -> str:
+    """Say which files of a finished stage were changed, by their sizes and times; empty where none was.
+
+    Args:
+        folder: of the stage.
+        artifacts: as its record has them.
+    """
+    names = [damage.path for damage in store.verify(folder, artifacts)]
+    if not names and store.is_unlisted_free(folder, artifacts):
+        return ""
+    return f"files were changed after the stage finished ({listing(names) or 'some were added'})"
 
 
 def artifacts_of_run(folder: Path, kinds: tuple[str, ...], option: str, reporter: Reporter) -> list[Artifact] | None:

@@ -18,7 +18,10 @@ from wsss.pipeline.stage import ALL_SPLITS, Data, Kind, Read, Stage, StageConfig
 from wsss.validation import NotInIdentity, counts_as_said
 
 Parts = Mapping[str, Any]
-"""The identity before hashing: ``stage``, ``version``, ``seed``, ``config``, ``inputs``, ``reads``."""
+"""The identity before hashing: ``stage``, ``version``, ``seed``, ``config``, ``inputs``, ``reads``; ``ranks`` of a
+training in several processes."""
+
+RANKS = "ranks"
 
 
 class Contents:
@@ -97,6 +100,7 @@ def identity_parts(
     inputs: Mapping[str, Any],
     fingerprints: Fingerprints,
     contents: Contents,
+    ranks: int = 1,
 ) -> dict[str, Any]:
     """Return all that a stage's result depends on, as plain JSON values.
 
@@ -104,6 +108,7 @@ def identity_parts(
         stage, config, seed: what runs.
         inputs: declared input → identity of what it takes, ``None``, or for ``many`` a mapping of id → identity.
         fingerprints, contents: see there. A `Path` in the config counts by its content, not by its name.
+        ranks: number of processes that work together. It counts for a stage that trains, and there beyond one.
     """
     return {
         "stage": stage.name,
@@ -116,7 +121,13 @@ def identity_parts(
             if inputs.get(name) is not None or not declared.added_later
         },
         "reads": fingerprints.of_all(stage.reads(config)),
+        **({RANKS: ranks} if stage.trains is not None and ranks > 1 else {}),
     }
+
+
+def ranks_of(parts: Parts) -> int:
+    """Return the number of processes in identity parts: 1 where it doesn't count."""
+    return int(parts.get(RANKS, 1))
 
 
 def _counting(value: Any) -> Any:
@@ -181,6 +192,8 @@ def explain(old: Parts, new: Parts) -> list[str]:
         reasons.append(f"config changed: {', '.join(changes)}")
     if old.get("seed") != new.get("seed"):
         reasons.append(f"seed changed: {old.get('seed')} → {new.get('seed')}")
+    if ranks_of(old) != ranks_of(new):
+        reasons.append(f"number of processes, and so the effective batch, changed: {ranks_of(old)} → {ranks_of(new)}")
     reasons += _input_changes(old.get("inputs") or {}, new.get("inputs") or {})
     before, after = old.get("reads") or {}, new.get("reads") or {}
     for key in sorted({*before, *after}):

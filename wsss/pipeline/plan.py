@@ -11,8 +11,9 @@ from typing import Any
 from wsss.errors import InvalidInput, listing
 from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.graph import Job, downstream, select, upstream
-from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
+from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts, ranks_of
 from wsss.pipeline.stage import Data
+from wsss.pipeline.store import read_record
 from wsss.pipeline.twins import find_twins
 
 
@@ -55,9 +56,20 @@ class Choice:
 
 
 def make_plan(
-    jobs: Mapping[str, Job], run_dir: Path, data: Data | None, choice: Choice, *, contents: Contents | None = None
+    jobs: Mapping[str, Job],
+    run_dir: Path,
+    data: Data | None,
+    choice: Choice,
+    *,
+    contents: Contents | None = None,
+    ranks: int = 1,
 ) -> list[Step]:
     """Decide for every job, each after those it needs.
+
+    Args:
+        jobs, run_dir, data, choice: what is to be planned.
+        contents: hashes that are known already.
+        ranks: number of processes that work together.
 
     Raises:
         InvalidInput: a stage's own check failed, the dataset lacks something it reads, an id that doesn't exist, or
@@ -76,7 +88,7 @@ def make_plan(
                 _check_covered(job, jobs, data)
                 _check_settings(job, jobs)
             if all(need in steps for need in job.needs):
-                steps[job.id] = _step(job, run_dir, steps, fingerprints, contents, selected, forced)
+                steps[job.id] = _step(job, run_dir, steps, fingerprints, contents, selected, forced, ranks)
         except InvalidInput as error:
             if job.id not in known:
                 steps[job.id] = Step(job, run_dir / job.id, {}, "", Decision("run", (str(error),)), False, False)
@@ -164,15 +176,24 @@ def _step(
     contents: Contents,
     selected: set[str],
     forced: set[str],
+    ranks: int,
 ) -> Step:
     inputs: dict[str, Any] = {}
     for name, ids in job.inputs.items():
         identities = {id: steps[id].identity for id in sorted(ids)}
         inputs[name] = identities if job.stage.inputs[name].many else next(iter(identities.values()), None)
-    parts = identity_parts(job.stage, job.config, job.seed, inputs, fingerprints, contents)
     folder = run_dir / job.id
+    if job.id not in selected:
+        ranks = _recorded_ranks(folder)
+    parts = identity_parts(job.stage, job.config, job.seed, inputs, fingerprints, contents, ranks)
     decision = decide(folder, parts, force=job.id in forced, keeps=job.stage.keeps)
     return Step(job, folder, parts, identity_of(parts), decision, job.id in selected, job.id in forced)
+
+
+def _recorded_ranks(folder: Path) -> int:
+    """Return the number of processes of a training that ``--from`` or ``--until`` leaves out: it stays what it is."""
+    record = read_record(folder) or {}
+    return ranks_of(record.get("identity_parts") or {})
 
 
 def _selection(jobs: Mapping[str, Job], choice: Choice) -> tuple[set[str], set[str]]:

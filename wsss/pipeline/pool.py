@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Generic, TypeVar
@@ -141,7 +141,7 @@ class _Current:
 
     def __init__(self, slots: Any) -> None:
         self.slots = slots
-        self.processes: dict[int, Any] = {}
+        self.processes: Mapping[int, Any] = {}
 
     def indices(self) -> list[int]:
         """Return the indices of the items that are being worked on, in order."""

@@ -47,8 +47,11 @@ class DistributedRanks:
         self.rank, self.size = rank, size
 
     def barrier(self) -> None:
-        """Wait until every process has come here."""
-        self.from_first(lambda: None)
+        """Wait until every process has come here; a broadcast lets some of them go before others have come."""
+        import torch
+        import torch.distributed as dist
+
+        dist.all_reduce(torch.zeros(1))
 
     def shard(self, items: Sequence[T]) -> Sequence[T]:
         """Return every ``size``-th item, starting with the ``rank``-th."""
@@ -140,6 +143,12 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
         # which aborts the process; and a model for several processes, which holds the group, may be part of a cycle.
         gc.collect()
         dist.destroy_process_group()
+
+
+def is_first_rank() -> bool:
+    """Tell whether this process is alone, or the first of several; it is the one that prints."""
+    found = ranks_in(os.environ)
+    return found is None or found[0] == 0
 
 
 def ranks_in(environment: Mapping[str, str]) -> tuple[int, int] | None:

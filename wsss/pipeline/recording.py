@@ -16,7 +16,7 @@ from wsss.pipeline import store
 from wsss.pipeline.decide import Decision
 from wsss.pipeline.explain import not_finite
 from wsss.pipeline.identity import identity_of, plain
-from wsss.pipeline.parallel import parallelism, threads
+from wsss.pipeline.machine import MACHINE, THREADS, machine_record, torch_threads
 from wsss.pipeline.stage import Result
 from wsss.pipeline.task import Session, Task
 from wsss.pipeline.versions import versions
@@ -52,7 +52,7 @@ def open_folder(task: Task, decision: Decision | None, session: Session) -> dict
         "finished": None,
         "host": socket.gethostname(),
         "device": session.device,
-        **parallelism(task.config, ranks=session.ranks.size, workers=session.workers),
+        MACHINE: machine_record(task, decision, session),
         "versions": versions(),
         "artifacts": {},
     }
@@ -83,13 +83,19 @@ def publish(task: Task, record: Mapping[str, Any], result: Result, seconds: floa
         "provenance": {**_upstream_provenance(task), **own},
         "seconds": round(seconds, 3),
         "peak_memory_bytes": peak,
-        "threads": threads(),  # torch may have been imported since the stage began
         "finished": _now(),
+        MACHINE: {**record[MACHINE], THREADS: record[MACHINE][THREADS] or torch_threads()},
         "artifacts": store.list_artifacts(task.folder),
     }
     store.write_record(task.folder, done)
     store.drop_checkpoint(task.folder)
     return done
+
+
+def changed_artifacts(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the artifacts of a finished stage that have another content since it was made again."""
+    before, after = old.get("artifacts") or {}, new["artifacts"]
+    return [name for name, known in before.items() if name in after and after[name]["sha256"] != known.get("sha256")]
 
 
 def note_failure(task: Task, record: Mapping[str, Any], error: BaseException, seconds: float) -> None:

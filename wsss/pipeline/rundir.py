@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.io.atomic import explain_os_errors, write_json
+from wsss.io.atomic import explain_os_errors
+from wsss.io.layout import RECORD, RUN
+from wsss.io.sealed import read_sealed_json, write_sealed_json
 
-RUN = "run.json"
 LOG = "run.log"
 DATA = "data"
 FORMAT = 1
@@ -20,15 +20,18 @@ def read_run(run_dir: Path) -> dict[str, Any] | None:
     """Return ``run.json``, or ``None`` where there is none.
 
     Raises:
-        InvalidInput: it is there but was not written by us.
+        InvalidInput: it is damaged, or was not written by us.
     """
     path = run_dir / RUN
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_sealed_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path}: can't be read ({error}).", mend="Choose another --run-dir.") from error
+        raise InvalidInput(
+            f"{path}: can't be read ({error}).",
+            mend=f"Delete {path} and run the pipeline again in {run_dir}: finished stages are kept.",
+        ) from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise InvalidInput(
             f"{path}: not a record of a run that this version can read.", mend="Choose another --run-dir."
@@ -68,7 +71,7 @@ def check_run_dir(run_dir: Path, name: str) -> None:
             )
         return
     if run_dir.is_dir():
-        strange = sorted(path.name for path in run_dir.iterdir() if not _is_ours(path.name))
+        strange = sorted(path.name for path in run_dir.iterdir() if not _is_ours(path))
         if strange:
             raise InvalidInput(
                 f"{run_dir} is not empty and not a run directory (found {strange[0]!r}, no {RUN}).",
@@ -90,10 +93,10 @@ def make_run_dir(run_dir: Path) -> None:
 
 
 def write_run(run_dir: Path, record: Mapping[str, Any]) -> None:
-    """Write ``run.json`` atomically."""
-    write_json(run_dir / RUN, {"format": FORMAT, **record})
+    """Write ``run.json`` with its checksum, atomically."""
+    write_sealed_json(run_dir / RUN, {"format": FORMAT, **record})
 
 
-def _is_ours(name: str) -> bool:
-    """Tell whether a run that was killed before it wrote ``run.json`` may have left a file of this name."""
-    return name.startswith(".wsss-") or name == LOG
+def _is_ours(path: Path) -> bool:
+    """Tell whether a run without a ``run.json`` (killed before, or deleted since it was damaged) may have left it."""
+    return path.name.startswith(".wsss-") or path.name in (LOG, DATA) or (path / RECORD).is_file()

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import InvalidInput, RunFailed, WsssError
+from wsss.errors import InvalidInput, RunFailed, WsssError, listing
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.explain import full_disk
 from wsss.pipeline.given import check_distinct, identity_of_input, ids_of
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
 from wsss.pipeline.interrupt import Interrupted, as_interrupt
+from wsss.pipeline.machine import threads_as_begun
 from wsss.pipeline.memory import peak_bytes, reset_peak
-from wsss.pipeline.recording import mended, note_failure, open_folder, publish
+from wsss.pipeline.recording import changed_artifacts, mended, note_failure, open_folder, publish
 from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig
 from wsss.pipeline.task import Outcome, Session, Task
 from wsss.pipeline.twins import copy_files, read_twin
@@ -61,7 +62,7 @@ def run_stage(
         nonlocal decision
         fingerprints, contents = Fingerprints(data), Contents()
         identities = {name: identity_of_input(artifact, contents) for name, artifact in given.items()}
-        parts = identity_parts(stage, config, seed, identities, fingerprints, contents)
+        parts = identity_parts(stage, config, seed, identities, fingerprints, contents, session.ranks.size)
         stage.check(config, data)
         stage.check_inputs(config, {name: ids_of(artifact) for name, artifact in given.items()})
         store.check_ours(out, stage.name)
@@ -82,11 +83,18 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
         RunFailed, InvalidInput: the stage failed; the message names it.
         Interrupted: a signal came; the record says so.
     """
-    ranks, first = session.ranks, session.ranks.rank == 0
+    ranks = session.ranks
     if ranks.from_first(lambda: decision is not None and decision.action == "skip"):
         return _skipped(task, ranks.from_first(lambda: mended(task, decision, session)))
 
     session.settle_device()
+    with threads_as_begun(task, decision, session):
+        return _work(task, decision, session)
+
+
+def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
+    """Run a stage's function and keep its record."""
+    ranks, first = session.ranks, session.ranks.rank == 0
     try:
         ranks.from_first(lambda: task.stage.ready(_context(task, session)))
     except Exception as unfit:
@@ -122,6 +130,7 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
     session.reporter.stop()
     if twin is not None:
         session.reporter.log(f"{task.id}: the same work as {twin['folder']}: copied")
+    _warn_of_changes(task, decision, record, session)
     reasons = decision.reasons if decision else ()
     return Outcome(
         task.id, task.stage.name, "done", record["seconds"], record["metrics"], _artifact(task, record), reasons
@@ -131,6 +140,19 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
 def _logs_resume(task: Task, decision: Decision) -> bool:
     """Return whether the stage itself logs where it resumes."""
     return task.stage.resumes and decision.keep and not decision.damages
+
+
+def _warn_of_changes(task: Task, decision: Decision | None, record: Mapping[str, Any], session: Session) -> None:
+    """Warn of a repaired stage that isn't what it was: stages behind it have the same identity and are skipped."""
+    if task.stage.provides == "report":  # nothing is made from a report
+        return
+    old = decision.record if decision is not None and decision.keep else None
+    changed = changed_artifacts(old, record) if old is not None and old.get("status") == "done" else []
+    if changed:
+        session.reporter.log(
+            f"warning: {task.id}: {listing(changed)}: not the same bytes as before the damage; results made from those "
+            f"stay as they are. --force {task.id} re-runs all that depend on it."
+        )
 
 
 def _twin_of(task: Task) -> dict[str, Any] | None:

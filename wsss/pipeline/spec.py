@@ -12,10 +12,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from wsss.errors import InvalidInput, closest, listing
+from wsss.io.layout import RUN
 from wsss.pipeline import resources
 from wsss.pipeline.interpolate import interpolate, references
 from wsss.pipeline.matrix import Axes, choose_values, is_choice, read_axes
-from wsss.pipeline.rundir import LOG, RUN
+from wsss.pipeline.rundir import LOG
 from wsss.pipeline.source import Source, TagAt, merge, parse_yaml, read_yaml, shown_path
 from wsss.pipeline.stage import Stage
 from wsss.validation import KeyPath, discriminator_at, keys_of, validate

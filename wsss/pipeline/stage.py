@@ -184,6 +184,8 @@ class Stage(Generic[C]):
         keeps: folder, its identity before and now → whether the files of a run that didn't finish stay although the
             identity changed; `run` then deletes those that are outdated.
         help: one line for ``wsss --help``.
+        trains: config → images per optimiser step and process, for a stage that trains one network in all processes
+            together: its result depends on their number, which is part of its identity. ``None`` for all others.
     """
 
     name: str
@@ -203,3 +205,4 @@ class Stage(Generic[C]):
     prepare: Callable[[C, Any], None] = lambda config, data: None
     ready: Callable[[Context[C]], None] = lambda ctx: None
     keeps: Callable[[Path, Mapping[str, Json], Mapping[str, Json]], bool] = lambda folder, before, now: False
+    trains: Callable[[C], int] | None = None

@@ -7,7 +7,6 @@ a later run could take for its own work.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.io.atomic import explain_os_errors, sha256_file, sweep, write_json
-from wsss.io.layout import CHECKPOINT
+from wsss.io.atomic import explain_os_errors, sha256_file, sweep
+from wsss.io.layout import CHECKPOINT, RECORD
+from wsss.io.sealed import read_sealed_json, write_sealed_json
 
-RECORD = "stage.json"
 METRICS = "metrics.json"
 BOOKKEEPING = frozenset({RECORD, METRICS, "run.log", CHECKPOINT})
 UNLISTED_FOLDERS = frozenset({"tensorboard"})
@@ -42,23 +41,37 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """Return ``stage.json``, or ``None`` where there is none.
 
     Raises:
-        InvalidInput: it is there but was not written by us.
+        InvalidInput: it is damaged, or was not written by us.
     """
     path = folder / RECORD
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_sealed_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path}: can't be read ({error}).", mend=f"Delete {folder} to start it anew.") from error
+        raise InvalidInput(f"{path}: can't be read ({error}).", mend=_discard(folder)) from error
     if not isinstance(record, dict) or not isinstance(record.get("identity"), str):
-        raise InvalidInput(f"{path}: not a record of a stage.", mend=f"Delete {folder} to start it anew.")
+        raise InvalidInput(f"{path}: not a record of a stage.", mend=_discard(folder))
+    if not _is_listing(record.get("artifacts") or {}):
+        raise InvalidInput(f"{path}: artifacts: expected files in this folder.", mend=_discard(folder))
     return record
 
 
+def _is_listing(artifacts: Any) -> bool:
+    """Tell whether recorded artifacts are files in their stage's folder: damaged ones are deleted."""
+    return isinstance(artifacts, dict) and all(
+        isinstance(known, dict) and not name.startswith("/") and ".." not in name.split("/")
+        for name, known in artifacts.items()
+    )
+
+
+def _discard(folder: Path) -> str:
+    return f"Delete {folder} and run the same command again: the stage is re-run."
+
+
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write ``stage.json`` atomically."""
-    write_json(folder / RECORD, record)
+    """Write ``stage.json`` with its checksum, atomically."""
+    write_sealed_json(folder / RECORD, record)
 
 
 def artifact_files(folder: Path) -> list[Path]:
@@ -79,10 +92,15 @@ def list_artifacts(folder: Path) -> dict[str, dict[str, Any]]:
     return {path.relative_to(folder).as_posix(): _describe(path) for path in artifact_files(folder)}
 
 
-def verify(folder: Path, artifacts: Mapping[str, Mapping[str, Any]]) -> list[Damage]:
+def verify(folder: Path, artifacts: Mapping[str, Mapping[str, Any]], *, content: bool = False) -> list[Damage]:
     """Return the artifacts that are missing or changed.
 
-    Sizes are always compared; the bytes are read again only where the time of the last change differs.
+    Sizes are always compared; the bytes are read again where the time of the last change differs.
+
+    Args:
+        folder: of the stage.
+        artifacts: as recorded; what an older record lacks isn't compared.
+        content: read the bytes of all files.
     """
     damages = []
     for name, known in artifacts.items():
@@ -92,9 +110,10 @@ def verify(folder: Path, artifacts: Mapping[str, Mapping[str, Any]]) -> list[Dam
         except OSError:
             damages.append(Damage(name, "missing"))
             continue
-        if state.st_size != known["bytes"]:
-            damages.append(Damage(name, "truncated" if state.st_size < known["bytes"] else "changed"))
-        elif state.st_mtime_ns != known["mtime_ns"] and sha256_file(path) != known["sha256"]:
+        size, digest = known.get("bytes", state.st_size), known.get("sha256")
+        if state.st_size != size:
+            damages.append(Damage(name, "truncated" if state.st_size < size else "changed"))
+        elif digest and (content or state.st_mtime_ns != known.get("mtime_ns")) and sha256_file(path) != digest:
             damages.append(Damage(name, "changed"))
     return damages
 

@@ -126,8 +126,8 @@ class _Supervisor:
         own, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        for number in signals:
-            signal.signal(number, lambda *_: None)  # the byte in the pipe is what we act on
+        for one in signals:
+            signal.signal(one, lambda *_: None)  # the byte in the pipe is what we act on
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
         watched = [own, self.reports]
         while (status := self._status()) is None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.errors import RunFailed
 from wsss.io.atomic import write_bytes
+from wsss.io.recorded import rerun_hint
 from wsss.pipeline import store
 
 if TYPE_CHECKING:
@@ -80,10 +81,14 @@ def copy_files(twin: Mapping[str, Any], run_dir: Path, target: Path) -> None:
         target: the other folder.
 
     Raises:
-        RunFailed: a file isn't what it was any more; or the disk is full, or the folder can't be written to.
+        RunFailed: a file is damaged; or the disk is full, or the folder can't be written to.
     """
     for name, digest in twin["files"].items():
         content = (run_dir / twin["folder"] / name).read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
-            raise RunFailed(f"{run_dir / twin['folder'] / name} changed while it was copied.", mend="Run again.")
+            raise RunFailed(
+                f"{run_dir / twin['folder'] / name} is damaged, or changed while it was copied: it isn't what was "
+                f"recorded when stage {twin['folder']!r} finished.",
+                mend=rerun_hint(run_dir / twin["folder"], twin["folder"]),
+            )
         write_bytes(target / name, content)

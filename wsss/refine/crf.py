@@ -40,9 +40,9 @@ class CrfConfig(Settings):
     max_side: int | None = Field(
         default=MAX_SIDE,
         ge=16,
-        description="larger images are reduced for the CRF to this longer side, and the result is brought back to full "
-        "size along the image's edges; null: never",
+        description="maximum longer side in pixels; larger images are reduced; null: never",
     )
+    """Labels are brought back to full size along the image's edges (`wsss.refine.upsample`)."""
 
 
 def working_size(size: tuple[int, ...], max_side: int | None) -> tuple[int, int]:

@@ -8,7 +8,7 @@ labels within 7 pixels of an object's border than bilinear enlargement of the pr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -107,7 +107,7 @@ def _enlarged(values: Floats, size: tuple[int, ...], rows: slice) -> Floats:
     return np.asarray(cv2.resize(mixed, (width, len(mixed)), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _box(values: Floats) -> Floats:
+def _box(values: NDArray[Any]) -> Floats:
     import cv2
 
     side = 2 * RADIUS + 1

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import InvalidInput, together
+from wsss.errors import DamagedFile, InvalidInput, together
 from wsss.io.shared_state import working_on
 from wsss.pipeline.items import REPAIR, log_resume
 from wsss.pipeline.stage import Context
@@ -76,6 +76,8 @@ def _failures(work: Callable[[Batch], None], batch: Batch, log: Callable[[str], 
     """Do the work, of several images one by one where together they fail; return what still fails."""
     try:
         work(batch)
+    except DamagedFile:
+        raise
     except InvalidInput as error:
         if len(batch) > 1:
             return {name: why for one in batch for name, why in _failures(work, (one,), log).items()}

@@ -74,6 +74,7 @@ def run(ctx: Context[BenchConfig]) -> Result:
 
 def _gather(ctx: Context[BenchConfig]) -> None:
     """Write ``results/framework/labels/size/loss/seed.csv``, what each cost beside it, and the groups."""
+    from wsss.io.recorded import check_recorded
     from wsss.io.results import write_groups, write_resources
     from wsss.metrics.benchmark import folder_name
     from wsss.metrics.topomortar import FILE
@@ -96,6 +97,7 @@ def _gather(ctx: Context[BenchConfig]) -> None:
         places[target] = str(score.id)
         path = ctx.out / RESULTS / target
         path.parent.mkdir(parents=True, exist_ok=True)
+        check_recorded(source)
         shutil.copyfile(source, path)
         resources = _resources(score, ctx.inputs["segmenters"])
         if resources is not None:

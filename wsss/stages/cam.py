@@ -73,7 +73,7 @@ class CamConfig(StageConfig):
         "control for samplers",
     )
     max_side: int | None = Field(
-        default=1024, ge=16, description="larger images are reduced for the network, to this longer side; null: never"
+        default=1024, ge=16, description="maximum longer side in pixels; larger images are reduced; null: never"
     )
     batch_size: int = Field(default=1, ge=1, description="images of equal size per forward pass")
 

@@ -70,4 +70,5 @@ STAGE = Stage(
     check=_check,
     prepare=_prepare,
     ready=ready_labelled,
+    trains=lambda config: config.images_per_step,
 )

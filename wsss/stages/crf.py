@@ -18,6 +18,7 @@ from pydantic import Field, TypeAdapter
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.layout import cam_path, mask_path, probability_path
+from wsss.io.recorded import check_recorded
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.crf import CrfConfig
@@ -214,10 +215,14 @@ def _read_policy(masks: Path) -> tuple[Any, dict[int, float] | None]:
             f"{masks}: no {POLICY_FILE}; with maps given, the masks must come from the pseudo stage.",
             mend="Leave --cams out to refine masks of any origin.",
         )
-    stored = json.loads(path.read_text())
-    thresholds = stored["thresholds"]
-    policy = TypeAdapter(Policy).validate_python(stored["policy"])
-    return policy, thresholds and {int(index): value for index, value in thresholds.items()}
+    check_recorded(path)
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        thresholds = stored["thresholds"]
+        policy = TypeAdapter(Policy).validate_python(stored["policy"])
+        return policy, thresholds and {int(index): value for index, value in thresholds.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"{path}: not a background policy ({error}).", mend="Re-run the pseudo stage.") from error
 
 
 def _check_unary(config: CrfStageConfig, masks: Path, cams: Artifact | None, samples: tuple[Sample, ...]) -> None:

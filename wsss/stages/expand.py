@@ -89,4 +89,5 @@ STAGE = Stage(
     reads=labelled_reads,
     check=check_labelled,
     ready=_ready,
+    trains=lambda config: config.images_per_step,
 )

@@ -123,7 +123,12 @@ def train_on_labels(
     else:
         samples = ctx.data.split(config.split)
         examples = ClassificationExamples(cached(samples), label_targets(samples, len(classes)), config.augmentation)
-    require_absent(examples.labels, classes, f"image of split {config.split!r}" if tiles is None else "tile", ctx)
+    require_absent(
+        examples.labels,
+        classes,
+        f"image of split {config.split!r}" if tiles is None else "tile",
+        ctx.log if ctx.ranks.rank == 0 else lambda line: None,
+    )
     held_out = ctx.data.split(config.val) if config.val is not None and ctx.ranks.rank == 0 else ()
     val_images, val_labels = cached(held_out), label_targets(held_out, len(classes))
     scores: list[MultilabelScores] = []
@@ -162,14 +167,16 @@ def train_on_labels(
     return metrics | (_val_metrics(scores[0], classes, len(held_out)) if scores else {})
 
 
-def require_absent(labels: NDArray[np.float32], classes: Sequence[str], what: str, ctx: Context[Any]) -> None:
+def require_absent(
+    labels: NDArray[np.float32], classes: Sequence[str], what: str, log: Callable[[str], None] = lambda line: None
+) -> None:
     """Refuse labels that leave nothing to learn; warn of classes that are in every image.
 
     Args:
         labels: ``(N, K)``: 1 present, 0 absent, NaN unknown.
         classes: names of the K classes.
         what: what a row stands for.
-        ctx: takes the warning.
+        log: takes the warning.
 
     Raises:
         InvalidInput: no class is absent from any image, or none is present in any.
@@ -183,8 +190,8 @@ def require_absent(labels: NDArray[np.float32], classes: Sequence[str], what: st
         )
     if not (labels == 1).any():
         raise InvalidInput(f"No {what} shows any class, so that there is nothing to learn.")
-    if everywhere and ctx.ranks.rank == 0:
-        ctx.log(
+    if everywhere:
+        log(
             f"warning: every {what} shows {listing(map(repr, everywhere))}: without images that lack it the classifier "
             "can't learn where it is."
         )
@@ -232,4 +239,4 @@ def ready_labelled(ctx: Context[Any]) -> None:
     if ctx.inputs.get("tiles") is None:
         classes = ctx.data.classes.foreground
         labels = label_targets(ctx.data.split(ctx.config.split), len(classes))
-        require_absent(labels, classes, f"image of split {ctx.config.split!r}", ctx)
+        require_absent(labels, classes, f"image of split {ctx.config.split!r}")

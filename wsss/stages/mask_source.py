@@ -103,7 +103,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     _refuse_splits(request, "no dataset is given" if gone is None else "the dataset is not there")
     if known is not None:
         _refuse_classes(request, known[1], mend="Leave --classes out.")
-    if request.images is not None:
+    if request.images is not None and request.images.is_dir():
         files = mask_files(folder, reporter.log, images_by_id(request.images))
     chosen = _chosen([Item(one, files[one]) for one in sorted(files)], request.ids, folder)
     found = {} if request.images is None else images_by_name(request.images, chosen)

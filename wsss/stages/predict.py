@@ -43,10 +43,10 @@ class PredictConfig(StageConfig):
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
     flip: bool = Field(default=False, description="also use the mirrored image")
     max_side: int | None = Field(
+        # Unless they are reduced, images of more than about 4 megapixels are predicted in overlapping tiles.
         default=None,
         ge=16,
-        description="larger images are reduced for the network, to this longer side; by default none is, and those of "
-        "more than about 4 megapixels are predicted in overlapping tiles",
+        description="maximum longer side in pixels; larger images are reduced; null: never",
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16 npz)")
     batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")

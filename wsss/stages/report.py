@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.layout import RECORD
+from wsss.pipeline.given import changes_since
 from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.pipeline.store import RECORD
 from wsss.pipeline.store import read_record as read_stage
 from wsss.pipeline.summary import status_in_run
 from wsss.validation import OptionName
@@ -189,7 +190,12 @@ def compare_runs(
         record = read_run(folder) or {}
         settings = {"pipeline": record.get("name"), "seed": record.get("seed")}
         settings |= {"data": (record.get("pipeline") or {}).get("data") or {}}
-        runs.append(Run(name, tuple(as_records(collect(folder), folder)), settings))
+        stages = collect(folder)
+        for stage in stages:
+            changes = changes_since(stage.path, (read_stage(stage.path) or {}).get("artifacts") or {})
+            if changes:
+                log(f"warning: report: {stage.path}: {changes}; taken as they are.")
+        runs.append(Run(name, tuple(as_records(stages, folder)), settings))
     page = build_runs_page(
         runs,
         data,

@@ -297,4 +297,5 @@ STAGE = Stage(
     check_inputs=_check_inputs,
     prepare=_prepare,
     ready=_ready,
+    trains=lambda config: config.images_per_step,
 )

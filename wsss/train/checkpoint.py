@@ -17,8 +17,9 @@ import torch
 from torch import nn
 
 from wsss.io.atomic import atomic_open
+from wsss.io.sealed import check_sealed_zip, write_sealed_zip
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
@@ -38,17 +39,25 @@ class Progress:
 
 @dataclass(frozen=True)
 class Trained:
-    """What is saved and restored."""
+    """What is saved and restored.
+
+    Args:
+        model, optimiser, schedule: of the training.
+        scaler: precision plugin with ``state_dict``/``load_state_dict`` (the loss scale of 16-bit training).
+        ranks: number of processes that train together.
+        effective_batch: images per optimiser step, of all processes.
+    """
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
-    scaler: Any = None
-    """Precision plugin with ``state_dict``/``load_state_dict`` (the loss scale of 16-bit training)."""
+    scaler: Any
+    ranks: int
+    effective_batch: int
 
 
 def save_checkpoint(path: Path, trained: Trained, progress: Progress) -> None:
-    """Write a checkpoint atomically.
+    """Write a checkpoint with its checksum, atomically.
 
     Raises:
         RunFailed: the disk is full, or the folder can't be written to.
@@ -59,6 +68,9 @@ def save_checkpoint(path: Path, trained: Trained, progress: Progress) -> None:
         "optimiser": trained.optimiser.state_dict(),
         "schedule": trained.schedule.state_dict(),
         "scaler": trained.scaler.state_dict() if trained.scaler is not None else {},
+        "ranks": trained.ranks,
+        "effective_batch": trained.effective_batch,
+        "threads": torch.get_num_threads(),
         "step": progress.step,
         "loss_sum": progress.loss_sum,
         "history": progress.history,
@@ -66,23 +78,25 @@ def save_checkpoint(path: Path, trained: Trained, progress: Progress) -> None:
     content = io.BytesIO()  # torch's own writer turns a full disk into a RuntimeError that doesn't say so
     torch.save(state, content)
     with atomic_open(path) as file:
-        file.write(content.getbuffer())
+        write_sealed_zip(file, content.getbuffer())
 
 
 def load_checkpoint(path: Path, trained: Trained, log: Callable[[str], None]) -> Progress:
     """Restore a training run in place, or start a new one where there is no checkpoint.
 
-    A checkpoint that can't be read, or that belongs to another network, is reported and ignored; nothing is
-    restored from it.
+    A checkpoint that is damaged, or that belongs to another training (another network, another number of processes),
+    is reported and ignored; nothing is restored from it. Another number of threads is reported: sums are added up in
+    another order, so that the training ends as neither number alone would have it.
     """
     if not path.is_file():
         return Progress()
     try:
+        check_sealed_zip(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         _check(state, trained)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
-        # ValueErrors are ours; torch's words of a damaged file recommend to load it unsafely.
-        reason = str(error) if isinstance(error, ValueError) else "it is damaged"
+        # ValueErrors are ours; torch's words of a file that it can't read recommend to load it unsafely.
+        reason = str(error) if isinstance(error, ValueError) else "this version can't read it"
         log(f"warning: {path}: the checkpoint can't be used ({reason}); training starts again")
         return Progress()
     trained.model.load_state_dict(state["model"])
@@ -90,11 +104,16 @@ def load_checkpoint(path: Path, trained: Trained, log: Callable[[str], None]) ->
     trained.schedule.load_state_dict(state["schedule"])
     if trained.scaler is not None:
         trained.scaler.load_state_dict(state["scaler"])
+    if state["threads"] != torch.get_num_threads():
+        log(
+            f"warning: {path}: the number of threads was {state['threads']} so far and is {torch.get_num_threads()} "
+            "now: the result can differ in its last digits from that of either number"
+        )
     return Progress(state["step"], state["loss_sum"], state["history"])
 
 
 def _check(state: Any, trained: Trained) -> None:
-    """Raise `ValueError` or `KeyError` unless a checkpoint fits the network and its optimiser."""
+    """Raise `ValueError` or `KeyError` unless a checkpoint fits the network, its optimiser and the processes."""
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError("not a checkpoint of this version")
     shapes = {name: value.shape for name, value in trained.model.state_dict().items()}
@@ -103,5 +122,10 @@ def _check(state: Any, trained: Trained) -> None:
     sizes = [len(group["params"]) for group in trained.optimiser.state_dict()["param_groups"]]
     if sizes != [len(group["params"]) for group in state["optimiser"]["param_groups"]]:
         raise ValueError("it belongs to another optimiser")
-    for key in ("schedule", "scaler", "step", "loss_sum", "history"):
+    made, now = (state["ranks"], state["effective_batch"]), (trained.ranks, trained.effective_batch)
+    if made != now:
+        raise ValueError(
+            f"expected the number of processes {now[0]} and the effective batch {now[1]}, got {made[0]} and {made[1]}"
+        )
+    for key in ("schedule", "scaler", "threads", "step", "loss_sum", "history"):
         state[key]

@@ -76,9 +76,14 @@ class TrainConfig(Settings):
     max_side: Annotated[int | None, AddedLater()] = Field(
         default=None,
         ge=16,
-        description="larger images are reduced to this longer side when they are read; scales and crops are then those "
-        "of the reduced images",
+        description="maximum longer side in pixels; larger images are reduced; null: never",
     )
+    """Images are reduced when they are read; scales and crops are then those of the reduced images."""
+
+    @property
+    def images_per_step(self) -> int:
+        """Images that each process sees per optimiser step."""
+        return self.batch_size * self.accumulate
 
     @model_validator(mode="before")
     @classmethod

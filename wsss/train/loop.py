@@ -149,7 +149,7 @@ class _Loop:
         schedule = build_schedule(config.schedule, optimiser, plan.steps)
         self.model, self.optimiser = self.fabric.setup(job.model, optimiser)
         scaler = self.fabric.strategy.precision if config.precision == "16-mixed" else None
-        self.trained = ckpt.Trained(job.model, optimiser, schedule, scaler)
+        self.trained = ckpt.Trained(job.model, optimiser, schedule, scaler, plan.ranks, plan.effective_batch)
         self.path = run.out / CHECKPOINT
         self.state = ckpt.load_checkpoint(self.path, self.trained, run.log)
         self.leader = run.ranks.rank == 0
@@ -158,6 +158,7 @@ class _Loop:
         """Train to the end."""
         run, plan, state = self.surroundings, self.plan, self.state
         run.ranks.barrier()  # every process has read the checkpoint before one writes the next
+        self._agree()
         if self.leader and state.step:
             run.log(f"{run.out.name}: resumed at {self._position()}")
         advance = run.progress.track(self.job.name, plan.steps, state.step)
@@ -195,6 +196,20 @@ class _Loop:
         if plan.epochs is None:
             return f"step {step}/{plan.steps}"
         return f"step {step}/{plan.steps}, epoch {step // plan.steps_per_epoch}/{plan.epochs}"
+
+    def _agree(self) -> None:
+        """Refuse to train on from different steps: one process may read a checkpoint that another can't.
+
+        Raises:
+            RunFailed: this process and the first have restored different steps.
+        """
+        first = int(self.surroundings.ranks.from_first(lambda: self.state.step))
+        if first != self.state.step:
+            raise RunFailed(
+                f"{self.path}: process {self.plan.rank} would resume after step {self.state.step}, the first one after "
+                f"step {first}: they read different checkpoints.",
+                mend="See that all machines share this folder; deleting the checkpoint starts the training again.",
+            )
 
     def _loader(self) -> DataLoader[Any]:
         workers = min(self.surroundings.workers // 2, MOST_LOADERS)  # the network needs cores, too

@@ -54,7 +54,7 @@ class Plan:
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in an epoch."""
-        return -(-self.images // self._per_step)
+        return -(-self.images // self.effective_batch)
 
     @property
     def steps(self) -> int:
@@ -70,7 +70,8 @@ class Plan:
         return self.steps_per_epoch if self.epochs is not None else -(-self.steps // STEP_ROWS)
 
     @property
-    def _per_step(self) -> int:
+    def effective_batch(self) -> int:
+        """Images per optimiser step, of all processes: the effective batch."""
         return self.batch_size * self.accumulate * self.ranks
 
     def permutation(self, epoch: int) -> list[int]:
@@ -86,7 +87,7 @@ class Plan:
             first = start - before if before < start else 0
             for step in range(first, min(self.steps_per_epoch, self.steps - before)):
                 for part in range(self.accumulate):
-                    offset = step * self._per_step + (part * self.ranks + self.rank) * self.batch_size
+                    offset = step * self.effective_batch + (part * self.ranks + self.rank) * self.batch_size
                     yield [self._item(epoch, order, offset + place) for place in range(self.batch_size)]
 
     def _item(self, epoch: int, order: list[int], position: int) -> Item:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
+from wsss.io.recorded import check_recorded
 from wsss.metrics.benchmark import METRICS
 from wsss.metrics.benchmark_against import Arm, Contrast
 from wsss.metrics.benchmark_tables import DECIMALS, DISTRIBUTIONS, Row, table_of
@@ -200,6 +201,8 @@ def read_view(folder: Path) -> tuple[View, list[Picture]]:
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"{path}: not the tables of a bench stage ({type(error).__name__}: {error}).") from error
     files = sorted((folder / PLOTS).glob("*.svg"))
+    for file in files:
+        check_recorded(file)
     return view, [picture_of(file.stem, file.read_text(encoding="utf-8")) for file in files]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from wsss.errors import InvalidInput
+from wsss.io.recorded import check_recorded
 from wsss.viz.formatting import words
 
 WIDTH, HEIGHT = 420, 250
@@ -46,6 +47,7 @@ def read_history(path: Path) -> tuple[Chart, ...]:
     Raises:
         InvalidInput: the file has no ``epoch`` column, or a cell is not a number.
     """
+    check_recorded(path)
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows:

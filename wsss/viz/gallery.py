@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from wsss.data.sample import read_truth
-from wsss.errors import InvalidInput
+from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.cams import read_cams
 from wsss.io.headroom import that_fit
 from wsss.io.images import pixels_in, read_image
@@ -323,6 +323,8 @@ def _row_or_why(pick: Pick, *, columns: Sequence[Column], classes: Classes, deta
     """Return an image's row; a photograph that is broken or gone costs its row, and not the whole report."""
     try:
         return _row(pick, columns=columns, classes=classes, detail=detail)
+    except DamagedFile:
+        raise
     except InvalidInput as error:
         return Unread(pick.sample.id, error.message)
 
@@ -355,6 +357,8 @@ def _cell_or_why(
     """Return the tiles of one picture; a broken mask is said in its place, and doesn't cost the whole report."""
     try:
         return _cell(column, sample, size, classes, detail)
+    except DamagedFile:
+        raise
     except InvalidInput as error:
         why = f"can't be shown: {error.message}"
         blank = mask_uri(np.zeros(size, np.uint8), class_colours(classes), detail)

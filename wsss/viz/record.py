@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
+from wsss.io.layout import RECORD
+from wsss.io.recorded import check_recorded
+from wsss.io.sealed import read_sealed_json
 
-STAGE_FILE = "stage.json"
 COMPARISON = "compare.json"
 BENCHMARK = "benchmark.json"
 MANY = 12
@@ -99,7 +100,7 @@ def read_record(path: Path, **known: Any) -> StageRecord:
     Raises:
         InvalidInput: ``stage.json`` is there and not a JSON object.
     """
-    raw = read_object(path / STAGE_FILE)
+    raw = _read(path / RECORD)
     fields: dict[str, Any] = {
         name: raw[name] for name in ("config", "metrics", "provenance", "versions") if isinstance(raw.get(name), dict)
     }
@@ -120,10 +121,15 @@ def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON object; an absent file is an empty one.
 
     Raises:
-        InvalidInput: the file is not a JSON object.
+        InvalidInput: the file is not a JSON object, or damaged.
     """
+    check_recorded(path)
+    return _read(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_sealed_json(path)
     except FileNotFoundError:
         return {}
     except ValueError as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.errors import InvalidInput
+from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.cams import read_cams
 from wsss.io.images import read_image
 from wsss.io.layout import cam_path, offsets_path
@@ -162,6 +162,8 @@ def _row_or_why(
     """Return an image's row; a photograph that is broken or gone costs its row, and not the whole report."""
     try:
         return _row(sample, chain, makers, classes, detail)
+    except DamagedFile:
+        raise
     except InvalidInput as error:
         return Unread(sample.id, error.message)
 
@@ -185,6 +187,8 @@ def _or_why(
     """Return the tiles of one picture; a broken file is said in its place, and doesn't cost the whole report."""
     try:
         return tuple(make())
+    except DamagedFile:
+        raise
     except InvalidInput as error:
         why = f"can't be shown: {error.message}"
         return (Tile("offsets", record.id, why, _uri(_svg(size, "")), f"{record.id} of {image_id} {why}"),)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wsss.errors import InvalidInput
+from wsss.io.recorded import check_recorded
 from wsss.viz.numbers import Score, is_full
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def read_per_image(folder: Path) -> dict[str, float]:
     path = folder / PER_IMAGE
     if not path.is_file():
         return {}
+    check_recorded(path)
     with path.open(newline="", encoding="utf-8") as file:
         table = csv.DictReader(file)
         missing = {"image_id", "miou"} - set(table.fieldnames or ())

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.data.sample import read_truth
-from wsss.errors import InvalidInput
+from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.arrays import read_arrays
 from wsss.io.images import read_image
 from wsss.io.layout import mask_path, probability_path
 from wsss.io.masks import IGNORE, read_mask
+from wsss.io.recorded import check_recorded
 from wsss.viz.diagrams import barcode_svg, persistence_svg
 from wsss.viz.record import StageRecord, masks_of
 from wsss.viz.thumbnails import Detail, photo_uri
@@ -153,6 +154,8 @@ def _row_or_why(
     """Return a row; a file that is broken or gone is said in its place, and doesn't cost the whole report."""
     try:
         return _row(sample, name, masks, classes, frame, detail)
+    except DamagedFile:
+        raise
     except InvalidInput as error:
         return Unshown(sample.id, masks.id, error.message)
 
@@ -168,6 +171,7 @@ def _one_of_each(records: Sequence[StageRecord]) -> list[StageRecord]:
 
 def _worst(path: Path) -> list[tuple[str, str]]:
     """Return (image, class) by falling topology error; by rising clDice where no error was measured."""
+    check_recorded(path)
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
 

@@ -35,7 +35,7 @@ USED: dict[str, dict[str, object]] = {
     "an object": {"separator": ","},
     "records": {"separator": ",", "label_key": "tags", "image_key": "file_name"},
     "lines": {"separator": ",", "label_key": "labels", "image_key": "file_name"},
-    "vectors": {"class_names": True},
+    "vectors": {"classes": True},
     "COCO": {"label_key": "name"},
     "tasks": {"label_key": "c", "image_key": "image"},
     "boxes": {"label_key": "c", "image_key": "image"},
@@ -50,7 +50,7 @@ OTHERS: dict[str, object] = {"separator": ";", "label_key": "x", "image_key": "x
 
 
 def how(option: str, value: object, path: Path, extra: dict[str, object]) -> How:
-    if option == "class_names":
+    if option == "classes":
         value = path.parent / "names.txt"
         value.write_text("cat\ndog\n")
     return How(**{**extra, option: value})  # type: ignore[arg-type]
@@ -61,7 +61,7 @@ def how(option: str, value: object, path: Path, extra: dict[str, object]) -> How
 def test_an_option_works_or_is_refused(kind: str, option: str, tmp_path: Path) -> None:
     format, write = FILES[kind]
     path = write(tmp_path / "l", LABELS)
-    needed: dict[str, object] = {"class_names": tmp_path / "names.txt"} if format == "npy" else {}
+    needed: dict[str, object] = {"classes": tmp_path / "names.txt"} if format == "npy" else {}
     plain = read_labels(tmp_path, [], path, How(**needed))  # type: ignore[arg-type]
     if option in USED[kind]:
         said = read_labels(tmp_path, [], path, how(option, USED[kind][option], path, needed))

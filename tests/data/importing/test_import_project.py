@@ -212,7 +212,7 @@ def columns_of_zeros(folder: Path) -> tuple[Path, How]:
 def vectors_of_zeros(folder: Path) -> tuple[Path, How]:
     np.save(folder / "l.npy", {"i0": np.zeros(2), "i1": np.zeros(2)})
     (folder / "names.txt").write_text("sun\nmoon\n")
-    return folder / "l.npy", How(class_names=folder / "names.txt")
+    return folder / "l.npy", How(classes=folder / "names.txt")
 
 
 @pytest.mark.parametrize("write", [coco_without_annotations, columns_of_zeros, vectors_of_zeros])
@@ -413,7 +413,7 @@ def test_names_of_pipelines(tmp_path: Path) -> None:
 def test_class_names_for_vectors(images: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "l.npy", {"i0": np.array([1, 0, 0]), "i1": np.array([0, 0, 1])})
     (tmp_path / "names.txt").write_text("sun\nhalf moon\nstar\n")
-    found = gather(images, tmp_path / "l.npy", How(class_names=tmp_path / "names.txt"))
+    found = gather(images, tmp_path / "l.npy", How(classes=tmp_path / "names.txt"))
     assert found.classes == ("sun", "star")
     assert found.notes.messages["classes that no image shows, left out"] == {"half moon": None}
 

@@ -47,7 +47,7 @@ def imported(tmp_path: Path) -> Callable[..., Dataset]:
     """Return a function that imports labels and opens the dataset of the pipeline that is written."""
 
     def run(images: Path, labels: Path | None, *, class_names: Path | None = None) -> Dataset:
-        project = plan_project(gather(images, labels, How(class_names=class_names)), tmp_path / "out dir", name="x")
+        project = plan_project(gather(images, labels, How(classes=class_names)), tmp_path / "out dir", name="x")
         assert not project.report.problems
         pipeline = write_project(project, force=True)
         return open_dataset(read_yaml(pipeline).value["data"], work=tmp_path / "work")

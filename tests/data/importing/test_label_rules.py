@@ -215,7 +215,7 @@ def test_vectors_follow_the_same_rules(tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text("cat\ndog\n")
     vectors = {"a": np.array([1, 0.0]), "b": np.array([-1, 1.0]), "c": np.array([np.nan, 0])}
     np.save(tmp_path / "l.npy", vectors, allow_pickle=True)  # type: ignore[arg-type]
-    labels = read_labels(tmp_path, [], tmp_path / "l.npy", How(class_names=tmp_path / "c.txt"))
+    labels = read_labels(tmp_path, [], tmp_path / "l.npy", How(classes=tmp_path / "c.txt"))
     assert known(labels) == {"a": (("cat",), ()), "b": (("dog",), ("cat",)), "c": ((), ("cat",))}
 
 

@@ -35,7 +35,7 @@ class How:
     Args:
         format: one of `FORMATS`, or ``auto``: by suffix, and for JSON by what is in it.
         separator: between labels in a cell of a CSV table or in a text of JSON; see `wsss.data.importing.tables.read`.
-        class_names: class list with the names of the vectors' elements, for ``npy``.
+        classes: class list with the names of the vectors' elements, for ``npy``.
         label_key: key, column or control of the labels, where they are called otherwise than is usual; several columns
             of 0 and 1 are separated by commas.
         rules: which labels mean that no class is there, or that nobody knows.
@@ -45,7 +45,7 @@ class How:
 
     format: str = AUTO
     separator: str | None = None
-    class_names: Path | None = None
+    classes: Path | None = None
     label_key: str | None = None
     rules: Rules | None = None
     image_key: str | None = None
@@ -72,7 +72,7 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
         chosen,
         {
             "--separator": how.separator,
-            "--classes": how.class_names,
+            "--classes": how.classes,
             "--label-key": how.label_key,
             "--image-key": how.image_key,
             "--use-predictions": how.use_predictions,
@@ -111,7 +111,7 @@ def _format(how: How, labels: Path | None) -> str:
 
 
 def _read(chosen: str, labels: Path, how: How, reading: Reading) -> Labels:
-    names = list(read_class_list(how.class_names)) if how.class_names is not None else None
+    names = list(read_class_list(how.classes)) if how.classes is not None else None
     key, separator = how.label_key, how.separator
     readers: Mapping[str, Callable[[], Labels]] = {
         "csv": lambda: tables.read(labels, separator=separator, label_key=key, reading=reading),

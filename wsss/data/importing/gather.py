@@ -94,7 +94,7 @@ def gather(
             a class.
     """
     problems, notes = Collector(), Collector()
-    listed = list_images(images, known=[path for path in (labels, how.class_names if how else None) if path])
+    listed = list_images(images, known=[path for path in (labels, how.classes if how else None) if path])
     read = read_labels(images, listed.images, labels, how)
     files = [file for file in listed.images if file not in read.left_out]
     for kind, message in (*read.notes, *listed.notes):

@@ -186,20 +186,36 @@ class _Words:
                 )
 
     def _note_words(self) -> None:
+        way_out = " (--no-negatives keeps them as classes)" if self._reading.rules.negative is None else ""
         kinds = {
-            Word.NEGATIVE: "labels read as: no class is in the image (--no-negatives keeps them as classes)",
+            Word.NEGATIVE: "labels read as: no class is in the image" + way_out,
             Word.BACKGROUND: "labels of the background, left out: every image has a background",
             Word.UNKNOWN: "labels read as: not known (--negative WORD says that no class is in the image)",
             Word.MISSING: "labels read as an empty cell",
         }
         for name, kind in self._kind.items():
             if kind is not None:
-                self._reading.note(kinds[kind], f"{name!r} ({self._count[name]} times)")
+                count = self._count[name]
+                self._reading.note(kinds[kind], f"{name!r} ({'once' if count == 1 else f'{count} times'})")
 
 
 def _is_marked(name: str) -> bool:
     """Whether a label leaves open if a class is there (``?cat``)."""
     return name.startswith(UNKNOWN_MARK) and len(name) > len(UNKNOWN_MARK)
+
+
+def require_one_split(first: Entry, second: Entry, image: str) -> None:
+    """Refuse two entries of one image that put it into different splits.
+
+    Raises:
+        InvalidInput: names the places of both.
+    """
+    if first.split != second.split:
+        one, other = ("no split" if split is None else f"split {split!r}" for split in (second.split, first.split))
+        raise InvalidInput(
+            f"{second.where}: image {image} is in {one}, and at {first.where} in {other}; an image belongs to one "
+            "split."
+        )
 
 
 def _named(entry: Entry) -> Iterator[str]:
@@ -225,15 +241,11 @@ def joined_entry(first: Entry, second: Entry, reading: Reading, *, image: str | 
         InvalidInput: they put the image into different splits.
     """
     name = image or repr(second.image)
-    if first.split != second.split:
-        raise InvalidInput(
-            f"{second.where}: image {name} is in split {second.split!r}, and at {first.where} in split "
-            f"{first.split!r}; an image belongs to one split."
-        )
+    require_one_split(first, second, name)
     if first.labels is None or second.labels is None:
         known = second if first.labels is None else first
         return replace(first, labels=known.labels, unknown=known.unknown, explicit=known.explicit)
-    if first.labels != second.labels:
+    if set(first.labels) != set(second.labels):
         contradiction = not first.labels or not second.labels or (first.explicit and second.explicit)
         said = " and ".join(
             f"{entry.where}: {', '.join(entry.labels or ()) or 'no class'}" for entry in (first, second)

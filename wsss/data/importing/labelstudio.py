@@ -17,6 +17,7 @@ from wsss.data.importing.labels import Entry, Labels, class_name, collect, eithe
 from wsss.data.importing.labelstudio_min import CHOICE_KEYS, FORMAT, REGIONS
 from wsss.data.importing.reading import Reading
 from wsss.data.importing.records import LABEL_MEND
+from wsss.data.importing.splits import split_in
 from wsss.data.label_rules import LABEL_KEYS, find_key
 from wsss.errors import InvalidInput, listing
 
@@ -149,7 +150,7 @@ def _results(annotation: dict[str, Any], where: str, predicted: bool) -> Iterato
             if not isinstance(value[chosen], list):
                 raise InvalidInput(f"{place}: found {kind(value[chosen])}; expected a list of names.")
             names = tuple(dict.fromkeys(class_name(name, place) for name in value[chosen]))
-            score = result.get("score", annotation.get("score") or None) if predicted else None
+            score = result.get("score", annotation.get("score")) if predicted else None
             control, target = (str(result.get(key) or "") for key in ("from_name", "to_name"))
             yield Result(control or chosen, target, chosen, names, score, place)
 
@@ -201,7 +202,8 @@ def _entry(image: str, task: _Task, chosen: Sequence[str], reading: Reading) -> 
             found[name] = either(found.get(name, False), there)
     present = tuple(name for name, there in found.items() if there)
     unknown = tuple(name for name, there in found.items() if there is None)
-    return Entry(image, present, task.where, unknown=unknown, explicit=len(present) < len(found))
+    split = split_in(task.data, f"{task.where}.data")
+    return Entry(image, present, task.where, split, unknown, explicit=len(present) < len(found))
 
 
 def _presence(answer: Sequence[Result], chosen: Sequence[str], reading: Reading) -> dict[str, bool | None]:

@@ -181,6 +181,12 @@ def _require_absent(gathered: Gathered, train: Sequence[Picture]) -> None:
             "other word), or a folder of them called ok, good or normal. Images that all show it can be cut into "
             "tiles instead: wsss data tiles --help",
         )
+    shown = [p.labels for p in gathered.labelled]
+    if len(gathered.classes) == 2 and all(labels is not None and len(labels) == 1 for labels in shown):
+        pair = " or ".join(map(repr, gathered.classes))
+        gathered.notes.add(
+            "two classes, and every image shows exactly one (if one means that nothing is there: --negative NAME)", pair
+        )
     kind = "classes that every training image shows, so that nothing tells where they are"
     gathered.notes.add(kind, *everywhere)
 

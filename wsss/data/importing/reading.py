@@ -34,6 +34,7 @@ class Reading:
         self.notes: list[Note] = []
         self._used: set[str] = set()
         self._minus_one: bool | None = None
+        self._soft = False
 
     def note(self, kind: str, *messages: str) -> None:
         """Add notes of one kind."""
@@ -90,9 +91,9 @@ class Reading:
             return None
         if word is Word.NEGATIVE or text in NO:
             return False
-        return True if text in YES else self._soft(text, where)
+        return True if text in YES else self._number(text, where)
 
-    def _soft(self, text: str, where: str) -> bool | None:
+    def _number(self, text: str, where: str) -> bool | None:
         try:
             return self.soft(float(text), where)
         except ValueError as error:
@@ -108,6 +109,7 @@ class Reading:
         Raises:
             InvalidInput: it is out of range, or there is no threshold.
         """
+        self._soft = True
         if not 0 <= value <= 1:
             raise InvalidInput(f"{where}: found {value:g}; a label is 0 or 1, or lies between them.")
         try:
@@ -126,6 +128,10 @@ class Reading:
         Raises:
             InvalidInput: names the option and the word.
         """
+        if self.rules.soft is not None and not self._soft:
+            raise InvalidInput(
+                "--soft-threshold: no label in the file lies between 0 and 1.", mend="Leave --soft-threshold out."
+            )
         known = list(names)
         for option, words in (("--negative", self.rules.negative or ()), ("--unknown", self.rules.unknown)):
             for word in words:

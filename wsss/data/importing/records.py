@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wsss.data.importing import wide
 from wsss.data.importing.cells import names_in, separator_of
+from wsss.data.importing.confidence import by_confidence
 from wsss.data.importing.jsonfile import kind, read_json
 from wsss.data.importing.keys import IMAGE_MEND, columns_of, image_key, label_keys
 from wsss.data.importing.labels import Entry, Labels, class_name, collect, stated
 from wsss.data.importing.reading import Reading
+from wsss.data.importing.splits import split_in
 from wsss.data.label_rules import (
+    CONFIDENCE_KEYS,
     IMAGE_KEYS,
     LABEL_KEYS,
     LETTERS,
     NO,
-    SPLIT_KEYS,
     UNKNOWN_MARK,
     YES,
     find_key,
@@ -105,13 +107,24 @@ def read_records(
     if flags or len(keys) > 1 or (not keys and _is_wide([record for _, record in records])):
         if separator is not None:
             raise InvalidInput(f"{path}: --separator: the records have a key per class, and no texts to separate.")
-        return wide.read(path, [(where, _cells(record)) for where, record in records], keys, reading)
+        empty = dict.fromkeys(columns, "")
+        return wide.read(path, [(where, empty | _cells(record)) for where, record in records], keys, reading)
     image = image_key(columns, path, reading)
     found = list(_records(records, image, keys or LABEL_KEYS, reading))
-    return _collected(path, found, format, separator, reading)
+    confidence = find_key(columns, CONFIDENCE_KEYS)
+    confidences = [_cell(record.get(confidence)) for _, record in records] if confidence is not None else []
+    return _collected(path, found, format, separator, reading, confidence, confidences)
 
 
-def _collected(path: Path, found: Sequence[Found], format: str, separator: str | None, reading: Reading) -> Labels:
+def _collected(
+    path: Path,
+    found: Sequence[Found],
+    format: str,
+    separator: str | None,
+    reading: Reading,
+    confidence: str | None = None,
+    confidences: Sequence[str] = (),
+) -> Labels:
     if separator is None:
         separator = separator_of(one.labels for one in found if isinstance(one.labels, str))
         if separator is not None:
@@ -119,7 +132,7 @@ def _collected(path: Path, found: Sequence[Found], format: str, separator: str |
     flags = [flag for one in found for flag in (_flags(one.labels) or {}).values()]
     reading.settle_minus_one(map(_cell, flags), str(path))
     entries = [_entry(one, separator, reading) for one in found]
-    return collect(format, entries, reading=reading)
+    return collect(format, by_confidence(entries, confidence, confidences, reading), reading=reading)
 
 
 def _is_wide(content: list[Any]) -> bool:
@@ -170,19 +183,6 @@ def _records(
         if labels_key == OBJECTS:
             reading.note("labels of objects, read as: the class is in the image", OBJECTS)
         yield Found(str(image), record[labels_key], where, f"{where}.{labels_key}", split_in(record, where))
-
-
-def split_in(record: Mapping[str, Any], where: str) -> str | None:
-    """Return the split that a record names, if it does.
-
-    Raises:
-        InvalidInput: it is no text.
-    """
-    key = find_key(record, SPLIT_KEYS)
-    split = (record[key] or None) if key is not None else None
-    if split is not None and not isinstance(split, str):
-        raise InvalidInput(f"{where}.split: found {split!r}; expected the name of a split.")
-    return split
 
 
 def _key(record: dict[str, Any], keys: Sequence[str], where: str, what: str, *, mend: str | None = None) -> str:

@@ -13,9 +13,11 @@ from typing import Any
 
 from wsss.data.importing import labelstudio_min, wide
 from wsss.data.importing.cells import LIST, names_in, separator_of
-from wsss.data.importing.labels import CONTRADICTION, Entry, Labels, class_name, collect, stated
+from wsss.data.importing.confidence import by_confidence
+from wsss.data.importing.labels import Entry, Labels, class_name, collect
 from wsss.data.importing.reading import Reading
 from wsss.data.importing.records import LABEL_MEND
+from wsss.data.importing.splits import split_in, split_keys
 from wsss.data.label_rules import (
     ALL_LABELS,
     BOX_KEYS,
@@ -25,7 +27,6 @@ from wsss.data.label_rules import (
     LETTERS,
     NO,
     ONE_LABEL,
-    SPLIT_KEYS,
     YES,
     find_key,
     is_one_of,
@@ -84,7 +85,7 @@ def read(
     if table.header is None:
         _refuse("--image-key", reading.image_key, path, "the table has no header; its first column is the image.")
         columns = tuple(range(1, max(len(cells) for _, cells in table.rows)))
-        entries = _named(table, 0, columns, None, separator, reading, one=True)
+        entries = _named(table, 0, columns, separator, reading, one=True)
         return collect("a table of labels (CSV)", entries, reading=reading)
     if labelstudio_min.is_signed(table.header):
         _refuse("--separator", separator, path, "in Label Studio's CSV several choices are a list, not a text.")
@@ -139,7 +140,13 @@ def _label_column(table: _Table, reading: Reading) -> str | None:
         found = like[0] if like else None
         if found is not None:
             reading.note("labels read from the column (--label-key says otherwise)", found)
-    if found is None or not wide.is_binary(table.column(found), (YES | NO) - LETTERS):
+    if (
+        found is not None
+        and any("." in cell for cell in table.column(found))
+        and wide.is_soft(table.column(found), reading)
+    ):
+        return None  # soft labels of one class
+    if found is None or not wide.is_binary(table.column(found), (YES | NO) - LETTERS, reading):
         return found
     if find_key(header, CONFIDENCE_KEYS) or find_key(header, BOX_KEYS):  # 0 and 1 are ids of classes
         return found
@@ -161,31 +168,14 @@ def _long(table: _Table, column: str, separator: str | None, reading: Reading) -
     """Read a table with a column of class names, one or several rows per image."""
     header = table.header or ()
     image = wide.image_column(table.columns(), table.path, reading)
-    split = find_key(header, SPLIT_KEYS)
-    places = (header.index(image), (header.index(column),), header.index(split) if split is not None else None)
-    others = [name for name in header if name not in (image, column, split, find_key(header, CONFIDENCE_KEYS))]
-    flags = [name for name in others if wide.is_binary(table.column(name), YES | NO)]
+    confidence = find_key(header, CONFIDENCE_KEYS)
+    others = [name for name in header if name not in (image, column, confidence, *split_keys(header))]
+    flags = [name for name in others if wide.is_binary(table.column(name), (YES | NO) - LETTERS, reading)]
     reading.note("columns of 0 and 1 beside the column of labels, left out (--label-key A,B reads them)", *flags)
-    entries = _named(table, *places, separator, reading, one=plain(column) not in map(plain, ALL_LABELS))
-    return collect("a table of labels (CSV)", _by_confidence(table, entries, reading), reading=reading)
-
-
-def _by_confidence(table: _Table, entries: list[Entry], reading: Reading) -> list[Entry]:
-    """Return the entries, one per image, where a column says how sure each label is: 0 means absent."""
-    column = find_key(table.header or (), CONFIDENCE_KEYS)
-    if column is None or not wide.is_soft(table.column(column)):
-        return entries
-    reading.note("column of confidences: 1, the label's class is present; 0, it is absent", column)
-    images: dict[str, dict[str, bool | None]] = {}
-    first: dict[str, Entry] = {}
-    for entry, cell in zip(entries, table.column(column), strict=True):
-        there = reading.presence(cell, f"{entry.where}: column {column!r}")
-        said = images.setdefault(first.setdefault(entry.image, entry).image, {})
-        for name in entry.labels or ():
-            if said.get(name, there) != there:
-                reading.note(CONTRADICTION, f"{entry.image}: {name!r} is both present and absent (see {entry.where})")
-            said[name] = True if said.get(name) else there
-    return [stated(image, said, first[image].where, first[image].split) for image, said in images.items()]
+    one = plain(column) not in map(plain, ALL_LABELS)
+    entries = _named(table, header.index(image), (header.index(column),), separator, reading, one=one)
+    cells = table.column(confidence) if confidence is not None else []
+    return collect("a table of labels (CSV)", by_confidence(entries, confidence, cells, reading), reading=reading)
 
 
 def _read_table(path: Path) -> _Table:
@@ -255,7 +245,6 @@ def _named(
     table: _Table,
     image_at: int,
     labels_at: Sequence[int],
-    split_at: int | None,
     separator: str | None,
     reading: Reading,
     *,
@@ -271,14 +260,16 @@ def _named(
             separator = " "
         if spaces and (table.header is None or not one):
             read_as = "one label each" if one else "several labels"
-            reading.note(f"cells with spaces, read as {read_as}", f"{table.path} (--separator says otherwise)")
+            example = next(cell for cell in cells if " " in cell)
+            note = f"{table.path}: {example!r}, for example (--separator says otherwise)"
+            reading.note(f"cells with spaces, read as {read_as}", note)
     entries = []
     for number, row in table.rows:
         where = table.where(number)
         words = [row[column] for column in labels_at if column < len(row)]
         names = [name for word in words for name in _names_in(word, separator, where, reading)]
         labels = tuple(class_name(name, where) for name in names)
-        split = row[split_at] or None if split_at is not None else None
+        split = split_in(dict(zip(table.header, row, strict=True)), where) if table.header else None
         entries.append(Entry(wide.image_in(row[image_at], where), labels, where, split))
     return entries
 

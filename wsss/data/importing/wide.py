@@ -8,14 +8,12 @@ from pathlib import Path
 from wsss.data.importing.keys import columns_of, image_key
 from wsss.data.importing.labels import Entry, Labels, class_name, collect, stated
 from wsss.data.importing.reading import SOFT_MEND, Reading
+from wsss.data.importing.splits import split_in, split_keys
 from wsss.data.label_rules import (
     ATTRIBUTE_KEYS,
     BOX_KEYS,
     NO,
-    SPLIT_KEYS,
-    VALIDATION_FLAGS,
     YES,
-    Word,
     find_key,
     is_one_of,
 )
@@ -42,9 +40,7 @@ def read(path: Path, lines: Sequence[Line], columns: Sequence[str], reading: Rea
     """
     header = list(lines[0][1])
     image = image_column(columns_of(cells for _, cells in lines), path, reading)
-    split = find_key(header, SPLIT_KEYS)
-    flag = None if split is not None else find_key(header, VALIDATION_FLAGS)
-    others = [name for name in header if name not in (image, split, flag) and name]
+    others = [name for name in header if name not in (image, *split_keys(header)) and name]
     chosen = tuple(columns) or _class_columns(path, lines, others, reading)
     left = [name for name in others if name not in chosen]
     reading.note("columns that are not classes, left out (--label-key A,B names the columns of classes)", *left)
@@ -59,7 +55,7 @@ def read(path: Path, lines: Sequence[Line], columns: Sequence[str], reading: Rea
                 mend="Give each image one row.",
             )
         found = {names[c]: reading.presence(cells[c], f"{where}: column {c!r}") for c in chosen}
-        entries[name] = stated(name, found, where, _split(cells, split, flag, where, reading))
+        entries[name] = stated(name, found, where, split_in(cells, where))
     return collect("a table with a column per class", entries.values(), tuple(names.values()), reading=reading)
 
 
@@ -93,16 +89,21 @@ def image_in(cell: str, where: str) -> str:
     return cell
 
 
-def is_binary(cells: Iterable[str], words: Collection[str], *, share: float = 1.0) -> bool:
-    """Whether at least a share of the cells that say something are among ``words``, and one is."""
-    filled = [cell.casefold() for cell in cells if Reading().word(cell) not in (Word.MISSING, Word.UNKNOWN)]
-    return bool(filled) and sum(cell in words for cell in filled) >= share * len(filled)
+def is_binary(cells: Iterable[str], words: Collection[str], reading: Reading, *, share: float = 1.0) -> bool:
+    """Whether at least a share of the cells that say something are 0, 1 or among ``words``, and one is."""
+    filled = _filled(cells, reading)
+    return bool(filled) and sum(cell in words or _number(cell) in (0, 1) for cell in filled) >= share * len(filled)
 
 
-def is_soft(cells: Iterable[str]) -> bool:
+def is_soft(cells: Iterable[str], reading: Reading) -> bool:
     """Whether all cells that say something are numbers from 0 to 1."""
-    filled = [cell for cell in cells if Reading().word(cell) not in (Word.MISSING, Word.UNKNOWN)]
+    filled = _filled(cells, reading)
     return bool(filled) and all(0 <= number <= 1 for number in map(_number, filled))
+
+
+def _filled(cells: Iterable[str], reading: Reading) -> list[str]:
+    """Return the cells besides empty ones and words for absent and unknown."""
+    return [cell.strip().casefold() for cell in cells if reading.rules.word(cell) is None]
 
 
 def _number(cell: str) -> float:
@@ -117,8 +118,8 @@ def _class_columns(path: Path, lines: Sequence[Line], candidates: Sequence[str],
     may_be = [name for name in candidates if not is_one_of(name, ATTRIBUTE_KEYS)]
     cells = {name: [row[name] for _, row in lines] for name in may_be}
     # Where most cells are 0 and 1, the others are mistakes, which are named one by one.
-    binary = [name for name in may_be if is_binary(cells[name], YES | NO, share=0.5)]
-    soft = [name for name in may_be if name not in binary and is_soft(cells[name])]
+    binary = [name for name in may_be if is_binary(cells[name], YES | NO, reading, share=0.5)]
+    soft = [name for name in may_be if name not in binary and is_soft(cells[name], reading)]
     box = find_key(candidates, BOX_KEYS)
     if box is not None:
         raise InvalidInput(
@@ -126,11 +127,12 @@ def _class_columns(path: Path, lines: Sequence[Line], candidates: Sequence[str],
             f"{listing(candidates, limit=12)}.",
             mend=COLUMNS_MEND,
         )
-    if soft and reading.rules.soft is None and not binary:
-        example = next(cell for cell in cells[soft[0]] if _number(cell) % 1)
+    if soft and reading.rules.soft is None:
+        example = next((cell for cell in cells[soft[0]] if _number(cell) % 1), "")
+        hint = f"{SOFT_MEND} If it is not a class, name the columns that are: --label-key A,B" if binary else SOFT_MEND
         raise InvalidInput(
             f"{path}:1: column {soft[0]!r} holds soft labels ({example}); labels of training images are 0 or 1.",
-            mend=SOFT_MEND,
+            mend=hint,
         )
     chosen = [name for name in may_be if name in binary or (name in soft and reading.rules.soft is not None)]
     if not chosen:
@@ -140,9 +142,3 @@ def _class_columns(path: Path, lines: Sequence[Line], candidates: Sequence[str],
             mend=COLUMNS_MEND,
         )
     return tuple(chosen)
-
-
-def _split(cells: Mapping[str, str], split: str | None, flag: str | None, where: str, reading: Reading) -> str | None:
-    if split is not None:
-        return cells[split] or None
-    return None if flag is None else ("val" if reading.presence(cells[flag], where) else "train")

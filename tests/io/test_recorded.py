@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flipping import flip
+
+from wsss.errors import DamagedFile
+from wsss.io.arrays import read_arrays, write_arrays
+from wsss.io.masks import read_mask, write_mask
+from wsss.io.recorded import check_recorded, find_recorded
+from wsss.io.weights import load_description, load_weights
+from wsss.pipeline.store import list_artifacts, read_record, write_record
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Path:
+    """A finished stage with a file of each kind."""
+    folder = tmp_path / "run" / "one"
+    write_mask(folder / "masks" / "a.png", np.zeros((5, 7), np.uint8))
+    write_arrays(folder / "cams" / "a.npz", {"maps": np.arange(6.0)})
+    (folder / "model.json").write_text('{"kind": "segmenter"}')
+    (folder / "model.safetensors").write_bytes(b"weights of some kind")
+    (folder / "table.csv").write_text("a,b\n1,2\n")
+    record = {"id": "one", "identity": "i", "status": "done", "artifacts": list_artifacts(folder)}
+    write_record(folder, record)
+    return folder
+
+
+def edit(path: Path) -> None:
+    """Change a file as a person would."""
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    os.utime(path, ns=(1, 1))
+
+
+def test_files_as_they_were_written_pass(stage: Path) -> None:
+    for path in stage.rglob("*"):
+        check_recorded(path)
+        check_recorded(path, always=True)
+    assert read_mask(stage / "masks" / "a.png").shape == (5, 7)
+    found = find_recorded(stage / "masks" / "a.png")
+    assert found is not None and (found.folder, found.stage) == (stage, "one")
+
+
+@pytest.mark.parametrize("name", ["masks/a.png", "cams/a.npz", "model.json", "model.safetensors", "table.csv"])
+def test_a_flipped_bit_is_found_and_explained(stage: Path, name: str) -> None:
+    flip(stage / name, 8 * (stage / name).stat().st_size - 3)
+    with pytest.raises(DamagedFile) as caught:
+        check_recorded(stage / name)
+    assert str(stage / name) in caught.value.message and "'one'" in caught.value.message
+    assert caught.value.mend is not None and str(stage) in caught.value.mend and "--force" not in caught.value.mend
+    (stage.parent / "run.json").write_text("{}")
+    with pytest.raises(DamagedFile) as caught:
+        check_recorded(stage / name)
+    assert caught.value.mend is not None and f"--run-dir {stage.parent} --force one" in caught.value.mend
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("masks/a.png", lambda stage: read_mask(stage / "masks" / "a.png")),
+        ("cams/a.npz", lambda stage: read_arrays(stage / "cams" / "a.npz")),
+        ("model.json", load_description),
+        ("model.safetensors", load_weights),
+    ],
+)
+def test_readers_refuse_what_is_damaged(stage: Path, name: str, read: object) -> None:
+    assert callable(read)
+    flip(stage / name, 8 * ((stage / name).stat().st_size // 2))
+    with pytest.raises(DamagedFile, match="the file is damaged"):
+        read(stage)
+
+
+def test_a_file_is_read_once_in_a_process_and_weights_always(stage: Path) -> None:
+    for name in ("masks/a.png", "model.safetensors"):
+        check_recorded(stage / name)
+        flip(stage / name, 100)
+    check_recorded(stage / "masks" / "a.png")  # found intact before
+    with pytest.raises(DamagedFile):
+        check_recorded(stage / "model.safetensors", always=True)
+
+
+def test_an_edited_file_is_taken_as_it_is_but_not_weights(stage: Path) -> None:
+    edit(stage / "table.csv")
+    check_recorded(stage / "table.csv")
+    edit(stage / "model.safetensors")
+    with pytest.raises(DamagedFile) as caught:
+        check_recorded(stage / "model.safetensors", always=True)
+    assert caught.value.mend is not None and f"delete {stage / 'stage.json'}" in caught.value.mend
+    (stage / "stage.json").unlink()
+    check_recorded(stage / "model.safetensors", always=True)
+
+
+def test_a_copied_stage_is_compared_with_its_own_record(stage: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(stage, tmp_path / "copy", copy_function=shutil.copyfile))  # with other times
+    check_recorded(copy / "masks" / "a.png")
+    (copy / "masks" / "a.png").unlink()
+    check_recorded(copy / "masks" / "a.png")  # the reader says that it is missing
+
+
+@pytest.mark.parametrize("known", [None, {}, {"bytes": 20}, {"sha256": None}, "text"])
+def test_what_is_not_recorded_passes(stage: Path, known: object) -> None:
+    record = read_record(stage)
+    assert record is not None
+    write_record(stage, {**record, "artifacts": {"model.safetensors": known}})
+    flip(stage / "model.safetensors", 9)
+    check_recorded(stage / "model.safetensors", always=True)
+    write_record(stage, {**record, "artifacts": [known]})
+    check_recorded(stage / "model.safetensors", always=True)
+    write_record(stage, {**record, "status": "running"})
+    check_recorded(stage / "model.safetensors", always=True)
+
+
+def test_a_damaged_record_is_found(stage: Path) -> None:
+    flip(stage / "stage.json", 8 * (stage / "stage.json").read_bytes().index(b"one"))
+    with pytest.raises(DamagedFile, match=r"stage\.json: can't be read"):
+        check_recorded(stage / "masks" / "a.png")
+
+
+def test_files_of_no_stage_pass(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    check_recorded(tmp_path / "a.txt", always=True)
+    check_recorded(Path("nowhere.png"))

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from wsss.cli.options import resume_command
+from wsss.pipeline.launch import launcher
+
+TORCHRUN = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "wsss"),
+        ({"RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}, "wsss"),
+        (TORCHRUN, "torchrun --nproc-per-node 2 -m wsss.cli.main"),
+        (
+            {**TORCHRUN, "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"},
+            "torchrun --nnodes 2 --nproc-per-node 4 -m wsss.cli.main",
+        ),
+        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4", "MASTER_ADDR": "n1"}, "srun --ntasks 4 wsss"),
+        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4"}, "wsss"),
+    ],
+)
+def test_the_command_that_starts_as_many_processes(environment: dict[str, str], expected: str) -> None:
+    assert " ".join(launcher(environment)) == expected
+
+
+def test_an_interrupted_command_is_resumed_by_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    found = resume_command(["run", "p.yaml", "--force", "crf", "--json"])
+    assert found == "torchrun --nproc-per-node 2 -m wsss.cli.main run p.yaml --json"

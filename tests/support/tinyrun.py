@@ -1,0 +1,62 @@
+"""The ``wsss`` command on the pipeline ``tiny.yaml``, as processes: alone, or as several that work together."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from killing import is_bookkeeping, snapshot
+
+TINY = Path(__file__).parent / "tiny.yaml"
+MODULE = [sys.executable, "-m", "wsss.cli.main"]
+SEVERAL = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+
+
+def command(run_dir: Path, *more: str) -> list[str]:
+    """Return the arguments that run the pipeline in a folder."""
+    return ["run", str(TINY), "--run-dir", str(run_dir), "--workers", "1", *more]
+
+
+def environment(**more: str | None) -> dict[str, str]:
+    """Return the environment of a process: ``more`` over ours, ``None`` for a variable to leave out.
+
+    Two threads are slower than one on images this small.
+    """
+    found = {**os.environ, "OMP_NUM_THREADS": "1", **more}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def wsss(*arguments: str, timeout: float = 300, **more: str | None) -> subprocess.CompletedProcess[str]:
+    """Run ``wsss ARGUMENTS`` to its end; for ``more`` see `environment`."""
+    return _run([*MODULE, *arguments], timeout, environment(**more))
+
+
+def several(count: int, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run ``wsss ARGUMENTS`` in several processes that work together."""
+    return _run([*SEVERAL, str(count), "-m", "wsss.cli.main", *arguments], timeout, environment())
+
+
+def statuses(run_dir: Path, *more: str) -> dict[str, str]:
+    """Run the pipeline and return what became of its stages."""
+    return statuses_in(wsss(*command(run_dir, "--json", *more)))
+
+
+def statuses_in(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Return stage → status of a run with ``--json`` that succeeded."""
+    assert done.returncode == 0, done.stderr
+    return {stage["id"]: stage["status"] for stage in json.loads(done.stdout)["stages"]}
+
+
+def results(run_dir: Path) -> Mapping[str, bytes]:
+    """All that must not depend on what happened on the way: the report shows timings, hash caches file times."""
+    return snapshot(
+        run_dir, ignore=lambda name: is_bookkeeping(name) or name.startswith("data/content") or name.endswith(".html")
+    )
+
+
+def _run(call: list[str], timeout: float, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(call, capture_output=True, text=True, timeout=timeout, env=env)

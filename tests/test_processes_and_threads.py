@@ -1,0 +1,165 @@
+"""Whole runs that are resumed by another number of processes or threads: the same bytes, or another beginning."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flipping import flip
+from killing import KILLED, kill_command, memory_folder
+from tinyrun import SEVERAL, TINY, command, environment, results, several, statuses_in, wsss
+
+UNTIL = ("--until", "classify")
+AT = 52
+"""The write at which a run is killed: in the middle of its first training."""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with memory_folder(tmp_path_factory.mktemp("runs")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def one(memory: Path) -> Path:
+    """Made by one process, to the refined masks. Treat it as read-only."""
+    done = wsss(*command(memory / "one", "--until", "crf"))
+    assert done.returncode == 0, done.stderr
+    return memory / "one"
+
+
+@pytest.fixture(scope="module")
+def two(memory: Path) -> Path:
+    """Trained by two processes. Treat it as read-only."""
+    done = several(2, *command(memory / "two", *UNTIL))
+    assert done.returncode == 0, done.stderr
+    return memory / "two"
+
+
+@pytest.fixture(scope="module")
+def begun(memory: Path) -> Path:
+    """Killed in the middle of a training by one process with one thread. Treat it as read-only."""
+    run_dir = memory / "begun"
+    done, _ = kill_command(command(run_dir, *UNTIL), AT, cwd=memory, OMP_NUM_THREADS="1")
+    assert done.returncode == KILLED
+    assert (run_dir / "classify" / "checkpoint.pt").is_file()
+    return run_dir
+
+
+def copied(run: Path, to: Path) -> Path:
+    subprocess.run(["cp", "-a", str(run), str(to)], check=True)
+    return to
+
+
+def weights(run_dir: Path) -> bytes:
+    return (run_dir / "classify" / "model.safetensors").read_bytes()
+
+
+def machine(run_dir: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run_dir / "classify" / "stage.json").read_text())["machine"]
+    return found
+
+
+def reason(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stderr
+    return " ".join(json.loads(done.stdout)["stages"][0]["reasons"])
+
+
+def test_a_finished_training_of_two_processes_is_not_that_of_one(one: Path, two: Path, tmp_path: Path) -> None:
+    assert weights(one) != weights(two)
+    assert (machine(two)["ranks"], machine(two)["effective_batch"]) == (2, 4)
+    run_dir = copied(two, tmp_path / "run")
+    assert reason(several(2, *command(run_dir, *UNTIL, "--dry-run", "--json"))) == "finished"
+    planned = reason(wsss(*command(run_dir, *UNTIL, "--dry-run", "--json")))
+    assert "processes" in planned and "2 → 1" in planned
+    done = wsss(*command(run_dir, *UNTIL))
+    assert done.returncode == 0 and "2 → 1" in done.stderr, done.stderr
+    assert weights(run_dir) == weights(one)
+
+
+def test_a_training_that_is_left_out_may_be_of_any_number_of_processes(two: Path, tmp_path: Path) -> None:
+    run_dir = copied(two, tmp_path / "run")
+    without = ("--set", "expand.enabled=false", "--set", "shrink.enabled=false")
+    found = statuses_in(wsss(*command(run_dir, "--from", "cam", "--until", "cam", "--json", *without)))
+    assert found == {"classify": "skipped", "cam": "done"}
+    assert weights(run_dir) == weights(two)
+
+
+def test_one_process_does_not_resume_what_two_began(one: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    longer = ("--set", "classify.epochs=60")  # so that the signal comes in the middle
+    call = [*SEVERAL, "2", "-m", "wsss.cli.main", *command(run_dir, *UNTIL, *longer)]
+    process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    deadline = time.monotonic() + 120
+    while not (run_dir / "classify" / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    advice = [line.strip() for line in messages.splitlines() if line.strip().startswith("torchrun --nproc-per-node 2")]
+    assert len(advice) == 1 and f"-m wsss.cli.main run {TINY}" in advice[0], messages
+    record = json.loads((run_dir / "run.json").read_text())
+    assert record["command"][:3] == ["torchrun", "--nproc-per-node", "2"]
+    assert (run_dir / "classify" / "checkpoint.pt").is_file()
+    planned = reason(wsss(*command(run_dir, *UNTIL, *longer, "--dry-run", "--json")))
+    assert "2 → 1" in planned
+    done = wsss(*command(run_dir, *UNTIL))
+    assert done.returncode == 0 and "2 → 1" in done.stderr, done.stderr
+    assert weights(run_dir) == weights(one)
+
+
+def test_two_processes_do_not_resume_what_one_began(two: Path, begun: Path, tmp_path: Path) -> None:
+    run_dir = copied(begun, tmp_path / "run")
+    done = several(2, *command(run_dir, *UNTIL))
+    assert done.returncode == 0 and "1 → 2" in done.stderr, done.stderr
+    assert weights(run_dir) == weights(two)
+    rows = (run_dir / "classify" / "history.csv").read_text().splitlines()
+    assert [row.split(",")[:2] for row in rows[1:]] == [["1", "2"], ["2", "4"]]  # epoch, step
+
+
+def test_single_images_do_not_depend_on_the_number_of_processes(one: Path, tmp_path: Path) -> None:
+    run_dir = copied(one, tmp_path / "run")
+    for stage in ("cam", "pseudo", "crf"):
+        subprocess.run(["rm", "-r", str(run_dir / stage)], check=True)
+    done = several(2, *command(run_dir, "--from", "cam", "--until", "crf"))
+    assert done.returncode == 0, done.stderr
+    assert results(run_dir) == results(one)
+    identities = [json.loads((run / "cam" / "stage.json").read_text())["identity"] for run in (run_dir, one)]
+    assert identities[0] == identities[1]
+
+
+def test_a_training_is_resumed_with_the_threads_it_began_with(one: Path, begun: Path, tmp_path: Path) -> None:
+    run_dir = copied(begun, tmp_path / "run")
+    done = wsss(*command(run_dir, *UNTIL), OMP_NUM_THREADS=None)  # as many threads as there are cores
+    assert done.returncode == 0, done.stderr
+    assert weights(run_dir) == weights(one)
+    assert machine(run_dir)["threads"] == 1
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="torch takes no more threads than there are cores")
+def test_threads_that_are_asked_for_are_taken_and_recorded(begun: Path, tmp_path: Path) -> None:
+    run_dir = copied(begun, tmp_path / "run")
+    done = wsss(*command(run_dir, *UNTIL), OMP_NUM_THREADS="2")
+    assert done.returncode == 0, done.stderr
+    assert "the number of threads was 1 so far and is 2 now" in done.stderr
+    assert machine(run_dir)["mixed_threads"] == [1, 2]
+    again = wsss(*command(run_dir, *UNTIL, "--json"))
+    assert statuses_in(again) == {"classify": "skipped"}
+
+
+def test_a_checkpoint_with_a_flipped_bit_is_discarded(one: Path, begun: Path, tmp_path: Path) -> None:
+    run_dir = copied(begun, tmp_path / "run")
+    path = run_dir / "classify" / "checkpoint.pt"
+    flip(path, bit=8 * (path.stat().st_size // 2) + 2)
+    done = wsss(*command(run_dir, *UNTIL))
+    assert done.returncode == 0, done.stderr
+    assert "checkpoint.pt: the checkpoint can't be used (it is damaged" in done.stderr
+    assert weights(run_dir) == weights(one)

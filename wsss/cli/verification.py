@@ -1,0 +1,53 @@
+"""``wsss status --verify``: which files of a run are damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wsss.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from wsss.pipeline.verification import Verification
+
+
+def verify(folder: Path) -> Verification:
+    """Read everything that a run or a stage has recorded.
+
+    Raises:
+        InvalidInput: the folder is neither.
+    """
+    from wsss.pipeline.progress import Reporter
+    from wsss.pipeline.verification import verify_folder
+
+    reporter = Reporter()
+    reporter.start("", None)
+    try:
+        found = verify_folder(folder, reporter.track)
+    finally:
+        reporter.stop()
+    if found is None:
+        raise InvalidInput(f"{folder} is neither a run directory nor a stage's folder.")
+    return found
+
+
+def exit_code(found: Verification) -> int:
+    """Return 1 if anything is damaged, else 0."""
+    return 1 if found.damaged else 0
+
+
+def print_verification(found: Verification) -> None:
+    """Print what was found: a line for each damaged file, then the hints."""
+    for one in found.damaged:
+        text = one.what if str(one.path) in one.what else f"{one.path}: {one.what}"
+        click.echo(f"{click.style('damaged:', fg='red', bold=True)} {text}")
+    for hint in dict.fromkeys(one.hint for one in found.damaged if one.hint):
+        click.echo(hint)
+    if found.not_recorded:
+        click.echo(f"not recorded: {', '.join(found.not_recorded)} (an older version kept no hashes)")
+    if found.unfinished:
+        click.echo(f"not finished: {', '.join(found.unfinished)}")
+    damaged: Any = len(found.damaged) or "none"
+    click.echo(f"Verified {found.files} files: {damaged} damaged.")

@@ -1,0 +1,106 @@
+"""Files that carry a checksum of their own content: zip files and JSON objects.
+
+A checksum in a second file would have a moment, between two writes, in which it belongs to another content. Both kinds
+stay what they were for other readers: a zip file has it in the comment that it may end with (`torch.load` reads on), an
+object has one key more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from wsss.io.atomic import atomic_open
+
+SEAL = "seal"
+"""Key of an object's checksum."""
+
+_MARK = b"sha256:"
+_COMMENT = len(_MARK) + 2 * hashlib.sha256().digest_size
+_END = struct.Struct("<4s16sH")
+"""A zip file's last record: its signature, positions and counts, and the length of the comment that follows it."""
+
+
+def write_sealed_zip(file: BinaryIO, content: memoryview) -> None:
+    """Write a zip file's bytes with their checksum.
+
+    Args:
+        file: where to.
+        content: a zip file without a comment.
+
+    Raises:
+        ValueError: it has a comment, or is no zip file.
+    """
+    end = bytes(content[-_END.size :])
+    if len(end) < _END.size or not end.startswith(b"PK\x05\x06") or end[-2:] != b"\0\0":
+        raise ValueError("not a zip file without a comment")
+    body, comment_length = content[:-2], struct.pack("<H", _COMMENT)
+    digest = hashlib.sha256(body)
+    digest.update(comment_length)
+    for part in (body, comment_length, _MARK, digest.hexdigest().encode()):
+        file.write(part)
+
+
+def check_sealed_zip(path: Path) -> None:
+    """Compare a file that `write_sealed_zip` wrote with its checksum.
+
+    Raises:
+        ValueError: it is damaged, or has no checksum; says which.
+        OSError: it can't be read.
+    """
+    digest = hashlib.sha256()
+    left = path.stat().st_size - _COMMENT
+    with path.open("rb") as file:
+        while left > 0:
+            part = file.read(min(left, 1 << 20))
+            if not part:
+                break
+            digest.update(part)
+            left -= len(part)
+        comment = file.read()
+    if not comment.startswith(_MARK):
+        raise ValueError("it is damaged or incomplete: it doesn't end with a checksum")
+    if comment != _MARK + digest.hexdigest().encode():
+        raise ValueError("it is damaged: its bytes don't have the checksum that was written with them")
+
+
+def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object with its checksum, atomically; NaN and infinities are refused, since JSON has none."""
+    written = time.time_ns() // 10**9 * 10**9  # whole seconds, which every file system and archive keeps
+    content = json.loads(json.dumps({name: inner for name, inner in value.items() if name != SEAL}, allow_nan=False))
+    sealed = {**content, SEAL: {"sha256": _digest(content), "mtime_ns": written}}
+    text = json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic_open(path) as file:
+        file.write(text.encode())
+        file.flush()
+        os.utime(file.fileno(), ns=(written, written))
+
+
+def read_sealed_json(path: Path) -> Any:
+    """Read JSON; an object is compared with its checksum, which is left out.
+
+    An object that someone has edited since (its file has another time of change) is taken as it is, and so is one
+    without a checksum.
+
+    Raises:
+        OSError: no such file, or it can't be read.
+        ValueError: not JSON, or damaged: its content has changed without a trace in its time of change.
+    """
+    with path.open(encoding="utf-8") as file:
+        value = json.load(file)
+        changed = os.fstat(file.fileno()).st_mtime_ns
+    seal = value.pop(SEAL, None) if isinstance(value, dict) else None
+    if isinstance(seal, dict) and seal.get("mtime_ns") == changed and seal.get("sha256") != _digest(value):
+        raise ValueError("it is damaged: its content doesn't have the checksum that was written with it")
+    return value
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
