@@ -15,7 +15,7 @@ from PIL import Image
 
 from wsss.io.masks import read_mask
 
-HERE = {"PYTHONUNBUFFERED": "1", "COLUMNS": "200", "NO_COLOR": "1"}
+HERE = {"PYTHONUNBUFFERED": "1", "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
 LARGE = "Übersicht groß.JPG"
 BROKEN, HEIC = "kaputt 17.jpg", "telefon.heic"
 TINY = (
@@ -74,7 +74,7 @@ def wsss(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProces
         env={**os.environ, **HERE},
         capture_output=True,
         text=True,
-        timeout=540,
+        timeout=1200,
     )
     assert done.returncode == code, f"{words}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr and "bug in wsss" not in done.stderr

@@ -37,6 +37,9 @@ def classifier_input(origin: str) -> dict[str, Input]:
     return {"classifier": Input(("classifier",), f"folder of {origin}"), "tiles": TILES}
 
 
+LARGEST = 1024
+"""Longer side in pixels of an image whose offsets are looked at, unless the stage has a ``max_side``."""
+
 WATCHED = 32
 """Images, the first of val (or else of split), whose offsets are measured after every epoch."""
 
@@ -138,7 +141,7 @@ def train_sampler(
 
     def watch() -> dict[str, float]:
         watched = looked_at[:WATCHED]
-        return offset_summary([_offsets(classifier, sample)[0] for sample in watched]) if watched else {}
+        return offset_summary([_offsets(classifier, one, config.max_side)[0] for one in watched]) if watched else {}
 
     metrics = train_on_labels(
         ctx,
@@ -153,10 +156,10 @@ def train_sampler(
         classifier.eval()
         metrics |= watch()
         for sample in looked_at[: config.show]:
-            offsets, size = _offsets(classifier, sample)
+            offsets, size, stride = _offsets(classifier, sample, config.max_side)
             taps = offsets[0].unflatten(0, (-1, 2)).cpu().numpy()
             try:
-                write_offsets(offsets_path(ctx.out, sample.id), Offsets(taps, classifier.backbone.output_stride, size))
+                write_offsets(offsets_path(ctx.out, sample.id), Offsets(taps, stride, size))
             except ValueError as error:
                 raise RunFailed(
                     f"sampler: on {sample.id} {error}: they have grown without bounds.",
@@ -166,15 +169,27 @@ def train_sampler(
     return metrics
 
 
-def _offsets(classifier: CAMClassifier, sample: Sample) -> tuple[Tensor, tuple[int, int]]:
-    """Return the last sampler's offsets ``(1, 2·T, h, w)`` on an image at its own size, and that size."""
+def _offsets(classifier: CAMClassifier, sample: Sample, max_side: int | None) -> tuple[Tensor, tuple[int, int], int]:
+    """Return the last sampler's offsets on an image.
+
+    Args:
+        classifier: with a sampler.
+        sample: the image.
+        max_side: longer side in pixels that larger images are reduced to; by default `LARGEST`.
+
+    Returns:
+        ``(1, 2·T, h, w)``, the image's own size, and its pixels per feature pixel.
+    """
     import torch
 
     from wsss.io.images import read_image
+    from wsss.train.images import reduced
 
-    image = read_image(sample.image)
+    whole = read_image(sample.image)
+    image = reduced(whole, max_side or LARGEST)
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].to(classifier.head.weight.device)
     with torch.no_grad():
         offsets = classifier.samplers.offsets(classifier.features(pixels))
     assert offsets is not None, "a sampler has just been trained"
-    return offsets, (image.shape[0], image.shape[1])
+    stride = round(classifier.backbone.output_stride * max(whole.shape[:2]) / max(image.shape[:2]))
+    return offsets, (whole.shape[0], whole.shape[1]), stride
