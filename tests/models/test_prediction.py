@@ -132,9 +132,11 @@ def test_which_images_need_tiles(
 
 @given(st.integers(1, 5000), st.integers(1, 30), st.integers(0, 200))
 def test_parts_cover_a_length_once_and_see_their_margin(length: int, steps: int, margin: int) -> None:
-    side = 32 * steps
+    side, margin = 32 * steps, margin // 32 * 32
     parts = list(prediction._parts(length, side, margin))
     assert [place for part, _ in parts for place in range(part.start, part.stop)] == list(range(length))
     for part, seen in parts:
-        assert part.start % 32 == 0 and part.stop - part.start < side + 32
-        assert (seen.start, seen.stop) == (max(0, part.start - margin), min(length, part.stop + margin))
+        assert part.start % 32 == 0 and part.stop - part.start <= side
+        assert 0 <= seen.start <= max(0, part.start - margin) and min(length, part.stop + margin) <= seen.stop <= length
+        assert seen.stop - seen.start < side + 2 * margin + 32
+    assert len({seen.stop - seen.start for _, seen in parts}) <= 2

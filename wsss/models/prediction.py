@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -175,8 +174,12 @@ def _tiles(
 
 
 def _parts(length: int, side: int, margin: int) -> Iterator[tuple[slice, slice]]:
-    """Yield parts of a length, about equal and at most ``side``, and what is seen of it: each part and a margin."""
-    count = -(-length // side)
-    edges = [length * part // count // STEP * STEP for part in range(count)]
-    for start, stop in pairwise([*dict.fromkeys(edges), length]):
-        yield slice(start, stop), slice(max(0, start - margin), min(length, stop + margin))
+    """Yield parts of a length, and what is seen of each: the part, a margin, and more near the ends.
+
+    So windows are equally long, but for those at the far end: on a CPU a network keeps buffers for every size.
+    """
+    window = side + 2 * margin
+    for start in range(0, length, side):
+        first = max(0, min(start - margin, (length - window) // STEP * STEP))
+        last = length if first + window > length - STEP else first + window
+        yield slice(start, min(start + side, length)), slice(first, last)
