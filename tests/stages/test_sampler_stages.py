@@ -17,9 +17,9 @@ from onethread import one_thread
 from wsss.data.sample import Classes, Dataset
 from wsss.errors import InvalidInput, RunFailed
 from wsss.io.offsets import read_offsets
-from wsss.models.classifier import load_classifier
+from wsss.models.classifier import CAMClassifier, load_classifier
 from wsss.pipeline.stage import Artifact
-from wsss.stages import cam, classify, expand, shrink
+from wsss.stages import cam, classify, expand, sampling, shrink
 from wsss.train.sampler_training import area_loss, map_areas, offset_summary
 
 __all__ = ["one_thread"]  # a fixture of every test here
@@ -74,6 +74,27 @@ def test_offsets_of_the_shown_image_are_those_of_the_saved_classifier(place: Pat
             expected = model.samplers.offsets(model.features(torch.from_numpy(image).permute(2, 0, 1)[None]))
         assert expected is not None
         np.testing.assert_allclose(shown.offsets[0], expected[0].numpy(), atol=2e-3)
+
+
+@pytest.mark.parametrize("max_side", [22, None])
+def test_offsets_of_large_images_are_measured_on_reduced_ones(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_side: int | None
+) -> None:
+    """A default bounds what an image of 24 megapixels takes; ``max_side`` of the stage comes first."""
+    seen: list[tuple[int, ...]] = []
+    features = CAMClassifier.features
+
+    def watched(model: CAMClassifier, images: torch.Tensor, *more: Any) -> torch.Tensor:
+        seen.append(tuple(images.shape[2:]))
+        return features(model, images, *more)
+
+    monkeypatch.setattr(sampling, "LARGEST", 22 if max_side is None else 40)
+    monkeypatch.setattr(CAMClassifier, "features", watched)
+    data = dataset(tmp_path, val=2)
+    run_stage(expand.STAGE, TRAINING | {"max_side": max_side}, tmp_path / "e", data, classifier=place / "classify")
+    shown = read_offsets(tmp_path / "e" / "offsets" / "val0.npz")
+    assert (18, 22) in seen and (36, 44) not in seen
+    assert shown.size == (36, 44) and shown.stride == 32 and shown.offsets.shape[2:] == (2, 2)
 
 
 def test_only_what_is_in_the_scope_learns(place: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from wsss.data.intensity import (
     opencv,
 )
 from wsss.io.masks import IGNORE
+from wsss.io.working_size import scaled_size
 from wsss.validation import AddedLater, Settings
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
 def scaled(image: Pixels, factor: float) -> Pixels:
     """Resize ``(H, W, 3)`` uint8 by ``factor``, for multi-scale inference; sides are rounded, at least 1 pixel."""
     height, width = image.shape[:2]
-    size = max(1, round(height * factor)), max(1, round(width * factor))
+    size = scaled_size((height, width), factor)
     return image if size == (height, width) else resize(image, size)
 
 

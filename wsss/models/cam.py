@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.data.transforms import scaled
+from wsss.io.working_size import reduction
 from wsss.models.classifier import CAMClassifier
 
 Normalisation = Literal["max", "minmax"]
@@ -105,7 +106,7 @@ def views(
     Yields:
         ``(B, 3, H', W')`` uint8, or 2·B images with ``flip``.
     """
-    fit = min(1.0, max_side / max(images.shape[1:3])) if max_side else 1.0
+    fit = reduction(images.shape[1:3], max_side)
     for scale in scales:
         batch = torch.from_numpy(np.stack([scaled(image, scale * fit) for image in images])).to(device)
         batch = batch.permute(0, 3, 1, 2)  # channels last in memory, as the network's convolutions like it

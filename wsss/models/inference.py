@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.data.transforms import resize
+from wsss.io.working_size import reduction
 from wsss.models.segmenters import SegmentationNetwork
 
 
@@ -43,11 +44,6 @@ def class_probabilities(
         total = probabilities if total is None else total + probabilities
     assert total is not None, "at least one scale"
     return total / (len(scales) * (2 if flip else 1))
-
-
-def reduction(size: tuple[int, ...], max_side: int | None) -> float:
-    """Return the factor, at most 1, by which ``max_side`` makes images of a size (height, width) smaller."""
-    return min(1.0, max_side / max(size)) if max_side else 1.0
 
 
 @torch.no_grad()

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.models.inference import class_probabilities, reduction, views
+from wsss.io.working_size import bilinear_rows, reduction
+from wsss.models.inference import class_probabilities, views
 from wsss.models.segmenters import SegmentationNetwork
 
 LARGEST = 1 << 26
@@ -149,14 +150,12 @@ def _bands(
 
 def _enlarged(probabilities: Tensor, size: tuple[int, int], rows: slice) -> Tensor:
     """Return some rows of ``(1, C, h, w)``, bilinearly enlarged to ``size`` as ``F.interpolate`` does."""
-    height = probabilities.shape[2]
-    every = torch.arange(rows.start, rows.stop, dtype=torch.float64, device=probabilities.device)
-    position = ((every + 0.5) * height / size[0] - 0.5).clamp(0, height - 1)
-    lower = position.floor().long()
-    weight = (position - lower).to(probabilities.dtype)[:, None]
-    upper = (lower + 1).clamp(max=height - 1)
-    mixed = probabilities[:, :, lower] * (1 - weight) + probabilities[:, :, upper] * weight
-    return F.interpolate(mixed, (len(every), size[1]), mode="bilinear", align_corners=False)
+    above, below, weight = (
+        torch.from_numpy(each).to(probabilities.device) for each in bilinear_rows(probabilities.shape[2], size[0], rows)
+    )
+    weight = weight[:, None]
+    mixed = probabilities[:, :, above] * (1 - weight) + probabilities[:, :, below] * weight
+    return F.interpolate(mixed, (len(above), size[1]), mode="bilinear", align_corners=False)
 
 
 def _tiles(

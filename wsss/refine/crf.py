@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from wsss.io.working_size import reduction, scaled_size
 from wsss.validation import Settings
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ class CrfConfig(Settings):
 
 def working_size(size: tuple[int, ...], max_side: int | None) -> tuple[int, int]:
     """Return ``(height, width)`` at which the CRF of an image of ``size`` is computed: its own, or a smaller one."""
-    factor = 1.0 if max_side is None else min(1.0, max_side / max(size))
-    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+    return scaled_size(size, reduction(size, max_side))
 
 
 def refine_scores(image: NDArray[np.uint8], scores: NDArray[np.float32], config: CrfConfig) -> NDArray[np.integer]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wsss.io.working_size import bilinear_rows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -97,14 +99,10 @@ def _enlarged(values: Floats, size: tuple[int, ...], rows: slice) -> Floats:
     """Return some rows of ``values`` ``(h, w, N)``, bilinearly enlarged to ``size``."""
     import cv2
 
-    height, width = size[0], size[1]
-    position = (np.arange(rows.start, rows.stop) + 0.5) * values.shape[0] / height - 0.5
-    position = position.clip(0, values.shape[0] - 1)
-    lower = position.astype(np.intp)
-    upper = np.minimum(lower + 1, values.shape[0] - 1)
-    weight = (position - lower).astype(np.float32)[:, None, None]
-    mixed = values[lower] * (1 - weight) + values[upper] * weight
-    return np.asarray(cv2.resize(mixed, (width, len(mixed)), interpolation=cv2.INTER_LINEAR), np.float32)
+    above, below, weight = bilinear_rows(values.shape[0], size[0], rows)
+    weight = weight[:, None, None]
+    mixed = values[above] * (1 - weight) + values[below] * weight
+    return np.asarray(cv2.resize(mixed, (size[1], len(mixed)), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _box(values: NDArray[Any]) -> Floats:

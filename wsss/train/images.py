@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from wsss.data.intensity import opencv
 from wsss.data.transforms import scaled
 from wsss.io.images import read_image
+from wsss.io.working_size import reduction, scaled_size
 
 
 class Cached:
@@ -86,17 +87,12 @@ def cached_images(paths: Sequence[Path], *, cache_bytes: int, max_side: int | No
 
 def reduced(image: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
     """Return an image ``(H, W, 3)`` uint8 made smaller to a longer side of ``max_side`` pixels, if it is larger."""
-    return scaled(image, _factor(image, max_side))
+    return scaled(image, reduction(image.shape[:2], max_side))
 
 
 def reduced_mask(mask: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
     """Return a mask ``(H, W)`` uint8 of the size that `reduced` gives its image; its values are never mixed."""
-    factor = _factor(mask, max_side)
-    if factor == 1:
+    height, width = scaled_size(mask.shape, reduction(mask.shape, max_side))
+    if (height, width) == mask.shape:
         return mask
-    size = [max(1, round(side * factor)) for side in reversed(mask.shape)]
-    return np.asarray(opencv().resize(mask, size, interpolation=opencv().INTER_NEAREST_EXACT), np.uint8)
-
-
-def _factor(array: NDArray[Any], max_side: int | None) -> float:
-    return 1.0 if max_side is None else min(1.0, max_side / max(array.shape[:2]))
+    return np.asarray(opencv().resize(mask, (width, height), interpolation=opencv().INTER_NEAREST_EXACT), np.uint8)
