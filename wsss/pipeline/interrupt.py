@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-GRACE = 0.5
-"""Seconds between the death of a worker process and the signal that is meant for all of us."""
+LAG = 0.5
+"""Seconds to wait, after a worker process died, for the signal that was sent to the whole group of processes."""
+
+AGAIN = 1.0
+"""A signal this many seconds after the first ends the process at once. Sooner, it is the same one: a shell or
+``timeout`` signals a process and its group."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -29,11 +33,6 @@ class Interrupted(KeyboardInterrupt):
     def exit_code(self) -> int:
         """128 + the signal's number, as shells have it: 130 or 143."""
         return 128 + self.number
-
-
-AGAIN = 1.0
-"""A signal this many seconds after the first ends the process at once. Sooner, it is the same one: a shell or
-``timeout`` signals a process and its group."""
 
 
 _received: int | None = None
@@ -96,7 +95,7 @@ def as_interrupt(error: BaseException) -> BaseException:
     """
     if isinstance(error, Exception) and _received is None and _worker_died(error):
         with suppress(Interrupted):
-            time.sleep(GRACE)
+            time.sleep(LAG)
     return error if _received is None or isinstance(error, KeyboardInterrupt) else Interrupted(_received)
 
 

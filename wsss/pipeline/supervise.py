@@ -22,16 +22,13 @@ from typing import TYPE_CHECKING, NoReturn
 from wsss.errors import listing
 from wsss.io import shared_state
 from wsss.io.orphans import end_with_parent
+from wsss.pipeline.interrupt import AGAIN
 
 if TYPE_CHECKING:
     from wsss.io.scratch import Scratch
 
 GRACE = 3.0
 """Seconds that a command has to end by itself after a signal."""
-
-AGAIN = 1.0
-"""A signal this many seconds after the first asks for an end at once. Sooner, it is the same one: a shell or
-``timeout`` signals a process and its group."""
 
 FORWARD = 0.1
 """Seconds to wait before a signal is forwarded: one to the whole group (Ctrl-C) reaches the child by itself."""

@@ -187,13 +187,14 @@ class _Change:
 
 
 def _changed(sample: Sample, *, after: Path) -> _Change:
+    from wsss.data.truth import shows_class
     from wsss.io.masks import IGNORE, read_mask
 
     new = read_mask(mask_path(after, sample.id))
     assert sample.mask is not None
     old = read_mask(sample.mask, size=new.shape)
-    shows = bool(((new != 0) & (new != IGNORE)).any())
-    return _Change(float((new != old).mean()), float((new == IGNORE).mean()), shows, (new.shape[0], new.shape[1]))
+    uncertain = float((new == IGNORE).mean())
+    return _Change(float((new != old).mean()), uncertain, shows_class(new), (new.shape[0], new.shape[1]))
 
 
 def _refines_masks(config: CrfStageConfig, cams: Artifact | None) -> bool:
