@@ -165,6 +165,23 @@ def test_wrong_graphs_name_line_key_and_what_is_allowed(stages: str, message: st
     assert error(f"stages:\n  {stages}\n").startswith(message)
 
 
+def test_a_matrix_is_counted_before_its_instances_are_made() -> None:
+    axes = "".join(f"  a{n}: {list(range(100))}\n" for n in range(10))
+    seed = "".join(f"${{{{ matrix.a{n} }}}}" for n in range(10))
+    message = error(f"matrix:\n{axes}stages:\n  make: {{uses: make, seed: '{seed}'}}\n")
+    assert message.startswith(f"make: {100**10:,} combinations of the matrix (a0: 100 × a1: 100")
+    assert "10,000 instances" in message and message.count("\n") == 1
+
+
+def test_problems_of_a_large_matrix_are_counted_and_a_few_listed() -> None:
+    message = error(
+        "matrix: {n: [1, 2, 3]}\n"
+        + "stages:\n"
+        + "".join(f"  s{k}: {{uses: make, with: {{wrong{k}: '${{{{ matrix.n }}}}'}}}}\n" for k in range(30))
+    )
+    assert len(message.splitlines()) == 21 and message.endswith("and 10 more.")
+
+
 def test_problems_of_all_stages_come_together() -> None:
     found = error(
         "stages:\n  a: {uses: make, with: {n: x}}\n  b: {uses: double, needs: [a], with: {facto: 1}}\n"

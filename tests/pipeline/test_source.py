@@ -74,19 +74,43 @@ def test_a_mapping_with_a_merge_key_may_be_used_again() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3\n", "f.yaml:3: the key 'a' is there twice (first in line 1)."),
+        ("a: 1\nb: 2\na: 3\n", "f.yaml:3: the key 'a' appears twice (first in line 1)."),
         ("a: [1\nb: 2", "f.yaml:2: not valid YAML: expected ',' or ']', but got ':'."),
         ("a: &x [*x]", "f.yaml:1: an alias that contains itself."),
         ("? [1, 2]\n: 3", "f.yaml:1: a key has to be a word or a number."),
         ("a: !!python/object:os.system x", "f.yaml:1: not valid YAML: could not determine a constructor"),
         ("a: 1\n---\nb: 2", "f.yaml:2: not valid YAML: but found another document."),
         ("a: '\x00'", "f.yaml: not valid YAML: "),
+        ("a: !!int x", "f.yaml:1: 'x' is not valid as !!int."),
+        ("a: 1\nb: 0x_", "f.yaml:2: '0x_' is not valid as !!int."),
+        ("a: !!bool 5", "f.yaml:1: '5' is not valid as !!bool."),
+        (f"a: {'1' * 5000}", f"f.yaml:1: '{'1' * 40}…' is not valid as !!int."),
+        (f"a: 0x{'f' * 5000}", "f.yaml:1: an integer of 20000 bits; at most 63 are allowed."),
+        ("a: !!timestamp 2020-99-01", "f.yaml:1: '2020-99-01' is not valid as !!timestamp."),
+        ("a: !!timestamp 2020-09-01", "f.yaml:1: the tag !!timestamp is not supported"),
+        ("!!timestamp 2020-09-01: 1", "f.yaml:1: the tag !!timestamp is not supported"),
+        ("a: !!set {x}", "f.yaml:1: the tag !!set is not supported; leave it out."),
+        ("a: !mine [x]", "f.yaml:1: the tag !mine is not supported; leave it out."),
+        ('a: "\\ud800"', "f.yaml:1: '\\ud800' has a NUL or half a surrogate pair."),
+        ('a: "x\\0"', "f.yaml:1: 'x\\x00' has a NUL or half a surrogate pair."),
+        ("\na: " + "[" * 600, "f.yaml:2: not valid YAML: more than 64 mappings and lists inside of each other."),
     ],
 )
 def test_broken_yaml_names_the_line(text: str, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_yaml(text, "f.yaml")
     assert caught.value.message.startswith(message)
+
+
+def test_aliases_inside_of_each_other_are_counted_as_deep_as_they_reach() -> None:
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 1500))]
+    with pytest.raises(InvalidInput, match="inside of each other"):
+        parse_yaml("\n".join(lines), "f.yaml")
+
+
+def test_a_file_without_end_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="MiB; this is no configuration file"):
+        read_yaml(Path("/dev/zero"))
 
 
 def test_a_bomb_of_aliases_is_refused() -> None:

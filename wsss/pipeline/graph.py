@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import MOST_SHOWN, InvalidInput, closest, listing
 from wsss.pipeline.bind import bind
 from wsss.pipeline.interpolate import interpolate, references
-from wsss.pipeline.matrix import Point, agree, instance_id, points, values_at
+from wsss.pipeline.matrix import MAX_INSTANCES, Point, agree, count_points, instance_id, points, values_at
 from wsss.pipeline.presets import with_presets
 from wsss.pipeline.source import Source
 from wsss.pipeline.spec import Entry, Spec, as_seed
@@ -134,6 +134,8 @@ class _Builder:
             try:
                 self.fans[entry.id] = self.axes_of(entry)
                 self.instances[entry.id] = []
+                if self.is_too_many(entry):
+                    break
                 for point in points(self.spec.axes, self.fans[entry.id]):
                     self.add(entry, point)
             except InvalidInput as error:
@@ -143,6 +145,19 @@ class _Builder:
         if not self.jobs:
             raise InvalidInput("Every stage of the pipeline is disabled.")
         return self.jobs
+
+    def is_too_many(self, entry: Entry) -> bool:
+        """Tell whether the matrix makes more instances than any run could finish, before they are made; note that."""
+        own = count_points(self.spec.axes, self.fans[entry.id])
+        if own + len(self.jobs) <= MAX_INSTANCES:
+            return False
+        sizes = {axis: len(self.spec.axes[axis]) for axis in self.fans[entry.id]}
+        self.problems.append(
+            f"{entry.id}: {own:,} combinations of the matrix ({' × '.join(f'{a}: {n}' for a, n in sizes.items())}); a "
+            f"pipeline may have {MAX_INSTANCES:,} instances of stages.\n"
+            f"Use fewer values: --set 'matrix.{max(sizes, key=lambda axis: sizes[axis])}=[…]'"
+        )
+        return True
 
     def axes_of(self, entry: Entry) -> tuple[str, ...]:
         """Return the axes a stage fans out over, in the order of the matrix."""
@@ -198,14 +213,19 @@ class _Builder:
         written: list[str] = []
         passed: list[str] = []
         for need in entry.needs:
-            for there, id in self.instances.get(need, []):
-                if not agree(there, point):
-                    continue
+            for id in self.agreeing(need, point):
                 if id in self.skipped:
                     passed += self.skipped[id]
                 elif id in self.jobs:
                     written.append(id)
         return written, passed
+
+    def agreeing(self, need: str, point: Point) -> list[str]:
+        """Return the ids of the instances of a stage that agree with ``point`` on the axes they share."""
+        own = self.fans.get(need, ())
+        if all(axis in point for axis in own):  # there is one, and thousands needn't be looked through
+            return [instance_id(need, {axis: point[axis] for axis in own})]
+        return [id for there, id in self.instances.get(need, []) if agree(there, point)]
 
     def kinds(self, ids: Sequence[str]) -> dict[str, str]:
         return {id: self.jobs[id].stage.provides for id in ids}
@@ -302,5 +322,7 @@ def _cycle(left: Mapping[str, Entry]) -> InvalidInput:
 
 
 def _raise(problems: Sequence[str]) -> None:
-    if problems:
-        raise InvalidInput("\n".join(dict.fromkeys(problems)))
+    lines = list(dict.fromkeys(problems))
+    if lines:
+        more = [f"and {len(lines) - MOST_SHOWN} more."] if len(lines) > MOST_SHOWN else []
+        raise InvalidInput("\n".join([*lines[:MOST_SHOWN], *more]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,9 @@ Point = Mapping[str, str]
 
 LONGEST = 40
 """Characters of a value's name: names of several axes have to fit into one folder's name."""
+
+MAX_INSTANCES = 10_000
+"""Instances of all stages of a pipeline; far more than any run could finish."""
 
 _AXIS = re.compile(r"^[A-Za-z_]\w*$")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
@@ -88,6 +92,11 @@ def points(axes: Axes, over: Sequence[str]) -> Iterator[Point]:
     """Yield every combination of the values of the axes ``over``, the last axis fastest."""
     for names in itertools.product(*(axes[axis] for axis in over)):
         yield dict(zip(over, names, strict=True))
+
+
+def count_points(axes: Axes, over: Sequence[str]) -> int:
+    """Return how many combinations `points` yields."""
+    return math.prod(len(axes[axis]) for axis in over)
 
 
 def values_at(axes: Axes, point: Point) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,15 @@ from wsss.validation import KeyPath
 
 MAX_NODES = 200_000
 """A document with more nodes (aliases unrolled) is refused."""
+
+MAX_DEPTH = 64
+"""So is one with more mappings and lists inside of each other."""
+
+MAX_BYTES = 1 << 22
+"""And a larger file."""
+
+MAX_INT = 1 << 63
+"""And a larger integer: Python would print it at a cost that grows with the square of its digits."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +120,15 @@ def read_yaml(path: Path) -> Source:
         InvalidInput: missing, unreadable, not YAML, a key twice, or not a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:  # a pipe, too: wsss run <(command)
+            content = file.read(MAX_BYTES + 1)
+        text = content.decode("utf-8")
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: can't be read as text ({error}).") from error
+    if len(content) > MAX_BYTES:
+        raise InvalidInput(f"{path}: more than {MAX_BYTES >> 20} MiB; this is no configuration file.")
     source = parse_yaml(text, shown_path(path))
     if source.value is None:
         return Source({}, source.places)
@@ -163,6 +176,21 @@ class _Loader(yaml.SafeLoader):
     dates are text.
     """
 
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Compose a node, not too deep: PyYAML recurses, and Python would run out of stack."""
+        if self.depth > MAX_DEPTH:
+            raise yaml.composer.ComposerError(None, None, _TOO_DEEP, self.peek_event().start_mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+_TOO_DEEP = f"more than {MAX_DEPTH} mappings and lists inside of each other"
+_TAG = "tag:yaml.org,2002:"
 
 _OWN_WORDS = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
 _Loader.yaml_implicit_resolvers = {
@@ -193,16 +221,50 @@ class _Reader:
             raise InvalidInput(f"{self.name}: more than {MAX_NODES:,} values; this is no configuration file.")
         if node in self.open:
             raise InvalidInput(f"{self.place(node)}: an alias that contains itself.")
+        if len(self.open) > MAX_DEPTH:
+            raise InvalidInput(f"{self.place(node)}: {_TOO_DEEP}.")
         self.places.setdefault(path, self.place(node))
         self.open.append(node)
         try:
             if isinstance(node, yaml.MappingNode):
+                self.require_tag(node, "map")
                 return self.mapping(node, path)
             if isinstance(node, yaml.SequenceNode):
+                self.require_tag(node, "seq")
                 return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
-            return self.loader.construct_object(node)
+            return self.scalar(node)
         finally:
             self.open.pop()
+
+    def require_tag(self, node: yaml.Node, tag: str) -> None:
+        """Refuse tags: a set or a list of pairs is nothing that a setting can be."""
+        if node.tag != _TAG + tag:
+            raise InvalidInput(f"{self.place(node)}: the tag {_shown_tag(node.tag)} is not supported; leave it out.")
+
+    def scalar(self, node: yaml.Node) -> Any:
+        """Return a text, number, truth value or null.
+
+        Raises:
+            InvalidInput: a tag that doesn't fit the value or makes something else of it; a number too large; a text
+                with characters that no file can hold.
+        """
+        try:
+            value = self.loader.construct_object(node)
+        except yaml.YAMLError:
+            raise
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+            shown = _shortened(str(node.value))
+            raise InvalidInput(f"{self.place(node)}: {shown!r} is not valid as {_shown_tag(node.tag)}.") from error
+        if not isinstance(value, str | int | float | bool | None):
+            raise InvalidInput(
+                f"{self.place(node)}: the tag {_shown_tag(node.tag)} is not supported; expected a text, a number, "
+                "true, false or null."
+            )
+        if isinstance(value, int) and abs(value) >= MAX_INT:
+            raise InvalidInput(f"{self.place(node)}: an integer of {value.bit_length()} bits; at most 63 are allowed.")
+        if isinstance(value, str) and _UNWRITABLE.search(value):
+            raise InvalidInput(f"{self.place(node)}: {_shortened(value)!r} has a NUL or half a surrogate pair.")
+        return value
 
     def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Any, Any]:
         if id(node) not in self.flat:  # an alias leads here again: by now what is merged stands beside its own keys
@@ -212,14 +274,14 @@ class _Reader:
             self.flat.add(id(node))
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            key = self.loader.construct_object(key_node)
+            key = self.scalar(key_node)
             self.places[(*path, key)] = self.place(key_node)
             result[key] = self.build(value_node, (*path, key))
         return result
 
     def keep_own_keys(self, node: yaml.MappingNode) -> None:
         """Drop merged keys that the mapping sets itself: a mapping that merges this one would take the first of two."""
-        last = {self.loader.construct_object(key_node): (key_node, value) for key_node, value in node.value}
+        last = {self.scalar(key_node): (key_node, value) for key_node, value in node.value}
         node.value = list(last.values())
 
     def refuse_duplicates(self, node: yaml.MappingNode) -> None:
@@ -227,16 +289,27 @@ class _Reader:
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
-            key = self.loader.construct_object(key_node) if isinstance(key_node, yaml.ScalarNode) else None
-            if not isinstance(key, Hashable) or key is None:
+            key = self.scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            if key is None:
                 raise InvalidInput(f"{self.place(key_node)}: a key has to be a word or a number.")
             if key in seen:
                 first = seen[key].start_mark.line + 1
-                raise InvalidInput(f"{self.place(key_node)}: the key {key!r} is there twice (first in line {first}).")
+                raise InvalidInput(f"{self.place(key_node)}: the key {key!r} appears twice (first in line {first}).")
             seen[key] = key_node
 
     def place(self, node: yaml.Node) -> str:
         return f"{self.name}:{node.start_mark.line + 1}" if self.lines else self.name
+
+
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def _shown_tag(tag: str) -> str:
+    return f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else _shortened(tag)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 def _kind(value: Any) -> str:
