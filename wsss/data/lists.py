@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,7 +23,6 @@ S = TypeVar("S")
 MOST_BYTES = 200
 """Longest id in UTF-8: file names end at 255 bytes, and an id gets suffixes and prefixes."""
 
-SAVE_AS_UTF8 = "Save the file as UTF-8; in Excel: Save As, 'CSV UTF-8'."
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,24 @@ def read_text(path: Path) -> str:
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
     except UnicodeDecodeError as error:
-        utf16 = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        found = "it is UTF-16" if utf16 else f"{error.reason} at byte {error.start}"
-        raise InvalidInput(f"{path}: not UTF-8 text ({found}).", mend=SAVE_AS_UTF8) from error
+        utf16 = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in error.object
+        line = error.object.count(b"\n", 0, error.start) + 1
+        found = "it is UTF-16" if utf16 else f"{error.reason} at byte {error.start}, line {line}"
+        raise InvalidInput(f"{path}: not UTF-8 text ({found}).", mend=_as_utf8(path, utf16=utf16)) from error
     except OSError as error:
         raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
     if "\0" in text:  # UTF-16 without a mark at its beginning
-        raise InvalidInput(f"{path}: not UTF-8 text (it has NUL characters).", mend=SAVE_AS_UTF8)
+        raise InvalidInput(f"{path}: not UTF-8 text (it has NUL characters).", mend=_as_utf8(path, utf16=True))
     return text
+
+
+def _as_utf8(path: Path, *, utf16: bool) -> str:
+    """Return the hint for a text in another encoding: on Windows that is Windows-1252 (Excel's plain CSV) or UTF-16."""
+    excel = " (in Excel: Save As, 'CSV UTF-8')" if path.suffix.lower() in (".csv", ".tsv", ".txt") else ""
+    encoding = "UTF-16" if utf16 else "WINDOWS-1252"
+    old, new = shlex.quote(str(path)), shlex.quote(f"{path.stem}-utf8{path.suffix}")
+    guess = "" if utf16 else " (if Windows wrote it in Western Europe)"
+    return f"Save the file as UTF-8{excel}, or convert it{guess}: iconv -f {encoding} -t UTF-8 {old} > {new}"
 
 
 def read_lines(path: Path) -> list[Line]:
