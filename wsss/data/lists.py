@@ -24,7 +24,6 @@ MOST_BYTES = 200
 """Longest id in UTF-8: file names end at 255 bytes, and an id gets suffixes and prefixes."""
 
 
-
 @dataclass(frozen=True)
 class Line:
     """A non-empty line of a text file; ``str(line)`` is ``"file:number"``."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wsss.data.importing.labels import CONTRADICTION, Entry, require_one_split, stated
-from wsss.data.importing.reading import Reading
 from wsss.data.importing.presence import is_soft
+from wsss.data.importing.reading import Reading
 from wsss.data.label_rules import UNKNOWN_MARK, Word
 
 

@@ -124,7 +124,7 @@ def collect(
         joined[entry.image] = joined_entry(joined[entry.image], entry, reading) if entry.image in joined else entry
     reading.require_used(words.classes)
     _check_classes(words, format)
-    if reading.rules.negative is None and all(name.isdecimal() for name in words.classes):
+    if reading.rules.negative is None and len(words.classes) > 1 and all(map(str.isdecimal, words.classes)):
         reading.note(NUMBERS, listing(words.classes))
     return Labels(format, tuple(joined.values()), words.classes, tuple(dict.fromkeys(reading.notes)))
 

@@ -14,8 +14,8 @@ from typing import Any
 from wsss.data.importing import labelstudio_min, wide
 from wsss.data.importing.cells import LIST, names_in, separator_of
 from wsss.data.importing.confidence import by_confidence
-from wsss.data.importing.labels import Entry, Labels, class_name, collect
 from wsss.data.importing.keys import label_key_of
+from wsss.data.importing.labels import Entry, Labels, class_name, collect
 from wsss.data.importing.presence import is_binary, is_of_one_class, yes_and_no
 from wsss.data.importing.reading import Reading
 from wsss.data.importing.splits import split_in, split_keys
