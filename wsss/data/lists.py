@@ -65,9 +65,10 @@ def read_text(path: Path) -> str:
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
     except UnicodeDecodeError as error:
-        utf16 = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in error.object
+        marked = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        utf16 = marked or b"\0" in error.object
         line = error.object.count(b"\n", 0, error.start) + 1
-        found = "it is UTF-16" if utf16 else f"{error.reason} at byte {error.start}, line {line}"
+        found = "it is UTF-16" if marked else f"{error.reason} at byte {error.start}, line {line}"
         raise InvalidInput(f"{path}: not UTF-8 text ({found}).", mend=_as_utf8(path, utf16=utf16)) from error
     except OSError as error:
         raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error

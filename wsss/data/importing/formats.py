@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsss.data.classlist import read_class_list
@@ -16,6 +16,7 @@ from wsss.data.importing.reading import Reading
 from wsss.data.label_rules import Rules
 from wsss.errors import InvalidInput, listing
 
+NUMBERS = "classes called by numbers (if one of them means that no class is in the image: --negative NUMBER)"
 AUTO = "auto"
 FOLDERS = "folders"
 _SUFFIXES = {
@@ -81,7 +82,7 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
     if labels is None:
         return folders.read(images, files, reading)
     try:
-        return _read(chosen, labels, how, reading)
+        return _with_numbers_noted(_read(chosen, labels, how, reading), reading)
     except InvalidInput as error:
         if str(labels) in error.message:
             raise
@@ -123,6 +124,14 @@ def _read(chosen: str, labels: Path, how: How, reading: Reading) -> Labels:
         "cvat": lambda: cvat.read(labels, reading=reading),
     }
     return readers[chosen]()
+
+
+def _with_numbers_noted(labels: Labels, reading: Reading) -> Labels:
+    """Note classes that are numbers, one of which may mean that no class is in the image."""
+    numbers = len(labels.classes) > 1 and all(map(str.isdecimal, labels.classes))
+    if not numbers or reading.rules.negative is not None:
+        return labels
+    return replace(labels, notes=(*labels.notes, (NUMBERS, listing(labels.classes))))
 
 
 def _recognise(labels: Path) -> str:

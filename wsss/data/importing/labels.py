@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from wsss.data.importing.reading import EMPTY_IMAGES, Note, Reading
 from wsss.data.label_rules import UNKNOWN_MARK, Word
 from wsss.data.lists import check_id
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE
 
 SPLITS = {
@@ -124,8 +124,6 @@ def collect(
         joined[entry.image] = joined_entry(joined[entry.image], entry, reading) if entry.image in joined else entry
     reading.require_used(words.classes)
     _check_classes(words, format)
-    if reading.rules.negative is None and len(words.classes) > 1 and all(map(str.isdecimal, words.classes)):
-        reading.note(NUMBERS, listing(words.classes))
     return Labels(format, tuple(joined.values()), words.classes, tuple(dict.fromkeys(reading.notes)))
 
 
@@ -228,7 +226,6 @@ def _without_mark(name: str) -> str:
     return name.removeprefix(UNKNOWN_MARK) if _is_marked(name) else name
 
 
-NUMBERS = "classes called by numbers (if one of them means that no class is in the image: --negative NUMBER)"
 CONTRADICTION = "contradictory labels of one image; its classes are taken"
 
 

@@ -87,9 +87,8 @@ def yes_and_no(entries: list[Entry], reading: Reading, *, digits: bool = True, w
     no, yes = known & NO, known & YES
     if len(known) != 2 or not no or not yes or reading.rules.negative is not None:
         return entries
-    if (known & LETTERS and known != YES_AND_NO_LETTERS) or (
-        not digits and any(number_in(text) is not None for text in known)
-    ):
+    of_classes = known & LETTERS and known != YES_AND_NO_LETTERS
+    if of_classes or (not digits and any(number_in(text) is not None for text in known)):
         return entries
     if any({names[text] for text in known} <= set(entry.labels or ()) for entry in entries):
         return entries
