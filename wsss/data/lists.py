@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import hashlib
 import io
 import os
 import shlex
@@ -68,7 +67,7 @@ def read_text(path: Path) -> str:
         marked = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         utf16 = marked or b"\0" in error.object
         line = error.object.count(b"\n", 0, error.start) + 1
-        found = "it is UTF-16" if marked else f"{error.reason} at byte {error.start}, line {line}"
+        found = "it is UTF-16" if marked else f"{error.reason} in line {line}, at byte {error.start}"
         raise InvalidInput(f"{path}: not UTF-8 text ({found}).", mend=_as_utf8(path, utf16=utf16)) from error
     except OSError as error:
         raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
@@ -127,20 +126,6 @@ def check_id(name: str, where: object, *, most_bytes: int | None = MOST_BYTES) -
     if problem:
         raise InvalidInput(f"{where}: image id {name!r} {problem}; an id is a file name without folder and suffix.")
     return name
-
-
-def safe_id(name: str) -> str:
-    """Return ``name`` if it can be an id (see `check_id`), else a similar name with a hash of the original.
-
-    The same name always gives the same id, so that work on it can be resumed.
-    """
-    try:
-        return check_id(name, "")
-    except InvalidInput:
-        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
-        similar = "".join("_" if ord(one) < 32 or one in "/\\\x7f" else one for one in name).replace("..", "__")
-        readable = f"_{similar[1:]}" if similar.startswith(".") else similar
-        return f"{cut(readable, MOST_BYTES - 9)}~{digest}"
 
 
 def cut(text: str, size: int) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from wsss.data.classlist import VOC_IDS, ClassChoice, LabelNames, Other, choose_classes, read_class_list
-from wsss.data.imagefolder import SEPARATOR, images_below
+from wsss.data.ids import SEPARATOR
+from wsss.data.imagefolder import images_below
 from wsss.data.label_cells import Known, read_rows
 from wsss.data.label_rules import Rules
 from wsss.data.layout import Layout, Log, hash_cache

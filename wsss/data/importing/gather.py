@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsss.data.check import Collector
+from wsss.data.ids import fold, image_ids, is_cut, renamed
 from wsss.data.importing.formats import How, read_labels
-from wsss.data.importing.ids import fold, image_ids, is_cut
 from wsss.data.importing.images import Finder, Found
 from wsss.data.importing.labels import CONTRADICTION, Entry, Labels, joined_entry
 from wsss.data.importing.listing import Listing, list_images
@@ -19,10 +19,11 @@ from wsss.data.inspection import Inspection, inspect_sample
 from wsss.data.lists import without_suffix
 from wsss.data.manifest import ContentHashes
 from wsss.data.sample import Classes, Sample
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 
 NO_CLASSES = Classes(("background",), ((0,),))
 WITHOUT_IMAGE = "labels without an image, left out"
+RENAMED = "images whose ids, and masks, have other names than their files (files.csv lists them)"
 NOT_READ = "labels of image files that can't be read, left out"
 
 
@@ -113,6 +114,10 @@ def gather(
     ids = image_ids(files)
     cut = (f"{file} → {name}" for file, name in ids.items() if is_cut(file, name))
     notes.add("images of long names, cut in the names of their masks", *cut)
+    others = {file: name for file, name in renamed(ids).items() if not is_cut(file, name)}
+    if others:
+        example = next(f"{file} → {name}" for file, name in others.items())
+        notes.add(RENAMED, f"{counted(len(others), 'image')}, such as {example}")
     pictures = _inspect(images, ids, entries, problems, notes, start)
     if labels is None:
         pictures = _join_equal(pictures, notes)
