@@ -28,6 +28,7 @@ from wsss.data.lists import (
     read_image_table,
     read_label_table,
     read_lines,
+    require_images,
     the_image,
     unique_ids,
     unread_note,
@@ -99,8 +100,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     the = partial(the_image, images=images, folder=folder, complete=complete)
     table = root / config.labels
     rows = {row.id: row for row in read_label_table(table)} if table.is_file() else {}
-    for row in rows.values():
-        the(row.id, where=row.where)
+    require_images(((row.id, row.where) for row in rows.values()), the)
     ids = _split_ids(config, root, images, rows, log, the)
     known = {*images, *(name for members in ids.values() for name in members)}
     required = complete and "masks" in config.model_fields_set

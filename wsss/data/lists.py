@@ -7,13 +7,13 @@ import csv
 import io
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from wsss.data.label_rules import UNKNOWN_MARK
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, closest, listing, together
 from wsss.io.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unread
 from wsss.io.recorded import check_recorded
 
@@ -21,6 +21,9 @@ S = TypeVar("S")
 
 MOST_BYTES = 200
 """Longest id in UTF-8: file names end at 255 bytes, and an id gets suffixes and prefixes."""
+
+
+MISSING_HINT = "Restore the file, or take its line out; `wsss init --force` writes lists of the images that exist."
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,7 @@ def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder
         found = f"the file exists, but {others[0]}" if others else f"{', '.join(IMAGE_SUFFIXES)} are looked for"
         raise InvalidInput(
             f"{where}: image {name!r} is listed, and there is no such image in {folder} ({found}).",
-            mend="Restore the file, or take its line out; `wsss init --force` writes lists of the images that exist.",
+            mend=MISSING_HINT,
         )
     if len(paths) > 1:
         raise InvalidInput(
@@ -215,6 +218,27 @@ def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder
             mend="Rename or delete all but one of them.",
         )
     return paths[0]
+
+
+def require_images(wanted: Iterable[tuple[str, object]], find: Callable[..., Path]) -> None:
+    """Look for the images of all ids, so that one error names all that are missing.
+
+    Args:
+        wanted: ids, each with the place that lists it.
+        find: `the_image` of the dataset: called with an id and ``where``.
+
+    Raises:
+        InvalidInput: names the first of the images that ``find`` refuses, and how many there are.
+    """
+    listed = dict(wanted)
+    errors = []
+    for name, where in listed.items():
+        try:
+            find(name, where=where)
+        except InvalidInput as error:
+            errors.append(error)
+    if errors:
+        raise together(errors, len(listed), "listed images can't be found")
 
 
 def read_label_table(path: Path) -> list[LabelRow]:
@@ -265,6 +289,7 @@ def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict
     if header != ["image_id", "file"]:
         raise InvalidInput(f"{path}:1: the header is {','.join(header)!r}; expected image_id,file.")
     found: dict[str, list[Path]] = {}
+    missing: list[InvalidInput] = []
     for number, cells in rows[1:]:
         where = f"{path}:{number}"
         if len(cells) != 2:
@@ -277,8 +302,10 @@ def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict
         if without_suffix(file.name) == file.name:
             raise InvalidInput(f"{where}: {cells[1]!r} is no image ({', '.join(IMAGE_SUFFIXES)} are).")
         if complete and not (folder / file).is_file():
-            raise InvalidInput(f"{where}: there is no file {cells[1]!r} in {folder}.")
+            missing.append(InvalidInput(f"{where}: there is no file {cells[1]!r} in {folder}.", mend=MISSING_HINT))
         found[name] = [folder / file]
+    if missing:
+        raise together(missing, len(found), "listed images can't be found")
     return found
 
 

@@ -25,6 +25,7 @@ from wsss.data.lists import (
     images_by_id,
     read_label_table,
     read_lines,
+    require_images,
     the_image,
     unique_ids,
     unread_note,
@@ -94,8 +95,11 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     folders = _mask_folders(config, root, {*images, *needed}, complete)
     masks = {name: path for folder in reversed(folders) for name, path in folder.found.items()}
 
+    the = partial(the_image, images=images, folder=root / IMAGES, complete=complete)
+    require_images(needed.items(), the)
+
     def sample(name: str, line: Line) -> Sample:
-        image = the_image(name, images, where=line, folder=root / IMAGES, complete=complete)
+        image = the(name, where=line)
         return Sample(name, image, mask=masks.get(name), mask_values=values)
 
     bare = {split: [sample(name, line) for name, line in entries] for split, entries in lists.items()}
