@@ -21,7 +21,7 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
 """Those of `wsss.data.importing.formats`, which isn't imported for ``--help``."""
 
 
-@click.command("init", cls=Command)
+@click.command("init", cls=Command, positional="--images")
 @shared("--images", required=True, type=click.Path(path_type=Path), help="Folder of images; it is read, never changed.")
 @shared("--labels", type=click.Path(path_type=Path), help="Label file; without one, --images has a folder per class.")
 @shared("--out", type=click.Path(path_type=Path), more=". [default: wsss-NAME]")

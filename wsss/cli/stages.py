@@ -40,6 +40,7 @@ def stage_command(stage: Stage[Any]) -> click.Command:
         short_help=stage.help,
         params=[*named, *_common_options(stage), *field_options(stage), *_options_of(machine_options)],
         renamed={f"--{dashed(name)}": f"--{one.alias}" for name, one in stage.inputs.items() if one.alias},
+        positional="--images" if stage.name == "predict" else next((one.opts[0] for one in named), None),
     )
 
 
