@@ -16,7 +16,7 @@ from wsss.cli.field_options import as_source, dashed, field_options, fields_with
 from wsss.cli.named_runs import NAMED, is_recorded, named_input, named_run
 from wsss.cli.option_table import shared
 from wsss.cli.options import machine_options, open_data, print_json, say_how_to_resume, worker_count
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, WsssError
 from wsss.pipeline.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
 
@@ -102,18 +102,35 @@ def run_single(
                 data = (opener or open_data)(
                     data_source.value, work=generated or work, log=reporter.log, locate=data_source.locate
                 )
-            outcome = run_stage(
-                stage,
-                config,
-                out=out,
-                inputs=inputs,
-                data=data,
-                seed=given["seed"],
-                force=given["force"],
-                session=session,
-            )
+            with _failure_printed(given, out, quiet=ranks.rank != 0):
+                outcome = run_stage(
+                    stage,
+                    config,
+                    out=out,
+                    inputs=inputs,
+                    data=data,
+                    seed=given["seed"],
+                    force=given["force"],
+                    session=session,
+                )
     if ranks.rank == 0:
         _print(stage, outcome, given)
+
+
+@contextmanager
+def _failure_printed(given: Mapping[str, Any], out: Path, *, quiet: bool) -> Iterator[None]:
+    """With ``--json``, print the document of a stage that fails, too; the error itself goes to stderr."""
+    from wsss.data.predicted import read_predicted
+
+    try:
+        yield
+    except WsssError as error:
+        if given["as_json"] and not quiet:
+            predicted = read_predicted(out)
+            failed = {} if predicted is None else {one: vars(why) for one, why in predicted.failed.items()}
+            shown = str(given["out"]) if given["out"] else None
+            print_json({"out": shown, "status": "failed", "error": error.message, "failed": failed})
+        raise
 
 
 def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | None = None) -> Source:
@@ -191,6 +208,8 @@ def _print(stage: Stage[Any], outcome: Any, given: Mapping[str, Any]) -> None:
 
 def _metric_lines(metrics: Mapping[str, Any], indent: str = "") -> Iterator[str]:
     for key, value in metrics.items():
+        if value is None or value == {} or value == []:  # not known, or does not apply
+            continue
         if isinstance(value, Mapping):
             yield f"{indent}{key}:"
             yield from _metric_lines(value, indent + "  ")
