@@ -61,7 +61,10 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.MissingParameter as error:
-            raise self._without_option(ctx, given) or error from error
+            better = self._without_option(ctx, given)
+            if better is None:
+                raise
+            raise better from error
         except click.NoSuchOption as error:
             name = error.option_name
             raise click.UsageError(f"No such option {name!r}.{self.suggestion(name)}", ctx) from error

@@ -9,9 +9,6 @@ import click
 
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.layout import RECORD, RUN
-from wsss.pipeline import resources
-from wsss.pipeline.source import read_yaml
-from wsss.pipeline.spec import IN_FOLDER, pipelines_here
 
 RUNS = Path("runs")
 NAMED = click.Path(path_type=str)
@@ -115,6 +112,10 @@ def _why_not(name: str, wanted: str) -> str:
 
 def _of_pipeline(name: str) -> str | None:
     """Return the hint for a pipeline in place of a run: its run, if there is one; ``None`` for other names."""
+    from wsss.pipeline import resources
+    from wsss.pipeline.source import read_yaml
+    from wsss.pipeline.spec import IN_FOLDER
+
     path = Path(name)
     file = next((one for one in (path, path / IN_FOLDER) if resources.is_yaml(one) and one.is_file()), None)
     if file is None:
@@ -127,6 +128,8 @@ def _of_pipeline(name: str) -> str | None:
 
 def _known(name: str, fits: Fits) -> str:
     """Return a hint: which folders below ``runs/`` fit, and the one whose name is closest."""
+    from wsss.pipeline.spec import pipelines_here
+
     known = sorted(path.name for path in RUNS.iterdir() if fits(path)) if RUNS.is_dir() else []
     if not known:
         here = pipelines_here()

@@ -38,7 +38,8 @@ class RunCommand(Command):
             return f" Did you mean '--set {key}=VALUE'?"
         having = _stages_with(key)
         if having:
-            return f" Did you mean '--set STAGE.{key}=VALUE'? These stages have it: {', '.join(having)}."
+            known = f"{key} is one of {', '.join(having)}"
+            return f" Keys of the pipeline are set by --set STAGE.KEY=VALUE; {known}: --set {having[0]}.{key}=VALUE."
         return super().suggestion(unknown) or " Keys of the pipeline are set by --set STAGE.KEY=VALUE."
 
 

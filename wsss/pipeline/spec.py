@@ -187,7 +187,7 @@ def find_pipeline(pipeline: str) -> Path:
     known = [*resources.names(folder), *pipelines_here()]
     if resources.is_yaml(path) or len(path.parts) > 1:
         beside = pipelines_here(path.parent)
-        raise InvalidInput(f"{pipeline}: no such pipeline file{closest(pipeline, [*known, *beside])}")
+        raise InvalidInput(f"{pipeline}: no such pipeline file{closest(pipeline, [*known, *beside]) or '.'}")
     found = resources.find(pipeline, [folder]) if NAME.match(pipeline) else None
     if found is None:
         shipped = resources.names(folder)
