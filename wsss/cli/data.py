@@ -15,6 +15,7 @@ from wsss.cli.data_synth import option_at, synth
 from wsss.cli.findings import print_report, progress
 from wsss.cli.option_table import json_option, shared, workers_option
 from wsss.cli.options import print_json, worker_count
+from wsss.errors import counted
 
 if TYPE_CHECKING:
     from wsss.cli.datasets import Named
@@ -175,7 +176,8 @@ def tiles(
         print_json({"out": str(out), **drawn})
     else:
         click.echo(
-            f"{out}: {drawn['tiles']} tiles of {drawn['tile_size']} pixels from {drawn['images']} images, "
+            f"{out}: {counted(drawn['tiles'], 'tile')} of {counted(drawn['tile_size'], 'pixel')} from "
+            f"{counted(drawn['images'], 'image')}, "
             f"{drawn['without_any_class']} without any class, {drawn['label_noise']:.0%} of the answers wrong"
         )
 

@@ -37,7 +37,7 @@ from wsss.data.lists import (
 from wsss.data.maskvalues import MaskValues
 from wsss.data.ownmasks import OwnMasksConfig, find_masks, own_values
 from wsss.data.sample import Dataset, Sample
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, counted
 from wsss.io.masks import BACKGROUND, IGNORED_NAMES
 
 CLASSES = "classes.txt"
@@ -217,7 +217,7 @@ def _split_ids(
         without_row = [name for name in images if rows and name not in rows]
         if without_row:
             splits[UNLABELLED] = sorted([*splits.get(UNLABELLED, []), *without_row])
-            log(f"{root}: {len(without_row)} images have no row in {config.labels}; they are split {UNLABELLED!r}.")
+            log(f"{root}: {counted(len(without_row), 'image')} without a row in {config.labels}: split {UNLABELLED!r}.")
     return choose_splits(splits, config.splits, where=root)
 
 

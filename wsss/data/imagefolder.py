@@ -11,7 +11,7 @@ from wsss.data.ids import image_id, image_ids, renamed
 from wsss.data.importing.listing import SYSTEM_FOLDERS
 from wsss.data.lists import images_by_id, without_suffix
 from wsss.data.sample import Sample
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.image_kinds import IMAGE_SUFFIXES, unread
 
 
@@ -65,7 +65,7 @@ def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
     others = other_images(folder, recursive=recursive)
     if others:
         notes.append(
-            f"{len(others)} image files in {folder} are left out: "
+            f"{counted(len(others), 'image file is', 'image files are')} left out in {folder}: "
             f"{listing(f'{name} ({reason})' for name, reason in others.items())}."
         )
     hidden = [one.relative_to(folder).as_posix() for one in _below(folder, hidden=True, deep=recursive)]

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from wsss.data.label_rules import UNKNOWN_MARK
-from wsss.errors import InvalidInput, closest, listing, together
+from wsss.errors import InvalidInput, closest, counted, listing, together
 from wsss.io.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unread
 from wsss.io.recorded import check_recorded
 
@@ -191,7 +191,7 @@ def unread_note(folder: Path) -> str | None:
     found = unread_images(folder)
     if not found:
         return None
-    count = "1 image file is" if len(found) == 1 else f"{len(found)} image files are"
+    count = counted(len(found), "image file is", "image files are")
     return f"{folder}: {count} of kinds that are not read, left out: {listing(found)}; convert them to JPEG or PNG."
 
 
@@ -262,7 +262,7 @@ def read_label_table(path: Path) -> list[LabelRow]:
     for number, cells in rows[1:]:
         where = f"{path}:{number}"
         if len(cells) <= max(id_at, labels_at, split_at or 0):
-            raise InvalidInput(f"{where}: the row has {len(cells)} cells, the header {len(header)}.")
+            raise InvalidInput(f"{where}: the row has {counted(len(cells), 'cell')}, the header {len(header)}.")
         name = check_id(without_suffix(cells[id_at].strip()), where)
         if name in table:
             raise InvalidInput(
@@ -293,7 +293,7 @@ def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict
     for number, cells in rows[1:]:
         where = f"{path}:{number}"
         if len(cells) != 2:
-            raise InvalidInput(f"{where}: the row has {len(cells)} cells, the header 2.")
+            raise InvalidInput(f"{where}: the row has {counted(len(cells), 'cell')}, the header 2.")
         name, file = check_id(cells[0].strip(), where), PurePosixPath(cells[1])
         if name in found:
             raise InvalidInput(f"{where}: image id {name!r} comes twice.", mend="Give each image one row.")

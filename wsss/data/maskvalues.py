@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 from pydantic import BeforeValidator
 
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, closest, counted, listing
 from wsss.io.masks import BACKGROUND, IGNORE, ignored_name
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def unknown_values(mask: NDArray[np.uint8], legal: NDArray[np.bool_]) -> dict[in
 
 def pixels_of_values(counts: Mapping[int, int]) -> str:
     """Return ``6 pixels of value 8, 1 pixel of value 30``."""
-    return listing([f"{count:,} pixel{'' if count == 1 else 's'} of value {value}" for value, count in counts.items()])
+    return listing([f"{counted(count, 'pixel')} of value {value}" for value, count in counts.items()])
 
 
 def as_key(named: Iterable[tuple[int, str]], key: str = "mask_values") -> str:

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from wsss.errors import DamagedFile, InvalidInput, closest, listing
+from wsss.errors import DamagedFile, InvalidInput, closest, counted, listing
 from wsss.export.folder import check_out, new_folder
 from wsss.export.images import require_file
 from wsss.export.items import WHERE, Each, Item, Masks, Options, Workshop
@@ -160,7 +160,7 @@ def _unfit(items: Sequence[Item], chosen: Format, options: Options, format_name:
     """
     what = format_name if options.with_images is None else "--with-images"
     if (chosen.needs or options.with_images) and all(item.file is None and item.image is None for item in items):
-        raise InvalidInput(f"{what}: the images of these {len(items)} masks are not known.", mend=WHERE)
+        raise InvalidInput(f"{what}: no image is known for {counted(len(items), 'mask')}.", mend=WHERE)
     failed: dict[str, InvalidInput] = {}
     for item in items:
         try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.atomic import write_json, write_text
 from wsss.io.recorded import check_recorded
 
@@ -167,7 +167,7 @@ def read_scores(path: Path, wanted: Sequence[str]) -> Scores:
     for place, row in enumerate(body):
         where = f"{path}: line {place + 2}"
         if len(row) != len(head):
-            raise InvalidInput(f"{where}: found {len(row)} cells, expected {len(head)}: is the file whole?")
+            raise InvalidInput(f"{where}: found {counted(len(row), 'cell')}, expected {len(head)}: is the file whole?")
         key = image_key(row[head.index(ID)])
         if not key or key in images:
             raise InvalidInput(f"{where}: " + (f"duplicate image {key}." if key else f"no {ID}."))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, closest, counted, listing
 from wsss.pipeline.rundir import DATA, data_of_run, read_run
 from wsss.pipeline.source import Source, merge
 from wsss.pipeline.store import read_record
@@ -180,16 +180,19 @@ def _of_dataset(
     ]
     if not there:
         of = f"of split {listing(request.splits)}" if request.splits else f"of the dataset {data.name}"
-        raise InvalidInput(f"{folder}: none of the {len(files)} masks is {of} ({len(samples)} images).")
+        raise InvalidInput(
+            f"{folder}: no match between {counted(len(files), 'mask')} and {counted(len(samples), 'image')} {of}."
+        )
     if request.splits and len(there) < len(samples):
         missing = [one for one in samples if one not in files]
         log(f"note: {folder} has no mask for {len(missing)} of {len(samples)} images: {listing(missing)}.")
     gone = [item.id for item in there if item.image is None]
     if gone:
-        log(f"note: the images of {len(gone)} of {len(there)} masks are not there: {listing(gone)}.")
+        log(f"note: the images of {len(gone)} of {counted(len(there), 'mask')} are missing: {listing(gone)}.")
     strangers = [] if request.splits else [one for one in files if one not in samples]
     if strangers:
-        log(f"note: {len(strangers)} masks are of no image of the dataset, and left out: {listing(strangers)}.")
+        count = counted(len(strangers), "mask")
+        log(f"note: {count} without an image in the dataset, left out: {listing(strangers)}.")
     return there
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.layout import RECORD
 from wsss.pipeline.given import changes_since
 from wsss.pipeline.rundir import read_run
@@ -120,7 +120,7 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
 
 def unread_text(unread: Sequence[Unread]) -> str:
     """Say which images a page leaves out since they can't be read."""
-    return f"{len(unread)} images left out, since they can't be read: " + listing(
+    return f"{counted(len(unread), 'image')} left out because of read errors: " + listing(
         f"{one.id} ({one.why.rstrip('.')})" for one in unread
     )
 

@@ -19,7 +19,7 @@ from wsss.data.importing.presence import yes_and_no
 from wsss.data.importing.reading import Reading
 from wsss.data.importing.splits import split_in
 from wsss.data.label_rules import LABEL_KEYS, find_key
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 
 SEVERAL = "labels read from one of several controls (--label-key NAME reads another)"
 PREDICTED = "tasks with predictions and no annotation, left unlabelled (--use-predictions reads them)"
@@ -128,7 +128,7 @@ def _check_predictions(path: Path, content: list[dict[str, Any]], tasks: Sequenc
     predicted = sum(bool(task.get("predictions")) for task in content)
     if not any(task.answers for task in tasks) and predicted:
         raise InvalidInput(
-            f"{path}: {predicted} {'task has' if predicted == 1 else 'tasks have'} predictions and no annotation.",
+            f"{path}: {counted(predicted, 'task has', 'tasks have')} predictions and no annotation.",
             mend="Look through them in Label Studio and submit them, or take them as they are: --use-predictions",
         )
     if not any(task.answers for task in tasks):

@@ -28,7 +28,7 @@ from wsss.data.label_rules import (
     plain,
 )
 from wsss.data.lists import read_text, without_suffix
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, closest, counted, listing
 
 DELIMITERS = (",", ";", "\t", "|")
 EXCELS_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
@@ -178,7 +178,7 @@ def _read_table(path: Path) -> _Table:
     for number, cells in rows[1:]:
         if len(cells) != len(header):
             raise InvalidInput(
-                f"{path}:{number}: the row has {len(cells)} cells, the header {len(header)}.",
+                f"{path}:{number}: the row has {counted(len(cells), 'cell')}, the header {len(header)}.",
                 mend=_cells_hint(delimiter),
             )
     if len(rows) == 1:
