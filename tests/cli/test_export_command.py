@@ -216,7 +216,7 @@ def test_ids_and_splits(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no.txt: no such file" in refused(capsys, "small", "--format", "coco", "--ids", "@no.txt", out="q")
     assert "no split 'vall'" in refused(capsys, "small", "--format", "coco", "--splits", "vall", out="q")
     said = refused(capsys, "small", "--stage", "first", "--format", "coco", "--splits", "val", out="q")
-    assert "none of the 2 masks is of split val (1 images)" in said
+    assert "none of the 2 masks is of split val (1 image)" in said
     assert not (here / "q").exists()
 
 
@@ -246,9 +246,9 @@ def test_a_run_whose_dataset_lies_elsewhere(
         (["runs/small/score", "--format", "coco"], "found scores (made by number); allowed are masks"),
         (["runs", "--format", "coco"], "runs: not a run, a stage's folder or a folder of masks (ID.png)"),
         (["small", "--format", "coco", "--opacity", "0.3"], "to --format coco; it is for overlay, sheet."),
-        (["small", "--format", "overlay", "--tolerance", "2"], "--tolerance means nothing to --format overlay"),
-        (["small", "--format", "voc", "--components"], "--components means nothing to --format voc"),
-        (["small", "--format", "coco", "--as", "annotations"], "--as means nothing to --format coco; it is"),
+        (["small", "--format", "overlay", "--tolerance", "2"], "--tolerance has no effect with --format overlay"),
+        (["small", "--format", "voc", "--components"], "--components has no effect with --format voc"),
+        (["small", "--format", "coco", "--as", "annotations"], "--as has no effect with --format coco; it is"),
         (["small", "--format", "sheet", "--columns", "0"], "Invalid value for '--columns'"),
         (["small", "--format", "overlay", "--opacity", "2"], "Invalid value for '--opacity'"),
         (["small", "--format", "cvat", "--with-images", "link"], "a zip holds no links"),

@@ -228,9 +228,8 @@ def _notes_on_files(
         notes.append(f"columns that no table has: {listing(unread)}")
     strangers = dict.fromkeys(image for _, scores in everything for image in scores.images if image not in group_of)
     if strangers:
-        notes.append(
-            f"{counted(len(strangers), 'image')} without a group in {file.name}, not counted: {listing(strangers)}"
-        )
+        count = counted(len(strangers), "image has", "images have")
+        notes.append(f"{count} no group in {file.name}, not counted: {listing(strangers)}")
     unknown = sorted({loss for losses in by_case.values() for loss in losses if loss not in LOSSES})
     if unknown:
         notes.append(f"losses that have no short name, called by their folder: {listing(unknown)}")

@@ -180,9 +180,8 @@ def _of_dataset(
     ]
     if not there:
         of = f"of split {listing(request.splits)}" if request.splits else f"of the dataset {data.name}"
-        raise InvalidInput(
-            f"{folder}: no match between {counted(len(files), 'mask')} and {counted(len(samples), 'image')} {of}."
-        )
+        known = counted(len(samples), "image")
+        raise InvalidInput(f"{folder}: none of the {counted(len(files), 'mask')} is {of} ({known}).")
     if request.splits and len(there) < len(samples):
         missing = [one for one in samples if one not in files]
         log(f"note: {folder} has no mask for {len(missing)} of {len(samples)} images: {listing(missing)}.")

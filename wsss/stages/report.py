@@ -120,9 +120,9 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
 
 def unread_text(unread: Sequence[Unread]) -> str:
     """Say which images a page leaves out since they can't be read."""
-    return f"{counted(len(unread), 'image')} left out because of read errors: " + listing(
-        f"{one.id} ({one.why.rstrip('.')})" for one in unread
-    )
+    shown = listing(f"{one.id} ({one.why.rstrip('.')})" for one in unread)
+    subject = "it" if len(unread) == 1 else "they"
+    return f"{counted(len(unread), 'image')} left out, since {subject} can't be read: {shown}"
 
 
 def as_records(artifacts: Iterable[Artifact], run_dir: Path) -> list[StageRecord]:

@@ -212,9 +212,8 @@ def explain_differences(comparison: Comparison) -> str:
 def describe(column: ShownColumn) -> str:
     """Return what a column was measured on and with, in one line."""
     way = direction(column.measure)
-    facts = [
-        f"{column.measure}{f' ({way} is better)' if way else ''}, split {column.split}, {counted(column.images, 'image')}"
-    ]
+    better = f" ({way} is better)" if way else ""
+    facts = [f"{column.measure}{better}, split {column.split}, {counted(column.images, 'image')}"]
     return "; ".join([*facts, *(f"{name}: {' / '.join(values)}" for name, values in column.facts.items())])
 
 

@@ -140,10 +140,8 @@ def _flat(value: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str
         if isinstance(one, Mapping):
             yield from _flat(one, here)
         elif isinstance(one, Sequence) and not isinstance(one, str):
-            yield (
-                " › ".join(here),
-                counted(len(one), "entry", "entries") if any(isinstance(x, Mapping) for x in one) else plain(one),
-            )
+            records = any(isinstance(x, Mapping) for x in one)
+            yield " › ".join(here), counted(len(one), "entry", "entries") if records else plain(one)
         else:
             yield " › ".join(here), one
 

@@ -39,7 +39,7 @@ class How:
         classes: class list with the names of the vectors' elements, for ``npy``.
         label_key: key, column or control of the labels, where they are called otherwise than is usual; several columns
             of 0 and 1 are separated by commas.
-        rules: which labels mean that no class is there, or that nobody knows.
+        rules: which labels mean that no class is present, or that it is unknown.
         image_key: key or column of the images, where they are called otherwise than is usual.
         use_predictions: tasks of Label Studio without annotation have the labels of their predictions.
     """

@@ -106,8 +106,8 @@ def gather(
         if doubts:
             raise InvalidInput(f"No label belongs to one image in {images} for certain.{doubts}")
         raise InvalidInput(
-            f"No match between {counted(len(read.entries), 'image')} that {labels or images} names and "
-            f"{counted(len(files), 'image')} in {images}.\n  labels: {listing([entry.image for entry in read.entries], limit=3)}\n"
+            f"None of the {counted(len(read.entries), 'image')} that {labels or images} names is among the "
+            f"{len(files)} in {images}.\n  labels: {listing([entry.image for entry in read.entries], limit=3)}\n"
             f"  images: {listing(files, limit=3)}",
             mend="Give the folder that the names in the labels are relative to: --images FOLDER",
         )
