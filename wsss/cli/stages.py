@@ -13,10 +13,10 @@ import click
 
 from wsss.cli.data_options import DataCommand, read_data_options
 from wsss.cli.field_options import as_source, dashed, field_options, fields_with_option, option_of, variable
-from wsss.cli.named_runs import NAMED, is_recorded, named_input, named_run
+from wsss.cli.named_runs import NAMED, is_recorded, is_stage, named_input, named_run
 from wsss.cli.option_table import shared
 from wsss.cli.options import machine_options, open_data, print_json, say_how_to_resume, worker_count
-from wsss.errors import InvalidInput, WsssError
+from wsss.errors import InvalidInput, WsssError, counted, listing
 from wsss.pipeline.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
 
@@ -163,13 +163,34 @@ def _take(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -
     if not declared.many:
         if value is None:
             return None
-        return artifact_at(named_input(value, option=option, log=reporter.log), declared.kinds, option, reporter)
+        folder = named_input(value, option=option, log=reporter.log)
+        _refuse_incomplete(folder, option)
+        return artifact_at(folder, declared.kinds, option, reporter)
     found: list[Artifact] = []
     for name in value:
-        folder = name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option)
-        of_run = artifacts_of_run(folder, declared.kinds, option, reporter)
-        found += [artifact_at(folder, declared.kinds, option, reporter)] if of_run is None else of_run
+        named = name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option)
+        of_run = artifacts_of_run(named, declared.kinds, option, reporter)
+        found += [artifact_at(named, declared.kinds, option, reporter)] if of_run is None else of_run
     return tuple(found)
+
+
+def _refuse_incomplete(folder: Path, option: str) -> None:
+    """Refuse a prediction of which some images failed: the result would be that of a smaller set of images.
+
+    Raises:
+        InvalidInput: names the number of these images and the first of them.
+    """
+    from wsss.data.predicted import PREDICTED, read_predicted
+
+    predicted = read_predicted(folder) if is_stage(folder) else None
+    if predicted is not None and predicted.failed:
+        count = counted(len(predicted.failed), "image has", "images have")
+        raise InvalidInput(
+            f"{option} {folder}: {count} no mask, since the prediction failed there: {listing(predicted.failed)} "
+            f"({folder / PREDICTED} says why).",
+            mend="Repair these images and run the command that predicted them again, or take them out of the split "
+            "(then the result is that of a smaller split).",
+        )
 
 
 def _check_paths(config: Any, source: Source) -> None:

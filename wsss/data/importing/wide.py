@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from wsss.data.importing.keys import columns_of, image_key
@@ -112,9 +113,25 @@ def _class_columns(path: Path, lines: Sequence[Line], candidates: Sequence[str],
         )
     chosen = [name for name in may_be if name in binary or (name in soft and reading.rules.soft is not None)]
     if not chosen:
+        header = lines[0][1]
         raise InvalidInput(
-            f"{path}:1: no column of labels. The header is {listing(candidates, limit=12)}; expected a column "
-            "labels or label, or one column of 0 and 1 per class.",
-            mend=COLUMNS_MEND,
+            f"{path}:1: no column of labels. The header is {listing(header, limit=12)}"
+            f"{_taken(header, candidates)}; expected a column labels or label, or one column of 0 and 1 per class.",
+            mend=_hint(candidates),
         )
     return tuple(chosen)
+
+
+def _taken(header: Iterable[str], candidates: Sequence[str]) -> str:
+    """Return which columns of a header are taken for the image and the split, in words for a message."""
+    taken = [name for name in header if name and name not in candidates]
+    splits = split_keys(header)
+    images = [name for name in taken if name not in splits]
+    said = [f"{name} names the images" for name in images] + [f"{name} the splits" for name in splits if name in taken]
+    return f" ({listing(said)})" if said else ""
+
+
+def _hint(candidates: Sequence[str]) -> str:
+    if len(candidates) != 1:
+        return COLUMNS_MEND
+    return f"If the labels are in the column {candidates[0]}: --label-key {shlex.quote(candidates[0])}"
