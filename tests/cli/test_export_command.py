@@ -135,7 +135,7 @@ def test_masks_whose_images_are_gone(here: Path, capsys: pytest.CaptureFixture[s
     (here / "data" / "images").rename(here / "photos")
     where = ["small", "--data.layout", "folder", "--data.root", "data"]
     assert _call(["export", *where, "--format", "coco", "--out", "o"]) == 0
-    assert "note: the images of 3 of 3 masks are not there: a, b, c." in capsys.readouterr().err
+    assert "note: the images of 3 of 3 masks are missing: a, b, c." in capsys.readouterr().err
     document = json.loads((here / "o" / "annotations.json").read_text())
     assert [one["file_name"] for one in document["images"]] == ["a", "b", "c"] and len(document["annotations"]) == 8
     for format_name, *options in (("voc",), ("cvat",), ("polygons",)):

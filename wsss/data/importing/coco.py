@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from wsss.data.importing.jsonfile import kind, read_json
 from wsss.data.importing.keys import require_key
 from wsss.data.importing.labels import Entry, Labels, class_name, collect, either
+from wsss.data.importing.presence import without_no
 from wsss.data.importing.reading import Reading
 from wsss.data.label_rules import Word
 from wsss.errors import InvalidInput, counted
@@ -73,7 +74,7 @@ def read(path: Path, *, label_key: str | None = None, reading: Reading | None = 
         reading.note("categories of one name, joined", str(path))
     entries = [_entry(file, found[identity], names, where) for identity, (file, where) in files.items()]
     order = dict.fromkeys(names[category] for category in sorted(names))
-    return collect("COCO annotations", entries, list(order), reading=reading)
+    return collect("COCO annotations", *without_no(entries, list(order), reading), reading=reading)
 
 
 def _names(content: dict[str, Any], path: Path, label_key: str | None) -> dict[int, str]:

@@ -98,6 +98,17 @@ def yes_and_no(entries: list[Entry], reading: Reading, *, digits: bool = True, w
     return [replace(entry, labels=(), explicit=True) if entry.labels == (said,) else entry for entry in entries]
 
 
+def without_no(entries: list[Entry], classes: list[str], reading: Reading) -> tuple[list[Entry], list[str]]:
+    """Return entries as `yes_and_no` reads annotations of objects, and the classes in their order without ``no``."""
+    read = yes_and_no(entries, reading, digits=False)
+    dropped = _names(entries) - _names(read)
+    return read, [name for name in classes if name not in dropped]
+
+
+def _names(entries: list[Entry]) -> set[str]:
+    return {name for entry in entries for name in entry.labels or ()}
+
+
 def _filled(cells: Iterable[str], reading: Reading) -> list[str]:
     """Return the cells besides empty ones and words for absent and unknown."""
     return [cell.strip().casefold() for cell in cells if reading.rules.word(cell) is None]
