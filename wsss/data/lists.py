@@ -70,7 +70,7 @@ def read_text(path: Path) -> str:
         marked = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         utf16 = marked or b"\0" in error.object
         line = error.object.count(b"\n", 0, error.start) + 1
-        found = "it is UTF-16" if marked else f"{error.reason} in line {line}, at byte {error.start}"
+        found = "it is UTF-16" if marked else f"line {line}: {error.reason} at byte {error.start}"
         raise InvalidInput(f"{path}: not UTF-8 text ({found}).", mend=_as_utf8(path, utf16=utf16)) from error
     except OSError as error:
         raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
