@@ -245,7 +245,7 @@ def test_a_run_whose_dataset_lies_elsewhere(
         (["small", "--stage", "score", "--format", "coco"], "found scores (made by number); allowed are masks"),
         (["runs/small/score", "--format", "coco"], "found scores (made by number); allowed are masks"),
         (["runs", "--format", "coco"], "runs: not a run, a stage's folder or a folder of masks (ID.png)"),
-        (["small", "--format", "coco", "--opacity", "0.3"], "to --format coco; it is for overlay, sheet."),
+        (["small", "--format", "coco", "--opacity", "0.3"], "with --format coco; it is for overlay, sheet."),
         (["small", "--format", "overlay", "--tolerance", "2"], "--tolerance has no effect with --format overlay"),
         (["small", "--format", "voc", "--components"], "--components has no effect with --format voc"),
         (["small", "--format", "coco", "--as", "annotations"], "--as has no effect with --format coco; it is"),

@@ -65,7 +65,7 @@ def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
     others = other_images(folder, recursive=recursive)
     if others:
         notes.append(
-            f"{counted(len(others), 'image file is', 'image files are')} left out in {folder}: "
+            f"{counted(len(others), 'image file')} in {folder} left out: "
             f"{listing(f'{name} ({reason})' for name, reason in others.items())}."
         )
     hidden = [one.relative_to(folder).as_posix() for one in _below(folder, hidden=True, deep=recursive)]

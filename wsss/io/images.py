@@ -210,7 +210,7 @@ def _what_it_is(path: Path) -> str:
         beginning = file.read(64)
     other = unread(path.name) or content_unread(beginning)
     if other is None and (kind := begins_like(beginning)):
-        return f"the image is broken or truncated (not an image that can be decoded, though it begins like {kind})"
+        return f"not an image that can be decoded: it begins like {kind}, and is broken or truncated"
     return other or "not an image that can be read"
 
 

@@ -271,7 +271,8 @@ def _meant(key: str, value: str, stages: Mapping[str, Any], registry: Mapping[st
     """Return the suggestion for a ``--set`` without a stage: the stages that have the key, else the closest word."""
     word = key.partition(".")[0]
     uses = {id: entry.get("uses") for id, entry in stages.items() if isinstance(entry, Mapping)}
-    having = [id for id, use in uses.items() if use in registry and word in keys_of(registry[use].config)]
+    known = {id: registry[use] for id, use in uses.items() if isinstance(use, str) and use in registry}
+    having = [id for id, stage in known.items() if word in keys_of(stage.config)]
     if having:
         return f"; did you mean {' or '.join(f'--set {id}.{key}={value}' for id in having)}?"
     return closest(word, [*stages, *sorted(TOP_KEYS - {"extends"})])

@@ -213,7 +213,8 @@ def describe(column: ShownColumn) -> str:
     """Return what a column was measured on and with, in one line."""
     way = direction(column.measure)
     better = f" ({way} is better)" if way else ""
-    facts = [f"{column.measure}{better}, split {column.split}, {counted(column.images, 'image')}"]
+    images = [] if column.images is None else [counted(column.images, "image")]
+    facts = [", ".join([f"{column.measure}{better}", f"split {column.split}", *images])]
     return "; ".join([*facts, *(f"{name}: {' / '.join(values)}" for name, values in column.facts.items())])
 
 
