@@ -18,7 +18,7 @@ from pydantic import Field
 
 from wsss.data.classlist import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.label_cells import NEGATIVE_KEY, Known, class_names, read_rows
-from wsss.data.label_rules import Rules
+from wsss.data.label_rules import Rules, no_and_yes
 from wsss.data.layout import Layout, Log, hash_cache
 from wsss.data.lists import (
     LabelRow,
@@ -106,6 +106,11 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     required = complete and "masks" in config.model_fields_set
     masks = find_masks(config, root / config.masks, known, required=required)
     names = _classes(config, root, rows.values(), has_masks=bool(masks.found))
+    pair = no_and_yes(names.classes.foreground)
+    if pair is not None and config.negative is None and rows:
+        no, yes = map(repr, pair)
+        hint = f"data.negative: [{no}] says that {no} means no class"
+        log(f"note: {table}: the classes are called {no} and {yes}; {hint}.")
     values = own_values(config, names, log)
     labels = read_rows(rows.values(), names, _rules(config), lambda line: log(f"{table}: {line}"), way_out=NEGATIVE_KEY)
     splits = {

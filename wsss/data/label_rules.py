@@ -153,6 +153,19 @@ def number_in(text: str) -> float | None:
         return None
 
 
+def no_and_yes(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the two names in lower case that mean no and yes; ``None`` where there are others, or one of them alone.
+
+    Args:
+        names: all labels of a file, but for those that mean "unknown".
+    """
+    known = {name.strip().casefold() for name in names}
+    no, yes = known & NO, known & YES
+    if len(known) != 2 or not no or not yes or (known & LETTERS and known != YES_AND_NO_LETTERS):
+        return None
+    return no.pop(), yes.pop()
+
+
 def sounds_like_labels(name: str) -> bool:
     """Whether a key or column is called like ``Finding Labels``, ``class_id`` or ``ClassId``."""
     words = [word.casefold() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import labelfiles
+import numpy as np
 import pytest
 
 from wsss.data.importing.formats import NUMBERS, How, read_labels
 from wsss.data.importing.labels import Labels
 from wsss.data.importing.reading import DECIMAL_COMMAS
 from wsss.data.label_rules import Rules, number_in, parse_soft
+from wsss.data.registry import open_dataset
 from wsss.errors import InvalidInput
+from wsss.io.images import write_png
 
 Write = Callable[[Path, dict[str, object]], Path]
 NO_NEGATIVES = How(rules=Rules(negative=()))
@@ -212,3 +215,22 @@ def test_dangling_annotations_are_counted(tmp_path: Path, key: str, plural: str)
     assert f"annotations[1].{key}" in error.value.message and "id 77" in error.value.message
     assert f"2 annotations of 4 refer to {plural}" in error.value.message
     assert plural in str(error.value.mend)
+
+
+def test_classes_of_yes_and_no_in_a_dataset_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in "ab":
+        write_png(tmp_path / "images" / f"{name}.png", np.zeros((4, 4, 3), np.uint8))
+    put(tmp_path / "labels.csv", "image_id,labels\na,no\nb,yes\n")
+    lines: list[str] = []
+    config = {"layout": "folder", "root": str(tmp_path)}
+    assert open_dataset(config, work=tmp_path, log=lines.append).classes.foreground == ("no", "yes")
+    assert any("data.negative: ['no'] says that 'no' means no class" in line for line in lines)
+    lines.clear()
+    assert open_dataset({**config, "negative": ["no"]}, work=tmp_path, log=lines.append).classes.foreground == ("yes",)
+    assert not any("are called" in line for line in lines)
+
+
+def test_words_of_different_case_are_one_word(tmp_path: Path) -> None:
+    path = put(tmp_path / "l.json", json.dumps({"a.jpg": "No", "b.jpg": "no", "c.jpg": "Yes"}))
+    assert read(path) == {"a.jpg": (), "b.jpg": (), "c.jpg": ("Yes",)}

@@ -19,6 +19,7 @@ from wsss.data.label_rules import (
     Word,
     find_key,
     is_one_of,
+    no_and_yes,
     number_in,
     sounds_like_labels,
 )
@@ -82,20 +83,16 @@ def yes_and_no(entries: list[Entry], reading: Reading, *, digits: bool = True, w
         digits: whether ``0`` and ``1`` count; in annotations of objects they are names of classes.
         what: the labels are (``folders``).
     """
-    names = {name.casefold(): name for entry in entries for name in entry.labels or ()}
-    known = {text for text in names if reading.rules.word(text) is not Word.UNKNOWN}
-    no, yes = known & NO, known & YES
-    if len(known) != 2 or not no or not yes or reading.rules.negative is not None:
+    names = _names(entries)
+    pair = no_and_yes(name for name in names if reading.rules.word(name) is not Word.UNKNOWN)
+    if pair is None or reading.rules.negative is not None or (not digits and number_in(pair[0]) is not None):
         return entries
-    of_classes = known & LETTERS and known != YES_AND_NO_LETTERS
-    if of_classes or (not digits and any(number_in(text) is not None for text in known)):
+    no = {name for name in names if name.casefold() == pair[0]}
+    if any(len(set(entry.labels or ())) > 1 for entry in entries):
         return entries
-    if any({names[text] for text in known} <= set(entry.labels or ()) for entry in entries):
-        return entries
-    said = names[next(iter(no))]
     kind = f"{what} read as: no class is in the image (--no-negatives keeps them as classes)"
-    reading.note(kind, repr(said))
-    return [replace(entry, labels=(), explicit=True) if entry.labels == (said,) else entry for entry in entries]
+    reading.note(kind, *map(repr, sorted(no)))
+    return [replace(one, labels=(), explicit=True) if no & set(one.labels or ()) else one for one in entries]
 
 
 def without_no(entries: list[Entry], classes: list[str], reading: Reading) -> tuple[list[Entry], list[str]]:
