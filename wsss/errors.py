@@ -83,6 +83,17 @@ def closest(found: str, allowed: Iterable[str]) -> str:
     return f"; did you mean {match[0]!r}?" if match else ""
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun: ``1 image``, ``2 images``, ``1,234 images``.
+
+    Args:
+        count: the number.
+        one: the noun.
+        many: its plural, where it is more than an added s.
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def listing(items: Iterable[object], *, limit: int = 5) -> str:
     """Return the first ``limit`` items joined by commas, and a count of the rest."""
     words = [str(item) for item in items]

@@ -135,7 +135,7 @@ def test_masks_whose_images_are_gone(here: Path, capsys: pytest.CaptureFixture[s
     (here / "data" / "images").rename(here / "photos")
     where = ["small", "--data.layout", "folder", "--data.root", "data"]
     assert _call(["export", *where, "--format", "coco", "--out", "o"]) == 0
-    assert "note: the images of 3 of 3 masks are not there: a, b, c." in capsys.readouterr().err
+    assert "note: the images of 3 of 3 masks are missing: a, b, c." in capsys.readouterr().err
     document = json.loads((here / "o" / "annotations.json").read_text())
     assert [one["file_name"] for one in document["images"]] == ["a", "b", "c"] and len(document["annotations"]) == 8
     for format_name, *options in (("voc",), ("cvat",), ("polygons",)):
@@ -216,7 +216,7 @@ def test_ids_and_splits(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no.txt: no such file" in refused(capsys, "small", "--format", "coco", "--ids", "@no.txt", out="q")
     assert "no split 'vall'" in refused(capsys, "small", "--format", "coco", "--splits", "vall", out="q")
     said = refused(capsys, "small", "--stage", "first", "--format", "coco", "--splits", "val", out="q")
-    assert "none of the 2 masks is of split val (1 images)" in said
+    assert "none of the 2 masks is of split val (1 image)" in said
     assert not (here / "q").exists()
 
 
@@ -245,10 +245,10 @@ def test_a_run_whose_dataset_lies_elsewhere(
         (["small", "--stage", "score", "--format", "coco"], "found scores (made by number); allowed are masks"),
         (["runs/small/score", "--format", "coco"], "found scores (made by number); allowed are masks"),
         (["runs", "--format", "coco"], "runs: not a run, a stage's folder or a folder of masks (ID.png)"),
-        (["small", "--format", "coco", "--opacity", "0.3"], "to --format coco; it is for overlay, sheet."),
-        (["small", "--format", "overlay", "--tolerance", "2"], "--tolerance means nothing to --format overlay"),
-        (["small", "--format", "voc", "--components"], "--components means nothing to --format voc"),
-        (["small", "--format", "coco", "--as", "annotations"], "--as means nothing to --format coco; it is"),
+        (["small", "--format", "coco", "--opacity", "0.3"], "with --format coco; it is for overlay, sheet."),
+        (["small", "--format", "overlay", "--tolerance", "2"], "--tolerance has no effect with --format overlay"),
+        (["small", "--format", "voc", "--components"], "--components has no effect with --format voc"),
+        (["small", "--format", "coco", "--as", "annotations"], "--as has no effect with --format coco; it is"),
         (["small", "--format", "sheet", "--columns", "0"], "Invalid value for '--columns'"),
         (["small", "--format", "overlay", "--opacity", "2"], "Invalid value for '--opacity'"),
         (["small", "--format", "cvat", "--with-images", "link"], "a zip holds no links"),

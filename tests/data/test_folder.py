@@ -94,7 +94,7 @@ def test_without_labels_there_are_images_and_masks(folder: Path, open_at: Open) 
         ("labels.csv", "image_id,labels\ni0,sun\ni0.png,sun\n", "labels.csv:3: image id 'i0' comes twice"),
         ("labels.csv", "image_id,labels\n../i0,sun\n", "labels.csv:2: image id '../i0' has a path separator"),
         ("labels.csv", "image_id,labels,split\ni0,sun,train\ni1,sun,\n", "labels.csv:3: the column split is empty"),
-        ("labels.csv", 'image_id,labels\n"i0,sun\n', "labels.csv:2: the row has 1 cells"),
+        ("labels.csv", 'image_id,labels\n"i0,sun\n', "labels.csv:2: the row has 1 cell"),
         ("splits/train.txt", "i0\ni99\n", "train.txt:2: image 'i99' is listed"),
         ("splits/train.txt", "i0\ni1\ni0.png\n", "train.txt:3: image id 'i0' is listed twice"),
         ("splits/train.txt", "", "train.txt: the split is empty"),

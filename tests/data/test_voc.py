@@ -165,7 +165,7 @@ def test_missing_labels_are_named_to_who_needs_them(voc: Path, open_at: Open) ->
         ("image_labels.csv", "image_id,labels\na,cta\n", "did you mean 'cat'?"),
         ("image_labels.csv", "image_id,labels\na,cat\na,dog\n", "image_labels.csv:3: image id 'a' comes twice"),
         ("image_labels.csv", "image_id;labels\na;cat\n", "image_labels.csv:1: the header is 'image_id;labels'"),
-        ("image_labels.csv", "image_id,labels\na\n", "image_labels.csv:2: the row has 1 cells, the header 2"),
+        ("image_labels.csv", "image_id,labels\na\n", "image_labels.csv:2: the row has 1 cell, the header 2"),
         ("image_labels.csv", "", "image_labels.csv: the file is empty"),
         ("classes.txt", "cat\ncat\n", "classes.txt:2: class 'cat' is listed twice"),
         ("classes.txt", "1 cat\n1 dog\n", "classes.txt:2: id 1 is given to two classes"),

@@ -73,7 +73,7 @@ def test_an_empty_or_wrong_folder_is_refused(tmp_path: Path) -> None:
 def test_a_seed_twice_is_refused(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"a": 1.0}, seeds=(1,))
     (results / "supervised/accurate/large/a/01.csv").write_text("ID\n")
-    with pytest.raises(InvalidInput, match="seed 1 is there twice"):
+    with pytest.raises(InvalidInput, match="duplicate seed 1"):
         find_results(results)
 
 
@@ -103,7 +103,7 @@ def test_marks_at_the_start_and_blank_lines_and_gaps(tmp_path: Path) -> None:
         (b"image,Dice_mortar\n1,0.5\n", "must name the columns, 'ID' among them; found image"),
         (b"ID,Dice\n1,0.5\n", "none of the columns"),
         (b"ID,Dice_mortar,Dice_mortar\n1,0.5,0.5\n", "two columns are called 'Dice_mortar'"),
-        (b"ID,Dice_mortar\n1,0.5\n01,0.6\n", "line 3: image 1 is there twice"),
+        (b"ID,Dice_mortar\n1,0.5\n01,0.6\n", "line 3: duplicate image 1"),
         (b"ID,Dice_mortar\n1,0.5\n2\n", "line 3: found 1 cells, expected 2"),
         (b"ID,Dice_mortar\n1,good\n", "line 2: Dice_mortar: expected a number, found 'good'"),
         (b"ID,Dice_mortar\n1,inf\n", "expected a finite number"),

@@ -149,7 +149,7 @@ def test_enabled_takes_words_from_the_environment(monkeypatch: pytest.MonkeyPatc
             "a: {uses: make, needs: [b]}\n  b: {uses: make}",
             "p.yaml:3: stages.a.needs: 'b' provides numbers, which 'make'",
         ),
-        ("m: {uses: make}\n  a: {uses: double, needs: [m, m]}", "p.yaml:4: stages.a.needs.1: 'm' is there twice"),
+        ("m: {uses: make}\n  a: {uses: double, needs: [m, m]}", "p.yaml:4: stages.a.needs.1: duplicate 'm'"),
         ("a: {uses: make, with: {m: 3}}", "p.yaml:3: stages.a.with.m: unknown key; allowed are n, pause, split, text"),
         ("a: {uses: make, with: {n: x}}", "p.yaml:3: stages.a.with.n: input should be a valid integer"),
         ("a: {uses: make, with: {weights: no.pth}}", "p.yaml:3: stages.a.with.weights: no such file or folder: no.pth"),

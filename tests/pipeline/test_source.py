@@ -74,7 +74,7 @@ def test_a_mapping_with_a_merge_key_may_be_used_again() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3\n", "f.yaml:3: the key 'a' appears twice (first in line 1)."),
+        ("a: 1\nb: 2\na: 3\n", "f.yaml:3: duplicate key 'a' (first in line 1)."),
         ("a: [1\nb: 2", "f.yaml:2: not valid YAML: expected ',' or ']', but got ':'."),
         ("a: &x [*x]", "f.yaml:1: an alias that contains itself."),
         ("? [1, 2]\n: 3", "f.yaml:1: a key has to be a word or a number."),

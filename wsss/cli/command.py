@@ -36,11 +36,18 @@ class Command(click.Command):
 
     Args:
         renamed: option that someone may expect → the option that does it, for the suggestion.
+        positional: the option that a word without an option is meant for, for the suggestion.
     """
 
-    def __init__(self, *args: Any, renamed: Mapping[str, str] | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        renamed: Mapping[str, str] | None = None,
+        positional: str | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(*args, **settings)
-        self.renamed = renamed or {}
+        self.renamed, self.positional = renamed or {}, positional
         options = [param for param in self.params if isinstance(param, click.Option)]
         if not any("--debug" in option.opts for option in options):
             text = f"{SHARED['--debug'].meaning}."
@@ -50,11 +57,24 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; an unknown option is refused with the closest known one."""
+        given = list(args)  # which parsing empties
         try:
             return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            better = self._without_option(ctx, given)
+            if better is None:
+                raise
+            raise better from error
         except click.NoSuchOption as error:
             name = error.option_name
             raise click.UsageError(f"No such option {name!r}.{self.suggestion(name)}", ctx) from error
+
+    def _without_option(self, ctx: click.Context, args: list[str]) -> click.UsageError | None:
+        """Return the error for a word that needs an option before it; ``None`` where there is no such word."""
+        _, extra, _ = self.make_parser(ctx).parse_args(args=args)
+        if not extra or self.positional is None:
+            return None
+        return click.UsageError(f"Unexpected argument {extra[0]!r}. Did you mean '{self.positional} {extra[0]}'?", ctx)
 
     def suggestion(self, unknown: str) -> str:
         """Return ``" Did you mean X?"`` for the closest option; an empty text where none is close."""

@@ -15,6 +15,7 @@ from wsss.cli.data_synth import option_at, synth
 from wsss.cli.findings import print_report, progress
 from wsss.cli.option_table import json_option, shared, workers_option
 from wsss.cli.options import print_json, worker_count
+from wsss.errors import counted
 
 if TYPE_CHECKING:
     from wsss.cli.datasets import Named
@@ -44,7 +45,8 @@ def data() -> None:
 def check(context: click.Context, path: str, workers: int | None, as_json: bool) -> None:
     """Check PATH: the folder of a dataset or of photographs, a pipeline file, or the name of a shipped pipeline.
 
-    Reads every image, mask and label once. Exit code 2 means problems; notes are for information.
+    Reads every image, mask and label once. Exit code 2 means problems, in photographs those of the files as they are;
+    wsss init leaves broken ones out. Notes are for information.
 
     \b
     wsss data check photos
@@ -99,7 +101,10 @@ def _show_photographs(path: str, found: Photographs, report: Report | None, as_j
     click.echo(f"{path}: {found.description}.")
     print_report(found.report)
     if report is not None:
-        click.echo(f"Not yet a dataset of layout folder: {report.problems[0].examples[0]}")
+        click.echo(
+            f"It can't be used as it is ({report.problems[0].examples[0].partition(chr(10))[0]}); wsss init writes "
+            "what is missing."
+        )
     _print_next(found.next)
 
 
@@ -171,7 +176,8 @@ def tiles(
         print_json({"out": str(out), **drawn})
     else:
         click.echo(
-            f"{out}: {drawn['tiles']} tiles of {drawn['tile_size']} pixels from {drawn['images']} images, "
+            f"{out}: {counted(drawn['tiles'], 'tile')} of {counted(drawn['tile_size'], 'pixel')} from "
+            f"{counted(drawn['images'], 'image')}, "
             f"{drawn['without_any_class']} without any class, {drawn['label_noise']:.0%} of the answers wrong"
         )
 

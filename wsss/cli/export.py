@@ -12,7 +12,7 @@ from wsss.cli.data_options import DataCommand, read_data_options
 from wsss.cli.named_runs import NAMED, is_recorded, named_run
 from wsss.cli.option_table import json_option, shared, workers_option
 from wsss.cli.options import print_json, worker_count
-from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed, listing
+from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed, counted, listing
 
 if TYPE_CHECKING:
     from wsss.export.items import Masks
@@ -135,7 +135,8 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
         print_json(written)
     else:
         click.echo(
-            f"{written['out']}: {written['images']} masks of {name} as {written['format']}, {written['files']} files"
+            f"{written['out']}: {counted(written['images'], 'mask')} of {name} as {written['format']}, "
+            f"{counted(written['files'], 'file')}"
         )
     if renamed:
         shown = listing((f"{one!r} is {other!r}" for one, other in renamed.items()), limit=3)

@@ -41,10 +41,12 @@ def print_report(report: Report, *, err: bool = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from wsss.data.inspection import UNREADABLE, UNREADABLE_HINT
+    from wsss.errors import counted
     from wsss.io.masks import ignored_name
 
     # Names are the user's: as plain strings, "[red]" or ":cat:" in them would be instructions.
-    table = Table(title=Text(f"{report.name}: {len(report.classes)} classes"))
+    table = Table(title=Text(f"{report.name}: {counted(len(report.classes), 'class', 'classes')}"))
     many = len(report.splits) > MANY_SPLITS
     ignored = ignored_name(report.classes)
     lines = [*_split_rows(report, ignored)] if many else [*zip(*_split_columns(report, ignored), strict=True)]
@@ -59,8 +61,10 @@ def print_report(report: Report, *, err: bool = False) -> None:
         click.echo(f"Image sizes (width×height): {narrow}×{low} to {wide}×{high}", err=err)
     _print_findings("Note", report.notes, err=err)
     _print_findings("PROBLEM", report.problems, err=err)
+    if any(finding.kind == UNREADABLE for finding in report.problems):
+        click.echo(UNREADABLE_HINT, err=err)
     count = sum(finding.count for finding in report.problems)
-    click.echo(f"{count} {'problem' if count == 1 else 'problems'}." if count else "No problem.", err=err)
+    click.echo(f"{counted(count, 'problem')}." if count else "No problem.", err=err)
 
 
 def _split_rows(report: Report, ignored: str) -> Iterator[list[str]]:

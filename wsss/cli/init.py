@@ -21,7 +21,7 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
 """Those of `wsss.data.importing.formats`, which isn't imported for ``--help``."""
 
 
-@click.command("init", cls=Command)
+@click.command("init", cls=Command, positional="--images")
 @shared("--images", required=True, type=click.Path(path_type=Path), help="Folder of images; it is read, never changed.")
 @shared("--labels", type=click.Path(path_type=Path), help="Label file; without one, --images has a folder per class.")
 @shared("--out", type=click.Path(path_type=Path), more=". [default: wsss-NAME]")
@@ -70,7 +70,7 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
     metavar="WORD",
     help="Label of images that show no class (several times). [default: ok, good, normal, none, negative, healthy …]",
 )
-@click.option("--no-negatives", is_flag=True, help="Every label is a class; none means that an image shows no class.")
+@click.option("--no-negatives", is_flag=True, help="Every label is a class, no and 0 included; none means that an image shows no class.")
 @click.option(
     "--unknown",
     multiple=True,
@@ -118,7 +118,8 @@ def init(
       folders        without --labels: cat/1.jpg, dog/2.jpg, or train/cat/1.jpg, val/dog/2.jpg
 
     Findings are printed on stderr, the command that runs the pipeline on stdout. Images are not copied. Labels without
-    an image and images that can't be read are listed and skipped.
+    an image and images that can't be read are listed and skipped. Exit code 2 means that nothing was written, or that
+    problems remain in what was written, such as equal images in train and val (wsss data check PIPELINE lists them).
     """
     from wsss.cli.findings import print_report, progress
     from wsss.data.importing.formats import How
@@ -151,9 +152,12 @@ def init(
     command = shlex.join(["wsss", "run", str(pipeline)])
     if as_json:
         print_json({"pipeline": str(pipeline), "command": command, "report": project.report.to_json()})
-        return
-    click.echo(f"Written: {pipeline}. Look through it, then run:", err=True)
-    click.echo(command)
+    else:
+        first = "Solve the problems above first; then" if project.unfit else "Look through it, then"
+        click.echo(f"Written: {pipeline}. {first} run:", err=True)
+        click.echo(command)
+    if project.unfit:
+        click.get_current_context().exit(InvalidInput.exit_code)
 
 
 def _refuse_without_effect(gathered: Gathered) -> None:

@@ -59,7 +59,7 @@ def named_run(
     found = [path for path in candidates if fits(path)] or [path for path in candidates if otherwise(path)]
     shown = f"{option} {name}".strip()
     if not found:
-        raise InvalidInput(f"{shown}: {_why_not(name, wanted)}", mend=_known(name, fits))
+        raise InvalidInput(f"{shown}: {_why_not(name, wanted)}", mend=_of_pipeline(name) or _known(name, fits))
     return _only(found, shown)
 
 
@@ -110,10 +110,30 @@ def _why_not(name: str, wanted: str) -> str:
     return f"neither {here} nor {below[0]} is {wanted}."
 
 
+def _of_pipeline(name: str) -> str | None:
+    """Return the hint for a pipeline in place of a run: its run, if there is one; ``None`` for other names."""
+    from wsss.pipeline import resources
+    from wsss.pipeline.source import read_yaml
+    from wsss.pipeline.spec import IN_FOLDER
+
+    path = Path(name)
+    file = next((one for one in (path, path / IN_FOLDER) if resources.is_yaml(one) and one.is_file()), None)
+    if file is None:
+        return None
+    called = read_yaml(file).value.get("name", file.stem)
+    if is_run(RUNS / str(called)):
+        return f"{file} is a pipeline; its run is {RUNS / str(called)}: give {called}."
+    return f"{file} is a pipeline that has not been run here: wsss run {name}"
+
+
 def _known(name: str, fits: Fits) -> str:
     """Return a hint: which folders below ``runs/`` fit, and the one whose name is closest."""
+    from wsss.pipeline.spec import pipelines_here
+
     known = sorted(path.name for path in RUNS.iterdir() if fits(path)) if RUNS.is_dir() else []
     if not known:
-        return f"There is no run below {RUNS}/ in this folder. Give the path that `wsss run` printed."
+        here = pipelines_here()
+        found = f" Pipelines that can be run: {listing(here, limit=12)}." if here else ""
+        return f"There is no run below {RUNS}/ in this folder. Give the path that `wsss run` printed.{found}"
     near = closest(Path(name).name, known).removeprefix("; ")
     return f"Runs below {RUNS}/: {listing(known, limit=12)}." + (f" {near[:1].upper()}{near[1:]}" if near else "")

@@ -33,10 +33,25 @@ class RunCommand(Command):
         """Return the closest option, or how a key of the pipeline is set."""
         if unknown.startswith("--data."):
             return f" Did you mean '--set {unknown.removeprefix('--')}=VALUE'?"
+        key = unknown.removeprefix("--").replace("-", "_")
+        if key in ("seed", "name", "description"):
+            return f" Did you mean '--set {key}=VALUE'?"
+        having = _stages_with(key)
+        if having:
+            known = f"{key} is one of {', '.join(having)}"
+            return f" Keys of the pipeline are set by --set STAGE.KEY=VALUE; {known}: --set {having[0]}.{key}=VALUE."
         return super().suggestion(unknown) or " Keys of the pipeline are set by --set STAGE.KEY=VALUE."
 
 
-@click.command("run", cls=RunCommand)
+def _stages_with(key: str) -> list[str]:
+    """Return the kinds of stages whose config has a key."""
+    from wsss.stages import STAGES
+    from wsss.validation import keys_of
+
+    return [name for name in STAGES if key in keys_of(STAGES[name].config)]
+
+
+@click.command("run", cls=RunCommand, renamed={"--out": "--run-dir", "--output": "--run-dir"})
 @click.argument("pipeline")
 @click.option(
     "--run-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the run. [default: runs/NAME]"

@@ -13,10 +13,10 @@ import click
 
 from wsss.cli.data_options import DataCommand, read_data_options
 from wsss.cli.field_options import as_source, dashed, field_options, fields_with_option, option_of, variable
-from wsss.cli.named_runs import NAMED, is_recorded, named_input, named_run
+from wsss.cli.named_runs import NAMED, is_recorded, is_stage, named_input, named_run
 from wsss.cli.option_table import shared
 from wsss.cli.options import machine_options, open_data, print_json, say_how_to_resume, worker_count
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, WsssError, counted, listing
 from wsss.pipeline.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
 
@@ -40,6 +40,7 @@ def stage_command(stage: Stage[Any]) -> click.Command:
         short_help=stage.help,
         params=[*named, *_common_options(stage), *field_options(stage), *_options_of(machine_options)],
         renamed={f"--{dashed(name)}": f"--{one.alias}" for name, one in stage.inputs.items() if one.alias},
+        positional="--images" if stage.name == "predict" else next((one.opts[0] for one in named), None),
     )
 
 
@@ -101,18 +102,35 @@ def run_single(
                 data = (opener or open_data)(
                     data_source.value, work=generated or work, log=reporter.log, locate=data_source.locate
                 )
-            outcome = run_stage(
-                stage,
-                config,
-                out=out,
-                inputs=inputs,
-                data=data,
-                seed=given["seed"],
-                force=given["force"],
-                session=session,
-            )
+            with _failure_printed(given, out, quiet=ranks.rank != 0):
+                outcome = run_stage(
+                    stage,
+                    config,
+                    out=out,
+                    inputs=inputs,
+                    data=data,
+                    seed=given["seed"],
+                    force=given["force"],
+                    session=session,
+                )
     if ranks.rank == 0:
         _print(stage, outcome, given)
+
+
+@contextmanager
+def _failure_printed(given: Mapping[str, Any], out: Path, *, quiet: bool) -> Iterator[None]:
+    """With ``--json``, print the document of a stage that fails, too; the error itself goes to stderr."""
+    from wsss.data.predicted import read_predicted
+
+    try:
+        yield
+    except WsssError as error:
+        if given["as_json"] and not quiet:
+            predicted = read_predicted(out)
+            failed = {} if predicted is None else {one: vars(why) for one, why in predicted.failed.items()}
+            shown = str(given["out"]) if given["out"] else None
+            print_json({"out": shown, "status": "failed", "error": error.message, "failed": failed})
+        raise
 
 
 def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | None = None) -> Source:
@@ -145,13 +163,34 @@ def _take(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -
     if not declared.many:
         if value is None:
             return None
-        return artifact_at(named_input(value, option=option, log=reporter.log), declared.kinds, option, reporter)
+        folder = named_input(value, option=option, log=reporter.log)
+        _refuse_incomplete(folder, option)
+        return artifact_at(folder, declared.kinds, option, reporter)
     found: list[Artifact] = []
     for name in value:
-        folder = name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option)
-        of_run = artifacts_of_run(folder, declared.kinds, option, reporter)
-        found += [artifact_at(folder, declared.kinds, option, reporter)] if of_run is None else of_run
+        named = name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option)
+        of_run = artifacts_of_run(named, declared.kinds, option, reporter)
+        found += [artifact_at(named, declared.kinds, option, reporter)] if of_run is None else of_run
     return tuple(found)
+
+
+def _refuse_incomplete(folder: Path, option: str) -> None:
+    """Refuse a prediction of which some images failed: the result would be that of a smaller set of images.
+
+    Raises:
+        InvalidInput: names the number of these images and the first of them.
+    """
+    from wsss.data.predicted import PREDICTED, read_predicted
+
+    predicted = read_predicted(folder) if is_stage(folder) else None
+    if predicted is not None and predicted.failed:
+        count = counted(len(predicted.failed), "image has", "images have")
+        raise InvalidInput(
+            f"{option} {folder}: {count} no mask, since the prediction failed there: {listing(predicted.failed)} "
+            f"({folder / PREDICTED} says why).",
+            mend="Repair these images and run the command that predicted them again, or take them out of the split "
+            "(then the result is that of a smaller split).",
+        )
 
 
 def _check_paths(config: Any, source: Source) -> None:
@@ -190,6 +229,8 @@ def _print(stage: Stage[Any], outcome: Any, given: Mapping[str, Any]) -> None:
 
 def _metric_lines(metrics: Mapping[str, Any], indent: str = "") -> Iterator[str]:
     for key, value in metrics.items():
+        if value is None or value == {} or value == []:  # not known, or does not apply
+            continue
         if isinstance(value, Mapping):
             yield f"{indent}{key}:"
             yield from _metric_lines(value, indent + "  ")

@@ -7,6 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 HEADLINES = ("miou", "map", "f1", "val_map", "val_f1", "precision", "recall", "pixel_accuracy", "loss", "images")
+NAMES = {
+    "miou": "mIoU",
+    "map": "mAP",
+    "f1": "F1",
+    "val_map": "val mAP",
+    "val_f1": "val F1",
+    "images_asked": "images to show",
+}
 SHOWN = 3
 _COLOURS = {"done": "green", "skipped": "cyan", "finished": "cyan", "failed": "red", "interrupted": "yellow"}
 
@@ -35,9 +43,7 @@ def headline(metrics: Mapping[str, Any]) -> str:
 
 
 def _name(key: str) -> str:
-    return {"miou": "mIoU", "map": "mAP", "f1": "F1", "val_map": "val mAP", "val_f1": "val F1"}.get(
-        key, key.replace("_", " ")
-    )
+    return NAMES.get(key, key.replace("_", " "))
 
 
 def _number(value: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, counted
 
 if TYPE_CHECKING:
     from wsss.pipeline.verification import Verification
@@ -50,4 +50,4 @@ def print_verification(found: Verification) -> None:
     if found.unfinished:
         click.echo(f"not finished: {', '.join(found.unfinished)}")
     damaged: Any = len(found.damaged) or "none"
-    click.echo(f"Verified {found.files} files: {damaged} damaged.")
+    click.echo(f"Verified {counted(found.files, 'file')}: {damaged} damaged.")

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from wsss.data.classlist import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.label_cells import NEGATIVE_KEY, Known, class_names, read_rows
-from wsss.data.label_rules import Rules
+from wsss.data.label_rules import Rules, no_and_yes
 from wsss.data.layout import Layout, Log, hash_cache
 from wsss.data.lists import (
     LabelRow,
@@ -28,6 +28,7 @@ from wsss.data.lists import (
     read_image_table,
     read_label_table,
     read_lines,
+    require_images,
     the_image,
     unique_ids,
     unread_note,
@@ -36,7 +37,7 @@ from wsss.data.lists import (
 from wsss.data.maskvalues import MaskValues
 from wsss.data.ownmasks import OwnMasksConfig, find_masks, own_values
 from wsss.data.sample import Dataset, Sample
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, counted
 from wsss.io.masks import BACKGROUND, IGNORED_NAMES
 
 CLASSES = "classes.txt"
@@ -99,13 +100,17 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     the = partial(the_image, images=images, folder=folder, complete=complete)
     table = root / config.labels
     rows = {row.id: row for row in read_label_table(table)} if table.is_file() else {}
-    for row in rows.values():
-        the(row.id, where=row.where)
+    require_images(((row.id, row.where) for row in rows.values()), the)
     ids = _split_ids(config, root, images, rows, log, the)
     known = {*images, *(name for members in ids.values() for name in members)}
     required = complete and "masks" in config.model_fields_set
     masks = find_masks(config, root / config.masks, known, required=required)
     names = _classes(config, root, rows.values(), has_masks=bool(masks.found))
+    pair = no_and_yes(names.classes.foreground)
+    if pair is not None and config.negative is None and rows:
+        no, yes = map(repr, pair)
+        hint = f"data.negative: [{no}] says that {no} means no class"
+        log(f"note: {table}: the classes are called {no} and {yes}; {hint}.")
     values = own_values(config, names, log)
     labels = read_rows(rows.values(), names, _rules(config), lambda line: log(f"{table}: {line}"), way_out=NEGATIVE_KEY)
     splits = {
@@ -217,7 +222,7 @@ def _split_ids(
         without_row = [name for name in images if rows and name not in rows]
         if without_row:
             splits[UNLABELLED] = sorted([*splits.get(UNLABELLED, []), *without_row])
-            log(f"{root}: {len(without_row)} images have no row in {config.labels}; they are split {UNLABELLED!r}.")
+            log(f"{root}: {counted(len(without_row), 'image')} without a row in {config.labels}: split {UNLABELLED!r}.")
     return choose_splits(splits, config.splits, where=root)
 
 

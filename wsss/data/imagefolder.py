@@ -7,14 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsss.data.ids import image_id, image_ids, renamed
 from wsss.data.importing.listing import SYSTEM_FOLDERS
-from wsss.data.lists import images_by_id, safe_id, without_suffix
+from wsss.data.lists import images_by_id, without_suffix
 from wsss.data.sample import Sample
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.image_kinds import IMAGE_SUFFIXES, unread
-
-SEPARATOR = "__"
-"""Stands for the slash in the id of an image in a sub-folder: ids are file names."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class ImageFolder:
 
     Args:
         samples: in the order of their names.
-        renamed: id → path below the folder, for images whose name can't be an id.
+        renamed: id → path below the folder, for images whose ids are not their names; see `wsss.data.ids`.
         unnamed: images left out since their names are no valid text, escaped.
         closed: folders below that can't be read, and why.
     """
@@ -42,9 +40,9 @@ def images_in(folder: Path, *, recursive: bool = False) -> ImageFolder:
         recursive: also look in all folders below; ``a/b.jpg`` gets the id ``a__b``. Links to folders aren't followed.
 
     Raises:
-        InvalidInput: no such folder, no image in it, or two images of one id.
+        InvalidInput: no such folder, or no image in it.
     """
-    found: dict[str, list[Path]] = {}
+    found: dict[str, Path] = {}
     unnamed: list[str] = []
     closed: list[str] = []
     for path in _below(folder, closed=closed) if recursive else _directly(folder):
@@ -52,20 +50,13 @@ def images_in(folder: Path, *, recursive: bool = False) -> ImageFolder:
         if any(0xD800 <= ord(character) <= 0xDFFF for character in str(relative)):
             unnamed.append(repr(str(relative)))
         else:
-            found.setdefault(_id(relative), []).append(path)
-    for paths in found.values():
-        if len(paths) > 1:
-            one, other = (path.relative_to(folder).as_posix() for path in paths[:2])
-            raise InvalidInput(f"{folder}: {one} and {other} would get the same mask file.", mend="Rename one of them.")
+            found[relative.as_posix()] = path
     if not found:
         raise InvalidInput(f"{folder}: no image here; allowed are {listing(IMAGE_SUFFIXES, limit=20)}.{_hint(folder)}")
-    samples = tuple(Sample(safe_id(one), paths[0]) for one, paths in found.items())
-    renamed = {
-        sample.id: sample.image.relative_to(folder).as_posix()
-        for one, sample in zip(found, samples, strict=True)
-        if one != sample.id
-    }
-    return ImageFolder(samples, renamed, tuple(unnamed), tuple(closed))
+    ids = image_ids(list(found), folders=True)
+    samples = tuple(Sample(ids[file], path) for file, path in found.items())
+    others = {one: file for file, one in renamed(ids).items()}
+    return ImageFolder(samples, others, tuple(unnamed), tuple(closed))
 
 
 def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
@@ -74,7 +65,7 @@ def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
     others = other_images(folder, recursive=recursive)
     if others:
         notes.append(
-            f"{len(others)} image files in {folder} are left out: "
+            f"{counted(len(others), 'image file')} in {folder} left out: "
             f"{listing(f'{name} ({reason})' for name, reason in others.items())}."
         )
     hidden = [one.relative_to(folder).as_posix() for one in _below(folder, hidden=True, deep=recursive)]
@@ -117,7 +108,7 @@ def images_below(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in _below(folder):
         if path.parent != folder:
-            found.setdefault(safe_id(_id(path.relative_to(folder))), []).append(path)
+            found.setdefault(image_id(path.relative_to(folder).as_posix()), []).append(path)
     return found
 
 
@@ -165,10 +156,6 @@ def _walk(
             if deep and (hidden or not name.startswith(".")) and name.casefold() not in SYSTEM_FOLDERS
         )
         yield Path(place), sorted(names)
-
-
-def _id(path: Path) -> str:
-    return SEPARATOR.join([*path.parts[:-1], without_suffix(path.name)])
 
 
 def _hint(folder: Path) -> str:

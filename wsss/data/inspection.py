@@ -10,12 +10,17 @@ import numpy as np
 
 from wsss.data.sample import Classes, Sample, load_truth
 from wsss.errors import InvalidInput
-from wsss.io.images import frames, open_image, orientation, read_image
+from wsss.io.images import BROKEN_HINT, frames, open_image, orientation, read_image
 from wsss.io.masks import IGNORE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+UNREADABLE = "images that can't be read"
+UNREADABLE_HINT = (
+    "Restore the files, or leave them out: `wsss init --force` writes lists without them, or take their ids out of the "
+    "lists of the splits."
+)
 SEVERAL = "images of several frames or pages, of which the first is used"
 CONVERTED_MODES = {
     "CMYK": "CMYK",
@@ -82,7 +87,7 @@ def _inspect_image(path: Path, found: _Findings) -> tuple[tuple[int, int] | None
         elif mode == "F":
             read_image(path)  # says why it can't be used
     except InvalidInput as error:
-        found.problems.append(("images that can't be read", str(error)))
+        found.problems.append((UNREADABLE, error.message if error.mend == BROKEN_HINT else str(error)))
         return None, None
     if several > 1:
         found.notes.append((SEVERAL, f"{path.name} ({several})"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from wsss.data.classlist import LabelNames
 from wsss.data.label_rules import EMPTY, UNKNOWN_MARK, Rules, Word
 from wsss.data.lists import LabelRow, split_labels
-from wsss.errors import listing
+from wsss.errors import counted, listing
 
 Known = tuple[tuple[int, ...] | None, tuple[int, ...]]
 """Indices of the classes in an image (``None``: nobody has said), and of those that may or may not be in it."""
@@ -70,7 +70,7 @@ class LabelCells:
             Word.BACKGROUND: "no class is in the image: the background is not a class",
         }
         lines = [
-            f"{count} {'label' if count == 1 else 'labels'} {name!r} read as: {meaning[word]}."
+            f"{counted(count, 'label')} {name!r} read as: {meaning[word]}."
             for (word, name), count in self.words.items()
         ]
         if self.contradictions:

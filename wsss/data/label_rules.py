@@ -50,6 +50,11 @@ NO = frozenset({"0", "0.0", "false", "no", "n", "f"})
 LETTERS = frozenset({"y", "x", "t", "n", "f"})
 """Those of `YES` and `NO` that are names of classes in a column that is called label or labels."""
 
+YES_AND_NO_LETTERS = frozenset({"y", "n"})
+"""Those of `LETTERS` that mean yes and no where a column has both and nothing else."""
+
+_DECIMAL_COMMA = re.compile(r"\s*-?[0-9]+,[0-9]+\s*")
+
 EMPTY = "empty"
 """What ``--unknown`` calls a cell without content."""
 
@@ -138,6 +143,34 @@ def _below(value: float) -> float:
     import math
 
     return math.nextafter(value, 0)
+
+
+def number_in(text: str) -> float | None:
+    """Return the number that a text is, with a decimal point or a decimal comma (``0,8``); ``None`` if it is none."""
+    try:
+        return float(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text)
+    except ValueError:
+        return None
+
+
+def no_and_yes(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the two names in lower case that mean no and yes; ``None`` where there are others, or one of them alone.
+
+    Args:
+        names: all labels of a file, but for those that mean "unknown".
+    """
+    known = {name.strip().casefold() for name in names}
+    no, yes = known & NO, known & YES
+    if len(known) != 2 or not no or not yes or (known & LETTERS and known != YES_AND_NO_LETTERS):
+        return None
+    return no.pop(), yes.pop()
+
+
+def sounds_like_labels(name: str) -> bool:
+    """Whether a key or column is called like ``Finding Labels``, ``class_id`` or ``ClassId``."""
+    words = [word.casefold() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
+    ends = words[-2:-1] if words[-1:] in (["id"], ["name"]) else words[-1:]
+    return bool(ends) and ends[0] in (*ALL_LABELS, *ONE_LABEL) and words[0] != "is"
 
 
 def plain(name: str) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import codecs
 import csv
-import hashlib
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from wsss.data.label_rules import UNKNOWN_MARK
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, closest, counted, listing, together
 from wsss.io.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unread
 from wsss.io.recorded import check_recorded
 
@@ -22,7 +22,8 @@ S = TypeVar("S")
 MOST_BYTES = 200
 """Longest id in UTF-8: file names end at 255 bytes, and an id gets suffixes and prefixes."""
 
-SAVE_AS_UTF8 = "Save the file as UTF-8; in Excel: Save As, 'CSV UTF-8'."
+
+MISSING_HINT = "Restore the file, or take its line out; `wsss init --force` writes lists of the images that exist."
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,25 @@ def read_text(path: Path) -> str:
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
     except UnicodeDecodeError as error:
-        utf16 = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        found = "it is UTF-16" if utf16 else f"{error.reason} at byte {error.start}"
-        raise InvalidInput(f"{path}: not UTF-8 text ({found}).", mend=SAVE_AS_UTF8) from error
+        marked = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        utf16 = marked or b"\0" in error.object
+        line = error.object.count(b"\n", 0, error.start) + 1
+        found = "it is UTF-16" if marked else f"line {line}: {error.reason} at byte {error.start}"
+        raise InvalidInput(f"{path}: not UTF-8 text ({found}).", mend=_as_utf8(path, utf16=utf16)) from error
     except OSError as error:
         raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
     if "\0" in text:  # UTF-16 without a mark at its beginning
-        raise InvalidInput(f"{path}: not UTF-8 text (it has NUL characters).", mend=SAVE_AS_UTF8)
+        raise InvalidInput(f"{path}: not UTF-8 text (it has NUL characters).", mend=_as_utf8(path, utf16=True))
     return text
+
+
+def _as_utf8(path: Path, *, utf16: bool) -> str:
+    """Return the hint for a text in another encoding: on Windows that is Windows-1252 (Excel's plain CSV) or UTF-16."""
+    excel = " (in Excel: Save As, 'CSV UTF-8')" if path.suffix.lower() in (".csv", ".tsv", ".txt") else ""
+    encoding = "UTF-16" if utf16 else "WINDOWS-1252"
+    old, new = shlex.quote(str(path)), shlex.quote(f"{path.stem}-utf8{path.suffix}")
+    guess = "" if utf16 else " (if Windows wrote it in Western Europe)"
+    return f"Save the file as UTF-8{excel}, or convert it{guess}: iconv -f {encoding} -t UTF-8 {old} > {new}"
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -117,20 +129,6 @@ def check_id(name: str, where: object, *, most_bytes: int | None = MOST_BYTES) -
     if problem:
         raise InvalidInput(f"{where}: image id {name!r} {problem}; an id is a file name without folder and suffix.")
     return name
-
-
-def safe_id(name: str) -> str:
-    """Return ``name`` if it can be an id (see `check_id`), else a similar name with a hash of the original.
-
-    The same name always gives the same id, so that work on it can be resumed.
-    """
-    try:
-        return check_id(name, "")
-    except InvalidInput:
-        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
-        similar = "".join("_" if ord(one) < 32 or one in "/\\\x7f" else one for one in name).replace("..", "__")
-        readable = f"_{similar[1:]}" if similar.startswith(".") else similar
-        return f"{cut(readable, MOST_BYTES - 9)}~{digest}"
 
 
 def cut(text: str, size: int) -> str:
@@ -193,7 +191,7 @@ def unread_note(folder: Path) -> str | None:
     found = unread_images(folder)
     if not found:
         return None
-    count = "1 image file is" if len(found) == 1 else f"{len(found)} image files are"
+    count = counted(len(found), "image file is", "image files are")
     return f"{folder}: {count} of kinds that are not read, left out: {listing(found)}; convert them to JPEG or PNG."
 
 
@@ -211,7 +209,7 @@ def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder
         found = f"the file exists, but {others[0]}" if others else f"{', '.join(IMAGE_SUFFIXES)} are looked for"
         raise InvalidInput(
             f"{where}: image {name!r} is listed, and there is no such image in {folder} ({found}).",
-            mend="Restore the file, or take its line out; `wsss init --force` writes lists of the images that exist.",
+            mend=MISSING_HINT,
         )
     if len(paths) > 1:
         raise InvalidInput(
@@ -220,6 +218,27 @@ def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder
             mend="Rename or delete all but one of them.",
         )
     return paths[0]
+
+
+def require_images(wanted: Iterable[tuple[str, object]], find: Callable[..., Path]) -> None:
+    """Look for the images of all ids, so that one error names all that are missing.
+
+    Args:
+        wanted: ids, each with the place that lists it.
+        find: `the_image` of the dataset: called with an id and ``where``.
+
+    Raises:
+        InvalidInput: names the first of the images that ``find`` refuses, and how many there are.
+    """
+    listed = dict(wanted)
+    errors = []
+    for name, where in listed.items():
+        try:
+            find(name, where=where)
+        except InvalidInput as error:
+            errors.append(error)
+    if errors:
+        raise together(errors, len(listed), "listed images can't be found")
 
 
 def read_label_table(path: Path) -> list[LabelRow]:
@@ -243,7 +262,7 @@ def read_label_table(path: Path) -> list[LabelRow]:
     for number, cells in rows[1:]:
         where = f"{path}:{number}"
         if len(cells) <= max(id_at, labels_at, split_at or 0):
-            raise InvalidInput(f"{where}: the row has {len(cells)} cells, the header {len(header)}.")
+            raise InvalidInput(f"{where}: the row has {counted(len(cells), 'cell')}, the header {len(header)}.")
         name = check_id(without_suffix(cells[id_at].strip()), where)
         if name in table:
             raise InvalidInput(
@@ -270,10 +289,11 @@ def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict
     if header != ["image_id", "file"]:
         raise InvalidInput(f"{path}:1: the header is {','.join(header)!r}; expected image_id,file.")
     found: dict[str, list[Path]] = {}
+    missing: list[InvalidInput] = []
     for number, cells in rows[1:]:
         where = f"{path}:{number}"
         if len(cells) != 2:
-            raise InvalidInput(f"{where}: the row has {len(cells)} cells, the header 2.")
+            raise InvalidInput(f"{where}: the row has {counted(len(cells), 'cell')}, the header 2.")
         name, file = check_id(cells[0].strip(), where), PurePosixPath(cells[1])
         if name in found:
             raise InvalidInput(f"{where}: image id {name!r} comes twice.", mend="Give each image one row.")
@@ -282,8 +302,10 @@ def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict
         if without_suffix(file.name) == file.name:
             raise InvalidInput(f"{where}: {cells[1]!r} is no image ({', '.join(IMAGE_SUFFIXES)} are).")
         if complete and not (folder / file).is_file():
-            raise InvalidInput(f"{where}: there is no file {cells[1]!r} in {folder}.")
+            missing.append(InvalidInput(f"{where}: there is no file {cells[1]!r} in {folder}.", mend=MISSING_HINT))
         found[name] = [folder / file]
+    if missing:
+        raise together(missing, len(found), "listed images can't be found")
     return found
 
 

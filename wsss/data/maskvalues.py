@@ -16,13 +16,16 @@ import numpy as np
 import yaml
 from pydantic import BeforeValidator
 
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, closest, counted, listing
 from wsss.io.masks import BACKGROUND, IGNORE, ignored_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wsss.data.classlist import LabelNames
+
+FEWEST_SMOOTHED = 5
+"""Fewest unknown values in one mask that are taken for smoothed edges."""
 
 PLAIN = re.compile(r"[\w][\w .-]*")
 """Names without a sign that means something inside YAML's braces."""
@@ -95,7 +98,8 @@ class MaskValues:
         return InvalidInput(
             f"{where}: {shown}, which {self.key} does not name; it names "
             f"{listing([f'{value} ({name})' for value, name in self.named], limit=30)}.",
-            mend=f"Name it: {as_key(pairs, self.key.rpartition('.')[2])}, where … is a class, background or ignore.",
+            mend=smoothing_hint(wrong)
+            + f"Name it: {as_key(pairs, self.key.rpartition('.')[2])}, where … is a class, background or ignore.",
         )
 
     def _tables(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -106,6 +110,20 @@ class MaskValues:
         return table, legal
 
 
+def smoothing_hint(unknown: Mapping[int, int]) -> str:
+    """Return the hint for unknown values that a mask's edges have once it was smoothed; empty for other values.
+
+    Args:
+        unknown: value → number of its pixels. Values of classes cover regions; smoothing gives many values at edges.
+    """
+    if len(unknown) < FEWEST_SMOOTHED:
+        return ""
+    return (
+        f"{len(unknown)} different values: was the mask resized or drawn with smoothing, or saved as JPEG? Resize the "
+        "original with nearest neighbour, and save it as PNG. If each value is a class instead: "
+    )
+
+
 def unknown_values(mask: NDArray[np.uint8], legal: NDArray[np.bool_]) -> dict[int, int]:
     """Return the values of a mask that aren't ``legal`` ``(256,)``, each with its number of pixels."""
     counts = np.bincount(mask.ravel(), minlength=256)
@@ -114,7 +132,7 @@ def unknown_values(mask: NDArray[np.uint8], legal: NDArray[np.bool_]) -> dict[in
 
 def pixels_of_values(counts: Mapping[int, int]) -> str:
     """Return ``6 pixels of value 8, 1 pixel of value 30``."""
-    return listing([f"{count:,} pixel{'' if count == 1 else 's'} of value {value}" for value, count in counts.items()])
+    return listing([f"{counted(count, 'pixel')} of value {value}" for value, count in counts.items()])
 
 
 def as_key(named: Iterable[tuple[int, str]], key: str = "mask_values") -> str:
@@ -161,6 +179,21 @@ def resolve(names: Mapping[int, str], labels: LabelNames, *, where: str) -> Mask
     )
     ignored = tuple(value for value, index in sorted(indices.items()) if index == IGNORE)
     return MaskValues(classes, ignored, named=tuple(sorted(names.items())), key=where)
+
+
+def parse_names(value: Any, *, where: str) -> dict[int, str]:
+    """Return mask value → name of what an option gives, such as ``{0: background, 255: road}``.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    try:
+        names: dict[int, str] | None = _names(value)
+    except ValueError as error:
+        raise InvalidInput(f"{where}: {error}.") from error
+    if names is None:
+        raise InvalidInput(f"{where}: expected a mapping of mask values to names, got nothing.")
+    return names
 
 
 def _names(value: Any) -> Any:

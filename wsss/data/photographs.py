@@ -16,7 +16,7 @@ from wsss.data.importing.reading import Note
 from wsss.data.inspection import Inspection, inspect_sample
 from wsss.data.lists import without_suffix
 from wsss.data.sample import Classes, Sample
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.image_kinds import unread
 
 LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".npy", ".xml", ".jsonl")
@@ -49,7 +49,7 @@ class Photographs:
     @property
     def description(self) -> str:
         """What the folder is, in one line."""
-        count = f"{self.images} image" + ("s" if self.images != 1 else "")
+        count = counted(self.images, "image")
         if self.classes:
             parts = listing((f"{name} {number}" for name, number in self.classes.items()), limit=12)
             return f"a folder per class, {count}: {parts}"

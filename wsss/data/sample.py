@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wsss.data.maskvalues import MaskValues, as_key, pixels_of_values, unknown_values
+from wsss.data.maskvalues import MaskValues, as_key, pixels_of_values, smoothing_hint, unknown_values
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.masks import BACKGROUND, IGNORE, load_mask
+
+ONLY_IGNORED = "masks with ignored pixels (255) and none of a class; if 255 means a class there, name it in mask_values"
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -260,9 +262,17 @@ def load_truth(
         raise InvalidInput(f"Image {sample.id} has no ground-truth mask.")
     mask, conversion = load_mask(path, size=size, grey=values is not classes)
     try:
-        return values.encode(mask, where=str(path)), mask_remarks(path, mask, conversion, values)
+        truth = values.encode(mask, where=str(path))
     except InvalidInput as error:
         raise InvalidInput(error.message, mend=error.mend or _name_values(classes, mask)) from error
+    doubtful = values is classes and sample.labels != () and _only_ignored(truth)
+    unnamed = ((ONLY_IGNORED, path.name),) if doubtful else ()
+    return truth, (*mask_remarks(path, mask, conversion, values), *unnamed)
+
+
+def _only_ignored(truth: NDArray[np.uint8]) -> bool:
+    """Whether a mask of class indices has ignored pixels and none of a class."""
+    return bool((truth == IGNORE).any() and not ((truth != 0) & (truth != IGNORE)).any())
 
 
 def mask_remarks(
@@ -288,4 +298,8 @@ def _name_values(classes: Classes, mask: NDArray[np.uint8]) -> str:
     """Return the hint for a mask whose values aren't the ids of the classes."""
     found = sorted(set(np.unique(mask).tolist()) - {0})
     name = classes.foreground[0] if len(classes) == 2 else "CLASS"
-    return f"Say what the values mean: {as_key([(0, BACKGROUND), *((value, name) for value in found[:8])])} (in data:)."
+    legal = np.isin(np.arange(256), [IGNORE, *classes.other, *(value for values in classes.values for value in values)])
+    return (
+        smoothing_hint(unknown_values(mask, legal))
+        + f"Say what the values mean: {as_key([(0, BACKGROUND), *((value, name) for value in found[:8])])} (in data:)."
+    )

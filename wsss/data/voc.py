@@ -13,7 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from wsss.data.classlist import VOC_IDS, ClassChoice, LabelNames, Other, choose_classes, read_class_list
-from wsss.data.imagefolder import SEPARATOR, images_below
+from wsss.data.ids import SEPARATOR
+from wsss.data.imagefolder import images_below
 from wsss.data.label_cells import Known, read_rows
 from wsss.data.label_rules import Rules
 from wsss.data.layout import Layout, Log, hash_cache
@@ -24,6 +25,7 @@ from wsss.data.lists import (
     images_by_id,
     read_label_table,
     read_lines,
+    require_images,
     the_image,
     unique_ids,
     unread_note,
@@ -93,8 +95,11 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     folders = _mask_folders(config, root, {*images, *needed}, complete)
     masks = {name: path for folder in reversed(folders) for name, path in folder.found.items()}
 
+    the = partial(the_image, images=images, folder=root / IMAGES, complete=complete)
+    require_images(needed.items(), the)
+
     def sample(name: str, line: Line) -> Sample:
-        image = the_image(name, images, where=line, folder=root / IMAGES, complete=complete)
+        image = the(name, where=line)
         return Sample(name, image, mask=masks.get(name), mask_values=values)
 
     bare = {split: [sample(name, line) for name, line in entries] for split, entries in lists.items()}

@@ -81,7 +81,7 @@ def check_options(format_name: str, given: Sequence[str]) -> Format:
         if name not in (*chosen.options, *ALWAYS):
             takers = [other for other, one in FORMATS.items() if name in one.options]
             raise InvalidInput(
-                f"{option_of(name)} means nothing to --format {format_name}; it is for {listing(takers, limit=20)}."
+                f"{option_of(name)} has no effect with --format {format_name}; it is for {listing(takers, limit=20)}."
             )
     return chosen
 
@@ -160,7 +160,8 @@ def _unfit(items: Sequence[Item], chosen: Format, options: Options, format_name:
     """
     what = format_name if options.with_images is None else "--with-images"
     if (chosen.needs or options.with_images) and all(item.file is None and item.image is None for item in items):
-        raise InvalidInput(f"{what}: the images of these {len(items)} masks are not known.", mend=WHERE)
+        found = "the image of this mask is" if len(items) == 1 else f"the images of these {len(items)} masks are"
+        raise InvalidInput(f"{what}: {found} not known.", mend=WHERE)
     failed: dict[str, InvalidInput] = {}
     for item in items:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wsss.data.imagefolder import images_below
 from wsss.data.lists import images_by_id, the_image
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, counted
 from wsss.export.items import Item
 
 
@@ -56,7 +56,7 @@ def _check(folder: Path) -> None:
 def _some(found: dict[str, Path], folder: Path, count: int) -> dict[str, Path]:
     if not found:
         raise InvalidInput(
-            f"--images {folder}: no matching image for {count} masks.",
+            f"--images {folder}: no matching image for {counted(count, 'mask')}.",
             mend="Name the folder of the images, or leave --images out where no image is needed.",
         )
     return found

@@ -63,6 +63,14 @@ _BEGINNINGS = {
     b"<svg": "a vector graphic",
     **{f"P{number}\n".encode(): "a NetPBM image" for number in range(1, 8)},
 }
+_READ_BEGINNINGS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n": "PNG",
+    b"GIF8": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"BM": "BMP",
+}
 _WEB_PAGES = (b"<!doctype html", b"<html")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
@@ -94,6 +102,21 @@ def content_unread(beginning: bytes) -> str | None:
         return "it is a web page, not an image"
     kind = next((kind for magic, kind in _BEGINNINGS.items() if beginning.startswith(magic)), None)
     return None if kind is None else f"it is {kind}: {CONVERT}"
+
+
+def begins_like(beginning: bytes) -> str | None:
+    """Return the format that is read here whose signature a file begins with; ``None`` where it has none of them.
+
+    Args:
+        beginning: its first 32 bytes or more.
+    """
+    if beginning[4:8] == b"ftyp":
+        return {b"avif": "AVIF", b"avis": "AVIF"}.get(beginning[8:12]) or (
+            "HEIC" if beginning[8:12] in _HEIF_BRANDS else None
+        )
+    if beginning[:4] == b"RIFF" and beginning[8:12] == b"WEBP":
+        return "WebP"
+    return next((kind for magic, kind in _READ_BEGINNINGS.items() if beginning.startswith(magic)), None)
 
 
 def reads_heif() -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import atomic_open
-from wsss.io.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, content_unread, unread
+from wsss.io.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, begins_like, content_unread, unread
 from wsss.io.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from wsss.io.pngcheck import check_pixel_chunks
 from wsss.io.recorded import check_recorded
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 80_000_000
 """Larger images are refused: a decompression bomb, or something to cut into tiles first."""
+
+BROKEN_HINT = "Copy the image again from its source, or open it in an image editor and save it anew."
 
 BAND = 1024
 """Rows that are handed over from Pillow to NumPy at a time."""
@@ -189,23 +191,27 @@ def _explained(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
     except UnidentifiedImageError as error:
-        raise InvalidInput(f"{path}: {_what_it_is(path) or 'not an image that can be read'}.") from error
+        raise InvalidInput(f"{path}: {_what_it_is(path)}.", mend=BROKEN_HINT) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path, str(error).partition(",")[0]) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
-        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).") from error
+        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).", mend=BROKEN_HINT) from error
     except (InvalidInput, MemoryError):
         raise
     except Exception as error:  # decoders raise whatever their libraries do: RuntimeError of AVIF, zlib.error …
-        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).") from error
+        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).", mend=BROKEN_HINT) from error
 
 
-def _what_it_is(path: Path) -> str | None:
+def _what_it_is(path: Path) -> str:
     """Return what a file that Pillow can't identify is, by its suffix or its content, and what helps."""
     with path.open("rb") as file:
-        return unread(path.name) or content_unread(file.read(64))
+        beginning = file.read(64)
+    other = unread(path.name) or content_unread(beginning)
+    if other is None and (kind := begins_like(beginning)):
+        return f"not an image that can be decoded: it begins like {kind}, and is broken or truncated"
+    return other or "not an image that can be read"
 
 
 def _too_large(path: Path, found: str) -> InvalidInput:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.images import IMAGE_SUFFIXES
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
@@ -175,7 +175,7 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _count(names: Sequence[str]) -> str:
-    return "1 mask" if len(names) == 1 else f"{len(names)} masks"
+    return counted(len(names), "mask")
 
 
 def _twice(folder: Path, image: str, one: str, other: str) -> InvalidInput:

@@ -24,6 +24,13 @@ BACKGROUND = "background"
 
 IGNORED_NAMES = ("ignore", "ignored", "ignore (255)")
 
+MOST_COLOURS = 8
+"""More unknown colours than this are taken for edges that were smoothed."""
+
+SMOOTHED = (
+    "So many colours come from smoothing, at edges or by JPEG: draw and resize the mask without antialiasing (nearest "
+    "neighbour). "
+)
 SAVE_INDEXED = "Save it as an indexed or grey PNG whose pixel values are class ids."
 """What repairs a file that is no mask."""
 
@@ -100,7 +107,9 @@ def load_mask(
     if size is not None and mask.shape != tuple(size):
         raise InvalidInput(
             f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]} (width×height), "
-            f"its image {size[1]}×{size[0]}; they must be of one size."
+            f"its image {size[1]}×{size[0]}; they must be of one size.",
+            mend="Take the mask that was drawn on this image, or resize it with nearest neighbour: smoothing would add "
+            "values that stand for no class.",
         )
     return mask, conversion
 
@@ -160,7 +169,7 @@ def _values_of_colours(pixels: NDArray[np.uint8], path: Path, *, grey: bool) -> 
         raise InvalidInput(
             f"{path}: a mask in colours, and {listing(colours)} {'are' if len(colours) > 1 else 'is'} not in the "
             "palette of PASCAL VOC, so that no class is known for them.",
-            mend=SAVE_INDEXED,
+            mend=SMOOTHED + SAVE_INDEXED if len(colours) > MOST_COLOURS else SAVE_INDEXED,
         )
     order = np.argsort(palette)
     found = order[np.searchsorted(palette, codes, sorter=order)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.atomic import write_json, write_text
 from wsss.io.recorded import check_recorded
 
@@ -84,7 +84,7 @@ def find_results(root: Path) -> tuple[list[Place], list[str]]:
     """Return the result files below ``root``, sorted by place and seed, and a sentence on each thing left out.
 
     Raises:
-        InvalidInput: ``root`` is no folder or holds no result file, or one seed stands there twice (``1`` and ``01``).
+        InvalidInput: ``root`` is no folder or holds no result file, or a seed occurs twice (``1`` and ``01``).
     """
     _check_folder(root)
     places, unnamed = [], []
@@ -133,7 +133,7 @@ def _check_seeds(places: Sequence[Place]) -> None:
     for place in places:
         known = seen.setdefault((str(place.path.parent), place.seed), place.path)
         if known != place.path:
-            raise InvalidInput(f"{place.path}: seed {place.seed} is there twice; the other is {known.name}.")
+            raise InvalidInput(f"{place.path}: duplicate seed {place.seed}; the other is {known.name}.")
 
 
 def read_scores(path: Path, wanted: Sequence[str]) -> Scores:
@@ -167,10 +167,10 @@ def read_scores(path: Path, wanted: Sequence[str]) -> Scores:
     for place, row in enumerate(body):
         where = f"{path}: line {place + 2}"
         if len(row) != len(head):
-            raise InvalidInput(f"{where}: found {len(row)} cells, expected {len(head)}: is the file whole?")
+            raise InvalidInput(f"{where}: found {counted(len(row), 'cell')}, expected {len(head)}: is the file whole?")
         key = image_key(row[head.index(ID)])
         if not key or key in images:
-            raise InvalidInput(f"{where}: " + (f"image {key} is there twice." if key else f"no {ID}."))
+            raise InvalidInput(f"{where}: " + (f"duplicate image {key}." if key else f"no {ID}."))
         images[key] = place
         values[:, place] = [_score(row[column], head[column], f"{where}: {head[column]}") for column in at]
     known = {ID, "", *wanted}

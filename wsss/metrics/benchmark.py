@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.results import (
     NO_DISTANCE,
     Place,
@@ -228,7 +228,8 @@ def _notes_on_files(
         notes.append(f"columns that no table has: {listing(unread)}")
     strangers = dict.fromkeys(image for _, scores in everything for image in scores.images if image not in group_of)
     if strangers:
-        notes.append(f"{len(strangers)} images have no group in {file.name} and don't count: {listing(strangers)}")
+        count = counted(len(strangers), "image has", "images have")
+        notes.append(f"{count} no group in {file.name}, not counted: {listing(strangers)}")
     unknown = sorted({loss for losses in by_case.values() for loss in losses if loss not in LOSSES})
     if unknown:
         notes.append(f"losses that have no short name, called by their folder: {listing(unknown)}")

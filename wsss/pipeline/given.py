@@ -23,7 +23,7 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Rep
         folder: the input.
         kinds: what it may be.
         option: how the user named it, for messages (``--cams``).
-        reporter: hears of files that were changed by hand.
+        reporter: prints a warning about files that were changed by hand.
 
     Raises:
         InvalidInput: no folder, an unfinished stage, or the wrong kind.

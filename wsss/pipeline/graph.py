@@ -297,7 +297,7 @@ def _unknown_words(spec: Spec, registry: Mapping[str, Stage[Any]]) -> list[str]:
                 message = f"found {need!r}; the other stages are {listing(others, limit=40)}{closest(need, others)}"
                 problems.append(str(entry.error(message, ("needs", index))))
             elif need in entry.needs[:index]:
-                problems.append(str(entry.error(f"{need!r} is there twice", ("needs", index))))
+                problems.append(str(entry.error(f"duplicate {need!r}", ("needs", index))))
     return problems
 
 

@@ -50,7 +50,7 @@ class Holder:
 
 
 def read_holder(folder: Path) -> Holder | None:
-    """Return who holds (or held, and didn't live to say goodbye) the lock of a folder."""
+    """Return the process that holds the lock of a folder, or that was killed while it held it."""
     try:
         value = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
         return Holder(int(value["pid"]), str(value["host"]), str(value["start"]))

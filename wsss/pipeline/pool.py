@@ -200,7 +200,7 @@ _place = 0
 
 
 def _start_child(slots: Any, taken: Any) -> None:
-    """Set up a worker process: Ctrl-C is the parent's affair, one thread each, and no life after the parent's."""
+    """Set up a worker process: ignore Ctrl-C (the parent handles it), use one thread, end with the parent."""
     import multiprocessing
 
     global _slots, _place

@@ -294,7 +294,7 @@ class _Reader:
                 raise InvalidInput(f"{self.place(key_node)}: a key has to be a word or a number.")
             if key in seen:
                 first = seen[key].start_mark.line + 1
-                raise InvalidInput(f"{self.place(key_node)}: the key {key!r} appears twice (first in line {first}).")
+                raise InvalidInput(f"{self.place(key_node)}: duplicate key {key!r} (first in line {first}).")
             seen[key] = key_node
 
     def place(self, node: yaml.Node) -> str:

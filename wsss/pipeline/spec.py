@@ -183,17 +183,51 @@ def find_pipeline(pipeline: str) -> Path:
     for file in (path, path / IN_FOLDER):
         if file.is_file():
             return file
-    if resources.is_yaml(path) or len(path.parts) > 1:
-        raise InvalidInput(f"{pipeline}: no such pipeline file.")
     folder = resources.shipped("pipelines")
+    known = [*resources.names(folder), *pipelines_here()]
+    if resources.is_yaml(path) or len(path.parts) > 1:
+        beside = pipelines_here(path.parent)
+        raise InvalidInput(f"{pipeline}: no such pipeline file{closest(pipeline, [*known, *beside]) or '.'}")
     found = resources.find(pipeline, [folder]) if NAME.match(pipeline) else None
     if found is None:
-        known = resources.names(folder)
+        shipped = resources.names(folder)
         raise InvalidInput(
-            f"No pipeline {pipeline!r}; shipped are {listing(known, limit=40) or 'none'}{closest(pipeline, known)}",
-            mend="A pipeline of your own is given by its path: wsss run ./my.yaml",
+            f"No pipeline {pipeline!r}; shipped are {listing(shipped, limit=40) or 'none'}{closest(pipeline, known)}",
+            mend=_where_pipelines_are(pipeline),
         )
     return found
+
+
+def pipelines_here(folder: Path = Path()) -> list[str]:
+    """Return how `wsss run` is called on the pipelines in a folder: YAML files with stages, and what `wsss init` wrote.
+
+    Args:
+        folder: the working directory by default; its folder ``pipelines`` is looked through, too.
+    """
+    if not folder.is_dir():
+        return []
+    inside = [path.parent for path in sorted(folder.glob(f"*/{IN_FOLDER}"))]
+    files = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("pipelines/*.yaml"))]
+    return [str(path) for path in (*inside, *filter(_has_stages, files))]
+
+
+def _has_stages(path: Path) -> bool:
+    try:
+        source = read_yaml(path)
+    except InvalidInput:  # another program's file may be anything
+        return False
+    return bool(source.value.keys() & {"stages", "extends"})
+
+
+def _where_pipelines_are(name: str) -> str:
+    """Return the hint for a name that is no pipeline: a run of this name, and the pipelines in this folder."""
+    run = Path("runs") / name
+    resumed = f"{run} is a run: wsss status {name}. " if (run / RUN).is_file() else ""
+    if Path(name).is_dir() and not resumed:
+        resumed = f"{name} is a folder without {IN_FOLDER}; of images, wsss init --images {name} makes one. "
+    found = pipelines_here()
+    here = f"Pipelines in this folder: {listing(found, limit=12)}. " if found else ""
+    return f"{resumed}{here}A pipeline of your own is given by its path: wsss run ./my.yaml"
 
 
 def parse_set(text: str, source: Source, registry: Mapping[str, Stage[Any]]) -> Source:
@@ -218,10 +252,9 @@ def parse_set(text: str, source: Source, registry: Mapping[str, Stage[Any]]) -> 
     if words[0] not in stages:
         stage = next((s for s in sorted(stages, key=len, reverse=True) if key.startswith(f"{s}.")), None)
         if stage is None:  # an id may itself hold a dot
-            allowed = [*stages, *sorted(TOP_KEYS - {"extends"})]
             raise InvalidInput(
                 f"{place}: unknown first word {words[0]!r}; allowed are the stages {listing(stages, limit=40)} and "
-                f"{listing(sorted(TOP_KEYS - {'extends'}), limit=40)}{closest(words[0], allowed)}"
+                f"{listing(sorted(TOP_KEYS - {'extends'}), limit=40)}{_meant(key.strip(), value, stages, registry)}"
             )
         words = [stage, *key.removeprefix(f"{stage}.").split(".")]
     if len(words) == 1:
@@ -232,6 +265,17 @@ def parse_set(text: str, source: Source, registry: Mapping[str, Stage[Any]]) -> 
     if len(words) == 2 and words[1] in ENTRY_KEYS and words[1] not in fields:
         return parsed.under(("stages", *words))
     return parsed.under(("stages", words[0], "with", *words[1:]))
+
+
+def _meant(key: str, value: str, stages: Mapping[str, Any], registry: Mapping[str, Stage[Any]]) -> str:
+    """Return the suggestion for a ``--set`` without a stage: the stages that have the key, else the closest word."""
+    word = key.partition(".")[0]
+    uses = {id: entry.get("uses") for id, entry in stages.items() if isinstance(entry, Mapping)}
+    known = {id: registry[use] for id, use in uses.items() if isinstance(use, str) and use in registry}
+    having = [id for id, stage in known.items() if word in keys_of(stage.config)]
+    if having:
+        return f"; did you mean {' or '.join(f'--set {id}.{key}={value}' for id in having)}?"
+    return closest(word, [*stages, *sorted(TOP_KEYS - {"extends"})])
 
 
 def _with_precision(source: Source, registry: Mapping[str, Stage[Any]], precision: str) -> Source:

@@ -40,7 +40,7 @@ def supervise() -> None:
     """Return in a child process; the calling process watches it and exits with its exit code.
 
     Where that can't be done safely (other threads run, a debugger is attached, there is no ``fork``) it returns in the
-    calling process, which then goes on alone.
+    calling process, which then runs the command itself.
     """
     if not hasattr(os, "fork") or threading.active_count() > 1 or sys.gettrace() is not None:
         return
@@ -94,7 +94,7 @@ def _settle(report: int, scratch: Scratch | None) -> None:
 
 
 def _stop_reporting(report: int) -> None:
-    """In a process forked from the child: its signals are no concern of the supervisor's."""
+    """In a process forked from the child: don't report its signals to the supervisor."""
     if threading.current_thread() is threading.main_thread():
         signal.set_wakeup_fd(-1)
     os.close(report)

@@ -26,7 +26,7 @@ def find_twins(plan: Sequence[Step]) -> dict[str, str]:
     """Return step that runs → step whose result it can take: a finished one if there is any, else the first that runs.
 
     A step that is forced, now or in a run that didn't get to its end, takes none that was finished before. One that
-    goes on where it was interrupted waits for no other.
+    resumes waits for no other.
     """
     finished: dict[str, str] = {}
     first: dict[str, str] = {}

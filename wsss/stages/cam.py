@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.layout import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
@@ -137,8 +137,9 @@ def _note_unknown(ctx: Context[CamConfig], samples: Sequence[Sample]) -> None:
     unknown = [sample.id for sample in samples if sample.unknown]
     if unknown and ctx.config.classes == "labels" and ctx.ranks.rank == 0:
         ctx.log(
-            f"note: {len(unknown)} images have classes that may or may not be in them ({listing(unknown)}); they get "
-            "maps of those that certainly are, so pixels of the others count as background in masks made of these maps."
+            f"note: {counted(len(unknown), 'image')} with classes that may or may not be present ({listing(unknown)}): "
+            "maps are made of the classes that certainly are, so pixels of the others count as background in masks "
+            "made of these maps."
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, closest, counted, listing
 from wsss.io.maskfiles import MASK_SUFFIXES, masks_alone, masks_by_id, masks_folder
 from wsss.pipeline.given import artifact_at
 from wsss.pipeline.rundir import read_run
@@ -25,7 +25,7 @@ def find_folder(folder: Path, stage: str | None, reporter: Reporter) -> tuple[Pa
     Args:
         folder: a run directory, a stage's folder, or a folder of masks.
         stage: id of a stage of the run; by default the last that has masks.
-        reporter: hears which stage was chosen.
+        reporter: prints which stage was chosen.
 
     Raises:
         InvalidInput: no such folder or stage, a stage that isn't finished or makes no masks.
@@ -105,7 +105,7 @@ def mask_files(folder: Path, log: Callable[[str], None], ids: Collection[str] = 
             mend=f"Name the folder that holds them: {place / below[0].rpartition('/')[0]}." if below else None,
         )
     if below and place != folder:
-        log(f"note: {len(below)} masks in folders below {place} are left out: {listing(below)}.")
+        log(f"note: {counted(len(below), 'mask')} in folders below {place}, left out: {listing(below)}.")
     return dict(sorted(files.items()))
 
 

@@ -7,16 +7,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, closest, counted, listing
 from wsss.pipeline.rundir import DATA, data_of_run, read_run
 from wsss.pipeline.source import Source, merge
 from wsss.pipeline.store import read_record
 from wsss.stages.mask_folder import find_folder, mask_files
 
 if TYPE_CHECKING:
+    from wsss.data.maskvalues import MaskValues
     from wsss.data.sample import Classes, Dataset, Sample
     from wsss.export.items import Item, Masks
     from wsss.pipeline.progress import Reporter
+
+
+STATED = "mask_values"
+"""Key of a dataset that says what mask values mean; it may be given for masks without a dataset, too."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +50,13 @@ class Request:
 def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     """Return the masks, with their classes and images as far as they are known.
 
-    What masks mean is told by the dataset; where there is none, by the record that `predict` leaves of a folder of
-    images, by a class list, or by nothing: then each value in the masks is a class of its own.
+    The classes are those of the dataset; without one, those that `predict` recorded of a folder of images, those of a
+    class list, or those of ``data.mask_values``. Where none of these is given, each mask value becomes a class.
 
     Args:
         request: see there.
         work: a folder for generated data, where the masks are in no run.
-        reporter: hears which stage was chosen, and what is left out.
+        reporter: prints which stage was chosen, and what is left out.
 
     Raises:
         InvalidInput: no masks there, a stage that isn't finished or makes none, an unknown split, id or mask value;
@@ -88,7 +93,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     if gone is not None:
         where = f"; the classes are those of {known[1]}" if known else ""
         reporter.log(f"note: the dataset of these masks: {gone}{where}; images and splits are not known.")
-    elif config.value:
+    elif config.value.keys() - {STATED}:
         _refuse_classes(
             request, "the dataset", mend="Leave --classes out; --data.classes chooses and renames classes of a dataset."
         )
@@ -113,7 +118,10 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         else item
         for item in chosen
     )
-    return Masks(name, known[0] if known else _classes(request.classes, chosen), complete)
+    if known:
+        return Masks(name, known[0], complete)
+    classes, values = _classes(request.classes, config.value.get(STATED), chosen, folder)
+    return Masks(name, classes, tuple(replace(item, mask_values=values) for item in complete))
 
 
 def _data_config(request: Request, run: Mapping[str, Any] | None, folder: Path) -> Source:
@@ -172,16 +180,18 @@ def _of_dataset(
     ]
     if not there:
         of = f"of split {listing(request.splits)}" if request.splits else f"of the dataset {data.name}"
-        raise InvalidInput(f"{folder}: none of the {len(files)} masks is {of} ({len(samples)} images).")
+        known = counted(len(samples), "image")
+        raise InvalidInput(f"{folder}: none of the {counted(len(files), 'mask')} is {of} ({known}).")
     if request.splits and len(there) < len(samples):
         missing = [one for one in samples if one not in files]
         log(f"note: {folder} has no mask for {len(missing)} of {len(samples)} images: {listing(missing)}.")
     gone = [item.id for item in there if item.image is None]
     if gone:
-        log(f"note: the images of {len(gone)} of {len(there)} masks are not there: {listing(gone)}.")
+        log(f"note: the images of {len(gone)} of {counted(len(there), 'mask')} are missing: {listing(gone)}.")
     strangers = [] if request.splits else [one for one in files if one not in samples]
     if strangers:
-        log(f"note: {len(strangers)} masks are of no image of the dataset, and left out: {listing(strangers)}.")
+        count = counted(len(strangers), "mask")
+        log(f"note: {count} without an image in the dataset, left out: {listing(strangers)}.")
     return there
 
 
@@ -242,18 +252,62 @@ def _predicted_images(
     return files_below(recorded, files) or files_below(started / recorded, files)
 
 
-def _classes(path: Path | None, items: Sequence[Item]) -> Classes:
-    """Return the classes of a class list, or one class for every value in the masks."""
+def _classes(path: Path | None, stated: Any, items: Sequence[Item], folder: Path) -> tuple[Classes, MaskValues | None]:
+    """Return the classes of a class list or of stated mask values, else one class for every value in the masks.
+
+    Args:
+        path: the class list.
+        stated: what ``--data.mask_values`` gives.
+        items: the masks.
+        folder: of the masks.
+
+    Raises:
+        InvalidInput: the masks hold no value that means a class.
+    """
+    from wsss.data.classlist import BACKGROUND, choose_classes, read_class_list
+    from wsss.data.maskvalues import parse_names, resolve
+    from wsss.data.sample import Classes
+    from wsss.io.masks import IGNORED_NAMES
+
+    listed = None if path is None else read_class_list(path)
+    if stated is not None:
+        names = parse_names(stated, where="--data.mask_values")
+        own = [name for name in dict.fromkeys(names.values()) if name not in (BACKGROUND, IGNORED_NAMES[0])]
+        base = listed or {name: number for number, name in enumerate(own, start=1)}
+        labels = choose_classes(None, base, other="background", where=str(path or "--data.mask_values"))
+        return labels.classes, resolve(names, labels, where="--data.mask_values")
+    values = _values_shown(items, folder, named=path is not None)
+    if listed is not None:
+        return choose_classes(None, listed, other="background", where=str(path)).classes, None
+    classes = (BACKGROUND, *(f"class {value}" for value in values))
+    return Classes(classes, ((0,), *((value,) for value in values))), None
+
+
+def _values_shown(items: Sequence[Item], folder: Path, *, named: bool) -> list[int]:
+    """Return the values from 1 to 254 in the masks.
+
+    Raises:
+        InvalidInput: there is none, and 255, or no class list, says that there should be.
+    """
     import numpy as np
 
-    from wsss.data.classlist import BACKGROUND, choose_classes, read_class_list
-    from wsss.data.sample import Classes
     from wsss.io.masks import IGNORE, read_mask
 
-    if path is not None:
-        return choose_classes(None, read_class_list(path), other="background", where=str(path)).classes
     found = np.zeros(256, bool)
     for item in items:
-        found |= np.bincount(read_mask(item.mask).ravel(), minlength=256) > 0
+        try:
+            found |= np.bincount(read_mask(item.mask).ravel(), minlength=256) > 0
+        except InvalidInput:  # named, and left out, when it is exported
+            continue
     values = [int(value) for value in np.flatnonzero(found) if value not in (0, IGNORE)]
-    return Classes((BACKGROUND, *(f"class {value}" for value in values)), ((0,), *((value,) for value in values)))
+    if not values and found[IGNORE]:
+        raise InvalidInput(
+            f"{folder}: the masks hold no value but 0 and 255, and 255 means ignored: there is no class to export.",
+            mend="If 255 means a class, name it: --data.mask_values '{0: background, 255: NAME}'",
+        )
+    if not values and not named:
+        raise InvalidInput(
+            f"{folder}: all pixels of the masks are 0: there is no class to export.",
+            mend="Name the classes, to export masks of none of them: --classes FILE",
+        )
+    return values

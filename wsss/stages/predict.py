@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.layout import mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages import prediction
@@ -131,7 +131,8 @@ def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[
         notes = left_out_notes(config.images, recursive=config.recursive)
         if folder.renamed:
             shown = listing((f"{file!r} is {one}" for one, file in folder.renamed.items()), limit=3)
-            notes.append(f"names that a mask can't have are shortened or changed (images.json lists them): {shown}.")
+            count = counted(len(folder.renamed), "mask")
+            notes.append(f"{count} with other names than the images (images.json lists them): {shown}.")
         if folder.unnamed:
             notes.append(f"images whose names are no valid text are left out: {listing(folder.unnamed)}.")
         if folder.closed:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed
+from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed, counted
 from wsss.io.atomic import explain_os_errors, sha256_file
 from wsss.pipeline.items import REPAIR
 from wsss.stages.prediction import allowed_classes, outputs_of
@@ -126,7 +126,7 @@ def failure_of(failed: Mapping[str, FailedImage], total: int, out: Path) -> RunF
     lines = [f"  {why.reason}" for why in failed.values()]
     more = [f"  and {len(lines) - MOST_SHOWN} more (see {out / PREDICTED})"] if len(lines) > MOST_SHOWN else []
     done = total - len(failed)
-    export = f" {done} masks are done; wsss export takes them as they are." if done else ""
+    export = f" {counted(done, 'mask is', 'masks are')} done; wsss export takes them as they are." if done else ""
     return RunFailed(
         "\n".join([f"{len(failed)} of {total} images failed:", *lines[:MOST_SHOWN], *more]), mend=REPAIR + export
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.layout import RECORD
 from wsss.pipeline.given import changes_since
 from wsss.pipeline.rundir import read_run
@@ -120,9 +120,9 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
 
 def unread_text(unread: Sequence[Unread]) -> str:
     """Say which images a page leaves out since they can't be read."""
-    return f"{len(unread)} images left out, since they can't be read: " + listing(
-        f"{one.id} ({one.why.rstrip('.')})" for one in unread
-    )
+    shown = listing(f"{one.id} ({one.why.rstrip('.')})" for one in unread)
+    subject = "it" if len(unread) == 1 else "they"
+    return f"{counted(len(unread), 'image')} left out, since {subject} can't be read: {shown}"
 
 
 def as_records(artifacts: Iterable[Artifact], run_dir: Path) -> list[StageRecord]:

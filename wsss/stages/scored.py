@@ -100,6 +100,7 @@ def _encode(
 ) -> NDArray[np.uint8]:
     import numpy as np
 
+    from wsss.data.maskvalues import smoothing_hint, unknown_values
     from wsss.data.sample import Classes
 
     try:
@@ -108,7 +109,10 @@ def _encode(
         return values.encode(mask, where=str(path), ids=[value for of_class in own.values for value in of_class])
     except InvalidInput as error:
         found = [int(value) for value in np.unique(mask) if value]
-        mend = error.mend or f"Say what the values mean: {name_values(own, found[:8])}"
+        legal = [*own.other, *(value for of_class in own.values for value in of_class)]
+        named = name_values(own, found[:8])
+        smoothed = smoothing_hint(unknown_values(mask, np.isin(np.arange(256), [0, 255, *legal])))
+        mend = error.mend or f"{smoothed}Say what the values mean: {named}"
         if config.pred_values == "dataset":
             mend = "Leave --pred-values dataset out if the masks have the values that wsss writes."
         raise InvalidInput(error.message, mend=mend) from error

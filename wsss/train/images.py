@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsss.data.inspection import UNREADABLE_HINT
 from wsss.data.intensity import opencv
 from wsss.data.transforms import scaled
+from wsss.errors import DamagedFile, InvalidInput, together
 from wsss.io.images import read_image
 from wsss.io.working_size import reduction, scaled_size
 
@@ -47,13 +49,28 @@ class Cached:
                 ahead += (pool.submit(load, index) for index in islice(following, 2 * threads - len(ahead)))
                 if not ahead:
                     return
-                array = ahead.popleft().result()
+                try:
+                    array = ahead.popleft().result()
+                except DamagedFile:
+                    raise
+                except InvalidInput as error:
+                    raise self._all_errors(len(self.kept), error) from error
                 used += array.nbytes
                 self.largest = max(self.largest, array.nbytes)
                 if used <= cache_bytes:
                     self.kept.append(array)
             for one in ahead:
                 one.cancel()
+
+    def _all_errors(self, first: int, error: InvalidInput) -> InvalidInput:
+        """Return one error for all arrays from ``first`` on that can't be loaded, so that they are repaired at once."""
+        errors = [error]
+        for index in range(first + 1, self.count):
+            try:
+                self.load(index)
+            except InvalidInput as another:
+                errors.append(another)
+        return together(errors, self.count, "training images can't be used", hint=UNREADABLE_HINT)
 
     def __len__(self) -> int:
         return self.count

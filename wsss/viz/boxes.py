@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup, escape
 
+from wsss.errors import counted
 from wsss.viz.charts import nice_ticks
 from wsss.viz.curves import STYLE
 
@@ -161,7 +162,7 @@ def _panel(panel: Panel, chart: BoxChart, left: float, top: float) -> list[str]:
         y, half = _middle(place, top), LINE * 0.34
         first, median, third = (x(value) for value in box.quartiles)
         told = f"{name}, {panel.title}: median {box.quartiles[1]:.4g}, quartiles {box.quartiles[0]:.4g} and "
-        told += f"{box.quartiles[2]:.4g}, mean {box.mean:.4g}, {box.count} values"
+        told += f"{box.quartiles[2]:.4g}, mean {box.mean:.4g}, {counted(box.count, 'value')}"
         kind = ' class="base"' if name == chart.base else ""
         parts.append(
             f"<g{kind}><title>{escape(told)}</title>"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, counted
 from wsss.metrics.comparison import Cell, Difference
 from wsss.metrics.directions import direction
 from wsss.viz.curves import Curve, CurveChart
@@ -212,7 +212,9 @@ def explain_differences(comparison: Comparison) -> str:
 def describe(column: ShownColumn) -> str:
     """Return what a column was measured on and with, in one line."""
     way = direction(column.measure)
-    facts = [f"{column.measure}{f' ({way} is better)' if way else ''}, split {column.split}, {column.images} images"]
+    better = f" ({way} is better)" if way else ""
+    images = [] if column.images is None else [counted(column.images, "image")]
+    facts = [", ".join([f"{column.measure}{better}", f"split {column.split}", *images])]
     return "; ".join([*facts, *(f"{name}: {' / '.join(values)}" for name, values in column.facts.items())])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wsss.errors import counted
 from wsss.viz.formatting import number, plain, words
 from wsss.viz.record import StageRecord, is_from_segmenter, maps_of, masks_of
 
@@ -139,7 +140,8 @@ def _flat(value: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str
         if isinstance(one, Mapping):
             yield from _flat(one, here)
         elif isinstance(one, Sequence) and not isinstance(one, str):
-            yield " › ".join(here), f"{len(one)} entries" if any(isinstance(x, Mapping) for x in one) else plain(one)
+            records = any(isinstance(x, Mapping) for x in one)
+            yield " › ".join(here), counted(len(one), "entry", "entries") if records else plain(one)
         else:
             yield " › ".join(here), one
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from wsss.errors import counted
 from wsss.metrics.ranking import ImageRanks
 from wsss.viz.boxes import gutter_for
 from wsss.viz.curves import STYLE
@@ -92,7 +93,7 @@ def _panel(panel: RankPanel, base: str, span: tuple[float, float], start: float,
     if ranks is None:
         return [*parts, f'<text class="muted" x="{start}" y="{top + 32}">nothing to rank</text>']
     parts.append(
-        f'<text class="muted" x="{start}" y="{top + 31}">{ranks.images} images, critical difference '
+        f'<text class="muted" x="{start}" y="{top + 31}">{counted(ranks.images, "image")}, critical difference '
         f"{ranks.critical:.2f}</text>"
     )
     most, half = len(ranks.ranks), ranks.critical / 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsss.data.importing.ids import fold, image_ids, is_cut
+from wsss.data.ids import fold, image_ids, is_cut
 from wsss.data.importing.images import Finder
 from wsss.data.importing.listing import list_images
 from wsss.data.lists import check_id, without_suffix

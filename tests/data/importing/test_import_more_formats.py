@@ -61,7 +61,7 @@ def test_records_per_line_name_their_line(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"m\.jsonl:2: not valid JSON"):
         read(path)
     path.write_text('{"file_name": "a", "label": "cat"}\n{"file_name": "b", "file_name": "c"}\n')
-    with pytest.raises(InvalidInput, match=r"m\.jsonl:2: the key 'file_name' is there twice"):
+    with pytest.raises(InvalidInput, match=r"m\.jsonl:2: duplicate key 'file_name'"):
         read(path)
     path.write_text("[1]\n")
     with pytest.raises(InvalidInput, match=r"m\.jsonl:1: found a list; expected a record"):

@@ -148,7 +148,7 @@ def test_columns_that_are_no_class_are_named(table: Path) -> None:
         ("image\na\n", "labels.csv:1: found 'image'; expected a table of two columns"),
         ("image,labels\n", "a header and no row"),
         ("image,labels\na,cat\nb,cat,dog\n", "labels.csv:3: the row has 3 cells, the header 2"),
-        ("image,cat,cat\na,1,0\n", "labels.csv:1: the column 'cat' is there twice"),
+        ("image,cat,cat\na,1,0\n", "labels.csv:1: duplicate column 'cat'"),
         ("image,cat\na,1\nb,maybe\n", "labels.csv:3: column 'cat': found 'maybe'; allowed are 0 and 1"),
         ("image,cat\na,1\na,0\n", r"labels.csv:3: image 'a' comes twice; the first time is at .*:2"),
         ("image,width\na,17\n", "labels.csv:1: no column of labels"),

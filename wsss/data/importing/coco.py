@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 from wsss.data.importing.jsonfile import kind, read_json
 from wsss.data.importing.keys import require_key
 from wsss.data.importing.labels import Entry, Labels, class_name, collect, either
+from wsss.data.importing.presence import without_no
 from wsss.data.importing.reading import Reading
-from wsss.errors import InvalidInput
+from wsss.data.label_rules import Word
+from wsss.errors import InvalidInput, counted
 from wsss.io.masks import IGNORE, IGNORED_NAMES
 
+BACKGROUND = "categories of the background, left out: every image has a background"
 PARTS = frozenset({"images", "annotations", "categories"})
 
 
@@ -61,13 +64,17 @@ def read(path: Path, *, label_key: str | None = None, reading: Reading | None = 
         there = found[one.image]
         there[one.category] = either(there.get(one.category, False), one.there)
         objects |= set() if one.crowd else {one.category}
-    if names.get(IGNORE) in IGNORED_NAMES and IGNORE not in objects:
-        reading.note("categories of ignored pixels, left out", f"{names.pop(IGNORE)} (id {IGNORE}, crowds alone)")
+    own = _own_names(content)
+    if own.get(IGNORE) in IGNORED_NAMES and IGNORE not in objects:
+        reading.note("categories of ignored pixels, left out", f"{own[IGNORE]} (id {IGNORE}, crowds alone)")
+        del names[IGNORE]
+    for category in [] if label_key is None else [one for one in names if _is_background(own.get(one), reading)]:
+        reading.note(BACKGROUND, f"{own[category]} ({label_key}: {names.pop(category)})")
     if len(set(names.values())) < len(names):
         reading.note("categories of one name, joined", str(path))
     entries = [_entry(file, found[identity], names, where) for identity, (file, where) in files.items()]
     order = dict.fromkeys(names[category] for category in sorted(names))
-    return collect("COCO annotations", entries, list(order), reading=reading)
+    return collect("COCO annotations", *without_no(entries, list(order), reading), reading=reading)
 
 
 def _names(content: dict[str, Any], path: Path, label_key: str | None) -> dict[int, str]:
@@ -81,9 +88,19 @@ def _names(content: dict[str, Any], path: Path, label_key: str | None) -> dict[i
         where = f"{path}: categories[{number}]"
         identity = _number(category, "id", where)
         if identity in names:
-            raise InvalidInput(f"{where}.id: category {identity} is there twice.")
+            raise InvalidInput(f"{where}.id: duplicate category {identity}.")
         names[identity] = class_name(_member(category, key, where), f"{where}.{key}")
     return names
+
+
+def _own_names(content: dict[str, Any]) -> dict[int, str]:
+    """Return category id → ``name``, whichever key names the classes."""
+    named = [one for one in content["categories"] if isinstance(one.get("name"), str)]
+    return {one["id"]: one["name"].strip() for one in named}
+
+
+def _is_background(name: str | None, reading: Reading) -> bool:
+    return name is not None and reading.rules.word(name) is Word.BACKGROUND
 
 
 def _files(content: dict[str, Any], path: Path) -> dict[int, tuple[str, str]]:
@@ -95,7 +112,7 @@ def _files(content: dict[str, Any], path: Path) -> dict[int, tuple[str, str]]:
         if not isinstance(file, str) or not file:
             raise InvalidInput(f"{where}.file_name: found {kind(file)}; expected a file name.")
         if identity in files:
-            raise InvalidInput(f"{where}.id: image {identity} is there twice; the first is {files[identity][0]!r}.")
+            raise InvalidInput(f"{where}.id: duplicate image {identity}; the first is {files[identity][0]!r}.")
         files[identity] = (file, where)
     return files
 
@@ -104,11 +121,12 @@ def _objects(
     content: dict[str, Any], path: Path, images: Collection[int], categories: Collection[int], reading: Reading
 ) -> Iterator[_Object]:
     """Yield what is annotated: one object per annotation, or per segment of a panoptic one."""
-    for number, annotation in enumerate(_list(content, "annotations", path)):
+    annotations = _list(content, "annotations", path)
+    for number, annotation in enumerate(annotations):
         where = f"{path}: annotations[{number}]"
         image = _number(annotation, "image_id", where)
         if image not in images:
-            raise InvalidInput(f"{where}.image_id: there is no image with id {image}.")
+            raise _dangling(f"{where}.image_id", "image", image, annotations, images)
         if "segments_info" in annotation:
             segments = _list(annotation, "segments_info", where)
             parts = [(segment, f"{where}.segments_info[{at}]") for at, segment in enumerate(segments)]
@@ -117,8 +135,35 @@ def _objects(
         for part, place in parts:
             category = _number(part, "category_id", place)
             if category not in categories:
-                raise InvalidInput(f"{place}.category_id: there is no category with id {category}.")
+                raise _dangling(f"{place}.category_id", "category", category, _parts(annotations), categories)
             yield _Object(image, category, _there(part, place, reading), part.get("iscrowd") == 1)
+
+
+def _parts(annotations: list[Any]) -> list[Any]:
+    """Return the annotations, or the segments of panoptic ones; what is none of them fails when it is read."""
+    lists = (one.get("segments_info", [one]) if isinstance(one, dict) else [] for one in annotations)
+    return [part for parts in lists if isinstance(parts, list) for part in parts]
+
+
+def _dangling(where: str, what: str, identity: int, parts: list[Any], known: Collection[int]) -> InvalidInput:
+    """Return the error for annotations of an image or a category that the file doesn't list.
+
+    Args:
+        where: of the first one.
+        what: ``"image"`` or ``"category"``.
+        identity: that it names.
+        parts: all annotations.
+        known: ids that exist.
+    """
+    found = [part.get(f"{what}_id") for part in parts if isinstance(part, dict)]
+    count = sum(isinstance(one, int) and one not in known for one in found)
+    plural = {"image": "images", "category": "categories"}[what]
+    return InvalidInput(
+        f"{where}: there is no {what} with id {identity} ({counted(count, 'annotation')} of {len(found)} refer to "
+        f"{plural} that the file doesn't list).",
+        mend=f"Add the missing entries to the key {plural}, or remove these annotations; a subset has to be cut from "
+        "images and annotations alike.",
+    )
 
 
 def _there(part: dict[str, Any], where: str, reading: Reading) -> bool | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsss.data.importing.labels import Entry, Labels, class_name, collect
+from wsss.data.importing.presence import without_no
 from wsss.data.importing.reading import Reading
 from wsss.data.xmlfile import read_xml
 from wsss.errors import InvalidInput
@@ -39,7 +40,8 @@ def read(path: Path, *, reading: Reading | None = None) -> Labels:
     entries = [_entry(image, f"{path}: image[{number}]", reading) for number, image in enumerate(images)]
     declared = [(element.findtext("name") or "").strip() for element in root.iterfind("meta//labels/label")]
     others = sorted({name for entry in entries for name in entry.labels or ()} - {*declared})
-    return collect(FORMAT, entries, [*dict.fromkeys(filter(None, declared)), *others], reading=reading)
+    classes = [*dict.fromkeys(filter(None, declared)), *others]
+    return collect(FORMAT, *without_no(entries, classes, reading), reading=reading)
 
 
 def _refuse_others(path: Path, root: Element) -> None:

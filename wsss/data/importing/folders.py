@@ -9,8 +9,8 @@ from pathlib import Path
 from wsss.data.importing.foldershape import WRAPPERS, Shape, shape_of
 from wsss.data.importing.labels import Entry, Labels, class_name, collect
 from wsss.data.importing.listing import SYSTEM_FOLDERS
+from wsss.data.importing.presence import yes_and_no
 from wsss.data.importing.reading import Reading
-from wsss.data.label_rules import LETTERS, NO, YES, Word
 from wsss.errors import InvalidInput, listing
 
 FORMAT = "a folder per class"
@@ -41,7 +41,7 @@ def read(folder: Path, files: Sequence[str], reading: Reading | None = None) -> 
             mend="Put the images into one folder per class, or give the labels in a file: --labels FILE",
         )
     _note_empty(folder, files, shape, reading)
-    entries = _yes_and_no(entries, reading)
+    entries = yes_and_no(entries, reading, what="folders")
     if _train_shows_nothing(entries, reading):
         splits = dict.fromkeys(entry.split for entry in entries if entry.split is not None)
         reading.note(DEALT_ANEW, *(f"{split}" for split in splits))
@@ -74,17 +74,6 @@ def _note_empty(folder: Path, files: Sequence[str], shape: Shape, reading: Readi
             passed_over = path.name.startswith(".") or path.name.casefold() in SYSTEM_FOLDERS
             if path.is_dir() and not passed_over and name not in full:
                 reading.note("folders without an image that can be read, left out", name)
-
-
-def _yes_and_no(entries: list[Entry], reading: Reading) -> list[Entry]:
-    """Read two folders ``0`` and ``1`` (``no`` and ``yes``, ``false`` and ``true``) as absent and present."""
-    names = {name.casefold(): name for entry in entries for name in entry.labels or ()}
-    known = {text for text in names if reading.rules.word(text) is not Word.UNKNOWN}
-    if len(known) != 2 or not (known & NO - LETTERS and known & YES - LETTERS) or reading.rules.negative is not None:
-        return entries
-    no = names[next(iter(known & NO))]
-    reading.note("folders read as: no class is in the image (--no-negatives keeps them as classes)", repr(no))
-    return [replace(entry, labels=(), explicit=True) if entry.labels == (no,) else entry for entry in entries]
 
 
 def _train_shows_nothing(entries: Sequence[Entry], reading: Reading) -> bool:

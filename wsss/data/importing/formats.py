@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsss.data.classlist import read_class_list
@@ -16,6 +16,7 @@ from wsss.data.importing.reading import Reading
 from wsss.data.label_rules import Rules
 from wsss.errors import InvalidInput, listing
 
+NUMBERS = "classes called by numbers (if one of them means that no class is in the image: --negative NUMBER)"
 AUTO = "auto"
 FOLDERS = "folders"
 _SUFFIXES = {
@@ -38,7 +39,7 @@ class How:
         classes: class list with the names of the vectors' elements, for ``npy``.
         label_key: key, column or control of the labels, where they are called otherwise than is usual; several columns
             of 0 and 1 are separated by commas.
-        rules: which labels mean that no class is there, or that nobody knows.
+        rules: which labels mean that no class is present, or that it is unknown.
         image_key: key or column of the images, where they are called otherwise than is usual.
         use_predictions: tasks of Label Studio without annotation have the labels of their predictions.
     """
@@ -81,7 +82,7 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
     if labels is None:
         return folders.read(images, files, reading)
     try:
-        return _read(chosen, labels, how, reading)
+        return _with_numbers_noted(_read(chosen, labels, how, reading), reading)
     except InvalidInput as error:
         if str(labels) in error.message:
             raise
@@ -123,6 +124,14 @@ def _read(chosen: str, labels: Path, how: How, reading: Reading) -> Labels:
         "cvat": lambda: cvat.read(labels, reading=reading),
     }
     return readers[chosen]()
+
+
+def _with_numbers_noted(labels: Labels, reading: Reading) -> Labels:
+    """Note classes that are numbers, one of which may mean that no class is in the image."""
+    numbers = len(labels.classes) > 1 and all(map(str.isdecimal, labels.classes))
+    if not numbers or reading.rules.negative is not None:
+        return labels
+    return replace(labels, notes=(*labels.notes, (NUMBERS, listing(labels.classes))))
 
 
 def _recognise(labels: Path) -> str:

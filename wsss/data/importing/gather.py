@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsss.data.check import Collector
+from wsss.data.ids import fold, image_ids, is_cut, renamed
 from wsss.data.importing.formats import How, read_labels
-from wsss.data.importing.ids import fold, image_ids, is_cut
 from wsss.data.importing.images import Finder, Found
 from wsss.data.importing.labels import CONTRADICTION, Entry, Labels, joined_entry
 from wsss.data.importing.listing import Listing, list_images
@@ -19,10 +19,11 @@ from wsss.data.inspection import Inspection, inspect_sample
 from wsss.data.lists import without_suffix
 from wsss.data.manifest import ContentHashes
 from wsss.data.sample import Classes, Sample
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 
 NO_CLASSES = Classes(("background",), ((0,),))
 WITHOUT_IMAGE = "labels without an image, left out"
+RENAMED = "images whose ids, and masks, have other names than their files (files.csv lists them)"
 NOT_READ = "labels of image files that can't be read, left out"
 
 
@@ -105,14 +106,18 @@ def gather(
         if doubts:
             raise InvalidInput(f"No label belongs to one image in {images} for certain.{doubts}")
         raise InvalidInput(
-            f"None of the {len(read.entries)} images that {labels or images} names is among the {len(files)} in "
-            f"{images}.\n  labels: {listing([entry.image for entry in read.entries], limit=3)}\n"
+            f"None of the {counted(len(read.entries), 'image')} that {labels or images} names is among the "
+            f"{len(files)} in {images}.\n  labels: {listing([entry.image for entry in read.entries], limit=3)}\n"
             f"  images: {listing(files, limit=3)}",
             mend="Give the folder that the names in the labels are relative to: --images FOLDER",
         )
     ids = image_ids(files)
     cut = (f"{file} → {name}" for file, name in ids.items() if is_cut(file, name))
     notes.add("images of long names, cut in the names of their masks", *cut)
+    others = {file: name for file, name in renamed(ids).items() if not is_cut(file, name)}
+    if others:
+        example = next(f"{file} → {name}" for file, name in others.items())
+        notes.add(RENAMED, f"{counted(len(others), 'image')}, such as {example}")
     pictures = _inspect(images, ids, entries, problems, notes, start)
     if labels is None:
         pictures = _join_equal(pictures, notes)

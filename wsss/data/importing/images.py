@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from wsss.data.importing.ids import fold
+from wsss.data.ids import fold
 from wsss.data.importing.urls import SCHEME, image_of, is_url, without_prefix, without_upload_folder
 from wsss.data.lists import without_suffix
 from wsss.errors import InvalidInput

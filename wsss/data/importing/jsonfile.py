@@ -54,7 +54,7 @@ def parse_json(text: str, path: Path, *, first: int = 1) -> Any:
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
             place = path if first == 1 else f"{path}:{first}"
-            raise InvalidInput(f"{place}: the key {twice!r} is there twice in one object.")
+            raise InvalidInput(f"{place}: duplicate key {twice!r} in one object.")
         return value
 
     try:

@@ -8,9 +8,10 @@ from typing import Any
 
 from wsss.data.importing.reading import Reading
 from wsss.data.importing.urls import LOCAL, ends_like_an_image
-from wsss.data.label_rules import IMAGE_KEYS, find_key
+from wsss.data.label_rules import IMAGE_KEYS, LABEL_KEYS, find_key, sounds_like_labels
 from wsss.errors import InvalidInput, closest, listing
 
+LABEL_MEND = "Say which key or column holds the labels: --label-key NAME"
 IMAGE_MEND = "Say which key or column names the image: --image-key NAME"
 
 VAGUE = ("name", "id")
@@ -88,6 +89,28 @@ def label_keys(option: str, known: Collection[str], path: Path, *, what: str = "
     """
     names = (option,) if option in known else tuple(name.strip() for name in option.split(","))
     return tuple(require_key(name, known, path, option="--label-key", what=what) for name in names)
+
+
+def label_key_of(keys: Iterable[str], path: Path, reading: Reading) -> str | None:
+    """Return the key or column of the labels by its name; one that only sounds like it (``ClassId``) is noted.
+
+    Args:
+        keys: all but that of the image.
+        path: of the file.
+        reading: takes the note.
+
+    Raises:
+        InvalidInput: several may be it.
+    """
+    names = list(keys)
+    found = find_key(names, LABEL_KEYS)
+    if found is not None:
+        return found
+    like = [name for name in names if sounds_like_labels(name)]
+    if len(like) > 1:
+        raise InvalidInput(f"{path}:1: several columns may hold the labels: {listing(like)}.", mend=LABEL_MEND)
+    reading.note("labels read from the column (--label-key says otherwise)", *like)
+    return like[0] if like else None
 
 
 def looks_like_an_image(value: Any) -> bool:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wsss.data.importing.jsonfile import kind, read_json
-from wsss.data.importing.keys import columns_of, image_key, label_keys
+from wsss.data.importing.keys import LABEL_MEND, columns_of, image_key, label_keys
 from wsss.data.importing.labels import Entry, Labels, class_name, collect, either
 from wsss.data.importing.labelstudio_min import CHOICE_KEYS, FORMAT, REGIONS
+from wsss.data.importing.presence import yes_and_no
 from wsss.data.importing.reading import Reading
-from wsss.data.importing.records import LABEL_MEND
 from wsss.data.importing.splits import split_in
 from wsss.data.label_rules import LABEL_KEYS, find_key
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 
 SEVERAL = "labels read from one of several controls (--label-key NAME reads another)"
 PREDICTED = "tasks with predictions and no annotation, left unlabelled (--use-predictions reads them)"
@@ -101,7 +101,8 @@ def read(
             entries.append(_entry(image, task, chosen, reading))
         else:
             reading.note(PREDICTED if raw.get("predictions") else "tasks that nobody has answered", image)
-    return collect(FORMAT, entries, reading=reading)
+    choices = label_key is None and all(controls[name] == "choices" for name in chosen)
+    return collect(FORMAT, yes_and_no(entries, reading) if choices else entries, reading=reading)
 
 
 def _annotation_key(task: dict[str, Any]) -> str:
@@ -127,7 +128,7 @@ def _check_predictions(path: Path, content: list[dict[str, Any]], tasks: Sequenc
     predicted = sum(bool(task.get("predictions")) for task in content)
     if not any(task.answers for task in tasks) and predicted:
         raise InvalidInput(
-            f"{path}: {predicted} {'task has' if predicted == 1 else 'tasks have'} predictions and no annotation.",
+            f"{path}: {counted(predicted, 'task has', 'tasks have')} predictions and no annotation.",
             mend="Look through them in Label Studio and submit them, or take them as they are: --use-predictions",
         )
     if not any(task.answers for task in tasks):

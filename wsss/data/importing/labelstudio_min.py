@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from wsss.data.importing.jsonfile import kind, read_json
-from wsss.data.importing.keys import columns_of, image_key, label_keys, looks_like_an_image
+from wsss.data.importing.keys import LABEL_MEND, columns_of, image_key, label_keys, looks_like_an_image
 from wsss.data.importing.labels import Entry, Labels, collect
+from wsss.data.importing.presence import yes_and_no
 from wsss.data.importing.reading import Reading
-from wsss.data.importing.records import LABEL_MEND, labels_in
+from wsss.data.importing.records import labels_in
 from wsss.data.importing.splits import split_in
 from wsss.data.importing.urls import LOCAL
 from wsss.data.label_rules import IMAGE_KEYS, LABEL_KEYS, SPLIT_KEYS, is_one_of
@@ -99,7 +100,8 @@ def collect_records(
     else:
         controls = (_control(path, {key: values for key, values in columns.items() if key != image}),)
         _note_control(controls[0], columns, reading)
-    reading.note(REGIONS, *(name for name in controls if any(map(_is_region, columns[name]))))
+    regions = [name for name in controls if any(map(_is_region, columns[name]))]
+    reading.note(REGIONS, *regions)
     entries = [
         Entry(
             _image(record, image, where),
@@ -109,7 +111,7 @@ def collect_records(
         )
         for where, record in own
     ]
-    return collect(FORMAT, entries, reading=reading)
+    return collect(FORMAT, entries if regions or label_key else yes_and_no(entries, reading), reading=reading)
 
 
 def _note_control(control: str, columns: Mapping[str, Sequence[Any]], reading: Reading) -> None:

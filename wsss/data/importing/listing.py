@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wsss.data.importing.reading import Note
 from wsss.data.lists import without_suffix
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.image_kinds import unread
 
 SYSTEM_FOLDERS = frozenset(
@@ -113,7 +113,9 @@ class _Walk:
         if name.startswith(".") or name.casefold() in SYSTEM_FOLDERS:
             inside = _count_images(self._root / path)
             if inside or not name.startswith("."):
-                self._note("folders of the system or of other programs, left out", f"{path} ({_images(inside)})")
+                self._note(
+                    "folders of the system or of other programs, left out", f"{path} ({counted(inside, 'image')})"
+                )
         elif (twin := self._seen.get(self._real(path))) is not None:
             self._note("folders that are listed already, left out", f"{path} (it is {twin or 'the whole folder'})")
         elif any(all((self._root / path / ours).is_file() for ours in files) for files in OURS):
@@ -154,10 +156,6 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def _count_images(folder: Path) -> int:
     """Return the number of images below a folder that is left out; what can't be read in it doesn't count."""
     return sum(without_suffix(name) != name for _, _, names in os.walk(folder) for name in names)
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
 
 
 def _by_suffix(files: Collection[str]) -> Iterator[str]:

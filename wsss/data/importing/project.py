@@ -19,7 +19,7 @@ from wsss.data.importing.split import TRAIN, VAL, stratified
 from wsss.data.label_rules import UNKNOWN_MARK
 from wsss.data.lists import check_id, without_suffix
 from wsss.data.sample import Classes, Dataset, Sample
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.atomic import explain_os_errors, write_text
 
 PIPELINE, LABELS, CLASSES, FILES, LISTS = "pipeline.yaml", "image_labels.csv", "classes.txt", "files.csv", "splits"
@@ -34,11 +34,13 @@ class Project:
         out: the folder.
         files: name below ``out`` → text.
         report: counts, and what was found; as of `wsss.data.check.check_dataset`.
+        unfit: some of the problems remain in what is written, so that `wsss data check` finds them there, too.
     """
 
     out: Path
     files: dict[str, str]
     report: Report
+    unfit: bool = False
 
 
 def plan_project(
@@ -71,7 +73,8 @@ def plan_project(
     labelled = sum(len(pictures) for split, pictures in members.items() if split != UNLABELLED)
     setting = Setting(
         name=name,
-        description=f"Masks from image-level labels: {labelled} labelled images, {len(gathered.classes)} classes",
+        description=f"Masks from image-level labels: {counted(labelled, 'labelled image')}, "
+        f"{counted(len(gathered.classes), 'class', 'classes')}",
         root=out.resolve(),
         images=gathered.folder.resolve(),
         files=FILES if table else None,
@@ -88,7 +91,8 @@ def plan_project(
     }
     if table:
         files[FILES] = _csv(("image_id", "file"), [(picture.id, picture.file) for picture in gathered.pictures])
-    return Project(out, files, report)
+    left_out = {finding.kind for finding in gathered.problems.findings()}
+    return Project(out, files, report, unfit=any(finding.kind not in left_out for finding in report.problems))
 
 
 def write_project(project: Project, *, force: bool = False, keep: Sequence[Path] = ()) -> Path:

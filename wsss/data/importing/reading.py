@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from wsss.data.label_rules import EMPTY, NO, YES, Rules, Word
+from wsss.data.label_rules import EMPTY, NO, YES, Rules, Word, number_in
 from wsss.errors import InvalidInput, closest
 
 Note = tuple[str, str]
@@ -16,6 +16,7 @@ SOFT_MEND = (
     "Say from where on a class is present: --soft-threshold 0.5, or --soft-threshold 0.3,0.7 to leave open what lies "
     "between."
 )
+DECIMAL_COMMAS = "numbers with a decimal comma"
 EMPTY_CELLS = "empty cells, read as: the class is absent (--unknown empty says it is not known)"
 EMPTY_IMAGES = "images with an empty label, read as: no class is in the image (--unknown empty leaves them unlabelled)"
 
@@ -94,14 +95,16 @@ class Reading:
         return True if text in YES else self._number(text, where)
 
     def _number(self, text: str, where: str) -> bool | None:
-        try:
-            return self.soft(float(text), where)
-        except ValueError as error:
+        value = number_in(text)
+        if value is None:
             raise InvalidInput(
                 f"{where}: found {text!r}; allowed are 0 and 1 (or true and false, yes and no), ? for unknown, and "
                 "nothing.",
                 mend="Cells with another word for unknown or absent: --unknown WORD, --negative WORD.",
-            ) from error
+            )
+        if "," in text:
+            self.note(DECIMAL_COMMAS, f"{where}: {text} is {value:g}")
+        return self.soft(value, where)
 
     def soft(self, value: float, where: str) -> bool | None:
         """Return what a label between 0 and 1 means; ``None``: the class is neither present nor absent for certain.
@@ -136,9 +139,9 @@ class Reading:
         for option, words in (("--negative", self.rules.negative or ()), ("--unknown", self.rules.unknown)):
             for word in words:
                 if (word or EMPTY).casefold() not in self._used:
-                    raise InvalidInput(f"{option} {word}: no label in the file is called so{closest(word, known)}")
+                    raise InvalidInput(f"{option} {word}: no label in the file has this name{closest(word, known)}")
 
 
 def _whole(text: str) -> str:
     """Return ``-1`` for ``-1.0``: tables with an empty cell in a column have its numbers written as fractions."""
-    return text[: -len(".0")] if re.fullmatch(r"-?[0-9]+\.0", text) else text
+    return re.sub(r"(-?[0-9]+)[.,]0+", r"\1", text) if re.fullmatch(r"-?[0-9]+[.,]0+", text) else text

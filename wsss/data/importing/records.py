@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,11 +10,13 @@ from wsss.data.importing import wide
 from wsss.data.importing.cells import names_in, separator_of
 from wsss.data.importing.confidence import by_confidence
 from wsss.data.importing.jsonfile import kind, read_json
-from wsss.data.importing.keys import IMAGE_MEND, columns_of, image_key, label_keys
+from wsss.data.importing.keys import IMAGE_MEND, LABEL_MEND, columns_of, image_key, label_key_of, label_keys
 from wsss.data.importing.labels import Entry, Labels, class_name, collect, stated
+from wsss.data.importing.presence import is_of_one_class, yes_and_no
 from wsss.data.importing.reading import Reading
 from wsss.data.importing.splits import split_in
 from wsss.data.label_rules import (
+    BOX_KEYS,
     CONFIDENCE_KEYS,
     IMAGE_KEYS,
     LABEL_KEYS,
@@ -24,13 +26,13 @@ from wsss.data.label_rules import (
     YES,
     find_key,
     is_one_of,
+    number_in,
 )
 from wsss.errors import InvalidInput, listing
 
 OBJECTS = "objects"
 """Where Hugging Face's ImageFolder keeps boxes and their classes: ``{"bbox": [...], "categories": [...]}``."""
 
-LABEL_MEND = "Say which key or column holds the labels: --label-key NAME"
 ABSENT_MEND = (
     "Give each record its labels, [] where there are none; if Label Studio wrote the file, which leaves them out where "
     "nothing was chosen: --format label-studio"
@@ -55,15 +57,15 @@ def read(
     """
     reading, content = reading or Reading(), read_json(path)
     if isinstance(content, list):
-        found = [(f"{path}: [{number}]", record) for number, record in enumerate(content)]
-        return read_records(path, found, "a list of records (JSON)", label_key, separator, reading)
+        rows = [(f"{path}: [{number}]", record) for number, record in enumerate(content)]
+        return read_records(path, rows, "a list of records (JSON)", label_key, separator, reading)
     if not isinstance(content, dict):
         raise InvalidInput(
             f"{path}: found {kind(content)}; expected an object {{image: [class names]}} or a list of records."
         )
-    return _collected(
-        path, _object(path, content, label_key, reading), "an object of labels (JSON)", separator, reading
-    )
+    found = _object(path, content, label_key, reading)
+    named = label_key is not None and find_key((label_key,), LABEL_KEYS) is not None
+    return _collected(path, found, "an object of labels (JSON)", separator, reading, names=named)
 
 
 def _object(path: Path, content: dict[str, Any], label_key: str | None, reading: Reading) -> list[Found]:
@@ -102,18 +104,22 @@ def read_records(
         if not isinstance(record, dict):
             raise InvalidInput(f"{where}: found {kind(record)}; expected a record with an image and its labels.")
     columns = columns_of(record for _, record in records)
-    keys = label_keys(label_key, columns, path) if label_key is not None and columns else ()
-    flags = bool(keys) and all(map(_is_flag, (value for key in keys for value in columns[key])))
-    if flags or len(keys) > 1 or (not keys and _is_wide([record for _, record in records])):
+    chosen = label_keys(label_key, columns, path) if label_key is not None and columns else ()
+    keys = chosen or _guessed([record for _, record in records], path, reading)
+    flags = len(keys) == 1 and _is_of_one_class(keys[0], columns, len(records), reading, chosen=bool(chosen))
+    if flags or len(chosen) > 1 or (not keys and records and _is_wide([record for _, record in records])):
         if separator is not None:
             raise InvalidInput(f"{path}: --separator: the records have a key per class, and no texts to separate.")
         empty = dict.fromkeys(columns, "")
         return wide.read(path, [(where, empty | _cells(record)) for where, record in records], keys, reading)
     image = image_key(columns, path, reading)
-    found = list(_records(records, image, keys or LABEL_KEYS, reading))
+    usual = not chosen and find_key(keys, LABEL_KEYS) is not None  # records may have different ones
+    found = list(_records(records, image, LABEL_KEYS if usual or not keys else keys, reading))
     confidence = find_key(columns, CONFIDENCE_KEYS)
     confidences = [_cell(record.get(confidence)) for _, record in records] if confidence is not None else []
-    return _collected(path, found, format, separator, reading, confidence, confidences)
+    ids = bool(confidence or find_key(columns, BOX_KEYS) or OBJECTS in columns)
+    named = bool(chosen) and find_key(chosen, LABEL_KEYS) is not None
+    return _collected(path, found, format, separator, reading, confidence, confidences, names=ids or named)
 
 
 def _collected(
@@ -124,7 +130,10 @@ def _collected(
     reading: Reading,
     confidence: str | None = None,
     confidences: Sequence[str] = (),
+    *,
+    names: bool = False,
 ) -> Labels:
+    """Return the labels of what was found; ``names``: labels such as 0 and 1 are names of classes."""
     if separator is None:
         separator = separator_of(one.labels for one in found if isinstance(one.labels, str))
         if separator is not None:
@@ -132,10 +141,30 @@ def _collected(
     flags = [flag for one in found for flag in (_flags(one.labels) or {}).values()]
     reading.settle_minus_one(map(_cell, flags), str(path))
     entries = [_entry(one, separator, reading) for one in found]
+    entries = entries if names else yes_and_no(entries, reading)
     return collect(format, by_confidence(entries, confidence, confidences, reading), reading=reading)
 
 
-def _is_wide(content: list[Any]) -> bool:
+def _guessed(records: Sequence[dict[str, Any]], path: Path, reading: Reading) -> tuple[str, ...]:
+    """Return the key of the labels by its name, if there is one; see `label_key_of`."""
+    keys = dict.fromkeys(key for record in records for key in record)
+    if find_key(keys, LABEL_KEYS) is None and (OBJECTS in keys or _is_wide(records)):
+        return ()
+    found = label_key_of([key for key in keys if not is_one_of(key, IMAGE_KEYS)], path, reading)
+    return () if found is None else (found,)
+
+
+def _is_of_one_class(
+    key: str, columns: Mapping[str, Sequence[Any]], count: int, reading: Reading, *, chosen: bool
+) -> bool:
+    """Whether all records have a text, a number or a flag under ``key``, which says if they show one class."""
+    values = columns[key]
+    if len(values) < count or not all(value is None or isinstance(value, str | int | float) for value in values):
+        return False
+    return is_of_one_class(key, list(map(_cell, values)), columns, reading, chosen=chosen)
+
+
+def _is_wide(content: Sequence[Any]) -> bool:
     """Whether a list holds records of one form, without labels but with flags: ``{"image": "a", "cat": 1}``."""
     if not content or not all(isinstance(record, dict) and record.keys() == content[0].keys() for record in content):
         return False
@@ -151,7 +180,8 @@ def _cells(record: dict[str, Any]) -> dict[str, str]:
 def _entry(one: Found, separator: str | None, reading: Reading) -> Entry:
     flags = _flags(one.labels)
     if flags is None:
-        return Entry(one.image, labels_in(one.labels, one.key, separator), one.where, one.split)
+        labels = labels_in(_with_numbers_as_texts(one.labels, one.key), one.key, separator)
+        return Entry(one.image, labels, one.where, one.split)
     named = {class_name(name, one.key): (f"{one.key}.{name}", _cell(flag)) for name, flag in flags.items()}
     found = {name: reading.presence(cell, where) for name, (where, cell) in named.items()}
     return stated(one.image, found, one.where, one.split)
@@ -224,6 +254,30 @@ def labels_in(value: Any, where: str, separator: str | None = None) -> tuple[str
     raise InvalidInput(f"{where}: found {kind(value)}; expected a list of class names.")
 
 
+def _with_numbers_as_texts(value: Any, where: str) -> Any:
+    """Return a JSON value with a number, or a list of numbers, as texts; a number beside names is a mistake."""
+    if isinstance(value, int | float):
+        return _numbered(value, where)
+    if isinstance(value, list) and all(isinstance(item, int | float) for item in value):
+        return [_numbered(item, f"{where}[{number}]") for number, item in enumerate(value)]
+    return value
+
+
+def _numbered(value: float, where: str) -> str:
+    """Return a number or a flag as a label: the id of a class, or what `wsss.data.importing.presence` reads.
+
+    Raises:
+        InvalidInput: it has decimals.
+    """
+    if value != int(value):
+        raise InvalidInput(
+            f"{where}: found {value}; expected a class name, or the number of a class.",
+            mend="A soft label needs the name of its class: {IMAGE: {CLASS: 0.8}}, or a record with a key per class; "
+            "then --soft-threshold 0.5",
+        )
+    return str(value).lower() if isinstance(value, bool) else str(int(value))
+
+
 def _flags(value: Any) -> dict[str, Any] | None:
     """Return ``{name: 0 or 1}`` where a value is that."""
     if not isinstance(value, dict) or not value:
@@ -235,7 +289,9 @@ def _flags(value: Any) -> dict[str, Any] | None:
 def _is_flag(value: Any) -> bool:
     """Whether a value says if a class is there: true, a number, null, or a text such as "?"."""
     if isinstance(value, str):
-        return value.casefold() in (YES | NO | {"", UNKNOWN_MARK}) - LETTERS
+        number = number_in(value)
+        soft = number is not None and 0 <= number <= 1
+        return soft or value.strip().casefold() in (YES | NO | {"", UNKNOWN_MARK}) - LETTERS
     return value is None or isinstance(value, bool | int | float)
 
 

@@ -14,26 +14,21 @@ from typing import Any
 from wsss.data.importing import labelstudio_min, wide
 from wsss.data.importing.cells import LIST, names_in, separator_of
 from wsss.data.importing.confidence import by_confidence
+from wsss.data.importing.keys import label_key_of
 from wsss.data.importing.labels import Entry, Labels, class_name, collect
+from wsss.data.importing.presence import is_binary, is_of_one_class, yes_and_no
 from wsss.data.importing.reading import Reading
-from wsss.data.importing.records import LABEL_MEND
 from wsss.data.importing.splits import split_in, split_keys
 from wsss.data.label_rules import (
     ALL_LABELS,
-    BOX_KEYS,
     CONFIDENCE_KEYS,
     IMAGE_KEYS,
-    LABEL_KEYS,
-    LETTERS,
-    NO,
-    ONE_LABEL,
-    YES,
     find_key,
     is_one_of,
     plain,
 )
 from wsss.data.lists import read_text, without_suffix
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, closest, counted, listing
 
 DELIMITERS = (",", ";", "\t", "|")
 EXCELS_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
@@ -85,12 +80,14 @@ def read(
     if table.header is None:
         _refuse("--image-key", reading.image_key, path, "the table has no header; its first column is the image.")
         columns = tuple(range(1, max(len(cells) for _, cells in table.rows)))
-        entries = _named(table, 0, columns, separator, reading, one=True)
+        entries = yes_and_no(_named(table, 0, columns, separator, reading, one=True), reading)
         return collect("a table of labels (CSV)", entries, reading=reading)
     if labelstudio_min.is_signed(table.header):
         _refuse("--separator", separator, path, "in Label Studio's CSV several choices are a list, not a text.")
         return labelstudio_min.collect_records(path, _records(table), label_key=label_key, reading=reading)
     column = keys[0] if keys else _label_column(table, reading)
+    if len(keys) == 1 and is_of_one_class(keys[0], table.column(keys[0]), table.header, reading, chosen=True):
+        column = None
     if len(keys) > 1 or column is None:
         _refuse("--separator", separator, path, "the table has a column per class, and no texts to separate.")
         return wide.read(path, table.lines(), keys, reading)
@@ -130,38 +127,10 @@ def _label_column(table: _Table, reading: Reading) -> str | None:
     """
     image = wide.image_column(table.columns(), table.path, reading)
     header = [name for name in table.header or () if name != image]
-    found = find_key(header, LABEL_KEYS)
-    if found is None:
-        like = [name for name in header if _sounds_like_labels(name)]
-        if len(like) > 1:
-            raise InvalidInput(
-                f"{table.path}:1: several columns may hold the labels: {listing(like)}.", mend=LABEL_MEND
-            )
-        found = like[0] if like else None
-        if found is not None:
-            reading.note("labels read from the column (--label-key says otherwise)", found)
-    if (
-        found is not None
-        and any("." in cell for cell in table.column(found))
-        and wide.is_soft(table.column(found), reading)
-    ):
-        return None  # soft labels of one class
-    if found is None or not wide.is_binary(table.column(found), (YES | NO) - LETTERS, reading):
-        return found
-    if find_key(header, CONFIDENCE_KEYS) or find_key(header, BOX_KEYS):  # 0 and 1 are ids of classes
-        return found
-    reading.note(
-        f"column {found!r} of 0 and 1, read as one class (--label-key {found} reads 0 and 1 as classes)", found
-    )
-    return None
-
-
-def _sounds_like_labels(name: str) -> bool:
-    """Whether a column is called like ``Finding Labels``, ``class_id`` or ``ClassId``."""
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
-    plain_words = [word.casefold() for word in words]
-    ends = plain_words[-2:-1] if plain_words[-1:] in (["id"], ["name"]) else plain_words[-1:]
-    return bool(ends) and ends[0] in (*ALL_LABELS, *ONE_LABEL) and plain_words[0] != "is"
+    found = label_key_of(header, table.path, reading)
+    if found is not None and is_of_one_class(found, table.column(found), header, reading):
+        return None
+    return found
 
 
 def _long(table: _Table, column: str, separator: str | None, reading: Reading) -> Labels:
@@ -170,7 +139,7 @@ def _long(table: _Table, column: str, separator: str | None, reading: Reading) -
     image = wide.image_column(table.columns(), table.path, reading)
     confidence = find_key(header, CONFIDENCE_KEYS)
     others = [name for name in header if name not in (image, column, confidence, *split_keys(header))]
-    flags = [name for name in others if wide.is_binary(table.column(name), (YES | NO) - LETTERS, reading)]
+    flags = [name for name in others if is_binary(table.column(name), reading)]
     reading.note("columns of 0 and 1 beside the column of labels, left out (--label-key A,B reads them)", *flags)
     one = plain(column) not in map(plain, ALL_LABELS)
     entries = _named(table, header.index(image), (header.index(column),), separator, reading, one=one)
@@ -203,16 +172,27 @@ def _read_table(path: Path) -> _Table:
         return _Table(path, None, tuple(rows))
     twice = [name for name in header if name and header.count(name) > 1]
     if twice:
-        raise InvalidInput(f"{path}:{rows[0][0]}: the column {twice[0]!r} is there twice.")
+        raise InvalidInput(
+            f"{path}:{rows[0][0]}: duplicate column {twice[0]!r}.", mend="Rename or delete one of the two columns."
+        )
     for number, cells in rows[1:]:
         if len(cells) != len(header):
             raise InvalidInput(
-                f"{path}:{number}: the row has {len(cells)} cells, the header {len(header)}.",
-                mend="Put a cell that holds the delimiter between double quotes.",
+                f"{path}:{number}: the row has {counted(len(cells), 'cell')}, the header {len(header)}.",
+                mend=_cells_hint(delimiter),
             )
     if len(rows) == 1:
         raise InvalidInput(f"{path}: the table has a header and no row.")
     return _Table(path, header, tuple(rows[1:]))
+
+
+def _cells_hint(delimiter: str) -> str:
+    """Return the hint for a row with too many or too few cells: one column holds all labels of an image."""
+    inner = next(sign for sign in ("|", ";", ",") if sign != delimiter)
+    return (
+        f"The cells are separated by {delimiter!r}. Put a cell that holds this character between double quotes, or "
+        f"separate several labels in one cell by {inner!r} (cat{inner}dog)."
+    )
 
 
 def _first_line(text: str) -> str:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from wsss.data.importing.keys import columns_of, image_key
 from wsss.data.importing.labels import Entry, Labels, class_name, collect, stated
+from wsss.data.importing.presence import is_binary, is_soft
 from wsss.data.importing.reading import SOFT_MEND, Reading
 from wsss.data.importing.splits import split_in, split_keys
 from wsss.data.label_rules import (
     ATTRIBUTE_KEYS,
     BOX_KEYS,
-    NO,
-    YES,
     find_key,
     is_one_of,
+    number_in,
 )
 from wsss.errors import InvalidInput, listing
 
@@ -89,36 +90,12 @@ def image_in(cell: str, where: str) -> str:
     return cell
 
 
-def is_binary(cells: Iterable[str], words: Collection[str], reading: Reading, *, share: float = 1.0) -> bool:
-    """Whether at least a share of the cells that say something are 0, 1 or among ``words``, and one is."""
-    filled = _filled(cells, reading)
-    return bool(filled) and sum(cell in words or _number(cell) in (0, 1) for cell in filled) >= share * len(filled)
-
-
-def is_soft(cells: Iterable[str], reading: Reading) -> bool:
-    """Whether all cells that say something are numbers from 0 to 1."""
-    filled = _filled(cells, reading)
-    return bool(filled) and all(0 <= number <= 1 for number in map(_number, filled))
-
-
-def _filled(cells: Iterable[str], reading: Reading) -> list[str]:
-    """Return the cells besides empty ones and words for absent and unknown."""
-    return [cell.strip().casefold() for cell in cells if reading.rules.word(cell) is None]
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return -1.0
-
-
 def _class_columns(path: Path, lines: Sequence[Line], candidates: Sequence[str], reading: Reading) -> tuple[str, ...]:
     """Return the columns of 0 and 1, and with a threshold those of soft labels, that may be classes."""
     may_be = [name for name in candidates if not is_one_of(name, ATTRIBUTE_KEYS)]
     cells = {name: [row[name] for _, row in lines] for name in may_be}
     # Where most cells are 0 and 1, the others are mistakes, which are named one by one.
-    binary = [name for name in may_be if is_binary(cells[name], YES | NO, reading, share=0.5)]
+    binary = [name for name in may_be if is_binary(cells[name], reading, share=0.5, letters=True)]
     soft = [name for name in may_be if name not in binary and is_soft(cells[name], reading)]
     box = find_key(candidates, BOX_KEYS)
     if box is not None:
@@ -128,7 +105,7 @@ def _class_columns(path: Path, lines: Sequence[Line], candidates: Sequence[str],
             mend=COLUMNS_MEND,
         )
     if soft and reading.rules.soft is None:
-        example = next((cell for cell in cells[soft[0]] if _number(cell) % 1), "")
+        example = next((cell for cell in cells[soft[0]] if (number_in(cell) or 0) % 1), "")
         hint = f"{SOFT_MEND} If it is not a class, name the columns that are: --label-key A,B" if binary else SOFT_MEND
         raise InvalidInput(
             f"{path}:1: column {soft[0]!r} holds soft labels ({example}); labels of training images are 0 or 1.",
@@ -136,9 +113,25 @@ def _class_columns(path: Path, lines: Sequence[Line], candidates: Sequence[str],
         )
     chosen = [name for name in may_be if name in binary or (name in soft and reading.rules.soft is not None)]
     if not chosen:
+        header = lines[0][1]
         raise InvalidInput(
-            f"{path}:1: no column of labels. The header is {listing(candidates, limit=12)}; expected a column "
-            "labels or label, or one column of 0 and 1 per class.",
-            mend=COLUMNS_MEND,
+            f"{path}:1: no column of labels. The header is {listing(header, limit=12)}"
+            f"{_taken(header, candidates)}; expected a column labels or label, or one column of 0 and 1 per class.",
+            mend=_hint(candidates),
         )
     return tuple(chosen)
+
+
+def _taken(header: Iterable[str], candidates: Sequence[str]) -> str:
+    """Return which columns of a header are taken for the image and the split, in words for a message."""
+    taken = [name for name in header if name and name not in candidates]
+    splits = split_keys(header)
+    images = [name for name in taken if name not in splits]
+    said = [f"{name} names the images" for name in images] + [f"{name} the splits" for name in splits if name in taken]
+    return f" ({listing(said)})" if said else ""
+
+
+def _hint(candidates: Sequence[str]) -> str:
+    if len(candidates) != 1:
+        return COLUMNS_MEND
+    return f"If the labels are in the column {candidates[0]}: --label-key {shlex.quote(candidates[0])}"

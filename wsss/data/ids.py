@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from wsss.data.lists import MOST_BYTES, check_id, cut, without_suffix
+
+SEPARATOR = "__"
+"""Stands for the slash in the id of an image in a sub-folder: ids are file names."""
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\]')
 """Characters that some system's file names can't have."""
@@ -16,19 +19,23 @@ _DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNO
 """Names that Windows keeps for devices, with any suffix."""
 
 
-def image_ids(files: Sequence[str]) -> dict[str, str]:
+def image_ids(files: Sequence[str], *, folders: bool = False) -> dict[str, str]:
     """Return a unique id for each image, a name that can be part of file names on any system.
 
     It is the file's name without suffix where that tells all images apart (ignoring case), else the folder is put
     before it (``cat/1.jpg`` → ``cat__1``), else the suffix behind it, else a number. All images get ids of one kind.
     Names of more than `MOST_BYTES` bytes are cut, and get a hash of the whole path.
+
+    Args:
+        files: paths below the images' folder, with ``/``.
+        folders: always put the folder before the name, so that an id stays the same when images are added to others.
     """
     kinds: tuple[Callable[[str], str], ...] = (
         lambda file: without_suffix(file.rpartition("/")[2]),
-        lambda file: without_suffix(file).replace("/", "__"),
-        lambda file: file.replace("/", "__").replace(".", "_"),
+        _with_folder,
+        lambda file: file.replace("/", SEPARATOR).replace(".", "_"),
     )
-    for kind in kinds:
+    for kind in kinds[folders:]:
         ids = {file: _short(_clean(kind(file)), file) for file in files}
         if len({fold(name) for name in ids.values()}) == len(ids):
             break
@@ -37,6 +44,21 @@ def image_ids(files: Sequence[str]) -> dict[str, str]:
     for file, name in ids.items():
         check_id(name, file)
     return ids
+
+
+def image_id(file: str) -> str:
+    """Return the id that an image has by its path alone, with its folder and without its suffix."""
+    return _short(_clean(_with_folder(file)), file)
+
+
+def renamed(ids: Mapping[str, str]) -> dict[str, str]:
+    """Return those of `image_ids` whose id is neither the file's name nor its path, without suffix."""
+    names = {file: (_with_folder(file), _with_folder(file.rpartition("/")[2])) for file in ids}
+    return {file: name for file, name in ids.items() if name not in names[file]}
+
+
+def _with_folder(file: str) -> str:
+    return without_suffix(file).replace("/", SEPARATOR)
 
 
 def _clean(name: str) -> str:

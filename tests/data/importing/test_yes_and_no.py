@@ -1,0 +1,236 @@
+"""Labels that say yes and no, are numbers, or have a decimal comma: one rule for all readers, noted, with a way out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import labelfiles
+import numpy as np
+import pytest
+
+from wsss.data.importing.formats import NUMBERS, How, read_labels
+from wsss.data.importing.labels import Labels
+from wsss.data.importing.reading import DECIMAL_COMMAS
+from wsss.data.label_rules import Rules, number_in, parse_soft
+from wsss.data.registry import open_dataset
+from wsss.errors import InvalidInput
+from wsss.io.images import write_png
+
+Write = Callable[[Path, dict[str, object]], Path]
+NO_NEGATIVES = How(rules=Rules(negative=()))
+
+
+def read(path: Path, how: How | None = None) -> dict[str, tuple[str, ...] | None]:
+    return {entry.image: entry.labels for entry in read_labels(path.parent, [], path, how).entries}
+
+
+def notes(path: Path, how: How | None = None) -> str:
+    return "\n".join(f"{kind}: {text}" for kind, text in read_labels(path.parent, [], path, how).notes)
+
+
+def table(folder: Path, labels: dict[str, object]) -> Path:
+    return put(folder / "l.csv", "image,label\n" + "".join(f"{image},{label}\n" for image, label in labels.items()))
+
+
+def records(folder: Path, labels: dict[str, object]) -> Path:
+    return put(folder / "l.json", json.dumps([{"image": image, "label": label} for image, label in labels.items()]))
+
+
+def lines(folder: Path, labels: dict[str, object]) -> Path:
+    rows = (json.dumps({"image": image, "label": label}) for image, label in labels.items())
+    return put(folder / "l.jsonl", "\n".join(rows))
+
+
+def put(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+KEYED = (table, records, lines)
+
+
+@pytest.mark.parametrize("write", KEYED)
+@pytest.mark.parametrize(("no", "yes"), [("0", "1"), ("no", "yes"), ("False", "True"), ("n", "y"), ("N", "Y")])
+def test_a_column_of_yes_and_no_is_one_class(tmp_path: Path, write: Write, no: str, yes: str) -> None:
+    path = write(tmp_path, {"a.jpg": yes, "b.jpg": no, "c.jpg": yes})
+    assert read(path) == {"a.jpg": ("label",), "b.jpg": (), "c.jpg": ("label",)}
+    assert "read as one class (--label-key label reads" in notes(path)
+    for way_out in (How(label_key="label"), NO_NEGATIVES):
+        assert read(path, way_out) == {"a.jpg": (yes,), "b.jpg": (no,), "c.jpg": (yes,)}
+
+
+@pytest.mark.parametrize("write", [records, lines])
+def test_values_of_json_that_are_no_texts(tmp_path: Path, write: Write) -> None:
+    for no, yes in ((0, 1), (False, True), (0.0, 1.0)):
+        path = write(tmp_path, {"a.jpg": yes, "b.jpg": no})
+        assert read(path) == {"a.jpg": ("label",), "b.jpg": ()}
+    path = write(tmp_path, {"a.jpg": 0, "b.jpg": 1, "c.jpg": 2})
+    assert read(path) == {"a.jpg": ("0",), "b.jpg": ("1",), "c.jpg": ("2",)} and NUMBERS in notes(path)
+    path = write(tmp_path, {"a.jpg": [0, 2], "b.jpg": []})
+    assert read(path) == {"a.jpg": ("0", "2"), "b.jpg": ()}
+    assert read(path, How(rules=Rules(negative=("0",))))["a.jpg"] == ("2",)
+
+
+@pytest.mark.parametrize("key", ["defect", "cat"])
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_a_named_column_of_yes_and_no_is_its_class(tmp_path: Path, key: str, suffix: str) -> None:
+    rows = {"a.jpg": "true", "b.jpg": "false"}
+    text = (
+        f"image,{key},made\n" + "".join(f"{image},{said},x\n" for image, said in rows.items())
+        if suffix == "csv"
+        else json.dumps([{"image": image, key: said, "made": "x"} for image, said in rows.items()])
+    )
+    path = put(tmp_path / f"l.{suffix}", text)
+    assert read(path, How(label_key=key)) == {"a.jpg": (key,), "b.jpg": ()}
+    assert read(path, How(label_key=key, rules=Rules(negative=()))) == {"a.jpg": ("true",), "b.jpg": ("false",)}
+
+
+@pytest.mark.parametrize(
+    "kind", ["label_studio", "label_studio_min", "label_studio_csv", "cvat", "coco", "json_object"]
+)
+@pytest.mark.parametrize(("no", "yes"), [("no", "yes"), ("false", "true"), ("n", "y")])
+def test_choices_of_yes_and_no(tmp_path: Path, kind: str, no: str, yes: str) -> None:
+    path = labelfiles.WRITERS[kind](tmp_path / "l", {"a.jpg": (yes,), "b.jpg": (no,)})
+    found = {Path(image).name: labels for image, labels in read(path).items()}
+    assert set(found.values()) == {(yes,), ()} and "--no-negatives keeps them as classes" in notes(path)
+    assert set(read(path, NO_NEGATIVES).values()) == {(yes,), (no,)}
+
+
+@pytest.mark.parametrize("write", [table, records])
+def test_0_and_1_beside_boxes_are_ids(tmp_path: Path, write: Write) -> None:
+    path = put(tmp_path / "l.csv", "image,label,xmin\na.jpg,0,3\nb.jpg,1,4\n")
+    assert read(path) == {"a.jpg": ("0",), "b.jpg": ("1",)}
+    path = put(tmp_path / "l.json", json.dumps([{"image": i, "label": n, "xmin": 3} for n, i in enumerate("ab")]))
+    assert read(path) == {"a": ("0",), "b": ("1",)}
+
+
+def test_an_object_of_flags_alone(tmp_path: Path) -> None:
+    for no, yes in (("0", "1"), (0, 1), (False, True)):
+        path = put(tmp_path / "l.json", json.dumps({"a.jpg": yes, "b.jpg": no}))
+        name = str(yes).lower()
+        assert read(path) == {"a.jpg": (name,), "b.jpg": ()} and "--no-negatives" in notes(path)
+
+
+def test_numbers_with_a_decimal_comma() -> None:
+    assert [number_in(text) for text in ("0,8", "0.8", "1,0", " 0,25 ", "-1,0")] == [0.8, 0.8, 1.0, 0.25, -1.0]
+    assert [number_in(text) for text in ("cat", "0,8,1", "a,8", "", "0, 8")] == [None] * 5
+
+
+def test_decimal_commas_are_soft_labels(tmp_path: Path) -> None:
+    rows = {"a.jpg": ("0,9", "0,0"), "b.jpg": ("0,2", "1,0")}
+    wide = put(tmp_path / "w.csv", "image;cat;dog\n" + "".join(f"{i};{c};{d}\n" for i, (c, d) in rows.items()))
+    one = put(tmp_path / "o.csv", "image;label\na.jpg;0,9\nb.jpg;0,2\n")
+    rated = put(tmp_path / "r.csv", "image;label;confidence\na.jpg;cat;0,9\nb.jpg;cat;0,2\n")
+    flags = put(tmp_path / "f.json", json.dumps({i: {"cat": c, "dog": d} for i, (c, d) in rows.items()}))
+    quoted = put(tmp_path / "q.csv", 'image,cat,dog\na.jpg,"0,9",0\nb.jpg,"0,2",1\n')
+    for path in (wide, one, rated, flags, quoted):
+        with pytest.raises(InvalidInput) as error:
+            read(path)
+        assert "soft label" in error.value.message and "--soft-threshold" in str(error.value.mend), path
+        soft = How(rules=Rules(soft=parse_soft("0.5")))
+        assert read(path, soft)["a.jpg"] == (("label",) if path == one else ("cat",))
+        assert DECIMAL_COMMAS in notes(path, soft)
+    lists = put(tmp_path / "l.csv", 'image,labels\na.jpg,"0,3"\nb.jpg,"1,2"\n')
+    assert read(lists) == {"a.jpg": ("0", "3"), "b.jpg": ("1", "2")}
+
+
+def test_confidences_that_are_no_shares_are_noted(tmp_path: Path) -> None:
+    path = put(tmp_path / "l.csv", "image,label,confidence\na.jpg,cat,80\nb.jpg,dog,0\n")
+    assert "not used: every label counts as present: confidence, for example '80'" in notes(path)
+
+
+def test_a_column_that_sounds_like_labels_in_json(tmp_path: Path) -> None:
+    path = put(tmp_path / "l.json", json.dumps([{"image": "a.jpg", "Finding Labels": "mass"}]))
+    assert read(path) == {"a.jpg": ("mass",)} and "--label-key says otherwise" in notes(path)
+
+
+@pytest.mark.parametrize(("delimiter", "inner"), [(",", "|"), (";", "|"), ("|", ";"), ("\t", "|")])
+def test_the_hint_for_several_labels_fits_the_delimiter(tmp_path: Path, delimiter: str, inner: str) -> None:
+    rows = (("image", "labels"), ("a.jpg", "cat"), ("b.jpg", "cat", "dog"))
+    path = put(tmp_path / "l.csv", "\n".join(map(delimiter.join, rows)) + "\n")
+    with pytest.raises(InvalidInput) as error:
+        read(path)
+    assert f"(cat{inner}dog)" in str(error.value.mend) and repr(delimiter) in str(error.value.mend)
+    fixed = put(path, path.read_text().replace(f"cat{delimiter}dog", f"cat{inner}dog"))
+    assert read(fixed)["b.jpg"] == ("cat", "dog")
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("cp1252", "WINDOWS-1252"), ("utf-16", "UTF-16")])
+def test_the_hint_for_other_encodings_converts_the_file(tmp_path: Path, encoding: str, name: str) -> None:
+    path = tmp_path / "l.csv"
+    path.write_bytes("image,label\na.jpg,Möwe\n".encode(encoding))
+    with pytest.raises(InvalidInput) as error:
+        read(path)
+    assert f"iconv -f {name} -t UTF-8" in str(error.value.mend) and "Excel" in str(error.value.mend)
+    if encoding == "cp1252":
+        assert "line 2" in error.value.message
+
+
+def test_the_message_says_which_column_names_the_images(tmp_path: Path) -> None:
+    for header, row in (("Bild,Befund", "a.jpg,Riss"), ("Befund,Bild", "Riss,a.jpg")):
+        path = put(tmp_path / "l.csv", f"{header}\n{row}\n")
+        with pytest.raises(InvalidInput) as error:
+            read(path)
+        assert "Bild names the images" in error.value.message and ", ".join(header.split(",")) in error.value.message
+        assert str(error.value.mend).endswith("--label-key Befund")
+
+
+def coco(folder: Path, **changes: object) -> Path:
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+        "categories": [
+            {"id": 0, "name": "Background", "supercategory": "none"},
+            {"id": 1, "name": "cat", "supercategory": "animal"},
+            {"id": 255, "name": "ignore", "supercategory": "animal"},
+        ],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1},
+            {"id": 2, "image_id": 2, "category_id": 255, "iscrowd": 1},
+            {"id": 3, "image_id": 2, "category_id": 0},
+        ],
+    }
+    return put(folder / "c.json", json.dumps({**content, **changes}))
+
+
+def labels_of(path: Path, how: How | None = None) -> Labels:
+    return read_labels(path.parent, [], path, how)
+
+
+@pytest.mark.parametrize("key", [None, "name", "supercategory"])
+def test_background_and_ignored_categories_under_any_key(tmp_path: Path, key: str | None) -> None:
+    labels = labels_of(coco(tmp_path), How(label_key=key))
+    assert labels.classes == (("animal",) if key == "supercategory" else ("cat",))
+    assert [entry.labels for entry in labels.entries][1] == ()
+    said = "\n".join(kind for kind, _ in labels.notes)
+    assert "of the background, left out" in said and "categories of ignored pixels, left out" in said
+
+
+@pytest.mark.parametrize(("key", "plural"), [("image_id", "images"), ("category_id", "categories")])
+def test_dangling_annotations_are_counted(tmp_path: Path, key: str, plural: str) -> None:
+    good = {"id": 1, "image_id": 1, "category_id": 1}
+    with pytest.raises(InvalidInput) as error:
+        labels_of(coco(tmp_path, annotations=[good, {**good, key: 77}, {**good, key: 78}, good]))
+    assert f"annotations[1].{key}" in error.value.message and "id 77" in error.value.message
+    assert f"2 annotations of 4 refer to {plural}" in error.value.message
+    assert plural in str(error.value.mend)
+
+
+def test_classes_of_yes_and_no_in_a_dataset_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in "ab":
+        write_png(tmp_path / "images" / f"{name}.png", np.zeros((4, 4, 3), np.uint8))
+    put(tmp_path / "labels.csv", "image_id,labels\na,no\nb,yes\n")
+    lines: list[str] = []
+    config = {"layout": "folder", "root": str(tmp_path)}
+    assert open_dataset(config, work=tmp_path, log=lines.append).classes.foreground == ("no", "yes")
+    assert any("data.negative: ['no'] says that 'no' means no class" in line for line in lines)
+    lines.clear()
+    assert open_dataset({**config, "negative": ["no"]}, work=tmp_path, log=lines.append).classes.foreground == ("yes",)
+    assert not any("are called" in line for line in lines)
+
+
+def test_words_of_different_case_are_one_word(tmp_path: Path) -> None:
+    path = put(tmp_path / "l.json", json.dumps({"a.jpg": "No", "b.jpg": "no", "c.jpg": "Yes"}))
+    assert read(path) == {"a.jpg": (), "b.jpg": (), "c.jpg": ("Yes",)}
