@@ -1,0 +1,175 @@
+"""What is fuzzed: a good file or text of each kind, and the code that reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from click.testing import CliRunner
+from odd import odd_bytes, odd_text
+from PIL import Image
+
+SUPPORT = Path(__file__).parents[1] / "support"
+PIPELINE = SUPPORT / "quick.yaml"
+
+Case = tuple[str, Callable[[], object]]
+"""What is odd about it, and what reads it."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of input.
+
+    Args:
+        name: for messages and ``--only``.
+        cases: folder for files, dice → odd inputs without end.
+        quick: number of cases that take about five seconds.
+    """
+
+    name: str
+    cases: Callable[[Path, random.Random], Iterator[Case]]
+    quick: int
+
+
+def command(*arguments: str) -> None:
+    """Run ``wsss ARGUMENTS`` in this process; an exit code is as good as an end."""
+    from wsss.cli.main import cli
+
+    error = CliRunner().invoke(cli, list(arguments)).exception
+    if error is not None and not isinstance(error, SystemExit):
+        raise error
+
+
+def pipelines(folder: Path, dice: random.Random) -> Iterator[Case]:
+    """Pipeline files, planned by ``wsss run --dry-run``."""
+    text = PIPELINE.read_text(encoding="utf-8") + "matrix: {n: [1, 2]}\n"
+    path = folder / "odd.yaml"
+    while True:
+        odd = odd_text(text, dice)
+        path.write_bytes(odd.encode("utf-8", "surrogatepass"))
+        yield repr(odd), lambda: command("run", str(path), "--dry-run", "--run-dir", str(folder / "run"))
+
+
+def settings(folder: Path, dice: random.Random) -> Iterator[Case]:
+    """Values of ``--set``."""
+    keys = ("classify.epochs=2", "cam.scales=[1, 2]", "data.root=x", "seed=3", "matrix.seed=[1, 2]", "name=x")
+    keys += ("segment.optimiser={name: sgd, lr: 1e-3}", "crf.enabled=false", "pseudo.preset=pseudo/otsu")
+    while True:
+        odd = odd_text(dice.choice(keys), dice).replace("\0", "")
+        arguments = ("run", str(PIPELINE), "--dry-run", "--run-dir", str(folder / "run"), "--set", odd)
+        yield repr(odd), lambda arguments=arguments: command(*arguments)
+
+
+def labels(folder: Path, dice: random.Random) -> Iterator[Case]:
+    """Label files of all formats, read by ``wsss init``."""
+    import labelfiles
+
+    names = {"a.png": ("cat",), "b.png": ("dog", "cat"), "c.png": (), "d.png": ("dog",)}
+    images = folder / "images"
+    images.mkdir()
+    for name in names:
+        Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(images / name)
+    files = []
+    for number, write in enumerate(labelfiles.WRITERS.values()):
+        (folder / str(number)).mkdir()
+        path = write(folder / str(number) / "labels", names)
+        files.append((path, path.read_bytes()))
+    count = 0
+    while True:
+        path, content = dice.choice(files)
+        if path.suffix == ".npy" or dice.random() < 0.2:
+            odd = odd_bytes(content, dice)
+        else:
+            odd = odd_text(content.decode(), dice).encode("utf-8", "surrogatepass")
+        path.write_bytes(odd)
+        count += 1
+        out = str(folder / "out" / str(count))
+        arguments = ("init", "--images", str(images), "--labels", str(path), "--weights", "none", "--out", out)
+        yield f"{path.name} {odd!r}", lambda arguments=arguments: command(*arguments)
+        path.write_bytes(content)
+
+
+def images(folder: Path, dice: random.Random) -> Iterator[Case]:
+    """Images of all formats that are opened, as photographs and as masks."""
+    from wsss.io.images import read_image
+    from wsss.io.masks import load_mask
+    from wsss.io.planes import read_plane
+
+    rng = np.random.default_rng(0)
+    colour = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
+    grey = Image.fromarray(rng.integers(0, 3, (24, 32), np.uint8))
+    indexed = grey.convert("P")
+    deep = Image.fromarray(rng.integers(0, 65536, (24, 32), np.uint16))
+    files = [(colour, kind) for kind in ("png", "jpg", "webp", "bmp", "gif", "tif", "avif", "ppm")]
+    files += [(grey, "png"), (grey, "tif"), (indexed, "png"), (indexed, "gif"), (deep, "png"), (deep, "tif")]
+    contents = []
+    for image, suffix in files:
+        buffer = io.BytesIO()
+        with contextlib.suppress(KeyError, OSError):  # a build of Pillow without this format
+            image.save(buffer, {"jpg": "jpeg", "tif": "tiff"}.get(suffix, suffix))
+            contents.append((suffix, buffer.getvalue()))
+    while True:
+        suffix, content = dice.choice(contents)
+        path = folder / f"odd.{dice.choice((suffix, suffix, 'png', 'jpg'))}"
+        odd = odd_bytes(content, dice)
+        path.write_bytes(odd)
+        read = dice.choice((read_image, load_mask, read_plane))
+        yield f"{path.name} {read.__name__} {odd!r}", lambda read=read, path=path: read(path)
+
+
+def arrays(folder: Path, dice: random.Random) -> Iterator[Case]:
+    """``.npz`` and ``.npy`` files: maps, offsets, probabilities, planes."""
+    from wsss.io.arrays import read_arrays
+    from wsss.io.cams import Cams, read_cams, write_cams
+    from wsss.io.offsets import Offsets, read_offsets, write_offsets
+    from wsss.io.planes import read_plane
+
+    write_cams(folder / "cams.npz", Cams(np.full((2, 4, 5), 0.5, np.float32), np.array([1, 3]), (4, 5)))
+    write_offsets(folder / "offsets.npz", Offsets(np.zeros((9, 2, 3, 4), np.float32), 16, (48, 64)))
+    np.save(folder / "plane.npy", np.arange(20, dtype=np.float32).reshape(4, 5))
+    readers = {"cams.npz": (read_cams, read_arrays), "offsets.npz": (read_offsets,), "plane.npy": (read_plane,)}
+    contents = {name: (folder / name).read_bytes() for name in readers}
+    while True:
+        name = dice.choice(list(readers))
+        read = dice.choice(readers[name])
+        odd = odd_bytes(contents[name], dice)
+        path = folder / f"odd{Path(name).suffix}"
+        path.write_bytes(odd)
+        yield f"{name} {read.__name__} {odd!r}", lambda read=read, path=path: read(path)
+
+
+def networks(folder: Path, dice: random.Random) -> Iterator[Case]:
+    """Folders of a network: ``model.safetensors`` and ``model.json``."""
+    from wsss.data.sample import Classes
+    from wsss.io.weights import DESCRIPTION, WEIGHTS
+    from wsss.models.classifier import CAMClassifier, load_classifier, save_classifier
+    from wsss.models.config import ClassifierConfig
+
+    config = ClassifierConfig.model_validate({"convnet": {"widths": [4, 4], "wide": 2, "stride": 2}})
+    classes = Classes(("background", "cat", "dog"), ((0,), (1,), (2,)))
+    save_classifier(folder, CAMClassifier(config, 2), classes)
+    contents = {name: (folder / name).read_bytes() for name in (WEIGHTS, DESCRIPTION)}
+    while True:
+        name = dice.choice(list(contents))
+        if name == DESCRIPTION and dice.random() < 0.8:
+            odd = odd_text(contents[name].decode(), dice).encode("utf-8", "surrogatepass")
+        else:
+            odd = odd_bytes(contents[name], dice)
+        (folder / name).write_bytes(odd)
+        yield f"{name} {odd[:3000]!r}", lambda: load_classifier(folder)
+        (folder / name).write_bytes(contents[name])
+
+
+TARGETS = (
+    Target("pipelines", pipelines, 60),
+    Target("settings", settings, 60),
+    Target("labels", labels, 100),
+    Target("images", images, 3000),
+    Target("arrays", arrays, 4000),
+    Target("networks", networks, 500),
+)
