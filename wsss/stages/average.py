@@ -14,7 +14,7 @@ from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.present import MAKE_MAPS, require_each
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Sample
+    from wsss.data.sample import Classes, Sample
 
 
 class AverageConfig(StageConfig):
@@ -33,17 +33,18 @@ def run(ctx: Context[AverageConfig]) -> Result:
     if not folders:
         raise InvalidInput("average: no maps to average.", mend="Name cam stages among its needs, or give --cams DIR.")
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), readable=read_cams)
-    map_items(ctx, todo, partial(_average, folders=folders, out=ctx.out), "averaging")
+    map_items(ctx, todo, partial(_average, folders=folders, out=ctx.out, classes=ctx.data.classes), "averaging")
     ctx.ranks.barrier()
     return Result({"images": len(samples), "maps": len(folders)}, {"averaged": len(folders)})
 
 
-def _average(sample: Sample, *, folders: list[Path], out: Path) -> None:
+def _average(sample: Sample, *, folders: list[Path], out: Path, classes: Classes) -> None:
     import numpy as np
 
-    from wsss.io.cams import Cams, read_cams, write_cams
+    from wsss.data.artifacts import read_maps
+    from wsss.io.cams import Cams, write_cams
 
-    first, *others = (read_cams(cam_path(folder, sample.id)) for folder in folders)
+    first, *others = (read_maps(folder, sample, classes) for folder in folders)
     for folder, one in zip(folders[1:], others, strict=True):
         if (one.classes, one.size, one.maps.shape) != (first.classes, first.size, first.maps.shape):
             raise InvalidInput(
