@@ -133,13 +133,16 @@ class Classes:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Classes:
-        """Read what `to_json` wrote."""
-        return cls(
-            names=tuple(value["names"]),
-            values=tuple(tuple(values) for values in value["values"]),
-            other=frozenset(value["other"]),
-            other_as=value["other_as"],
-        )
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: a key is missing or of another type, a name or a mask value stands there twice, or the numbers
+                of names and values differ.
+        """
+        from wsss.data.classvalues import require_classes
+
+        names, values, other, other_as = require_classes(value)
+        return cls(names, values, other, other_as)
 
     def _tables(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         table = np.full(256, IGNORE, np.uint8)
