@@ -219,6 +219,16 @@ class Dataset:
             digest.update(repr((sample.id, path and known[path], *own)).encode())
         return digest.hexdigest()
 
+    def read_split(self, split: str, kind: Kind) -> None:
+        """Read all images or masks of a split once.
+
+        Raises:
+            InvalidInput: see `wsss.data.readable.read_split`.
+        """
+        from wsss.data.readable import read_split
+
+        read_split(self, split, kind)
+
     def _image(self, sample: Sample) -> Path | None:
         return None if sample.id in self.missing else sample.image
 

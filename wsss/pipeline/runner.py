@@ -12,12 +12,13 @@ from wsss.errors import InvalidInput, RunFailed, WsssError, listing
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.explain import full_disk
-from wsss.pipeline.given import check_distinct, identity_of_input, ids_of
+from wsss.pipeline.given import artifacts_in, check_distinct, identity_of_input, ids_of
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
 from wsss.pipeline.interrupt import Interrupted, as_interrupt
 from wsss.pipeline.machine import threads_as_begun
 from wsss.pipeline.memory import peak_bytes, reset_peak
 from wsss.pipeline.recording import changed_artifacts, mended, note_failure, open_folder, publish
+from wsss.pipeline.replaced import Replaced, check_replaced
 from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig
 from wsss.pipeline.task import Outcome, Session, Task
 from wsss.pipeline.twins import copy_files, read_twin
@@ -69,6 +70,8 @@ def run_stage(
         decision = decide(out, parts, force=force, keeps=stage.keeps)
         if decision.action == "run":
             stage.prepare(config, data)
+            folders = tuple(artifact.path for artifact in artifacts_in(given))
+            check_replaced([Replaced(decision, parts, folders)], data, session.reporter.log)
         return parts
 
     parts = session.ranks.from_first(prepare)

@@ -93,6 +93,9 @@ class Data(Protocol):
     def fingerprint(self, split: str, kind: Kind) -> str:
         """Return a hash of the content of one kind of one split."""
 
+    def read_split(self, split: str, kind: Kind) -> None:
+        """Read one kind of one split; raise `InvalidInput` with the names of all files that are damaged."""
+
 
 class Progress(Protocol):
     """Shows how far long work is (on stderr)."""

@@ -1,0 +1,80 @@
+"""Reading what finished stages will be replaced from, before any of their files is deleted.
+
+A damaged image is found by whoever decodes it, a damaged artifact by whoever reads it: in the middle of a stage, whose
+earlier result has been deleted by then. So both are read beforehand where there is a result to lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsss.errors import InvalidInput
+from wsss.io.recorded import check_recorded
+from wsss.pipeline.decide import Decision
+from wsss.pipeline.stage import Data
+from wsss.pipeline.store import read_record
+
+NOTHING_LOST = "Repair or replace it and run the same command again. Finished results were left as they are."
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A stage whose earlier result will be deleted.
+
+    Args:
+        decision: what is to be done with it, and its record.
+        parts: its identity now.
+        inputs: folders of the finished stages that it takes.
+    """
+
+    decision: Decision
+    parts: Mapping[str, Any]
+    inputs: tuple[Path, ...]
+
+    @property
+    def loses(self) -> bool:
+        """Whether there is an earlier result, and it won't be kept."""
+        return self.decision.action == "run" and self.decision.record is not None and not self.decision.keep
+
+    @property
+    def changed_reads(self) -> list[str]:
+        """What it reads of the dataset, ``"SPLIT/KIND"``, and didn't read or read otherwise for the earlier result."""
+        before = ((self.decision.record or {}).get("identity_parts") or {}).get("reads") or {}
+        return [key for key, content in self.parts["reads"].items() if before.get(key) != content]
+
+
+def check_replaced(stages: Iterable[Replaced], data: Data | None, log: Callable[[str], None]) -> None:
+    """Read what has changed of the dataset, and all files of finished inputs.
+
+    Args:
+        stages: all that are to run.
+        data: the dataset.
+        log: hears what is read.
+
+    Raises:
+        InvalidInput: names every file that is damaged; nothing has been deleted.
+    """
+    losing = [stage for stage in stages if stage.loses]
+    problems: list[InvalidInput] = []
+    for key in dict.fromkeys(key for stage in losing for key in stage.changed_reads):
+        split, _, kind = key.rpartition("/")
+        log(f"reading the {kind} of {split}, which changed, before earlier results are deleted")
+        problems += _problem(lambda split=split, kind=kind: data.read_split(split, kind) if data else None)
+    for folder in dict.fromkeys(folder for stage in losing for folder in stage.inputs):
+        for name in (read_record(folder) or {}).get("artifacts") or {}:
+            problems += _problem(lambda path=folder / name: check_recorded(path))
+    if problems:
+        hints = dict.fromkeys(error.mend for error in problems if error.mend)
+        message = "\n".join(error.message for error in problems)
+        raise InvalidInput(message, mend="\n".join([*hints, NOTHING_LOST]))
+
+
+def _problem(read: Callable[[], Any]) -> list[InvalidInput]:
+    try:
+        read()
+    except InvalidInput as error:
+        return [error]
+    return []
