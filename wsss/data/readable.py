@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wsss.data.sample import Classes, Kind, Sample, load_truth
 from wsss.errors import InvalidInput, together
-from wsss.io.images import image_size, read_image
+from wsss.io.images import read_image, size_if_readable
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -51,4 +51,4 @@ def _image(sample: Sample) -> None:
 
 def _mask(sample: Sample, *, classes: Classes) -> None:
     if sample.mask is not None:
-        load_truth(sample, classes, size=image_size(sample.image))
+        load_truth(sample, classes, size=size_if_readable(sample.image))  # a damaged one is found with the images

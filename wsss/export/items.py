@@ -12,7 +12,7 @@ import numpy as np
 from wsss.data.lists import without_suffix
 from wsss.data.sample import Classes, Sample, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.images import image_size
+from wsss.io.images import size_if_readable
 from wsss.io.masks import IGNORE, ignored_name, voc_palette
 
 if TYPE_CHECKING:
@@ -123,25 +123,13 @@ class Masks:
                 class.
         """
         sample = Sample(item.id, item.mask, mask=item.mask, mask_values=item.mask_values)
-        mask = read_truth(sample, self.classes, size=_size_of_image(item))
+        size = None if item.image is None else size_if_readable(item.image)  # formats that need the image refuse it
+        mask = read_truth(sample, self.classes, size=size)
         if options.min_area > 1:
             mask = without_small(mask, options.min_area)
         if not options.keep_ignored:
             mask = np.where(mask == IGNORE, np.uint8(0), mask)
         return mask
-
-
-def _size_of_image(item: Item) -> tuple[int, int] | None:
-    """Return (height, width) of an item's image; ``None`` where it is missing or broken: a mask is of use without it.
-
-    Formats that need the image refuse it themselves.
-    """
-    if item.image is None or not item.image.is_file():
-        return None
-    try:
-        return image_size(item.image)
-    except InvalidInput:
-        return None
 
 
 class Each(Protocol):

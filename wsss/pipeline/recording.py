@@ -117,6 +117,8 @@ def mended(task: Task, decision: Decision | None, session: Session) -> dict[str,
         same = False
     if not same:
         session.reporter.log(f"warning: {task.id}: {store.METRICS} was missing or changed; it is written again.")
+        if path.is_dir():
+            store.discard(path)
         write_json(path, record.get("metrics") or {})
     store.drop_checkpoint(task.folder)  # still there if a kill came right after the record
     return record

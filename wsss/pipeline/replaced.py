@@ -6,18 +6,20 @@ earlier result has been deleted by then. So both are read beforehand where there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from wsss.errors import InvalidInput
 from wsss.io.recorded import check_recorded
 from wsss.pipeline.decide import Decision
-from wsss.pipeline.stage import Data
+from wsss.pipeline.stage import Data, Kind
 from wsss.pipeline.store import read_record
 
-NOTHING_LOST = "Repair or replace it and run the same command again. Finished results were left as they are."
+REPAIR = "Repair or replace the file and run the same command again."
+NOTHING_LOST = "Earlier results were left as they are."
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,11 @@ class Replaced:
         return self.decision.action == "run" and self.decision.record is not None and not self.decision.keep
 
     @property
-    def changed_reads(self) -> list[str]:
-        """What it reads of the dataset, ``"SPLIT/KIND"``, and didn't read or read otherwise for the earlier result."""
+    def changed_splits(self) -> set[str]:
+        """The splits of which it reads something that it didn't read, or read otherwise, for the earlier result."""
         before = ((self.decision.record or {}).get("identity_parts") or {}).get("reads") or {}
-        return [key for key, content in self.parts["reads"].items() if before.get(key) != content]
+        changed = (key for key, content in self.parts["reads"].items() if before.get(key) != content)
+        return {key.rpartition("/")[0] for key in changed}
 
 
 def check_replaced(stages: Iterable[Replaced], data: Data | None, log: Callable[[str], None]) -> None:
@@ -59,17 +62,26 @@ def check_replaced(stages: Iterable[Replaced], data: Data | None, log: Callable[
     """
     losing = [stage for stage in stages if stage.loses]
     problems: list[InvalidInput] = []
-    for key in dict.fromkeys(key for stage in losing for key in stage.changed_reads):
-        split, _, kind = key.rpartition("/")
-        log(f"reading the {kind} of {split}, which changed, before earlier results are deleted")
-        problems += _problem(lambda split=split, kind=kind: data.read_split(split, kind) if data else None)
+    for split, kind in _changed_reads(losing):
+        if kind != "labels":
+            log(f"reading the {kind} of {split} before earlier results are deleted")
+        problems += _problem(partial(data.read_split, split, kind) if data else lambda: None)
+    repair = [REPAIR] if problems else []
     for folder in dict.fromkeys(folder for stage in losing for folder in stage.inputs):
         for name in (read_record(folder) or {}).get("artifacts") or {}:
-            problems += _problem(lambda path=folder / name: check_recorded(path))
+            problems += _problem(partial(check_recorded, folder / name))
     if problems:
         hints = dict.fromkeys(error.mend for error in problems if error.mend)
         message = "\n".join(error.message for error in problems)
-        raise InvalidInput(message, mend="\n".join([*hints, NOTHING_LOST]))
+        raise InvalidInput(message, mend="\n".join([*hints, *repair, NOTHING_LOST]))
+
+
+def _changed_reads(losing: Sequence[Replaced]) -> list[tuple[str, Kind]]:
+    """Return split and kind of all that is read of changed splits: masks that didn't change must fit changed images."""
+    changed = set[str]().union(*(stage.changed_splits for stage in losing))
+    keys = dict.fromkeys(key for stage in losing for key in stage.parts["reads"])
+    pairs = (key.rpartition("/") for key in keys)
+    return [(split, cast(Kind, kind)) for split, _, kind in pairs if split in changed]
 
 
 def _problem(read: Callable[[], Any]) -> list[InvalidInput]:

@@ -83,24 +83,29 @@ class Generated:
         return files - {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
 
     def _changed(self, out: Path, files: frozenset[str], hashes: ContentHashes) -> list[str]:
-        """Return the files that aren't what was drawn; none in a folder of an older version, which has no hashes."""
+        """Return the files that aren't what was drawn; a folder of an older version has no hashes to compare with."""
         if not (out / self.hashes).exists():
-            return []
+            return [name for name in sorted(files) if (out / name).is_dir()]
         recorded = _read(out / self.hashes) or {}
         return [name for name in sorted(files) if _hash(out / name, hashes) != recorded.get(name)]
 
     def _discard_damaged(self, out: Path, files: frozenset[str], hashes: ContentHashes, log: Log) -> None:
-        """Delete what is damaged in a folder that was drawn before: all of its files where its marker is."""
-        if self._is_ours(out, complete=False) or not out.is_dir():
-            return  # interrupted while it was drawn, or not begun
+        """Delete what is damaged in a folder that was drawn before, so that it is drawn again."""
+        if not out.is_dir() or self._is_ours(out, complete=False):
+            return  # not begun, or interrupted while it was drawn
         marked = self._is_ours(out, complete=True)
-        damaged = self._changed(out, files, hashes) if marked else sorted({*files, self.marker})
+        damaged = self._changed(out, files, hashes)
+        if not marked and not (out / self.hashes).exists():
+            damaged = sorted(files)  # nothing tells which of them are whole
         found = [name for name in damaged if (out / name).exists()]
-        if found:
-            what = listing(found, limit=3) if marked else self.marker
-            log(f"warning: {out}: damaged since it was drawn: {what}; it is drawn again.")
-        for name in found:
+        own = [name for name in (self.marker, self.hashes) if (out / name).is_dir()]
+        for name in [*found, *own]:
             _delete(out / name)
+        if not marked and any(out.iterdir()):
+            write_json(out / self.marker, self._content(complete=False))
+            found.append(self.marker)
+        if found:
+            log(f"warning: {out}: damaged since it was drawn, and drawn again: {listing(found)}")
 
     def claim(self, out: Path) -> None:
         """Make ``out`` ours before the first picture is in it, and clear what an interrupted call was writing.
@@ -140,7 +145,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     """Return a JSON object; ``None`` where there is none, or it is damaged."""
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
