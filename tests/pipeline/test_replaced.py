@@ -11,7 +11,10 @@ from toys import ToyData
 from wsss.errors import InvalidInput
 from wsss.pipeline.decide import Decision
 from wsss.pipeline.replaced import Replaced, check_replaced
+from wsss.pipeline.runner import run_stage
+from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.pipeline.store import list_artifacts, write_record
+from wsss.pipeline.task import Session
 
 DONE = {"identity": "x", "identity_parts": {"reads": {"train/images": "1", "train/masks": "2", "val/images": "3"}}}
 
@@ -67,3 +70,25 @@ def test_a_damaged_file_of_a_finished_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"maker/a\.txt: the file is damaged") as caught:
         check_replaced(stages, None, lambda line: None)
     assert caught.value.mend is not None and "Re-run the stage" in caught.value.mend
+
+
+def test_inputs_are_inspected_only_where_an_earlier_result_would_be_deleted(tmp_path: Path) -> None:
+    bad = False
+
+    def inspect(ctx: Context[StageConfig]) -> None:
+        if bad:
+            raise InvalidInput("a mask of another size")
+
+    def work(ctx: Context[StageConfig]) -> Result:
+        (ctx.out / "result").write_text(str(ctx.seed))
+        return Result({})
+
+    stage = Stage("toy", 1, StageConfig, work, "masks", "", inspect=inspect)
+    bad = True
+    run_stage(stage, StageConfig(), out=tmp_path / "toy", session=Session(tmp_path))
+    with pytest.raises(InvalidInput, match="another size"):
+        run_stage(stage, StageConfig(), out=tmp_path / "toy", seed=1, session=Session(tmp_path))
+    assert (tmp_path / "toy/result").read_text() == "0"
+    bad = False
+    run_stage(stage, StageConfig(), out=tmp_path / "toy", seed=1, session=Session(tmp_path))
+    assert (tmp_path / "toy/result").read_text() == "1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ HINT = "Predict the images again with save_probabilities, by a network of the da
 
 def write_probabilities(path: Path, probabilities: NDArray[np.float16]) -> None:
     """Write an image's class probabilities ``(C, H, W)``, atomically."""
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "probabilities": probabilities,
         "classes": np.arange(len(probabilities)),
         "size": np.asarray(probabilities.shape[1:], np.int64),

@@ -37,11 +37,6 @@ class Replaced:
     inputs: tuple[Path, ...]
 
     @property
-    def loses(self) -> bool:
-        """Whether there is an earlier result, and it won't be kept."""
-        return self.decision.action == "run" and self.decision.record is not None and not self.decision.keep
-
-    @property
     def changed_splits(self) -> set[str]:
         """The splits of which it reads something that it didn't read, or read otherwise, for the earlier result."""
         before = ((self.decision.record or {}).get("identity_parts") or {}).get("reads") or {}
@@ -60,7 +55,7 @@ def check_replaced(stages: Iterable[Replaced], data: Data | None, log: Callable[
     Raises:
         InvalidInput: names every file that is damaged; nothing has been deleted.
     """
-    losing = [stage for stage in stages if stage.loses]
+    losing = [stage for stage in stages if stage.decision.deletes]
     problems: list[InvalidInput] = []
     for split, kind in _changed_reads(losing):
         if kind != "labels":

@@ -99,7 +99,7 @@ def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
     """Run a stage's function and keep its record."""
     ranks, first = session.ranks, session.ranks.rank == 0
     try:
-        ranks.from_first(lambda: task.stage.ready(_context(task, session)))
+        ranks.from_first(lambda: _look_ahead(task, decision, session))
     except Exception as unfit:
         raise _explained(task, unfit, session) from unfit
     if decision is not None and decision.reasons != ("never ran",) and not _logs_resume(task, decision):
@@ -138,6 +138,14 @@ def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
     return Outcome(
         task.id, task.stage.name, "done", record["seconds"], record["metrics"], _artifact(task, record), reasons
     )
+
+
+def _look_ahead(task: Task, decision: Decision | None, session: Session) -> None:
+    """Find what is wrong with the inputs while an earlier result is still there."""
+    ctx = _context(task, session)
+    task.stage.ready(ctx)
+    if decision is not None and decision.deletes:
+        task.stage.inspect(ctx)
 
 
 def _logs_resume(task: Task, decision: Decision) -> bool:

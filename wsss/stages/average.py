@@ -12,6 +12,7 @@ from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.present import MAKE_MAPS, require_each
+from wsss.stages.taken import inspect_maps
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -70,6 +71,11 @@ def _ready(ctx: Context[AverageConfig]) -> None:
         require_each(artifact.path, samples, cam_path, what="maps", mend=MAKE_MAPS)
 
 
+def _inspect(ctx: Context[AverageConfig]) -> None:
+    for artifact in ctx.inputs["cams"]:
+        inspect_maps(ctx, ctx.data.samples(ctx.config.splits), artifact.path)
+
+
 STAGE = Stage(
     name="average",
     version=1,
@@ -84,4 +90,5 @@ STAGE = Stage(
     needs_splits=lambda config: config.splits,
     check=_check,
     ready=_ready,
+    inspect=_inspect,
 )

@@ -25,6 +25,7 @@ from wsss.stages.footprint import image_bytes
 from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.stages.reduced import note_reduced, reduced_ids
+from wsss.stages.taken import inspect_maps, inspect_masks, inspect_probabilities
 from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:
@@ -231,6 +232,17 @@ def _ready(ctx: Context[CrfStageConfig]) -> None:
         require_each(cams.path, samples, cam_path, what="maps", mend=MAKE_MAPS)
 
 
+def _inspect(ctx: Context[CrfStageConfig]) -> None:
+    config, cams = ctx.config, ctx.inputs["cams"]
+    samples = ctx.data.samples(config.splits)
+    if cams is not None:
+        inspect_maps(ctx, samples, cams.path)
+    elif config.unary == "softmax":
+        inspect_probabilities(ctx, samples, ctx.inputs["masks"].path)
+    else:
+        inspect_masks(ctx, _masked(ctx))
+
+
 STAGE = Stage(
     name="crf",
     version=1,
@@ -247,4 +259,5 @@ STAGE = Stage(
     covers=lambda config: config.splits,
     needs_splits=lambda config: config.splits,
     ready=_ready,
+    inspect=_inspect,
 )

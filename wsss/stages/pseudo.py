@@ -17,6 +17,7 @@ from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power, describe
 from wsss.stages.footprint import image_bytes
 from wsss.stages.mask_inputs import count_empty
 from wsss.stages.present import MAKE_MAPS, require_each
+from wsss.stages.taken import inspect_maps
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -192,4 +193,5 @@ STAGE = Stage(
     needs_splits=lambda config: config.splits,
     check=_check,
     ready=_ready,
+    inspect=lambda ctx: inspect_maps(ctx, ctx.data.samples(ctx.config.splits), ctx.inputs["cams"].path),
 )
