@@ -25,7 +25,7 @@ def changed(value: float) -> np.ndarray:
     return found
 
 
-@pytest.mark.parametrize("classes", [2, 21, 254])
+@pytest.mark.parametrize("classes", [2, 254])
 def test_a_round_trip_allows_half_precision(tmp_path: Path, classes: int) -> None:
     write_probabilities(tmp_path / "x.npz", probabilities(classes))
     found = read_probabilities(tmp_path / "x.npz", classes=classes, size=(5, 7))
