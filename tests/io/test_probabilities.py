@@ -37,6 +37,7 @@ def test_a_round_trip_allows_half_precision(tmp_path: Path, classes: int) -> Non
     [
         ({"probabilities": changed(np.nan)}, r"got nan at \[1, 2, 3\]"),
         ({"probabilities": changed(-0.25)}, r"got -0\.25"),
+        ({"probabilities": changed(1.5)}, r"got 1\.5"),
         ({"probabilities": changed(0) * 0}, "expected the sum 1 at every pixel, got 0 at row 0, column 0"),
         ({"probabilities": probabilities(4)}, r"\(3, 5, 7\), got float16 \(4, 5, 7\)"),
         ({"probabilities": changed(0).transpose(0, 2, 1)}, r"\(3, 5, 7\), got float16 \(3, 7, 5\)"),
