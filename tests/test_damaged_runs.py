@@ -50,14 +50,14 @@ def reader(path: Path) -> Callable[[Path], Any] | None:
     from wsss.io.confusions import read_confusions
     from wsss.io.masks import read_mask
     from wsss.io.weights import load_description, load_weights
-    from wsss.stages.crf import _read_policy
+    from wsss.refine.policyfile import read_policy
     from wsss.viz.charts import read_history
     from wsss.viz.selection import read_per_image
 
     by_name: dict[str, Callable[[Path], Any]] = {
         "model.safetensors": lambda path: load_weights(path.parent),
         "model.json": lambda path: load_description(path.parent),
-        "policy.json": lambda path: _read_policy(path.parent),
+        "policy.json": lambda path: read_policy(path.parent),
         "history.csv": read_history,
         "confusions.json": read_confusions,
         "per_image.csv": lambda path: read_per_image(path.parent),

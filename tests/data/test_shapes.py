@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def test_equal_configs_give_equal_bytes_and_another_seed_does_not(tmp_path: Path
     a, b, c = (digest(tmp_path / name) for name in "abc")
     assert a == b and a.keys() == c.keys()
     assert not {a[name] for name in a if name.startswith("images/")} & set(c.values())
-    assert len(a) == 2 * 14 + 3
+    assert len(a) == 2 * 14 + 4
 
 
 def test_more_images_leave_the_first_ones_as_they_are(tmp_path: Path) -> None:
@@ -138,3 +139,35 @@ def test_a_single_class_and_a_single_image(tmp_path: Path) -> None:
     sample = dataset.split("train")[0]
     assert sample.labels == (1,) and 1 in read_truth(sample, dataset.classes, size=(32, 32))
     assert read_image(sample.image).shape == (32, 32, 3)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def replace_by_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "x").write_text("x")
+
+
+@pytest.mark.parametrize("damage", [truncate, replace_by_a_folder, Path.unlink], ids=lambda one: one.__name__)
+def test_damaged_files_are_drawn_again(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    lines: list[str] = []
+
+    def opened() -> dict[str, bytes]:
+        config = Config(size=32, train=2, val=1).model_dump()
+        data = open_dataset(config, work=tmp_path, log=lines.append)
+        return {str(path.relative_to(data.root)): path.read_bytes() for path in data.root.rglob("*") if path.is_file()}
+
+    whole = opened()
+    root = next(tmp_path.glob("shapes-*/"))
+    for name in ("images/train_00001.png", "masks/val_00000.png", "labels.csv", "shapes.json", "shapes.sha256.json"):
+        if name == "shapes.sha256.json" and damage is Path.unlink:
+            continue  # then nothing can be compared
+        damage(root / name)
+        lines.clear()
+        assert opened() == whole, name
+        assert damage is Path.unlink or "drawn again" in lines[0], (name, lines)
+        lines.clear()
+        assert opened() == whole and lines == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,6 +35,43 @@ def test_other_arrays_are_refused(tmp_path: Path) -> None:
     write_arrays(tmp_path / "x.npz", {"maps": np.zeros((1, 2, 2)), "classes": np.zeros(2), "size": np.zeros(2)})
     with pytest.raises(InvalidInput, match="not a CAM file"):
         read_cams(tmp_path / "x.npz")
+
+
+def with_value(value: float) -> np.ndarray:
+    maps = cams().maps.astype(np.float16)
+    maps[1, 2, 3] = value
+    return maps
+
+
+GOOD = {"maps": cams().maps, "classes": np.array([3, 4]), "size": np.array([23, 31])}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"maps": with_value(np.nan)}, r"maps: expected finite values in \[0, 1\], got nan at \[1, 2, 3\] \(1 of 48"),
+        ({"maps": with_value(1.01)}, r"got 1\.0"),
+        ({"maps": with_value(-0.01)}, r"got -0\.01"),
+        ({"maps": np.zeros((2, 6, 8), np.uint8)}, "expected floats maps"),
+        ({"maps": np.zeros((2, 0, 8))}, "expected floats maps"),
+        ({"maps": np.zeros((2, 8, 6))}, "rows and columns are swapped"),
+        ({"size": np.array([31, 23])}, r"of an image of 23×31 pixels \(width×height\); the image has 31×23"),
+        ({"classes": np.array([3, 3])}, "class 3 twice"),
+        ({"classes": np.array([0, 3])}, "class 0; expected class indices 1 to 5 of the dataset"),
+        ({"classes": np.array([3, 6])}, "maps of class 6"),
+        ({"classes": np.array([3.0, 4.0])}, "integers classes"),
+    ],
+)
+def test_maps_that_cannot_be_of_the_image_are_refused(tmp_path: Path, change: Any, words: str) -> None:
+    write_arrays(tmp_path / "x.npz", GOOD | change)
+    with pytest.raises(InvalidInput, match=words) as caught:
+        read_cams(tmp_path / "x.npz", size=(23, 31), classes=6)
+    assert str(tmp_path / "x.npz") in caught.value.message and caught.value.mend
+
+
+def test_maps_of_a_resized_image_and_rounded_ones_are_read(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "x.npz", GOOD | {"maps": np.full((2, 7, 7), 1 + 2**-10, np.float16)})
+    assert read_cams(tmp_path / "x.npz", size=(23, 31), classes=6).maps.max() == 1
 
 
 def test_maps_at_full_size_together_and_one_by_one() -> None:

@@ -32,7 +32,7 @@ def test_what_is_written_is_read_in_order(tmp_path_factory, images):
     [
         ({"format": 7}, "this version"),
         ({"images": {"a": [[0, 9, 1]]}}, "IndexError"),
-        ({"images": {"a": [[0, -1, 1]]}}, "negative"),
+        ({"images": {"a": [[0, -1, 1]]}}, "whole numbers of 0 or more"),
         ({"images": {"a": [[0, 1]]}}, "ValueError"),
         ({"images": [1]}, "AttributeError"),
         ({"classes": None}, "TypeError"),

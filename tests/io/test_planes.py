@@ -59,10 +59,10 @@ def test_what_cannot_be_read_is_named(tmp_path):
     with pytest.raises(InvalidInput, match="not a NumPy array"):
         read_plane(tmp_path / "objects.npy")
     np.save(tmp_path / "deep.npy", np.zeros((2, 3, 4)))
-    with pytest.raises(InvalidInput, match=r"found float64 of shape \(2, 3, 4\)"):
+    with pytest.raises(InvalidInput, match=r"got float64 of shape \(2, 3, 4\)"):
         read_plane(tmp_path / "deep.npy")
     np.save(tmp_path / "complex.npy", np.zeros((2, 3), complex))
-    with pytest.raises(InvalidInput, match="found complex128"):
+    with pytest.raises(InvalidInput, match="got complex128"):
         read_plane(tmp_path / "complex.npy")
     np.save(tmp_path / "floats.npy", np.zeros((2, 3)))
     with pytest.raises(InvalidInput, match="a class is a value of a mask"):

@@ -15,7 +15,7 @@ def test_round_trip_and_equal_bytes(tmp_path: Path) -> None:
     weights = {
         "a.weight": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).t(),  # not contiguous
         "b": torch.arange(5),
-        "c": torch.tensor([1.5, float("nan")], dtype=torch.bfloat16),
+        "c": torch.tensor([1.5, -2.0], dtype=torch.bfloat16),
     }
     for name in ("one", "two"):
         save_model(tmp_path / name, weights, {"classes": ["cat"], "size": 3})
@@ -23,10 +23,30 @@ def test_round_trip_and_equal_bytes(tmp_path: Path) -> None:
     assert found.keys() == weights.keys()
     for name, tensor in weights.items():
         assert found[name].dtype == tensor.dtype
-        assert torch.equal(found[name].nan_to_num(), tensor.nan_to_num())
+        assert torch.equal(found[name], tensor)
     assert load_description(tmp_path / "one") == {"classes": ["cat"], "size": 3}
     for file in (WEIGHTS, DESCRIPTION):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path: Path, value: float) -> None:
+    weights = {"head.weight": torch.zeros(2, 2), "low.bias": torch.zeros(3), "high.bias": torch.zeros(3)}
+    weights["low.bias"][1] = value
+    save_model(tmp_path, weights, {})
+    with pytest.raises(InvalidInput, match=r"model\.safetensors: tensor 'low\.bias'.* in 1 of 3 values\.\n") as caught:
+        load_weights(tmp_path)
+    assert caught.value.mend
+    weights["head.weight"][0] = value
+    save_model(tmp_path, weights, {})
+    with pytest.raises(InvalidInput, match="in all 2 of 3 tensors: "):
+        load_weights(tmp_path)
+
+
+def test_a_negative_variance_is_refused(tmp_path: Path) -> None:
+    save_model(tmp_path, {"bn.running_var": torch.tensor([1.0, -0.5]), "bn.running_mean": torch.tensor([-1.0])}, {})
+    with pytest.raises(InvalidInput, match=r"'bn\.running_var': expected variances of 0 or more, got -0\.5"):
+        load_weights(tmp_path)
 
 
 def test_the_description_is_written_last(tmp_path: Path) -> None:

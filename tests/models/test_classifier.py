@@ -71,9 +71,9 @@ def test_wrong_folders(tmp_path: Path) -> None:
     description = json.loads((tmp_path / "model.json").read_text())
     description["config"]["backbone"]["name"] = "mobilenet_v2"
     (tmp_path / "model.json").write_text(json.dumps(description))
-    with pytest.raises(InvalidInput, match="don't belong together"):
+    with pytest.raises(InvalidInput, match="not the weights of the network"):
         load_classifier(tmp_path)
     del description["classes"]
     (tmp_path / "model.json").write_text(json.dumps(description))
-    with pytest.raises(InvalidInput, match="not a classifier's description"):
+    with pytest.raises(InvalidInput, match="not a valid description of a classifier"):
         load_classifier(tmp_path)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from wsss.errors import InvalidInput
 from wsss.models import prediction
 from wsss.models.inference import class_probabilities
 from wsss.models.prediction import needs_tiles, predict
@@ -140,3 +141,11 @@ def test_parts_cover_a_length_once_and_see_their_margin(length: int, steps: int,
         assert 0 <= seen.start <= max(0, part.start - margin) and min(length, part.stop + margin) <= seen.stop <= length
         assert seen.stop - seen.start < side + 2 * margin + 32
     assert len({seen.stop - seen.start for _, seen in parts}) <= 2
+
+
+def test_a_network_that_overflows_is_refused_rather_than_background_everywhere() -> None:
+    network = Colours()
+    with torch.no_grad():
+        network.weight.fill_(3e38)
+    with pytest.raises(InvalidInput, match="logits aren't finite"):
+        predict(network, picture(20, 20)[None], CLASSES)  # type: ignore[arg-type]

@@ -30,6 +30,12 @@ class ToyData:
     def splits(self) -> dict[str, tuple[str, ...]]:
         return {path.name: (f"the sample of {path.name}",) for path in sorted(self.root.iterdir()) if path.is_dir()}
 
+    def read_split(self, split: str, kind: str) -> None:
+        """Refuse a file whose text begins with ``damaged``."""
+        path = self.root / split / kind
+        if path.read_text().startswith("damaged"):
+            raise InvalidInput(f"{path}: damaged.")
+
     def fingerprint(self, split: str, kind: str) -> str:
         self.asked.append((split, kind))
         path = self.root / split / kind

@@ -135,13 +135,16 @@ class Classes:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Classes:
-        """Read what `to_json` wrote."""
-        return cls(
-            names=tuple(value["names"]),
-            values=tuple(tuple(values) for values in value["values"]),
-            other=frozenset(value["other"]),
-            other_as=value["other_as"],
-        )
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: a key is missing or of another type, a name or a mask value stands there twice, or the numbers
+                of names and values differ.
+        """
+        from wsss.data.classvalues import require_classes
+
+        names, values, other, other_as = require_classes(value)
+        return cls(names, values, other, other_as)
 
     def _tables(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         table = np.full(256, IGNORE, np.uint8)
@@ -217,6 +220,16 @@ class Dataset:
             own = (sample.mask_values.identity,) if kind == "masks" and sample.mask_values is not None else ()
             digest.update(repr((sample.id, path and known[path], *own)).encode())
         return digest.hexdigest()
+
+    def read_split(self, split: str, kind: Kind) -> None:
+        """Read all images or masks of a split once.
+
+        Raises:
+            InvalidInput: see `wsss.data.readable.read_split`.
+        """
+        from wsss.data.readable import read_split
+
+        read_split(self, split, kind)
 
     def _image(self, sample: Sample) -> Path | None:
         return None if sample.id in self.missing else sample.image

@@ -12,6 +12,7 @@ import numpy as np
 from wsss.data.lists import without_suffix
 from wsss.data.sample import Classes, Sample, read_truth
 from wsss.errors import InvalidInput
+from wsss.io.images import size_if_readable
 from wsss.io.masks import IGNORE, ignored_name, voc_palette
 
 if TYPE_CHECKING:
@@ -118,9 +119,12 @@ class Masks:
         """Return a mask as class indices (255 = ignored), as far as ``options`` leave it.
 
         Raises:
-            InvalidInput: it is missing or broken, or holds a value that stands for no class.
+            InvalidInput: it is missing or broken, of another size than its image, or holds a value that stands for no
+                class.
         """
-        mask = read_truth(Sample(item.id, item.mask, mask=item.mask, mask_values=item.mask_values), self.classes)
+        sample = Sample(item.id, item.mask, mask=item.mask, mask_values=item.mask_values)
+        size = None if item.image is None else size_if_readable(item.image)  # formats that need the image refuse it
+        mask = read_truth(sample, self.classes, size=size)
         if options.min_area > 1:
             mask = without_small(mask, options.min_area)
         if not options.keep_ignored:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.errors import InvalidInput
 from wsss.export.items import Item, Masks, Options, Workshop, name_of, present, value_of
 from wsss.export.naming import renamed
 from wsss.io.atomic import explain_os_errors
@@ -142,11 +141,6 @@ def _picture(masks: Masks, item: Item, options: Options) -> tuple[NDArray[np.uin
     """Return the overlay (beside the image where that is asked for), and the classes it shows."""
     assert item.image is not None
     mask, image = masks.read(item, options), read_image(item.image)
-    if image.shape[:2] != mask.shape:
-        raise InvalidInput(
-            f"{item.mask}: the mask is {mask.shape[1]}×{mask.shape[0]} (width×height), its image "
-            f"{image.shape[1]}×{image.shape[0]}; they must be of one size."
-        )
     laid = overlay(image, mask, class_colours(masks.classes), options.opacity, options.contours)
     seen = {*present(mask), *([IGNORE] if (mask == IGNORE).any() else [])}
     return (np.concatenate([image, laid], axis=1) if options.side_by_side else laid), seen

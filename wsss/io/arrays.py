@@ -18,6 +18,9 @@ from wsss.io.recorded import check_recorded
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+TOLERANCE = 2**-10
+"""Distance of neighbouring float16 numbers above 1: values in [0, 1] may be rounded by as much."""
+
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write named arrays to ``path`` atomically. Object arrays are refused (they would need pickle)."""
@@ -43,6 +46,29 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise InvalidInput(f"{path}: no such file.") from error
     except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidInput(f"{path}: not a readable .npz file ({error}).") from error
+
+
+def require_range(values: NDArray[np.floating[Any]], path: Path, name: str, *, mend: str) -> None:
+    """Require an array of floats to be finite and in [0, 1], but for what half precision rounds away.
+
+    Args:
+        values: the array, of one axis or more; its parts along the first are looked at one by one, to save memory.
+        path: its file.
+        name: what the array is called.
+        mend: hint.
+
+    Raises:
+        InvalidInput: names the first value that isn't, and where it is.
+    """
+    for number, part in enumerate(values):
+        fits = (part >= -TOLERANCE) & (part <= 1 + TOLERANCE)  # NaN is neither
+        if not fits.all():
+            at = tuple(int(place) for place in np.argwhere(~fits)[0])
+            raise InvalidInput(
+                f"{path}: {name}: expected finite values in [0, 1], got {float(part[at])} at {[number, *at]} "
+                f"({int((~fits).sum())} of {part.size} values of {name}[{number}] are invalid).",
+                mend=mend,
+            )
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.errors import InvalidInput
-from wsss.io.arrays import read_arrays, write_arrays
+from wsss.errors import InvalidInput, listing
+from wsss.io.arrays import read_arrays, require_range, write_arrays
+from wsss.io.masks import IGNORE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+HINT = "Make the maps again (stage cam) for these images and classes."
 
 
 @dataclass(frozen=True)
@@ -91,17 +94,71 @@ def write_cams(path: Path, cams: Cams) -> None:
     )
 
 
-def read_cams(path: Path) -> Cams:
-    """Read an image's maps.
+def read_cams(path: Path, *, size: tuple[int, int] | None = None, classes: int | None = None) -> Cams:
+    """Read and validate an image's maps.
+
+    Args:
+        path: the file.
+        size: ``(height, width)`` of the image, which the file must state.
+        classes: number C of classes, with the background: the maps' classes must be below it.
 
     Raises:
-        InvalidInput: missing, broken, or not such a file.
+        InvalidInput: missing, broken, not such a file, or maps that can't be of this image: values that aren't finite
+            or outside [0, 1], a class index twice or out of range, or another size.
     """
     arrays = read_arrays(path)
     missing = {"maps", "classes", "size"} - arrays.keys()
     if missing:
-        raise InvalidInput(f"{path}: not a CAM file (no array {', '.join(sorted(missing))}).")
-    maps, classes, size = arrays["maps"], arrays["classes"], arrays["size"]
-    if maps.ndim != 3 or classes.shape != maps.shape[:1] or size.shape != (2,):
-        raise InvalidInput(f"{path}: not a CAM file (maps {maps.shape}, classes {classes.shape}, size {size.shape}).")
-    return Cams(maps.astype(np.float32), tuple(int(index) for index in classes), (int(size[0]), int(size[1])))
+        raise InvalidInput(f"{path}: not a CAM file (no array {', '.join(sorted(missing))}).", mend=HINT)
+    maps, indices, stated = arrays["maps"], arrays["classes"], arrays["size"]
+    shapes = maps.ndim == 3 and 0 not in maps.shape[1:] and indices.shape == maps.shape[:1] and stated.shape == (2,)
+    kinds = (maps.dtype.kind, indices.dtype.kind in "iu", stated.dtype.kind in "iu")
+    if not shapes or kinds != ("f", True, True):
+        found = [f"{name} {array.dtype}{list(array.shape)}" for name, array in arrays.items()]
+        raise InvalidInput(
+            f"{path}: not a CAM file: expected floats maps[K, h, w] and integers classes[K] and size[2], got "
+            f"{listing(found)}.",
+            mend=HINT,
+        )
+    if size is not None and tuple(stated.tolist()) != tuple(size):
+        raise InvalidInput(
+            f"{path}: the maps are of an image of {stated[1]}×{stated[0]} pixels (width×height); the image has "
+            f"{size[1]}×{size[0]}.",
+            mend=HINT,
+        )
+    _require_indices(indices, classes, path)
+    _require_upright(maps.shape[1:], stated, path)
+    require_range(maps, path, "maps", mend=HINT)
+    bounded = np.clip(maps.astype(np.float32), 0, 1)
+    return Cams(bounded, tuple(int(index) for index in indices), (int(stated[0]), int(stated[1])))
+
+
+def _require_indices(indices: NDArray[np.integer], classes: int | None, path: Path) -> None:
+    highest = IGNORE - 1 if classes is None else classes - 1
+    wrong = [index for index in indices.tolist() if not 1 <= index <= highest]
+    twice = [index for index, count in zip(*np.unique(indices, return_counts=True), strict=True) if count > 1]
+    if wrong or twice:
+        what = f"class {listing(wrong)}" if wrong else f"class {listing(twice)} twice"
+        raise InvalidInput(
+            f"{path}: maps of {what}; expected class indices 1 to {highest} of the dataset, each once.", mend=HINT
+        )
+
+
+def _require_upright(shape: tuple[int, ...], size: NDArray[np.integer], path: Path) -> None:
+    """Refuse maps whose rows and columns are swapped: their sides fit the image's only the other way round.
+
+    Maps of any other shape pass (square ones of a resized image, say).
+    """
+    height, width = (int(side) for side in size)
+    if min(height, width) < 1:
+        raise InvalidInput(f"{path}: size {height}, {width}: an image has at least one pixel.", mend=HINT)
+
+    def fits(rows: int, columns: int) -> bool:
+        return abs(rows * width - columns * height) <= height + width  # each side may be off by one element
+
+    if not fits(*shape) and fits(*shape[::-1]):
+        raise InvalidInput(
+            f"{path}: maps of {shape[0]} rows and {shape[1]} columns for an image of {height} rows and {width} "
+            "columns: rows and columns are swapped.",
+            mend=HINT,
+        )

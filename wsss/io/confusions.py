@@ -76,7 +76,8 @@ def read_confusions(path: Path) -> Confusions:
 def _matrix(cells: Any, classes: int) -> NDArray[np.int64]:
     matrix = np.zeros((classes, classes + 1), np.int64)
     for true, column, pixels in cells:
-        if min(true, column, pixels) < 0:
-            raise ValueError(f"negative number in {[true, column, pixels]}")
+        cell = [true, column, pixels]
+        if not all(isinstance(number, int) and number >= 0 for number in cell):
+            raise ValueError(f"expected whole numbers of 0 or more, got {cell}")
         matrix[true, column] = pixels
     return matrix

@@ -92,6 +92,14 @@ def pixels_in(path: Path) -> int:
         return 0
 
 
+def size_if_readable(path: Path) -> tuple[int, int] | None:
+    """Return `image_size`; ``None`` where the image can't be read: for what is of use without it, such as a mask."""
+    try:
+        return image_size(path)
+    except InvalidInput:
+        return None
+
+
 def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of an opened image, 1 … 8; 1 where there is none, or none that can be read."""
     try:

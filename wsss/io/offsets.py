@@ -68,9 +68,9 @@ def read_offsets(path: Path) -> Offsets:
         raise InvalidInput(f"{path}: not a file of offsets (no array {', '.join(sorted(missing))}).")
     offsets, stride, size = arrays["offsets"], arrays["stride"], arrays["size"]
     shapes = offsets.ndim == 4 and offsets.shape[1:2] == (2,) and stride.shape == () and size.shape == (2,)
-    if not shapes or stride < 1:
+    if not shapes or stride < 1 or offsets.dtype.kind != "f" or not np.isfinite(offsets).all():
         raise InvalidInput(
             f"{path}: not a file of offsets (offsets {offsets.shape}, stride {stride}, size {size.shape}; expected "
-            "offsets (T, 2, h, w), one stride of at least 1, a height and a width)."
+            "finite offsets (T, 2, h, w), one stride of at least 1, a height and a width)."
         )
     return Offsets(offsets.astype(np.float32), int(stride), (int(size[0]), int(size[1])))

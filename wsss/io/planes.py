@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -87,12 +88,12 @@ def _read_npy(path: Path) -> NDArray[Any]:
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidInput(f"{path}: not a NumPy array that can be read ({error}).") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "buif":
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "buif" or not array.size:
         found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
         raise InvalidInput(
-            f"{path}: a two-dimensional array of bool, integers or floats is needed, found {found}.",
+            f"{path}: expected a two-dimensional array of bool, integers or floats, got {found}.",
             mend="Save one channel of one image.",
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():

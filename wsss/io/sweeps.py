@@ -58,6 +58,10 @@ def read_sweep_counts(path: Path) -> SweepCounts:
     if missing:
         raise InvalidInput(f"{path}: not a file of a sweep's counts (no array {', '.join(sorted(missing))}).")
     names, levels, images, counts = (arrays[key] for key in ("classes", "levels", "images", "counts"))
-    if counts.shape != (len(images), len(levels), 3, len(names)):
+    one_axis = names.ndim == levels.ndim == images.ndim == 1
+    if not one_axis or counts.shape != (len(images), len(levels), 3, len(names)):
         raise InvalidInput(f"{path}: not a file of a sweep's counts (counts {counts.shape}).")
+    ascending = levels.dtype.kind == "f" and bool((np.diff(levels) > 0).all())  # NaN is not
+    if not ascending or counts.dtype.kind not in "iu" or int(counts.min(initial=0)) < 0:
+        raise InvalidInput(f"{path}: expected ascending levels and counts of 0 or more.", mend="Re-run the sweep.")
     return SweepCounts(tuple(map(str, names)), tuple(float(level) for level in levels), tuple(map(str, images)), counts)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 
+VARIANCE = "running_var"
+"""How the names of BatchNorm's variances end."""
+
 
 def save_model(folder: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
     """Write a model folder; the description last, so that a folder that has it is complete."""
@@ -42,8 +45,10 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
     check_recorded(path, always=True)
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path}: not valid JSON ({error}).") from error
+    except OSError as error:
+        raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
     if not isinstance(description, dict):
         raise InvalidInput(f"{path}: expected a JSON object.")
     return description
@@ -52,7 +57,7 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
 def _kind(path: Path) -> Any:
     try:
         return json.loads(path.read_text()).get("kind")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None  # a broken one is none to propose
 
 
@@ -60,16 +65,56 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
     """Read ``model.safetensors`` to the CPU.
 
     Raises:
-        InvalidInput: missing or broken, or not what its stage wrote.
+        InvalidInput: missing or broken, not what its stage wrote, or see `require_usable`.
+    """
+    path = folder / WEIGHTS
+    check_recorded(path, always=True)
+    weights = read_safetensors(path)
+    require_usable(weights, path)
+    return weights
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a ``.safetensors`` file to the CPU.
+
+    Raises:
+        InvalidInput: missing or broken.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = folder / WEIGHTS
-    check_recorded(path, always=True)
     try:
         return load_file(path)
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
     except (SafetensorError, OSError) as error:
         raise InvalidInput(f"{path}: not a readable safetensors file ({error}).") from error
+
+
+def require_usable(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Require weights that a network can compute with: one NaN makes every pixel background, without an error.
+
+    Args:
+        weights: tensor name → tensor.
+        path: their file.
+
+    Raises:
+        InvalidInput: values that aren't finite, or negative variances; names the tensors.
+    """
+    broken = {name: tensor for name, tensor in weights.items() if not bool(tensor.isfinite().all())}
+    if broken:
+        name, tensor = next(iter(broken.items()))
+        count = int((~tensor.isfinite()).sum())
+        more = f" (in all {len(broken)} of {len(weights)} tensors: {listing(broken)})" if len(broken) > 1 else ""
+        raise InvalidInput(
+            f"{path}: tensor {name!r}: expected finite numbers, got NaN or infinity in {count} of {tensor.numel()} "
+            f"values{more}.",
+            mend="The file is damaged, or the training diverged: train again, then with a lower learning rate.",
+        )
+    negative = [name for name, tensor in weights.items() if name.endswith(VARIANCE) and bool((tensor < 0).any())]
+    if negative:
+        lowest = float(weights[negative[0]].min())
+        raise InvalidInput(
+            f"{path}: tensor {negative[0]!r}: expected variances of 0 or more, got {lowest}.",
+            mend="The file is damaged: train again, or take another file.",
+        )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.validation import AddedLater, Settings
@@ -18,6 +18,22 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Positive = Annotated[float, Field(gt=0)]
 
+
+def _of_unit_range(values: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Refuse what is meant for pixels of 0 to 255: networks get them in [0, 1]."""
+    if max(values) > 1:
+        raise ValueError("expected numbers for pixel values in [0, 1], at most 1; divide those for 0…255 by 255")
+    return values
+
+
+_Share = Annotated[float, Field(ge=0)]
+
+Mean = Annotated[tuple[_Share, _Share, _Share], AfterValidator(_of_unit_range)]
+"""Mean of red, green and blue, in [0, 1]."""
+
+Deviation = Annotated[tuple[Positive, Positive, Positive], AfterValidator(_of_unit_range)]
+"""Standard deviation of red, green and blue, in (0, 1]."""
+
 NO_TRUNK = "head: dynunet has no trunk that could start from a classifier's."
 
 
@@ -25,18 +41,18 @@ class LocalWeights(Settings):
     """Initial weights from a file, with the normalisation they were trained with."""
 
     path: Path = Field(description="torch file (state dict) or .safetensors, with torchvision's key names")
-    mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="mean of red, green, blue, in [0, 1]")
-    std: tuple[Positive, Positive, Positive] = Field(
-        default=IMAGENET_STD, description="standard deviation of red, green, blue"
+    mean: Mean = Field(default=IMAGENET_MEAN, description="mean of red, green, blue, in [0, 1]")
+    std: Deviation = Field(
+        default=IMAGENET_STD, description="standard deviation of red, green, blue, above 0 and at most 1"
     )
 
 
 class Normalisation(Settings):
     """Fixed mean and deviation that images are normalised by."""
 
-    mean: tuple[float, float, float] = Field(default=IMAGENET_MEAN, description="mean of red, green, blue, in [0, 1]")
-    std: tuple[Positive, Positive, Positive] = Field(
-        default=IMAGENET_STD, description="standard deviation of red, green, blue"
+    mean: Mean = Field(default=IMAGENET_MEAN, description="mean of red, green, blue, in [0, 1]")
+    std: Deviation = Field(
+        default=IMAGENET_STD, description="standard deviation of red, green, blue, above 0 and at most 1"
     )
 
 

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, model_validator
 from torch import Tensor, nn
 
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput, listing
+from wsss.io.weights import DESCRIPTION, WEIGHTS
 from wsss.models.backbones import Backbone
+from wsss.models.config import Deviation, Mean
 from wsss.models.initial import Origin
-from wsss.validation import counts_as_said
+from wsss.validation import Settings, counts_as_said, validate
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -48,36 +50,89 @@ def describe(kind: str, model: type[BaseModel], network: Described, classes: Cla
     }
 
 
+class _Description(Settings):
+    """The keys of ``model.json`` but for config and classes, which are read by their own types."""
+
+    kind: str
+    config: dict[str, Any]
+    channels: int | None = None
+    classes: dict[str, Any]
+    mean: Mean
+    std: Deviation
+    initial_weights: dict[str, str]
+
+    @model_validator(mode="after")
+    def _named(self) -> _Description:
+        if "name" not in self.initial_weights and not {"file", "sha256"} <= self.initial_weights.keys():
+            raise ValueError("initial_weights: expected the key name, or file and sha256")
+        return self
+
+
 def read_description(
     kind: str, model: type[C], description: Mapping[str, Any], folder: Path
 ) -> tuple[C, Origin, Classes]:
     """Return config, origin of initial weights (with the normalisation) and classes.
 
     Raises:
-        InvalidInput: another kind of model, or keys that are missing or wrong.
+        InvalidInput: another kind of model, or keys that are missing, unknown or out of range; names them.
     """
-    found = description.get("kind")
+    found, path = description.get("kind"), folder / DESCRIPTION
     if found != kind:
         raise InvalidInput(
             f"{folder}: expected a {kind}, found {found!r}.", mend=f"Give the folder of a stage that makes a {kind}."
         )
     try:
-        mean, std = (tuple(map(float, description[key])) for key in ("mean", "std"))
-        origin = Origin(dict(description["initial_weights"]), mean, std)  # type: ignore[arg-type]
-        return model.model_validate(description["config"]), origin, Classes.from_json(description["classes"])
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
-        raise InvalidInput(f"{folder}/model.json: not a {kind}'s description ({error}).") from error
+        read = validate(_Description, description, where="")
+        config = validate(model, read.config, where="config")
+        return config, Origin(read.initial_weights, read.mean, read.std), read_classes(read.classes)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{path}: not a valid description of a {kind}: {error.message}",
+            mend="Train again, or take the file as its stage wrote it.",
+        ) from error
+
+
+def read_classes(value: Mapping[str, Any]) -> Classes:
+    """Return the classes of a description.
+
+    Raises:
+        InvalidInput: see `wsss.data.sample.Classes.from_json`.
+    """
+    try:
+        return Classes.from_json(value)
+    except ValueError as error:
+        raise InvalidInput(f"classes.{error}") from error
 
 
 def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
     """Load all weights of a network, in place.
 
     Raises:
-        InvalidInput: a weight is missing, unexpected or of another shape.
+        InvalidInput: a weight is missing, unknown, of another shape or of another kind of number.
     """
     own = network.state_dict()
-    wrong = sorted(own.keys() ^ weights.keys())
-    wrong += [name for name in own if name in weights and own[name].shape != weights[name].shape]
+    both = [name for name in own if name in weights]
+    shapes = [
+        f"{name} (expected {list(own[name].shape)}, got {list(weights[name].shape)})"
+        for name in both
+        if own[name].shape != weights[name].shape
+    ]
+    kinds = [
+        f"{name} (expected {own[name].dtype}, got {weights[name].dtype})"
+        for name in both
+        if own[name].is_floating_point() != weights[name].is_floating_point()
+    ]
+    problems = {
+        "missing": [name for name in own if name not in weights],
+        "unknown": [name for name in weights if name not in own],
+        "of another shape": shapes,
+        "of another type": kinds,
+    }
+    wrong = [f"{len(names)} {what}: {listing(names, limit=3)}" for what, names in problems.items() if names]
     if wrong:
-        raise InvalidInput(f"{folder}: weights and description don't belong together ({listing(wrong)}).")
+        raise InvalidInput(
+            f"{folder / WEIGHTS}: not the weights of the network in {DESCRIPTION} ({len(own)} tensors): "
+            f"{'; '.join(wrong)}.",
+            mend="The two files belong to different networks, or one was edited: take both from one training.",
+        )
     network.load_state_dict(dict(weights))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.data.transforms import resize
+from wsss.errors import InvalidInput
 from wsss.io.working_size import reduction
 from wsss.models.segmenters import SegmentationNetwork
 
@@ -46,6 +47,23 @@ def class_probabilities(
     return total / (len(scales) * (2 if flip else 1))
 
 
+def require_finite(values: Tensor, what: str) -> None:
+    """Require what a network computed to be finite: the largest of NaN is class 0, the background.
+
+    Args:
+        values: its output.
+        what: what to call it.
+
+    Raises:
+        InvalidInput: some value isn't finite.
+    """
+    if not bool(values.isfinite().all()):
+        raise InvalidInput(
+            f"the network's {what} aren't finite (NaN or infinity): its weights overflow on this image.",
+            mend="Train the network again, with a lower learning rate.",
+        )
+
+
 @torch.no_grad()
 def views(
     segmenter: SegmentationNetwork,
@@ -59,6 +77,9 @@ def views(
 
     Args:
         segmenter, images, scales, flip, max_side: see `class_probabilities`.
+
+    Raises:
+        InvalidInput: see `require_finite`.
     """
     device = next(segmenter.parameters()).device
     height, width = images.shape[1:3]
@@ -69,5 +90,6 @@ def views(
         batch = torch.from_numpy(scaled).to(device).permute(0, 3, 1, 2)
         for mirrored in (False, True) if flip else (False,):
             logits = segmenter(batch.flip(3) if mirrored else batch)
+            require_finite(logits, "logits")
             probabilities = logits.float().softmax(1)
             yield probabilities.flip(3) if mirrored else probabilities

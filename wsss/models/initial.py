@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from wsss.errors import InvalidInput, RunFailed, listing
 from wsss.io.atomic import sha256_file
 from wsss.io.recorded import check_recorded
+from wsss.io.weights import read_safetensors, require_usable
 from wsss.models.config import IMAGENET_MEAN, IMAGENET_STD, LocalWeights
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -80,10 +81,11 @@ def read_fitting(network: nn.Module, architecture: str, path: Path, *, classifie
         path: see `read_weights`.
 
     Raises:
-        InvalidInput: the file is missing, broken, or holds weights of another architecture.
+        InvalidInput: the file is missing, broken, or holds weights of another architecture or that aren't finite.
     """
     state = read_weights(path)
     _check(network, architecture, state, classifier, path)
+    require_usable(state, path)
     return state
 
 
@@ -96,7 +98,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InvalidInput(f"{path}: no such weights file.")
     check_recorded(path, always=True)
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    content = read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -121,16 +123,6 @@ def _read_torch(path: Path) -> Any:
             f"{path}: not a weights file: {reason}.",
             mend="Save a plain state dict: torch.save(network.state_dict(), FILE).",
         ) from error
-
-
-def _read_safetensors(path: Path) -> Any:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InvalidInput(f"{path}: not a readable safetensors file ({error}).") from error
 
 
 def _check(network: nn.Module, architecture: str, state: Mapping[str, Tensor], classifier: str, path: Path) -> None:

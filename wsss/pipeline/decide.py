@@ -30,6 +30,11 @@ class Decision:
     damages: tuple[Damage, ...] = ()
     record: Mapping[str, Any] | None = None
 
+    @property
+    def deletes(self) -> bool:
+        """Whether there is an earlier result, and running the stage deletes it."""
+        return self.action == "run" and self.record is not None and not self.keep
+
 
 def decide(
     folder: Path,

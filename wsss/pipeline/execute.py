@@ -19,6 +19,7 @@ from wsss.pipeline.journal import Journal
 from wsss.pipeline.lock import leave_nothing, run_lock
 from wsss.pipeline.plan import Choice, Step, make_plan, prepare_jobs
 from wsss.pipeline.progress import duration
+from wsss.pipeline.replaced import Replaced, check_replaced
 from wsss.pipeline.runner import perform
 from wsss.pipeline.spec import Spec
 from wsss.pipeline.stage import Artifact, Stage
@@ -195,6 +196,7 @@ def _run(
             if step.runs and not step.decision.record:
                 store.check_ours(step.folder)
         prepare_jobs([step.job for step in plan.values() if step.runs], data)
+        check_replaced([_replaced(step, plan) for step in plan.values() if step.runs], data, session.reporter.log)
         if any(step.runs for step in plan.values()):
             session.settle_device()
             journal.note("running")
@@ -237,6 +239,12 @@ def _one(
     if outcome.status == "done":
         session.reporter.log(f"{job.id} done in {duration(outcome.seconds)}")
     return outcome
+
+
+def _replaced(step: Step, plan: Mapping[str, Step]) -> Replaced:
+    """Return what a step replaces; of its inputs those that are finished, since others are made first."""
+    finished = [plan[id].folder for id in step.job.needs if id in plan and plan[id].decision.action == "skip"]
+    return Replaced(step.decision, step.parts, tuple(finished))
 
 
 def _action(step: Step) -> str:

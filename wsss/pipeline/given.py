@@ -121,6 +121,14 @@ def check_distinct(name: str, artifacts: Any) -> None:
             seen[one.id] = one.path
 
 
+def artifacts_in(inputs: Mapping[str, Any]) -> list[Artifact]:
+    """Return all artifacts of a stage's inputs."""
+    found: list[Artifact] = []
+    for artifact in inputs.values():
+        found += artifact if isinstance(artifact, tuple) else [] if artifact is None else [artifact]
+    return found
+
+
 def ids_of(artifact: Any) -> tuple[str, ...]:
     """Return how the stages of an input are called; a folder from elsewhere by its name."""
     several = artifact if isinstance(artifact, tuple) else (artifact,)

@@ -15,6 +15,7 @@ from wsss.io.atomic import explain_os_errors, write_json
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision
 from wsss.pipeline.explain import not_finite
+from wsss.pipeline.given import artifacts_in
 from wsss.pipeline.identity import identity_of, plain
 from wsss.pipeline.machine import MACHINE, THREADS, machine_record, torch_threads
 from wsss.pipeline.stage import Result
@@ -116,6 +117,8 @@ def mended(task: Task, decision: Decision | None, session: Session) -> dict[str,
         same = False
     if not same:
         session.reporter.log(f"warning: {task.id}: {store.METRICS} was missing or changed; it is written again.")
+        if path.is_dir():
+            store.discard(path)
         write_json(path, record.get("metrics") or {})
     store.drop_checkpoint(task.folder)  # still there if a kill came right after the record
     return record
@@ -123,9 +126,8 @@ def mended(task: Task, decision: Decision | None, session: Session) -> dict[str,
 
 def _upstream_provenance(task: Task) -> dict[str, Any]:
     merged: dict[str, Any] = {}
-    for artifact in task.inputs.values():
-        for one in artifact if isinstance(artifact, tuple) else (artifact,):
-            merged.update(one.provenance if one is not None else {})
+    for artifact in artifacts_in(task.inputs):
+        merged.update(artifact.provenance)
     return merged
 
 

@@ -12,12 +12,13 @@ from wsss.errors import InvalidInput, RunFailed, WsssError, listing
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.explain import full_disk
-from wsss.pipeline.given import check_distinct, identity_of_input, ids_of
+from wsss.pipeline.given import artifacts_in, check_distinct, identity_of_input, ids_of
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
 from wsss.pipeline.interrupt import Interrupted, as_interrupt
 from wsss.pipeline.machine import threads_as_begun
 from wsss.pipeline.memory import peak_bytes, reset_peak
 from wsss.pipeline.recording import changed_artifacts, mended, note_failure, open_folder, publish
+from wsss.pipeline.replaced import Replaced, check_replaced
 from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig
 from wsss.pipeline.task import Outcome, Session, Task
 from wsss.pipeline.twins import copy_files, read_twin
@@ -69,6 +70,8 @@ def run_stage(
         decision = decide(out, parts, force=force, keeps=stage.keeps)
         if decision.action == "run":
             stage.prepare(config, data)
+            folders = tuple(artifact.path for artifact in artifacts_in(given))
+            check_replaced([Replaced(decision, parts, folders)], data, session.reporter.log)
         return parts
 
     parts = session.ranks.from_first(prepare)
@@ -96,7 +99,7 @@ def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
     """Run a stage's function and keep its record."""
     ranks, first = session.ranks, session.ranks.rank == 0
     try:
-        ranks.from_first(lambda: task.stage.ready(_context(task, session)))
+        ranks.from_first(lambda: _look_ahead(task, decision, session))
     except Exception as unfit:
         raise _explained(task, unfit, session) from unfit
     if decision is not None and decision.reasons != ("never ran",) and not _logs_resume(task, decision):
@@ -135,6 +138,14 @@ def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
     return Outcome(
         task.id, task.stage.name, "done", record["seconds"], record["metrics"], _artifact(task, record), reasons
     )
+
+
+def _look_ahead(task: Task, decision: Decision | None, session: Session) -> None:
+    """Find what is wrong with the inputs while an earlier result is still there."""
+    ctx = _context(task, session)
+    task.stage.ready(ctx)
+    if decision is not None and decision.deletes:
+        task.stage.inspect(ctx)
 
 
 def _logs_resume(task: Task, decision: Decision) -> bool:

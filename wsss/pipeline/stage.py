@@ -93,6 +93,9 @@ class Data(Protocol):
     def fingerprint(self, split: str, kind: Kind) -> str:
         """Return a hash of the content of one kind of one split."""
 
+    def read_split(self, split: str, kind: Kind) -> None:
+        """Read one kind of one split; raise `InvalidInput` with the names of all files that are damaged."""
+
 
 class Progress(Protocol):
     """Shows how far long work is (on stderr)."""
@@ -181,6 +184,8 @@ class Stage(Generic[C]):
             and before anything of an earlier run is deleted.
         ready: context → nothing, or raises `InvalidInput`: what only finished inputs can tell. Run by the first process
             when the stage's turn has come, before anything of an earlier run is deleted; it writes nothing.
+        inspect: ``ready`` for what takes longer: reads every file of the inputs; run only where an earlier result would
+            be deleted.
         keeps: folder, its identity before and now → whether the files of a run that didn't finish stay although the
             identity changed; `run` then deletes those that are outdated.
         help: one line for ``wsss --help``.
@@ -204,5 +209,6 @@ class Stage(Generic[C]):
     check_inputs: Callable[[C, Mapping[str, Sequence[str]]], None] = lambda config, ids: None
     prepare: Callable[[C, Any], None] = lambda config, data: None
     ready: Callable[[Context[C]], None] = lambda ctx: None
+    inspect: Callable[[Context[C]], None] = lambda ctx: None
     keeps: Callable[[Path, Mapping[str, Json], Mapping[str, Json]], bool] = lambda folder, before, now: False
     trains: Callable[[C], int] | None = None

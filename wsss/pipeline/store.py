@@ -28,7 +28,7 @@ _KEPT = (RECORD, ".wsss-lock", WORK)
 
 @dataclass(frozen=True)
 class Damage:
-    """One artifact that is not what the record says: ``missing``, ``truncated`` or ``changed``."""
+    """One artifact that isn't what the record says: it is missing, truncated, changed or replaced by a folder."""
 
     path: str
     what: str
@@ -110,6 +110,9 @@ def verify(folder: Path, artifacts: Mapping[str, Mapping[str, Any]], *, content:
         except OSError:
             damages.append(Damage(name, "missing"))
             continue
+        if path.is_dir():
+            damages.append(Damage(name, "replaced by a folder"))
+            continue
         size, digest = known.get("bytes", state.st_size), known.get("sha256")
         if state.st_size != size:
             damages.append(Damage(name, "truncated" if state.st_size < size else "changed"))
@@ -126,8 +129,20 @@ def is_unlisted_free(folder: Path, artifacts: Mapping[str, Any]) -> bool:
 def delete_damaged(folder: Path, damages: list[Damage]) -> None:
     """Delete the files that are broken, so that they are made again."""
     for damage in damages:
-        with explain_os_errors(folder / damage.path):
-            (folder / damage.path).unlink(missing_ok=True)
+        path = folder / damage.path
+        discard(path)
+        for above in path.parents[: len(Path(damage.path).parents) - 1]:
+            if above.is_file():  # where the folder of the artifact was
+                discard(above)
+
+
+def discard(path: Path) -> None:
+    """Delete a file, or a folder where a file should be; a missing one passes."""
+    with explain_os_errors(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.parent.is_dir():
+            path.unlink(missing_ok=True)
 
 
 def drop_checkpoint(folder: Path) -> None:

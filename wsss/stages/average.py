@@ -12,9 +12,10 @@ from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.present import MAKE_MAPS, require_each
+from wsss.stages.taken import inspect_maps
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Sample
+    from wsss.data.sample import Classes, Sample
 
 
 class AverageConfig(StageConfig):
@@ -33,17 +34,18 @@ def run(ctx: Context[AverageConfig]) -> Result:
     if not folders:
         raise InvalidInput("average: no maps to average.", mend="Name cam stages among its needs, or give --cams DIR.")
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), readable=read_cams)
-    map_items(ctx, todo, partial(_average, folders=folders, out=ctx.out), "averaging")
+    map_items(ctx, todo, partial(_average, folders=folders, out=ctx.out, classes=ctx.data.classes), "averaging")
     ctx.ranks.barrier()
     return Result({"images": len(samples), "maps": len(folders)}, {"averaged": len(folders)})
 
 
-def _average(sample: Sample, *, folders: list[Path], out: Path) -> None:
+def _average(sample: Sample, *, folders: list[Path], out: Path, classes: Classes) -> None:
     import numpy as np
 
-    from wsss.io.cams import Cams, read_cams, write_cams
+    from wsss.data.artifacts import read_maps
+    from wsss.io.cams import Cams, write_cams
 
-    first, *others = (read_cams(cam_path(folder, sample.id)) for folder in folders)
+    first, *others = (read_maps(folder, sample, classes) for folder in folders)
     for folder, one in zip(folders[1:], others, strict=True):
         if (one.classes, one.size, one.maps.shape) != (first.classes, first.size, first.maps.shape):
             raise InvalidInput(
@@ -69,6 +71,11 @@ def _ready(ctx: Context[AverageConfig]) -> None:
         require_each(artifact.path, samples, cam_path, what="maps", mend=MAKE_MAPS)
 
 
+def _inspect(ctx: Context[AverageConfig]) -> None:
+    for artifact in ctx.inputs["cams"]:
+        inspect_maps(ctx, ctx.data.samples(ctx.config.splits), artifact.path)
+
+
 STAGE = Stage(
     name="average",
     version=1,
@@ -83,4 +90,5 @@ STAGE = Stage(
     needs_splits=lambda config: config.splits,
     check=_check,
     ready=_ready,
+    inspect=_inspect,
 )

@@ -81,9 +81,17 @@ def _failures(work: Callable[[Batch], None], batch: Batch, log: Callable[[str], 
     except InvalidInput as error:
         if len(batch) > 1:
             return {name: why for one in batch for name, why in _failures(work, (one,), log).items()}
-        log(f"warning: {error.message} The other images are processed first.")
-        return {batch[0].id: error}
+        named = named_after(batch[0], error)
+        log(f"warning: {named.message} The other images are processed first.")
+        return {batch[0].id: named}
     return {}
+
+
+def named_after(sample: Sample, error: InvalidInput) -> InvalidInput:
+    """Return an error that names the image."""
+    if sample.id in error.message:
+        return error
+    return InvalidInput(f"{sample.image}: {error.message}", mend=error.mend)
 
 
 def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]:

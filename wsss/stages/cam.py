@@ -180,9 +180,11 @@ def _make_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamConfig,
     from wsss.io.cams import Cams, write_cams
     from wsss.io.images import read_image
     from wsss.models.cam import normalise, tapered
+    from wsss.models.inference import require_finite
 
     images = np.stack([read_image(sample.image) for sample in batch])
     maps, classes = _maps_and_classes(model, images, batch, config)
+    require_finite(maps, "class maps")
     for sample, of_image, indices in zip(batch, tapered(maps, config.taper), classes, strict=True):
         chosen = normalise(of_image[[index - 1 for index in indices]], config.normalise).cpu().numpy()
         size = (images.shape[1], images.shape[2])

@@ -7,27 +7,25 @@ refines those, and fills uncertain pixels in.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.layout import cam_path, mask_path, probability_path
-from wsss.io.recorded import check_recorded
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.crf import CrfConfig
-from wsss.refine.thresholds import Policy
+from wsss.refine.policyfile import read_policy
 from wsss.stages.footprint import image_bytes
 from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
-from wsss.stages.pseudo import POLICY_FILE
 from wsss.stages.reduced import note_reduced, reduced_ids
+from wsss.stages.taken import inspect_maps, inspect_masks, inspect_probabilities
 from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:
@@ -120,24 +118,24 @@ def _refine(
 
     image = read_image(sample.image)
     if cams is not None:
-        refined = _refine_seeds(image, sample, masks, cams, config)
+        refined = _refine_seeds(image, sample, masks, cams, config, classes)
     elif config.unary == "softmax":
-        refined = _refine_probabilities(image, probability_path(masks, sample.id), config)
+        refined = _refine_probabilities(image, probability_path(masks, sample.id), config, len(classes))
     else:
         refined = _refine_mask(image, read_truth(sample, classes, size=image.shape[:2]), config)
     write_mask(mask_path(out, sample.id), classes.decode(clean(refined, config.clean)))
 
 
-def _refine_seeds(image: Any, sample: Sample, masks: Path, cams: Path, config: CrfStageConfig) -> Any:
+def _refine_seeds(image: Any, sample: Sample, masks: Path, cams: Path, config: CrfStageConfig, classes: Classes) -> Any:
     """Refine with the upper and the lower background, and merge."""
     import numpy as np
 
-    from wsss.io.cams import read_cams
+    from wsss.data.artifacts import read_maps
     from wsss.refine.crf import refine_labels, refine_scores, working_size
     from wsss.refine.thresholds import make_seeds, merge
 
-    policy, thresholds = _read_policy(masks)
-    loaded = read_cams(cam_path(cams, sample.id))
+    loaded = read_maps(cams, sample, classes, size=image.shape[:2])
+    policy, thresholds = read_policy(masks, loaded.classes)
     maps = loaded.at(working_size(loaded.size, config.max_side))
     seeds = make_seeds(policy, maps, loaded.classes, thresholds)
     values = np.asarray((0, *seeds.classes), np.uint8)
@@ -152,13 +150,13 @@ def _refine_seeds(image: Any, sample: Sample, masks: Path, cams: Path, config: C
     return upper if seeds.certain else merge(upper, labels(seeds.lower))
 
 
-def _refine_probabilities(image: Any, path: Path, config: CrfStageConfig) -> Any:
+def _refine_probabilities(image: Any, path: Path, config: CrfStageConfig, classes: int) -> Any:
     import numpy as np
 
-    from wsss.io.arrays import read_arrays
+    from wsss.io.probabilities import read_probabilities
     from wsss.refine.crf import refine_scores
 
-    probabilities = read_arrays(path)["probabilities"].astype(np.float32)
+    probabilities = read_probabilities(path, classes=classes, size=image.shape[:2]).astype(np.float32)
     return refine_scores(image, probabilities, config).astype(np.uint8)
 
 
@@ -209,23 +207,6 @@ def _masked(ctx: Context[CrfStageConfig], log: Callable[[str], None] = lambda li
     return with_masks(folder, samples, ctx.data, of=f"splits {listing(splits)}", mend=MAKE_MASKS, log=log)
 
 
-def _read_policy(masks: Path) -> tuple[Any, dict[int, float] | None]:
-    path = masks / POLICY_FILE
-    if not path.is_file():
-        raise InvalidInput(
-            f"{masks}: no {POLICY_FILE}; with maps given, the masks must come from the pseudo stage.",
-            mend="Leave --cams out to refine masks of any origin.",
-        )
-    check_recorded(path)
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        thresholds = stored["thresholds"]
-        policy = TypeAdapter(Policy).validate_python(stored["policy"])
-        return policy, thresholds and {int(index): value for index, value in thresholds.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{path}: not a background policy ({error}).", mend="Re-run the pseudo stage.") from error
-
-
 def _check_unary(config: CrfStageConfig, masks: Path, cams: Artifact | None, samples: tuple[Sample, ...]) -> None:
     if config.unary == "softmax" and cams is None and not probability_path(masks, samples[0].id).is_file():
         raise InvalidInput(
@@ -248,8 +229,19 @@ def _ready(ctx: Context[CrfStageConfig]) -> None:
         mend = f"If 255 means a class there, {renumber(classes)}."
         require_class(ctx.inputs["masks"], samples, classes, purpose="to refine", mend=mend)
     if cams is not None:
-        _read_policy(masks)
+        read_policy(masks)
         require_each(cams.path, samples, cam_path, what="maps", mend=MAKE_MAPS)
+
+
+def _inspect(ctx: Context[CrfStageConfig]) -> None:
+    config, cams = ctx.config, ctx.inputs["cams"]
+    samples = ctx.data.samples(config.splits)
+    if cams is not None:
+        inspect_maps(ctx, samples, cams.path)
+    elif config.unary == "softmax":
+        inspect_probabilities(ctx, samples, ctx.inputs["masks"].path)
+    else:
+        inspect_masks(ctx, _masked(ctx))
 
 
 STAGE = Stage(
@@ -268,4 +260,5 @@ STAGE = Stage(
     covers=lambda config: config.splits,
     needs_splits=lambda config: config.splits,
     ready=_ready,
+    inspect=_inspect,
 )

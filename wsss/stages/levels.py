@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context
 from wsss.stages.footprint import image_bytes
 
@@ -69,11 +68,11 @@ def _count(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[Remark, ...]]:
     import numpy as np
 
+    from wsss.data.artifacts import read_maps
     from wsss.data.sample import load_truth
-    from wsss.io.cams import read_cams
     from wsss.metrics.sweep import level_histogram
 
-    cams = read_cams(cam_path(folder, sample.id))
+    cams = read_maps(folder, sample, classes)
     truth, remarks = load_truth(sample, classes, size=cams.size)
     counts = level_histogram(cams.each_at_full_size(), cams.classes, truth, len(classes), levels).ravel()
     cells = np.flatnonzero(counts)

@@ -22,9 +22,9 @@ def predict_batch(
     """Write the masks of images of one size, and their probabilities where these are asked for."""
     import numpy as np
 
-    from wsss.io.arrays import write_arrays
     from wsss.io.images import read_image
     from wsss.io.masks import write_mask
+    from wsss.io.probabilities import write_probabilities
     from wsss.models.prediction import predict
 
     images = np.stack([read_image(sample.image) for sample in batch])
@@ -41,12 +41,7 @@ def predict_batch(
     )
     for place, sample in enumerate(batch):
         if found.probabilities is not None:
-            arrays: dict[str, Any] = {
-                "probabilities": found.probabilities[place],
-                "classes": np.arange(len(classes)),
-                "size": np.asarray(images.shape[1:3], np.int64),
-            }
-            write_arrays(probability_path(out, sample.id), arrays)
+            write_probabilities(probability_path(out, sample.id), found.probabilities[place])
         write_mask(mask_path(out, sample.id), classes.decode(found.masks[place]))
 
 
@@ -85,7 +80,7 @@ def read_output(path: Path) -> Any:
     Raises:
         InvalidInput: it is broken.
     """
-    from wsss.io.arrays import read_arrays
     from wsss.io.masks import read_mask
+    from wsss.io.probabilities import read_probabilities
 
-    return read_arrays(path) if path.suffix == ".npz" else read_mask(path)
+    return read_probabilities(path) if path.suffix == ".npz" else read_mask(path)

@@ -12,16 +12,16 @@ from wsss.errors import listing
 from wsss.io.layout import cam_path, mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
+from wsss.refine.policyfile import write_policy
 from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power, describe
 from wsss.stages.footprint import image_bytes
 from wsss.stages.mask_inputs import count_empty
 from wsss.stages.present import MAKE_MAPS, require_each
+from wsss.stages.taken import inspect_maps
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
-
-POLICY_FILE = "policy.json"
 
 BYTES_PER_PIXEL = 30
 
@@ -44,7 +44,6 @@ class PseudoConfig(StageConfig):
 
 def run(ctx: Context[PseudoConfig]) -> Result:
     """Resolve the policy (thresholds over the dataset, or the oracle's sweep), then label every image."""
-    from wsss.io.atomic import write_json
     from wsss.io.masks import read_mask
     from wsss.pipeline.items import map_items, pending
 
@@ -60,7 +59,7 @@ def run(ctx: Context[PseudoConfig]) -> Result:
         metrics["thresholds"] = {ctx.data.classes.names[index]: value for index, value in sorted(thresholds.items())}
 
     if ctx.ranks.rank == 0:
-        write_json(ctx.out / POLICY_FILE, {"policy": policy.model_dump(), "thresholds": thresholds})
+        write_policy(ctx.out, policy, thresholds)
     work = partial(
         _label,
         folder=cams,
@@ -96,12 +95,12 @@ def _label(
     classes: Classes,
     cleaning: CleaningConfig,
 ) -> None:
-    from wsss.io.cams import read_cams
+    from wsss.data.artifacts import read_maps
     from wsss.io.masks import write_mask
     from wsss.refine.cleaning import clean
     from wsss.refine.thresholds import mask_from_cams
 
-    mask = mask_from_cams(policy, read_cams(cam_path(folder, sample.id)), thresholds)
+    mask = mask_from_cams(policy, read_maps(folder, sample, classes), thresholds)
     write_mask(mask_path(out, sample.id), classes.decode(clean(mask, cleaning)))
 
 
@@ -122,7 +121,8 @@ def _dataset_thresholds(ctx: Context[PseudoConfig], policy: Adaptive, samples: t
     from wsss.pipeline.items import map_items
     from wsss.refine.thresholds import adaptive_threshold
 
-    per_image = map_items(ctx, samples, partial(_histograms, folder=ctx.inputs["cams"].path), "thresholds")
+    work = partial(_histograms, folder=ctx.inputs["cams"].path, classes=ctx.data.classes)
+    per_image = map_items(ctx, samples, work, "thresholds")
     total: dict[int, Any] = Counter()
     for histograms in per_image:
         for index, histogram in histograms.items():
@@ -130,11 +130,11 @@ def _dataset_thresholds(ctx: Context[PseudoConfig], policy: Adaptive, samples: t
     return {index: adaptive_threshold(policy, histogram) for index, histogram in total.items()}
 
 
-def _histograms(sample: Sample, *, folder: Path) -> dict[int, list[int]]:
-    from wsss.io.cams import read_cams
+def _histograms(sample: Sample, *, folder: Path, classes: Classes) -> dict[int, list[int]]:
+    from wsss.data.artifacts import read_maps
     from wsss.refine.thresholds import threshold_histogram
 
-    cams = read_cams(cam_path(folder, sample.id))
+    cams = read_maps(folder, sample, classes)
     return {index: threshold_histogram(one).tolist() for index, one in zip(cams.classes, cams.maps, strict=True)}
 
 
@@ -193,4 +193,5 @@ STAGE = Stage(
     needs_splits=lambda config: config.splits,
     check=_check,
     ready=_ready,
+    inspect=lambda ctx: inspect_maps(ctx, ctx.data.samples(ctx.config.splits), ctx.inputs["cams"].path),
 )

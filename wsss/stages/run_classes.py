@@ -24,7 +24,7 @@ def classes_of_run(run_dir: Path, run: Mapping[str, Any]) -> tuple[Classes, Path
         path = run_dir / stage["id"] / DESCRIPTION
         if path.is_file():
             try:
-                return Classes.from_json(load_description(path.parent)["classes"]), path
-            except (KeyError, TypeError, ValueError) as error:
-                raise InvalidInput(f"{path}: not the description of a network ({error}).") from error
+                return Classes.from_json(load_description(path.parent).get("classes") or {}), path
+            except ValueError as error:
+                raise InvalidInput(f"{path}: classes.{error}") from error
     return None

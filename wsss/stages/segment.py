@@ -16,6 +16,7 @@ from wsss.losses.config import CrossEntropyConfig, LossConfig
 from wsss.models.config import NO_TRUNK, SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
+from wsss.stages.taken import inspect_masks, inspect_probabilities
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.validation import AddedLater, OptionName
 
@@ -278,6 +279,13 @@ def _ready(ctx: Context[SegmentConfig]) -> None:
         load_classifier(classifier.path)
 
 
+def _inspect(ctx: Context[SegmentConfig]) -> None:
+    if ctx.config.labels == "soft":
+        inspect_probabilities(ctx, ctx.data.split(ctx.config.split), ctx.inputs["masks"].path)
+    else:
+        inspect_masks(ctx, _pairs(ctx))
+
+
 STAGE = Stage(
     name="segment",
     version=1,
@@ -297,5 +305,6 @@ STAGE = Stage(
     check_inputs=_check_inputs,
     prepare=_prepare,
     ready=_ready,
+    inspect=_inspect,
     trains=lambda config: config.images_per_step,
 )

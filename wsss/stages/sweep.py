@@ -14,6 +14,7 @@ from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.thresholds import Fixed, describe
 from wsss.stages.present import MAKE_MAPS, require_each
+from wsss.stages.taken import inspect_maps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,4 +131,5 @@ STAGE = Stage(
     needs_splits=lambda config: (config.split,),
     check=_check,
     ready=_ready,
+    inspect=lambda ctx: inspect_maps(ctx, ctx.data.split(ctx.config.split), ctx.inputs["cams"].path),
 )

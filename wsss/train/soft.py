@@ -17,9 +17,8 @@ from torch import Tensor
 
 from wsss.data.intensity import opencv
 from wsss.data.sample import Classes
-from wsss.errors import InvalidInput
-from wsss.io.arrays import read_arrays
 from wsss.io.images import read_image
+from wsss.io.probabilities import read_probabilities
 from wsss.train.images import reduced
 from wsss.train.segmentation import PairExamples
 
@@ -55,30 +54,6 @@ def _shrunk(probabilities: NDArray[np.float16], size: tuple[int, ...]) -> NDArra
     for place, one in enumerate(probabilities):
         smaller[place] = opencv().resize(one.astype(np.float32), size[::-1], interpolation=area)
     return smaller
-
-
-def read_probabilities(path: Path, *, classes: int, size: tuple[int, ...]) -> NDArray[np.float16]:
-    """Read what `predict` wrote: class probabilities ``(C, H, W)`` float16 in [0, 1], their sum 1 but for rounding.
-
-    Args:
-        path: an ``.npz`` with an array ``probabilities``.
-        classes: C that it must have.
-        size: (H, W) that it must have.
-
-    Raises:
-        InvalidInput: missing, broken, of another shape, or no probabilities.
-    """
-    found = read_arrays(path).get("probabilities")
-    if found is None:
-        raise InvalidInput(f"{path}: holds no array 'probabilities'.")
-    if found.shape != (classes, *size):
-        raise InvalidInput(
-            f"{path}: probabilities of shape {found.shape}; expected (classes, height, width) = {(classes, *size)}."
-        )
-    sums = found.sum(0, dtype=np.float32) if found.dtype.kind == "f" else np.zeros(1)
-    if not (np.abs(sums - 1) < 0.01 * max(1, classes)).all() or float(found.min()) < 0:
-        raise InvalidInput(f"{path}: these are no class probabilities: those of a pixel are ≥ 0 and sum to 1.")
-    return found.astype(np.float16)
 
 
 class SoftExamples(PairExamples):

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from wsss.data.artifacts import read_maps
 from wsss.data.sample import read_truth
 from wsss.errors import DamagedFile, InvalidInput
-from wsss.io.cams import read_cams
 from wsss.io.headroom import that_fit
 from wsss.io.images import pixels_in, read_image
-from wsss.io.layout import cam_path, mask_path
+from wsss.io.layout import mask_path
 from wsss.io.masks import IGNORE, read_mask
 from wsss.metrics.contradictions import contradiction, in_words
 from wsss.viz.numbers import Score
@@ -373,7 +373,7 @@ def _cell(column: Column, sample: Sample, size: tuple[int, int], classes: Classe
         path = mask_path(column.stage.path, sample.id)
         mask = classes.encode(read_mask(path, size=size), where=str(path))
         return (_mask_tile(column, sample, mask, classes, detail),)
-    cams = read_cams(cam_path(column.stage.path, sample.id))
+    cams = read_maps(column.stage.path, sample, classes, size=size)
     tiles = []
     for index, values in zip(cams.classes, cams.maps, strict=True):
         name = classes.names[index]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wsss.data.artifacts import read_maps
 from wsss.errors import DamagedFile, InvalidInput
-from wsss.io.cams import read_cams
 from wsss.io.images import read_image
 from wsss.io.layout import cam_path, offsets_path
 from wsss.io.offsets import Offsets, read_offsets
@@ -176,7 +176,7 @@ def _row(sample: Sample, chain: Chain, makers: Sequence[StageRecord | None], cla
     for step, maker in zip(chain.steps, makers, strict=True):
         cells.append(_or_why(step, sample.id, size, partial(_arrow_tiles, step, chain, sample.id, size)))
         if maker is not None:
-            cells.append(_or_why(maker, sample.id, size, partial(_map_tiles, maker, sample.id, classes, size, detail)))
+            cells.append(_or_why(maker, sample.id, size, partial(_map_tiles, maker, sample, classes, size, detail)))
     labels = None if sample.labels is None else tuple(classes.names[index] for index in sample.labels)
     return Row(sample.id, "sampling", labels, size[1], size[0], photo_uri(image, detail), tuple(cells))
 
@@ -213,15 +213,14 @@ def _arrow_tiles(step: StageRecord, chain: Chain, image_id: str, size: tuple[int
 
 
 def _map_tiles(
-    maker: StageRecord, image_id: str, classes: Classes, size: tuple[int, int], detail: Detail
+    maker: StageRecord, sample: Sample, classes: Classes, size: tuple[int, int], detail: Detail
 ) -> Iterator[Tile]:
-    path = cam_path(maker.path, image_id)
-    if not path.is_file():
+    if not cam_path(maker.path, sample.id).is_file():
         return
-    cams = read_cams(path)
+    cams = read_maps(maker.path, sample, classes, size=size)
     for index, values in zip(cams.classes, cams.maps, strict=True):
         name = classes.names[index]
-        alt = f"{maker.id}: heat map of {name} on {image_id}, {np.mean(values >= 0.5):.0%} of it above 0.5"
+        alt = f"{maker.id}: heat map of {name} on {sample.id}, {np.mean(values >= 0.5):.0%} of it above 0.5"
         yield Tile("heat", maker.id, name, heat_uri(values, size, detail), alt)
 
 

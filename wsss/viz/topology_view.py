@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wsss.data.sample import read_truth
 from wsss.errors import DamagedFile, InvalidInput
-from wsss.io.arrays import read_arrays
 from wsss.io.images import read_image
 from wsss.io.layout import mask_path, probability_path
 from wsss.io.masks import IGNORE, read_mask
+from wsss.io.probabilities import read_probabilities
 from wsss.io.recorded import check_recorded
 from wsss.viz.diagrams import barcode_svg, persistence_svg
 from wsss.viz.record import StageRecord, masks_of
@@ -201,7 +201,7 @@ def _row(sample: Sample, name: str, masks: StageRecord, classes: Classes, frame:
     panels.append(centreline_panel(pred, gt, detail))
     marks.sort(key=lambda mark: -mark.pixels)
     height, width = size
-    diagram, bars = _soft(sample, index, masks, gt & counted, frame)
+    diagram, bars = _soft(sample, index, len(classes), masks, gt & counted, frame)
     return TopologyRow(
         sample.id,
         name,
@@ -228,18 +228,15 @@ def _summary(matching: BettiMatching) -> str:
     return "; ".join(texts)
 
 
-def _soft(sample: Sample, index: int, masks: StageRecord, gt: NDArray[np.bool_], frame: str) -> tuple[str, str]:
+def _soft(
+    sample: Sample, index: int, classes: int, masks: StageRecord, gt: NDArray[np.bool_], frame: str
+) -> tuple[str, str]:
     """Return persistence diagram and barcode of the class's probabilities, where the stage kept them."""
     from wsss.topology import betti_matching
 
     path = probability_path(masks.path, sample.id)
     if not path.is_file():
         return "", ""
-    arrays: Mapping[str, Any] = read_arrays(path)
-    where = np.flatnonzero(arrays["classes"] == index)
-    probabilities = arrays["probabilities"]
-    if not len(where) or probabilities.shape[1:] != gt.shape:
-        return "", ""
-    soft = probabilities[where[0]].astype(np.float64)
+    soft = read_probabilities(path, classes=classes, size=gt.shape)[index].astype(np.float64)
     matching = betti_matching(soft, gt.astype(np.float64), frame=frame)  # type: ignore[arg-type]
     return persistence_svg(matching), barcode_svg(matching)

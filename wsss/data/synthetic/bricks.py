@@ -105,7 +105,7 @@ def generate(config: Config, out: Path, *, advance: Callable[[int], None] = lamb
     write_text(base / SPLITS_SMALL, _yaml({**lists, "train": lists["train"][: config.small]}))
     write_text(base / GROUP_FILE, "ID,group\n" + "".join(f"{wall.id},{wall.group}\n" for wall in walls))
     write_text(base / BETTI, "".join(rows))
-    generated.finish(out)
+    generated.finish(out, _files(config))
 
 
 def _yaml(lists: dict[str, list[str]]) -> str:

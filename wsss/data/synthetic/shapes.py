@@ -80,7 +80,7 @@ def generate(config: Config, out: Path, *, advance: Callable[[int], None] = lamb
     write_text(out / LABELS, "".join(rows))
     names = enumerate(("background", *CLASS_NAMES[: config.classes]))
     write_text(out / folder.CLASSES, "".join(f"{number} {name}\n" for number, name in names))
-    generated.finish(out)
+    generated.finish(out, _files(config))
 
 
 def is_complete(config: Config, out: Path) -> bool:

@@ -1,0 +1,35 @@
+"""``policy.json``: the thresholds that pseudo masks were made with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wsss.errors import InvalidInput
+from wsss.refine.policyfile import POLICY_FILE, read_policy, write_policy
+from wsss.refine.thresholds import Adaptive, Fixed
+
+
+def test_a_round_trip(tmp_path: Path) -> None:
+    for policy, thresholds in ((Adaptive(name="otsu"), {1: 0.25, 3: 0.5}), (Fixed(name="fixed"), None)):
+        write_policy(tmp_path, policy, thresholds)
+        assert read_policy(tmp_path, (1, 3)) == (policy, thresholds)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "words"),
+    [
+        ({"1": float("nan")}, r"expected numbers in \[0, 1\], got \{1: nan\}"),
+        ({"1": 1.5}, r"got \{1: 1\.5\}"),
+        ({"1": 0.5}, "no threshold of class 2"),
+        (None, "no threshold of class 1, 2"),
+    ],
+)
+def test_thresholds_that_cannot_be_applied_are_refused(tmp_path: Path, thresholds: Any, words: str) -> None:
+    stored = {"policy": Adaptive(name="otsu").model_dump(), "thresholds": thresholds}
+    (tmp_path / POLICY_FILE).write_text(json.dumps(stored))
+    with pytest.raises(InvalidInput, match=words):
+        read_policy(tmp_path, (1, 2))
