@@ -147,12 +147,12 @@ def networks(folder: Path, dice: random.Random) -> Iterator[Case]:
     """Folders of a network: ``model.safetensors`` and ``model.json``."""
     from wsss.data.sample import Classes
     from wsss.io.weights import DESCRIPTION, WEIGHTS
-    from wsss.models.classifier import CAMClassifier, load_classifier, save_classifier
+    from wsss.models.classifier import build_classifier, load_classifier, save_classifier
     from wsss.models.config import ClassifierConfig
 
     config = ClassifierConfig.model_validate({"convnet": {"widths": [4, 4], "wide": 2, "stride": 2}})
     classes = Classes(("background", "cat", "dog"), ((0,), (1,), (2,)))
-    save_classifier(folder, CAMClassifier(config, 2), classes)
+    save_classifier(folder, build_classifier(config, 2), classes)
     contents = {name: (folder / name).read_bytes() for name in (WEIGHTS, DESCRIPTION)}
     while True:
         name = dice.choice(list(contents))
