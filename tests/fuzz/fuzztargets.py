@@ -171,5 +171,5 @@ TARGETS = (
     Target("labels", labels, 100),
     Target("images", images, 3000),
     Target("arrays", arrays, 4000),
-    Target("networks", networks, 500),
+    Target("networks", networks, 200),
 )
