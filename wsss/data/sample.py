@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -133,13 +134,20 @@ class Classes:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Classes:
-        """Read what `to_json` wrote."""
-        return cls(
-            names=tuple(value["names"]),
-            values=tuple(tuple(values) for values in value["values"]),
-            other=frozenset(value["other"]),
-            other_as=value["other_as"],
-        )
+        """Read what `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+        """
+        names, values = tuple(value["names"]), tuple(tuple(values) for values in value["values"])
+        other, other_as = frozenset(value["other"]), value["other_as"]
+        if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+            raise ValueError("names: expected different texts")
+        if len(values) != len(names) or not all(values):
+            raise ValueError(f"values: expected one or more for each of {len(names)} classes")
+        if not all(type(one) is int and 0 <= one <= IGNORE for one in (*other, other_as, *chain(*values))):
+            raise ValueError("values: expected integers from 0 to 255")
+        return cls(names, values, other, other_as)
 
     def _tables(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         table = np.full(256, IGNORE, np.uint8)

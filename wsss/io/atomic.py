@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from wsss.errors import RunFailed
+from wsss.io.contained import check_place, open_to_read
 from wsss.io.shared_state import deleted_if_killed
 
 TEMPORARY = ".wsss-tmp-"
@@ -33,13 +34,15 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         RunFailed: the disk is full, or the folder can't be written to.
+        InvalidInput: a link inside a run directory takes ``path`` out of it.
     """
     temporary = temporary_beside(path)
+    check_place(path)
     try:
         with explain_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with deleted_if_killed(temporary):
-                with temporary.open("wb") as file:
+                with _new_file(temporary) as file:
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
@@ -49,6 +52,12 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):  # what is left over is swept later; the first error is the one to tell
             temporary.unlink()
         raise
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """Open a file that nobody else has made: a link or a pipe of this name is not written through."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "wb")
 
 
 def temporary_beside(path: Path) -> Path:
@@ -76,8 +85,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as 64 hex digits."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a file's bytes as 64 hex digits; `OSError` for a pipe or a device."""
+    with open_to_read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from wsss.io.atomic import atomic_open
+from wsss.io.contained import open_to_read
+from wsss.io.jsonfiles import MOST_BYTES, parse_json
 
 SEAL = "seal"
 """Key of an object's checksum."""
@@ -56,7 +58,7 @@ def check_sealed_zip(path: Path) -> None:
     """
     digest = hashlib.sha256()
     left = path.stat().st_size - _COMMENT
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         while left > 0:
             part = file.read(min(left, 1 << 20))
             if not part:
@@ -90,10 +92,10 @@ def read_sealed_json(path: Path) -> Any:
 
     Raises:
         OSError: no such file, or it can't be read.
-        ValueError: not JSON, or damaged: its content has changed without a trace in its time of change.
+        ValueError: not JSON (see `wsss.io.jsonfiles.parse_json`), or damaged: its content has changed without a trace in its time of change.
     """
-    with path.open(encoding="utf-8") as file:
-        value = json.load(file)
+    with open_to_read(path) as file:
+        value = parse_json(file.read(MOST_BYTES + 1))
         changed = os.fstat(file.fileno()).st_mtime_ns
     seal = value.pop(SEAL, None) if isinstance(value, dict) else None
     if isinstance(seal, dict) and seal.get("mtime_ns") == changed and seal.get("sha256") != _digest(value):

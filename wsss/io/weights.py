@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import write_bytes, write_json
+from wsss.io.jsonfiles import read_json
 from wsss.io.recorded import check_recorded
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
         )
     check_recorded(path, always=True)
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        description = read_json(path)
+    except (OSError, ValueError) as error:
         raise InvalidInput(f"{path}: not valid JSON ({error}).") from error
     if not isinstance(description, dict):
         raise InvalidInput(f"{path}: expected a JSON object.")
@@ -51,7 +51,7 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
 
 def _kind(path: Path) -> Any:
     try:
-        return json.loads(path.read_text()).get("kind")
+        return read_json(path).get("kind")
     except (OSError, ValueError, AttributeError):
         return None  # a broken one is none to propose
 

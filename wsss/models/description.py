@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -63,9 +64,11 @@ def read_description(
         )
     try:
         mean, std = (tuple(map(float, description[key])) for key in ("mean", "std"))
+        if (len(mean), len(std)) != (3, 3) or not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+            raise ValueError("mean and std: expected three finite numbers each, std above 0")
         origin = Origin(dict(description["initial_weights"]), mean, std)  # type: ignore[arg-type]
         return model.model_validate(description["config"]), origin, Classes.from_json(description["classes"])
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, ValidationError) as error:
         raise InvalidInput(f"{folder}/model.json: not a {kind}'s description ({error}).") from error
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from wsss.errors import RunFailed, WsssError, listing
 from wsss.io.atomic import explain_os_errors, write_json
+from wsss.io.contained import check_place
+from wsss.io.jsonfiles import read_json
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision
 from wsss.pipeline.explain import not_finite
@@ -26,6 +28,7 @@ def open_folder(task: Task, decision: Decision | None, session: Session) -> dict
     """Make the folder ready and write the first record; return it. Rank 0 only."""
     assert decision is not None
     folder, old = task.folder, decision.record
+    check_place(folder / store.RECORD)
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     store.sweep_folder(folder)
@@ -111,7 +114,7 @@ def mended(task: Task, decision: Decision | None, session: Session) -> dict[str,
     record = dict(decision.record or {}) if decision else {}
     path = task.folder / store.METRICS
     try:
-        same = json.loads(path.read_text(encoding="utf-8")) == record.get("metrics")
+        same = read_json(path) == record.get("metrics")
     except (OSError, ValueError):
         same = False
     if not same:

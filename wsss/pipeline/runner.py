@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput, RunFailed, WsssError, listing
+from wsss.io.contained import check_tree
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.explain import full_disk
@@ -68,6 +69,7 @@ def run_stage(
         store.check_ours(out, stage.name)
         decision = decide(out, parts, force=force, keeps=stage.keeps)
         if decision.action == "run":
+            check_tree(out)
             stage.prepare(config, data)
         return parts
 

@@ -15,8 +15,10 @@ from typing import Any
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import explain_os_errors, sha256_file, sweep
+from wsss.io.contained import below, check_place, delete_file
 from wsss.io.layout import CHECKPOINT, RECORD
-from wsss.io.sealed import read_sealed_json, write_sealed_json
+from wsss.io.records import read_stage_record
+from wsss.io.sealed import write_sealed_json
 
 METRICS = "metrics.json"
 BOOKKEEPING = frozenset({RECORD, METRICS, "run.log", CHECKPOINT})
@@ -43,30 +45,13 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     Raises:
         InvalidInput: it is damaged, or was not written by us.
     """
-    path = folder / RECORD
-    try:
-        record = read_sealed_json(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path}: can't be read ({error}).", mend=_discard(folder)) from error
-    if not isinstance(record, dict) or not isinstance(record.get("identity"), str):
-        raise InvalidInput(f"{path}: not a record of a stage.", mend=_discard(folder))
-    if not _is_listing(record.get("artifacts") or {}):
-        raise InvalidInput(f"{path}: artifacts: expected files in this folder.", mend=_discard(folder))
+    record = read_stage_record(folder)
+    if record is not None and not record.get("identity"):
+        raise InvalidInput(
+            f"{folder / RECORD}: not a record of a stage: identity is missing.",
+            mend=f"Delete {folder} and run the same command again: the stage is re-run.",
+        )
     return record
-
-
-def _is_listing(artifacts: Any) -> bool:
-    """Tell whether recorded artifacts are files in their stage's folder: damaged ones are deleted."""
-    return isinstance(artifacts, dict) and all(
-        isinstance(known, dict) and not name.startswith("/") and ".." not in name.split("/")
-        for name, known in artifacts.items()
-    )
-
-
-def _discard(folder: Path) -> str:
-    return f"Delete {folder} and run the same command again: the stage is re-run."
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
@@ -104,7 +89,7 @@ def verify(folder: Path, artifacts: Mapping[str, Mapping[str, Any]], *, content:
     """
     damages = []
     for name, known in artifacts.items():
-        path = folder / name
+        path = below(folder, name, where=folder / RECORD)
         try:
             state = path.stat()
         except OSError:
@@ -127,13 +112,13 @@ def delete_damaged(folder: Path, damages: list[Damage]) -> None:
     """Delete the files that are broken, so that they are made again."""
     for damage in damages:
         with explain_os_errors(folder / damage.path):
-            (folder / damage.path).unlink(missing_ok=True)
+            delete_file(below(folder, damage.path, where=folder / RECORD))
 
 
 def drop_checkpoint(folder: Path) -> None:
     """Delete the checkpoint of a stage that is recorded as done; not before, or a kill would cost all the work."""
     with explain_os_errors(folder / CHECKPOINT):
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+        delete_file(folder / CHECKPOINT)
 
 
 def empty(folder: Path, record: Mapping[str, Any]) -> None:
@@ -141,6 +126,7 @@ def empty(folder: Path, record: Mapping[str, Any]) -> None:
 
     The record is marked ``stale`` first: a process killed in between leaves a folder that will be emptied again.
     """
+    check_place(folder / RECORD)
     with explain_os_errors(folder):
         write_record(folder, {**record, "status": "stale"})
         for path in sorted(folder.iterdir()):

@@ -37,8 +37,8 @@ def summarise(folder: Path) -> dict[str, Any] | None:
         record = read_record(folder)
         if record is None:
             return None
-        stages = [_stage(folder, record["id"], record["uses"], live)]
-        name, status, report = record["id"], record.get("status"), None
+        stages = [_stage(folder, record.get("id") or folder.name, record.get("uses") or "unknown", live)]
+        name, status, report = record.get("id") or folder.name, record.get("status"), None
     if status == "running" and not live:
         status = "interrupted"
     return {

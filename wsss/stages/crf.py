@@ -7,7 +7,6 @@ refines those, and fills uncertain pixels in.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.jsonfiles import read_json
 from wsss.io.layout import cam_path, mask_path, probability_path
 from wsss.io.recorded import check_recorded
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
@@ -217,7 +217,7 @@ def _read_policy(masks: Path) -> tuple[Any, dict[int, float] | None]:
         )
     check_recorded(path)
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path)
         thresholds = stored["thresholds"]
         policy = TypeAdapter(Policy).validate_python(stored["policy"])
         return policy, thresholds and {int(index): value for index, value in thresholds.items()}

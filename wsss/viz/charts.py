@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from markupsafe import Markup, escape
 
 from wsss.errors import InvalidInput
 from wsss.io.recorded import check_recorded
+from wsss.io.tables import read_table
 from wsss.viz.formatting import words
 
 WIDTH, HEIGHT = 420, 250
@@ -48,8 +48,7 @@ def read_history(path: Path) -> tuple[Chart, ...]:
         InvalidInput: the file has no ``epoch`` column, or a cell is not a number.
     """
     check_recorded(path)
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(path)
     if not rows:
         return ()
     if "epoch" not in rows[0]:
@@ -66,8 +65,8 @@ def read_history(path: Path) -> tuple[Chart, ...]:
     return tuple(Chart(title, unit, xs, tuple(series)) for (title, unit), series in sorted(groups.items(), key=_rank))
 
 
-def _cell(path: Path, row: dict[str, str | None], name: str) -> float | None:
-    text = (row[name] or "").strip()
+def _cell(path: Path, row: dict[str, str], name: str) -> float | None:
+    text = row[name].strip()
     if not text:
         return None
     try:

@@ -12,6 +12,8 @@ from typing import Any
 from wsss.data.layout import LayoutConfig, Log
 from wsss.errors import InvalidInput
 from wsss.io.atomic import TEMPORARY, explain_os_errors, sweep, write_json
+from wsss.io.contained import check_place, check_regular, check_tree
+from wsss.io.jsonfiles import read_json
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Generated:
         if not self.is_complete(root, wanted):
             from filelock import FileLock
 
+            check_tree(root)
+            check_regular(work / f"{root.name}.lock")
             work.mkdir(parents=True, exist_ok=True)
             with FileLock(work / f"{root.name}.lock"):  # all ranks of a run start at once: one draws, the others wait
                 if not self.is_complete(root, wanted):
@@ -70,6 +74,7 @@ class Generated:
             InvalidInput: ``out`` holds something else.
             RunFailed: ``out`` can't be written to.
         """
+        check_place(out / self.marker)
         with explain_os_errors(out):
             out.mkdir(parents=True, exist_ok=True)
             stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
@@ -93,6 +98,6 @@ class Generated:
 
     def _found(self, out: Path) -> Any:
         try:
-            return json.loads((out / self.marker).read_text())
+            return read_json(out / self.marker)
         except (OSError, ValueError):
             return None
