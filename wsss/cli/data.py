@@ -15,6 +15,7 @@ from wsss.cli.data_synth import option_at, synth
 from wsss.cli.findings import print_report, progress
 from wsss.cli.option_table import json_option, shared, workers_option
 from wsss.cli.options import print_json, worker_count
+from wsss.cli.say import say
 
 if TYPE_CHECKING:
     from wsss.cli.datasets import Named
@@ -96,10 +97,10 @@ def _show_photographs(path: str, found: Photographs, report: Report | None, as_j
     if as_json:
         print_json(found.to_json())
         return
-    click.echo(f"{path}: {found.description}.")
+    say(f"{path}: {found.description}.")
     print_report(found.report)
     if report is not None:
-        click.echo(f"Not yet a dataset of layout folder: {report.problems[0].examples[0]}")
+        say(f"Not yet a dataset of layout folder: {report.problems[0].examples[0]}")
     _print_next(found.next)
 
 
@@ -119,11 +120,11 @@ def _report(named: Named, workers: int | None) -> Report:
 
 def _print_next(command: str | None) -> None:
     if command is not None:
-        click.echo(f"Next: {command}")
+        say(f"Next: {command}")
 
 
 def _log(line: str) -> None:
-    click.echo(line, err=True)
+    say(line, err=True)
 
 
 @data.command("tiles", cls=DataCommand, short_help="Cut tiles out of a dataset's images, with labels from its masks.")
@@ -170,7 +171,7 @@ def tiles(
     if as_json:
         print_json({"out": str(out), **drawn})
     else:
-        click.echo(
+        say(
             f"{out}: {drawn['tiles']} tiles of {drawn['tile_size']} pixels from {drawn['images']} images, "
             f"{drawn['without_any_class']} without any class, {drawn['label_noise']:.0%} of the answers wrong"
         )

@@ -19,8 +19,10 @@ import click
 
 from wsss import __version__
 from wsss.cli.command import Group
+from wsss.cli.say import say
 from wsss.errors import WsssError
 from wsss.io import shared_state
+from wsss.io.printable import printable
 from wsss.pipeline.interrupt import interruptible
 from wsss.pipeline.supervise import supervise
 from wsss.stages import STAGES
@@ -104,6 +106,7 @@ def _call(arguments: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
+        error.message = printable(error.message)
         error.show()
         return error.exit_code
     except WsssError as error:
@@ -135,7 +138,7 @@ def _call(arguments: list[str]) -> int:
 
 def _say_interrupted() -> None:
     """Print how to resume, unless the supervisor has to do it."""
-    click.echo(shared_state.message() or "Interrupted.", err=True)
+    say(shared_state.message() or "Interrupted.", err=True)
     shared_state.clear_messages()  # so that the supervisor doesn't print it again
 
 
@@ -163,7 +166,7 @@ def _flushed(code: int) -> int:
 
 def show_error(message: str) -> None:
     """Print an error on stderr."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    say(message, err=True, label="error")
 
 
 if __name__ == "__main__":

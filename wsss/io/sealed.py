@@ -92,7 +92,8 @@ def read_sealed_json(path: Path) -> Any:
 
     Raises:
         OSError: no such file, or it can't be read.
-        ValueError: not JSON (see `wsss.io.jsonfiles.parse_json`), or damaged: its content has changed without a trace in its time of change.
+        ValueError: not JSON (see `wsss.io.jsonfiles`), or damaged: its content has changed without a trace in its
+            time of change.
     """
     with open_to_read(path) as file:
         value = parse_json(file.read(MOST_BYTES + 1))

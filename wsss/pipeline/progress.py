@@ -15,6 +15,7 @@ from wsss.errors import WsssError
 from wsss.io.atomic import write_json
 from wsss.io.contained import open_regular
 from wsss.io.jsonfiles import read_json
+from wsss.io.printable import printable
 from wsss.pipeline.estimate import Steps, time_left_column
 from wsss.pipeline.estimate import duration as duration
 
@@ -67,7 +68,8 @@ class Reporter:
         return Console(file=self.stream, highlight=False, soft_wrap=True)
 
     def log(self, message: str) -> None:
-        """Show one message, above the bars, and add it to ``run.log``."""
+        """Show one message, above the bars, and add it to ``run.log``; control characters show as escapes."""
+        message = printable(message)
         self.note_in_file(message)
         if self.quiet:
             return
@@ -83,7 +85,7 @@ class Reporter:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
         with contextlib.suppress(OSError), os.fdopen(open_regular(self.file, flags), "a", encoding="utf-8") as file:
-            file.writelines(f"{stamp} {line}\n" for line in message.splitlines() or [""])
+            file.writelines(f"{stamp} {line}\n" for line in printable(message).splitlines() or [""])
 
     def start(self, stage: str, folder: Path | None) -> None:
         """Begin a stage: its bars carry its name, its notes go to its folder, if it has one."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from wsss.viz.charts import nice_ticks
 from wsss.viz.curves import STYLE
+from wsss.viz.formatting import escape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from wsss.errors import InvalidInput
 from wsss.io.recorded import check_recorded
 from wsss.io.tables import read_table
-from wsss.viz.formatting import words
+from wsss.viz.formatting import escape, words
 
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 74, 12, 14, 42  # 0.00015 has to fit beside the unit
