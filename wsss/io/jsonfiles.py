@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: no such file, it can't be read, or it is a pipe or a device.
-        ValueError: not JSON; NaN or an infinity, which JSON doesn't have; text that can't be written as UTF-8; larger
+        ValueError: not JSON; a number that isn't finite; text that can't be written as UTF-8; larger
             than `MOST_BYTES`, or nested deeper than `DEPTH`.
     """
     with open_to_read(path) as file:
@@ -33,7 +34,7 @@ def parse_json(content: bytes) -> Any:
         raise ValueError(f"larger than {MOST_BYTES:,} bytes")
     text = content.decode("utf-8")
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except RecursionError as error:
         raise ValueError(f"nested deeper than {DEPTH}") from error
     _check_depth(value)
@@ -43,7 +44,12 @@ def parse_json(content: bytes) -> Any:
 
 
 def _refuse(constant: str) -> float:
-    raise ValueError(f"found {constant}, which is not JSON")
+    raise ValueError(f"found the number {constant}, expected a finite one")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    return value if math.isfinite(value) else _refuse(number)
 
 
 def _check_depth(value: Any) -> None:

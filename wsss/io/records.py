@@ -58,6 +58,7 @@ Id = Annotated[str, AfterValidator(_folder_below)]
 Below = Annotated[str, AfterValidator(_path_below)]
 Time = Annotated[str, AfterValidator(_time)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 Some = Annotated[int, Field(ge=1, lt=2**31)]
 
 
@@ -118,6 +119,58 @@ class StageRecord(_Record):
     artifacts: dict[Below, Artifact] | None = None
     same_as: Id | None = None
     forced: bool | None = None
+
+
+class Structure(_Record):
+    """Scores of topology and surfaces among the metrics of a score."""
+
+    classes: dict[str, dict[str, Any]] | None = None
+    mean: dict[str, float | None] | None = None
+
+
+class ScoreMetrics(_Record):
+    """Metrics of the stage ``score``."""
+
+    miou: Fraction | None = None
+    precision: Fraction | None = None
+    recall: Fraction | None = None
+    pixel_accuracy: Fraction | None = None
+    iou: dict[str, Fraction | None] | None = None
+    images: Count | None = None
+    split: str | None = None
+    structure: Structure | None = None
+    provenance: dict[str, Any] | None = None
+
+
+class RecallAtPrecision(_Record):
+    """The best recall of a sweep at a precision."""
+
+    minimum_precision: Fraction
+    recall: Fraction | None = None
+
+
+class SweepMetrics(ScoreMetrics):
+    """Metrics of the stage ``sweep``."""
+
+    best_threshold: float | None = None
+    recall_at_precision: RecallAtPrecision | None = None
+
+
+class Contradiction(_Record):
+    """A predicted mask that contradicts the labels of its image."""
+
+    image: str
+    contradiction: str | None = None
+
+
+class PredictMetrics(_Record):
+    """Metrics of the stage ``predict``."""
+
+    contradictions: list[Contradiction] | None = None
+
+
+METRICS: dict[str, type[_Record]] = {"score": ScoreMetrics, "sweep": SweepMetrics, "predict": PredictMetrics}
+"""Stage → its metrics, for those whose metrics other stages compute with."""
 
 
 class StageOfRun(_Record):
@@ -200,6 +253,8 @@ def _read(path: Path, model: type[StageRecord | RunRecord], mend: str) -> dict[s
         return dict(value)
     try:
         validate(model, value, where="", locate=lambda key: str(path))
+        if model is StageRecord and value.get("uses") in METRICS:
+            validate(METRICS[value["uses"]], value.get("metrics") or {}, where="metrics", locate=lambda key: str(path))
     except InvalidInput as error:
         raise InvalidInput(error.message, mend=mend) from error
     filled = {key: empty for key, empty in _FILLED[model].items() if value.get(key) is None}

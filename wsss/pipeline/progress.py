@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 import threading
@@ -11,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from wsss.errors import WsssError
-from wsss.io.atomic import write_json
 from wsss.io.contained import open_regular
 from wsss.io.jsonfiles import read_json
 from wsss.io.printable import printable
@@ -185,9 +184,10 @@ class Reporter:
         if self.folder is None or now - state.noted < NOTE_EVERY:
             return
         state.noted = now
-        with contextlib.suppress(OSError, WsssError):
-            note = {"description": state.description, "done": state.done, "total": state.total}
-            write_json(self.folder / NOTE, note)
+        note = {"description": state.description, "done": state.done, "total": state.total}
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with contextlib.suppress(OSError), os.fdopen(open_regular(self.folder / NOTE, flags), "w") as file:
+            json.dump(note, file)
 
 
 def read_note(folder: Path) -> dict[str, Any] | None:

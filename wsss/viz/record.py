@@ -87,7 +87,7 @@ class StageRecord:
     @property
     def is_score(self) -> bool:
         """Whether the stage measured masks against the ground truth."""
-        return "miou" in self.metrics and "iou" in self.metrics
+        return "miou" in self.metrics and isinstance(self.metrics.get("iou"), Mapping)
 
 
 def read_record(path: Path, **known: Any) -> StageRecord:

@@ -15,7 +15,7 @@ from wsss.data.sample import read_truth
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.arrays import read_arrays
 from wsss.io.images import read_image
-from wsss.io.layout import mask_path, probability_path
+from wsss.io.layout import RECORD, mask_path, probability_path
 from wsss.io.masks import IGNORE, read_mask
 from wsss.io.recorded import check_recorded
 from wsss.io.tables import read_table
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from wsss.topology import BettiMatching
 
 STRUCTURE = "structure.csv"
+FRAMES = ("own-max", "none")
+"""Frames around masks that a score may have been computed with."""
+
 ERRORS = ("betti_matching_error", "betti0_error", "betti1_error", "local_betti0_error", "local_betti1_error")
 MOST_MARKS = 60
 MOST_SCORES = 4
@@ -130,7 +133,9 @@ def topology_view(
     for place, score in enumerate(found):
         share = count // len(found) + (place < count % len(found))
         masks = masks_of(score, records)
-        frame = str(score.config.get("frame", "own-max"))
+        frame = str(score.config.get("frame", FRAMES[0]))
+        if frame not in FRAMES:
+            raise InvalidInput(f"{score.path / RECORD}: config.frame: expected {' or '.join(FRAMES)}, got {frame!r}.")
         split = score.metrics.get("split")
         known = {one.id: one for one in data.splits.get(str(split), ())} or samples
         for image, name in _worst(score.path / STRUCTURE)[:share]:
