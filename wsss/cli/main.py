@@ -20,7 +20,7 @@ import click
 from wsss import __version__
 from wsss.cli.command import Group
 from wsss.cli.say import say
-from wsss.errors import WsssError
+from wsss.errors import InvalidInput, WsssError
 from wsss.io import shared_state
 from wsss.io.printable import printable
 from wsss.pipeline.interrupt import interruptible
@@ -126,6 +126,9 @@ def _call(arguments: list[str]) -> int:
         if isinstance(error, OSError) and error.filename is None and error.errno in _NO_OUTPUT:
             show_error(f"Can't write the output: {error.strerror}.")
             return 1
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            show_error(f"{error.filename}: the name is too long for a file.")
+            return InvalidInput.exit_code
         if debug:
             traceback.print_exc()
         show_error(

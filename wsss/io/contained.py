@@ -19,6 +19,9 @@ from wsss.io.layout import RECORD, RUN
 DEPTH = 12
 """Folders above a file among which its run directory or its stage's folder is looked for."""
 
+MOST_OF_NAME, MOST_OF_PATH = 255, 4000
+"""Bytes of a file's name, and of a path."""
+
 HINT = (
     "Replace the link by a folder or a file of its own. To keep results on another disk, move the whole run directory "
     "there and link to that."
@@ -46,6 +49,8 @@ def below(root: Path, name: str, *, where: object, mend: str | None = None) -> P
 def name_problem(name: str) -> str:
     """Return why a recorded name can't be a path below a folder (``"leads out of its folder"``); ``""`` if it can."""
     windows = PureWindowsPath(name)
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in name):
+        return "is no valid text"
     if not name or "\0" in name:
         return "has a null character" if name else "is empty"
     if PurePosixPath(name).is_absolute() or windows.drive or windows.root:
@@ -54,7 +59,14 @@ def name_problem(name: str) -> str:
         return "leads out of its folder"
     if any(part in ("", ".") for part in name.split("/")):
         return "has an empty part"
-    return ""
+    return length_problem(name)
+
+
+def length_problem(path: str) -> str:
+    """Return why no file system has such a path, since it is too long; ``""`` if one may."""
+    if any(len(os.fsencode(part)) > MOST_OF_NAME for part in path.split("/")):
+        return f"has a part of more than {MOST_OF_NAME} bytes"
+    return f"has more than {MOST_OF_PATH} bytes" if len(os.fsencode(path)) > MOST_OF_PATH else ""
 
 
 def check_place(path: Path) -> None:

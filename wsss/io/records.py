@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from wsss.errors import InvalidInput
-from wsss.io.contained import name_problem
+from wsss.io.contained import length_problem, name_problem
 from wsss.io.layout import RECORD, RUN
 from wsss.io.sealed import read_sealed_json
 from wsss.validation import validate
@@ -43,6 +43,16 @@ def _path_below(text: str) -> str:
     return text
 
 
+def _place(text: str) -> str:
+    if "\0" in text or (problem := length_problem(text)):
+        raise ValueError("the path has a null character" if "\0" in text else f"the path {problem}")
+    try:
+        Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"the path names an unknown user ({error})") from error
+    return text
+
+
 def _time(text: str) -> str:
     if datetime.fromisoformat(text).tzinfo is None:
         raise ValueError("expected a time with its zone")
@@ -54,6 +64,9 @@ Name = Annotated[str, AfterValidator(_folder_name)]
 
 Id = Annotated[str, AfterValidator(_folder_below)]
 """Of a stage in a run, which is also the name of its folder there."""
+
+Place = Annotated[str, AfterValidator(_place)]
+"""Of anything on the machine that wrote the record."""
 
 Below = Annotated[str, AfterValidator(_path_below)]
 Time = Annotated[str, AfterValidator(_time)]
@@ -181,10 +194,17 @@ class StageOfRun(_Record):
     needs: list[Id] | None = None
 
 
+class Data(_Record):
+    """The dataset's config in a pipeline; `wsss.data.registry` reads the rest."""
+
+    root: Place | None = None
+    images: Place | None = None
+
+
 class Pipeline(_Record):
     """The pipeline file of a run; `wsss.pipeline.spec` reads the rest."""
 
-    data: dict[str, Any] | None = None
+    data: Data | None = None
 
 
 class RunRecord(_Record):
@@ -196,7 +216,7 @@ class RunRecord(_Record):
     seed: int | None = None
     pipeline: Pipeline | None = None
     command: list[str] | None = None
-    directory: str | None = None
+    directory: Place | None = None
     stages: list[StageOfRun] | None = None
     host: str | None = None
     started: Time | None = None
