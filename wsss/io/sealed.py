@@ -12,6 +12,7 @@ import json
 import os
 import struct
 import time
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -70,6 +71,24 @@ def check_sealed_zip(path: Path) -> None:
         raise ValueError("it is damaged or incomplete: it doesn't end with a checksum")
     if comment != _MARK + digest.hexdigest().encode():
         raise ValueError("it is damaged: its bytes don't have the checksum that was written with them")
+
+
+def check_stored_zip(path: Path) -> None:
+    """Require a zip file whose members aren't compressed: one that is may need any amount of memory.
+
+    Raises:
+        ValueError: not a zip file, or a compressed one.
+        OSError: it can't be read.
+    """
+    try:
+        with open_to_read(path) as file, zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"it is no zip file ({error})") from error
+    if any(
+        member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size for member in members
+    ):
+        raise ValueError("it is compressed, as no file of ours is")
 
 
 def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
