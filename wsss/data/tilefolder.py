@@ -10,6 +10,7 @@ from wsss.data.tiles import TilesConfig, draw_tiles
 from wsss.data.truth import check_truth, require_masks
 from wsss.errors import InvalidInput
 from wsss.io.atomic import TEMPORARY, explain_os_errors, write_json
+from wsss.io.contained import check_tree
 from wsss.io.jsonfiles import read_json
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def draw_into(
             f"{out}: the folder already holds something else ({stranger}).",
             mend="Choose a new folder, or delete this one.",
         )
+    check_tree(out)
     write_json(marker, claim)
 
     def each(work: Callable[[Any], Any], items: Sequence[Any], description: str) -> list[Any]:

@@ -80,8 +80,8 @@ def check_place(path: Path) -> None:
     """
     root: Path | None = None
     for folder in reversed(Path(os.path.abspath(path)).parents[:DEPTH]):  # noqa: PTH100 - resolve would follow links
-        if root is not None and folder.is_symlink():
-            _check_link(folder, root)
+        if root is not None:
+            check_link(folder, root)
         if any(os.path.lexists(folder / name) for name in (RUN, RECORD)):
             root = folder
 
@@ -98,14 +98,17 @@ def check_tree(folder: Path, root: Path | None = None) -> None:
             device or a socket.
     """
     check_place(folder / RECORD)
-    if root is not None and folder.is_symlink():
-        _check_link(folder, root)
+    if root is not None:
+        check_link(folder, root)
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(place, name)
-            mode = path.lstat().st_mode
+            try:
+                mode = path.lstat().st_mode
+            except FileNotFoundError:  # a temporary file that another process has renamed meanwhile
+                continue
             if stat.S_ISLNK(mode):
-                _check_link(path, folder)
+                check_link(path, folder)
             elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise InvalidInput(f"{path}: neither a file nor a folder.", mend="Delete it.")
 
@@ -169,7 +172,14 @@ def read_file(path: Path) -> str:
         return file.read().decode("utf-8")
 
 
-def _check_link(link: Path, root: Path) -> None:
+def check_link(link: Path, root: Path) -> None:
+    """Refuse a link that leads out of a folder; anything else passes.
+
+    Raises:
+        InvalidInput: names the link, and where it leads.
+    """
+    if not link.is_symlink():
+        return
     target, above = os.path.realpath(link), os.path.realpath(root)
     if not Path(target).is_relative_to(above):
         raise InvalidInput(

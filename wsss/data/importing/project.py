@@ -19,7 +19,7 @@ from wsss.data.lists import check_id, without_suffix
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import explain_os_errors, write_text
-from wsss.io.contained import delete_file
+from wsss.io.contained import check_link, delete_file
 from wsss.io.tables import csv_text
 
 PIPELINE, LABELS, CLASSES, FILES, LISTS = "pipeline.yaml", "image_labels.csv", "classes.txt", "files.csv", "splits"
@@ -121,6 +121,7 @@ def write_project(project: Project, *, force: bool = False, keep: Sequence[Path]
             f"{out}: there is {listing([path.relative_to(out) for path in old])} already.",
             mend="Choose another folder (--out DIR), or replace these files: --force",
         )
+    check_link(out / LISTS, out)
     with explain_os_errors(out):
         for path in old:  # an old list of a split that is no more would be read, too
             delete_file(path)

@@ -12,7 +12,7 @@ from typing import Any
 from wsss.data.layout import LayoutConfig, Log
 from wsss.errors import InvalidInput
 from wsss.io.atomic import TEMPORARY, explain_os_errors, sweep, write_json
-from wsss.io.contained import check_place, check_regular, check_tree
+from wsss.io.contained import check_regular, check_tree
 from wsss.io.jsonfiles import read_json
 
 
@@ -74,7 +74,6 @@ class Generated:
             InvalidInput: ``out`` holds something else.
             RunFailed: ``out`` can't be written to.
         """
-        check_place(out / self.marker)
         with explain_os_errors(out):
             out.mkdir(parents=True, exist_ok=True)
             stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
@@ -86,6 +85,8 @@ class Generated:
                 raise InvalidInput(
                     f"{out}: the folder already holds {what}.", mend="Choose a new folder, or delete this one."
                 )
+        check_tree(out)
+        if found is None:
             write_json(out / self.marker, self._content(complete=False))
         sweep(out)
 
