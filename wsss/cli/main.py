@@ -22,7 +22,6 @@ from wsss.cli.command import Group
 from wsss.cli.say import say
 from wsss.errors import InvalidInput, WsssError
 from wsss.io import shared_state
-from wsss.io.printable import printable
 from wsss.pipeline.interrupt import interruptible
 from wsss.pipeline.supervise import supervise
 from wsss.stages import STAGES
@@ -106,8 +105,9 @@ def _call(arguments: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.message = printable(error.message)
-        error.show()
+        shown = io.StringIO()
+        error.show(file=shown)
+        say(shown.getvalue(), err=True, nl=False)
         return error.exit_code
     except WsssError as error:
         if debug:

@@ -123,10 +123,10 @@ def _read(file: IO[bytes], size: int) -> NDArray[Any]:
     if claimed != there or any(length < 0 for length in shape):
         raise ValueError(f"an array of {claimed} bytes in {there}")
     array = np.empty(math.prod(shape), kind)
-    buffer = memoryview(array.view(np.uint8) if claimed else b"")
+    buffer = array.view(np.uint8) if claimed else np.empty(0, np.uint8)
     for start in range(0, claimed, PART):
         part = file.read(min(PART, claimed - start))
         if len(part) < min(PART, claimed - start):
             raise ValueError("it ends too early")
-        buffer[start : start + len(part)] = part
+        buffer[start : start + len(part)] = np.frombuffer(part, np.uint8)
     return array.reshape(shape, order="F" if in_columns else "C")

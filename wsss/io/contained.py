@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import BinaryIO
 
 from wsss.errors import InvalidInput
 from wsss.io.layout import RECORD, RUN
@@ -156,7 +156,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     raise OSError(errno.EINVAL, "not a file", os.fspath(path))
 
 
-def open_to_read(path: Path) -> BinaryIO:
+def open_to_read(path: Path) -> BufferedReader:
     """Open a file for reading bytes; see `open_regular`."""
     return os.fdopen(open_regular(path), "rb")
 

@@ -123,7 +123,7 @@ class StageRecord(_Record):
     provenance: dict[str, Any] | None = None
     seconds: Annotated[float, Field(ge=0, le=MOST_SECONDS)] | None = None
     peak_memory_bytes: Count | None = None
-    started: Time | None = None
+    started: str | None = None
     finished: Time | None = None
     host: str | None = None
     device: str | None = None
@@ -219,7 +219,7 @@ class RunRecord(_Record):
     directory: Place | None = None
     stages: list[StageOfRun] | None = None
     host: str | None = None
-    started: Time | None = None
+    started: str | None = None
     finished: Time | None = None
     report: Below | None = None
     failed: str | None = None
@@ -227,7 +227,7 @@ class RunRecord(_Record):
     device: str | None = None
 
 
-_FILLED = {
+_FILLED: dict[type[_Record], dict[str, Any]] = {
     StageRecord: {"config": {}, "metrics": {}, "provenance": {}},
     RunRecord: {"stages": [], "pipeline": {}},
 }

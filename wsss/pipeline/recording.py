@@ -14,6 +14,7 @@ from wsss.errors import RunFailed, WsssError, listing
 from wsss.io.atomic import explain_os_errors, write_json
 from wsss.io.contained import check_place
 from wsss.io.jsonfiles import read_json
+from wsss.io.layout import RECORD
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision
 from wsss.pipeline.explain import not_finite
@@ -28,7 +29,7 @@ def open_folder(task: Task, decision: Decision | None, session: Session) -> dict
     """Make the folder ready and write the first record; return it. Rank 0 only."""
     assert decision is not None
     folder, old = task.folder, decision.record
-    check_place(folder / store.RECORD)
+    check_place(folder / RECORD)
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     store.sweep_folder(folder)

@@ -118,7 +118,7 @@ def load_checkpoint(path: Path, trained: Trained, log: Callable[[str], None]) ->
 
 def _restore(state: Mapping[str, Any], trained: Trained) -> None:
     """Load all states in place; if one of them can't be, raise, and leave all as they were."""
-    parts = {"model": trained.model, "optimiser": trained.optimiser, "schedule": trained.schedule}
+    parts: dict[str, Any] = {"model": trained.model, "optimiser": trained.optimiser, "schedule": trained.schedule}
     parts |= {} if trained.scaler is None else {"scaler": trained.scaler}
     before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
     try:
