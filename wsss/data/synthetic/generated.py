@@ -78,13 +78,13 @@ class Generated:
             out.mkdir(parents=True, exist_ok=True)
             stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
         found = self._found(out)
-        if found not in (self._content(complete=False), self._content(complete=True)):
-            if found is not None or stranger is not None:
-                other = f"synthetic images of another config ({self.marker})"
-                what = other if found is not None else f"files ({stranger})"
-                raise InvalidInput(
-                    f"{out}: the folder already holds {what}.", mend="Choose a new folder, or delete this one."
-                )
+        ours = found in (self._content(complete=False), self._content(complete=True))
+        if not ours and (found is not None or stranger is not None):
+            other = f"synthetic images of another config ({self.marker})"
+            what = other if found is not None else f"files ({stranger})"
+            raise InvalidInput(
+                f"{out}: the folder already holds {what}.", mend="Choose a new folder, or delete this one."
+            )
         check_tree(out)
         if found is None:
             write_json(out / self.marker, self._content(complete=False))
