@@ -70,6 +70,7 @@ def pipe(name: str) -> Callable[[Path, Path], None]:
 
 
 RUN: tuple[str, ...] = ("run", str(PIPELINE), "--workers", "1", "--run-dir", "RUN")
+SHAPES = ("--data.layout", "shapes", "--data.size", "32", "--data.train", "4", "--data.val", "2", "--data.classes", "2")
 EXPORT = ("export", "RUN", "--format", "voc", "--out", "OUT")
 CASES: dict[str, tuple[Callable[[Path, Path], Any], tuple[str, ...]]] = {
     "artifact above": (artifact("../../victim/kept"), RUN),
@@ -80,6 +81,8 @@ CASES: dict[str, tuple[Callable[[Path, Path], Any], tuple[str, ...]]] = {
     "linked masks": (link("pseudo/masks"), (*RUN, "--force", "pseudo")),
     "linked tensorboard": (link("classify/tensorboard"), (*RUN, "--force", "classify")),
     "linked data": (link("data"), RUN),
+    "linked report": (link("report"), ("report", "RUN")),
+    "linked scores": (link("score"), ("score", "--pred", "RUN/pseudo", "--out", "RUN/score", "--force", *SHAPES)),
     "linked log": (link("run.log"), RUN),
     "linked lock": (link(".wsss-lock"), RUN),
     "pipe as log": (pipe("run.log"), RUN),
@@ -98,8 +101,8 @@ def test_nothing_outside_is_touched(finished: Path, tmp_path: Path, case: str) -
     (victim / "kept").write_text("kept")
     prepare(run, victim)
     before = snapshot(victim)
-    places = {"RUN": str(run), "OUT": str(tmp_path / "out")}
-    done = wsss(*(places.get(word, word) for word in arguments), timeout=60)
+    words = [word.replace("RUN", str(run)).replace("OUT", str(tmp_path / "out")) for word in arguments]
+    done = wsss(*words, timeout=60)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr and "Unexpected" not in done.stderr
     assert str(run) in done.stderr and len(done.stderr.splitlines()) > 1, "names the place, and has a hint"
@@ -118,3 +121,18 @@ def test_a_run_on_another_disk_works(finished: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     stages = {stage["id"]: stage["status"] for stage in json.loads(done.stdout)["stages"]}
     assert stages["classify"] == "skipped" and stages["pseudo"] == "done"
+
+
+def test_a_finished_stage_that_is_a_link_is_read(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "pseudo").rename(tmp_path / "moved")
+    (tmp_path / "run" / "pseudo").symlink_to(tmp_path / "moved")
+    before = snapshot(tmp_path / "moved")
+    run = str(tmp_path / "run")
+    for arguments in (
+        ("run", str(PIPELINE), "--run-dir", run, "--workers", "1"),
+        ("export", run, "--stage", "pseudo", "--format", "voc", "--out", str(tmp_path / "out")),
+        ("status", run, "--verify"),
+    ):
+        assert wsss(*arguments).returncode == 0, arguments
+    assert snapshot(tmp_path / "moved") == before

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import write_bytes, write_json
+from wsss.io.contained import open_regular
 from wsss.io.jsonfiles import read_json
 from wsss.io.recorded import check_recorded
 
@@ -68,6 +70,7 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
     path = folder / WEIGHTS
     check_recorded(path, always=True)
     try:
+        os.close(open_regular(path))  # safetensors would wait for the other end of a pipe
         return load_file(path)
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error

@@ -7,6 +7,7 @@ a later run could take for its own work.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -117,8 +118,9 @@ def delete_damaged(folder: Path, damages: list[Damage]) -> None:
 
 def drop_checkpoint(folder: Path) -> None:
     """Delete the checkpoint of a stage that is recorded as done; not before, or a kill would cost all the work."""
-    with explain_os_errors(folder / CHECKPOINT):
-        delete_file(folder / CHECKPOINT)
+    if os.path.lexists(folder / CHECKPOINT):  # a finished stage may be a link: only deleting needs it to be ours
+        with explain_os_errors(folder / CHECKPOINT):
+            delete_file(folder / CHECKPOINT)
 
 
 def empty(folder: Path, record: Mapping[str, Any]) -> None:
