@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from wsss.io.printable import one_line, printable
+
 
 class WsssError(Exception):
     """Base of all errors a user can cause or mend.
@@ -22,8 +24,8 @@ class WsssError(Exception):
 
     def __init__(self, message: str, *, mend: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.mend = mend
+        self.message = printable(message)  # which may quote names of files and classes: text of others
+        self.mend = None if mend is None else printable(mend)
 
     def __str__(self) -> str:
         return self.message if self.mend is None else f"{self.message}\n{self.mend}"
@@ -96,6 +98,6 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 
 def listing(items: Iterable[object], *, limit: int = 5) -> str:
     """Return the first ``limit`` items joined by commas, and a count of the rest."""
-    words = [str(item) for item in items]
+    words = [one_line(str(item)) for item in items]
     rest = len(words) - limit
     return ", ".join(words[:limit]) + (f" and {rest} more" if rest > 0 else "")

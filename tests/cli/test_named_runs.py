@@ -17,6 +17,7 @@ from wsss.errors import InvalidInput
 from wsss.io.atomic import write_json
 from wsss.io.images import write_png
 from wsss.io.masks import write_mask
+from wsss.io.printable import printable
 
 
 def finished_stage(folder: Path, uses: str, provides: str, **fields: object) -> Path:
@@ -169,4 +170,4 @@ def test_run_takes_the_folder_of_a_pipeline(here: Path) -> None:
 def test_any_name_is_found_or_refused(name: str) -> None:
     with pytest.raises(InvalidInput) as error:
         named_run(name)
-    assert name in str(error.value)
+    assert printable(name) in str(error.value)

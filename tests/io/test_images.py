@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from wsss.errors import InvalidInput
 from wsss.io.images import MAX_PIXELS, image_size, read_image, write_png
@@ -158,3 +158,36 @@ def test_a_flipped_byte_never_raises_anything_else(tmp_path: Path) -> None:
                 assert len(image_size(path)) == 2
             except InvalidInput as error:
                 assert str(path) in str(error)
+
+
+def _claiming(suffix: str, side: int) -> bytes:
+    """Return a small image whose header claims to be ``side`` pixels wide and high."""
+    buffer = io.BytesIO()
+    frames = {"save_all": True, "append_images": [Image.new("RGB", (8, 8), "red")]} if suffix == "webp" else {}
+    Image.new("RGB", (8, 8)).save(buffer, suffix, **frames)
+    content = bytearray(buffer.getvalue())
+    at, one = {
+        "png": (content.find(b"IHDR") + 4, struct.pack(">II", side, side)),
+        "jpeg": (content.find(b"\xff\xc0") + 5, struct.pack(">HH", side, side)),
+        "gif": (6, struct.pack("<HH", side, side)),
+        "bmp": (18, struct.pack("<ii", side, side)),
+        "webp": (content.find(b"VP8X") + 12, (side - 1).to_bytes(3, "little") * 2),
+    }[suffix]
+    content[at : at + len(one)] = one
+    if suffix == "png":
+        content[at + 13 : at + 17] = struct.pack(">I", zlib.crc32(content[at - 4 : at + 13]))
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "side"), [("png", 9000), ("jpeg", 9000), ("gif", 60000), ("bmp", 60000), ("webp", 9000)]
+)
+def test_a_bomb_is_refused_by_its_header(
+    suffix: str, side: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(_claiming(suffix, side))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("it was decoded"))
+    for read in (read_image, image_size):
+        with pytest.raises(InvalidInput, match=r"a\.png: too large: .*80,000,000 pixels"):
+            read(path)

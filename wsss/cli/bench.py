@@ -9,6 +9,7 @@ import click
 from wsss.cli.command import Group
 from wsss.cli.option_table import shared
 from wsss.cli.options import print_json
+from wsss.cli.say import say
 from wsss.cli.stages import stage_command
 from wsss.stages import STAGES
 
@@ -58,23 +59,23 @@ def tables(results: Path, groups: Path | None, style: str, against: str | None, 
 
     made = make_tables(results, groups or find_groups(results), seed=seed, against=against)
     for note in made.benchmark.notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     if plots is not None:
         from wsss.viz.benchmark_plots import write_plots
 
         written = write_plots(made.benchmark, plots)
-        click.echo(f"{plots}: {len(written)} plots", err=True)
+        say(f"{plots}: {len(written)} plots", err=True)
     rows = as_json(made.rows) if against is None else contrasts_as_json(made.contrasts)
     if style == "json":
         print_json(rows)
     elif style == "csv":
-        click.echo(as_csv(rows, KEYS if against is None else CONTRAST_COLUMNS), nl=False)
+        say(as_csv(rows, KEYS if against is None else CONTRAST_COLUMNS), nl=False)
     elif style == "md":
-        click.echo(as_markdown(view_of(made)), nl=False)
+        say(as_markdown(view_of(made)), nl=False)
     else:
         from wsss.viz.benchmark_plots import draw_plots
 
-        click.echo(as_page(view_of(made), draw_plots(made.benchmark)), nl=False)
+        say(as_page(view_of(made), draw_plots(made.benchmark)), nl=False)
 
 
 bench.add_command(stage_command(STAGES["bench"]), "gather")

@@ -15,6 +15,7 @@ from wsss.cli.data_synth import option_at, synth
 from wsss.cli.findings import print_report, progress
 from wsss.cli.option_table import json_option, shared, workers_option
 from wsss.cli.options import print_json, worker_count
+from wsss.cli.say import say
 from wsss.errors import counted
 
 if TYPE_CHECKING:
@@ -98,10 +99,10 @@ def _show_photographs(path: str, found: Photographs, report: Report | None, as_j
     if as_json:
         print_json(found.to_json())
         return
-    click.echo(f"{path}: {found.description}.")
+    say(f"{path}: {found.description}.")
     print_report(found.report)
     if report is not None:
-        click.echo(
+        say(
             f"It can't be used as it is ({report.problems[0].examples[0].partition(chr(10))[0]}); wsss init writes "
             "what is missing."
         )
@@ -124,11 +125,11 @@ def _report(named: Named, workers: int | None) -> Report:
 
 def _print_next(command: str | None) -> None:
     if command is not None:
-        click.echo(f"Next: {command}")
+        say(f"Next: {command}")
 
 
 def _log(line: str) -> None:
-    click.echo(line, err=True)
+    say(line, err=True)
 
 
 @data.command("tiles", cls=DataCommand, short_help="Cut tiles out of a dataset's images, with labels from its masks.")
@@ -175,7 +176,7 @@ def tiles(
     if as_json:
         print_json({"out": str(out), **drawn})
     else:
-        click.echo(
+        say(
             f"{out}: {counted(drawn['tiles'], 'tile')} of {counted(drawn['tile_size'], 'pixel')} from "
             f"{counted(drawn['images'], 'image')}, "
             f"{drawn['without_any_class']} without any class, {drawn['label_noise']:.0%} of the answers wrong"

@@ -11,6 +11,7 @@ from wsss.cli.command import Group
 from wsss.cli.findings import progress
 from wsss.cli.option_table import json_option, shared
 from wsss.cli.options import print_json
+from wsss.cli.say import say
 
 if TYPE_CHECKING:
     from wsss.validation import KeyPath
@@ -61,7 +62,7 @@ def shapes(out: Path, as_json: bool, **given: int | None) -> None:
     if as_json:
         print_json({"out": str(out), **config.model_dump(exclude={"layout"})})
     else:
-        click.echo(f"{out}: {config.train} training and {config.val} validation images")
+        say(f"{out}: {config.train} training and {config.val} validation images")
 
 
 @synth.command("bricks", short_help="Brick walls in TopoMortar's layout, with known Betti numbers.")
@@ -91,7 +92,7 @@ def bricks(out: Path, as_json: bool, **given: int | None) -> None:
         print_json({"out": str(out), **config.model_dump(exclude={"layout", "splits"})})
     else:
         tests = config.count - config.train - config.val
-        click.echo(f"{out}: {config.train} training, {config.val} validation and {tests} test images")
+        say(f"{out}: {config.train} training, {config.val} validation and {tests} test images")
 
 
 def option_at(path: KeyPath) -> str:

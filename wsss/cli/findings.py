@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
+from wsss.cli.say import say
 
 if TYPE_CHECKING:
     from wsss.data.check import Finding, Report
@@ -44,27 +44,28 @@ def print_report(report: Report, *, err: bool = False) -> None:
     from wsss.data.inspection import UNREADABLE, UNREADABLE_HINT
     from wsss.errors import counted
     from wsss.io.masks import ignored_name
+    from wsss.io.printable import printable
 
     # Names are the user's: as plain strings, "[red]" or ":cat:" in them would be instructions.
-    table = Table(title=Text(f"{report.name}: {counted(len(report.classes), 'class', 'classes')}"))
+    table = Table(title=Text(printable(f"{report.name}: {counted(len(report.classes), 'class', 'classes')}")))
     many = len(report.splits) > MANY_SPLITS
     ignored = ignored_name(report.classes)
     lines = [*_split_rows(report, ignored)] if many else [*zip(*_split_columns(report, ignored), strict=True)]
     for place, title in enumerate(lines[0]):
-        table.add_column(Text(title), justify="right" if place else "left", no_wrap=not place)
+        table.add_column(Text(printable(title)), justify="right" if place else "left", no_wrap=not place)
     for place, line in enumerate(lines[1:], start=1):
-        table.add_row(*map(Text, line), end_section=not many and place == len(TOTALS))
+        table.add_row(*map(Text, map(printable, line)), end_section=not many and place == len(TOTALS))
     if report.splits:
         Console(stderr=err).print(table)
     if report.sizes:
         (low, narrow), (high, wide) = report.sizes
-        click.echo(f"Image sizes (width×height): {narrow}×{low} to {wide}×{high}", err=err)
+        say(f"Image sizes (width×height): {narrow}×{low} to {wide}×{high}", err=err)
     _print_findings("Note", report.notes, err=err)
     _print_findings("PROBLEM", report.problems, err=err)
     if any(finding.kind == UNREADABLE for finding in report.problems):
-        click.echo(UNREADABLE_HINT, err=err)
+        say(UNREADABLE_HINT, err=err)
     count = sum(finding.count for finding in report.problems)
-    click.echo(f"{counted(count, 'problem')}." if count else "No problem.", err=err)
+    say(f"{counted(count, 'problem')}." if count else "No problem.", err=err)
 
 
 def _split_rows(report: Report, ignored: str) -> Iterator[list[str]]:
@@ -96,8 +97,8 @@ def _split_columns(report: Report, ignored: str) -> Iterator[list[str]]:
 
 def _print_findings(title: str, findings: tuple[Finding, ...], *, err: bool) -> None:
     for finding in findings:
-        click.echo(f"{title}: {finding.kind}: {finding.count}", err=err)
+        say(f"{title}: {finding.kind}: {finding.count}", err=err)
         for example in finding.examples[:SHOWN_EXAMPLES]:
-            click.echo("  " + example.replace("\n", "\n    "), err=err)
+            say("  " + example.replace("\n", "\n    "), err=err)
         if finding.count > SHOWN_EXAMPLES:
-            click.echo(f"  … and {finding.count - SHOWN_EXAMPLES} more", err=err)
+            say(f"  … and {finding.count - SHOWN_EXAMPLES} more", err=err)

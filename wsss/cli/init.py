@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from wsss.cli.command import Command
 from wsss.cli.option_table import json_option, shared
 from wsss.cli.options import print_json
+from wsss.cli.say import say
 from wsss.errors import InvalidInput, listing
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def init(
         _refuse_without_effect(gathered)
         initial = weights if weights in ("imagenet", "none") else Path(weights)
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
-    click.echo(f"Labels: {gathered.format}.", err=True)
+    say(f"Labels: {gathered.format}.", err=True)
     print_report(project.report, err=True)
     keep = [path for path in (labels, classes) if path is not None]
     pipeline = write_project(project, force=force, keep=keep)
@@ -158,8 +159,8 @@ def init(
         print_json({"pipeline": str(pipeline), "command": command, "report": project.report.to_json()})
     else:
         first = "Solve the problems above first; then" if project.unfit else "Look through it, then"
-        click.echo(f"Written: {pipeline}. {first} run:", err=True)
-        click.echo(command)
+        say(f"Written: {pipeline}. {first} run:", err=True)
+        say(command)
     if project.unfit:
         click.get_current_context().exit(InvalidInput.exit_code)
 

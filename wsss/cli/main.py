@@ -19,7 +19,8 @@ import click
 
 from wsss import __version__
 from wsss.cli.command import Group
-from wsss.errors import WsssError
+from wsss.cli.say import say
+from wsss.errors import InvalidInput, WsssError
 from wsss.io import shared_state
 from wsss.pipeline.interrupt import interruptible
 from wsss.pipeline.supervise import supervise
@@ -104,7 +105,9 @@ def _call(arguments: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(file=shown)
+        say(shown.getvalue(), err=True, nl=False)
         return error.exit_code
     except WsssError as error:
         if debug:
@@ -123,6 +126,9 @@ def _call(arguments: list[str]) -> int:
         if isinstance(error, OSError) and error.filename is None and error.errno in _NO_OUTPUT:
             show_error(f"Can't write the output: {error.strerror}.")
             return 1
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            show_error(f"{error.filename}: the name is too long for a file.")
+            return InvalidInput.exit_code
         if debug:
             traceback.print_exc()
         show_error(
@@ -135,7 +141,7 @@ def _call(arguments: list[str]) -> int:
 
 def _say_interrupted() -> None:
     """Print how to resume, unless the supervisor has to do it."""
-    click.echo(shared_state.message() or "Interrupted.", err=True)
+    say(shared_state.message() or "Interrupted.", err=True)
     shared_state.clear_messages()  # so that the supervisor doesn't print it again
 
 
@@ -163,7 +169,7 @@ def _flushed(code: int) -> int:
 
 def show_error(message: str) -> None:
     """Print an error on stderr."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    say(message, err=True, label="error")
 
 
 if __name__ == "__main__":

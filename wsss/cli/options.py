@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import click
-
 from wsss.cli.option_table import device_option, json_option, workers_option
+from wsss.cli.say import say
 from wsss.errors import InvalidInput
 from wsss.io import shared_state
+from wsss.io.printable import escape_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,7 +33,7 @@ def worker_count(workers: int | None) -> int:
 
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    say(escape_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
 
 
 def say_how_to_resume() -> None:

@@ -12,6 +12,7 @@ from wsss.cli.data_options import read_data_options
 from wsss.cli.named_runs import NAMED, is_run, named_run
 from wsss.cli.options import open_incomplete
 from wsss.cli.report_places import comparison_folder, own_report, settings_of
+from wsss.cli.say import say
 from wsss.cli.stages import StageCommand, config_source, run_single, stage_command
 from wsss.stages import STAGES
 
@@ -113,7 +114,7 @@ def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
         return []
     gone = None if own.keys() & {"data.root", "data.layout"} else why_gone(data)
     if gone is not None:
-        click.echo(f"The dataset of {run}: {gone}: no pictures. Name it with --data.root DIR.", err=True)
+        say(f"The dataset of {run}: {gone}: no pictures. Name it with --data.root DIR.", err=True)
         return []
     return [(f"data.{key}", json.dumps(value)) for key, value in data.items()]
 
@@ -160,7 +161,7 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
     if given["as_json"]:
         print_json({"out": str(page)})
     else:
-        click.echo(f"report: {page}")
+        say(f"report: {page}")
 
 
 report = command()

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
+from wsss.cli.say import say
 from wsss.errors import InvalidInput
 from wsss.pipeline.graph import Job, job_alone
 from wsss.pipeline.rundir import read_run
@@ -37,7 +36,7 @@ def own_report(run_dir: Path) -> tuple[Job, tuple[Path, ...]] | None:
         spec = spec_from(Source(run.get("pipeline") or {}))
         job = job_alone(spec, STAGES, found["id"].partition("@")[0], found["id"])
     except InvalidInput as error:
-        click.echo(f"The settings of the report in {run_dir / 'run.json'} can't be read: {error.message}", err=True)
+        say(f"The settings of the report in {run_dir / 'run.json'} can't be read: {error.message}", err=True)
         return None
     folders = [run_dir / need for need in found.get("needs", [])]
     return job, tuple(folder for folder in folders if (read_record(folder) or {}).get("status") == "done")

@@ -13,6 +13,7 @@ import click
 from wsss.cli.command import Command
 from wsss.cli.option_table import shared
 from wsss.cli.options import check_data, machine_options, open_data, print_json, say_how_to_resume, worker_count
+from wsss.cli.say import say
 from wsss.errors import WsssError
 from wsss.io import shared_state
 
@@ -138,7 +139,7 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, a
         except WsssError as error:
             if ranks.rank == 0:
                 raise
-            click.echo(f"rank {ranks.rank}: {error}", err=True)  # stdout is the first rank's
+            say(f"rank {ranks.rank}: {error}", err=True)  # stdout is the first rank's
             raise click.exceptions.Exit(error.exit_code) from error
         return result if ranks.rank == 0 else None
 
@@ -196,6 +197,6 @@ def _print(result: RunResult, as_json: bool) -> None:
         page = outcome.artifact.path / PAGE
         if outcome.uses == BENCH.name and page.is_file():
             check_recorded(page)
-            click.echo(f"\n{page.read_text(encoding='utf-8')}")
+            say(f"\n{page.read_text(encoding='utf-8')}")
     if result.report:
-        click.echo(f"Report: {result.report}")
+        say(f"Report: {result.report}")

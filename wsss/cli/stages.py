@@ -16,6 +16,7 @@ from wsss.cli.field_options import as_source, dashed, field_options, fields_with
 from wsss.cli.named_runs import NAMED, is_recorded, is_stage, named_input, named_run
 from wsss.cli.option_table import shared
 from wsss.cli.options import machine_options, open_data, print_json, say_how_to_resume, worker_count
+from wsss.cli.say import say
 from wsss.errors import InvalidInput, WsssError, counted, listing
 from wsss.pipeline.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
@@ -222,9 +223,9 @@ def _print(stage: Stage[Any], outcome: Any, given: Mapping[str, Any]) -> None:
         print_json(dict(outcome.metrics) if stage.provides in PRINTED else report)
         return
     for line in _metric_lines(outcome.metrics):
-        click.echo(line)
+        say(line)
     if out:
-        click.echo(f"{stage.name} {outcome.status} in {duration(outcome.seconds)}: {out}")
+        say(f"{stage.name} {outcome.status} in {duration(outcome.seconds)}: {out}")
 
 
 def _metric_lines(metrics: Mapping[str, Any], indent: str = "") -> Iterator[str]:

@@ -12,6 +12,7 @@ from wsss.cli.command import Command
 from wsss.cli.named_runs import NAMED, named_run
 from wsss.cli.option_table import json_option
 from wsss.cli.options import print_json
+from wsss.cli.say import say
 from wsss.errors import InvalidInput
 
 
@@ -56,7 +57,7 @@ def _print(summary: dict[str, Any]) -> None:
 
     held = summary["held_by"]
     by = f", process {held['pid']} on {held['host']} is working on it since {held['start']}" if held else ""
-    click.echo(f"{summary['name']} in {summary['run_dir']}: {summary['status']}{by}")
+    say(f"{summary['name']} in {summary['run_dir']}: {summary['status']}{by}")
     rows = []
     for stage in summary["stages"]:
         age = _age(stage["finished"])
@@ -67,7 +68,7 @@ def _print(summary: dict[str, Any]) -> None:
         rows.append((stage["id"], stage["status"], duration(stage["seconds"]) if stage["seconds"] else "", age, note))
     print_stages(("stage", "status", "time", "finished", "metrics"), rows)
     if summary["report"]:
-        click.echo(f"Report: {summary['report']}")
+        say(f"Report: {summary['report']}")
 
 
 def _age(finished: str | None) -> str:

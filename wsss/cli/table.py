@@ -25,11 +25,15 @@ def print_stages(columns: Sequence[str], rows: Sequence[Sequence[str]], *, statu
     from rich.table import Table
     from rich.text import Text
 
+    from wsss.io.printable import printable
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell, _COLOURS.get(cell, "") if i == status else "") for i, cell in enumerate(row)))
+        table.add_row(
+            *(Text(printable(cell), _COLOURS.get(cell, "") if i == status else "") for i, cell in enumerate(row))
+        )
     width = None if sys.stdout.isatty() else 160
     Console(width=width, highlight=False).print(table)
 

@@ -11,6 +11,7 @@ import click
 from wsss.cli.command import Group
 from wsss.cli.option_table import json_option
 from wsss.cli.options import print_json
+from wsss.cli.say import say
 from wsss.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def betti(mask: Path, threshold: float | str, value: int | None, connectivity: s
     if as_json:
         print_json({"mask": str(mask), "betti0": found.b0, "betti1": found.b1, "connectivity": int(connectivity)})
     else:
-        click.echo(f"components {found.b0}, holes {found.b1}")
+        say(f"components {found.b0}, holes {found.b1}")
 
 
 @topo.command("warmup", short_help="Compile the topology kernels ahead of their first use.")
@@ -173,7 +174,7 @@ def warmup(as_json: bool) -> None:
     if as_json:
         print_json({"seconds": seconds})
     else:
-        click.echo(f"The topology kernels are ready ({seconds:.1f} s).")
+        say(f"The topology kernels are ready ({seconds:.1f} s).")
 
 
 def _thresholded(plane: Plane, threshold: float | str | None) -> Any:
@@ -187,7 +188,7 @@ def _note_absent_class(planes: list[tuple[Path, Plane]], value: int | None) -> N
     """Print a note on masks without a pixel of the class asked for."""
     for path, plane in planes:
         if value is not None and not plane.values.any():
-            click.echo(f"note: {path} has no pixel of class {value}.", err=True)
+            say(f"note: {path} has no pixel of class {value}.", err=True)
 
 
 def _note_empty(images: list[tuple[Path, Any]], options: dict[str, Any]) -> None:
@@ -196,13 +197,13 @@ def _note_empty(images: list[tuple[Path, Any]], options: dict[str, Any]) -> None
     if len(empty) != 1:
         return
     if options["frame"] == "own-max":
-        click.echo(
+        say(
             f"note: {empty[0]} has no foreground. Its own maximum, and so its frame, is 0: it is matched as a mask of "
             "foreground everywhere. wsss score --structure frames it by foreground, like any other mask.",
             err=True,
         )
     elif options["essential"] == "omit":
-        click.echo(
+        say(
             f"note: {empty[0]} has no foreground. The other image's essential component is left out on both sides, "
             "so that one component without a partner isn't counted.",
             err=True,
@@ -240,5 +241,5 @@ def _print(found: BettiMatching) -> None:
         counts = (len(part.matched), len(part.unmatched_pred), len(part.unmatched_gt))
         rows.append((name, *map(str, counts), f"{part.loss():.6g}"))
     for name, *cells in rows:
-        click.echo(f"{name:<10}" + "".join(f"{cell:>14}" for cell in cells))
-    click.echo(f"Betti matching error {found.error}, loss {found.loss():.6g}")
+        say(f"{name:<10}" + "".join(f"{cell:>14}" for cell in cells))
+    say(f"Betti matching error {found.error}, loss {found.loss():.6g}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from wsss.cli.say import say
 from wsss.errors import InvalidInput, counted
 
 if TYPE_CHECKING:
@@ -42,12 +41,12 @@ def print_verification(found: Verification) -> None:
     """Print what was found: a line for each damaged file, then the hints."""
     for one in found.damaged:
         text = one.what if str(one.path) in one.what else f"{one.path}: {one.what}"
-        click.echo(f"{click.style('damaged:', fg='red', bold=True)} {text}")
+        say(text, label="damaged")
     for hint in dict.fromkeys(one.hint for one in found.damaged if one.hint):
-        click.echo(hint)
+        say(hint)
     if found.not_recorded:
-        click.echo(f"not recorded: {', '.join(found.not_recorded)} (an older version kept no hashes)")
+        say(f"not recorded: {', '.join(found.not_recorded)} (an older version kept no hashes)")
     if found.unfinished:
-        click.echo(f"not finished: {', '.join(found.unfinished)}")
+        say(f"not finished: {', '.join(found.unfinished)}")
     damaged: Any = len(found.damaged) or "none"
-    click.echo(f"Verified {counted(found.files, 'file')}: {damaged} damaged.")
+    say(f"Verified {counted(found.files, 'file')}: {damaged} damaged.")

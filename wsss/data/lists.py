@@ -16,6 +16,7 @@ from wsss.data.label_rules import UNKNOWN_MARK
 from wsss.errors import InvalidInput, closest, counted, listing, together
 from wsss.io.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unread
 from wsss.io.recorded import check_recorded
+from wsss.io.tables import from_cell
 
 S = TypeVar("S")
 
@@ -325,7 +326,7 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
     """Return (line number, cells) of all rows that aren't blank."""
     reader = csv.reader(io.StringIO(read_text(path)))
     try:
-        return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        return [(reader.line_num, list(map(from_cell, row))) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise InvalidInput(f"{path}:{reader.line_num}: not a CSV table ({error}).") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import sha256_file, write_json
+from wsss.io.jsonfiles import read_json
 
 StatKey = tuple[int, int, int, int]
 
@@ -87,7 +87,7 @@ def _stat_key(name: str) -> StatKey:
 
 def _read(cache: Path) -> dict[str, tuple[StatKey, str]]:
     try:
-        content = json.loads(cache.read_text())
+        content = read_json(cache)
         if content["version"] != 1:
             return {}
         return {

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from wsss.data.lists import check_id
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_json
+from wsss.io.contained import below
+from wsss.io.jsonfiles import read_json
 from wsss.io.recorded import check_recorded
 
 PREDICTED = "images.json"
@@ -67,23 +69,24 @@ def read_predicted(folder: Path) -> Predicted | None:
     path = folder / PREDICTED
     check_recorded(path)
     try:
-        predicted = _parse(json.loads(path.read_text(encoding="utf-8")))
+        predicted = _parse(read_json(path), path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{path}: can't be read ({error}).", mend="Predict the images again.") from error
     for file in (predicted.files or {}).values():
-        if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
-            raise InvalidInput(f"{path}: {file!r} leads out of the folder of images.", mend="Predict the images again.")
+        below(Path("the folder of images"), file, where=path, mend="Predict the images again.")
     return predicted
 
 
-def _parse(value: Any) -> Predicted:
+def _parse(value: Any, path: Path) -> Predicted:
     failed = {
         str(one): FailedImage(str(why["file"]), str(why["reason"])) for one, why in value.get("failed", {}).items()
     }
     if "files" not in value and not failed:
         raise KeyError("files")
+    for one in (*failed, *value.get("files", {}), *value.get("sources", {})):
+        check_id(one, path)  # part of the names of files that are deleted and written
     return Predicted(
         Classes.from_json(value["classes"]),
         {str(one): str(file) for one, file in value["files"].items()} if "files" in value else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,8 @@ from wsss.data.tiles import TilesConfig, draw_tiles
 from wsss.data.truth import check_truth, require_masks
 from wsss.errors import InvalidInput
 from wsss.io.atomic import TEMPORARY, explain_os_errors, write_json
+from wsss.io.contained import check_tree
+from wsss.io.jsonfiles import read_json
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -55,6 +56,7 @@ def draw_into(
             f"{out}: the folder already holds something else ({stranger}).",
             mend="Choose a new folder, or delete this one.",
         )
+    check_tree(out)
     write_json(marker, claim)
 
     def each(work: Callable[[Any], Any], items: Sequence[Any], description: str) -> list[Any]:
@@ -69,6 +71,6 @@ def draw_into(
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return read_json(path)
     except (OSError, ValueError):
         return None

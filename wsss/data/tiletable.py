@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from wsss.data.folder import CLASSES
 from wsss.data.lists import check_id, read_text
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import write_json, write_text
+from wsss.io.tables import csv_text, read_rows
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes
@@ -77,12 +77,12 @@ def write_tables(out: Path, tiles: Sequence[Tile], *, classes: Classes, drawn: M
     """
     names = [" ".join(classes.names[index] for index in tile.labels) for tile in tiles]
     labels = [(tile.id, seen, SPLIT) for tile, seen in zip(tiles, names, strict=True)]
-    write_text(out / LABELS, _csv(("image_id", "labels", "split"), labels))
+    write_text(out / LABELS, csv_text([("image_id", "labels", "split"), *labels]))
     rows = [
         (tile.id, tile.image, tile.row, tile.column, tile.size, seen, *(f"{x:.9g}" for x in (*tile.mean, *tile.std)))
         for tile, seen in zip(tiles, names, strict=True)
     ]
-    write_text(out / PLACES, _csv(_COLUMNS, rows))
+    write_text(out / PLACES, csv_text([_COLUMNS, *rows]))
     of_classes = zip(classes.values, classes.names, strict=True)
     write_text(out / CLASSES, "".join(f"{values[0]} {name}\n" for values, name in of_classes))
     write_json(out / DRAWN, dict(drawn))
@@ -99,7 +99,7 @@ def read_tiles(folder: Path, classes: Classes) -> list[Tile]:
         raise InvalidInput(
             f"{path}: no such file.", mend="Give the folder of a tiles stage, or one that `wsss data tiles` wrote."
         )
-    rows = list(csv.DictReader(io.StringIO(read_text(path))))
+    rows = read_rows(io.StringIO(read_text(path)), path)
     tiles = [_read_row(row, f"{path}: row {number}", classes) for number, row in enumerate(rows, start=1)]
     if not tiles:
         raise InvalidInput(f"{path}: the table lists no tile.")
@@ -112,12 +112,6 @@ def read_tiles(folder: Path, classes: Classes) -> list[Tile]:
             f"{path}: tiles of different sizes ({listing(sizes)}); one training takes tiles of one size."
         )
     return tiles
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue()
 
 
 def _read_row(row: Mapping[str, str], where: str, classes: Classes) -> Tile:

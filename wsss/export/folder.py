@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import explain_os_errors, temporary_beside, write_json
+from wsss.io.jsonfiles import read_json
 from wsss.io.shared_state import deleted_if_killed
 
 RECORD = "export.json"
@@ -57,7 +57,7 @@ def check_out(out: Path, *, force: bool) -> None:
 def read_export(folder: Path) -> dict[str, Any] | None:
     """Return what ``export.json`` says of a folder that was made by an export; ``None`` of any other."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = read_json(folder / RECORD)
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) and record.get("made_by") == "wsss export" else None

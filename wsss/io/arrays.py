@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import math
+import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tokenize import TokenError
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_bytes
+from wsss.io.contained import open_to_read
 from wsss.io.recorded import check_recorded
 
 if TYPE_CHECKING:
@@ -20,6 +24,23 @@ if TYPE_CHECKING:
 
 TOLERANCE = 2**-10
 """Distance of neighbouring float16 numbers above 1: values in [0, 1] may be rounded by as much."""
+
+
+MOST_ARRAYS = 64
+MOST_BYTES = 2_000_000_000
+MOST_HONEST_BYTES = 16_000_000_000
+MOST_RATIO = 100
+"""Limits of an ``.npz``: arrays, bytes of all when decompressed, the same where they are hardly compressed, and what
+"hardly" is. Probabilities of 21 classes of 80 megapixels have 3.4 GB, and are compressed about tenfold."""
+
+UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError, SyntaxError, TokenError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What zipfile and NumPy raise for a broken file (a header is a Python literal)."""
+
+PART = 1 << 24
+"""Bytes that are read at a time."""
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -40,11 +61,12 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """
     check_recorded(path)
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            return {name.removesuffix(".npy"): _member(archive, name) for name in archive.namelist()}
+        with open_to_read(path) as file, zipfile.ZipFile(file) as archive:
+            _check_size(path, archive.infolist())
+            return {member.filename.removesuffix(".npy"): _member(archive, member) for member in archive.infolist()}
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
-    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise InvalidInput(f"{path}: not a readable .npz file ({error}).") from error
 
 
@@ -71,8 +93,66 @@ def require_range(values: NDArray[np.floating[Any]], path: Path, name: str, *, m
             )
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    with archive.open(name) as member:
-        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-        member.read()  # to the end, where zipfile compares the checksum
+def read_array(path: Path) -> NDArray[Any]:
+    """Read the array of an ``.npy`` file.
+
+    Raises:
+        InvalidInput: missing, truncated, damaged, not an ``.npy``, or holding pickled objects.
+    """
+    check_recorded(path)
+    try:
+        with open_to_read(path) as file:
+            return _read(file, path.stat().st_size)
+    except FileNotFoundError as error:
+        raise InvalidInput(f"{path}: no such file.") from error
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
+        raise InvalidInput(f"{path}: not a NumPy array that can be read ({error}).") from error
+
+
+def _check_size(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse a bomb before anything is decompressed: the sizes are in the zip file's directory."""
+    size = sum(member.file_size for member in members)
+    packed = sum(member.compress_size for member in members)
+    if len(members) > MOST_ARRAYS or size > (MOST_BYTES if size > MOST_RATIO * packed else MOST_HONEST_BYTES):
+        raise InvalidInput(
+            f"{path}: {len(members)} arrays of {size:,} bytes in {packed:,} compressed ones; at most {MOST_ARRAYS} "
+            f"arrays are read, and {MOST_BYTES:,} bytes where they are compressed more than {MOST_RATIO}-fold.",
+            mend="Make the image smaller, or cut it into tiles.",
+        )
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    with archive.open(member) as file:
+        array = _read(file, member.file_size)
+        file.read()  # to the end, where zipfile compares the checksum
     return array
+
+
+def _read(file: IO[bytes], size: int) -> NDArray[Any]:
+    """Return an array, once it is certain that its header claims no more bytes than the file has.
+
+    Args:
+        file: at its beginning; zipfile hands out no more than the size in its directory.
+        size: of the file in bytes.
+
+    Raises:
+        ValueError: no array, objects in it, or another size.
+    """
+    version = np.lib.format.read_magic(file)
+    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in headers:
+        raise ValueError(f"npy version {version}")
+    shape, in_columns, kind = headers[version](file)
+    if kind.hasobject:
+        raise ValueError("it holds pickled objects")
+    claimed, there = math.prod(shape) * kind.itemsize, size - file.tell()
+    if claimed != there or any(length < 0 for length in shape):
+        raise ValueError(f"an array of {claimed} bytes in {there}")
+    array = np.empty(math.prod(shape), kind)
+    buffer = array.view(np.uint8) if claimed else np.empty(0, np.uint8)
+    for start in range(0, claimed, PART):
+        part = file.read(min(PART, claimed - start))
+        if len(part) < min(PART, claimed - start):
+            raise ValueError("it ends too early")
+        buffer[start : start + len(part)] = np.frombuffer(part, np.uint8)
+    return array.reshape(shape, order="F" if in_columns else "C")

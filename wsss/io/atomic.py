@@ -9,12 +9,14 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from wsss.errors import RunFailed
+from wsss.io.contained import check_place, delete_file, open_to_read
 from wsss.io.shared_state import deleted_if_killed
 
 TEMPORARY = ".wsss-tmp-"
@@ -33,13 +35,15 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         RunFailed: the disk is full, or the folder can't be written to.
+        InvalidInput: a link inside a run directory takes ``path`` out of it.
     """
     temporary = temporary_beside(path)
+    check_place(path)
     try:
         with explain_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with deleted_if_killed(temporary):
-                with temporary.open("wb") as file:
+                with _new_file(temporary) as file:
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
@@ -49,6 +53,12 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):  # what is left over is swept later; the first error is the one to tell
             temporary.unlink()
         raise
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """Open a file that nobody else has made: a link or a pipe of this name is not written through."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "wb")
 
 
 def temporary_beside(path: Path) -> Path:
@@ -76,8 +86,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as 64 hex digits."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a file's bytes as 64 hex digits; `OSError` for a pipe or a device."""
+    with open_to_read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -130,3 +140,18 @@ def _concerns(error: OSError, path: Path) -> bool:
         return True
     named = Path(os.fsdecode(error.filename))
     return named in (path, *path.parents) or path.parent in named.parents
+
+
+def discard(path: Path) -> None:
+    """Delete a file, or a folder where a file should be; a missing one passes.
+
+    Raises:
+        InvalidInput: see `delete_file`.
+        RunFailed: it can't be deleted.
+    """
+    with explain_os_errors(path):
+        if path.is_dir() and not path.is_symlink():
+            check_place(path)
+            shutil.rmtree(path)
+        elif path.parent.is_dir():
+            delete_file(path)

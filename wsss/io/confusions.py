@@ -12,6 +12,7 @@ import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_text
+from wsss.io.jsonfiles import read_json
 from wsss.io.recorded import check_recorded
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def read_confusions(path: Path) -> Confusions:
     """
     check_recorded(path)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
     except (OSError, ValueError) as error:

@@ -55,6 +55,7 @@ OTHER_IMAGES = tuple(KIND_OF)
 
 _BEGINNINGS = {
     b"8BPS": "a Photoshop file",
+    b"DDS ": "a texture (DDS)",
     b"\0\0\0\x0cjP  ": "JPEG 2000",
     b"\xff\x4f\xff\x51": "JPEG 2000",
     b"\0\0\0\x0cJXL ": "JPEG XL",

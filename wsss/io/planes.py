@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.arrays import read_array
 from wsss.io.images import open_image
 from wsss.io.masks import IGNORE
 
@@ -84,16 +84,11 @@ def _of_value(values: NDArray[Any], value: int, low: int, high: int, path: Path)
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise InvalidInput(f"{path}: no such file.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InvalidInput(f"{path}: not a NumPy array that can be read ({error}).") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "buif" or not array.size:
-        found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+    array = read_array(path)
+    if array.ndim != 2 or array.dtype.kind not in "buif" or not array.size:
         raise InvalidInput(
-            f"{path}: expected a two-dimensional array of bool, integers or floats, got {found}.",
+            f"{path}: expected a two-dimensional array of bool, integers or floats, got {array.dtype} of shape "
+            f"{array.shape}.",
             mend="Save one channel of one image.",
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():

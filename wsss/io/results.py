@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.atomic import write_json, write_text
+from wsss.io.contained import open_to_read
+from wsss.io.jsonfiles import read_json
 from wsss.io.recorded import check_recorded
+from wsss.io.tables import csv_text, from_cell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -189,7 +191,7 @@ def write_scores(path: Path, images: Sequence[str], columns: Mapping[str, Sequen
     rows = [[ID, *columns]]
     for place, image in enumerate(images):
         rows.append([image, *(_text(values[place]) for values in columns.values())])
-    write_text(path, _csv(rows))
+    write_text(path, csv_text(rows))
 
 
 def read_groups(path: Path) -> dict[str, str]:
@@ -219,7 +221,7 @@ def read_groups(path: Path) -> dict[str, str]:
 
 def write_groups(path: Path, groups: Mapping[str, str]) -> None:
     """Write a file that `read_groups` reads, atomically."""
-    write_text(path, _csv([[ID, GROUP], *([image, group] for image, group in groups.items())]))
+    write_text(path, csv_text([[ID, GROUP], *([image, group] for image, group in groups.items())]))
 
 
 def find_groups(root: Path) -> Path:
@@ -260,7 +262,7 @@ def read_resources(path: Path) -> Resources | None:
     beside = path.with_suffix(".json")
     check_recorded(beside)
     try:
-        value = json.loads(beside.read_text(encoding="utf-8"))
+        value = read_json(beside)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -291,8 +293,8 @@ def _rows(path: Path) -> list[list[str]]:
     """Return the lines of a CSV that aren't empty."""
     check_recorded(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return [[cell.strip() for cell in row] for row in csv.reader(file, strict=True) if row]
+        with io.TextIOWrapper(open_to_read(path), encoding="utf-8-sig", newline="") as file:
+            return [[from_cell(cell.strip()) for cell in row] for row in csv.reader(file, strict=True) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(
             f"{path}: not a readable CSV file ({error}).", mend="Write it again as UTF-8 text, or take it away."
@@ -327,9 +329,3 @@ def _number(text: str, where: str) -> float:
 
 def _text(value: float) -> str:
     return str(int(value)) if isinstance(value, int | np.integer) else repr(float(value))
-
-
-def _csv(rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

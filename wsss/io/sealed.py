@@ -12,11 +12,14 @@ import json
 import os
 import struct
 import time
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from wsss.io.atomic import atomic_open
+from wsss.io.contained import open_to_read
+from wsss.io.jsonfiles import MOST_BYTES, parse_json
 
 SEAL = "seal"
 """Key of an object's checksum."""
@@ -56,7 +59,7 @@ def check_sealed_zip(path: Path) -> None:
     """
     digest = hashlib.sha256()
     left = path.stat().st_size - _COMMENT
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         while left > 0:
             part = file.read(min(left, 1 << 20))
             if not part:
@@ -68,6 +71,24 @@ def check_sealed_zip(path: Path) -> None:
         raise ValueError("it is damaged or incomplete: it doesn't end with a checksum")
     if comment != _MARK + digest.hexdigest().encode():
         raise ValueError("it is damaged: its bytes don't have the checksum that was written with them")
+
+
+def check_stored_zip(path: Path) -> None:
+    """Require a zip file whose members aren't compressed: one that is may need any amount of memory.
+
+    Raises:
+        ValueError: not a zip file, or a compressed one.
+        OSError: it can't be read.
+    """
+    try:
+        with open_to_read(path) as file, zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"it is no zip file ({error})") from error
+    if any(
+        member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size for member in members
+    ):
+        raise ValueError("it is compressed, as no file of ours is")
 
 
 def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -90,10 +111,11 @@ def read_sealed_json(path: Path) -> Any:
 
     Raises:
         OSError: no such file, or it can't be read.
-        ValueError: not JSON, or damaged: its content has changed without a trace in its time of change.
+        ValueError: not JSON (see `wsss.io.jsonfiles`), or damaged: its content has changed without a trace in its
+            time of change.
     """
-    with path.open(encoding="utf-8") as file:
-        value = json.load(file)
+    with open_to_read(path) as file:
+        value = parse_json(file.read(MOST_BYTES + 1))
         changed = os.fstat(file.fileno()).st_mtime_ns
     seal = value.pop(SEAL, None) if isinstance(value, dict) else None
     if isinstance(seal, dict) and seal.get("mtime_ns") == changed and seal.get("sha256") != _digest(value):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import write_bytes, write_json
+from wsss.io.contained import open_regular
+from wsss.io.jsonfiles import read_json
 from wsss.io.recorded import check_recorded
 
 if TYPE_CHECKING:
@@ -44,8 +46,8 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
         )
     check_recorded(path, always=True)
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        description = read_json(path)
+    except ValueError as error:
         raise InvalidInput(f"{path}: not valid JSON ({error}).") from error
     except OSError as error:
         raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
@@ -56,8 +58,8 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
 
 def _kind(path: Path) -> Any:
     try:
-        return json.loads(path.read_text()).get("kind")
-    except (OSError, ValueError, AttributeError, RecursionError):
+        return read_json(path).get("kind")
+    except (OSError, ValueError, AttributeError):
         return None  # a broken one is none to propose
 
 
@@ -84,6 +86,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        os.close(open_regular(path))  # safetensors would wait for the other end of a pipe
         return load_file(path)
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error

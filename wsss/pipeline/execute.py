@@ -307,8 +307,12 @@ def _scratch(data: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="wsss-dry-run-") as name:
         work = Path(name) / rundir.DATA
         if data.is_dir():
-            shutil.copytree(data, work, copy_function=lambda old, new: Path(new).symlink_to(Path(old).resolve()))
+            shutil.copytree(data, work, symlinks=True, copy_function=_link)
         yield work
+
+
+def _link(old: str, new: str) -> None:
+    Path(new).symlink_to(Path(old).resolve())
 
 
 def _seconds(folder: Path) -> float:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from wsss.errors import InvalidInput, RunFailed, WsssError, together
 from wsss.io.atomic import explain_os_errors
+from wsss.io.contained import delete_file
 from wsss.io.shared_state import working_on
 from wsss.pipeline.explain import full_disk
 from wsss.pipeline.pool import OUT_OF_MEMORY, run_in_pool
@@ -56,7 +57,7 @@ def pending(
             except InvalidInput as error:
                 ctx.log(f"warning: {error.message} It is made again.")
                 with explain_os_errors(path):
-                    path.unlink(missing_ok=True)
+                    delete_file(path)
         left.append(item)
     done = len(mine) - len(left)
     all_done = done if len(mine) == len(items) else sum(output(item).is_file() for item in items)

@@ -7,7 +7,6 @@ second file beside it says who that is.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 
 from wsss.errors import RunFailed
 from wsss.io.atomic import TEMPORARY, explain_os_errors, write_json
+from wsss.io.contained import check_place, check_regular, open_regular
+from wsss.io.jsonfiles import read_json
 from wsss.pipeline.supervise import visible_pid
 
 LOCK = ".wsss-lock"
@@ -52,10 +53,13 @@ class Holder:
 def read_holder(folder: Path) -> Holder | None:
     """Return the process that holds the lock of a folder, or that was killed while it held it."""
     try:
-        value = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
-        return Holder(int(value["pid"]), str(value["host"]), str(value["start"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        value = read_json(folder / HOLDER)
+    except (OSError, ValueError):
         return None
+    pid, host, start = (value.get(key) for key in ("pid", "host", "start")) if isinstance(value, dict) else (0, 0, 0)
+    if not isinstance(pid, int) or not 0 < pid < 2**31 or not isinstance(host, str) or not isinstance(start, str):
+        return None
+    return Holder(pid, host, start)
 
 
 def is_held(folder: Path) -> bool:
@@ -63,7 +67,7 @@ def is_held(folder: Path) -> bool:
     import fcntl
 
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+        descriptor = open_regular(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
@@ -82,9 +86,12 @@ def run_lock(folder: Path, log: Callable[[str], None]) -> Iterator[None]:
 
     Raises:
         RunFailed: another process holds it; names its pid and host.
+        InvalidInput: the lock is a link or a pipe, or a link takes the folder out of its run directory.
     """
     from filelock import FileLock
 
+    check_place(folder / LOCK)
+    check_regular(folder / LOCK)
     lock = FileLock(folder / LOCK)
     with explain_os_errors(folder / LOCK):
         _acquire(lock, folder, log)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.contained import check_tree
 from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.graph import Job, downstream, select, upstream
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts, ranks_of
@@ -187,6 +188,8 @@ def _step(
         ranks = _recorded_ranks(folder)
     parts = identity_parts(job.stage, job.config, job.seed, inputs, fingerprints, contents, ranks)
     decision = decide(folder, parts, force=job.id in forced, keeps=job.stage.keeps)
+    if decision.action == "run" and job.id in selected:
+        check_tree(folder, root=run_dir)
     return Step(job, folder, parts, identity_of(parts), decision, job.id in selected, job.id in forced)
 
 

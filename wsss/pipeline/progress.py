@@ -12,6 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from wsss.io.contained import open_regular
+from wsss.io.jsonfiles import read_json
+from wsss.io.printable import printable
 from wsss.pipeline.estimate import Steps, time_left_column
 from wsss.pipeline.estimate import duration as duration
 
@@ -64,7 +67,8 @@ class Reporter:
         return Console(file=self.stream, highlight=False, soft_wrap=True)
 
     def log(self, message: str) -> None:
-        """Show one message, above the bars, and add it to ``run.log``."""
+        """Show one message, above the bars, and add it to ``run.log``; control characters show as escapes."""
+        message = printable(message)
         self.note_in_file(message)
         if self.quiet:
             return
@@ -78,8 +82,9 @@ class Reporter:
         if self.file is None or self.quiet:
             return
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        with contextlib.suppress(OSError), self.file.open("a", encoding="utf-8") as file:
-            file.writelines(f"{stamp} {line}\n" for line in message.splitlines() or [""])
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        with contextlib.suppress(OSError), os.fdopen(open_regular(self.file, flags), "a", encoding="utf-8") as file:
+            file.writelines(f"{stamp} {line}\n" for line in printable(message).splitlines() or [""])
 
     def start(self, stage: str, folder: Path | None) -> None:
         """Begin a stage: its bars carry its name, its notes go to its folder, if it has one."""
@@ -179,15 +184,19 @@ class Reporter:
         if self.folder is None or now - state.noted < NOTE_EVERY:
             return
         state.noted = now
-        with contextlib.suppress(OSError):
-            note = {"description": state.description, "done": state.done, "total": state.total}
-            (self.folder / NOTE).write_text(json.dumps(note), encoding="utf-8")
+        note = {"description": state.description, "done": state.done, "total": state.total}
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with contextlib.suppress(OSError), os.fdopen(open_regular(self.folder / NOTE, flags), "w") as file:
+            json.dump(note, file)
 
 
 def read_note(folder: Path) -> dict[str, Any] | None:
     """Return the last progress note of a stage: ``{"description", "done", "total"}``, or ``None``."""
     try:
-        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+        note = read_json(folder / NOTE)
     except (OSError, ValueError):
         return None
-    return note if isinstance(note, dict) and {"description", "done", "total"} <= set(note) else None
+    if not isinstance(note, dict) or not isinstance(note.get("description"), str):
+        return None
+    counts = (note.get("done"), note.get("total"))
+    return note if all(isinstance(count, int) and not isinstance(count, bool) for count in counts) else None

@@ -11,7 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wsss.errors import RunFailed, WsssError, listing
-from wsss.io.atomic import explain_os_errors, write_json
+from wsss.io.atomic import discard, explain_os_errors, write_json
+from wsss.io.contained import check_place
+from wsss.io.jsonfiles import read_json
+from wsss.io.layout import RECORD
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision
 from wsss.pipeline.explain import not_finite
@@ -27,6 +30,7 @@ def open_folder(task: Task, decision: Decision | None, session: Session) -> dict
     """Make the folder ready and write the first record; return it. Rank 0 only."""
     assert decision is not None
     folder, old = task.folder, decision.record
+    check_place(folder / RECORD)
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     store.sweep_folder(folder)
@@ -112,13 +116,13 @@ def mended(task: Task, decision: Decision | None, session: Session) -> dict[str,
     record = dict(decision.record or {}) if decision else {}
     path = task.folder / store.METRICS
     try:
-        same = json.loads(path.read_text(encoding="utf-8")) == record.get("metrics")
+        same = read_json(path) == record.get("metrics")
     except (OSError, ValueError):
         same = False
     if not same:
         session.reporter.log(f"warning: {task.id}: {store.METRICS} was missing or changed; it is written again.")
         if path.is_dir():
-            store.discard(path)
+            discard(path)
         write_json(path, record.get("metrics") or {})
     store.drop_checkpoint(task.folder)  # still there if a kill came right after the record
     return record

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import explain_os_errors
+from wsss.io.contained import check_regular, check_tree
 from wsss.io.layout import RECORD, RUN
-from wsss.io.sealed import read_sealed_json, write_sealed_json
+from wsss.io.records import FORMAT, read_run_record
+from wsss.io.sealed import write_sealed_json
 
 LOG = "run.log"
 DATA = "data"
-FORMAT = 1
 
 
 def read_run(run_dir: Path) -> dict[str, Any] | None:
@@ -22,21 +24,7 @@ def read_run(run_dir: Path) -> dict[str, Any] | None:
     Raises:
         InvalidInput: it is damaged, or was not written by us.
     """
-    path = run_dir / RUN
-    try:
-        record = read_sealed_json(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise InvalidInput(
-            f"{path}: can't be read ({error}).",
-            mend=f"Delete {path} and run the pipeline again in {run_dir}: finished stages are kept.",
-        ) from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise InvalidInput(
-            f"{path}: not a record of a run that this version can read.", mend="Choose another --run-dir."
-        )
-    return record
+    return read_run_record(run_dir)
 
 
 def data_of_run(run: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -60,8 +48,10 @@ def check_run_dir(run_dir: Path, name: str) -> None:
     """Refuse a folder that holds something else, or the run of another pipeline.
 
     Raises:
-        InvalidInput: says what was found.
+        InvalidInput: says what was found; its log is a link or a pipe, or its generated data is redirected by a link.
     """
+    check_regular(run_dir / LOG)
+    check_tree(run_dir / DATA, root=run_dir)
     record = read_run(run_dir)
     if record is not None:
         if record.get("name") != name:
@@ -88,7 +78,8 @@ def make_run_dir(run_dir: Path) -> None:
     with explain_os_errors(run_dir):
         run_dir.mkdir(parents=True, exist_ok=True)
         probe = run_dir / ".wsss-probe"
-        probe.touch()
+        probe.unlink(missing_ok=True)
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
         probe.unlink()
 
 

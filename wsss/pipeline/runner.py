@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput, RunFailed, WsssError, listing
+from wsss.io.contained import check_tree
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.explain import full_disk
@@ -69,6 +70,7 @@ def run_stage(
         store.check_ours(out, stage.name)
         decision = decide(out, parts, force=force, keeps=stage.keeps)
         if decision.action == "run":
+            check_tree(out)
             stage.prepare(config, data)
             folders = tuple(artifact.path for artifact in artifacts_in(given))
             check_replaced([Replaced(decision, parts, folders)], data, session.reporter.log)

@@ -7,6 +7,7 @@ a later run could take for its own work.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.io.atomic import explain_os_errors, sha256_file, sweep
+from wsss.io.atomic import discard, explain_os_errors, sha256_file, sweep
+from wsss.io.contained import below, check_place, delete_file
 from wsss.io.layout import CHECKPOINT, RECORD
-from wsss.io.sealed import read_sealed_json, write_sealed_json
+from wsss.io.records import read_stage_record
+from wsss.io.sealed import write_sealed_json
 
 METRICS = "metrics.json"
 BOOKKEEPING = frozenset({RECORD, METRICS, "run.log", CHECKPOINT})
@@ -43,30 +46,13 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     Raises:
         InvalidInput: it is damaged, or was not written by us.
     """
-    path = folder / RECORD
-    try:
-        record = read_sealed_json(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path}: can't be read ({error}).", mend=_discard(folder)) from error
-    if not isinstance(record, dict) or not isinstance(record.get("identity"), str):
-        raise InvalidInput(f"{path}: not a record of a stage.", mend=_discard(folder))
-    if not _is_listing(record.get("artifacts") or {}):
-        raise InvalidInput(f"{path}: artifacts: expected files in this folder.", mend=_discard(folder))
+    record = read_stage_record(folder)
+    if record is not None and not record.get("identity"):
+        raise InvalidInput(
+            f"{folder / RECORD}: not a record of a stage: identity is missing.",
+            mend=f"Delete {folder} and run the same command again: the stage is re-run.",
+        )
     return record
-
-
-def _is_listing(artifacts: Any) -> bool:
-    """Tell whether recorded artifacts are files in their stage's folder: damaged ones are deleted."""
-    return isinstance(artifacts, dict) and all(
-        isinstance(known, dict) and not name.startswith("/") and ".." not in name.split("/")
-        for name, known in artifacts.items()
-    )
-
-
-def _discard(folder: Path) -> str:
-    return f"Delete {folder} and run the same command again: the stage is re-run."
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
@@ -104,7 +90,7 @@ def verify(folder: Path, artifacts: Mapping[str, Mapping[str, Any]], *, content:
     """
     damages = []
     for name, known in artifacts.items():
-        path = folder / name
+        path = below(folder, name, where=folder / RECORD)
         try:
             state = path.stat()
         except OSError:
@@ -129,26 +115,18 @@ def is_unlisted_free(folder: Path, artifacts: Mapping[str, Any]) -> bool:
 def delete_damaged(folder: Path, damages: list[Damage]) -> None:
     """Delete the files that are broken, so that they are made again."""
     for damage in damages:
-        path = folder / damage.path
+        path = below(folder, damage.path, where=folder / RECORD)
         discard(path)
         for above in path.parents[: len(Path(damage.path).parents) - 1]:
             if above.is_file():  # where the folder of the artifact was
                 discard(above)
 
 
-def discard(path: Path) -> None:
-    """Delete a file, or a folder where a file should be; a missing one passes."""
-    with explain_os_errors(path):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        elif path.parent.is_dir():
-            path.unlink(missing_ok=True)
-
-
 def drop_checkpoint(folder: Path) -> None:
     """Delete the checkpoint of a stage that is recorded as done; not before, or a kill would cost all the work."""
-    with explain_os_errors(folder / CHECKPOINT):
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+    if os.path.lexists(folder / CHECKPOINT):  # a finished stage may be a link: only deleting needs it to be ours
+        with explain_os_errors(folder / CHECKPOINT):
+            delete_file(folder / CHECKPOINT)
 
 
 def empty(folder: Path, record: Mapping[str, Any]) -> None:
@@ -156,6 +134,7 @@ def empty(folder: Path, record: Mapping[str, Any]) -> None:
 
     The record is marked ``stale`` first: a process killed in between leaves a folder that will be emptied again.
     """
+    check_place(folder / RECORD)
     with explain_os_errors(folder):
         write_record(folder, {**record, "status": "stale"})
         for path in sorted(folder.iterdir()):

@@ -32,13 +32,13 @@ def summarise(folder: Path) -> dict[str, Any] | None:
         stages = [_stage(folder / stage["id"], stage["id"], stage["uses"], live) for stage in run.get("stages", [])]
         for stage in stages:
             stage["status"] = status_in_run(run, stage["id"], stage["status"], stage["finished"])
-        name, status, report = run["name"], run.get("status"), run.get("report")
+        name, status, report = run["name"], run.get("status") or "unknown", run.get("report")
     else:
         record = read_record(folder)
         if record is None:
             return None
-        stages = [_stage(folder, record["id"], record["uses"], live)]
-        name, status, report = record["id"], record.get("status"), None
+        stages = [_stage(folder, record.get("id") or folder.name, record.get("uses") or "unknown", live)]
+        name, status, report = record.get("id") or folder.name, record.get("status") or "unknown", None
     if status == "running" and not live:
         status = "interrupted"
     return {
@@ -68,7 +68,7 @@ def _stage(folder: Path, id: str, uses: str, live: bool) -> dict[str, Any]:
         record: Mapping[str, Any] = read_record(folder) or {"status": "pending"}
     except InvalidInput:
         record = {"status": "broken"}
-    status = record.get("status")
+    status = record.get("status") or "unknown"
     if status == "running" and not live:
         status = "interrupted"
     unfinished = status in ("running", "interrupted")

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 from wsss.errors import listing
 from wsss.io import shared_state
 from wsss.io.orphans import end_with_parent
+from wsss.io.printable import printable
 from wsss.pipeline.interrupt import AGAIN
 
 if TYPE_CHECKING:
@@ -217,6 +218,6 @@ def crash_message(number: int, items: list[str]) -> str:
 def _print(descriptor: int, text: str) -> None:
     if text:
         try:
-            os.write(descriptor, f"{text}\n".encode(errors="backslashreplace"))
+            os.write(descriptor, f"{printable(text)}\n".encode(errors="backslashreplace"))
         except OSError:  # nobody reads it any more
             return

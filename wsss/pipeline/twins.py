@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.errors import RunFailed
 from wsss.io.atomic import write_bytes
+from wsss.io.contained import open_to_read
 from wsss.io.recorded import rerun_hint
 from wsss.pipeline import store
 
@@ -61,14 +62,15 @@ def read_twin(folder: Path, identity: str) -> dict[str, Any] | None:
     record = store.read_record(folder)
     if record is None or record.get("status") != "done" or record.get("identity") != identity:
         return None
-    if store.verify(folder, record["artifacts"]):
+    artifacts = record.get("artifacts") or {}
+    if not all(known.get("sha256") for known in artifacts.values()) or store.verify(folder, artifacts):
         return None
     return {
         "folder": folder.name,
         "made_by": record.get("same_as") or folder.name,
         "metrics": record["metrics"],
         "provenance": record["provenance"],
-        "files": {name: known["sha256"] for name, known in record["artifacts"].items()},
+        "files": {name: known["sha256"] for name, known in artifacts.items()},
     }
 
 
@@ -84,7 +86,8 @@ def copy_files(twin: Mapping[str, Any], run_dir: Path, target: Path) -> None:
         RunFailed: a file is damaged; or the disk is full, or the folder can't be written to.
     """
     for name, digest in twin["files"].items():
-        content = (run_dir / twin["folder"] / name).read_bytes()
+        with open_to_read(run_dir / twin["folder"] / name) as file:
+            content = file.read()
         if hashlib.sha256(content).hexdigest() != digest:
             raise RunFailed(
                 f"{run_dir / twin['folder'] / name} is damaged, or changed while it was copied: it isn't what was "

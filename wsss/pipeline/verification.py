@@ -6,13 +6,13 @@ all files at once, read or not.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
+from wsss.io.jsonfiles import read_json
 from wsss.io.layout import CHECKPOINT, RECORD, RUN
 from wsss.io.recorded import rerun_hint
 from wsss.io.sealed import check_sealed_zip
@@ -146,7 +146,7 @@ def _metrics(stage: Path, record: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield the file of metrics, if it doesn't say what the record says."""
     path = stage / store.METRICS
     try:
-        same = json.loads(path.read_text(encoding="utf-8")) == record.get("metrics")
+        same = read_json(path) == record.get("metrics")
     except (OSError, ValueError):
         same = False
     if not same:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -74,6 +73,7 @@ def run(ctx: Context[BenchConfig]) -> Result:
 
 def _gather(ctx: Context[BenchConfig]) -> None:
     """Write ``results/framework/labels/size/loss/seed.csv``, what each cost beside it, and the groups."""
+    from wsss.io.atomic import write_bytes
     from wsss.io.recorded import check_recorded
     from wsss.io.results import write_groups, write_resources
     from wsss.metrics.benchmark import folder_name
@@ -96,9 +96,8 @@ def _gather(ctx: Context[BenchConfig]) -> None:
             )
         places[target] = str(score.id)
         path = ctx.out / RESULTS / target
-        path.parent.mkdir(parents=True, exist_ok=True)
         check_recorded(source)
-        shutil.copyfile(source, path)
+        write_bytes(path, source.read_bytes())
         resources = _resources(score, ctx.inputs["segmenters"])
         if resources is not None:
             write_resources(path, resources)

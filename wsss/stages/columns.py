@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.confusions import CONFUSIONS, read_confusions
+from wsss.io.layout import RECORD
 from wsss.io.sweeps import SWEEP_COUNTS, SweepCounts, read_sweep_counts
 from wsss.metrics.comparison import Cell, Measured
 from wsss.metrics.overlap import Measure, mean_scores
@@ -171,7 +172,10 @@ def _curve(row: str, runs: Sequence[tuple[Artifact, SweepCounts]]) -> Curve:
     precision, recall = (np.mean([pair[part] for pair in pairs], axis=0) for part in (0, 1))
     marks = []
     for (score, sweep), pair in zip(runs, pairs, strict=True):
-        place = sweep.levels.index(score.metrics["best_threshold"])
+        best = score.metrics.get("best_threshold")
+        if best not in sweep.levels:
+            raise _not_swept(score, f"best_threshold {best}")
+        place = sweep.levels.index(best)
         marks.append((float(pair[1][place]), float(pair[0][place])))
     return Curve(
         name=row,
@@ -193,18 +197,26 @@ def _readings(score: Artifact, measures: Sequence[str]) -> Iterator[_Reading]:
     confusions = read_confusions(path)
     about = (tuple(confusions.images), confusions.classes)
     if score.uses == "sweep":
-        yield _Reading("best", "miou", score.metrics["miou"], confusions.stacked(), _overlap("miou"), *about)
-        asked = score.metrics["recall_at_precision"]
+        asked = score.metrics.get("recall_at_precision")
+        if asked is None:
+            raise _not_swept(score, "no recall_at_precision")
+        yield _Reading("best", "miou", score.metrics.get("miou"), confusions.stacked(), _overlap("miou"), *about)
         minimum = asked["minimum_precision"]
         measure = f"recall at precision ≥ {minimum:g}"
         counts = _sweep_counts(score).counts
-        yield _Reading("recall", measure, asked["recall"], counts, partial(_best_recall, minimum=minimum), *about)
+        yield _Reading("recall", measure, asked.get("recall"), counts, partial(_best_recall, minimum=minimum), *about)
         return
     for measure in measures:
         value = _metric(score, measure)
         known = measure in get_args(Measure)
         stacked = confusions.stacked() if known else None
         yield _Reading("score", measure, value, stacked, _overlap(measure) if known else None, *about)
+
+
+def _not_swept(score: Artifact, found: str) -> InvalidInput:
+    return InvalidInput(
+        f"{score.path / RECORD}: metrics: not those of a sweep ({found}).", mend=f"Re-run it: --force {score.id}."
+    )
 
 
 def _best_recall(counts: NDArray[np.float64], *, minimum: float) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed, counted
 from wsss.io.atomic import explain_os_errors, sha256_file
+from wsss.io.contained import delete_file
 from wsss.pipeline.items import REPAIR
 from wsss.stages.prediction import allowed_classes, outputs_of
 
@@ -53,7 +54,7 @@ def discard_outdated(ctx: Context[PredictConfig], samples: Sequence[Sample], cla
         if recorded.sources.get(name, "") != sources.get(name):
             for path in outputs_of(ctx.config, ctx.out, name):
                 with explain_os_errors(path):
-                    path.unlink(missing_ok=True)
+                    delete_file(path)
 
 
 def _source(config: PredictConfig, sample: Sample) -> str | None:
@@ -116,7 +117,7 @@ def write_record(
         write_predicted(ctx.out, Predicted(classes, files, failed, known))
     else:
         with explain_os_errors(ctx.out / PREDICTED):
-            (ctx.out / PREDICTED).unlink(missing_ok=True)
+            delete_file(ctx.out / PREDICTED)
 
 
 def failure_of(failed: Mapping[str, FailedImage], total: int, out: Path) -> RunFailed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput, counted, listing
+from wsss.io.jsonfiles import read_json
 from wsss.io.layout import RECORD
 from wsss.pipeline.given import changes_since
 from wsss.pipeline.rundir import read_run
@@ -215,7 +215,7 @@ def compare_runs(
 def compared_runs(out: Path) -> list[str] | None:
     """Return the runs that the page in a folder compares, or ``None`` where it holds no such page."""
     try:
-        record = json.loads((out / COMPARED).read_text(encoding="utf-8"))
+        record = read_json(out / COMPARED)
     except (OSError, ValueError):
         return None
     return record.get("runs") if isinstance(record, dict) and record.get("made_by") == "wsss report" else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from pydantic import Field, model_validator
 
 from wsss.data.maskvalues import MaskNames
 from wsss.errors import InvalidInput, listing
+from wsss.io.tables import csv_text
 from wsss.metrics.structure import COLUMNS, Group
 from wsss.metrics.topomortar import FILE, GROUPS, WINDOW
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
@@ -151,9 +150,7 @@ def _structure(
         return {}
     if ctx.ranks.rank == 0:
         ids = [sample.id for sample in samples]
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(table_rows(ids, per_image, names, config.groups))
-        write_text(ctx.out / STRUCTURE, text.getvalue())
+        write_text(ctx.out / STRUCTURE, csv_text(table_rows(ids, per_image, names, config.groups)))
         if config.topomortar:
             write_scores(ctx.out / FILE, ids, topomortar_columns(per_image, config.groups))
     settings: dict[str, Any] = {"window": config.window, "frame": config.frame}
@@ -230,14 +227,12 @@ def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) 
     from wsss.metrics.overlap import overlap_scores
 
     keys = ("miou", "precision", "recall", "pixel_accuracy", "unsure")
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["image_id", *keys, *(f"iou_{name}" for name in classes.names)])
+    table: list[list[str]] = [["image_id", *keys, *(f"iou_{name}" for name in classes.names)]]
     for sample, counts in zip(samples, per_image, strict=True):
         scores = overlap_scores(counts, classes.names)
         row = [*(scores[key] for key in keys), *scores["iou"].values()]
-        table.writerow([sample.id, *("" if value is None else f"{value:.6f}" for value in row)])
-    return text.getvalue()
+        table.append([sample.id, *("" if value is None else f"{value:.6f}" for value in row)])
+    return csv_text(table)
 
 
 def _check(config: ScoreConfig, data: Any) -> None:

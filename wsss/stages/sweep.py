@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +9,7 @@ from pydantic import Field
 
 from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path
+from wsss.io.tables import csv_text
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.thresholds import Fixed, describe
 from wsss.stages.present import MAKE_MAPS, require_each
@@ -96,13 +95,11 @@ def run(ctx: Context[SweepConfig]) -> Result:
 
 def _table(levels: tuple[float, ...], curve: Mapping[str, NDArray[np.float64]]) -> str:
     """Return one CSV row per threshold."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["threshold", *(f"oracle_{name}" for name in curve)])
+    table: list[list[Any]] = [["threshold", *(f"oracle_{name}" for name in curve)]]
     for place, level in enumerate(levels):
         values = [float(column[place]) for column in curve.values()]
-        table.writerow([level, *("" if value != value else f"{value:.6f}" for value in values)])
-    return text.getvalue()
+        table.append([level, *("" if value != value else f"{value:.6f}" for value in values)])
+    return csv_text(table)
 
 
 def _check(config: SweepConfig, data: Any) -> None:

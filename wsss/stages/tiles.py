@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -24,6 +23,7 @@ class TilesStageConfig(TilesConfig, StageConfig):
 def run(ctx: Context[TilesStageConfig]) -> Result:
     """Draw the tiles, in one process."""
     from wsss.data.tiletable import DRAWN
+    from wsss.io.jsonfiles import read_json
     from wsss.pipeline.items import map_items
 
     config = ctx.config
@@ -39,7 +39,7 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
             each=lambda work, items, description: map_items(ctx, items, work, description),
         )
     ctx.ranks.barrier()
-    drawn: dict[str, Any] = json.loads((ctx.out / DRAWN).read_text())
+    drawn: dict[str, Any] = read_json(ctx.out / DRAWN)
     noise = f", {config.label_noise:.0%} of them wrong" if config.label_noise else ""
     labels = f"{config.count} yes/no labels of {config.size}-pixel tiles{noise}"
     return Result(drawn, {"supervision": labels})

@@ -6,20 +6,27 @@ Which images come next and all random numbers are functions of (seed, step, proc
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from wsss.io.atomic import atomic_open
-from wsss.io.sealed import check_sealed_zip, write_sealed_zip
+from wsss.io.sealed import check_sealed_zip, check_stored_zip, write_sealed_zip
 
 FORMAT = 2
+
+UNUSABLE = (
+    *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError),
+    IndexError,
+)
+"""What torch and we raise for a file that is no checkpoint of this training."""
 
 
 @dataclass
@@ -92,24 +99,35 @@ def load_checkpoint(path: Path, trained: Trained, log: Callable[[str], None]) ->
         return Progress()
     try:
         check_sealed_zip(path)
+        check_stored_zip(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         _check(state, trained)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+        _restore(state, trained)
+    except UNUSABLE as error:
         # ValueErrors are ours; torch's words of a file that it can't read recommend to load it unsafely.
         reason = str(error) if isinstance(error, ValueError) else "this version can't read it"
         log(f"warning: {path}: the checkpoint can't be used ({reason}); training starts again")
         return Progress()
-    trained.model.load_state_dict(state["model"])
-    trained.optimiser.load_state_dict(state["optimiser"])
-    trained.schedule.load_state_dict(state["schedule"])
-    if trained.scaler is not None:
-        trained.scaler.load_state_dict(state["scaler"])
     if state["threads"] != torch.get_num_threads():
         log(
             f"warning: {path}: the number of threads was {state['threads']} so far and is {torch.get_num_threads()} "
             "now: the result can differ in its last digits from that of either number"
         )
     return Progress(state["step"], state["loss_sum"], state["history"])
+
+
+def _restore(state: Mapping[str, Any], trained: Trained) -> None:
+    """Load all states in place; if one of them can't be, raise, and leave all as they were."""
+    parts: dict[str, Any] = {"model": trained.model, "optimiser": trained.optimiser, "schedule": trained.schedule}
+    parts |= {} if trained.scaler is None else {"scaler": trained.scaler}
+    before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    except Exception:
+        for name, part in parts.items():
+            part.load_state_dict(before[name])
+        raise
 
 
 def _check(state: Any, trained: Trained) -> None:
@@ -127,5 +145,26 @@ def _check(state: Any, trained: Trained) -> None:
         raise ValueError(
             f"expected the number of processes {now[0]} and the effective batch {now[1]}, got {made[0]} and {made[1]}"
         )
-    for key in ("schedule", "scaler", "threads", "step", "loss_sum", "history"):
-        state[key]
+    _check_moments(state["optimiser"]["state"], trained.optimiser)
+    rows = state["history"]
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and _are_numbers(row) for row in rows):
+        raise ValueError("history: expected rows of numbers")
+    if not all(type(state[key]) is int and state[key] >= 0 for key in ("step", "threads")):
+        raise ValueError("step and threads: expected whole numbers")
+    if not _are_numbers({"loss_sum": state["loss_sum"]}) or not isinstance(state["schedule"], dict):
+        raise ValueError("loss_sum: expected a number, schedule: a mapping")
+
+
+def _check_moments(state: Mapping[Any, Mapping[str, Any]], optimiser: torch.optim.Optimizer) -> None:
+    """Raise `ValueError` unless what an optimiser keeps of each weight has the weight's shape, or is one number."""
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    for place, kept in state.items():
+        if type(place) is not int or not 0 <= place < len(weights):
+            raise ValueError(f"optimiser: no weight {place!r}")
+        for name, value in kept.items():
+            if isinstance(value, Tensor) and value.numel() != 1 and value.shape != weights[place].shape:
+                raise ValueError(f"optimiser: {name} of weight {place} has the shape {tuple(value.shape)}")
+
+
+def _are_numbers(row: Mapping[Any, Any]) -> bool:
+    return all(isinstance(name, str) and isinstance(value, int | float) for name, value in row.items())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss.io.atomic import write_text
+from wsss.io.contained import check_tree
+from wsss.io.tables import csv_text
 
 FILE = "history.csv"
 
@@ -19,11 +19,8 @@ FILE = "history.csv"
 def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
     """Write ``history.csv``, a row per epoch, atomically. The whole file is written each time: no row comes twice."""
     columns = list(dict.fromkeys(name for row in history for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    write_text(folder / FILE, text.getvalue())
+    rows = [[row.get(name, "") for name in columns] for row in history]
+    write_text(folder / FILE, csv_text([columns, *rows]))
 
 
 class Scalars:
@@ -37,6 +34,7 @@ class Scalars:
     def __init__(self, folder: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        check_tree(folder)
         self._writer: Any = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, values: Mapping[str, float], step: int) -> None:

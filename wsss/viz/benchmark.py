@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wsss.io.tables import csv_text
 from wsss.metrics.benchmark import FRAMEWORKS, ID_GROUP, REFERENCE, SIZES, Benchmark, Case, read_benchmark
 from wsss.metrics.benchmark_against import RESAMPLES, Arm, Contrast, arms_of, contrasts, find_arm
 from wsss.metrics.benchmark_tables import (
@@ -107,12 +106,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]], keys: Sequence[str] = KEYS) -> str
     """Return a line per object of `as_json` or `contrasts_as_json`: empty where something is not defined, ``true`` or
     ``false``, and ``1: 3.5; 2: 4`` for an object in an object.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(keys)
-    for one in rows:
-        table.writerow([_plain(one[key]) for key in keys])
-    return text.getvalue()
+    return csv_text([keys, *([_plain(one[key]) for key in keys] for one in rows)])
 
 
 def title_of(case: Case) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
+from wsss.io.printable import markdown
 from wsss.io.recorded import check_recorded
 from wsss.metrics.benchmark import METRICS
 from wsss.metrics.benchmark_against import Arm, Contrast
@@ -113,18 +114,18 @@ def view_of(tables: Tables) -> View:
 
 def as_markdown(view: View) -> str:
     """Return the view as Markdown; bold cells are bold."""
-    lines = ["# Benchmark", "", view.explanation]
+    lines = ["# Benchmark", "", markdown(view.explanation)]
     for case in view.cases:
-        lines += ["", f"## {case.title}"]
+        lines += ["", f"## {markdown(case.title)}"]
         for table in case.tables:
             lines += ["", f"**{table.title}**", "", *_markdown(table)]
     if view.against is not None:
-        lines += ["", f"## Against {view.against.title}", "", view.against.explanation]
+        lines += ["", f"## Against {markdown(view.against.title)}", "", markdown(view.against.explanation)]
         for table in view.against.tables:
             lines += ["", f"**{table.title}**", "", *_markdown(table)]
-    lines += ["", "## Ranking", "", view.ranking.title, "", *_markdown(view.ranking)]
+    lines += ["", "## Ranking", "", markdown(view.ranking.title), "", *_markdown(view.ranking)]
     if view.notes:
-        lines += ["", "## Notes", "", *(f"- {_escape(note)}" for note in view.notes)]
+        lines += ["", "## Notes", "", *(f"- {markdown(note)}" for note in view.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -254,10 +255,6 @@ def _read_against(value: Mapping[str, Any]) -> AgainstView:
 
 
 def _markdown(table: TableView) -> list[str]:
-    rows = [[name, *(cell.line for cell in cells)] for name, cells in table.rows]
-    lines: list[Sequence[str]] = [table.head, ["---"] * len(table.head), *rows]
-    return ["| " + " | ".join(_escape(cell) for cell in line) + " |" for line in lines]
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    rows = [[markdown(name), *(cell.line for cell in cells)] for name, cells in table.rows]
+    lines: list[Sequence[str]] = [[markdown(name) for name in table.head], ["---"] * len(table.head), *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines]

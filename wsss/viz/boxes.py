@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from wsss.errors import counted
 from wsss.viz.charts import nice_ticks
 from wsss.viz.curves import STYLE
+from wsss.viz.formatting import escape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from wsss.errors import InvalidInput
 from wsss.io.recorded import check_recorded
-from wsss.viz.formatting import words
+from wsss.io.tables import read_table
+from wsss.viz.formatting import escape, words
 
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 74, 12, 14, 42  # 0.00015 has to fit beside the unit
@@ -48,8 +48,7 @@ def read_history(path: Path) -> tuple[Chart, ...]:
         InvalidInput: the file has no ``epoch`` column, or a cell is not a number.
     """
     check_recorded(path)
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(path)
     if not rows:
         return ()
     if "epoch" not in rows[0]:
@@ -66,8 +65,8 @@ def read_history(path: Path) -> tuple[Chart, ...]:
     return tuple(Chart(title, unit, xs, tuple(series)) for (title, unit), series in sorted(groups.items(), key=_rank))
 
 
-def _cell(path: Path, row: dict[str, str | None], name: str) -> float | None:
-    text = (row[name] or "").strip()
+def _cell(path: Path, row: dict[str, str], name: str) -> float | None:
+    text = row[name].strip()
     if not text:
         return None
     try:

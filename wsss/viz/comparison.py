@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput, counted
+from wsss.io.printable import markdown
+from wsss.io.tables import csv_text
 from wsss.metrics.comparison import Cell, Difference
 from wsss.metrics.directions import direction
 from wsss.viz.curves import Curve, CurveChart
@@ -149,15 +149,13 @@ def _curve(value: Mapping[str, Any]) -> Curve:
 
 def as_csv(comparison: Comparison) -> str:
     """Return one line per row and column, unrounded; empty where something is not defined."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(
+    table: list[list[Any]] = [
         [
             *("row", "column", "measure", "split", "images", "oracle", "seeds", "mean", "std", "low", "high"),
             *("reference", "difference", "difference_std", "difference_low", "difference_high"),
             *("positive_seeds", "compared_seeds"),
         ]
-    )
+    ]
     for column in comparison.columns:
         for row in comparison.rows:
             cell = column.cells.get(row)
@@ -172,18 +170,18 @@ def as_csv(comparison: Comparison) -> str:
                 line += [compared.positive, compared.seeds]
             else:
                 line += [None] * 7
-            table.writerow(["" if one is None else one for one in line])
-    return text.getvalue()
+            table.append(line)
+    return csv_text(table)
 
 
 def as_markdown(comparison: Comparison) -> str:
     """Return the table, the differences, and what each column was measured on and with."""
-    lines = ["# Comparison", "", explain(comparison), "", *_table(comparison, differences=False)]
+    lines = ["# Comparison", "", markdown(explain(comparison)), "", *_table(comparison, differences=False)]
     if comparison.has_differences:
-        lines += ["", f"## Differences to {_escape(comparison.reference or '')}", ""]
-        lines += [explain_differences(comparison), "", *_table(comparison, differences=True)]
+        lines += ["", f"## Differences to {markdown(comparison.reference or '')}", ""]
+        lines += [markdown(explain_differences(comparison)), "", *_table(comparison, differences=True)]
     lines += ["", "## What was measured", ""]
-    lines += [f"- **{_escape(column.heading)}**: {_escape(describe(column))}" for column in comparison.columns]
+    lines += [f"- **{markdown(column.heading)}**: {markdown(describe(column))}" for column in comparison.columns]
     if any(column.oracle for column in comparison.columns):
         lines += ["", "ORACLE: the ground truth chose the threshold. Not a result of weak supervision."]
     return "\n".join(lines) + "\n"
@@ -242,13 +240,13 @@ def signed_text(value: float) -> str:
 def _table(comparison: Comparison, *, differences: bool) -> list[str]:
     rows = [row for row in comparison.rows if not (differences and row == comparison.reference)]
     lines = [
-        "| " + " | ".join([_escape(comparison.axis), *(_escape(one.heading) for one in comparison.columns)]) + " |",
+        "| " + " | ".join([markdown(comparison.axis), *(markdown(one.heading) for one in comparison.columns)]) + " |",
         "|---" * (len(comparison.columns) + 1) + "|",
     ]
     for row in rows:
         cells = [column.cells.get(row) for column in comparison.columns]
         shown = [_difference(cell) if differences else _mean(cell, comparison.seeds) for cell in cells]
-        lines.append("| " + " | ".join([_escape(row), *shown]) + " |")
+        lines.append("| " + " | ".join([markdown(row), *shown]) + " |")
     return lines
 
 
@@ -270,7 +268,3 @@ def _has_intervals(comparison: Comparison) -> bool:
 
 def _percent(confidence: float) -> str:
     return f"{100 * confidence:g} %"
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

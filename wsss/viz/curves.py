@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from wsss.viz.charts import nice_ticks
+from wsss.viz.formatting import escape
 
 WIDTH, HEIGHT = 760, 470
 LEFT, TOP, RIGHT, BOTTOM = 58, 46, 210, 46

@@ -11,9 +11,9 @@ from functools import partial
 from itertools import pairwise
 from typing import Literal
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from wsss.viz.formatting import duration
+from wsss.viz.formatting import duration, escape
 from wsss.viz.record import StageRecord, in_order
 
 Direction = Literal["right", "down"]

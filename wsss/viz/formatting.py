@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from wsss.io.printable import printable
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 NOT_DEFINED = "–"
+
+
+def escape(text: str) -> Markup:
+    """Return text for HTML and SVG: its control characters, which XML can't hold, as visible escapes."""
+    from markupsafe import escape as escape_markup
+
+    return escape_markup(printable(text))
 
 
 def number(value: Any) -> str:

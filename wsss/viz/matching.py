@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_text
 from wsss.viz.features import Feature, Regions, features_of, hatched, most_telling
+from wsss.viz.formatting import escape
 from wsss.viz.overlay import contact_sheet
 from wsss.viz.palette import hex_colour
 

@@ -151,7 +151,7 @@ def _score(record: StageRecord, records: Sequence[StageRecord]) -> Score:
     carried = metrics.get("provenance")
     provenance = {**(carried if isinstance(carried, Mapping) else {}), **record.provenance}
     known = {**provenance, **{key: value for key, value in metrics.items() if value is not None}}
-    measured = {name: _fraction(metrics.get(name)) for name in MEASURES}
+    measured = {name: fraction(metrics.get(name)) for name in MEASURES}
     supervision = None if known.get("supervision") is None else plain(known["supervision"])
     masks = masks_of(record, records)
     maps = None if masks else maps_of(record, records)
@@ -160,7 +160,7 @@ def _score(record: StageRecord, records: Sequence[StageRecord]) -> Score:
         masks=masks.id if masks else None,
         maps=maps.id if maps else None,
         split=str(known.get("split", "")),
-        iou={str(name): _fraction(value) for name, value in metrics["iou"].items()},
+        iou={str(name): fraction(value) for name, value in metrics["iou"].items()},
         facts=tuple(_facts(known, provenance, is_full(supervision))),
         oracle=is_oracle(metrics, provenance),
         supervision=supervision,
@@ -196,8 +196,9 @@ def _states(name: str, value: Any, key: str) -> bool:
     return key in name.split("_") or (key == "scales" and isinstance(value, Mapping) and key in value)
 
 
-def _fraction(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+def fraction(value: Any) -> float | None:
+    """Return a recorded score as a number; ``None`` for anything else that another stage may have put there."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def is_full(supervision: str | None) -> bool:

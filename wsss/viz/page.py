@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from wsss.io.printable import printable
 from wsss.metrics.directions import direction, verdict
 from wsss.viz.charts import line_chart
 from wsss.viz.comparison import describe, explain, explain_differences, interval_text, mean_text, signed_text
@@ -30,12 +31,18 @@ def environment() -> Environment:
     made = Environment(
         loader=PackageLoader("wsss.viz", "templates"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.filters |= {"number": number, "duration": duration, "plain": plain, "words": words}
     return made
+
+
+def _shown(value: Any) -> Any:
+    """Return text of others without control characters and bidirectional overrides; Jinja escapes the rest."""
+    return printable(value) if type(value) is str else value
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from wsss.errors import counted
 from wsss.metrics.ranking import ImageRanks
 from wsss.viz.boxes import gutter_for
 from wsss.viz.curves import STYLE
+from wsss.viz.formatting import escape
 
 ACROSS = 2
 WIDTH, GAP = 250, 18

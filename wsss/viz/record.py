@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.io.layout import RECORD
 from wsss.io.recorded import check_recorded
+from wsss.io.records import read_stage_record
 from wsss.io.sealed import read_sealed_json
 
 COMPARISON = "compare.json"
@@ -87,7 +87,7 @@ class StageRecord:
     @property
     def is_score(self) -> bool:
         """Whether the stage measured masks against the ground truth."""
-        return "miou" in self.metrics and "iou" in self.metrics
+        return "miou" in self.metrics and isinstance(self.metrics.get("iou"), Mapping)
 
 
 def read_record(path: Path, **known: Any) -> StageRecord:
@@ -98,18 +98,17 @@ def read_record(path: Path, **known: Any) -> StageRecord:
         known: fields that the caller knows better than the file; ``None`` and empty values don't count.
 
     Raises:
-        InvalidInput: ``stage.json`` is there and not a JSON object.
+        InvalidInput: ``stage.json`` is there and not a record of a stage.
     """
-    raw = _read(path / RECORD)
+    raw = read_stage_record(path) or {}
     fields: dict[str, Any] = {
         name: raw[name] for name in ("config", "metrics", "provenance", "versions") if isinstance(raw.get(name), dict)
     }
     fields |= {name: str(raw[name]) for name in ("id", "uses", "status", "identity", "device") if raw.get(name)}
-    if isinstance(raw.get("seconds"), int | float):
+    if raw.get("seconds") is not None:
         fields["seconds"] = float(raw["seconds"])
-    parts = raw.get("identity_parts")
-    if isinstance(parts, dict) and isinstance(parts.get("reads"), dict):
-        fields["reads"] = {str(key): str(digest) for key, digest in parts["reads"].items()}
+    reads = (raw.get("identity_parts") or {}).get("reads") or {}
+    fields["reads"] = {str(key): str(digest) for key, digest in reads.items()}
     fields["needs"] = tuple(dict.fromkeys(_ids(raw.get("inputs"))))
     fields |= {name: value for name, value in known.items() if value}
     fields.setdefault("id", path.name)
@@ -132,7 +131,7 @@ def _read(path: Path) -> dict[str, Any]:
         value = read_sealed_json(path)
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise InvalidInput(f"{path}: not valid JSON ({error}).") from error
     if not isinstance(value, dict):
         raise InvalidInput(f"{path}: expected a JSON object.")

@@ -10,7 +10,7 @@ from wsss.metrics.directions import verdict
 from wsss.viz.comparison import signed_text
 from wsss.viz.formatting import plain, words
 from wsss.viz.gallery import Gallery, Unread, heat_scale, legend, make_gallery, reasons
-from wsss.viz.numbers import Score, scores_of
+from wsss.viz.numbers import Score, fraction, scores_of
 from wsss.viz.page import render
 from wsss.viz.record import StageRecord
 from wsss.viz.thumbnails import DETAILS
@@ -144,7 +144,8 @@ def _numbers(record: StageRecord) -> dict[str, float | None]:
     """Return the numbers of a score stage by their keys: overlap, then topology and surfaces where measured."""
     structure = record.metrics.get("structure")
     means = structure.get("mean", {}) if isinstance(structure, Mapping) else {}
-    return {name: record.metrics.get(name) for name in MEASURES} | dict(means)
+    numbers = {name: record.metrics.get(name) for name in MEASURES} | dict(means or {})
+    return {name: fraction(value) for name, value in numbers.items()}
 
 
 def _measured_on(score: Score, reads: Mapping[str, str]) -> tuple[Any, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import random
 from collections.abc import Collection, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from wsss.errors import InvalidInput
 from wsss.io.recorded import check_recorded
+from wsss.io.tables import read_table
 from wsss.viz.numbers import Score, is_full
 
 if TYPE_CHECKING:
@@ -42,14 +42,12 @@ def read_per_image(folder: Path) -> dict[str, float]:
     if not path.is_file():
         return {}
     check_recorded(path)
-    with path.open(newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file)
-        missing = {"image_id", "miou"} - set(table.fieldnames or ())
-        if missing:
-            raise InvalidInput(f"{path}: no column {', '.join(sorted(missing))}.")
-        rows = [(row["image_id"], row["miou"]) for row in table]
+    rows = read_table(path)
+    missing = sorted({"image_id", "miou"} - rows[0].keys()) if rows else []
+    if missing:
+        raise InvalidInput(f"{path}: no column {', '.join(missing)}.")
     try:
-        values = {image: float(value) for image, value in rows if value}
+        values = {row["image_id"]: float(row["miou"]) for row in rows if row["miou"]}
     except ValueError as error:
         raise InvalidInput(f"{path}: column 'miou': {error}.") from error
     return {image: value for image, value in values.items() if math.isfinite(value)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +14,11 @@ import numpy as np
 from wsss.data.sample import read_truth
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.images import read_image
-from wsss.io.layout import mask_path, probability_path
+from wsss.io.layout import RECORD, mask_path, probability_path
 from wsss.io.masks import IGNORE, read_mask
 from wsss.io.probabilities import read_probabilities
 from wsss.io.recorded import check_recorded
+from wsss.io.tables import read_table
 from wsss.viz.diagrams import barcode_svg, persistence_svg
 from wsss.viz.record import StageRecord, masks_of
 from wsss.viz.thumbnails import Detail, photo_uri
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from wsss.topology import BettiMatching
 
 STRUCTURE = "structure.csv"
+FRAMES = ("own-max", "none")
+"""Frames around masks that a score may have been computed with."""
+
 ERRORS = ("betti_matching_error", "betti0_error", "betti1_error", "local_betti0_error", "local_betti1_error")
 MOST_MARKS = 60
 MOST_SCORES = 4
@@ -130,7 +133,9 @@ def topology_view(
     for place, score in enumerate(found):
         share = count // len(found) + (place < count % len(found))
         masks = masks_of(score, records)
-        frame = str(score.config.get("frame", "own-max"))
+        frame = str(score.config.get("frame", FRAMES[0]))
+        if frame not in FRAMES:
+            raise InvalidInput(f"{score.path / RECORD}: config.frame: expected {' or '.join(FRAMES)}, got {frame!r}.")
         split = score.metrics.get("split")
         known = {one.id: one for one in data.splits.get(str(split), ())} or samples
         for image, name in _worst(score.path / STRUCTURE)[:share]:
@@ -172,8 +177,7 @@ def _one_of_each(records: Sequence[StageRecord]) -> list[StageRecord]:
 def _worst(path: Path) -> list[tuple[str, str]]:
     """Return (image, class) by falling topology error; by rising clDice where no error was measured."""
     check_recorded(path)
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(path)
 
     def badness(row: Mapping[str, str]) -> float:
         errors = [float(row[name]) for name in ERRORS[:1] if row.get(name)]
@@ -181,8 +185,11 @@ def _worst(path: Path) -> list[tuple[str, str]]:
         errors = errors or [float(row[name]) for name in ERRORS[3:] if row.get(name)]
         return sum(errors) if errors else -float(row.get("cldice") or 0)
 
-    ranked = sorted(rows, key=lambda row: (-badness(row), row["image_id"], row["class"]))
-    return [(row["image_id"], row["class"]) for row in ranked]
+    try:
+        ranked = sorted((-badness(row), row["image_id"], row["class"]) for row in rows)
+    except (KeyError, ValueError) as error:
+        raise InvalidInput(f"{path}: not a table of topology scores ({error}).") from error
+    return [(image, name) for _, image, name in ranked]
 
 
 def _row(sample: Sample, name: str, masks: StageRecord, classes: Classes, frame: str, detail: Detail) -> TopologyRow:

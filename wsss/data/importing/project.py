@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
 from collections import defaultdict
@@ -21,6 +19,8 @@ from wsss.data.lists import check_id, without_suffix
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.atomic import explain_os_errors, write_text
+from wsss.io.contained import check_link, delete_file
+from wsss.io.tables import csv_text
 
 PIPELINE, LABELS, CLASSES, FILES, LISTS = "pipeline.yaml", "image_labels.csv", "classes.txt", "files.csv", "splits"
 UNLABELLED = "unlabelled"
@@ -85,12 +85,12 @@ def plan_project(
     )
     files = {
         PIPELINE: pipeline_text(setting),
-        LABELS: _csv(("image_id", "labels"), [(p.id, _cell(p, gathered.classes)) for p in gathered.labelled]),
+        LABELS: csv_text([("image_id", "labels"), *((p.id, _cell(p, gathered.classes)) for p in gathered.labelled)]),
         CLASSES: "".join(f"{number} {kind}\n" for number, kind in enumerate(gathered.classes, start=1)),
         **{f"{LISTS}/{split}.txt": "".join(f"{p.id}\n" for p in pictures) for split, pictures in members.items()},
     }
     if table:
-        files[FILES] = _csv(("image_id", "file"), [(picture.id, picture.file) for picture in gathered.pictures])
+        files[FILES] = csv_text([("image_id", "file"), *((picture.id, picture.file) for picture in gathered.pictures)])
     left_out = {finding.kind for finding in gathered.problems.findings()}
     return Project(out, files, report, unfit=any(finding.kind not in left_out for finding in report.problems))
 
@@ -125,9 +125,10 @@ def write_project(project: Project, *, force: bool = False, keep: Sequence[Path]
             f"{out}: there is {listing([path.relative_to(out) for path in old])} already.",
             mend="Choose another folder (--out DIR), or replace these files: --force",
         )
+    check_link(out / LISTS, out)
     with explain_os_errors(out):
         for path in old:  # an old list of a split that is no more would be read, too
-            path.unlink()
+            delete_file(path)
     for name, text in sorted(project.files.items(), key=lambda item: item[0] == PIPELINE):
         write_text(out / name, text)
     return out / PIPELINE
@@ -220,9 +221,3 @@ def _cell(picture: Picture, classes: Sequence[str]) -> str:
     """Return an image's labels in the order of the classes, separated so that names may have spaces in them."""
     labels = [name for name in classes if name in (picture.labels or ())]
     return ";".join([*labels, *(f"{UNKNOWN_MARK}{name}" for name in classes if name in picture.unknown)])
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue()

@@ -29,6 +29,7 @@ from wsss.data.label_rules import (
 )
 from wsss.data.lists import read_text, without_suffix
 from wsss.errors import InvalidInput, closest, counted, listing
+from wsss.io.tables import from_cell
 
 DELIMITERS = (",", ";", "\t", "|")
 EXCELS_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
@@ -164,7 +165,8 @@ def _read_table(path: Path) -> _Table:
         )
     reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
     try:
-        rows = [(reader.line_num, tuple(cell.strip() for cell in row)) for row in reader if any(map(str.strip, row))]
+        filled = ((reader.line_num, row) for row in reader if any(map(str.strip, row)))
+        rows = [(number, tuple(from_cell(cell.strip()) for cell in row)) for number, row in filled]
     except csv.Error as error:
         raise InvalidInput(f"{path}:{reader.line_num}: not a CSV table ({error}).") from error
     header = rows[0][1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import Any
 from wsss.data.layout import LayoutConfig, Log, hash_cache
 from wsss.data.manifest import ContentHashes
 from wsss.errors import InvalidInput, listing
-from wsss.io.atomic import TEMPORARY, explain_os_errors, sweep, write_json
+from wsss.io.atomic import TEMPORARY, discard, explain_os_errors, sweep, write_json
+from wsss.io.contained import check_regular, check_tree
+from wsss.io.jsonfiles import read_json
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Generated:
         if not self.is_complete(root, wanted, hashes):
             from filelock import FileLock
 
+            check_tree(root)
+            check_regular(work / f"{root.name}.lock")
             work.mkdir(parents=True, exist_ok=True)
             with FileLock(work / f"{root.name}.lock"):  # all ranks of a run start at once: one draws, the others wait
                 if not self.is_complete(root, wanted, hashes):
@@ -100,7 +103,7 @@ class Generated:
         found = [name for name in damaged if (out / name).exists()]
         own = [name for name in (self.marker, self.hashes) if (out / name).is_dir()]
         for name in [*found, *own]:
-            _delete(out / name)
+            discard(out / name)
         if not marked and any(out.iterdir()):
             write_json(out / self.marker, self._content(complete=False))
             found.append(self.marker)
@@ -118,13 +121,15 @@ class Generated:
             out.mkdir(parents=True, exist_ok=True)
             stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
         found = _read(out / self.marker)
-        if not self._is_ours(out, complete=False) and not self._is_ours(out, complete=True):
-            if found is not None or stranger is not None:
-                other = f"synthetic images of another config ({self.marker})"
-                what = other if found is not None else f"files ({stranger})"
-                raise InvalidInput(
-                    f"{out}: the folder already holds {what}.", mend="Choose a new folder, or delete this one."
-                )
+        ours = self._is_ours(out, complete=False) or self._is_ours(out, complete=True)
+        if not ours and (found is not None or stranger is not None):
+            other = f"synthetic images of another config ({self.marker})"
+            what = other if found is not None else f"files ({stranger})"
+            raise InvalidInput(
+                f"{out}: the folder already holds {what}.", mend="Choose a new folder, or delete this one."
+            )
+        check_tree(out)
+        if found is None:
             write_json(out / self.marker, self._content(complete=False))
         sweep(out)
 
@@ -144,8 +149,8 @@ class Generated:
 def _read(path: Path) -> dict[str, Any] | None:
     """Return a JSON object; ``None`` where there is none, or it is damaged."""
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError):
+        found = read_json(path)
+    except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -155,11 +160,3 @@ def _hash(path: Path, hashes: ContentHashes) -> str | None:
         return hashes.of(path)
     except InvalidInput:  # missing, a folder, or not to be read
         return None
-
-
-def _delete(path: Path) -> None:
-    with explain_os_errors(path):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

@@ -1,0 +1,88 @@
+"""Recorded names stay below their folder; links and pipes inside run directories redirect and block nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsss.errors import InvalidInput
+from wsss.io.atomic import temporary_beside, write_text
+from wsss.io.contained import below, check_place, check_regular, check_tree, delete_file, open_to_read
+from wsss.io.layout import RECORD, RUN
+
+PARTS = st.one_of(st.sampled_from(["..", ".", "", "a", "b.png", "C:", "~", "\0", "..\\x"]), st.text(max_size=6))
+
+
+@given(st.lists(PARTS, max_size=6).map("/".join) | st.text(max_size=20))
+def test_a_name_is_refused_or_lies_below(name: str) -> None:
+    root = Path("/runs/r/stage")
+    try:
+        path = below(root, name, where="stage.json")
+    except InvalidInput:
+        return
+    assert os.path.normpath(path) == str(path) and path.is_relative_to(root) and path != root
+    assert path.relative_to(root).as_posix() == name
+
+
+@pytest.mark.parametrize("name", ["masks/a.png", "a..b", "…/x", "a b", "-x", "~", "weird\\name"])
+def test_plain_names_pass(name: str) -> None:
+    assert below(Path("r"), name, where="x") == Path("r") / name
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run directory that is reached through a link, with a stage in it, and a folder outside."""
+    (tmp_path / "disk" / "run" / "stage" / "masks").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "kept").write_text("kept")
+    (tmp_path / "runs").symlink_to(tmp_path / "disk")
+    write_text(tmp_path / "runs" / "run" / RUN, "{}")
+    write_text(tmp_path / "runs" / "run" / "stage" / RECORD, "{}")
+    return tmp_path / "runs" / "run"
+
+
+def test_a_run_reached_through_a_link_is_written_to(run: Path) -> None:
+    write_text(run / "stage" / "masks" / "a", "x")
+    (run / "stage" / "near").symlink_to("masks")
+    write_text(run / "stage" / "near" / "b", "x")
+    check_tree(run / "stage")
+    assert sorted(path.name for path in (run / "stage" / "masks").iterdir()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("place", ["stage", "stage/masks", "stage/masks/deep", "data"])
+def test_nothing_is_written_or_deleted_through_a_link_that_leads_out(run: Path, place: str) -> None:
+    path = run / place
+    if path.is_dir():
+        path.rename(run.parent / "moved")
+    path.symlink_to(run.parent.parent / "outside")
+    for act in (lambda: write_text(path / "kept", "new"), lambda: delete_file(path / "kept"), lambda: check_tree(path)):
+        with pytest.raises(InvalidInput, match="this link leads out of") as caught:
+            act()
+        assert "move the whole run directory" in str(caught.value.mend)
+    assert [one.name for one in (run.parent.parent / "outside").iterdir()] == ["kept"]
+    assert (run.parent.parent / "outside" / "kept").read_text() == "kept"
+
+
+def test_a_link_in_place_of_a_file_is_replaced(run: Path) -> None:
+    kept = run.parent.parent / "outside" / "kept"
+    for path in (run / "stage" / "a", temporary_beside(run / "stage" / "a")):
+        path.symlink_to(kept)
+    write_text(run / "stage" / "a", "new")
+    assert kept.read_text() == "kept" and (run / "stage" / "a").read_text() == "new"
+    assert not (run / "stage" / "a").is_symlink()
+
+
+def test_pipes_block_nothing(run: Path) -> None:
+    os.mkfifo(run / "pipe")
+    with pytest.raises(OSError, match="not a file"), open_to_read(run / "pipe"):
+        pass
+    with pytest.raises(InvalidInput, match="is not a file"):
+        check_regular(run / "pipe")
+    os.mkfifo(run / "stage" / "pipe")
+    with pytest.raises(InvalidInput, match="neither a file nor a folder"):
+        check_tree(run / "stage")
+    check_place(run / "stage" / "pipe")
