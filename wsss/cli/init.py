@@ -70,7 +70,11 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
     metavar="WORD",
     help="Label of images that show no class (several times). [default: ok, good, normal, none, negative, healthy …]",
 )
-@click.option("--no-negatives", is_flag=True, help="Every label is a class, no and 0 included; none means that an image shows no class.")
+@click.option(
+    "--no-negatives",
+    is_flag=True,
+    help="Every label is a class, no and 0 included; none means that an image shows no class.",
+)
 @click.option(
     "--unknown",
     multiple=True,
