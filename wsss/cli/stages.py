@@ -17,7 +17,7 @@ from wsss.cli.named_runs import NAMED, is_recorded, is_stage, named_input, named
 from wsss.cli.option_table import shared
 from wsss.cli.options import machine_options, open_data, print_json, say_how_to_resume, worker_count
 from wsss.cli.say import say
-from wsss.errors import InvalidInput, WsssError, counted, listing
+from wsss.errors import InvalidInput, RunFailed, counted, listing
 from wsss.pipeline.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
 
@@ -125,7 +125,7 @@ def _failure_printed(given: Mapping[str, Any], out: Path, *, quiet: bool) -> Ite
 
     try:
         yield
-    except WsssError as error:
+    except RunFailed as error:
         if given["as_json"] and not quiet:
             predicted = read_predicted(out)
             failed = {} if predicted is None else {one: vars(why) for one, why in predicted.failed.items()}
