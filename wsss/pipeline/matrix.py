@@ -19,7 +19,7 @@ Point = Mapping[str, str]
 LONGEST = 40
 """Characters of a value's name: names of several axes have to fit into one folder's name."""
 
-_AXIS = re.compile(r"^[A-Za-z_]\w*$")
+_AXIS = re.compile(r"[A-Za-z_]\w*\Z")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
