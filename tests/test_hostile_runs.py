@@ -81,7 +81,7 @@ CASES: dict[str, tuple[Callable[[Path, Path], Any], tuple[str, ...]]] = {
     "linked masks": (link("pseudo/masks"), (*RUN, "--force", "pseudo")),
     "linked tensorboard": (link("classify/tensorboard"), (*RUN, "--force", "classify")),
     "linked data": (link("data"), RUN),
-    "linked report": (link("report"), ("report", "RUN")),
+    "linked report": (link("report"), ("report", "RUN", "--force")),
     "linked scores": (link("score"), ("score", "--pred", "RUN/pseudo", "--out", "RUN/score", "--force", *SHAPES)),
     "linked log": (link("run.log"), RUN),
     "linked lock": (link(".wsss-lock"), RUN),

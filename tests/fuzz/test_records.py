@@ -25,8 +25,8 @@ from wsss.pipeline.spec import load_spec
 from wsss.stages import STAGES
 
 PIPELINE = Path(__file__).parents[1] / "support" / "hostile.yaml"
-MUTATIONS = 60
-EVERY = 12
+MUTATIONS = 30
+EVERY = 10
 """The report takes longer than the other commands, so that it is made of one mutation in so many."""
 
 METRICS: dict[str, dict[str, Any]] = {

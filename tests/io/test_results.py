@@ -104,7 +104,7 @@ def test_marks_at_the_start_and_blank_lines_and_gaps(tmp_path: Path) -> None:
         (b"ID,Dice\n1,0.5\n", "none of the columns"),
         (b"ID,Dice_mortar,Dice_mortar\n1,0.5,0.5\n", "two columns are called 'Dice_mortar'"),
         (b"ID,Dice_mortar\n1,0.5\n01,0.6\n", "line 3: duplicate image 1"),
-        (b"ID,Dice_mortar\n1,0.5\n2\n", "line 3: found 1 cells, expected 2"),
+        (b"ID,Dice_mortar\n1,0.5\n2\n", "line 3: found 1 cell, expected 2"),
         (b"ID,Dice_mortar\n1,good\n", "line 2: Dice_mortar: expected a number, found 'good'"),
         (b"ID,Dice_mortar\n1,inf\n", "expected a finite number"),
         (b"ID,Dice_mortar\n,0.5\n", "line 2: no ID"),

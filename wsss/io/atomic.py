@@ -43,7 +43,8 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
         with explain_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with deleted_if_killed(temporary):
-                with _new_file(temporary) as file:
+                temporary.unlink(missing_ok=True)
+                with temporary.open("xb") as file:  # made by us: no link or pipe of this name is written through
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
@@ -53,12 +54,6 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):  # what is left over is swept later; the first error is the one to tell
             temporary.unlink()
         raise
-
-
-def _new_file(path: Path) -> BinaryIO:
-    """Open a file that nobody else has made: a link or a pipe of this name is not written through."""
-    path.unlink(missing_ok=True)
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "wb")
 
 
 def temporary_beside(path: Path) -> Path:

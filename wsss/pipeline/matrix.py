@@ -23,7 +23,7 @@ LONGEST = 40
 MAX_INSTANCES = 10_000
 """Instances of all stages of a pipeline; far more than any run could finish."""
 
-_AXIS = re.compile(r"^[A-Za-z_]\w*$")
+_AXIS = re.compile(r"[A-Za-z_]\w*\Z")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 

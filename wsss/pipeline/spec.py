@@ -21,7 +21,7 @@ from wsss.pipeline.source import Source, TagAt, merge, parse_yaml, read_yaml, sh
 from wsss.pipeline.stage import Stage
 from wsss.validation import KeyPath, discriminator_at, keys_of, validate
 
-NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 
 class _StageEntry(BaseModel):

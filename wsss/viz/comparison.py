@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from wsss.errors import InvalidInput, counted
 from wsss.io.printable import markdown
 from wsss.io.tables import csv_text
-from wsss.metrics.comparison import Cell, Difference
+from wsss.metrics.comparison import Cell
 from wsss.metrics.directions import direction
-from wsss.viz.curves import Curve, CurveChart
+from wsss.viz.curves import CurveChart
 from wsss.viz.formatting import NOT_DEFINED
 from wsss.viz.record import COMPARISON, read_object
 
@@ -93,15 +95,16 @@ def from_json(value: Mapping[str, Any]) -> Comparison:
     """Read what `as_json` made.
 
     Raises:
-        KeyError, TypeError, ValueError: it is something else.
+        ValueError: it is something else.
     """
     if value.get("format") != FORMAT:
         raise ValueError(f"format {value.get('format')}; this version reads {FORMAT}")
     fields = {key: one for key, one in value.items() if key != "format"}
-    fields["rows"] = tuple(value["rows"])
-    fields["columns"] = tuple(_column(one) for one in value["columns"])
-    fields["curves"] = tuple(_chart(one) for one in value["curves"])
-    return Comparison(**fields)
+    comparison = TypeAdapter(Comparison).validate_python(fields)
+    lengths = [{len(one.levels), len(one.recall), len(one.precision)} for c in comparison.curves for one in c.curves]
+    if any(len(several) > 1 for several in lengths):
+        raise ValueError("curves: levels, recall and precision have different lengths")
+    return comparison
 
 
 def read_comparison(folder: Path) -> Comparison:
@@ -113,38 +116,8 @@ def read_comparison(folder: Path) -> Comparison:
     path = folder / COMPARISON
     try:
         return from_json(read_object(path))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise InvalidInput(f"{path}: not the table of a compare stage ({type(error).__name__}: {error}).") from error
-
-
-def _column(value: Mapping[str, Any]) -> ShownColumn:
-    facts = {name: tuple(values) for name, values in value["facts"].items()}
-    cells = {row: _cell(one) for row, one in value["cells"].items()}
-    return ShownColumn(**{**value, "facts": facts, "cells": cells})
-
-
-def _cell(value: Mapping[str, Any] | None) -> Cell | None:
-    if value is None:
-        return None
-    difference = value["difference"]
-    if difference is not None:
-        difference = Difference(**{**difference, "interval": _pair(difference["interval"])})
-    return Cell(**{**value, "interval": _pair(value["interval"]), "difference": difference})
-
-
-def _pair(value: Any) -> tuple[float, float] | None:
-    return None if value is None else (float(value[0]), float(value[1]))
-
-
-def _chart(value: Mapping[str, Any]) -> CurveChart:
-    curves = tuple(_curve(curve) for curve in value["curves"])
-    return CurveChart(**{**value, "curves": curves})
-
-
-def _curve(value: Mapping[str, Any]) -> Curve:
-    lists = {key: tuple(map(float, value[key])) for key in ("levels", "recall", "precision")}
-    mark = (float(value["mark"][0]), float(value["mark"][1]))
-    return Curve(str(value["name"]), **lists, mark=mark, seeds=int(value["seeds"]))
+    except ValueError as error:
+        raise InvalidInput(f"{path}: not the table of a compare stage ({error}).") from error
 
 
 def as_csv(comparison: Comparison) -> str:
