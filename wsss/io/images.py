@@ -45,7 +45,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         InvalidInput: missing, empty, truncated, too large, of floating-point pixels, or not an image.
     """
-    with open_image(path) as image:
+    with open_image(path) as image, explained(path):
         return rgb_array(image, path)
 
 
@@ -75,7 +75,7 @@ def image_size(path: Path) -> tuple[int, int]:
         InvalidInput: missing, empty or not an image.
     """
     with open_image(path, decode=False) as image:
-        with _explained(path):
+        with explained(path):
             if image.format == "TIFF":
                 image.load()  # Pillow turns a TIFF by itself, some versions at once, others when it is decoded
             turned = orientation(image) >= 5
@@ -143,7 +143,7 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
     """
     from PIL import Image
 
-    with _explained(path):
+    with explained(path):
         if path.stat().st_size == 0:
             raise InvalidInput(f"{path}: the file is empty (0 bytes).")
         if decode:
@@ -190,7 +190,7 @@ def _formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn what Pillow raises into errors that name the file."""
     from PIL import Image, UnidentifiedImageError
 

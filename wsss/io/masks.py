@@ -10,7 +10,7 @@ import numpy as np
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import atomic_open
-from wsss.io.images import open_image
+from wsss.io.images import explained, open_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +101,7 @@ def load_mask(
         InvalidInput: missing, broken, not a mask (other colours, JPEG, several frames, values above 255), or of
             another size.
     """
-    with open_image(path) as image:
+    with open_image(path) as image, explained(path):
         _refuse_unfit(image, path)
         mask, conversion = _values(image, path, grey=grey)
     if size is not None and mask.shape != tuple(size):

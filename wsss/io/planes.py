@@ -10,7 +10,7 @@ import numpy as np
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.arrays import read_array
-from wsss.io.images import open_image
+from wsss.io.images import explained, open_image
 from wsss.io.masks import IGNORE
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def read_plane(path: Path, *, value: int | None = None) -> Plane:
             raise InvalidInput(f"{path}: a class is a value of a mask; this array is of {array.dtype}.")
         low, high = (0, 1) if array.dtype == bool else (np.iinfo(array.dtype).min, np.iinfo(array.dtype).max)
         return Plane(_of_value(array, value, int(low), int(high), path), "mask")
-    with open_image(path) as image:
+    with open_image(path) as image, explained(path):
         mode, values = image.mode, np.asarray(image)
     if mode not in ("P", "1", "L", "I;16", "I;16B", "I;16L", "I"):
         raise InvalidInput(

@@ -48,7 +48,9 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
     try:
         description = read_json(path)
     except ValueError as error:
-        raise InvalidInput(f"{path}: not valid JSON ({error}).") from error
+        raise InvalidInput(
+            f"{path}: not valid JSON ({error}).", mend="Train again, or take the file as its stage wrote it."
+        ) from error
     except OSError as error:
         raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
     if not isinstance(description, dict):
