@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from typing import Any
 import pytest
 from flipping import flip
 from killing import KILLED, kill_command, memory_folder
-from tinyrun import SEVERAL, TINY, command, environment, results, several, statuses_in, wsss
+from tinyrun import MODULE, SEVERAL, TINY, command, environment, results, several, statuses_in, wsss
+
+from wsss.io.cores import available_cores
 
 UNTIL = ("--until", "classify")
 AT = 52
@@ -153,6 +156,25 @@ def test_threads_that_are_asked_for_are_taken_and_recorded(begun: Path, tmp_path
     assert machine(run_dir)["mixed_threads"] == [1, 2]
     again = wsss(*command(run_dir, *UNTIL, "--json"))
     assert statuses_in(again) == {"classify": "skipped"}
+
+
+def test_processes_that_share_a_machine_share_its_cores_from_the_first_step_on(tmp_path: Path) -> None:
+    """Started as SLURM starts them; Fabric used to change the number after it had been recorded."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    variables = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    processes = [
+        subprocess.Popen(
+            [*MODULE, *command(tmp_path / "run", "--until", "expand")],
+            env=environment(**variables, RANK=rank, LOCAL_RANK=rank, OMP_NUM_THREADS=None, MKL_NUM_THREADS=None),
+        )
+        for rank in "01"
+    ]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    records = [json.loads((tmp_path / "run" / one / "stage.json").read_text()) for one in ("classify", "expand")]
+    expected = max(1, available_cores() // 2)
+    assert [record["machine"]["threads"] for record in records] == [expected, expected]
 
 
 def test_a_checkpoint_with_a_flipped_bit_is_discarded(one: Path, begun: Path, tmp_path: Path) -> None:

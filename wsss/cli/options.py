@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from wsss.cli.option_table import device_option, json_option, workers_option
 from wsss.cli.say import say
 from wsss.errors import InvalidInput
 from wsss.io import shared_state
+from wsss.io.cores import available_cores
 from wsss.io.printable import escape_json
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,7 +28,7 @@ def worker_count(workers: int | None) -> int:
     """Return the number of processes to use: as asked, else one per core we may run on."""
     if workers is not None:
         return max(1, workers)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available_cores()
 
 
 def print_json(value: Any) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from wsss.io.cores import available_cores
 from wsss.io.layout import CHECKPOINT
 from wsss.pipeline.decide import Decision
 from wsss.pipeline.task import Session, Task
+from wsss.pipeline.torch_threads import threads_are_asked_for
 
 MACHINE, THREADS, MIXED = "machine", "threads", "mixed_threads"
-_ASKED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def machine_record(task: Task, decision: Decision, session: Session) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def threads_as_begun(task: Task, decision: Decision | None, session: Session) ->
     import torch
 
     now = torch.get_num_threads()
-    if _is_asked_for():
+    if threads_are_asked_for():
         if begun != now and task.stage.trains is None:  # a training warns when it reads its checkpoint
             session.reporter.log(f"warning: {task.id}: part of it was made on {_count(begun)}, the rest on {now}")
         yield
@@ -87,15 +87,8 @@ def _begun_with(decision: Decision) -> Mapping[str, Any]:
     return machine if isinstance(machine, Mapping) else {}
 
 
-def _is_asked_for() -> bool:
-    """Tell whether the user chose the number of threads; ``torchrun`` sets one thread where nobody did."""
-    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get(_ASKED[0]) == "1":
-        return False
-    return any(os.environ.get(name) for name in _ASKED)
-
-
 def _slow(threads: int) -> str:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or threads
+    cores = available_cores()
     return f"; this machine has {cores} core(s) only, which makes it slower" if cores < threads else ""
 
 

@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from wsss.errors import InvalidInput
+from wsss.io.cores import available_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,11 +38,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.__init__)  # type: ignore[misc]
 
 
-def processors() -> int:
-    """Return the number of processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def in_threads(function: Callable[[Item], Result], items: Sequence[Item], threads: int | None) -> list[Result]:
     """Return ``[function(item) for item in items]``, worked on by ``threads`` threads at a time, this one included.
 
@@ -49,7 +45,7 @@ def in_threads(function: Callable[[Item], Result], items: Sequence[Item], thread
         InvalidInput: ``threads`` is less than 1.
         Exception: the error of the first item that has one; all items are worked on nevertheless.
     """
-    count = processors() if threads is None else threads
+    count = available_cores() if threads is None else threads
     if count < 1:
         raise InvalidInput(f"threads: at least 1 is needed, found {threads}")
     count = min(count, len(items))

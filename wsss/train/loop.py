@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -308,5 +309,19 @@ def build_fabric(precision: Any, run: Surroundings) -> Fabric:
         strategy="ddp",
         precision=precision,
     )
-    fabric.launch()
+    with _threads_kept():
+        fabric.launch()
     return fabric
+
+
+@contextmanager
+def _threads_kept() -> Iterator[None]:
+    """Keep Fabric from another number of threads inside the block: results depend on it, and it has been recorded."""
+    if "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]  # later work would take it for the user's wish
