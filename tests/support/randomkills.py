@@ -1,10 +1,11 @@
 """Runs that are killed at random times and resumed by other numbers of processes, threads and workers.
 
 A run goes through several attempts. Each is one process or two (as ``torchrun`` would start them) with some number of
-threads and workers, and is killed at a random time: all its processes, or one of them alone, whose partner must then
-end by itself. The last attempt may finish. What it leaves is compared byte by byte with a run that nothing disturbed:
-by as many processes, every training by as many threads as ``stage.json`` records. A training that was resumed with
-another number of threads because that was asked for is recorded as mixed; it has no counterpart and is counted apart.
+threads and workers, and is killed at a random time: all its processes, or one of them alone; its partner, which gets
+SIGTERM a while later as from ``torchrun``, must end then. The last attempt may finish. What it leaves is compared byte
+by byte with a run that nothing disturbed: by as many processes, every training by as many threads as ``stage.json``
+records. A training that was resumed with another number of threads because that was asked for is recorded as mixed; it
+has no counterpart and is counted apart.
 
 All processes are forked from one that has imported everything, which saves most of their time. Run it by hand for
 hours: ``python tests/support/randomkills.py --kills 500``.
@@ -33,8 +34,11 @@ TRAININGS = ("classify", "expand", "segment")
 LONGEST = 4.0
 """Seconds until an attempt is killed, at most."""
 
+NOTICE = 3.0
+"""Seconds after which the partner of a killed process gets SIGTERM, unless it has ended by itself."""
+
 PATIENCE = 60.0
-"""Seconds that the partner of a killed process has to end, and ten times as many for a whole run."""
+"""Seconds that it has to end then, and ten times as many for a whole run."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,9 @@ def _attempt(run_dir: Path, attempt: Attempt, after: float | None, alone: bool, 
             victims = [children[int(after * 1000) % len(children)]] if alone else children
             for child in victims:
                 os.killpg(child, signal.SIGKILL)
+            _wait(children, ended, time.monotonic() + NOTICE)
+            for child in set(children) - ended.keys():
+                os.killpg(child, signal.SIGTERM)
             _wait(children, ended, time.monotonic() + PATIENCE)
             return "killed" if len(ended) == len(children) else _give_up(children, ended, "a partner did not end")
     _wait(children, ended, time.monotonic() + 10 * PATIENCE)

@@ -22,6 +22,9 @@ T = TypeVar("T")
 PATIENCE = timedelta(hours=12)
 """How long a rank waits for the others: a stage that only rank 0 works on may take long."""
 
+JOINING = timedelta(minutes=10)
+"""How long it waits for them to start: one that died before would be waited for in vain."""
+
 
 class SingleRank:
     """One process."""
@@ -129,7 +132,8 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
     try:
         # gloo carries our own messages on the CPU also where NCCL serves the GPUs
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
-        dist.init_process_group(backend, rank=rank, world_size=size, timeout=PATIENCE)
+        dist.init_process_group(backend, rank=rank, world_size=size, timeout=JOINING)
+        _set_timeout(PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise RunFailed(
             f"Rank {rank} of {size} can't reach the others: {error}",
@@ -145,6 +149,14 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
         # which aborts the process; and a model for several processes, which holds the group, may be part of a cycle.
         gc.collect()
         dist.destroy_process_group()
+
+
+def _set_timeout(patience: timedelta) -> None:
+    import torch.distributed as dist
+
+    # torch renamed it; both names are of the one function for groups that exist
+    set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
+    set_timeout(patience)
 
 
 def is_first_rank() -> bool:
