@@ -60,12 +60,14 @@ def test_one_pixel_of_a_class_is_enough(tmp_path: Path, open_at: Open) -> None:
     check_truth(dataset.split("val"), dataset.classes, where="split 'val'")
 
 
-def test_background_alone_is_refused_only_against_the_labels(tmp_path: Path, open_at: Open) -> None:
+def test_background_alone_is_refused(tmp_path: Path, open_at: Open) -> None:
+    """An empty prediction would get a mIoU of 1."""
     empty = {"a": np.zeros(SIZE, np.uint8), "b": np.zeros(SIZE, np.uint8)}
-    legal = open_at(write_dataset(tmp_path / "legal", empty))
-    check_truth(legal.split("val"), legal.classes, where="split 'val'")
+    assert "2 of 2 masks are 0, so that" in refusal(open_at(write_dataset(tmp_path / "unlabelled", empty)))
     dataset = open_at(write_dataset(tmp_path / "wrong", empty, labels={"a": "cat"}))
-    assert "the image-level labels of 1 of 2 images name one" in refusal(dataset)
+    assert "the image-level labels of 1 image name a class" in refusal(dataset)
+    one = open_at(write_dataset(tmp_path / "one", {**empty, "c": half(1)}))
+    check_truth(one.split("val"), one.classes, where="split 'val'")
 
 
 def test_classes_that_are_left_out_are_not_taken_for_a_wrong_numbering(tmp_path: Path, open_at: Open) -> None:

@@ -235,7 +235,7 @@ def test_images_that_have_no_class_are_no_failures(tmp_path, data):
 def test_empty_ground_truth_is_not_trained_on(tmp_path, data):
     blank = with_truth(data, {0: 0, 1: 0, 2: 0})
     unlabelled = {name: tuple(replace(one, labels=None) for one in split) for name, split in blank.splits.items()}
-    with pytest.raises(InvalidInput, match="none of the 3 masks to train on shows a class"):
+    with pytest.raises(InvalidInput, match="no pixel of any ground-truth mask has a class: 3 of 3 masks are 0"):
         run_stage(
             SEGMENT, {**TRAIN, "labels": "ground-truth"}, tmp_path / "net", Dataset("x", data.root, CLASSES, unlabelled)
         )

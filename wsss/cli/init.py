@@ -152,6 +152,7 @@ def init(
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
     say(f"Labels: {gathered.format}.", err=True)
     print_report(project.report, err=True)
+    _warn_of_other_run(name, folder)
     keep = [path for path in (labels, classes) if path is not None]
     pipeline = write_project(project, force=force, keep=keep)
     command = shlex.join(["wsss", "run", str(pipeline)])
@@ -163,6 +164,25 @@ def init(
         say(command)
     if project.unfit:
         click.get_current_context().exit(InvalidInput.exit_code)
+
+
+def _warn_of_other_run(name: str, folder: Path) -> None:
+    """Warn where the pipeline's run directory holds a run of another dataset, whose results would be replaced."""
+    from wsss.pipeline.rundir import read_run
+
+    run_dir = Path("runs") / name
+    try:
+        run = read_run(run_dir)
+    except InvalidInput:
+        return  # wsss run explains a damaged record
+    data = (run or {}).get("pipeline", {}).get("data") or {}
+    root = data.get("root")
+    if root is not None and Path(str(root)).resolve() != folder.resolve():
+        say(
+            f"{run_dir} is a run on {root}: wsss run would replace its results. Another name: --name NAME",
+            err=True,
+            label="warning",
+        )
 
 
 def _refuse_without_effect(gathered: Gathered) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsss.data.maskvalues import as_key
-from wsss.data.sample import Classes, Dataset, Remark, Sample, read_truth
-from wsss.errors import InvalidInput, listing
+from wsss.data.sample import ONLY_IGNORED, Classes, Dataset, Remark, Sample, read_truth
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.maskfiles import UNUSED
 from wsss.io.masks import BACKGROUND, IGNORE, load_mask
 
@@ -57,8 +57,8 @@ def check_truth(samples: Sequence[Sample], classes: Classes, *, where: str) -> N
         where: what the samples are called (``"split 'val'"``).
 
     Raises:
-        InvalidInput: no pixel of any mask has a class other than the background, although pixels are ignored or
-            image-level labels name classes; or a mask can't be read.
+        InvalidInput: no pixel of any mask has a class other than the background, so that empty predictions would be
+            perfect; or a mask can't be read.
     """
     ignored = 0
     for sample in samples:
@@ -69,12 +69,16 @@ def check_truth(samples: Sequence[Sample], classes: Classes, *, where: str) -> N
     if ignored:
         raise _nothing_but_ignored(samples, classes, ignored, where)
     labelled = sum(bool(sample.labels) for sample in samples)
+    found = f"{where}: no pixel of any ground-truth mask has a class: {len(samples)} of {len(samples)} masks are 0"
     if labelled:
         raise InvalidInput(
-            f"{where}: no pixel of any ground-truth mask has a class, and the image-level labels of {labelled} of "
-            f"{len(samples)} images name one.",
+            f"{found}, and the image-level labels of {counted(labelled, 'image')} name a class.",
             mend="`wsss data check` lists each contradiction; the masks may be the wrong ones.",
         )
+    raise InvalidInput(
+        f"{found}, so that a prediction without any class would be perfect.",
+        mend="Choose a split that shows the classes; the masks may be the wrong ones.",
+    )
 
 
 def shows_class(mask: NDArray[np.uint8]) -> bool:
@@ -117,9 +121,9 @@ def _nothing_but_ignored(samples: Sequence[Sample], classes: Classes, ignored: i
 
 
 def log_remarks(log: Callable[[str], None], remarks: Sequence[Remark]) -> None:
-    """Print one line per kind of remark, with its number and examples."""
+    """Print one line per kind of remark, with its number and examples; a warning where a number may be wrong."""
     kinds: dict[str, dict[str, None]] = {}
     for kind, message in remarks:
         kinds.setdefault(kind, {})[message] = None
     for kind, messages in kinds.items():
-        log(f"note: {kind} ({len(messages)}): {listing(messages)}.")
+        log(f"{'warning' if kind == ONLY_IGNORED else 'note'}: {kind} ({len(messages)}): {listing(messages)}.")

@@ -81,6 +81,13 @@ class ScoreConfig(StageConfig):
             raise ValueError("transposed: it changes cldice alone; add cldice to structure, or leave transposed out")
         return self
 
+    @model_validator(mode="after")
+    def _settings_of_groups_computed(self) -> ScoreConfig:
+        for name, group in (("window", "local_betti"), ("frame", "betti_matching")):
+            if name in self.model_fields_set and group not in self.groups:
+                raise ValueError(f"{name}: it changes {group} alone; add {group} to structure, or leave {name} out")
+        return self
+
     @property
     def groups(self) -> tuple[Group, ...]:
         """The groups of structure scores to compute, in the order of `wsss.metrics.structure.COLUMNS`."""
