@@ -58,6 +58,8 @@ def _print(summary: dict[str, Any]) -> None:
     held = summary["held_by"]
     by = f", process {held['pid']} on {held['host']} is working on it since {held['start']}" if held else ""
     say(f"{summary['name']} in {summary['run_dir']}: {summary['status']}{by}")
+    if summary["lock_problem"]:
+        say(f"note: {summary['lock_problem']}. Whether a process is working on it is unknown.")
     rows = []
     for stage in summary["stages"]:
         age = _age(stage["finished"])
