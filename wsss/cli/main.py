@@ -10,6 +10,7 @@ import errno
 import importlib
 import io
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -22,6 +23,7 @@ from wsss.cli.command import Group
 from wsss.cli.say import say
 from wsss.errors import InvalidInput, WsssError
 from wsss.io import shared_state
+from wsss.io.exhausted import exhausted
 from wsss.pipeline.interrupt import interruptible
 from wsss.pipeline.supervise import supervise
 from wsss.stages import STAGES
@@ -93,7 +95,10 @@ def main(arguments: list[str] | None = None) -> None:
     _settle_streams()
     if arguments is None:
         supervise()
-    sys.exit(_flushed(_call(sys.argv[1:] if arguments is None else arguments)))
+    code = _call(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:  # torch raises an error wherever one of its processes ends, also when we end them
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    sys.exit(_flushed(code))
 
 
 def _call(arguments: list[str]) -> int:
@@ -123,6 +128,12 @@ def _call(arguments: list[str]) -> int:
     except Exception as error:
         if isinstance(error, BrokenPipeError):  # the reader of our output (head, say) has gone
             return 1
+        known = exhausted(error)
+        if known is not None:
+            if debug:
+                traceback.print_exc()
+            show_error(str(known))
+            return known.exit_code
         if isinstance(error, OSError) and error.filename is None and error.errno in _NO_OUTPUT:
             show_error(f"Can't write the output: {error.strerror}.")
             return 1

@@ -106,6 +106,6 @@ def release(descriptor: int) -> None:
 def _is_at(path: Path, descriptor: int) -> bool:
     """Return whether an open file is still the one of that name: who held the lock before may have deleted it."""
     try:
-        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False

@@ -264,7 +264,12 @@ def _read(path: Path, model: type[StageRecord | RunRecord], mend: str) -> dict[s
         value = read_sealed_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:  # the record may be sound: nothing is to be deleted
+        raise InvalidInput(
+            f"{path}: can't be read ({error.strerror}).",
+            mend="See that it is a file that you may read, and that its disk or network drive answers.",
+        ) from error
+    except ValueError as error:
         raise InvalidInput(f"{path}: can't be read ({error}).", mend=mend) from error
     if not isinstance(value, Mapping):
         what = "run" if model is RunRecord else "stage"
