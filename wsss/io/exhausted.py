@@ -154,7 +154,7 @@ def _explain_worker(text: str) -> RunFailed:
             mend="Run the same command again with --workers 1: it resumes, and names the image if one is the cause.",
         )
     return RunFailed(
-        "A process that loads images was killed. Most often memory ran out.",
+        "A worker process was killed. Most often memory ran out.",
         mend=OUT_OF_MEMORY,
     )
 
@@ -190,7 +190,14 @@ _RULES: tuple[tuple[Callable[[BaseException, str], bool], Callable[[str], RunFai
         ),
         _explain_processes,
     ),
-    (lambda error, text: isinstance(error, RuntimeError) and _WORKER.search(text) is not None, _explain_worker),
+    (
+        lambda error, text: (
+            (isinstance(error, RuntimeError) and _WORKER.search(text) is not None)
+            # of a process that we write to; our own output is dropped where nobody reads it (wsss.cli.streams)
+            or isinstance(error, BrokenPipeError)
+        ),
+        _explain_worker,
+    ),
     (
         lambda error, text: (
             isinstance(error, RuntimeError)
