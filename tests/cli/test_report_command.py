@@ -203,7 +203,7 @@ def test_dataset_that_is_gone_costs_the_pictures_alone(
     record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     record["pipeline"]["data"] = {"layout": "folder", "root": str(tmp_path / "gone")}
     (tmp_path / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    assert call("report", tmp_path / "run") == 0
+    assert call("report", tmp_path / "run", "--force") == 0
     assert "no pictures" in capsys.readouterr().err
     assert "has no pictures" in (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
 
