@@ -84,8 +84,8 @@ def make_run_dir(run_dir: Path) -> None:
 
 
 def write_run(run_dir: Path, record: Mapping[str, Any]) -> None:
-    """Write ``run.json`` with its checksum, atomically, and then its copy (see `wsss.pipeline.repair`)."""
-    for name in (RUN, COPIES[RUN]):
+    """Write ``run.json`` with its checksum, atomically, and its copy before (see `wsss.pipeline.repair`)."""
+    for name in (COPIES[RUN], RUN):
         write_sealed_json(run_dir / name, {"format": FORMAT, **record})
 
 

@@ -64,9 +64,9 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     if record.get("status") != "done" and os.path.lexists(copy):  # first: it must not outlive the result
         with explain_os_errors(copy):
             delete_file(copy)
-    write_sealed_json(folder / RECORD, record)
-    if record.get("status") == "done":
+    if record.get("status") == "done":  # before the record: a kill in between leaves a stage that is run again
         write_sealed_json(copy, record)
+    write_sealed_json(folder / RECORD, record)
 
 
 def artifact_files(folder: Path) -> list[Path]:
