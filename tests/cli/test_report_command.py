@@ -104,7 +104,11 @@ def test_the_pipelines_report_without_its_dataset(reported: Path, capsys: pytest
     record = json.loads((reported / "run" / "run.json").read_text(encoding="utf-8"))
     record["pipeline"]["data"] = {"layout": "folder", "root": str(reported / "gone"), "val": 3}
     (reported / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    assert call("report", reported / "run") == 0
+    page = (reported / "run" / "page" / "index.html").read_bytes()
+    assert call("report", reported / "run") == 2
+    assert "page/index.html shows " in (said := capsys.readouterr().err) and "--force" in said
+    assert (reported / "run" / "page" / "index.html").read_bytes() == page
+    assert call("report", reported / "run", "--force") == 0
     assert "gone is not there: no pictures" in capsys.readouterr().err
     assert "has no pictures" in (reported / "run" / "page" / "index.html").read_text(encoding="utf-8")
 
@@ -199,7 +203,7 @@ def test_dataset_that_is_gone_costs_the_pictures_alone(
     record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     record["pipeline"]["data"] = {"layout": "folder", "root": str(tmp_path / "gone")}
     (tmp_path / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    assert call("report", tmp_path / "run") == 0
+    assert call("report", tmp_path / "run", "--force") == 0
     assert "no pictures" in capsys.readouterr().err
     assert "has no pictures" in (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
 
@@ -237,7 +241,12 @@ def test_images_that_are_gone_or_broken_cost_their_rows_alone(
 
 def test_images_that_have_moved_cost_the_pictures_alone(apart: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (apart / "photos").rename(apart / "elsewhere")
-    assert call("report", apart / "run") == 0
+    assert call("report", apart / "run") == 2
+    assert "shows 3 images, of which 3 are missing now" in capsys.readouterr().err
+    assert (apart / "run" / "report" / "index.html").read_text(encoding="utf-8").count('class="row"') == 3
+    assert call("report", apart / "run", "--out", apart / "page") == 0
+    assert "3 images left out" in capsys.readouterr().err
+    assert call("report", apart / "run", "--force") == 0
     assert "3 images left out" in capsys.readouterr().err
     page = (apart / "run" / "report" / "index.html").read_text(encoding="utf-8")
     assert "No pictures: the images are not there" in page and "Stage by stage" in page
@@ -251,7 +260,7 @@ def test_a_layout_that_is_not_recognised_any_more_costs_the_pictures_alone(
     record = json.loads((apart / "run" / "run.json").read_text(encoding="utf-8"))
     record["pipeline"]["data"] = {"root": str(apart / "root")}
     (apart / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    assert call("report", apart / "run") == 0
+    assert call("report", apart / "run", "--force") == 0
     assert "no dataset layout is recognised" in (said := capsys.readouterr().err) and "no pictures" in said
 
 

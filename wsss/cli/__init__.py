@@ -1,1 +1,11 @@
 """The command line: click commands, one thin file per group."""
+
+import os
+import signal
+import sys
+
+_PROGRAM = (sys.argv[:1] == ["-m"] and "wsss.cli.main" in sys.orig_argv) or os.fspath(sys.argv[0]).endswith("/wsss")
+
+if _PROGRAM and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Ctrl-C while the program still imports what it needs ends it without a traceback: nothing has begun yet.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -10,9 +10,9 @@ import errno
 import importlib
 import io
 import os
+import signal
 import sys
 import traceback
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,8 +20,10 @@ import click
 from wsss import __version__
 from wsss.cli.command import Group
 from wsss.cli.say import say
+from wsss.cli.streams import settle_streams
 from wsss.errors import InvalidInput, WsssError
 from wsss.io import shared_state
+from wsss.io.exhausted import exhausted
 from wsss.pipeline.interrupt import interruptible
 from wsss.pipeline.supervise import supervise
 from wsss.stages import STAGES
@@ -90,10 +92,13 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: of a call from Python, which then runs in this process; without them those of the program itself,
             which runs in a child process (see `wsss.pipeline.supervise`).
     """
-    _settle_streams()
+    settle_streams(replace=arguments is None)
     if arguments is None:
         supervise()
-    sys.exit(_flushed(_call(sys.argv[1:] if arguments is None else arguments)))
+    code = _call(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:  # torch raises an error wherever one of its processes ends, also when we end them
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    sys.exit(_flushed(code))
 
 
 def _call(arguments: list[str]) -> int:
@@ -121,8 +126,12 @@ def _call(arguments: list[str]) -> int:
         interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__  # which click wraps
         return getattr(interrupt, "exit_code", 130) if isinstance(interrupt, KeyboardInterrupt) else 130
     except Exception as error:
-        if isinstance(error, BrokenPipeError):  # the reader of our output (head, say) has gone
-            return 1
+        known = exhausted(error)
+        if known is not None:
+            if debug:
+                traceback.print_exc()
+            show_error(str(known))
+            return known.exit_code
         if isinstance(error, OSError) and error.filename is None and error.errno in _NO_OUTPUT:
             show_error(f"Can't write the output: {error.strerror}.")
             return 1
@@ -143,16 +152,6 @@ def _say_interrupted() -> None:
     """Print how to resume, unless the supervisor has to do it."""
     say(shared_state.message() or "Interrupted.", err=True)
     shared_state.clear_messages()  # so that the supervisor doesn't print it again
-
-
-def _settle_streams() -> None:
-    """Replace streams that were closed before we started by the null device; let none fail for want of a character."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # so each gets its own descriptor, 0 to 2
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 must not end a run
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _flushed(code: int) -> int:

@@ -35,7 +35,7 @@ class ReportCommand(StageCommand):
             raise click.UsageError("Give run directories, or --stages; not both.")
         if not runs and out is None:
             raise click.UsageError("Missing option '--out'.")
-        ctx.meta["runs"] = runs
+        ctx.meta["runs"], ctx.meta["own_place"] = runs, out is None
         if len(runs) == 1:
             _take_from_run(ctx, runs[0])
         elif runs and out is None:
@@ -83,6 +83,8 @@ def command() -> click.Command:
 
 @click.pass_context
 def _call(context: click.Context, **given: Any) -> None:
+    from wsss.cli.report_keeping import check_dataset, checked
+
     runs, options = context.meta["runs"], context.meta["data"]
     if len(runs) > 1:
         _compare(runs, options, given)
@@ -92,7 +94,12 @@ def _call(context: click.Context, **given: Any) -> None:
     settings = context.meta.get("settings")
     if settings is not None and not data:
         settings = settings.without("splits")  # without a dataset there are none
-    run_single(STAGES["report"], data, given, generated=generated, opener=open_incomplete, base=settings)
+    opener = open_incomplete
+    if runs and context.meta["own_place"] and not given["force"]:
+        if not data:
+            check_dataset(given["out"], runs[0])
+        opener = checked(open_incomplete, given["out"])
+    run_single(STAGES["report"], data, given, generated=generated, opener=opener, base=settings)
 
 
 def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -19,25 +19,62 @@ from wsss.errors import InvalidInput
 @click.command("status", cls=Command)
 @click.argument("run", type=NAMED)
 @click.option("--verify", is_flag=True, help="Read all recorded files and list what is damaged (exit code 1).")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Restore lost or damaged records (run.json, stage.json) from their copies, if all files match "
+    "them (exit code 1 if one can't be restored).",
+)
 @json_option
-def status(run: str, verify: bool, as_json: bool) -> int:
+def status(run: str, verify: bool, repair: bool, as_json: bool) -> int:
     """Show the stages of RUN: a run directory, or the name of one below runs/.
 
     Also takes the folder of a single stage.
     """
     from wsss.pipeline.summary import summarise
 
-    folder = named_run(run)
+    if repair:
+        if verify:
+            raise click.UsageError("Give --repair or --verify; not both.")
+        return _repair(run, as_json)
+    folder = named_run(run, otherwise=_has_copies)
     if verify:
         return _verify(folder, as_json)
     summary = summarise(folder)
     if summary is None:
-        raise InvalidInput(f"{folder} is neither a run directory nor a stage's folder.")
+        raise InvalidInput(
+            f"{folder}: the record of the run or stage is lost.",
+            mend=f"wsss status --repair {folder} restores it if its copy is sound.",
+        )
     if as_json:
         print_json(summary)
     else:
         _print(summary)
     return 0
+
+
+def _has_copies(folder: Path) -> bool:
+    from wsss.pipeline.repair import can_hold_records
+
+    return can_hold_records(folder)
+
+
+def _repair(run: str, as_json: bool) -> int:
+    from wsss.pipeline.progress import Reporter
+    from wsss.pipeline.repair import repair_folder
+
+    folder = named_run(run, fits=_has_copies)
+    found = repair_folder(folder, Reporter().log)
+    if as_json:
+        print_json({"run_dir": str(folder), "records": [one.to_json() for one in found]})
+    else:
+        for one in found:
+            say(f"{'restored' if one.restored else 'not restored'}: {one.path}: {one.what}.")
+            if one.hint:
+                say(one.hint)
+        if not found:
+            say("No record is lost or damaged.")
+    return 0 if all(one.restored for one in found) else 1
 
 
 def _verify(folder: Path, as_json: bool) -> int:
@@ -58,6 +95,8 @@ def _print(summary: dict[str, Any]) -> None:
     held = summary["held_by"]
     by = f", process {held['pid']} on {held['host']} is working on it since {held['start']}" if held else ""
     say(f"{summary['name']} in {summary['run_dir']}: {summary['status']}{by}")
+    if summary["lock_problem"]:
+        say(f"note: {summary['lock_problem']}. Whether a process is working on it is unknown.")
     rows = []
     for stage in summary["stages"]:
         age = _age(stage["finished"])

@@ -25,7 +25,7 @@ def read_split(data: Dataset, split: str, kind: Kind) -> None:
         InvalidInput: names the files that can't be read, and masks of another size than their image or with values
             that stand for no class.
     """
-    samples = data.split(split)
+    samples = [sample for sample in data.split(split) if sample.id not in data.missing]  # those are known to be missing
     if kind == "labels":
         return
     errors = _errors(_image if kind == "images" else partial(_mask, classes=data.classes), samples)

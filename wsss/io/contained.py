@@ -14,6 +14,7 @@ from io import BufferedReader
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from wsss.errors import InvalidInput
+from wsss.io.exhausted import raise_if_exhausted
 from wsss.io.layout import RECORD, RUN
 
 DEPTH = 12
@@ -148,8 +149,13 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
 
     Raises:
         OSError: missing, can't be read, or no file (a folder, a pipe, a device).
+        RunFailed: this process has too many files open, which is no fault of this one.
     """
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
+    try:
+        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise_if_exhausted(error)
+        raise
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)

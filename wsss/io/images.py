@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, WsssError
 from wsss.io.atomic import atomic_open
+from wsss.io.exhausted import raise_if_exhausted
 from wsss.io.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, begins_like, content_unread, unread
 from wsss.io.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from wsss.io.pngcheck import check_pixel_chunks
@@ -203,12 +204,14 @@ def explained(path: Path) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path, str(error).partition(",")[0]) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise_if_exhausted(error)
         if isinstance(error, OSError) and error.errno is not None:
             raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
         raise InvalidInput(f"{path}: the image is broken or truncated ({error}).", mend=BROKEN_HINT) from error
-    except (InvalidInput, MemoryError):
+    except (WsssError, MemoryError):
         raise
     except Exception as error:  # decoders raise whatever their libraries do: RuntimeError of AVIF, zlib.error …
+        raise_if_exhausted(error)
         raise InvalidInput(f"{path}: the image is broken or truncated ({error}).", mend=BROKEN_HINT) from error
 
 

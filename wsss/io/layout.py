@@ -10,6 +10,9 @@ RECORD = "stage.json"
 RUN = "run.json"
 """Record of a run, in its folder."""
 
+COPIES = {RECORD: ".wsss-stage.json", RUN: ".wsss-run.json"}
+"""The records' copies beside them, from which ``wsss status --repair`` restores one that is lost or damaged."""
+
 CHECKPOINT = "checkpoint.pt"
 """State of an unfinished training run, in its stage's folder; deleted once the stage is recorded as done."""
 

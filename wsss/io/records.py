@@ -15,8 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from wsss.errors import InvalidInput
 from wsss.io.contained import length_problem, name_problem
-from wsss.io.layout import RECORD, RUN
-from wsss.io.sealed import read_sealed_json
+from wsss.io.layout import COPIES, RECORD, RUN
+from wsss.io.sealed import read_intact_json, read_sealed_json
 from wsss.validation import validate
 
 FORMAT = 1
@@ -240,7 +240,8 @@ def read_stage_record(folder: Path) -> dict[str, Any] | None:
     Raises:
         InvalidInput: it is damaged, or was not written by us; names the key.
     """
-    return _read(folder / RECORD, StageRecord, f"Delete {folder} and run the same command again: the stage is re-run.")
+    mend = f"Delete {folder} and run the same command again: the stage is re-run."
+    return _read(folder / RECORD, StageRecord, f"{repair_hint(folder)}{mend}")
 
 
 def read_run_record(run_dir: Path) -> dict[str, Any] | None:
@@ -250,7 +251,7 @@ def read_run_record(run_dir: Path) -> dict[str, Any] | None:
         InvalidInput: it is damaged, was not written by us, or by a version that writes another format.
     """
     path = run_dir / RUN
-    mend = f"Delete {path} and run the pipeline again in {run_dir}: finished stages are kept."
+    mend = f"{repair_hint(run_dir)}Delete {path} and run the pipeline again in {run_dir}: finished stages are kept."
     record = _read(path, RunRecord, mend)
     if record is not None and record.get("format") != FORMAT:
         raise InvalidInput(
@@ -259,12 +260,47 @@ def read_run_record(run_dir: Path) -> dict[str, Any] | None:
     return record
 
 
+def repair_hint(folder: Path) -> str:
+    """Return how a lost or damaged record is restored, where it has a copy; else an empty string."""
+    run = next((one for one in (folder, folder.parent) if (one / COPIES[RUN]).is_file()), folder)
+    kept = any((folder / copy).is_file() for copy in COPIES.values())
+    return f"wsss status --repair {run} restores it from its copy. Otherwise: " if kept else ""
+
+
+def read_copy(path: Path) -> dict[str, Any]:
+    """Return the copy of a record.
+
+    Args:
+        path: of the record itself, which may be missing or damaged.
+
+    Raises:
+        ValueError: there is no copy, or it isn't what was written; says so.
+    """
+    copy = path.with_name(COPIES[path.name])
+    model = RunRecord if path.name == RUN else StageRecord
+    try:
+        value = read_intact_json(copy)
+        validate(model, value, where="", locate=lambda key: str(copy))
+    except FileNotFoundError as error:
+        raise ValueError(f"there is no copy of it ({copy.name})") from error
+    except OSError as error:
+        raise ValueError(f"its copy {copy.name} can't be read ({error.strerror})") from error
+    except (ValueError, InvalidInput) as error:
+        raise ValueError(f"its copy {copy.name} is damaged, too ({error})") from error
+    return value
+
+
 def _read(path: Path, model: type[StageRecord | RunRecord], mend: str) -> dict[str, Any] | None:
     try:
         value = read_sealed_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:  # the record may be sound: nothing is to be deleted
+        raise InvalidInput(
+            f"{path}: can't be read ({error.strerror}).",
+            mend="See that it is a file that you may read, and that its disk or network drive answers.",
+        ) from error
+    except ValueError as error:
         raise InvalidInput(f"{path}: can't be read ({error}).", mend=mend) from error
     if not isinstance(value, Mapping):
         what = "run" if model is RunRecord else "stage"

@@ -123,6 +123,21 @@ def read_sealed_json(path: Path) -> Any:
     return value
 
 
+def read_intact_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that `write_sealed_json` wrote, whatever its time of change: it has to be what was written.
+
+    Raises:
+        OSError: no such file, or it can't be read.
+        ValueError: no such object, or its content doesn't have the checksum that was written with it.
+    """
+    with open_to_read(path) as file:
+        value = parse_json(file.read(MOST_BYTES + 1))
+    seal = value.pop(SEAL, None) if isinstance(value, dict) else None
+    if not isinstance(seal, dict) or seal.get("sha256") != _digest(value):
+        raise ValueError("its content doesn't have the checksum that was written with it")
+    return dict(value)
+
+
 def _digest(value: Mapping[str, Any]) -> str:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

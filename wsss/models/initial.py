@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from wsss.errors import InvalidInput, RunFailed, listing
 from wsss.io.atomic import sha256_file
+from wsss.io.exhausted import raise_if_exhausted
 from wsss.io.recorded import check_recorded
 from wsss.io.weights import read_safetensors, require_usable
 from wsss.models.config import IMAGENET_MEAN, IMAGENET_STD, LocalWeights
@@ -114,6 +115,7 @@ def _read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise_if_exhausted(error)
         # Not in torch's words: they recommend to load the file with weights_only=False, which runs what is in it.
         if isinstance(error, pickle.UnpicklingError):
             reason = "no state dict of tensors alone; it holds other pickled Python objects, which are refused"

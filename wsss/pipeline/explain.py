@@ -10,6 +10,7 @@ from typing import Any
 
 from wsss.errors import RunFailed
 from wsss.io.atomic import explain_os_errors
+from wsss.io.exhausted import exhausted
 
 
 def full_disk(error: Exception, path: Path) -> RunFailed | None:
@@ -26,6 +27,16 @@ def full_disk(error: Exception, path: Path) -> RunFailed | None:
             raise error
     except RunFailed as explained:
         return explained
+
+
+def explained(error: Exception, path: Path) -> RunFailed | None:
+    """Return the error to show where the machine is the cause: it is out of space, memory, open files and so on.
+
+    Args:
+        error: what was raised.
+        path: see `full_disk`.
+    """
+    return exhausted(error) or full_disk(error, path)
 
 
 def not_finite(value: Any, path: str = "") -> Iterator[str]:

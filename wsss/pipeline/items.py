@@ -11,8 +11,8 @@ from wsss.errors import InvalidInput, RunFailed, WsssError, together
 from wsss.io.atomic import explain_os_errors
 from wsss.io.contained import delete_file
 from wsss.io.shared_state import working_on
-from wsss.pipeline.explain import full_disk
-from wsss.pipeline.pool import OUT_OF_MEMORY, run_in_pool
+from wsss.pipeline.explain import explained
+from wsss.pipeline.pool import run_in_pool
 from wsss.pipeline.stage import Context
 
 T = TypeVar("T")
@@ -154,20 +154,10 @@ def _note(failed: dict[int, WsssError], index: int, item: object, error: Excepti
 def _named(item: object, error: Exception) -> WsssError:
     """Return an error that names the item."""
     name = item_name(item)
-    if _out_of_memory(error):
-        return RunFailed(f"{name}: out of memory ({error or type(error).__name__}).", mend=OUT_OF_MEMORY)
     if isinstance(error, WsssError):
         message = error.message if name in error.message else f"{name}: {error.message}"
         return type(error)(message, mend=error.mend)
-    full = full_disk(error, Path(name))
-    if full is not None:
-        return RunFailed(f"{name}: {full.message}", mend=full.mend)
+    known = explained(error, Path(name))
+    if known is not None:
+        return RunFailed(f"{name}: {known.message}", mend=known.mend)
     return RunFailed(f"{name}: {type(error).__name__}: {error}")
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Tell whether an allocation failed: NumPy and Python raise MemoryError, OpenCV and torch errors of their own."""
-    if isinstance(error, MemoryError):
-        return True
-    text = str(error)
-    return any(sign in text for sign in ("Insufficient memory", "can't allocate memory", "CUDA out of memory"))

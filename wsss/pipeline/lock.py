@@ -1,7 +1,7 @@
 """One process at a time in a run directory.
 
-The lock itself is the operating system's (``flock`` through ``filelock``) and ends with the process that holds it. A
-second file beside it says who that is.
+The lock itself is the operating system's (see `wsss.io.locking`) and ends with the process that holds it. A second
+file beside it says who that is.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from pathlib import Path
 
 from wsss.errors import RunFailed
 from wsss.io.atomic import TEMPORARY, explain_os_errors, write_json
-from wsss.io.contained import check_place, check_regular, open_regular
+from wsss.io.contained import check_place, check_regular
 from wsss.io.jsonfiles import read_json
+from wsss.io.locking import State, acquire, lock_state, release
 from wsss.pipeline.supervise import visible_pid
 
 LOCK = ".wsss-lock"
@@ -62,22 +63,14 @@ def read_holder(folder: Path) -> Holder | None:
     return Holder(pid, host, start)
 
 
-def is_held(folder: Path) -> bool:
-    """Tell whether a live process holds the lock of a folder, without disturbing it."""
-    import fcntl
+def lock_of(folder: Path) -> tuple[State, str]:
+    """Return whether a live process holds the lock of a folder, without disturbing it, and why that is unknown."""
+    return lock_state(folder / LOCK)
 
-    try:
-        descriptor = open_regular(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(descriptor)
+
+def is_held(folder: Path) -> bool:
+    """Return whether a live process is known to hold the lock of a folder."""
+    return lock_of(folder)[0] == "held"
 
 
 @contextmanager
@@ -85,16 +78,13 @@ def run_lock(folder: Path, log: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock of a folder (which must exist) inside the block.
 
     Raises:
-        RunFailed: another process holds it; names its pid and host.
+        RunFailed: another process holds it (names its pid and host), or the file system has no locks.
         InvalidInput: the lock is a link or a pipe, or a link takes the folder out of its run directory.
     """
-    from filelock import FileLock
-
     check_place(folder / LOCK)
     check_regular(folder / LOCK)
-    lock = FileLock(folder / LOCK)
     with explain_os_errors(folder / LOCK):
-        _acquire(lock, folder, log)
+        descriptor = _acquire(folder, log)
     try:
         for half_written in folder.glob(f"{TEMPORARY}*"):  # of a process that was killed; nobody else writes here now
             half_written.unlink(missing_ok=True)
@@ -110,7 +100,7 @@ def run_lock(folder: Path, log: Callable[[str], None]) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):  # a stale holder file only costs a message
             (folder / HOLDER).unlink(missing_ok=True)
-        lock.release()
+        release(descriptor)
 
 
 def leave_nothing(folder: Path) -> None:
@@ -123,23 +113,20 @@ def leave_nothing(folder: Path) -> None:
             folder.rmdir()
 
 
-def _acquire(lock: object, folder: Path, log: Callable[[str], None]) -> None:
-    from filelock import FileLock, Timeout
-
-    assert isinstance(lock, FileLock)
+def _acquire(folder: Path, log: Callable[[str], None]) -> int:
+    """Return the descriptor that holds the lock."""
     end = time.monotonic() + ORPHANS
     told = False
     while True:
-        try:
-            lock.acquire(timeout=0.3, poll_interval=0.05)
-            return
-        except Timeout:
-            holder = read_holder(folder)
-            if holder is None or not holder.is_here_and_dead or time.monotonic() > end:
-                raise RunFailed(_busy(folder, holder), mend=_mend(holder)) from None
-            if not told:
-                log(f"Waiting for child processes of the dead process {holder.pid} to end.")
-                told = True
+        descriptor = acquire(folder / LOCK, timeout=0.3)
+        if descriptor is not None:
+            return descriptor
+        holder = read_holder(folder)
+        if holder is None or not holder.is_here_and_dead or time.monotonic() > end:
+            raise RunFailed(_busy(folder, holder), mend=_mend(holder))
+        if not told:
+            log(f"Waiting for child processes of the dead process {holder.pid} to end.")
+            told = True
 
 
 def _busy(folder: Path, holder: Holder | None) -> str:

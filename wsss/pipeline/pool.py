@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Generic, TypeVar
 
 from wsss.errors import RunFailed, listing
+from wsss.io.exhausted import OUT_OF_MEMORY
 from wsss.io.headroom import WORKER_BYTES, Budget, available_bytes, size_text
 from wsss.io.orphans import end_with_parent
 from wsss.io.shared_state import working_on
@@ -21,12 +22,6 @@ R = TypeVar("R")
 
 AHEAD = 4
 """Items handed to the pool per process beyond the one it works on."""
-
-OUT_OF_MEMORY = (
-    "Run the same command again with --workers 1, and have large images made smaller for the work on them (max_side "
-    "of cam, crf and predict); finished work is kept."
-)
-"""The hint where memory ran out, or most likely did."""
 
 _NOTHING = -1
 

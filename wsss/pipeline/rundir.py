@@ -10,7 +10,7 @@ from typing import Any
 from wsss.errors import InvalidInput
 from wsss.io.atomic import explain_os_errors
 from wsss.io.contained import check_regular, check_tree
-from wsss.io.layout import RECORD, RUN
+from wsss.io.layout import COPIES, RECORD, RUN
 from wsss.io.records import FORMAT, read_run_record
 from wsss.io.sealed import write_sealed_json
 
@@ -84,8 +84,9 @@ def make_run_dir(run_dir: Path) -> None:
 
 
 def write_run(run_dir: Path, record: Mapping[str, Any]) -> None:
-    """Write ``run.json`` with its checksum, atomically."""
-    write_sealed_json(run_dir / RUN, {"format": FORMAT, **record})
+    """Write ``run.json`` with its checksum, atomically, and its copy before (see `wsss.pipeline.repair`)."""
+    for name in (COPIES[RUN], RUN):
+        write_sealed_json(run_dir / name, {"format": FORMAT, **record})
 
 
 def _is_ours(path: Path) -> bool:

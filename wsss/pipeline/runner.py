@@ -12,7 +12,7 @@ from wsss.errors import InvalidInput, RunFailed, WsssError, listing
 from wsss.io.contained import check_tree
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision, decide
-from wsss.pipeline.explain import full_disk
+from wsss.pipeline.explain import explained
 from wsss.pipeline.given import artifacts_in, check_distinct, identity_of_input, ids_of
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
 from wsss.pipeline.interrupt import Interrupted, as_interrupt
@@ -197,11 +197,10 @@ def _explained(task: Task, error: BaseException, session: Session) -> BaseExcept
         return error if isinstance(error, Interrupted) else Interrupted()
     if not isinstance(error, Exception):
         return error
-    full = full_disk(error, task.folder)
-    if full is not None:
-        return RunFailed(f"Stage {task.id!r} failed: {full.message}", mend=full.mend)
-    trace = "".join(traceback.format_exception(error))
-    session.reporter.note_in_file(trace)
+    session.reporter.note_in_file("".join(traceback.format_exception(error)))
+    known = explained(error, task.folder)
+    if known is not None:
+        return RunFailed(f"Stage {task.id!r} failed: {known.message}", mend=known.mend)
     return RunFailed(
         f"Stage {task.id!r} failed: {type(error).__name__}: {error}",
         mend="Run again with --debug to see where; run.log has the full traceback.",

@@ -17,8 +17,8 @@ from typing import Any
 from wsss.errors import InvalidInput
 from wsss.io.atomic import discard, explain_os_errors, sha256_file, sweep
 from wsss.io.contained import below, check_place, delete_file
-from wsss.io.layout import CHECKPOINT, RECORD
-from wsss.io.records import read_stage_record
+from wsss.io.layout import CHECKPOINT, COPIES, RECORD
+from wsss.io.records import read_stage_record, repair_hint
 from wsss.io.sealed import write_sealed_json
 
 METRICS = "metrics.json"
@@ -56,7 +56,16 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write ``stage.json`` with its checksum, atomically."""
+    """Write ``stage.json`` with its checksum, atomically; for a finished stage also its copy.
+
+    See `wsss.pipeline.repair`.
+    """
+    copy = folder / COPIES[RECORD]
+    if record.get("status") != "done" and os.path.lexists(copy):  # first: it must not outlive the result
+        with explain_os_errors(copy):
+            delete_file(copy)
+    if record.get("status") == "done":  # before the record: a kill in between leaves a stage that is run again
+        write_sealed_json(copy, record)
     write_sealed_json(folder / RECORD, record)
 
 
@@ -167,7 +176,7 @@ def check_ours(folder: Path, uses: str | None = None) -> None:
         if strange:
             raise InvalidInput(
                 f"{folder} is not empty and not the folder of a stage (found {strange[0]!r}, no {RECORD}).",
-                mend="Choose another folder, or empty it yourself.",
+                mend=f"{repair_hint(folder)}Choose another folder, or empty it yourself.",
             )
     elif folder.exists() and not folder.is_dir():
         raise InvalidInput(f"{folder} is a file; a folder is needed.", mend="Choose another --out or --run-dir.")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.lock import is_held, read_holder
+from wsss.io.locking import State
+from wsss.pipeline.lock import lock_of, read_holder
 from wsss.pipeline.progress import read_note
 from wsss.pipeline.rundir import read_run
 from wsss.pipeline.store import read_record
@@ -18,18 +19,18 @@ def summarise(folder: Path) -> dict[str, Any] | None:
     """Return the state of a run directory or of a single stage's folder as JSON values, ``None`` if it is neither.
 
     The keys are ``run_dir``, ``name``, ``status``, ``held_by`` (``{"pid", "host", "start"}`` of a live process, or
-    ``None``), ``report`` and ``stages``, a list of ``{"id", "uses", "status", "seconds", "finished", "progress",
-    "metrics"}``. A stage's status is ``pending``, ``running``, ``interrupted``, ``failed``, ``stale`` (to be run
-    anew) or ``done``.
+    ``None``), ``lock_problem`` (why it is unknown whether there is one, or ``None``), ``report`` and ``stages``, a list
+    of ``{"id", "uses", "status", "seconds", "finished", "progress", "metrics"}``. A stage's status is ``pending``,
+    ``running``, ``interrupted``, ``unknown`` (one of those two), ``failed``, ``stale`` (to be re-run) or ``done``.
 
     Raises:
         InvalidInput: a broken ``run.json``.
     """
     run = read_run(folder)
-    live = is_held(folder)
-    holder = read_holder(folder) if live else None
+    lock, problem = lock_of(folder)
+    holder = read_holder(folder) if lock == "held" else None
     if run is not None:
-        stages = [_stage(folder / stage["id"], stage["id"], stage["uses"], live) for stage in run.get("stages", [])]
+        stages = [_stage(folder / stage["id"], stage["id"], stage["uses"], lock) for stage in run.get("stages", [])]
         for stage in stages:
             stage["status"] = status_in_run(run, stage["id"], stage["status"], stage["finished"])
         name, status, report = run["name"], run.get("status") or "unknown", run.get("report")
@@ -37,15 +38,14 @@ def summarise(folder: Path) -> dict[str, Any] | None:
         record = read_record(folder)
         if record is None:
             return None
-        stages = [_stage(folder, record.get("id") or folder.name, record.get("uses") or "unknown", live)]
+        stages = [_stage(folder, record.get("id") or folder.name, record.get("uses") or "unknown", lock)]
         name, status, report = record.get("id") or folder.name, record.get("status") or "unknown", None
-    if status == "running" and not live:
-        status = "interrupted"
     return {
         "run_dir": str(folder),
         "name": name,
-        "status": "running" if live else status,
+        "status": "running" if lock == "held" else _not_held(status, lock),
         "held_by": asdict(holder) if holder else None,
+        "lock_problem": problem or None,
         "report": str(folder / report) if report else None,
         "stages": stages,
     }
@@ -63,15 +63,19 @@ def status_in_run(run: Mapping[str, Any], id: str, status: str, finished: str | 
     return "failed" if at_it and (finished is None or finished <= (run.get("finished") or "")) else status
 
 
-def _stage(folder: Path, id: str, uses: str, live: bool) -> dict[str, Any]:
+def _not_held(status: str, lock: State) -> str:
+    """Return the status for a recorded one: where nobody works any more, ``running`` was interrupted."""
+    return {"held": status, "free": "interrupted", "unknown": "unknown"}[lock] if status == "running" else status
+
+
+def _stage(folder: Path, id: str, uses: str, lock: State) -> dict[str, Any]:
     try:
         record: Mapping[str, Any] = read_record(folder) or {"status": "pending"}
     except InvalidInput:
         record = {"status": "broken"}
-    status = record.get("status") or "unknown"
-    if status == "running" and not live:
-        status = "interrupted"
-    unfinished = status in ("running", "interrupted")
+    recorded = record.get("status") or "unknown"
+    status = _not_held(recorded, lock)
+    unfinished = recorded in ("running", "interrupted")
     return {
         "id": id,
         "uses": uses,

@@ -17,10 +17,12 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
-from wsss.errors import listing
+from wsss.errors import WsssError, listing
 from wsss.io import shared_state
+from wsss.io.exhausted import AGAIN_HINT, OUT_OF_MEMORY, memory_limit
 from wsss.io.orphans import end_with_parent
 from wsss.io.printable import printable
 from wsss.pipeline.interrupt import AGAIN
@@ -47,7 +49,11 @@ def supervise() -> None:
         return
     memory = shared_state.Memory()
     scratch = _scratch()
-    reports, report = os.pipe()  # the child's signals, as its C-level handler sees them
+    try:
+        reports, report = os.pipe()  # the child's signals, as its C-level handler sees them
+        own, wake = os.pipe()  # those of this process
+    except OSError:  # too many open files: without a supervisor the command may have enough, or explains it
+        return
     signals = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     parent = os.getpid()
@@ -58,8 +64,9 @@ def supervise() -> None:
         return
     if child:
         os.close(report)
-        _Supervisor(child, reports, memory, scratch).run(signals)
-    os.close(reports)
+        _Supervisor(child, reports, memory, scratch).run(signals, own, wake)
+    for descriptor in (reports, own, wake):
+        os.close(descriptor)
     end_with_parent(parent)
     _settle(report, scratch)
     shared_state.set_message("Interrupted.")
@@ -119,9 +126,13 @@ class _Supervisor:
         self.reported = False  # whether the child has got one
         self.killed = False
 
-    def run(self, signals: set[signal.Signals]) -> NoReturn:
-        """Wait for the child's end, and exit."""
-        own, wake = os.pipe()
+    def run(self, signals: set[signal.Signals], own: int, wake: int) -> NoReturn:
+        """Wait for the child's end, and exit.
+
+        Args:
+            signals: which this process gets.
+            own, wake: ends of a pipe to read them from, and for their handler to write to.
+        """
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         for one in signals:
@@ -205,14 +216,37 @@ class _Supervisor:
 def crash_message(number: int, items: list[str]) -> str:
     """Return what to print for a command that a signal ended which no user sends to stop one."""
     work = f" while it worked on {'one of: ' if len(items) > 1 else ''}{listing(items, limit=12)}" if items else ""
+    return (
+        f"error: The process{_rank()} was ended by the system ({signal.Signals(number).name}){work}.\n{_cause(number)}"
+    )
+
+
+def _rank() -> str:
+    """Return which process it was of several that work together."""
+    from wsss.pipeline.ranks import ranks_in
+
+    with suppress(WsssError):  # the child has said what is wrong with the environment
+        ranks = ranks_in(os.environ)
+        return "" if ranks is None else f" of rank {ranks[0]} (of {ranks[1]})"
+    return ""
+
+
+def _cause(number: int) -> str:
+    """Return the likely cause of a signal, and what to do."""
     if number == signal.SIGKILL:
-        cause = (
-            "Most often memory ran out: run the same command again with --workers 1, and make large images smaller "
-            "for the work on them (max_side of cam, crf and predict); finished work is kept."
+        return f"Most often memory ran out. {OUT_OF_MEMORY}"
+    if number == signal.SIGBUS:
+        return (
+            "Most often the shared memory (/dev/shm) or the disk of a file in use is full, or a file was truncated "
+            f"while it was read. Free some space, or use --workers 1; {AGAIN_HINT}"
         )
-    else:
-        cause = "This is a bug in wsss or in a library that it uses: please report it. Finished work is kept."
-    return f"error: The process was ended by the system ({signal.Signals(number).name}){work}.\n{cause}"
+    limit = memory_limit()
+    if limit:
+        return f"Most likely memory ran out: {limit}. Raise the limit (ulimit -v unlimited). {OUT_OF_MEMORY}"
+    return (
+        "Unless memory ran out, this is an error in wsss or in a library that it uses: please report it. Finished work "
+        "is kept."
+    )
 
 
 def _print(descriptor: int, text: str) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from wsss.io.atomic import atomic_open
+from wsss.io.exhausted import raise_if_exhausted
 from wsss.io.sealed import check_sealed_zip, check_stored_zip, write_sealed_zip
 
 FORMAT = 2
@@ -104,6 +105,7 @@ def load_checkpoint(path: Path, trained: Trained, log: Callable[[str], None]) ->
         _check(state, trained)
         _restore(state, trained)
     except UNUSABLE as error:
+        raise_if_exhausted(error)  # else a sound checkpoint would be discarded
         # ValueErrors are ours; torch's words of a file that it can't read recommend to load it unsafely.
         reason = str(error) if isinstance(error, ValueError) else "this version can't read it"
         log(f"warning: {path}: the checkpoint can't be used ({reason}); training starts again")

@@ -15,6 +15,7 @@ from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import TEMPORARY, discard, explain_os_errors, sweep, write_json
 from wsss.io.contained import check_regular, check_tree
 from wsss.io.jsonfiles import read_json
+from wsss.io.locking import file_lock
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,10 @@ class Generated:
         root = work / f"{self.config.layout}-{hashlib.sha256(description).hexdigest()[:12]}"
         wanted, hashes = frozenset(files), ContentHashes(hash_cache(work))
         if not self.is_complete(root, wanted, hashes):
-            from filelock import FileLock
-
             check_tree(root)
             check_regular(work / f"{root.name}.lock")
             work.mkdir(parents=True, exist_ok=True)
-            with FileLock(work / f"{root.name}.lock"):  # all ranks of a run start at once: one draws, the others wait
+            with file_lock(work / f"{root.name}.lock"):  # all ranks of a run start at once: one draws, the others wait
                 if not self.is_complete(root, wanted, hashes):
                     self._discard_damaged(root, wanted, hashes, log)
                     log(f"Drawing {count} synthetic images into {root}")

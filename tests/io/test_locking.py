@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from wsss.errors import InvalidInput, RunFailed
+from wsss.io.atomic import write_json
+from wsss.io.locking import acquire, lock_state, release
+from wsss.pipeline.lock import LOCK, run_lock
+from wsss.pipeline.rundir import write_run
+from wsss.pipeline.summary import summarise
+
+
+def no_locks(*args: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_a_lock_is_held_until_it_is_released(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert lock_state(path) == ("free", "")
+    held = acquire(path, 0)
+    assert held is not None and lock_state(path) == ("held", "")
+    assert acquire(path, 0.1) is None
+    release(held)
+    assert lock_state(path) == ("free", "")
+
+
+def test_a_lock_that_was_deleted_meanwhile_is_taken_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real, calls = tmp_path / "lock", fcntl.flock, []
+
+    def flock(descriptor: int, how: int) -> None:
+        real(descriptor, how)
+        calls.append(how)
+        if len(calls) == 1:
+            path.unlink()
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    held = acquire(path, 0)
+    assert held is not None and len(calls) == 2 and lock_state(path)[0] == "held"
+    release(held)
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(RunFailed) as caught, run_lock(tmp_path, print):
+        pytest.fail("nothing is locked")
+    assert caught.value.message == f"{tmp_path / LOCK} can't be locked: No locks available."
+    assert "local disk" in str(caught.value.mend)
+    assert lock_state(tmp_path / LOCK) == ("unknown", f"{tmp_path / LOCK} can't be locked: No locks available")
+
+
+@pytest.mark.parametrize(("recorded", "shown"), [("done", "done"), ("running", "unknown"), ("failed", "failed")])
+def test_status_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: str, shown: str) -> None:
+    write_run(tmp_path, {"name": "x", "status": recorded, "stages": []})
+    (tmp_path / LOCK).touch()
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    found = summarise(tmp_path)
+    assert found is not None and found["status"] == shown and found["held_by"] is None
+    assert "No locks available" in found["lock_problem"]
+
+
+def test_a_folder_or_a_link_in_place_of_the_lock(tmp_path: Path) -> None:
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(InvalidInput, match="is not a file; expected a file"), run_lock(tmp_path, print):
+        pytest.fail("a folder was locked")
+    assert lock_state(tmp_path / LOCK)[0] == "free"
+    (tmp_path / LOCK).rmdir()
+    write_json(tmp_path / "other", {})
+    (tmp_path / LOCK).symlink_to(tmp_path / "other")
+    with pytest.raises(InvalidInput, match="is a link"), run_lock(tmp_path, print):
+        pytest.fail("a link was followed")
