@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from wsss.data.ids import image_ids
-from wsss.data.imagefolder import has_images_below, images_in
+from wsss.data.imagefolder import has_images_below, images_in, left_out_notes
 from wsss.data.lists import check_id
 from wsss.data.predicted import FailedImage, Predicted, read_predicted, write_predicted
 from wsss.data.sample import Classes
@@ -107,3 +108,12 @@ def test_the_record_round_trips_and_leads_nowhere_else(tmp_path: Path) -> None:
         (tmp_path / "images.json").write_text(text)
         with pytest.raises(InvalidInput, match=r"images\.json: can't be read"):
             read_predicted(tmp_path)
+
+
+def test_of_files_with_several_pages_the_first_is_announced(tmp_path: Path) -> None:
+    page = Image.fromarray(np.zeros((4, 5, 3), np.uint8))
+    page.save(tmp_path / "one.tif")
+    page.save(tmp_path / "Two.TIFF", save_all=True, append_images=[page])
+    (tmp_path / "broken.tif").write_bytes(b"II*\0")
+    (note,) = left_out_notes(tmp_path)
+    assert "the first is used: Two.TIFF" in note

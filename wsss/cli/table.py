@@ -13,7 +13,7 @@ NAMES = {
     "f1": "F1",
     "val_map": "val mAP",
     "val_f1": "val F1",
-    "images_asked": "images to show",
+    "images_asked": "images at most",
 }
 SHOWN = 3
 _COLOURS = {"done": "green", "skipped": "cyan", "finished": "cyan", "failed": "red", "interrupted": "yellow"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from wsss.data.lists import images_by_id, without_suffix
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.image_kinds import IMAGE_SUFFIXES, unread
+from wsss.io.images import explained, frames, open_image
+
+PAGED = (".tif", ".tiff", ".webp")
+"""Formats whose files may hold several images and are read all the same; animated GIFs are refused."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,9 @@ def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
             f"{counted(len(others), 'image file')} in {folder} left out: "
             f"{listing(f'{name} ({reason})' for name, reason in others.items())}."
         )
+    several = several_pages(folder, recursive=recursive)
+    if several:
+        notes.append(f"of files with several frames or pages the first is used: {listing(several)}.")
     hidden = [one.relative_to(folder).as_posix() for one in _below(folder, hidden=True, deep=recursive)]
     if hidden:
         notes.append(f"hidden images in {folder} are left out: {listing(hidden)}.")
@@ -87,6 +95,17 @@ def other_images(folder: Path, *, recursive: bool = False) -> dict[str, str]:
         for name in names
         if not name.startswith(".") and (reason := unread(name)) is not None
     }
+
+
+def several_pages(folder: Path, *, recursive: bool = False) -> list[str]:
+    """Return the TIFF and WebP files (paths below the folder) that hold several images."""
+    found = []
+    for path in _below(folder) if recursive else _directly(folder):
+        if path.suffix.lower() in PAGED:
+            with suppress(InvalidInput), open_image(path, decode=False) as image, explained(path):
+                if frames(image) > 1:
+                    found.append(path.relative_to(folder).as_posix())
+    return found
 
 
 def passed_over(folder: Path) -> list[str]:

@@ -309,10 +309,12 @@ def mask_remarks(
 
 def _name_values(classes: Classes, mask: NDArray[np.uint8]) -> str:
     """Return the hint for a mask whose values aren't the ids of the classes."""
-    found = sorted(set(np.unique(mask).tolist()) - {0})
+    known = {value: name for name, values in zip(classes.names, classes.values, strict=True) for value in values}
+    legal = np.isin(np.arange(256), [IGNORE, *classes.other, *known])
+    unknown = unknown_values(mask, legal)
     name = classes.foreground[0] if len(classes) == 2 else "CLASS"
-    legal = np.isin(np.arange(256), [IGNORE, *classes.other, *(value for values in classes.values for value in values)])
-    return (
-        smoothing_hint(unknown_values(mask, legal))
-        + f"Say what the values mean: {as_key([(0, BACKGROUND), *((value, name) for value in found[:8])])} (in data:)."
-    )
+    meaning = {0: BACKGROUND, IGNORE: "ignore", **known}
+    found = [value for value in sorted({0, *np.unique(mask).tolist()}) if value in meaning or value in unknown]
+    key = as_key([(value, meaning.get(value, name)) for value in found[:9]])
+    option = f"--data.mask_values '{key.partition(': ')[2]}'"
+    return f"{smoothing_hint(unknown)}Say what the values mean: {key} (in data:; as an option {option})."
