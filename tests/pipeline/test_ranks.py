@@ -170,7 +170,7 @@ def test_a_failure_ends_all_ranks(tmp_path: Path) -> None:
 def test_other_ranks_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from wsss.pipeline import ranks
 
-    monkeypatch.setattr(ranks, "PATIENCE", ranks.timedelta(seconds=1))
+    monkeypatch.setattr(ranks, "JOINING", ranks.timedelta(seconds=1))
     for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "RANK": "1", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(RunFailed, match="Rank 1 of 2 can't reach the others"), join_ranks("cpu", os.environ):

@@ -3,8 +3,8 @@
 A run goes through several attempts. Each is one process or two (as ``torchrun`` would start them) with some number of
 threads and workers, and is killed at a random time: all its processes, or one of them alone; its partner, which gets
 SIGTERM a while later as from ``torchrun``, must end then. The last attempt may finish. What it leaves is compared byte
-by byte with a run that nothing disturbed: by as many processes, every training by as many threads as ``stage.json``
-records. A training that was resumed with another number of threads because that was asked for is recorded as mixed; it
+by byte with a run that nothing disturbed: by as many processes, every stage by as many threads as ``stage.json``
+records. A stage that was resumed with another number of threads because that was asked for is recorded as mixed; it
 has no counterpart and is counted apart.
 
 All processes are forked from one that has imported everything, which saves most of their time. Run it by hand for
@@ -30,7 +30,8 @@ from pathlib import Path
 from tinyrun import results
 
 PIPELINE = Path(__file__).parent / "quick.yaml"
-TRAININGS = ("classify", "expand", "segment")
+COMPUTED = ("classify", "expand", "cam", "segment", "predict")
+"""Stages whose last digits depend on the number of threads."""
 LONGEST = 4.0
 """Seconds until an attempt is killed, at most."""
 
@@ -121,7 +122,7 @@ def _one_run(
     if outcome != "done":
         tally.failures.append(f"{last}: {outcome}\n  " + "\n  ".join(history))
         return
-    machines = [json.loads((run_dir / stage / "stage.json").read_text())["machine"] for stage in TRAININGS]
+    machines = [json.loads((run_dir / stage / "stage.json").read_text())["machine"] for stage in COMPUTED]
     if any("mixed_threads" in machine for machine in machines):
         tally.mixed += 1
         return
@@ -140,9 +141,9 @@ def _differences(found: Mapping[str, bytes], expected: Mapping[str, bytes]) -> l
 
 
 def _reference(folder: Path, ranks: int, *threads: int) -> Mapping[str, bytes]:
-    """Run the pipeline undisturbed, each training by its number of threads."""
+    """Run the pipeline undisturbed, each of `COMPUTED` by its number of threads."""
     shutil.rmtree(folder, ignore_errors=True)
-    for stage, number in zip(("classify", "expand", "report"), threads, strict=True):
+    for stage, number in zip((*COMPUTED[:-1], "report"), threads, strict=True):
         outcome = _attempt(folder, Attempt(ranks, number, 0), None, False, "--until", stage)
         assert outcome == "done", outcome
     return results(folder)

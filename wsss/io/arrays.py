@@ -34,7 +34,7 @@ MOST_RATIO = 100
 "hardly" is. Probabilities of 21 classes of 80 megapixels have 3.4 GB, and are compressed about tenfold."""
 
 UNREADABLE = (
-    *(OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError, SyntaxError, TokenError),
+    *(OSError, ValueError, EOFError, KeyError, TypeError, RuntimeError, NotImplementedError, SyntaxError, TokenError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
 )
 """What zipfile and NumPy raise for a broken file (a header is a Python literal)."""
@@ -105,7 +105,7 @@ def read_array(path: Path) -> NDArray[Any]:
             return _read(file, path.stat().st_size)
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
-    except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
+    except UNREADABLE as error:
         raise InvalidInput(f"{path}: not a NumPy array that can be read ({error}).") from error
 
 
