@@ -26,11 +26,25 @@ BOX_KEYS = ("x_min", "y_min", "x_max", "y_max", "x1", "y1", "bbox", "bbox_x", "e
 """Columns of a table that has a row per object."""
 
 CONFIDENCE_KEYS = ("confidence", "score", "probability", "prob", "conf")
+PRESENT_KEYS = (
+    *("present", "is_present", "presence", "exists", "value", "answer", "state", "status", "polarity"),
+    *("positive", "is_positive", "has_label", "applies", "contains", "visible", "is_visible"),
+)
+"""Columns that say whether the class that stands beside them is present."""
+
+ABSENT_KEYS = ("negated", "is_negated", "negation", "absent", "is_absent", "absence")
+"""Columns that say whether the class that stands beside them is absent."""
+
+PRESENT_WORDS = frozenset({"present", "pos", "positive", "+"})
+ABSENT_WORDS = frozenset({"absent", "neg", "negative", "not present", "-"})
+"""Besides `YES` and `NO`, what stands in such columns."""
+
 ATTRIBUTE_KEYS = (
     *CONFIDENCE_KEYS,
     *("source", "url", "license", "width", "height", "depth", "area", "index", "row", "annotator", "comment", "notes"),
     *("is_occluded", "is_truncated", "is_group_of", "is_depiction", "is_inside", "is_crowd", "is_verified"),
     *("occluded", "truncated", "difficult", "crowd", "verified", "checked", "reviewed", "pose", "group_of"),
+    *("is_labelled", "is_labeled", "labelled", "labeled", "annotated", "is_annotated", "is_checked", "is_reviewed"),
     *("bbox", "box", "segmentation", "polygon", "rle", "encoded_pixels", "x", "y", "w", "h"),
     *("x_min", "x_max", "y_min", "y_max", "x1", "x2", "y1", "y2", "bbox_x", "bbox_y", "bbox_w", "bbox_h"),
     *("click_x", "click_y", "unnamed_0", "region_id", "annotation_id", "object_id", "box_id"),
