@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wsss.data.importing.reading import EMPTY_IMAGES, Note, Reading
-from wsss.data.label_rules import UNKNOWN_MARK, Word, may_be_unknown
+from wsss.data.importing.reading import EMPTY_IMAGES, MISSING_WORDS, Note, Reading, times
+from wsss.data.label_rules import UNKNOWN_MARK, Rules, Word, may_be_unknown
 from wsss.data.lists import check_id
 from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE
@@ -124,6 +124,8 @@ def collect(
     for entry in (words.resolve(entry) for entry in raw):
         joined[entry.image] = joined_entry(joined[entry.image], entry, reading) if entry.image in joined else entry
     reading.require_used(words.classes)
+    reading.note_counts()
+    _refuse_no_negatives(raw, words, reading)
     _check_classes(words, format)
     return Labels(format, tuple(joined.values()), words.classes, tuple(dict.fromkeys(reading.notes)))
 
@@ -203,12 +205,11 @@ class _Words:
             Word.NEGATIVE: "labels read as: no class is in the image" + way_out,
             Word.BACKGROUND: "labels of the background, left out: every image has a background",
             Word.UNKNOWN: f"labels read as: not known (--negative WORD says that no class is in the image{keeps})",
-            Word.MISSING: "labels read as an empty cell",
+            Word.MISSING: MISSING_WORDS,
         }
         for name, kind in self._kind.items():
             if kind is not None:
-                count = self._count[name]
-                self._reading.note(kinds[kind], f"{name!r} ({'once' if count == 1 else f'{count} times'})")
+                self._reading.note(kinds[kind], f"{name!r} ({times(self._count[name])})")
 
 
 def _is_marked(name: str) -> bool:
@@ -281,6 +282,22 @@ def _check_classes(words: _Words, format: str) -> None:
         raise InvalidInput(f"No class is named: read as {format}, every image has an empty list of labels.")
     if len(words.classes) >= IGNORE:
         raise InvalidInput(f"There are {len(words.classes)} classes; a mask has values for {IGNORE - 1}.")
+
+
+def _refuse_no_negatives(entries: Sequence[Entry], words: _Words, reading: Reading) -> None:
+    """Refuse ``--no-negatives`` where a file says of each class by itself whether it is there.
+
+    Raises:
+        InvalidInput: it has no effect.
+    """
+    if reading.rules.negative != () or not all(entry.explicit for entry in entries):
+        return
+    if not any(Rules().word(name) for name in words.classes):
+        raise InvalidInput(
+            "--no-negatives: the file says of each class whether it is present, and no class is called like a word "
+            "for none.",
+            mend="Leave --no-negatives out.",
+        )
 
 
 def _with_split(entry: Entry, reading: Reading) -> Entry:

@@ -132,6 +132,11 @@ def _collected(
     names: bool = False,
 ) -> Labels:
     """Return the labels of what was found; ``names``: labels such as 0 and 1 are names of classes."""
+    if separator is not None and not any(_has_text(one.labels) for one in found):
+        raise InvalidInput(
+            f"{path}: --separator: no labels are texts, so there is nothing to separate.",
+            mend="Leave --separator out.",
+        )
     if separator is None:
         separator = separator_of(one.labels for one in found if isinstance(one.labels, str))
         if separator is not None:
@@ -300,6 +305,14 @@ def _numbered(value: float, where: str) -> str:
             "then --soft-threshold 0.5",
         )
     return str(value).lower() if isinstance(value, bool) else str(int(value))
+
+
+def _has_text(value: Any) -> bool:
+    """Whether a value is a text of labels, or ``{"choices": text}``; the names in a list are not separated."""
+    if isinstance(value, dict):
+        key = find_key(value, LABEL_KEYS)
+        return key is not None and not _is_flag(value[key]) and _has_text(value[key])
+    return isinstance(value, str)
 
 
 def _flags(value: Any) -> dict[str, Any] | None:
