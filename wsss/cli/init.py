@@ -74,13 +74,13 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
 @click.option(
     "--no-negatives",
     is_flag=True,
-    help="Every label is a class, no and 0 included; none means that an image shows no class.",
+    help="Every label is a class, no, 0 and unknown included; none means that an image shows no class.",
 )
 @click.option(
     "--unknown",
     multiple=True,
     metavar="WORD|empty",
-    help="Label or cell, besides ?, that leaves open which classes an image shows (several times).",
+    help="Label or cell that leaves open which classes an image shows (several times), besides ?, unknown, todo, void …",
 )
 @click.option(
     "--soft-threshold",

@@ -22,28 +22,54 @@ _DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNO
 def image_ids(files: Sequence[str], *, folders: bool = False) -> dict[str, str]:
     """Return a unique id for each image, a name that can be part of file names on any system.
 
-    It is the file's name without suffix where that tells all images apart (ignoring case), else the folder is put
-    before it (``cat/1.jpg`` → ``cat__1``), else the suffix behind it, else a number. All images get ids of one kind.
-    Names of more than `MOST_BYTES` bytes are cut, and get a hash of the whole path.
+    It is the file's name without suffix; where images in different folders have one name (ignoring case), all images
+    have their folders before it (``cat/1.jpg`` → ``cat__1``). Images whose names are still alike, and these alone,
+    have the suffix behind it (``a.jpg`` and ``a.png`` → ``a_jpg`` and ``a_png``), or a hash of the whole path where
+    that is alike, too: an id doesn't depend on images of other names. Names of more than `MOST_BYTES` bytes are cut,
+    and get a hash of the whole path.
 
     Args:
         files: paths below the images' folder, with ``/``.
         folders: always put the folder before the name, so that an id stays the same when images are added to others.
     """
-    kinds: tuple[Callable[[str], str], ...] = (
-        lambda file: without_suffix(file.rpartition("/")[2]),
-        _with_folder,
-        lambda file: file.replace("/", SEPARATOR).replace(".", "_"),
-    )
-    for kind in kinds[folders:]:
-        ids = {file: _short(_clean(kind(file)), file) for file in files}
-        if len({fold(name) for name in ids.values()}) == len(ids):
+    first = _with_folder if folders or _folders_differ(files) else _name
+    kinds: tuple[Callable[[str], str], ...] = (first, _with_suffix, _with_hash)
+    kind_of = dict.fromkeys(files, 0)
+    while True:
+        ids = {file: _short(_clean(kinds[kind](file)), file) for file, kind in kind_of.items()}
+        alike = [file for group in _alike(ids) for file in group if kind_of[file] < len(kinds) - 1]
+        if not alike:
             break
-    else:
-        ids = {file: _short(name, file, f"__{number}") for number, (file, name) in enumerate(ids.items(), start=1)}
+        kind_of.update({file: kind_of[file] + 1 for file in alike})
     for file, name in ids.items():
         check_id(name, file)
     return ids
+
+
+def _alike(ids: Mapping[str, str]) -> list[list[str]]:
+    """Return the groups of files whose ids a file system may take for one name."""
+    groups: dict[str, list[str]] = {}
+    for file, name in ids.items():
+        groups.setdefault(fold(name), []).append(file)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _folders_differ(files: Sequence[str]) -> bool:
+    """Whether images of one name lie in different folders."""
+    groups = _alike({file: _clean(_name(file)) for file in files})
+    return any(len({fold(file.rpartition("/")[0]) for file in group}) > 1 for group in groups)
+
+
+def _name(file: str) -> str:
+    return without_suffix(file.rpartition("/")[2])
+
+
+def _with_suffix(file: str) -> str:
+    return file.replace("/", SEPARATOR).replace(".", "_")
+
+
+def _with_hash(file: str) -> str:
+    return f"{_with_suffix(file)}{SEPARATOR}{_hash(file)}"
 
 
 def image_id(file: str) -> str:
@@ -74,10 +100,10 @@ def _clean(name: str) -> str:
     return (name if stem == name else f"{stem}_{name[len(stem) + 1 :]}") or "_"
 
 
-def _short(name: str, file: str, end: str = "") -> str:
-    """Return a name with ``end``; where that is too long, its beginning with a hash of the file's path instead."""
-    if len((name + end).encode()) <= MOST_BYTES:
-        return name + end
+def _short(name: str, file: str) -> str:
+    """Return a name; where that is too long, its beginning with a hash of the file's path."""
+    if len(name.encode()) <= MOST_BYTES:
+        return name
     tail = _tail(file)
     return cut(name, MOST_BYTES - len(tail)).rstrip() + tail
 
@@ -88,7 +114,11 @@ def is_cut(file: str, name: str) -> bool:
 
 
 def _tail(file: str) -> str:
-    return f"~{hashlib.sha256(file.encode()).hexdigest()[:8]}"
+    return f"~{_hash(file)}"
+
+
+def _hash(file: str) -> str:
+    return hashlib.sha256(file.encode()).hexdigest()[:8]
 
 
 def fold(name: str) -> str:

@@ -26,11 +26,25 @@ BOX_KEYS = ("x_min", "y_min", "x_max", "y_max", "x1", "y1", "bbox", "bbox_x", "e
 """Columns of a table that has a row per object."""
 
 CONFIDENCE_KEYS = ("confidence", "score", "probability", "prob", "conf")
+PRESENT_KEYS = (
+    *("present", "is_present", "presence", "exists", "value", "answer", "state", "status", "polarity"),
+    *("positive", "is_positive", "has_label", "applies", "contains", "visible", "is_visible"),
+)
+"""Columns that say whether the class that stands beside them is present."""
+
+ABSENT_KEYS = ("negated", "is_negated", "negation", "absent", "is_absent", "absence")
+"""Columns that say whether the class that stands beside them is absent."""
+
+PRESENT_WORDS = frozenset({"present", "pos", "positive", "+"})
+ABSENT_WORDS = frozenset({"absent", "neg", "negative", "not present", "-"})
+"""Besides `YES` and `NO`, what stands in such columns."""
+
 ATTRIBUTE_KEYS = (
     *CONFIDENCE_KEYS,
     *("source", "url", "license", "width", "height", "depth", "area", "index", "row", "annotator", "comment", "notes"),
     *("is_occluded", "is_truncated", "is_group_of", "is_depiction", "is_inside", "is_crowd", "is_verified"),
     *("occluded", "truncated", "difficult", "crowd", "verified", "checked", "reviewed", "pose", "group_of"),
+    *("is_labelled", "is_labeled", "labelled", "labeled", "annotated", "is_annotated", "is_checked", "is_reviewed"),
     *("bbox", "box", "segmentation", "polygon", "rle", "encoded_pixels", "x", "y", "w", "h"),
     *("x_min", "x_max", "y_min", "y_max", "x1", "x2", "y1", "y2", "bbox_x", "bbox_y", "bbox_w", "bbox_h"),
     *("click_x", "click_y", "unnamed_0", "region_id", "annotation_id", "object_id", "box_id"),
@@ -43,6 +57,11 @@ _NEGATIVE = frozenset(
 )
 _MISSING = frozenset({"", "nan", "n/a", "na", "#n/a", "<na>", "null", "nil"})
 _UNKNOWN = frozenset({"?", "-1", "unlabelled", "unlabeled"})
+_UNCLEAR = frozenset(
+    {"unknown", "unclear", "unsure", "uncertain", "undecided", "todo", "tbd", "void", "ignore", "ignored", "notsure"}
+    | {"notlabelled", "notlabeled", "unannotated", "notannotated", "unclassified", "dontknow"}
+)
+"""Words that leave open what an image shows, compared by `plain`; they may be classes, too."""
 
 YES = frozenset({"1", "1.0", "true", "yes", "y", "x", "t"})
 NO = frozenset({"0", "0.0", "false", "no", "n", "f"})
@@ -77,7 +96,7 @@ class Rules:
 
     Args:
         negative: labels of images that show no class; ``None``: the usual words (ok, good, normal, none, negative,
-            healthy …), unless one stands beside a class; ``()``: every word is a class.
+            healthy …), unless one stands beside a class; ``()``: every word is a class, "unknown" and the like, too.
         unknown: labels and cells that leave open whether a class is there, besides ``?``; `EMPTY` stands for a cell
             without content.
         soft: ``(low, high)`` for labels between 0 and 1: from ``high`` on a class is present, up to ``low`` it is
@@ -98,6 +117,8 @@ class Rules:
         if text in _MISSING:
             return Word.MISSING
         if text in _UNKNOWN:
+            return Word.UNKNOWN
+        if self.negative != () and may_be_unknown(label):
             return Word.UNKNOWN
         if plain(label) in _BACKGROUND:
             return Word.BACKGROUND
@@ -164,6 +185,11 @@ def no_and_yes(names: Iterable[str]) -> tuple[str, str] | None:
     if len(known) != 2 or not no or not yes or (known & LETTERS and known != YES_AND_NO_LETTERS):
         return None
     return no.pop(), yes.pop()
+
+
+def may_be_unknown(label: str) -> bool:
+    """Whether a label is a word such as "unknown" or "todo", which a list of classes may hold, too."""
+    return plain(label) in _UNCLEAR
 
 
 def sounds_like_labels(name: str) -> bool:

@@ -148,7 +148,7 @@ def test_mvtec(front: str) -> None:
     }
     assert labels.left_out == {f"{front}{MVTEC[-1]}.png"}
     assert notes(labels)[folders.DEALT_ANEW] == ["train", "test"]
-    assert notes(labels)["folders of true masks, not used"] == [f"{front}ground_truth"]
+    assert notes(labels)["folders of true masks, not used (rename one that is a class)"] == [f"{front}ground_truth"]
 
 
 def test_mvtec_becomes_a_project_without_its_masks(tmp_path: Path) -> None:
@@ -289,3 +289,34 @@ def test_the_layout_of_roboflow(tmp_path: Path) -> None:
     (tmp_path / "train" / "labels" / "1.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     with pytest.raises(InvalidInput, match="YOLO"):
         read("train/images/1.jpg", "valid/images/2.jpg", folder=tmp_path)
+
+
+@pytest.mark.parametrize("front", ["", "train/", "data/"])
+@pytest.mark.parametrize(
+    "masks",
+    [
+        *(("masks/9",), ("Labels/9",), ("annotations/cat/9",), ("segmentation/9",), ("Segmentations/9",)),
+        *(("mask/1", "mask/2_mask"), ("gt/2",), ("ground_truth/9",), ("cat/masks/1_mask",), ("dog/gt/2",)),
+    ],
+)
+def test_folders_of_masks_beside_class_folders(front: str, masks: tuple[str, ...]) -> None:
+    labels = read(f"{front}cat/1", f"{front}dog/2", *(f"{front}{one}" for one in masks))
+    assert labels.classes == ("cat", "dog") and labels.left_out == {f"{front}{one}" for one in masks}
+    assert "folders of true masks, not used (rename one that is a class)" in notes(labels)
+
+
+def test_folders_called_like_masks_that_are_classes() -> None:
+    assert read("mask/1", "no_mask/1").classes == ("mask", "no_mask")
+    kept = read("GT/1", "sedan/2")
+    assert kept.classes == ("GT", "sedan") and ["GT"] in notes(kept).values()
+    assert read("masks/1", "labels/2").classes == ("labels", "masks")
+
+
+@pytest.mark.parametrize("word", ["unknown", "Unclear", "unsure", "todo", "TBD", "void", "ignore", "not_labelled"])
+@pytest.mark.parametrize("front", ["", "train/"])
+def test_folders_that_leave_the_class_open(front: str, word: str) -> None:
+    labels = read(f"{front}cat/1", f"{front}dog/2", f"{front}{word}/3")
+    assert labels.classes == ("cat", "dog") and shown(labels)[f"{front}{word}/3"][0] is None
+    assert any("--no-negatives keeps words" in kind and repr(word) in found[0] for kind, found in notes(labels).items())
+    kept = read(f"{front}cat/1", f"{front}dog/2", f"{front}{word}/3", rules=Rules(negative=()))
+    assert kept.classes == tuple(sorted(("cat", "dog", word)))

@@ -125,7 +125,7 @@ def test_image_files_that_cannot_be_read_are_found_last() -> None:
         (["a.jpg", "b c.png"], ["a", "b c"]),
         (["cat/1.jpg", "dog/2.jpg"], ["1", "2"]),
         (["cat/1.jpg", "dog/1.jpg", "dog/2.jpg"], ["cat__1", "dog__1", "dog__2"]),
-        (["a.jpg", "A.jpg"], ["a_jpg__1", "A_jpg__2"]),
+        (["a.jpg", "A.jpg"], ["a_jpg__509b0d46", "A_jpg__c88c8fca"]),
         (["a.jpg", "a.png"], ["a_jpg", "a_png"]),
         ([" a .jpg", "b..c.jpg"], ["a", "b__c"]),
         (["scan.jpg.png"], ["scan_jpg"]),
@@ -133,11 +133,25 @@ def test_image_files_that_cannot_be_read_are_found_last() -> None:
         (["why?.jpg", 'a"b:c<d>|*.jpg'], ["why_", "a_b_c_d___"]),
         (["end .jpg", "dot..jpg"], ["end", "dot_"]),
         (["tab\t.jpg", "bell\x07.jpg", "\x85.jpg"], ["tab_", "bell_", "_"]),
-        (["e\u0301.jpg", "\u00e9.jpg"], ["e\u0301_jpg__1", "\u00e9_jpg__2"]),
+        (["e\u0301.jpg", "\u00e9.jpg"], ["e\u0301_jpg__146f2b56", "\u00e9_jpg__b83fca42"]),
     ],
 )
 def test_ids(files: list[str], ids: list[str]) -> None:
     assert list(image_ids(files).values()) == ids
+
+
+@pytest.mark.parametrize("folders", [False, True])
+def test_names_that_are_alike_leave_the_ids_of_others_as_they_are(folders: bool) -> None:
+    others = [f"{name}.jpg" for name in "bcd"]
+    pair = ["X.jpg", "x.JPG", "a.bmp", "a.png"]
+    alone = image_ids(others, folders=folders)
+    both = image_ids([*others, *pair], folders=folders)
+    assert alone == {f"{name}.jpg": name for name in "bcd"} and alone.items() <= both.items()
+    assert image_ids(pair, folders=folders).items() <= both.items(), "whatever others there are"
+    assert image_ids([*pair[::-1], *others], folders=folders) == both, "in any order"
+    assert both["a.bmp"] == "a_bmp" and both["X.jpg"].startswith("X_jpg__")
+    last = image_ids(["a.jpg", "a.png", "a_jpg.png"], folders=folders)
+    assert len({fold(name) for name in last.values()}) == 3 and last["a.png"] == "a_png"
 
 
 def test_long_names_are_cut_and_stay_apart() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from wsss.data.importing.formats import How, read_labels
 from wsss.data.importing.labels import Labels
-from wsss.data.importing.labelstudio import SEVERAL
+from wsss.data.importing.labelstudio import OF_A_MODEL, SEVERAL
 from wsss.data.label_rules import Rules
 from wsss.errors import InvalidInput
 
@@ -234,6 +234,8 @@ def test_scores_of_predictions_are_soft_labels(file: Path) -> None:
     ):
         read(file, use_predictions=True)
     labels = read(file, use_predictions=True, rules=Rules(soft=(0.3, 0.7)))
+    kinds = [kind for kind, _ in labels.notes]
+    assert OF_A_MODEL in kinds and "labels between 0 and 1, decided by --soft-threshold" in kinds
     assert found(labels) == {"i0.jpg": ("cat",), "i1.jpg": None, "i2.jpg": ()}
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from wsss.data.classlist import VOC_CLASSES
+from wsss.data.importing.formats import How, read_labels
 from wsss.data.importing.npyfile import read
 from wsss.data.importing.unpickling import unpickle
 from wsss.errors import InvalidInput
@@ -249,3 +250,16 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "head.npy").write_bytes(head)
     with pytest.raises(InvalidInput, match="no npy file"):
         read(tmp_path / "head.npy")
+
+
+def test_the_ids_of_a_class_list_say_which_element_a_class_is(tmp_path: Path) -> None:
+    path = saved(tmp_path / "l.npy", {"a": np.array([1, 0, 0]), "b": np.array([0, 0, 1])})
+    (tmp_path / "c.txt").write_text("3 bird\n0 background\n1 cat\n2 dog\n")
+    labels = read_labels(tmp_path, [], path, How(classes=tmp_path / "c.txt"))
+    assert [entry.labels for entry in labels.entries] == [("cat",), ("bird",)]
+    assert labels.classes == ("cat", "dog", "bird")
+    said = "\n".join(kind for kind, _ in labels.notes)
+    assert "ordered by their ids" in said and "background in the class list, left out" in said
+    (tmp_path / "c.txt").write_text("3 bird\n1 cat\n5 dog\n")
+    with pytest.raises(InvalidInput, match="the ids are 1, 3, 5"):
+        read_labels(tmp_path, [], path, How(classes=tmp_path / "c.txt"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from labelfiles import WRITERS
 
 from wsss.data.importing.formats import FOLDERS, FORMATS, How, read_labels
 from wsss.data.importing.options import APPLIES
+from wsss.data.label_rules import Rules
 from wsss.errors import InvalidInput
 
 LABELS = {"a.png": ("cat",), "b.png": ("dog", "cat"), "c.png": ()}
@@ -32,9 +34,9 @@ FILES: dict[str, tuple[str, Callable[[Path, Mapping[str, tuple[str, ...]]], Path
 USED: dict[str, dict[str, object]] = {
     "a table": {"separator": "|", "label_key": "labels", "image_key": "image"},
     "a table of columns": {"label_key": "cat,dog", "image_key": "Image"},
-    "an object": {"separator": ","},
-    "records": {"separator": ",", "label_key": "tags", "image_key": "file_name"},
-    "lines": {"separator": ",", "label_key": "labels", "image_key": "file_name"},
+    "an object": {},
+    "records": {"label_key": "tags", "image_key": "file_name"},
+    "lines": {"label_key": "labels", "image_key": "file_name"},
     "vectors": {"classes": True},
     "COCO": {"label_key": "name"},
     "tasks": {"label_key": "c", "image_key": "image"},
@@ -83,3 +85,33 @@ def test_no_option_of_a_label_file_applies_to_folders(option: str, tmp_path: Pat
 
 def test_the_table_names_known_formats() -> None:
     assert {format for formats in APPLIES.values() for format in formats} <= set(FORMATS) - {FOLDERS}
+
+
+@pytest.mark.parametrize("labels", [{"a": {"cat": True}, "b": {"cat": False}}, {"a": ["cat"], "b": ["dog"]}])
+def test_a_separator_is_refused_where_no_labels_are_texts(tmp_path: Path, labels: object) -> None:
+    path = tmp_path / "l.json"
+    path.write_text(json.dumps(labels))
+    with pytest.raises(InvalidInput, match="--separator: no labels are texts"):
+        read_labels(tmp_path, [], path, How(separator=";"))
+
+
+@pytest.mark.parametrize("kind", ["a table of columns", "vectors"])
+def test_no_negatives_is_refused_where_no_labels_are_words(kind: str, tmp_path: Path) -> None:
+    format, write = FILES[kind]
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    path = write(tmp_path / "l", LABELS)
+    asked = How(classes=tmp_path / "names.txt" if format == "npy" else None, rules=Rules(negative=()))
+    with pytest.raises(InvalidInput, match="--no-negatives"):
+        read_labels(tmp_path, [], path, asked)
+
+
+def test_no_negatives_keeps_a_column_called_like_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text("image,ok,scratch\na,1,0\nb,0,1\n")
+    assert read_labels(tmp_path, [], path, How(rules=Rules(negative=()))).classes == ("ok", "scratch")
+
+
+def test_a_separator_works_where_labels_are_texts(tmp_path: Path) -> None:
+    path = tmp_path / "l.json"
+    path.write_text('{"a": "cat/dog", "b": "dog"}')
+    assert read_labels(tmp_path, [], path, How(separator="/")).entries[0].labels == ("cat", "dog")

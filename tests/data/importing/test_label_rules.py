@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from wsss.data.importing.formats import How, read_labels
 from wsss.data.importing.labels import CONTRADICTION, Labels
-from wsss.data.importing.reading import EMPTY_CELLS, EMPTY_IMAGES
+from wsss.data.importing.reading import EMPTY_CELLS, EMPTY_IMAGES, MISSING_WORDS
 from wsss.data.label_rules import Rules, Word, parse_soft
 from wsss.errors import InvalidInput
 
@@ -304,3 +304,43 @@ def test_thresholds_out_of_range(text: str) -> None:
     with pytest.raises(InvalidInput) as error:
         parse_soft(text)
     assert text in error.value.message
+
+
+UNCLEAR = ("unknown", "Unclear", "unsure", "todo", "tbd", "void", "ignore", "unlabeled", "not labelled")
+
+
+@pytest.mark.parametrize("word", UNCLEAR)
+def test_words_that_leave_the_class_open(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text(f"image,label\na,cat\nb,dog\nc,{word}\n")
+    labels = read_labels(tmp_path, [], path)
+    assert labels.classes == ("cat", "dog") and labels.entries[2].labels is None
+    assert any(kind.startswith("labels read as: not known") and repr(word) in text for kind, text in labels.notes)
+    path.write_text(f"image,cat\na,1\nb,0\nc,{word}\n")
+    assert read_labels(tmp_path, [], path).entries[2].labels is None
+
+
+@pytest.mark.parametrize("word", ["unknown", "void", "ignore"])
+def test_such_words_are_classes_where_a_column_is_called_so(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text(f"image,cat,{word}\na,1,0\nb,0,1\n")
+    labels = read_labels(tmp_path, [], path)
+    assert labels.classes == ("cat", word) and labels.entries[1].labels == (word,)
+    assert any("may mean that nobody knows" in kind and f"--unknown {word}" in text for kind, text in labels.notes)
+    asked = read_labels(tmp_path, [], path, How(rules=Rules(unknown=(word,))))
+    assert asked.classes == ("cat",) and asked.entries[1].labels is None
+
+
+def test_words_for_empty_cells_are_counted_in_tables_of_0_and_1(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text("image,cat,dog\na,1,NA\nb,nan,NA\nc,0,1\nd,,1\n")
+    found = [text for kind, text in read_labels(tmp_path, [], path).notes if kind == MISSING_WORDS]
+    assert found == ["'NA' (2 times)", "'nan' (once)"]
+
+
+@pytest.mark.parametrize("text", ["image,label,confidence\na,cat,0.9\nb,dog,0.1\n", "image,cat\na,0.9\nb,0.1\n"])
+def test_what_the_threshold_decides_is_counted(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text(text)
+    labels = read_labels(tmp_path, [], path, How(rules=Rules(soft=parse_soft("0.5"))))
+    assert [text for kind, text in labels.notes if "--soft-threshold" in kind] == ["1 present, 1 absent, 0 not known"]

@@ -234,3 +234,74 @@ def test_classes_of_yes_and_no_in_a_dataset_are_noted(tmp_path: Path) -> None:
 def test_words_of_different_case_are_one_word(tmp_path: Path) -> None:
     path = put(tmp_path / "l.json", json.dumps({"a.jpg": "No", "b.jpg": "no", "c.jpg": "Yes"}))
     assert read(path) == {"a.jpg": (), "b.jpg": (), "c.jpg": ("Yes",)}
+
+
+STATEMENTS = [
+    *((name, "1", "0") for name in ("present", "presence", "exists", "value", "Is Present")),
+    *(
+        ("is_present", "True", "False"),
+        ("answer", "y", "n"),
+        ("state", "present", "absent"),
+        ("polarity", "pos", "neg"),
+    ),
+    *(("value", "yes", "no"), ("negated", "0", "1"), ("absent", "false", "true"), ("present", "x", "")),
+]
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl", "objects"])
+@pytest.mark.parametrize(("name", "yes", "no"), STATEMENTS)
+def test_a_column_beside_the_labels_says_which_are_present(
+    tmp_path: Path, form: str, name: str, yes: str, no: str
+) -> None:
+    rows = [("a.jpg", "cat", yes), ("a.jpg", "dog", no), ("b.jpg", "cat", no), ("c.jpg", "dog", yes)]
+    said = [{"image": image, "label": label, name: flag} for image, label, flag in rows]
+    if form == "csv":
+        text = f"image,label,{name}\n" + "".join(f"{','.join(row)}\n" for row in rows)
+        path = put(tmp_path / "l.csv", text)
+    elif form == "objects":
+        images = dict.fromkeys(row[0] for row in rows)
+        listed = [{"image": one, "labels": [{"label": w, name: f} for i, w, f in rows if i == one]} for one in images]
+        path = put(tmp_path / "l.json", json.dumps(listed))
+    else:
+        text = json.dumps(said) if form == "json" else "\n".join(map(json.dumps, said))
+        path = put(tmp_path / f"l.{form}", text)
+    assert read(path) == {"a.jpg": ("cat",), "b.jpg": (), "c.jpg": ("dog",)}
+    assert f"the label's class is {'absent' if name in ('negated', 'absent') else 'present'}" in notes(path)
+
+
+def test_flags_of_json_beside_a_label(tmp_path: Path) -> None:
+    said = [{"image": f"{at}.jpg", "label": "cat", "present": bool(at)} for at in range(2)]
+    assert read(put(tmp_path / "l.json", json.dumps(said))) == {"0.jpg": (), "1.jpg": ("cat",)}
+
+
+def test_records_that_do_not_say_it_are_noted(tmp_path: Path) -> None:
+    said = [
+        {"image": "a.jpg", "label": "cat"},
+        *({"image": f"{at}.jpg", "label": "cat", "present": at} for at in (0, 1)),
+    ]
+    path = put(tmp_path / "l.json", json.dumps(said))
+    assert read(path) == {"a.jpg": ("cat",), "0.jpg": (), "1.jpg": ("cat",)}
+    assert "records without 'present'" in notes(path)
+
+
+def test_an_unclear_column_of_0_and_1_beside_the_labels_is_refused(tmp_path: Path) -> None:
+    path = put(tmp_path / "l.csv", "image,label,Annotation\na.jpg,cat,0\nb.jpg,cat,1\n")
+    with pytest.raises(InvalidInput, match="column 'Annotation' of 0 and 1") as caught:
+        read(path)
+    assert "--label-key label" in str(caught.value.mend)
+    assert read(path, How(label_key="label")) == {"a.jpg": ("cat",), "b.jpg": ("cat",)}
+    bare = put(tmp_path / "bare.csv", "a.jpg,cat,0\nb.jpg,cat,1\n")
+    with pytest.raises(InvalidInput, match="no header"):
+        read(bare)
+
+
+def test_columns_of_attributes_and_of_classes_beside_the_labels_are_left_out(tmp_path: Path) -> None:
+    path = put(tmp_path / "l.csv", "image,label,difficult,cat,dog\na.jpg,cat,0,1,0\nb.jpg,dog,1,0,1\n")
+    assert read(path) == {"a.jpg": ("cat",), "b.jpg": ("dog",)}
+    assert "difficult" in notes(path)
+
+
+def test_two_columns_that_say_what_is_present_are_refused(tmp_path: Path) -> None:
+    path = put(tmp_path / "l.csv", "image,label,present,negated\na.jpg,cat,0,1\nb.jpg,cat,1,0\n")
+    with pytest.raises(InvalidInput, match="present, negated"):
+        read(path)

@@ -9,6 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from wsss.data.importing.labels import SPLITS
+from wsss.data.importing.maskfolders import MASKS, TRUTH, Folders, mask_folders
 from wsss.data.importing.otherformats import is_yolo
 from wsss.data.importing.reading import Reading
 from wsss.data.label_rules import Word, plain
@@ -17,16 +18,8 @@ from wsss.errors import InvalidInput, listing
 WRAPPERS = frozenset({"images", "image", "imgs", "img", "data", "dataset", "photos", "pictures"})
 """Names of folders that hold class folders, and are no class themselves."""
 
-TRUTH = frozenset({"groundtruth"})
-"""Names of folders of true masks, compared by `plain`; beside splits and `WRAPPERS` those of `MASKS` are, too."""
-
-MASKS = TRUTH | {"gt", "masks", "mask", "segmentations", "segmentation", "annotations"}
-
 _SPLIT = re.compile(rf"({'|'.join(sorted(SPLITS, key=len, reverse=True))})(?:set|data|images|imgs|split|[0-9]+)*")
 """Names of folders that are splits, compared by `plain`: train, Training_set, val2017."""
-
-Folders = tuple[str, ...]
-"""The folders that an image lies in, from the top."""
 
 IN_A_FILE = "give the labels in a file: --labels FILE"
 
@@ -110,7 +103,10 @@ def shape_of(folder: Path, files: Sequence[str], reading: Reading) -> Shape:
     """
     paths = [tuple(file.split("/")[:-1]) for file in files]
     _refuse_datasets(folder, {path[0] for path in paths if path})
+    beside = mask_folders(files, reading)
+    paths = [path for path in paths if not any(path[:depth] in beside for depth in range(1, len(path) + 1))]
     wrapper, masks, inside = _unwrap([path for path in paths if path])
+    masks |= beside
     if all(len(path) == 1 and path[0].lower() in WRAPPERS for path in inside):
         raise InvalidInput(
             f"--images: {folder} has no folders that could be classes.",
@@ -124,7 +120,7 @@ def shape_of(folder: Path, files: Sequence[str], reading: Reading) -> Shape:
     around = [wrapper, *((*wrapper, split, *inner[split]) for split in sorted(inner) if inner[split])]
     reading.note("folders around the class folders, no classes themselves", *map("/".join, filter(None, around)))
     left_out = frozenset(map("/".join, masks))
-    reading.note("folders of true masks, not used", *sorted(left_out))
+    reading.note("folders of true masks, not used (rename one that is a class)", *sorted(left_out))
     _note_names(shape.splits, reading)
     return replace(shape, wrapper=wrapper, inner=inner, left_out=left_out)
 

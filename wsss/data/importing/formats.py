@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wsss.data.classlist import read_class_list
+from wsss.data.classlist import BACKGROUND, read_class_list
 from wsss.data.importing import coco, cvat, folders, jsonlines, labelstudio, labelstudio_min, npyfile, records, tables
 from wsss.data.importing.jsonfile import read_json
 from wsss.data.importing.labels import Labels
@@ -14,6 +14,7 @@ from wsss.data.importing.options import check_options
 from wsss.data.importing.otherformats import refuse_file, refuse_folder
 from wsss.data.importing.reading import Reading
 from wsss.data.label_rules import Rules
+from wsss.data.lists import read_lines
 from wsss.errors import InvalidInput, listing
 
 NUMBERS = "classes called by numbers (if one of them means that no class is in the image: --negative NUMBER)"
@@ -112,7 +113,7 @@ def _format(how: How, labels: Path | None) -> str:
 
 
 def _read(chosen: str, labels: Path, how: How, reading: Reading) -> Labels:
-    names = list(read_class_list(how.classes)) if how.classes is not None else None
+    names = _elements(how.classes, reading) if how.classes is not None else None
     key, separator = how.label_key, how.separator
     readers: Mapping[str, Callable[[], Labels]] = {
         "csv": lambda: tables.read(labels, separator=separator, label_key=key, reading=reading),
@@ -124,6 +125,27 @@ def _read(chosen: str, labels: Path, how: How, reading: Reading) -> Labels:
         "cvat": lambda: cvat.read(labels, reading=reading),
     }
     return readers[chosen]()
+
+
+def _elements(path: Path, reading: Reading) -> list[str]:
+    """Return the names of a vector's elements: the class with id 1 names the first.
+
+    Raises:
+        InvalidInput: the ids of the classes are not 1 to their number.
+    """
+    ids = read_class_list(path)
+    names = sorted(ids, key=ids.__getitem__)
+    if sorted(ids.values()) != list(range(1, len(ids) + 1)):
+        raise InvalidInput(
+            f"--classes: {path}: the ids are {listing(map(str, sorted(ids.values())), limit=9)}; the elements of a "
+            f"vector are 1 to {len(ids)}.",
+            mend="Number the classes from 1 in the order of the elements, or leave the ids out.",
+        )
+    if names != list(ids):
+        reading.note("classes ordered by their ids: the first element of a vector is the class with id 1", f"{path}")
+    if any(line.text.split()[-1] == BACKGROUND for line in read_lines(path) if not line.text.startswith("#")):
+        reading.note("the background in the class list, left out: it is no element of a vector", f"{path}")
+    return names
 
 
 def _with_numbers_noted(labels: Labels, reading: Reading) -> Labels:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wsss.data.importing.reading import EMPTY_IMAGES, Note, Reading
-from wsss.data.label_rules import UNKNOWN_MARK, Word
+from wsss.data.importing.reading import EMPTY_IMAGES, MISSING_WORDS, Note, Reading, times
+from wsss.data.label_rules import UNKNOWN_MARK, Rules, Word, may_be_unknown
 from wsss.data.lists import check_id
 from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE
@@ -123,6 +124,8 @@ def collect(
     for entry in (words.resolve(entry) for entry in raw):
         joined[entry.image] = joined_entry(joined[entry.image], entry, reading) if entry.image in joined else entry
     reading.require_used(words.classes)
+    reading.note_counts()
+    _refuse_no_negatives(raw, words, reading)
     _check_classes(words, format)
     return Labels(format, tuple(joined.values()), words.classes, tuple(dict.fromkeys(reading.notes)))
 
@@ -135,6 +138,7 @@ class _Words:
         classes = [_without_mark(name) for name in classes]
         names = list(dict.fromkeys([*classes, *(name for entry in entries for name in _named(entry))]))
         self._kind = {name: reading.word(name) for name in names}
+        self._keep_declared(classes)
         self._count = Counter(name for entry in entries for name in _named(entry))
         self._keep_classes_beside_others(entries)
         kept = {name for name in names if self._kind[name] is None}
@@ -168,6 +172,15 @@ class _Words:
         self._reading.note(EMPTY_IMAGES, f"{entry.image} ({entry.where})")
         return False
 
+    def _keep_declared(self, classes: Sequence[str]) -> None:
+        """Take words such as "unknown" for classes where the file has a list of its classes with them in it."""
+        own = {word.casefold() for word in self._reading.rules.unknown}
+        for name in classes:
+            if self._kind[name] is Word.UNKNOWN and may_be_unknown(name) and name.casefold() not in own:
+                self._kind[name] = None
+                kind = "classes whose names may mean that nobody knows, kept as classes"
+                self._reading.note(kind, f"{name!r} (--unknown {shlex.quote(name)} says that it is not known)")
+
     def _keep_classes_beside_others(self, entries: Sequence[Entry]) -> None:
         """Take a usual word for a class where it mostly stands beside classes: "good" may be a quality, too."""
         if self._reading.rules.negative is not None:
@@ -187,16 +200,16 @@ class _Words:
 
     def _note_words(self) -> None:
         way_out = " (--no-negatives keeps them as classes)" if self._reading.rules.negative is None else ""
+        keeps = "; --no-negatives keeps words such as unknown as classes" if way_out else ""
         kinds = {
             Word.NEGATIVE: "labels read as: no class is in the image" + way_out,
             Word.BACKGROUND: "labels of the background, left out: every image has a background",
-            Word.UNKNOWN: "labels read as: not known (--negative WORD says that no class is in the image)",
-            Word.MISSING: "labels read as an empty cell",
+            Word.UNKNOWN: f"labels read as: not known (--negative WORD says that no class is in the image{keeps})",
+            Word.MISSING: MISSING_WORDS,
         }
         for name, kind in self._kind.items():
             if kind is not None:
-                count = self._count[name]
-                self._reading.note(kinds[kind], f"{name!r} ({'once' if count == 1 else f'{count} times'})")
+                self._reading.note(kinds[kind], f"{name!r} ({times(self._count[name])})")
 
 
 def _is_marked(name: str) -> bool:
@@ -269,6 +282,22 @@ def _check_classes(words: _Words, format: str) -> None:
         raise InvalidInput(f"No class is named: read as {format}, every image has an empty list of labels.")
     if len(words.classes) >= IGNORE:
         raise InvalidInput(f"There are {len(words.classes)} classes; a mask has values for {IGNORE - 1}.")
+
+
+def _refuse_no_negatives(entries: Sequence[Entry], words: _Words, reading: Reading) -> None:
+    """Refuse ``--no-negatives`` where a file says of each class by itself whether it is there.
+
+    Raises:
+        InvalidInput: it has no effect.
+    """
+    if reading.rules.negative != () or not all(entry.explicit for entry in entries):
+        return
+    if not any(Rules().word(name) for name in words.classes):
+        raise InvalidInput(
+            "--no-negatives: the file says of each class whether it is present, and no class is called like a word "
+            "for none.",
+            mend="Leave --no-negatives out.",
+        )
 
 
 def _with_split(entry: Entry, reading: Reading) -> Entry:

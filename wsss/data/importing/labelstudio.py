@@ -22,6 +22,7 @@ from wsss.data.label_rules import LABEL_KEYS, find_key
 from wsss.errors import InvalidInput, counted, listing
 
 SEVERAL = "labels read from one of several controls (--label-key NAME reads another)"
+OF_A_MODEL = "images whose labels are a model's predictions, which nobody has checked"
 PREDICTED = "tasks with predictions and no annotation, left unlabelled (--use-predictions reads them)"
 
 
@@ -99,6 +100,8 @@ def read(
         image = _image(task, key)
         if task.answers:
             entries.append(_entry(image, task, chosen, reading))
+            if task.predicted:
+                reading.note(OF_A_MODEL, image)
         else:
             reading.note(PREDICTED if raw.get("predictions") else "tasks that nobody has answered", image)
     choices = label_key is None and all(controls[name] == "choices" for name in chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from wsss.data.label_rules import EMPTY, NO, YES, Rules, Word, number_in
@@ -21,6 +22,14 @@ EMPTY_CELLS = "empty cells, read as: the class is absent (--unknown empty says i
 EMPTY_IMAGES = "images with an empty label, read as: no class is in the image (--unknown empty leaves them unlabelled)"
 
 
+MISSING_WORDS = "labels read as an empty cell"
+
+
+def times(count: int) -> str:
+    """Return how often something occurs, in words."""
+    return "once" if count == 1 else f"{count} times"
+
+
 class Reading:
     """What a reader needs besides its file.
 
@@ -35,7 +44,8 @@ class Reading:
         self.notes: list[Note] = []
         self._used: set[str] = set()
         self._minus_one: bool | None = None
-        self._soft = False
+        self._soft: Counter[bool | None] = Counter()
+        self._missing: Counter[str] = Counter()
 
     def note(self, kind: str, *messages: str) -> None:
         """Add notes of one kind."""
@@ -82,6 +92,8 @@ class Reading:
         text = _whole(cell.strip().casefold())
         word = self.word(text)
         if word is Word.MISSING:
+            if text:
+                self._missing[cell.strip()] += 1
             if self.empty_is_unknown():
                 return None
             self.note(EMPTY_CELLS, where)
@@ -112,15 +124,24 @@ class Reading:
         Raises:
             InvalidInput: it is out of range, or there is no threshold.
         """
-        self._soft = True
         if not 0 <= value <= 1:
             raise InvalidInput(f"{where}: found {value:g}; a label is 0 or 1, or lies between them.")
         try:
-            return self.rules.present(value)
+            there = self.rules.present(value)
         except ValueError as error:
             raise InvalidInput(
                 f"{where}: found {value:g}, a soft label; labels of training images are 0 or 1.", mend=SOFT_MEND
             ) from error
+        self._soft[there] += 1
+        return there
+
+    def note_counts(self) -> None:
+        """Note how many labels the threshold has decided, and which words stood for empty cells."""
+        if self.rules.soft is not None and self._soft:
+            counts = {"present": self._soft[True], "absent": self._soft[False], "not known": self._soft[None]}
+            said = ", ".join(f"{count} {what}" for what, count in counts.items())
+            self.note("labels between 0 and 1, decided by --soft-threshold", said)
+        self.note(MISSING_WORDS, *(f"{word!r} ({times(count)})" for word, count in self._missing.items()))
 
     def require_used(self, names: Iterable[str]) -> None:
         """Refuse words of ``--negative`` and ``--unknown`` that nothing in the file is called.

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from wsss.data.importing import wide
 from wsss.data.importing.cells import names_in, separator_of
-from wsss.data.importing.confidence import by_confidence
 from wsss.data.importing.jsonfile import kind, read_json
 from wsss.data.importing.keys import IMAGE_MEND, LABEL_MEND, columns_of, image_key, label_key_of, label_keys
 from wsss.data.importing.labels import Entry, Labels, class_name, collect, stated
 from wsss.data.importing.presence import is_of_one_class, yes_and_no
 from wsss.data.importing.reading import Reading
-from wsss.data.importing.splits import split_in
+from wsss.data.importing.splits import split_in, split_keys
+from wsss.data.importing.statement import Statement, by_statement, implied, objects_in, statement_of
 from wsss.data.label_rules import (
     BOX_KEYS,
     CONFIDENCE_KEYS,
@@ -115,11 +115,10 @@ def read_records(
     image = image_key(columns, path, reading)
     usual = not chosen and find_key(keys, LABEL_KEYS) is not None  # records may have different ones
     found = list(_records(records, image, LABEL_KEYS if usual or not keys else keys, reading))
-    confidence = find_key(columns, CONFIDENCE_KEYS)
-    confidences = [_cell(record.get(confidence)) for _, record in records] if confidence is not None else []
-    ids = bool(confidence or find_key(columns, BOX_KEYS) or OBJECTS in columns)
+    statement = _statement(path, records, keys, image, reading, chosen=bool(chosen))
+    ids = bool(statement or find_key(columns, CONFIDENCE_KEYS) or find_key(columns, BOX_KEYS) or OBJECTS in columns)
     named = bool(chosen) and find_key(chosen, LABEL_KEYS) is not None
-    return _collected(path, found, format, separator, reading, confidence, confidences, names=ids or named)
+    return _collected(path, found, format, separator, reading, statement, names=ids or named)
 
 
 def _collected(
@@ -128,12 +127,16 @@ def _collected(
     format: str,
     separator: str | None,
     reading: Reading,
-    confidence: str | None = None,
-    confidences: Sequence[str] = (),
+    statement: Statement | None = None,
     *,
     names: bool = False,
 ) -> Labels:
     """Return the labels of what was found; ``names``: labels such as 0 and 1 are names of classes."""
+    if separator is not None and not any(_has_text(one.labels) for one in found):
+        raise InvalidInput(
+            f"{path}: --separator: no labels are texts, so there is nothing to separate.",
+            mend="Leave --separator out.",
+        )
     if separator is None:
         separator = separator_of(one.labels for one in found if isinstance(one.labels, str))
         if separator is not None:
@@ -142,7 +145,31 @@ def _collected(
     reading.settle_minus_one(map(_cell, flags), str(path))
     entries = [_entry(one, separator, reading) for one in found]
     entries = entries if names else yes_and_no(entries, reading)
-    return collect(format, by_confidence(entries, confidence, confidences, reading), reading=reading)
+    return collect(format, by_statement(entries, statement, reading), reading=reading)
+
+
+def _statement(
+    path: Path,
+    records: Sequence[tuple[str, dict[str, Any]]],
+    keys: Sequence[str],
+    image: str | None,
+    reading: Reading,
+    *,
+    chosen: bool,
+) -> Statement | None:
+    """Return which key of the records says whether their labels are present; see `statement_of`."""
+    taken = {image, *keys}
+    values = columns_of(record for _, record in records)
+    others = [key for key in values if key not in taken and not split_keys((key,)) and not is_one_of(key, LABEL_KEYS)]
+    plain = [key for key in others if not any(isinstance(value, dict | list) for value in values[key])]
+    cells = {key: [_cell(record.get(key, implied(key))) for _, record in records] for key in plain}
+    labels = [record[key] for _, record in records for key in keys if isinstance(record.get(key), str)]
+    column = keys[0] if keys else ""
+    found = statement_of(cells, path, reading, column=column, classes=set(labels), chosen=chosen)
+    if found is not None and implied(found.key):
+        without = (where for where, record in records if found.key not in record)
+        reading.note(f"records without {found.key!r}, whose labels count as present", *without)
+    return found
 
 
 def _guessed(records: Sequence[dict[str, Any]], path: Path, reading: Reading) -> tuple[str, ...]:
@@ -179,6 +206,8 @@ def _cells(record: dict[str, Any]) -> dict[str, str]:
 
 def _entry(one: Found, separator: str | None, reading: Reading) -> Entry:
     flags = _flags(one.labels)
+    if flags is None and (said := objects_in(one.labels, one.key, separator, reading, labels_in)):
+        return stated(one.image, said, one.where, one.split)
     if flags is None:
         labels = labels_in(_with_numbers_as_texts(one.labels, one.key), one.key, separator)
         return Entry(one.image, labels, one.where, one.split)
@@ -276,6 +305,14 @@ def _numbered(value: float, where: str) -> str:
             "then --soft-threshold 0.5",
         )
     return str(value).lower() if isinstance(value, bool) else str(int(value))
+
+
+def _has_text(value: Any) -> bool:
+    """Whether a value is a text of labels, or ``{"choices": text}``; the names in a list are not separated."""
+    if isinstance(value, dict):
+        key = find_key(value, LABEL_KEYS)
+        return key is not None and not _is_flag(value[key]) and _has_text(value[key])
+    return isinstance(value, str)
 
 
 def _flags(value: Any) -> dict[str, Any] | None:

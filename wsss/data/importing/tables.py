@@ -13,17 +13,15 @@ from typing import Any
 
 from wsss.data.importing import labelstudio_min, wide
 from wsss.data.importing.cells import LIST, names_in, separator_of
-from wsss.data.importing.confidence import by_confidence
 from wsss.data.importing.keys import label_key_of
 from wsss.data.importing.labels import Entry, Labels, class_name, collect
-from wsss.data.importing.presence import is_binary, is_of_one_class, yes_and_no
+from wsss.data.importing.presence import is_of_one_class, yes_and_no
 from wsss.data.importing.reading import Reading
 from wsss.data.importing.splits import split_in, split_keys
+from wsss.data.importing.statement import by_statement, refuse_unnamed, statement_of
 from wsss.data.label_rules import (
     ALL_LABELS,
-    CONFIDENCE_KEYS,
     IMAGE_KEYS,
-    find_key,
     is_one_of,
     plain,
 )
@@ -81,6 +79,7 @@ def read(
     if table.header is None:
         _refuse("--image-key", reading.image_key, path, "the table has no header; its first column is the image.")
         columns = tuple(range(1, max(len(cells) for _, cells in table.rows)))
+        refuse_unnamed(path, [[row[at] for _, row in table.rows if at < len(row)] for at in columns], reading)
         entries = yes_and_no(_named(table, 0, columns, separator, reading, one=True), reading)
         return collect("a table of labels (CSV)", entries, reading=reading)
     if labelstudio_min.is_signed(table.header):
@@ -92,7 +91,7 @@ def read(
     if len(keys) > 1 or column is None:
         _refuse("--separator", separator, path, "the table has a column per class, and no texts to separate.")
         return wide.read(path, table.lines(), keys, reading)
-    return _long(table, column, separator, reading)
+    return _long(table, column, separator, reading, chosen=bool(keys))
 
 
 def _refuse(option: str, value: str | None, path: Path, reason: str) -> None:
@@ -134,18 +133,17 @@ def _label_column(table: _Table, reading: Reading) -> str | None:
     return found
 
 
-def _long(table: _Table, column: str, separator: str | None, reading: Reading) -> Labels:
+def _long(table: _Table, column: str, separator: str | None, reading: Reading, *, chosen: bool) -> Labels:
     """Read a table with a column of class names, one or several rows per image."""
     header = table.header or ()
     image = wide.image_column(table.columns(), table.path, reading)
-    confidence = find_key(header, CONFIDENCE_KEYS)
-    others = [name for name in header if name not in (image, column, confidence, *split_keys(header))]
-    flags = [name for name in others if is_binary(table.column(name), reading)]
-    reading.note("columns of 0 and 1 beside the column of labels, left out (--label-key A,B reads them)", *flags)
     one = plain(column) not in map(plain, ALL_LABELS)
     entries = _named(table, header.index(image), (header.index(column),), separator, reading, one=one)
-    cells = table.column(confidence) if confidence is not None else []
-    return collect("a table of labels (CSV)", by_confidence(entries, confidence, cells, reading), reading=reading)
+    taken = (image, column, *split_keys(header))
+    others = {name: cells for name, cells in table.columns().items() if name and name not in taken}
+    classes = {name for entry in entries for name in entry.labels or ()}
+    statement = statement_of(others, table.path, reading, column=column, classes=classes, chosen=chosen)
+    return collect("a table of labels (CSV)", by_statement(entries, statement, reading), reading=reading)
 
 
 def _read_table(path: Path) -> _Table:
