@@ -51,7 +51,8 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
 @shared(
     "--classes",
     type=click.Path(path_type=Path),
-    help="Class list, one name per line; for npy, in the order of the vector. [default for 20 elements: VOC's]",
+    help="Class list, one name per line; for npy, in the order of the vector, or with ids from 1. [default for 20 "
+    "elements: VOC's]",
 )
 @click.option(
     "--label-key",
@@ -80,7 +81,7 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
     "--unknown",
     multiple=True,
     metavar="WORD|empty",
-    help="Label or cell that leaves open which classes an image shows (several times), besides ?, unknown, todo, void …",
+    help="Label or cell that leaves open which classes an image shows (several times), besides ?, unknown, todo …",
 )
 @click.option(
     "--soft-threshold",

@@ -123,4 +123,9 @@ def _hash(file: str) -> str:
 
 def fold(name: str) -> str:
     """Return a name as file systems that ignore case and Unicode's form compare it."""
-    return unicodedata.normalize("NFC", name).casefold()
+    return composed(name).casefold()
+
+
+def composed(name: str) -> str:
+    """Return a name with letters and their accents in one (NFC), as most systems but macOS write it."""
+    return unicodedata.normalize("NFC", name)

@@ -320,3 +320,11 @@ def test_folders_that_leave_the_class_open(front: str, word: str) -> None:
     assert any("--no-negatives keeps words" in kind and repr(word) in found[0] for kind, found in notes(labels).items())
     kept = read(f"{front}cat/1", f"{front}dog/2", f"{front}{word}/3", rules=Rules(negative=()))
     assert kept.classes == tuple(sorted(("cat", "dog", word)))
+
+
+@pytest.mark.parametrize("tops", [("fold1", "fold2"), ("images2", "thumbs"), ("a", "b", "c")])
+def test_class_folders_that_hold_the_same_folders_are_noted(tops: tuple[str, ...]) -> None:
+    labels = read(*(f"{top}/{name}/1" for top in tops for name in ("cat", "dog")))
+    assert notes(labels)[folders.ALIKE] == [f"{', '.join(tops)}: each holds cat, dog"]
+    assert folders.ALIKE not in notes(read("animals/cat/1", "animals/dog/2", "things/car/3"))
+    assert folders.ALIKE not in notes(read("a/x/1", "b/x/2"))

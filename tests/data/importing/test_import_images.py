@@ -207,3 +207,10 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
         list_images(tmp_path / "absent")
     with pytest.raises(InvalidInput, match="there is no image in"):
         list_images(tmp_path)
+
+
+def test_a_name_in_another_form_of_unicode_is_no_difference_in_case() -> None:
+    finder = Finder(["caf\u00e9.jpg"])
+    assert [finder.find(name).loosely for name in ("cafe\u0301.jpg", "cafe\u0301", "CAF\u00c9.jpg")] == [
+        *("Unicode form", "Unicode form", "case")
+    ]

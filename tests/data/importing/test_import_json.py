@@ -378,3 +378,19 @@ def test_a_format_is_recognised_by_what_is_in_the_file(file: Path) -> None:
     assert "--labels FILE" in (error.value.mend or "")
     with pytest.raises(InvalidInput, match="--format folders: no label file is read for it"):
         read_labels(file.parent, [], file.with_suffix(".labels"), How("folders"))
+
+
+@pytest.mark.parametrize("key", ["data", "items", "Images"])
+def test_records_in_a_key_of_an_object(file: Path, key: str) -> None:
+    records = [{"image": "a.jpg", "labels": ["cat"]}, {"image": "b.jpg", "labels": []}]
+    labels = read_labels(file.parent, [], put(file, {"version": 1, key: records}))
+    assert found(labels) == {"a": ("cat",), "b": ()} or found(labels) == {"a.jpg": ("cat",), "b.jpg": ()}
+    assert ("records read from a key of the file", f"{key} (not used: version)") in labels.notes
+    with pytest.raises(InvalidInput, match="several keys hold lists of records: train, val"):
+        read_labels(file.parent, [], put(file, {"train": records, "val": records}))
+
+
+def test_files_per_class_are_refused_with_a_hint(file: Path) -> None:
+    with pytest.raises(InvalidInput, match="name no images, and their values do") as caught:
+        read_labels(file.parent, [], put(file, {"cat": ["a.jpg"], "dog": ["x/b.png"], "bird": []}))
+    assert "Turn it round" in str(caught.value.mend)

@@ -15,6 +15,7 @@ from wsss.errors import InvalidInput, listing
 
 FORMAT = "a folder per class"
 INSIDE = "folders inside class folders: their images have the upper one's class (--images UPPER reads the inner ones)"
+ALIKE = "class folders that hold the same folders: if these are the classes, name one upper folder: --images UPPER"
 DEALT_ANEW = "splits of the folders, not used: train shows no class, so the images of all splits are divided anew"
 
 
@@ -41,6 +42,7 @@ def read(folder: Path, files: Sequence[str], reading: Reading | None = None) -> 
             mend="Put the images into one folder per class, or give the labels in a file: --labels FILE",
         )
     _note_empty(folder, files, shape, reading)
+    _note_alike(folder, entries, shape, reading)
     entries = yes_and_no(entries, reading, what="folders")
     if _train_shows_nothing(entries, reading):
         splits = dict.fromkeys(entry.split for entry in entries if entry.split is not None)
@@ -74,6 +76,18 @@ def _note_empty(folder: Path, files: Sequence[str], shape: Shape, reading: Readi
             passed_over = path.name.startswith(".") or path.name.casefold() in SYSTEM_FOLDERS
             if path.is_dir() and not passed_over and name not in full:
                 reading.note("folders without an image that can be read, left out", name)
+
+
+def _note_alike(folder: Path, entries: Sequence[Entry], shape: Shape, reading: Reading) -> None:
+    """Note class folders that all hold folders of the same names, which may be the classes (``fold1/cat``)."""
+    inner: dict[str, set[str]] = {}
+    for entry in entries:
+        place = shape.place(entry.image)
+        if place is not None and place.name is not None:
+            inner.setdefault(place.name, set()).add(place.below.partition("/")[2])
+    found = list(inner.values())
+    if len(found) > 1 and len(found[0]) > 1 and "" not in found[0] and all(names == found[0] for names in found):
+        reading.note(ALIKE, f"{listing(sorted(inner))}: each holds {listing(sorted(found[0]))}")
 
 
 def _train_shows_nothing(entries: Sequence[Entry], reading: Reading) -> bool:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from wsss.data.ids import fold
+from wsss.data.ids import composed, fold
 from wsss.data.importing.urls import SCHEME, image_of, is_url, without_prefix, without_upload_folder
 from wsss.data.lists import without_suffix
 from wsss.errors import InvalidInput
 from wsss.io.image_kinds import OTHER_IMAGES
 
-LOOSER = ("", "suffix", "case", "number")
+LOOSER = ("", "suffix", "Unicode form", "case", "number")
 """How a name may differ from a file's, from nothing on."""
 
 
@@ -48,11 +48,11 @@ class Finder:
     """Finds the images that label files name.
 
     A name fits, from the strictest to the loosest: as a path below the folder; without suffix; by the file's name
-    alone; without folder and suffix; the same four, ignoring case and the form of Unicode; and a number (``9``) by the
-    digits at the end of the name (``COCO_train2014_000000000009``). A name may say more or fewer folders than the file
-    lies in, never others: ``dog/1.jpg`` is ``1.jpg`` or ``train/dog/1.jpg``, not ``cat/1.jpg``. Of several files, the
-    one that shares most folders with the name is meant. A name is looked for as it stands, then (of a URL) unescaped,
-    then without the prefix that Label Studio puts before uploaded files.
+    alone; without folder and suffix; the same four, ignoring the form of Unicode, then case, too; and a number (``9``)
+    by the digits at the end of the name (``COCO_train2014_000000000009``). A name may say more or fewer folders than
+    the file lies in, never others: ``dog/1.jpg`` is ``1.jpg`` or ``train/dog/1.jpg``, not ``cat/1.jpg``. Of several
+    files, the one that shares most folders with the name is meant. A name is looked for as it stands, then (of a URL)
+    unescaped, then without the prefix that Label Studio puts before uploaded files.
 
     Args:
         files: paths below the images' folder.
@@ -65,7 +65,7 @@ class Finder:
         self._unread = {_as_image(path): path for path in unread}
         self._others = Finder(list(self._unread), root=root) if unread else None
         self._tables: list[_Table] = []
-        for loosely, form in (("", str), ("case", fold)):
+        for loosely, form in (("", str), ("Unicode form", composed), ("case", fold)):
             for kind, suffix in ((str, ""), (without_suffix, "suffix"), (_name, ""), (_stem, "suffix")):
                 table: dict[str, list[str]] = defaultdict(list)
                 for file in files:

@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 from wsss.data.importing import wide
 from wsss.data.importing.cells import names_in, separator_of
 from wsss.data.importing.jsonfile import kind, read_json
-from wsss.data.importing.keys import IMAGE_MEND, LABEL_MEND, columns_of, image_key, label_key_of, label_keys
+from wsss.data.importing.jsonshapes import refuse_files_per_class, wrapped
+from wsss.data.importing.keys import (
+    IMAGE_MEND,
+    LABEL_MEND,
+    columns_of,
+    image_key,
+    label_key_of,
+    label_keys,
+)
 from wsss.data.importing.labels import Entry, Labels, class_name, collect, stated
 from wsss.data.importing.presence import is_of_one_class, yes_and_no
 from wsss.data.importing.reading import Reading
@@ -63,6 +71,11 @@ def read(
         raise InvalidInput(
             f"{path}: found {kind(content)}; expected an object {{image: [class names]}} or a list of records."
         )
+    inner = wrapped(path, content, reading)
+    if inner is not None:
+        rows = [(f"{path}: {inner}[{number}]", record) for number, record in enumerate(content[inner])]
+        return read_records(path, rows, "a list of records (JSON)", label_key, separator, reading)
+    refuse_files_per_class(path, content)
     found = _object(path, content, label_key, reading)
     named = label_key is not None and find_key((label_key,), LABEL_KEYS) is not None
     return _collected(path, found, "an object of labels (JSON)", separator, reading, names=named)
