@@ -2,10 +2,10 @@
 
 A run goes through several attempts. Each is one process or two (as ``torchrun`` would start them) with some number of
 threads and workers, and is killed at a random time: all its processes, or one of them alone; its partner, which gets
-SIGTERM a while later as from ``torchrun``, must end then. The last attempt may finish. What it leaves is compared byte
-by byte with a run that nothing disturbed: by as many processes, every stage by as many threads as ``stage.json``
-records. A stage that was resumed with another number of threads because that was asked for is recorded as mixed; it
-has no counterpart and is counted apart.
+SIGTERM a while later as from ``torchrun``, and SIGKILL as from the supervisor of a command, must end then. The last
+attempt may finish. What it leaves is compared byte by byte with a run that nothing disturbed: by as many processes,
+every stage by as many threads as ``stage.json`` records. A stage that was resumed with another number of threads
+because that was asked for is recorded as mixed; it has no counterpart and is counted apart.
 
 All processes are forked from one that has imported everything, which saves most of their time. Run it by hand for
 hours: ``python tests/support/randomkills.py --kills 500``.
@@ -37,6 +37,9 @@ LONGEST = 4.0
 
 NOTICE = 3.0
 """Seconds after which the partner of a killed process gets SIGTERM, unless it has ended by itself."""
+
+GRACE = 5.0
+"""Seconds after which it gets SIGKILL: `wsss.pipeline.supervise`, which these processes lack, takes 3."""
 
 PATIENCE = 60.0
 """Seconds that it has to end then, and ten times as many for a whole run."""
@@ -171,8 +174,10 @@ def _attempt(run_dir: Path, attempt: Attempt, after: float | None, alone: bool, 
             for child in victims:
                 os.killpg(child, signal.SIGKILL)
             _wait(children, ended, time.monotonic() + NOTICE)
-            for child in set(children) - ended.keys():
-                os.killpg(child, signal.SIGTERM)
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                for child in set(children) - ended.keys():
+                    os.killpg(child, number)
+                _wait(children, ended, time.monotonic() + GRACE)
             _wait(children, ended, time.monotonic() + PATIENCE)
             return "killed" if len(ended) == len(children) else _give_up(children, ended, "a partner did not end")
     _wait(children, ended, time.monotonic() + 10 * PATIENCE)
