@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from killing import KILLED, memory_folder, run_and_kill
-from tinyrun import command, environment, results, statuses, wsss
+from tinyrun import command, environment, results, statuses, statuses_in, wsss
 
 from wsss.io.images import read_image, write_png
+from wsss.io.masks import read_mask, write_mask
 
 STAGES = (
     "classify",
@@ -122,25 +123,20 @@ def test_a_crf_parameter_reruns_crf_and_what_depends_on_it(run_dir: Path) -> Non
     assert ran == {"crf", "segment", "predict", "score-segment", "report"}
 
 
-def test_a_training_images_bytes_rerun_what_depends_on_them(run_dir: Path) -> None:
+def test_damaged_generated_data_is_drawn_again_and_nothing_reruns(run_dir: Path) -> None:
     image = next(run_dir.glob("data/*/images/train_00000.png"))
-    pixels = read_image(image)
-    write_png(image, 255 - pixels)
+    mask = next(run_dir.glob("data/*/masks/val_00000.png"))
+    before = image.read_bytes(), mask.read_bytes()
+    write_png(image, 255 - read_image(image))
+    write_mask(mask, np.zeros_like(read_mask(mask)))
     plan = wsss(*command(run_dir, "--dry-run", "--json"))
     assert plan.returncode == 0, plan.stderr
-    planned = {stage["id"]: stage for stage in json.loads(plan.stdout)["stages"]}
-    assert "images of train changed" in " ".join(planned["classify"]["reasons"])
-    ran = {name for name, status in statuses(run_dir).items() if status == "done"}
-    assert ran == set(STAGES)
-
-
-def test_a_validation_mask_reruns_only_scores_and_report(run_dir: Path) -> None:
-    from wsss.io.masks import read_mask, write_mask
-
-    path = next(run_dir.glob("data/*/masks/val_00000.png"))
-    write_mask(path, np.zeros_like(read_mask(path)))
-    ran = {name for name, status in statuses(run_dir).items() if status == "done"}
-    assert ran == {"score-pseudo", "score-segment", "report"}
+    assert {stage["action"] for stage in json.loads(plan.stdout)["stages"]} == {"skip"}
+    assert (image.read_bytes(), mask.read_bytes()) != before, "a dry run changes nothing"
+    done = wsss(*command(run_dir, "--json"))
+    assert "drawn again: images/train_00000.png, masks/val_00000.png" in done.stderr
+    assert set(statuses_in(done).values()) == {"skipped"}
+    assert (image.read_bytes(), mask.read_bytes()) == before
 
 
 @pytest.mark.parametrize(

@@ -303,16 +303,12 @@ def locked_for(out: Path, session: Session) -> Iterator[Path]:
 
 @contextmanager
 def _scratch(data: Path) -> Iterator[Path]:
-    """A temporary stand-in for the dataset's working folder: links to the files there, nothing written back."""
+    """A temporary copy of the dataset's working folder: generated data may be drawn again there, without a trace."""
     with tempfile.TemporaryDirectory(prefix="wsss-dry-run-") as name:
         work = Path(name) / rundir.DATA
         if data.is_dir():
-            shutil.copytree(data, work, symlinks=True, copy_function=_link)
+            shutil.copytree(data, work, symlinks=True)
         yield work
-
-
-def _link(old: str, new: str) -> None:
-    Path(new).symlink_to(Path(old).resolve())
 
 
 def _seconds(folder: Path) -> float:
