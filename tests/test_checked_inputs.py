@@ -106,7 +106,7 @@ def spoil_mask(path: Path) -> None:
 DAMAGES: list[tuple[str, Callable[[Path], None], str]] = [
     ("images/train_00001.png", Path.unlink, "no such image"),
     ("images/train_00001.png", truncate, "broken or truncated"),
-    ("images/train_00001.png", be_a_folder, "Is a directory"),
+    ("images/train_00001.png", be_a_folder, "not a file"),
     ("images/val_00000.png", truncate, "broken or truncated"),
     ("images/val_00000.png", crop_image, "must be of one size"),
     ("masks/val_00001.png", crop_mask, "must be of one size"),
@@ -146,7 +146,7 @@ def test_a_damaged_artifact_is_found_before_what_is_made_of_it_is_deleted(here: 
     shutil.rmtree(here / "R/pseudo")  # as advised
     done = run()
     assert done.returncode == 0 and "model.json is replaced by a folder" in done.stderr, done.stderr
-    made = {name: content for name, content in stages(here).items() if not name.endswith("/stage.json")}
+    made = {name: content for name, content in stages(here).items() if not name.endswith("stage.json")}
     made = {name: content for name, content in made.items() if "tensorboard" not in name}
     assert made == {name: whole[name] for name in made}
 
