@@ -13,22 +13,12 @@ from pathlib import Path
 
 import pytest
 from toycli import HERE, environment, start_toy, toy
-from toys import make_toy_data
-
-TEXT = """\
-name: toy
-data: {root: d}
-stages:
-  make: {uses: make, with: {n: 6, split: train}}
-  double: {uses: double, needs: [make]}
-"""
+from toys import make_toy_pipeline
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    make_toy_data(tmp_path / "d")
-    (tmp_path / "p.yaml").write_text(TEXT)
-    return tmp_path
+    return make_toy_pipeline(tmp_path)
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])

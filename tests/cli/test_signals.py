@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from killing import is_bookkeeping, snapshot
 from toycli import environment, start_toy, toy
-from toys import make_toy_data
+from toys import make_toy_pipeline
 
 from wsss.io.images import write_png
 from wsss.io.masks import write_mask
@@ -25,14 +25,6 @@ LIMIT = 5.0
 """Seconds from the signal to the end of the last process."""
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-
-TEXT = """\
-name: toy
-data: {root: d}
-stages:
-  make: {uses: make, with: {n: 6, split: train}}
-  double: {uses: double, needs: [make]}
-"""
 
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
@@ -79,8 +71,7 @@ def group_lives(group: int) -> bool:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    make_toy_data(tmp_path / "d")
-    (tmp_path / "p.yaml").write_text(TEXT)
+    make_toy_pipeline(tmp_path)
     return tmp_path
 
 

@@ -28,7 +28,7 @@ VALUES: tuple[Any, ...] = (
         "\u202etxt",
         "\ud800",
     ),
-    *("..", ".", "../../victim", "/tmp/victim", "a/../../victim", "C:\\victim", "..\\victim", "a//b", "x" * 300),
+    *("..", ".", "../../victim", "/nowhere/victim", "a/../../victim", "C:\\victim", "..\\victim", "a//b", "x" * 300),
     *([], {}, [None], [1, 2], ["x"], [[]], {"": 1}, {"a": None}, {"../victim": {}}, {"x": {"bytes": 0}}),
 )
 RAW = (

@@ -74,6 +74,14 @@ def make_toy_data(root: Path) -> Path:
     return root
 
 
+def make_toy_pipeline(folder: Path) -> Path:
+    """Write the data, and ``p.yaml`` of two stages of six images each; return the folder."""
+    make_toy_data(folder / "d")
+    stages = "  make: {uses: make, with: {n: 6, split: train}}\n  double: {uses: double, needs: [make]}\n"
+    (folder / "p.yaml").write_text(f"name: toy\ndata: {{root: d}}\nstages:\n{stages}")
+    return folder
+
+
 class MakeConfig(StageConfig):
     n: int = Field(4, ge=0, description="number of items")
     text: str = Field("x", description="what is written")

@@ -169,9 +169,10 @@ def init(
 
 def _warn_of_other_run(name: str, folder: Path) -> None:
     """Warn where the pipeline's run directory holds a run of another dataset, whose results would be replaced."""
+    from wsss.io.layout import RUNS
     from wsss.pipeline.rundir import read_run
 
-    run_dir = Path("runs") / name
+    run_dir = RUNS / name
     try:
         run = read_run(run_dir)
     except InvalidInput:

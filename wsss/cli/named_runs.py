@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.io.layout import RECORD, RUN
+from wsss.io.layout import RECORD, RUN, RUNS
 
-RUNS = Path("runs")
 NAMED = click.Path(path_type=str)
 """Type of what names a run: a text, because ``./NAME`` means the path alone and ``NAME`` either."""
 

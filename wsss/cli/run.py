@@ -16,6 +16,7 @@ from wsss.cli.options import check_data, machine_options, open_data, print_json,
 from wsss.cli.say import say
 from wsss.errors import WsssError
 from wsss.io import shared_state
+from wsss.io.layout import RUNS
 
 if TYPE_CHECKING:
     from wsss.pipeline.execute import RunResult
@@ -93,7 +94,7 @@ def run(
     folder = run_dir
     try:
         spec = load_spec(pipeline, STAGES, sets, precision=precision)
-        folder = run_dir or Path("runs") / spec.name
+        folder = run_dir or RUNS / spec.name
         choice = Choice(start, until, force)
         if dry_run:
             _dry_run(spec, folder, choice, as_json)

@@ -10,6 +10,9 @@ RECORD = "stage.json"
 RUN = "run.json"
 """Record of a run, in its folder."""
 
+RUNS = Path("runs")
+"""Folder of the run directories that are called by a name alone, in the working directory."""
+
 COPIES = {RECORD: ".wsss-stage.json", RUN: ".wsss-run.json"}
 """The records' copies beside them, from which ``wsss status --repair`` restores one that is lost or damaged."""
 

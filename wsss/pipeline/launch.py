@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from wsss.io.cores import processes_here
 from wsss.pipeline.ranks import ranks_in
 
 MODULE = "wsss.cli.main"
@@ -26,7 +27,7 @@ def launcher(environment: Mapping[str, str] | None = None) -> list[str]:
         return ["wsss"]
     if "RANK" not in found:
         return ["srun", "--ntasks", str(ranks[1]), "wsss"]
-    here = int(found.get("LOCAL_WORLD_SIZE") or ranks[1])
+    here = processes_here(ranks[1], found)
     nodes = max(1, ranks[1] // here)
     more = ["--nnodes", str(nodes)] if nodes > 1 else []
     return ["torchrun", *more, "--nproc-per-node", str(here), "-m", MODULE]

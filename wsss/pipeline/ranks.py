@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from wsss.errors import InvalidInput, RunFailed
+from wsss.io.cores import processes_here
 from wsss.pipeline.torch_threads import share_cores
 
 T = TypeVar("T")
@@ -124,7 +125,7 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
     # its functions keep the group that is there when they are imported as the default of an argument, for ever
     import torch.distributed.nn
 
-    share_cores(int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE") or size))
+    share_cores(processes_here(size))
     cuda = device != "cpu" and torch.cuda.is_available()
     if cuda:
         local = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.io.layout import RUN
+from wsss.io.layout import RUN, RUNS
 from wsss.pipeline import resources
 from wsss.pipeline.interpolate import interpolate, references
 from wsss.pipeline.matrix import Axes, choose_values, is_choice, read_axes
@@ -221,7 +221,7 @@ def _has_stages(path: Path) -> bool:
 
 def _where_pipelines_are(name: str) -> str:
     """Return the hint for a name that is no pipeline: a run of this name, and the pipelines in this folder."""
-    run = Path("runs") / name
+    run = RUNS / name
     resumed = f"{run} is a run: wsss status {name}. " if (run / RUN).is_file() else ""
     if Path(name).is_dir() and not resumed:
         resumed = f"{name} is a folder without {IN_FOLDER}; of images, wsss init --images {name} makes one. "

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from wsss.errors import RunFailed
+from wsss.io.cores import processes_here
 from wsss.io.headroom import that_fit
 from wsss.io.layout import CHECKPOINT
 from wsss.train import checkpoint as ckpt
@@ -301,7 +302,7 @@ def build_fabric(precision: Any, run: Surroundings) -> Fabric:
     if run.ranks.size == 1:
         alone = LightningEnvironment()  # an interactive SLURM session is no reason to look for other processes
         return Fabric(accelerator=accelerator, devices=1, precision=precision, plugins=[alone])
-    here = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("SLURM_NTASKS_PER_NODE") or run.ranks.size)
+    here = processes_here(run.ranks.size)
     fabric = Fabric(
         accelerator=accelerator,
         devices=here,

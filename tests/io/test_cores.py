@@ -1,0 +1,29 @@
+"""Processes of a run on this machine, as launchers say."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsss.errors import InvalidInput
+from wsss.io.cores import processes_here
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, 6),
+        ({"LOCAL_WORLD_SIZE": "2"}, 2),
+        ({"SLURM_NTASKS_PER_NODE": "3"}, 3),
+        ({"LOCAL_WORLD_SIZE": "2", "SLURM_NTASKS_PER_NODE": "3"}, 2),
+        ({"LOCAL_WORLD_SIZE": ""}, 6),
+    ],
+)
+def test_number_of_processes(variables: dict[str, str], expected: int) -> None:
+    assert processes_here(6, variables) == expected
+
+
+@pytest.mark.parametrize("value", ["two", "0", "-1", "²", "2(x3)"])
+@pytest.mark.parametrize("name", ["LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE"])
+def test_what_is_no_number_is_named(name: str, value: str) -> None:
+    with pytest.raises(InvalidInput, match=name):
+        processes_here(6, {name: value})
