@@ -50,7 +50,7 @@ def check_replaced(stages: Iterable[Replaced], data: Data | None, log: Callable[
     Args:
         stages: all that are to run.
         data: the dataset.
-        log: hears what is read.
+        log: prints one line for the user.
 
     Raises:
         InvalidInput: names every file that is damaged; nothing has been deleted.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from pydantic import TypeAdapter
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import write_json
+from wsss.io.jsonfiles import read_json
 from wsss.io.recorded import check_recorded
 from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power
 
@@ -43,10 +43,10 @@ def read_policy(folder: Path, classes: Iterable[int] = ()) -> tuple[Fixed | Powe
         )
     check_recorded(path)
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path)
         policy = TypeAdapter(Policy).validate_python(stored["policy"])
         thresholds = _thresholds(stored["thresholds"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{path}: not a background policy ({error}).", mend="Re-run the pseudo stage.") from error
     _require(policy, thresholds, classes, path)
     return policy, thresholds
