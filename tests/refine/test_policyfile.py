@@ -22,7 +22,7 @@ def test_a_round_trip(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("thresholds", "words"),
     [
-        ({"1": float("nan")}, r"expected numbers in \[0, 1\], got \{1: nan\}"),
+        ({"1": float("nan")}, "found the number NaN, expected a finite one"),
         ({"1": 1.5}, r"got \{1: 1\.5\}"),
         ({"1": 0.5}, "no threshold of class 2"),
         (None, "no threshold of class 1, 2"),
