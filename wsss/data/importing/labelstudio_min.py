@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from wsss.data.importing.jsonfile import kind, read_json
+from wsss.data.importing.jsonlabels import labels_in
 from wsss.data.importing.keys import LABEL_MEND, columns_of, image_key, label_keys, looks_like_an_image
 from wsss.data.importing.labels import Entry, Labels, collect
 from wsss.data.importing.presence import yes_and_no
 from wsss.data.importing.reading import Reading
-from wsss.data.importing.records import labels_in
 from wsss.data.importing.splits import split_in
 from wsss.data.importing.urls import LOCAL
 from wsss.data.label_rules import IMAGE_KEYS, LABEL_KEYS, SPLIT_KEYS, is_one_of

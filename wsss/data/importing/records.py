@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wsss.data.importing import wide
-from wsss.data.importing.cells import names_in, separator_of
+from wsss.data.importing.cells import separator_of
 from wsss.data.importing.jsonfile import kind, read_json
+from wsss.data.importing.jsonlabels import cell_of, flags_in, has_text, is_flag, labels_in, with_numbers_as_texts
 from wsss.data.importing.jsonshapes import refuse_files_per_class, wrapped
 from wsss.data.importing.keys import (
     IMAGE_MEND,
@@ -28,13 +29,8 @@ from wsss.data.label_rules import (
     CONFIDENCE_KEYS,
     IMAGE_KEYS,
     LABEL_KEYS,
-    LETTERS,
-    NO,
-    UNKNOWN_MARK,
-    YES,
     find_key,
     is_one_of,
-    number_in,
 )
 from wsss.errors import InvalidInput, listing
 
@@ -145,7 +141,7 @@ def _collected(
     names: bool = False,
 ) -> Labels:
     """Return the labels of what was found; ``names``: labels such as 0 and 1 are names of classes."""
-    if separator is not None and not any(_has_text(one.labels) for one in found):
+    if separator is not None and not any(has_text(one.labels) for one in found):
         raise InvalidInput(
             f"{path}: --separator: no labels are texts, so there is nothing to separate.",
             mend="Leave --separator out.",
@@ -154,8 +150,8 @@ def _collected(
         separator = separator_of(one.labels for one in found if isinstance(one.labels, str))
         if separator is not None:
             reading.note(f"texts with {separator!r}, read as several labels", f"{path} (--separator says otherwise)")
-    flags = [flag for one in found for flag in (_flags(one.labels) or {}).values()]
-    reading.settle_minus_one(map(_cell, flags), str(path))
+    flags = [flag for one in found for flag in (flags_in(one.labels) or {}).values()]
+    reading.settle_minus_one(map(cell_of, flags), str(path))
     entries = [_entry(one, separator, reading) for one in found]
     entries = entries if names else yes_and_no(entries, reading)
     return collect(format, by_statement(entries, statement, reading), reading=reading)
@@ -175,7 +171,7 @@ def _statement(
     values = columns_of(record for _, record in records)
     others = [key for key in values if key not in taken and not split_keys((key,)) and not is_one_of(key, LABEL_KEYS)]
     plain = [key for key in others if not any(isinstance(value, dict | list) for value in values[key])]
-    cells = {key: [_cell(record.get(key, implied(key))) for _, record in records] for key in plain}
+    cells = {key: [cell_of(record.get(key, implied(key))) for _, record in records] for key in plain}
     labels = [record[key] for _, record in records for key in keys if isinstance(record.get(key), str)]
     column = keys[0] if keys else ""
     found = statement_of(cells, path, reading, column=column, classes=set(labels), chosen=chosen)
@@ -201,7 +197,7 @@ def _is_of_one_class(
     values = columns[key]
     if len(values) < count or not all(value is None or isinstance(value, str | int | float) for value in values):
         return False
-    return is_of_one_class(key, list(map(_cell, values)), columns, reading, chosen=chosen)
+    return is_of_one_class(key, list(map(cell_of, values)), columns, reading, chosen=chosen)
 
 
 def _is_wide(content: Sequence[Any]) -> bool:
@@ -210,21 +206,21 @@ def _is_wide(content: Sequence[Any]) -> bool:
         return False
     if find_key(content[0], LABEL_KEYS) is not None or find_key(content[0], IMAGE_KEYS) is None:
         return False
-    return any(all(_is_flag(record[key]) for record in content) for key in content[0] if key not in IMAGE_KEYS)
+    return any(all(is_flag(record[key]) for record in content) for key in content[0] if key not in IMAGE_KEYS)
 
 
 def _cells(record: dict[str, Any]) -> dict[str, str]:
-    return {key: _cell(value) for key, value in record.items()}
+    return {key: cell_of(value) for key, value in record.items()}
 
 
 def _entry(one: Found, separator: str | None, reading: Reading) -> Entry:
-    flags = _flags(one.labels)
-    if flags is None and (said := objects_in(one.labels, one.key, separator, reading, labels_in)):
+    flags = flags_in(one.labels)
+    if flags is None and (said := objects_in(one.labels, one.key, separator, reading)):
         return stated(one.image, said, one.where, one.split)
     if flags is None:
-        labels = labels_in(_with_numbers_as_texts(one.labels, one.key), one.key, separator)
+        labels = labels_in(with_numbers_as_texts(one.labels, one.key), one.key, separator)
         return Entry(one.image, labels, one.where, one.split)
-    named = {class_name(name, one.key): (f"{one.key}.{name}", _cell(flag)) for name, flag in flags.items()}
+    named = {class_name(name, one.key): (f"{one.key}.{name}", cell_of(flag)) for name, flag in flags.items()}
     found = {name: reading.presence(cell, where) for name, (where, cell) in named.items()}
     return stated(one.image, found, one.where, one.split)
 
@@ -265,85 +261,3 @@ def _key(record: dict[str, Any], keys: Sequence[str], where: str, what: str, *, 
             mend=mend,
         )
     return found
-
-
-def labels_in(value: Any, where: str, separator: str | None = None) -> tuple[str, ...]:
-    """Return the labels in a JSON value: a list, a text, ``null``, or ``{"choices": …}``.
-
-    Args:
-        value: see above.
-        where: of the value.
-        separator: between the names in a text; ``None``: a text is one name.
-
-    Raises:
-        InvalidInput: it is something else.
-    """
-    if value is None or value == "":
-        return ()
-    if isinstance(value, str):
-        return tuple(class_name(name, where) for name in names_in(value, separator, where))
-    if isinstance(value, list):
-        parts = [(item, f"{where}[{number}]") for number, item in enumerate(value)]
-        named = (labels_in(one, at) if isinstance(one, dict) else (class_name(one, at),) for one, at in parts)
-        return tuple(name for names in named for name in names)
-    if isinstance(value, dict):
-        key = find_key(value, LABEL_KEYS)
-        if key is not None and not _is_flag(value[key]):
-            return labels_in(value[key], f"{where}.{key}", separator)
-        wrong = next((name for name, flag in value.items() if not _is_flag(flag)), None)
-        place = where if wrong is None else f"{where}.{wrong}"
-        raise InvalidInput(f"{place}: found {kind(value if wrong is None else value[wrong])}; expected class names.")
-    raise InvalidInput(f"{where}: found {kind(value)}; expected a list of class names.")
-
-
-def _with_numbers_as_texts(value: Any, where: str) -> Any:
-    """Return a JSON value with a number, or a list of numbers, as texts; a number beside names is a mistake."""
-    if isinstance(value, int | float):
-        return _numbered(value, where)
-    if isinstance(value, list) and all(isinstance(item, int | float) for item in value):
-        return [_numbered(item, f"{where}[{number}]") for number, item in enumerate(value)]
-    return value
-
-
-def _numbered(value: float, where: str) -> str:
-    """Return a number or a flag as a label: the id of a class, or what `wsss.data.importing.presence` reads.
-
-    Raises:
-        InvalidInput: it has decimals.
-    """
-    if value != int(value):
-        raise InvalidInput(
-            f"{where}: found {value}; expected a class name, or the number of a class.",
-            mend="A soft label needs the name of its class: {IMAGE: {CLASS: 0.8}}, or a record with a key per class; "
-            "then --soft-threshold 0.5",
-        )
-    return str(value).lower() if isinstance(value, bool) else str(int(value))
-
-
-def _has_text(value: Any) -> bool:
-    """Whether a value is a text of labels, or ``{"choices": text}``; the names in a list are not separated."""
-    if isinstance(value, dict):
-        key = find_key(value, LABEL_KEYS)
-        return key is not None and not _is_flag(value[key]) and _has_text(value[key])
-    return isinstance(value, str)
-
-
-def _flags(value: Any) -> dict[str, Any] | None:
-    """Return ``{name: 0 or 1}`` where a value is that."""
-    if not isinstance(value, dict) or not value:
-        return None
-    named = any(is_one_of(key, LABEL_KEYS) and not _is_flag(flag) for key, flag in value.items())
-    return None if named or not all(map(_is_flag, value.values())) else value
-
-
-def _is_flag(value: Any) -> bool:
-    """Whether a value says if a class is there: true, a number, null, or a text such as "?"."""
-    if isinstance(value, str):
-        number = number_in(value)
-        soft = number is not None and 0 <= number <= 1
-        return soft or value.strip().casefold() in (YES | NO | {"", UNKNOWN_MARK}) - LETTERS
-    return value is None or isinstance(value, bool | int | float)
-
-
-def _cell(flag: Any) -> str:
-    return "" if flag is None else str(flag)

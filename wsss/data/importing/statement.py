@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wsss.data.importing.jsonlabels import cell_of, labels_in
 from wsss.data.importing.labels import CONTRADICTION, Entry, either, require_one_split, stated
 from wsss.data.importing.presence import is_binary, is_soft
 from wsss.data.importing.reading import Reading
@@ -143,7 +144,6 @@ def objects_in(
     where: str,
     separator: str | None,
     reading: Reading,
-    labels_in: Callable[[Any, str, str | None], tuple[str, ...]],
 ) -> dict[str, bool | None] | None:
     """Return class → whether it is present for ``[{"label": "cat", "present": false}, …]``, or one such object.
 
@@ -152,7 +152,6 @@ def objects_in(
         where: of the value.
         separator: between names in a text.
         reading: rules in force; takes a note.
-        labels_in: reads the names of an object without what is said of them.
 
     Returns:
         ``None`` where the value is something else: no object says whether its label is present.
@@ -171,7 +170,7 @@ def objects_in(
         if key is not None:
             kind = NEGATION if is_one_of(key, ABSENT_KEYS) else FLAG if _is_clear(key) else CONFIDENCE
             reading.note(kind, key)
-            there = reading.presence(_normal(key, [_text(item[key])], reading)[0], f"{place}.{key}")
+            there = reading.presence(_normal(key, [cell_of(item[key])], reading)[0], f"{place}.{key}")
         for name in labels_in([item], where, separator):
             said[name] = either(said.get(name, False), there)
     return said
@@ -186,14 +185,10 @@ def _object_key(item: Any, reading: Reading) -> str | None:
         key = find_key(item, keys)
         if key is None:
             continue
-        text = _text(item[key])
+        text = cell_of(item[key])
         if _is_flag(key, _normal(key, [text], reading), reading) or (_is_clear(key) and not text):
             return key
     return None
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
 
 
 def _is_clear(name: str) -> bool:
