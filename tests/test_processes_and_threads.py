@@ -20,8 +20,8 @@ from tinyrun import MODULE, SEVERAL, TINY, command, environment, results, severa
 from wsss.io.cores import available_cores
 
 UNTIL = ("--until", "classify")
-AT = 52
-"""The write at which a run is killed: in the middle of its first training."""
+AT = 3
+"""The write after its first checkpoint at which a training is killed."""
 
 pytestmark = pytest.mark.slow
 
@@ -52,9 +52,9 @@ def two(memory: Path) -> Path:
 def begun(memory: Path) -> Path:
     """Killed in the middle of a training by one process with one thread. Treat it as read-only."""
     run_dir = memory / "begun"
-    done, _ = kill_command(command(run_dir, *UNTIL), AT, cwd=memory, OMP_NUM_THREADS="1")
-    assert done.returncode == KILLED
-    assert (run_dir / "classify" / "checkpoint.pt").is_file()
+    checkpoint = run_dir / "classify" / "checkpoint.pt"
+    done, _ = kill_command(command(run_dir, *UNTIL), AT, cwd=memory, after=checkpoint, OMP_NUM_THREADS="1")
+    assert done.returncode == KILLED and checkpoint.is_file()
     return run_dir
 
 

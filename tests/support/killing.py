@@ -46,13 +46,23 @@ def run_and_kill(work: Callable[[], Any], at: int | None, *, before: bool = True
 
 
 def kill_command(
-    arguments: Sequence[str], at: int | None, *, cwd: Path, before: bool = True, timeout: float = 600, **more: str
+    arguments: Sequence[str],
+    at: int | None,
+    *,
+    cwd: Path,
+    before: bool = True,
+    after: Path | None = None,
+    timeout: float = 600,
+    **more: str,
 ) -> tuple[subprocess.CompletedProcess[str], int]:
     """Run ``wsss ARGUMENTS`` in a fresh process that kills itself at its ``at``-th ``os.fsync``; see `run_and_kill`.
 
     Args:
         arguments: of the ``wsss`` command.
         cwd: working directory; the count is left there in ``.fsync-count``.
+        before: strike before the call, or after it.
+        after: calls are counted from when this file exists; ``None``: all of them. How many come before it may
+            depend on how busy the machine is, since some files are written by time.
         timeout: seconds.
         more: environment variables.
 
@@ -62,7 +72,8 @@ def kill_command(
     here = Path(__file__).parent
     path = os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
     counter = cwd / ".fsync-count"
-    command = [sys.executable, str(Path(__file__)), str(at or 0), "before" if before else "after", str(counter)]
+    when = "before" if before else "after"
+    command = [sys.executable, str(Path(__file__)), str(at or 0), when, str(counter), str(after or "")]
     done = subprocess.run(
         [*command, *arguments],
         cwd=cwd,
@@ -126,14 +137,15 @@ def _child(work: Callable[[], Any], at: int | None, before: bool, count: Any) ->
 
 
 def _main() -> None:
-    at, when, counter, *arguments = sys.argv[1:]
+    at, when, counter, after, *arguments = sys.argv[1:]
     sys.argv = ["wsss", *arguments]
     file = os.open(counter, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     made = 0
 
     def counted() -> int:
         nonlocal made
-        made += os.write(file, b".")
+        if not after or Path(after).exists():
+            made += os.write(file, b".")
         return made
 
     strike(int(at) or None, when == "before", counted)
