@@ -141,16 +141,3 @@ def test_a_record_without_a_machine_is_resumed(tmp_path: Path) -> None:
     write_record(tmp_path / "a", {name: value for name, value in record.items() if name != "machine"})
     run(training(), tmp_path / "a")
     assert (tmp_path / "a" / "threads.txt").read_text() == "2"
-
-
-def test_a_repaired_stage_that_differs_is_announced(tmp_path: Path) -> None:
-    run(training(), tmp_path / "a")
-    (tmp_path / "a" / "threads.txt").write_text("lost")
-
-    def other(ctx: Context[Any]) -> Result:
-        write_text(ctx.out / "threads.txt", "something else")
-        return Result({})
-
-    messages = run(replace(training(), run=other), tmp_path / "a")
-    assert "warning: a: threads.txt: not the same bytes as before the damage" in messages
-    assert "--force a" in messages

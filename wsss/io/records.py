@@ -118,6 +118,7 @@ class StageRecord(_Record):
     identity_parts: Parts | None = None
     config: dict[str, Any] | None = None
     inputs: dict[str, Any] | None = None
+    input_results: dict[str, str | dict[str, str | None] | None] | None = None
     seed: int | None = None
     metrics: dict[str, Any] | None = None
     provenance: dict[str, Any] | None = None

@@ -7,13 +7,16 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from wsss.errors import InvalidInput, WsssError
+from wsss.io.contained import check_tree
 from wsss.pipeline import rundir, store
 from wsss.pipeline.graph import Job, build_jobs
+from wsss.pipeline.input_results import follow_inputs, results_of
 from wsss.pipeline.interrupt import as_interrupt
 from wsss.pipeline.journal import Journal
 from wsss.pipeline.lock import leave_nothing, run_lock
@@ -211,19 +214,38 @@ def _run(
     for job in jobs.values():
         if actions[job.id] == "leave" or any(need not in artifacts for need in job.needs):
             continue
-        step = plan.get(job.id)
-        outcome = _one(job, step, artifacts, data, session, result)
+        inputs = _inputs(job, artifacts)
+        if ranks.from_first(partial(_follow, plan, job.id, inputs, data, session)) == "leave":
+            continue
+        outcome = _one(job, plan.get(job.id), inputs, data, session, result)
         artifacts[job.id] = outcome.artifact
         result.outcomes.append(outcome)
 
 
-def _one(
-    job: Job, step: Step | None, artifacts: Mapping[str, Artifact], data: Any, session: Session, result: RunResult
-) -> Outcome:
+def _inputs(job: Job, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
+    """Return input → artifact, or a tuple of them, or ``None``."""
     inputs: dict[str, Any] = {}
     for name, ids in job.inputs.items():
         found = tuple(artifacts[id] for id in ids)
         inputs[name] = found if job.stage.inputs[name].many else (found[0] if found else None)
+    return inputs
+
+
+def _follow(plan: dict[str, Step], id: str, inputs: Mapping[str, Any], data: Any, session: Session) -> str:
+    """Look again at a planned stage, now that its inputs are finished; return its action. Rank 0 only."""
+    planned = plan[id]
+    step = replace(planned, decision=follow_inputs(planned.decision, results_of(inputs)))
+    if step.runs and step.decision is not planned.decision:
+        check_tree(step.folder, root=session.run_dir)
+        prepare_jobs([step.job], data)
+        check_replaced([_replaced(step, plan)], data, session.reporter.log)
+    plan[id] = step
+    return _action(step)
+
+
+def _one(
+    job: Job, step: Step | None, inputs: Mapping[str, Any], data: Any, session: Session, result: RunResult
+) -> Outcome:
     folder = session.run_dir / job.id
     twin = session.run_dir / step.twin if step and step.twin else None
     task = Task(job.id, job.stage, job.config, job.seed, inputs, data, folder, step.parts if step else {}, twin)

@@ -9,6 +9,7 @@ from typing import Any
 from wsss.errors import InvalidInput, listing
 from wsss.pipeline import store
 from wsss.pipeline.identity import Contents
+from wsss.pipeline.input_results import result_of
 from wsss.pipeline.progress import Reporter
 from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import Artifact
@@ -59,6 +60,7 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Rep
         config=record.get("config") or {},
         metrics=record.get("metrics") or {},
         provenance=record.get("provenance") or {},
+        result=result_of(record) if identity else None,
     )
 
 

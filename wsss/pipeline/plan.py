@@ -13,6 +13,7 @@ from wsss.io.contained import check_tree
 from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.graph import Job, downstream, select, upstream
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts, ranks_of
+from wsss.pipeline.input_results import follow_inputs, result_of
 from wsss.pipeline.stage import Data
 from wsss.pipeline.store import read_record
 from wsss.pipeline.twins import find_twins
@@ -30,6 +31,7 @@ class Step:
         selected: it is part of what this run does (``--from``, ``--until``).
         forced: ``--force`` names it or something it depends on.
         twin: another step whose result it will take, since they are the same work; see `wsss.pipeline.twins`.
+        result: hash of its files, if it is finished; see `wsss.pipeline.input_results`.
     """
 
     job: Job
@@ -40,6 +42,7 @@ class Step:
     selected: bool
     forced: bool
     twin: str | None = None
+    result: str | None = None
 
     @property
     def runs(self) -> bool:
@@ -187,10 +190,18 @@ def _step(
     if job.id not in selected:
         ranks = _recorded_ranks(folder)
     parts = identity_parts(job.stage, job.config, job.seed, inputs, fingerprints, contents, ranks)
-    decision = decide(folder, parts, force=job.id in forced, keeps=job.stage.keeps)
+    results = {name: _results(job, name, steps) for name, ids in job.inputs.items() if ids}
+    decision = follow_inputs(decide(folder, parts, force=job.id in forced, keeps=job.stage.keeps), results)
     if decision.action == "run" and job.id in selected:
         check_tree(folder, root=run_dir)
-    return Step(job, folder, parts, identity_of(parts), decision, job.id in selected, job.id in forced)
+    result = result_of(decision.record) if decision.action == "skip" else None
+    return Step(job, folder, parts, identity_of(parts), decision, job.id in selected, job.id in forced, result=result)
+
+
+def _results(job: Job, name: str, steps: Mapping[str, Step]) -> str | dict[str, str | None] | None:
+    """Return the hashes of an input's files; those of a stage that will run are not known yet."""
+    found = {id: steps[id].result for id in job.inputs[name]}
+    return found if job.stage.inputs[name].many else next(iter(found.values()))
 
 
 def _recorded_ranks(folder: Path) -> int:

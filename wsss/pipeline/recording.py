@@ -20,6 +20,7 @@ from wsss.pipeline.decide import Decision
 from wsss.pipeline.explain import not_finite
 from wsss.pipeline.given import artifacts_in
 from wsss.pipeline.identity import identity_of, plain
+from wsss.pipeline.input_results import INPUT_RESULTS, results_of
 from wsss.pipeline.machine import MACHINE, THREADS, machine_record, torch_threads
 from wsss.pipeline.stage import Result
 from wsss.pipeline.task import Session, Task
@@ -49,6 +50,7 @@ def open_folder(task: Task, decision: Decision | None, session: Session) -> dict
         "identity_parts": task.parts,
         "config": plain(task.config.model_dump()),
         "inputs": {name: _shown_input(artifact) for name, artifact in task.inputs.items()},
+        INPUT_RESULTS: results_of(task.inputs),
         "seed": task.seed,
         "metrics": {},
         "provenance": {},
@@ -95,12 +97,6 @@ def publish(task: Task, record: Mapping[str, Any], result: Result, seconds: floa
     store.write_record(task.folder, done)
     store.drop_checkpoint(task.folder)
     return done
-
-
-def changed_artifacts(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return the artifacts of a finished stage that have another content since it was made again."""
-    before, after = old.get("artifacts") or {}, new["artifacts"]
-    return [name for name, known in before.items() if name in after and after[name]["sha256"] != known.get("sha256")]
 
 
 def note_failure(task: Task, record: Mapping[str, Any], error: BaseException, seconds: float) -> None:

@@ -8,17 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import InvalidInput, RunFailed, WsssError, listing
+from wsss.errors import InvalidInput, RunFailed, WsssError
 from wsss.io.contained import check_tree
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.explain import explained
 from wsss.pipeline.given import artifacts_in, check_distinct, identity_of_input, ids_of
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
+from wsss.pipeline.input_results import follow_inputs, result_of, results_of
 from wsss.pipeline.interrupt import Interrupted, as_interrupt
 from wsss.pipeline.machine import threads_as_begun
 from wsss.pipeline.memory import peak_bytes, reset_peak
-from wsss.pipeline.recording import changed_artifacts, mended, note_failure, open_folder, publish
+from wsss.pipeline.recording import mended, note_failure, open_folder, publish
 from wsss.pipeline.replaced import Replaced, check_replaced
 from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig
 from wsss.pipeline.task import Outcome, Session, Task
@@ -68,7 +69,7 @@ def run_stage(
         stage.check(config, data)
         stage.check_inputs(config, {name: ids_of(artifact) for name, artifact in given.items()})
         store.check_ours(out, stage.name)
-        decision = decide(out, parts, force=force, keeps=stage.keeps)
+        decision = follow_inputs(decide(out, parts, force=force, keeps=stage.keeps), results_of(given))
         if decision.action == "run":
             check_tree(out)
             stage.prepare(config, data)
@@ -135,7 +136,6 @@ def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
     session.reporter.stop()
     if twin is not None:
         session.reporter.log(f"{task.id}: the same work as {twin['folder']}: copied")
-    _warn_of_changes(task, decision, record, session)
     reasons = decision.reasons if decision else ()
     return Outcome(
         task.id, task.stage.name, "done", record["seconds"], record["metrics"], _artifact(task, record), reasons
@@ -155,22 +155,9 @@ def _logs_resume(task: Task, decision: Decision) -> bool:
     return task.stage.resumes and decision.keep and not decision.damages
 
 
-def _warn_of_changes(task: Task, decision: Decision | None, record: Mapping[str, Any], session: Session) -> None:
-    """Warn of a repaired stage that isn't what it was: stages behind it have the same identity and are skipped."""
-    if task.stage.provides == "report":  # nothing is made from a report
-        return
-    old = decision.record if decision is not None and decision.keep else None
-    changed = changed_artifacts(old, record) if old is not None and old.get("status") == "done" else []
-    if changed:
-        session.reporter.log(
-            f"warning: {task.id}: {listing(changed)}: not the same bytes as before the damage; results made from those "
-            f"stay as they are. --force {task.id} re-runs all that depend on it."
-        )
-
-
 def _twin_of(task: Task) -> dict[str, Any] | None:
     """Return the finished stage that is the same work, if there is one and it is whole."""
-    return None if task.twin is None else read_twin(task.twin, identity_of(task.parts))
+    return None if task.twin is None else read_twin(task.twin, identity_of(task.parts), results_of(task.inputs))
 
 
 def _context(task: Task, session: Session) -> Context[Any]:
@@ -222,4 +209,5 @@ def _artifact(task: Task, record: Mapping[str, Any]) -> Artifact:
         config=record["config"],
         metrics=record["metrics"],
         provenance=record["provenance"],
+        result=result_of(record),
     )

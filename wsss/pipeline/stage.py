@@ -71,7 +71,7 @@ class Artifact:
     """A finished stage's folder, or a folder that comes from elsewhere (then only ``path`` is set).
 
     ``provenance`` gathers what a score has to carry (initial weights, scales, threshold policy, CRF preset …) from
-    all stages upstream.
+    all stages upstream. ``result`` is a hash of the files, see `wsss.pipeline.input_results`.
     """
 
     path: Path
@@ -81,6 +81,7 @@ class Artifact:
     config: Mapping[str, Json] = field(default_factory=dict)
     metrics: Mapping[str, Json] = field(default_factory=dict)
     provenance: Mapping[str, Json] = field(default_factory=dict)
+    result: str | None = None
 
 
 class Data(Protocol):

@@ -18,6 +18,7 @@ from wsss.io.atomic import write_bytes
 from wsss.io.contained import open_to_read
 from wsss.io.recorded import rerun_hint
 from wsss.pipeline import store
+from wsss.pipeline.input_results import INPUT_RESULTS, Results
 
 if TYPE_CHECKING:
     from wsss.pipeline.plan import Step
@@ -52,8 +53,12 @@ def _forced(step: Step) -> bool:
     return step.forced or record.get("status") == "stale" or bool(record.get("forced"))
 
 
-def read_twin(folder: Path, identity: str) -> dict[str, Any] | None:
-    """Return what is known of a finished stage if it is of this identity and its files are what they were.
+def read_twin(folder: Path, identity: str, results: Results) -> dict[str, Any] | None:
+    """Return what is known of a finished stage if it is the same work and its files are what they were.
+
+    Args:
+        folder: of the finished stage.
+        identity, results: of the stage that would take its files, and of that stage's inputs.
 
     Returns:
         ``folder`` (its name), ``made_by`` (itself, or the stage that it is a copy of), ``metrics``,
@@ -61,6 +66,8 @@ def read_twin(folder: Path, identity: str) -> dict[str, Any] | None:
     """
     record = store.read_record(folder)
     if record is None or record.get("status") != "done" or record.get("identity") != identity:
+        return None
+    if record.get(INPUT_RESULTS) != results:
         return None
     artifacts = record.get("artifacts") or {}
     if not all(known.get("sha256") for known in artifacts.values()) or store.verify(folder, artifacts):

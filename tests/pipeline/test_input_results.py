@@ -1,0 +1,167 @@
+"""What was made from other bytes of an input is made again, though the identity is the same."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toys import TOYS, make_toy_data, open_toy_data
+
+from wsss.io.atomic import write_text
+from wsss.pipeline.decide import Decision
+from wsss.pipeline.execute import RunResult, dry_run, run_pipeline
+from wsss.pipeline.input_results import INPUT_RESULTS, follow_inputs, result_of
+from wsss.pipeline.plan import Choice
+from wsss.pipeline.progress import Reporter
+from wsss.pipeline.source import parse_yaml
+from wsss.pipeline.spec import spec_from
+from wsss.pipeline.stage import Context, Result
+from wsss.pipeline.store import list_artifacts, read_record, write_record
+from wsss.pipeline.task import Session
+from wsss.pipeline.twins import read_twin
+
+TEXT = """\
+name: toy
+data: {root: d}
+stages:
+  make: {uses: make, with: {n: 3, split: train}}
+  double: {uses: double, needs: [make], with: {factor: 2}}
+  train: {uses: train, needs: [double], with: {steps: 3}}
+  all: {uses: gather, needs: [make, double, train]}
+"""
+RUN = Path("runs/toy")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_toy_data(tmp_path / "d")
+
+
+def registry() -> dict[str, Any]:
+    """As another machine would make it: the first stage's files hold something else, under the same identity."""
+    real = TOYS["make"].run
+
+    def make(ctx: Context[Any]) -> Result:
+        result = real(ctx)
+        for path in (ctx.out / "items").iterdir():
+            write_text(path, "another " + path.read_text())
+        return result
+
+    return {**TOYS, "make": replace(TOYS["make"], run=make)}
+
+
+def run(stages: Any, **choice: str) -> RunResult:
+    session = Session(RUN, reporter=Reporter(io.StringIO()))
+    spec = spec_from(parse_yaml(TEXT, "p.yaml"))
+    result = run_pipeline(spec, stages, session=session, open_data=open_toy_data, choice=Choice(**choice))
+    if result.error is not None:
+        raise result.error
+    return result
+
+
+def ran(stages: Any, **choice: str) -> list[str]:
+    return [outcome.id for outcome in run(stages, **choice).outcomes if outcome.status == "done"]
+
+
+def planned() -> dict[str, tuple[str, ...]]:
+    spec = spec_from(parse_yaml(TEXT, "p.yaml"))
+    steps = dry_run(spec, TOYS, run_dir=RUN, open_data=open_toy_data, choice=Choice())
+    return {step.job.id: step.decision.reasons for step in steps if step.runs}
+
+
+def doubled() -> list[str]:
+    return [path.read_text() for path in sorted((RUN / "double" / "items").iterdir())]
+
+
+def lose() -> None:
+    shutil.rmtree(RUN / "make")
+
+
+def test_an_input_that_is_made_again_with_other_bytes_reruns_what_depends_on_it() -> None:
+    run(TOYS)
+    lose()
+    assert ran(registry()) == ["make", "double", "train", "all"]
+    found = list_artifacts(RUN / "double").keys(), doubled()
+    shutil.rmtree(RUN)
+    run(registry())
+    assert (list_artifacts(RUN / "double").keys(), doubled()) == found
+
+
+def test_an_input_that_is_made_again_with_the_same_bytes_reruns_nothing_else() -> None:
+    run(TOYS)
+    lose()
+    assert ran(TOYS) == ["make"]
+
+
+def test_a_plan_sees_an_input_that_another_run_made() -> None:
+    run(TOYS)
+    lose()
+    result = run(registry(), until="make")
+    assert [outcome.id for outcome in result.outcomes if outcome.status != "done"] == []  # no stale stage is listed
+    assert planned()["double"] == ("input numbers: made again, with another result",)
+    assert ran(registry()) == ["double", "train", "all"]
+
+
+def test_what_was_interrupted_is_not_resumed_from_another_input() -> None:
+    run(TOYS)
+    record = read_record(RUN / "double")
+    assert record is not None
+    write_record(RUN / "double", {**record, "status": "interrupted"})
+    lose()
+    assert "double" in ran(registry())
+    assert all(text.startswith("another ") for text in doubled())
+    assert planned() == {}
+
+
+def test_a_record_without_hashes_stays_finished() -> None:
+    run(TOYS)
+    record = read_record(RUN / "double")
+    assert record is not None and set(record[INPUT_RESULTS]) == {"numbers"}
+    write_record(RUN / "double", {name: value for name, value in record.items() if name != INPUT_RESULTS})
+    lose()
+    assert ran(registry()) == ["make", "all"]
+
+
+def test_a_twin_of_another_input_is_not_copied() -> None:
+    """Two stages of one identity whose inputs hold other bytes."""
+    run(TOYS)
+    record = read_record(RUN / "double")
+    assert record is not None
+    assert read_twin(RUN / "double", record["identity"], record[INPUT_RESULTS]) is not None
+    assert read_twin(RUN / "double", record["identity"], {"numbers": "0" * 64}) is None
+
+
+hashes = st.none() | st.sampled_from(["a", "b"])
+single = dict.fromkeys("xy", hashes)
+several = {"z": st.dictionaries(st.sampled_from("pq"), hashes)}
+results = st.fixed_dictionaries({}, optional={**single, **several})
+
+
+@given(results, results)
+def test_only_known_hashes_that_differ_count(before: Any, now: Any) -> None:
+    decision = Decision("skip", ("finished",), keep=True, record={INPUT_RESULTS: before})
+    found = follow_inputs(decision, now)
+
+    def flat(some: Any) -> dict[Any, str]:
+        pairs = ((name, value) for name, value in some.items())
+        spread = [((n, i), h) for n, v in pairs for i, h in (v.items() if isinstance(v, dict) else [(None, v)])]
+        return {key: value for key, value in spread if value is not None}
+
+    old, new = flat(before), flat(now)
+    differs = any(old[key] != new[key] for key in old.keys() & new.keys())
+    assert (found.action, found.keep) == (("run", False) if differs else ("skip", True))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [None, {"status": "running", "artifacts": {"a": {"sha256": "x"}}}, {"status": "done", "artifacts": {"a": {}}}],
+)
+def test_no_hash_of_an_unfinished_or_older_stage(record: Any) -> None:
+    assert result_of(record) is None
