@@ -19,9 +19,10 @@ from wsss.pipeline.execute import RunResult, dry_run, run_pipeline
 from wsss.pipeline.input_results import INPUT_RESULTS, follow_inputs, result_of
 from wsss.pipeline.plan import Choice
 from wsss.pipeline.progress import Reporter
+from wsss.pipeline.runner import run_stage
 from wsss.pipeline.source import parse_yaml
 from wsss.pipeline.spec import spec_from
-from wsss.pipeline.stage import Context, Result
+from wsss.pipeline.stage import Artifact, Context, Result
 from wsss.pipeline.store import list_artifacts, read_record, write_record
 from wsss.pipeline.task import Session
 from wsss.pipeline.twins import read_twin
@@ -136,6 +137,23 @@ def test_a_twin_of_another_input_is_not_copied() -> None:
     assert record is not None
     assert read_twin(RUN / "double", record["identity"], record[INPUT_RESULTS]) is not None
     assert read_twin(RUN / "double", record["identity"], {"numbers": "0" * 64}) is None
+
+
+def test_a_stage_is_given_an_identity_that_counts_seed_and_bytes_of_inputs(tmp_path: Path) -> None:
+    """A checkpoint holds it, so that one that is copied from another run isn't resumed."""
+    seen = []
+
+    def double(ctx: Context[Any]) -> Result:
+        seen.append(ctx.identity)
+        return TOYS["double"].run(ctx)
+
+    stage = replace(TOYS["double"], run=double)
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        write_text(folder / "items" / "000.txt", folder.name)
+    for number, (source, seed) in enumerate([(first, 0), (first, 1), (second, 0), (first, 0)]):
+        run_stage(stage, stage.config(), out=tmp_path / str(number), inputs={"numbers": Artifact(source)}, seed=seed)
+    assert len(set(seen[:3])) == 3 and seen[3] == seen[0] and all(seen)
 
 
 hashes = st.none() | st.sampled_from(["a", "b"])

@@ -83,6 +83,7 @@ class Run:
     progress: Any = field(default_factory=Silent)
     ranks: Any = field(default_factory=SingleRank)
     lines: list[str] = field(default_factory=list)
+    identity: str = "training"
 
     @property
     def log(self) -> Callable[[str], None]:

@@ -60,7 +60,8 @@ def test_flipped_bits_lead_to_a_new_start_and_the_same_weights(tmp_path: Path) -
     [
         ({"ranks": 2}, "expected the number of processes 1 and the effective batch 2, got 2 and 2"),
         ({"effective_batch": 8}, "effective batch 2, got 1 and 8"),
-        ({"format": 1}, "not a checkpoint of this version"),
+        ({"identity": "0" * 64}, "it belongs to another training"),
+        ({"format": 2}, "not a checkpoint of this version"),
         ({"step": "7"}, "step and threads: expected whole numbers"),
         ({"history": [{"loss": None}]}, "history: expected rows of numbers"),
         ({"schedule": []}, "schedule: a mapping"),

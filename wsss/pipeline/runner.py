@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from wsss.pipeline.decide import Decision, decide
 from wsss.pipeline.explain import explained
 from wsss.pipeline.given import artifacts_in, check_distinct, identity_of_input, ids_of
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
-from wsss.pipeline.input_results import follow_inputs, result_of, results_of
+from wsss.pipeline.input_results import INPUT_RESULTS, follow_inputs, result_of, results_of
 from wsss.pipeline.interrupt import Interrupted, as_interrupt
 from wsss.pipeline.machine import threads_as_begun
 from wsss.pipeline.memory import peak_bytes, reset_peak
@@ -115,7 +116,8 @@ def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
         reset_peak(session.device)
         twin: dict[str, Any] | None = ranks.from_first(lambda: _twin_of(task))
         if twin is None:
-            result = task.stage.run(_context(task, session))
+            identity = ranks.from_first(lambda: identity_of({**task.parts, INPUT_RESULTS: results_of(task.inputs)}))
+            result = task.stage.run(replace(_context(task, session), identity=identity))
         else:
             record["same_as"] = twin["made_by"]
             ranks.from_first(lambda: copy_files(twin, session.run_dir, task.folder))

@@ -136,6 +136,7 @@ class Context(Generic[C]):
         progress, ranks: see their classes.
         log: prints one line to stderr and to ``run.log``.
         run_dir: the run's folder (for `report`); the folder above ``out`` for a single-stage command.
+        identity: hash of all that the result depends on, down to the bytes of the inputs: a checkpoint holds it.
     """
 
     config: C
@@ -149,6 +150,7 @@ class Context(Generic[C]):
     ranks: Ranks
     log: Callable[[str], None]
     run_dir: Path
+    identity: str = ""
 
 
 @dataclass(frozen=True)

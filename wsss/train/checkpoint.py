@@ -21,7 +21,7 @@ from wsss.io.atomic import atomic_open
 from wsss.io.exhausted import raise_if_exhausted
 from wsss.io.sealed import check_sealed_zip, check_stored_zip, write_sealed_zip
 
-FORMAT = 2
+FORMAT = 3
 
 UNUSABLE = (
     *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError),
@@ -54,6 +54,7 @@ class Trained:
         scaler: precision plugin with ``state_dict``/``load_state_dict`` (the loss scale of 16-bit training).
         ranks: number of processes that train together.
         effective_batch: images per optimiser step, of all processes.
+        identity: hash of all that the training depends on.
     """
 
     model: nn.Module
@@ -62,6 +63,7 @@ class Trained:
     scaler: Any
     ranks: int
     effective_batch: int
+    identity: str
 
 
 def save_checkpoint(path: Path, trained: Trained, progress: Progress) -> None:
@@ -72,6 +74,7 @@ def save_checkpoint(path: Path, trained: Trained, progress: Progress) -> None:
     """
     state = {
         "format": FORMAT,
+        "identity": trained.identity,
         "model": trained.model.state_dict(),
         "optimiser": trained.optimiser.state_dict(),
         "schedule": trained.schedule.state_dict(),
@@ -92,7 +95,7 @@ def save_checkpoint(path: Path, trained: Trained, progress: Progress) -> None:
 def load_checkpoint(path: Path, trained: Trained, log: Callable[[str], None]) -> Progress:
     """Restore a training run in place, or start a new one where there is no checkpoint.
 
-    A checkpoint that is damaged, or that belongs to another training (another network, another number of processes),
+    A checkpoint that is damaged, or that belongs to another training (another identity, another number of processes),
     is reported and ignored; nothing is restored from it. Another number of threads is reported: sums are added up in
     another order, so that the training ends as neither number alone would have it.
     """
@@ -136,6 +139,8 @@ def _check(state: Any, trained: Trained) -> None:
     """Raise `ValueError` or `KeyError` unless a checkpoint fits the network, its optimiser and the processes."""
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError("not a checkpoint of this version")
+    if state["identity"] != trained.identity:
+        raise ValueError("it belongs to another training: of another seed, config, dataset or input")
     shapes = {name: value.shape for name, value in trained.model.state_dict().items()}
     if shapes != {name: value.shape for name, value in state["model"].items()}:
         raise ValueError("it belongs to another network")

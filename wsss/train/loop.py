@@ -67,6 +67,10 @@ class Surroundings(Protocol):
         """Seed of everything random."""
 
     @property
+    def identity(self) -> str:
+        """Hash of all that the training depends on; a checkpoint of another one isn't resumed."""
+
+    @property
     def device(self) -> str:
         """``"cpu"`` or ``"cuda"``."""
 
@@ -151,7 +155,9 @@ class _Loop:
         schedule = build_schedule(config.schedule, optimiser, plan.steps)
         self.model, self.optimiser = self.fabric.setup(job.model, optimiser)
         scaler = self.fabric.strategy.precision if config.precision == "16-mixed" else None
-        self.trained = ckpt.Trained(job.model, optimiser, schedule, scaler, plan.ranks, plan.effective_batch)
+        self.trained = ckpt.Trained(
+            job.model, optimiser, schedule, scaler, plan.ranks, plan.effective_batch, run.identity
+        )
         self.path = run.out / CHECKPOINT
         self.state = ckpt.load_checkpoint(self.path, self.trained, run.log)
         self.leader = run.ranks.rank == 0
