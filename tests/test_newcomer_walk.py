@@ -6,11 +6,11 @@ import csv
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 
 from wsss.io.masks import read_mask
@@ -69,7 +69,7 @@ def wsss(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProces
     import os
 
     done = subprocess.run(
-        [sys.executable, "-m", "wsss.cli.main", *words],
+        [*warm.command(), *words],
         cwd=folder,
         env={**os.environ, **HERE},
         capture_output=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 from flipping import flip
 from killing import KILLED, kill_command, memory_folder
-from tinyrun import MODULE, SEVERAL, TINY, command, environment, results, several, statuses_in, wsss
+from tinyrun import MODULE, SEVERAL, TINY, command, environment, ranks, results, several, statuses_in, wsss
 
 from wsss.io.cores import available_cores
 
@@ -53,7 +53,9 @@ def begun(memory: Path) -> Path:
     """Killed in the middle of a training by one process with one thread. Treat it as read-only."""
     run_dir = memory / "begun"
     checkpoint = run_dir / "classify" / "checkpoint.pt"
-    done, _ = kill_command(command(run_dir, *UNTIL), AT, cwd=memory, after=checkpoint, OMP_NUM_THREADS="1")
+    done, _ = kill_command(
+        command(run_dir, *UNTIL), AT, cwd=memory, after=checkpoint, start=warm.command(), OMP_NUM_THREADS="1"
+    )
     assert done.returncode == KILLED and checkpoint.is_file()
     return run_dir
 
@@ -160,17 +162,9 @@ def test_threads_that_are_asked_for_are_taken_and_recorded(begun: Path, tmp_path
 
 def test_processes_that_share_a_machine_share_its_cores_from_the_first_step_on(tmp_path: Path) -> None:
     """Started as SLURM starts them; Fabric used to change the number after it had been recorded."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = str(found.getsockname()[1])
-    variables = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    processes = [
-        subprocess.Popen(
-            [*MODULE, *command(tmp_path / "run", "--until", "expand")],
-            env=environment(**variables, RANK=rank, LOCAL_RANK=rank, OMP_NUM_THREADS=None, MKL_NUM_THREADS=None),
-        )
-        for rank in "01"
-    ]
+    call = [*MODULE, *command(tmp_path / "run", "--until", "expand")]
+    environments = ranks(2, OMP_NUM_THREADS=None, MKL_NUM_THREADS=None)
+    processes = [subprocess.Popen(call, env=variables) for variables in environments]
     assert [process.wait(timeout=300) for process in processes] == [0, 0]
     records = [json.loads((tmp_path / "run" / one / "stage.json").read_text()) for one in ("classify", "expand")]
     expected = max(1, available_cores() // 2)

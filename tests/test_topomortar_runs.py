@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 SMALL = (
     *("data.size=64", "data.train=4", "data.small=2", "data.val=1", "data.test=1", "matrix.seed=[1]"),
@@ -16,7 +16,7 @@ SMALL = (
 
 
 def wsss(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "wsss.cli.main", *map(str, arguments), "--device", "cpu", "--workers", "1"]
+    command = [*warm.command(), *map(str, arguments), "--device", "cpu", "--workers", "1"]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -30,7 +30,7 @@ def test_the_quick_pipeline_ends_with_its_tables(tmp_path: Path) -> None:
     bench = tmp_path / "run" / "bench"
     rows = json.loads((bench / "tables.json").read_text())
     again = subprocess.run(
-        [sys.executable, "-m", "wsss.cli.main", "bench", "tables", bench / "results", "--format", "json"],
+        [*warm.command(), "bench", "tables", bench / "results", "--format", "json"],
         capture_output=True,
         text=True,
         check=True,

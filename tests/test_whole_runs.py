@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
 from killing import KILLED, memory_folder, run_and_kill
 from tinyrun import command, environment, results, statuses, statuses_in, wsss
 
@@ -32,7 +33,7 @@ STAGES = (
     "score-segment",
     "report",
 )
-KILLS = 12
+KILLS = 6
 
 pytestmark = pytest.mark.slow
 
@@ -72,20 +73,9 @@ def run_in_process(run_dir: Path) -> None:
             raise
 
 
-def preload() -> None:
-    """Import what the stages import, once, so that every forked child has it."""
-    import albumentations  # noqa: F401
-    import pydensecrf.densecrf  # noqa: F401
-    import torchvision  # noqa: F401
-    from torch.utils import tensorboard  # noqa: F401
-
-    from wsss.pipeline import execute  # noqa: F401
-    from wsss.train import loop  # noqa: F401
-
-
 def test_killed_at_points_all_over_a_run_it_ends_byte_identical(finished: Path, memory: Path) -> None:
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    preload()
+    warm.preload()
     expected = results(finished)
     whole = memory / "counted"
     code, writes = run_and_kill(lambda: run_in_process(whole), None)

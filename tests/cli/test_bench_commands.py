@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from inprocess import wsss
 from resultfolders import write_results
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
@@ -16,8 +16,7 @@ LEVELS = {"CEDiceLoss": 1.0, "clDiceLoss": 0.3}
 
 
 def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "wsss.cli.main", "bench", "tables", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+    return wsss("bench", "tables", *arguments)
 
 
 @pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no results of the authors at hand")

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import warm
 
 FENCE = re.compile(
     r"^(?:<!-- (?P<marks>[^\n]*) -->\n)?(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
@@ -105,7 +106,8 @@ class Session:
         self.folder, self.slow, self.checkout = folder, slow, checkout
         shim = folder.parent / f"{folder.name}-bin" / "wsss"
         shim.parent.mkdir()
-        shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m wsss.cli.main "$@"\n')
+        start = warm.command() if slow and checkout is None else [sys.executable, "-m", "wsss.cli.main"]
+        shim.write_text(f'#!/bin/sh\nexec {shlex.join(start)} "$@"\n')
         shim.chmod(0o755)
         self.env = {**os.environ, "OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1", **(env or {})}
         self.env["PATH"] = os.pathsep.join([str(shim.parent), str(Path(sys.executable).parent), self.env["PATH"]])

@@ -5,11 +5,12 @@
 before it (the temporary file may be incomplete), or after it.
 
 Two ways: `run_and_kill` forks this process (fast; only for work that has not yet started threads of its own), and
-`kill_command` starts ``wsss …`` afresh (for real pipelines).
+`kill_command` starts ``wsss …`` (for real pipelines).
 """
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 KILLED = -signal.SIGKILL
+STRIKE = "WSSS_TEST_STRIKE"
+"""Environment variable: when the command that is started kills itself."""
 
 
 def run_and_kill(work: Callable[[], Any], at: int | None, *, before: bool = True) -> tuple[int, int]:
@@ -52,10 +55,11 @@ def kill_command(
     cwd: Path,
     before: bool = True,
     after: Path | None = None,
+    start: Sequence[str] = (sys.executable, __file__),
     timeout: float = 600,
     **more: str,
 ) -> tuple[subprocess.CompletedProcess[str], int]:
-    """Run ``wsss ARGUMENTS`` in a fresh process that kills itself at its ``at``-th ``os.fsync``; see `run_and_kill`.
+    """Run ``wsss ARGUMENTS`` in a process that kills itself at its ``at``-th ``os.fsync``; see `run_and_kill`.
 
     Args:
         arguments: of the ``wsss`` command.
@@ -63,6 +67,7 @@ def kill_command(
         before: strike before the call, or after it.
         after: calls are counted from when this file exists; ``None``: all of them. How many come before it may
             depend on how busy the machine is, since some files are written by time.
+        start: words that start it: afresh, or as `warm.command` has them.
         timeout: seconds.
         more: environment variables.
 
@@ -72,12 +77,11 @@ def kill_command(
     here = Path(__file__).parent
     path = os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
     counter = cwd / ".fsync-count"
-    when = "before" if before else "after"
-    command = [sys.executable, str(Path(__file__)), str(at or 0), when, str(counter), str(after or "")]
+    asked = {"at": at, "before": before, "counter": str(counter), "after": str(after or "")}
     done = subprocess.run(
-        [*command, *arguments],
+        [*start, *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path, **more},
+        env={**os.environ, "PYTHONPATH": path, **more, STRIKE: json.dumps(asked)},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -136,22 +140,30 @@ def _child(work: Callable[[], Any], at: int | None, before: bool, count: Any) ->
     work()
 
 
-def _main() -> None:
-    at, when, counter, after, *arguments = sys.argv[1:]
-    sys.argv = ["wsss", *arguments]
-    file = os.open(counter, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+def strike_as_asked() -> bool:
+    """Do as `kill_command` asked the command that this process becomes, if it was that which started it."""
+    if STRIKE not in os.environ:
+        return False
+    asked = json.loads(os.environ.pop(STRIKE))
+    file = os.open(asked["counter"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     made = 0
 
     def counted() -> int:
         nonlocal made
-        if not after or Path(after).exists():
+        if not asked["after"] or Path(asked["after"]).exists():
             made += os.write(file, b".")
         return made
 
-    strike(int(at) or None, when == "before", counted)
+    strike(asked["at"], asked["before"], counted)
+    return True
+
+
+def _main() -> None:
+    sys.argv[0] = "wsss"
+    strike_as_asked()
     from wsss.cli.main import main
 
-    main(arguments)
+    main(sys.argv[1:])
 
 
 if __name__ == "__main__":

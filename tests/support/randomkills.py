@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import warm
 from tinyrun import results
 
 PIPELINE = Path(__file__).parent / "quick.yaml"
@@ -74,19 +75,6 @@ class Tally:
         """Return one line, and one per failure."""
         counts = f"{self.kills} kills in {self.runs} runs: {self.identical} identical, {self.mixed} of mixed threads"
         return "\n".join([f"{counts}, {len(self.failures)} failures", *self.failures])
-
-
-def preload() -> None:
-    """Import what the stages import, once, so that every forked child has it."""
-    import albumentations  # noqa: F401
-    import monai.networks.nets  # noqa: F401
-    import pydensecrf.densecrf  # noqa: F401
-    import torchvision  # noqa: F401
-    from torch.utils import tensorboard  # noqa: F401
-
-    from wsss.cli import main, run  # noqa: F401
-    from wsss.pipeline import execute  # noqa: F401
-    from wsss.train import loop  # noqa: F401
 
 
 def kill_at_random(folder: Path, kills: int, seed: int) -> Tally:
@@ -253,7 +241,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    preload()
+    warm.preload()
     with tempfile.TemporaryDirectory() as folder:
         tally = kill_at_random(Path(folder), args.kills, args.seed)
     print(tally)

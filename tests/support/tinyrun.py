@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import warm
 from killing import is_bookkeeping, snapshot
 
 TINY = Path(__file__).parent / "tiny.yaml"
@@ -31,13 +33,38 @@ def environment(**more: str | None) -> dict[str, str]:
 
 
 def wsss(*arguments: str, timeout: float = 300, **more: str | None) -> subprocess.CompletedProcess[str]:
-    """Run ``wsss ARGUMENTS`` to its end; for ``more`` see `environment`."""
-    return _run([*MODULE, *arguments], timeout, environment(**more))
+    """Run ``wsss ARGUMENTS`` to its end, in a process that has imported all; for ``more`` see `environment`."""
+    return subprocess.run(
+        [*warm.command(), *arguments], capture_output=True, text=True, timeout=timeout, env=environment(**more)
+    )
 
 
 def several(count: int, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run ``wsss ARGUMENTS`` in several processes that work together."""
-    return _run([*SEVERAL, str(count), "-m", "wsss.cli.main", *arguments], timeout, environment())
+    """Run ``wsss ARGUMENTS`` in several processes that work together, started as SLURM starts them.
+
+    Returns:
+        The first process; where another one ended with another exit code, that one.
+    """
+    processes = [
+        subprocess.Popen(
+            [*warm.command(), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
+        )
+        for variables in ranks(count)
+    ]
+    ended = []
+    for process in processes:
+        output, messages = process.communicate(timeout=timeout)
+        ended.append(subprocess.CompletedProcess(arguments, process.returncode, output, messages))
+    return next((one for one in ended if one.returncode), ended[0])
+
+
+def ranks(count: int, **more: str | None) -> list[dict[str, str]]:
+    """Return the environments of processes that work together; for ``more`` see `environment`."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [environment(**shared, RANK=str(rank), LOCAL_RANK=str(rank), **more) for rank in range(count)]
 
 
 def statuses(run_dir: Path, *more: str) -> dict[str, str]:
@@ -56,7 +83,3 @@ def results(run_dir: Path) -> Mapping[str, bytes]:
     return snapshot(
         run_dir, ignore=lambda name: is_bookkeeping(name) or name.startswith("data/content") or name.endswith(".html")
     )
-
-
-def _run(call: list[str], timeout: float, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(call, capture_output=True, text=True, timeout=timeout, env=env)

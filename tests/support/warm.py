@@ -1,0 +1,195 @@
+"""Starts ``wsss`` in processes that have imported everything already: a whole run of tiny images takes half the time.
+
+A server imports what the stages import, computes nothing, and forks for every command that a client asks for. The
+client is a program of its own (``python warm.py SOCKET ARGUMENTS``), so that a test can treat it as the command: it
+passes on its arguments, working directory, environment, standard streams and, at the end, the exit code. What such a
+process does is what a fresh one does: it has no other thread, and torch gets the number of threads that the
+environment asks for. Tests of signals, of process groups and of starting up start fresh processes.
+"""
+
+from __future__ import annotations
+
+import array
+import atexit
+import functools
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+STARTED = b"ready"
+
+
+def command() -> list[str]:
+    """Return the words that start ``wsss``, to be followed by its arguments; the first call starts the server."""
+    return [sys.executable, "-I", "-S", __file__, _server()]
+
+
+@functools.cache
+def _server() -> str:
+    """Start the server of this test process, and return its socket; the server ends with us."""
+    folder = tempfile.TemporaryDirectory(prefix="wsss-warm-")
+    path = str(Path(folder.name) / "socket")  # short: the name of a socket has at most 107 bytes
+    here = Path(__file__).parent
+    found = os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": found, "NO_ALBUMENTATIONS_UPDATE": "1"}
+    call = [sys.executable, __file__, "--serve", path]
+    process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    assert process.stdin is not None and process.stdout is not None
+
+    def end(stdin: IO[bytes] = process.stdin) -> None:
+        stdin.close()
+        process.wait(timeout=10)
+        folder.cleanup()
+
+    atexit.register(end)
+    assert process.stdout.read(len(STARTED)) == STARTED, "the server did not start"
+    return path
+
+
+def client(server: str, arguments: list[str]) -> int:
+    """Let the server run a command on our streams; return its exit code, or end by the signal that ended it."""
+    request = json.dumps({"arguments": arguments, "cwd": str(Path.cwd()), "environment": dict(os.environ)}).encode()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(server)
+        streams = array.array("i", [0, 1, 2])
+        connection.sendmsg(
+            [len(request).to_bytes(8, "little")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams.tobytes())]
+        )
+        connection.sendall(request)
+        answer = connection.recv(16)
+    code = int(answer) if answer else 1
+    if code < 0:
+        os.kill(os.getpid(), -code)
+    return code
+
+
+def serve(path: str) -> None:
+    """Fork for every client until stdin is closed; a client that goes away takes its process along."""
+    preload()
+    children: dict[int, socket.socket] = {}
+    ended, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door, selectors.DefaultSelector() as waiting:
+        door.bind(path)
+        door.listen(16)
+        for source in (0, ended, door):
+            waiting.register(source, selectors.EVENT_READ)
+        os.write(1, STARTED)
+        while True:
+            for key, _ in waiting.select():
+                if key.fileobj == 0:
+                    return
+                if key.fileobj == ended:
+                    os.read(ended, 64)
+                    _answer(children, waiting)
+                elif key.fileobj is door:
+                    connection, _ = door.accept()
+                    child = _start(connection, [door, waiting, *children.values()])
+                    children[child] = connection
+                    waiting.register(connection, selectors.EVENT_READ, child)
+                elif key.data in children:
+                    os.kill(key.data, signal.SIGKILL)
+                    waiting.unregister(key.fileobj)
+
+
+def _answer(children: dict[int, socket.socket], waiting: selectors.BaseSelector) -> None:
+    """Send every ended process's exit code to its client."""
+    for child in list(children):
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            connection = children.pop(child)
+            if connection in {key.fileobj for key in waiting.get_map().values()}:
+                waiting.unregister(connection)
+            with suppress(BrokenPipeError):  # it was the client that went away
+                connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+            connection.close()
+
+
+def _start(connection: socket.socket, ours: list[Any]) -> int:
+    """Fork; the child becomes the command and does not return."""
+    size, (message, *_), _, _ = connection.recvmsg(8, socket.CMSG_SPACE(12))
+    streams = array.array("i", message[2])
+    left, parts = int.from_bytes(size, "little"), []
+    while left:
+        parts.append(connection.recv(min(left, 1 << 20)))
+        left -= len(parts[-1])
+    child = os.fork()
+    if child:
+        for stream in streams:
+            os.close(stream)
+        return child
+    for one in [connection, *ours]:
+        one.close()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.stdin, sys.stdout, sys.stderr = (open(number, mode) for number, mode in enumerate("rww"))  # noqa: SIM115, PTH123
+    become(**json.loads(b"".join(parts)))
+    raise AssertionError("a command does not return")
+
+
+def become(arguments: list[str], cwd: str, environment: dict[str, str]) -> None:
+    """Run ``wsss ARGUMENTS`` as a fresh process would, to its exit."""
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    import torch
+
+    threads = environment.get("OMP_NUM_THREADS")
+    torch.set_num_threads(int(threads) if threads else len(os.sched_getaffinity(0)))
+    sys.argv = ["wsss", *arguments]
+    from killing import strike_as_asked
+
+    struck = strike_as_asked()
+    from wsss.cli.main import main
+
+    try:
+        main(arguments if struck else None)  # None: as the program does it, in a child that this process supervises
+    except SystemExit as end:
+        _exit(end.code)
+
+
+def _exit(code: object) -> NoReturn:
+    """End as the interpreter does, but for taking all modules apart: with torch that takes a second."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def preload() -> None:
+    """Import what the stages import, once, so that every forked child has it."""
+    import albumentations  # noqa: F401
+    import lightning_fabric  # noqa: F401
+    import monai.networks.nets  # noqa: F401
+    import pydensecrf.densecrf  # noqa: F401
+    import scipy.ndimage  # noqa: F401
+    import skimage.morphology  # noqa: F401
+    import torchvision  # noqa: F401
+    from torch.utils import tensorboard  # noqa: F401
+
+    from wsss.cli import main, run, stages  # noqa: F401
+    from wsss.pipeline import execute  # noqa: F401
+    from wsss.train import loop  # noqa: F401
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--serve":
+        serve(sys.argv[2])
+    else:
+        sys.exit(client(sys.argv[1], sys.argv[2:]))
