@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +130,18 @@ def read_yaml(path: Path) -> Source:
         raise InvalidInput(f"{path}: can't be read as text ({error}).") from error
     if len(content) > MAX_BYTES:
         raise InvalidInput(f"{path}: more than {MAX_BYTES >> 20} MiB; this is no configuration file.")
-    source = parse_yaml(text, shown_path(path))
+    source = _parsed(text, shown_path(path))
     if source.value is None:
         return Source({}, source.places)
     if not isinstance(source.value, dict):
         raise InvalidInput(f"{shown_path(path)}:1: expected a mapping (key: value), found {_kind(source.value)}.")
     return source
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, name: str) -> Source:
+    """Parse a text once: a matrix reads the presets of a stage for every instance, and nobody changes a `Source`."""
+    return parse_yaml(text, name)
 
 
 def parse_yaml(text: str, name: str, *, lines: bool = True) -> Source:
