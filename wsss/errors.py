@@ -40,6 +40,12 @@ class RunFailed(WsssError):
     exit_code = 1
 
 
+class Obstructed(RunFailed):
+    """Something else is where a file or a folder is to be written (exit code 2: it is the user's to delete)."""
+
+    exit_code = 2
+
+
 class InvalidInput(WsssError):
     """Wrong usage, a wrong config or broken data (exit code 2)."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss.errors import RunFailed
+from wsss.errors import InvalidInput, Obstructed, RunFailed
 from wsss.io.atomic import (
     TEMPORARY,
     atomic_open,
@@ -122,13 +122,22 @@ def test_a_full_disk_while_writing_leaves_the_old_file(tmp_path: Path, monkeypat
     assert path.read_text() == "old" and names(tmp_path) == ["a"]
 
 
+def test_text_that_is_not_utf8_is_invalid_input(tmp_path: Path) -> None:
+    for write in (lambda path: write_text(path, "a r\udcff"), lambda path: write_json(path, {"a": "r\udcff"})):
+        with pytest.raises(InvalidInput, match=r"can't hold text that is not valid UTF-8: .*r\\udcff"):
+            write(tmp_path / "a")
+    assert names(tmp_path) == []
+
+
 def test_a_file_in_place_of_a_folder_is_explained(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file")
     for path in (tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"):
-        with pytest.raises(RunFailed, match="Can't write"):
+        with pytest.raises(Obstructed, match=f"^Can't write {path}: {tmp_path / 'a'} is a file; ") as found:
             write_text(path, "x")
+        assert found.value.exit_code == 2 and found.value.mend is not None
+        assert found.value.mend.startswith("Choose another folder")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(RunFailed, match="Can't write"):
+    with pytest.raises(Obstructed, match=f"{tmp_path / 'folder'} is a folder; expected a file"):
         write_text(tmp_path / "folder", "x")
     with pytest.raises(RunFailed, match="too long"):
         write_text(tmp_path / ("x" * 300), "x")

@@ -12,6 +12,7 @@ from flipping import flip
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsss.errors import InvalidInput
 from wsss.io.sealed import SEAL, check_sealed_zip, read_sealed_json, write_sealed_json, write_sealed_zip
 
 VALUE: dict[str, Any] = {"id": "cam", "metrics": {"loss": 0.125, "n": 10, "9": None}, "names": ["ä", "b"]}
@@ -23,6 +24,12 @@ def zipped(comment: bytes = b"") -> bytes:
         archive.writestr("a", b"some content")
         archive.comment = comment
     return content.getvalue()
+
+
+def test_text_that_is_not_utf8_is_invalid_input(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="not valid UTF-8"):
+        write_sealed_json(tmp_path / "a", {"directory": "r\udcff"})
+    assert not list(tmp_path.iterdir())
 
 
 def sealed_zip(path: Path) -> Path:

@@ -18,6 +18,11 @@ SCOPE = {
 }
 
 
+def test_a_variable_that_is_not_utf8_is_named() -> None:
+    with pytest.raises(InvalidInput, match=r"env.X \}\} is r\\udcff: not valid UTF-8"):
+        interpolate(Source("a/${{ env.X }}"), {"env": {"X": "r\udcff"}})
+
+
 def fill(value: Any) -> Any:
     return interpolate(Source(value), SCOPE).value
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Obstructed
 from wsss.io.atomic import sha256_file
 from wsss.pipeline.decide import decide
 from wsss.pipeline.identity import identity_of
@@ -132,7 +132,7 @@ def test_folders_that_are_not_ours_are_refused(folder: Path, tmp_path: Path) -> 
     (folder / RECORD).unlink()
     with pytest.raises(InvalidInput, match=r"not empty and not the folder of a stage \(found 'b.json'"):
         check_ours(folder)
-    with pytest.raises(InvalidInput, match="is a file"):
+    with pytest.raises(Obstructed, match="is a file"):
         check_ours(folder / "b.json")
 
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from wsss.errors import RunFailed
 from wsss.io.contained import check_place, delete_file, open_to_read
+from wsss.io.obstacles import obstacle
 from wsss.io.shared_state import deleted_if_killed
 from wsss.io.utf8 import unwritable
 
@@ -36,6 +37,7 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         RunFailed: the disk is full, or the folder can't be written to.
+        Obstructed: ``path`` is a folder, or something above it is a file.
         InvalidInput: a link inside a run directory takes ``path`` out of it.
     """
     temporary = temporary_beside(path)
@@ -105,7 +107,7 @@ def sweep(folder: Path) -> int:
 
 @contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a missing permission into an error that names the path and the mend."""
+    """Turn a full disk, a missing permission or something in the way into an error that names the path and the hint."""
     try:
         yield
     except OSError as error:
@@ -119,6 +121,8 @@ def explain_os_errors(path: Path) -> Iterator[None]:
                 f"Can't write {path}: {error.strerror}.",
                 mend="Choose a folder that you may write to (--run-dir or --out), or change its permissions.",
             ) from error
+        if _concerns(error, path) and (found := obstacle(error, path)) is not None:
+            raise found from error
         if error.errno in _NO_PLACE and _concerns(error, path):
             raise RunFailed(f"Can't write {path}: {error.strerror}.", mend="Choose another folder.") from error
         if error.errno in (errno.EIO, errno.ESTALE, errno.ENXIO):

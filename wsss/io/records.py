@@ -261,11 +261,23 @@ def read_run_record(run_dir: Path) -> dict[str, Any] | None:
     return record
 
 
+def _folder_hint(path: Path, otherwise: str) -> str:
+    """Return what to do about a folder in place of a record."""
+    restored = _restored_by(path.parent)
+    return f"Delete it; then {restored}." if restored else otherwise
+
+
 def repair_hint(folder: Path) -> str:
     """Return how a lost or damaged record is restored, where it has a copy; else an empty string."""
+    restored = _restored_by(folder)
+    return f"{restored}. Otherwise: " if restored else ""
+
+
+def _restored_by(folder: Path) -> str:
+    """Return which command restores the record of a folder; empty where there is no copy."""
     run = next((one for one in (folder, folder.parent) if (one / COPIES[RUN]).is_file()), folder)
     kept = any((folder / copy).is_file() for copy in COPIES.values())
-    return f"wsss status --repair {run} restores it from its copy. Otherwise: " if kept else ""
+    return f"wsss status --repair {run} restores it from its copy" if kept else ""
 
 
 def read_copy(path: Path) -> dict[str, Any]:
@@ -296,7 +308,10 @@ def _read(path: Path, model: type[StageRecord | RunRecord], mend: str) -> dict[s
         value = read_sealed_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:  # the record may be sound: nothing is to be deleted
+    except OSError as error:
+        if path.is_dir():
+            raise InvalidInput(f"{path} is a folder; expected a file.", mend=_folder_hint(path, mend)) from error
+        # the record may be sound: nothing is to be deleted
         raise InvalidInput(
             f"{path}: can't be read ({error.strerror}).",
             mend="See that it is a file that you may read, and that its disk or network drive answers.",

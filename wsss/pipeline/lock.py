@@ -87,7 +87,8 @@ def run_lock(folder: Path, log: Callable[[str], None]) -> Iterator[None]:
         descriptor = _acquire(folder, log)
     try:
         for half_written in folder.glob(f"{TEMPORARY}*"):  # of a process that was killed; nobody else writes here now
-            half_written.unlink(missing_ok=True)
+            if half_written.is_symlink() or not half_written.is_dir():
+                half_written.unlink(missing_ok=True)
         left = read_holder(folder)
         if left is not None:
             log(

@@ -98,6 +98,8 @@ def _run(run_dir: Path) -> list[Repair]:
     except ValueError as error:
         hint = f"To write it anew, {first}run the pipeline again: wsss run PIPELINE --run-dir {run_dir} (finished "
         return [Repair(path, False, f"{problem}; {error}", f"{hint}stages are kept).")]
+    if path.is_dir():
+        return [_in_the_way(path)]
     write_run(run_dir, {**copy, "restored": _now()})
     return [Repair(path, True, f"it was {problem}; the checksum of its copy is right")]
 
@@ -125,12 +127,20 @@ def _stage(folder: Path, *, known: bool) -> list[Repair]:
         copy = read_copy(path)
         if copy.get("status") != "done" or not copy.get("identity"):
             raise ValueError("its copy is not that of a finished stage")
+        if path.is_dir():
+            return [_in_the_way(path)]
         _compare(folder, copy.get("artifacts") or {})
     except ValueError as error:
         return [Repair(path, False, f"{problem}; {error}", hint)]
     store.write_record(folder, {**copy, "restored": _now()})
     what = f"it was {problem}; the checksum of its copy and the hashes of all {len(copy.get('artifacts') or {})} files"
     return [Repair(path, True, f"{what} are right")]
+
+
+def _in_the_way(path: Path) -> Repair:
+    """Return what became of a record in whose place there is a folder: nothing of the user's is deleted."""
+    hint = f"Delete the folder {path} and run the same command again."
+    return Repair(path, False, "a folder is in its place; the checksum of its copy is right", hint)
 
 
 def _compare(folder: Path, artifacts: dict[str, Any]) -> None:

@@ -11,8 +11,10 @@ from wsss.errors import InvalidInput
 from wsss.io.atomic import explain_os_errors
 from wsss.io.contained import check_regular, check_tree
 from wsss.io.layout import COPIES, RECORD, RUN
+from wsss.io.obstacles import obstructed
 from wsss.io.records import FORMAT, read_run_record
 from wsss.io.sealed import write_sealed_json
+from wsss.io.utf8 import require_utf8
 
 LOG = "run.log"
 DATA = "data"
@@ -48,9 +50,14 @@ def check_run_dir(run_dir: Path, name: str) -> None:
     """Refuse a folder that holds something else, or the run of another pipeline.
 
     Raises:
-        InvalidInput: says what was found; its log is a link or a pipe, or its generated data is redirected by a link.
+        InvalidInput: says what was found; its log is a link or a pipe, its generated data is redirected by a link, or
+            its path is not valid UTF-8.
+        Obstructed: its generated data is a file.
     """
+    require_utf8(run_dir.absolute(), "the run directory")
     check_regular(run_dir / LOG)
+    if os.path.lexists(run_dir / DATA) and not (run_dir / DATA).is_dir():
+        raise obstructed(run_dir / DATA, "folder")
     check_tree(run_dir / DATA, root=run_dir)
     record = read_run(run_dir)
     if record is not None:

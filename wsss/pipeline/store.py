@@ -18,6 +18,7 @@ from wsss.errors import InvalidInput
 from wsss.io.atomic import discard, explain_os_errors, sha256_file, sweep
 from wsss.io.contained import below, check_place, delete_file
 from wsss.io.layout import CHECKPOINT, COPIES, RECORD
+from wsss.io.obstacles import obstructed
 from wsss.io.records import read_stage_record, repair_hint
 from wsss.io.sealed import write_sealed_json
 
@@ -163,7 +164,8 @@ def check_ours(folder: Path, uses: str | None = None) -> None:
         uses: the kind of that stage; what another kind of stage has made is not to be overwritten.
 
     Raises:
-        InvalidInput: it is a file, there are files in it and no ``stage.json``, or another kind of stage's result.
+        InvalidInput: there are files in it and no ``stage.json``, or another kind of stage's result.
+        Obstructed: it is a file.
     """
     record = read_record(folder) if uses is not None else None
     if record is not None and record.get("uses") not in (None, uses):
@@ -179,7 +181,7 @@ def check_ours(folder: Path, uses: str | None = None) -> None:
                 mend=f"{repair_hint(folder)}Choose another folder, or empty it yourself.",
             )
     elif folder.exists() and not folder.is_dir():
-        raise InvalidInput(f"{folder} is a file; a folder is needed.", mend="Choose another --out or --run-dir.")
+        raise obstructed(folder, "folder")
 
 
 def sweep_folder(folder: Path) -> int:
