@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,7 @@ def slow_or_bad(item: int, seconds: float) -> int:
 POOL = """
 import sys, time
 from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from test_items import context, tell_pid
 from wsss.pipeline.items import map_items
@@ -198,18 +200,22 @@ def alive(pid: int) -> bool:
         return False
 
 
-def read(path: Path) -> str:
-    text = path.read_text()
-    if text != "whole":
-        raise InvalidInput(f"{path}: broken.")
-    return text
+def read_in(folder: Path) -> Callable[[int], None]:
+    def read(item: int) -> None:
+        path = folder / str(item)
+        if path.read_text() != "whole":
+            raise InvalidInput(f"{path}: broken.")
+
+    return read
 
 
 def test_pending_are_items_without_a_whole_output(tmp_path: Path) -> None:
     messages: list[str] = []
     (tmp_path / "1").write_text("whole")
     (tmp_path / "2").write_text("ho")
-    found = pending(context(tmp_path, log=messages.append), [0, 1, 2, 3], lambda item: tmp_path / str(item), read)
+    found = pending(
+        context(tmp_path, log=messages.append), [0, 1, 2, 3], lambda item: tmp_path / str(item), read_in(tmp_path)
+    )
     assert found == [0, 2, 3]
     assert not (tmp_path / "2").exists()
     assert messages == [f"warning: {tmp_path / '2'}: broken. It is made again."]
@@ -220,7 +226,12 @@ def test_pending_shares_the_items_among_ranks_the_same_way_whatever_is_there(tmp
 
     def left() -> list[list[int]]:
         return [
-            pending(context(tmp_path, ranks=DistributedRanks(rank, 3)), items, lambda i: tmp_path / str(i), read)
+            pending(
+                context(tmp_path, ranks=DistributedRanks(rank, 3)),
+                items,
+                lambda i: tmp_path / str(i),
+                read_in(tmp_path),
+            )
             for rank in range(3)
         ]
 

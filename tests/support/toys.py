@@ -107,7 +107,12 @@ def _write_number(item: int, out: Path, text: str, pause: float, seed: int) -> i
 def _make(ctx: Context[MakeConfig]) -> Result:
     """Write one file per item; items that are there are not written again."""
     config = ctx.config
-    items = pending(ctx, range(config.n), lambda item: ctx.out / "items" / f"{item:03d}.txt", _read_number)
+    items = pending(
+        ctx,
+        range(config.n),
+        lambda item: ctx.out / "items" / f"{item:03d}.txt",
+        lambda item: _read_number(ctx.out / "items" / f"{item:03d}.txt"),
+    )
     work = partial(_write_number, out=ctx.out, text=config.text, pause=config.pause, seed=ctx.seed)
     map_items(ctx, items, work, "making")
     ctx.ranks.barrier()

@@ -36,7 +36,7 @@ class Pending(list[T]):
 
 
 def pending(
-    ctx: Context[Any], items: Sequence[T], output: Callable[[T], Path], readable: Callable[[Path], Any]
+    ctx: Context[Any], items: Sequence[T], output: Callable[[T], Path], check: Callable[[T], Any]
 ) -> Pending[T]:
     """Return this rank's items whose output is not there, or is broken.
 
@@ -44,7 +44,8 @@ def pending(
         ctx: the stage's context.
         items: all items of the stage, in order (every rank gives the same).
         output: item → its file.
-        readable: reads a file and raises `InvalidInput` when it is broken; such a file is deleted with a warning.
+        check: reads an item's file and raises `InvalidInput` when it is no result of it; such a file is deleted with a
+            warning.
     """
     left = []
     mine = ctx.ranks.shard(items)
@@ -52,7 +53,7 @@ def pending(
         path = output(item)
         if path.is_file():
             try:
-                readable(path)
+                check(item)
                 continue
             except InvalidInput as error:
                 ctx.log(f"warning: {error.message} It is made again.")

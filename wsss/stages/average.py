@@ -11,6 +11,7 @@ from pydantic import Field
 from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.finished import check_maps
 from wsss.stages.present import MAKE_MAPS, require_each
 from wsss.stages.taken import inspect_maps
 
@@ -26,14 +27,14 @@ class AverageConfig(StageConfig):
 
 def run(ctx: Context[AverageConfig]) -> Result:
     """Average the maps of every image."""
-    from wsss.io.cams import read_cams
     from wsss.pipeline.items import map_items, pending
 
     samples = ctx.data.samples(ctx.config.splits)
     folders = [artifact.path for artifact in ctx.inputs["cams"]]
     if not folders:
         raise InvalidInput("average: no maps to average.", mend="Name cam stages among its needs, or give --cams DIR.")
-    todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), readable=read_cams)
+    check = partial(check_maps, out=ctx.out, classes=ctx.data.classes)
+    todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, partial(_average, folders=folders, out=ctx.out, classes=ctx.data.classes), "averaging")
     ctx.ranks.barrier()
     return Result({"images": len(samples), "maps": len(folders)}, {"averaged": len(folders)})

@@ -7,6 +7,7 @@ times two with ``flip``. ``max_side`` bounds them for large photographs. Maps ke
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.io.layout import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.stages.finished import check_maps
 from wsss.stages.labelled import load_trained, trained
 from wsss.stages.reduced import note_reduced
 from wsss.validation import AddedLater, OptionName, Settings
@@ -98,7 +100,6 @@ def run(ctx: Context[CamConfig]) -> Result:
     """Make the maps, batch by batch."""
     import torch
 
-    from wsss.io.cams import read_cams
     from wsss.stages.batches import require_all, work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
@@ -114,7 +115,7 @@ def run(ctx: Context[CamConfig]) -> Result:
             lambda batch: _make_maps(classifier_of(batch[0]), batch, config, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: [cam_path(ctx.out, sample.id)],
-            readable=read_cams,
+            check=partial(check_maps, out=ctx.out, classes=ctx.data.classes),
             description="class activation maps",
         )
     require_all(failed, samples)

@@ -21,6 +21,7 @@ from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, S
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.crf import CrfConfig
 from wsss.refine.policyfile import read_policy
+from wsss.stages.finished import check_mask
 from wsss.stages.footprint import image_bytes
 from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
@@ -54,7 +55,6 @@ class CrfStageConfig(CrfConfig, StageConfig):
 def run(ctx: Context[CrfStageConfig]) -> Result:
     """Refine every image's mask."""
     from wsss.io.atomic import write_json
-    from wsss.io.masks import read_mask
     from wsss.pipeline.items import map_items, pending
 
     config, masks, cams = ctx.config, ctx.inputs["masks"].path, ctx.inputs["cams"]
@@ -69,7 +69,8 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
         config=config,
         classes=ctx.data.classes,
     )
-    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), readable=read_mask)
+    check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
+    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
     several = config.unary == "softmax" and cams is None  # else only the few classes of an image take part
     labels = len(ctx.data.classes) if several else min(len(ctx.data.classes), USUAL_LABELS)
     map_items(ctx, todo, work, "dense CRF", memory=partial(_bytes, labels=labels, config=config))
@@ -186,9 +187,10 @@ class _Change:
 
 def _changed(sample: Sample, *, after: Path) -> _Change:
     from wsss.data.truth import shows_class
+    from wsss.io.images import image_size
     from wsss.io.masks import IGNORE, read_mask
 
-    new = read_mask(mask_path(after, sample.id))
+    new = read_mask(mask_path(after, sample.id), size=image_size(sample.image))
     assert sample.mask is not None
     old = read_mask(sample.mask, size=new.shape)
     uncertain = float((new == IGNORE).mean())

@@ -17,7 +17,7 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.io.layout import mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages import prediction
-from wsss.stages.prediction import outputs_of, read_output
+from wsss.stages.prediction import outputs_of
 from wsss.stages.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
 from wsss.stages.reduced import note_predicted
 from wsss.validation import AddedLater
@@ -102,7 +102,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
             lambda batch: prediction.predict_batch(model, classes, batch, config, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: outputs_of(config, ctx.out, sample.id),
-            readable=read_output,
+            check=lambda sample: prediction.check_outputs(config, ctx.out, sample, classes),
             description="prediction",
         )
     ctx.ranks.barrier()
