@@ -20,6 +20,7 @@ from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, Stage
 from wsss.stages.finished import check_maps
 from wsss.stages.labelled import load_trained, trained
 from wsss.stages.reduced import note_reduced
+from wsss.train.config import MOST_IMAGES
 from wsss.validation import AddedLater, OptionName, Settings
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class CamConfig(StageConfig):
     max_side: int | None = Field(
         default=1024, ge=16, description="maximum longer side in pixels; larger images are reduced; null: never"
     )
-    batch_size: int = Field(default=1, ge=1, description="images of equal size per forward pass")
+    batch_size: int = Field(default=1, ge=1, le=MOST_IMAGES, description="images of equal size per forward pass")
 
     adapt: Annotated[AdaptConfig | None, AddedLater()] = Field(
         default=None, description="adapt the classifier to each image on the labels of its own tiles; requires tiles"

@@ -20,6 +20,7 @@ from wsss.stages import prediction
 from wsss.stages.prediction import outputs_of
 from wsss.stages.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
 from wsss.stages.reduced import note_predicted
+from wsss.train.config import MOST_IMAGES
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ class PredictConfig(StageConfig):
         description="maximum longer side in pixels; larger images are reduced; null: never",
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16 npz)")
-    batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")
+    batch_size: int = Field(
+        default=1, ge=1, le=MOST_IMAGES, description="images of one size that go through the network together"
+    )
     labels: Annotated[Literal["ignore", "restrict"], AddedLater()] = Field(
         default="ignore",
         description="image-level labels: restrict leaves out the classes that an image doesn't have; images without "
