@@ -81,3 +81,41 @@ def test_logs_and_pages_show_names_as_they_are(tmp_path: Path, capsys: pytest.Ca
     assert shown in capsys.readouterr().err and shown in (tmp_path / "run.log").read_text()
     page = environment().from_string("<p>{{ name }}{{ svg }}</p>").render(name="<b>\x1b", svg=escape("<i>\u202e"))
     assert page == "<p>&lt;b&gt;\\x1b&lt;i&gt;\\u202e</p>"
+
+
+ODD = "r\udcff"
+"""A name whose byte 0xff is not UTF-8, as Python shows it."""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "quickstart", "--run-dir", ODD),
+        ("run", f"{ODD}.yaml"),
+        ("run", "quickstart", "--set", f"data.root={ODD}"),
+        ("predict", "--images", ODD, "--out", "p"),
+        ("predict", "--images", ".", "--out", ODD),
+        ("report", "R", "--out", ODD),
+        ("init", "--images", ODD, "--labels", "labels.csv"),
+        ("export", "R", "--out", ODD),
+        ("status", ODD),
+        ("data", "check", ODD),
+        ("score", "--pred", ODD),
+    ],
+)
+def test_an_argument_that_is_not_utf8_is_refused_by_every_command(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(*arguments) == 2
+    found = capsys.readouterr().err
+    assert "r\\xff" in found and "UTF-8" in found and not list(tmp_path.iterdir())
+
+
+def test_a_working_directory_that_is_not_utf8_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ODD).mkdir()
+    monkeypatch.chdir(tmp_path / ODD)
+    assert call("run", "quickstart") == 2
+    assert "r\\xff" in capsys.readouterr().err and not list((tmp_path / ODD).iterdir())

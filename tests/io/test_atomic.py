@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss.errors import RunFailed
+from wsss.errors import InvalidInput, RunFailed
 from wsss.io.atomic import (
     TEMPORARY,
     atomic_open,
@@ -128,7 +128,7 @@ def test_a_file_in_place_of_a_folder_is_explained(tmp_path: Path) -> None:
         with pytest.raises(RunFailed, match="Can't write"):
             write_text(path, "x")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(RunFailed, match="Can't write"):
+    with pytest.raises(InvalidInput, match="found a folder"):
         write_text(tmp_path / "folder", "x")
     with pytest.raises(RunFailed, match="too long"):
         write_text(tmp_path / ("x" * 300), "x")

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from wsss.errors import RunFailed
+from wsss.errors import InvalidInput, RunFailed
 from wsss.io.contained import check_place, delete_file, open_to_read
 from wsss.io.shared_state import deleted_if_killed
 
@@ -109,6 +109,11 @@ def explain_os_errors(path: Path) -> Iterator[None]:
             raise RunFailed(
                 f"Can't write {path}: {error.strerror}.",
                 mend="Choose a folder that you may write to (--run-dir or --out), or change its permissions.",
+            ) from error
+        if error.errno == errno.EISDIR and path.is_dir():
+            raise InvalidInput(
+                f"{path}: found a folder where a file is written.",
+                mend="Delete the folder, or move it away; then run the same command again.",
             ) from error
         if error.errno in _NO_PLACE and _concerns(error, path):
             raise RunFailed(f"Can't write {path}: {error.strerror}.", mend="Choose another folder.") from error

@@ -296,7 +296,10 @@ def _read(path: Path, model: type[StageRecord | RunRecord], mend: str) -> dict[s
         value = read_sealed_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:  # the record may be sound: nothing is to be deleted
+    except OSError as error:
+        if path.is_dir():
+            raise InvalidInput(f"{path}: found a folder; expected a file.", mend=f"Delete {path}. {mend}") from error
+        # The record may be sound: nothing is to be deleted.
         raise InvalidInput(
             f"{path}: can't be read ({error.strerror}).",
             mend="See that it is a file that you may read, and that its disk or network drive answers.",

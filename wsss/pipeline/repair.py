@@ -85,6 +85,8 @@ def _stages(run_dir: Path) -> list[str]:
 
 def _run(run_dir: Path) -> list[Repair]:
     path = run_dir / RUN
+    if path.is_dir():
+        return [_occupied(path)]
     try:
         if read_run(run_dir) is not None:
             return []
@@ -110,6 +112,8 @@ def _stage(folder: Path, *, known: bool) -> list[Repair]:
         known: whether it is a stage's: other folders without a record are none of our business.
     """
     path = folder / RECORD
+    if path.is_dir():
+        return [_occupied(path)]
     try:
         if store.read_record(folder) is not None:
             return []
@@ -131,6 +135,11 @@ def _stage(folder: Path, *, known: bool) -> list[Repair]:
     store.write_record(folder, {**copy, "restored": _now()})
     what = f"it was {problem}; the checksum of its copy and the hashes of all {len(copy.get('artifacts') or {})} files"
     return [Repair(path, True, f"{what} are right")]
+
+
+def _occupied(path: Path) -> Repair:
+    hint = f"Delete the folder {path}, or move it away, and run wsss status --repair again."
+    return Repair(path, False, "found a folder in its place", hint)
 
 
 def _compare(folder: Path, artifacts: dict[str, Any]) -> None:
