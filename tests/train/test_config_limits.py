@@ -16,6 +16,8 @@ SLIPS = [
     ("predict", {"batch_size": 1_000_000_000}),
     ("classify", {"convnet": {"widths": [8, 800_000]}}),
     ("segment", {"head": "dynunet", "unet": {"levels": 3, "filters": [4, 8, 800_000]}}),
+    ("expand", {"sampler": {"reduction": 1_000_000_000}}),
+    ("shrink", {"sampler": {"reduction": 1_000_000_000}}),
     ("segment", {"head_channels": 1_000_000}),
     ("segment", {"head": "deeplabv3", "atrous_rates": [0, 6]}),
     ("crf", {"iterations": 1_000_000_000}),

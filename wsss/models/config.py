@@ -190,7 +190,9 @@ class SamplerConfig(Settings):
     depthwise: bool = Field(
         default=True, description="one kernel per channel; false: mix all channels, which takes several times as long"
     )
-    reduction: int | None = Field(default=None, ge=1, description="number of channels in the offset branch; null: all")
+    reduction: int | None = Field(
+        default=None, ge=1, le=MOST_CHANNELS, description="number of channels in the offset branch; null: all"
+    )
     offset_kernel_size: Literal[1, 3, 5] = Field(default=3, description="kernel size of the offset convolution")
     offset_init: float = Field(
         default=1e-5,

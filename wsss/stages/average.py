@@ -33,11 +33,19 @@ def run(ctx: Context[AverageConfig]) -> Result:
     folders = [artifact.path for artifact in ctx.inputs["cams"]]
     if not folders:
         raise InvalidInput("average: no maps to average.", mend="Name cam stages among its needs, or give --cams DIR.")
-    check = partial(check_maps, out=ctx.out, classes=ctx.data.classes)
+    check = partial(_check_own, first=folders[0], out=ctx.out, classes=ctx.data.classes)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, partial(_average, folders=folders, out=ctx.out, classes=ctx.data.classes), "averaging")
     ctx.ranks.barrier()
     return Result({"images": len(samples), "maps": len(folders)}, {"averaged": len(folders)})
+
+
+def _check_own(sample: Sample, *, first: Path, out: Path, classes: Classes) -> None:
+    from wsss.data.artifacts import read_maps
+
+    like = read_maps(first, sample, classes)
+    height, width = like.maps.shape[1:]
+    check_maps(sample, out=out, classes=classes, of=like.classes, shape=(height, width))
 
 
 def _average(sample: Sample, *, folders: list[Path], out: Path, classes: Classes) -> None:

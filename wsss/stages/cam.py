@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from wsss.data.sample import Dataset, Sample
+    from wsss.data.sample import Classes, Dataset, Sample
     from wsss.models.classifier import CAMClassifier
 
 Scale = Annotated[float, Field(gt=0, le=8)]
@@ -116,7 +116,7 @@ def run(ctx: Context[CamConfig]) -> Result:
             lambda batch: _make_maps(classifier_of(batch[0]), batch, config, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: [cam_path(ctx.out, sample.id)],
-            check=partial(check_maps, out=ctx.out, classes=ctx.data.classes),
+            check=partial(_check_own, config=config, out=ctx.out, classes=ctx.data.classes),
             description="class activation maps",
         )
     require_all(failed, samples)
@@ -133,6 +133,11 @@ def run(ctx: Context[CamConfig]) -> Result:
     shown |= {"scales": list(config.scales), "flip": config.flip}
     shown |= reduced
     return Result({"images": len(samples), "mean_activation": mean, **reduced}, {"cam": shown})
+
+
+def _check_own(sample: Sample, *, config: CamConfig, out: Path, classes: Classes) -> None:
+    of = sample.labels or () if config.classes == "labels" else None
+    check_maps(sample, out=out, classes=classes, of=of, stride=config.stride)
 
 
 def _note_unknown(ctx: Context[CamConfig], samples: Sequence[Sample]) -> None:

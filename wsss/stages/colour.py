@@ -39,7 +39,7 @@ def run(ctx: Context[ColourConfig]) -> Result:
     config = ctx.config
     samples = ctx.data.samples(config.splits)
     work = partial(_make_map, out=ctx.out, channel=config.channel)
-    check = partial(check_maps, out=ctx.out, classes=ctx.data.classes)
+    check = partial(check_maps, out=ctx.out, classes=ctx.data.classes, of=(1,), stride=1)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, work, "colour maps", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
     ctx.ranks.barrier()

@@ -81,6 +81,7 @@ def check_outputs(config: PredictConfig, out: Path, sample: Sample, classes: Cla
     Raises:
         InvalidInput: one of them is no result of it, see `wsss.stages.finished`.
     """
-    check_mask(sample, out=out, classes=classes)
+    allowed = allowed_classes(config, sample)
+    check_mask(sample, out=out, classes=classes, allowed=range(len(classes)) if allowed is None else allowed)
     if config.save_probabilities:
         check_probabilities(sample, out=out, classes=classes)
