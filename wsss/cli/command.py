@@ -1,14 +1,19 @@
-"""What all commands have in common: ``--debug``, the names of values in help, and a suggestion for unknown options."""
+"""What all commands have in common.
+
+``--debug``, the names of values in help, a suggestion for unknown options, and the refusal of names that no record can
+hold.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from wsss.cli.option_table import SHARED
+from wsss.io.utf8 import is_utf8, require_utf8, require_working_directory
 
 _VALUES = {
     "INTEGER": "INT",
@@ -17,6 +22,8 @@ _VALUES = {
     "FLOAT RANGE": "NUMBER",
     "DIRECTORY": "DIR",
 }
+
+_HELP = frozenset({"-h", "--help"})
 
 
 def value_name(option: click.Option) -> str:
@@ -54,6 +61,29 @@ class Command(click.Command):
             self.params.append(click.Option(["--debug"], is_flag=True, expose_value=False, help=text))
         for option in options:
             option.metavar = option.metavar or value_name(option) or None
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the arguments after looking at them, and at the working directory: see `wsss.io.utf8`.
+
+        Raises:
+            InvalidInput: one of them is not valid UTF-8; or the working directory no longer exists.
+        """
+        if not _HELP.intersection(args) and not extra.get("resilient_parsing"):
+            self._require_utf8(args)
+            require_working_directory()
+        return super().make_context(info_name, args, parent, **extra)
+
+    def _require_utf8(self, args: Sequence[str]) -> None:
+        for before, word in zip(["", *args], args, strict=False):
+            if not is_utf8(word):
+                require_utf8(word, before if self._takes_value(before) else "")
+
+    def _takes_value(self, word: str) -> bool:
+        """Whether the word after an argument is its value."""
+        options = [param for param in self.params if isinstance(param, click.Option) and value_name(param)]
+        return word.startswith("--data.") or any(word in option.opts for option in options)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; an unknown option is refused with the closest known one."""

@@ -14,6 +14,7 @@ from wsss.cli.option_table import json_option, shared
 from wsss.cli.options import print_json
 from wsss.cli.say import say
 from wsss.errors import InvalidInput, listing
+from wsss.io.utf8 import require_utf8
 
 if TYPE_CHECKING:
     from wsss.data.importing.gather import Gathered
@@ -145,6 +146,8 @@ def init(
     if not NAME.match(name):
         raise InvalidInput(f"--name: found {name!r}; a name has letters, digits, '.', '_' and '-' and names a folder.")
     folder = out or Path(f"wsss-{name}")
+    for option, path in (("--images", images), ("--out", folder), ("--weights", Path(weights))):
+        require_utf8(path.resolve(), option)  # which the pipeline holds: a link may lead anywhere
     with progress("Checking") as start:
         how = How(format, separator, classes, label_key, rules, image_key, use_predictions)
         gathered = gather(images, labels, how, start=start)

@@ -14,6 +14,7 @@ from wsss.cli.options import open_incomplete
 from wsss.cli.report_places import comparison_folder, own_report, settings_of
 from wsss.cli.say import say
 from wsss.cli.stages import StageCommand, config_source, run_single, stage_command
+from wsss.io.utf8 import require_utf8
 from wsss.stages import STAGES
 
 DEFAULT_OUT = "report"
@@ -146,6 +147,8 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
     from wsss.validation import validate
 
     stage = STAGES["report"]
+    for run in runs:
+        require_utf8(run.resolve(), f"RUN {run}")  # which the page's record holds: a link may lead anywhere
     check_page_folder(given["out"])
     source = config_source(stage, given)
     config = validate(stage.config, source.value, where="", locate=source.locate)

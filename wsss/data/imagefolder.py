@@ -15,6 +15,7 @@ from wsss.data.sample import Sample
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.image_kinds import IMAGE_SUFFIXES, unread
 from wsss.io.images import explained, frames, open_image
+from wsss.io.utf8 import is_utf8
 
 PAGED = (".tif", ".tiff", ".webp")
 """Formats whose files may hold several images and are read all the same; animated GIFs are refused."""
@@ -52,7 +53,7 @@ def images_in(folder: Path, *, recursive: bool = False) -> ImageFolder:
     closed: list[str] = []
     for path in _below(folder, closed=closed) if recursive else _directly(folder):
         relative = path.relative_to(folder)
-        if any(0xD800 <= ord(character) <= 0xDFFF for character in str(relative)):
+        if not is_utf8(str(relative)):
             unnamed.append(repr(str(relative)))
         else:
             found[relative.as_posix()] = path

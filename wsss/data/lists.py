@@ -17,6 +17,7 @@ from wsss.errors import InvalidInput, closest, counted, listing, together
 from wsss.io.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unread
 from wsss.io.recorded import check_recorded
 from wsss.io.tables import from_cell
+from wsss.io.utf8 import is_utf8
 
 S = TypeVar("S")
 
@@ -123,7 +124,7 @@ def check_id(name: str, where: object, *, most_bytes: int | None = MOST_BYTES) -
         problem = "starts with a dot"
     elif any(ord(character) < 32 or ord(character) == 127 for character in name):
         problem = "has a control character"
-    elif any(0xD800 <= ord(character) <= 0xDFFF for character in name):
+    elif not is_utf8(name):
         problem = "is no valid text"
     elif most_bytes is not None and len(name.encode()) > most_bytes:
         problem = f"is longer than {most_bytes} bytes"

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from wsss.errors import InvalidInput, RunFailed
 from wsss.io.contained import check_place, delete_file, open_to_read
 from wsss.io.shared_state import deleted_if_killed
+from wsss.io.utf8 import unwritable
 
 TEMPORARY = ".wsss-tmp-"
 """Prefix of the temporary names; left-overs of a killed process are swept by `sweep`."""
@@ -71,8 +72,16 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write UTF-8 text to ``path`` atomically."""
-    write_bytes(path, content.encode())
+    """Write UTF-8 text to ``path`` atomically.
+
+    Raises:
+        InvalidInput: the text has half a surrogate pair, as names of files that are not valid UTF-8 do.
+    """
+    try:
+        encoded = content.encode()
+    except UnicodeEncodeError as error:
+        raise unwritable(path, error) from error
+    write_bytes(path, encoded)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from wsss.errors import InvalidInput
 from wsss.io.exhausted import raise_if_exhausted
 from wsss.io.layout import RECORD, RUN
+from wsss.io.utf8 import is_utf8
 
 DEPTH = 12
 """Folders above a file among which its run directory or its stage's folder is looked for."""
@@ -50,7 +51,7 @@ def below(root: Path, name: str, *, where: object, mend: str | None = None) -> P
 def name_problem(name: str) -> str:
     """Return why a recorded name can't be a path below a folder (``"leads out of its folder"``); ``""`` if it can."""
     windows = PureWindowsPath(name)
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in name):
+    if not is_utf8(name):
         return "is no valid text"
     if not name or "\0" in name:
         return "has a null character" if name else "is empty"

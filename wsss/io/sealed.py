@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from wsss.io.atomic import atomic_open
 from wsss.io.contained import open_to_read
 from wsss.io.jsonfiles import MOST_BYTES, parse_json
+from wsss.io.utf8 import unwritable
 
 SEAL = "seal"
 """Key of an object's checksum."""
@@ -92,10 +93,18 @@ def check_stored_zip(path: Path) -> None:
 
 
 def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object with its checksum, atomically; NaN and infinities are refused, since JSON has none."""
+    """Write a JSON object with its checksum, atomically; NaN and infinities are refused, since JSON has none.
+
+    Raises:
+        InvalidInput: see `wsss.io.atomic.write_text`.
+    """
     written = time.time_ns() // 10**9 * 10**9  # whole seconds, which every file system and archive keeps
     content = json.loads(json.dumps({name: inner for name, inner in value.items() if name != SEAL}, allow_nan=False))
-    sealed = {**content, SEAL: {"sha256": _digest(content), "mtime_ns": written}}
+    try:
+        digest = _digest(content)
+    except UnicodeEncodeError as error:
+        raise unwritable(path, error) from error
+    sealed = {**content, SEAL: {"sha256": digest, "mtime_ns": written}}
     text = json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic_open(path) as file:
         file.write(text.encode())

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wsss.errors import InvalidInput, closest, listing
+from wsss.io.utf8 import require_utf8
 from wsss.pipeline.source import Source
 from wsss.validation import KeyPath
 
@@ -84,6 +85,8 @@ def _look_up(expression: str, scope: Mapping[str, Any], place: str) -> Any:
             raise InvalidInput(f"{place}: {_unknown(expression, passed, word, value)}")
         value = value[word]
         passed.append(word)
+    if isinstance(value, str):
+        require_utf8(value, f"{place}: ${{{{ {expression} }}}} is")
     return value
 
 

@@ -12,6 +12,7 @@ from wsss.data.importing.listing import SYSTEM_FOLDERS
 from wsss.data.importing.presence import yes_and_no
 from wsss.data.importing.reading import Reading
 from wsss.errors import InvalidInput, listing
+from wsss.io.utf8 import is_utf8
 
 FORMAT = "a folder per class"
 INSIDE = "folders inside class folders: their images have the upper one's class (--images UPPER reads the inner ones)"
@@ -74,7 +75,7 @@ def _note_empty(folder: Path, files: Sequence[str], shape: Shape, reading: Readi
         for path in sorted(base.iterdir() if base.is_dir() else ()):
             name = path.relative_to(folder).as_posix()
             passed_over = path.name.startswith(".") or path.name.casefold() in SYSTEM_FOLDERS
-            if path.is_dir() and not passed_over and name not in full:
+            if path.is_dir() and not passed_over and name not in full and is_utf8(path.name):  # else noted already
                 reading.note("folders without an image that can be read, left out", name)
 
 

@@ -12,6 +12,7 @@ from wsss.data.importing.reading import Note
 from wsss.data.lists import without_suffix
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.image_kinds import unread
+from wsss.io.utf8 import is_utf8
 
 SYSTEM_FOLDERS = frozenset(
     {"@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "__macosx", "$recycle.bin"}
@@ -99,14 +100,22 @@ class _Walk:
         self._seen[self._real(place)] = place
         for entry in _entries(self._root / place):
             path = f"{place}/{entry.name}" if place else entry.name
-            if any(0xD800 <= ord(character) <= 0xDFFF for character in entry.name):
-                self._note("images left out, their names are no valid text", repr(path))
+            if not is_utf8(entry.name):
+                self._unnamed(entry, path)
             elif entry.is_dir(follow_symlinks=False):
                 self._subfolder(path)
             elif entry.is_symlink() and Path(entry.path).is_dir():
                 self._links.append(path)
             else:  # a link that leads nowhere is named when the image is read
                 self._file(path, regular=entry.is_symlink() or entry.is_file())
+
+    def _unnamed(self, entry: os.DirEntry[str], path: str) -> None:
+        """Note what can't be named in the pipeline's files."""
+        if entry.is_dir():
+            inside = counted(_count_images(self._root / path), "image")
+            self._note("folders left out, their names are not valid UTF-8", f"{path} ({inside})")
+        else:
+            self._note("files left out, their names are not valid UTF-8", path)
 
     def _subfolder(self, path: str) -> None:
         name = path.rpartition("/")[2]
