@@ -21,7 +21,6 @@ from wsss import __version__
 from wsss.cli.command import Group
 from wsss.cli.say import say
 from wsss.cli.streams import settle_streams
-from wsss.cli.utf8 import check_utf8
 from wsss.errors import InvalidInput, WsssError
 from wsss.io import shared_state
 from wsss.io.exhausted import exhausted
@@ -106,7 +105,6 @@ def _call(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
     debug = "--debug" in arguments
     try:
-        check_utf8(arguments)
         with interruptible():
             code: Any = cli.main(args=arguments, prog_name="wsss", standalone_mode=False)
     except click.exceptions.Exit as error:
