@@ -35,7 +35,7 @@ def test_every_loss_refuses_them_by_name(name: str, value: int) -> None:
         build(name)(torch.zeros(2, 3, 16, 16, requires_grad=True), target_with(value))
     words = f"found value {value}, with 3 classes; expected 0 to 2, or 255 for pixels to ignore"
     assert words in found.value.message
-    assert ("torch's ignore index" in str(found.value.mend)) == (value == -100)
+    assert ("torch's ignore index" in str(found.value.hint)) == (value == -100)
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))

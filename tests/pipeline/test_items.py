@@ -62,7 +62,7 @@ def slow_first(item: int, seconds: float) -> int:
 def fail_at(item: int, bad: int, kind: str) -> int:
     if item == bad:
         if kind == "input":
-            raise InvalidInput("broken.", mend="Mend it.")
+            raise InvalidInput("broken.", hint="Mend it.")
         if kind == "full":
             raise OSError(28, "No space left on device", "/somewhere/file")
         raise KeyError("bug")
@@ -105,7 +105,7 @@ def test_an_error_names_the_item(tmp_path: Path, workers: int, kind: str, type: 
         map_items(context(tmp_path, workers), list(range(6)), partial(fail_at, bad=3, kind=kind), "x")
     assert caught.value.message == message
     if kind == "input":
-        assert caught.value.mend == "Mend it."
+        assert caught.value.hint == "Mend it."
 
 
 def test_a_killed_worker_is_explained(tmp_path: Path) -> None:
@@ -134,18 +134,18 @@ def test_all_other_items_are_finished_before_those_that_are_invalid_are_named(tm
         map_items(context(tmp_path, workers, progress), list(range(6)), partial(mark_or_refuse, out=tmp_path), "x")
     assert {path.name for path in tmp_path.iterdir()} == {"0", "2", "3", "5"}
     assert caught.value.message == f"2 of 6 images failed:\n  {tmp_path}/1: broken.\n  {tmp_path}/4: broken."
-    assert caught.value.mend == REPAIR
+    assert caught.value.hint == REPAIR
     assert progress.done == progress.total == 6
 
 
 def test_many_failures_are_counted_rather_than_listed(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="30 of 30 images failed") as caught:
         map_items(context(tmp_path), list(range(30)), refuse, "x")
-    assert caught.value.message.endswith("\n  19: no.\n  and 10 more") and caught.value.mend == f"Use 5.\n{REPAIR}"
+    assert caught.value.message.endswith("\n  19: no.\n  and 10 more") and caught.value.hint == f"Use 5.\n{REPAIR}"
 
 
 def refuse(item: int) -> None:
-    raise InvalidInput(f"{item}: no.", mend="Use 5.")
+    raise InvalidInput(f"{item}: no.", hint="Use 5.")
 
 
 def slow_or_bad(item: int, seconds: float) -> int:

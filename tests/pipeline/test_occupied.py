@@ -60,7 +60,7 @@ def test_a_folder_in_the_place_of_a_file_is_named_or_replaced(name: str, full: b
         run(force="double")
     except InvalidInput as error:
         assert str(path) in error.message or path.name in error.message
-        assert "elete" in str(error.mend) and "another folder" not in str(error.mend)
+        assert "elete" in str(error.hint) and "another folder" not in str(error.hint)
         if full:
             (path / "note.txt").unlink()
         path.rmdir()

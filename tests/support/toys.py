@@ -225,7 +225,7 @@ class FailConfig(StageConfig):
 def _fail(ctx: Context[FailConfig]) -> Result:
     how = ctx.config.how
     if how == "run":
-        raise RunFailed("it did not work.", mend="Try something else.")
+        raise RunFailed("it did not work.", hint="Try something else.")
     if how == "input":
         raise InvalidInput("the data are wrong.")
     if how == "bug":

@@ -189,7 +189,7 @@ def _refuse_incomplete(folder: Path, option: str) -> None:
         raise InvalidInput(
             f"{option} {folder}: {count} no mask, since the prediction failed there: {listing(predicted.failed)} "
             f"({folder / PREDICTED} says why).",
-            mend="Repair these images and run the command that predicted them again, or take them out of the split "
+            hint="Repair these images and run the command that predicted them again, or take them out of the split "
             "(then the result is that of a smaller split).",
         )
 

@@ -227,7 +227,7 @@ def refuse_characters(words: Iterable[str], forbidden: str, what: str) -> None:
             why = f"has {bad[0]!r} in it" if bad else "is empty or begins or ends with a space"
             raise InvalidInput(
                 f"The {what} {word!r} {why}, which this format can't hold.",
-                mend="Give it another name: data.classes can (new name: [old name])."
+                hint="Give it another name: data.classes can (new name: [old name])."
                 if what == "class"
                 else "Rename the image, or leave it out with --ids.",
             )

@@ -105,31 +105,31 @@ def sweep(folder: Path) -> int:
 
 @contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a missing permission into an error that names the path and the mend."""
+    """Turn a full disk or a missing permission into an error that names the path and has a hint."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunFailed(
                 f"No space left on device while writing {path}.",
-                mend="Free some space and run the same command again: finished work is kept.",
+                hint="Free some space and run the same command again: finished work is kept.",
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise RunFailed(
                 f"Can't write {path}: {error.strerror}.",
-                mend="Choose a folder that you may write to (--run-dir or --out), or change its permissions.",
+                hint="Choose a folder that you may write to (--run-dir or --out), or change its permissions.",
             ) from error
         if error.errno == errno.EISDIR and path.is_dir():
             raise InvalidInput(
                 f"{path}: found a folder where a file is written.",
-                mend="Delete the folder, or move it away; then run the same command again.",
+                hint="Delete the folder, or move it away; then run the same command again.",
             ) from error
         if error.errno in _NO_PLACE and _concerns(error, path):
-            raise RunFailed(f"Can't write {path}: {error.strerror}.", mend="Choose another folder.") from error
+            raise RunFailed(f"Can't write {path}: {error.strerror}.", hint="Choose another folder.") from error
         if error.errno in (errno.EIO, errno.ESTALE, errno.ENXIO):
             raise RunFailed(
                 f"Can't write {path}: {error.strerror}.",
-                mend="Check the disk or the network drive, or choose another folder; then run the same command again.",
+                hint="Check the disk or the network drive, or choose another folder; then run the same command again.",
             ) from error
         raise
 

@@ -88,11 +88,11 @@ def _has_passed(target: Tensor, classes: int) -> bool:
 
 def _out_of_range(target: Tensor, classes: int) -> InvalidInput:
     found = [value for value in torch.unique(target).tolist() if value != IGNORE and not 0 <= value < classes]
-    mend = f"Give pixels without a class {IGNORE}, and the logits a channel per class."
+    hint = f"Give pixels without a class {IGNORE}, and the logits a channel per class."
     if TORCH_IGNORES in found:
-        mend = f"{TORCH_IGNORES} is torch's ignore index: target.masked_fill(target == {TORCH_IGNORES}, {IGNORE})."
+        hint = f"{TORCH_IGNORES} is torch's ignore index: target.masked_fill(target == {TORCH_IGNORES}, {IGNORE})."
     return InvalidInput(
         f"target: found {'value' if len(found) == 1 else 'values'} {listing(found, limit=10)}, with {classes} classes; "
         f"expected 0 to {classes - 1}, or {IGNORE} for pixels to ignore.",
-        mend=mend,
+        hint=hint,
     )

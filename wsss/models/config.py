@@ -91,7 +91,7 @@ def check_weights(config: BackboneConfig | None) -> None:
     if config is not None and isinstance(config.weights, LocalWeights) and not config.weights.path.is_file():
         raise InvalidInput(
             f"{config.weights.path}: no such weights file.",
-            mend="Give the path of an existing file in backbone.weights.path.",
+            hint="Give the path of an existing file in backbone.weights.path.",
         )
 
 

@@ -157,8 +157,8 @@ def _named(item: object, error: Exception) -> WsssError:
     name = item_name(item)
     if isinstance(error, WsssError):
         message = error.message if name in error.message else f"{name}: {error.message}"
-        return type(error)(message, mend=error.mend)
+        return type(error)(message, hint=error.hint)
     known = explained(error, Path(name))
     if known is not None:
-        return RunFailed(f"{name}: {known.message}", mend=known.mend)
+        return RunFailed(f"{name}: {known.message}", hint=known.hint)
     return RunFailed(f"{name}: {type(error).__name__}: {error}")

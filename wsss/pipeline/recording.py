@@ -75,7 +75,7 @@ def publish(task: Task, record: Mapping[str, Any], result: Result, seconds: floa
     if wrong:
         raise RunFailed(
             f"metrics that are no numbers: {listing(wrong)}.",
-            mend="A training that diverges often needs a lower learning rate, or --precision 32-true.",
+            hint="A training that diverges often needs a lower learning rate, or --precision 32-true.",
         )
     try:
         metrics = json.loads(json.dumps(dict(result.metrics), allow_nan=False))
@@ -107,7 +107,7 @@ def note_failure(task: Task, record: Mapping[str, Any], error: BaseException, se
         store.write_record(task.folder, note)
 
 
-def mended(task: Task, decision: Decision | None, session: Session) -> dict[str, Any]:
+def repaired(task: Task, decision: Decision | None, session: Session) -> dict[str, Any]:
     """Return the record of a finished stage; its ``metrics.json`` is written again if it isn't what it was."""
     record = dict(decision.record or {}) if decision else {}
     path = task.folder / store.METRICS

@@ -92,7 +92,7 @@ def named_after(sample: Sample, error: InvalidInput) -> InvalidInput:
     """Return an error that names the image."""
     if sample.id in error.message:
         return error
-    return InvalidInput(f"{sample.image}: {error.message}", mend=error.mend)
+    return InvalidInput(f"{sample.image}: {error.message}", hint=error.hint)
 
 
 def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]:

@@ -165,7 +165,7 @@ def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample
     if artifact is None or config is None:
         raise InvalidInput(
             "cam.adapt: no tiles to adapt the classifier by.",
-            mend="Name the tiles stage among its needs (or --tiles DIR), or leave adapt out.",
+            hint="Name the tiles stage among its needs (or --tiles DIR), or leave adapt out.",
         )
     tiles: dict[str, list[Tile]] = {}
     for tile in read_tiles(artifact.path, ctx.data.classes):
@@ -248,7 +248,7 @@ def _check_inputs(config: CamConfig, ids: Mapping[str, Sequence[str]]) -> None:
     if bool(config.adapt) != bool(ids.get("tiles")):
         raise InvalidInput(
             "cam: adapt and tiles belong together: the classifier is adapted to each image by its own tiles.",
-            mend="Name the tiles stage among its needs and set adapt: {}, or do neither.",
+            hint="Name the tiles stage among its needs and set adapt: {}, or do neither.",
         )
 
 
@@ -264,7 +264,7 @@ def _require_labels(samples: Sequence[Sample]) -> None:
     try:
         require_labels(samples)
     except InvalidInput as error:
-        raise InvalidInput(error.message, mend="Use cam.classes: predicted, or add the labels.") from error
+        raise InvalidInput(error.message, hint="Use cam.classes: predicted, or add the labels.") from error
 
 
 def _ready(ctx: Context[CamConfig]) -> None:

@@ -70,7 +70,7 @@ def _check(config: ColourConfig, data: Dataset) -> None:
         raise InvalidInput(
             f"colour: the dataset has the classes {listing(data.classes.foreground, limit=30)}; a colour tells one "
             "class from the background.",
-            mend="Keep a single class with data.classes.",
+            hint="Keep a single class with data.classes.",
         )
 
 

@@ -206,7 +206,7 @@ def _masked(ctx: Context[CrfStageConfig], log: Callable[[str], None] = lambda li
     """Return the samples with the masks to refine; ``log`` prints a note on guessed file names."""
     folder, splits = ctx.inputs["masks"].path, ctx.config.splits
     samples = ctx.data.samples(splits)
-    return with_masks(folder, samples, ctx.data, of=f"splits {listing(splits)}", mend=MAKE_MASKS, log=log)
+    return with_masks(folder, samples, ctx.data, of=f"splits {listing(splits)}", hint=MAKE_MASKS, log=log)
 
 
 def _check_unary(config: CrfStageConfig, masks: Path, cams: Artifact | None, samples: tuple[Sample, ...]) -> None:
@@ -214,7 +214,7 @@ def _check_unary(config: CrfStageConfig, masks: Path, cams: Artifact | None, sam
         raise InvalidInput(
             "crf.unary: softmax needs class scores: maps (a cam stage among its needs, or --cams), or masks of a "
             f"predict stage with save_probabilities; {masks} has neither.",
-            mend="Use unary: labels to refine masks alone.",
+            hint="Use unary: labels to refine masks alone.",
         )
 
 
@@ -228,11 +228,11 @@ def _ready(ctx: Context[CrfStageConfig]) -> None:
     samples = _masked(ctx)
     if _refines_masks(ctx.config, cams):
         classes = ctx.data.classes
-        mend = f"If 255 means a class there, {renumber(classes)}."
-        require_class(ctx.inputs["masks"], samples, classes, purpose="to refine", mend=mend)
+        hint = f"If 255 means a class there, {renumber(classes)}."
+        require_class(ctx.inputs["masks"], samples, classes, purpose="to refine", hint=hint)
     if cams is not None:
         read_policy(masks)
-        require_each(cams.path, samples, cam_path, what="maps", mend=MAKE_MAPS)
+        require_each(cams.path, samples, cam_path, what="maps", hint=MAKE_MAPS)
 
 
 def _inspect(ctx: Context[CrfStageConfig]) -> None:

@@ -180,7 +180,7 @@ def _check_apart(images: Path | None, out: Path) -> None:
         raise InvalidInput(
             f"{out} lies inside the folder of images, {images}: what is written there would change the input, and "
             "the stage would never be finished.",
-            mend="Choose a folder (--out or --run-dir) beside that of the images.",
+            hint="Choose a folder (--out or --run-dir) beside that of the images.",
         )
 
 
@@ -229,7 +229,7 @@ def _check(config: PredictConfig, data: Dataset) -> None:
     if config.labels == "restrict" and all(sample.labels is None for sample in samples):
         raise InvalidInput(
             f"predict.labels: restrict needs image-level labels; no image of {listing(config.chosen_splits)} has any.",
-            mend="Add the images to the label file, or leave labels out.",
+            hint="Add the images to the label file, or leave labels out.",
         )
 
 

@@ -170,14 +170,14 @@ def _check(config: PseudoConfig, data: Any) -> None:
     from wsss.data.truth import check_truth, require_masks
 
     samples, of = data.samples(config.splits), f"splits {listing(config.splits)}"
-    mend = "Leave --oracle out: the label-free policies need no masks."
-    require_masks(data, samples, of=of, mend=mend, start="pseudo.oracle: ")
+    hint = "Leave --oracle out: the label-free policies need no masks."
+    require_masks(data, samples, of=of, hint=hint, start="pseudo.oracle: ")
     check_truth(samples, data.classes, where=f"pseudo.oracle: {of}")
 
 
 def _ready(ctx: Context[PseudoConfig]) -> None:
     samples = ctx.data.samples(ctx.config.splits)
-    require_each(ctx.inputs["cams"].path, samples, cam_path, what="maps", mend=MAKE_MAPS)
+    require_each(ctx.inputs["cams"].path, samples, cam_path, what="maps", hint=MAKE_MAPS)
 
 
 STAGE = Stage(

@@ -163,7 +163,7 @@ def train_sampler(
             except ValueError as error:
                 raise RunFailed(
                     f"sampler: on {sample.id} {error}: they have grown without bounds.",
-                    mend="Set sampler.max_offset to a number of feature pixels, or a lower offset_lr_factor.",
+                    hint="Set sampler.max_offset to a number of feature pixels, or a lower offset_lr_factor.",
                 ) from error
         save_classifier(ctx.out, classifier, ctx.data.classes)
     return metrics

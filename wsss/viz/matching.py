@@ -70,7 +70,7 @@ def check_plot(path: Path) -> None:
     if path.suffix.lower() not in PLOTS:
         raise InvalidInput(
             f"--plot {path}: a plot is a PNG or an SVG, by its name's ending.",
-            mend=f"Call it {path.with_suffix('.png')} or {path.with_suffix('.svg')}.",
+            hint=f"Call it {path.with_suffix('.png')} or {path.with_suffix('.svg')}.",
         )
 
 

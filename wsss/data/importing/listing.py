@@ -56,7 +56,7 @@ def list_images(folder: Path, *, known: Collection[Path] = ()) -> Listing:
         InvalidInput: no such folder, it can't be read, or there is no image in it.
     """
     if not folder.is_dir():
-        raise InvalidInput(f"--images: {folder} is no folder.", mend="Name the folder that holds the images.")
+        raise InvalidInput(f"--images: {folder} is no folder.", hint="Name the folder that holds the images.")
     found = _Walk(folder, {path.resolve() for path in known}).listing()
     if not found.images:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in list(found.unread.items())[:3])
