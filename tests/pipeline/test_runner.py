@@ -13,7 +13,7 @@ from killing import is_bookkeeping, snapshot
 from toys import COUNT, DOUBLE, FAIL, GATHER, MAKE, TOYS, TRAIN, ToyData, make_toy_data
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.pipeline.given import artifact_at, artifacts_of_run
+from wsss.pipeline.external_inputs import artifact_at, artifacts_of_run
 from wsss.pipeline.interrupt import Interrupted
 from wsss.pipeline.progress import Reporter
 from wsss.pipeline.runner import run_stage

@@ -158,7 +158,7 @@ def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | No
 
 def _take(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -> Any:
     """Return the artifact (or several) that an input option names."""
-    from wsss.pipeline.given import artifact_at, artifacts_of_run
+    from wsss.pipeline.external_inputs import artifact_at, artifacts_of_run
 
     option, value = f"--{dashed(declared.alias or name)}", given[variable(name)]
     if not declared.many:

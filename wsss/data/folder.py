@@ -19,8 +19,7 @@ from pydantic import Field
 from wsss.data.classlist import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.label_cells import NEGATIVE_KEY, Known, class_names, read_rows
 from wsss.data.label_rules import Rules, no_and_yes
-from wsss.data.layout import Layout, Log, hash_cache
-from wsss.data.lists import (
+from wsss.data.label_tables import (
     LabelRow,
     check_id,
     choose_splits,
@@ -34,6 +33,7 @@ from wsss.data.lists import (
     unread_note,
     without_suffix,
 )
+from wsss.data.layout import Layout, Log, hash_cache
 from wsss.data.maskvalues import MaskValues
 from wsss.data.ownmasks import OwnMasksConfig, find_masks, own_values
 from wsss.data.sample import Dataset, Sample

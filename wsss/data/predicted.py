@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wsss.data.lists import check_id
+from wsss.data.label_tables import check_id
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_json

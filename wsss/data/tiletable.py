@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.data.folder import CLASSES
-from wsss.data.lists import check_id, read_text
+from wsss.data.label_tables import check_id, read_text
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import write_json, write_text
 from wsss.io.tables import csv_text, read_rows

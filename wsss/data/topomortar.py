@@ -22,8 +22,8 @@ from typing import Literal
 import yaml
 from pydantic import Field
 
+from wsss.data.label_tables import check_id, choose_splits, images_by_id, read_lines, read_text
 from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
-from wsss.data.lists import check_id, choose_splits, images_by_id, read_lines, read_text
 from wsss.data.maskvalues import MaskValues
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput, closest, listing

@@ -17,8 +17,7 @@ from wsss.data.ids import SEPARATOR
 from wsss.data.imagefolder import images_below
 from wsss.data.label_cells import Known, read_rows
 from wsss.data.label_rules import Rules
-from wsss.data.layout import Layout, Log, hash_cache
-from wsss.data.lists import (
+from wsss.data.label_tables import (
     Line,
     check_id,
     choose_splits,
@@ -31,6 +30,7 @@ from wsss.data.lists import (
     unread_note,
     without_suffix,
 )
+from wsss.data.layout import Layout, Log, hash_cache
 from wsss.data.ownmasks import OwnMasksConfig, find_masks, own_values
 from wsss.data.sample import Classes, Dataset, Sample, read_truth
 from wsss.data.truth import check_truth

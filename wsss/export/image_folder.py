@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wsss.data.imagefolder import images_below
-from wsss.data.lists import images_by_id, the_image
+from wsss.data.label_tables import images_by_id, the_image
 from wsss.errors import InvalidInput, counted
 from wsss.export.items import Item
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from wsss.data.lists import without_suffix
+from wsss.data.label_tables import without_suffix
 from wsss.data.sample import Classes, Sample, read_truth
 from wsss.errors import InvalidInput
 from wsss.io.images import size_if_readable

@@ -34,7 +34,7 @@ LOSSES = {
     "betti_matching": "wsss.losses.betti_matching:BettiMatchingLoss",
     "cldice": "wsss.losses.cldice:ClDiceLoss",
     "skeleton_recall": "wsss.losses.skeleton_recall:SkeletonRecallLoss",
-    "topo": "wsss.losses.topo:TopoWindowLoss",
+    "topo": "wsss.losses.topo_window:TopoWindowLoss",
     "topoloss": "wsss.losses.topoloss:TopoLoss",
     "cbdice": "wsss.losses.cbdice:CbDiceLoss",
     "warping": "wsss.losses.warping:WarpingLoss",

@@ -11,7 +11,7 @@ from wsss.errors import InvalidInput, RunFailed, WsssError, together
 from wsss.io.atomic import explain_os_errors
 from wsss.io.contained import delete_file
 from wsss.io.shared_state import working_on
-from wsss.pipeline.explain import explained
+from wsss.pipeline.error_hints import explained
 from wsss.pipeline.pool import run_in_pool
 from wsss.pipeline.stage import Context
 

@@ -11,12 +11,12 @@ from typing import Any
 from wsss.errors import InvalidInput, listing
 from wsss.io.contained import check_tree
 from wsss.pipeline.decide import Decision, decide
+from wsss.pipeline.deduplicate import find_twins
 from wsss.pipeline.graph import Job, downstream, select, upstream
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts, ranks_of
 from wsss.pipeline.input_results import follow_inputs, result_of
 from wsss.pipeline.stage import Data
 from wsss.pipeline.store import read_record
-from wsss.pipeline.twins import find_twins
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Step:
         decision: see `Decision`.
         selected: it is part of what this run does (``--from``, ``--until``).
         forced: ``--force`` names it or something it depends on.
-        twin: another step whose result it will take, since they are the same work; see `wsss.pipeline.twins`.
+        twin: another step whose result it will take, since they are the same work; see `wsss.pipeline.deduplicate`.
         result: hash of its files, if it is finished; see `wsss.pipeline.input_results`.
     """
 

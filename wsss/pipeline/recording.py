@@ -17,8 +17,8 @@ from wsss.io.jsonfiles import read_json
 from wsss.io.layout import RECORD
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision
-from wsss.pipeline.explain import not_finite
-from wsss.pipeline.given import artifacts_in
+from wsss.pipeline.error_hints import not_finite
+from wsss.pipeline.external_inputs import artifacts_in
 from wsss.pipeline.identity import identity_of, plain
 from wsss.pipeline.input_results import INPUT_RESULTS, results_of
 from wsss.pipeline.machine import MACHINE, THREADS, machine_record, torch_threads

@@ -13,8 +13,9 @@ from wsss.errors import InvalidInput, RunFailed, WsssError
 from wsss.io.contained import check_tree
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision, decide
-from wsss.pipeline.explain import explained
-from wsss.pipeline.given import artifacts_in, check_distinct, identity_of_input, ids_of
+from wsss.pipeline.deduplicate import copy_files, read_twin
+from wsss.pipeline.error_hints import explained
+from wsss.pipeline.external_inputs import artifacts_in, check_distinct, identity_of_input, ids_of
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
 from wsss.pipeline.input_results import INPUT_RESULTS, follow_inputs, result_of, results_of
 from wsss.pipeline.interrupt import Interrupted, as_interrupt
@@ -24,7 +25,6 @@ from wsss.pipeline.recording import note_failure, open_folder, publish, repaired
 from wsss.pipeline.replaced import Replaced, check_replaced
 from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig
 from wsss.pipeline.task import Outcome, Session, Task
-from wsss.pipeline.twins import copy_files, read_twin
 
 
 def run_stage(

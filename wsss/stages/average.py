@@ -12,8 +12,8 @@ from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.finished import check_maps
-from wsss.stages.present import MAKE_MAPS, require_each
-from wsss.stages.taken import inspect_maps
+from wsss.stages.inspect_inputs import inspect_maps
+from wsss.stages.require_inputs import MAKE_MAPS, require_each
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample

@@ -17,8 +17,8 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.io.layout import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.stages.classifier_training import load_trained, trained
 from wsss.stages.finished import check_maps
-from wsss.stages.labelled import load_trained, trained
 from wsss.stages.reduced import note_reduced
 from wsss.train.config import MOST_IMAGES
 from wsss.validation import AddedLater, OptionName, Settings
@@ -157,9 +157,9 @@ def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample
         InvalidInput: there are no tiles.
     """
     from wsss.data.tiletable import Tile, read_tiles
-    from wsss.train.adapting import adapted
     from wsss.train.classification import tile_examples
     from wsss.train.sampling import derive_seed
+    from wsss.train.test_time_adaptation import adapted
 
     config, artifact = ctx.config.adapt, ctx.inputs["tiles"]
     if artifact is None or config is None:

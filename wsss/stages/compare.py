@@ -13,7 +13,7 @@ from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
-    from wsss.stages.columns import Column
+    from wsss.stages.compare_table import Column
 
 TABLE, PAGE, PICTURE = "compare.csv", "compare.md", "precision_recall.svg"
 
@@ -38,7 +38,7 @@ def run(ctx: Context[CompareConfig]) -> Result:
     """Gather the columns, compare the rows of each, and write table and precision–recall plot."""
     from wsss.io.atomic import write_json, write_text
     from wsss.metrics.comparison import Bootstrap, compare
-    from wsss.stages.columns import gather_columns, gather_curves, place_of
+    from wsss.stages.compare_table import gather_columns, gather_curves, place_of
     from wsss.viz.comparison import Comparison, as_csv, as_json, as_markdown
     from wsss.viz.curves import standalone
     from wsss.viz.record import COMPARISON

@@ -23,10 +23,10 @@ from wsss.refine.crf import CrfConfig
 from wsss.refine.policyfile import read_policy
 from wsss.stages.finished import check_mask
 from wsss.stages.footprint import image_bytes
+from wsss.stages.inspect_inputs import inspect_maps, inspect_masks, inspect_probabilities
 from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
-from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.stages.reduced import note_reduced, reduced_ids
-from wsss.stages.taken import inspect_maps, inspect_masks, inspect_probabilities
+from wsss.stages.require_inputs import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, closest, counted, listing
 from wsss.io.maskfiles import MASK_SUFFIXES, masks_alone, masks_by_id, masks_folder
-from wsss.pipeline.given import artifact_at
+from wsss.pipeline.external_inputs import artifact_at
 from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import Artifact
 from wsss.pipeline.store import read_record

@@ -62,7 +62,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         InvalidInput: no masks there, a stage that isn't finished or makes none, an unknown split, id or mask value;
             classes or images are given that are known already.
     """
-    from wsss.data.lists import images_by_id
+    from wsss.data.label_tables import images_by_id
     from wsss.data.predicted import PREDICTED, read_predicted
     from wsss.export.image_folder import images_by_name
     from wsss.export.items import Item, Masks
@@ -197,7 +197,7 @@ def _of_dataset(
 
 def _user_name(sample: Sample, data: Dataset) -> str | None:
     """Return an image's path below the folder of the images; ``None`` where it is not known with its suffix."""
-    from wsss.data.lists import without_suffix
+    from wsss.data.label_tables import without_suffix
     from wsss.export.naming import path_below
 
     file = path_below(sample.image, data.image_root)

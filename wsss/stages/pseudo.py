@@ -16,9 +16,9 @@ from wsss.refine.policyfile import write_policy
 from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power, describe
 from wsss.stages.finished import check_mask
 from wsss.stages.footprint import image_bytes
+from wsss.stages.inspect_inputs import inspect_maps
 from wsss.stages.mask_inputs import count_empty
-from wsss.stages.present import MAKE_MAPS, require_each
-from wsss.stages.taken import inspect_maps
+from wsss.stages.require_inputs import MAKE_MAPS, require_each
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pydantic import Field
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.jsonfiles import read_json
 from wsss.io.layout import RECORD
-from wsss.pipeline.given import changes_since
+from wsss.pipeline.external_inputs import changes_since
 from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.pipeline.store import read_record as read_stage

@@ -15,8 +15,8 @@ from wsss.io.layout import probability_path
 from wsss.losses.config import CrossEntropyConfig, LossConfig
 from wsss.models.config import NO_TRUNK, SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.inspect_inputs import inspect_masks, inspect_probabilities
 from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
-from wsss.stages.taken import inspect_masks, inspect_probabilities
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.validation import AddedLater, OptionName
 

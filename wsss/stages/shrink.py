@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput
 from wsss.models.config import SamplingConfig, ShrinkageConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, ready_labelled, trained
+from wsss.stages.classifier_training import check_labelled, labelled_reads, load_trained, ready_labelled, trained
 from wsss.stages.sampling import (
     AREA,
     SCOPES,

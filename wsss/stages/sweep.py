@@ -12,8 +12,8 @@ from wsss.io.layout import cam_path
 from wsss.io.tables import csv_text
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.thresholds import Fixed, describe
-from wsss.stages.present import MAKE_MAPS, require_each
-from wsss.stages.taken import inspect_maps
+from wsss.stages.inspect_inputs import inspect_maps
+from wsss.stages.require_inputs import MAKE_MAPS, require_each
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,7 @@ from wsss.data.importing.options import check_options
 from wsss.data.importing.otherformats import refuse_file, refuse_folder
 from wsss.data.importing.reading import Reading
 from wsss.data.label_rules import Rules
-from wsss.data.lists import read_lines
+from wsss.data.label_tables import read_lines
 from wsss.errors import InvalidInput, listing
 
 NUMBERS = "classes called by numbers (if one of them means that no class is in the image: --negative NUMBER)"

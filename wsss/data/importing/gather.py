@@ -16,7 +16,7 @@ from wsss.data.importing.labels import CONTRADICTION, Entry, Labels, joined_entr
 from wsss.data.importing.listing import Listing, list_images
 from wsss.data.importing.reading import Reading
 from wsss.data.inspection import Inspection, inspect_sample
-from wsss.data.lists import without_suffix
+from wsss.data.label_tables import without_suffix
 from wsss.data.manifest import ContentHashes
 from wsss.data.sample import Classes, Sample
 from wsss.errors import InvalidInput, counted, listing

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wsss.data.lists import read_text
+from wsss.data.label_tables import read_text
 from wsss.errors import InvalidInput
 
 MAX_BYTES = 1 << 30

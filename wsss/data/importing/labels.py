@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from wsss.data.importing.reading import EMPTY_IMAGES, MISSING_WORDS, Note, Reading, times
 from wsss.data.label_rules import UNKNOWN_MARK, Rules, Word, may_be_unknown
-from wsss.data.lists import check_id
+from wsss.data.label_tables import check_id
 from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsss.data.importing.reading import Note
-from wsss.data.lists import without_suffix
+from wsss.data.label_tables import without_suffix
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.image_kinds import unread
 from wsss.io.utf8 import is_utf8

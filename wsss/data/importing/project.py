@@ -15,7 +15,7 @@ from wsss.data.importing.pipeline import IMAGENET, NONE, Setting, pipeline_text
 from wsss.data.importing.recipe import choose
 from wsss.data.importing.split import TRAIN, VAL, stratified
 from wsss.data.label_rules import UNKNOWN_MARK
-from wsss.data.lists import check_id, without_suffix
+from wsss.data.label_tables import check_id, without_suffix
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.atomic import explain_os_errors, write_text

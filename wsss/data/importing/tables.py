@@ -25,7 +25,7 @@ from wsss.data.label_rules import (
     is_one_of,
     plain,
 )
-from wsss.data.lists import read_text, without_suffix
+from wsss.data.label_tables import read_text, without_suffix
 from wsss.errors import InvalidInput, closest, counted, listing
 from wsss.io.tables import from_cell
 

@@ -19,7 +19,7 @@ from wsss.pipeline.stage import Artifact
 from wsss.viz.comparison import ShownColumn
 from wsss.viz.curves import Curve, CurveChart
 from wsss.viz.formatting import plain, words
-from wsss.viz.numbers import is_oracle
+from wsss.viz.report_scores import is_oracle
 
 if TYPE_CHECKING:
     import numpy as np
