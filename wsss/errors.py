@@ -1,6 +1,6 @@
 """Errors that are shown to people.
 
-Every message names the thing, what was found and what is allowed; ``mend`` names the command or the change that
+Every message names the thing, what was found and what is allowed; ``hint`` names the command or the change that
 repairs it. The command line prints both without a traceback and exits with ``exit_code``.
 """
 
@@ -13,25 +13,25 @@ from wsss.io.printable import one_line, printable
 
 
 class WsssError(Exception):
-    """Base of all errors a user can cause or mend.
+    """Base of all errors a user can cause or repair.
 
     Args:
         message: one or more lines: the thing, what was found, what is allowed.
-        mend: the command or the change that repairs it, if there is one.
+        hint: the command or the change that repairs it, if there is one.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, mend: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = printable(message)  # which may quote names of files and classes: text of others
-        self.mend = None if mend is None else printable(mend)
+        self.hint = None if hint is None else printable(hint)
 
     def __str__(self) -> str:
-        return self.message if self.mend is None else f"{self.message}\n{self.mend}"
+        return self.message if self.hint is None else f"{self.message}\n{self.hint}"
 
-    def __reduce__(self) -> tuple[object, ...]:  # keeps ``mend`` when an error crosses a process pool
-        return (_rebuild, (type(self), self.message, self.mend))
+    def __reduce__(self) -> tuple[object, ...]:  # keeps ``hint`` when an error crosses a process pool
+        return (_rebuild, (type(self), self.message, self.hint))
 
 
 class RunFailed(WsssError):
@@ -59,8 +59,8 @@ class DamagedFile(InvalidInput):
     """
 
 
-def _rebuild(kind: type[WsssError], message: str, mend: str | None) -> WsssError:
-    return kind(message, mend=mend)
+def _rebuild(kind: type[WsssError], message: str, hint: str | None) -> WsssError:
+    return kind(message, hint=hint)
 
 
 MOST_SHOWN = 20
@@ -76,13 +76,13 @@ def together(errors: Sequence[WsssError], total: int, what: str, *, hint: str | 
         what: what the items are, and what happened to them (``"images failed"``).
         hint: what to do about it, beside the hint that the errors share.
     """
-    hints = list(dict.fromkeys(error.mend for error in errors if error.mend))
+    hints = list(dict.fromkeys(error.hint for error in errors if error.hint))
     if len(errors) == 1:
-        return InvalidInput(errors[0].message, mend=hints[0] if hints else hint)
+        return InvalidInput(errors[0].message, hint=hints[0] if hints else hint)
     shown = [f"  {error.message}" for error in errors[:MOST_SHOWN]]
     more = [f"  and {len(errors) - MOST_SHOWN} more"] if len(errors) > MOST_SHOWN else []
     last = [*(hints if len(hints) == 1 else ()), *([hint] if hint else ())]
-    return InvalidInput("\n".join([f"{len(errors)} of {total} {what}:", *shown, *more]), mend="\n".join(last) or None)
+    return InvalidInput("\n".join([f"{len(errors)} of {total} {what}:", *shown, *more]), hint="\n".join(last) or None)
 
 
 def closest(found: str, allowed: Iterable[str]) -> str:

@@ -168,7 +168,7 @@ def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
         raise InvalidInput(f"image: found an array {image.shape} of {image.dtype}; expected (H, W, 3) of uint8, RGB.")
     several = "Call it once for each image." if isinstance(image, list | tuple) else None
     raise InvalidInput(
-        f"image: found {type(image).__name__}; expected a path, a Pillow image or a NumPy array.", mend=several
+        f"image: found {type(image).__name__}; expected a path, a Pillow image or a NumPy array.", hint=several
     )
 
 

@@ -16,7 +16,7 @@ from labelfiles import WRITERS
 from wsss.cli.init import FORMATS
 from wsss.cli.main import cli
 from wsss.data.importing import formats
-from wsss.data.lists import read_label_table
+from wsss.data.label_tables import read_label_table
 from wsss.data.synthetic.shapes import Config, generate
 from wsss.errors import InvalidInput
 from wsss.io import image_kinds

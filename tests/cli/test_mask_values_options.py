@@ -58,10 +58,10 @@ def score(roads: Path, *arguments: object) -> Result:
 def test_a_score_is_refused_with_the_option_that_mends_it(roads: Path) -> None:
     message = refusal(score(roads))
     assert f"mask_values: {VALUES}" in message and f"--data.mask_values '{VALUES}'" in message
-    mended = score(roads, "--data.mask_values", VALUES)
-    assert mended.exit_code == 0 and json.loads(mended.stdout)["iou"]["road"] == 0
+    repaired = score(roads, "--data.mask_values", VALUES)
+    assert repaired.exit_code == 0 and json.loads(repaired.stdout)["iou"]["road"] == 0
     one_by_one = score(roads, "--data.mask_values.0", "background", "--data.mask_values.255", "road")
-    assert json.loads(one_by_one.stdout) == json.loads(mended.stdout)
+    assert json.loads(one_by_one.stdout) == json.loads(repaired.stdout)
 
 
 def test_a_pipeline_is_refused_before_it_starts(roads: Path, tmp_path: Path) -> None:

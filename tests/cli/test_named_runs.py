@@ -99,7 +99,7 @@ def test_the_error_lists_the_runs_and_the_closest(name: str, near: str, here: Pa
     with pytest.raises(InvalidInput) as error:
         named_run(name)
     assert error.value.message.startswith(name)
-    assert error.value.mend is not None and "photos, walls" in error.value.mend and f"{near!r}" in error.value.mend
+    assert error.value.hint is not None and "photos, walls" in error.value.hint and f"{near!r}" in error.value.hint
 
 
 def test_the_error_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,7 +163,7 @@ def test_a_smoothed_mask_is_explained_first(tmp_path: Path) -> None:
     write_mask(tmp_path / "m.png", mask)
     with pytest.raises(InvalidInput) as error:
         read_truth(Sample("m", tmp_path / "m.jpg", mask=tmp_path / "m.png"), Classes(("background", "a"), ((0,), (1,))))
-    hint = str(error.value.mend)
+    hint = str(error.value.hint)
     assert hint.index("nearest neighbour") < hint.index("mask_values")
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from wsss.data.ids import image_ids
 from wsss.data.imagefolder import has_images_below, images_in, left_out_notes
-from wsss.data.lists import check_id
+from wsss.data.label_tables import check_id
 from wsss.data.predicted import FailedImage, Predicted, read_predicted, write_predicted
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput

@@ -68,7 +68,7 @@ def test_255_is_ignored_only_where_it_is_named(roads: Path, open_at: Open) -> No
         read_truth(dataset.split("train")[0], dataset.classes)
     assert "r0.png: 36 pixels of value 255, which data.mask_values does not name" in found.value.message
     assert "it names 0 (background), 1 (road)" in found.value.message
-    assert "mask_values: {0: background, 1: road, 255: …}" in str(found.value.mend)
+    assert "mask_values: {0: background, 1: road, 255: …}" in str(found.value.hint)
 
 
 def test_it_goes_with_a_choice_and_with_new_names_of_classes(roads: Path, open_at: Open) -> None:

@@ -91,10 +91,10 @@ def test_the_check_calls_it_a_problem(tmp_path: Path) -> None:
     assert problem.count == 1 and "255: cat" in problem.examples[0]
     found = CliRunner().invoke(data_commands, ["check", str(root)])
     assert found.exit_code == 2
-    mended = ["check", str(root), "--data.mask_values", "{0: background, 255: dog}"]
-    assert CliRunner().invoke(data_commands, mended).exit_code == 2  # the labels name no class, and the masks do
+    repaired = ["check", str(root), "--data.mask_values", "{0: background, 255: dog}"]
+    assert CliRunner().invoke(data_commands, repaired).exit_code == 2  # the labels name no class, and the masks do
     (root / "labels.csv").unlink()
-    assert CliRunner().invoke(data_commands, mended).exit_code == 0
+    assert CliRunner().invoke(data_commands, repaired).exit_code == 0
 
 
 def test_tiles_are_not_cut_of_such_masks(tmp_path: Path) -> None:
@@ -110,10 +110,10 @@ def test_missing_masks_are_named_with_the_files_that_fit_no_image(tmp_path: Path
         (root / "masks" / f"{name}.png").rename(root / "masks" / f"final-{name}-v3.png")
     dataset = open_at(root)
     with pytest.raises(InvalidInput) as found:
-        require_masks(dataset, dataset.split("val"), of="split 'val'", mend="other", start="score: ")
+        require_masks(dataset, dataset.split("val"), of="split 'val'", hint="other", start="score: ")
     assert "score: 2 of the 2 images of split 'val' have no ground-truth mask: a, b." in found.value.message
     assert "No matching image for 2 masks: final-a-v3.png, final-b-v3.png" in found.value.message
-    assert "Name each mask like its image" in str(found.value.mend)
+    assert "Name each mask like its image" in str(found.value.hint)
 
 
 def kinds(report: Any, what: str) -> set[str]:

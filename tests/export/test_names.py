@@ -62,7 +62,7 @@ def test_ids_with_spaces(tmp_path: Path) -> None:
 def test_class_names_that_break_a_list_are_refused(tmp_path: Path, name: str, word: str) -> None:
     with pytest.raises(InvalidInput, match=r"The class .* which this format can't hold") as caught:
         export_masks(masks(tmp_path, name=word), name, Options(), tmp_path / "o")
-    assert caught.value.mend == "Give it another name: data.classes can (new name: [old name])."
+    assert caught.value.hint == "Give it another name: data.classes can (new name: [old name])."
     assert not (tmp_path / "o").exists()
 
 

@@ -117,7 +117,7 @@ def test_cvat_takes_255_objects(tmp_path: Path, read: Reader, count: int) -> Non
         return
     with pytest.raises(InvalidInput, match=r"street/crowd\.jpg has 256 objects") as caught:
         export_masks(masks, "cvat", Options(components=True), tmp_path / "o")
-    assert "--min-area" in str(caught.value.mend) and "--components" in str(caught.value.mend)
+    assert "--min-area" in str(caught.value.hint) and "--components" in str(caught.value.hint)
     assert not (tmp_path / "o").exists()
     assert len(cvat(masks, tmp_path, read, Options())["street/crowd"].objects) == 2
     few = Options(components=True, min_area=2)

@@ -134,8 +134,8 @@ def test_a_file_in_place_of_a_folder_is_explained(tmp_path: Path) -> None:
     for path in (tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"):
         with pytest.raises(Obstructed, match=f"^Can't write {path}: {tmp_path / 'a'} is a file; ") as found:
             write_text(path, "x")
-        assert found.value.exit_code == 2 and found.value.mend is not None
-        assert found.value.mend.startswith("Choose another folder")
+        assert found.value.exit_code == 2 and found.value.hint is not None
+        assert found.value.hint.startswith("Choose another folder")
     (tmp_path / "folder").mkdir()
     with pytest.raises(Obstructed, match=f"{tmp_path / 'folder'} is a folder; expected a file"):
         write_text(tmp_path / "folder", "x")

@@ -66,7 +66,7 @@ def test_maps_that_cannot_be_of_the_image_are_refused(tmp_path: Path, change: An
     write_arrays(tmp_path / "x.npz", GOOD | change)
     with pytest.raises(InvalidInput, match=words) as caught:
         read_cams(tmp_path / "x.npz", size=(23, 31), classes=6)
-    assert str(tmp_path / "x.npz") in caught.value.message and caught.value.mend
+    assert str(tmp_path / "x.npz") in caught.value.message and caught.value.hint
 
 
 def test_maps_of_a_resized_image_and_rounded_ones_are_read(tmp_path: Path) -> None:

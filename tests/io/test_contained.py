@@ -62,7 +62,7 @@ def test_nothing_is_written_or_deleted_through_a_link_that_leads_out(run: Path, 
     for act in (lambda: write_text(path / "kept", "new"), lambda: delete_file(path / "kept"), lambda: check_tree(path)):
         with pytest.raises(InvalidInput, match="this link leads out of") as caught:
             act()
-        assert "move the whole run directory" in str(caught.value.mend)
+        assert "move the whole run directory" in str(caught.value.hint)
     assert [one.name for one in (run.parent.parent / "outside").iterdir()] == ["kept"]
     assert (run.parent.parent / "outside" / "kept").read_text() == "kept"
 

@@ -35,7 +35,7 @@ LOADER = "Caught RuntimeError in DataLoader worker process 0.\nOriginal Tracebac
 def test_what_ran_out_is_named_with_a_hint(error: Exception, message: str, hint: str) -> None:
     found = exhausted(error)
     assert found is not None and found.exit_code == 1
-    assert message in found.message and hint in (found.mend or "")
+    assert message in found.message and hint in (found.hint or "")
     assert "Traceback" not in str(found)
 
 

@@ -126,7 +126,7 @@ def test_a_gif_of_one_frame_is_read_and_an_animation_named(tmp_path: Path) -> No
     assert (read_image(save_frames(tmp_path / "one.gif", 1)) == 0).all()
     with pytest.raises(InvalidInput, match=r"many\.gif: an animation of 3 frames; an image has one") as error:
         read_image(save_frames(tmp_path / "many.gif", 3))
-    assert "PNG" in (error.value.mend or "")
+    assert "PNG" in (error.value.hint or "")
 
 
 @pytest.mark.parametrize("suffix", ["tiff", "png", "webp"])

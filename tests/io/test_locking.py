@@ -48,7 +48,7 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(RunFailed) as caught, run_lock(tmp_path, print):
         pytest.fail("nothing is locked")
     assert caught.value.message == f"{tmp_path / LOCK} can't be locked: No locks available."
-    assert "local disk" in str(caught.value.mend)
+    assert "local disk" in str(caught.value.hint)
     assert lock_state(tmp_path / LOCK) == ("unknown", f"{tmp_path / LOCK} can't be locked: No locks available")
 
 

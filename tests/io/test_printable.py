@@ -41,6 +41,6 @@ def test_markdown(text: str, shown: str) -> None:
 
 
 def test_errors_and_listings_show_names_as_they_are() -> None:
-    error = InvalidInput("bad \x1b]0;x\x07", mend="rename \u202egnp")
-    assert error.message == "bad \\x1b]0;x\\x07" and error.mend == "rename \\u202egnp"
+    error = InvalidInput("bad \x1b]0;x\x07", hint="rename \u202egnp")
+    assert error.message == "bad \\x1b]0;x\\x07" and error.hint == "rename \\u202egnp"
     assert listing(["a\nb", "c"]) == "a\\nb, c"

@@ -50,4 +50,4 @@ def test_other_arrays_are_refused(tmp_path: Path, change: Any, words: str) -> No
     write_arrays(tmp_path / "x.npz", {"probabilities": probabilities(3), **change})
     with pytest.raises(InvalidInput, match=words) as caught:
         read_probabilities(tmp_path / "x.npz", classes=3, size=(5, 7))
-    assert str(tmp_path / "x.npz") in caught.value.message and caught.value.mend
+    assert str(tmp_path / "x.npz") in caught.value.message and caught.value.hint

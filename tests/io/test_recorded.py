@@ -51,11 +51,11 @@ def test_a_flipped_bit_is_found_and_explained(stage: Path, name: str) -> None:
     with pytest.raises(DamagedFile) as caught:
         check_recorded(stage / name)
     assert str(stage / name) in caught.value.message and "'one'" in caught.value.message
-    assert caught.value.mend is not None and str(stage) in caught.value.mend and "--force" not in caught.value.mend
+    assert caught.value.hint is not None and str(stage) in caught.value.hint and "--force" not in caught.value.hint
     (stage.parent / "run.json").write_text("{}")
     with pytest.raises(DamagedFile) as caught:
         check_recorded(stage / name)
-    assert caught.value.mend is not None and f"--run-dir {stage.parent} --force one" in caught.value.mend
+    assert caught.value.hint is not None and f"--run-dir {stage.parent} --force one" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_an_edited_file_is_taken_as_it_is_but_not_weights(stage: Path) -> None:
     edit(stage / "model.safetensors")
     with pytest.raises(DamagedFile) as caught:
         check_recorded(stage / "model.safetensors", always=True)
-    assert caught.value.mend is not None and f"delete {stage / 'stage.json'}" in caught.value.mend
+    assert caught.value.hint is not None and f"delete {stage / 'stage.json'}" in caught.value.hint
     (stage / "stage.json").unlink()
     check_recorded(stage / "model.safetensors", always=True)
 

@@ -162,7 +162,7 @@ def test_groups_are_read_and_found(tmp_path: Path) -> None:
 def test_groups_that_are_missing_or_wrong(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="which image is in which group") as caught:
         find_groups(tmp_path)
-    assert "--groups FILE" in str(caught.value.mend)
+    assert "--groups FILE" in str(caught.value.hint)
     path = tmp_path / "groups.csv"
     for content, message in (
         ("ID\n1\n", "the first line must be ID,group"),

@@ -36,7 +36,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path: Path, value: 
     save_model(tmp_path, weights, {})
     with pytest.raises(InvalidInput, match=r"model\.safetensors: tensor 'low\.bias'.* in 1 of 3 values\.\n") as caught:
         load_weights(tmp_path)
-    assert caught.value.mend
+    assert caught.value.hint
     weights["head.weight"][0] = value
     save_model(tmp_path, weights, {})
     with pytest.raises(InvalidInput, match="in all 2 of 3 tensors: "):

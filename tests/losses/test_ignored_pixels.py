@@ -16,7 +16,7 @@ from torch import Tensor
 
 from wsss.losses.base import Loss
 from wsss.losses.config import TopoConfig
-from wsss.losses.topo import TopoWindowLoss
+from wsss.losses.topo_window import TopoWindowLoss
 
 EVERY = pytest.mark.parametrize("keys", every_config(), ids=label)
 

@@ -30,7 +30,7 @@ def test_one_hot_targets_are_refused_with_the_way_to_indices(name: str, dtype: t
     one_hot = F.one_hot(target, 3).movedim(-1, 1).to(dtype)
     with pytest.raises(InvalidInput, match=r"expected class indices \(B, H, W\).*one-hot") as caught:
         built({"name": name})(logits, one_hot)
-    hint = re.search(r"target[.\w()]*\.argmax\(1\)", caught.value.mend or "")
+    hint = re.search(r"target[.\w()]*\.argmax\(1\)", caught.value.hint or "")
     assert hint
     converted = eval(hint[0], {"target": one_hot})
     assert torch.equal(converted, target) and built({"name": name})(logits, converted).isfinite()

@@ -35,7 +35,7 @@ def test_every_loss_refuses_them_by_name(name: str, value: int) -> None:
         build(name)(torch.zeros(2, 3, 16, 16, requires_grad=True), target_with(value))
     words = f"found value {value}, with 3 classes; expected 0 to 2, or 255 for pixels to ignore"
     assert words in found.value.message
-    assert ("torch's ignore index" in str(found.value.mend)) == (value == -100)
+    assert ("torch's ignore index" in str(found.value.hint)) == (value == -100)
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
@@ -76,6 +76,34 @@ def test_the_same_target_is_looked_at_again_once_it_has_changed() -> None:
     check_indices(target, 3)
     with pytest.raises(InvalidInput, match="found value 2, with 2 classes"):
         check_indices(target, 2)
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+@pytest.mark.parametrize("value", [77, -3])
+def test_changes_that_torch_does_not_notice_are_seen(name: str, value: int) -> None:
+    """Memory shared with NumPy, and ``.data``, change without a new version of the tensor."""
+    array = target_with(1).numpy().copy()
+    shared, own, logits = torch.from_numpy(array), target_with(1), torch.zeros(2, 3, 16, 16, requires_grad=True)
+    loss = build(name)
+    for target in (shared, own):
+        assert torch.isfinite(loss(logits, target))
+    array[0, 0, 0] = own.data[0, 0, 0] = value
+    for target in (shared, own):
+        with pytest.raises(InvalidInput, match=f"found value {value}"):
+            loss(logits, target)
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_a_target_is_looked_at_once_in_a_call(name: str) -> None:
+    """A loss and its base loss get the same one; reading it costs as much as a simple loss does."""
+    target = torch.zeros(1, 16, 16, dtype=torch.int64)
+    target[:, 4:9] = 255
+    loss = build(name)
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            loss(torch.zeros(1, 2, 16, 16), target)
+        assert sum(issubclass(one.category, OnlyBackground) for one in caught) == 1
 
 
 def test_targets_made_in_inference_mode_are_checked_too() -> None:

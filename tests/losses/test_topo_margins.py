@@ -16,7 +16,7 @@ from torch import Tensor
 
 from wsss.losses.config import TopoConfig
 from wsss.losses.distances import signed_distances
-from wsss.losses.topo import TopoWindowLoss
+from wsss.losses.topo_window import TopoWindowLoss
 from wsss.topology import critical_pixels, distance_transform
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")

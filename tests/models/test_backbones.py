@@ -191,7 +191,7 @@ def test_broken_weights(tmp_path: Path, weights: dict[str, torch.Tensor]) -> Non
     torch.save(nn.Linear(2, 2), tmp_path / "pickled.pth")
     with pytest.raises(InvalidInput, match=r"pickled\.pth: .* pickled Python objects, which are refused") as failure:
         load(tmp_path / "pickled.pth")
-    assert "state_dict()" in str(failure.value.mend)
+    assert "state_dict()" in str(failure.value.hint)
     for name in ("cut.pth", "empty.pth", "pickled.pth"):
         with pytest.raises(InvalidInput) as failure:
             load(tmp_path / name)

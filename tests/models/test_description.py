@@ -60,7 +60,7 @@ def test_a_description_out_of_range_is_refused(folder: Path, key: str, value: An
     (folder / DESCRIPTION).write_text(json.dumps(description))
     with pytest.raises(InvalidInput, match=words) as caught:
         load_classifier(folder)
-    assert str(folder / DESCRIPTION) in caught.value.message and caught.value.mend
+    assert str(folder / DESCRIPTION) in caught.value.message and caught.value.hint
 
 
 def rename(weights: dict[str, torch.Tensor]) -> None:
@@ -91,7 +91,7 @@ def test_weights_of_another_network_are_named(
     save_file(weights, folder / WEIGHTS)
     with pytest.raises(InvalidInput, match=words) as caught:
         load_classifier(folder)
-    assert str(folder / WEIGHTS) in caught.value.message and caught.value.mend
+    assert str(folder / WEIGHTS) in caught.value.message and caught.value.hint
 
 
 @pytest.mark.parametrize("model", [LocalWeights, Normalisation])

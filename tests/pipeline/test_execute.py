@@ -376,7 +376,7 @@ def test_what_a_stage_will_lack_is_found_beforehand(here: Path, splits: list[str
         "Stage 'count@f=2': it needs the images of val, and 'double@f=2' works on train only.",
         "Stage 'count@f=3': it needs the images of val, and 'double@f=3' works on train only.",
     ]
-    assert "Add val to the splits of 'double@f=2'" in (caught.value.mend or "")
+    assert "Add val to the splits of 'double@f=2'" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(

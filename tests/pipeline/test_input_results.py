@@ -15,6 +15,7 @@ from toys import TOYS, make_toy_data, open_toy_data
 
 from wsss.io.atomic import write_text
 from wsss.pipeline.decide import Decision
+from wsss.pipeline.deduplicate import read_twin
 from wsss.pipeline.execute import RunResult, dry_run, run_pipeline
 from wsss.pipeline.input_results import INPUT_RESULTS, follow_inputs, result_of
 from wsss.pipeline.plan import Choice
@@ -25,7 +26,6 @@ from wsss.pipeline.spec import spec_from
 from wsss.pipeline.stage import Artifact, Context, Result
 from wsss.pipeline.store import list_artifacts, read_record, write_record
 from wsss.pipeline.task import Session
-from wsss.pipeline.twins import read_twin
 
 TEXT = """\
 name: toy

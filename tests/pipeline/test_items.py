@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def slow_first(item: int, seconds: float) -> int:
 def fail_at(item: int, bad: int, kind: str) -> int:
     if item == bad:
         if kind == "input":
-            raise InvalidInput("broken.", mend="Mend it.")
+            raise InvalidInput("broken.", hint="Mend it.")
         if kind == "full":
             raise OSError(28, "No space left on device", "/somewhere/file")
         raise KeyError("bug")
@@ -104,7 +105,7 @@ def test_an_error_names_the_item(tmp_path: Path, workers: int, kind: str, type: 
         map_items(context(tmp_path, workers), list(range(6)), partial(fail_at, bad=3, kind=kind), "x")
     assert caught.value.message == message
     if kind == "input":
-        assert caught.value.mend == "Mend it."
+        assert caught.value.hint == "Mend it."
 
 
 def test_a_killed_worker_is_explained(tmp_path: Path) -> None:
@@ -133,18 +134,18 @@ def test_all_other_items_are_finished_before_those_that_are_invalid_are_named(tm
         map_items(context(tmp_path, workers, progress), list(range(6)), partial(mark_or_refuse, out=tmp_path), "x")
     assert {path.name for path in tmp_path.iterdir()} == {"0", "2", "3", "5"}
     assert caught.value.message == f"2 of 6 images failed:\n  {tmp_path}/1: broken.\n  {tmp_path}/4: broken."
-    assert caught.value.mend == REPAIR
+    assert caught.value.hint == REPAIR
     assert progress.done == progress.total == 6
 
 
 def test_many_failures_are_counted_rather_than_listed(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="30 of 30 images failed") as caught:
         map_items(context(tmp_path), list(range(30)), refuse, "x")
-    assert caught.value.message.endswith("\n  19: no.\n  and 10 more") and caught.value.mend == f"Use 5.\n{REPAIR}"
+    assert caught.value.message.endswith("\n  19: no.\n  and 10 more") and caught.value.hint == f"Use 5.\n{REPAIR}"
 
 
 def refuse(item: int) -> None:
-    raise InvalidInput(f"{item}: no.", mend="Use 5.")
+    raise InvalidInput(f"{item}: no.", hint="Use 5.")
 
 
 def slow_or_bad(item: int, seconds: float) -> int:
@@ -157,6 +158,7 @@ def slow_or_bad(item: int, seconds: float) -> int:
 POOL = """
 import sys, time
 from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from test_items import context, tell_pid
 from wsss.pipeline.items import map_items
@@ -198,18 +200,22 @@ def alive(pid: int) -> bool:
         return False
 
 
-def read(path: Path) -> str:
-    text = path.read_text()
-    if text != "whole":
-        raise InvalidInput(f"{path}: broken.")
-    return text
+def read_in(folder: Path) -> Callable[[int], None]:
+    def read(item: int) -> None:
+        path = folder / str(item)
+        if path.read_text() != "whole":
+            raise InvalidInput(f"{path}: broken.")
+
+    return read
 
 
 def test_pending_are_items_without_a_whole_output(tmp_path: Path) -> None:
     messages: list[str] = []
     (tmp_path / "1").write_text("whole")
     (tmp_path / "2").write_text("ho")
-    found = pending(context(tmp_path, log=messages.append), [0, 1, 2, 3], lambda item: tmp_path / str(item), read)
+    found = pending(
+        context(tmp_path, log=messages.append), [0, 1, 2, 3], lambda item: tmp_path / str(item), read_in(tmp_path)
+    )
     assert found == [0, 2, 3]
     assert not (tmp_path / "2").exists()
     assert messages == [f"warning: {tmp_path / '2'}: broken. It is made again."]
@@ -220,7 +226,12 @@ def test_pending_shares_the_items_among_ranks_the_same_way_whatever_is_there(tmp
 
     def left() -> list[list[int]]:
         return [
-            pending(context(tmp_path, ranks=DistributedRanks(rank, 3)), items, lambda i: tmp_path / str(i), read)
+            pending(
+                context(tmp_path, ranks=DistributedRanks(rank, 3)),
+                items,
+                lambda i: tmp_path / str(i),
+                read_in(tmp_path),
+            )
             for rank in range(3)
         ]
 

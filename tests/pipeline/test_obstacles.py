@@ -79,7 +79,7 @@ def test_a_folder_in_place_of_any_file_is_replaced_or_named(here: Path, force: s
             run(force)
         except WsssError as error:
             assert error.exit_code == 2 and str(path) in error.message, name
-            assert error.mend is not None and error.mend.startswith("Delete it"), name
+            assert error.hint is not None and error.hint.startswith("Delete it"), name
             assert (path / "inside").is_file(), name
             refused.append(name)
             shutil.rmtree(path)
@@ -102,7 +102,7 @@ def test_a_file_in_place_of_a_folder_is_named(here: Path, name: str) -> None:
     path.write_text("x")
     with pytest.raises(WsssError, match=f"{path} is a file; expected a folder") as found:
         run()
-    assert found.value.exit_code == 2 and found.value.mend == "Delete it: a new one is written."
+    assert found.value.exit_code == 2 and found.value.hint == "Delete it: a new one is written."
     assert path.read_text() == "x"
     path.unlink()
     run()
@@ -136,7 +136,7 @@ def test_a_folder_in_place_of_a_record_without_a_copy(here: Path) -> None:
     put_folder(folder / RECORD)
     with pytest.raises(InvalidInput, match="is a folder; expected a file") as found:
         read_record(folder)
-    assert found.value.mend is not None and found.value.mend.startswith(f"Delete {folder} and run the same command")
+    assert found.value.hint is not None and found.value.hint.startswith(f"Delete {folder} and run the same command")
 
 
 def test_the_engine_refuses_a_run_directory_that_no_record_can_hold(

@@ -84,7 +84,7 @@ def test_a_damaged_record_names_the_repair(run: Path) -> None:
     (run / "make" / RECORD).write_text("{")
     with pytest.raises(InvalidInput) as caught:
         store.read_record(run / "make")
-    assert f"wsss status --repair {run} restores it" in str(caught.value.mend)
+    assert f"wsss status --repair {run} restores it" in str(caught.value.hint)
     (run / RUN).unlink()
     (run / COPIES[RUN]).unlink()
     first = repair_folder(run, silent)[0]

@@ -43,7 +43,7 @@ def test_all_of_a_changed_split_is_read_once_and_nothing_of_others(data: ToyData
     with pytest.raises(InvalidInput) as caught:
         check_replaced([replaced(now), replaced({"train/images": "9"})], data, lambda line: None)
     assert names(caught, data) == ["train/images", "train/masks"]
-    assert caught.value.mend is not None and "Earlier results were left as they are" in caught.value.mend
+    assert caught.value.hint is not None and "Earlier results were left as they are" in caught.value.hint
 
 
 def test_nothing_is_read_where_nothing_is_lost_or_has_changed(data: ToyData) -> None:
@@ -69,7 +69,7 @@ def test_a_damaged_file_of_a_finished_input_is_named(tmp_path: Path) -> None:
     recorded._intact.clear()  # as another process
     with pytest.raises(InvalidInput, match=r"maker/a\.txt: the file is damaged") as caught:
         check_replaced(stages, None, lambda line: None)
-    assert caught.value.mend is not None and "Re-run the stage" in caught.value.mend
+    assert caught.value.hint is not None and "Re-run the stage" in caught.value.hint
 
 
 def test_inputs_are_inspected_only_where_an_earlier_result_would_be_deleted(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from killing import is_bookkeeping, snapshot
 from toys import COUNT, DOUBLE, FAIL, GATHER, MAKE, TOYS, TRAIN, ToyData, make_toy_data
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.pipeline.given import artifact_at, artifacts_of_run
+from wsss.pipeline.external_inputs import artifact_at, artifacts_of_run
 from wsss.pipeline.interrupt import Interrupted
 from wsss.pipeline.progress import Reporter
 from wsss.pipeline.runner import run_stage
@@ -75,7 +75,7 @@ def test_what_ready_refuses_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
         text = (ctx.inputs["numbers"].path / "items" / "002.txt").read_text()
         assert (ctx.config, ctx.data, ctx.out) == (DOUBLE.config(), None, tmp_path / "double")
         if "bad" in text:
-            raise InvalidInput("not this one", mend="Another.")
+            raise InvalidInput("not this one", hint="Another.")
 
     stage = replace(DOUBLE, ready=ready)
     good, bad = (run(MAKE, tmp_path / name, {"text": name}).artifact for name in ("good", "bad"))
@@ -83,7 +83,7 @@ def test_what_ready_refuses_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     with pytest.raises(InvalidInput, match="Stage 'double' failed: not this one") as caught:
         run(stage, tmp_path / "double", inputs={"numbers": bad})
-    assert caught.value.mend == "Another."
+    assert caught.value.hint == "Another."
     assert snapshot(tmp_path) == before
     assert run(stage, tmp_path / "double", inputs={"numbers": good}).status == "skipped"
 
@@ -197,7 +197,7 @@ def test_provenance_is_gathered_from_upstream(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "type", "message", "mend"),
+    ("how", "type", "message", "hint"),
     [
         ("run", RunFailed, "Stage 'fail' failed: it did not work.", "Try something else."),
         ("input", InvalidInput, "Stage 'fail' failed: the data are wrong.", None),
@@ -206,13 +206,13 @@ def test_provenance_is_gathered_from_upstream(tmp_path: Path) -> None:
         ("nan", RunFailed, "Stage 'fail' failed: metrics that are no numbers: loss is nan.", "lower learning rate"),
     ],
 )
-def test_failures_name_the_stage(tmp_path: Path, how: str, type: Any, message: str, mend: str | None) -> None:
+def test_failures_name_the_stage(tmp_path: Path, how: str, type: Any, message: str, hint: str | None) -> None:
     one = session(tmp_path)
     one.reporter.file = tmp_path / "run.log"
     with pytest.raises(type) as caught:
         run(FAIL, tmp_path / "fail", {"how": how}, session=one)
     assert caught.value.message.startswith(message)
-    assert (mend or "") in (caught.value.mend or "")
+    assert (hint or "") in (caught.value.hint or "")
     record = read_record(tmp_path / "fail")
     assert record is not None
     assert record["status"] == "failed"

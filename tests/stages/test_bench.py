@@ -167,7 +167,7 @@ def test_what_can_not_be_placed_is_refused(tmp_path, data, scores):
     without = score(tmp_path, data, "plain@loss=cldice,seed=0", 1, 0, topomortar=False)
     with pytest.raises(InvalidInput, match=r"no topomortar\.csv there") as caught:
         bench(tmp_path / "bench2", data, (without,))
-    assert "topomortar: true" in str(caught.value.mend)
+    assert "topomortar: true" in str(caught.value.hint)
     unknown = replace(scores[0], id="score@seed=0", provenance={})
     with pytest.raises(InvalidInput, match="which loss was it trained with"):
         bench(tmp_path / "bench3", data, (unknown,))

@@ -25,8 +25,8 @@ from wsss.pipeline.stage import Artifact
 from wsss.pipeline.task import Outcome
 from wsss.stages.compare import STAGE, TABLE
 from wsss.viz.comparison import as_json, from_json
-from wsss.viz.numbers import is_oracle
 from wsss.viz.record import COMPARISON
+from wsss.viz.report_scores import is_oracle
 
 Scores = tuple[Artifact, ...]
 

@@ -21,7 +21,7 @@ from wsss.metrics.sweep import foreground_precision_recall
 from wsss.stages.pseudo import STAGE as PSEUDO
 from wsss.stages.score import STAGE as SCORE
 from wsss.stages.sweep import STAGE as SWEEP
-from wsss.viz.numbers import is_oracle
+from wsss.viz.report_scores import is_oracle
 
 
 @pytest.fixture

@@ -107,7 +107,12 @@ def _write_number(item: int, out: Path, text: str, pause: float, seed: int) -> i
 def _make(ctx: Context[MakeConfig]) -> Result:
     """Write one file per item; items that are there are not written again."""
     config = ctx.config
-    items = pending(ctx, range(config.n), lambda item: ctx.out / "items" / f"{item:03d}.txt", _read_number)
+    items = pending(
+        ctx,
+        range(config.n),
+        lambda item: ctx.out / "items" / f"{item:03d}.txt",
+        lambda item: _read_number(ctx.out / "items" / f"{item:03d}.txt"),
+    )
     work = partial(_write_number, out=ctx.out, text=config.text, pause=config.pause, seed=ctx.seed)
     map_items(ctx, items, work, "making")
     ctx.ranks.barrier()
@@ -220,7 +225,7 @@ class FailConfig(StageConfig):
 def _fail(ctx: Context[FailConfig]) -> Result:
     how = ctx.config.how
     if how == "run":
-        raise RunFailed("it did not work.", mend="Try something else.")
+        raise RunFailed("it did not work.", hint="Try something else.")
     if how == "input":
         raise InvalidInput("the data are wrong.")
     if how == "bug":

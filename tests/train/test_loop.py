@@ -156,7 +156,7 @@ def test_diverged_training_names_step_and_mend(tmp_path: Path, value: float) -> 
 
     with pytest.raises(RunFailed, match=r"toy: the loss is -?(nan|inf) at step 6 of 12 \(epoch 2\)") as failure:
         train(tmp_path, loss=loss)
-    assert "optimiser.lr (now 0.0001)" in str(failure.value.mend)
+    assert "optimiser.lr (now 0.0001)" in str(failure.value.hint)
 
 
 @pytest.mark.parametrize("damage", ["truncate", "empty", "garbage", "other network"])

@@ -65,14 +65,14 @@ def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str]
     if folder.is_file() and not resources.is_yaml(path):
         raise InvalidInput(
             f"{path}: expected a folder or a pipeline file (.yaml), got another file.",
-            mend=f"Its folder: {folder.parent}",
+            hint=f"Its folder: {folder.parent}",
         )
     if not folder.exists() and not resources.is_yaml(path):
         known = resources.names(resources.shipped("pipelines"))
         if path not in known:
             raise InvalidInput(
                 f"{path}: no such folder, pipeline file or shipped pipeline{closest(path, known)}",
-                mend=f"Shipped pipelines: {listing(known, limit=20)}.",
+                hint=f"Shipped pipelines: {listing(known, limit=20)}.",
             )
     return _of_pipeline(path, given)
 
@@ -86,9 +86,9 @@ def _of_folder(path: str, folder: Path, given: Source, log: Callable[[str], None
         log(f"Dataset: that of the run {path}.")
         return Named(merge(Source(data_of_run(run), {(): str(folder / RUN)}), given, _layout_tag))
     if is_stage(folder):
-        raise InvalidInput(f"{path}: this is the folder of a stage.", mend=f"The dataset of its run: {folder.parent}")
+        raise InvalidInput(f"{path}: this is the folder of a stage.", hint=f"The dataset of its run: {folder.parent}")
     if "root" in given.value:
-        raise InvalidInput(f"--data.root {given.value['root']}: {path} is the dataset's folder.", mend="Name one.")
+        raise InvalidInput(f"--data.root {given.value['root']}: {path} is the dataset's folder.", hint="Name one.")
     return Named(merge(Source({"root": str(folder), "layout": "auto"}), given), is_folder=True)
 
 

@@ -158,7 +158,7 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
         total = len(failed) + written["images"]
         raise RunFailed(
             "\n".join([f"{len(failed)} of {total} masks were left out; all others are exported:", *lines, *more]),
-            mend="Repair them and export again with --force, or choose others with --ids.",
+            hint="Repair them and export again with --force, or choose others with --ids.",
         )
 
 
@@ -173,11 +173,11 @@ def _ids(text: str | None) -> tuple[str, ...]:
     """Return the ids of ``--ids``: separated by commas, or the lines of ``@FILE``."""
     if text is None or not text.startswith("@"):
         return _named(text, "--ids", "id")
-    from wsss.data.lists import read_lines
+    from wsss.data.label_tables import read_lines
 
     found = tuple(line.text for line in read_lines(Path(text[1:])))
     if not found:
-        raise InvalidInput(f"--ids {text}: the file names no id.", mend="Leave --ids out to export all there are.")
+        raise InvalidInput(f"--ids {text}: the file names no id.", hint="Leave --ids out to export all there are.")
     return found
 
 
@@ -211,4 +211,4 @@ def _check_apart(out: Path, run: Path) -> None:
     within = next((folder for folder in (place, *place.parents) if (folder / RECORD).is_file()), None)
     if within is not None or source.is_relative_to(place):
         why = f"is the folder of a stage, or lies in one ({within})" if within is not None else f"holds {run}"
-        raise InvalidInput(f"--out {out}: {why}.", mend="Name a folder of its own.")
+        raise InvalidInput(f"--out {out}: {why}.", hint="Name a folder of its own.")

@@ -203,5 +203,5 @@ def _refuse_without_effect(gathered: Gathered) -> None:
             option = f"--{name.replace('_', '-')}"
             raise InvalidInput(
                 f"{option}: the labels name the splits ({listing(splits)}), so no images are held out.",
-                mend=f"Leave {option} out, or remove the splits from the labels.",
+                hint=f"Leave {option} out, or remove the splits from the labels.",
             )

@@ -58,7 +58,7 @@ def named_run(
     found = [path for path in candidates if fits(path)] or [path for path in candidates if otherwise(path)]
     shown = f"{option} {name}".strip()
     if not found:
-        raise InvalidInput(f"{shown}: {_why_not(name, wanted)}", mend=_of_pipeline(name) or _known(name, fits))
+        raise InvalidInput(f"{shown}: {_why_not(name, wanted)}", hint=_of_pipeline(name) or _known(name, fits))
     return _only(found, shown)
 
 
@@ -97,7 +97,7 @@ def _only(found: Sequence[Path], shown: str) -> Path:
     """Return the single candidate, or refuse to choose."""
     if len({path.resolve() for path in found}) > 1:
         raise InvalidInput(
-            f"{shown}: ambiguous, both {found[0]} and {found[1]} exist.", mend=f"Write ./{found[0]} or {found[1]}."
+            f"{shown}: ambiguous, both {found[0]} and {found[1]} exist.", hint=f"Write ./{found[0]} or {found[1]}."
         )
     return found[0]
 

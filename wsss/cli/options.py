@@ -96,4 +96,4 @@ def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:
     root = config.get("root")
     if isinstance(root, str | Path) and not Path(root).is_dir():
         place = ": ".join(part for part in (locate(("root",)), "data.root") if part)
-        raise InvalidInput(f"{place}: no such folder: {root}", mend="Say where the dataset is: --set data.root=FOLDER")
+        raise InvalidInput(f"{place}: no such folder: {root}", hint="Say where the dataset is: --set data.root=FOLDER")

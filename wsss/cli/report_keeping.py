@@ -35,7 +35,7 @@ def check_dataset(out: Path, run: Path) -> None:
         raise InvalidInput(
             f"{out / PAGE} shows {counted(len(shown), 'image')}; without the dataset of {run} the new page would show "
             "none. It is kept.",
-            mend=HINT,
+            hint=HINT,
         )
 
 
@@ -50,7 +50,7 @@ def checked(opener: Callable[..., Any], out: Path) -> Callable[..., Any]:
             raise InvalidInput(
                 f"{out / PAGE} shows {counted(len(shown), 'image')}, of which {len(lost)} are missing now "
                 f"({listing(lost, limit=3)}); the new page would lack them. The page is kept.",
-                mend=HINT,
+                hint=HINT,
             )
         return data
 

@@ -64,4 +64,4 @@ def comparison_folder(runs: Sequence[Path]) -> Path:
         if compared_runs(out)
         else f"something that wsss report didn't make (no {COMPARED})"
     )
-    raise InvalidInput(f"{out} holds {what}; {PAGE} is not written there.", mend="Say with --out DIR where it goes.")
+    raise InvalidInput(f"{out} holds {what}; {PAGE} is not written there.", hint="Say with --out DIR where it goes.")

@@ -158,7 +158,7 @@ def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | No
 
 def _take(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -> Any:
     """Return the artifact (or several) that an input option names."""
-    from wsss.pipeline.given import artifact_at, artifacts_of_run
+    from wsss.pipeline.external_inputs import artifact_at, artifacts_of_run
 
     option, value = f"--{dashed(declared.alias or name)}", given[variable(name)]
     if not declared.many:
@@ -189,7 +189,7 @@ def _refuse_incomplete(folder: Path, option: str) -> None:
         raise InvalidInput(
             f"{option} {folder}: {count} no mask, since the prediction failed there: {listing(predicted.failed)} "
             f"({folder / PREDICTED} says why).",
-            mend="Repair these images and run the command that predicted them again, or take them out of the split "
+            hint="Repair these images and run the command that predicted them again, or take them out of the split "
             "(then the result is that of a smaller split).",
         )
 

@@ -44,7 +44,7 @@ def status(run: str, verify: bool, repair: bool, as_json: bool) -> int:
     if summary is None:
         raise InvalidInput(
             f"{folder}: the record of the run or stage is lost.",
-            mend=f"wsss status --repair {folder} restores it if its copy is sound.",
+            hint=f"wsss status --repair {folder} restores it if its copy is sound.",
         )
     if as_json:
         print_json(summary)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from wsss.data.lists import read_lines
+from wsss.data.label_tables import read_lines
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.masks import BACKGROUND as BACKGROUND

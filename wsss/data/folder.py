@@ -19,8 +19,7 @@ from pydantic import Field
 from wsss.data.classlist import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.label_cells import NEGATIVE_KEY, Known, class_names, read_rows
 from wsss.data.label_rules import Rules, no_and_yes
-from wsss.data.layout import Layout, Log, hash_cache
-from wsss.data.lists import (
+from wsss.data.label_tables import (
     LabelRow,
     check_id,
     choose_splits,
@@ -34,6 +33,7 @@ from wsss.data.lists import (
     unread_note,
     without_suffix,
 )
+from wsss.data.layout import Layout, Log, hash_cache
 from wsss.data.maskvalues import MaskValues
 from wsss.data.ownmasks import OwnMasksConfig, find_masks, own_values
 from wsss.data.sample import Dataset, Sample
@@ -89,7 +89,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     """Return the dataset; see `wsss.data.layout.Reader`. Unless it has to be ``complete``, images may be missing."""
     root = config.root.expanduser()
     if not root.is_dir():
-        raise InvalidInput(f"data.root: {root} is no folder.", mend="Set data.root to the dataset's folder.")
+        raise InvalidInput(f"data.root: {root} is no folder.", hint="Set data.root to the dataset's folder.")
     folder = root / config.images
     images = _images(config, root, folder, complete)
     if config.files is None and (left_out := unread_note(folder)) is not None:
@@ -148,14 +148,14 @@ def _images(config: Config, root: Path, folder: Path, complete: bool) -> dict[st
             return {} if config.files is None else read_image_table(root / config.files, folder, complete=False)
         raise InvalidInput(
             f"{folder}: no such folder; the images are looked for there.",
-            mend=f"Say where they are: {MEND}",
+            hint=f"Say where they are: {MEND}",
         )
     if config.files is not None:
         images = read_image_table(root / config.files, folder, complete=complete)
     else:
         images = images_by_id(folder)
     if complete and not images:
-        raise InvalidInput(f"{folder}: no image here.", mend=f"Say where they are: {MEND}")
+        raise InvalidInput(f"{folder}: no image here.", hint=f"Say where they are: {MEND}")
     return images
 
 
@@ -170,7 +170,7 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
     elif has_masks and config.mask_values is None:
         raise InvalidInput(
             f"{root}: there are masks, and no {CLASSES} that says which mask value means which class.",
-            mend=f"Write {class_file} with one line 'id name' per class, set data.classes to {{name: id}}, or "
+            hint=f"Write {class_file} with one line 'id name' per class, set data.classes to {{name: id}}, or "
             "data.mask_values to {0: background, VALUE: NAME}.",
         )
     else:
@@ -179,7 +179,7 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
         if not base:
             raise InvalidInput(
                 f"{root}: no class is named: neither in {CLASSES}, nor in {config.labels}, nor in data.classes.",
-                mend=f"Write {class_file} with one class name per line.",
+                hint=f"Write {class_file} with one class name per line.",
             )
     return choose_classes(config.classes, base, other=config.other, where="data.classes")
 

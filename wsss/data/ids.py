@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
-from wsss.data.lists import MOST_BYTES, check_id, cut, without_suffix
+from wsss.data.label_tables import MOST_BYTES, check_id, cut, without_suffix
 
 SEPARATOR = "__"
 """Stands for the slash in the id of an image in a sub-folder: ids are file names."""
@@ -88,7 +88,7 @@ def _with_folder(file: str) -> str:
 
 
 def _clean(name: str) -> str:
-    """Return a name that can be an id, and a line of a list of ids: see `wsss.data.lists`."""
+    """Return a name that can be an id, and a line of a list of ids: see `wsss.data.label_tables`."""
     name = "_".join(_FORBIDDEN.sub("_", name).splitlines()).replace("..", "__").strip()
     if name.startswith("."):
         name = f"_{name[1:]}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wsss.data.ids import image_id, image_ids, renamed
 from wsss.data.importing.listing import SYSTEM_FOLDERS
-from wsss.data.lists import images_by_id, without_suffix
+from wsss.data.label_tables import images_by_id, without_suffix
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.image_kinds import IMAGE_SUFFIXES, unread

@@ -87,7 +87,7 @@ def _inspect_image(path: Path, found: _Findings) -> tuple[tuple[int, int] | None
         elif mode == "F":
             read_image(path)  # says why it can't be used
     except InvalidInput as error:
-        found.problems.append((UNREADABLE, error.message if error.mend == BROKEN_HINT else str(error)))
+        found.problems.append((UNREADABLE, error.message if error.hint == BROKEN_HINT else str(error)))
         return None, None
     if several > 1:
         found.notes.append((SEVERAL, f"{path.name} ({several})"))

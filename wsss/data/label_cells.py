@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from wsss.data.classlist import LabelNames
 from wsss.data.label_rules import EMPTY, UNKNOWN_MARK, Rules, Word
-from wsss.data.lists import LabelRow, split_labels
+from wsss.data.label_tables import LabelRow, split_labels
 from wsss.errors import counted, listing
 
 Known = tuple[tuple[int, ...] | None, tuple[int, ...]]

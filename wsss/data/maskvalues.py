@@ -98,7 +98,7 @@ class MaskValues:
         return InvalidInput(
             f"{where}: {shown}, which {self.key} does not name; it names "
             f"{listing([f'{value} ({name})' for value, name in self.named], limit=30)}.",
-            mend=smoothing_hint(wrong)
+            hint=smoothing_hint(wrong)
             + f"Name it: {as_key(pairs, self.key.rpartition('.')[2])}, where … is a class, background or ignore.",
         )
 
@@ -171,7 +171,7 @@ def resolve(names: Mapping[int, str], labels: LabelNames, *, where: str) -> Mask
     if not set(indices.values()) - {0, IGNORE}:
         raise InvalidInput(
             f"{where}: no value means a class; found {as_key(names.items())}.",
-            mend=f"Name the value of a class: {listing(labels.classes.foreground)}.",
+            hint=f"Name the value of a class: {listing(labels.classes.foreground)}.",
         )
     classes = tuple(
         tuple(value for value, index in sorted(indices.items()) if index == wanted)

@@ -43,7 +43,7 @@ def find_masks(config: OwnMasksConfig, folder: Path, ids: Collection[str], *, re
         InvalidInput: there is no such folder although it is required; or see `wsss.io.maskfiles.masks_by_id`.
     """
     if required and not folder.is_dir():
-        raise InvalidInput(f"data.masks: {folder}: no such folder.", mend="Set data.masks to the folder of the masks.")
+        raise InvalidInput(f"data.masks: {folder}: no such folder.", hint="Set data.masks to the folder of the masks.")
     return masks_by_id(folder, ids, suffix=config.mask_suffix)
 
 

@@ -14,7 +14,7 @@ from wsss.data.importing import folders
 from wsss.data.importing.listing import list_images
 from wsss.data.importing.reading import Note
 from wsss.data.inspection import Inspection, inspect_sample
-from wsss.data.lists import without_suffix
+from wsss.data.label_tables import without_suffix
 from wsss.data.sample import Classes, Sample
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.image_kinds import unread

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wsss.data.lists import check_id
+from wsss.data.label_tables import check_id
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_json
@@ -73,9 +73,9 @@ def read_predicted(folder: Path) -> Predicted | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{path}: can't be read ({error}).", mend="Predict the images again.") from error
+        raise InvalidInput(f"{path}: can't be read ({error}).", hint="Predict the images again.") from error
     for file in (predicted.files or {}).values():
-        below(Path("the folder of images"), file, where=path, mend="Predict the images again.")
+        below(Path("the folder of images"), file, where=path, hint="Predict the images again.")
     return predicted
 
 

@@ -69,12 +69,12 @@ def recognise(root: Path) -> AnyLayout:
     if fitting:
         raise InvalidInput(
             f"{root}: the folder fits several layouts: {listing(layout.name for layout in fitting)}.",
-            mend="Say which one with data.layout.",
+            hint="Say which one with data.layout.",
         )
     raise InvalidInput(
         f"{root}: no dataset layout is recognised. Looked for\n"
         + "\n".join(f"  {layout.name}: {layout.looks_for}" for layout in _recognisable()),
-        mend="Images with labels of any form: wsss init --images FOLDER --labels FILE. For a dataset, arrange the "
+        hint="Images with labels of any form: wsss init --images FOLDER --labels FILE. For a dataset, arrange the "
         "files as one of these (data/README.md shows each), or set data.layout and its keys.",
     )
 
@@ -122,7 +122,7 @@ def parse_config(
     else:
         raise InvalidInput(
             "data.root: this key is required and missing.",
-            mend=f"Set data.root to the dataset's folder, or data.layout to one of {listing(_MODULES)}.",
+            hint=f"Set data.root to the dataset's folder, or data.layout to one of {listing(_MODULES)}.",
         )
     checked = validate(layout.config, {**config, "layout": layout.name}, where="data", locate=locate)
     return layout, checked

@@ -245,7 +245,7 @@ def require_labels(samples: Sequence[Sample]) -> None:
     if missing:
         raise InvalidInput(
             f"{len(missing)} of {len(samples)} images have no image-level labels: {listing(missing)}.",
-            mend="Add them to the label file, or take them out of the split. `wsss data check` lists all.",
+            hint="Add them to the label file, or take them out of the split. `wsss data check` lists all.",
         )
 
 
@@ -277,7 +277,7 @@ def load_truth(
     try:
         truth = values.encode(mask, where=str(path))
     except InvalidInput as error:
-        raise InvalidInput(error.message, mend=error.mend or _name_values(classes, mask)) from error
+        raise InvalidInput(error.message, hint=error.hint or _name_values(classes, mask)) from error
     doubtful = values is classes and sample.labels != () and _only_ignored(truth)
     unnamed = ((ONLY_IGNORED, path.name),) if doubtful else ()
     return truth, (*mask_remarks(path, mask, conversion, values), *unnamed)

@@ -43,7 +43,7 @@ def draw_into(
         RunFailed: ``out`` can't be written to.
     """
     samples, of = dataset.split(split), f"split {split!r}"
-    require_masks(dataset, samples, of=of, mend="Choose a split that has masks.")
+    require_masks(dataset, samples, of=of, hint="Choose a split that has masks.")
     check_truth(samples, dataset.classes, where=of)
     claim = {"split": split, "seed": seed, **config.model_dump()}
     marker = out / MARKER
@@ -54,7 +54,7 @@ def draw_into(
     if stranger is not None and _read_json(marker) != claim:
         raise InvalidInput(
             f"{out}: the folder already holds something else ({stranger}).",
-            mend="Choose a new folder, or delete this one.",
+            hint="Choose a new folder, or delete this one.",
         )
     check_tree(out)
     write_json(marker, claim)

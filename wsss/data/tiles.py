@@ -85,7 +85,7 @@ def share_out(places: Sequence[Places], config: TilesConfig, seed: int) -> list[
             raise InvalidInput(
                 f"tiles: the {len(places)} images have no places for as many tiles {what} as count {config.count} and "
                 f"share_without {config.share_without:g} ask for, at size {config.size}.",
-                mend="Ask for fewer or smaller tiles, or change share_without or least.",
+                hint="Ask for fewer or smaller tiles, or change share_without or least.",
             )
     chosen = [quota for quota in quotas.values() if quota is not None]
     return [Places(*pair) for pair in zip(*chosen, strict=True)]

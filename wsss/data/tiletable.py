@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.data.folder import CLASSES
-from wsss.data.lists import check_id, read_text
+from wsss.data.label_tables import check_id, read_text
 from wsss.errors import InvalidInput, listing
 from wsss.io.atomic import write_json, write_text
 from wsss.io.tables import csv_text, read_rows
@@ -97,7 +97,7 @@ def read_tiles(folder: Path, classes: Classes) -> list[Tile]:
     path = folder / PLACES
     if not path.is_file():
         raise InvalidInput(
-            f"{path}: no such file.", mend="Give the folder of a tiles stage, or one that `wsss data tiles` wrote."
+            f"{path}: no such file.", hint="Give the folder of a tiles stage, or one that `wsss data tiles` wrote."
         )
     rows = read_rows(io.StringIO(read_text(path)), path)
     tiles = [_read_row(row, f"{path}: row {number}", classes) for number, row in enumerate(rows, start=1)]

@@ -22,8 +22,8 @@ from typing import Literal
 import yaml
 from pydantic import Field
 
+from wsss.data.label_tables import check_id, choose_splits, images_by_id, read_lines, read_text
 from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
-from wsss.data.lists import check_id, choose_splits, images_by_id, read_lines, read_text
 from wsss.data.maskvalues import MaskValues
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput, closest, listing
@@ -78,7 +78,7 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
     """
     root = config.root.expanduser()
     if not root.is_dir():
-        raise InvalidInput(f"data.root: {root} is no folder.", mend="Set data.root to the folder that holds dataset/.")
+        raise InvalidInput(f"data.root: {root} is no folder.", hint="Set data.root to the folder that holds dataset/.")
     base = dataset_folder(root)
     lists = read_lists(base / SPLITS)
     small = read_lists(base / SPLITS_SMALL) if (base / SPLITS_SMALL).is_file() else None
@@ -107,7 +107,7 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
     if not named:
         raise InvalidInput(
             f"{base}: none of the images of {SPLITS} is here, or none has a mask of {listing(KINDS)}.",
-            mend="Set data.root to the folder that holds dataset/ of the unpacked dataset.",
+            hint="Set data.root to the folder that holds dataset/ of the unpacked dataset.",
         )
     absent.say()
     name = root.resolve().name
@@ -198,7 +198,7 @@ def _check_agreement(lists: Mapping[str, list[str]], small: Mapping[str, list[st
             if owner.get(name, part) != part:
                 raise InvalidInput(
                     f"{base}: image {name!r} belongs to {owner[name]} in {SPLITS} and to {part} in {SPLITS_SMALL}.",
-                    mend="Use the two files of one release of the dataset.",
+                    hint="Use the two files of one release of the dataset.",
                 )
 
 
@@ -238,7 +238,7 @@ def _test_splits(base: Path, ids: Sequence[str], absent: _Absent) -> dict[str, t
     if without:
         raise InvalidInput(
             f"{path}: {len(without)} test images have no group: {listing(without)}.",
-            mend=f"Add a line ID,group for each; groups are {listing(GROUPS, limit=9)}.",
+            hint=f"Add a line ID,group for each; groups are {listing(GROUPS, limit=9)}.",
         )
     for group in GROUPS:
         members = tuple(sample for sample in samples if groups[sample.id] == group)
@@ -286,7 +286,7 @@ class _Absent:
             return False
         raise InvalidInput(
             f"{folder}: no mask for {len(missing)} of the {len(ids)} {part} images that are here ({listing(missing)}).",
-            mend="Copy the missing masks from the dataset, or take these images away.",
+            hint="Copy the missing masks from the dataset, or take these images away.",
         )
 
     def note(self, what: str) -> None:

@@ -24,14 +24,14 @@ MOST_READ = 20
 """Masks that are read again for the values that a message names."""
 
 
-def require_masks(data: Dataset, samples: Sequence[Sample], *, of: str, mend: str, start: str = "") -> None:
+def require_masks(data: Dataset, samples: Sequence[Sample], *, of: str, hint: str, start: str = "") -> None:
     """Make certain that each sample has a ground-truth mask.
 
     Args:
         data: the dataset, for what its folders of masks hold instead.
         samples: of one or several splits.
         of: what they are called (``"split 'val'"``).
-        mend: hint where no folder of masks holds files that don't fit.
+        hint: hint where no folder of masks holds files that don't fit.
         start: what the message begins with (``"score: "``).
 
     Raises:
@@ -44,7 +44,7 @@ def require_masks(data: Dataset, samples: Sequence[Sample], *, of: str, mend: st
         found = f"{start}{count} have no ground-truth mask: {listing(missing)}."
         raise InvalidInput(
             "\n".join([found, *unfit]),
-            mend="Name each mask like its image: ID.png (or .tif, .bmp, .gif)." if unfit else mend,
+            hint="Name each mask like its image: ID.png (or .tif, .bmp, .gif)." if unfit else hint,
         )
 
 
@@ -73,11 +73,11 @@ def check_truth(samples: Sequence[Sample], classes: Classes, *, where: str) -> N
     if labelled:
         raise InvalidInput(
             f"{found}, and the image-level labels of {counted(labelled, 'image')} name a class.",
-            mend="`wsss data check` lists each contradiction; the masks may be the wrong ones.",
+            hint="`wsss data check` lists each contradiction; the masks may be the wrong ones.",
         )
     raise InvalidInput(
         f"{found}, so that a prediction without any class would be perfect.",
-        mend="Choose a split that shows the classes; the masks may be the wrong ones.",
+        hint="Choose a split that shows the classes; the masks may be the wrong ones.",
     )
 
 
@@ -100,7 +100,7 @@ def _nothing_but_ignored(samples: Sequence[Sample], classes: Classes, ignored: i
         key = as_key(own.named) if own.named else "those of this layout"
         return InvalidInput(
             f"{found} {ignored} of {len(masks)} masks hold ignored pixels. Mask values: {key}.",
-            mend="Give the value of a class its name in data.mask_values.",
+            hint="Give the value of a class its name in data.mask_values.",
         )
     values = {int(value) for path in masks[:MOST_READ] for value in np.unique(load_mask(path)[0])}
     found += f" {ignored} of {len(masks)} masks hold 255, which means ignore."
@@ -108,14 +108,14 @@ def _nothing_but_ignored(samples: Sequence[Sample], classes: Classes, ignored: i
         left_out = listing(sorted(values & classes.other), limit=10)
         return InvalidInput(
             f"{found} They show values of classes left out of data.classes: {left_out}.",
-            mend="Choose a split that shows the classes, or other classes.",
+            hint="Choose a split that shows the classes, or other classes.",
         )
     several = f" (or {listing(classes.foreground[1:])})" if len(classes) > 2 else ""
     key = name_255(classes)
     value = key.partition(": ")[2]
     return InvalidInput(
         f"{found} Values found: {listing(sorted(values), limit=10)}.",
-        mend=f"If 255 means {classes.foreground[0]}{several} in these masks, add this key to data: {key}\n"
+        hint=f"If 255 means {classes.foreground[0]}{several} in these masks, add this key to data: {key}\n"
         f"(as an option: --data.mask_values '{value}', of wsss run --set 'data.mask_values={value}')",
     )
 

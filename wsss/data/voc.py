@@ -17,8 +17,7 @@ from wsss.data.ids import SEPARATOR
 from wsss.data.imagefolder import images_below
 from wsss.data.label_cells import Known, read_rows
 from wsss.data.label_rules import Rules
-from wsss.data.layout import Layout, Log, hash_cache
-from wsss.data.lists import (
+from wsss.data.label_tables import (
     Line,
     check_id,
     choose_splits,
@@ -31,6 +30,7 @@ from wsss.data.lists import (
     unread_note,
     without_suffix,
 )
+from wsss.data.layout import Layout, Log, hash_cache
 from wsss.data.ownmasks import OwnMasksConfig, find_masks, own_values
 from wsss.data.sample import Classes, Dataset, Sample, read_truth
 from wsss.data.truth import check_truth
@@ -81,7 +81,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     """Return the dataset; see `wsss.data.layout.Reader`. Unless it has to be ``complete``, images may be missing."""
     root = config.root.expanduser()
     if not root.is_dir():
-        raise InvalidInput(f"data.root: {root} is no folder.", mend="Set data.root to the folder with JPEGImages.")
+        raise InvalidInput(f"data.root: {root} is no folder.", hint="Set data.root to the folder with JPEGImages.")
     class_file = root / CLASSES
     base = read_class_list(class_file) if class_file.is_file() else VOC_IDS
     names = choose_classes(config.classes, base, other=config.other, where="data.classes")
@@ -133,7 +133,7 @@ def _split_files(config: Config, root: Path) -> dict[str, Path]:
     if not found:
         raise InvalidInput(
             f"{folder}: no list of images (*.txt) here.",
-            mend=f"Write {folder / 'train.txt'} with one image id per line, and val.txt if there is one.",
+            hint=f"Write {folder / 'train.txt'} with one image id per line, and val.txt if there is one.",
         )
     return choose_splits(found, config.splits, where=folder)
 
@@ -190,7 +190,7 @@ def _folder_of_mask(path: str, image: str, line: Line) -> str:
     if Path(name).stem != image:
         raise InvalidInput(
             f"{line}: the mask {path!r} stands beside image {image!r}; a mask is called like its image.",
-            mend=f"Rename it to {image}.png, or take the column of masks out of the list.",
+            hint=f"Rename it to {image}.png, or take the column of masks out of the list.",
         )
     return folder.rpartition("/")[2]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from wsss.data.lists import read_text
+from wsss.data.label_tables import read_text
 from wsss.errors import InvalidInput
 
 

@@ -37,7 +37,7 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
     labelmap(masks.classes, ignored=True)  # what it refuses should not be found last
     if options.with_images == "link":
         raise InvalidInput(
-            "--with-images link: a zip holds no links.", mend="Use --with-images copy, or leave --with-images out."
+            "--with-images link: a zip holds no links.", hint="Use --with-images copy, or leave --with-images out."
         )
     if options.components:
         _check_counts(masks, options, shop)
@@ -71,7 +71,7 @@ def _check_counts(masks: Masks, options: Options, shop: Workshop) -> None:
         shown = listing(f"{item.file or item.id} has {count} objects" for item, count in crowded)
         raise InvalidInput(
             f"cvat: at most {MOST_OBJECTS} objects per image can be imported; {shown}.",
-            mend="Drop small regions with --min-area N, or leave --components out (one object per class).",
+            hint="Drop small regions with --min-area N, or leave --components out (one object per class).",
         )
 
 

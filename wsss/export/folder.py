@@ -26,23 +26,23 @@ def check_out(out: Path, *, force: bool) -> None:
             ``force``: one that no export made, or that holds files which its export didn't make).
     """
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise InvalidInput(f"--out {out}: not a folder.", mend="Name a new folder.")
+        raise InvalidInput(f"--out {out}: not a folder.", hint="Name a new folder.")
     place, working = _real(out), _real(Path())
     if working.is_relative_to(place):  # a new folder takes the place of out: every shell in there would lose its own
         why = "this is the working directory" if working == place else "the working directory lies in it"
-        raise InvalidInput(f"--out {out}: {why}, which can't be replaced.", mend="Name a new folder.")
+        raise InvalidInput(f"--out {out}: {why}, which can't be replaced.", hint="Name a new folder.")
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not force:
         raise InvalidInput(
-            f"--out {out}: the folder is not empty.", mend="Name a new folder, or replace an earlier export by --force."
+            f"--out {out}: the folder is not empty.", hint="Name a new folder, or replace an earlier export by --force."
         )
     record = read_export(out)
     if record is None:
         raise InvalidInput(
             f"--out {out}: the folder holds something that wsss export didn't make (no {RECORD}); --force replaces "
             "earlier exports only.",
-            mend="Name a new folder, or empty this one yourself.",
+            hint="Name a new folder, or empty this one yourself.",
         )
     strangers = sorted(set(_files(out)) - _recorded(record) - {RECORD})
     if strangers:
@@ -50,7 +50,7 @@ def check_out(out: Path, *, force: bool) -> None:
             f"--out {out}: {strangers[0]} is no file of the export that the folder holds"
             + (f", nor are {len(strangers) - 1} others" if len(strangers) > 1 else "")
             + f" ({RECORD} lists its files); --force would delete it.",
-            mend="Move it elsewhere, or name a new folder.",
+            hint="Move it elsewhere, or name a new folder.",
         )
 
 

@@ -123,7 +123,7 @@ def export_masks(
     """
     chosen = check_options(format_name, ())
     if not masks.items:
-        raise InvalidInput("There is no mask to export.", mend="Leave out --splits and --ids to export all there are.")
+        raise InvalidInput("There is no mask to export.", hint="Leave out --splits and --ids to export all there are.")
     check_out(out, force=force)
     failed = _unfit(masks.items, chosen, options, format_name)
     require_good(masks.items, failed)
@@ -161,7 +161,7 @@ def _unfit(items: Sequence[Item], chosen: Format, options: Options, format_name:
     what = format_name if options.with_images is None else "--with-images"
     if (chosen.needs or options.with_images) and all(item.file is None and item.image is None for item in items):
         found = "the image of this mask is" if len(items) == 1 else f"the images of these {len(items)} masks are"
-        raise InvalidInput(f"{what}: {found} not known.", mend=WHERE)
+        raise InvalidInput(f"{what}: {found} not known.", hint=WHERE)
     failed: dict[str, InvalidInput] = {}
     for item in items:
         try:
@@ -171,7 +171,7 @@ def _unfit(items: Sequence[Item], chosen: Format, options: Options, format_name:
             elif chosen.needs == "file":
                 require_file(item, f"{format_name} shows the image")
             elif chosen.needs == "name" and item.file is None and item.image is None:
-                raise InvalidInput(f"{item.id}: {format_name} names the image; it is not known.", mend=WHERE)
+                raise InvalidInput(f"{item.id}: {format_name} names the image; it is not known.", hint=WHERE)
         except InvalidInput as error:
             failed[item.id] = error
     return failed

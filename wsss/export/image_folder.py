@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wsss.data.imagefolder import images_below
-from wsss.data.lists import images_by_id, the_image
+from wsss.data.label_tables import images_by_id, the_image
 from wsss.errors import InvalidInput, counted
 from wsss.export.items import Item
 
@@ -50,13 +50,13 @@ def files_below(folder: Path, files: Mapping[str, str]) -> dict[str, Path]:
 def _check(folder: Path) -> None:
     if not folder.is_dir():
         beside = "; --with-images copy puts the images beside the masks" if str(folder) in ("copy", "link") else ""
-        raise InvalidInput(f"--images {folder}: no such folder.", mend=f"Name the folder of the images{beside}.")
+        raise InvalidInput(f"--images {folder}: no such folder.", hint=f"Name the folder of the images{beside}.")
 
 
 def _some(found: dict[str, Path], folder: Path, count: int) -> dict[str, Path]:
     if not found:
         raise InvalidInput(
             f"--images {folder}: no matching image for {counted(count, 'mask')}.",
-            mend="Name the folder of the images, or leave --images out where no image is needed.",
+            hint="Name the folder of the images, or leave --images out where no image is needed.",
         )
     return found

@@ -20,7 +20,7 @@ def require_file(item: Item, why: str) -> None:
     """
     if item.image is None or not item.image.is_file():
         where = f"{item.image}: no such file" if item.image is not None else "its image is not known"
-        raise InvalidInput(f"{item.id}: {why}; {where}.", mend=WHERE)
+        raise InvalidInput(f"{item.id}: {why}; {where}.", hint=WHERE)
 
 
 def put_images(

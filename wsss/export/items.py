@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from wsss.data.lists import without_suffix
+from wsss.data.label_tables import without_suffix
 from wsss.data.sample import Classes, Sample, read_truth
 from wsss.errors import InvalidInput
 from wsss.io.images import size_if_readable
@@ -227,7 +227,7 @@ def refuse_characters(words: Iterable[str], forbidden: str, what: str) -> None:
             why = f"has {bad[0]!r} in it" if bad else "is empty or begins or ends with a space"
             raise InvalidInput(
                 f"The {what} {word!r} {why}, which this format can't hold.",
-                mend="Give it another name: data.classes can (new name: [old name])."
+                hint="Give it another name: data.classes can (new name: [old name])."
                 if what == "class"
                 else "Rename the image, or leave it out with --ids.",
             )

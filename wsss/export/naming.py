@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from wsss.data.lists import check_id, cut, without_suffix
+from wsss.data.label_tables import check_id, cut, without_suffix
 from wsss.errors import InvalidInput
 from wsss.export.items import Item
 

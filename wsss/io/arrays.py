@@ -70,14 +70,14 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise InvalidInput(f"{path}: not a readable .npz file ({error}).") from error
 
 
-def require_range(values: NDArray[np.floating[Any]], path: Path, name: str, *, mend: str) -> None:
+def require_range(values: NDArray[np.floating[Any]], path: Path, name: str, *, hint: str) -> None:
     """Require an array of floats to be finite and in [0, 1], but for what half precision rounds away.
 
     Args:
         values: the array, of one axis or more; its parts along the first are looked at one by one, to save memory.
         path: its file.
         name: what the array is called.
-        mend: hint.
+        hint: hint.
 
     Raises:
         InvalidInput: names the first value that isn't, and where it is.
@@ -89,7 +89,7 @@ def require_range(values: NDArray[np.floating[Any]], path: Path, name: str, *, m
             raise InvalidInput(
                 f"{path}: {name}: expected finite values in [0, 1], got {float(part[at])} at {[number, *at]} "
                 f"({int((~fits).sum())} of {part.size} values of {name}[{number}] are invalid).",
-                mend=mend,
+                hint=hint,
             )
 
 
@@ -117,7 +117,7 @@ def _check_size(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
         raise InvalidInput(
             f"{path}: {len(members)} arrays of {size:,} bytes in {packed:,} compressed ones; at most {MOST_ARRAYS} "
             f"arrays are read, and {MOST_BYTES:,} bytes where they are compressed more than {MOST_RATIO}-fold.",
-            mend="Make the image smaller, or cut it into tiles.",
+            hint="Make the image smaller, or cut it into tiles.",
         )
 
 

@@ -114,21 +114,21 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunFailed(
                 f"No space left on device while writing {path}.",
-                mend="Free some space and run the same command again: finished work is kept.",
+                hint="Free some space and run the same command again: finished work is kept.",
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise RunFailed(
                 f"Can't write {path}: {error.strerror}.",
-                mend="Choose a folder that you may write to (--run-dir or --out), or change its permissions.",
+                hint="Choose a folder that you may write to (--run-dir or --out), or change its permissions.",
             ) from error
         if _concerns(error, path) and (found := obstacle(error, path)) is not None:
             raise found from error
         if error.errno in _NO_PLACE and _concerns(error, path):
-            raise RunFailed(f"Can't write {path}: {error.strerror}.", mend="Choose another folder.") from error
+            raise RunFailed(f"Can't write {path}: {error.strerror}.", hint="Choose another folder.") from error
         if error.errno in (errno.EIO, errno.ESTALE, errno.ENXIO):
             raise RunFailed(
                 f"Can't write {path}: {error.strerror}.",
-                mend="Check the disk or the network drive, or choose another folder; then run the same command again.",
+                hint="Check the disk or the network drive, or choose another folder; then run the same command again.",
             ) from error
         raise
 

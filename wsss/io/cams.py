@@ -109,7 +109,7 @@ def read_cams(path: Path, *, size: tuple[int, int] | None = None, classes: int |
     arrays = read_arrays(path)
     missing = {"maps", "classes", "size"} - arrays.keys()
     if missing:
-        raise InvalidInput(f"{path}: not a CAM file (no array {', '.join(sorted(missing))}).", mend=HINT)
+        raise InvalidInput(f"{path}: not a CAM file (no array {', '.join(sorted(missing))}).", hint=HINT)
     maps, indices, stated = arrays["maps"], arrays["classes"], arrays["size"]
     shapes = maps.ndim == 3 and 0 not in maps.shape[1:] and indices.shape == maps.shape[:1] and stated.shape == (2,)
     kinds = (maps.dtype.kind, indices.dtype.kind in "iu", stated.dtype.kind in "iu")
@@ -118,17 +118,17 @@ def read_cams(path: Path, *, size: tuple[int, int] | None = None, classes: int |
         raise InvalidInput(
             f"{path}: not a CAM file: expected floats maps[K, h, w] and integers classes[K] and size[2], got "
             f"{listing(found)}.",
-            mend=HINT,
+            hint=HINT,
         )
     if size is not None and tuple(stated.tolist()) != tuple(size):
         raise InvalidInput(
             f"{path}: the maps are of an image of {stated[1]}×{stated[0]} pixels (width×height); the image has "
             f"{size[1]}×{size[0]}.",
-            mend=HINT,
+            hint=HINT,
         )
     _require_indices(indices, classes, path)
     _require_upright(maps.shape[1:], stated, path)
-    require_range(maps, path, "maps", mend=HINT)
+    require_range(maps, path, "maps", hint=HINT)
     bounded = np.clip(maps.astype(np.float32), 0, 1)
     return Cams(bounded, tuple(int(index) for index in indices), (int(stated[0]), int(stated[1])))
 
@@ -140,7 +140,7 @@ def _require_indices(indices: NDArray[np.integer], classes: int | None, path: Pa
     if wrong or twice:
         what = f"class {listing(wrong)}" if wrong else f"class {listing(twice)} twice"
         raise InvalidInput(
-            f"{path}: maps of {what}; expected class indices 1 to {highest} of the dataset, each once.", mend=HINT
+            f"{path}: maps of {what}; expected class indices 1 to {highest} of the dataset, each once.", hint=HINT
         )
 
 
@@ -151,7 +151,7 @@ def _require_upright(shape: tuple[int, ...], size: NDArray[np.integer], path: Pa
     """
     height, width = (int(side) for side in size)
     if min(height, width) < 1:
-        raise InvalidInput(f"{path}: size {height}, {width}: an image has at least one pixel.", mend=HINT)
+        raise InvalidInput(f"{path}: size {height}, {width}: an image has at least one pixel.", hint=HINT)
 
     def fits(rows: int, columns: int) -> bool:
         return abs(rows * width - columns * height) <= height + width  # each side may be off by one element
@@ -160,5 +160,5 @@ def _require_upright(shape: tuple[int, ...], size: NDArray[np.integer], path: Pa
         raise InvalidInput(
             f"{path}: maps of {shape[0]} rows and {shape[1]} columns for an image of {height} rows and {width} "
             "columns: rows and columns are swapped.",
-            mend=HINT,
+            hint=HINT,
         )

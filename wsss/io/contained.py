@@ -30,21 +30,21 @@ HINT = (
 )
 
 
-def below(root: Path, name: str, *, where: object, mend: str | None = None) -> Path:
+def below(root: Path, name: str, *, where: object, hint: str | None = None) -> Path:
     """Return the path of a recorded name below its folder.
 
     Args:
         root: the folder.
         name: relative, with ``/``.
         where: the record that holds the name, for the error.
-        mend: hint of the error.
+        hint: hint of the error.
 
     Raises:
         InvalidInput: empty, absolute (also of Windows), with a part ``..`` or ``.``, or with a null character.
     """
     problem = name_problem(name)
     if problem:
-        raise InvalidInput(f"{where}: the name {name!r} {problem}; expected a file below {root}.", mend=mend)
+        raise InvalidInput(f"{where}: the name {name!r} {problem}; expected a file below {root}.", hint=hint)
     return root / name
 
 
@@ -112,7 +112,7 @@ def check_tree(folder: Path, root: Path | None = None) -> None:
             if stat.S_ISLNK(mode):
                 check_link(path, folder)
             elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise InvalidInput(f"{path}: neither a file nor a folder.", mend="Delete it.")
+                raise InvalidInput(f"{path}: neither a file nor a folder.", hint="Delete it.")
 
 
 def check_regular(path: Path) -> None:
@@ -127,7 +127,7 @@ def check_regular(path: Path) -> None:
         return
     if not stat.S_ISREG(mode):
         what = "a link" if stat.S_ISLNK(mode) else "not a file"
-        raise InvalidInput(f"{path} is {what}; expected a file.", mend="Delete it: a new one is written.")
+        raise InvalidInput(f"{path} is {what}; expected a file.", hint="Delete it: a new one is written.")
 
 
 def delete_file(path: Path) -> None:
@@ -190,5 +190,5 @@ def check_link(link: Path, root: Path) -> None:
     target, above = os.path.realpath(link), os.path.realpath(root)
     if not Path(target).is_relative_to(above):
         raise InvalidInput(
-            f"{link}: this link leads out of {root}, to {target}; nothing is written or deleted through it.", mend=HINT
+            f"{link}: this link leads out of {root}, to {target}; nothing is written or deleted through it.", hint=HINT
         )

@@ -29,7 +29,7 @@ def processes_here(total: int, environment: Mapping[str, str] | None = None) -> 
         if value and not (value.isascii() and value.isdigit() and int(value)):
             raise InvalidInput(
                 f"The environment has {name}={value!r}; expected a positive number.",
-                mend=f"Start the processes with torchrun, or unset {name}.",
+                hint=f"Start the processes with torchrun, or unset {name}.",
             )
         if value:
             return int(value)

@@ -57,7 +57,7 @@ def too_many_files() -> RunFailed:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return RunFailed(
         f"Too many open files: the limit of a process is {limit} (ulimit -n).",
-        mend=f"Raise the limit (ulimit -n {max(4096, 2 * limit)}) or use fewer processes (--workers 1); {AGAIN_HINT}",
+        hint=f"Raise the limit (ulimit -n {max(4096, 2 * limit)}) or use fewer processes (--workers 1); {AGAIN_HINT}",
     )
 
 
@@ -113,7 +113,7 @@ def _explain_shared(text: str) -> RunFailed:
     known = f", {size_text(size)} in all" if size < 1 << 62 else ""
     return RunFailed(
         f"The shared memory through which processes exchange images ({SHARED}{known}) is full.",
-        mend="Use --workers 1, which needs none; or free space in /dev/shm or enlarge it (docker run --shm-size=2g …); "
+        hint="Use --workers 1, which needs none; or free space in /dev/shm or enlarge it (docker run --shm-size=2g …); "
         + AGAIN_HINT,
     )
 
@@ -123,14 +123,14 @@ def _explain_memory(text: str) -> RunFailed:
     why = f" ({' '.join(text.split())[:200]})" if text else ""
     return RunFailed(
         f"Memory ran out{why}{'; ' + limit if limit else ''}.",
-        mend=f"Raise the limit (ulimit -v unlimited). {OUT_OF_MEMORY}" if limit else OUT_OF_MEMORY,
+        hint=f"Raise the limit (ulimit -v unlimited). {OUT_OF_MEMORY}" if limit else OUT_OF_MEMORY,
     )
 
 
 def _explain_gpu(text: str) -> RunFailed:
     return RunFailed(
         f"The memory of the GPU ran out ({' '.join(text.split())[:200]}).",
-        mend="See with nvidia-smi whether another process uses it. Lower batch_size (accumulate keeps the effective "
+        hint="See with nvidia-smi whether another process uses it. Lower batch_size (accumulate keeps the effective "
         "batch size) or augmentation.size for training, max_side and scales elsewhere, or use --device cpu; "
         + AGAIN_HINT,
     )
@@ -141,7 +141,7 @@ def _explain_processes(text: str) -> RunFailed:
     known = "" if limit == resource.RLIM_INFINITY else f" (a user may have {limit}: ulimit -u)"
     return RunFailed(
         f"The system starts no more processes or threads{known}: {text}.",
-        mend=f"Use --workers 1 and OMP_NUM_THREADS=1, end other processes, or raise the limits; {AGAIN_HINT}",
+        hint=f"Use --workers 1 and OMP_NUM_THREADS=1, end other processes, or raise the limits; {AGAIN_HINT}",
     )
 
 
@@ -151,18 +151,18 @@ def _explain_worker(text: str) -> RunFailed:
     if how and how not in ("Killed", "Terminated"):
         return RunFailed(
             f"A process that loads images crashed ({how}).",
-            mend="Run the same command again with --workers 1: it resumes, and names the image if one is the cause.",
+            hint="Run the same command again with --workers 1: it resumes, and names the image if one is the cause.",
         )
     return RunFailed(
         "A worker process was killed. Most often memory ran out.",
-        mend=OUT_OF_MEMORY,
+        hint=OUT_OF_MEMORY,
     )
 
 
 def _explain_rank(text: str) -> RunFailed:
     return RunFailed(
         f"Another rank of this run has ended, or its machine can't be reached ({' '.join(text.split())[:200]}).",
-        mend="The message of that rank says why; if it was killed, memory most often ran out. Run the same command "
+        hint="The message of that rank says why; if it was killed, memory most often ran out. Run the same command "
         "again: finished work is kept.",
     )
 

@@ -156,7 +156,7 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
             if image.format == "GIF" and frames(image) > 1:
                 raise InvalidInput(
                     f"{path}: an animation of {frames(image)} frames; an image has one.",
-                    mend="Save the frame that is meant as PNG.",
+                    hint="Save the frame that is meant as PNG.",
                 )
             if decode:
                 check_pixel_chunks(path)
@@ -200,19 +200,19 @@ def explained(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InvalidInput(f"{path}: no such file.") from error
     except UnidentifiedImageError as error:
-        raise InvalidInput(f"{path}: {_what_it_is(path)}.", mend=BROKEN_HINT) from error
+        raise InvalidInput(f"{path}: {_what_it_is(path)}.", hint=BROKEN_HINT) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path, str(error).partition(",")[0]) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         raise_if_exhausted(error)
         if isinstance(error, OSError) and error.errno is not None:
             raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
-        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).", mend=BROKEN_HINT) from error
+        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).", hint=BROKEN_HINT) from error
     except (WsssError, MemoryError):
         raise
     except Exception as error:  # decoders raise whatever their libraries do: RuntimeError of AVIF, zlib.error …
         raise_if_exhausted(error)
-        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).", mend=BROKEN_HINT) from error
+        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).", hint=BROKEN_HINT) from error
 
 
 def _what_it_is(path: Path) -> str:
@@ -228,7 +228,7 @@ def _what_it_is(path: Path) -> str:
 def _too_large(path: Path, found: str) -> InvalidInput:
     return InvalidInput(
         f"{path}: too large: {found}; at most {MAX_PIXELS:,} pixels are allowed.",
-        mend="Cut the image into smaller ones.",
+        hint="Cut the image into smaller ones.",
     )
 
 
@@ -239,7 +239,7 @@ def _to_rgb(image: Image.Image, where: object) -> Image.Image:
         values = np.asarray(image).astype(np.int64)
         return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        raise InvalidInput(f"{where}: floating-point pixels have no defined range.", mend="Save it with 8 or 16 bits.")
+        raise InvalidInput(f"{where}: floating-point pixels have no defined range.", hint="Save it with 8 or 16 bits.")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))

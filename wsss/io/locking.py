@@ -90,7 +90,7 @@ def acquire(path: Path, timeout: float) -> int | None:
             os.close(descriptor)
         except OSError as error:
             os.close(descriptor)
-            raise RunFailed(f"{path} can't be locked: {error.strerror}.", mend=HINT) from error
+            raise RunFailed(f"{path} can't be locked: {error.strerror}.", hint=HINT) from error
         if time.monotonic() >= end:
             return None
         time.sleep(EVERY)

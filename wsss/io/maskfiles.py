@@ -106,7 +106,7 @@ def masks_by_id(folder: Path, ids: Collection[str], *, suffix: str | None = None
     if suffix is not None and names and not any(_stem(name, MASK_SUFFIXES).endswith(suffix) for name in names):
         raise InvalidInput(
             f"{folder}: no mask's name ends in {suffix!r} (data.mask_suffix); found {listing(names)}.",
-            mend="Give the end of the names without the format: _mask for a_mask.png.",
+            hint="Give the end of the names without the format: _mask for a_mask.png.",
         )
     lossy = tuple(name for name in names if name.lower().endswith(LOSSY_SUFFIXES))
     without_words = _unique((_OF_IMAGE.sub("", one), one) for one in ids)
@@ -181,5 +181,5 @@ def _count(names: Sequence[str]) -> str:
 def _twice(folder: Path, image: str, one: str, other: str) -> InvalidInput:
     return InvalidInput(
         f"{folder}: {one} and {other} are both masks of image {image!r}; one is expected.",
-        mend="Delete or move one of them, or choose by the end of the names: mask_suffix: _mask (in data:).",
+        hint="Delete or move one of them, or choose by the end of the names: mask_suffix: _mask (in data:).",
     )

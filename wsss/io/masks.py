@@ -108,7 +108,7 @@ def load_mask(
         raise InvalidInput(
             f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]} (width×height), "
             f"its image {size[1]}×{size[0]}; they must be of one size.",
-            mend="Take the mask that was drawn on this image, or resize it with nearest neighbour: smoothing would add "
+            hint="Take the mask that was drawn on this image, or resize it with nearest neighbour: smoothing would add "
             "values that stand for no class.",
         )
     return mask, conversion
@@ -116,10 +116,10 @@ def load_mask(
 
 def _refuse_unfit(image: Image.Image, path: Path) -> None:
     if image.format == "JPEG":
-        raise InvalidInput(f"{path}: a mask in JPEG format; its compression changes pixel values.", mend=SAVE_INDEXED)
+        raise InvalidInput(f"{path}: a mask in JPEG format; its compression changes pixel values.", hint=SAVE_INDEXED)
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
-        raise InvalidInput(f"{path}: the file holds {frames} frames; a mask has one.", mend=SAVE_INDEXED)
+        raise InvalidInput(f"{path}: the file holds {frames} frames; a mask has one.", hint=SAVE_INDEXED)
 
 
 def _values(image: Image.Image, path: Path, *, grey: bool) -> tuple[NDArray[np.uint8], str | None]:
@@ -132,14 +132,14 @@ def _values(image: Image.Image, path: Path, *, grey: bool) -> tuple[NDArray[np.u
         return _bytes(np.asarray(image).astype(np.int64), path), "values of more than 8 bits"
     if image.mode in ("LA", "PA", "RGBA"):
         if np.asarray(image.getchannel("A")).min() < 255:
-            raise InvalidInput(f"{path}: the mask has transparent pixels, which stand for no class.", mend=SAVE_INDEXED)
+            raise InvalidInput(f"{path}: the mask has transparent pixels, which stand for no class.", hint=SAVE_INDEXED)
         if image.mode != "RGBA":
             return np.array(image.getchannel(0), dtype=np.uint8), None
         image = image.convert("RGB")
     if image.mode == "RGB":
         return _values_of_colours(np.asarray(image), path, grey=grey)
     raise InvalidInput(
-        f"{path}: a mask is an 8-bit palette or grey image; the mode of this one is {image.mode!r}.", mend=SAVE_INDEXED
+        f"{path}: a mask is an 8-bit palette or grey image; the mode of this one is {image.mode!r}.", hint=SAVE_INDEXED
     )
 
 
@@ -147,7 +147,7 @@ def _bytes(values: NDArray[np.int64], path: Path) -> NDArray[np.uint8]:
     wrong = np.unique(values[(values < 0) | (values > 255)])
     if wrong.size:
         raise InvalidInput(
-            f"{path}: mask values {listing(wrong.tolist())} do not fit 8 bits; expected 0 to 255.", mend=SAVE_INDEXED
+            f"{path}: mask values {listing(wrong.tolist())} do not fit 8 bits; expected 0 to 255.", hint=SAVE_INDEXED
         )
     return values.astype(np.uint8)
 
@@ -169,7 +169,7 @@ def _values_of_colours(pixels: NDArray[np.uint8], path: Path, *, grey: bool) -> 
         raise InvalidInput(
             f"{path}: a mask in colours, and {listing(colours)} {'are' if len(colours) > 1 else 'is'} not in the "
             "palette of PASCAL VOC, so that no class is known for them.",
-            mend=SMOOTHED + SAVE_INDEXED if len(colours) > MOST_COLOURS else SAVE_INDEXED,
+            hint=SMOOTHED + SAVE_INDEXED if len(colours) > MOST_COLOURS else SAVE_INDEXED,
         )
     order = np.argsort(palette)
     found = order[np.searchsorted(palette, codes, sorter=order)]

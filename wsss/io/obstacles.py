@@ -46,7 +46,7 @@ def obstructed(path: Path, expected: Literal["file", "folder"], written: Path | 
     """
     start = f"Can't write {written}: " if written not in (None, path) else ""
     found = "a folder" if path.is_dir() else "a file" if path.is_file() else f"not a {expected}"
-    return Obstructed(f"{start}{path} is {found}; expected a {expected}.", mend=_hint(path))
+    return Obstructed(f"{start}{path} is {found}; expected a {expected}.", hint=_hint(path))
 
 
 def _hint(path: Path) -> str:

@@ -58,7 +58,7 @@ def read_plane(path: Path, *, value: int | None = None) -> Plane:
     if mode not in ("P", "1", "L", "I;16", "I;16B", "I;16L", "I"):
         raise InvalidInput(
             f"{path}: found an image of mode {mode!r}; a mask or probabilities have a single channel.",
-            mend="Save it as a grey or indexed PNG, or as a NumPy array (.npy).",
+            hint="Save it as a grey or indexed PNG, or as a NumPy array (.npy).",
         )
     if value is not None:
         high = 1 if mode == "1" else 255 if mode in ("P", "L") else 65535
@@ -78,7 +78,7 @@ def _of_value(values: NDArray[Any], value: int, low: int, high: int, path: Path)
         found = listing((int(one) for one in np.unique(values)), limit=10)
         raise InvalidInput(
             f"{path}: class {value} is no value of this mask, whose pixels can be {low} to {high}; found {found}.",
-            mend="Name the value of a class: --class VALUE.",
+            hint="Name the value of a class: --class VALUE.",
         )
     return np.asarray(values == value)
 
@@ -89,12 +89,12 @@ def _read_npy(path: Path) -> NDArray[Any]:
         raise InvalidInput(
             f"{path}: expected a two-dimensional array of bool, integers or floats, got {array.dtype} of shape "
             f"{array.shape}.",
-            mend="Save one channel of one image.",
+            hint="Save one channel of one image.",
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         row, column = np.argwhere(~np.isfinite(array))[0]
         raise InvalidInput(
             f"{path}: found {array[row, column]} at row {row}, column {column}; all values must be finite.",
-            mend="Look for a division by zero or an overflow where the array was made.",
+            hint="Look for a division by zero or an overflow where the array was made.",
         )
     return array

@@ -48,23 +48,23 @@ def read_probabilities(
     arrays = read_arrays(path)
     found = arrays.get("probabilities")
     if found is None:
-        raise InvalidInput(f"{path}: holds no array 'probabilities'.", mend=HINT)
+        raise InvalidInput(f"{path}: holds no array 'probabilities'.", hint=HINT)
     expected = (classes or found.shape[0] if found.ndim else 0, *(size or found.shape[1:]))
     if found.ndim != 3 or found.dtype.kind != "f" or found.shape != expected:
         wanted = f"floats of shape (classes, height, width) = ({expected[0]}, {', '.join(map(str, expected[1:]))})"
-        raise InvalidInput(f"{path}: probabilities: expected {wanted}, got {found.dtype} {found.shape}.", mend=HINT)
+        raise InvalidInput(f"{path}: probabilities: expected {wanted}, got {found.dtype} {found.shape}.", hint=HINT)
     named = arrays.get("classes", np.arange(len(found)))
     if not np.array_equal(named, np.arange(len(found))):
         raise InvalidInput(
-            f"{path}: classes: expected 0 to {len(found) - 1} in this order, got {named.tolist()}.", mend=HINT
+            f"{path}: classes: expected 0 to {len(found) - 1} in this order, got {named.tolist()}.", hint=HINT
         )
     stated = arrays.get("size", np.asarray(found.shape[1:]))
     if stated.tolist() != list(found.shape[1:]):
         raise InvalidInput(
             f"{path}: size: expected that of the probabilities, {list(found.shape[1:])}, got {stated.tolist()}.",
-            mend=HINT,
+            hint=HINT,
         )
-    require_range(found, path, "probabilities", mend=HINT)
+    require_range(found, path, "probabilities", hint=HINT)
     _require_sums(found, path)
     return found.astype(np.float16, copy=False)
 
@@ -78,5 +78,5 @@ def _require_sums(probabilities: NDArray[np.floating], path: Path) -> None:
             raise InvalidInput(
                 f"{path}: these are no class probabilities: expected the sum 1 at every pixel, got "
                 f"{float(sums[row, column]):.4g} at row {top + row}, column {column}.",
-                mend=HINT,
+                hint=HINT,
             )

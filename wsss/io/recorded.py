@@ -75,7 +75,7 @@ def check_recorded(path: Path, *, always: bool = False) -> None:
         raise DamagedFile(
             f"{path}: the file is damaged: expected the SHA-256 {known.sha256[:12]}… that was recorded when stage "
             f"{known.stage!r} finished, got {found[:12]}….",
-            mend=rerun_hint(known.folder, known.stage) + on_purpose,
+            hint=rerun_hint(known.folder, known.stage) + on_purpose,
         )
 
 
@@ -122,7 +122,7 @@ def _record_in(folder: Path) -> Mapping[str, Any] | None:
         try:
             record = read_sealed_json(path)
         except (OSError, ValueError) as error:
-            raise DamagedFile(f"{path}: can't be read ({error}).", mend=rerun_hint(folder, folder.name)) from error
+            raise DamagedFile(f"{path}: can't be read ({error}).", hint=rerun_hint(folder, folder.name)) from error
         _records[folder] = (state, record if isinstance(record, Mapping) else {})
     return _records[folder][1]
 

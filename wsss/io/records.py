@@ -241,8 +241,8 @@ def read_stage_record(folder: Path) -> dict[str, Any] | None:
     Raises:
         InvalidInput: it is damaged, or was not written by us; names the key.
     """
-    mend = f"Delete {folder} and run the same command again: the stage is re-run."
-    return _read(folder / RECORD, StageRecord, f"{repair_hint(folder)}{mend}")
+    hint = f"Delete {folder} and run the same command again: the stage is re-run."
+    return _read(folder / RECORD, StageRecord, f"{repair_hint(folder)}{hint}")
 
 
 def read_run_record(run_dir: Path) -> dict[str, Any] | None:
@@ -252,11 +252,11 @@ def read_run_record(run_dir: Path) -> dict[str, Any] | None:
         InvalidInput: it is damaged, was not written by us, or by a version that writes another format.
     """
     path = run_dir / RUN
-    mend = f"{repair_hint(run_dir)}Delete {path} and run the pipeline again in {run_dir}: finished stages are kept."
-    record = _read(path, RunRecord, mend)
+    hint = f"{repair_hint(run_dir)}Delete {path} and run the pipeline again in {run_dir}: finished stages are kept."
+    record = _read(path, RunRecord, hint)
     if record is not None and record.get("format") != FORMAT:
         raise InvalidInput(
-            f"{path}: not a record of a run that this version can read.", mend="Choose another --run-dir."
+            f"{path}: not a record of a run that this version can read.", hint="Choose another --run-dir."
         )
     return record
 
@@ -303,24 +303,24 @@ def read_copy(path: Path) -> dict[str, Any]:
     return value
 
 
-def _read(path: Path, model: type[StageRecord | RunRecord], mend: str) -> dict[str, Any] | None:
+def _read(path: Path, model: type[StageRecord | RunRecord], hint: str) -> dict[str, Any] | None:
     try:
         value = read_sealed_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         if path.is_dir():
-            raise InvalidInput(f"{path} is a folder; expected a file.", mend=_folder_hint(path, mend)) from error
-        # the record may be sound: nothing is to be deleted
+            raise InvalidInput(f"{path} is a folder; expected a file.", hint=_folder_hint(path, hint)) from error
+        # The record may be sound: nothing is to be deleted.
         raise InvalidInput(
             f"{path}: can't be read ({error.strerror}).",
-            mend="See that it is a file that you may read, and that its disk or network drive answers.",
+            hint="See that it is a file that you may read, and that its disk or network drive answers.",
         ) from error
     except ValueError as error:
-        raise InvalidInput(f"{path}: can't be read ({error}).", mend=mend) from error
+        raise InvalidInput(f"{path}: can't be read ({error}).", hint=hint) from error
     if not isinstance(value, Mapping):
         what = "run" if model is RunRecord else "stage"
-        raise InvalidInput(f"{path}: not a record of a {what}: expected a JSON object.", mend=mend)
+        raise InvalidInput(f"{path}: not a record of a {what}: expected a JSON object.", hint=hint)
     if model is RunRecord and value.get("format") != FORMAT:
         return dict(value)
     try:
@@ -328,6 +328,6 @@ def _read(path: Path, model: type[StageRecord | RunRecord], mend: str) -> dict[s
         if model is StageRecord and value.get("uses") in METRICS:
             validate(METRICS[value["uses"]], value.get("metrics") or {}, where="metrics", locate=lambda key: str(path))
     except InvalidInput as error:
-        raise InvalidInput(error.message, mend=mend) from error
+        raise InvalidInput(error.message, hint=hint) from error
     filled = {key: empty for key, empty in _FILLED[model].items() if value.get(key) is None}
     return {**value, **filled}

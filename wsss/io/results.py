@@ -106,7 +106,7 @@ def find_results(root: Path) -> tuple[list[Place], list[str]]:
         raise InvalidInput(
             f"{root}: no result here: FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv is looked for, SEED a whole number "
             f"or a word that ends with one{found}.",
-            mend="Name the folder above the frameworks (results, of TopoMortar's repository).",
+            hint="Name the folder above the frameworks (results, of TopoMortar's repository).",
         )
     _check_seeds(places)
     notes = []
@@ -120,7 +120,7 @@ def find_results(root: Path) -> tuple[list[Place], list[str]]:
 def _check_folder(root: Path) -> None:
     if not root.is_dir():
         raise InvalidInput(
-            f"{root}: no such folder.", mend="Name the folder above FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv."
+            f"{root}: no such folder.", hint="Name the folder above FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv."
         )
 
 
@@ -154,7 +154,7 @@ def read_scores(path: Path, wanted: Sequence[str]) -> Scores:
         found = listing(rows[0]) if rows and any(rows[0]) else "nothing"
         raise InvalidInput(
             f"{path}: the first line must name the columns, {ID!r} among them; found {found}.",
-            mend="Write it with commas between the columns, as wsss score does, or take it away.",
+            hint="Write it with commas between the columns, as wsss score does, or take it away.",
         )
     head, *body = rows
     twice = [name for name in head if name and head.count(name) > 1]
@@ -245,7 +245,7 @@ def find_groups(root: Path) -> Path:
     if found is None:
         raise InvalidInput(
             f"{root}: which image is in which group? No {GROUPS_FILE} there, beside it, or in dataset/ beside it.",
-            mend=f"Name it: --groups FILE (the dataset's dataset/{GROUPS_FILE}; a CSV with the columns ID and group).",
+            hint=f"Name it: --groups FILE (the dataset's dataset/{GROUPS_FILE}; a CSV with the columns ID and group).",
         )
     return found
 
@@ -297,7 +297,7 @@ def _rows(path: Path) -> list[list[str]]:
             return [[from_cell(cell.strip()) for cell in row] for row in csv.reader(file, strict=True) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(
-            f"{path}: not a readable CSV file ({error}).", mend="Write it again as UTF-8 text, or take it away."
+            f"{path}: not a readable CSV file ({error}).", hint="Write it again as UTF-8 text, or take it away."
         ) from error
 
 
@@ -309,7 +309,7 @@ def _score(text: str, column: str, where: str) -> float:
     if not (0 <= value <= highest or math.isnan(value)):
         allowed = "from 0 to 1" if highest == 1 else "0 or more"
         raise InvalidInput(
-            f"{where}: found {text}; this score is {allowed}.", mend=f"Is {column} another measure here?"
+            f"{where}: found {text}; this score is {allowed}.", hint=f"Is {column} another measure here?"
         )
     return value
 

@@ -63,5 +63,5 @@ def read_sweep_counts(path: Path) -> SweepCounts:
         raise InvalidInput(f"{path}: not a file of a sweep's counts (counts {counts.shape}).")
     ascending = levels.dtype.kind == "f" and bool((np.diff(levels) > 0).all())  # NaN is not
     if not ascending or counts.dtype.kind not in "iu" or int(counts.min(initial=0)) < 0:
-        raise InvalidInput(f"{path}: expected ascending levels and counts of 0 or more.", mend="Re-run the sweep.")
+        raise InvalidInput(f"{path}: expected ascending levels and counts of 0 or more.", hint="Re-run the sweep.")
     return SweepCounts(tuple(map(str, names)), tuple(float(level) for level in levels), tuple(map(str, images)), counts)

@@ -36,7 +36,7 @@ def require_utf8(path: str | Path, what: str) -> None:
     """
     text = os.fspath(path)
     if not is_utf8(text):
-        raise InvalidInput(f"{what} {text}: not valid UTF-8.".lstrip(), mend=HINT)
+        raise InvalidInput(f"{what} {text}: not valid UTF-8.".lstrip(), hint=HINT)
 
 
 def require_working_directory() -> None:
@@ -49,7 +49,7 @@ def require_working_directory() -> None:
         here = Path.cwd()
     except OSError as error:
         raise InvalidInput(
-            f"The working directory can't be found ({error.strerror}).", mend="Change to an existing folder (cd)."
+            f"The working directory can't be found ({error.strerror}).", hint="Change to an existing folder (cd)."
         ) from error
     require_utf8(here, "the working directory")
 
@@ -57,4 +57,4 @@ def require_working_directory() -> None:
 def unwritable(path: Path, error: UnicodeEncodeError) -> InvalidInput:
     """Return the error for a file that was to hold text that is not valid UTF-8; it quotes what surrounds that."""
     near = error.object[max(0, error.start - 40) : error.end + 20]
-    return InvalidInput(f"{path}: can't hold text that is not valid UTF-8: {near!r}.", mend=HINT)
+    return InvalidInput(f"{path}: can't hold text that is not valid UTF-8: {near!r}.", hint=HINT)

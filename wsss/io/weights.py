@@ -42,14 +42,14 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
         below = sorted(found.parent for found in folder.glob(f"*/{DESCRIPTION}") if kind in (None, _kind(found)))
         raise InvalidInput(
             f"{folder}: no model here ({DESCRIPTION} is missing).",
-            mend=f"There is one in {listing(below)}: name that folder." if below else None,
+            hint=f"There is one in {listing(below)}: name that folder." if below else None,
         )
     check_recorded(path, always=True)
     try:
         description = read_json(path)
     except ValueError as error:
         raise InvalidInput(
-            f"{path}: not valid JSON ({error}).", mend="Train again, or take the file as its stage wrote it."
+            f"{path}: not valid JSON ({error}).", hint="Train again, or take the file as its stage wrote it."
         ) from error
     except OSError as error:
         raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
@@ -114,12 +114,12 @@ def require_usable(weights: Mapping[str, Tensor], path: Path) -> None:
         raise InvalidInput(
             f"{path}: tensor {name!r}: expected finite numbers, got NaN or infinity in {count} of {tensor.numel()} "
             f"values{more}.",
-            mend="The file is damaged, or the training diverged: train again, then with a lower learning rate.",
+            hint="The file is damaged, or the training diverged: train again, then with a lower learning rate.",
         )
     negative = [name for name, tensor in weights.items() if name.endswith(VARIANCE) and bool((tensor < 0).any())]
     if negative:
         lowest = float(weights[negative[0]].min())
         raise InvalidInput(
             f"{path}: tensor {negative[0]!r}: expected variances of 0 or more, got {lowest}.",
-            mend="The file is damaged: train again, or take another file.",
+            hint="The file is damaged: train again, or take another file.",
         )

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.masks import IGNORE
 from wsss.losses.inputs import check_distribution, check_foreground, check_form, check_logits
-from wsss.losses.targets import check_indices
+from wsss.losses.targets import check_indices, checked_once
 
 LOSSES = {
     "ce": "wsss.losses.region:CrossEntropy",
@@ -34,7 +34,7 @@ LOSSES = {
     "betti_matching": "wsss.losses.betti_matching:BettiMatchingLoss",
     "cldice": "wsss.losses.cldice:ClDiceLoss",
     "skeleton_recall": "wsss.losses.skeleton_recall:SkeletonRecallLoss",
-    "topo": "wsss.losses.topo:TopoWindowLoss",
+    "topo": "wsss.losses.topo_window:TopoWindowLoss",
     "topoloss": "wsss.losses.topoloss:TopoLoss",
     "cbdice": "wsss.losses.cbdice:CbDiceLoss",
     "warping": "wsss.losses.warping:WarpingLoss",
@@ -50,6 +50,11 @@ class Loss(nn.Module):
     """
 
     takes_soft = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the loss, as any module; the target is checked once, also where a base loss gets it too."""
+        with checked_once():
+            return super().__call__(*args, **kwargs)
 
     def begin_step(self, step: int, steps: int) -> None:
         """Say that training step ``step`` (0 … ``steps`` − 1) comes next; for losses that change over training."""

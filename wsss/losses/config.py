@@ -121,6 +121,7 @@ class ClDiceConfig(TermConfig):
     iterations: int = Field(
         default=3,
         ge=0,
+        le=10_000,
         description="erosions of the soft skeleton: at least half the width of the structures, in pixels",
     )
     smooth: float = Field(default=1.0, gt=0, description="added to numerators and denominators")
@@ -135,7 +136,7 @@ class SkeletonRecallConfig(TermConfig):
     name: Literal["skeleton_recall"] = "skeleton_recall"
     base: RegionLossConfig = Field(default_factory=CrossEntropyConfig, description="ce, dice or ce_dice")
     alpha: float = Field(default=1.0, ge=0, description="weight of the topological term")
-    tube: int = Field(default=2, ge=0, description="times the skeleton is dilated, inside the label")
+    tube: int = Field(default=2, ge=0, le=10_000, description="times the skeleton is dilated, inside the label")
     smooth: float = Field(default=1.0, gt=0, description="added to numerator and denominator")
     cache_mb: Annotated[int, NotInIdentity()] = Field(
         default=64, ge=0, description="skeletons of labels are kept in memory up to so many MiB; 0: none"

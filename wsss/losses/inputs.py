@@ -41,7 +41,7 @@ def check_form(target: Tensor, logits: Tensor) -> None:
             f"target: {shape_of(target)} of {target.dtype} does not go with logits {shape_of(logits)}; expected class "
             "indices (B, H, W) of integers, or probabilities (B, C, H, W) of floats"
             f"{', got one channel of integers per class (one-hot)' if one_hot else ''}",
-            mend=_of_one_hot(target) if one_hot else _hint(target, logits),
+            hint=_of_one_hot(target) if one_hot else _hint(target, logits),
         )
 
 
@@ -71,7 +71,7 @@ def check_foreground(target: Tensor) -> None:
         raise InvalidInput(
             f"target: {int(wrong.sum())} of {wrong.numel()} pixels hold no foreground probability, for example "
             f"{target[wrong][0].item():.4g}; expected values from 0 to 1",
-            mend="Of class indices as floats (0, 1, 255), pass target.long(); of scores, pass target.sigmoid().",
+            hint="Of class indices as floats (0, 1, 255), pass target.long(); of scores, pass target.sigmoid().",
         )
 
 
@@ -92,7 +92,7 @@ def check_distribution(target: Tensor) -> None:
         raise InvalidInput(
             f"target: {int(wrong.sum())} of {wrong.numel()} pixels hold no class probabilities, for example "
             f"({example}); expected values ≥ 0 that sum to 1, or all 0 for an ignored pixel",
-            mend="Of scores, pass target.softmax(1); of class indices as floats, pass target.long().",
+            hint="Of scores, pass target.softmax(1); of class indices as floats, pass target.long().",
         )
 
 

@@ -166,7 +166,7 @@ def read_benchmark(root: Path, groups_file: Path) -> Benchmark:
         if files and files[0][0].loss != place.loss:
             raise InvalidInput(
                 f"{place.path.parent} and {files[0][0].path.parent} are both {short_name(place.loss)}.",
-                mend="Put the seeds of one loss into one folder.",
+                hint="Put the seeds of one loss into one folder.",
             )
         files.append((place, scores))
     notes += _notes_on_files(by_case, group_of, groups_file)
@@ -181,7 +181,7 @@ def read_benchmark(root: Path, groups_file: Path) -> Benchmark:
     if not found:
         raise InvalidInput(
             f"{groups_file}: names none of the images that {root} has results of.",
-            mend="Name the groups of these images: --groups FILE.",
+            hint="Name the groups of these images: --groups FILE.",
         )
     missing = sorted(set(group_of.values()) - found)
     if missing:

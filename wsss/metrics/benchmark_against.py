@@ -87,7 +87,7 @@ def find_arm(benchmark: Benchmark, name: str) -> Arm:
         raise InvalidInput(
             f"against: {name!r} is not among the results; there are {listing(list(known), limit=20)}"
             f"{closest(wanted, known)}",
-            mend="Name one as FRAMEWORK/LABELS/SIZE/LOSS.",
+            hint="Name one as FRAMEWORK/LABELS/SIZE/LOSS.",
         )
     return known[wanted]
 

@@ -16,6 +16,9 @@ Architecture = Literal["resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_lar
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+MOST_CHANNELS = 1 << 16
+"""Channels of a layer, at most: more is a slip, and would take hours or all memory before anything is said."""
+
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -88,14 +91,14 @@ def check_weights(config: BackboneConfig | None) -> None:
     if config is not None and isinstance(config.weights, LocalWeights) and not config.weights.path.is_file():
         raise InvalidInput(
             f"{config.weights.path}: no such weights file.",
-            mend="Give the path of an existing file in backbone.weights.path.",
+            hint="Give the path of an existing file in backbone.weights.path.",
         )
 
 
 class ConvNetConfig(Settings):
     """A small fully-convolutional network in place of a backbone: it sees little around a pixel, but that sharply."""
 
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    widths: tuple[Annotated[int, Field(ge=1, le=MOST_CHANNELS)], ...] = Field(
         default=(16, 16), min_length=1, description="channels of each convolution"
     )
     wide: int = Field(
@@ -187,7 +190,9 @@ class SamplerConfig(Settings):
     depthwise: bool = Field(
         default=True, description="one kernel per channel; false: mix all channels, which takes several times as long"
     )
-    reduction: int | None = Field(default=None, ge=1, description="number of channels in the offset branch; null: all")
+    reduction: int | None = Field(
+        default=None, ge=1, le=MOST_CHANNELS, description="number of channels in the offset branch; null: all"
+    )
     offset_kernel_size: Literal[1, 3, 5] = Field(default=3, description="kernel size of the offset convolution")
     offset_init: float = Field(
         default=1e-5,
@@ -254,7 +259,7 @@ class UNetConfig(Settings):
         le=10,
         description="number of resolutions; images are padded to multiples of 2^(levels − 1) pixels, at least two",
     )
-    filters: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+    filters: tuple[Annotated[int, Field(ge=1, le=MOST_CHANNELS)], ...] | None = Field(
         default=None, description="channels of each level, finest first; by default 32, doubled up to 512"
     )
     deep_supervision: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
@@ -295,8 +300,10 @@ class SegmenterConfig(Settings):
         default="lraspp",
         description="torchvision's DeepLabV3 or LR-ASPP head, or MONAI's DynUNet, which has no backbone",
     )
-    head_channels: int = Field(default=128, ge=1, description="width of the LR-ASPP head (DeepLabV3's is 256)")
-    atrous_rates: tuple[int, ...] | None = Field(
+    head_channels: int = Field(
+        default=128, ge=1, le=MOST_CHANNELS, description="width of the LR-ASPP head (DeepLabV3's is 256)"
+    )
+    atrous_rates: tuple[Annotated[int, Field(ge=1, le=4096)], ...] | None = Field(
         default=None,
         description="dilations of DeepLabV3's ASPP; by default 6, 12, 18 at output stride 16 or 32, doubled at 8",
     )

@@ -79,7 +79,7 @@ def read_description(
     found, path = description.get("kind"), folder / DESCRIPTION
     if found != kind:
         raise InvalidInput(
-            f"{folder}: expected a {kind}, found {found!r}.", mend=f"Give the folder of a stage that makes a {kind}."
+            f"{folder}: expected a {kind}, found {found!r}.", hint=f"Give the folder of a stage that makes a {kind}."
         )
     try:
         read = validate(_Description, description, where="")
@@ -88,7 +88,7 @@ def read_description(
     except InvalidInput as error:
         raise InvalidInput(
             f"{path}: not a valid description of a {kind}: {error.message}",
-            mend="Train again, or take the file as its stage wrote it.",
+            hint="Train again, or take the file as its stage wrote it.",
         ) from error
 
 
@@ -133,6 +133,6 @@ def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], folder: Pat
         raise InvalidInput(
             f"{folder / WEIGHTS}: not the weights of the network in {DESCRIPTION} ({len(own)} tensors): "
             f"{'; '.join(wrong)}.",
-            mend="The two files belong to different networks, or one was edited: take both from one training.",
+            hint="The two files belong to different networks, or one was edited: take both from one training.",
         )
     network.load_state_dict(dict(weights))

@@ -60,7 +60,7 @@ def require_finite(values: Tensor, what: str) -> None:
     if not bool(values.isfinite().all()):
         raise InvalidInput(
             f"the network's {what} aren't finite (NaN or infinity): its weights overflow on this image.",
-            mend="Train the network again, with a lower learning rate.",
+            hint="Train the network again, with a lower learning rate.",
         )
 
 

@@ -123,7 +123,7 @@ def _read_torch(path: Path) -> Any:
             reason = "it is truncated or damaged, or torch.save didn't write it"
         raise InvalidInput(
             f"{path}: not a weights file: {reason}.",
-            mend="Save a plain state dict: torch.save(network.state_dict(), FILE).",
+            hint="Save a plain state dict: torch.save(network.state_dict(), FILE).",
         ) from error
 
 
@@ -143,7 +143,7 @@ def _check(network: nn.Module, architecture: str, state: Mapping[str, Tensor], c
         raise InvalidInput(
             f"{path}: weights of another architecture: {architecture} has {len(wanted)} tensors without its "
             f"classifier; in this file are {'; '.join(found)}.",
-            mend="Choose the architecture in backbone.name, or another file (key names as in torchvision).",
+            hint="Choose the architecture in backbone.name, or another file (key names as in torchvision).",
         )
 
 
@@ -157,7 +157,7 @@ def _download(architecture: str, weights: str) -> Mapping[str, Tensor]:
     except (URLError, OSError, RuntimeError) as error:
         raise RunFailed(
             f"torchvision's {weights} weights of {architecture} can't be downloaded ({error}).",
-            mend="Without a network use a file: backbone.weights: {path: FILE, mean: [R, G, B], std: [R, G, B]}, "
+            hint="Without a network use a file: backbone.weights: {path: FILE, mean: [R, G, B], std: [R, G, B]}, "
             f"or put {chosen.url.rsplit('/', 1)[-1]} into {torch.hub.get_dir()}/checkpoints.",
         ) from error
     return state

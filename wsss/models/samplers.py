@@ -143,7 +143,7 @@ class DeformableSampler(nn.Module):
         if not offsets.isfinite().all():  # torchvision's kernel takes them for indices into memory
             raise RunFailed(
                 "sampler: offsets are no longer finite: the training has diverged.",
-                mend="Lower optimiser.lr or offset_lr_factor, or set sampler.max_offset.",
+                hint="Lower optimiser.lr or offset_lr_factor, or set sampler.max_offset.",
             )
         with torch.autocast(features.device.type, enabled=False):  # torchvision's CPU kernel knows no half precision
             whole = torch.promote_types(features.dtype, torch.float32)

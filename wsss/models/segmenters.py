@@ -97,7 +97,7 @@ def build_segmenter(
     """
     if config.backbone is None:
         if start is not None:
-            raise InvalidInput(NO_TRUNK, mend="Leave the classifier out of the stage's needs, or choose another head.")
+            raise InvalidInput(NO_TRUNK, hint="Leave the classifier out of the stage's needs, or choose another head.")
         return UNet(config, classes)
     if start is None:
         backbone, origin = build_backbone(config.backbone, last=False)
@@ -106,7 +106,7 @@ def build_segmenter(
     if found != config.backbone.name:
         raise InvalidInput(
             f"backbone.name is {config.backbone.name}, but the classifier to start from is a {found}.",
-            mend=f"Set backbone.name: {found}, or leave the classifier out of the stage's needs.",
+            hint=f"Set backbone.name: {found}, or leave the classifier out of the stage's needs.",
         )
     origin = Origin({**start.origin.description, "trained_as": "classifier"}, start.origin.mean, start.origin.std)
     backbone, _ = build_backbone(config.backbone, last=False, origin=origin)

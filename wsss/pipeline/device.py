@@ -28,6 +28,6 @@ def resolve_device(device: str) -> str:
         built = torch.version.cuda or "none"
         raise InvalidInput(
             f"--device cuda: torch sees no GPU (torch {torch.__version__}, built for CUDA {built}).",
-            mend="Use --device cpu, or install a torch that fits the driver.",
+            hint="Use --device cpu, or install a torch that fits the driver.",
         )
     return "cpu"

@@ -163,8 +163,8 @@ def _jobs(spec: Spec, registry: Mapping[str, Stage[Any]], check_data: CheckData 
     except InvalidInput as error:
         problems.append(error)
     if problems:
-        mends = list(dict.fromkeys(error.mend for error in problems if error.mend))
-        raise InvalidInput("\n".join(error.message for error in problems), mend="\n".join(mends) or None)
+        hints = list(dict.fromkeys(error.hint for error in problems if error.hint))
+        raise InvalidInput("\n".join(error.message for error in problems), hint="\n".join(hints) or None)
     return jobs
 
 

@@ -72,7 +72,7 @@ class Fingerprints:
         if self.data is None:
             raise InvalidInput(
                 f"it reads the {kind} of split {split!r}, but no dataset is given.",
-                mend="Name one under data: in the pipeline file, or with --data.layout … --data.root …",
+                hint="Name one under data: in the pipeline file, or with --data.layout … --data.root …",
             )
         if (split, kind) not in self._known:
             self._known[split, kind] = self.data.fingerprint(split, kind)

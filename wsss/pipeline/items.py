@@ -11,7 +11,7 @@ from wsss.errors import InvalidInput, RunFailed, WsssError, together
 from wsss.io.atomic import explain_os_errors
 from wsss.io.contained import delete_file
 from wsss.io.shared_state import working_on
-from wsss.pipeline.explain import explained
+from wsss.pipeline.error_hints import explained
 from wsss.pipeline.pool import run_in_pool
 from wsss.pipeline.stage import Context
 
@@ -36,7 +36,7 @@ class Pending(list[T]):
 
 
 def pending(
-    ctx: Context[Any], items: Sequence[T], output: Callable[[T], Path], readable: Callable[[Path], Any]
+    ctx: Context[Any], items: Sequence[T], output: Callable[[T], Path], check: Callable[[T], Any]
 ) -> Pending[T]:
     """Return this rank's items whose output is not there, or is broken.
 
@@ -44,7 +44,8 @@ def pending(
         ctx: the stage's context.
         items: all items of the stage, in order (every rank gives the same).
         output: item → its file.
-        readable: reads a file and raises `InvalidInput` when it is broken; such a file is deleted with a warning.
+        check: reads an item's file and raises `InvalidInput` when it is no result of it; such a file is deleted with a
+            warning.
     """
     left = []
     mine = ctx.ranks.shard(items)
@@ -52,7 +53,7 @@ def pending(
         path = output(item)
         if path.is_file():
             try:
-                readable(path)
+                check(item)
                 continue
             except InvalidInput as error:
                 ctx.log(f"warning: {error.message} It is made again.")
@@ -156,8 +157,8 @@ def _named(item: object, error: Exception) -> WsssError:
     name = item_name(item)
     if isinstance(error, WsssError):
         message = error.message if name in error.message else f"{name}: {error.message}"
-        return type(error)(message, mend=error.mend)
+        return type(error)(message, hint=error.hint)
     known = explained(error, Path(name))
     if known is not None:
-        return RunFailed(f"{name}: {known.message}", mend=known.mend)
+        return RunFailed(f"{name}: {known.message}", hint=known.hint)
     return RunFailed(f"{name}: {type(error).__name__}: {error}")

@@ -124,7 +124,7 @@ def _acquire(folder: Path, log: Callable[[str], None]) -> int:
             return descriptor
         holder = read_holder(folder)
         if holder is None or not holder.is_here_and_dead or time.monotonic() > end:
-            raise RunFailed(_busy(folder, holder), mend=_mend(holder))
+            raise RunFailed(_busy(folder, holder), hint=_mend(holder))
         if not told:
             log(f"Waiting for child processes of the dead process {holder.pid} to end.")
             told = True

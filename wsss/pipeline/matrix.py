@@ -134,7 +134,7 @@ def _read_axis(source: Source, axis: str) -> dict[str, Any]:
             if isinstance(value, Mapping | list):
                 raise InvalidInput(
                     f"{place}: a list holds scalars only; found {value!r}.",
-                    mend=f"Name such values: {axis}: {{first: {value!r}, …}}.",
+                    hint=f"Name such values: {axis}: {{first: {value!r}, …}}.",
                 )
         named = [(_scalar_name(value), value) for value in values]
     else:
@@ -147,7 +147,7 @@ def _read_axis(source: Source, axis: str) -> dict[str, Any]:
         if len(safe) > LONGEST:
             raise InvalidInput(
                 f"{place}: {name!r} is too long to stand in the name of a folder (at most {LONGEST} characters).",
-                mend=f"Name the values: {axis}: {{short: {value!r}, …}}.",
+                hint=f"Name the values: {axis}: {{short: {value!r}, …}}.",
             )
         if not safe or safe in result:
             raise InvalidInput(f"{place}: two values are called {safe!r} (found {value!r}); names have to differ.")

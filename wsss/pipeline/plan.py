@@ -11,12 +11,12 @@ from typing import Any
 from wsss.errors import InvalidInput, listing
 from wsss.io.contained import check_tree
 from wsss.pipeline.decide import Decision, decide
+from wsss.pipeline.deduplicate import find_twins
 from wsss.pipeline.graph import Job, downstream, select, upstream
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts, ranks_of
 from wsss.pipeline.input_results import follow_inputs, result_of
 from wsss.pipeline.stage import Data
 from wsss.pipeline.store import read_record
-from wsss.pipeline.twins import find_twins
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Step:
         decision: see `Decision`.
         selected: it is part of what this run does (``--from``, ``--until``).
         forced: ``--force`` names it or something it depends on.
-        twin: another step whose result it will take, since they are the same work; see `wsss.pipeline.twins`.
+        twin: another step whose result it will take, since they are the same work; see `wsss.pipeline.deduplicate`.
         result: hash of its files, if it is finished; see `wsss.pipeline.input_results`.
     """
 
@@ -129,7 +129,7 @@ def _check_covered(job: Job, jobs: Mapping[str, Job], data: Data | None) -> None
         if lacking:
             raise InvalidInput(
                 f"it needs the images of {listing(lacking)}, and {maker.id!r} works on {listing(covered)} only.",
-                mend=f"Add {listing(lacking)} to the splits of {maker.id!r} (and of what it needs), or change those of "
+                hint=f"Add {listing(lacking)} to the splits of {maker.id!r} (and of what it needs), or change those of "
                 f"{job.id!r}.",
             )
 
@@ -143,7 +143,7 @@ def _check_settings(job: Job, jobs: Mapping[str, Job]) -> None:
                     shown = json.dumps(wanted)
                     raise InvalidInput(
                         f"it needs {maker.id!r}, its input {name}, to have {key}: {shown}.",
-                        mend=f"Set {key}: {shown} in {maker.id!r}, or take a stage that has it.",
+                        hint=f"Set {key}: {shown} in {maker.id!r}, or take a stage that has it.",
                     )
 
 
@@ -163,13 +163,13 @@ def prepare_jobs(jobs: Iterable[Job], data: Data | None) -> None:
 
 
 def _naming(job: Job, error: InvalidInput) -> InvalidInput:
-    return InvalidInput(f"Stage {job.id!r}: {error.message}", mend=error.mend)
+    return InvalidInput(f"Stage {job.id!r}: {error.message}", hint=error.hint)
 
 
 def _raise_together(problems: Sequence[InvalidInput]) -> None:
     if problems:
-        mends = list(dict.fromkeys(error.mend for error in problems if error.mend))
-        raise InvalidInput("\n".join(error.message for error in problems), mend="\n".join(mends) or None)
+        hints = list(dict.fromkeys(error.hint for error in problems if error.hint))
+        raise InvalidInput("\n".join(error.message for error in problems), hint="\n".join(hints) or None)
 
 
 def _step(
@@ -242,5 +242,5 @@ def _check_start(plan: Sequence[Step], choice: Choice) -> None:
         lines = [f"  {id}: {'; '.join(by_id[id].decision.reasons)}" for id in missing]
         raise InvalidInput(
             f"--from {choice.start} needs stages that are not finished:\n" + "\n".join(lines),
-            mend=f"Run without --from, or start with --from {by_id[missing[0]].job.entry}.",
+            hint=f"Run without --from, or start with --from {by_id[missing[0]].job.entry}.",
         )

@@ -123,7 +123,7 @@ class _Pool(Generic[T, R]):
         names = self._names(current.killed() or sorted(index for index, _ in self.running.values()))
         at = f"{'one of: ' if len(names) > 1 else ''}{listing(names, limit=12)}"
         return RunFailed(
-            f"A worker process was killed while it worked on {at}. Most often memory ran out.", mend=OUT_OF_MEMORY
+            f"A worker process was killed while it worked on {at}. Most often memory ran out.", hint=OUT_OF_MEMORY
         )
 
 

@@ -138,7 +138,7 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
     except (RuntimeError, ValueError) as error:
         raise RunFailed(
             f"Rank {rank} of {size} can't reach the others: {error}",
-            mend="Check MASTER_ADDR and MASTER_PORT, or start the processes with torchrun.",
+            hint="Check MASTER_ADDR and MASTER_PORT, or start the processes with torchrun.",
         ) from error
     try:
         yield DistributedRanks(rank, size)
@@ -184,7 +184,7 @@ def ranks_in(environment: Mapping[str, str]) -> tuple[int, int] | None:
             raise InvalidInput(
                 f"The environment has {size_name}={environment[size_name]!r} and "
                 f"{rank_name}={environment.get(rank_name)!r}; both have to be numbers.",
-                mend=f"Start the processes with torchrun, or unset {size_name}.",
+                hint=f"Start the processes with torchrun, or unset {size_name}.",
             ) from error
         if not 0 <= rank < size:
             raise InvalidInput(f"The environment has {rank_name}={rank} with {size_name}={size}.")

@@ -17,8 +17,8 @@ from wsss.io.jsonfiles import read_json
 from wsss.io.layout import RECORD
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision
-from wsss.pipeline.explain import not_finite
-from wsss.pipeline.given import artifacts_in
+from wsss.pipeline.error_hints import not_finite
+from wsss.pipeline.external_inputs import artifacts_in
 from wsss.pipeline.identity import identity_of, plain
 from wsss.pipeline.input_results import INPUT_RESULTS, results_of
 from wsss.pipeline.machine import MACHINE, THREADS, machine_record, torch_threads
@@ -75,7 +75,7 @@ def publish(task: Task, record: Mapping[str, Any], result: Result, seconds: floa
     if wrong:
         raise RunFailed(
             f"metrics that are no numbers: {listing(wrong)}.",
-            mend="A training that diverges often needs a lower learning rate, or --precision 32-true.",
+            hint="A training that diverges often needs a lower learning rate, or --precision 32-true.",
         )
     try:
         metrics = json.loads(json.dumps(dict(result.metrics), allow_nan=False))
@@ -107,7 +107,7 @@ def note_failure(task: Task, record: Mapping[str, Any], error: BaseException, se
         store.write_record(task.folder, note)
 
 
-def mended(task: Task, decision: Decision | None, session: Session) -> dict[str, Any]:
+def repaired(task: Task, decision: Decision | None, session: Session) -> dict[str, Any]:
     """Return the record of a finished stage; its ``metrics.json`` is written again if it isn't what it was."""
     record = dict(decision.record or {}) if decision else {}
     path = task.folder / store.METRICS

@@ -66,9 +66,9 @@ def check_replaced(stages: Iterable[Replaced], data: Data | None, log: Callable[
         for name in (read_record(folder) or {}).get("artifacts") or {}:
             problems += _problem(partial(check_recorded, folder / name))
     if problems:
-        hints = dict.fromkeys(error.mend for error in problems if error.mend)
+        hints = dict.fromkeys(error.hint for error in problems if error.hint)
         message = "\n".join(error.message for error in problems)
-        raise InvalidInput(message, mend="\n".join([*hints, *repair, NOTHING_LOST]))
+        raise InvalidInput(message, hint="\n".join([*hints, *repair, NOTHING_LOST]))
 
 
 def _changed_reads(losing: Sequence[Replaced]) -> list[tuple[str, Kind]]:

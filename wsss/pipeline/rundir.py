@@ -64,7 +64,7 @@ def check_run_dir(run_dir: Path, name: str) -> None:
         if record.get("name") != name:
             raise InvalidInput(
                 f"{run_dir} is the run of the pipeline {record.get('name')!r}, not of {name!r}.",
-                mend="Choose another --run-dir, or delete the folder.",
+                hint="Choose another --run-dir, or delete the folder.",
             )
         return
     if run_dir.is_dir():
@@ -72,7 +72,7 @@ def check_run_dir(run_dir: Path, name: str) -> None:
         if strange:
             raise InvalidInput(
                 f"{run_dir} is not empty and not a run directory (found {strange[0]!r}, no {RUN}).",
-                mend="Choose another --run-dir, or empty it yourself.",
+                hint="Choose another --run-dir, or empty it yourself.",
             )
 
 

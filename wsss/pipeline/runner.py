@@ -13,18 +13,18 @@ from wsss.errors import InvalidInput, RunFailed, WsssError
 from wsss.io.contained import check_tree
 from wsss.pipeline import store
 from wsss.pipeline.decide import Decision, decide
-from wsss.pipeline.explain import explained
-from wsss.pipeline.given import artifacts_in, check_distinct, identity_of_input, ids_of
+from wsss.pipeline.deduplicate import copy_files, read_twin
+from wsss.pipeline.error_hints import explained
+from wsss.pipeline.external_inputs import artifacts_in, check_distinct, identity_of_input, ids_of
 from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
 from wsss.pipeline.input_results import INPUT_RESULTS, follow_inputs, result_of, results_of
 from wsss.pipeline.interrupt import Interrupted, as_interrupt
 from wsss.pipeline.machine import threads_as_begun
 from wsss.pipeline.memory import peak_bytes, reset_peak
-from wsss.pipeline.recording import mended, note_failure, open_folder, publish
+from wsss.pipeline.recording import note_failure, open_folder, publish, repaired
 from wsss.pipeline.replaced import Replaced, check_replaced
 from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig
 from wsss.pipeline.task import Outcome, Session, Task
-from wsss.pipeline.twins import copy_files, read_twin
 
 
 def run_stage(
@@ -92,7 +92,7 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
     """
     ranks = session.ranks
     if ranks.from_first(lambda: decision is not None and decision.action == "skip"):
-        return _skipped(task, ranks.from_first(lambda: mended(task, decision, session)))
+        return _skipped(task, ranks.from_first(lambda: repaired(task, decision, session)))
 
     session.settle_device()
     with threads_as_begun(task, decision, session):
@@ -181,7 +181,7 @@ def _context(task: Task, session: Session) -> Context[Any]:
 def _explained(task: Task, error: BaseException, session: Session) -> BaseException:
     """Return the error to raise for one that came out of a stage: it names the stage."""
     if isinstance(error, WsssError):
-        return type(error)(f"Stage {task.id!r} failed: {error.message}", mend=error.mend)
+        return type(error)(f"Stage {task.id!r} failed: {error.message}", hint=error.hint)
     if isinstance(error, KeyboardInterrupt):
         return error if isinstance(error, Interrupted) else Interrupted()
     if not isinstance(error, Exception):
@@ -189,10 +189,10 @@ def _explained(task: Task, error: BaseException, session: Session) -> BaseExcept
     session.reporter.note_in_file("".join(traceback.format_exception(error)))
     known = explained(error, task.folder)
     if known is not None:
-        return RunFailed(f"Stage {task.id!r} failed: {known.message}", mend=known.mend)
+        return RunFailed(f"Stage {task.id!r} failed: {known.message}", hint=known.hint)
     return RunFailed(
         f"Stage {task.id!r} failed: {type(error).__name__}: {error}",
-        mend="Run again with --debug to see where; run.log has the full traceback.",
+        hint="Run again with --debug to see where; run.log has the full traceback.",
     )
 
 

@@ -193,7 +193,7 @@ def find_pipeline(pipeline: str) -> Path:
         shipped = resources.names(folder)
         raise InvalidInput(
             f"No pipeline {pipeline!r}; shipped are {listing(shipped, limit=40) or 'none'}{closest(pipeline, known)}",
-            mend=_where_pipelines_are(pipeline),
+            hint=_where_pipelines_are(pipeline),
         )
     return found
 

@@ -51,7 +51,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     if record is not None and not record.get("identity"):
         raise InvalidInput(
             f"{folder / RECORD}: not a record of a stage: identity is missing.",
-            mend=f"Delete {folder} and run the same command again: the stage is re-run.",
+            hint=f"Delete {folder} and run the same command again: the stage is re-run.",
         )
     return record
 
@@ -171,14 +171,14 @@ def check_ours(folder: Path, uses: str | None = None) -> None:
     if record is not None and record.get("uses") not in (None, uses):
         raise InvalidInput(
             f"{folder} is the folder of the stage {record.get('id')!r} ({record['uses']}); {uses} would replace it.",
-            mend="Choose another --out, or delete the folder yourself.",
+            hint="Choose another --out, or delete the folder yourself.",
         )
     if folder.is_dir() and not (folder / RECORD).is_file():
         strange = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".wsss-"))
         if strange:
             raise InvalidInput(
                 f"{folder} is not empty and not the folder of a stage (found {strange[0]!r}, no {RECORD}).",
-                mend=f"{repair_hint(folder)}Choose another folder, or empty it yourself.",
+                hint=f"{repair_hint(folder)}Choose another folder, or empty it yourself.",
             )
     elif folder.exists() and not folder.is_dir():
         raise obstructed(folder, "folder")

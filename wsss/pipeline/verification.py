@@ -92,7 +92,7 @@ def _stages(folder: Path, found: Verification) -> list[Path] | None:
     try:
         run = read_run(folder)
     except InvalidInput as error:
-        found.damaged.append(Finding(None, folder / RUN, error.message, error.mend or ""))
+        found.damaged.append(Finding(None, folder / RUN, error.message, error.hint or ""))
         return sorted(path.parent for path in folder.glob(f"*/{RECORD}"))
     if run is not None:
         return [folder / str(stage["id"]) for stage in run.get("stages", [])]
@@ -103,7 +103,7 @@ def _record(stage: Path, found: Verification) -> Mapping[str, Any] | None:
     try:
         record = store.read_record(stage)
     except InvalidInput as error:
-        found.damaged.append(Finding(stage.name, stage / RECORD, error.message, error.mend or ""))
+        found.damaged.append(Finding(stage.name, stage / RECORD, error.message, error.hint or ""))
         return None
     if record is None:
         found.unfinished.append(stage.name)

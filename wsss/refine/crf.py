@@ -28,7 +28,7 @@ class CrfConfig(Settings):
     label_probability: float = Field(
         default=0.7, gt=0, lt=1, description="probability that a given label is right (unary: labels)"
     )
-    iterations: int = Field(default=10, ge=1, description="iterations of mean-field inference")
+    iterations: int = Field(default=10, ge=1, le=10_000, description="iterations of mean-field inference")
     gauss_sigma: float = Field(default=3.0, gt=0, description="standard deviation of the position kernel, in pixels")
     gauss_weight: float = Field(default=3.0, ge=0, description="weight of the position kernel; 0: off")
     bilateral_sigma_xy: float = Field(

@@ -39,7 +39,7 @@ def read_policy(folder: Path, classes: Iterable[int] = ()) -> tuple[Fixed | Powe
     if not path.is_file():
         raise InvalidInput(
             f"{folder}: no {POLICY_FILE}; with maps given, the masks must come from the pseudo stage.",
-            mend="Leave --cams out to refine masks of any origin.",
+            hint="Leave --cams out to refine masks of any origin.",
         )
     check_recorded(path)
     try:
@@ -47,7 +47,7 @@ def read_policy(folder: Path, classes: Iterable[int] = ()) -> tuple[Fixed | Powe
         policy = TypeAdapter(Policy).validate_python(stored["policy"])
         thresholds = _thresholds(stored["thresholds"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{path}: not a background policy ({error}).", mend="Re-run the pseudo stage.") from error
+        raise InvalidInput(f"{path}: not a background policy ({error}).", hint="Re-run the pseudo stage.") from error
     _require(policy, thresholds, classes, path)
     return policy, thresholds
 
@@ -71,4 +71,4 @@ def _require(
     missing = [index for index in classes if index not in (thresholds or {})]
     if thresholds is None or missing:
         what = f"of class {listing(missing)}" if missing else f"for the policy {policy.name} over the dataset"
-        raise InvalidInput(f"{path}: no threshold {what}.", mend="Re-run the pseudo stage with the same maps.")
+        raise InvalidInput(f"{path}: no threshold {what}.", hint="Re-run the pseudo stage with the same maps.")

@@ -11,8 +11,9 @@ from pydantic import Field
 from wsss.errors import InvalidInput
 from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
-from wsss.stages.present import MAKE_MAPS, require_each
-from wsss.stages.taken import inspect_maps
+from wsss.stages.finished import check_maps
+from wsss.stages.inspect_inputs import inspect_maps
+from wsss.stages.require_inputs import MAKE_MAPS, require_each
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -26,17 +27,25 @@ class AverageConfig(StageConfig):
 
 def run(ctx: Context[AverageConfig]) -> Result:
     """Average the maps of every image."""
-    from wsss.io.cams import read_cams
     from wsss.pipeline.items import map_items, pending
 
     samples = ctx.data.samples(ctx.config.splits)
     folders = [artifact.path for artifact in ctx.inputs["cams"]]
     if not folders:
-        raise InvalidInput("average: no maps to average.", mend="Name cam stages among its needs, or give --cams DIR.")
-    todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), readable=read_cams)
+        raise InvalidInput("average: no maps to average.", hint="Name cam stages among its needs, or give --cams DIR.")
+    check = partial(_check_own, first=folders[0], out=ctx.out, classes=ctx.data.classes)
+    todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, partial(_average, folders=folders, out=ctx.out, classes=ctx.data.classes), "averaging")
     ctx.ranks.barrier()
     return Result({"images": len(samples), "maps": len(folders)}, {"averaged": len(folders)})
+
+
+def _check_own(sample: Sample, *, first: Path, out: Path, classes: Classes) -> None:
+    from wsss.data.artifacts import read_maps
+
+    like = read_maps(first, sample, classes)
+    height, width = like.maps.shape[1:]
+    check_maps(sample, out=out, classes=classes, of=like.classes, shape=(height, width))
 
 
 def _average(sample: Sample, *, folders: list[Path], out: Path, classes: Classes) -> None:
@@ -51,7 +60,7 @@ def _average(sample: Sample, *, folders: list[Path], out: Path, classes: Classes
             raise InvalidInput(
                 f"{cam_path(folder, sample.id)}: maps of classes {one.classes} and shape {one.maps.shape}, in "
                 f"{folders[0]} of {first.classes} and {first.maps.shape}; only maps of one kind can be averaged.",
-                mend="Make them with the same classes and stride.",
+                hint="Make them with the same classes and stride.",
             )
     mean = np.stack([first.maps, *(one.maps for one in others)]).mean(axis=0, dtype=np.float32)
     write_cams(cam_path(out, sample.id), Cams(np.asarray(mean), first.classes, first.size))
@@ -68,7 +77,7 @@ def _check(config: AverageConfig, data: Any) -> None:
 def _ready(ctx: Context[AverageConfig]) -> None:
     samples = ctx.data.samples(ctx.config.splits)
     for artifact in ctx.inputs["cams"]:
-        require_each(artifact.path, samples, cam_path, what="maps", mend=MAKE_MAPS)
+        require_each(artifact.path, samples, cam_path, what="maps", hint=MAKE_MAPS)
 
 
 def _inspect(ctx: Context[AverageConfig]) -> None:

@@ -29,7 +29,7 @@ def work_in_batches(
     *,
     batch_size: int,
     outputs: Callable[[Sample], Sequence[Path]],
-    readable: Callable[[Path], Any],
+    check: Callable[[Sample], Any],
     description: str,
 ) -> dict[str, InvalidInput]:
     """Do ``work`` for every batch whose files aren't all there; the wait for other ranks is the caller's.
@@ -40,14 +40,15 @@ def work_in_batches(
         work: makes the files of a batch.
         batch_size: most images in a batch; all of one size.
         outputs: an image's files.
-        readable: reads a file, and raises `InvalidInput` when it is broken; its batch is done again with a warning.
+        check: reads an image's files, and raises `InvalidInput` when they are no result of it; its batch is done again
+            with a warning.
         description: shown beside the progress bar.
 
     Returns:
         This rank's images that can't be processed, id → why; all others are done.
     """
     mine = ctx.ranks.shard(same_size_batches(samples, batch_size))
-    left = [batch for batch in mine if not _complete(ctx, batch, outputs, readable)]
+    left = [batch for batch in mine if not _complete(ctx, batch, outputs, check)]
     own, done = sum(map(len, mine)), sum(map(len, mine)) - sum(map(len, left))
     if own < len(samples):  # other ranks have the rest; their images count by their files
         done = sum(all(path.is_file() for path in outputs(sample)) for sample in samples)
@@ -91,7 +92,7 @@ def named_after(sample: Sample, error: InvalidInput) -> InvalidInput:
     """Return an error that names the image."""
     if sample.id in error.message:
         return error
-    return InvalidInput(f"{sample.image}: {error.message}", mend=error.mend)
+    return InvalidInput(f"{sample.image}: {error.message}", hint=error.hint)
 
 
 def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]:
@@ -117,15 +118,15 @@ def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]
 
 
 def _complete(
-    ctx: Context[Any], batch: Batch, outputs: Callable[[Sample], Sequence[Path]], readable: Callable[[Path], Any]
+    ctx: Context[Any], batch: Batch, outputs: Callable[[Sample], Sequence[Path]], check: Callable[[Sample], Any]
 ) -> bool:
     complete = True
-    for path in (path for sample in batch for path in outputs(sample)):
-        if not path.is_file():
+    for sample in batch:
+        if not all(path.is_file() for path in outputs(sample)):
             complete = False
             continue
         try:
-            readable(path)
+            check(sample)
         except InvalidInput as error:
             ctx.log(f"warning: {error.message} It is made again.")
             complete = False

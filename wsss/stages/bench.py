@@ -85,14 +85,14 @@ def _gather(ctx: Context[BenchConfig]) -> None:
         source = score.path / FILE
         if not source.is_file():
             raise InvalidInput(
-                f"{score.id}: no {FILE} there.", mend="Score with the preset score/topomortar (topomortar: true)."
+                f"{score.id}: no {FILE} there.", hint="Score with the preset score/topomortar (topomortar: true)."
             )
         place = place_of(ctx.config, score)
         target = Path(*(place[level] for level in LEVELS[:3]), folder_name(place["loss"]), f"{place['seed']}.csv")
         if target in places:
             raise InvalidInput(
                 f"{places[target]} and {score.id} are both {target.with_suffix('')}.",
-                mend="Leave one out of needs, or tell them apart (places: {STAGE: {labels: …}}).",
+                hint="Leave one out of needs, or tell them apart (places: {STAGE: {labels: …}}).",
             )
         places[target] = str(score.id)
         path = ctx.out / RESULTS / target
@@ -111,7 +111,7 @@ def _check_one_cldice(scores: Sequence[Artifact]) -> None:
         raise InvalidInput(
             f"bench: {len(swapped)} of {len(scores)} scores have clDice of transposed masks ({listing(swapped)}), the "
             "others do not; their columns are not comparable.",
-            mend="Set transposed to the same value in all score stages.",
+            hint="Set transposed to the same value in all score stages.",
         )
 
 
@@ -127,7 +127,7 @@ def place_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
         entry, _ = read_instance_id(score.id or score.path.name)
         raise InvalidInput(
             f"{score.id}: which loss was it trained with? Neither the matrix nor the training says.",
-            mend="Give it: loss: NAME, or places: {" + entry + ": {loss: NAME}}.",
+            hint="Give it: loss: NAME, or places: {" + entry + ": {loss: NAME}}.",
         )
     place = {level: str(found[level]) for level in LEVELS}
     if not place["seed"].isdecimal():
@@ -248,7 +248,7 @@ def _check(config: BenchConfig, data: Any) -> None:
         found = f"its splits are {listing(data.splits, limit=20)}" if data is not None else "no dataset is given"
         raise InvalidInput(
             f"bench: which image is in which group? No split of the dataset is called {GROUP_PREFIX}GROUP: {found}.",
-            mend="Use the layout topomortar or bricks, or name a CSV with the columns ID and group: groups: FILE.",
+            hint="Use the layout topomortar or bricks, or name a CSV with the columns ID and group: groups: FILE.",
         )
 
 

@@ -7,6 +7,7 @@ times two with ``flip``. ``max_side`` bounds them for large photographs. Maps ke
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,8 +17,10 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.io.layout import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.stages.labelled import load_trained, trained
+from wsss.stages.classifier_training import load_trained, trained
+from wsss.stages.finished import check_maps
 from wsss.stages.reduced import note_reduced
+from wsss.train.config import MOST_IMAGES
 from wsss.validation import AddedLater, OptionName, Settings
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from wsss.data.sample import Dataset, Sample
+    from wsss.data.sample import Classes, Dataset, Sample
     from wsss.models.classifier import CAMClassifier
 
 Scale = Annotated[float, Field(gt=0, le=8)]
@@ -75,7 +78,7 @@ class CamConfig(StageConfig):
     max_side: int | None = Field(
         default=1024, ge=16, description="maximum longer side in pixels; larger images are reduced; null: never"
     )
-    batch_size: int = Field(default=1, ge=1, description="images of equal size per forward pass")
+    batch_size: int = Field(default=1, ge=1, le=MOST_IMAGES, description="images of equal size per forward pass")
 
     adapt: Annotated[AdaptConfig | None, AddedLater()] = Field(
         default=None, description="adapt the classifier to each image on the labels of its own tiles; requires tiles"
@@ -98,7 +101,6 @@ def run(ctx: Context[CamConfig]) -> Result:
     """Make the maps, batch by batch."""
     import torch
 
-    from wsss.io.cams import read_cams
     from wsss.stages.batches import require_all, work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
@@ -114,7 +116,7 @@ def run(ctx: Context[CamConfig]) -> Result:
             lambda batch: _make_maps(classifier_of(batch[0]), batch, config, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: [cam_path(ctx.out, sample.id)],
-            readable=read_cams,
+            check=partial(_check_own, config=config, out=ctx.out, classes=ctx.data.classes),
             description="class activation maps",
         )
     require_all(failed, samples)
@@ -131,6 +133,11 @@ def run(ctx: Context[CamConfig]) -> Result:
     shown |= {"scales": list(config.scales), "flip": config.flip}
     shown |= reduced
     return Result({"images": len(samples), "mean_activation": mean, **reduced}, {"cam": shown})
+
+
+def _check_own(sample: Sample, *, config: CamConfig, out: Path, classes: Classes) -> None:
+    of = sample.labels or () if config.classes == "labels" else None
+    check_maps(sample, out=out, classes=classes, of=of, stride=config.stride)
 
 
 def _note_unknown(ctx: Context[CamConfig], samples: Sequence[Sample]) -> None:
@@ -150,15 +157,15 @@ def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample
         InvalidInput: there are no tiles.
     """
     from wsss.data.tiletable import Tile, read_tiles
-    from wsss.train.adapting import adapted
     from wsss.train.classification import tile_examples
     from wsss.train.sampling import derive_seed
+    from wsss.train.test_time_adaptation import adapted
 
     config, artifact = ctx.config.adapt, ctx.inputs["tiles"]
     if artifact is None or config is None:
         raise InvalidInput(
             "cam.adapt: no tiles to adapt the classifier by.",
-            mend="Name the tiles stage among its needs (or --tiles DIR), or leave adapt out.",
+            hint="Name the tiles stage among its needs (or --tiles DIR), or leave adapt out.",
         )
     tiles: dict[str, list[Tile]] = {}
     for tile in read_tiles(artifact.path, ctx.data.classes):
@@ -241,7 +248,7 @@ def _check_inputs(config: CamConfig, ids: Mapping[str, Sequence[str]]) -> None:
     if bool(config.adapt) != bool(ids.get("tiles")):
         raise InvalidInput(
             "cam: adapt and tiles belong together: the classifier is adapted to each image by its own tiles.",
-            mend="Name the tiles stage among its needs and set adapt: {}, or do neither.",
+            hint="Name the tiles stage among its needs and set adapt: {}, or do neither.",
         )
 
 
@@ -257,7 +264,7 @@ def _require_labels(samples: Sequence[Sample]) -> None:
     try:
         require_labels(samples)
     except InvalidInput as error:
-        raise InvalidInput(error.message, mend="Use cam.classes: predicted, or add the labels.") from error
+        raise InvalidInput(error.message, hint="Use cam.classes: predicted, or add the labels.") from error
 
 
 def _ready(ctx: Context[CamConfig]) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field
 from wsss.errors import InvalidInput, listing
 from wsss.io.layout import cam_path
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
+from wsss.stages.finished import check_maps
 from wsss.stages.footprint import image_bytes
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ class ColourConfig(StageConfig):
 
 def run(ctx: Context[ColourConfig]) -> Result:
     """Make the maps: at the image's own size, from the channel's lowest value (0) to its highest (1)."""
-    from wsss.io.cams import read_cams
     from wsss.pipeline.items import map_items, pending
 
     config = ctx.config
     samples = ctx.data.samples(config.splits)
     work = partial(_make_map, out=ctx.out, channel=config.channel)
-    todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), readable=read_cams)
+    check = partial(check_maps, out=ctx.out, classes=ctx.data.classes, of=(1,), stride=1)
+    todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, work, "colour maps", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
     ctx.ranks.barrier()
     return Result(
@@ -69,7 +70,7 @@ def _check(config: ColourConfig, data: Dataset) -> None:
         raise InvalidInput(
             f"colour: the dataset has the classes {listing(data.classes.foreground, limit=30)}; a colour tells one "
             "class from the background.",
-            mend="Keep a single class with data.classes.",
+            hint="Keep a single class with data.classes.",
         )
 
 

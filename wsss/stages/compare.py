@@ -13,7 +13,7 @@ from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
-    from wsss.stages.columns import Column
+    from wsss.stages.compare_table import Column
 
 TABLE, PAGE, PICTURE = "compare.csv", "compare.md", "precision_recall.svg"
 
@@ -38,7 +38,7 @@ def run(ctx: Context[CompareConfig]) -> Result:
     """Gather the columns, compare the rows of each, and write table and precision–recall plot."""
     from wsss.io.atomic import write_json, write_text
     from wsss.metrics.comparison import Bootstrap, compare
-    from wsss.stages.columns import gather_columns, gather_curves, place_of
+    from wsss.stages.compare_table import gather_columns, gather_curves, place_of
     from wsss.viz.comparison import Comparison, as_csv, as_json, as_markdown
     from wsss.viz.curves import standalone
     from wsss.viz.record import COMPARISON
@@ -101,7 +101,7 @@ def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:
     if axis is None and len(axes) > 1:
         raise InvalidInput(
             f"the scores fan out over {listing(axes)}; one of these axes makes the rows.",
-            mend="Name it: rows: AXIS (--row-axis AXIS).",
+            hint="Name it: rows: AXIS (--row-axis AXIS).",
         )
     axis = axis or next(iter(axes), None)
     if axis is not None and axis not in axes:
@@ -112,14 +112,14 @@ def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:
     if lost:
         raise InvalidInput(
             f"{listing(lost)} has no place on the axis {axis!r} that makes the rows.",
-            mend="Leave it out of needs; the report shows it beside the table.",
+            hint="Leave it out of needs; the report shows it beside the table.",
         )
     rows = list(dict.fromkeys(point[axis] for point in points.values())) if axis is not None else []
     if config.reference is not None and config.reference not in rows:
         raise InvalidInput(
             f"reference: no row {config.reference!r}; the rows are {listing(rows, limit=40) or 'only one'}"
             f"{closest(config.reference, rows)}",
-            mend="Name one of these, or leave the stage out (enabled: false).",
+            hint="Name one of these, or leave the stage out (enabled: false).",
         )
     return axis
 

@@ -21,11 +21,12 @@ from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, S
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.crf import CrfConfig
 from wsss.refine.policyfile import read_policy
+from wsss.stages.finished import check_mask
 from wsss.stages.footprint import image_bytes
+from wsss.stages.inspect_inputs import inspect_maps, inspect_masks, inspect_probabilities
 from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
-from wsss.stages.present import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.stages.reduced import note_reduced, reduced_ids
-from wsss.stages.taken import inspect_maps, inspect_masks, inspect_probabilities
+from wsss.stages.require_inputs import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ class CrfStageConfig(CrfConfig, StageConfig):
 def run(ctx: Context[CrfStageConfig]) -> Result:
     """Refine every image's mask."""
     from wsss.io.atomic import write_json
-    from wsss.io.masks import read_mask
     from wsss.pipeline.items import map_items, pending
 
     config, masks, cams = ctx.config, ctx.inputs["masks"].path, ctx.inputs["cams"]
@@ -69,7 +69,8 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
         config=config,
         classes=ctx.data.classes,
     )
-    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), readable=read_mask)
+    check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
+    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
     several = config.unary == "softmax" and cams is None  # else only the few classes of an image take part
     labels = len(ctx.data.classes) if several else min(len(ctx.data.classes), USUAL_LABELS)
     map_items(ctx, todo, work, "dense CRF", memory=partial(_bytes, labels=labels, config=config))
@@ -186,9 +187,10 @@ class _Change:
 
 def _changed(sample: Sample, *, after: Path) -> _Change:
     from wsss.data.truth import shows_class
+    from wsss.io.images import image_size
     from wsss.io.masks import IGNORE, read_mask
 
-    new = read_mask(mask_path(after, sample.id))
+    new = read_mask(mask_path(after, sample.id), size=image_size(sample.image))
     assert sample.mask is not None
     old = read_mask(sample.mask, size=new.shape)
     uncertain = float((new == IGNORE).mean())
@@ -204,7 +206,7 @@ def _masked(ctx: Context[CrfStageConfig], log: Callable[[str], None] = lambda li
     """Return the samples with the masks to refine; ``log`` prints a note on guessed file names."""
     folder, splits = ctx.inputs["masks"].path, ctx.config.splits
     samples = ctx.data.samples(splits)
-    return with_masks(folder, samples, ctx.data, of=f"splits {listing(splits)}", mend=MAKE_MASKS, log=log)
+    return with_masks(folder, samples, ctx.data, of=f"splits {listing(splits)}", hint=MAKE_MASKS, log=log)
 
 
 def _check_unary(config: CrfStageConfig, masks: Path, cams: Artifact | None, samples: tuple[Sample, ...]) -> None:
@@ -212,7 +214,7 @@ def _check_unary(config: CrfStageConfig, masks: Path, cams: Artifact | None, sam
         raise InvalidInput(
             "crf.unary: softmax needs class scores: maps (a cam stage among its needs, or --cams), or masks of a "
             f"predict stage with save_probabilities; {masks} has neither.",
-            mend="Use unary: labels to refine masks alone.",
+            hint="Use unary: labels to refine masks alone.",
         )
 
 
@@ -226,11 +228,11 @@ def _ready(ctx: Context[CrfStageConfig]) -> None:
     samples = _masked(ctx)
     if _refines_masks(ctx.config, cams):
         classes = ctx.data.classes
-        mend = f"If 255 means a class there, {renumber(classes)}."
-        require_class(ctx.inputs["masks"], samples, classes, purpose="to refine", mend=mend)
+        hint = f"If 255 means a class there, {renumber(classes)}."
+        require_class(ctx.inputs["masks"], samples, classes, purpose="to refine", hint=hint)
     if cams is not None:
         read_policy(masks)
-        require_each(cams.path, samples, cam_path, what="maps", mend=MAKE_MAPS)
+        require_each(cams.path, samples, cam_path, what="maps", hint=MAKE_MAPS)
 
 
 def _inspect(ctx: Context[CrfStageConfig]) -> None:

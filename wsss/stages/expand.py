@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput
 from wsss.models.config import ExpansionConfig, SamplingConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, ready_labelled, trained
+from wsss.stages.classifier_training import check_labelled, labelled_reads, load_trained, ready_labelled, trained
 from wsss.stages.sampling import (
     AREA,
     Placement,
@@ -66,7 +66,7 @@ def _put(classifier: CAMClassifier, ctx: Context[ExpandConfig]) -> None:
     if had is not None and (had.expansion is not None or had.shrinkage is not None):
         raise InvalidInput(
             f"{ctx.inputs['classifier'].path}: this classifier has samplers already.",
-            mend="Give the folder of a classify stage.",
+            hint="Give the folder of a classify stage.",
         )
     config = ctx.config
     put_sampler(classifier, SamplingConfig(placement=config.placement, expansion=config.sampler, merge="expansion"))

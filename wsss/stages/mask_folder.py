@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, closest, counted, listing
 from wsss.io.maskfiles import MASK_SUFFIXES, masks_alone, masks_by_id, masks_folder
-from wsss.pipeline.given import artifact_at
+from wsss.pipeline.external_inputs import artifact_at
 from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import Artifact
 from wsss.pipeline.store import read_record
@@ -38,10 +38,10 @@ def find_folder(folder: Path, stage: str | None, reporter: Reporter) -> tuple[Pa
     if stage is not None:
         raise InvalidInput(
             f"--stage {stage}: {folder} is no run directory, so it has no stages.",
-            mend="Name the run's folder, or leave --stage out.",
+            hint="Name the run's folder, or leave --stage out.",
         )
     if not folder.is_dir():
-        raise InvalidInput(f"{folder}: no such folder.", mend="Name a run, a stage's folder or a folder of masks.")
+        raise InvalidInput(f"{folder}: no such folder.", hint="Name a run, a stage's folder or a folder of masks.")
     artifact = _artifact(folder, "RUN", reporter)
     above = read_run(folder.resolve().parent) if artifact.id else None
     return folder, artifact.id or folder.resolve().name, above
@@ -80,7 +80,7 @@ def _stage_of_run(folder: Path, wanted: str | None, run: Mapping[str, Any], log:
         return wanted
     if not done:
         raise InvalidInput(
-            f"{folder}: no finished stage of this run has masks.", mend="Run it first: wsss run, wsss status."
+            f"{folder}: no finished stage of this run has masks.", hint="Run it first: wsss run, wsss status."
         )
     if len(done) > 1:
         log(f"Exporting the masks of {done[-1]}; --stage takes {listing(done[:-1], limit=8)}, too.")
@@ -102,7 +102,7 @@ def mask_files(folder: Path, log: Callable[[str], None], ids: Collection[str] = 
         raise InvalidInput(
             f"{folder}: no mask here; masks are looked for as ID.png (or .tif, .bmp, .gif), in the folder or in masks/ "
             "below it.",
-            mend=f"Name the folder that holds them: {place / below[0].rpartition('/')[0]}." if below else None,
+            hint=f"Name the folder that holds them: {place / below[0].rpartition('/')[0]}." if below else None,
         )
     if below and place != folder:
         log(f"note: {counted(len(below), 'mask')} in folders below {place}, left out: {listing(below)}.")

@@ -29,7 +29,7 @@ def with_masks(
     data: Dataset,
     *,
     of: str,
-    mend: str,
+    hint: str,
     log: Callable[[str], None] = lambda line: None,
 ) -> tuple[Sample, ...]:
     """Return the samples, each with its mask from a folder in place of the ground truth.
@@ -39,7 +39,7 @@ def with_masks(
         samples: the images.
         data: the dataset; masks of its other images may be there, too.
         of: what the images are called in an error (``"split 'val'"``).
-        mend: hint for missing masks.
+        hint: hint for missing masks.
         log: prints a note on masks that were matched by a part of their name.
 
     Raises:
@@ -52,7 +52,7 @@ def with_masks(
     remarks = dict(files.remarks())
     if missing:
         found = f"{place}: no mask of {len(missing)} of the {len(samples)} images of {of}: {listing(missing)}."
-        raise InvalidInput("\n".join([found, *(f"{remarks[kind]}." for kind in UNUSED if kind in remarks)]), mend=mend)
+        raise InvalidInput("\n".join([found, *(f"{remarks[kind]}." for kind in UNUSED if kind in remarks)]), hint=hint)
     if GUESSED in remarks:
         log(f"note: {remarks[GUESSED]}")
     return tuple(replace(sample, mask=files.found[sample.id], mask_values=None) for sample in samples)
@@ -99,7 +99,7 @@ def _look(sample: Sample, *, classes: Classes) -> Look:
     return look_at(*load_truth(sample, classes))
 
 
-def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, *, purpose: str, mend: str) -> None:
+def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, *, purpose: str, hint: str) -> None:
     """Refuse given masks in which no pixel has a class; the first mask usually answers.
 
     Masks of 0 and 255 from elsewhere are the usual mistake: 255 would mean "unsure" in all of them.
@@ -109,7 +109,7 @@ def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, 
         samples: with the masks.
         classes: of the dataset.
         purpose: what the masks are for (``"to train on"``).
-        mend: hint for masks in which 255 means a class.
+        hint: hint for masks in which 255 means a class.
 
     Raises:
         InvalidInput: no pixel of any mask has a class, and 255 occurs in masks from elsewhere.
@@ -126,7 +126,7 @@ def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, 
         raise InvalidInput(
             f"{_folder_of(samples)}: no pixel of any mask has a class other than the background, and {unsure} of "
             f"{len(samples)} masks hold 255, which means unsure in masks {purpose}.",
-            mend=mend,
+            hint=hint,
         )
 
 

@@ -62,7 +62,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         InvalidInput: no masks there, a stage that isn't finished or makes none, an unknown split, id or mask value;
             classes or images are given that are known already.
     """
-    from wsss.data.lists import images_by_id
+    from wsss.data.label_tables import images_by_id
     from wsss.data.predicted import PREDICTED, read_predicted
     from wsss.export.image_folder import images_by_name
     from wsss.export.items import Item, Masks
@@ -79,7 +79,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     config = _data_config(request, run, folder)
     if predicted is not None and predicted.files is not None and not request.data.value:
         _refuse_splits(request, "these masks are of a folder of images")
-        _refuse_classes(request, folder / PREDICTED, mend="Leave --classes out.")
+        _refuse_classes(request, folder / PREDICTED, hint="Leave --classes out.")
         found = _predicted_images(request.images, folder, predicted.files, run)
         items = [Item(one, files[one], found.get(one), file=predicted.files.get(one)) for one in sorted(files)]
         return Masks(name, predicted.classes, _chosen(items, request.ids, folder))
@@ -88,14 +88,14 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         keys = listing(f"data.{key}" for key in request.data.value)
         raise InvalidInput(
             f"the dataset of these masks: {gone}, so that {keys} changes nothing.",
-            mend="Say where the dataset is, --data.root DIR, or leave these out.",
+            hint="Say where the dataset is, --data.root DIR, or leave these out.",
         )
     if gone is not None:
         where = f"; the classes are those of {known[1]}" if known else ""
         reporter.log(f"note: the dataset of these masks: {gone}{where}; images and splits are not known.")
     elif config.value.keys() - {STATED}:
         _refuse_classes(
-            request, "the dataset", mend="Leave --classes out; --data.classes chooses and renames classes of a dataset."
+            request, "the dataset", hint="Leave --classes out; --data.classes chooses and renames classes of a dataset."
         )
         _refuse_images(request, config.value)
         from wsss.data.registry import open_dataset
@@ -107,7 +107,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         return Masks(name, data.classes, _chosen(items, request.ids, folder))
     _refuse_splits(request, "no dataset is given" if gone is None else "the dataset is not there")
     if known is not None:
-        _refuse_classes(request, known[1], mend="Leave --classes out.")
+        _refuse_classes(request, known[1], hint="Leave --classes out.")
     if request.images is not None and request.images.is_dir():
         files = mask_files(folder, reporter.log, images_by_id(request.images))
     chosen = _chosen([Item(one, files[one]) for one in sorted(files)], request.ids, folder)
@@ -197,7 +197,7 @@ def _of_dataset(
 
 def _user_name(sample: Sample, data: Dataset) -> str | None:
     """Return an image's path below the folder of the images; ``None`` where it is not known with its suffix."""
-    from wsss.data.lists import without_suffix
+    from wsss.data.label_tables import without_suffix
     from wsss.export.naming import path_below
 
     file = path_below(sample.image, data.image_root)
@@ -216,14 +216,14 @@ def _refuse_splits(request: Request, why: str) -> None:
     if request.splits:
         raise InvalidInput(
             f"--splits {','.join(request.splits)}: {why}, so there are no splits.",
-            mend="Name the dataset: --data.root DIR.",
+            hint="Name the dataset: --data.root DIR.",
         )
 
 
-def _refuse_classes(request: Request, known_from: object, *, mend: str) -> None:
+def _refuse_classes(request: Request, known_from: object, *, hint: str) -> None:
     if request.classes is not None:
         raise InvalidInput(
-            f"--classes {request.classes}: the classes of these masks are known from {known_from}.", mend=mend
+            f"--classes {request.classes}: the classes of these masks are known from {known_from}.", hint=hint
         )
 
 
@@ -234,7 +234,7 @@ def _refuse_images(request: Request, config: Mapping[str, Any]) -> None:
             moved = "--data.images DIR says where its images have moved to, --data.root DIR names another dataset."
         raise InvalidInput(
             f"--images {request.images}: the images of these masks are known from the dataset.",
-            mend=f"Leave --images out; {moved}",
+            hint=f"Leave --images out; {moved}",
         )
 
 
@@ -303,11 +303,11 @@ def _values_shown(items: Sequence[Item], folder: Path, *, named: bool) -> list[i
     if not values and found[IGNORE]:
         raise InvalidInput(
             f"{folder}: the masks hold no value but 0 and 255, and 255 means ignored: there is no class to export.",
-            mend="If 255 means a class, name it: --data.mask_values '{0: background, 255: NAME}'",
+            hint="If 255 means a class, name it: --data.mask_values '{0: background, 255: NAME}'",
         )
     if not values and not named:
         raise InvalidInput(
             f"{folder}: all pixels of the masks are 0: there is no class to export.",
-            mend="Name the classes, to export masks of none of them: --classes FILE",
+            hint="Name the classes, to export masks of none of them: --classes FILE",
         )
     return values

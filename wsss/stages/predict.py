@@ -17,9 +17,10 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.io.layout import mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages import prediction
-from wsss.stages.prediction import outputs_of, read_output
+from wsss.stages.prediction import outputs_of
 from wsss.stages.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
 from wsss.stages.reduced import note_predicted
+from wsss.train.config import MOST_IMAGES
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ class PredictConfig(StageConfig):
         description="maximum longer side in pixels; larger images are reduced; null: never",
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16 npz)")
-    batch_size: int = Field(default=1, ge=1, description="images of one size that go through the network together")
+    batch_size: int = Field(
+        default=1, ge=1, le=MOST_IMAGES, description="images of one size that go through the network together"
+    )
     labels: Annotated[Literal["ignore", "restrict"], AddedLater()] = Field(
         default="ignore",
         description="image-level labels: restrict leaves out the classes that an image doesn't have; images without "
@@ -102,7 +105,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
             lambda batch: prediction.predict_batch(model, classes, batch, config, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: outputs_of(config, ctx.out, sample.id),
-            readable=read_output,
+            check=lambda sample: prediction.check_outputs(config, ctx.out, sample, classes),
             description="prediction",
         )
     ctx.ranks.barrier()
@@ -177,7 +180,7 @@ def _check_apart(images: Path | None, out: Path) -> None:
         raise InvalidInput(
             f"{out} lies inside the folder of images, {images}: what is written there would change the input, and "
             "the stage would never be finished.",
-            mend="Choose a folder (--out or --run-dir) beside that of the images.",
+            hint="Choose a folder (--out or --run-dir) beside that of the images.",
         )
 
 
@@ -226,7 +229,7 @@ def _check(config: PredictConfig, data: Dataset) -> None:
     if config.labels == "restrict" and all(sample.labels is None for sample in samples):
         raise InvalidInput(
             f"predict.labels: restrict needs image-level labels; no image of {listing(config.chosen_splits)} has any.",
-            mend="Add the images to the label file, or leave labels out.",
+            hint="Add the images to the label file, or leave labels out.",
         )
 
 

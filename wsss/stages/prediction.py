@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wsss.io.layout import mask_path, probability_path
+from wsss.stages.finished import check_mask, check_probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,13 +75,13 @@ def outputs_of(config: PredictConfig, out: Path, image_id: str) -> list[Path]:
     return [*masks, probability_path(out, image_id)] if config.save_probabilities else masks
 
 
-def read_output(path: Path) -> Any:
-    """Read one of these files.
+def check_outputs(config: PredictConfig, out: Path, sample: Sample, classes: Classes) -> None:
+    """Read the files of an image.
 
     Raises:
-        InvalidInput: it is broken.
+        InvalidInput: one of them is no result of it, see `wsss.stages.finished`.
     """
-    from wsss.io.masks import read_mask
-    from wsss.io.probabilities import read_probabilities
-
-    return read_probabilities(path) if path.suffix == ".npz" else read_mask(path)
+    allowed = allowed_classes(config, sample)
+    check_mask(sample, out=out, classes=classes, allowed=range(len(classes)) if allowed is None else allowed)
+    if config.save_probabilities:
+        check_probabilities(sample, out=out, classes=classes)

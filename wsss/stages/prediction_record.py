@@ -129,5 +129,5 @@ def failure_of(failed: Mapping[str, FailedImage], total: int, out: Path) -> RunF
     done = total - len(failed)
     export = f" {counted(done, 'mask is', 'masks are')} done; wsss export takes them as they are." if done else ""
     return RunFailed(
-        "\n".join([f"{len(failed)} of {total} images failed:", *lines[:MOST_SHOWN], *more]), mend=REPAIR + export
+        "\n".join([f"{len(failed)} of {total} images failed:", *lines[:MOST_SHOWN], *more]), hint=REPAIR + export
     )

@@ -14,10 +14,11 @@ from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, Stage
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.policyfile import write_policy
 from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power, describe
+from wsss.stages.finished import check_mask
 from wsss.stages.footprint import image_bytes
+from wsss.stages.inspect_inputs import inspect_maps
 from wsss.stages.mask_inputs import count_empty
-from wsss.stages.present import MAKE_MAPS, require_each
-from wsss.stages.taken import inspect_maps
+from wsss.stages.require_inputs import MAKE_MAPS, require_each
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ class PseudoConfig(StageConfig):
 
 def run(ctx: Context[PseudoConfig]) -> Result:
     """Resolve the policy (thresholds over the dataset, or the oracle's sweep), then label every image."""
-    from wsss.io.masks import read_mask
     from wsss.pipeline.items import map_items, pending
 
     config, cams = ctx.config, ctx.inputs["cams"].path
@@ -69,7 +69,8 @@ def run(ctx: Context[PseudoConfig]) -> Result:
         classes=ctx.data.classes,
         cleaning=config.clean,
     )
-    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), readable=read_mask)
+    check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
+    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, work, "pseudo masks", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
     ctx.ranks.barrier()
     fractions = map_items(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
@@ -169,14 +170,14 @@ def _check(config: PseudoConfig, data: Any) -> None:
     from wsss.data.truth import check_truth, require_masks
 
     samples, of = data.samples(config.splits), f"splits {listing(config.splits)}"
-    mend = "Leave --oracle out: the label-free policies need no masks."
-    require_masks(data, samples, of=of, mend=mend, start="pseudo.oracle: ")
+    hint = "Leave --oracle out: the label-free policies need no masks."
+    require_masks(data, samples, of=of, hint=hint, start="pseudo.oracle: ")
     check_truth(samples, data.classes, where=f"pseudo.oracle: {of}")
 
 
 def _ready(ctx: Context[PseudoConfig]) -> None:
     samples = ctx.data.samples(ctx.config.splits)
-    require_each(ctx.inputs["cams"].path, samples, cam_path, what="maps", mend=MAKE_MAPS)
+    require_each(ctx.inputs["cams"].path, samples, cam_path, what="maps", hint=MAKE_MAPS)
 
 
 STAGE = Stage(

@@ -11,7 +11,7 @@ from pydantic import Field
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.jsonfiles import read_json
 from wsss.io.layout import RECORD
-from wsss.pipeline.given import changes_since
+from wsss.pipeline.external_inputs import changes_since
 from wsss.pipeline.rundir import read_run
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.pipeline.store import read_record as read_stage
@@ -103,7 +103,7 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
     folders = sorted(path.parent for path in run_dir.glob(f"*/{RECORD}"))
     found = [record for record in map(read_record, folders) if record.status == "done" and record.uses != STAGE.name]
     if not found:
-        raise InvalidInput(f"{run_dir}: no finished stage here.", mend="Name the folder of a run (wsss run makes one).")
+        raise InvalidInput(f"{run_dir}: no finished stage here.", hint="Name the folder of a run (wsss run makes one).")
     return tuple(
         Artifact(
             record.path,
@@ -154,7 +154,7 @@ def check_page_folder(out: Path) -> None:
         if record is not None and record.get("uses") != STAGE.name:
             raise InvalidInput(
                 f"--out {out}: {folder} is the folder of the stage {record.get('id')!r} ({record.get('uses')}).",
-                mend="Name a folder of its own.",
+                hint="Name a folder of its own.",
             )
 
 
@@ -228,7 +228,7 @@ def _names(run_dirs: Sequence[Path]) -> list[str]:
         names = ["/".join(one[-length:]) for one in parts]
         if len(set(names)) == len(names):
             return names
-    raise InvalidInput(f"{run_dirs[0]}: the same run is named twice.", mend="Name different runs.")
+    raise InvalidInput(f"{run_dirs[0]}: the same run is named twice.", hint="Name different runs.")
 
 
 def _others(records: Sequence[StageRecord]) -> list[StageRecord]:

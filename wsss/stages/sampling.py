@@ -10,7 +10,7 @@ from pydantic import Field
 from wsss.errors import InvalidInput, RunFailed, listing
 from wsss.io.layout import offsets_path
 from wsss.pipeline.stage import Context, Input
-from wsss.stages.labelled import TILES, LabelledConfig, train_on_labels
+from wsss.stages.classifier_training import TILES, LabelledConfig, train_on_labels
 from wsss.train.config import AdamWConfig, OptimiserConfig
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def train_sampler(
             except ValueError as error:
                 raise RunFailed(
                     f"sampler: on {sample.id} {error}: they have grown without bounds.",
-                    mend="Set sampler.max_offset to a number of feature pixels, or a lower offset_lr_factor.",
+                    hint="Set sampler.max_offset to a number of feature pixels, or a lower offset_lr_factor.",
                 ) from error
         save_classifier(ctx.out, classifier, ctx.data.classes)
     return metrics

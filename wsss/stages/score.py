@@ -174,8 +174,8 @@ def _pairs(ctx: Context[ScoreConfig], pred: Artifact) -> list[Pair]:
     """
     split = ctx.config.split
     samples = ctx.data.split(split)
-    mend = "Predict that split first, or score another one (--split)."
-    masked = with_masks(pred.path, samples, ctx.data, of=f"split {split!r}", mend=mend, log=ctx.log)
+    hint = "Predict that split first, or score another one (--split)."
+    masked = with_masks(pred.path, samples, ctx.data, of=f"split {split!r}", hint=hint, log=ctx.log)
     return [Pair(sample, one.mask) for sample, one in zip(samples, masked, strict=True) if one.mask is not None]
 
 
@@ -199,7 +199,7 @@ def _check_values(ctx: Context[ScoreConfig], folder: Path, others: Any, *, predi
     if not predicted:
         raise InvalidInput(
             f"{message} No pixel has one of those: the masks seem to be numbered in another way.",
-            mend="Say which value means which class, for example --data.classes '{cat: 1, dog: 2}', if the ground "
+            hint="Say which value means which class, for example --data.classes '{cat: 1, dog: 2}', if the ground "
             "truth is numbered like that; else renumber the masks.",
         )
     ctx.log(f"warning: {message} They count as {'background' if classes.other_as == 0 else 'unsure'}.")
@@ -223,10 +223,10 @@ def _check_unsure(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, looks
     values = [sample.mask_values for sample in ctx.data.split(ctx.config.split)]
     of_dataset = any(IGNORE in of_class for one in values if one is not None for of_class in one.classes[1:])
     if of_dataset and ctx.config.pred_values == "ours":
-        mend = "If they have the values of the dataset's own masks: --pred-values dataset (pred_values in a pipeline)."
+        hint = "If they have the values of the dataset's own masks: --pred-values dataset (pred_values in a pipeline)."
     else:
-        mend = f"If 255 means a class there: {name_values(ctx.data.classes)}"
-    raise InvalidInput(f"{found}. In masks to score 255 means unsure.", mend=mend)
+        hint = f"If 255 means a class there: {name_values(ctx.data.classes)}"
+    raise InvalidInput(f"{found}. In masks to score 255 means unsure.", hint=hint)
 
 
 def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) -> str:
@@ -250,10 +250,10 @@ def _check(config: ScoreConfig, data: Any) -> None:
         raise InvalidInput(
             f"score: topomortar: true is for one foreground class; this dataset has "
             f"{listing(data.classes.foreground)}.",
-            mend="Choose one class (data.classes), or ask for structure: alone, which has a row per class.",
+            hint="Choose one class (data.classes), or ask for structure: alone, which has a row per class.",
         )
-    mend = "Score a split that has masks, or leave the score stage out."
-    require_masks(data, samples, of=of, mend=mend, start="score: ")
+    hint = "Score a split that has masks, or leave the score stage out."
+    require_masks(data, samples, of=of, hint=hint, start="score: ")
     check_truth(samples, data.classes, where=f"score: {of}")
 
 

@@ -112,10 +112,10 @@ def _encode(
         legal = [*own.other, *(value for of_class in own.values for value in of_class)]
         named = name_values(own, found[:8])
         smoothed = smoothing_hint(unknown_values(mask, np.isin(np.arange(256), [0, 255, *legal])))
-        mend = error.mend or f"{smoothed}Say what the values mean: {named}"
+        hint = error.hint or f"{smoothed}Say what the values mean: {named}"
         if config.pred_values == "dataset":
-            mend = "Leave --pred-values dataset out if the masks have the values that wsss writes."
-        raise InvalidInput(error.message, mend=mend) from error
+            hint = "Leave --pred-values dataset out if the masks have the values that wsss writes."
+        raise InvalidInput(error.message, hint=hint) from error
 
 
 def name_values(classes: Classes, values: Sequence[int] = (255,)) -> str:

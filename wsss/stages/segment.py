@@ -15,8 +15,8 @@ from wsss.io.layout import probability_path
 from wsss.losses.config import CrossEntropyConfig, LossConfig
 from wsss.models.config import NO_TRUNK, SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.inspect_inputs import inspect_masks, inspect_probabilities
 from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
-from wsss.stages.taken import inspect_masks, inspect_probabilities
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.validation import AddedLater, OptionName
 
@@ -159,11 +159,11 @@ def _probability_files(
     Raises:
         InvalidInput: no stage is given that could have made them, or some are missing.
     """
-    mend = "Set save_probabilities: true in the predict stage that they come from"
+    hint = "Set save_probabilities: true in the predict stage that they come from"
     if masks is None:
         raise InvalidInput(
             "segment: labels: soft, but there are no class probabilities to train on.",
-            mend=f"Name a predict stage among its needs (or --masks DIR). {mend}.",
+            hint=f"Name a predict stage among its needs (or --masks DIR). {hint}.",
         )
     files = [(sample.image, probability_path(masks.path, sample.id)) for sample in samples]
     missing = [sample.id for sample, (_, path) in zip(samples, files, strict=True) if not path.is_file()]
@@ -171,7 +171,7 @@ def _probability_files(
         raise InvalidInput(
             f"{masks.path}: labels: soft, but {len(missing)} of {len(samples)} images of split {config.split!r} have "
             f"no class probabilities (probabilities/ID.npz) there: {listing(missing)}.",
-            mend=f"{mend}, and splits: [{config.split}].",
+            hint=f"{hint}, and splits: [{config.split}].",
         )
     return files
 
@@ -192,11 +192,11 @@ def _pairs(ctx: Context[SegmentConfig], log: Callable[[str], None] = lambda line
     if masks is None:
         raise InvalidInput(
             "segment: no masks to train on.",
-            mend="Name a pseudo, crf or predict stage among its needs (or --masks DIR); to train on the true masks "
+            hint="Name a pseudo, crf or predict stage among its needs (or --masks DIR); to train on the true masks "
             "instead set labels: ground-truth.",
         )
-    mend = "Make masks of every image of the split that the network is trained on."
-    return with_masks(masks.path, samples, ctx.data, of=f"split {config.split!r}", mend=mend, log=log)
+    hint = "Make masks of every image of the split that the network is trained on."
+    return with_masks(masks.path, samples, ctx.data, of=f"split {config.split!r}", hint=hint, log=log)
 
 
 def _empty_masks(ctx: Context[SegmentConfig]) -> dict[str, int]:
@@ -217,20 +217,20 @@ def _check_masks(ctx: Context[SegmentConfig]) -> None:
     from wsss.data.truth import shows_class
 
     config, classes, pairs = ctx.config, ctx.data.classes, _pairs(ctx)
-    hint = "Choose a split whose masks show a class."
+    advice = "Choose a split whose masks show a class."
     if config.labels == "pseudo":
-        hint = "Lower the thresholds of the stage that made them (pseudo: policy), or look at its maps."
-        mend = (
+        advice = "Lower the thresholds of the stage that made them (pseudo: policy), or look at its maps."
+        hint = (
             f"If 255 means a class there, {renumber(classes)}. To train on the dataset's own masks, set labels: "
             "ground-truth (data.mask_values names their values)."
         )
-        require_class(ctx.inputs["masks"], pairs, classes, purpose="to train on", mend=mend)
+        require_class(ctx.inputs["masks"], pairs, classes, purpose="to train on", hint=hint)
     expected = [sample for sample in pairs if sample.labels != ()]
     if expected and not any(shows_class(read_truth(sample, classes)) for sample in expected):
         raise InvalidInput(
             f"{expected[0].mask and expected[0].mask.parent}: none of the {len(expected)} masks to train on shows a "
             "class: all pixels are background or unsure.",
-            mend=hint,
+            hint=advice,
         )
 
 
@@ -241,8 +241,8 @@ def _check(config: SegmentConfig, data: Dataset) -> None:
     if config.labels == "ground-truth":
         from wsss.data.truth import check_truth, require_masks
 
-        mend = "Choose a split that has masks, or train on labels: pseudo."
-        require_masks(data, samples, of=of, mend=mend, start="segment: ")
+        hint = "Choose a split that has masks, or train on labels: pseudo."
+        require_masks(data, samples, of=of, hint=hint, start="segment: ")
         check_truth(samples, data.classes, where=f"segment: {of}")
 
 
@@ -262,7 +262,7 @@ def _check_inputs(config: SegmentConfig, ids: Mapping[str, Sequence[str]]) -> No
     if config.backbone is None and ids.get("classifier"):
         raise InvalidInput(
             f"{NO_TRUNK} (classifier: {listing(ids['classifier'])})",
-            mend="Leave the classifier out of the stage's needs, or choose another head.",
+            hint="Leave the classifier out of the stage's needs, or choose another head.",
         )
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput
 from wsss.models.config import SamplingConfig, ShrinkageConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.labelled import check_labelled, labelled_reads, load_trained, ready_labelled, trained
+from wsss.stages.classifier_training import check_labelled, labelled_reads, load_trained, ready_labelled, trained
 from wsss.stages.sampling import (
     AREA,
     SCOPES,
@@ -91,14 +91,14 @@ def _put(classifier: CAMClassifier, ctx: Context[ShrinkConfig]) -> None:
     if had.shrinkage is not None:
         raise InvalidInput(
             f"{folder}: this classifier has a shrinkage sampler already.",
-            mend="Give the folder of an expand stage (or of a classify stage).",
+            hint="Give the folder of an expand stage (or of a classify stage).",
         )
     placement = config.placement or had.placement
     if had.expansion is not None and placement != had.placement:
         raise InvalidInput(
             f"shrink.placement: {placement}, but the expansion sampler of {folder} stands at {had.placement}; the one "
             "comes behind the other.",
-            mend="Leave shrink.placement out, or set expand.placement to the same.",
+            hint="Leave shrink.placement out, or set expand.placement to the same.",
         )
     changes = {"placement": placement, "shrinkage": config.sampler, "merge": config.merge}
     put_sampler(classifier, had.model_copy(update=changes))

@@ -12,8 +12,8 @@ from wsss.io.layout import cam_path
 from wsss.io.tables import csv_text
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.thresholds import Fixed, describe
-from wsss.stages.present import MAKE_MAPS, require_each
-from wsss.stages.taken import inspect_maps
+from wsss.stages.inspect_inputs import inspect_maps
+from wsss.stages.require_inputs import MAKE_MAPS, require_each
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,14 +106,14 @@ def _check(config: SweepConfig, data: Any) -> None:
     from wsss.data.truth import check_truth, require_masks
 
     samples, of = data.split(config.split), f"split {config.split!r}"
-    mend = "Sweep a split that has masks, or leave the sweep out: no other stage needs it."
-    require_masks(data, samples, of=of, mend=mend, start="sweep: ")
+    hint = "Sweep a split that has masks, or leave the sweep out: no other stage needs it."
+    require_masks(data, samples, of=of, hint=hint, start="sweep: ")
     check_truth(samples, data.classes, where=f"sweep: {of}")
 
 
 def _ready(ctx: Context[SweepConfig]) -> None:
     samples = ctx.data.split(ctx.config.split)
-    require_each(ctx.inputs["cams"].path, samples, cam_path, what="maps", mend=MAKE_MAPS)
+    require_each(ctx.inputs["cams"].path, samples, cam_path, what="maps", hint=MAKE_MAPS)
 
 
 STAGE = Stage(

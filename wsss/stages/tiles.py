@@ -49,8 +49,8 @@ def _check(config: TilesStageConfig, data: Dataset) -> None:
     from wsss.data.truth import check_truth, require_masks
 
     samples, of = data.split(config.split), f"split {config.split!r}"
-    mend = "Choose a split that has masks; tiles that people have labelled are a dataset of layout folder."
-    require_masks(data, samples, of=of, mend=mend, start="tiles: ")
+    hint = "Choose a split that has masks; tiles that people have labelled are a dataset of layout folder."
+    require_masks(data, samples, of=of, hint=hint, start="tiles: ")
     check_truth(samples, data.classes, where=f"tiles: {of}")
 
 

@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsss.topology.ahead import warmup
     from wsss.topology.betti import betti_numbers, local_betti_error
     from wsss.topology.distance import distance_transform
     from wsss.topology.images import NotFinite
     from wsss.topology.malis import CriticalPixels, critical_pixels
     from wsss.topology.persistence import barcode, betti_matching, betti_matching_batch
+    from wsss.topology.precompile import warmup
     from wsss.topology.results import Barcode, BettiMatching, DimensionMatching, Intervals
     from wsss.topology.skeletons import skeleton
     from wsss.topology.slopes import LossSlopes, loss_slopes
@@ -37,7 +37,7 @@ _HOMES = {
     "local_betti_error": "betti",
     "loss_slopes": "slopes",
     "skeleton": "skeletons",
-    "warmup": "ahead",
+    "warmup": "precompile",
     "warp": "warping",
     "warping_error_mask": "warping",
 }

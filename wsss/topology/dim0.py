@@ -8,7 +8,7 @@ so a root *is* its component's representative under the image's own values.
 from __future__ import annotations
 
 from wsss.topology.compiling import kernel
-from wsss.topology.events import CRITICAL, UPDATE, ends
+from wsss.topology.edge_sort import CRITICAL, UPDATE, ends
 from wsss.topology.tracking import better_pixel
 from wsss.topology.unionfind import find
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from wsss.topology.compiling import kernel
-from wsss.topology.events import CRITICAL, UPDATE, edge_key, sides
+from wsss.topology.edge_sort import CRITICAL, UPDATE, edge_key, sides
 from wsss.topology.tracking import better_face
 from wsss.topology.unionfind import find
 

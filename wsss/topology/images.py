@@ -47,7 +47,7 @@ def checked_image(image: ArrayLike, name: str = "image") -> Image:
     if array.ndim != 2:
         raise InvalidInput(
             f"{name}: a two-dimensional image (H, W) is needed, found shape {array.shape}",
-            mend="Pass one channel of one sample, such as probabilities[sample, channel].",
+            hint="Pass one channel of one sample, such as probabilities[sample, channel].",
         )
     if array.size == 0:
         raise InvalidInput(f"{name}: an image needs at least one pixel, found shape {array.shape}")
@@ -77,7 +77,7 @@ def checked_mask(mask: ArrayLike, name: str) -> NDArray[np.bool_]:
         raise InvalidInput(f"{name}: a mask of bool or integers is needed, found {array.dtype}")
     if array.dtype.kind == "f" and not np.isin(array, (0, 1)).all():
         raise InvalidInput(
-            f"{name}: a mask is needed, found floats that are neither 0 nor 1", mend="Threshold it: probabilities > 0.5"
+            f"{name}: a mask is needed, found floats that are neither 0 nor 1", hint="Threshold it: probabilities > 0.5"
         )
     return np.ascontiguousarray(array != 0)
 
@@ -141,5 +141,5 @@ def _refuse_non_finite(image: Image, name: str) -> None:
     row, column = np.argwhere(~np.isfinite(image))[0]
     raise NotFinite(
         f"{name}: found {image[row, column]} at row {row}, column {column}; all values must be finite",
-        mend="Look for a division by zero or an overflow where the image was made.",
+        hint="Look for a division by zero or an overflow where the image was made.",
     )

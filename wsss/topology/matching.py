@@ -13,8 +13,7 @@ import numpy as np
 from wsss.topology.compiling import kernel
 from wsss.topology.dim0 import component_intervals, component_matches
 from wsss.topology.dim1 import hole_intervals, hole_matches, tracked_hole_intervals
-from wsss.topology.ends import ends_of_image
-from wsss.topology.events import sorted_events
+from wsss.topology.edge_sort import sorted_events
 from wsss.topology.gradient import (
     critical_edges,
     face_directions,
@@ -23,6 +22,7 @@ from wsss.topology.gradient import (
     link_pixels,
     pixel_directions,
 )
+from wsss.topology.interval_pixels import ends_of_image
 from wsss.topology.layout import key_range
 from wsss.topology.tracking import (
     ask_faces,

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from wsss.errors import InvalidInput
 from wsss.topology.compiling import call
-from wsss.topology.ends import locate
 from wsss.topology.images import Essential, Filtration, Frame, Image, checked_image, checked_option, load_keys
+from wsss.topology.interval_pixels import locate
 from wsss.topology.matching import intervals_of_image, match_images
 from wsss.topology.results import NO_PIXEL, Barcode, BettiMatching
 from wsss.topology.threads import in_threads

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from wsss.validation import AddedLater, NotInIdentity, Settings
 
+MOST_IMAGES = 1 << 14
+"""Images in a batch, at most: more is a slip, and would fill all memory before anything is said."""
+
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -56,8 +59,8 @@ class TrainConfig(Settings):
     steps: Annotated[int | None, AddedLater()] = Field(
         default=None, ge=1, description="total number of optimiser steps, instead of epochs"
     )
-    batch_size: int = Field(default=16, ge=1, description="images per forward pass and process")
-    accumulate: int = Field(default=1, ge=1, description="forward passes per optimiser step")
+    batch_size: int = Field(default=16, ge=1, le=MOST_IMAGES, description="images per forward pass and process")
+    accumulate: int = Field(default=1, ge=1, le=MOST_IMAGES, description="forward passes per optimiser step")
     optimiser: OptimiserConfig = Field(default_factory=AdamWConfig, description="sgd or adamw")
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="learning rate over the steps")
     clip_norm: float | None = Field(default=None, gt=0, description="maximum norm of all gradients together")

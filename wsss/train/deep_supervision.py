@@ -29,7 +29,7 @@ def output_weights(config: DeepSupervisionConfig, outputs: int) -> tuple[float, 
         raise InvalidInput(
             f"deep_supervision.weights: {len(config.weights)} weights, but the network has {outputs} outputs: the "
             f"finest and {outputs - 1} coarser ones (unet.deep_supervision).",
-            mend="Give as many weights, the finest first, or leave them out.",
+            hint="Give as many weights, the finest first, or leave them out.",
         )
     return config.weights
 

@@ -216,7 +216,7 @@ class _Loop:
             raise RunFailed(
                 f"{self.path}: process {self.plan.rank} would resume after step {self.state.step}, the first one after "
                 f"step {first}: they read different checkpoints.",
-                mend="See that all machines share this folder; deleting the checkpoint starts the training again.",
+                hint="See that all machines share this folder; deleting the checkpoint starts the training again.",
             )
 
     def _loader(self) -> DataLoader[Any]:
@@ -297,7 +297,7 @@ class _Loop:
         raise RunFailed(
             f"{self.job.name}: the loss is {value} at step {step + 1} of {self.plan.steps} "
             f"(epoch {step // self.plan.steps_per_epoch + 1}).",
-            mend=f"Lower optimiser.lr (now {self.config.optimiser.lr:g}), set clip_norm (1.0, say) or "
+            hint=f"Lower optimiser.lr (now {self.config.optimiser.lr:g}), set clip_norm (1.0, say) or "
             "schedule.warmup_steps, or use precision 32-true.",
         )
 

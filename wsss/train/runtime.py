@@ -72,6 +72,6 @@ def torch_device(device: str) -> torch.device:
     if device == "cpu":
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        raise InvalidInput("No CUDA device is available.", mend="Use --device cpu.")
+        raise InvalidInput("No CUDA device is available.", hint="Use --device cpu.")
     local = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
     return torch.device("cuda", local % torch.cuda.device_count())

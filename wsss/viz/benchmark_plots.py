@@ -28,7 +28,7 @@ def write_plots(benchmark: Benchmark, folder: Path) -> list[Path]:
     if folder.suffix.lower() in PICTURES:
         raise InvalidInput(
             f"{folder}: this is a folder's place; the plots are several files, and SVG.",
-            mend=f"Name a folder: {folder.with_suffix('')}. Any browser shows SVG and can print it as PDF.",
+            hint=f"Name a folder: {folder.with_suffix('')}. Any browser shows SVG and can print it as PDF.",
         )
     written = []
     for name, picture in draw_plots(benchmark).items():

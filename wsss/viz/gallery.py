@@ -18,9 +18,9 @@ from wsss.io.images import pixels_in, read_image
 from wsss.io.layout import mask_path
 from wsss.io.masks import IGNORE, read_mask
 from wsss.metrics.contradictions import contradiction, in_words
-from wsss.viz.numbers import Score
 from wsss.viz.palette import class_colours, hex_colour, magma
 from wsss.viz.record import StageRecord
+from wsss.viz.report_scores import Score
 from wsss.viz.selection import Pick, choose, distinct, ranking_score, read_per_image
 from wsss.viz.thumbnails import DETAILS, Detail, heat_uri, mask_uri, photo_uri
 

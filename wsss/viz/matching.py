@@ -13,8 +13,8 @@ import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.io.atomic import write_text
-from wsss.viz.features import Feature, Regions, features_of, hatched, most_telling
 from wsss.viz.formatting import escape
+from wsss.viz.matched_regions import Feature, Regions, features_of, hatched, most_telling
 from wsss.viz.overlay import contact_sheet
 from wsss.viz.palette import hex_colour
 
@@ -70,7 +70,7 @@ def check_plot(path: Path) -> None:
     if path.suffix.lower() not in PLOTS:
         raise InvalidInput(
             f"--plot {path}: a plot is a PNG or an SVG, by its name's ending.",
-            mend=f"Call it {path.with_suffix('.png')} or {path.with_suffix('.svg')}.",
+            hint=f"Call it {path.with_suffix('.png')} or {path.with_suffix('.svg')}.",
         )
 
 

@@ -15,7 +15,7 @@ from wsss.viz.comparison import describe, explain, explain_differences, interval
 from wsss.viz.curves import RULES
 from wsss.viz.curves import draw as draw_curves
 from wsss.viz.formatting import duration, number, plain, words
-from wsss.viz.numbers import is_oracle
+from wsss.viz.report_scores import is_oracle
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -14,9 +14,9 @@ from wsss.viz.comparison import read_comparison
 from wsss.viz.dag import draw
 from wsss.viz.formatting import number, plain, words
 from wsss.viz.gallery import Gallery, Section, Unread, heat_scale, legend, make_gallery, reasons
-from wsss.viz.numbers import class_table, ratios, scores_of
 from wsss.viz.page import render
 from wsss.viz.record import StageRecord, by_entry, fold, in_order
+from wsss.viz.report_scores import class_table, ratios, scores_of
 from wsss.viz.sampling import sampling_sections
 from wsss.viz.thumbnails import DETAILS
 from wsss.viz.topology_view import TopologyView, topology_view

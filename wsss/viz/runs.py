@@ -10,9 +10,9 @@ from wsss.metrics.directions import verdict
 from wsss.viz.comparison import signed_text
 from wsss.viz.formatting import plain, words
 from wsss.viz.gallery import Gallery, Unread, heat_scale, legend, make_gallery, reasons
-from wsss.viz.numbers import Score, fraction, scores_of
 from wsss.viz.page import render
 from wsss.viz.record import StageRecord
+from wsss.viz.report_scores import Score, fraction, scores_of
 from wsss.viz.thumbnails import DETAILS
 
 if TYPE_CHECKING:

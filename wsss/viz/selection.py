@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from wsss.errors import InvalidInput
 from wsss.io.recorded import check_recorded
 from wsss.io.tables import read_table
-from wsss.viz.numbers import Score, is_full
+from wsss.viz.report_scores import Score, is_full
 
 if TYPE_CHECKING:
     from wsss.data.sample import Sample

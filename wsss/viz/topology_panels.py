@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from wsss.viz.features import UNMATCHED, Feature, Regions, features_of, hatched
+from wsss.viz.matched_regions import UNMATCHED, Feature, Regions, features_of, hatched
 from wsss.viz.thumbnails import Detail, fit, indexed_png, png_uri
 
 if TYPE_CHECKING:

@@ -102,7 +102,7 @@ def test_images_that_lie_in_no_class_folder() -> None:
 def test_splits_beside_class_folders_are_refused() -> None:
     with pytest.raises(InvalidInput, match="train, val holds class folders, as a split does, and dog lies beside") as e:
         read("train/cat/1", "val/cat/2", "dog/3")
-    assert "train/dog" in (e.value.mend or "")
+    assert "train/dog" in (e.value.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_class_may_be_called_mask() -> None:
 def test_folders_that_are_no_classes(files: tuple[str, ...], message: str) -> None:
     with pytest.raises(InvalidInput, match=message) as error:
         read(*files)
-    assert error.value.mend
+    assert error.value.hint
 
 
 words = st.sampled_from(
@@ -217,7 +217,7 @@ def test_every_image_is_an_entry_a_note_or_left_out(files: set[str]) -> None:
     try:
         labels = read(*sorted(files))
     except InvalidInput as error:
-        assert error.mend or "No class is named" in error.message
+        assert error.hint or "No class is named" in error.message
         return
     entries = {entry.image for entry in labels.entries}
     outside = set(notes(labels).get("images outside the class folders", ()))
@@ -279,7 +279,7 @@ def test_datasets_of_other_layouts_are_refused_by_name(tmp_path: Path) -> None:
     for files in (("images/train/1.jpg", "images/val/2.jpg"), ("1.jpg",), ("images/1.jpg",)):
         with pytest.raises(InvalidInput, match="YOLO") as error:
             read(*files, folder=tmp_path)
-        assert "COCO" in (error.value.mend or "")
+        assert "COCO" in (error.value.hint or "")
     (tmp_path / "labels" / "train" / "1.txt").write_text("cat: a small animal\n")
     assert read("train/cat/1.jpg", "train/dog/2.jpg", folder=tmp_path).classes == ("cat", "dog")
 

@@ -68,7 +68,7 @@ def test_decimals_are_0_and_1(tmp_path: Path) -> None:
 def test_a_soft_column_beside_others_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         read(tmp_path, "image,cat,dog\na,1,0.3\nb,0,0.9\n")
-    assert "'dog'" in error.value.message and "--label-key" in str(error.value.mend)
+    assert "'dog'" in error.value.message and "--label-key" in str(error.value.hint)
     assert read(tmp_path, "image,cat,dog\na,1,0.3\nb,0,0.9\n", How(label_key="cat,cat")).classes == ("cat",)
 
 
@@ -112,7 +112,7 @@ def test_soft_labels_in_one_column(tmp_path: Path) -> None:
     text = "image,label\na,0.1\nb,0.9\nc,0.0\n"
     with pytest.raises(InvalidInput) as error:
         read(tmp_path, text)
-    assert "soft labels" in error.value.message and "--soft-threshold" in str(error.value.mend)
+    assert "soft labels" in error.value.message and "--soft-threshold" in str(error.value.hint)
     found = read(tmp_path, text, How(rules=Rules(soft=(0.4, 0.5))))
     assert labels(found) == {"a": (), "b": ("label",), "c": ()}
 

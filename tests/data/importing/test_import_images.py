@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wsss.data.ids import fold, image_ids, is_cut
 from wsss.data.importing.images import Finder
 from wsss.data.importing.listing import list_images
-from wsss.data.lists import check_id, without_suffix
+from wsss.data.label_tables import check_id, without_suffix
 from wsss.errors import InvalidInput
 
 

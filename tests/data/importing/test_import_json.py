@@ -286,7 +286,7 @@ def test_the_control_is_named_or_asked_for(file: Path) -> None:
     put(file, [record("a.jpg", animals="cat", weather="rain"), record("b.jpg", weather="sun")])
     with pytest.raises(InvalidInput, match=r"labels.json: several keys may hold the labels: animals, weather") as error:
         read_labels(file.parent, [], file)
-    assert "--label-key" in (error.value.mend or "")
+    assert "--label-key" in (error.value.hint or "")
     told = read_labels(file.parent, [], file, How(label_key="weather"))
     assert found(told) == {"a.jpg": ("rain",), "b.jpg": ("sun",)} and told.notes == ()
     wrong = "--label-key wether: there is no such key; found image, animals, weather; did you mean 'weather'?"
@@ -299,7 +299,7 @@ def test_records_that_label_studio_may_have_written(file: Path) -> None:
     put(file, [{"image": "a.jpg", "choice": "cat"}, {"image": "b.jpg"}])
     with pytest.raises(InvalidInput, match=r"\[1\]: no key names the labels") as error:
         read_labels(file.parent, [], file)
-    assert "--format label-studio" in (error.value.mend or "")
+    assert "--format label-studio" in (error.value.hint or "")
     assert found(read_labels(file.parent, [], file, How("label-studio"))) == {"a.jpg": ("cat",), "b.jpg": ()}
 
 
@@ -309,7 +309,7 @@ def test_a_key_of_plain_records_can_be_named(file: Path) -> None:
     put(file, [{"image": "a.jpg", "animal": ["cat"]}])
     with pytest.raises(InvalidInput, match=r"\[0\]: no key names the labels") as error:
         read_labels(file.parent, [], file)
-    assert "--label-key" in (error.value.mend or "")
+    assert "--label-key" in (error.value.hint or "")
 
 
 def test_the_key_of_the_image_in_plain_records(file: Path) -> None:
@@ -329,7 +329,7 @@ def test_the_key_of_the_image_in_plain_records(file: Path) -> None:
     put(file, [{"shot": "a", "label": "cat"}])
     with pytest.raises(InvalidInput, match=r"\[0\]: no key names the image") as error:
         read_labels(file.parent, [], file)
-    assert "--image-key" in (error.value.mend or "")
+    assert "--image-key" in (error.value.hint or "")
     assert found(read_labels(file.parent, [], file, How(image_key="shot"))) == {"a": ("cat",)}
 
 
@@ -375,7 +375,7 @@ def test_a_format_is_recognised_by_what_is_in_the_file(file: Path) -> None:
         read_labels(file.parent, [], file.with_name("absent.json"))
     with pytest.raises(InvalidInput, match=r"--labels: .* is a folder; .* a file of labels \(") as error:
         read_labels(file.parent, [], file.parent)
-    assert "--labels FILE" in (error.value.mend or "")
+    assert "--labels FILE" in (error.value.hint or "")
     with pytest.raises(InvalidInput, match="--format folders: no label file is read for it"):
         read_labels(file.parent, [], file.with_suffix(".labels"), How("folders"))
 
@@ -393,4 +393,4 @@ def test_records_in_a_key_of_an_object(file: Path, key: str) -> None:
 def test_files_per_class_are_refused_with_a_hint(file: Path) -> None:
     with pytest.raises(InvalidInput, match="name no images, and their values do") as caught:
         read_labels(file.parent, [], put(file, {"cat": ["a.jpg"], "dog": ["x/b.png"], "bird": []}))
-    assert "Turn it round" in str(caught.value.mend)
+    assert "Turn it round" in str(caught.value.hint)

@@ -97,7 +97,7 @@ def test_the_control_that_is_named_is_read(write: Callable[..., Path], file: Pat
 def test_controls_are_never_mixed_silently(write: Callable[..., Path], file: Path) -> None:
     with pytest.raises(InvalidInput, match=r"several (controls|keys) may hold the labels: animal, quality") as error:
         read(write(file, *TWO))
-    assert "--label-key" in (error.value.mend or "")
+    assert "--label-key" in (error.value.hint or "")
     with pytest.raises(InvalidInput, match=r"--label-key animl: .*animal.*did you mean 'animal'"):
         read(write(file, *TWO), label_key="animl")
 
@@ -163,7 +163,7 @@ def test_several_keys_of_images_are_refused_unless_one_is_meant(file: Path) -> N
     file.write_text(json.dumps(content))
     with pytest.raises(InvalidInput, match="several keys may name the image: before, after") as error:
         read(file)
-    assert "--image-key" in (error.value.mend or "")
+    assert "--image-key" in (error.value.hint or "")
     with pytest.raises(InvalidInput, match="--image-key aftr: there is no such key; found before, after; did you mean"):
         read(file, image_key="aftr")
     assert list(found(read(file, image_key="before"))) == ["b0.jpg", "b1.jpg"]
@@ -202,7 +202,7 @@ def test_predictions_alone_are_named(file: Path) -> None:
     file.write_text(numbered(predicted("cat"), predicted("dog")))
     with pytest.raises(InvalidInput, match="2 tasks have predictions and no annotation") as error:
         read(file)
-    assert "--use-predictions" in (error.value.mend or "")
+    assert "--use-predictions" in (error.value.hint or "")
     assert found(read(file, use_predictions=True)) == {"i0.jpg": ("cat",), "i1.jpg": ("dog",)}
 
 

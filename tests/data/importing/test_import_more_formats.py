@@ -69,12 +69,12 @@ def test_records_per_line_name_their_line(tmp_path: Path) -> None:
     path.write_text('{"file_name": "a", "text": "a cat"}\n')
     with pytest.raises(InvalidInput, match=r"m\.jsonl:1: no key names the labels") as error:
         read(path)
-    assert "--label-key" in (error.value.mend or "") and found(read(path, label_key="text")) == {"a": ("a cat",)}
+    assert "--label-key" in (error.value.hint or "") and found(read(path, label_key="text")) == {"a": ("a cat",)}
     path = path.rename(tmp_path / "m.json")
     path.write_text('{"image": "a", "label": "cat"}\n{"image": "b", "label": "dog"}\n')
     with pytest.raises(InvalidInput, match="not valid JSON") as error:
         read(path)
-    assert ".jsonl" in (error.value.mend or "")
+    assert ".jsonl" in (error.value.hint or "")
 
 
 META = "<version>1.1</version><meta><task><labels>{}</labels></task></meta>"
@@ -216,7 +216,7 @@ def test_cocos_other_files_are_refused_by_name(left_out: str, more: dict[str, An
     (tmp_path / "captions.json").write_text(json.dumps(content))
     with pytest.raises(InvalidInput, match="no COCO annotations") as error:
         read(tmp_path / "captions.json")
-    assert "captions" in (error.value.mend or "")
+    assert "captions" in (error.value.hint or "")
 
 
 @pytest.mark.parametrize("name", ["Background", "_background_", "BACKGROUND_Google", "background"])
@@ -244,7 +244,7 @@ def test_files_of_other_programs_are_refused_by_name(name: str, content: str, wo
     (tmp_path / name).write_text(content)
     with pytest.raises(InvalidInput, match=words) as error:
         read(tmp_path / name)
-    assert error.value.mend and name in str(error.value)
+    assert error.value.hint and name in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_folders_of_label_files_are_refused_by_name(files: dict[str, str], words
         (tmp_path / name).write_text(content)
     with pytest.raises(InvalidInput, match=words) as error:
         read_labels(tmp_path, [], tmp_path)
-    assert error.value.mend
+    assert error.value.hint
 
 
 def test_a_table_in_a_text_file_is_still_read(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_an_option_works_or_is_refused(kind: str, option: str, tmp_path: Path) -
         return
     with pytest.raises(InvalidInput, match=OPTIONS[option]) as error:
         read_labels(tmp_path, [], path, how(option, OTHERS.get(option), path, needed))
-    assert error.value.mend
+    assert error.value.hint
 
 
 @pytest.mark.parametrize("option", OPTIONS)

@@ -222,7 +222,7 @@ def test_no_image_shows_a_class(write: Callable[[Path], tuple[Path, How]], image
         InvalidInput, match=r"l\.\w+: no image shows any of its classes \(sun, moon\); there is"
     ) as found:
         gather(images, labels, how)
-    assert found.value.mend
+    assert found.value.hint
 
 
 def test_the_only_image_of_a_class_is_lost(images: Path, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_splits_that_are_given(images: Path, tmp_path: Path) -> None:
         (tmp_path / "l.json").write_text(json.dumps([{"image": "i0", "label": "a", "split": wrong}]))
         with pytest.raises(InvalidInput, match=r"l\.json: \[0\]: found the split '.* allowed is a plain name") as error:
             plan(images, tmp_path / "l.json", tmp_path)
-        assert error.value.mend
+        assert error.value.hint
     (tmp_path / "l.csv").write_text("image,label,split\ni0,a,train\ni1,a,../x\n")
     with pytest.raises(InvalidInput, match=r"l\.csv:3: found the split '\.\./x'"):
         plan(images, tmp_path / "l.csv", tmp_path)
@@ -309,7 +309,7 @@ def test_folders_that_are_splits(tmp_path: Path) -> None:
         InvalidInput, match=r"--images: .*splits: its folders train, val are splits, .* no folders of"
     ) as e:
         gather(tmp_path / "splits", None)
-    assert "The file" not in str(e.value) and "--labels FILE" in (e.value.mend or "")
+    assert "The file" not in str(e.value) and "--labels FILE" in (e.value.hint or "")
 
 
 def test_the_same_call_writes_the_same_bytes(images: Path, tmp_path: Path) -> None:

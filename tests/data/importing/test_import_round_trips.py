@@ -14,7 +14,7 @@ from labelfiles import WRITERS, Labels
 from wsss.data.importing.formats import How
 from wsss.data.importing.gather import gather
 from wsss.data.importing.project import plan_project, write_project
-from wsss.data.lists import read_label_table
+from wsss.data.label_tables import read_label_table
 from wsss.data.registry import open_dataset
 from wsss.data.sample import Dataset
 from wsss.io.images import write_png

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.data.importing.split import stratified
-from wsss.data.lists import read_label_table
+from wsss.data.label_tables import read_label_table
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 

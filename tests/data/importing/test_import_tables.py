@@ -100,7 +100,7 @@ def test_the_column_of_labels_can_be_named(table: Path) -> None:
     table.write_text("image,animals\na,cat\n")
     with pytest.raises(InvalidInput, match="no column of labels") as error:
         read(table)
-    assert "--label-key" in (error.value.mend or "")
+    assert "--label-key" in (error.value.hint or "")
 
 
 STUDIO = "annotation_id,annotator,choice,created_at,id,image,lead_time,updated_at"
@@ -185,7 +185,7 @@ def test_files_in_other_encodings(table: Path, encoding: str, found: str) -> Non
         table.write_bytes(text.encode(encoding))
         with pytest.raises(InvalidInput, match=rf"labels\.csv: not UTF-8 text \(.*({found})") as error:
             read(table)
-        assert "UTF-8" in (error.value.mend or "")
+        assert "UTF-8" in (error.value.hint or "")
 
 
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
@@ -230,7 +230,7 @@ def test_several_columns_of_images_are_refused_unless_one_is_meant(table: Path) 
         table.write_text(f"{header}\n{row}\n")
         with pytest.raises(InvalidInput, match="several keys may name the image: before, after") as error:
             read_labels(table.parent, [], table)
-        assert "--image-key" in (error.value.mend or "")
+        assert "--image-key" in (error.value.hint or "")
         assert found(read_labels(table.parent, [], table, How(image_key="after"))) == {"a.jpg": ("cat",)}
         with pytest.raises(InvalidInput, match=r"--image-key aftr: there is no such key; .*did you mean 'after'"):
             read_labels(table.parent, [], table, How(image_key="aftr"))

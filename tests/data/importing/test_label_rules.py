@@ -153,7 +153,7 @@ def test_words_of_options_have_to_occur(tmp_path: Path, write_labels: Write) -> 
         assert option in error.value.message
     with pytest.raises(InvalidInput) as error:
         read(tmp_path, write_labels, {"a": ["ok"], "b": ["good"]})
-    assert "'ok'" in error.value.message and "--no-negatives" in str(error.value.mend)
+    assert "'ok'" in error.value.message and "--no-negatives" in str(error.value.hint)
 
 
 def wide_csv(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
@@ -204,7 +204,7 @@ def test_soft_labels_need_a_threshold(tmp_path: Path, write_rows: Callable[..., 
     path = write_rows(tmp_path, {"a": ("0.9", "0.2"), "b": ("0.4", "0.7"), "c": ("0", "1")})
     with pytest.raises(InvalidInput) as error:
         read_labels(tmp_path, [], path)
-    assert path.name in error.value.message and "--soft-threshold" in str(error.value.mend)
+    assert path.name in error.value.message and "--soft-threshold" in str(error.value.hint)
     labels = read_labels(tmp_path, [], path, How(rules=Rules(soft=parse_soft("0.5"))))
     assert known(labels) == {"a": (("cat",), ()), "b": (("dog",), ()), "c": (("dog",), ())}
     labels = read_labels(tmp_path, [], path, How(rules=Rules(soft=parse_soft("0.3,0.7"))))
@@ -227,7 +227,7 @@ def test_columns_that_describe_boxes_are_no_classes(tmp_path: Path) -> None:
     path.write_text("filename,xmin,ymin,difficult\na,0,1,1\nb,1,1,0\n")
     with pytest.raises(InvalidInput) as error:
         read_labels(tmp_path, [], path)
-    assert "'xmin'" in error.value.message and "--label-key" in str(error.value.mend)
+    assert "'xmin'" in error.value.message and "--label-key" in str(error.value.hint)
     path.write_text("image,cat,Confidence,IsOccluded,checked\na,1,1,0,1\nb,0,1,1,1\n")
     labels = read_labels(tmp_path, [], path)
     assert labels.classes == ("cat",)
@@ -249,7 +249,7 @@ def test_a_column_of_confidences_says_what_is_absent(tmp_path: Path) -> None:
     path.write_text(f"{header}\ns,machine,/m/1,0.8\nc,machine,/m/1,0.1\n")
     with pytest.raises(InvalidInput) as error:
         read_labels(tmp_path, [], path)
-    assert "0.8" in error.value.message and "--soft-threshold" in str(error.value.mend)
+    assert "0.8" in error.value.message and "--soft-threshold" in str(error.value.hint)
     labels = read_labels(tmp_path, [], path, How(rules=Rules(soft=parse_soft("0.5"))))
     assert known(labels) == {"s": (("/m/1",), ()), "c": ((), ())}
 

@@ -128,7 +128,7 @@ def test_decimal_commas_are_soft_labels(tmp_path: Path) -> None:
     for path in (wide, one, rated, flags, quoted):
         with pytest.raises(InvalidInput) as error:
             read(path)
-        assert "soft label" in error.value.message and "--soft-threshold" in str(error.value.mend), path
+        assert "soft label" in error.value.message and "--soft-threshold" in str(error.value.hint), path
         soft = How(rules=Rules(soft=parse_soft("0.5")))
         assert read(path, soft)["a.jpg"] == (("label",) if path == one else ("cat",))
         assert DECIMAL_COMMAS in notes(path, soft)
@@ -152,7 +152,7 @@ def test_the_hint_for_several_labels_fits_the_delimiter(tmp_path: Path, delimite
     path = put(tmp_path / "l.csv", "\n".join(map(delimiter.join, rows)) + "\n")
     with pytest.raises(InvalidInput) as error:
         read(path)
-    assert f"(cat{inner}dog)" in str(error.value.mend) and repr(delimiter) in str(error.value.mend)
+    assert f"(cat{inner}dog)" in str(error.value.hint) and repr(delimiter) in str(error.value.hint)
     fixed = put(path, path.read_text().replace(f"cat{delimiter}dog", f"cat{inner}dog"))
     assert read(fixed)["b.jpg"] == ("cat", "dog")
 
@@ -163,7 +163,7 @@ def test_the_hint_for_other_encodings_converts_the_file(tmp_path: Path, encoding
     path.write_bytes("image,label\na.jpg,Möwe\n".encode(encoding))
     with pytest.raises(InvalidInput) as error:
         read(path)
-    assert f"iconv -f {name} -t UTF-8" in str(error.value.mend) and "Excel" in str(error.value.mend)
+    assert f"iconv -f {name} -t UTF-8" in str(error.value.hint) and "Excel" in str(error.value.hint)
     if encoding == "cp1252":
         assert "line 2" in error.value.message
 
@@ -174,7 +174,7 @@ def test_the_message_says_which_column_names_the_images(tmp_path: Path) -> None:
         with pytest.raises(InvalidInput) as error:
             read(path)
         assert "Bild names the images" in error.value.message and ", ".join(header.split(",")) in error.value.message
-        assert str(error.value.mend).endswith("--label-key Befund")
+        assert str(error.value.hint).endswith("--label-key Befund")
 
 
 def coco(folder: Path, **changes: object) -> Path:
@@ -214,7 +214,7 @@ def test_dangling_annotations_are_counted(tmp_path: Path, key: str, plural: str)
         labels_of(coco(tmp_path, annotations=[good, {**good, key: 77}, {**good, key: 78}, good]))
     assert f"annotations[1].{key}" in error.value.message and "id 77" in error.value.message
     assert f"2 annotations of 4 refer to {plural}" in error.value.message
-    assert plural in str(error.value.mend)
+    assert plural in str(error.value.hint)
 
 
 def test_classes_of_yes_and_no_in_a_dataset_are_noted(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_an_unclear_column_of_0_and_1_beside_the_labels_is_refused(tmp_path: Pat
     path = put(tmp_path / "l.csv", "image,label,Annotation\na.jpg,cat,0\nb.jpg,cat,1\n")
     with pytest.raises(InvalidInput, match="column 'Annotation' of 0 and 1") as caught:
         read(path)
-    assert "--label-key label" in str(caught.value.mend)
+    assert "--label-key label" in str(caught.value.hint)
     assert read(path, How(label_key="label")) == {"a.jpg": ("cat",), "b.jpg": ("cat",)}
     bare = put(tmp_path / "bare.csv", "a.jpg,cat,0\nb.jpg,cat,1\n")
     with pytest.raises(InvalidInput, match="no header"):

@@ -43,7 +43,7 @@ def names_in(text: str, separator: str | None, where: str) -> list[str]:
         raise InvalidInput(
             f"{where}: found {text[:80]!r}, which looks like a list and is none of class names; expected is "
             """["cat", "dog"] or ['cat', 'dog'].""",
-            mend="Put names between quotes; in CSV, put the whole list between double quotes, too.",
+            hint="Put names between quotes; in CSV, put the whole list between double quotes, too.",
         )
     return [part for part in (text.split(separator) if separator else [text]) if part.strip()]
 

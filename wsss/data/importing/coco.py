@@ -54,7 +54,7 @@ def read(path: Path, *, label_key: str | None = None, reading: Reading | None = 
     if not isinstance(content, dict) or not set(content) >= PARTS:
         raise InvalidInput(
             f"{path}: no COCO annotations: the keys images, annotations and categories are required.",
-            mend="Of COCO's files, instances_*.json and panoptic_*.json name classes; captions and image lists don't.",
+            hint="Of COCO's files, instances_*.json and panoptic_*.json name classes; captions and image lists don't.",
         )
     names = _names(content, path, label_key)
     files = _files(content, path)
@@ -161,7 +161,7 @@ def _dangling(where: str, what: str, identity: int, parts: list[Any], known: Col
     return InvalidInput(
         f"{where}: there is no {what} with id {identity} ({counted(count, 'annotation')} of {len(found)} refer to "
         f"{plural} that the file doesn't list).",
-        mend=f"Add the missing entries to the key {plural}, or remove these annotations; a subset has to be cut from "
+        hint=f"Add the missing entries to the key {plural}, or remove these annotations; a subset has to be cut from "
         "images and annotations alike.",
     )
 

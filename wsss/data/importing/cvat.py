@@ -53,13 +53,13 @@ def _refuse_others(path: Path, root: Element) -> None:
     if root.tag == "annotation":
         raise InvalidInput(
             f"{path}: PASCAL VOC's annotation of one image; a file of all images' labels is needed.",
-            mend="A folder in VOC layout (JPEGImages, Annotations, ImageSets) is read as it is: data: {layout: voc, "
+            hint="A folder in VOC layout (JPEGImages, Annotations, ImageSets) is read as it is: data: {layout: voc, "
             "root: FOLDER} in a pipeline; or convert the annotations to COCO.",
         )
     if root.tag != "annotations":
         raise InvalidInput(f"{path}: the root element is {root.tag[:60]!r}; expected annotations, as CVAT exports it.")
     if root.find("image") is None and root.find("track") is not None:
-        raise InvalidInput(f"{path}: CVAT for video.", mend="Export the frames as 'CVAT for images 1.1'.")
+        raise InvalidInput(f"{path}: CVAT for video.", hint="Export the frames as 'CVAT for images 1.1'.")
 
 
 def _entry(image: Element, where: str, reading: Reading) -> Entry:

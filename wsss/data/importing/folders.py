@@ -40,7 +40,7 @@ def read(folder: Path, files: Sequence[str], reading: Reading | None = None) -> 
         raise InvalidInput(
             f"--images: {folder}: its folders {listing(sorted(shape.splits))} are splits, and there are no folders of "
             "classes with images in them (such as train/cat/1.jpg).",
-            mend="Put the images into one folder per class, or give the labels in a file: --labels FILE",
+            hint="Put the images into one folder per class, or give the labels in a file: --labels FILE",
         )
     _note_empty(folder, files, shape, reading)
     _note_alike(folder, entries, shape, reading)

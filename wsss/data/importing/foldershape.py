@@ -110,7 +110,7 @@ def shape_of(folder: Path, files: Sequence[str], reading: Reading) -> Shape:
     if all(len(path) == 1 and path[0].lower() in WRAPPERS for path in inside):
         raise InvalidInput(
             f"--images: {folder} has no folders that could be classes.",
-            mend=f"Put the images into one folder per class, or {IN_A_FILE}",
+            hint=f"Put the images into one folder per class, or {IN_A_FILE}",
         )
     shape = _splits(folder, inside, reading)
     inner: dict[str, Folders] = {}
@@ -186,7 +186,7 @@ def _splits(folder: Path, paths: Sequence[Folders], reading: Reading) -> Shape:
         raise InvalidInput(
             f"--images: {folder}: {listing(deep)} holds class folders, as a split does, and {listing(beside)} lies "
             "beside it: a class, or a split?",
-            mend=f"Move class folders into a split ({deep[0]}/{beside[0]}), or {IN_A_FILE}",
+            hint=f"Move class folders into a split ({deep[0]}/{beside[0]}), or {IN_A_FILE}",
         )
     reading.note("folders called like splits, read as classes since class folders lie beside them", *sorted(named))
     return Shape() if named else _inner_splits(folder, paths, reading)
@@ -206,7 +206,7 @@ def _inner_splits(folder: Path, paths: Sequence[Folders], reading: Reading) -> S
         raise InvalidInput(
             f"--images: {folder}: its folders ({listing(tops)}) hold splits with class folders in them; each is a "
             "dataset of its own.",
-            mend=f"Name one of them: --images {folder / tops[0]}",
+            hint=f"Name one of them: --images {folder / tops[0]}",
         )
     reading.note("splits inside the class folders", *sorted(inside))
     return Shape(splits=frozenset(inside), split_last=True)
@@ -221,13 +221,13 @@ def _refuse_datasets(folder: Path, tops: Collection[str]) -> None:
     if "JPEGImages" in tops and (folder / "Annotations").is_dir():
         raise InvalidInput(
             f"--images: {folder} is a dataset in PASCAL VOC layout; its folders are no classes.",
-            mend=f"Look through it with wsss data check {folder}, and name it in a pipeline: data: {{root: {folder}}}",
+            hint=f"Look through it with wsss data check {folder}, and name it in a pipeline: data: {{root: {folder}}}",
         )
     texts = chain((folder / "labels").rglob("*.txt"), folder.glob("*/labels/*.txt"))
     if all(split_of(top) or top.lower() in WRAPPERS for top in tops) and any(map(is_yolo, islice(texts, 20))):
         raise InvalidInput(
             f"--images: {folder} holds the images and labels of YOLO; its text files of boxes are not read.",
-            mend=f"Convert them to COCO: --images {folder / 'images'} --labels annotations.json",
+            hint=f"Convert them to COCO: --images {folder / 'images'} --labels annotations.json",
         )
 
 

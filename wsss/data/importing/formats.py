@@ -14,7 +14,7 @@ from wsss.data.importing.options import check_options
 from wsss.data.importing.otherformats import refuse_file, refuse_folder
 from wsss.data.importing.reading import Reading
 from wsss.data.label_rules import Rules
-from wsss.data.lists import read_lines
+from wsss.data.label_tables import read_lines
 from wsss.errors import InvalidInput, listing
 
 NUMBERS = "classes called by numbers (if one of them means that no class is in the image: --negative NUMBER)"
@@ -87,7 +87,7 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
     except InvalidInput as error:
         if str(labels) in error.message:
             raise
-        raise InvalidInput(f"{labels}: {error.message}", mend=error.mend) from error
+        raise InvalidInput(f"{labels}: {error.message}", hint=error.hint) from error
 
 
 def _format(how: How, labels: Path | None) -> str:
@@ -98,7 +98,7 @@ def _format(how: How, labels: Path | None) -> str:
     """
     if labels is None:
         if how.format not in (AUTO, FOLDERS):
-            raise InvalidInput(f"--format {how.format}: the file is missing.", mend="Name it: --labels FILE")
+            raise InvalidInput(f"--format {how.format}: the file is missing.", hint="Name it: --labels FILE")
         return FOLDERS
     if labels.is_dir():
         refuse_folder(labels, SUFFIXES)
@@ -139,7 +139,7 @@ def _elements(path: Path, reading: Reading) -> list[str]:
         raise InvalidInput(
             f"--classes: {path}: the ids are {listing(map(str, sorted(ids.values())), limit=9)}; the elements of a "
             f"vector are 1 to {len(ids)}.",
-            mend="Number the classes from 1 in the order of the elements, or leave the ids out.",
+            hint="Number the classes from 1 in the order of the elements, or leave the ids out.",
         )
     if names != list(ids):
         reading.note("classes ordered by their ids: the first element of a vector is the class with id 1", f"{path}")
@@ -167,7 +167,7 @@ def _recognise(labels: Path) -> str:
     if suffix not in _SUFFIXES:
         raise InvalidInput(
             f"--labels: {labels}: its suffix doesn't say what it is; known are {listing(SUFFIXES, limit=20)}.",
-            mend=f"Say what it is: --format {'|'.join(FORMATS[:-1])}",
+            hint=f"Say what it is: --format {'|'.join(FORMATS[:-1])}",
         )
     return _SUFFIXES[suffix]
 
@@ -181,7 +181,7 @@ def _label_studio(labels: Path, how: How, reading: Reading) -> Labels:
     )
     if how.use_predictions and (is_csv or short):
         raise InvalidInput(
-            f"{labels}: --use-predictions: exports as JSON-MIN and CSV have no predictions.", mend="Export as JSON."
+            f"{labels}: --use-predictions: exports as JSON-MIN and CSV have no predictions.", hint="Export as JSON."
         )
     if is_csv:
         return tables.read(labels, label_key=how.label_key, reading=reading)

@@ -16,7 +16,7 @@ from wsss.data.importing.labels import CONTRADICTION, Entry, Labels, joined_entr
 from wsss.data.importing.listing import Listing, list_images
 from wsss.data.importing.reading import Reading
 from wsss.data.inspection import Inspection, inspect_sample
-from wsss.data.lists import without_suffix
+from wsss.data.label_tables import without_suffix
 from wsss.data.manifest import ContentHashes
 from wsss.data.sample import Classes, Sample
 from wsss.errors import InvalidInput, counted, listing
@@ -109,7 +109,7 @@ def gather(
             f"None of the {counted(len(read.entries), 'image')} that {labels or images} names is among the "
             f"{len(files)} in {images}.\n  labels: {listing([entry.image for entry in read.entries], limit=3)}\n"
             f"  images: {listing(files, limit=3)}",
-            mend="Give the folder that the names in the labels are relative to: --images FOLDER",
+            hint="Give the folder that the names in the labels are relative to: --images FOLDER",
         )
     ids = image_ids(files)
     cut = (f"{file} → {name}" for file, name in ids.items() if is_cut(file, name))
@@ -134,7 +134,7 @@ def gather(
         raise InvalidInput(
             f"{labels or images}: no image shows any of its classes ({listing(read.classes)}); there is nothing to "
             f"learn. Images that have labels and can be read: {len(gathered.labelled)}.{_told(problems)}",
-            mend="Name the classes of at least some images.",
+            hint="Name the classes of at least some images.",
         )
     return gathered
 

@@ -11,7 +11,7 @@ from itertools import product
 
 from wsss.data.ids import composed, fold
 from wsss.data.importing.urls import SCHEME, image_of, is_url, without_prefix, without_upload_folder
-from wsss.data.lists import without_suffix
+from wsss.data.label_tables import without_suffix
 from wsss.errors import InvalidInput
 from wsss.io.image_kinds import OTHER_IMAGES
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wsss.data.lists import read_text
+from wsss.data.label_tables import read_text
 from wsss.errors import InvalidInput
 
 MAX_BYTES = 1 << 30
@@ -63,7 +63,7 @@ def parse_json(text: str, path: Path, *, first: int = 1) -> Any:
         more = error.msg == "Extra data" and first == 1
         raise InvalidInput(
             f"{path}:{error.lineno + first - 1}: not valid JSON ({error.msg}, column {error.colno}).",
-            mend="If each line is a record of its own (JSON Lines), call the file .jsonl." if more else None,
+            hint="If each line is a record of its own (JSON Lines), call the file .jsonl." if more else None,
         ) from error
     except RecursionError as error:
         raise InvalidInput(f"{path}: nested too deeply for a label file.") from error

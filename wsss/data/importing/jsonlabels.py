@@ -58,7 +58,7 @@ def _numbered(value: float, where: str) -> str:
     if value != int(value):
         raise InvalidInput(
             f"{where}: found {value}; expected a class name, or the number of a class.",
-            mend="A soft label needs the name of its class: {IMAGE: {CLASS: 0.8}}, or a record with a key per class; "
+            hint="A soft label needs the name of its class: {IMAGE: {CLASS: 0.8}}, or a record with a key per class; "
             "then --soft-threshold 0.5",
         )
     return str(value).lower() if isinstance(value, bool) else str(int(value))

@@ -21,7 +21,7 @@ def wrapped(path: Path, content: dict[str, Any], reading: Reading) -> str | None
     if len(keys) > 1:
         raise InvalidInput(
             f"{path}: several keys hold lists of records: {listing(keys)}.",
-            mend="Put the records of all of them into one list.",
+            hint="Put the records of all of them into one list.",
         )
     if not keys:
         return None
@@ -54,5 +54,5 @@ def refuse_files_per_class(path: Path, content: dict[str, Any]) -> None:
         raise InvalidInput(
             f"{path}: the keys ({listing(content, limit=3)}) name no images, and their values do; expected an object "
             "{image: [class names]}.",
-            mend='Turn it round, with [] for images that show no class: {"a.jpg": ["cat"], "b.jpg": []}',
+            hint='Turn it round, with [] for images that show no class: {"a.jpg": ["cat"], "b.jpg": []}',
         )

@@ -49,7 +49,7 @@ def image_key(
     if found is None and not served:
         found = find_key(values, usual)
     if found is None and len(like) > 1:
-        raise InvalidInput(f"{path}: several keys may name the image: {listing(like)}.", mend=IMAGE_MEND)
+        raise InvalidInput(f"{path}: several keys may name the image: {listing(like)}.", hint=IMAGE_MEND)
     if found is None and like:
         found = like[0]
         reading.note("image read from the only key that holds images (--image-key NAME reads another)", found)
@@ -108,7 +108,7 @@ def label_key_of(keys: Iterable[str], path: Path, reading: Reading) -> str | Non
         return found
     like = [name for name in names if sounds_like_labels(name)]
     if len(like) > 1:
-        raise InvalidInput(f"{path}:1: several columns may hold the labels: {listing(like)}.", mend=LABEL_MEND)
+        raise InvalidInput(f"{path}:1: several columns may hold the labels: {listing(like)}.", hint=LABEL_MEND)
     reading.note("labels read from the column (--label-key says otherwise)", *like)
     return like[0] if like else None
 

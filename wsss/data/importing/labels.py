@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from wsss.data.importing.reading import EMPTY_IMAGES, MISSING_WORDS, Note, Reading, times
 from wsss.data.label_rules import UNKNOWN_MARK, Rules, Word, may_be_unknown
-from wsss.data.lists import check_id
+from wsss.data.label_tables import check_id
 from wsss.errors import InvalidInput
 from wsss.io.masks import IGNORE
 
@@ -95,7 +95,7 @@ def class_name(value: object, where: str) -> str:
         raise InvalidInput(
             f"{where}: the class name {name!r} has the character {wrong[0]!r} in it, which ends a name in label "
             "tables and class lists.",
-            mend="Give the class another name in this file.",
+            hint="Give the class another name in this file.",
         )
     return name
 
@@ -276,7 +276,7 @@ def _check_classes(words: _Words, format: str) -> None:
         raise InvalidInput(
             f"No class is named: read as {format}, all labels ({', '.join(map(repr, words.negative))}) mean that no "
             "class is in the image.",
-            mend="If they are classes: --no-negatives",
+            hint="If they are classes: --no-negatives",
         )
     if not words.classes:
         raise InvalidInput(f"No class is named: read as {format}, every image has an empty list of labels.")
@@ -296,7 +296,7 @@ def _refuse_no_negatives(entries: Sequence[Entry], words: _Words, reading: Readi
         raise InvalidInput(
             "--no-negatives: the file says of each class whether it is present, and no class is called like a word "
             "for none.",
-            mend="Leave --no-negatives out.",
+            hint="Leave --no-negatives out.",
         )
 
 
@@ -323,5 +323,5 @@ def _split_name(value: str, where: str) -> str:
         raise InvalidInput(
             f"{where}: found the split {value[:60]!r}; allowed is a plain name, without folders, '..' and control "
             "characters, not hidden, of at most 200 bytes.",
-            mend="Call it train, val, test or the like.",
+            hint="Call it train, val, test or the like.",
         ) from error

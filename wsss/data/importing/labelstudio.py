@@ -80,7 +80,7 @@ def read(
     if not looks_like(content):
         raise InvalidInput(
             f"{path}: no Label Studio export: expected a list of tasks, each with the keys data and annotations.",
-            mend="Export as JSON (or JSON-MIN).",
+            hint="Export as JSON (or JSON-MIN).",
         )
     reading = reading or Reading()
     tasks = [_task(task, f"{path}: [{number}]", use_predictions) for number, task in enumerate(content)]
@@ -132,14 +132,14 @@ def _check_predictions(path: Path, content: list[dict[str, Any]], tasks: Sequenc
     if not any(task.answers for task in tasks) and predicted:
         raise InvalidInput(
             f"{path}: {counted(predicted, 'task has', 'tasks have')} predictions and no annotation.",
-            mend="Look through them in Label Studio and submit them, or take them as they are: --use-predictions",
+            hint="Look through them in Label Studio and submit them, or take them as they are: --use-predictions",
         )
     if not any(task.answers for task in tasks):
-        raise InvalidInput(f"{path}: none of the {len(tasks)} tasks has an annotation.", mend="Export annotated tasks.")
+        raise InvalidInput(f"{path}: none of the {len(tasks)} tasks has an annotation.", hint="Export annotated tasks.")
     if used and not any(task.predicted for task in tasks):
         raise InvalidInput(
             f"{path}: --use-predictions: no task without annotation has predictions.",
-            mend="Leave --use-predictions out.",
+            hint="Leave --use-predictions out.",
         )
 
 
@@ -178,7 +178,7 @@ def _chosen(path: Path, controls: Mapping[str, str], label_key: str | None, read
         likely = choices or list(controls)
         usual = find_key(likely, (*CHOICE_KEYS, *LABEL_KEYS))
         if len(likely) > 1 and usual is None:
-            raise InvalidInput(f"{path}: several controls may hold the labels: {listing(likely)}.", mend=LABEL_MEND)
+            raise InvalidInput(f"{path}: several controls may hold the labels: {listing(likely)}.", hint=LABEL_MEND)
         chosen = (usual,) if usual is not None and len(likely) > 1 else tuple(likely)
         left = listing(name for name in controls if name not in chosen)
         if left:

@@ -141,7 +141,7 @@ def _control(path: Path, columns: Mapping[str, Sequence[Any]]) -> str:
     if len(found) == 1:
         return found[0]
     problem = f"several keys may hold the labels: {listing(found)}" if found else "no key holds the labels"
-    raise InvalidInput(f"{path}: {problem}; found {listing(columns, limit=20)}.", mend=LABEL_MEND)
+    raise InvalidInput(f"{path}: {problem}; found {listing(columns, limit=20)}.", hint=LABEL_MEND)
 
 
 def _is_control(value: Any) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsss.data.importing.reading import Note
-from wsss.data.lists import without_suffix
+from wsss.data.label_tables import without_suffix
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.image_kinds import unread
 from wsss.io.utf8 import is_utf8
@@ -56,7 +56,7 @@ def list_images(folder: Path, *, known: Collection[Path] = ()) -> Listing:
         InvalidInput: no such folder, it can't be read, or there is no image in it.
     """
     if not folder.is_dir():
-        raise InvalidInput(f"--images: {folder} is no folder.", mend="Name the folder that holds the images.")
+        raise InvalidInput(f"--images: {folder} is no folder.", hint="Name the folder that holds the images.")
     found = _Walk(folder, {path.resolve() for path in known}).listing()
     if not found.images:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in list(found.unread.items())[:3])

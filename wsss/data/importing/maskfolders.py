@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from wsss.data.importing.reading import Reading
 from wsss.data.label_rules import plain
-from wsss.data.lists import without_suffix
+from wsss.data.label_tables import without_suffix
 
 Folders = tuple[str, ...]
 """The folders that an image lies in, from the top."""

@@ -107,5 +107,5 @@ def _names(path: Path, length: int, given: Sequence[str] | None, reading: Readin
         return VOC_CLASSES
     raise InvalidInput(
         f"{path}: vectors of {length} elements, and nothing says which class each stands for.",
-        mend="Give their names, one per line and in order, in a file: --classes FILE.",
+        hint="Give their names, one per line and in order, in a file: --classes FILE.",
     )

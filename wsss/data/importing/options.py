@@ -50,5 +50,5 @@ def check_options(format: str, given: Mapping[str, Any]) -> None:
             f"{option} doesn't apply to the format {format}"
             + (f": {reason}" if reason else "")
             + f". It is for {listing(APPLIES[option], limit=9)}.",
-            mend=f"Leave {option} out; if the file is of another format: --format FORMAT",
+            hint=f"Leave {option} out; if the file is of another format: --format FORMAT",
         )

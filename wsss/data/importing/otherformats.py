@@ -45,10 +45,10 @@ def refuse_file(path: Path) -> None:
     """
     kind = _BY_SUFFIX.get(path.suffix.lower())
     if kind is not None:
-        mend = _MENDS.get(kind, "Save it as CSV (UTF-8) with the columns image and labels.")
-        raise InvalidInput(f"--labels: {path} is {kind}, which is not read.", mend=mend)
+        hint = _MENDS.get(kind, "Save it as CSV (UTF-8) with the columns image and labels.")
+        raise InvalidInput(f"--labels: {path} is {kind}, which is not read.", hint=hint)
     if path.suffix.lower() == ".txt" and is_yolo(path):
-        raise InvalidInput(f"--labels: {path} holds YOLO's boxes of one image, which are not read.", mend=TO_COCO)
+        raise InvalidInput(f"--labels: {path} holds YOLO's boxes of one image, which are not read.", hint=TO_COCO)
 
 
 def refuse_folder(folder: Path, suffixes: Sequence[str]) -> None:
@@ -65,10 +65,10 @@ def refuse_folder(folder: Path, suffixes: Sequence[str]) -> None:
     }
     kind = next((kind for kind, there in found.items() if there), None)
     if kind is not None:
-        raise InvalidInput(f"--labels: {folder} is a folder of {kind}; they are not read.", mend=TO_COCO)
+        raise InvalidInput(f"--labels: {folder} is a folder of {kind}; they are not read.", hint=TO_COCO)
     raise InvalidInput(
         f"--labels: {folder} is a folder; expected is a file of labels ({', '.join(suffixes)}).",
-        mend=f"Name the file: --labels FILE; if {folder} holds a folder of images per class: --images {folder}",
+        hint=f"Name the file: --labels FILE; if {folder} holds a folder of images per class: --images {folder}",
     )
 
 

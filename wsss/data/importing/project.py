@@ -15,7 +15,7 @@ from wsss.data.importing.pipeline import IMAGENET, NONE, Setting, pipeline_text
 from wsss.data.importing.recipe import choose
 from wsss.data.importing.split import TRAIN, VAL, stratified
 from wsss.data.label_rules import UNKNOWN_MARK
-from wsss.data.lists import check_id, without_suffix
+from wsss.data.label_tables import check_id, without_suffix
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.atomic import explain_os_errors, write_text
@@ -63,7 +63,7 @@ def plan_project(
     if isinstance(weights, Path) and not weights.is_file():
         raise InvalidInput(
             f"--weights: {weights}: no such file.",
-            mend=f"Give a file, {IMAGENET} (a download) or {NONE} (random ones).",
+            hint=f"Give a file, {IMAGENET} (a download) or {NONE} (random ones).",
         )
     members = _splits(gathered, val_share, seed)
     _require_absent(gathered, members[TRAIN])
@@ -118,12 +118,12 @@ def write_project(project: Project, *, force: bool = False, keep: Sequence[Path]
     if read_only:
         raise InvalidInput(
             f"{read_only[0]}: the labels are read from this file, and would be replaced.",
-            mend="Choose another folder: --out DIR",
+            hint="Choose another folder: --out DIR",
         )
     if old and not force:
         raise InvalidInput(
             f"{out}: there is {listing([path.relative_to(out) for path in old])} already.",
-            mend="Choose another folder (--out DIR), or replace these files: --force",
+            hint="Choose another folder (--out DIR), or replace these files: --force",
         )
     check_link(out / LISTS, out)
     with explain_os_errors(out):
@@ -182,7 +182,7 @@ def _require_absent(gathered: Gathered, train: Sequence[Picture]) -> None:
         raise InvalidInput(
             f"{gathered.folder}: all {len(train)} training images show {listing(map(repr, everywhere))}: a classifier "
             "has nothing to tell apart, and no masks can be learnt from such labels.",
-            mend="Add images without the class: rows with an empty label or one such as ok (--negative NAME takes any "
+            hint="Add images without the class: rows with an empty label or one such as ok (--negative NAME takes any "
             "other word), or a folder of them called ok, good or normal. Images that all show it can be cut into "
             "tiles instead: wsss data tiles --help",
         )

@@ -112,7 +112,7 @@ class Reading:
             raise InvalidInput(
                 f"{where}: found {text!r}; allowed are 0 and 1 (or true and false, yes and no), ? for unknown, and "
                 "nothing.",
-                mend="Cells with another word for unknown or absent: --unknown WORD, --negative WORD.",
+                hint="Cells with another word for unknown or absent: --unknown WORD, --negative WORD.",
             )
         if "," in text:
             self.note(DECIMAL_COMMAS, f"{where}: {text} is {value:g}")
@@ -130,7 +130,7 @@ class Reading:
             there = self.rules.present(value)
         except ValueError as error:
             raise InvalidInput(
-                f"{where}: found {value:g}, a soft label; labels of training images are 0 or 1.", mend=SOFT_MEND
+                f"{where}: found {value:g}, a soft label; labels of training images are 0 or 1.", hint=SOFT_MEND
             ) from error
         self._soft[there] += 1
         return there
@@ -154,7 +154,7 @@ class Reading:
         """
         if self.rules.soft is not None and not self._soft:
             raise InvalidInput(
-                "--soft-threshold: no label in the file lies between 0 and 1.", mend="Leave --soft-threshold out."
+                "--soft-threshold: no label in the file lies between 0 and 1.", hint="Leave --soft-threshold out."
             )
         known = list(names)
         for option, words in (("--negative", self.rules.negative or ()), ("--unknown", self.rules.unknown)):

@@ -88,7 +88,7 @@ def _object(path: Path, content: dict[str, Any], label_key: str | None, reading:
         if key is not None:
             raise InvalidInput(
                 f"{path}: {option} {key} is for records; this is an object {{image: labels}}, whose keys are images.",
-                mend=f"Leave {option} out.",
+                hint=f"Leave {option} out.",
             )
     places = {image: f"{path}: {image}" for image in content}
     if keyed:
@@ -144,7 +144,7 @@ def _collected(
     if separator is not None and not any(has_text(one.labels) for one in found):
         raise InvalidInput(
             f"{path}: --separator: no labels are texts, so there is nothing to separate.",
-            mend="Leave --separator out.",
+            hint="Leave --separator out.",
         )
     if separator is None:
         separator = separator_of(one.labels for one in found if isinstance(one.labels, str))
@@ -240,11 +240,11 @@ def _records(
 ) -> Iterator[Found]:
     some = any(find_key(record, keys) for _, record in records)
     objects = keys == LABEL_KEYS and not some
-    mend = ABSENT_MEND if some else LABEL_MEND
+    hint = ABSENT_MEND if some else LABEL_MEND
     images = (named,) if reading.image_key is not None and named else ((named,) if named else ()) + IMAGE_KEYS
     for where, record in records:
-        image_name = _key(record, images, where, "the image", mend=IMAGE_MEND)
-        labels_key = _key(record, (*keys, OBJECTS) if objects else keys, where, "the labels", mend=mend)
+        image_name = _key(record, images, where, "the image", hint=IMAGE_MEND)
+        labels_key = _key(record, (*keys, OBJECTS) if objects else keys, where, "the labels", hint=hint)
         image = record[image_name]
         if isinstance(image, bool) or not isinstance(image, str | int) or image == "":
             raise InvalidInput(f"{where}.{image_name}: found {kind(image)}; expected a file name or an id.")
@@ -253,11 +253,11 @@ def _records(
         yield Found(str(image), record[labels_key], where, f"{where}.{labels_key}", split_in(record, where))
 
 
-def _key(record: dict[str, Any], keys: Sequence[str], where: str, what: str, *, mend: str | None = None) -> str:
+def _key(record: dict[str, Any], keys: Sequence[str], where: str, what: str, *, hint: str | None = None) -> str:
     found = find_key(record, keys)
     if found is None:
         raise InvalidInput(
             f"{where}: no key names {what}; allowed are {listing(keys, limit=20)}; found {listing(record, limit=20)}.",
-            mend=mend,
+            hint=hint,
         )
     return found

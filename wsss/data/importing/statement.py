@@ -68,7 +68,7 @@ def statement_of(
     if len(flags) > 1:
         raise InvalidInput(
             f"{path}: several columns may say whether a label's class is present: {listing(flags)}.",
-            mend="Keep one of them in the file.",
+            hint="Keep one of them in the file.",
         )
     confidence = find_key(columns, CONFIDENCE_KEYS)
     for name, cells in flags.items():
@@ -106,7 +106,7 @@ def refuse_unnamed(path: Path, columns: Sequence[Sequence[str]], reading: Readin
     if any(flags) and not all(flags):
         raise InvalidInput(
             f"{path}: column {flags.index(True) + 2} holds yes and no beside names, and the table has no header.",
-            mend="Give it a header: image,label,present (1: the image shows the class), or delete the column.",
+            hint="Give it a header: image,label,present (1: the image shows the class), or delete the column.",
         )
 
 
@@ -239,7 +239,7 @@ def _refuse_unclear(columns: Mapping[str, Sequence[str]], path: Path, column: st
             raise InvalidInput(
                 f"{path}: column {name!r} of {words} stands beside the labels in {column!r}: it may say whether the "
                 "label's class is present.",
-                mend=f"If it does, call it present (or absent, where 1 means absent); if every label counts as "
+                hint=f"If it does, call it present (or absent, where 1 means absent); if every label counts as "
                 f"present: --label-key {column or 'NAME'}; if it is a class: --label-key {name}",
             )
 

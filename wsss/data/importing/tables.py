@@ -25,7 +25,7 @@ from wsss.data.label_rules import (
     is_one_of,
     plain,
 )
-from wsss.data.lists import read_text, without_suffix
+from wsss.data.label_tables import read_text, without_suffix
 from wsss.errors import InvalidInput, closest, counted, listing
 from wsss.io.tables import from_cell
 
@@ -101,7 +101,7 @@ def _refuse(option: str, value: str | None, path: Path, reason: str) -> None:
         InvalidInput: it has a value.
     """
     if value is not None:
-        raise InvalidInput(f"{path}: {option}: {reason}", mend=f"Leave {option} out.")
+        raise InvalidInput(f"{path}: {option}: {reason}", hint=f"Leave {option} out.")
 
 
 def _label_keys(label_key: str | None, table: _Table) -> tuple[str, ...]:
@@ -173,13 +173,13 @@ def _read_table(path: Path) -> _Table:
     twice = [name for name in header if name and header.count(name) > 1]
     if twice:
         raise InvalidInput(
-            f"{path}:{rows[0][0]}: duplicate column {twice[0]!r}.", mend="Rename or delete one of the two columns."
+            f"{path}:{rows[0][0]}: duplicate column {twice[0]!r}.", hint="Rename or delete one of the two columns."
         )
     for number, cells in rows[1:]:
         if len(cells) != len(header):
             raise InvalidInput(
                 f"{path}:{number}: the row has {counted(len(cells), 'cell')}, the header {len(header)}.",
-                mend=_cells_hint(delimiter),
+                hint=_cells_hint(delimiter),
             )
     if len(rows) == 1:
         raise InvalidInput(f"{path}: the table has a header and no row.")

@@ -260,7 +260,7 @@ def unpickle(file: IO[bytes], where: str) -> dict[Any, Any]:
         raise InvalidInput(
             f"{where}: refused: the pickle holds {error}, and a pickle may run any program while it is read. Allowed "
             "are a dict, texts, numbers and arrays of numbers.",
-            mend="If you trust the file, save it as a CSV table image_id,labels instead.",
+            hint="If you trust the file, save it as a CSV table image_id,labels instead.",
         ) from error
     except _BROKEN as error:
         raise InvalidInput(f"{where}: damaged, or no pickle ({type(error).__name__}: {error}).") from error

@@ -53,7 +53,7 @@ def read(path: Path, lines: Sequence[Line], columns: Sequence[str], reading: Rea
         if name in entries:
             raise InvalidInput(
                 f"{where}: image {name!r} comes twice; the first time is at {entries[name].where}.",
-                mend="Give each image one row.",
+                hint="Give each image one row.",
             )
         found = {names[c]: reading.presence(cells[c], f"{where}: column {c!r}") for c in chosen}
         entries[name] = stated(name, found, where, split_in(cells, where))
@@ -102,14 +102,14 @@ def _class_columns(path: Path, lines: Sequence[Line], candidates: Sequence[str],
         raise InvalidInput(
             f"{path}:1: column {box!r} describes objects, and no column names their classes; the header is "
             f"{listing(candidates, limit=12)}.",
-            mend=COLUMNS_MEND,
+            hint=COLUMNS_MEND,
         )
     if soft and reading.rules.soft is None:
         example = next((cell for cell in cells[soft[0]] if (number_in(cell) or 0) % 1), "")
         hint = f"{SOFT_MEND} If it is not a class, name the columns that are: --label-key A,B" if binary else SOFT_MEND
         raise InvalidInput(
             f"{path}:1: column {soft[0]!r} holds soft labels ({example}); labels of training images are 0 or 1.",
-            mend=hint,
+            hint=hint,
         )
     chosen = [name for name in may_be if name in binary or (name in soft and reading.rules.soft is not None)]
     if not chosen:
@@ -117,7 +117,7 @@ def _class_columns(path: Path, lines: Sequence[Line], candidates: Sequence[str],
         raise InvalidInput(
             f"{path}:1: no column of labels. The header is {listing(header, limit=12)}"
             f"{_taken(header, candidates)}; expected a column labels or label, or one column of 0 and 1 per class.",
-            mend=_hint(candidates),
+            hint=_hint(candidates),
         )
     return tuple(chosen)
 

@@ -125,7 +125,7 @@ class Generated:
             other = f"synthetic images of another config ({self.marker})"
             what = other if found is not None else f"files ({stranger})"
             raise InvalidInput(
-                f"{out}: the folder already holds {what}.", mend="Choose a new folder, or delete this one."
+                f"{out}: the folder already holds {what}.", hint="Choose a new folder, or delete this one."
             )
         check_tree(out)
         if found is None:

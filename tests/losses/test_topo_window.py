@@ -19,7 +19,7 @@ from torch.autograd import gradcheck
 from wsss.losses.config import TopoConfig
 from wsss.losses.distances import signed_distances
 from wsss.losses.term import log_odds
-from wsss.losses.topo import TopoWindowLoss
+from wsss.losses.topo_window import TopoWindowLoss
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss.pipeline.explain import full_disk, not_finite
+from wsss.pipeline.error_hints import full_disk, not_finite
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -16,7 +16,7 @@ def test_a_full_disk_names_the_file_and_the_mend(number: int) -> None:
     unnamed = full_disk(OSError(number, "full"), Path("folder"))
     assert unnamed is not None
     assert "folder" in unnamed.message
-    assert unnamed.mend
+    assert unnamed.hint
 
 
 def test_other_errors_are_not_a_full_disk() -> None:

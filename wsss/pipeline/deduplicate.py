@@ -99,6 +99,6 @@ def copy_files(twin: Mapping[str, Any], run_dir: Path, target: Path) -> None:
             raise RunFailed(
                 f"{run_dir / twin['folder'] / name} is damaged, or changed while it was copied: it isn't what was "
                 f"recorded when stage {twin['folder']!r} finished.",
-                mend=rerun_hint(run_dir / twin["folder"], twin["folder"]),
+                hint=rerun_hint(run_dir / twin["folder"], twin["folder"]),
             )
         write_bytes(target / name, content)

@@ -30,8 +30,8 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Rep
         InvalidInput: no folder, an unfinished stage, or the wrong kind.
     """
     if not folder.is_dir():
-        mend = f"That is a file; its folder is {folder.parent}." if folder.is_file() else None
-        raise InvalidInput(f"{option} {folder}: no such folder.", mend=mend)
+        hint = f"That is a file; its folder is {folder.parent}." if folder.is_file() else None
+        raise InvalidInput(f"{option} {folder}: no such folder.", hint=hint)
     _refuse_run(folder, kinds, option)
     record = store.read_record(folder)
     if record is None:
@@ -39,7 +39,7 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Rep
     if record.get("status") != "done":
         raise InvalidInput(
             f"{option} {folder}: this stage is not finished (status {record.get('status')}).",
-            mend="Finish it first, by the command that began it.",
+            hint="Finish it first, by the command that began it.",
         )
     if record.get("provides") not in (None, *kinds):
         raise InvalidInput(
@@ -74,7 +74,7 @@ def _refuse_run(folder: Path, kinds: tuple[str, ...], option: str) -> None:
     raise InvalidInput(
         f"{option} {folder}: this is a run directory; expected the folder of a stage that provides "
         f"{' or '.join(kinds)}.",
-        mend=f"Name one of its stages: {listing(fitting, limit=12)}." if fitting else None,
+        hint=f"Name one of its stages: {listing(fitting, limit=12)}." if fitting else None,
     )
 
 
@@ -117,7 +117,7 @@ def check_distinct(name: str, artifacts: Any) -> None:
         if one.id in seen:
             raise InvalidInput(
                 f"{name}: two stages are called {one.id!r}: {seen[one.id]} and {one.path}.",
-                mend="Leave one of them out; the stages of two runs can't stand side by side.",
+                hint="Leave one of them out; the stages of two runs can't stand side by side.",
             )
         if one.id is not None:
             seen[one.id] = one.path

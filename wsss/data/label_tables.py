@@ -73,11 +73,11 @@ def read_text(path: Path) -> str:
         utf16 = marked or b"\0" in error.object
         line = error.object.count(b"\n", 0, error.start) + 1
         found = "it is UTF-16" if marked else f"line {line}: {error.reason} at byte {error.start}"
-        raise InvalidInput(f"{path}: not UTF-8 text ({found}).", mend=_as_utf8(path, utf16=utf16)) from error
+        raise InvalidInput(f"{path}: not UTF-8 text ({found}).", hint=_as_utf8(path, utf16=utf16)) from error
     except OSError as error:
         raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
     if "\0" in text:  # UTF-16 without a mark at its beginning
-        raise InvalidInput(f"{path}: not UTF-8 text (it has NUL characters).", mend=_as_utf8(path, utf16=True))
+        raise InvalidInput(f"{path}: not UTF-8 text (it has NUL characters).", hint=_as_utf8(path, utf16=True))
     return text
 
 
@@ -149,13 +149,13 @@ def unique_ids(ids: Iterable[tuple[str, Line]], path: Path) -> list[tuple[str, L
         if name in seen:
             raise InvalidInput(
                 f"{line}: image id {name!r} is listed twice; the first time is in line {seen[name].number}.",
-                mend="Delete one of the two lines.",
+                hint="Delete one of the two lines.",
             )
         seen[name] = line
     if not seen:
         raise InvalidInput(
             f"{path}: the split is empty: the file lists no image.",
-            mend="List one image id per line, or delete the file.",
+            hint="List one image id per line, or delete the file.",
         )
     return list(seen.items())
 
@@ -211,13 +211,13 @@ def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder
         found = f"the file exists, but {others[0]}" if others else f"{', '.join(IMAGE_SUFFIXES)} are looked for"
         raise InvalidInput(
             f"{where}: image {name!r} is listed, and there is no such image in {folder} ({found}).",
-            mend=MISSING_HINT,
+            hint=MISSING_HINT,
         )
     if len(paths) > 1:
         raise InvalidInput(
             f"{where}: image {name!r} stands for {len(paths)} files in {folder}: "
             f"{listing(path.name for path in paths)}; an id is a file name without suffix.",
-            mend="Rename or delete all but one of them.",
+            hint="Rename or delete all but one of them.",
         )
     return paths[0]
 
@@ -269,7 +269,7 @@ def read_label_table(path: Path) -> list[LabelRow]:
         if name in table:
             raise InvalidInput(
                 f"{where}: image id {name!r} comes twice; the first time is at {table[name].where}.",
-                mend="Give each image one row, with all its labels separated by spaces.",
+                hint="Give each image one row, with all its labels separated by spaces.",
             )
         split = None if split_at is None else cells[split_at].strip()
         table[name] = LabelRow(name, cells[labels_at].strip(), split, where)
@@ -298,13 +298,13 @@ def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict
             raise InvalidInput(f"{where}: the row has {counted(len(cells), 'cell')}, the header 2.")
         name, file = check_id(cells[0].strip(), where), PurePosixPath(cells[1])
         if name in found:
-            raise InvalidInput(f"{where}: image id {name!r} comes twice.", mend="Give each image one row.")
+            raise InvalidInput(f"{where}: image id {name!r} comes twice.", hint="Give each image one row.")
         if file.is_absolute() or ".." in file.parts:
             raise InvalidInput(f"{where}: {cells[1]!r} leads out of {folder}; name a file below it.")
         if without_suffix(file.name) == file.name:
             raise InvalidInput(f"{where}: {cells[1]!r} is no image ({', '.join(IMAGE_SUFFIXES)} are).")
         if complete and not (folder / file).is_file():
-            missing.append(InvalidInput(f"{where}: there is no file {cells[1]!r} in {folder}.", mend=MISSING_HINT))
+            missing.append(InvalidInput(f"{where}: there is no file {cells[1]!r} in {folder}.", hint=MISSING_HINT))
         found[name] = [folder / file]
     if missing:
         raise together(missing, len(found), "listed images can't be found")

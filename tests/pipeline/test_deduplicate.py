@@ -11,6 +11,7 @@ import pytest
 from toys import TOYS, make_toy_data, open_toy_data
 
 from wsss.errors import RunFailed
+from wsss.pipeline.deduplicate import copy_files
 from wsss.pipeline.execute import dry_run, run_pipeline
 from wsss.pipeline.plan import Choice
 from wsss.pipeline.progress import Reporter
@@ -18,7 +19,6 @@ from wsss.pipeline.source import parse_yaml
 from wsss.pipeline.spec import spec_from
 from wsss.pipeline.store import list_artifacts
 from wsss.pipeline.task import Session
-from wsss.pipeline.twins import copy_files
 
 # Variants a and b share their training; c has one of its own.
 TEXT = """\

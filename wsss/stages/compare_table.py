@@ -19,7 +19,7 @@ from wsss.pipeline.stage import Artifact
 from wsss.viz.comparison import ShownColumn
 from wsss.viz.curves import Curve, CurveChart
 from wsss.viz.formatting import plain, words
-from wsss.viz.numbers import is_oracle
+from wsss.viz.report_scores import is_oracle
 
 if TYPE_CHECKING:
     import numpy as np
@@ -192,7 +192,7 @@ def _readings(score: Artifact, measures: Sequence[str]) -> Iterator[_Reading]:
     if not path.is_file():
         raise InvalidInput(
             f"{score.id}: no {CONFUSIONS} in {score.path}: an older version scored it.",
-            mend="Run its pipeline again (wsss run), which scores it anew; everything before is kept.",
+            hint="Run its pipeline again (wsss run), which scores it anew; everything before is kept.",
         )
     confusions = read_confusions(path)
     about = (tuple(confusions.images), confusions.classes)
@@ -215,7 +215,7 @@ def _readings(score: Artifact, measures: Sequence[str]) -> Iterator[_Reading]:
 
 def _not_swept(score: Artifact, found: str) -> InvalidInput:
     return InvalidInput(
-        f"{score.path / RECORD}: metrics: not those of a sweep ({found}).", mend=f"Re-run it: --force {score.id}."
+        f"{score.path / RECORD}: metrics: not those of a sweep ({found}).", hint=f"Re-run it: --force {score.id}."
     )
 
 
@@ -256,7 +256,7 @@ def _add(column: Column, score: Artifact, place: Place, reading: _Reading) -> No
         raise InvalidInput(
             f"{score.id} was measured on split {split!r}, others of {column.name!r} on {column.split!r}; one "
             "column holds one split.",
-            mend="Give each split a score stage (or an axis of the matrix) of its own.",
+            hint="Give each split a score stage (or an axis of the matrix) of its own.",
         )
     if not column.measured:
         column.images, column.classes = reading.images, reading.classes

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def require_each(
-    folder: Path, samples: Sequence[Sample], path_of: Callable[[Path, str], Path], *, what: str, mend: str
+    folder: Path, samples: Sequence[Sample], path_of: Callable[[Path, str], Path], *, what: str, hint: str
 ) -> None:
     """Refuse a folder that lacks the files of some images.
 
@@ -22,7 +22,7 @@ def require_each(
         samples: the images.
         path_of: folder, image id → the file.
         what: to call a file in the message.
-        mend: what to do about it.
+        hint: what to do about it.
 
     Raises:
         InvalidInput: names the images without one.
@@ -30,7 +30,7 @@ def require_each(
     missing = [sample.id for sample in samples if not path_of(folder, sample.id).is_file()]
     if missing:
         raise InvalidInput(
-            f"{folder}: no {what} of {len(missing)} of the {len(samples)} images: {listing(missing)}.", mend=mend
+            f"{folder}: no {what} of {len(missing)} of the {len(samples)} images: {listing(missing)}.", hint=hint
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wsss.topology.compiling import kernel
-from wsss.topology.events import ends
+from wsss.topology.edge_sort import ends
 
 
 @kernel

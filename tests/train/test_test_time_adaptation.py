@@ -6,9 +6,9 @@ from learning import CLASSES
 
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig, ExpansionConfig, SamplingConfig, ShrinkageConfig
-from wsss.train.adapting import adapted
 from wsss.train.classification import TileExamples, multilabel_loss
 from wsss.train.images import Cached
+from wsss.train.test_time_adaptation import adapted
 
 
 def examples(count: int = 6) -> TileExamples:

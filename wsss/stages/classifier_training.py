@@ -185,7 +185,7 @@ def require_absent(
     if len(everywhere) == len(classes):
         raise InvalidInput(
             f"Every {what} shows {listing(map(repr, everywhere))}, so a classifier has nothing to tell apart.",
-            mend="Add images without the class (an empty label, or one such as ok), or cut images into tiles, some of "
+            hint="Add images without the class (an empty label, or one such as ok), or cut images into tiles, some of "
             "which lack it (stage tiles).",
         )
     if not (labels == 1).any():

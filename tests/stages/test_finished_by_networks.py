@@ -1,0 +1,155 @@
+"""Maps and masks of networks that an interrupted stage left, and that are no result of its image, are made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from learning import BACKBONE, CLASSES, coloured_dataset, contents, random_segmenter, run_stage
+from onethread import one_thread
+
+from wsss.data.sample import Classes, Dataset
+from wsss.errors import InvalidInput
+from wsss.io.cams import read_cams, write_cams
+from wsss.io.layout import cam_path, mask_path
+from wsss.io.masks import IGNORE, read_mask, write_mask
+from wsss.models.classifier import build_classifier, save_classifier
+from wsss.models.config import ClassifierConfig
+from wsss.pipeline.stage import Artifact, Context, Result
+from wsss.stages.average import STAGE as AVERAGE
+from wsss.stages.cam import STAGE as CAM
+from wsss.stages.colour import STAGE as COLOUR
+from wsss.stages.finished import check_mask
+from wsss.stages.predict import STAGE as PREDICT
+
+__all__ = ["one_thread"]  # a fixture of every test here
+
+Change = Callable[[Path], None]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    return coloured_dataset(tmp_path / "data", train=3, val=1)
+
+
+@pytest.fixture
+def classifier(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    model = build_classifier(ClassifierConfig.model_validate({"backbone": BACKBONE}), len(CLASSES.foreground))
+    save_classifier(tmp_path / "classify", model, CLASSES)
+    return tmp_path / "classify"
+
+
+def crop_maps(path: Path) -> None:
+    write_cams(path, replace(read_cams(path), size=(10, 10)))
+
+
+def coarsen_maps(path: Path) -> None:
+    found = read_cams(path)
+    write_cams(path, replace(found, maps=found.maps[:, ::2, ::2]))
+
+
+def drop_maps(path: Path) -> None:
+    found = read_cams(path)
+    write_cams(path, replace(found, maps=found.maps[:0], classes=()))
+
+
+def swap_classes(path: Path) -> None:
+    found = read_cams(path)
+    write_cams(path, replace(found, classes=tuple(3 - index for index in found.classes)))
+
+
+def crop_mask(path: Path) -> None:
+    write_mask(path, read_mask(path)[:-3])
+
+
+def change_class(path: Path) -> None:
+    write_mask(path, np.full_like(read_mask(path), 200))
+
+
+def ignore_all(path: Path) -> None:
+    write_mask(path, np.full_like(read_mask(path), IGNORE))
+
+
+def show_green(path: Path) -> None:
+    write_mask(path, np.full_like(read_mask(path), CLASSES.values[2][0]))
+
+
+def averaged(folder: Path, ctx: Context[Any]) -> Result:
+    return AVERAGE.run(replace(ctx, inputs={"cams": (Artifact(folder),)}))
+
+
+def assert_made_again(
+    stage: Any, config: dict[str, Any], out: Path, path: Path, change: Change, data: Dataset, **inputs: Path
+) -> None:
+    if stage is AVERAGE:  # it takes any number of folders
+        stage = replace(stage, run=partial(averaged, inputs["cams"]), ready=lambda ctx: None)
+        inputs = {}
+    run_stage(stage, config, out, data, **inputs)
+    before = contents(out)
+    change(path)
+    assert contents(out) != before
+    lines: list[str] = []
+    run_stage(stage, config, out, data, lines=lines, **inputs)
+    assert contents(out) == before
+    assert [line for line in lines if str(path) in line and "made again" in line]
+
+
+@pytest.mark.parametrize("change", [crop_maps, coarsen_maps, drop_maps, swap_classes])
+def test_maps_of_other_classes_or_size(change: Change, tmp_path: Path, data: Dataset, classifier: Path) -> None:
+    path = cam_path(tmp_path / "cam", "train0")  # the image shows class 1 alone
+    assert_made_again(CAM, {"scales": [1]}, tmp_path / "cam", path, change, data, classifier=classifier)
+
+
+def test_maps_of_predicted_classes_are_any_but_of_one_size(tmp_path: Path, data: Dataset, classifier: Path) -> None:
+    config, path = {"scales": [1], "classes": "predicted", "threshold": 0.01}, cam_path(tmp_path / "cam", "train0")
+    assert_made_again(CAM, config, tmp_path / "cam", path, coarsen_maps, data, classifier=classifier)
+    assert read_cams(path).classes == (1, 2)
+
+
+@pytest.mark.parametrize("change", [crop_maps, coarsen_maps, drop_maps])
+def test_maps_of_a_colour(change: Change, tmp_path: Path, data: Dataset) -> None:
+    one_class = replace(data, classes=replace(CLASSES, names=CLASSES.names[:2], values=CLASSES.values[:2]))
+    assert_made_again(COLOUR, {}, tmp_path / "out", cam_path(tmp_path / "out", "train0"), change, one_class)
+
+
+@pytest.mark.parametrize("change", [crop_maps, coarsen_maps, drop_maps, swap_classes])
+def test_averaged_maps(change: Change, tmp_path: Path, data: Dataset, classifier: Path) -> None:
+    run_stage(CAM, {"scales": [1]}, tmp_path / "cam", data, classifier=classifier)
+    path = cam_path(tmp_path / "out", "train0")
+    assert_made_again(AVERAGE, {}, tmp_path / "out", path, change, data, cams=tmp_path / "cam")
+
+
+@pytest.mark.parametrize("change", [crop_mask, change_class, ignore_all])
+def test_predicted_masks(change: Change, tmp_path: Path, data: Dataset) -> None:
+    segmenter = random_segmenter(tmp_path / "segment")
+    path = mask_path(tmp_path / "out", "train0")
+    config = {"splits": ["train"], "batch_size": 2}
+    assert_made_again(PREDICT, config, tmp_path / "out", path, change, data, segmenter=segmenter)
+
+
+def test_predicted_masks_show_only_labels_where_these_restrict_them(tmp_path: Path, data: Dataset) -> None:
+    segmenter = random_segmenter(tmp_path / "segment")
+    config = {"splits": ["train"], "labels": "restrict"}
+    path = mask_path(tmp_path / "out", "train0")
+    assert_made_again(PREDICT, config, tmp_path / "out", path, show_green, data, segmenter=segmenter)
+
+
+def test_values_that_no_stage_writes_are_refused(tmp_path: Path, data: Dataset) -> None:
+    """Ground truth may have classes that were left out, and several values of a class."""
+    classes = Classes(CLASSES.names, ((0,), (40, 41), (90,)), other=frozenset({7}))
+    sample, out = data.split("train")[0], tmp_path / "out"
+    size = read_mask(sample.mask).shape if sample.mask else ()
+    for value in (0, 40, 90, IGNORE):
+        write_mask(mask_path(out, sample.id), np.full(size, value, np.uint8))
+        check_mask(sample, out=out, classes=classes)
+    for value in (7, 41, 1):
+        write_mask(mask_path(out, sample.id), np.full(size, value, np.uint8))
+        with pytest.raises(InvalidInput, match=f"invalid mask value {value}; expected only 0, 40, 90, 255"):
+            check_mask(sample, out=out, classes=classes)
