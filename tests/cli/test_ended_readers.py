@@ -70,9 +70,14 @@ def test_a_lost_record_is_repaired_and_the_stage_skipped(here: Path) -> None:
 def test_ctrl_c_while_processes_start_prints_no_traceback(here: Path) -> None:
     for number in range(10):
         process = start_toy(
-            "run", "p.yaml", "--set", "make.pause=2", "--workers", "2", cwd=here, start_new_session=True
+            *("run", "p.yaml", "--run-dir", f"runs/{number}", "--set", "make.pause=2", "--workers", "2"),
+            cwd=here,
+            start_new_session=True,
         )
-        time.sleep(0.4 + number / 5)
+        deadline = time.monotonic() + 60
+        while not (here / f"runs/{number}").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(number / 5)
         os.killpg(process.pid, signal.SIGINT)
         _, messages = process.communicate(timeout=60)
         assert process.returncode == 130 or not messages, messages
