@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import TOYS, make_toy_data, open_toy_data
+from toys import TOYS, make_toy_data, open_toy_data, run_toys
 
 from wsss.errors import RunFailed
 from wsss.pipeline.deduplicate import copy_files
-from wsss.pipeline.execute import dry_run, run_pipeline
+from wsss.pipeline.execute import dry_run
 from wsss.pipeline.plan import Choice
-from wsss.pipeline.progress import Reporter
 from wsss.pipeline.source import parse_yaml
 from wsss.pipeline.spec import spec_from
 from wsss.pipeline.store import list_artifacts
-from wsss.pipeline.task import Session
 
 # Variants a and b share their training; c has one of its own.
 TEXT = """\
@@ -48,12 +46,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(text: str = TEXT, **choice: str) -> tuple[list[str], str]:
     """Return the stages that were done, and what was said."""
     said = io.StringIO()
-    session = Session(RUN, reporter=Reporter(said))
-    result = run_pipeline(
-        spec_from(parse_yaml(text, "p.yaml")), TOYS, session=session, open_data=open_toy_data, choice=Choice(**choice)
-    )
-    if result.error is not None:
-        raise result.error
+    result = run_toys(text, RUN, said=said, **choice)
     return [outcome.id for outcome in result.outcomes if outcome.status == "done"], said.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,21 +10,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import TOYS, make_toy_data, open_toy_data
+from toys import TOYS, make_toy_data, open_toy_data, run_toys
 
 from wsss.io.atomic import write_text
 from wsss.pipeline.decide import Decision
 from wsss.pipeline.deduplicate import read_twin
-from wsss.pipeline.execute import RunResult, dry_run, run_pipeline
+from wsss.pipeline.execute import RunResult, dry_run
 from wsss.pipeline.input_results import INPUT_RESULTS, follow_inputs, result_of
 from wsss.pipeline.plan import Choice
-from wsss.pipeline.progress import Reporter
 from wsss.pipeline.runner import run_stage
 from wsss.pipeline.source import parse_yaml
 from wsss.pipeline.spec import spec_from
 from wsss.pipeline.stage import Artifact, Context, Result
 from wsss.pipeline.store import list_artifacts, read_record, write_record
-from wsss.pipeline.task import Session
 
 TEXT = """\
 name: toy
@@ -59,12 +56,7 @@ def registry() -> dict[str, Any]:
 
 
 def run(stages: Any, **choice: str) -> RunResult:
-    session = Session(RUN, reporter=Reporter(io.StringIO()))
-    spec = spec_from(parse_yaml(TEXT, "p.yaml"))
-    result = run_pipeline(spec, stages, session=session, open_data=open_toy_data, choice=Choice(**choice))
-    if result.error is not None:
-        raise result.error
-    return result
+    return run_toys(TEXT, RUN, stages=stages, **choice)
 
 
 def ran(stages: Any, **choice: str) -> list[str]:

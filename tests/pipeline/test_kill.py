@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import signal
@@ -13,15 +12,11 @@ from pathlib import Path
 import pytest
 from killing import KILLED, is_bookkeeping, memory_folder, run_and_kill, snapshot
 from toycli import start_toy, toy
-from toys import TOYS, open_toy_data
+from toys import TOYS, run_toys
 
-from wsss.pipeline.execute import run_pipeline
-from wsss.pipeline.plan import Choice
-from wsss.pipeline.progress import Reporter
 from wsss.pipeline.source import merge, parse_yaml
 from wsss.pipeline.spec import parse_set, spec_from
 from wsss.pipeline.summary import summarise
-from wsss.pipeline.task import Session
 
 TEXT = """\
 name: toy
@@ -44,10 +39,7 @@ def run(run_dir: Path, *sets: str, **choice: str) -> None:
     source = parse_yaml(TEXT, "p.yaml")
     for one in sets:
         source = merge(source, parse_set(one, source, TOYS))
-    session = Session(run_dir, reporter=Reporter(io.StringIO()))
-    result = run_pipeline(spec_from(source), TOYS, session=session, open_data=open_toy_data, choice=Choice(**choice))
-    if result.error is not None:
-        raise result.error
+    run_toys(spec_from(source), run_dir, **choice)
 
 
 def statuses(run_dir: Path) -> set[str]:

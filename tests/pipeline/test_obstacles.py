@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from pathlib import Path
 
 import pytest
 from killing import is_bookkeeping, snapshot
-from toys import TOYS, make_toy_data, open_toy_data
+from toys import make_toy_data, run_toys
 
 from wsss.errors import InvalidInput, WsssError
 from wsss.io.layout import COPIES, RECORD, RUN
-from wsss.pipeline.execute import run_pipeline
 from wsss.pipeline.lock import HOLDER, LOCK
-from wsss.pipeline.plan import Choice
-from wsss.pipeline.progress import Reporter
 from wsss.pipeline.repair import repair_folder
 from wsss.pipeline.rundir import LOG, read_run
-from wsss.pipeline.source import parse_yaml
-from wsss.pipeline.spec import spec_from
 from wsss.pipeline.store import METRICS, read_record
-from wsss.pipeline.task import Session
 
 PIPELINE = """\
 name: toy
@@ -43,12 +36,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(force: str | None = None) -> None:
-    session = Session(RUN_DIR, reporter=Reporter(io.StringIO()))
-    choice = Choice(None, None, force)
-    spec = spec_from(parse_yaml(PIPELINE, "p.yaml"))
-    result = run_pipeline(spec, TOYS, session=session, open_data=open_toy_data, choice=choice, command=["wsss"])
-    if result.error is not None:
-        raise result.error
+    run_toys(PIPELINE, RUN_DIR, **({} if force is None else {"force": force}))
 
 
 def put_folder(path: Path) -> Path:

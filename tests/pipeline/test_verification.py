@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +8,9 @@ from typing import Any
 import pytest
 from flipping import flip
 from killing import snapshot
-from toys import TOYS, make_toy_data, open_toy_data
+from toys import make_toy_data, run_toys
 
-from wsss.pipeline.execute import run_pipeline
-from wsss.pipeline.progress import Reporter
-from wsss.pipeline.source import parse_yaml
-from wsss.pipeline.spec import spec_from
 from wsss.pipeline.store import read_record, write_record
-from wsss.pipeline.task import Session
 from wsss.pipeline.verification import Verification, verify_folder
 
 TEXT = """\
@@ -33,9 +27,7 @@ stages:
 def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     make_toy_data(tmp_path / "d")
-    session = Session(tmp_path / "run", reporter=Reporter(io.StringIO()))
-    spec = spec_from(parse_yaml(TEXT, "p.yaml"))
-    assert run_pipeline(spec, TOYS, session=session, open_data=open_toy_data).error is None
+    run_toys(TEXT, tmp_path / "run")
     return tmp_path / "run"
 
 

@@ -19,7 +19,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -28,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import warm
-from tinyrun import results
+from tinyrun import ranks, results
 
 PIPELINE = Path(__file__).parent / "quick.yaml"
 COMPUTED = ("classify", "expand", "cam", "segment", "predict")
@@ -152,8 +151,9 @@ def _attempt(run_dir: Path, attempt: Attempt, after: float | None, alone: bool, 
     """
     log = run_dir.with_name("messages.txt")
     log.write_bytes(b"")
-    port = _free_port()
-    children = [_start(run_dir, attempt, rank, port, log, more) for rank in range(attempt.ranks)]
+    arguments = ["run", str(PIPELINE), "--run-dir", str(run_dir), "--workers", str(attempt.workers), *more]
+    threads = None if attempt.threads is None else str(attempt.threads)
+    children = [_start(arguments, variables, log) for variables in ranks(attempt.ranks, OMP_NUM_THREADS=threads)]
     ended: dict[int, int] = {}
     if after is not None:
         _wait(children, ended, time.monotonic() + after)
@@ -174,42 +174,17 @@ def _attempt(run_dir: Path, attempt: Attempt, after: float | None, alone: bool, 
     return "done" if not any(ended.values()) else f"exit codes {sorted(ended.values())}: {log.read_text()[-2000:]}"
 
 
-def _start(run_dir: Path, attempt: Attempt, rank: int, port: int, log: Path, more: tuple[str, ...]) -> int:
+def _start(arguments: list[str], environment: Mapping[str, str], log: Path) -> int:
     """Fork one process of an attempt, in a process group of its own; return its id."""
     child = os.fork()
     if child:
         os.setpgid(child, child)
         return child
-    code = 1
-    try:
-        os.setpgid(0, 0)
-        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
-        os.environ.pop("OMP_NUM_THREADS", None)
-        if attempt.threads is not None:
-            os.environ["OMP_NUM_THREADS"] = str(attempt.threads)
-        if attempt.ranks > 1:
-            os.environ |= {
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(attempt.ranks),
-                "LOCAL_WORLD_SIZE": str(attempt.ranks),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-            }
-        import torch
-
-        from wsss.cli.main import main
-
-        torch.set_num_threads(attempt.threads or len(os.sched_getaffinity(0)))
-        main(["run", str(PIPELINE), "--run-dir", str(run_dir), "--workers", str(attempt.workers), *more])
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    os.setpgid(0, 0)
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    return warm.become(arguments, environment, supervised=False)
 
 
 def _wait(children: list[int], ended: dict[int, int], deadline: float) -> None:
@@ -227,12 +202,6 @@ def _give_up(children: list[int], ended: dict[int, int], why: str) -> str:
             os.killpg(child, signal.SIGKILL)
     _wait(children, ended, time.monotonic() + PATIENCE)
     return f"{why} within its time"
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def main() -> None:

@@ -59,7 +59,9 @@ def several(count: int, *arguments: str, timeout: float = 300) -> subprocess.Com
 
 
 def ranks(count: int, **more: str | None) -> list[dict[str, str]]:
-    """Return the environments of processes that work together; for ``more`` see `environment`."""
+    """Return the environments of processes that work together, of one that works alone; ``more``: see `environment`."""
+    if count == 1:
+        return [environment(**more)]
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = str(found.getsockname()[1])

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TextIO
 
 from pydantic import Field
 
 from wsss.errors import InvalidInput, RunFailed
 from wsss.io.atomic import sweep, write_bytes, write_json, write_text
+from wsss.pipeline.execute import RunResult, run_pipeline
 from wsss.pipeline.items import map_items, pending
+from wsss.pipeline.plan import Choice
+from wsss.pipeline.progress import Reporter
+from wsss.pipeline.source import parse_yaml
+from wsss.pipeline.spec import Spec, spec_from
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.pipeline.task import Session
 
 
 class ToyData:
@@ -275,3 +282,28 @@ COUNT = Stage(
 )
 
 TOYS: dict[str, Stage[Any]] = {stage.name: stage for stage in (MAKE, DOUBLE, TRAIN, GATHER, FAIL, COUNT)}
+
+
+def run_toys(
+    pipeline: str | Spec,
+    run_dir: Path,
+    *,
+    stages: Mapping[str, Stage[Any]] = TOYS,
+    said: TextIO | None = None,
+    **choice: str,
+) -> RunResult:
+    """Run a pipeline of toy stages on the toy dataset; raise what ended it early.
+
+    Args:
+        pipeline: as YAML, or read already.
+        run_dir: its run directory.
+        stages: the registry.
+        said: messages go there.
+        choice: ``start``, ``until``, ``force``, see `Choice`.
+    """
+    session = Session(run_dir, reporter=Reporter(said or io.StringIO()))
+    spec = spec_from(parse_yaml(pipeline, "p.yaml")) if isinstance(pipeline, str) else pipeline
+    result = run_pipeline(spec, stages, session=session, open_data=open_toy_data, choice=Choice(**choice))
+    if result.error is not None:
+        raise result.error
+    return result

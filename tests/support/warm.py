@@ -9,7 +9,6 @@ environment asks for. Tests of signals, of process groups and of starting up sta
 
 from __future__ import annotations
 
-import array
 import atexit
 import functools
 import json
@@ -21,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -60,10 +60,7 @@ def client(server: str, arguments: list[str]) -> int:
     request = json.dumps({"arguments": arguments, "cwd": str(Path.cwd()), "environment": dict(os.environ)}).encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(server)
-        streams = array.array("i", [0, 1, 2])
-        connection.sendmsg(
-            [len(request).to_bytes(8, "little")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams.tobytes())]
-        )
+        socket.send_fds(connection, [len(request).to_bytes(8, "little")], [0, 1, 2])
         connection.sendall(request)
         answer = connection.recv(16)
     code = int(answer) if answer else 1
@@ -109,7 +106,7 @@ def _answer(children: dict[int, socket.socket], waiting: selectors.BaseSelector)
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             connection = children.pop(child)
-            if connection in {key.fileobj for key in waiting.get_map().values()}:
+            if connection in waiting.get_map():
                 waiting.unregister(connection)
             with suppress(BrokenPipeError):  # it was the client that went away
                 connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
@@ -118,8 +115,7 @@ def _answer(children: dict[int, socket.socket], waiting: selectors.BaseSelector)
 
 def _start(connection: socket.socket, ours: list[Any]) -> int:
     """Fork; the child becomes the command and does not return."""
-    size, (message, *_), _, _ = connection.recvmsg(8, socket.CMSG_SPACE(12))
-    streams = array.array("i", message[2])
+    size, streams, _, _ = socket.recv_fds(connection, 8, 3)
     left, parts = int.from_bytes(size, "little"), []
     while left:
         parts.append(connection.recv(min(left, 1 << 20)))
@@ -137,13 +133,19 @@ def _start(connection: socket.socket, ours: list[Any]) -> int:
         os.dup2(stream, number)
         os.close(stream)
     sys.stdin, sys.stdout, sys.stderr = (open(number, mode) for number, mode in enumerate("rww"))  # noqa: SIM115, PTH123
-    become(**json.loads(b"".join(parts)))
-    raise AssertionError("a command does not return")
+    request = json.loads(b"".join(parts))
+    os.chdir(request["cwd"])
+    return become(request["arguments"], request["environment"])
 
 
-def become(arguments: list[str], cwd: str, environment: dict[str, str]) -> None:
-    """Run ``wsss ARGUMENTS`` as a fresh process would, to its exit."""
-    os.chdir(cwd)
+def become(arguments: Sequence[str], environment: Mapping[str, str], *, supervised: bool = True) -> NoReturn:
+    """Run ``wsss ARGUMENTS`` as a fresh process would, to its exit.
+
+    Args:
+        arguments: of the command.
+        environment: all variables.
+        supervised: as the program does it, in a child that this process supervises; otherwise in this process.
+    """
     os.environ.clear()
     os.environ.update(environment)
     import torch
@@ -153,13 +155,15 @@ def become(arguments: list[str], cwd: str, environment: dict[str, str]) -> None:
     sys.argv = ["wsss", *arguments]
     from killing import strike_as_asked
 
-    struck = strike_as_asked()
+    if strike_as_asked():
+        supervised = False  # the process that kills itself is the one that works
     from wsss.cli.main import main
 
     try:
-        main(arguments if struck else None)  # None: as the program does it, in a child that this process supervises
+        main(None if supervised else list(arguments))
     except SystemExit as end:
         _exit(end.code)
+    raise AssertionError("a command does not return")
 
 
 def _exit(code: object) -> NoReturn:
