@@ -211,8 +211,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     warm.preload()
-    with tempfile.TemporaryDirectory() as folder:
+    folder = tempfile.mkdtemp()  # a TemporaryDirectory would be deleted by every forked process that ends
+    try:
         tally = kill_at_random(Path(folder), args.kills, args.seed)
+    finally:
+        shutil.rmtree(folder)
     print(tally)
     sys.exit(bool(tally.failures))
 
