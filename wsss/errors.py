@@ -102,8 +102,14 @@ def counted(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def listing(items: Iterable[object], *, limit: int = 5) -> str:
-    """Return the first ``limit`` items joined by commas, and a count of the rest."""
+def listing(items: Iterable[object], *, limit: int = 5, total: int | None = None) -> str:
+    """Return the first ``limit`` items joined by commas, and a count of the rest.
+
+    Args:
+        items: what to list.
+        limit: items shown, at most.
+        total: number of items, where ``items`` are only the first of them.
+    """
     words = [one_line(str(item)) for item in items]
-    rest = len(words) - limit
+    rest = (len(words) if total is None else total) - limit
     return ", ".join(words[:limit]) + (f" and {rest} more" if rest > 0 else "")

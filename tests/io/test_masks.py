@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from wsss.errors import InvalidInput
+from wsss.io import masks
 from wsss.io.masks import load_mask, read_mask, voc_palette, write_mask
 
 # From the VOC development kit's documentation: colours of ids 0 … 5, 15 (person), 20 and 255.
@@ -154,3 +156,31 @@ def test_only_planes_of_bytes_are_written(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="a mask is"):
             write_mask(tmp_path / "a.png", wrong)
     assert not list(tmp_path.iterdir())
+
+
+@settings(max_examples=30)
+@given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 20)))
+def test_colours_are_the_same_however_many_are_looked_up_at_a_time(
+    tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray
+) -> None:
+    path = tmp_path_factory.mktemp("colours") / "a.png"
+    Image.fromarray(voc_palette()[mask]).save(path)
+    for pixels in (1, 7, 1 << 20):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(masks, "BLOCK", pixels)
+            np.testing.assert_array_equal(read_mask(path), mask)
+
+
+def test_a_photograph_given_as_a_mask_is_refused_in_little_memory(tmp_path: Path) -> None:
+    """Millions of unknown colours: a code and a text for each took thirty times the memory of the image."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2000, 1000, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    del pixels
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInput, match=r"and \d{6,} more are not in the palette"):
+            read_mask(tmp_path / "a.tif")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 200 << 20

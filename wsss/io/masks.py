@@ -24,6 +24,12 @@ BACKGROUND = "background"
 
 IGNORED_NAMES = ("ignore", "ignored", "ignore (255)")
 
+BLOCK = 1 << 20
+"""Pixels whose colours are looked up at a time."""
+
+LISTED = 5
+"""Unknown colours that an error names, at most."""
+
 MOST_COLOURS = 8
 """More unknown colours than this are taken for edges that were smoothed."""
 
@@ -129,7 +135,7 @@ def _values(image: Image.Image, path: Path, *, grey: bool) -> tuple[NDArray[np.u
     if image.mode in ("P", "L", "1"):
         return np.array(image, dtype=np.uint8), None  # a 1-bit image has the values 0 and 1
     if image.mode in ("I;16", "I;16B", "I;16L", "I"):
-        return _bytes(np.asarray(image).astype(np.int64), path), "values of more than 8 bits"
+        return _bytes(np.asarray(image), path), "values of more than 8 bits"
     if image.mode in ("LA", "PA", "RGBA"):
         if np.asarray(image.getchannel("A")).min() < 255:
             raise InvalidInput(f"{path}: the mask has transparent pixels, which stand for no class.", hint=SAVE_INDEXED)
@@ -143,12 +149,11 @@ def _values(image: Image.Image, path: Path, *, grey: bool) -> tuple[NDArray[np.u
     )
 
 
-def _bytes(values: NDArray[np.int64], path: Path) -> NDArray[np.uint8]:
+def _bytes(values: NDArray[np.integer], path: Path) -> NDArray[np.uint8]:
     wrong = np.unique(values[(values < 0) | (values > 255)])
     if wrong.size:
-        raise InvalidInput(
-            f"{path}: mask values {listing(wrong.tolist())} do not fit 8 bits; expected 0 to 255.", hint=SAVE_INDEXED
-        )
+        listed = listing(wrong[:LISTED].tolist(), limit=LISTED, total=wrong.size)
+        raise InvalidInput(f"{path}: mask values {listed} do not fit 8 bits; expected 0 to 255.", hint=SAVE_INDEXED)
     return values.astype(np.uint8)
 
 
@@ -158,22 +163,30 @@ def _values_of_colours(pixels: NDArray[np.uint8], path: Path, *, grey: bool) -> 
     Raises:
         InvalidInput: there are other colours; names them.
     """
-    codes = _codes(pixels)
+    known, seen = np.zeros(1 << 24, bool), np.zeros(1 << 24, bool)  # of all colours
+    value = np.zeros(1 << 24, np.uint8)
     palette = _codes(voc_palette())
-    unknown = np.setdiff1d(codes, palette)
-    is_grey = bool((pixels[..., :1] == pixels).all())
+    known[palette], value[palette] = True, np.arange(len(palette))
+    found, is_grey = np.empty(pixels.shape[:2], np.uint8), True
+    rows = max(1, BLOCK // max(1, pixels.shape[1]))
+    for top in range(0, len(pixels), rows):  # codes of all pixels would take six times the memory of the colours
+        block = pixels[top : top + rows]
+        codes = _codes(block)
+        seen[codes] = True
+        found[top : top + rows] = value[codes]
+        is_grey = is_grey and bool((block[..., :1] == block).all())
+    unknown = np.flatnonzero(seen & ~known)
     if is_grey and (grey or unknown.size):
         return np.ascontiguousarray(pixels[..., 0]), "colours with equal red, green and blue"
     if unknown.size:
-        colours = [f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in unknown.tolist()]
+        colours = [f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in unknown[:LISTED].tolist()]
+        listed = listing(colours, limit=LISTED, total=unknown.size)  # millions, where a photograph is given as a mask
         raise InvalidInput(
-            f"{path}: a mask in colours, and {listing(colours)} {'are' if len(colours) > 1 else 'is'} not in the "
+            f"{path}: a mask in colours, and {listed} {'are' if unknown.size > 1 else 'is'} not in the "
             "palette of PASCAL VOC, so that no class is known for them.",
-            hint=SMOOTHED + SAVE_INDEXED if len(colours) > MOST_COLOURS else SAVE_INDEXED,
+            hint=SMOOTHED + SAVE_INDEXED if unknown.size > MOST_COLOURS else SAVE_INDEXED,
         )
-    order = np.argsort(palette)
-    found = order[np.searchsorted(palette, codes, sorter=order)]
-    return found.astype(np.uint8), "colours of VOC's palette"
+    return found, "colours of VOC's palette"
 
 
 def _codes(pixels: NDArray[np.uint8]) -> NDArray[np.integer]:
