@@ -122,7 +122,7 @@ def measure(work: Path, sizes: list[tuple[int, int]], sides: list[str], largest:
 
 def write_masks(folder: Path, masks: dict[str, NDArray[np.uint8]]) -> None:
     """Write masks of class indices."""
-    from wsss.io.masks import write_mask
+    from wsss.io.rasters.label_masks import write_mask
 
     folder.mkdir()
     for name, mask in masks.items():
@@ -152,9 +152,9 @@ def enlargement(root: Path, split: str) -> None:
     """
     import cv2
 
-    from wsss.data.registry import open_dataset
+    from wsss.data.readers.registry import open_dataset
     from wsss.data.sample import read_truth
-    from wsss.io.images import read_image
+    from wsss.io.rasters.rgb_images import read_image
 
     with tempfile.TemporaryDirectory() as work:
         data = open_dataset({"root": str(root)}, work=Path(work))
@@ -190,7 +190,7 @@ def refined(
     import cv2
 
     from wsss.data.transforms import resize
-    from wsss.refine.crf import CrfConfig, refine_labels
+    from wsss.refine.dense_crf import CrfConfig, refine_labels
 
     values = np.array([value for value in np.unique(mask) if value != 255], np.uint8)
     positions = np.full(256, len(values), np.uint8)

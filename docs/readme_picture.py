@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss.data.registry import open_dataset
+from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import read_truth
-from wsss.io.cams import read_cams
-from wsss.io.images import read_image
-from wsss.io.layout import cam_path, mask_path
-from wsss.io.masks import read_mask
-from wsss.viz.heatmap import heat_overlay
-from wsss.viz.overlay import contact_sheet, overlay
-from wsss.viz.palette import class_colours
+from wsss.io.files.stage_files import cam_path, mask_path
+from wsss.io.rasters.cams import read_cams
+from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.rgb_images import read_image
+from wsss.viz.drawing.heatmap import heat_overlay
+from wsss.viz.drawing.overlay import contact_sheet, overlay
+from wsss.viz.drawing.palette import class_colours
 
 IMAGES = 4
 

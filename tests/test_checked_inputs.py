@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from tinyrun import wsss
 
 from wsss.data.synthetic.shapes import Config, generate
-from wsss.io.arrays import read_arrays, write_arrays
-from wsss.io.cams import Cams, write_cams
-from wsss.io.images import read_image, write_png
-from wsss.io.masks import read_mask, write_mask
+from wsss.io.rasters.arrays import read_arrays, write_arrays
+from wsss.io.rasters.cams import Cams, write_cams
+from wsss.io.rasters.label_masks import read_mask, write_mask
+from wsss.io.rasters.rgb_images import read_image, write_png
 
 PIPELINE = """
 name: mini

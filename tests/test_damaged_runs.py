@@ -14,7 +14,7 @@ from killing import memory_folder
 from tinyrun import command, results, statuses, wsss
 
 from wsss.errors import DamagedFile, InvalidInput
-from wsss.pipeline.verification import verify_folder
+from wsss.pipeline.store.verification import verify_folder
 
 FLIPS = 60
 UNREAD = ("run.log", "tensorboard/", ".wsss-", ".lock")
@@ -46,13 +46,13 @@ def run_dir(finished: Path, tmp_path: Path) -> Path:
 
 def reader(path: Path) -> Callable[[Path], Any] | None:
     """Return what the stages, the export and the report read such a file with; ``None`` for one that nothing reads."""
-    from wsss.io.arrays import read_arrays
     from wsss.io.confusions import read_confusions
-    from wsss.io.masks import read_mask
+    from wsss.io.rasters.arrays import read_arrays
+    from wsss.io.rasters.label_masks import read_mask
     from wsss.io.weights import load_description, load_weights
     from wsss.refine.policyfile import read_policy
-    from wsss.viz.charts import read_history
-    from wsss.viz.selection import read_per_image
+    from wsss.viz.drawing.charts import read_history
+    from wsss.viz.report.selection import read_per_image
 
     by_name: dict[str, Callable[[Path], Any]] = {
         "model.safetensors": lambda path: load_weights(path.parent),
@@ -68,9 +68,9 @@ def reader(path: Path) -> Callable[[Path], Any] | None:
 
 def content_of_data(root: Path) -> Any:
     """Return all that a run takes of its generated dataset, read afresh."""
-    from wsss.data.folder import LAYOUT, Config
+    from wsss.data.readers.folder import LAYOUT, Config
     from wsss.data.sample import read_truth
-    from wsss.io.images import read_image
+    from wsss.io.rasters.rgb_images import read_image
 
     data = LAYOUT.read(Config.model_validate({"root": root}), work=root, log=lambda line: None)
     return {
@@ -83,7 +83,7 @@ def content_of_data(root: Path) -> Any:
 
 
 def fingerprints(root: Path) -> Any:
-    from wsss.data.folder import LAYOUT, Config
+    from wsss.data.readers.folder import LAYOUT, Config
 
     data = LAYOUT.read(Config.model_validate({"root": root}), work=root.parent, log=lambda line: None)
     kinds = ("images", "labels", "masks")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from docpages import Session, blocks, check_marks
 
-from wsss.io.images import write_png
+from wsss.io.rasters.rgb_images import write_png
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [DOCS / "export.md", DOCS / "python.md"]

@@ -13,7 +13,7 @@ import pytest
 from killing import snapshot
 from tinyrun import wsss
 
-from wsss.io.sealed import read_sealed_json, write_sealed_json
+from wsss.io.files.sealed import read_sealed_json, write_sealed_json
 
 PIPELINE = Path(__file__).parent / "support" / "hostile.yaml"
 

@@ -13,7 +13,7 @@ import pytest
 import warm
 from PIL import Image
 
-from wsss.io.masks import read_mask
+from wsss.io.rasters.label_masks import read_mask
 
 HERE = {"PYTHONUNBUFFERED": "1", "COLUMNS": "200", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
 LARGE = "Übersicht groß.JPG"

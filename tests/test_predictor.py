@@ -18,10 +18,10 @@ from toycli import environment
 import wsss
 from wsss.cli.main import _call, cli
 from wsss.errors import InvalidInput, RunFailed
-from wsss.io import image_kinds
-from wsss.io.arrays import read_arrays
-from wsss.io.images import read_image, write_png
-from wsss.io.masks import read_mask
+from wsss.io.rasters import image_kinds
+from wsss.io.rasters.arrays import read_arrays
+from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.rgb_images import read_image, write_png
 from wsss.predictor import Predictor
 
 
@@ -235,12 +235,12 @@ def test_a_repaired_image_alone_is_predicted_again(
     model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also masks of images that changed or went are made again or discarded; a network that changed discards all."""
-    from wsss.stages import prediction
+    from wsss.stages.common import predict_batch
 
     seen: list[str] = []
-    one_batch = prediction.predict_batch
+    one_batch = predict_batch.predict_batch
     monkeypatch.setattr(
-        prediction, "predict_batch", lambda *given: (seen.extend(one.id for one in given[2]), one_batch(*given))
+        predict_batch, "predict_batch", lambda *given: (seen.extend(one.id for one in given[2]), one_batch(*given))
     )
     whole = (photographs / "a.png").read_bytes()
     (photographs / "b.png").write_bytes(whole[:-700])

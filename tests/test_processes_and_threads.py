@@ -17,7 +17,7 @@ from flipping import flip
 from killing import KILLED, kill_command, memory_folder
 from tinyrun import MODULE, SEVERAL, TINY, command, environment, ranks, results, several, statuses_in, wsss
 
-from wsss.io.cores import available_cores
+from wsss.io.process.cores import available_cores
 
 UNTIL = ("--until", "classify")
 AT = 3

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from wsss.cli.main import cli
 from wsss.data.synthetic.shapes import Config, generate
-from wsss.io.images import read_image
-from wsss.io.masks import read_mask, write_mask
+from wsss.io.rasters.label_masks import read_mask, write_mask
+from wsss.io.rasters.rgb_images import read_image
 
 PLAN = ["classify", "expand", "shrink", "cam", "pseudo", "crf", "segment", "predict"]
 NAMES = ("aeroplane", "bicycle")

@@ -62,7 +62,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_the_picture_is_one() -> None:
-    from wsss.io.images import read_image
+    from wsss.io.rasters.rgb_images import read_image
 
     picture = read_image(ROOT / "docs" / "quickstart.png")
     assert np.ptp(picture) > 200 and picture.shape[1] > 600

@@ -17,8 +17,8 @@ import warm
 from killing import KILLED, memory_folder, run_and_kill
 from tinyrun import command, environment, results, statuses, statuses_in, wsss
 
-from wsss.io.images import read_image, write_png
-from wsss.io.masks import read_mask, write_mask
+from wsss.io.rasters.label_masks import read_mask, write_mask
+from wsss.io.rasters.rgb_images import read_image, write_png
 
 STAGES = (
     "classify",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-from wsss.io.printable import one_line, printable
+from wsss.io.text.printable import one_line, printable
 
 
 class WsssError(Exception):

@@ -72,7 +72,7 @@ class Predictor:
         Raises:
             InvalidInput: the image is missing or broken, or is none of these three; an option has a wrong value.
         """
-        from wsss.models.prediction import predict
+        from wsss.models.blockwise_prediction import predict
 
         options = self._chosen(scales, flip, max_side)
         return self.classes.decode(predict(self._network, as_rgb(image)[None], len(self.classes), **options).masks[0])
@@ -129,7 +129,7 @@ def load_segmenter(
     import torch
 
     from wsss.models.segmenters import load_segmenter as load
-    from wsss.pipeline.device import DEVICES, resolve_device
+    from wsss.pipeline.processes.device import DEVICES, resolve_device
     from wsss.train.runtime import torch_device
 
     if device not in DEVICES:
@@ -149,7 +149,7 @@ def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
     """
     from PIL import Image
 
-    from wsss.io.images import read_image, rgb_array
+    from wsss.io.rasters.rgb_images import read_image, rgb_array
 
     if isinstance(image, str | os.PathLike):
         return read_image(Path(image))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from wsss.cli.main import main
 from wsss.data.synthetic.shapes import Config, generate
-from wsss.io.masks import write_mask
+from wsss.io.rasters.label_masks import write_mask
 
 PIPELINE = """\
 name: bad

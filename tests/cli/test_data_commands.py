@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from wsss.cli.data import data
+from wsss.cli.commands.data import data
 from wsss.cli.main import cli
 from wsss.data.synthetic.shapes import Config
 from wsss.errors import InvalidInput

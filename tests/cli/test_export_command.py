@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsss.cli.export import NAMES
+from wsss.cli.commands.export import NAMES
 from wsss.cli.main import _call
 from wsss.data.sample import Classes
-from wsss.export.formats import FORMATS
-from wsss.io.atomic import write_json
-from wsss.io.images import write_png
-from wsss.io.layout import mask_path
-from wsss.io.masks import read_mask, write_mask
+from wsss.export.export_formats import FORMATS
+from wsss.io.files.atomic import write_json
+from wsss.io.files.stage_files import mask_path
+from wsss.io.rasters.label_masks import read_mask, write_mask
+from wsss.io.rasters.rgb_images import write_png
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
 from wsss.stages import STAGES
 

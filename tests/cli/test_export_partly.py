@@ -11,9 +11,9 @@ import pytest
 from targets import read_as_datumaro, unpacked
 
 from wsss.cli.main import _call
-from wsss.export.formats import FORMATS
-from wsss.io.images import write_png
-from wsss.io.masks import write_mask
+from wsss.export.export_formats import FORMATS
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
 
 
 @pytest.fixture

@@ -13,15 +13,15 @@ import pytest
 from click.testing import CliRunner, Result
 from labelfiles import WRITERS
 
-from wsss.cli.init import FORMATS
+from wsss.cli.commands.init import FORMATS
 from wsss.cli.main import cli
-from wsss.data.importing import formats
-from wsss.data.label_tables import read_label_table
+from wsss.data.importers import importer_registry
+from wsss.data.readers.label_tables import read_label_table
 from wsss.data.synthetic.shapes import Config, generate
 from wsss.errors import InvalidInput
-from wsss.io import image_kinds
-from wsss.io.images import image_size
-from wsss.io.masks import read_mask
+from wsss.io.rasters import image_kinds
+from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.rgb_images import image_size
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 
@@ -197,7 +197,7 @@ def test_label_studios_uploads(shapes: Path, here: Path) -> None:
 
 
 def test_the_formats_are_those_that_are_read() -> None:
-    assert (formats.AUTO, *formats.FORMATS) == FORMATS
+    assert (importer_registry.AUTO, *importer_registry.FORMATS) == FORMATS
 
 
 def run_to_masks(pipeline: str, small: dict[str, object]) -> Path:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from wsss.cli.main import cli
 from wsss.errors import InvalidInput
-from wsss.io.images import write_png
+from wsss.io.rasters.rgb_images import write_png
 
 VALUES = "{0: background, 255: road}"
 PIPELINE = """

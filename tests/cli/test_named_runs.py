@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from wsss.cli.main import cli, main
 from wsss.cli.named_runs import is_run, named_input, named_run
 from wsss.errors import InvalidInput
-from wsss.io.atomic import write_json
-from wsss.io.images import write_png
-from wsss.io.masks import write_mask
-from wsss.io.printable import printable
+from wsss.io.files.atomic import write_json
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
+from wsss.io.text.printable import printable
 
 
 def finished_stage(folder: Path, uses: str, provides: str, **fields: object) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from inprocess import wsss
 
-from wsss.io.images import write_png
+from wsss.io.rasters.rgb_images import write_png
 
 ODD = "r\udcff"
 SHOWN = "r\\udcff"

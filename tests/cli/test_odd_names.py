@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from wsss.cli.main import main
-from wsss.io.images import write_png
-from wsss.io.tables import csv_text
+from wsss.io.rasters.rgb_images import write_png
+from wsss.io.text.tables import csv_text
 
 NAMES = ("=1+1", "-b", "@c", "+d", "'=e", "f", "g", "-7")
 
@@ -37,7 +37,7 @@ def test_names_that_are_too_long_are_invalid_input(capsys: pytest.CaptureFixture
 
 
 def test_json_stays_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from wsss.cli.options import print_json
+    from wsss.cli.options.shared_options import print_json
 
     print_json({"name": "\x9b\u202e é"})
     out = capsys.readouterr().out
@@ -45,8 +45,8 @@ def test_json_stays_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_tables_of_a_project_hold_no_formula_and_are_read_back(tmp_path: Path) -> None:
-    from wsss.data.registry import open_dataset
-    from wsss.pipeline.spec import load_spec
+    from wsss.data.readers.registry import open_dataset
+    from wsss.pipeline.config.spec import load_spec
     from wsss.stages import STAGES
 
     for number, name in enumerate(NAMES):
@@ -70,9 +70,9 @@ def test_tables_of_a_project_hold_no_formula_and_are_read_back(tmp_path: Path) -
 
 
 def test_logs_and_pages_show_names_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from wsss.pipeline.progress import Reporter
-    from wsss.viz.formatting import escape
-    from wsss.viz.page import environment
+    from wsss.pipeline.run.progress import Reporter
+    from wsss.viz.drawing.formatting import escape
+    from wsss.viz.report.page import environment
 
     reporter = Reporter()
     reporter.file = tmp_path / "run.log"

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from wsss.cli.command import value_name
-from wsss.cli.data_options import read_data_options
-from wsss.cli.field_options import is_free
 from wsss.cli.main import cli
-from wsss.cli.option_table import SHARED, VARIANTS
+from wsss.cli.options.data_options import read_data_options
+from wsss.cli.options.field_options import is_free
+from wsss.cli.options.option_table import SHARED, VARIANTS
 from wsss.cli.reference import commands
 
 Use = tuple[str, click.Option]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wsss.cli.main import main
-from wsss.cli.report_places import comparison_folder
+from wsss.cli.report_paths import comparison_folder
 
 
 def call(*arguments: str | Path) -> int:

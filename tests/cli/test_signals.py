@@ -19,8 +19,8 @@ from killing import is_bookkeeping, snapshot
 from toycli import environment, start_toy, toy
 from toys import make_toy_pipeline
 
-from wsss.io.images import write_png
-from wsss.io.masks import write_mask
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
 
 LIMIT = 5.0
 """Seconds from the signal to the end of the last process."""

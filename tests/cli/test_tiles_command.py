@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from wsss.cli.data import data
+from wsss.cli.commands.data import data
 from wsss.errors import InvalidInput
 
 

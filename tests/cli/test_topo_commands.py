@@ -19,7 +19,7 @@ from PIL import Image
 from wsss.cli.main import cli
 from wsss.errors import InvalidInput
 from wsss.topology import betti_matching, betti_numbers
-from wsss.viz.matched_regions import UNMATCHED, features_of, most_telling, pair_colour
+from wsss.viz.drawing.matched_regions import UNMATCHED, features_of, most_telling, pair_colour
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values at hand")

@@ -12,9 +12,9 @@ from learning import random_segmenter
 
 from wsss.cli.main import _call, cli
 from wsss.errors import InvalidInput
-from wsss.io.atomic import write_json
-from wsss.io.images import write_png
-from wsss.io.masks import write_mask
+from wsss.io.files.atomic import write_json
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
 
 
 @pytest.fixture

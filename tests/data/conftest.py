@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wsss.data.registry import open_dataset
+from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import Dataset
-from wsss.io.images import write_png
-from wsss.io.masks import write_mask
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
 
 SIZE = (12, 16)
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss.data.check import check_dataset
-from wsss.data.registry import open_dataset, recognise
+from wsss.data.checks.check import check_dataset
+from wsss.data.readers.registry import open_dataset, recognise
+from wsss.data.readers.topomortar import GROUPS, KINDS, read_groups
 from wsss.data.sample import Dataset, read_truth
 from wsss.data.synthetic.bricks import Config, generate
-from wsss.data.topomortar import GROUPS, KINDS, read_groups
 from wsss.errors import InvalidInput
-from wsss.io.images import image_size
-from wsss.io.masks import read_mask
+from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.rgb_images import image_size
 from wsss.topology import betti_numbers
 
 SMALL = Config(size=64, train=4, small=2, val=2, test=2, seed=1)

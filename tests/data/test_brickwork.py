@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 
+from wsss.data.readers.topomortar import GROUPS
 from wsss.data.synthetic.bonds import BONDS, COURSED, BrickSize, lay
 from wsss.data.synthetic.brickwork import NARROWEST, draw_wall
 from wsss.data.synthetic.camera import look
 from wsss.data.synthetic.openings import place_openings
 from wsss.data.synthetic.pen import Pen, pen_label
 from wsss.data.synthetic.wall import Wall, see
-from wsss.data.topomortar import GROUPS
 from wsss.metrics.topology import cldice
 from wsss.topology import betti_numbers
 

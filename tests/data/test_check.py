@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsss.data.check import Report, check_config, check_dataset, is_leak
+from wsss.data.checks.check import Report, check_config, check_dataset, is_leak
 from wsss.data.sample import Dataset
-from wsss.io.images import read_image, write_png
-from wsss.io.masks import write_mask
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import read_image, write_png
 
 Open = Callable[..., Dataset]
 CLASSES = ["cat", "dog", "person", "car"]

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsss.data.folder import hash_split
-from wsss.data.registry import open_dataset
+from wsss.data.readers.folder import hash_split
+from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import Dataset, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.images import write_png
-from wsss.io.masks import write_mask
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
 
 Open = Callable[..., Dataset]
 

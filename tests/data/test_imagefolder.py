@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsss.data.ids import image_ids
-from wsss.data.imagefolder import has_images_below, images_in, left_out_notes
-from wsss.data.label_tables import check_id
-from wsss.data.predicted import FailedImage, Predicted, read_predicted, write_predicted
+from wsss.data.image_ids import image_ids
+from wsss.data.masks.predicted_masks import FailedImage, Predicted, read_predicted, write_predicted
+from wsss.data.readers.imagefolder import has_images_below, images_in, left_out_notes
+from wsss.data.readers.label_tables import check_id
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
-from wsss.io.images import write_png
+from wsss.io.rasters.rgb_images import write_png
 
 
 def put(folder: Path, *names: str) -> Path:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wsss.data.registry import open_dataset
+from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
-from wsss.io.images import write_png
+from wsss.io.rasters.rgb_images import write_png
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsss.data.check import check_config
-from wsss.data.maskvalues import MaskValues, as_key
-from wsss.data.registry import open_dataset
+from wsss.data.checks.check import check_config
+from wsss.data.masks.mask_values import MaskValues, as_key
+from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import Dataset, load_truth, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.images import write_png
+from wsss.io.rasters.rgb_images import write_png
 
 Open = Callable[..., Dataset]
 SIZE = (12, 16)

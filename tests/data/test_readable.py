@@ -9,7 +9,7 @@ import pytest
 from learning import coloured_dataset
 
 from wsss.errors import InvalidInput
-from wsss.io.masks import read_mask, write_mask
+from wsss.io.rasters.label_masks import read_mask, write_mask
 
 
 def test_all_damaged_images_of_a_split_are_named(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss.data.check import check_config
-from wsss.data.registry import open_dataset
+from wsss.data.checks.check import check_config
+from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import read_truth, require_labels
-from wsss.io.images import image_size, read_image
+from wsss.io.rasters.rgb_images import image_size, read_image
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 pytestmark = pytest.mark.skipif(not SHARED, reason="WSSS_SHARED_DATA is not set: no real photographs at hand")

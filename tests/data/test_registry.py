@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wsss.data.registry import get_layout, layout_names, open_dataset, parse_config
+from wsss.data.readers.registry import get_layout, layout_names, open_dataset, parse_config
 from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
 
@@ -85,8 +85,8 @@ def test_home_and_relative_roots(voc: Path, monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_heavy_packages_are_not_imported_to_read_a_dataset(voc: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from wsss.data.registry import open_dataset\n"
-        "import wsss.data.transforms, wsss.cli.data\n"
+        "import sys; from pathlib import Path; from wsss.data.readers.registry import open_dataset\n"
+        "import wsss.data.transforms, wsss.cli.commands.data\n"
         "open_dataset({'root': sys.argv[1]}, work=Path(sys.argv[1]) / 'w')\n"
         "print([name for name in ('torch', 'cv2', 'albumentations', 'scipy', 'PIL') if name in sys.modules])"
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wsss.data.sample import Classes, Dataset, Sample, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.masks import write_mask
+from wsss.io.rasters.label_masks import write_mask
 
 CLASSES = Classes(("background", "cat", "pet"), ((0,), (8,), (12, 13)), other=frozenset({20}), other_as=255)
 

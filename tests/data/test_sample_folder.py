@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss.data.check import check_config
-from wsss.data.classlist import VOC_IDS, read_class_list
-from wsss.data.registry import get_layout, layout_names
+from wsss.data.checks.check import check_config
+from wsss.data.class_list import VOC_IDS, read_class_list
+from wsss.data.readers.registry import get_layout, layout_names
 from wsss.data.synthetic.shapes import Config, generate
-from wsss.io.images import read_image
-from wsss.io.masks import read_mask
+from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.rgb_images import read_image
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss.data.check import check_dataset
-from wsss.data.registry import open_dataset
+from wsss.data.checks.check import check_dataset
+from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import read_truth
 from wsss.data.synthetic.scene import CLASS_NAMES, EMBLEM_COLOURS, draw_scene
 from wsss.data.synthetic.shapes import Config, generate, is_complete
 from wsss.errors import InvalidInput
-from wsss.io.images import read_image
+from wsss.io.rasters.rgb_images import read_image
 
 SMALL = Config(size=48, train=10, val=4, classes=5, objects=3)
 
@@ -110,7 +110,7 @@ def test_a_lost_file_is_drawn_again(tmp_path: Path) -> None:
 
 def test_processes_that_start_at_once_draw_it_once(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from wsss.data.registry import open_dataset\n"
+        "import sys; from pathlib import Path; from wsss.data.readers.registry import open_dataset\n"
         "config = {'layout': 'shapes', 'size': 32, 'train': 40, 'val': 2}\n"
         "open_dataset(config, work=Path(sys.argv[1]) / 'w', log=lambda line: print('Drawing' in line))"
     )

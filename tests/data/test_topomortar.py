@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import yaml
 
-from wsss.data.check import check_config
-from wsss.data.registry import recognise
+from wsss.data.checks.check import check_config
+from wsss.data.readers.registry import recognise
+from wsss.data.readers.topomortar import CLASSES, GROUPS, KINDS, MASK_VALUES, read_groups, read_lists
 from wsss.data.sample import Dataset, Sample, load_truth, read_truth, require_labels
-from wsss.data.topomortar import CLASSES, GROUPS, KINDS, MASK_VALUES, read_groups, read_lists
 from wsss.errors import InvalidInput
-from wsss.io.images import write_png
-from wsss.io.masks import read_mask
+from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.rgb_images import write_png
 
 Open = Callable[..., Dataset]
 

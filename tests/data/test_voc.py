@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss.data.registry import open_dataset
+from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import Dataset, read_truth, require_labels
 from wsss.errors import InvalidInput
-from wsss.io.masks import write_mask
+from wsss.io.rasters.label_masks import write_mask
 
 Open = Callable[..., Dataset]
 LISTS = Path("ImageSets") / "Segmentation"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsss.data.check import check_config
+from wsss.data.checks.check import check_config
 from wsss.data.sample import Dataset, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.masks import voc_palette
+from wsss.io.rasters.label_masks import voc_palette
 
 Open = Callable[..., Dataset]
 LISTS = Path("ImageSets") / "Segmentation"

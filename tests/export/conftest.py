@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from exported import made_masks, photographs_masks
 
-from wsss.export.items import Masks
+from wsss.export.export_items import Masks
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from wsss.errors import InvalidInput
-from wsss.export.formats import export_masks
-from wsss.export.items import Masks, Options
+from wsss.export.export_formats import export_masks
+from wsss.export.export_items import Masks, Options
 
 
 @pytest.mark.parametrize("force", [False, True])

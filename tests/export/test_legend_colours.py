@@ -10,9 +10,9 @@ from exported import truth
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsss.export.formats import export_masks
-from wsss.export.items import Masks, Options
-from wsss.viz.palette import class_colours
+from wsss.export.export_formats import export_masks
+from wsss.export.export_items import Masks, Options
+from wsss.viz.drawing.palette import class_colours
 
 Colour = tuple[int, ...]
 

@@ -12,10 +12,10 @@ import pytest
 
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
-from wsss.export.formats import FORMATS, export_masks
-from wsss.export.items import Item, Masks, Options
-from wsss.io.images import write_png
-from wsss.io.masks import write_mask
+from wsss.export.export_formats import FORMATS, export_masks
+from wsss.export.export_items import Item, Masks, Options
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
 
 STRANGE = "<b>&\"'; ]]> ünï 猫 \\ / {x}"
 

@@ -15,11 +15,11 @@ from PIL import Image
 from readers import coco_masks, cvat_masks, label_studio_masks, polygon_mask, voc_labelmap
 from scipy.ndimage import label
 
-from wsss.data.registry import open_dataset
-from wsss.export.formats import export_masks
-from wsss.export.items import Masks, Options
-from wsss.io.masks import read_mask
-from wsss.viz.palette import class_colours
+from wsss.data.readers.registry import open_dataset
+from wsss.export.export_formats import export_masks
+from wsss.export.export_items import Masks, Options
+from wsss.io.rasters.label_masks import read_mask
+from wsss.viz.drawing.palette import class_colours
 
 
 def same(found: dict[str, NDArray[np.uint8]], masks: Masks) -> None:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsss.data.sample import Classes
-from wsss.export.formats import export_masks
-from wsss.export.items import Item, Masks, Options
-from wsss.export.pictures import MOST_PIXELS, MOST_SIDE, TALLEST, paginate
-from wsss.io.images import write_png
-from wsss.io.masks import write_mask
+from wsss.export.export_formats import export_masks
+from wsss.export.export_items import Item, Masks, Options
+from wsss.export.write_pictures import MOST_PIXELS, MOST_SIDE, TALLEST, paginate
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
 
 CLASSES = Classes(("background", "thing"), ((0,), (1,)))
 

@@ -23,13 +23,13 @@ from targets import (
     unpacked,
 )
 
-from wsss.data.registry import open_dataset
+from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
-from wsss.export.formats import export_masks
-from wsss.export.items import Item, Masks, Options
-from wsss.io.images import write_png
-from wsss.io.masks import write_mask
+from wsss.export.export_formats import export_masks
+from wsss.export.export_items import Item, Masks, Options
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
 
 Reader = Callable[[Path], dict[str, Imported]]
 CLASSES = Classes(("background", "cat", "tv/monitor"), ((0,), (3,), (20,)))

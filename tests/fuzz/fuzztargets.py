@@ -126,9 +126,9 @@ def names(folder: Path, dice: random.Random) -> Iterator[Case]:
 
 def images(folder: Path, dice: random.Random) -> Iterator[Case]:
     """Images of all formats that are opened, as photographs and as masks."""
-    from wsss.io.images import read_image
-    from wsss.io.masks import load_mask
-    from wsss.io.planes import read_plane
+    from wsss.io.rasters.label_masks import load_mask
+    from wsss.io.rasters.planes import read_plane
+    from wsss.io.rasters.rgb_images import read_image
 
     rng = np.random.default_rng(0)
     colour = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
@@ -154,10 +154,10 @@ def images(folder: Path, dice: random.Random) -> Iterator[Case]:
 
 def arrays(folder: Path, dice: random.Random) -> Iterator[Case]:
     """``.npz`` and ``.npy`` files: maps, offsets, probabilities, planes."""
-    from wsss.io.arrays import read_arrays
-    from wsss.io.cams import Cams, read_cams, write_cams
-    from wsss.io.offsets import Offsets, read_offsets, write_offsets
-    from wsss.io.planes import read_plane
+    from wsss.io.rasters.arrays import read_arrays
+    from wsss.io.rasters.cams import Cams, read_cams, write_cams
+    from wsss.io.rasters.offsets import Offsets, read_offsets, write_offsets
+    from wsss.io.rasters.planes import read_plane
 
     write_cams(folder / "cams.npz", Cams(np.full((2, 4, 5), 0.5, np.float32), np.array([1, 3]), (4, 5)))
     write_offsets(folder / "offsets.npz", Offsets(np.zeros((9, 2, 3, 4), np.float32), 16, (48, 64)))

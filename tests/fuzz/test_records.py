@@ -13,15 +13,15 @@ from click.testing import CliRunner
 from mutations import mutations
 
 from wsss.cli.main import cli
-from wsss.data.predicted import PREDICTED, Predicted, write_predicted
-from wsss.data.registry import open_dataset
+from wsss.data.masks.predicted_masks import PREDICTED, Predicted, write_predicted
+from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
-from wsss.io.atomic import write_json
-from wsss.io.layout import RECORD, RUN
-from wsss.io.masks import write_mask
-from wsss.pipeline import store
-from wsss.pipeline.rundir import write_run
-from wsss.pipeline.spec import load_spec
+from wsss.io.files.atomic import write_json
+from wsss.io.files.stage_files import RECORD, RUN
+from wsss.io.rasters.label_masks import write_mask
+from wsss.pipeline.config.spec import load_spec
+from wsss.pipeline.store import stage_folder
+from wsss.pipeline.store.run_folder import write_run
 from wsss.stages import STAGES
 
 PIPELINE = Path(__file__).parents[1] / "support" / "hostile.yaml"
@@ -52,8 +52,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for sample in data.splits["val"]:
                 write_mask(folder / id / "masks" / f"{sample.id}.png", np.zeros((32, 32), np.uint8))
             write_predicted(folder / id, Predicted(data.classes, {"val_00000": "val_00000.png"}))
-        write_json(folder / id / store.METRICS, METRICS.get(id, {}))
-        store.write_record(folder / id, _record(folder / id, id, of))
+        write_json(folder / id / stage_folder.METRICS, METRICS.get(id, {}))
+        stage_folder.write_record(folder / id, _record(folder / id, id, of))
     return folder
 
 
@@ -74,13 +74,18 @@ def _record(folder: Path, id: str, needs: list[str]) -> dict[str, Any]:
         "finished": "2026-01-01T00:00:00+00:00",
         "machine": {"ranks": 1, "workers": 1, "threads": 1, "effective_batch": None},
         "versions": {"torch": "2"},
-        "artifacts": store.list_artifacts(folder),
+        "artifacts": stage_folder.list_artifacts(folder),
     }
 
 
 def test_every_command_survives_odd_records(run: Path, tmp_path: Path) -> None:
     (run.parent / "victim").write_text("kept")
-    files = [run / RUN, run / "pseudo" / PREDICTED, *sorted(run.glob(f"*/{RECORD}")), run / "score" / store.METRICS]
+    files = [
+        run / RUN,
+        run / "pseudo" / PREDICTED,
+        *sorted(run.glob(f"*/{RECORD}")),
+        run / "score" / stage_folder.METRICS,
+    ]
     streams = {path: mutations(json.loads(path.read_bytes()), seed) for seed, path in enumerate(files)}
     generator = random.Random(0)
     refused = 0

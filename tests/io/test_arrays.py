@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from wsss.errors import InvalidInput
-from wsss.io import arrays
-from wsss.io.arrays import read_array, read_arrays, write_arrays
+from wsss.io.rasters import arrays
+from wsss.io.rasters.arrays import read_array, read_arrays, write_arrays
 
 ARRAYS = {"maps": np.linspace(0, 1, 60, dtype=np.float16).reshape(3, 4, 5), "classes": np.array([1, 4, 9])}
 

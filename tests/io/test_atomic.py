@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from wsss.errors import InvalidInput, Obstructed, RunFailed
-from wsss.io.atomic import (
+from wsss.io.files.atomic import (
     TEMPORARY,
     atomic_open,
     explain_os_errors,
@@ -48,7 +48,7 @@ def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     write_bytes(path, b"old")
     code = (
-        "import sys, time; from pathlib import Path; from wsss.io.atomic import atomic_open\n"
+        "import sys, time; from pathlib import Path; from wsss.io.files.atomic import atomic_open\n"
         "with atomic_open(Path(sys.argv[1])) as file:\n"
         "    file.write(b'x' * 100000); file.flush(); print('half', flush=True); time.sleep(60)\n"
     )
@@ -158,7 +158,7 @@ def test_readers_never_see_a_part(tmp_path: Path) -> None:
     path = tmp_path / "a"
     write_bytes(path, b"0" * 50_000)
     code = (
-        "import sys; from pathlib import Path; from wsss.io.atomic import write_bytes\n"
+        "import sys; from pathlib import Path; from wsss.io.files.atomic import write_bytes\n"
         "for i in range(60): write_bytes(Path(sys.argv[1]), bytes([48 + i % 10]) * 50000)\n"
     )
     reads = 0

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from wsss.errors import InvalidInput
-from wsss.io.arrays import write_arrays
-from wsss.io.cams import Cams, best_class, read_cams, write_cams
+from wsss.io.rasters.arrays import write_arrays
+from wsss.io.rasters.cams import Cams, best_class, read_cams, write_cams
 
 stacks = st.integers(1, 4).flatmap(
     lambda count: arrays(np.float32, (count, 5, 6), elements=st.sampled_from([0, 0.25, 0.5, 1]))

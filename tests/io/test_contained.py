@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
-from wsss.io.atomic import temporary_beside, write_text
-from wsss.io.contained import below, check_place, check_regular, check_tree, delete_file, open_to_read
-from wsss.io.layout import RECORD, RUN
+from wsss.io.files.atomic import temporary_beside, write_text
+from wsss.io.files.contained import below, check_place, check_regular, check_tree, delete_file, open_to_read
+from wsss.io.files.stage_files import RECORD, RUN
 
 PARTS = st.one_of(st.sampled_from(["..", ".", "", "a", "b.png", "C:", "~", "\0", "..\\x"]), st.text(max_size=6))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wsss.errors import InvalidInput
-from wsss.io.cores import processes_here
+from wsss.io.process.cores import processes_here
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from wsss.errors import RunFailed
-from wsss.io import exhausted as module
-from wsss.io.exhausted import exhausted, raise_if_exhausted
-from wsss.io.images import read_image
+from wsss.io.process import exhausted as module
+from wsss.io.process.exhausted import exhausted, raise_if_exhausted
+from wsss.io.rasters.rgb_images import read_image
 
 LOADER = "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback:\n  File x\nRuntimeError: "
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss.io.headroom import SHARE, WORKER_BYTES, Budget, available_bytes, size_text, that_fit
+from wsss.io.process.headroom import SHARE, WORKER_BYTES, Budget, available_bytes, size_text, that_fit
 
 GIB = 1 << 30
 
@@ -78,7 +78,7 @@ def test_a_used_up_limit_is_no_negative_number(proc: Path, tmp_path: Path) -> No
 
 def test_a_limit_of_the_address_space() -> None:
     limit = 3 * GIB
-    code = "from wsss.io.headroom import available_bytes; print(available_bytes())"
+    code = "from wsss.io.process.headroom import available_bytes; print(available_bytes())"
     done = subprocess.run(
         [sys.executable, "-c", code],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
@@ -105,7 +105,7 @@ def test_items_are_admitted_while_they_fit_and_alone_always() -> None:
 
 
 def test_threads_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsss.io.headroom.available_bytes", lambda: 10 * GIB)
+    monkeypatch.setattr("wsss.io.process.headroom.available_bytes", lambda: 10 * GIB)
     lines: list[str] = []
     assert that_fit(4, GIB, lines.append, "export") == 4
     assert that_fit(4, 0, lines.append, "export") == 4
@@ -114,7 +114,7 @@ def test_threads_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert that_fit(16, 99 * GIB, lines.append, "export") == 1
     assert len(lines) == 2
     assert "4 instead of 16" in lines[0] and "2.0 GiB" in lines[0] and "10.0 GiB" in lines[0]
-    monkeypatch.setattr("wsss.io.headroom.available_bytes", lambda: None)
+    monkeypatch.setattr("wsss.io.process.headroom.available_bytes", lambda: None)
     assert that_fit(16, 99 * GIB, lines.append, "export") == 16
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsss.data.inspection import SEVERAL, inspect_sample
+from wsss.data.checks.inspection import SEVERAL, inspect_sample
 from wsss.data.sample import Classes, Sample
 from wsss.errors import InvalidInput
-from wsss.io import image_kinds, images
-from wsss.io.image_kinds import HEIC_NEEDS, IMAGE_SUFFIXES, KIND_OF, content_unread, unread
-from wsss.io.images import image_size, read_image
+from wsss.io.rasters import image_kinds, rgb_images
+from wsss.io.rasters.image_kinds import HEIC_NEEDS, IMAGE_SUFFIXES, KIND_OF, content_unread, unread
+from wsss.io.rasters.rgb_images import image_size, read_image
 
 # 24×16 pixels, red on the left and blue on the right, written by x265 through libheif.
 HEIC = base64.b85decode(
@@ -33,10 +33,10 @@ HEIF = pytest.mark.skipif(not image_kinds.reads_heif(), reason="no package that 
 @pytest.fixture
 def without_heif(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if nothing that reads HEIC were installed."""
-    readable = tuple(name for name in images._formats() if name != "HEIF")
-    for module in (image_kinds, images):
+    readable = tuple(name for name in rgb_images._formats() if name != "HEIF")
+    for module in (image_kinds, rgb_images):
         monkeypatch.setattr(module, "HEIF_PACKAGES", ())
-    monkeypatch.setattr(images, "_formats", lambda: readable)
+    monkeypatch.setattr(rgb_images, "_formats", lambda: readable)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "jpeg", "jfif", "jpe", "png", "bmp", "tif", "tiff", "webp", "gif"])

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.io.atomic import write_json
-from wsss.io.locking import acquire, lock_state, release
-from wsss.pipeline.lock import LOCK, run_lock
-from wsss.pipeline.rundir import write_run
-from wsss.pipeline.summary import summarise
+from wsss.io.files.atomic import write_json
+from wsss.io.files.locking import acquire, lock_state, release
+from wsss.pipeline.store.lock import LOCK, run_lock
+from wsss.pipeline.store.run_folder import write_run
+from wsss.pipeline.store.run_summary import summarise
 
 
 def no_locks(*args: object) -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from wsss.errors import InvalidInput
-from wsss.io.arrays import write_arrays
-from wsss.io.layout import offsets_path
-from wsss.io.offsets import Offsets, read_offsets, write_offsets
+from wsss.io.files.stage_files import offsets_path
+from wsss.io.rasters.arrays import write_arrays
+from wsss.io.rasters.offsets import Offsets, read_offsets, write_offsets
 
 shapes = array_shapes(min_dims=3, max_dims=3, max_side=4).map(lambda shape: (shape[0], 2, *shape[1:]))
 halves = arrays(np.float16, shapes, elements=st.floats(-1000, 1000, width=16))

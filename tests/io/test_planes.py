@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from wsss.errors import InvalidInput
-from wsss.io.masks import write_mask
-from wsss.io.planes import read_plane
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.planes import read_plane
 
 
 def png(path, values, mode=None):

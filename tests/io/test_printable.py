@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.printable import escape_json, markdown, one_line, printable
+from wsss.io.text.printable import escape_json, markdown, one_line, printable
 
 ODD = st.text(st.sampled_from("a\x1b[2J\x07\x00\x9b\u202e\u2066\u200f\u2028\ufeff\r\n\tÉ字😀\U000e0041"))
 

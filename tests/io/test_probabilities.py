@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from wsss.errors import InvalidInput
-from wsss.io.arrays import write_arrays
-from wsss.io.probabilities import read_probabilities, write_probabilities
+from wsss.io.rasters.arrays import write_arrays
+from wsss.io.rasters.probabilities import read_probabilities, write_probabilities
 
 
 def probabilities(classes: int = 21) -> np.ndarray:

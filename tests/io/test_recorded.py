@@ -9,11 +9,11 @@ import pytest
 from flipping import flip
 
 from wsss.errors import DamagedFile
-from wsss.io.arrays import read_arrays, write_arrays
-from wsss.io.masks import read_mask, write_mask
-from wsss.io.recorded import check_recorded, find_recorded
+from wsss.io.files.recorded import check_recorded, find_recorded
+from wsss.io.rasters.arrays import read_arrays, write_arrays
+from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.io.weights import load_description, load_weights
-from wsss.pipeline.store import list_artifacts, read_record, write_record
+from wsss.pipeline.store.stage_folder import list_artifacts, read_record, write_record
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from readers import brush_layer
 
-from wsss.io.rle import brush_rle, coco_rle, runs
+from wsss.io.rasters.rle import brush_rle, coco_rle, runs
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12))
 

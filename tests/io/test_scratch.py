@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss.io.scratch import PREFIX, YOUNG, Scratch, sweep_scratch
+from wsss.io.files.scratch import PREFIX, YOUNG, Scratch, sweep_scratch
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
-from wsss.io.sealed import SEAL, check_sealed_zip, read_sealed_json, write_sealed_json, write_sealed_zip
+from wsss.io.files.sealed import SEAL, check_sealed_zip, read_sealed_json, write_sealed_json, write_sealed_zip
 
 VALUE: dict[str, Any] = {"id": "cam", "metrics": {"loss": 0.125, "n": 10, "9": None}, "names": ["ä", "b"]}
 

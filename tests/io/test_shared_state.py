@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wsss.io import shared_state
-from wsss.io.shared_state import SLOT, Memory, State
+from wsss.io.process import shared_state
+from wsss.io.process.shared_state import SLOT, Memory, State
 
 
 @pytest.fixture

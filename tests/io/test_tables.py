@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
-from wsss.io.tables import csv_text, from_cell, read_rows, read_table, to_cell
+from wsss.io.text.tables import csv_text, from_cell, read_rows, read_table, to_cell
 
 TEXT = st.one_of(
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8),

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck
 
 from wsss.errors import InvalidInput
-from wsss.io.images import read_image
-from wsss.io.masks import read_mask
+from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.rgb_images import read_image
 from wsss.losses.base import LOSSES, Loss, build_loss
 from wsss.losses.config import LossConfig
 from wsss.losses.term import LossWithTerm
-from wsss.pipeline.presets import with_presets
-from wsss.pipeline.resources import names, shipped
-from wsss.pipeline.source import read_yaml
+from wsss.pipeline.config.presets import with_presets
+from wsss.pipeline.config.resources import names, shipped
+from wsss.pipeline.config.source import read_yaml
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 

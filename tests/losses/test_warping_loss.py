@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from wsss.losses.config import WarpingConfig
-from wsss.losses.warping import WarpingLoss
+from wsss.losses.warping_loss import WarpingLoss
 from wsss.topology import betti_numbers, warping_error_mask
 
 

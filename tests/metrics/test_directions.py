@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from wsss.metrics.benchmark import METRICS
+from wsss.benchmark.score_set import METRICS
+from wsss.benchmark.topomortar_columns import COLUMNS as OURS
 from wsss.metrics.directions import direction, verdict
 from wsss.metrics.overlap import Measure
 from wsss.metrics.structure import COLUMNS
-from wsss.metrics.topomortar import COLUMNS as OURS
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from wsss.metrics.overlap import confusion_matrix
-from wsss.metrics.sweep import (
+from wsss.metrics.threshold_curve import (
     best_recall,
     even_levels,
     foreground_precision_recall,
@@ -45,7 +45,7 @@ def test_every_threshold_counts_as_its_masks_do(maps, truth, order):
 def test_maps_may_come_one_by_one_and_bands_change_nothing(maps, truth):
     whole = level_histogram(maps, (1, 2, 3)[: len(maps)], truth, CLASSES, LEVELS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wsss.metrics.sweep.BAND", 2)
+        patch.setattr("wsss.metrics.threshold_curve.BAND", 2)
         assert np.array_equal(level_histogram(iter(maps), (1, 2, 3)[: len(maps)], truth, CLASSES, LEVELS), whole)
 
 

@@ -14,10 +14,10 @@ from resultfolders import HEAD
 from scipy.ndimage import binary_erosion, distance_transform_edt
 from skimage.morphology import skeletonize
 
-from wsss.io.results import read_groups
+from wsss.benchmark.result_files import read_groups
+from wsss.benchmark.topomortar_columns import COLUMNS, GROUPS, topomortar_columns
 from wsss.metrics.overlap import dice
 from wsss.metrics.structure import structure_scores
-from wsss.metrics.topomortar import COLUMNS, GROUPS, topomortar_columns
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no real labels at hand")

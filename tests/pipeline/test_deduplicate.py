@@ -11,12 +11,12 @@ import pytest
 from toys import TOYS, make_toy_data, open_toy_data, run_toys
 
 from wsss.errors import RunFailed
-from wsss.pipeline.deduplicate import copy_files
-from wsss.pipeline.execute import dry_run
-from wsss.pipeline.plan import Choice
-from wsss.pipeline.source import parse_yaml
-from wsss.pipeline.spec import spec_from
-from wsss.pipeline.store import list_artifacts
+from wsss.pipeline.config.source import parse_yaml
+from wsss.pipeline.config.spec import spec_from
+from wsss.pipeline.plan.deduplicate import copy_files
+from wsss.pipeline.plan.run_plan import Choice
+from wsss.pipeline.run.execute import dry_run
+from wsss.pipeline.store.stage_folder import list_artifacts
 
 # Variants a and b share their training; c has one of its own.
 TEXT = """\

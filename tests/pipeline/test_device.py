@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from wsss.errors import InvalidInput
-from wsss.pipeline import device
-from wsss.pipeline.device import resolve_device
+from wsss.pipeline.processes import device
+from wsss.pipeline.processes.device import resolve_device
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss.pipeline.error_hints import full_disk, not_finite
+from wsss.pipeline.run.error_hints import full_disk, not_finite
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

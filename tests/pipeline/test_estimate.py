@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import Progress
 from test_progress import Clock
 
-from wsss.io.shared_state import working_on
-from wsss.pipeline import progress
-from wsss.pipeline.estimate import Steps, seconds_left, time_left_column
-from wsss.pipeline.progress import SILENCE, Reporter
+from wsss.io.process.shared_state import working_on
+from wsss.pipeline.run import progress
+from wsss.pipeline.run.estimate import Steps, seconds_left, time_left_column
+from wsss.pipeline.run.progress import SILENCE, Reporter
 
 times = st.floats(0, 1e6)
 

@@ -11,13 +11,13 @@ from killing import snapshot
 from toys import TOYS, make_toy_data, open_toy_data
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.pipeline.execute import RunResult, dry_run, run_pipeline
-from wsss.pipeline.plan import Choice
-from wsss.pipeline.progress import Reporter
-from wsss.pipeline.source import merge, parse_yaml
-from wsss.pipeline.spec import Spec, parse_set, spec_from
-from wsss.pipeline.summary import summarise
-from wsss.pipeline.task import Session
+from wsss.pipeline.config.source import merge, parse_yaml
+from wsss.pipeline.config.spec import Spec, parse_set, spec_from
+from wsss.pipeline.plan.run_plan import Choice
+from wsss.pipeline.run.execute import RunResult, dry_run, run_pipeline
+from wsss.pipeline.run.progress import Reporter
+from wsss.pipeline.run.task import Session
+from wsss.pipeline.store.run_summary import summarise
 
 TEXT = """\
 name: toy
@@ -389,8 +389,8 @@ def test_what_a_stage_will_lack_is_found_beforehand(here: Path, splits: list[str
     ],
 )
 def test_the_shipped_stages_say_what_they_cover(here: Path, change: str, stage: str, maker: str) -> None:
-    from wsss.cli.options import open_data
-    from wsss.pipeline.spec import load_spec
+    from wsss.cli.options.shared_options import open_data
+    from wsss.pipeline.config.spec import load_spec
     from wsss.stages import STAGES
 
     tiny = str(Path(__file__).parents[1] / "support" / "tiny.yaml")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from toys import TOYS
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.graph import Job, build_jobs, downstream, select, upstream
-from wsss.pipeline.source import Source, parse_yaml
-from wsss.pipeline.spec import spec_from
+from wsss.pipeline.config.source import Source, parse_yaml
+from wsss.pipeline.config.spec import spec_from
+from wsss.pipeline.plan.graph import Job, build_jobs, downstream, select, upstream
 
 
 def jobs_of(text: str) -> dict[str, Job]:

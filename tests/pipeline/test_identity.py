@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from toys import COUNT, DOUBLE, MAKE, ToyData, make_toy_data
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.identity import (
+from wsss.pipeline.plan.identity import (
     Contents,
     Fingerprints,
     explain,

@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import TOYS, make_toy_data, open_toy_data, run_toys
 
-from wsss.io.atomic import write_text
-from wsss.pipeline.decide import Decision
-from wsss.pipeline.deduplicate import read_twin
-from wsss.pipeline.execute import RunResult, dry_run
-from wsss.pipeline.input_results import INPUT_RESULTS, follow_inputs, result_of
-from wsss.pipeline.plan import Choice
-from wsss.pipeline.runner import run_stage
-from wsss.pipeline.source import parse_yaml
-from wsss.pipeline.spec import spec_from
+from wsss.io.files.atomic import write_text
+from wsss.pipeline.config.source import parse_yaml
+from wsss.pipeline.config.spec import spec_from
+from wsss.pipeline.plan.decide import Decision
+from wsss.pipeline.plan.deduplicate import read_twin
+from wsss.pipeline.plan.input_results import INPUT_RESULTS, follow_inputs, result_of
+from wsss.pipeline.plan.run_plan import Choice
+from wsss.pipeline.run.execute import RunResult, dry_run
+from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.stage import Artifact, Context, Result
-from wsss.pipeline.store import list_artifacts, read_record, write_record
+from wsss.pipeline.store.stage_folder import list_artifacts, read_record, write_record
 
 TEXT = """\
 name: toy

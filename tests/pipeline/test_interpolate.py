@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.interpolate import interpolate, references
-from wsss.pipeline.source import Source, parse_yaml
+from wsss.pipeline.config.interpolate import interpolate, references
+from wsss.pipeline.config.source import Source, parse_yaml
 
 SCOPE = {
     "matrix": {"loss": "dice", "variant": {"key": 3, "deep": {"x": [1]}}},

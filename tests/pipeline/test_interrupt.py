@@ -14,11 +14,11 @@ import pytest
 from toys import MAKE
 
 from wsss.errors import RunFailed
-from wsss.pipeline.interrupt import AGAIN, Interrupted, as_interrupt, interruptible
-from wsss.pipeline.progress import Reporter
-from wsss.pipeline.runner import run_stage
-from wsss.pipeline.store import read_record
-from wsss.pipeline.task import Session
+from wsss.pipeline.processes.interrupt import AGAIN, Interrupted, as_interrupt, interruptible
+from wsss.pipeline.run.progress import Reporter
+from wsss.pipeline.run.runner import run_stage
+from wsss.pipeline.run.task import Session
+from wsss.pipeline.store.stage_folder import read_record
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -15,9 +15,9 @@ import pytest
 from toycli import environment
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.pipeline.items import REPAIR, item_name, map_items, pending
-from wsss.pipeline.progress import NoProgress
-from wsss.pipeline.ranks import DistributedRanks, SingleRank
+from wsss.pipeline.processes.ranks import DistributedRanks, SingleRank
+from wsss.pipeline.run.items import REPAIR, item_name, map_items, pending
+from wsss.pipeline.run.progress import NoProgress
 from wsss.pipeline.stage import Context, StageConfig
 
 
@@ -161,7 +161,7 @@ from functools import partial
 from collections.abc import Callable
 from pathlib import Path
 from test_items import context, tell_pid
-from wsss.pipeline.items import map_items
+from wsss.pipeline.run.items import map_items
 if __name__ == "__main__":
     out = Path(sys.argv[1])
     map_items(context(out, 2), [0, 1], partial(tell_pid, out=str(out)), "x")

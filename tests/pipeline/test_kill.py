@@ -14,9 +14,9 @@ from killing import KILLED, is_bookkeeping, memory_folder, run_and_kill, snapsho
 from toycli import start_toy, toy
 from toys import TOYS, run_toys
 
-from wsss.pipeline.source import merge, parse_yaml
-from wsss.pipeline.spec import parse_set, spec_from
-from wsss.pipeline.summary import summarise
+from wsss.pipeline.config.source import merge, parse_yaml
+from wsss.pipeline.config.spec import parse_set, spec_from
+from wsss.pipeline.store.run_summary import summarise
 
 TEXT = """\
 name: toy
@@ -154,7 +154,7 @@ def test_a_run_with_workers_survives_kills_at_any_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", [True, False])
 def test_the_harness_counts_and_kills(tmp_path: Path, before: bool) -> None:
-    from wsss.io.atomic import write_text
+    from wsss.io.files.atomic import write_text
 
     def work() -> None:
         for name in "abc":

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from wsss.cli.options import resume_command
-from wsss.pipeline.launch import launcher
+from wsss.cli.options.shared_options import resume_command
+from wsss.pipeline.processes.launch import launcher
 
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
 

@@ -11,13 +11,13 @@ import pytest
 from toycli import environment
 
 from wsss.errors import RunFailed
-from wsss.io.atomic import write_json
-from wsss.pipeline.lock import HOLDER, LOCK, Holder, is_held, leave_nothing, read_holder, run_lock
+from wsss.io.files.atomic import write_json
+from wsss.pipeline.store.lock import HOLDER, LOCK, Holder, is_held, leave_nothing, read_holder, run_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from wsss.pipeline.lock import run_lock
+from wsss.pipeline.store.lock import run_lock
 with run_lock(Path(sys.argv[1]), print):
     print("held", flush=True)
     time.sleep(60)

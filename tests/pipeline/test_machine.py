@@ -11,12 +11,12 @@ import torch
 from toys import TRAIN
 
 from wsss.errors import RunFailed
-from wsss.io.atomic import write_text
-from wsss.pipeline.progress import Reporter
-from wsss.pipeline.runner import run_stage
+from wsss.io.files.atomic import write_text
+from wsss.pipeline.run.progress import Reporter
+from wsss.pipeline.run.runner import run_stage
+from wsss.pipeline.run.task import Session
 from wsss.pipeline.stage import Context, Result, Stage
-from wsss.pipeline.store import read_record
-from wsss.pipeline.task import Session
+from wsss.pipeline.store.stage_folder import read_record
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +134,7 @@ def test_a_forced_stage_begins_with_the_threads_there_are(tmp_path: Path) -> Non
 
 def test_a_record_without_a_machine_is_resumed(tmp_path: Path) -> None:
     begun_with_one(tmp_path / "a")
-    from wsss.pipeline.store import write_record
+    from wsss.pipeline.store.stage_folder import write_record
 
     record = read_record(tmp_path / "a")
     assert record is not None

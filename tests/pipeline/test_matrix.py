@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.matrix import agree, instance_id, points, read_axes, read_instance_id, values_at
-from wsss.pipeline.source import parse_yaml
+from wsss.pipeline.config.matrix import agree, instance_id, points, read_axes, read_instance_id, values_at
+from wsss.pipeline.config.source import parse_yaml
 
 axes_strategy = st.dictionaries(
     st.sampled_from(["loss", "seed", "net", "data_set"]),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss.pipeline.memory import peak_bytes, reset_peak
+from wsss.pipeline.processes.memory import peak_bytes, reset_peak
 
 LINUX = Path("/proc/self/clear_refs").exists()
 
@@ -26,7 +26,7 @@ def test_the_peak_is_of_what_was_used_since() -> None:
 
 
 def test_without_the_system_s_help_there_is_no_number(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("wsss.pipeline.memory._STATUS", tmp_path / "none")
-    monkeypatch.setattr("wsss.pipeline.memory._CLEAR", tmp_path / "none" / "none")
+    monkeypatch.setattr("wsss.pipeline.processes.memory._STATUS", tmp_path / "none")
+    monkeypatch.setattr("wsss.pipeline.processes.memory._CLEAR", tmp_path / "none" / "none")
     reset_peak("cpu")
     assert peak_bytes("cpu") is None

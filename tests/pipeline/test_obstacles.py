@@ -10,11 +10,11 @@ from killing import is_bookkeeping, snapshot
 from toys import make_toy_data, run_toys
 
 from wsss.errors import InvalidInput, WsssError
-from wsss.io.layout import COPIES, RECORD, RUN
-from wsss.pipeline.lock import HOLDER, LOCK
-from wsss.pipeline.repair import repair_folder
-from wsss.pipeline.rundir import LOG, read_run
-from wsss.pipeline.store import METRICS, read_record
+from wsss.io.files.stage_files import COPIES, RECORD, RUN
+from wsss.pipeline.store.lock import HOLDER, LOCK
+from wsss.pipeline.store.repair import repair_folder
+from wsss.pipeline.store.run_folder import LOG, read_run
+from wsss.pipeline.store.stage_folder import METRICS, read_record
 
 PIPELINE = """\
 name: toy

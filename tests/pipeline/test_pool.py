@@ -13,8 +13,8 @@ import pytest
 from test_items import context
 
 from wsss.errors import RunFailed
-from wsss.io.headroom import SHARE, WORKER_BYTES
-from wsss.pipeline.items import map_items
+from wsss.io.process.headroom import SHARE, WORKER_BYTES
+from wsss.pipeline.run.items import map_items
 
 MIB = 1 << 20
 
@@ -33,7 +33,7 @@ def busiest(spans: list[tuple[float, float]]) -> int:
 def offer(monkeypatch: pytest.MonkeyPatch, workers: int, beside: int) -> None:
     """Let so much memory be available that ``beside`` bytes are left for items beside the processes themselves."""
     available = int((workers * WORKER_BYTES + beside) / SHARE) + 1
-    monkeypatch.setattr("wsss.pipeline.pool.available_bytes", lambda: available)
+    monkeypatch.setattr("wsss.pipeline.processes.pool.available_bytes", lambda: available)
 
 
 def needs(item: int, of_each: dict[int, int]) -> int:
@@ -73,7 +73,7 @@ def test_fewer_processes_where_their_own_memory_does_not_fit(tmp_path: Path, mon
 
 
 def test_unknown_memory_limits_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsss.pipeline.pool.available_bytes", lambda: None)
+    monkeypatch.setattr("wsss.pipeline.processes.pool.available_bytes", lambda: None)
     ctx = context(tmp_path, 2)
     huge = partial(needs, of_each={0: 1 << 50, 1: 1 << 50})
     assert busiest(map_items(ctx, [0, 1], partial(span, seconds=1.5), "maps", memory=huge)) == 2
@@ -119,7 +119,7 @@ def test_a_failed_allocation_has_the_same_hint(tmp_path: Path, workers: int, err
 
 
 def test_what_is_worked_on_is_known_meanwhile(tmp_path: Path) -> None:
-    from wsss.io.shared_state import current_items
+    from wsss.io.process.shared_state import current_items
 
     seen: list[list[str]] = []
 

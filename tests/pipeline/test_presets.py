@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from wsss.errors import InvalidInput
-from wsss.pipeline import resources
-from wsss.pipeline.presets import with_presets
-from wsss.pipeline.source import parse_yaml
+from wsss.pipeline.config import resources
+from wsss.pipeline.config.presets import with_presets
+from wsss.pipeline.config.source import parse_yaml
 
 
 @pytest.fixture

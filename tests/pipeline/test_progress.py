@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from wsss.pipeline import progress
-from wsss.pipeline.progress import NOTE, Reporter, duration, read_note
+from wsss.pipeline.run import progress
+from wsss.pipeline.run.progress import NOTE, Reporter, duration, read_note
 
 
 class Terminal(io.StringIO):

@@ -12,7 +12,7 @@ from toycli import HERE, environment, toy
 from toys import make_toy_data
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.pipeline.ranks import DistributedRanks, SingleRank, join_ranks, ranks_in
+from wsss.pipeline.processes.ranks import DistributedRanks, SingleRank, join_ranks, ranks_in
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_shards_are_disjoint_and_complete() -> None:
 TALK = """
 import json, os, sys
 from wsss.errors import RunFailed
-from wsss.pipeline.ranks import join_ranks
+from wsss.pipeline.processes.ranks import join_ranks
 with join_ranks("cpu") as ranks:
     told = ranks.from_first(lambda: {"from": ranks.rank, "text": "ä" * 1000})
     ranks.barrier()
@@ -85,7 +85,7 @@ def test_two_ranks_talk(tmp_path: Path) -> None:
 
 WAIT = """
 import sys, time
-from wsss.pipeline.ranks import join_ranks
+from wsss.pipeline.processes.ranks import join_ranks
 with join_ranks("cpu") as ranks:
     ranks.barrier()
     begun = time.monotonic()
@@ -168,7 +168,7 @@ def test_a_failure_ends_all_ranks(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_other_ranks_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wsss.pipeline import ranks
+    from wsss.pipeline.processes import ranks
 
     monkeypatch.setattr(ranks, "JOINING", ranks.timedelta(seconds=1))
     for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "RANK": "1", "WORLD_SIZE": "2"}.items():

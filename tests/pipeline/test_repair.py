@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from wsss.errors import InvalidInput
-from wsss.io.layout import COPIES, RECORD, RUN
-from wsss.pipeline import store
-from wsss.pipeline.repair import can_hold_records, repair_folder
-from wsss.pipeline.rundir import read_run, write_run
+from wsss.io.files.stage_files import COPIES, RECORD, RUN
+from wsss.pipeline.store import stage_folder
+from wsss.pipeline.store.repair import can_hold_records, repair_folder
+from wsss.pipeline.store.run_folder import read_run, write_run
 
 
 def silent(line: str) -> None:
@@ -22,13 +22,19 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "make"
     folder.mkdir()
     (folder / "a.txt").write_text("a")
-    store.write_record(folder, record(folder, "done"))
+    stage_folder.write_record(folder, record(folder, "done"))
     write_run(tmp_path, {"name": "x", "status": "done", "stages": [{"id": i, "uses": i} for i in ("make", "wait")]})
     return tmp_path
 
 
 def record(folder: Path, status: str) -> dict[str, Any]:
-    return {"id": "make", "uses": "make", "status": status, "identity": "1", "artifacts": store.list_artifacts(folder)}
+    return {
+        "id": "make",
+        "uses": "make",
+        "status": status,
+        "identity": "1",
+        "artifacts": stage_folder.list_artifacts(folder),
+    }
 
 
 def test_nothing_to_repair(run: Path) -> None:
@@ -38,12 +44,12 @@ def test_nothing_to_repair(run: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, "", "{", '{"id": 3}'])
 def test_lost_and_damaged_records_come_back(run: Path, content: str | None) -> None:
-    before = read_run(run), store.read_record(run / "make")
+    before = read_run(run), stage_folder.read_record(run / "make")
     for path in (run / RUN, run / "make" / RECORD):
         path.unlink() if content is None else path.write_text(content)
     found = repair_folder(run, silent)
     assert [(one.path, one.restored) for one in found] == [(run / RUN, True), (run / "make" / RECORD, True)]
-    for old, new in zip(before, (read_run(run), store.read_record(run / "make")), strict=True):
+    for old, new in zip(before, (read_run(run), stage_folder.read_record(run / "make")), strict=True):
         assert old is not None and new is not None
         assert new.pop("restored") and new == old
     assert repair_folder(run, silent) == []
@@ -71,19 +77,19 @@ def test_what_cannot_be_verified_is_refused(run: Path, how: str) -> None:
         copy.unlink()
     (one,) = repair_folder(run, silent)
     assert not one.restored and "Move " in one.hint and one.what.startswith("lost; ")
-    assert store.read_record(folder) is None
+    assert stage_folder.read_record(folder) is None
 
 
 def test_the_copy_ends_with_the_result(run: Path) -> None:
     """Else a stage that was begun again could come back as finished."""
-    store.write_record(run / "make", record(run / "make", "stale"))
+    stage_folder.write_record(run / "make", record(run / "make", "stale"))
     assert not (run / "make" / COPIES[RECORD]).exists()
 
 
 def test_a_damaged_record_names_the_repair(run: Path) -> None:
     (run / "make" / RECORD).write_text("{")
     with pytest.raises(InvalidInput) as caught:
-        store.read_record(run / "make")
+        stage_folder.read_record(run / "make")
     assert f"wsss status --repair {run} restores it" in str(caught.value.hint)
     (run / RUN).unlink()
     (run / COPIES[RUN]).unlink()

@@ -9,12 +9,12 @@ import pytest
 from toys import ToyData
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.decide import Decision
-from wsss.pipeline.replaced import Replaced, check_replaced
-from wsss.pipeline.runner import run_stage
+from wsss.pipeline.plan.decide import Decision
+from wsss.pipeline.run.replaced import Replaced, check_replaced
+from wsss.pipeline.run.runner import run_stage
+from wsss.pipeline.run.task import Session
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.pipeline.store import list_artifacts, write_record
-from wsss.pipeline.task import Session
+from wsss.pipeline.store.stage_folder import list_artifacts, write_record
 
 DONE = {"identity": "x", "identity_parts": {"reads": {"train/images": "1", "train/masks": "2", "val/images": "3"}}}
 
@@ -64,7 +64,7 @@ def test_a_damaged_file_of_a_finished_input_is_named(tmp_path: Path) -> None:
     times = path.stat()
     path.write_text("wrong")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    from wsss.io import recorded
+    from wsss.io.files import recorded
 
     recorded._intact.clear()  # as another process
     with pytest.raises(InvalidInput, match=r"maker/a\.txt: the file is damaged") as caught:

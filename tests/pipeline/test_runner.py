@@ -13,13 +13,13 @@ from killing import is_bookkeeping, snapshot
 from toys import COUNT, DOUBLE, FAIL, GATHER, MAKE, TOYS, TRAIN, ToyData, make_toy_data
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.pipeline.external_inputs import artifact_at, artifacts_of_run
-from wsss.pipeline.interrupt import Interrupted
-from wsss.pipeline.progress import Reporter
-from wsss.pipeline.runner import run_stage
+from wsss.pipeline.plan.external_inputs import artifact_at, artifacts_of_run
+from wsss.pipeline.processes.interrupt import Interrupted
+from wsss.pipeline.run.progress import Reporter
+from wsss.pipeline.run.runner import run_stage
+from wsss.pipeline.run.task import Session
 from wsss.pipeline.stage import Artifact, Result, Stage, StageConfig
-from wsss.pipeline.store import read_record
-from wsss.pipeline.task import Session
+from wsss.pipeline.store.stage_folder import read_record
 from wsss.stages import STAGES
 
 
@@ -179,7 +179,7 @@ def test_the_checkpoint_stays_until_the_stage_is_recorded_as_done(
     numbers = run(MAKE, tmp_path / "make").artifact
     checkpoint = tmp_path / "train" / "checkpoint.pt"
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
-        patched.setattr("wsss.pipeline.store.list_artifacts", stopped)
+        patched.setattr("wsss.pipeline.store.stage_folder.list_artifacts", stopped)
         run(TRAIN, tmp_path / "train", inputs={"numbers": numbers})
     content = checkpoint.read_text()
     assert run(TRAIN, tmp_path / "train", inputs={"numbers": numbers}).status == "done"

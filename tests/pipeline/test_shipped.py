@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.graph import Job, build_jobs
-from wsss.pipeline.presets import with_presets
-from wsss.pipeline.resources import names, shipped
-from wsss.pipeline.source import read_yaml
-from wsss.pipeline.spec import Spec, load_spec
+from wsss.pipeline.config.presets import with_presets
+from wsss.pipeline.config.resources import names, shipped
+from wsss.pipeline.config.source import read_yaml
+from wsss.pipeline.config.spec import Spec, load_spec
+from wsss.pipeline.plan.graph import Job, build_jobs
 from wsss.stages import STAGES
 from wsss.validation import validate
 

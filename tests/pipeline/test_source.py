@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.source import Source, merge, merge_all, parse_yaml, read_yaml
+from wsss.pipeline.config.source import Source, merge, merge_all, parse_yaml, read_yaml
 
 TEXT = """\
 name: a

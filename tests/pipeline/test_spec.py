@@ -7,8 +7,8 @@ import pytest
 from toys import TOYS
 
 from wsss.errors import InvalidInput
-from wsss.pipeline import resources
-from wsss.pipeline.spec import Spec, load_spec
+from wsss.pipeline.config import resources
+from wsss.pipeline.config.spec import Spec, load_spec
 
 BASE = """\
 name: base

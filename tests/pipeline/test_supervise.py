@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from toycli import environment
 
-from wsss.pipeline.supervise import crash_message
+from wsss.pipeline.processes.supervise import crash_message
 
 START = """
 import ctypes, os, signal, sys, time
-from wsss.io import shared_state
-from wsss.pipeline.interrupt import Interrupted, interruptible
-from wsss.pipeline.supervise import supervise, visible_pid
+from wsss.io.process import shared_state
+from wsss.pipeline.processes.interrupt import Interrupted, interruptible
+from wsss.pipeline.processes.supervise import supervise, visible_pid
 
 def busy():  # a loop in C that lets no other Python code run, signal handlers included, for many minutes
     print("busy", os.getpid(), flush=True)

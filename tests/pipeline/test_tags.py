@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from wsss.cli.stages import config_source
-from wsss.pipeline.graph import build_jobs
-from wsss.pipeline.source import merge, parse_yaml
-from wsss.pipeline.spec import load_spec
+from wsss.cli.commands.stages import config_source
+from wsss.pipeline.config.source import merge, parse_yaml
+from wsss.pipeline.config.spec import load_spec
+from wsss.pipeline.plan.graph import build_jobs
 from wsss.pipeline.stage import Result, Stage, StageConfig
 
 

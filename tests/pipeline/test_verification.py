@@ -10,8 +10,8 @@ from flipping import flip
 from killing import snapshot
 from toys import make_toy_data, run_toys
 
-from wsss.pipeline.store import read_record, write_record
-from wsss.pipeline.verification import Verification, verify_folder
+from wsss.pipeline.store.stage_folder import read_record, write_record
+from wsss.pipeline.store.verification import Verification, verify_folder
 
 TEXT = """\
 name: toy

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from pydantic import ValidationError
 from skimage.filters import threshold_li, threshold_otsu
 
-from wsss.io.cams import Cams
+from wsss.io.rasters.cams import Cams
 from wsss.refine.thresholds import (
     Adaptive,
     Fixed,

@@ -13,17 +13,17 @@ import pytest
 from killing import is_bookkeeping
 from learning import coloured_dataset
 
+from wsss.benchmark.compute_tables import as_json, make_tables
+from wsss.benchmark.result_files import find_groups
 from wsss.data.sample import Classes, Dataset
 from wsss.errors import InvalidInput
-from wsss.io.masks import read_mask, write_mask
-from wsss.io.results import find_groups
-from wsss.pipeline.runner import run_stage
+from wsss.io.rasters.label_masks import read_mask, write_mask
+from wsss.pipeline.run.runner import run_stage
+from wsss.pipeline.run.task import Outcome
 from wsss.pipeline.stage import Artifact
-from wsss.pipeline.task import Outcome
 from wsss.stages.bench import PAGE, ROWS, STAGE
 from wsss.stages.report import STAGE as REPORT
 from wsss.stages.score import STAGE as SCORE
-from wsss.viz.benchmark import as_json, make_tables
 
 MORTAR = Classes(("background", "mortar"), ((0,), (1,)))
 LOSSES = {"ce_dice": 4, "cldice": 1}

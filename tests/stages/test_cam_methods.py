@@ -14,7 +14,7 @@ from onethread import one_thread
 
 from wsss.data.sample import Dataset, Sample
 from wsss.errors import InvalidInput
-from wsss.io.cams import read_cams
+from wsss.io.rasters.cams import read_cams
 from wsss.models.classifier import build_classifier, save_classifier
 from wsss.models.config import ClassifierConfig
 from wsss.stages import cam

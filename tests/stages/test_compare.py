@@ -20,13 +20,13 @@ from wsss.cli.main import cli
 from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.confusions import CONFUSIONS
-from wsss.pipeline.runner import run_stage
+from wsss.pipeline.run.runner import run_stage
+from wsss.pipeline.run.task import Outcome
 from wsss.pipeline.stage import Artifact
-from wsss.pipeline.task import Outcome
 from wsss.stages.compare import STAGE, TABLE
-from wsss.viz.comparison import as_json, from_json
-from wsss.viz.record import COMPARISON
-from wsss.viz.report_scores import is_oracle
+from wsss.viz.report.comparison_table import as_json, from_json
+from wsss.viz.report.report_scores import is_oracle
+from wsss.viz.report.run_overview import COMPARISON
 
 Scores = tuple[Artifact, ...]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from wsss.cli.options import open_data
+from wsss.cli.options.shared_options import open_data
 from wsss.errors import InvalidInput
-from wsss.pipeline.execute import dry_run
-from wsss.pipeline.plan import Choice
-from wsss.pipeline.spec import load_spec
+from wsss.pipeline.config.spec import load_spec
+from wsss.pipeline.plan.run_plan import Choice
+from wsss.pipeline.run.execute import dry_run
 from wsss.stages import STAGES
 
 ROUNDS = """
@@ -62,7 +62,7 @@ def test_the_documented_pipeline_has_three_rounds(here: Path) -> None:
     )
     (here / "distilled.yaml").write_text(text)
     spec = load_spec("distilled.yaml", STAGES)
-    from wsss.pipeline.graph import build_jobs
+    from wsss.pipeline.plan.graph import build_jobs
 
     jobs = build_jobs(spec, STAGES)
     rounds = [job for job in jobs.values() if job.stage.name == "segment"]

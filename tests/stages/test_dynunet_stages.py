@@ -17,15 +17,15 @@ import torch
 from learning import coloured_dataset, contents, run_stage
 from onethread import one_thread
 
-from wsss.data.registry import open_dataset
+from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
-from wsss.io.arrays import read_arrays, write_arrays
-from wsss.io.masks import read_mask
+from wsss.io.rasters.arrays import read_arrays, write_arrays
+from wsss.io.rasters.label_masks import read_mask
 from wsss.losses.region import CrossEntropyDice
-from wsss.pipeline.presets import with_presets
-from wsss.pipeline.resources import names, shipped
-from wsss.pipeline.source import Source
+from wsss.pipeline.config.presets import with_presets
+from wsss.pipeline.config.resources import names, shipped
+from wsss.pipeline.config.source import Source
 from wsss.stages import classify, predict, segment
 from wsss.validation import validate
 

@@ -13,13 +13,13 @@ from learning import CLASSES, coloured_dataset, contents, run_stage
 
 from wsss.data.sample import Classes, Dataset, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.cams import Cams, read_cams, write_cams
-from wsss.io.layout import cam_path, mask_path, probability_path
-from wsss.io.masks import read_mask, write_mask
-from wsss.io.probabilities import write_probabilities
+from wsss.io.files.stage_files import cam_path, mask_path, probability_path
+from wsss.io.rasters.cams import Cams, read_cams, write_cams
+from wsss.io.rasters.label_masks import read_mask, write_mask
+from wsss.io.rasters.probabilities import write_probabilities
 from wsss.stages.colour import STAGE as COLOUR
+from wsss.stages.common.finished import check_maps, check_mask, check_probabilities
 from wsss.stages.crf import STAGE as CRF
-from wsss.stages.finished import check_maps, check_mask, check_probabilities
 from wsss.stages.pseudo import STAGE as PSEUDO
 
 

@@ -16,16 +16,16 @@ from onethread import one_thread
 
 from wsss.data.sample import Classes, Dataset
 from wsss.errors import InvalidInput
-from wsss.io.cams import read_cams, write_cams
-from wsss.io.layout import cam_path, mask_path
-from wsss.io.masks import IGNORE, read_mask, write_mask
+from wsss.io.files.stage_files import cam_path, mask_path
+from wsss.io.rasters.cams import read_cams, write_cams
+from wsss.io.rasters.label_masks import IGNORE, read_mask, write_mask
 from wsss.models.classifier import build_classifier, save_classifier
 from wsss.models.config import ClassifierConfig
 from wsss.pipeline.stage import Artifact, Context, Result
 from wsss.stages.average import STAGE as AVERAGE
 from wsss.stages.cam import STAGE as CAM
 from wsss.stages.colour import STAGE as COLOUR
-from wsss.stages.finished import check_mask
+from wsss.stages.common.finished import check_mask
 from wsss.stages.predict import STAGE as PREDICT
 
 __all__ = ["one_thread"]  # a fixture of every test here

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from wsss.pipeline.identity import Contents, Fingerprints, identity_of, identity_parts
+from wsss.pipeline.plan.identity import Contents, Fingerprints, identity_of, identity_parts
 from wsss.stages import STAGES
 from wsss.validation import validate
 

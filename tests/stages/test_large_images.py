@@ -11,16 +11,16 @@ import pytest
 from learning import CLASSES, coloured_dataset, run_stage
 
 from wsss.data.sample import Dataset, Sample, read_truth
-from wsss.io.cams import Cams, write_cams
-from wsss.io.images import write_png
-from wsss.io.layout import cam_path, mask_path
-from wsss.io.masks import read_mask, write_mask
+from wsss.io.files.stage_files import cam_path, mask_path
+from wsss.io.rasters.cams import Cams, write_cams
+from wsss.io.rasters.label_masks import read_mask, write_mask
+from wsss.io.rasters.rgb_images import write_png
 from wsss.stages import STAGES
+from wsss.stages.common.footprint import image_bytes
+from wsss.stages.common.reduced import note_reduced
 from wsss.stages.crf import STAGE as CRF
 from wsss.stages.crf import CrfStageConfig, _bytes
-from wsss.stages.footprint import image_bytes
 from wsss.stages.pseudo import STAGE as PSEUDO
-from wsss.stages.reduced import note_reduced
 
 FIXED = {"policy": {"name": "fixed", "foreground": 0.5, "background": 0.5}}
 

@@ -17,10 +17,10 @@ from onethread import one_thread
 
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput
-from wsss.io.arrays import read_arrays
-from wsss.io.cams import read_cams
-from wsss.io.images import write_png
-from wsss.io.masks import read_mask, voc_palette, write_mask
+from wsss.io.rasters.arrays import read_arrays
+from wsss.io.rasters.cams import read_cams
+from wsss.io.rasters.label_masks import read_mask, voc_palette, write_mask
+from wsss.io.rasters.rgb_images import write_png
 from wsss.stages import cam, classify, predict, segment
 
 __all__ = ["one_thread"]  # a fixture of every test here
@@ -267,7 +267,7 @@ def test_maps_and_predictions_of_reduced_images_say_so(place: Path, tmp_path: Pa
 def test_images_that_are_predicted_in_tiles_are_named(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wsss.models.prediction.WHOLE", 1000)
+    monkeypatch.setattr("wsss.models.blockwise_prediction.WHOLE", 1000)
     lines: list[str] = []
     data = dataset(place)
     result = run_stage(predict.STAGE, {}, tmp_path / "p", data, lines=lines, segmenter=place / "segment")

@@ -13,16 +13,16 @@ from learning import CLASSES, SMALL_TRAINING, coloured_dataset, run_stage
 from onethread import one_thread
 from PIL import Image
 
-from wsss.data.maskvalues import MaskValues
+from wsss.data.masks.mask_values import MaskValues
 from wsss.data.sample import Dataset, Sample, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.cams import Cams, write_cams
-from wsss.io.layout import cam_path, mask_path
-from wsss.io.masks import IGNORE, read_mask, voc_palette, write_mask
-from wsss.pipeline.progress import Reporter
-from wsss.pipeline.runner import run_stage as run_and_record
+from wsss.io.files.stage_files import cam_path, mask_path
+from wsss.io.rasters.cams import Cams, write_cams
+from wsss.io.rasters.label_masks import IGNORE, read_mask, voc_palette, write_mask
+from wsss.pipeline.run.progress import Reporter
+from wsss.pipeline.run.runner import run_stage as run_and_record
+from wsss.pipeline.run.task import Session
 from wsss.pipeline.stage import Artifact
-from wsss.pipeline.task import Session
 from wsss.stages.crf import STAGE as CRF
 from wsss.stages.pseudo import STAGE as PSEUDO
 from wsss.stages.score import STAGE as SCORE

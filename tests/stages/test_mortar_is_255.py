@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from learning import SMALL_TRAINING, run_stage
 
+from wsss.data.readers.topomortar import CLASSES, MASK_VALUES
 from wsss.data.sample import Dataset, Sample, read_truth
-from wsss.data.topomortar import CLASSES, MASK_VALUES
 from wsss.errors import InvalidInput
-from wsss.io.cams import Cams, write_cams
-from wsss.io.images import write_png
-from wsss.io.layout import cam_path, mask_path
-from wsss.io.masks import IGNORE, read_mask, write_mask
+from wsss.io.files.stage_files import cam_path, mask_path
+from wsss.io.rasters.cams import Cams, write_cams
+from wsss.io.rasters.label_masks import IGNORE, read_mask, write_mask
+from wsss.io.rasters.rgb_images import write_png
 from wsss.stages.predict import STAGE as PREDICT
 from wsss.stages.pseudo import STAGE as PSEUDO
 from wsss.stages.score import STAGE as SCORE
 from wsss.stages.segment import STAGE as SEGMENT
 from wsss.train.segmentation import PairLoader
-from wsss.viz.gallery import make_gallery
-from wsss.viz.record import read_record
+from wsss.viz.report.gallery import make_gallery
+from wsss.viz.report.run_overview import read_record
 
 TRAIN = {**SMALL_TRAINING, "epochs": 1}
 

@@ -12,11 +12,11 @@ from learning import CLASSES, random_segmenter
 
 from wsss.cli.main import _call
 from wsss.data.sample import Sample
-from wsss.io.arrays import read_arrays
-from wsss.io.images import write_png
-from wsss.io.masks import read_mask
+from wsss.io.rasters.arrays import read_arrays
+from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.rgb_images import write_png
 from wsss.metrics.contradictions import MIN_SHARE, Contradiction, contradiction
-from wsss.stages.label_check import label_check
+from wsss.stages.common.label_check import label_check
 
 VALUES = {"background": 0, "red": 40, "green": 90}
 
@@ -154,7 +154,7 @@ def test_the_worst_are_listed_first() -> None:
 def test_what_is_certain_to_be_absent_becomes_background() -> None:
     import torch
 
-    from wsss.stages.prediction import restricted
+    from wsss.stages.common.predict_batch import restricted
 
     sure = torch.tensor([0.0, 0.0, 1.0]).reshape(1, 3, 1, 1)
     assert restricted(sure, [(0, 1)]).flatten().tolist() == [1, 0, 0]

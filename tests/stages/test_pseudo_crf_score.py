@@ -12,10 +12,10 @@ from learning import CLASSES, coloured_dataset, contents, run_stage
 
 from wsss.data.sample import Classes, Dataset, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.arrays import write_arrays
-from wsss.io.cams import Cams, write_cams
-from wsss.io.layout import cam_path, mask_path, probability_path
-from wsss.io.masks import read_mask, write_mask
+from wsss.io.files.stage_files import cam_path, mask_path, probability_path
+from wsss.io.rasters.arrays import write_arrays
+from wsss.io.rasters.cams import Cams, write_cams
+from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.stages.crf import STAGE as CRF
 from wsss.stages.pseudo import STAGE as PSEUDO
 from wsss.stages.score import STAGE as SCORE

@@ -9,11 +9,11 @@ import pytest
 
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput
-from wsss.io.atomic import write_json
-from wsss.io.images import write_png
-from wsss.io.layout import mask_path
-from wsss.io.masks import write_mask
-from wsss.pipeline.runner import run_stage
+from wsss.io.files.atomic import write_json
+from wsss.io.files.stage_files import mask_path
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
+from wsss.pipeline.run.runner import run_stage
 from wsss.stages.report import PAGE, STAGE, ReportConfig, collect
 
 

@@ -14,9 +14,9 @@ from onethread import one_thread
 
 from wsss.data.sample import Dataset, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.cams import Cams, write_cams
-from wsss.io.layout import cam_path
-from wsss.pipeline.runner import run_stage
+from wsss.io.files.stage_files import cam_path
+from wsss.io.rasters.cams import Cams, write_cams
+from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.stage import Artifact
 from wsss.stages import STAGES
 

@@ -16,10 +16,11 @@ from onethread import one_thread
 
 from wsss.data.sample import Classes, Dataset
 from wsss.errors import InvalidInput, RunFailed
-from wsss.io.offsets import read_offsets
+from wsss.io.rasters.offsets import read_offsets
 from wsss.models.classifier import CAMClassifier, load_classifier
 from wsss.pipeline.stage import Artifact
-from wsss.stages import cam, classify, expand, sampling, shrink
+from wsss.stages import cam, classify, expand, shrink
+from wsss.stages.common import sampler_stage
 from wsss.train.sampler_training import area_loss, map_areas, offset_summary
 
 __all__ = ["one_thread"]  # a fixture of every test here
@@ -62,7 +63,7 @@ def test_expand_makes_a_classifier_with_offsets_to_look_at(place: Path, tmp_path
 
 
 def test_offsets_of_the_shown_image_are_those_of_the_saved_classifier(place: Path) -> None:
-    from wsss.io.images import read_image
+    from wsss.io.rasters.rgb_images import read_image
 
     for stage in ("expand", "shrink"):
         shown = read_offsets(place / stage / "offsets" / "val0.npz")
@@ -88,7 +89,7 @@ def test_offsets_of_large_images_are_measured_on_reduced_ones(
         seen.append(tuple(images.shape[2:]))
         return features(model, images, *more)
 
-    monkeypatch.setattr(sampling, "LARGEST", 22 if max_side is None else 40)
+    monkeypatch.setattr(sampler_stage, "LARGEST", 22 if max_side is None else 40)
     monkeypatch.setattr(CAMClassifier, "features", watched)
     data = dataset(tmp_path, val=2)
     run_stage(expand.STAGE, TRAINING | {"max_side": max_side}, tmp_path / "e", data, classifier=place / "classify")
@@ -215,7 +216,7 @@ def test_an_input_that_does_not_fit_leaves_a_finished_folder_as_it_was(place: Pa
     config = stage.config(**({"splits": ["val"]} if stage is cam.STAGE else TRAINING))
 
     def run(folder: Path, config: Any = config) -> None:
-        from wsss.pipeline.runner import run_stage
+        from wsss.pipeline.run.runner import run_stage
 
         run_stage(stage, config, out=out, inputs={"classifier": Artifact(folder)}, data=data)
 
@@ -280,8 +281,8 @@ def test_scores_are_those_of_the_saved_classifier(
     place: Path, tmp_path: Path, merge: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Probabilities, since average precision has ties: this network tells the two images hardly apart."""
-    from wsss.data.labels import label_matrix
-    from wsss.io.images import read_image
+    from wsss.data.readers.label_matrix import label_matrix
+    from wsss.io.rasters.rgb_images import read_image
     from wsss.train import classification
 
     scored: list[Any] = []

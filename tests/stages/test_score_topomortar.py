@@ -10,13 +10,13 @@ import pytest
 from learning import coloured_dataset, run_stage
 from resultfolders import HEAD
 
+from wsss.benchmark.topomortar_columns import FILE
 from wsss.data.sample import Classes, Dataset
 from wsss.errors import InvalidInput
-from wsss.io.masks import read_mask, write_mask
+from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.metrics.topology import cldice
-from wsss.metrics.topomortar import FILE
-from wsss.pipeline.presets import with_presets
-from wsss.pipeline.source import Source
+from wsss.pipeline.config.presets import with_presets
+from wsss.pipeline.config.source import Source
 from wsss.stages.score import STAGE, ScoreConfig
 
 MORTAR = Classes(("background", "mortar"), ((0,), (1,)))

@@ -10,9 +10,9 @@ import pytest
 from learning import BACKBONE, coloured_dataset, run_stage
 
 from wsss.losses.term import LossWithTerm
-from wsss.pipeline.presets import with_presets
-from wsss.pipeline.resources import names, shipped
-from wsss.pipeline.source import read_yaml
+from wsss.pipeline.config.presets import with_presets
+from wsss.pipeline.config.resources import names, shipped
+from wsss.pipeline.config.source import read_yaml
 from wsss.stages.segment import STAGE
 
 PRESETS = [name for name in names(shipped("configs")) if name.startswith("loss/") and "topomortar" not in name]

@@ -11,17 +11,17 @@ from learning import CLASSES, coloured_dataset, contents, run_stage
 
 from wsss.data.sample import Dataset, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.arrays import write_arrays
-from wsss.io.cams import Cams, write_cams
 from wsss.io.confusions import CONFUSIONS, read_confusions
-from wsss.io.layout import cam_path
+from wsss.io.files.stage_files import cam_path
+from wsss.io.rasters.arrays import write_arrays
+from wsss.io.rasters.cams import Cams, write_cams
 from wsss.io.sweeps import SWEEP_COUNTS, read_sweep_counts
 from wsss.metrics.overlap import overlap_scores
-from wsss.metrics.sweep import foreground_precision_recall
+from wsss.metrics.threshold_curve import foreground_precision_recall
 from wsss.stages.pseudo import STAGE as PSEUDO
 from wsss.stages.score import STAGE as SCORE
 from wsss.stages.sweep import STAGE as SWEEP
-from wsss.viz.report_scores import is_oracle
+from wsss.viz.report.report_scores import is_oracle
 
 
 @pytest.fixture

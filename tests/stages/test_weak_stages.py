@@ -13,10 +13,10 @@ from walls import walls
 
 from wsss.data.sample import Dataset, Sample, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.cams import read_cams
-from wsss.io.images import read_image
-from wsss.io.layout import cam_path, mask_path
-from wsss.io.masks import read_mask
+from wsss.io.files.stage_files import cam_path, mask_path
+from wsss.io.rasters.cams import read_cams
+from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.rgb_images import read_image
 from wsss.pipeline.stage import Artifact, Result
 from wsss.stages import STAGES
 from wsss.validation import validate

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from wsss.data.sample import Classes
-from wsss.export.items import Item, Masks
-from wsss.io.images import write_png
-from wsss.io.masks import read_mask, write_mask
+from wsss.export.export_items import Item, Masks
+from wsss.io.rasters.label_masks import read_mask, write_mask
+from wsss.io.rasters.rgb_images import write_png
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 CLASSES = Classes(("background", "cat", "dining table", "tv/monitor"), ((0,), (8, 9), (11,), (20,)))
@@ -58,7 +58,7 @@ def photographs_masks() -> Masks:
     """Six ground-truth masks of real photographs, with and without uncertain borders."""
     if SHARED is None:
         pytest.skip("WSSS_SHARED_DATA is not set: no photographs at hand")
-    from wsss.data.registry import open_dataset
+    from wsss.data.readers.registry import open_dataset
 
     root = Path(SHARED) / "voc_animals"
     data = open_dataset({"root": root}, work=Path("unused"))

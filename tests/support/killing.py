@@ -1,8 +1,8 @@
 """Kills a process at a chosen atomic write, to see that a later one puts everything right.
 
-`wsss.io.atomic.atomic_open` makes a file visible in three steps: write and ``fsync`` the temporary file, rename it,
-``fsync`` the folder. The harness counts calls of ``os.fsync`` in a process and lets SIGKILL strike at the n-th:
-before it (the temporary file may be incomplete), or after it.
+`wsss.io.files.atomic.atomic_open` makes a file visible in three steps: write and ``fsync`` the temporary file,
+rename it, ``fsync`` the folder. The harness counts calls of ``os.fsync`` in a process and lets SIGKILL strike
+at the n-th: before it (the temporary file may be incomplete), or after it.
 
 Two ways: `run_and_kill` forks this process (fast; only for work that has not yet started threads of its own), and
 `kill_command` starts ``wsss …`` (for real pipelines).

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from wsss.data.sample import Classes, Dataset, Sample
-from wsss.io.images import write_png
-from wsss.io.layout import CHECKPOINT
-from wsss.io.masks import write_mask
-from wsss.pipeline.ranks import SingleRank
+from wsss.io.files.stage_files import CHECKPOINT
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
+from wsss.pipeline.processes.ranks import SingleRank
 from wsss.pipeline.stage import Artifact, Context, Result, Stage
 from wsss.validation import validate
 

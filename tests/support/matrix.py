@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from wsss.data.sample import Dataset, read_truth
-from wsss.io.cams import Cams, write_cams
-from wsss.io.layout import cam_path
-from wsss.pipeline.runner import run_stage
+from wsss.io.files.stage_files import cam_path
+from wsss.io.rasters.cams import Cams, write_cams
+from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.stage import Artifact
 from wsss.stages.pseudo import STAGE as PSEUDO
 from wsss.stages.score import STAGE as SCORE

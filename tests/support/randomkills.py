@@ -39,7 +39,7 @@ NOTICE = 3.0
 """Seconds after which the partner of a killed process gets SIGTERM, unless it has ended by itself."""
 
 GRACE = 5.0
-"""Seconds after which it gets SIGKILL: `wsss.pipeline.supervise`, which these processes lack, takes 3."""
+"""Seconds after which it gets SIGKILL: `wsss.pipeline.processes.supervise`, which these processes lack, takes 3."""
 
 PATIENCE = 60.0
 """Seconds that it has to end then, and ten times as many for a whole run."""

@@ -34,14 +34,14 @@ def start_toy(*arguments: str, cwd: Path, **more: Any) -> subprocess.Popen[str]:
 def main() -> None:
     from toys import TOYS, check_toy_data, open_toy_data
 
-    import wsss.data.registry
+    import wsss.data.readers.registry
     from wsss.cli.main import main as real_main
     from wsss.stages import STAGES
 
     for stage in TOYS.values():
         STAGES.add(stage)
-    wsss.data.registry.open_dataset = open_toy_data  # type: ignore[assignment]
-    wsss.data.registry.parse_config = check_toy_data  # type: ignore[assignment]
+    wsss.data.readers.registry.open_dataset = open_toy_data  # type: ignore[assignment]
+    wsss.data.readers.registry.parse_config = check_toy_data  # type: ignore[assignment]
     real_main()
 
 

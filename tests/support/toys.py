@@ -15,15 +15,15 @@ from typing import Annotated, Any, Literal, TextIO
 from pydantic import Field
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.io.atomic import sweep, write_bytes, write_json, write_text
-from wsss.pipeline.execute import RunResult, run_pipeline
-from wsss.pipeline.items import map_items, pending
-from wsss.pipeline.plan import Choice
-from wsss.pipeline.progress import Reporter
-from wsss.pipeline.source import parse_yaml
-from wsss.pipeline.spec import Spec, spec_from
+from wsss.io.files.atomic import sweep, write_bytes, write_json, write_text
+from wsss.pipeline.config.source import parse_yaml
+from wsss.pipeline.config.spec import Spec, spec_from
+from wsss.pipeline.plan.run_plan import Choice
+from wsss.pipeline.run.execute import RunResult, run_pipeline
+from wsss.pipeline.run.items import map_items, pending
+from wsss.pipeline.run.progress import Reporter
+from wsss.pipeline.run.task import Session
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
-from wsss.pipeline.task import Session
 
 
 class ToyData:

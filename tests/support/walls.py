@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from wsss.data.sample import Classes, Dataset, Sample
-from wsss.io.images import write_png
-from wsss.io.masks import write_mask
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
 
 WALL_CLASSES = Classes(("background", "mortar"), ((0,), (1,)))
 

@@ -187,8 +187,6 @@ def preload() -> None:
     import torchvision  # noqa: F401
     from torch.utils import tensorboard  # noqa: F401
 
-    from wsss.cli import main, run, stages  # noqa: F401
-    from wsss.pipeline import execute  # noqa: F401
     from wsss.train import loop  # noqa: F401
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import wsss.topology
 from wsss.topology import compiling
-from wsss.topology.layout import cells_of, set_cells
+from wsss.topology.kernels.padded_layout import cells_of, set_cells
 
 
 def test_importing_the_package_imports_neither_numba_nor_torch():
@@ -100,7 +100,7 @@ def test_a_warm_cache_prints_nothing(tmp_path):
 
 _CACHE_PROBE = """
 import numpy as np
-from wsss.topology.layout import set_cells
+from wsss.topology.kernels.padded_layout import set_cells
 flags = np.zeros(16, np.uint8); flags[[3, 9]] = 1
 print(set_cells(flags, np.empty(16, np.uint64)), sum(set_cells.stats.cache_hits.values()))
 """

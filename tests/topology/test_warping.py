@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.measure import euler_number, label
 
 from wsss.errors import InvalidInput
-from wsss.io.masks import read_mask
+from wsss.io.rasters.label_masks import read_mask
 from wsss.topology import warp, warping_error_mask
 from wsss.topology.warping import simple_points
 

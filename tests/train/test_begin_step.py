@@ -55,7 +55,7 @@ import torch
 from wsss.errors import RunFailed
 from wsss.losses.betti_matching import BettiMatchingLoss
 from wsss.losses.config import BettiMatchingConfig
-from wsss.pipeline.ranks import join_ranks
+from wsss.pipeline.processes.ranks import join_ranks
 torch.set_num_threads(1)
 out = Path({str(tmp_path)!r})
 def train(rank):

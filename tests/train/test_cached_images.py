@@ -11,10 +11,10 @@ import pytest
 
 from wsss.data.sample import Classes, Sample
 from wsss.errors import InvalidInput
-from wsss.io.arrays import write_arrays
-from wsss.io.images import write_png
-from wsss.io.masks import IGNORE, write_mask
-from wsss.train.images import Cached, cached_images, reduced, reduced_mask
+from wsss.io.rasters.arrays import write_arrays
+from wsss.io.rasters.label_masks import IGNORE, write_mask
+from wsss.io.rasters.rgb_images import write_png
+from wsss.train.image_cache import Cached, cached_images, reduced, reduced_mask
 from wsss.train.segmentation import PairLoader
 from wsss.train.soft import SoftPairLoader
 

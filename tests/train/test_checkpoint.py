@@ -12,7 +12,7 @@ from learning import Run
 from toytraining import Interrupted, train
 
 from wsss.errors import RunFailed
-from wsss.pipeline.ranks import SingleRank
+from wsss.pipeline.processes.ranks import SingleRank
 
 
 def interrupt() -> None:
@@ -32,7 +32,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 def rewritten(path: Path, **changes: Any) -> None:
     """Write a checkpoint again, whole, with another content."""
-    from wsss.io.sealed import write_sealed_zip
+    from wsss.io.files.sealed import write_sealed_zip
 
     state = torch.load(path, weights_only=True) | changes
     torch.save(state, path)

@@ -257,7 +257,7 @@ from pathlib import Path
 import torch
 from learning import Run
 from toytraining import train
-from wsss.pipeline.ranks import join_ranks
+from wsss.pipeline.processes.ranks import join_ranks
 torch.set_num_threads(1)
 with join_ranks("cpu") as ranks:
     out = Path({str(tmp_path)!r})

@@ -14,7 +14,7 @@ from toytraining import CONFIG, Interrupted, ToyExamples, train
 from wsss.errors import InvalidInput
 from wsss.train.config import SGDConfig, TrainConfig
 from wsss.train.optim import Group, build_optimiser
-from wsss.train.sampling import Plan
+from wsss.train.sample_order import Plan
 from wsss.validation import validate
 
 STEPS: dict[str, Any] = {"epochs": None, "steps": 10}

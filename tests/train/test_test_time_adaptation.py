@@ -7,7 +7,7 @@ from learning import CLASSES
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig, ExpansionConfig, SamplingConfig, ShrinkageConfig
 from wsss.train.classification import TileExamples, multilabel_loss
-from wsss.train.images import Cached
+from wsss.train.image_cache import Cached
 from wsss.train.test_time_adaptation import adapted
 
 

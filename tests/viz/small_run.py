@@ -12,11 +12,11 @@ from PIL import Image
 from scipy import ndimage
 
 from wsss.data.sample import Classes, Dataset, Sample, read_truth
-from wsss.io.atomic import write_json, write_text
-from wsss.io.cams import Cams, write_cams
-from wsss.io.images import write_png
-from wsss.io.layout import cam_path, mask_path
-from wsss.io.masks import IGNORE, write_mask
+from wsss.io.files.atomic import write_json, write_text
+from wsss.io.files.stage_files import cam_path, mask_path
+from wsss.io.rasters.cams import Cams, write_cams
+from wsss.io.rasters.label_masks import IGNORE, write_mask
+from wsss.io.rasters.rgb_images import write_png
 from wsss.metrics.overlap import confusion_matrix, overlap_scores
 
 CLASSES = Classes(names=("background", "cat", "<script>alert(1)</script>", "sheep"), values=((0,), (8,), (15,), (17,)))

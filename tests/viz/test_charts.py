@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
-from wsss.viz.charts import Chart, Series, line_chart, nice_ticks, read_history
-from wsss.viz.formatting import duration, number, plain
+from wsss.viz.drawing.charts import Chart, Series, line_chart, nice_ticks, read_history
+from wsss.viz.drawing.formatting import duration, number, plain
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 

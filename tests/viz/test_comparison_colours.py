@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from wsss.io.atomic import write_json
+from wsss.io.files.atomic import write_json
 from wsss.metrics.comparison import Cell, Difference
-from wsss.viz.comparison import Comparison, ShownColumn, as_json, as_markdown
-from wsss.viz.record import COMPARISON, StageRecord
-from wsss.viz.report import Options, build_report
-from wsss.viz.runs import Run, build_runs_page, results
+from wsss.viz.report.compare_runs import Run, build_runs_page, results
+from wsss.viz.report.comparison_table import Comparison, ShownColumn, as_json, as_markdown
+from wsss.viz.report.run_overview import COMPARISON, StageRecord
+from wsss.viz.report.run_page import Options, build_report
 
 CHANGE = 0.25
 

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from wsss.viz.curves import COLOURS, HEIGHT, WIDTH, Curve, CurveChart, describe, draw, standalone
+from wsss.viz.drawing.curves import COLOURS, HEIGHT, WIDTH, Curve, CurveChart, describe, draw, standalone
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from wsss.viz.dag import draw, layout
-from wsss.viz.record import StageRecord, in_order, is_from_segmenter, masks_of
+from wsss.viz.drawing.dag import draw, layout
+from wsss.viz.report.run_overview import StageRecord, in_order, is_from_segmenter, masks_of
 
 
 def records(**needs: str) -> list[StageRecord]:

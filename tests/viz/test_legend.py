@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from wsss.viz.legend import GAP, SIZE, Entry, with_legend
-from wsss.viz.palette import HATCH
+from wsss.viz.drawing.legend import GAP, SIZE, Entry, with_legend
+from wsss.viz.drawing.palette import HATCH
 
 ENTRIES: list[Entry] = [("cat", (64, 0, 0)), ("dining table", (192, 128, 0)), ("ignore", None)]
 

@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsss.viz.legend import with_legend
-from wsss.viz.lettering import drawable, font
-from wsss.viz.overlay import contact_sheet
+from wsss.viz.drawing.legend import with_legend
+from wsss.viz.drawing.lettering import drawable, font
+from wsss.viz.drawing.overlay import contact_sheet
 
 
 def boxes(text: str) -> list[str]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsss.io.masks import IGNORE, voc_palette
-from wsss.viz.overlay import CONTOUR, border, contact_sheet, mask_layer, overlay
-from wsss.viz.palette import HATCH, magma
-from wsss.viz.thumbnails import DETAILS, Detail, fit, heat_uri, indexed_png, mask_uri, photo_uri
+from wsss.io.rasters.label_masks import IGNORE, voc_palette
+from wsss.viz.drawing.overlay import CONTOUR, border, contact_sheet, mask_layer, overlay
+from wsss.viz.drawing.palette import HATCH, magma
+from wsss.viz.report.thumbnails import DETAILS, Detail, fit, heat_uri, indexed_png, mask_uri, photo_uri
 
 PALETTE = voc_palette()[:3]
 

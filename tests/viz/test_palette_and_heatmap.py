@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from skimage.color import rgb2lab
 
 from wsss.data.sample import Classes
-from wsss.io.masks import voc_palette
-from wsss.viz.heatmap import heat, heat_overlay, resize_map
-from wsss.viz.palette import HATCH, class_colours, contrast, ink_on, magma
+from wsss.io.rasters.label_masks import voc_palette
+from wsss.viz.drawing.heatmap import heat, heat_overlay, resize_map
+from wsss.viz.drawing.palette import HATCH, class_colours, contrast, ink_on, magma
 
 # Machado, Oliveira and Fernandes (2009), severity 1, in linear RGB.
 DEFICIENCIES = {

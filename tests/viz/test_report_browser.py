@@ -15,13 +15,13 @@ from PIL import Image
 from small_run import CLASSES, RunBuilder, drawn_dataset, whole_run
 
 from wsss.data.sample import Dataset, Sample
-from wsss.io.atomic import write_text
-from wsss.io.images import write_png
-from wsss.io.layout import mask_path
-from wsss.io.masks import write_mask
-from wsss.viz.record import read_record
-from wsss.viz.report import Options, build_report
-from wsss.viz.runs import Run, build_runs_page
+from wsss.io.files.atomic import write_text
+from wsss.io.files.stage_files import mask_path
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
+from wsss.viz.report.compare_runs import Run, build_runs_page
+from wsss.viz.report.run_overview import read_record
+from wsss.viz.report.run_page import Options, build_report
 
 pytestmark = needs_chromium
 

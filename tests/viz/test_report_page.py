@@ -13,8 +13,8 @@ from small_run import drawn_dataset, whole_run
 
 from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
-from wsss.viz.record import StageRecord, read_record
-from wsss.viz.report import Options, build_report
+from wsss.viz.report.run_overview import StageRecord, read_record
+from wsss.viz.report.run_page import Options, build_report
 
 VOID = {"meta", "img", "input", "br"}
 
@@ -199,7 +199,7 @@ def test_broken_record_is_named(tmp_path: Path) -> None:
 
 
 def test_mask_of_another_size_is_named(tmp_path: Path) -> None:
-    from wsss.io.masks import write_mask
+    from wsss.io.rasters.label_masks import write_mask
 
     data = drawn_dataset(tmp_path / "data", train=1, val=1)
     whole_run(tmp_path / "run", data)
@@ -232,7 +232,7 @@ def test_photographs_that_cannot_be_read_cost_their_rows_alone(tmp_path: Path) -
 
 @pytest.mark.skipif("WSSS_SHARED_DATA" not in os.environ, reason="WSSS_SHARED_DATA is not set: no real photographs")
 def test_real_photographs_fit_the_limit(tmp_path: Path) -> None:
-    from wsss.data import voc
+    from wsss.data.readers import voc
 
     config = voc.Config(root=Path(os.environ["WSSS_SHARED_DATA"]) / "voc_animals")
     data = voc.read(config, work=tmp_path, log=lambda line: None)

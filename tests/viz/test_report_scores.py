@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from wsss.viz.record import StageRecord
-from wsss.viz.report import stage_numbers
-from wsss.viz.report_scores import class_table, is_oracle, ratios, scores_of
+from wsss.viz.report.report_scores import class_table, is_oracle, ratios, scores_of
+from wsss.viz.report.run_overview import StageRecord
+from wsss.viz.report.run_page import stage_numbers
 
 
 def network(tmp_path: Path, name: str) -> list[StageRecord]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from small_run import WEAK, RunBuilder, drawn_dataset
 
-from wsss.viz.record import read_record
-from wsss.viz.runs import Run, build_runs_page, differences, results
+from wsss.viz.report.compare_runs import Run, build_runs_page, differences, results
+from wsss.viz.report.run_overview import read_record
 
 
 def a_run(root: Path, name: str, *, shift: int, lr: float, crf: bool = False, images: int = 4) -> tuple[Run, object]:

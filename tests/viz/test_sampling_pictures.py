@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from matrix import score_matrix
 from small_run import RunBuilder, drawn_dataset
 
-from wsss.io.layout import offsets_path
-from wsss.io.offsets import Offsets, write_offsets
-from wsss.pipeline.runner import run_stage
+from wsss.io.files.stage_files import offsets_path
+from wsss.io.rasters.offsets import Offsets, write_offsets
+from wsss.pipeline.run.runner import run_stage
 from wsss.stages.compare import STAGE as COMPARE
-from wsss.viz.record import read_record
-from wsss.viz.report import Options, build_report
-from wsss.viz.sampling import MOST_ARROWS, arrows_svg, chains, sampling_sections
-from wsss.viz.thumbnails import DETAILS
+from wsss.viz.report.run_overview import read_record
+from wsss.viz.report.run_page import Options, build_report
+from wsss.viz.report.sampling_view import MOST_ARROWS, arrows_svg, chains, sampling_sections
+from wsss.viz.report.thumbnails import DETAILS
 
 SVG = "{http://www.w3.org/2000/svg}"
 numbers = re.compile(r"-?\d+\.?\d*")

@@ -17,17 +17,17 @@ from scipy import ndimage
 from small_run import RunBuilder
 
 from wsss.data.sample import Classes, Dataset, Sample, read_truth
-from wsss.io.arrays import write_arrays
-from wsss.io.atomic import write_text
-from wsss.io.images import write_png
-from wsss.io.layout import mask_path, probability_path
-from wsss.io.masks import write_mask
+from wsss.io.files.atomic import write_text
+from wsss.io.files.stage_files import mask_path, probability_path
+from wsss.io.rasters.arrays import write_arrays
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
 from wsss.metrics.structure import structure_scores, table_rows
-from wsss.viz.record import read_record
-from wsss.viz.report import Options, build_report
-from wsss.viz.thumbnails import DETAILS
-from wsss.viz.topology_panels import SPURIOUS
-from wsss.viz.topology_view import TopologyRow, Unshown, topology_view
+from wsss.viz.report.run_overview import read_record
+from wsss.viz.report.run_page import Options, build_report
+from wsss.viz.report.thumbnails import DETAILS
+from wsss.viz.report.topology_panels import SPURIOUS
+from wsss.viz.report.topology_view import TopologyRow, Unshown, topology_view
 
 CLASSES = Classes(("background", "line"), ((0,), (1,)))
 

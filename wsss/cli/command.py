@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from wsss.cli.option_table import SHARED
-from wsss.io.utf8 import is_utf8, require_utf8, require_working_directory
+from wsss.cli.options.option_table import SHARED
+from wsss.io.text.utf8 import is_utf8, require_utf8, require_working_directory
 
 _VALUES = {
     "INTEGER": "INT",
@@ -65,7 +65,7 @@ class Command(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Parse the arguments after looking at them, and at the working directory: see `wsss.io.utf8`.
+        """Parse the arguments after looking at them, and at the working directory: see `wsss.io.text.utf8`.
 
         Raises:
             InvalidInput: one of them is not valid UTF-8; or the working directory no longer exists.

@@ -22,20 +22,20 @@ from wsss.cli.command import Group
 from wsss.cli.say import say
 from wsss.cli.streams import settle_streams
 from wsss.errors import InvalidInput, WsssError
-from wsss.io import shared_state
-from wsss.io.exhausted import exhausted
-from wsss.pipeline.interrupt import interruptible
-from wsss.pipeline.supervise import supervise
+from wsss.io.process import shared_state
+from wsss.io.process.exhausted import exhausted
+from wsss.pipeline.processes.interrupt import interruptible
+from wsss.pipeline.processes.supervise import supervise
 from wsss.stages import STAGES
 
 COMMANDS = {
-    "run": ("wsss.cli.run:run", "Run a pipeline from images to masks, scores and a report."),
-    "status": ("wsss.cli.status:status", "Show how far a run is."),
-    "init": ("wsss.cli.init:init", "Write a pipeline for your own images and labels."),
-    "export": ("wsss.cli.export:export", "Write masks for other tools: VOC, COCO, CVAT, Label Studio …"),
-    "data": ("wsss.cli.data:data", "Make synthetic datasets, check your own."),
-    "topo": ("wsss.cli.topo:topo", "Compare the topology of masks: Betti matching, Betti numbers."),
-    "bench": ("wsss.cli.bench:bench", "Compare losses on TopoMortar: tables, significance, plots."),
+    "run": ("wsss.cli.commands.run:run", "Run a pipeline from images to masks, scores and a report."),
+    "status": ("wsss.cli.commands.status:status", "Show how far a run is."),
+    "init": ("wsss.cli.commands.init:init", "Write a pipeline for your own images and labels."),
+    "export": ("wsss.cli.commands.export:export", "Write masks for other tools: VOC, COCO, CVAT, Label Studio …"),
+    "data": ("wsss.cli.commands.data:data", "Make synthetic datasets, check your own."),
+    "topo": ("wsss.cli.commands.topo:topo", "Compare the topology of masks: Betti matching, Betti numbers."),
+    "bench": ("wsss.cli.commands.bench:bench", "Compare losses on TopoMortar: tables, significance, plots."),
 }
 """Command → where it is and what ``wsss --help`` says of it."""
 
@@ -57,11 +57,11 @@ class LazyGroup(Group):
             command: click.Command = getattr(importlib.import_module(module), name)
             return command
         if cmd_name == "report":  # takes whole runs, too
-            from wsss.cli.report import report
+            from wsss.cli.commands.report import report
 
             return report
         if cmd_name in STAGES:
-            from wsss.cli.stages import stage_command
+            from wsss.cli.commands.stages import stage_command
 
             return stage_command(STAGES[cmd_name])
         return None
@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     Args:
         arguments: of a call from Python, which then runs in this process; without them those of the program itself,
-            which runs in a child process (see `wsss.pipeline.supervise`).
+            which runs in a child process (see `wsss.pipeline.processes.supervise`).
     """
     settle_streams(replace=arguments is None)
     if arguments is None:

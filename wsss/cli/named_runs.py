@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.io.layout import RECORD, RUN, RUNS
+from wsss.io.files.stage_files import RECORD, RUN, RUNS
 
 NAMED = click.Path(path_type=str)
 """Type of what names a run: a text, because ``./NAME`` means the path alone and ``NAME`` either."""
@@ -111,9 +111,9 @@ def _why_not(name: str, wanted: str) -> str:
 
 def _of_pipeline(name: str) -> str | None:
     """Return the hint for a pipeline in place of a run: its run, if there is one; ``None`` for other names."""
-    from wsss.pipeline import resources
-    from wsss.pipeline.source import read_yaml
-    from wsss.pipeline.spec import IN_FOLDER
+    from wsss.pipeline.config import resources
+    from wsss.pipeline.config.source import read_yaml
+    from wsss.pipeline.config.spec import IN_FOLDER
 
     path = Path(name)
     file = next((one for one in (path, path / IN_FOLDER) if resources.is_yaml(one) and one.is_file()), None)
@@ -127,7 +127,7 @@ def _of_pipeline(name: str) -> str | None:
 
 def _known(name: str, fits: Fits) -> str:
     """Return a hint: which folders below ``runs/`` fit, and the one whose name is closest."""
-    from wsss.pipeline.spec import pipelines_here
+    from wsss.pipeline.config.spec import pipelines_here
 
     known = sorted(path.name for path in RUNS.iterdir() if fits(path)) if RUNS.is_dir() else []
     if not known:

@@ -14,8 +14,8 @@ import click
 
 from wsss.cli.command import value_name
 from wsss.cli.main import COMMANDS, cli
-from wsss.cli.option_table import SHARED, VARIANTS
-from wsss.io.atomic import write_text
+from wsss.cli.options.option_table import SHARED, VARIANTS
+from wsss.io.files.atomic import write_text
 from wsss.stages import STAGES
 
 BENCH_COMMAND = "gather"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from wsss.io.printable import printable
+from wsss.io.text.printable import printable
 
 
 def say(text: object = "", *, err: bool = False, nl: bool = True, label: str = "") -> None:
     """Print text on stdout or stderr.
 
     Args:
-        text: its control characters are shown as escapes, see `wsss.io.printable`.
+        text: its control characters are shown as escapes, see `wsss.io.text.printable`.
         err: on stderr.
         nl: end the line.
         label: word before it, in red: ``error``.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from wsss.data.sample import Classes, Sample
-from wsss.io.cams import Cams, read_cams
-from wsss.io.images import image_size
-from wsss.io.layout import cam_path
+from wsss.io.files.stage_files import cam_path
+from wsss.io.rasters.cams import Cams, read_cams
+from wsss.io.rasters.rgb_images import image_size
 
 
 def read_maps(folder: Path, sample: Sample, classes: Classes, *, size: tuple[int, ...] | None = None) -> Cams:
@@ -20,7 +20,7 @@ def read_maps(folder: Path, sample: Sample, classes: Classes, *, size: tuple[int
         size: (H, W) of the image, where it is known; else its header is read.
 
     Raises:
-        InvalidInput: see `wsss.io.cams.read_cams`; or the image can't be read.
+        InvalidInput: see `wsss.io.rasters.cams.read_cams`; or the image can't be read.
     """
     height, width = size or image_size(sample.image)
     return read_cams(cam_path(folder, sample.id), size=(height, width), classes=len(classes))

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from wsss.errors import InvalidInput
-from wsss.io.atomic import sha256_file, write_json
-from wsss.io.jsonfiles import read_json
+from wsss.io.files.atomic import sha256_file, write_json
+from wsss.io.text.json_files import read_json
 
 StatKey = tuple[int, int, int, int]
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wsss.data.maskvalues import MaskValues, as_key, pixels_of_values, smoothing_hint, unknown_values
+from wsss.data.masks.mask_values import MaskValues, as_key, pixels_of_values, smoothing_hint, unknown_values
 from wsss.errors import InvalidInput, closest, listing
-from wsss.io.masks import BACKGROUND, IGNORE, load_mask
+from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, load_mask
 
 ONLY_IGNORED = "masks with ignored pixels (255) and none of a class; if 255 means a class there, name it in mask_values"
 
@@ -141,7 +141,7 @@ class Classes:
             ValueError: a key is missing or of another type, a name or a mask value stands there twice, or the numbers
                 of names and values differ.
         """
-        from wsss.data.classvalues import require_classes
+        from wsss.data.class_values import require_classes
 
         names, values, other, other_as = require_classes(value)
         return cls(names, values, other, other_as)
@@ -225,9 +225,9 @@ class Dataset:
         """Read all images or masks of a split once.
 
         Raises:
-            InvalidInput: see `wsss.data.readable.read_split`.
+            InvalidInput: see `wsss.data.checks.readable.read_split`.
         """
-        from wsss.data.readable import read_split
+        from wsss.data.checks.readable import read_split
 
         read_split(self, split, kind)
 
@@ -296,7 +296,7 @@ def mask_remarks(
     Args:
         path: its file.
         mask: ``(H, W)`` values on disk.
-        conversion: of `wsss.io.masks.load_mask`.
+        conversion: of `wsss.io.rasters.label_masks.load_mask`.
         values: what encodes the mask.
     """
     remarks = [] if conversion is None else [(f"masks read from {conversion}", path.name)]

@@ -28,8 +28,8 @@ from wsss.data.intensity import (
     RandomHue,
     opencv,
 )
-from wsss.io.masks import IGNORE
-from wsss.io.working_size import scaled_size
+from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.working_size import scaled_size
 from wsss.validation import AddedLater, Settings
 
 if TYPE_CHECKING:

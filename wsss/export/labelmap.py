@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wsss.data.sample import Classes
-from wsss.export.items import colours, refuse_characters
-from wsss.io.masks import IGNORE, ignored_name
+from wsss.export.export_items import colours, refuse_characters
+from wsss.io.rasters.label_masks import IGNORE, ignored_name
 
 LABELMAP = "labelmap.txt"
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from wsss.data.label_tables import check_id, cut, without_suffix
+from wsss.data.readers.label_tables import check_id, cut, without_suffix
 from wsss.errors import InvalidInput
-from wsss.export.items import Item
+from wsss.export.export_items import Item
 
 LONGEST = 255 - len(".geojson")
 """Bytes that a name without suffix may have, so that every format's file of it can be written."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput
-from wsss.io.atomic import write_text
-from wsss.io.jsonfiles import read_json
-from wsss.io.recorded import check_recorded
+from wsss.io.files.atomic import write_text
+from wsss.io.files.recorded import check_recorded
+from wsss.io.text.json_files import read_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsss.errors import InvalidInput
-from wsss.io.arrays import read_arrays, write_arrays
+from wsss.io.rasters.arrays import read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ class SweepCounts:
         classes: the C class names, background first.
         levels: the thresholds, ascending.
         images: the N ids.
-        counts: ``(N, L, 3, C)`` int64 as from `wsss.metrics.sweep.level_counts`.
+        counts: ``(N, L, 3, C)`` int64 as from `wsss.metrics.threshold_curve.level_counts`.
     """
 
     classes: tuple[str, ...]

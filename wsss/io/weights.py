@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.atomic import write_bytes, write_json
-from wsss.io.contained import open_regular
-from wsss.io.jsonfiles import read_json
-from wsss.io.recorded import check_recorded
+from wsss.io.files.atomic import write_bytes, write_json
+from wsss.io.files.contained import open_regular
+from wsss.io.files.recorded import check_recorded
+from wsss.io.text.json_files import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor

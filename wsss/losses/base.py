@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.io.masks import IGNORE
+from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.inputs import check_distribution, check_foreground, check_form, check_logits
 from wsss.losses.targets import check_indices, checked_once
 
@@ -37,7 +37,7 @@ LOSSES = {
     "topo": "wsss.losses.topo_window:TopoWindowLoss",
     "topoloss": "wsss.losses.topoloss:TopoLoss",
     "cbdice": "wsss.losses.cbdice:CbDiceLoss",
-    "warping": "wsss.losses.warping:WarpingLoss",
+    "warping": "wsss.losses.warping_loss:WarpingLoss",
 }
 """Name → module and class; the class is made from its config."""
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.io.masks import IGNORE
+from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import not_a_number, nothing
 from wsss.losses.config import BettiMatchingConfig
 from wsss.losses.sparse import Slopes, sparse_loss

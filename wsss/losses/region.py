@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wsss.io.masks import IGNORE
+from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import Loss, hard, is_soft, known, nothing, prepared
 from wsss.losses.config import CrossEntropyConfig, CrossEntropyDiceConfig, DiceConfig
 

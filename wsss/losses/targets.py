@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.masks import IGNORE
+from wsss.io.rasters.label_masks import IGNORE
 
 TORCH_IGNORES = -100
 """The ignore index of ``torch.nn.CrossEntropyLoss``."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.io.masks import IGNORE
+from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import not_a_number
 from wsss.losses.config import TopoLossConfig
 from wsss.losses.sparse import Slopes, sparse_loss

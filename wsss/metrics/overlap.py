@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wsss.io.masks import IGNORE
+from wsss.io.rasters.label_masks import IGNORE
 from wsss.metrics.surface import masks_of_one_shape
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wsss.io.masks import IGNORE
+from wsss.io.rasters.label_masks import IGNORE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsss.errors import InvalidInput
-from wsss.topology.images import checked_mask
+from wsss.topology.kernels.image_keys import checked_mask
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

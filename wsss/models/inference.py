@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wsss.data.transforms import resize
 from wsss.errors import InvalidInput
-from wsss.io.working_size import reduction
+from wsss.io.rasters.working_size import reduction
 from wsss.models.segmenters import SegmentationNetwork
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from wsss.errors import InvalidInput, RunFailed, listing
-from wsss.io.atomic import sha256_file
-from wsss.io.exhausted import raise_if_exhausted
-from wsss.io.recorded import check_recorded
+from wsss.io.files.atomic import sha256_file
+from wsss.io.files.recorded import check_recorded
+from wsss.io.process.exhausted import raise_if_exhausted
 from wsss.io.weights import read_safetensors, require_usable
 from wsss.models.config import IMAGENET_MEAN, IMAGENET_STD, LocalWeights
 

@@ -1,7 +1,7 @@
 """The Stage API: what a stage declares, what it is given, what it returns.
 
 A stage is a function of (config, inputs, data, seed) to a folder of artifacts plus metrics. The pipeline runner, the
-single-stage commands and the tests all run it through `wsss.pipeline.runner.run_stage`.
+single-stage commands and the tests all run it through `wsss.pipeline.run.runner.run_stage`.
 
 A stage file defines its `Config`, a ``run(ctx)`` function and one `Stage` object named ``STAGE``. Only light imports
 belong at its top (torch, OpenCV and the like are imported inside ``run``): the command line reads every stage's
@@ -71,7 +71,7 @@ class Artifact:
     """A finished stage's folder, or a folder that comes from elsewhere (then only ``path`` is set).
 
     ``provenance`` gathers what a score has to carry (initial weights, scales, threshold policy, CRF preset …) from
-    all stages upstream. ``result`` is a hash of the files, see `wsss.pipeline.input_results`.
+    all stages upstream. ``result`` is a hash of the files, see `wsss.pipeline.plan.input_results`.
     """
 
     path: Path

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.atomic import write_json
-from wsss.io.jsonfiles import read_json
-from wsss.io.recorded import check_recorded
+from wsss.io.files.atomic import write_json
+from wsss.io.files.recorded import check_recorded
+from wsss.io.text.json_files import read_json
 from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power
 
 POLICY_FILE = "policy.json"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from wsss.io.cams import best_class
-from wsss.io.masks import IGNORE
+from wsss.io.rasters.cams import best_class
+from wsss.io.rasters.label_masks import IGNORE
 from wsss.validation import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wsss.io.cams import Cams
+    from wsss.io.rasters.cams import Cams
 
     _Background = float | NDArray[np.float32]
 

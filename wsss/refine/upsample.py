@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.io.working_size import bilinear_rows
+from wsss.io.rasters.working_size import bilinear_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

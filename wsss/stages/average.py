@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput
-from wsss.io.layout import cam_path
+from wsss.io.files.stage_files import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
-from wsss.stages.finished import check_maps
-from wsss.stages.inspect_inputs import inspect_maps
-from wsss.stages.require_inputs import MAKE_MAPS, require_each
+from wsss.stages.common.finished import check_maps
+from wsss.stages.common.inspect_inputs import inspect_maps
+from wsss.stages.common.require_inputs import MAKE_MAPS, require_each
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -27,7 +27,7 @@ class AverageConfig(StageConfig):
 
 def run(ctx: Context[AverageConfig]) -> Result:
     """Average the maps of every image."""
-    from wsss.pipeline.items import map_items, pending
+    from wsss.pipeline.run.items import map_items, pending
 
     samples = ctx.data.samples(ctx.config.splits)
     folders = [artifact.path for artifact in ctx.inputs["cams"]]
@@ -52,7 +52,7 @@ def _average(sample: Sample, *, folders: list[Path], out: Path, classes: Classes
     import numpy as np
 
     from wsss.data.artifacts import read_maps
-    from wsss.io.cams import Cams, write_cams
+    from wsss.io.rasters.cams import Cams, write_cams
 
     first, *others = (read_maps(folder, sample, classes) for folder in folders)
     for folder, one in zip(folders[1:], others, strict=True):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.pipeline.matrix import read_instance_id
+from wsss.pipeline.config.matrix import read_instance_id
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:
-    from wsss.io.results import Resources
-    from wsss.viz.benchmark import Tables
+    from wsss.benchmark.compute_tables import Tables
+    from wsss.benchmark.result_files import Resources
 
 RESULTS, GROUPS_FILE = "results", "dataset_types.txt"
 PAGE, TABLE, ROWS = "tables.md", "tables.csv", "tables.json"
@@ -73,11 +73,11 @@ def run(ctx: Context[BenchConfig]) -> Result:
 
 def _gather(ctx: Context[BenchConfig]) -> None:
     """Write ``results/framework/labels/size/loss/seed.csv``, what each cost beside it, and the groups."""
-    from wsss.io.atomic import write_bytes
-    from wsss.io.recorded import check_recorded
-    from wsss.io.results import write_groups, write_resources
-    from wsss.metrics.benchmark import folder_name
-    from wsss.metrics.topomortar import FILE
+    from wsss.benchmark.result_files import write_groups, write_resources
+    from wsss.benchmark.score_set import folder_name
+    from wsss.benchmark.topomortar_columns import FILE
+    from wsss.io.files.atomic import write_bytes
+    from wsss.io.files.recorded import check_recorded
 
     _check_one_cldice(ctx.inputs["scores"])
     places: dict[Path, str] = {}
@@ -152,7 +152,7 @@ def _told(config: BenchConfig, id: str) -> dict[Level, Any]:
 
 
 def _groups(ctx: Context[BenchConfig]) -> dict[str, str]:
-    from wsss.io.results import read_groups
+    from wsss.benchmark.result_files import read_groups
 
     if ctx.config.groups is not None:
         return read_groups(ctx.config.groups)
@@ -165,7 +165,7 @@ def _resources(score: Artifact, segmenters: Sequence[Artifact]) -> Resources | N
 
     Where the records don't tell (stages from elsewhere), those whose place in the matrix is the score's, or a part.
     """
-    from wsss.io.results import Resources
+    from wsss.benchmark.result_files import Resources
 
     _, point = read_instance_id(score.id or score.path.name)
     upstream = _upstream(score)
@@ -183,7 +183,7 @@ def _resources(score: Artifact, segmenters: Sequence[Artifact]) -> Resources | N
 
 def _worked(folder: Path) -> Mapping[str, Any]:
     """Return the record of a stage; of one that was copied the record of the one that did the work."""
-    from wsss.pipeline.store import read_record
+    from wsss.pipeline.store.stage_folder import read_record
 
     record = read_record(folder) or {}
     name = record.get("same_as")
@@ -193,7 +193,7 @@ def _worked(folder: Path) -> Mapping[str, Any]:
 
 def _upstream(score: Artifact) -> set[str]:
     """Return the ids of all stages that a score builds on, as far as their records lie beside it."""
-    from wsss.pipeline.store import read_record
+    from wsss.pipeline.store.stage_folder import read_record
 
     found: set[str] = set()
     left = [score.path.name]
@@ -207,11 +207,11 @@ def _upstream(score: Artifact) -> set[str]:
 
 
 def _tables(ctx: Context[BenchConfig]) -> Tables:
-    from wsss.io.atomic import write_json, write_text
-    from wsss.viz.benchmark import CONTRAST_COLUMNS, as_csv, as_json, contrasts_as_json, make_tables
-    from wsss.viz.benchmark_plots import write_plots
-    from wsss.viz.benchmark_view import PLOTS, as_markdown, to_json, view_of
-    from wsss.viz.record import BENCHMARK
+    from wsss.benchmark.benchmark_view import PLOTS, as_markdown, to_json, view_of
+    from wsss.benchmark.compute_tables import CONTRAST_COLUMNS, as_csv, as_json, contrasts_as_json, make_tables
+    from wsss.benchmark.plots import write_plots
+    from wsss.io.files.atomic import write_json, write_text
+    from wsss.viz.report.run_overview import BENCHMARK
 
     config = ctx.config
     tables = make_tables(
@@ -266,7 +266,7 @@ def _check_inputs(config: BenchConfig, ids: Mapping[str, Sequence[str]]) -> None
 
 def _check_against(config: BenchConfig, against: str, ids: Sequence[str]) -> None:
     """Refuse a reference that none of the scores can be; the loss of some is only known once they are trained."""
-    from wsss.metrics.benchmark import short_name
+    from wsss.benchmark.score_set import short_name
 
     *case, loss = against.split("/")
     found = {}

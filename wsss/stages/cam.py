@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput, counted, listing
-from wsss.io.layout import cam_path
+from wsss.io.files.stage_files import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.stages.classifier_training import load_trained, trained
-from wsss.stages.finished import check_maps
-from wsss.stages.reduced import note_reduced
+from wsss.stages.common.classifier_training import load_trained, trained
+from wsss.stages.common.finished import check_maps
+from wsss.stages.common.reduced import note_reduced
 from wsss.train.config import MOST_IMAGES
 from wsss.validation import AddedLater, OptionName, Settings
 
@@ -101,7 +101,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     """Make the maps, batch by batch."""
     import torch
 
-    from wsss.stages.batches import require_all, work_in_batches
+    from wsss.stages.common.batches import require_all, work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config
@@ -156,9 +156,9 @@ def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample
     Raises:
         InvalidInput: there are no tiles.
     """
-    from wsss.data.tiletable import Tile, read_tiles
+    from wsss.data.tiles.tile_table import Tile, read_tiles
     from wsss.train.classification import tile_examples
-    from wsss.train.sampling import derive_seed
+    from wsss.train.sample_order import derive_seed
     from wsss.train.test_time_adaptation import adapted
 
     config, artifact = ctx.config.adapt, ctx.inputs["tiles"]
@@ -184,10 +184,10 @@ def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample
 def _make_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamConfig, out: Path) -> None:
     import numpy as np
 
-    from wsss.io.cams import Cams, write_cams
-    from wsss.io.images import read_image
-    from wsss.models.cam import normalise, tapered
+    from wsss.io.rasters.cams import Cams, write_cams
+    from wsss.io.rasters.rgb_images import read_image
     from wsss.models.inference import require_finite
+    from wsss.models.multiscale_cam import normalise, tapered
 
     images = np.stack([read_image(sample.image) for sample in batch])
     maps, classes = _maps_and_classes(model, images, batch, config)
@@ -206,7 +206,7 @@ def _maps_and_classes(
     import torch
 
     from wsss.models.attribution.maps import attribution_maps
-    from wsss.models.cam import class_maps
+    from wsss.models.multiscale_cam import class_maps
 
     classes = [sample.labels or () for sample in batch]
     views: dict[str, Any] = {key: getattr(config, key) for key in ("scales", "flip", "stride", "max_side")}
@@ -228,7 +228,7 @@ def _read_back(samples: Sequence[Sample], out: Path) -> tuple[float | None, list
     """Return the mean of all maps (how much of the images is seen as a class of theirs; ``None`` without any map), and
     the id and size of every image.
     """
-    from wsss.io.cams import read_cams
+    from wsss.io.rasters.cams import read_cams
 
     means: list[float] = []
     sizes: list[tuple[str, tuple[int, int]]] = []

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.layout import cam_path
+from wsss.io.files.stage_files import cam_path
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
-from wsss.stages.finished import check_maps
-from wsss.stages.footprint import image_bytes
+from wsss.stages.common.finished import check_maps
+from wsss.stages.common.footprint import image_bytes
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset, Sample
@@ -34,7 +34,7 @@ class ColourConfig(StageConfig):
 
 def run(ctx: Context[ColourConfig]) -> Result:
     """Make the maps: at the image's own size, from the channel's lowest value (0) to its highest (1)."""
-    from wsss.pipeline.items import map_items, pending
+    from wsss.pipeline.run.items import map_items, pending
 
     config = ctx.config
     samples = ctx.data.samples(config.splits)
@@ -53,8 +53,8 @@ def _make_map(sample: Sample, *, out: Path, channel: Channel) -> None:
     import numpy as np
     from skimage.color import rgb2lab
 
-    from wsss.io.cams import Cams, write_cams
-    from wsss.io.images import read_image
+    from wsss.io.rasters.cams import Cams, write_cams
+    from wsss.io.rasters.rgb_images import read_image
 
     image = read_image(sample.image)
     values = rgb2lab(image)[..., "Lab".index(channel[-1])]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from wsss.errors import InvalidInput, closest, listing
-from wsss.pipeline.matrix import read_instance_id
+from wsss.pipeline.config.matrix import read_instance_id
 from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
-    from wsss.stages.compare_table import Column
+    from wsss.stages.common.compare_table import Column
 
 TABLE, PAGE, PICTURE = "compare.csv", "compare.md", "precision_recall.svg"
 
@@ -36,12 +36,12 @@ class CompareConfig(StageConfig):
 
 def run(ctx: Context[CompareConfig]) -> Result:
     """Gather the columns, compare the rows of each, and write table and precision–recall plot."""
-    from wsss.io.atomic import write_json, write_text
+    from wsss.io.files.atomic import write_json, write_text
     from wsss.metrics.comparison import Bootstrap, compare
-    from wsss.stages.compare_table import gather_columns, gather_curves, place_of
-    from wsss.viz.comparison import Comparison, as_csv, as_json, as_markdown
-    from wsss.viz.curves import standalone
-    from wsss.viz.record import COMPARISON
+    from wsss.stages.common.compare_table import gather_columns, gather_curves, place_of
+    from wsss.viz.drawing.curves import standalone
+    from wsss.viz.report.comparison_table import Comparison, as_csv, as_json, as_markdown
+    from wsss.viz.report.run_overview import COMPARISON
 
     config, scores = ctx.config, ctx.inputs["scores"]
     axis = rows_axis(config, [one.id for one in scores])

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.layout import cam_path, mask_path, probability_path
+from wsss.io.files.stage_files import cam_path, mask_path, probability_path
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
-from wsss.refine.crf import CrfConfig
+from wsss.refine.dense_crf import CrfConfig
 from wsss.refine.policyfile import read_policy
-from wsss.stages.finished import check_mask
-from wsss.stages.footprint import image_bytes
-from wsss.stages.inspect_inputs import inspect_maps, inspect_masks, inspect_probabilities
-from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
-from wsss.stages.reduced import note_reduced, reduced_ids
-from wsss.stages.require_inputs import MAKE_MAPS, MAKE_MASKS, require_each
+from wsss.stages.common.finished import check_mask
+from wsss.stages.common.footprint import image_bytes
+from wsss.stages.common.inspect_inputs import inspect_maps, inspect_masks, inspect_probabilities
+from wsss.stages.common.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
+from wsss.stages.common.reduced import note_reduced, reduced_ids
+from wsss.stages.common.require_inputs import MAKE_MAPS, MAKE_MASKS, require_each
 from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class CrfStageConfig(CrfConfig, StageConfig):
 
 def run(ctx: Context[CrfStageConfig]) -> Result:
     """Refine every image's mask."""
-    from wsss.io.atomic import write_json
-    from wsss.pipeline.items import map_items, pending
+    from wsss.io.files.atomic import write_json
+    from wsss.pipeline.run.items import map_items, pending
 
     config, masks, cams = ctx.config, ctx.inputs["masks"].path, ctx.inputs["cams"]
     samples = _masked(ctx, ctx.log)
@@ -113,8 +113,8 @@ def _refine(
     sample: Sample, *, out: Path, masks: Path, cams: Path | None, config: CrfStageConfig, classes: Classes
 ) -> None:
     from wsss.data.sample import read_truth
-    from wsss.io.images import read_image
-    from wsss.io.masks import write_mask
+    from wsss.io.rasters.label_masks import write_mask
+    from wsss.io.rasters.rgb_images import read_image
     from wsss.refine.cleaning import clean
 
     image = read_image(sample.image)
@@ -132,7 +132,7 @@ def _refine_seeds(image: Any, sample: Sample, masks: Path, cams: Path, config: C
     import numpy as np
 
     from wsss.data.artifacts import read_maps
-    from wsss.refine.crf import refine_labels, refine_scores, working_size
+    from wsss.refine.dense_crf import refine_labels, refine_scores, working_size
     from wsss.refine.thresholds import make_seeds, merge
 
     loaded = read_maps(cams, sample, classes, size=image.shape[:2])
@@ -154,8 +154,8 @@ def _refine_seeds(image: Any, sample: Sample, masks: Path, cams: Path, config: C
 def _refine_probabilities(image: Any, path: Path, config: CrfStageConfig, classes: int) -> Any:
     import numpy as np
 
-    from wsss.io.probabilities import read_probabilities
-    from wsss.refine.crf import refine_scores
+    from wsss.io.rasters.probabilities import read_probabilities
+    from wsss.refine.dense_crf import refine_scores
 
     probabilities = read_probabilities(path, classes=classes, size=image.shape[:2]).astype(np.float32)
     return refine_scores(image, probabilities, config).astype(np.uint8)
@@ -164,8 +164,8 @@ def _refine_probabilities(image: Any, path: Path, config: CrfStageConfig, classe
 def _refine_mask(image: Any, mask: Any, config: CrfStageConfig) -> Any:
     import numpy as np
 
-    from wsss.io.masks import IGNORE
-    from wsss.refine.crf import refine_labels
+    from wsss.io.rasters.label_masks import IGNORE
+    from wsss.refine.dense_crf import refine_labels
 
     # Only classes present take part, and the background always does.
     present = sorted({0, *np.unique(mask[mask != IGNORE]).tolist()})
@@ -186,9 +186,9 @@ class _Change:
 
 
 def _changed(sample: Sample, *, after: Path) -> _Change:
-    from wsss.data.truth import shows_class
-    from wsss.io.images import image_size
-    from wsss.io.masks import IGNORE, read_mask
+    from wsss.data.checks.ground_truth import shows_class
+    from wsss.io.rasters.label_masks import IGNORE, read_mask
+    from wsss.io.rasters.rgb_images import image_size
 
     new = read_mask(mask_path(after, sample.id), size=image_size(sample.image))
     assert sample.mask is not None

@@ -1,7 +1,7 @@
 """Masks of any split, or of any folder of images, by a trained segmentation network.
 
 Memory: photographs of several megapixels are predicted a few rows at a time, or in tiles where ``max_side`` doesn't
-reduce them (see `wsss.models.prediction`), so that one of 24 megapixels needs little more than one of 2. With
+reduce them (see `wsss.models.blockwise_prediction`), so that one of 24 megapixels needs little more than one of 2. With
 ``save_probabilities`` 2 bytes × classes × pixels come on top, in memory and (before compression) on disk.
 """
 
@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput, counted, listing
-from wsss.io.layout import mask_path
+from wsss.io.files.stage_files import mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.stages import prediction
-from wsss.stages.prediction import outputs_of
-from wsss.stages.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
-from wsss.stages.reduced import note_predicted
+from wsss.stages.common import predict_batch
+from wsss.stages.common.predict_batch import outputs_of
+from wsss.stages.common.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
+from wsss.stages.common.reduced import note_predicted
 from wsss.train.config import MOST_IMAGES
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
-    from wsss.data.imagefolder import ImageFolder
+    from wsss.data.readers.imagefolder import ImageFolder
     from wsss.data.sample import Classes, Dataset, Sample
     from wsss.models.segmenters import SegmentationNetwork
 
@@ -85,7 +85,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
     """
     import torch
 
-    from wsss.stages.batches import work_in_batches
+    from wsss.stages.common.batches import work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config
@@ -102,10 +102,10 @@ def run(ctx: Context[PredictConfig]) -> Result:
         errors = work_in_batches(
             ctx,
             samples,
-            lambda batch: prediction.predict_batch(model, classes, batch, config, ctx.out),
+            lambda batch: predict_batch.predict_batch(model, classes, batch, config, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: outputs_of(config, ctx.out, sample.id),
-            check=lambda sample: prediction.check_outputs(config, ctx.out, sample, classes),
+            check=lambda sample: predict_batch.check_outputs(config, ctx.out, sample, classes),
             description="prediction",
         )
     ctx.ranks.barrier()
@@ -129,7 +129,7 @@ def _begin(
 
 def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[Sample]) -> list[str]:
     if config.images is not None and folder is not None:
-        from wsss.data.imagefolder import left_out_notes
+        from wsss.data.readers.imagefolder import left_out_notes
 
         notes = left_out_notes(config.images, recursive=config.recursive)
         if folder.renamed:
@@ -188,8 +188,8 @@ def _result(ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Cla
     """Return in how many images each class was predicted, and how that fits the image-level labels."""
     import numpy as np
 
-    from wsss.io.masks import read_mask
-    from wsss.stages.label_check import label_check
+    from wsss.io.rasters.label_masks import read_mask
+    from wsss.stages.common.label_check import label_check
 
     config = ctx.config
     counts = dict.fromkeys(classes.names, 0)
@@ -212,7 +212,7 @@ def _folder(config: PredictConfig) -> ImageFolder | None:
     """Return the images of the folder, ``None`` where splits are predicted."""
     if config.images is None:
         return None
-    from wsss.data.imagefolder import images_in
+    from wsss.data.readers.imagefolder import images_in
 
     return images_in(config.images, recursive=config.recursive)
 

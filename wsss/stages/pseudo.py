@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wsss.errors import listing
-from wsss.io.layout import cam_path, mask_path
+from wsss.io.files.stage_files import cam_path, mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.policyfile import write_policy
 from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power, describe
-from wsss.stages.finished import check_mask
-from wsss.stages.footprint import image_bytes
-from wsss.stages.inspect_inputs import inspect_maps
-from wsss.stages.mask_inputs import count_empty
-from wsss.stages.require_inputs import MAKE_MAPS, require_each
+from wsss.stages.common.finished import check_mask
+from wsss.stages.common.footprint import image_bytes
+from wsss.stages.common.inspect_inputs import inspect_maps
+from wsss.stages.common.mask_inputs import count_empty
+from wsss.stages.common.require_inputs import MAKE_MAPS, require_each
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class PseudoConfig(StageConfig):
 
 def run(ctx: Context[PseudoConfig]) -> Result:
     """Resolve the policy (thresholds over the dataset, or the oracle's sweep), then label every image."""
-    from wsss.pipeline.items import map_items, pending
+    from wsss.pipeline.run.items import map_items, pending
 
     config, cams = ctx.config, ctx.inputs["cams"].path
     samples = ctx.data.samples(config.splits)
@@ -97,7 +97,7 @@ def _label(
     cleaning: CleaningConfig,
 ) -> None:
     from wsss.data.artifacts import read_maps
-    from wsss.io.masks import write_mask
+    from wsss.io.rasters.label_masks import write_mask
     from wsss.refine.cleaning import clean
     from wsss.refine.thresholds import mask_from_cams
 
@@ -106,7 +106,7 @@ def _label(
 
 
 def _fractions(sample: Sample, *, out: Path, classes: Classes) -> tuple[float, float]:
-    from wsss.io.masks import IGNORE, read_mask
+    from wsss.io.rasters.label_masks import IGNORE, read_mask
 
     path = mask_path(out, sample.id)
     mask = classes.encode(read_mask(path), where=str(path))
@@ -119,7 +119,7 @@ def _dataset_thresholds(ctx: Context[PseudoConfig], policy: Adaptive, samples: t
 
     import numpy as np
 
-    from wsss.pipeline.items import map_items
+    from wsss.pipeline.run.items import map_items
     from wsss.refine.thresholds import adaptive_threshold
 
     work = partial(_histograms, folder=ctx.inputs["cams"].path, classes=ctx.data.classes)
@@ -144,8 +144,8 @@ def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fix
     import numpy as np
 
     from wsss.metrics.overlap import overlap_scores
-    from wsss.metrics.sweep import level_confusions
-    from wsss.stages.levels import count_levels
+    from wsss.metrics.threshold_curve import level_confusions
+    from wsss.stages.common.threshold_counts import count_levels
 
     levels = tuple(round(0.02 * step, 2) for step in range(1, 50))
     total = np.zeros((len(ctx.data.classes), len(ctx.data.classes), len(levels) + 1), np.int64)
@@ -167,7 +167,7 @@ def _reads(config: PseudoConfig) -> list[Read]:
 def _check(config: PseudoConfig, data: Any) -> None:
     if not config.oracle:
         return
-    from wsss.data.truth import check_truth, require_masks
+    from wsss.data.checks.ground_truth import check_truth, require_masks
 
     samples, of = data.samples(config.splits), f"splits {listing(config.splits)}"
     hint = "Leave --oracle out: the label-free policies need no masks."

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput, counted, listing
-from wsss.io.jsonfiles import read_json
-from wsss.io.layout import RECORD
-from wsss.pipeline.external_inputs import changes_since
-from wsss.pipeline.rundir import read_run
+from wsss.io.files.stage_files import RECORD
+from wsss.io.text.json_files import read_json
+from wsss.pipeline.plan.external_inputs import changes_since
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.pipeline.store import read_record as read_stage
-from wsss.pipeline.summary import status_in_run
+from wsss.pipeline.store.run_folder import read_run
+from wsss.pipeline.store.run_summary import status_in_run
+from wsss.pipeline.store.stage_folder import read_record as read_stage
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
-    from wsss.viz.gallery import Unread
-    from wsss.viz.record import StageRecord
+    from wsss.viz.report.gallery import Unread
+    from wsss.viz.report.run_overview import StageRecord
 
 PAGE = "index.html"
 COMPARED = "compared.json"
@@ -52,8 +52,8 @@ class ReportConfig(StageConfig):
 
 def run(ctx: Context[ReportConfig]) -> Result:
     """Write ``index.html``."""
-    from wsss.io.atomic import write_text
-    from wsss.viz.report import Options, build_report
+    from wsss.io.files.atomic import write_text
+    from wsss.viz.report.run_page import Options, build_report
 
     config = ctx.config
     run_dir = _run_of(ctx.inputs["stages"]) or ctx.run_dir  # the page may go elsewhere
@@ -98,7 +98,7 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
     Raises:
         InvalidInput: the folder holds no finished stage, or a broken record.
     """
-    from wsss.viz.record import read_record
+    from wsss.viz.report.run_overview import read_record
 
     folders = sorted(path.parent for path in run_dir.glob(f"*/{RECORD}"))
     found = [record for record in map(read_record, folders) if record.status == "done" and record.uses != STAGE.name]
@@ -127,7 +127,7 @@ def unread_text(unread: Sequence[Unread]) -> str:
 
 def as_records(artifacts: Iterable[Artifact], run_dir: Path) -> list[StageRecord]:
     """Read what each stage's folder says, beside what the engine already knows of it; in pipeline order."""
-    from wsss.viz.record import read_record
+    from wsss.viz.report.run_overview import read_record
 
     records = [
         read_record(
@@ -182,8 +182,8 @@ def compare_runs(
     Raises:
         InvalidInput: a run has no finished stage.
     """
-    from wsss.io.atomic import write_json, write_text
-    from wsss.viz.runs import Run, build_runs_page
+    from wsss.io.files.atomic import write_json, write_text
+    from wsss.viz.report.compare_runs import Run, build_runs_page
 
     runs = []
     for name, folder in zip(_names(run_dirs), run_dirs, strict=True):
@@ -237,7 +237,7 @@ def _others(records: Sequence[StageRecord]) -> list[StageRecord]:
     They failed, were interrupted, haven't run yet, were deleted since, or are finished and not reported on: without
     them the picture of the pipeline would lack its joints.
     """
-    from wsss.viz.record import read_record
+    from wsss.viz.report.run_overview import read_record
 
     run_dir = records[0].path.parent if records else Path()
     known = {record.id for record in records}

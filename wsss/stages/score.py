@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.data.maskvalues import MaskNames
+from wsss.benchmark.topomortar_columns import FILE, GROUPS, WINDOW
+from wsss.data.masks.mask_values import MaskNames
 from wsss.errors import InvalidInput, listing
-from wsss.io.tables import csv_text
+from wsss.io.text.tables import csv_text
 from wsss.metrics.structure import COLUMNS, Group
-from wsss.metrics.topomortar import FILE, GROUPS, WINDOW
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
-from wsss.stages.footprint import image_bytes
-from wsss.stages.mask_inputs import ANY_FOLDER, Look, with_masks
-from wsss.stages.scored import Pair, count, name_values
+from wsss.stages.common.footprint import image_bytes
+from wsss.stages.common.mask_inputs import ANY_FOLDER, Look, with_masks
+from wsss.stages.common.score_image import Pair, count, name_values
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -99,11 +99,11 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     """Add up one confusion matrix over the split, and derive everything from it."""
     import numpy as np
 
-    from wsss.data.truth import log_remarks
-    from wsss.io.atomic import write_text
+    from wsss.data.checks.ground_truth import log_remarks
     from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
+    from wsss.io.files.atomic import write_text
     from wsss.metrics.overlap import overlap_scores
-    from wsss.pipeline.items import map_items
+    from wsss.pipeline.run.items import map_items
 
     config, pred, classes = ctx.config, ctx.inputs["pred"], ctx.data.classes
     samples = ctx.data.split(config.split)
@@ -147,10 +147,10 @@ def _structure(
     ctx: Context[ScoreConfig], samples: tuple[Sample, ...], per_image: list[dict[int, list[float]]]
 ) -> dict[str, Any]:
     """Write a row per image and class, and return the means; nothing unless asked for."""
-    from wsss.io.atomic import write_text
-    from wsss.io.results import write_scores
+    from wsss.benchmark.result_files import write_scores
+    from wsss.benchmark.topomortar_columns import topomortar_columns
+    from wsss.io.files.atomic import write_text
     from wsss.metrics.structure import summarise, table_rows
-    from wsss.metrics.topomortar import topomortar_columns
 
     config, names = ctx.config, ctx.data.classes.names
     if not config.groups:
@@ -211,7 +211,7 @@ def _check_unsure(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, looks
     Raises:
         InvalidInput: no mask from elsewhere has a class, and some have 255. A stage of ours may be unsure throughout.
     """
-    from wsss.io.masks import IGNORE
+    from wsss.io.rasters.label_masks import IGNORE
 
     unsure = sum(look.ignored for look in looks)
     if not unsure or any(look.shows_class for look in looks):
@@ -243,7 +243,7 @@ def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) 
 
 
 def _check(config: ScoreConfig, data: Any) -> None:
-    from wsss.data.truth import check_truth, require_masks
+    from wsss.data.checks.ground_truth import check_truth, require_masks
 
     samples, of = data.split(config.split), f"split {config.split!r}"
     if config.topomortar and len(data.classes) != 2:

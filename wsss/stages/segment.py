@@ -11,12 +11,12 @@ from pydantic import Field, model_validator
 
 from wsss.data.transforms import SegmentationAugmentation
 from wsss.errors import InvalidInput, listing
-from wsss.io.layout import probability_path
+from wsss.io.files.stage_files import probability_path
 from wsss.losses.config import CrossEntropyConfig, LossConfig
 from wsss.models.config import NO_TRUNK, SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
-from wsss.stages.inspect_inputs import inspect_masks, inspect_probabilities
-from wsss.stages.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
+from wsss.stages.common.inspect_inputs import inspect_masks, inspect_probabilities
+from wsss.stages.common.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.validation import AddedLater, OptionName
 
@@ -72,9 +72,9 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     from wsss.models.segmenters import build_segmenter, save_segmenter
     from wsss.train.loop import Job, fit
     from wsss.train.optim import trunk_and_head
-    from wsss.train.pictures import segmentation_pictures
     from wsss.train.runtime import deterministic, leader_first
     from wsss.train.segmentation import mask_loss
+    from wsss.train.training_pictures import segmentation_pictures
 
     config, classes = ctx.config, ctx.data.classes
     classifier: Artifact | None = ctx.inputs["classifier"]
@@ -137,7 +137,7 @@ def _examples(ctx: Context[SegmentConfig]) -> SegmentationExamples | SoftExample
     Raises:
         InvalidInput: see `_pairs` and `_probability_files`; or a file is broken.
     """
-    from wsss.train.images import Cached
+    from wsss.train.image_cache import Cached
     from wsss.train.segmentation import PairLoader, SegmentationExamples
     from wsss.train.soft import SoftExamples, SoftPairLoader
 
@@ -213,8 +213,8 @@ def _check_masks(ctx: Context[SegmentConfig]) -> None:
     Raises:
         InvalidInput: see `_pairs` and `require_class`; or no mask of any image that has a class shows one.
     """
+    from wsss.data.checks.ground_truth import shows_class
     from wsss.data.sample import read_truth
-    from wsss.data.truth import shows_class
 
     config, classes, pairs = ctx.config, ctx.data.classes, _pairs(ctx)
     advice = "Choose a split whose masks show a class."
@@ -239,7 +239,7 @@ def _check(config: SegmentConfig, data: Dataset) -> None:
         check_weights(config.backbone)
     samples, of = data.split(config.split), f"split {config.split!r}"
     if config.labels == "ground-truth":
-        from wsss.data.truth import check_truth, require_masks
+        from wsss.data.checks.ground_truth import check_truth, require_masks
 
         hint = "Choose a split that has masks, or train on labels: pseudo."
         require_masks(data, samples, of=of, hint=hint, start="segment: ")

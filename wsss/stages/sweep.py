@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput
-from wsss.io.layout import cam_path
-from wsss.io.tables import csv_text
+from wsss.io.files.stage_files import cam_path
+from wsss.io.text.tables import csv_text
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.thresholds import Fixed, describe
-from wsss.stages.inspect_inputs import inspect_maps
-from wsss.stages.require_inputs import MAKE_MAPS, require_each
+from wsss.stages.common.inspect_inputs import inspect_maps
+from wsss.stages.common.require_inputs import MAKE_MAPS, require_each
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,12 +36,18 @@ def run(ctx: Context[SweepConfig]) -> Result:
     """Count every image once; derive the curve, the best threshold, and the highest recall at a given precision."""
     import numpy as np
 
-    from wsss.io.atomic import write_text
     from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
+    from wsss.io.files.atomic import write_text
     from wsss.io.sweeps import SWEEP_COUNTS, SweepCounts, write_sweep_counts
     from wsss.metrics.overlap import mean_scores, overlap_scores
-    from wsss.metrics.sweep import best_recall, even_levels, foreground_precision_recall, level_confusions, level_counts
-    from wsss.stages.levels import count_levels
+    from wsss.metrics.threshold_curve import (
+        best_recall,
+        even_levels,
+        foreground_precision_recall,
+        level_confusions,
+        level_counts,
+    )
+    from wsss.stages.common.threshold_counts import count_levels
 
     config, cams, classes = ctx.config, ctx.inputs["cams"], ctx.data.classes
     samples, levels = ctx.data.split(config.split), even_levels(config.levels)
@@ -103,7 +109,7 @@ def _table(levels: tuple[float, ...], curve: Mapping[str, NDArray[np.float64]]) 
 
 
 def _check(config: SweepConfig, data: Any) -> None:
-    from wsss.data.truth import check_truth, require_masks
+    from wsss.data.checks.ground_truth import check_truth, require_masks
 
     samples, of = data.split(config.split), f"split {config.split!r}"
     hint = "Sweep a split that has masks, or leave the sweep out: no other stage needs it."

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from wsss.data.tiles import TilesConfig, draw_tiles
+from wsss.data.tiles.tiling import TilesConfig, draw_tiles
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
-from wsss.stages.mask_inputs import survey
+from wsss.stages.common.mask_inputs import survey
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -22,9 +22,9 @@ class TilesStageConfig(TilesConfig, StageConfig):
 
 def run(ctx: Context[TilesStageConfig]) -> Result:
     """Draw the tiles, in one process."""
-    from wsss.data.tiletable import DRAWN
-    from wsss.io.jsonfiles import read_json
-    from wsss.pipeline.items import map_items
+    from wsss.data.tiles.tile_table import DRAWN
+    from wsss.io.text.json_files import read_json
+    from wsss.pipeline.run.items import map_items
 
     config = ctx.config
     if ctx.ranks.rank == 0:
@@ -46,7 +46,7 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
 
 
 def _check(config: TilesStageConfig, data: Dataset) -> None:
-    from wsss.data.truth import check_truth, require_masks
+    from wsss.data.checks.ground_truth import check_truth, require_masks
 
     samples, of = data.split(config.split), f"split {config.split!r}"
     hint = "Choose a split that has masks; tiles that people have labelled are a dataset of layout folder."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wsss.topology.betti import betti_numbers, local_betti_error
     from wsss.topology.distance import distance_transform
-    from wsss.topology.images import NotFinite
+    from wsss.topology.kernels.image_keys import NotFinite
     from wsss.topology.malis import CriticalPixels, critical_pixels
     from wsss.topology.persistence import barcode, betti_matching, betti_matching_batch
     from wsss.topology.precompile import warmup
@@ -27,7 +27,7 @@ _HOMES = {
     "DimensionMatching": "results",
     "Intervals": "results",
     "LossSlopes": "slopes",
-    "NotFinite": "images",
+    "NotFinite": "kernels.image_keys",
     "barcode": "persistence",
     "betti_matching": "persistence",
     "betti_matching_batch": "persistence",

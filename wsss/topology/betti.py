@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from wsss.errors import InvalidInput
 from wsss.topology.compiling import call, kernel
-from wsss.topology.images import checked_connectivity, checked_mask
-from wsss.topology.unionfind import find
+from wsss.topology.kernels.image_keys import checked_connectivity, checked_mask
+from wsss.topology.kernels.unionfind import find
 
 
 class BettiNumbers(NamedTuple):

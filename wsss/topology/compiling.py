@@ -22,7 +22,7 @@ PATIENCE = 1.5
 
 
 def _package_stamp() -> tuple[float, int]:
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    files = sorted(Path(__file__).parent.rglob("*.py"))
     stats = [file.stat() for file in files]
     return max(stat.st_mtime for stat in stats), sum(stat.st_size for stat in stats)
 

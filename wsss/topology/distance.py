@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wsss.topology.compiling import call, kernel
-from wsss.topology.images import checked_mask
+from wsss.topology.kernels.image_keys import checked_mask
 
 
 def distance_transform(mask: ArrayLike) -> NDArray[np.float32]:

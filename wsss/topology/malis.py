@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wsss.errors import InvalidInput
 from wsss.topology.compiling import call, kernel
-from wsss.topology.unionfind import find
+from wsss.topology.kernels.unionfind import find
 
 
 class CriticalPixels(NamedTuple):

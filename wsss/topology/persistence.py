@@ -10,9 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from wsss.errors import InvalidInput
 from wsss.topology.compiling import call
-from wsss.topology.images import Essential, Filtration, Frame, Image, checked_image, checked_option, load_keys
-from wsss.topology.interval_pixels import locate
-from wsss.topology.matching import intervals_of_image, match_images
+from wsss.topology.kernels.image_keys import (
+    Essential,
+    Filtration,
+    Frame,
+    Image,
+    checked_image,
+    checked_option,
+    load_keys,
+)
+from wsss.topology.kernels.induced_matching import intervals_of_image, match_images
+from wsss.topology.kernels.interval_pixels import locate
 from wsss.topology.results import NO_PIXEL, Barcode, BettiMatching
 from wsss.topology.threads import in_threads
 

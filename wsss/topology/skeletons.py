@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wsss.errors import InvalidInput
-from wsss.topology.images import checked_option
+from wsss.topology.kernels.image_keys import checked_option
 
 Method = Literal["zhang", "lee"]
 

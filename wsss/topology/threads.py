@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from wsss.errors import InvalidInput
-from wsss.io.cores import available_cores
+from wsss.io.process.cores import available_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from wsss.errors import InvalidInput
 from wsss.topology.compiling import call, kernel
 from wsss.topology.distance import squared_distances
-from wsss.topology.images import checked_connectivity, checked_mask
+from wsss.topology.kernels.image_keys import checked_connectivity, checked_mask
 
 
 def warping_error_mask(pred: ArrayLike, gt: ArrayLike, *, connectivity: int = 4) -> NDArray[np.bool_]:

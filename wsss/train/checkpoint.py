@@ -1,6 +1,6 @@
 """Checkpoints of a training run: everything that its further course depends on, in one atomic file.
 
-Which images come next and all random numbers are functions of (seed, step, process), see `wsss.train.sampling` and
+Which images come next and all random numbers are functions of (seed, step, process), see `wsss.train.sample_order` and
 `wsss.train.loop`; the step stands for the state of every generator.
 """
 
@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsss.io.atomic import atomic_open
-from wsss.io.exhausted import raise_if_exhausted
-from wsss.io.sealed import check_sealed_zip, check_stored_zip, write_sealed_zip
+from wsss.io.files.atomic import atomic_open
+from wsss.io.files.sealed import check_sealed_zip, check_stored_zip, write_sealed_zip
+from wsss.io.process.exhausted import raise_if_exhausted
 
 FORMAT = 3
 

@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsss.data.labels import label_targets
+from wsss.data.readers.label_matrix import label_targets
 from wsss.data.sample import Sample
-from wsss.data.tiletable import Tile
+from wsss.data.tiles.tile_table import Tile
 from wsss.data.transforms import ClassificationAugmentation, Transform, resize
 from wsss.metrics.multilabel import MultilabelScores, multilabel_scores
-from wsss.train.images import Cached, cached_images
-from wsss.train.sampling import Item
+from wsss.train.image_cache import Cached, cached_images
+from wsss.train.sample_order import Item
 
 
 class ClassificationExamples:
@@ -71,9 +71,9 @@ def tile_examples(
 
     Args:
         folder: where their pictures are.
-        tiles: see `wsss.data.tiletable`.
+        tiles: see `wsss.data.tiles.tile_table`.
         classes: number K of foreground classes.
-        cache_bytes, max_side: see `wsss.train.images.cached_images`.
+        cache_bytes, max_side: see `wsss.train.image_cache.cached_images`.
 
     Raises:
         InvalidInput: a picture is broken.

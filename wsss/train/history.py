@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss.io.atomic import write_text
-from wsss.io.contained import check_tree
-from wsss.io.tables import csv_text
+from wsss.io.files.atomic import write_text
+from wsss.io.files.contained import check_tree
+from wsss.io.text.tables import csv_text
 
 FILE = "history.csv"
 

@@ -1,8 +1,8 @@
 """The training loop, for every network of the package.
 
-All that is random follows from (seed, step, process): the batches and their augmentation by `wsss.train.sampling`, and
-dropout and the like because every generator is seeded at every step. So a run that was interrupted at any moment and
-resumed from its last checkpoint ends with the same weights as one that never was; on a CPU bit by bit.
+All that is random follows from (seed, step, process): the batches and their augmentation by `wsss.train.sample_order`,
+and dropout and the like because every generator is seeded at every step. So a run that was interrupted at any moment
+and resumed from its last checkpoint ends with the same weights as one that never was; on a CPU bit by bit.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from wsss.errors import RunFailed
-from wsss.io.cores import processes_here
-from wsss.io.headroom import that_fit
-from wsss.io.layout import CHECKPOINT
+from wsss.io.files.stage_files import CHECKPOINT
+from wsss.io.process.cores import processes_here
+from wsss.io.process.headroom import that_fit
 from wsss.train import checkpoint as ckpt
 from wsss.train.config import TrainConfig
 from wsss.train.history import Scalars, write_history
 from wsss.train.optim import Group, build_optimiser, build_schedule
 from wsss.train.runtime import deterministic, seed_all
-from wsss.train.sampling import Item, Plan, derive_seed
+from wsss.train.sample_order import Item, Plan, derive_seed
 from wsss.train.workers import begin_worker
 
 Batch = Sequence[Tensor]

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from wsss.data.sample import Classes, Sample, read_truth
 from wsss.data.transforms import SegmentationAugmentation, Transform
-from wsss.io.images import read_image
+from wsss.io.rasters.rgb_images import read_image
 from wsss.losses.base import Loss, hard
 from wsss.train.config import DeepSupervisionConfig
 from wsss.train.deep_supervision import deep_loss
-from wsss.train.images import Cached, reduced, reduced_mask
-from wsss.train.sampling import Item
+from wsss.train.image_cache import Cached, reduced, reduced_mask
+from wsss.train.sample_order import Item
 
 
 class PairLoader:

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from wsss.data.intensity import opencv
 from wsss.data.sample import Classes
-from wsss.io.images import read_image
-from wsss.io.probabilities import read_probabilities
-from wsss.train.images import reduced
+from wsss.io.rasters.probabilities import read_probabilities
+from wsss.io.rasters.rgb_images import read_image
+from wsss.train.image_cache import reduced
 from wsss.train.segmentation import PairExamples
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from wsss.models.classifier import CAMClassifier
 from wsss.train.classification import TileExamples
-from wsss.train.sampling import derive_seed
+from wsss.train.sample_order import derive_seed
 
 WEIGHT_DECAY = 0.01
 

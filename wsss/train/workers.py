@@ -7,7 +7,7 @@ import signal
 import sys
 from types import TracebackType
 
-from wsss.io.orphans import end_with_parent
+from wsss.io.process.orphans import end_with_parent
 
 
 def begin_worker(_: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsss.data.importing.cells import names_in, separator_of
+from wsss.data.importers.rules.cells import names_in, separator_of
 from wsss.errors import InvalidInput
 
 names = st.lists(st.text(st.characters(blacklist_categories=["Cs"])), max_size=5)

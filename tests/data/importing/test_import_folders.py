@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsss.data.importing import folders
-from wsss.data.importing.foldershape import split_of
-from wsss.data.importing.gather import gather
-from wsss.data.importing.labels import Labels
-from wsss.data.importing.project import plan_project
-from wsss.data.importing.reading import Reading
-from wsss.data.label_rules import Rules
+from wsss.data.importers.folder_shape import split_of
+from wsss.data.importers.formats import class_folders
+from wsss.data.importers.gather import gather
+from wsss.data.importers.project import plan_project
+from wsss.data.importers.rules.imported_labels import Labels
+from wsss.data.importers.rules.reading import Reading
+from wsss.data.readers.label_rules import Rules
 from wsss.errors import InvalidInput
 
 
 def read(*files: str, folder: Path = Path("/nowhere"), rules: Rules | None = None) -> Labels:
-    return folders.read(folder, files, Reading(rules))
+    return class_folders.read(folder, files, Reading(rules))
 
 
 def shown(labels: Labels) -> dict[str, tuple[tuple[str, ...] | None, str | None]]:
@@ -147,7 +147,7 @@ def test_mvtec(front: str) -> None:
         f"{front}{file}.png": (() if "good" in file else (file.split("/")[1],), None) for file in MVTEC[:-1]
     }
     assert labels.left_out == {f"{front}{MVTEC[-1]}.png"}
-    assert notes(labels)[folders.DEALT_ANEW] == ["train", "test"]
+    assert notes(labels)[class_folders.DEALT_ANEW] == ["train", "test"]
     assert notes(labels)["folders of true masks, not used (rename one that is a class)"] == [f"{front}ground_truth"]
 
 
@@ -164,7 +164,9 @@ def test_mvtec_becomes_a_project_without_its_masks(tmp_path: Path) -> None:
 
 def test_splits_are_kept_where_train_shows_a_class() -> None:
     labels = read("train/good/1", "train/dent/2", "test/good/3", "test/dent/4")
-    assert {entry.split for entry in labels.entries} == {"train", "test"} and folders.DEALT_ANEW not in notes(labels)
+    assert {entry.split for entry in labels.entries} == {"train", "test"} and class_folders.DEALT_ANEW not in notes(
+        labels
+    )
     labels = read("train/good/1", "test/good/3", "test/dent/4", rules=Rules(negative=()))
     assert {entry.split for entry in labels.entries} == {"train", "test"}
 
@@ -325,6 +327,6 @@ def test_folders_that_leave_the_class_open(front: str, word: str) -> None:
 @pytest.mark.parametrize("tops", [("fold1", "fold2"), ("images2", "thumbs"), ("a", "b", "c")])
 def test_class_folders_that_hold_the_same_folders_are_noted(tops: tuple[str, ...]) -> None:
     labels = read(*(f"{top}/{name}/1" for top in tops for name in ("cat", "dog")))
-    assert notes(labels)[folders.ALIKE] == [f"{', '.join(tops)}: each holds cat, dog"]
-    assert folders.ALIKE not in notes(read("animals/cat/1", "animals/dog/2", "things/car/3"))
-    assert folders.ALIKE not in notes(read("a/x/1", "b/x/2"))
+    assert notes(labels)[class_folders.ALIKE] == [f"{', '.join(tops)}: each holds cat, dog"]
+    assert class_folders.ALIKE not in notes(read("animals/cat/1", "animals/dog/2", "things/car/3"))
+    assert class_folders.ALIKE not in notes(read("a/x/1", "b/x/2"))

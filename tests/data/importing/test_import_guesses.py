@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss.data.importing.formats import How, read_labels
-from wsss.data.importing.gather import gather
-from wsss.data.importing.labels import Labels
-from wsss.data.importing.project import plan_project, write_project
-from wsss.data.label_rules import Rules
-from wsss.data.registry import open_dataset
+from wsss.data.importers.gather import gather
+from wsss.data.importers.importer_registry import How, read_labels
+from wsss.data.importers.project import plan_project, write_project
+from wsss.data.importers.rules.imported_labels import Labels
+from wsss.data.readers.label_rules import Rules
+from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
-from wsss.io.images import write_png
+from wsss.io.rasters.rgb_images import write_png
 
 
 def read(folder: Path, text: str, how: How | None = None, *, name: str = "l.csv") -> Labels:

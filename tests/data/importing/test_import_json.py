@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wsss.data.importing import coco, labelstudio, records
-from wsss.data.importing.formats import How, read_labels
-from wsss.data.importing.labels import Labels
-from wsss.data.importing.reading import EMPTY_IMAGES
+from wsss.data.importers.formats import coco_labels, labelstudio_labels
+from wsss.data.importers.importer_registry import How, read_labels
+from wsss.data.importers.json import json_records
+from wsss.data.importers.rules.imported_labels import Labels
+from wsss.data.importers.rules.reading import EMPTY_IMAGES
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
-from wsss.export.formats import export_masks
-from wsss.export.items import Item, Masks, Options
-from wsss.io.masks import write_mask
+from wsss.export.export_formats import export_masks
+from wsss.export.export_items import Item, Masks, Options
+from wsss.io.rasters.label_masks import write_mask
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def put(file: Path, value: Any) -> Path:
     ],
 )  # fmt: skip
 def test_plain_json(file: Path, value: Any, expected: dict[str, tuple[str, ...]]) -> None:
-    assert found(records.read(put(file, value))) == expected
+    assert found(json_records.read(put(file, value))) == expected
 
 
 def test_texts_that_are_split_are_noted_and_need_not_be(file: Path) -> None:
@@ -64,7 +65,9 @@ def test_texts_that_are_split_are_noted_and_need_not_be(file: Path) -> None:
 
 
 def test_splits_of_records(file: Path) -> None:
-    labels = records.read(put(file, [{"image": "a", "label": "x", "split": "train"}, {"image": "b", "label": "y"}]))
+    labels = json_records.read(
+        put(file, [{"image": "a", "label": "x", "split": "train"}, {"image": "b", "label": "y"}])
+    )
     assert [entry.split for entry in labels.entries] == ["train", None]
     assert [entry.where for entry in labels.entries] == [f"{file}: [0]", f"{file}: [1]"]
 
@@ -109,7 +112,7 @@ def instances() -> dict[str, Any]:
 
 
 def test_coco(file: Path) -> None:
-    labels = coco.read(put(file, instances()))
+    labels = coco_labels.read(put(file, instances()))
     assert found(labels) == {"train/a.jpg": ("dog", "dining table"), "b.jpg": ("cat",), "c.jpg": ()}
     assert labels.classes == ("cat", "dog", "dining table"), "in the order of their ids"
 
@@ -122,7 +125,7 @@ def test_cocos_own_library_finds_the_same(file: Path) -> None:
         image["file_name"]: {api.cats[a["category_id"]]["name"] for a in api.loadAnns(api.getAnnIds(image["id"]))}
         for image in api.loadImgs(api.getImgIds())
     }
-    assert {image: set(names) for image, names in found(coco.read(file)).items()} == own
+    assert {image: set(names) for image, names in found(coco_labels.read(file)).items()} == own
 
 
 def test_ignored_pixels_of_our_own_export_are_no_class(tmp_path: Path) -> None:
@@ -134,7 +137,7 @@ def test_ignored_pixels_of_our_own_export_are_no_class(tmp_path: Path) -> None:
         items = tuple(Item(id, tmp_path / "m" / f"{id}.png", None) for id in ("a", "b"))
         masks = Masks("mine", Classes(("background", name), ((0,), (1,))), items)
         export_masks(masks, "coco", Options(), tmp_path / name)
-        labels = coco.read(tmp_path / name / "annotations.json")
+        labels = coco_labels.read(tmp_path / name / "annotations.json")
         assert found(labels) == {"a": (name,), "b": ()} and labels.classes == (name,)
         assert ("categories of ignored pixels, left out", f"{ignored} (id 255, crowds alone)") in labels.notes
         assert [kind for kind, _ in labels.notes if kind == EMPTY_IMAGES] == [EMPTY_IMAGES]
@@ -146,7 +149,7 @@ def test_other_categories_of_number_255_are_classes(file: Path) -> None:
         content["categories"][0] = {"id": 255, "name": name}
         content["annotations"][0] |= {"category_id": 255, "iscrowd": crowd}
         content["annotations"][1] |= {"category_id": 17}
-        assert name in coco.read(put(file, content)).classes
+        assert name in coco_labels.read(put(file, content)).classes
 
 
 @pytest.mark.parametrize(
@@ -171,7 +174,7 @@ def test_mistakes_in_coco(file: Path, path: tuple[Any, ...], value: Any, message
         inner = inner[key]
     inner[path[-1]] = value
     with pytest.raises(InvalidInput, match=f"labels.json: {message}"):
-        coco.read(put(file, content))
+        coco_labels.read(put(file, content))
 
 
 def task(image: str, *answers: list[str] | None, **more: Any) -> dict[str, Any]:
@@ -200,7 +203,7 @@ def test_label_studio(file: Path) -> None:
         task("skipped.jpg", None),
         task("unseen.jpg"),
     ]
-    labels = labelstudio.read(put(file, tasks))
+    labels = labelstudio_labels.read(put(file, tasks))
     assert found(labels) == dict(
         zip((one["data"]["image"] for one in tasks), (("Cat",), ("Cat", "Dog"), ("Dog",), ()), strict=False)
     )
@@ -229,7 +232,7 @@ def test_label_studio(file: Path) -> None:
 )
 def test_mistakes_in_label_studio(file: Path, tasks: Any, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        labelstudio.read(put(file, tasks))
+        labelstudio_labels.read(put(file, tasks))
 
 
 def test_label_studio_with_tasks_that_are_not_annotated(file: Path) -> None:

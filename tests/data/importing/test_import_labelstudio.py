@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from wsss.data.importing.formats import How, read_labels
-from wsss.data.importing.labels import Labels
-from wsss.data.importing.labelstudio import OF_A_MODEL, SEVERAL
-from wsss.data.label_rules import Rules
+from wsss.data.importers.formats.labelstudio_labels import OF_A_MODEL, SEVERAL
+from wsss.data.importers.importer_registry import How, read_labels
+from wsss.data.importers.rules.imported_labels import Labels
+from wsss.data.readers.label_rules import Rules
 from wsss.errors import InvalidInput
 
 Answers = dict[str, list[str]]

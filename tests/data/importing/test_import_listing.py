@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from wsss.data.importing.gather import gather
-from wsss.data.importing.listing import NO_IMAGES, UNREAD, Listing, list_images
+from wsss.data.importers.gather import gather
+from wsss.data.importers.listing import NO_IMAGES, UNREAD, Listing, list_images
 from wsss.errors import InvalidInput
-from wsss.io import image_kinds
+from wsss.io.rasters import image_kinds
 
 SYSTEM = "folders of the system or of other programs, left out"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from wsss.data.importing.formats import How, read_labels
-from wsss.data.importing.labels import Labels
-from wsss.data.importing.reading import EMPTY_IMAGES
-from wsss.data.label_rules import Rules
+from wsss.data.importers.importer_registry import How, read_labels
+from wsss.data.importers.rules.imported_labels import Labels
+from wsss.data.importers.rules.reading import EMPTY_IMAGES
+from wsss.data.readers.label_rules import Rules
 from wsss.errors import InvalidInput
 
 

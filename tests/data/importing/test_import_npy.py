@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wsss.data.classlist import VOC_CLASSES
-from wsss.data.importing.formats import How, read_labels
-from wsss.data.importing.npyfile import read
-from wsss.data.importing.unpickling import unpickle
+from wsss.data.class_list import VOC_CLASSES
+from wsss.data.importers.formats.npy_labels import read
+from wsss.data.importers.formats.unpickling import unpickle
+from wsss.data.importers.importer_registry import How, read_labels
 from wsss.errors import InvalidInput
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from labelfiles import WRITERS
 
-from wsss.data.importing.formats import FOLDERS, FORMATS, How, read_labels
-from wsss.data.importing.options import APPLIES
-from wsss.data.label_rules import Rules
+from wsss.data.importers.format_options import APPLIES
+from wsss.data.importers.importer_registry import FOLDERS, FORMATS, How, read_labels
+from wsss.data.readers.label_rules import Rules
 from wsss.errors import InvalidInput
 
 LABELS = {"a.png": ("cat",), "b.png": ("dog", "cat"), "c.png": ()}

@@ -12,17 +12,17 @@ import pytest
 import yaml
 from PIL import Image
 
-from wsss.data.check import Finding
-from wsss.data.importing.formats import How
-from wsss.data.importing.gather import gather
-from wsss.data.importing.pipeline import Setting, pipeline_text
-from wsss.data.importing.project import Project, default_name, plan_project, write_project
-from wsss.data.importing.recipe import choose
-from wsss.data.registry import open_dataset
+from wsss.data.checks.check import Finding
+from wsss.data.importers.gather import gather
+from wsss.data.importers.importer_registry import How
+from wsss.data.importers.pipeline_text import Setting, pipeline_text
+from wsss.data.importers.project import Project, default_name, plan_project, write_project
+from wsss.data.importers.recipe import choose
+from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
-from wsss.pipeline.graph import build_jobs
-from wsss.pipeline.source import read_yaml
-from wsss.pipeline.spec import load_spec
+from wsss.pipeline.config.source import read_yaml
+from wsss.pipeline.config.spec import load_spec
+from wsss.pipeline.plan.graph import build_jobs
 from wsss.stages import STAGES
 
 

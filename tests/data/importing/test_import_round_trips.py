@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from labelfiles import WRITERS, Labels
 
-from wsss.data.importing.formats import How
-from wsss.data.importing.gather import gather
-from wsss.data.importing.project import plan_project, write_project
-from wsss.data.label_tables import read_label_table
-from wsss.data.registry import open_dataset
+from wsss.data.importers.gather import gather
+from wsss.data.importers.importer_registry import How
+from wsss.data.importers.project import plan_project, write_project
+from wsss.data.readers.label_tables import read_label_table
+from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import Dataset
-from wsss.io.images import write_png
-from wsss.pipeline.source import read_yaml
+from wsss.io.rasters.rgb_images import write_png
+from wsss.pipeline.config.source import read_yaml
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 PHOTOS = Path(SHARED or ".") / "voc_animals"

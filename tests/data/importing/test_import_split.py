@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsss.data.importing.split import stratified
-from wsss.data.label_tables import read_label_table
+from wsss.data.importers.holdout import stratified
+from wsss.data.readers.label_tables import read_label_table
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wsss.data.importing.formats import How, read_labels
-from wsss.data.importing.labels import Labels
-from wsss.data.importing.tables import read
+from wsss.data.importers.formats.csv_tables import read
+from wsss.data.importers.importer_registry import How, read_labels
+from wsss.data.importers.rules.imported_labels import Labels
 from wsss.errors import InvalidInput
 
 

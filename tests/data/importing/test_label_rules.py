@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsss.data.importing.formats import How, read_labels
-from wsss.data.importing.labels import CONTRADICTION, Labels
-from wsss.data.importing.reading import EMPTY_CELLS, EMPTY_IMAGES, MISSING_WORDS
-from wsss.data.label_rules import Rules, Word, parse_soft
+from wsss.data.importers.importer_registry import How, read_labels
+from wsss.data.importers.rules.imported_labels import CONTRADICTION, Labels
+from wsss.data.importers.rules.reading import EMPTY_CELLS, EMPTY_IMAGES, MISSING_WORDS
+from wsss.data.readers.label_rules import Rules, Word, parse_soft
 from wsss.errors import InvalidInput
 
 Known = dict[str, tuple[tuple[str, ...] | None, tuple[str, ...]]]

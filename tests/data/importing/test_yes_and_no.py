@@ -10,13 +10,13 @@ import labelfiles
 import numpy as np
 import pytest
 
-from wsss.data.importing.formats import NUMBERS, How, read_labels
-from wsss.data.importing.labels import Labels
-from wsss.data.importing.reading import DECIMAL_COMMAS
-from wsss.data.label_rules import Rules, number_in, parse_soft
-from wsss.data.registry import open_dataset
+from wsss.data.importers.importer_registry import NUMBERS, How, read_labels
+from wsss.data.importers.rules.imported_labels import Labels
+from wsss.data.importers.rules.reading import DECIMAL_COMMAS
+from wsss.data.readers.label_rules import Rules, number_in, parse_soft
+from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
-from wsss.io.images import write_png
+from wsss.io.rasters.rgb_images import write_png
 
 Write = Callable[[Path, dict[str, object]], Path]
 NO_NEGATIVES = How(rules=Rules(negative=()))

@@ -1,4 +1,4 @@
-"""The dataset `bricks`: synthetic walls in TopoMortar's layout (see `wsss.data.topomortar`), which also reads it."""
+"""The dataset `bricks`: synthetic walls in TopoMortar's layout; `wsss.data.readers.topomortar` reads it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 import yaml
 from pydantic import Field, model_validator
 
-from wsss.data import topomortar
-from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
+from wsss.data.readers import topomortar
+from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache
+from wsss.data.readers.topomortar import FOLDER, GROUP_FILE, GROUPS, KINDS, MASK_VALUES, PARTS, SPLITS, SPLITS_SMALL
 from wsss.data.sample import Dataset
 from wsss.data.synthetic.brickwork import draw_wall
 from wsss.data.synthetic.generated import Generated
-from wsss.data.topomortar import FOLDER, GROUP_FILE, GROUPS, KINDS, MASK_VALUES, PARTS, SPLITS, SPLITS_SMALL
-from wsss.io.atomic import write_text
-from wsss.io.images import write_png
+from wsss.io.files.atomic import write_text
+from wsss.io.rasters.rgb_images import write_png
 
 GENERATOR = 2
 """Raise it whenever the same config gives other pictures; generated folders are named by it too."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsss.data.layout import LayoutConfig, Log, hash_cache
 from wsss.data.manifest import ContentHashes
+from wsss.data.readers.layout import LayoutConfig, Log, hash_cache
 from wsss.errors import InvalidInput, listing
-from wsss.io.atomic import TEMPORARY, discard, explain_os_errors, sweep, write_json
-from wsss.io.contained import check_regular, check_tree
-from wsss.io.jsonfiles import read_json
-from wsss.io.locking import file_lock
+from wsss.io.files.atomic import TEMPORARY, discard, explain_os_errors, sweep, write_json
+from wsss.io.files.contained import check_regular, check_tree
+from wsss.io.files.locking import file_lock
+from wsss.io.text.json_files import read_json
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The dataset `shapes`: synthetic multi-label scenes, written as a plain folder (see `wsss.data.folder`)."""
+"""The dataset `shapes`: synthetic multi-label scenes, written as a plain folder (see `wsss.data.readers.folder`)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from wsss.data import folder
-from wsss.data.layout import Layout, LayoutConfig, Log, hash_cache
+from wsss.data.readers import folder
+from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.sample import Dataset
 from wsss.data.synthetic.generated import Generated
 from wsss.data.synthetic.scene import CLASS_NAMES, draw_scene
-from wsss.io.atomic import write_text
-from wsss.io.images import write_png
-from wsss.io.masks import read_mask, write_mask
+from wsss.io.files.atomic import write_text
+from wsss.io.rasters.label_masks import read_mask, write_mask
+from wsss.io.rasters.rgb_images import write_png
 
 GENERATOR = 1
 """Raise it whenever the same config gives other pictures; generated folders are named by it too."""

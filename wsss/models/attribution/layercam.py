@@ -9,8 +9,8 @@ from torch import Tensor
 
 from wsss.models.attribution.config import Layer, LayerCamConfig
 from wsss.models.attribution.gradients import LayerGradients, class_slots
-from wsss.models.cam import normalise
 from wsss.models.classifier import CAMClassifier
+from wsss.models.multiscale_cam import normalise
 
 
 def layer_cam(classifier: CAMClassifier, batch: Tensor, wanted: Tensor, config: LayerCamConfig) -> list[Tensor]:

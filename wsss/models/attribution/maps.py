@@ -14,8 +14,8 @@ from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, 
 from wsss.models.attribution.gradcam import gradcam_plus_plus
 from wsss.models.attribution.gradients import frozen, layer_stride
 from wsss.models.attribution.layercam import fuse, layer_cam
-from wsss.models.cam import Grid, Stack, views
 from wsss.models.classifier import CAMClassifier
+from wsss.models.multiscale_cam import Grid, Stack, views
 
 GradientMethod = GradCamPlusPlusConfig | LayerCamConfig | AdvCamConfig
 
@@ -31,7 +31,7 @@ def attribution_maps(
     stride: int,
     max_side: int | None = None,
 ) -> Tensor:
-    """Compute the maps of images of one size, as `wsss.models.cam.class_maps` does for plain class activation maps.
+    """Compute the maps of images of one size, as `wsss.models.multiscale_cam.class_maps` does for plain CAMs.
 
     As many images as for plain maps go through the network at once, but it also keeps what it needs to go back:
     two to four times the memory.
@@ -41,7 +41,7 @@ def attribution_maps(
         images: ``(B, H, W, 3)`` uint8 RGB.
         wanted: ``(B, K)`` booleans: which classes get a map.
         method: which kind of map, with its settings.
-        scales, flip, stride, max_side: see `wsss.models.cam.class_maps`.
+        scales, flip, stride, max_side: see `wsss.models.multiscale_cam.class_maps`.
 
     Returns:
         ``(B, K, h, w)`` ≥ 0, summed over scales and mirror images; zero for classes that aren't wanted.

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from learning import coloured_dataset, contents
+from walls import WALL_CLASSES, walls
+
+from wsss.data.readers.registry import open_dataset
+from wsss.data.sample import Dataset, Sample, read_truth
+from wsss.data.tiles.tile_folder import draw_into
+from wsss.data.tiles.tile_table import Tile, read_tiles
+from wsss.data.tiles.tiling import Places, TilesConfig, colour_statistics, draw_tiles, share_out
+from wsss.errors import InvalidInput
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import read_image
+
+
+def draw(data: Dataset, out: Path, seed: int = 0, **config: Any) -> tuple[dict[str, Any], list[Tile]]:
+    drawn = draw_tiles(
+        data.split("train"),
+        out,
+        classes=data.classes,
+        config=TilesConfig(**config),
+        split="train",
+        seed=seed,
+        each=lambda work, items, description: [work(item) for item in items],
+    )
+    return drawn, read_tiles(out, data.classes)
+
+
+def pixels_of(data: Dataset, tile: Tile) -> tuple[np.ndarray, np.ndarray]:
+    sample = next(one for one in data.split("train") if one.id == tile.image)
+    place = slice(tile.row, tile.row + tile.size), slice(tile.column, tile.column + tile.size)
+    return read_image(sample.image)[place], read_truth(sample, data.classes)[place]
+
+
+@pytest.mark.parametrize(("size", "least"), [(6, 0.05), (9, 0.3)])
+def test_answers_are_those_of_who_counts_the_pixels(tmp_path: Path, size: int, least: float) -> None:
+    data = coloured_dataset(tmp_path / "data")
+    drawn, tiles = draw(data, tmp_path / "tiles", count=60, size=size, least=least)
+    for tile in tiles:
+        image, mask = pixels_of(data, tile)
+        shares = {index: float((mask == index).mean()) for index in (1, 2)}
+        assert tile.labels == tuple(index for index, share in shares.items() if share >= least)
+        assert all(share == 0 or share >= least for share in shares.values())  # nothing doubtful is asked
+        np.testing.assert_array_equal(read_image(tile.path(tmp_path / "tiles")), image)
+    assert len({(tile.image, tile.row, tile.column) for tile in tiles}) == drawn["tiles"] == 60
+    assert drawn["without_any_class"] == sum(not tile.labels for tile in tiles) == 30
+
+
+def test_every_image_gives_as_many(tmp_path: Path) -> None:
+    data = walls(tmp_path / "data")
+    _, tiles = draw(data, tmp_path / "tiles", count=26, size=6, share_without=0.25)
+    given = Counter(tile.image for tile in tiles)
+    assert set(given) == {"w0", "w1", "w2", "w3"} and max(given.values()) - min(given.values()) <= 2
+    assert sum(not tile.labels for tile in tiles) == 6
+
+
+def test_images_with_few_places_are_made_up_for_by_others() -> None:
+    places = [Places(without=1, having=100), Places(without=50, having=0), Places(without=50, having=3)]
+    quotas = share_out(places, TilesConfig(count=20), seed=0)
+    assert sum(one.without for one in quotas) == sum(one.having for one in quotas) == 10
+    assert quotas[0].without == 1 and quotas[1].having == 0 and quotas[2].having == 3
+    with pytest.raises(InvalidInput, match="no places for as many tiles with a class"):
+        share_out(places, TilesConfig(count=250, share_without=0.4), seed=0)
+
+
+def test_tiles_on_ignored_pixels_are_not_drawn(tmp_path: Path) -> None:
+    data = walls(tmp_path / "data", count=1)
+    sample = data.split("train")[0]
+    assert sample.mask is not None
+    mask = read_truth(sample, data.classes)
+    mask[:, 40:] = 255
+    write_mask(sample.mask, mask)
+    _, tiles = draw(data, tmp_path / "tiles", count=40, size=6)
+    assert max(tile.column for tile in tiles) + 6 <= 40
+
+
+def test_noise_turns_a_share_of_the_answers(tmp_path: Path) -> None:
+    data = walls(tmp_path / "data")
+    _, clean = draw(data, tmp_path / "clean", count=400, size=5)
+    drawn, noisy = draw(data, tmp_path / "noisy", count=400, size=5, label_noise=0.25)
+    wrong = 0
+    for tile in noisy:
+        _, mask = pixels_of(data, tile)
+        wrong += (1 in tile.labels) != bool(mask.any())
+    assert all((1 in tile.labels) == bool(pixels_of(data, tile)[1].any()) for tile in clean)
+    assert 70 <= wrong <= 130  # four standard deviations around 100
+    assert drawn["label_noise"] == 0.25
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_other_tiles(tmp_path: Path) -> None:
+    data = walls(tmp_path / "data")
+    draw(data, tmp_path / "a", count=12, size=6, seed=5)
+    draw(data, tmp_path / "b", count=12, size=6, seed=5)
+    draw(data, tmp_path / "c", count=12, size=6, seed=6)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b") != contents(tmp_path / "c")
+
+
+def test_the_table_tells_the_colours_of_the_whole_image(tmp_path: Path) -> None:
+    data = walls(tmp_path / "data", count=1)
+    _, tiles = draw(data, tmp_path / "tiles", count=2, size=6)
+    pixels = read_image(data.split("train")[0].image).reshape(-1, 3) / 255
+    for tile in tiles:
+        np.testing.assert_allclose(tile.mean, pixels.mean(0), rtol=1e-8)
+        np.testing.assert_allclose(tile.std, np.sqrt(((pixels - pixels.mean(0)) ** 2).mean(0)), rtol=1e-8)
+    assert colour_statistics(np.full((2, 2, 3), 51, np.uint8)) == (pytest.approx((0.2,) * 3), pytest.approx((0.0,) * 3))
+
+
+def test_no_mask_is_written_and_any_reader_of_folders_reads_the_tiles(tmp_path: Path) -> None:
+    data = walls(tmp_path / "data")
+    _, tiles = draw(data, tmp_path / "tiles", count=10, size=6)
+    assert {path.name for path in (tmp_path / "tiles").iterdir()} == {
+        "images",
+        "labels.csv",
+        "classes.txt",
+        "tiles.csv",
+        "tiles.json",
+    }
+    read = open_dataset({"root": tmp_path / "tiles"}, work=tmp_path / "work")
+    assert {sample.id: sample.labels for sample in read.split("train")} == {tile.id: tile.labels for tile in tiles}
+    assert read.classes.names == WALL_CLASSES.names and all(sample.mask is None for sample in read.split("train"))
+
+
+def test_a_broken_table_is_told(tmp_path: Path) -> None:
+    data = walls(tmp_path / "data")
+    _, tiles = draw(data, tmp_path / "tiles", count=4, size=6)
+    table = tmp_path / "tiles" / "tiles.csv"
+    text = table.read_text()
+    for broken, message in (
+        (text.replace("mortar", "plaster"), "Unknown class 'plaster'"),
+        (text.replace(",w0,", ",../w0,"), "path separator"),
+        (text.replace("mean_red", "red"), "expected the columns"),
+        (text.splitlines()[0], "lists no tile"),
+    ):
+        table.write_text(broken)
+        with pytest.raises(InvalidInput, match=message):
+            read_tiles(tmp_path / "tiles", data.classes)
+    table.write_text(text)
+    tiles[0].path(tmp_path / "tiles").unlink()
+    with pytest.raises(InvalidInput, match="1 of 4 tiles have no picture"):
+        read_tiles(tmp_path / "tiles", data.classes)
+    with pytest.raises(InvalidInput, match="no such file"):
+        read_tiles(tmp_path, data.classes)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    data = walls(tmp_path / "data")
+
+    def start(total: int) -> Any:
+        return lambda steps: None
+
+    def into(out: Path, **config: Any) -> dict[str, Any]:
+        return draw_into(out, data, config=TilesConfig(**config), split="train", seed=0, start=start)
+
+    first = into(tmp_path / "out", count=4, size=6)
+    before = contents(tmp_path / "out")
+    assert into(tmp_path / "out", count=4, size=6) == first and contents(tmp_path / "out") == before
+    with pytest.raises(InvalidInput, match="already holds something else"):
+        into(tmp_path / "out", count=6, size=6)
+    with pytest.raises(InvalidInput, match="already holds something else"):
+        into(tmp_path / "data", count=4, size=6)
+    assert json.loads((tmp_path / "out" / "tiles.json").read_text())["tiles"] == 4
+
+
+def test_images_smaller_than_a_tile_have_no_place(tmp_path: Path) -> None:
+    data = walls(tmp_path / "data", count=2)
+    with pytest.raises(InvalidInput, match="at size 200"):
+        draw(data, tmp_path / "tiles", count=4, size=200)
+
+
+def test_a_sample_without_a_mask_is_told(tmp_path: Path) -> None:
+    data = walls(tmp_path / "data", count=1)
+    bare = tuple(Sample(one.id, one.image, one.labels) for one in data.split("train"))
+    with pytest.raises(InvalidInput, match="no ground-truth mask"):
+        draw(Dataset(data.name, data.root, data.classes, {"train": bare}), tmp_path / "tiles", count=2, size=6)

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from wsss.errors import InvalidInput, Obstructed
+from wsss.io.files.atomic import sha256_file
+from wsss.pipeline.plan.decide import decide
+from wsss.pipeline.plan.identity import identity_of
+from wsss.pipeline.store.stage_folder import (
+    RECORD,
+    Damage,
+    artifact_files,
+    check_ours,
+    delete_damaged,
+    empty,
+    is_unlisted_free,
+    list_artifacts,
+    read_record,
+    verify,
+    write_record,
+)
+
+PARTS = {"stage": "cam", "version": 1, "seed": 0, "config": {"n": 1}, "inputs": {}, "reads": {}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "cam"
+    (folder / "cams").mkdir(parents=True)
+    (folder / "cams" / "a.npz").write_bytes(b"aaaa")
+    (folder / "b.json").write_bytes(b"bb")
+    record = {"id": "cam", "status": "done", "identity": identity_of(PARTS), "identity_parts": PARTS}
+    write_record(folder, {**record, "artifacts": list_artifacts(folder)})
+    return folder
+
+
+def record_of(folder: Path) -> dict[str, object]:
+    record = read_record(folder)
+    assert record is not None
+    return record
+
+
+def artifacts_of(folder: Path) -> dict[str, dict[str, object]]:
+    artifacts = record_of(folder)["artifacts"]
+    assert isinstance(artifacts, dict)
+    return artifacts
+
+
+def test_artifacts_leave_out_logs_bookkeeping_and_hidden_files(folder: Path) -> None:
+    for name in ("tensorboard/events", "checkpoint.pt", "metrics.json", "run.log", ".wsss-tmp-1-x", ".wsss-data/i.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "checkpoint.pt").write_bytes(b"x")  # only the stage's own checkpoint is bookkeeping
+    names = [path.relative_to(folder).as_posix() for path in artifact_files(folder)]
+    assert names == ["b.json", "cams/a.npz", "sub/checkpoint.pt"]
+
+
+def test_listed_artifacts_are_size_hash_and_time(folder: Path) -> None:
+    path = folder / "cams" / "a.npz"
+    assert artifacts_of(folder)["cams/a.npz"] == {
+        "bytes": 4,
+        "sha256": sha256_file(path),
+        "mtime_ns": path.stat().st_mtime_ns,
+    }
+    assert verify(folder, artifacts_of(folder)) == []
+
+
+def test_verify_finds_missing_truncated_and_changed_files(folder: Path) -> None:
+    artifacts = artifacts_of(folder)
+    path = folder / "cams" / "a.npz"
+    path.write_bytes(b"aa")
+    assert verify(folder, artifacts) == [Damage("cams/a.npz", "truncated")]
+    path.write_bytes(b"aaaaaa")
+    assert verify(folder, artifacts) == [Damage("cams/a.npz", "changed")]
+    path.write_bytes(b"aaab")
+    os.utime(path, ns=(1, 1))
+    assert verify(folder, artifacts) == [Damage("cams/a.npz", "changed")]
+    path.write_bytes(b"aaaa")  # same bytes, another time: copied or restored
+    os.utime(path, ns=(1, 1))
+    assert verify(folder, artifacts) == []
+    path.unlink()
+    assert verify(folder, artifacts) == [Damage("cams/a.npz", "missing")]
+    path.mkdir()
+    assert len(verify(folder, artifacts)) == 1
+
+
+def test_unlisted_files_are_noticed(folder: Path) -> None:
+    assert is_unlisted_free(folder, artifacts_of(folder))
+    (folder / "more.txt").write_text("x")
+    assert not is_unlisted_free(folder, artifacts_of(folder))
+
+
+def test_damaged_files_are_deleted_and_nothing_else(folder: Path) -> None:
+    delete_damaged(folder, [Damage("cams/a.npz", "truncated"), Damage("gone", "missing")])
+    assert [path.name for path in artifact_files(folder)] == ["b.json"]
+
+
+def test_empty_keeps_the_record_and_marks_it(folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    (folder / "link").symlink_to(outside, target_is_directory=True)
+    (folder / ".wsss-data").mkdir()  # generated data, and they are in use
+    (folder / ".wsss-lock").touch()
+    empty(folder, record_of(folder))
+    assert sorted(path.name for path in folder.iterdir()) == [".wsss-data", ".wsss-lock", RECORD]
+    assert record_of(folder)["status"] == "stale"
+    assert (outside / "precious").read_text() == "x"  # a link is removed, not what it leads to
+
+
+def test_records_that_are_not_ours_are_refused(folder: Path) -> None:
+    assert read_record(folder.parent) is None
+    assert read_record(folder / "b.json") is None
+    for text in ("{", "[]", '{"id": 1}', "\xff"):
+        (folder / RECORD).write_text(text, encoding="latin-1")
+        with pytest.raises(InvalidInput, match=r"stage\.json"):
+            read_record(folder)
+
+
+def test_folders_that_are_not_ours_are_refused(folder: Path, tmp_path: Path) -> None:
+    check_ours(folder)
+    check_ours(tmp_path / "new")
+    (tmp_path / "empty").mkdir()
+    check_ours(tmp_path / "empty")
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / ".wsss-tmp-1-stage.json").touch()
+    check_ours(tmp_path / "killed")
+    (folder / RECORD).unlink()
+    with pytest.raises(InvalidInput, match=r"not empty and not the folder of a stage \(found 'b.json'"):
+        check_ours(folder)
+    with pytest.raises(Obstructed, match="is a file"):
+        check_ours(folder / "b.json")
+
+
+def test_decisions(folder: Path, tmp_path: Path) -> None:
+    assert decide(tmp_path / "new", PARTS).reasons == ("never ran",)
+    finished = decide(folder, PARTS)
+    assert (finished.action, finished.reasons, finished.keep) == ("skip", ("finished",), True)
+    forced = decide(folder, PARTS, force=True)
+    assert (forced.action, forced.reasons, forced.keep) == ("run", ("forced",), False)
+    changed = decide(folder, {**PARTS, "config": {"n": 2}})
+    assert (changed.action, changed.reasons, changed.keep) == ("run", ("config changed: n 1 → 2",), False)
+    for status, reason, keep in (
+        ("running", "interrupted", True),
+        ("interrupted", "interrupted", True),
+        ("failed", "failed last time", True),
+        ("stale", "forced", False),
+    ):
+        write_record(folder, {**record_of(folder), "status": status})
+        decision = decide(folder, PARTS)
+        assert (decision.action, decision.reasons, decision.keep) == ("run", (reason,), keep)
+
+
+def test_a_damaged_artifact_makes_the_stage_run_and_keeps_the_rest(folder: Path) -> None:
+    (folder / "cams" / "a.npz").write_bytes(b"a")
+    decision = decide(folder, PARTS)
+    assert (decision.action, decision.keep) == ("run", True)
+    assert decision.reasons == ("artifact cams/a.npz is truncated",)
+    assert decision.damages == (Damage("cams/a.npz", "truncated"),)
+
+
+def test_the_result_of_another_kind_of_stage_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "stage.json").write_text(
+        '{"identity": "x", "id": "predict@seed=1", "uses": "predict"}', encoding="utf-8"
+    )
+    check_ours(tmp_path)
+    check_ours(tmp_path, "predict")
+    with pytest.raises(
+        InvalidInput, match=r"folder of the stage 'predict@seed=1' \(predict\); report would replace it"
+    ):
+        check_ours(tmp_path, "report")

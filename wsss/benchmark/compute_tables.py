@@ -1,0 +1,225 @@
+"""TopoMortar's tables: read, computed, and as CSV and JSON of single cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wsss.benchmark.paired_against import RESAMPLES, Arm, Contrast, arms_of, contrasts, find_arm
+from wsss.benchmark.permutation import SWAPS
+from wsss.benchmark.ranking import SHOWN, Ranking, rank_losses
+from wsss.benchmark.score_set import FRAMEWORKS, ID_GROUP, REFERENCE, SIZES, Benchmark, Case, read_benchmark
+from wsss.benchmark.table_cells import (
+    DISTRIBUTIONS,
+    SIGNIFICANT,
+    Distribution,
+    Row,
+    benchmark_rows,
+    rounded,
+)
+from wsss.io.text.tables import csv_text
+from wsss.viz.drawing.formatting import NOT_DEFINED, duration
+
+KEYS = ("framework", "labels", "size", "group", "loss", "metric", "mean", "std", "p", "bold")
+CONTRAST_KEYS = ("group", "metric", "images", "seeds", "mean", "difference", "low", "high", "p", "verdict")
+CONTRAST_COLUMNS = (*Case._fields, "loss", *CONTRAST_KEYS)
+TITLES: Mapping[Distribution, str] = {"ID": "in-distribution", "OOD": "out of distribution"}
+LABELS = {"accurate": "accurate labels", "noisy": "noisy labels", "pseudo": "pseudo-labels", "weak": "weak labels"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What training one loss took: mean seconds, highest peak memory in bytes, devices, and the number of runs."""
+
+    seconds: float
+    memory_bytes: int | None
+    devices: tuple[str, ...]
+    runs: int
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All that is shown of a benchmark.
+
+    Args:
+        benchmark: the results.
+        rows: the cells.
+        ranking: the order of the losses.
+        costs: loss → what it cost, empty where no result says.
+        swaps, seed: of the permutation tests.
+        against: what every other loss of every case is compared with in addition, if anything.
+        contrasts: these comparisons.
+    """
+
+    benchmark: Benchmark
+    rows: tuple[Row, ...]
+    ranking: Ranking
+    costs: Mapping[str, Cost]
+    swaps: int
+    seed: int
+    against: Arm | None = None
+    contrasts: tuple[Contrast, ...] = ()
+
+
+def make_tables(root: Path, groups: Path, *, swaps: int = SWAPS, seed: int = 0, against: str | None = None) -> Tables:
+    """Read the results below ``root`` and make their tables.
+
+    Args:
+        root: folder with ``framework/labels/size/loss/seed.csv``.
+        groups: which image is in which group.
+        swaps, seed: of the permutation tests.
+        against: ``framework/labels/size/loss`` that all others are compared with in addition.
+
+    Raises:
+        InvalidInput: see `wsss.benchmark.score_set.read_benchmark`; or ``against`` is not among the results.
+    """
+    benchmark = read_benchmark(root, groups)
+    arm = None if against is None else find_arm(benchmark, against)
+    rows = tuple(benchmark_rows(benchmark, swaps=swaps, seed=seed))
+    compared = () if arm is None else tuple(contrasts(benchmark, arm, swaps=swaps, seed=seed))
+    if arm is not None:
+        benchmark = replace(benchmark, notes=(*benchmark.notes, *_notes_on_contrasts(benchmark, arm, compared)))
+    return Tables(benchmark, rows, rank_losses(rows), _costs(benchmark), swaps, seed, arm, compared)
+
+
+def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the cells as JSON objects, unrounded."""
+    return [{key: getattr(row, key) for key in KEYS} for row in rows]
+
+
+def contrasts_as_json(rows: Sequence[Contrast]) -> list[dict[str, Any]]:
+    """Return the comparisons with one loss as JSON objects, unrounded; ``seeds`` is seed → mean."""
+    return [
+        {
+            **row.arm.case._asdict(),
+            "loss": row.arm.loss,
+            **{key: getattr(row, key) for key in CONTRAST_KEYS if key != "seeds"},
+            "seeds": {str(seed): mean for seed, mean in row.seeds.items()},
+        }
+        for row in rows
+    ]
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]], keys: Sequence[str] = KEYS) -> str:
+    """Return a line per object of `as_json` or `contrasts_as_json`: empty where something is not defined, ``true`` or
+    ``false``, and ``1: 3.5; 2: 4`` for an object in an object.
+    """
+    return csv_text([keys, *([_plain(one[key]) for key in keys] for one in rows)])
+
+
+def title_of(case: Case) -> str:
+    """Return ``supervised · accurate labels · large training set``."""
+    return f"{case.framework} · {LABELS.get(case.labels, case.labels + ' labels')} · {case.size} training set"
+
+
+def name_of(arm: Arm) -> str:
+    """Return ``clDice · weak labels``, and framework and size where they aren't the usual ones."""
+    framework, labels, size = arm.case
+    parts = [arm.loss, LABELS.get(labels, labels + " labels")]
+    parts += [framework] if framework != FRAMEWORKS[0] else []
+    parts += [f"{size} training set"] if size != SIZES[0] else []
+    return " · ".join(parts)
+
+
+def cell_text(row: Row | None) -> str:
+    """Return ``3.31 ± 6.6``: rounded to two decimals and without zeros at the end, as the authors print it."""
+    if row is None:
+        return NOT_DEFINED
+    return f"{rounded(row.mean)} ± {NOT_DEFINED if row.std is None else rounded(row.std)}"
+
+
+def explain(tables: Tables) -> str:
+    """Return what the numbers are, in a few sentences."""
+    ood = len([group for group in tables.benchmark.groups if group != ID_GROUP])
+    return (
+        "Mean ± standard deviation over images and seeds; out of distribution, both are means over the "
+        f"{ood} groups. Bold: better than {REFERENCE} and p < {SIGNIFICANT} in a paired permutation test over images "
+        f"and seeds ({tables.swaps:,} swaps, seed {tables.seed}, upper side)."
+    )
+
+
+def explain_contrasts(reference: Arm, seed: int) -> str:
+    """Return what the comparison with one loss is, in a few sentences."""
+    test = f"p < {SIGNIFICANT}"
+    return (
+        f"Mean over images (their seeds averaged), and beside it the difference to {name_of(reference)} with its "
+        f"95 % interval: images resampled within their groups, {RESAMPLES:,} times (seed {seed}). p is that of a "
+        f"two-sided paired permutation test over images. Bold: better, and {test}; ▼: worse, and {test}. All of this "
+        "is about other images; how much the trainings differ, the means of their seeds tell (JSON and CSV rows)."
+    )
+
+
+def explain_ranking(ranking: Ranking) -> str:
+    """Return what the ranking is, in a few sentences."""
+    shown = ", ".join(metric.name for metric in SHOWN)
+    text = f"Mean rank over all tables and the metrics {shown}, in-distribution and out of distribution apart. "
+    text += f"Better and worse: cells in which a loss is significantly better or worse than {REFERENCE}."
+    if ranking.incomplete:
+        text += f" Without a rank, since they lack results that others have: {', '.join(ranking.incomplete)}."
+    return text
+
+
+def ranking_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows of the ranking, with time and memory where results say what they cost."""
+    present = [one for one in DISTRIBUTIONS if tables.ranking.blocks[one]]
+    head = ["Loss", *(f"{one} {what}" for one in present for what in ("mean rank", "better", "worse"))]
+    head += ["Training time", "Peak memory", "Runs"] if tables.costs else []
+    rows = []
+    for loss, standings in tables.ranking.standings.items():
+        row = [loss]
+        for one in present:
+            standing = standings[one]
+            row.append(NOT_DEFINED if standing.rank is None else f"{standing.rank:.2f}")
+            row += [f"{count} of {standing.cells}" for count in (standing.better, standing.worse)]
+        if tables.costs:
+            row += _cost_cells(tables.costs.get(loss))
+        rows.append(row)
+    return head, rows
+
+
+def _notes_on_contrasts(benchmark: Benchmark, reference: Arm, rows: Sequence[Contrast]) -> list[str]:
+    """Say which losses the reference isn't compared with, or on a part of its images."""
+    notes = []
+    for distribution in DISTRIBUTIONS:
+        images = {row.arm: row.images for row in rows if row.group == distribution}
+        if reference not in images:
+            continue
+        for arm in arms_of(benchmark):
+            if arm not in images:
+                notes.append(f"against {reference}: {arm}: no {distribution} image in common")
+            elif images[arm] < images[reference]:
+                common = f"{images[arm]} of {images[reference]} {distribution} images in common"
+                notes.append(f"against {reference}: {arm}: {common}; its mean is over these")
+    return notes
+
+
+def _costs(benchmark: Benchmark) -> dict[str, Cost]:
+    costs = {}
+    for loss in benchmark.losses:
+        found = [one for losses in benchmark.cases.values() if loss in losses for one in losses[loss].resources]
+        if found:
+            memory = [one.memory_bytes for one in found if one.memory_bytes is not None]
+            costs[loss] = Cost(
+                sum(one.seconds for one in found) / len(found),
+                max(memory, default=None),
+                tuple(sorted({one.device for one in found})),
+                len(found),
+            )
+    return costs
+
+
+def _cost_cells(cost: Cost | None) -> list[str]:
+    if cost is None:
+        return [NOT_DEFINED] * 3
+    memory = NOT_DEFINED if cost.memory_bytes is None else f"{cost.memory_bytes / 2**30:.2f} GiB"
+    return [duration(cost.seconds), memory, f"{cost.runs} ({', '.join(cost.devices)})"]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {one}" for key, one in value.items())
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else value

@@ -1,0 +1,104 @@
+"""What a check of a dataset prints: a bar while it works, then counts, notes and problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from wsss.cli.say import say
+
+if TYPE_CHECKING:
+    from wsss.data.checks.check import Finding, Report
+
+SHOWN_EXAMPLES = 10
+MANY_SPLITS = 4
+"""More splits than this are shown as rows, not as columns."""
+
+
+TOTALS = ("all", "with labels", "with masks")
+
+
+@contextmanager
+def progress(description: str) -> Iterator[Callable[[int], Callable[[int], None]]]:
+    """Show a bar on stderr; yields a function that takes the number of steps and returns what advances the bar."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+
+        def start(total: int) -> Callable[[int], None]:
+            task = bar.add_task(description, total=total)
+            return lambda steps: bar.advance(task, steps)
+
+        yield start
+
+
+def print_report(report: Report, *, err: bool = False) -> None:
+    """Print what a check has found, on stdout or on stderr."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from wsss.data.checks.inspection import UNREADABLE, UNREADABLE_HINT
+    from wsss.errors import counted
+    from wsss.io.rasters.label_masks import ignored_name
+    from wsss.io.text.printable import printable
+
+    # Names are the user's: as plain strings, "[red]" or ":cat:" in them would be instructions.
+    table = Table(title=Text(printable(f"{report.name}: {counted(len(report.classes), 'class', 'classes')}")))
+    many = len(report.splits) > MANY_SPLITS
+    ignored = ignored_name(report.classes)
+    lines = [*_split_rows(report, ignored)] if many else [*zip(*_split_columns(report, ignored), strict=True)]
+    for place, title in enumerate(lines[0]):
+        table.add_column(Text(printable(title)), justify="right" if place else "left", no_wrap=not place)
+    for place, line in enumerate(lines[1:], start=1):
+        table.add_row(*map(Text, map(printable, line)), end_section=not many and place == len(TOTALS))
+    if report.splits:
+        Console(stderr=err).print(table)
+    if report.sizes:
+        (low, narrow), (high, wide) = report.sizes
+        say(f"Image sizes (width×height): {narrow}×{low} to {wide}×{high}", err=err)
+    _print_findings("Note", report.notes, err=err)
+    _print_findings("PROBLEM", report.problems, err=err)
+    if any(finding.kind == UNREADABLE for finding in report.problems):
+        say(UNREADABLE_HINT, err=err)
+    count = sum(finding.count for finding in report.problems)
+    say(f"{counted(count, 'problem')}." if count else "No problem.", err=err)
+
+
+def _split_rows(report: Report, ignored: str) -> Iterator[list[str]]:
+    """Yield the rows of the table of counts: one of titles, then one per split."""
+    pixels = (*report.classes, ignored)
+    classes = [f"{name}\nimages" for name in report.classes]
+    yield ["", "all\nimages", "with\nlabels", "with\nmasks", *classes, *(f"{name}\npixels" for name in pixels)]
+    for name, counts in report.splits.items():
+        shares = [counts.class_pixels[kind] if counts.class_pixels else None for kind in pixels]
+        numbers = [counts.images, counts.labelled, counts.masked, *(counts.class_images[one] for one in report.classes)]
+        yield [name, *map(str, numbers), *("" if share is None else f"{share:.1%}" for share in shares)]
+
+
+def _split_columns(report: Report, ignored: str) -> Iterator[list[str]]:
+    """Yield the columns of the table of counts: one of titles, then one or two per split.
+
+    Totals come first, by place: a class may have the name of one.
+    """
+    pixels = ("background", *report.classes, ignored)
+    yield ["", *TOTALS, *pixels]
+    for name, counts in report.splits.items():
+        classes = [counts.class_images[one] for one in report.classes]
+        numbers = [counts.images, counts.labelled, counts.masked, "", *classes, ""]
+        yield [f"{name}\nimages", *map(str, numbers)]
+        if counts.class_pixels:
+            shares = [f"{counts.class_pixels[kind]:.1%}" for kind in pixels]
+            yield [f"{name}\npixels", *("" for _ in TOTALS), *shares]
+
+
+def _print_findings(title: str, findings: tuple[Finding, ...], *, err: bool) -> None:
+    for finding in findings:
+        say(f"{title}: {finding.kind}: {finding.count}", err=err)
+        for example in finding.examples[:SHOWN_EXAMPLES]:
+            say("  " + example.replace("\n", "\n    "), err=err)
+        if finding.count > SHOWN_EXAMPLES:
+            say(f"  … and {finding.count - SHOWN_EXAMPLES} more", err=err)

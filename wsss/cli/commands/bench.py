@@ -1,0 +1,81 @@
+"""``wsss bench``: the tables of TopoMortar, from any folder of per-image results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wsss.cli.command import Group
+from wsss.cli.commands.stages import stage_command
+from wsss.cli.options.option_table import shared
+from wsss.cli.options.shared_options import print_json
+from wsss.cli.say import say
+from wsss.stages import STAGES
+
+
+@click.group("bench", cls=Group)
+def bench() -> None:
+    """Compare losses on TopoMortar: the paper's tables and statistics.
+
+    \b
+    Of result files:   wsss bench tables results/
+    Of a run's scores: wsss bench gather --scores RUN --out tables
+    """
+
+
+@bench.command("tables", short_help="Tables of a folder of result files.")
+@click.argument("results", metavar="RESULTS_DIR", type=click.Path(path_type=Path))
+@shared(
+    "--groups",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    more=". [default: dataset_types.txt in RESULTS_DIR, beside it, or in dataset/]",
+)
+@shared(
+    "--format",
+    "style",
+    type=click.Choice(["md", "csv", "json", "html"]),
+    default="md",
+    show_default=True,
+    help="Output format: md and html are formatted tables; csv and json have one unrounded row per cell.",
+)
+@shared("--against", more="; csv and json then hold these rows alone")
+@click.option(
+    "--plots",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Also write plots (SVG) to this folder.",
+)
+@shared("--seed", type=click.IntRange(min=0), default=0, show_default=True, more=" of the permutation tests")
+def tables(results: Path, groups: Path | None, style: str, against: str | None, plots: Path | None, seed: int) -> None:
+    """Print tables of all results in RESULTS_DIR, which holds FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv.
+
+    Each file has a row per image, in the column names of TopoMortar's authors, so that their results and those of
+    `wsss score` can be compared. Bold: better than CEDice with p < .05 in a paired permutation test.
+    """
+    from wsss.benchmark.benchmark_view import as_markdown, as_page, view_of
+    from wsss.benchmark.compute_tables import CONTRAST_COLUMNS, KEYS, as_csv, as_json, contrasts_as_json, make_tables
+    from wsss.benchmark.result_files import find_groups
+
+    made = make_tables(results, groups or find_groups(results), seed=seed, against=against)
+    for note in made.benchmark.notes:
+        say(f"note: {note}", err=True)
+    if plots is not None:
+        from wsss.benchmark.plots import write_plots
+
+        written = write_plots(made.benchmark, plots)
+        say(f"{plots}: {len(written)} plots", err=True)
+    rows = as_json(made.rows) if against is None else contrasts_as_json(made.contrasts)
+    if style == "json":
+        print_json(rows)
+    elif style == "csv":
+        say(as_csv(rows, KEYS if against is None else CONTRAST_COLUMNS), nl=False)
+    elif style == "md":
+        say(as_markdown(view_of(made)), nl=False)
+    else:
+        from wsss.benchmark.plots import draw_plots
+
+        say(as_page(view_of(made), draw_plots(made.benchmark)), nl=False)
+
+
+bench.add_command(stage_command(STAGES["bench"]), "gather")

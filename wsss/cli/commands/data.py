@@ -1,0 +1,186 @@
+"""``wsss data``: check any dataset or folder of photographs, and cut a dataset into tiles."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wsss.cli.check_output import print_report, progress
+from wsss.cli.command import Group
+from wsss.cli.commands.data_synth import option_at, synth
+from wsss.cli.options.data_options import DataCommand
+from wsss.cli.options.option_table import json_option, shared, workers_option
+from wsss.cli.options.shared_options import print_json, worker_count
+from wsss.cli.say import say
+from wsss.errors import counted
+
+if TYPE_CHECKING:
+    from wsss.cli.dataset_argument import Named
+    from wsss.data.checks.check import Report
+    from wsss.data.checks.photographs import Photographs
+
+OUT = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group("data", cls=Group)
+def data() -> None:
+    """Check datasets and photographs, make synthetic datasets, cut tiles.
+
+    \b
+    Your photographs:   wsss data check photos
+    A public dataset:   wsss data check VOCdevkit/VOC2012
+    A pipeline's data:  wsss data check wsss-photos/pipeline.yaml
+    Something to try:   wsss data synth shapes shapes
+    """
+
+
+@data.command("check", cls=DataCommand, short_help="Check a dataset, a pipeline's data or a folder of photographs.")
+@click.argument("path")
+@workers_option
+@json_option
+@click.pass_context
+def check(context: click.Context, path: str, workers: int | None, as_json: bool) -> None:
+    """Check PATH: the folder of a dataset or of photographs, a pipeline file, or the name of a shipped pipeline.
+
+    Reads every image, mask and label once. Exit code 2 means problems, in photographs those of the files as they are;
+    wsss init leaves broken ones out. Notes are for information.
+
+    \b
+    wsss data check photos
+    wsss data check VOC2012 --data.classes '[cat, dog]'
+    """
+    from wsss.cli.dataset_argument import named_dataset
+
+    named = named_dataset(path, context.meta["data"], _log)
+    is_plain = named.is_folder and not named.has_layout
+    report = _report(named, workers) if not is_plain or _fits_layout(path) else None
+    if is_plain and (report is None or _is_unread_table(path, report)):
+        found = _photographs(path, workers)
+        if found is not None:
+            _show_photographs(path, found, report, as_json)
+            context.exit(2 if found.report.problems else 0)
+    report = report or _report(named, workers)
+    following = None if named.pipeline is None or report.problems else shlex.join(["wsss", "run", named.pipeline])
+    if as_json:
+        print_json({**report.to_json(), "pipeline": named.pipeline, "next": following})
+    else:
+        print_report(report)
+        _print_next(following)
+    context.exit(2 if report.problems else 0)
+
+
+def _fits_layout(path: str) -> bool:
+    from wsss.data.readers.registry import fitting_layouts
+
+    return bool(fitting_layouts(Path(path).expanduser()))
+
+
+def _is_unread_table(path: str, report: Report) -> bool:
+    """Return whether a folder is no dataset yet: its label table has another form, it has no class list or masks."""
+    from wsss.data.checks.check import UNOPENED
+
+    folder = Path(path).expanduser()
+    ours = any((folder / name).exists() for name in ("classes.txt", "masks", "JPEGImages", "dataset"))
+    return not ours and any(problem.kind == UNOPENED for problem in report.problems)
+
+
+def _photographs(path: str, workers: int | None) -> Photographs | None:
+    from wsss.data.checks.photographs import check_photographs
+
+    with progress("Checking") as start:
+        return check_photographs(Path(path).expanduser(), workers=worker_count(workers), start=start)
+
+
+def _show_photographs(path: str, found: Photographs, report: Report | None, as_json: bool) -> None:
+    if as_json:
+        print_json(found.to_json())
+        return
+    say(f"{path}: {found.description}.")
+    print_report(found.report)
+    if report is not None:
+        say(
+            f"It can't be used as it is ({report.problems[0].examples[0].partition(chr(10))[0]}); wsss init writes "
+            "what is missing."
+        )
+    _print_next(found.next)
+
+
+def _report(named: Named, workers: int | None) -> Report:
+    from wsss.data.checks.check import check_config
+
+    with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Checking") as start:
+        return check_config(
+            named.config,
+            work=Path(work),
+            log=_log,
+            start=start,
+            locate=named.source.locate,
+            workers=worker_count(workers),
+        )
+
+
+def _print_next(command: str | None) -> None:
+    if command is not None:
+        say(f"Next: {command}")
+
+
+def _log(line: str) -> None:
+    say(line, err=True)
+
+
+@data.command("tiles", cls=DataCommand, short_help="Cut tiles out of a dataset's images, with labels from its masks.")
+@click.argument("path")
+@click.argument("out", type=OUT)
+@shared("--split", default="train", show_default=True, help="Split whose images are cut and whose masks give labels.")
+@click.option("--count", type=int, help="Number of tiles. [default: 1000]")
+@click.option("--size", type=int, help="Side length of a tile in pixels. [default: 18]")
+@click.option("--share-without", type=float, help="Share of tiles without any class. [default: 0.5]")
+@click.option(
+    "--least",
+    type=float,
+    help="Minimum share of a tile's pixels for a class to count; tiles with a smaller share are not drawn. "
+    "[default: 0.05]",
+)
+@click.option("--label-noise", type=float, help="Share of wrong labels. [default: 0]")
+@shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@json_option
+@click.pass_context
+def tiles(
+    context: click.Context, path: str, out: Path, split: str, seed: int, as_json: bool, **given: float | None
+) -> None:
+    """Cut tiles out of the images of the dataset PATH, and write them to the folder OUT.
+
+    Of each tile, only its classes are kept, as an annotator would name them at a glance; they come from the masks of
+    the split, which are not copied. OUT becomes a dataset of the layout folder: images/, labels.csv, classes.txt;
+    tiles.csv has the position of each tile, tiles.json the settings. The same options give the same bytes.
+
+    \b
+    wsss data tiles TopoMortar tiles --count 200
+    """
+    from wsss.cli.dataset_argument import named_dataset
+    from wsss.data.readers.registry import open_dataset
+    from wsss.data.tiles.tile_folder import draw_into
+    from wsss.data.tiles.tiling import TilesConfig
+    from wsss.validation import validate
+
+    chosen = {key: value for key, value in given.items() if value is not None}
+    config = validate(TilesConfig, chosen, where="", locate=option_at)
+    named = named_dataset(path, context.meta["data"], _log)
+    with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Drawing") as start:
+        dataset = open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
+        drawn = draw_into(out, dataset, config=config, split=split, seed=seed, start=start)
+    if as_json:
+        print_json({"out": str(out), **drawn})
+    else:
+        say(
+            f"{out}: {counted(drawn['tiles'], 'tile')} of {counted(drawn['tile_size'], 'pixel')} from "
+            f"{counted(drawn['images'], 'image')}, "
+            f"{drawn['without_any_class']} without any class, {drawn['label_noise']:.0%} of the answers wrong"
+        )
+
+
+data.add_command(synth)

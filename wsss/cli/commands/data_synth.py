@@ -1,0 +1,101 @@
+"""``wsss data synth``: synthetic datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wsss.cli.check_output import progress
+from wsss.cli.command import Group
+from wsss.cli.options.option_table import json_option, shared
+from wsss.cli.options.shared_options import print_json
+from wsss.cli.say import say
+
+if TYPE_CHECKING:
+    from wsss.validation import KeyPath
+
+OUT = click.Path(path_type=Path, file_okay=False)
+OPTIONS = {"classes": "class-count"}
+"""Keys whose option has another name."""
+
+
+@click.group("synth", cls=Group)
+def synth() -> None:
+    """Write a synthetic dataset.
+
+    \b
+    wsss data synth shapes shapes --train 40 --val 10
+    wsss data synth bricks walls
+    """
+
+
+def count_option(key: str, text: str, default: int) -> Any:
+    """Return the decorator of an option that takes a number, its key's default in its help."""
+    return click.option(f"--{OPTIONS.get(key, key)}", key, type=int, help=f"{text}. [default: {default}]")
+
+
+@synth.command("shapes", short_help="Scenes of plain bodies with small emblems: several classes.")
+@click.argument("out", type=OUT)
+@count_option("train", "Number of training images", 240)
+@count_option("val", "Number of validation images", 80)
+@count_option("size", "Side length of the images in pixels", 96)
+@count_option("classes", "Number of classes, 1 to 5", 4)
+@count_option("objects", "Maximum number of objects per image, 1 to 3", 2)
+@shared("--seed", type=int, more=". [default: 0]")
+@json_option
+def shapes(out: Path, as_json: bool, **given: int | None) -> None:
+    """Write scenes of plain bodies with small emblems to the folder OUT.
+
+    OUT becomes a dataset of the layout folder: images/, masks/, labels.csv, classes.txt. The same options give the same
+    bytes; an interrupted call resumes when it is called again.
+    """
+    from wsss.data.synthetic.shapes import Config, generate
+    from wsss.validation import validate
+
+    config = validate(
+        Config, {key: value for key, value in given.items() if value is not None}, where="", locate=option_at
+    )
+    with progress("Drawing") as start:
+        generate(config, out, advance=start(config.train + config.val))
+    if as_json:
+        print_json({"out": str(out), **config.model_dump(exclude={"layout"})})
+    else:
+        say(f"{out}: {config.train} training and {config.val} validation images")
+
+
+@synth.command("bricks", short_help="Brick walls in TopoMortar's layout, with known Betti numbers.")
+@click.argument("out", type=OUT)
+@count_option("train", "Number of training images", 40)
+@count_option("small", "Number of them in the small training set", 8)
+@count_option("val", "Number of validation images", 10)
+@count_option("test", "Number of test images in each of the seven groups", 6)
+@count_option("size", "Side length of the images in pixels (TopoMortar's: 512)", 256)
+@shared("--seed", type=int, more=". [default: 0]")
+@json_option
+def bricks(out: Path, as_json: bool, **given: int | None) -> None:
+    """Write brick walls in TopoMortar's layout to the folder OUT.
+
+    OUT/dataset holds images and mortar masks of three label kinds, lists, groups, and Betti numbers that follow from
+    how each wall was drawn. The same options give the same bytes; an interrupted call resumes when it is called again.
+    """
+    from wsss.data.synthetic.bricks import Config, generate
+    from wsss.validation import validate
+
+    config = validate(
+        Config, {key: value for key, value in given.items() if value is not None}, where="", locate=option_at
+    )
+    with progress("Drawing") as start:
+        generate(config, out, advance=start(config.count))
+    if as_json:
+        print_json({"out": str(out), **config.model_dump(exclude={"layout", "splits"})})
+    else:
+        tests = config.count - config.train - config.val
+        say(f"{out}: {config.train} training, {config.val} validation and {tests} test images")
+
+
+def option_at(path: KeyPath) -> str:
+    """Return the option of a key, for messages."""
+    key = str(path[0]) if path else ""
+    return f"--{OPTIONS.get(key, key)}".replace("_", "-") if key else ""

@@ -1,0 +1,210 @@
+"""``wsss run``: a whole pipeline."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wsss.cli.command import Command
+from wsss.cli.options.option_table import shared
+from wsss.cli.options.shared_options import (
+    check_data,
+    machine_options,
+    open_data,
+    print_json,
+    say_how_to_resume,
+    worker_count,
+)
+from wsss.cli.say import say
+from wsss.errors import WsssError
+from wsss.io.files.stage_files import RUNS
+from wsss.io.process import shared_state
+
+if TYPE_CHECKING:
+    from wsss.pipeline.config.spec import Spec
+    from wsss.pipeline.plan.run_plan import Choice, Step
+    from wsss.pipeline.run.execute import RunResult
+
+
+DATA: dict[str, Any] = {"open_data": open_data, "check_data": check_data}
+"""How the engine gets at datasets."""
+
+
+class RunCommand(Command):
+    """The command of a pipeline: settings of its dataset and stages are set by ``--set``."""
+
+    def suggestion(self, unknown: str) -> str:
+        """Return the closest option, or how a key of the pipeline is set."""
+        if unknown.startswith("--data."):
+            return f" Did you mean '--set {unknown.removeprefix('--')}=VALUE'?"
+        key = unknown.removeprefix("--").replace("-", "_")
+        if key in ("seed", "name", "description"):
+            return f" Did you mean '--set {key}=VALUE'?"
+        having = _stages_with(key)
+        if having:
+            known = f"{key} is one of {', '.join(having)}"
+            return f" Keys of the pipeline are set by --set STAGE.KEY=VALUE; {known}: --set {having[0]}.{key}=VALUE."
+        return super().suggestion(unknown) or " Keys of the pipeline are set by --set STAGE.KEY=VALUE."
+
+
+def _stages_with(key: str) -> list[str]:
+    """Return the kinds of stages whose config has a key."""
+    from wsss.stages import STAGES
+    from wsss.validation import keys_of
+
+    return [name for name in STAGES if key in keys_of(STAGES[name].config)]
+
+
+@click.command("run", cls=RunCommand, renamed={"--out": "--run-dir", "--output": "--run-dir"})
+@click.argument("pipeline")
+@click.option(
+    "--run-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the run. [default: runs/NAME]"
+)
+@shared("--set", "sets", multiple=True, more=": crf.iterations=5, data.root=DIR")
+@click.option("--from", "start", metavar="ID", help="First stage to run; all stages before it must be finished.")
+@click.option("--until", metavar="ID", help="Last stage to run.")
+@shared("--force", metavar="ID", more=" of this stage and of all stages that depend on it")
+@click.option("--dry-run", is_flag=True, help="Print which stages would run, and why; change nothing.")
+@shared(
+    "--precision",
+    metavar="32-true|bf16-mixed|16-mixed",
+    help="Floating-point precision of all stages that train.",
+)
+@machine_options
+def run(
+    pipeline: str,
+    run_dir: Path | None,
+    sets: tuple[str, ...],
+    start: str | None,
+    until: str | None,
+    force: str | None,
+    dry_run: bool,
+    precision: str | None,
+    device: str,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Run PIPELINE: the name of a shipped one (quickstart), a YAML file, or the folder that `wsss init` wrote.
+
+    Finished stages are skipped, an interrupted stage resumes, and a changed setting re-runs its stage and all that
+    depend on it.
+    """
+    from wsss.pipeline.config.spec import load_spec
+    from wsss.pipeline.plan.run_plan import Choice
+    from wsss.stages import STAGES
+
+    folder = run_dir
+    try:
+        spec = load_spec(pipeline, STAGES, sets, precision=precision)
+        folder = run_dir or RUNS / spec.name
+        choice = Choice(start, until, force)
+        if dry_run:
+            _dry_run(spec, folder, choice, as_json)
+            return
+        result = _run(spec, folder, choice, device, worker_count(workers), as_json)
+    except WsssError:
+        if as_json:  # the document is printed whatever happened; the message goes to stderr
+            print_json(_without_stages(folder, "failed"))
+        raise
+    if result is None:  # a rank that leaves the words to the first
+        return
+    _print(result, as_json)
+    shared_state.set_documents("", "")
+    if result.error is not None:
+        raise result.error
+
+
+def _without_stages(folder: Path | None, status: str) -> dict[str, Any]:
+    """Return the document of a run of whose stages nothing is known."""
+    return {"run_dir": folder and str(folder), "status": status, "report": None, "stages": []}
+
+
+def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, as_json: bool) -> RunResult | None:
+    from wsss.pipeline.processes.launch import launcher
+    from wsss.pipeline.processes.ranks import join_ranks
+    from wsss.pipeline.run.execute import run_pipeline
+    from wsss.pipeline.run.progress import Reporter
+    from wsss.pipeline.run.task import Session
+    from wsss.stages import STAGES
+
+    with join_ranks(device) as ranks:
+        if ranks.rank == 0:
+            say_how_to_resume()
+            if as_json:
+                ends = (json.dumps(_without_stages(run_dir, status)) for status in ("interrupted", "failed"))
+                shared_state.set_documents(*ends)
+        session = Session(run_dir, device, workers, Reporter(quiet=ranks.rank != 0), ranks)
+        command = [*launcher(), *sys.argv[1:]]
+        try:
+            result = run_pipeline(spec, STAGES, session=session, choice=choice, command=command, **DATA)
+            if ranks.rank != 0 and result.error is not None:
+                raise result.error
+        except WsssError as error:
+            if ranks.rank == 0:
+                raise
+            say(f"rank {ranks.rank}: {error}", err=True)  # stdout is the first rank's
+            raise click.exceptions.Exit(error.exit_code) from error
+        return result if ranks.rank == 0 else None
+
+
+def _dry_run(spec: Spec, run_dir: Path, choice: Choice, as_json: bool) -> None:
+    from wsss.cli.stage_table import print_stages
+    from wsss.pipeline.processes.ranks import ranks_in
+    from wsss.pipeline.run.execute import dry_run
+    from wsss.stages import STAGES
+
+    rank, ranks = ranks_in(os.environ) or (0, 1)
+    if rank != 0:  # the words are the first one's
+        return
+    steps = dry_run(spec, STAGES, run_dir=run_dir, choice=choice, ranks=ranks, **DATA)
+    if as_json:
+        stages = [
+            {"id": s.job.id, "uses": s.job.stage.name, "action": _action(s), "reasons": list(_reasons(s))}
+            for s in steps
+        ]
+        print_json({"run_dir": str(run_dir), "status": "planned", "report": None, "stages": stages})
+    else:
+        print_stages(("stage", "plan", "why"), [(s.job.id, _action(s), "; ".join(_reasons(s))) for s in steps])
+
+
+def _action(step: Step) -> str:
+    return "run" if step.runs else "skip"
+
+
+def _reasons(step: Step) -> tuple[str, ...]:
+    if not step.selected and step.decision.action == "run":
+        return ("left out by --from or --until",)
+    same = (f"the same work as {step.twin}: will be copied",) if step.twin else ()
+    return (*step.decision.reasons, *same)
+
+
+def _print(result: RunResult, as_json: bool) -> None:
+    from wsss.cli.stage_table import headline, print_stages
+    from wsss.io.files.recorded import check_recorded
+    from wsss.pipeline.run.progress import duration
+    from wsss.stages.bench import PAGE
+    from wsss.stages.bench import STAGE as BENCH
+
+    if as_json:
+        stages: list[dict[str, Any]] = [
+            {"id": o.id, "uses": o.uses, "status": o.status, "seconds": o.seconds, "metrics": dict(o.metrics)}
+            for o in result.outcomes
+        ]
+        report = result.report and str(result.report)
+        print_json({"run_dir": str(result.run_dir), "status": result.status, "report": report, "stages": stages})
+        return
+    rows = [(o.id, o.status, duration(o.seconds), headline(o.metrics)) for o in result.outcomes]
+    if rows:
+        print_stages(("stage", "status", "time", "metrics"), rows)
+    for outcome in result.outcomes:
+        page = outcome.artifact.path / PAGE
+        if outcome.uses == BENCH.name and page.is_file():
+            check_recorded(page)
+            say(f"\n{page.read_text(encoding='utf-8')}")
+    if result.report:
+        say(f"Report: {result.report}")

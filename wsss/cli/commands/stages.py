@@ -1,0 +1,283 @@
+"""One command per stage, made from its declaration: inputs, config fields and the dataset become options."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wsss.cli.named_runs import NAMED, is_recorded, is_stage, named_input, named_run
+from wsss.cli.options.data_options import DataCommand, read_data_options
+from wsss.cli.options.field_options import as_source, dashed, field_options, fields_with_option, option_of, variable
+from wsss.cli.options.option_table import shared
+from wsss.cli.options.shared_options import machine_options, open_data, print_json, say_how_to_resume, worker_count
+from wsss.cli.say import say
+from wsss.errors import InvalidInput, RunFailed, counted, listing
+from wsss.pipeline.config.source import Source
+from wsss.pipeline.stage import Artifact, Input, Stage
+
+PRINTED = frozenset({"scores", "comparison"})
+"""Kinds whose result is printed: ``--out`` may be left out, and ``--json`` prints the metrics alone."""
+
+
+def stage_command(stage: Stage[Any]) -> click.Command:
+    """Return the command of one stage."""
+
+    @click.pass_context
+    def call(context: click.Context, **given: Any) -> None:
+        run_single(stage, context.meta["data"], given)
+
+    named = [_input_option(name, declared) for name, declared in stage.inputs.items()]
+    return StageCommand(
+        stage.name,
+        stage=stage,
+        callback=call,
+        help=f"{stage.help}\n\n{_usage(stage)}",
+        short_help=stage.help,
+        params=[*named, *_common_options(stage), *field_options(stage), *_options_of(machine_options)],
+        renamed={f"--{dashed(name)}": f"--{one.alias}" for name, one in stage.inputs.items() if one.alias},
+        positional="--images" if stage.name == "predict" else next((one.opts[0] for one in named), None),
+    )
+
+
+class StageCommand(DataCommand):
+    """The command of a stage."""
+
+    def __init__(self, *args: Any, stage: Stage[Any], **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.stage = stage
+
+    def known_options(self) -> Mapping[str, str]:
+        """Return the options, and keys whose option has another name."""
+        known, fields = dict(super().known_options()), fields_with_option(self.stage).items()
+        return known | {f"--{dashed(key)}": f"--{option_of(key, field)}" for key, field in fields}
+
+
+def run_single(
+    stage: Stage[Any],
+    data_options: list[tuple[str, str]],
+    given: dict[str, Any],
+    *,
+    generated: Path | None = None,
+    opener: Callable[..., Any] | None = None,
+    base: Source | None = None,
+) -> None:
+    """Check the options, run the stage, print the result.
+
+    Args:
+        stage: what to run.
+        data_options: ``--data.…`` options.
+        given: values of all other options.
+        generated: a folder that holds generated datasets already; by default they are drawn beside the result.
+        opener: opens the dataset in place of `open_data`.
+        base: settings to lay the given ones over.
+
+    Raises:
+        WsssError: wrong options, or the stage failed.
+    """
+    from wsss.pipeline.processes.ranks import join_ranks
+    from wsss.pipeline.run.execute import locked_for
+    from wsss.pipeline.run.progress import Reporter
+    from wsss.pipeline.run.runner import run_stage
+    from wsss.pipeline.run.task import Session
+    from wsss.validation import validate
+
+    source = config_source(stage, given, base)
+    config = validate(stage.config, source.value, where="", locate=source.locate)
+    _check_paths(config, source)
+    data_source = read_data_options(data_options)
+    with join_ranks(given["device"]) as ranks, _out_folder(stage, given["out"]) as out:
+        if ranks.rank == 0 and given["out"] is not None:
+            say_how_to_resume()
+        reporter = Reporter(quiet=ranks.rank != 0)
+        session = Session(out.parent, given["device"], worker_count(given["workers"]), reporter, ranks)
+        with locked_for(out, session) as work:
+            inputs = {name: _take(name, declared, given, reporter) for name, declared in stage.inputs.items()}
+            data = None
+            if data_source.value:
+                data = (opener or open_data)(
+                    data_source.value, work=generated or work, log=reporter.log, locate=data_source.locate
+                )
+            with _failure_printed(given, out, quiet=ranks.rank != 0):
+                outcome = run_stage(
+                    stage,
+                    config,
+                    out=out,
+                    inputs=inputs,
+                    data=data,
+                    seed=given["seed"],
+                    force=given["force"],
+                    session=session,
+                )
+    if ranks.rank == 0:
+        _print(stage, outcome, given)
+
+
+@contextmanager
+def _failure_printed(given: Mapping[str, Any], out: Path, *, quiet: bool) -> Iterator[None]:
+    """With ``--json``, print the document of a stage that fails, too; the error itself goes to stderr."""
+    from wsss.data.masks.predicted_masks import read_predicted
+
+    try:
+        yield
+    except RunFailed as error:
+        if given["as_json"] and not quiet:
+            predicted = read_predicted(out)
+            failed = {} if predicted is None else {one: vars(why) for one, why in predicted.failed.items()}
+            shown = str(given["out"]) if given["out"] else None
+            print_json({"out": shown, "status": "failed", "error": error.message, "failed": failed})
+        raise
+
+
+def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | None = None) -> Source:
+    """Return the config as written: ``base``, ``--config``, options, ``--set``, each laid over the one before."""
+    from wsss.pipeline.config.presets import with_presets
+    from wsss.pipeline.config.source import merge, parse_yaml, read_yaml
+    from wsss.validation import discriminator_at
+
+    base = base or Source({})
+    if given["config_file"]:
+        base = merge(base, read_yaml(given["config_file"]))
+    over = Source({})
+    for part in as_source(stage, given).values():
+        over = merge(over, part)
+    for text in given["sets"]:
+        key, equals, value = text.partition("=")
+        place = f"--set {text}"
+        if not equals or not all(key.split(".")):
+            raise InvalidInput(f"{place}: expected key.path=value, for example batch_size=8.")
+        over = merge(over, parse_yaml(value, place, lines=False).under(tuple(key.split("."))))
+    tag_at = partial(discriminator_at, stage.config)
+    return with_presets(merge(base, over, tag_at), where=stage.name, tag_at=tag_at)
+
+
+def _take(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -> Any:
+    """Return the artifact (or several) that an input option names."""
+    from wsss.pipeline.plan.external_inputs import artifact_at, artifacts_of_run
+
+    option, value = f"--{dashed(declared.alias or name)}", given[variable(name)]
+    if not declared.many:
+        if value is None:
+            return None
+        folder = named_input(value, option=option, log=reporter.log)
+        _refuse_incomplete(folder, option)
+        return artifact_at(folder, declared.kinds, option, reporter)
+    found: list[Artifact] = []
+    for name in value:
+        named = name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option)
+        of_run = artifacts_of_run(named, declared.kinds, option, reporter)
+        found += [artifact_at(named, declared.kinds, option, reporter)] if of_run is None else of_run
+    return tuple(found)
+
+
+def _refuse_incomplete(folder: Path, option: str) -> None:
+    """Refuse a prediction of which some images failed: the result would be that of a smaller set of images.
+
+    Raises:
+        InvalidInput: names the number of these images and the first of them.
+    """
+    from wsss.data.masks.predicted_masks import PREDICTED, read_predicted
+
+    predicted = read_predicted(folder) if is_stage(folder) else None
+    if predicted is not None and predicted.failed:
+        count = counted(len(predicted.failed), "image has", "images have")
+        raise InvalidInput(
+            f"{option} {folder}: {count} no mask, since the prediction failed there: {listing(predicted.failed)} "
+            f"({folder / PREDICTED} says why).",
+            hint="Repair these images and run the command that predicted them again, or take them out of the split "
+            "(then the result is that of a smaller split).",
+        )
+
+
+def _check_paths(config: Any, source: Source) -> None:
+    from wsss.pipeline.plan.graph import paths_in
+
+    for path, value in paths_in(config):
+        if not value.exists():
+            key = ".".join(map(str, path))
+            raise InvalidInput(
+                ": ".join(part for part in (source.locate(path), key, f"no such file or folder: {value}") if part)
+            )
+
+
+@contextmanager
+def _out_folder(stage: Stage[Any], out: Path | None) -> Iterator[Path]:
+    if out is not None:
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix=f"wsss-{stage.name}-") as folder:
+        yield Path(folder) / stage.name
+
+
+def _print(stage: Stage[Any], outcome: Any, given: Mapping[str, Any]) -> None:
+    from wsss.pipeline.run.progress import duration
+
+    out = str(given["out"]) if given["out"] else None
+    if given["as_json"]:
+        report = {"out": out, "status": outcome.status, "seconds": outcome.seconds, "metrics": dict(outcome.metrics)}
+        print_json(dict(outcome.metrics) if stage.provides in PRINTED else report)
+        return
+    for line in _metric_lines(outcome.metrics):
+        say(line)
+    if out:
+        say(f"{stage.name} {outcome.status} in {duration(outcome.seconds)}: {out}")
+
+
+def _metric_lines(metrics: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    for key, value in metrics.items():
+        if value is None or value == {} or value == []:  # not known, or does not apply
+            continue
+        if isinstance(value, Mapping):
+            yield f"{indent}{key}:"
+            yield from _metric_lines(value, indent + "  ")
+        elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+            yield f"{indent}{key}:"
+            yield from (f"{indent}  {', '.join(str(cell) for cell in row.values())}" for row in value)
+        else:
+            yield f"{indent}{key}: {f'{value:.4f}' if isinstance(value, float) else value}"
+
+
+def _usage(stage: Stage[Any]) -> str:
+    others = [key for key in stage.config.model_fields if key not in fields_with_option(stage)]
+    lines = ["Dataset: --data.root DIR; where its layout is not recognised, also --data.layout NAME and its keys."]
+    if others:
+        lines.append(f"Settings without an option, for --set and --config: {', '.join(others)}.")
+    return "\n\n".join(lines)
+
+
+def _common_options(stage: Stage[Any]) -> list[click.Option]:
+    printed = stage.provides in PRINTED
+    more = "; an unfinished run resumes" + (". [default: print the result only]" if printed else "")
+    return _options_of(
+        shared("--out", type=click.Path(path_type=Path, file_okay=False), required=not printed, more=more),
+        shared("--config", "config_file", type=click.Path(path_type=Path)),
+        shared("--set", "sets", multiple=True),
+        shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True),
+        shared("--force", is_flag=True),
+    )
+
+
+def _options_of(*decorators: Callable[[Callable[..., Any]], Callable[..., Any]]) -> list[click.Option]:
+    """Return the options that decorators add to a command, in their order."""
+
+    def bare() -> None: ...
+
+    for decorator in reversed(decorators):
+        decorator(bare)
+    return list(reversed(getattr(bare, "__click_params__", [])))
+
+
+def _input_option(name: str, declared: Input) -> click.Option:
+    return click.Option(
+        [f"--{dashed(declared.alias or name)}", variable(name)],
+        type=NAMED,
+        required=not declared.optional,
+        multiple=declared.many,
+        metavar="DIR",
+        help=declared.help[:1].upper() + declared.help[1:] + (" (several times)" if declared.many else "") + ".",
+    )

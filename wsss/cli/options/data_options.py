@@ -1,0 +1,90 @@
+"""``--data.KEY VALUE``: the dataset's config on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wsss.cli.command import Command
+from wsss.cli.options.option_table import SHARED
+from wsss.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from wsss.pipeline.config.source import Source
+
+SHOWN = "--data.KEY"
+PATHS = frozenset({"root", "layout", "images", "masks", "labels", "files"})
+KEYS = ("root", "layout", "images", "masks", "labels", "classes", "splits", "files", "aliases")
+"""Keys that a mistaken option is compared with."""
+
+
+class DataCommand(Command):
+    """A command that also takes ``--data.KEY VALUE`` for any key of the dataset's config."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        if not any(SHOWN in param.opts for param in self.params):  # for help alone, see `parse_args`
+            one = SHARED[SHOWN]
+            names, text = [SHOWN, "data_key"], f"{one.meaning}."
+            shown = click.Option(names, metavar=one.value, multiple=True, expose_value=False, help=text)
+            self.params.insert(-1, shown)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the ``--data.…`` options out before click sees the rest."""
+        pairs, rest = split_data_options(args)
+        ctx.meta["data"] = pairs
+        return super().parse_args(ctx, rest)
+
+    def known_options(self) -> Mapping[str, str]:
+        """Return the command's own options, and keys of a dataset with and without ``data.``."""
+        keys = {f"--{key}": f"--data.{key}" for key in KEYS}
+        return {"--data": "--data.KEY VALUE", **keys, **super().known_options()}
+
+
+def split_data_options(args: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return (``[("data.root", "voc"), …]``, the other arguments).
+
+    Raises:
+        click.UsageError: the last ``--data.KEY`` has no value.
+    """
+    pairs: list[tuple[str, str]] = []
+    rest: list[str] = []
+    words = iter(args)
+    for word in words:
+        if not word.startswith("--data."):
+            rest.append(word)
+            continue
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            following = next(words, None)
+            if following is None:
+                raise click.UsageError(f"Option '--{key}' requires a value.")
+            value = following
+        pairs.append((key, value))
+    return pairs, rest
+
+
+def read_data_options(pairs: list[tuple[str, str]]) -> Source:
+    """Return the dataset's config from ``--data.KEY VALUE`` options.
+
+    Values are YAML; those of `PATHS` are text, so that a folder may be called ``2012`` or ``yes``.
+
+    Raises:
+        InvalidInput: a key is missing, or a value is not YAML.
+    """
+    from wsss.pipeline.config.source import Source, merge, parse_yaml
+
+    source = Source({})
+    for key, value in pairs:
+        place = f"--{key} {value}"
+        words = tuple(key.split(".")[1:])
+        if not all(words):
+            raise InvalidInput(f"--{key}: expected --data.KEY VALUE.")
+        if words[0] in PATHS and value[:1] not in ("[", "{", '"', "'") and value not in ("null", "~"):
+            parsed = Source(value, {(): place})
+        else:
+            parsed = parse_yaml(value, place, lines=False)
+        source = merge(source, parsed.under(words))
+    return source

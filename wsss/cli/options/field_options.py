@@ -1,0 +1,153 @@
+"""Options made of a stage's config: every field whose value fits on a command line gets one."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import click
+from pydantic.fields import FieldInfo
+
+from wsss.cli.options.option_table import SHARED
+from wsss.pipeline.config.source import Source, parse_yaml
+from wsss.pipeline.stage import Stage
+from wsss.validation import OptionName
+
+RESERVED = frozenset({"out", "seed", "config", "set", "force", "device", "workers", "json", "debug", "help", "data"})
+"""Names that every stage's command uses itself."""
+
+
+def field_options(stage: Stage[Any]) -> list[click.Option]:
+    """Return the options of a stage's settings."""
+    return [_field_option(key, field) for key, field in fields_with_option(stage).items()]
+
+
+def fields_with_option(stage: Stage[Any]) -> dict[str, FieldInfo]:
+    """Return the config fields that get an option: scalars and lists of scalars whose name is not taken."""
+    taken = RESERVED | set(stage.inputs)
+    fields = stage.config.model_fields.items()
+    return {key: field for key, field in fields if key not in taken and _has_option(field.annotation)}
+
+
+def option_of(key: str, field: FieldInfo) -> str:
+    """Return the name of a setting's option, without dashes before it: its key's, or that of its `OptionName`."""
+    own = next((mark.name for mark in field.metadata if isinstance(mark, OptionName)), None)
+    return own or dashed(key)
+
+
+def as_source(stage: Stage[Any], given: Mapping[str, Any]) -> dict[str, Source]:
+    """Return key → its value as given by an option, for the options that were given."""
+    found = {}
+    for key, field in fields_with_option(stage).items():
+        value = given.get(variable(key))
+        if value is None:
+            continue
+        option = option_of(key, field)
+        place = f"--{option} {value}"
+        if isinstance(value, bool):
+            parsed, place = value, f"--{'' if value else 'no-'}{option}"
+        elif _is_list(field.annotation):
+            parsed = parse_yaml(f"[{value}]", place, lines=False).value
+        else:
+            parsed = value if _is_text(field.annotation) else parse_yaml(value, place, lines=False).value
+        found[key] = Source({key: parsed}, {(): place, (key,): place})
+    return found
+
+
+def dashed(name: str) -> str:
+    """Return a key as option names have it."""
+    return name.replace("_", "-")
+
+
+def variable(name: str) -> str:
+    """Return the parameter's name of a key or an input."""
+    return f"key_{name}"
+
+
+def _field_option(key: str, field: FieldInfo) -> click.Option:
+    text = (field.description or key.replace("_", " ")).rstrip(".")
+    default = field.get_default(call_default_factory=True) if not field.is_required() else None
+    text = text[:1].upper() + text[1:] + "."
+    name = option_of(key, field)
+    if name != dashed(key):
+        text += f" Key: {key}."
+    if field.is_required():
+        text += " [required]"
+    elif default is not None and default != ():
+        text += f" [default: {_shown(default)}]"
+    if _bare(field.annotation) == {bool}:
+        return click.Option([f"--{name}/--no-{name}", variable(key)], default=None, help=text)
+    known, own = SHARED.get(f"--{name}"), _metavar(field.annotation)  # the values of a choice are listed as they are
+    metavar = known.value if known and is_free(own) else own
+    return click.Option([f"--{name}", variable(key)], default=None, metavar=metavar, help=text)
+
+
+def is_free(metavar: str) -> bool:
+    """Return whether a value is not one of several names that help lists (``mean|max``)."""
+    return not re.fullmatch(r"[^A-Z|]+(\|[^A-Z|]+)+(,…)?", metavar)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _bare(annotation: Any) -> set[Any]:
+    """Return the types an annotation allows, without ``None``; all values of a Literal count as one type."""
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        return {kind for argument in get_args(annotation) for kind in _bare(argument)}
+    if origin is Literal:
+        return {type(value) for value in get_args(annotation)}
+    if origin is Annotated:
+        return _bare(get_args(annotation)[0])
+    return set() if annotation is type(None) else {annotation}
+
+
+def _is_scalar(annotation: Any) -> bool:
+    kinds = _bare(annotation)
+    return bool(kinds) and kinds <= {bool, int, float, str, Path}
+
+
+def _without_none(annotation: Any) -> Any:
+    """Return ``T`` for ``T | None``, anything else as it is."""
+    members = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return members[0] if get_origin(annotation) in (Union, types.UnionType) and len(members) == 1 else annotation
+
+
+def _is_list(annotation: Any) -> bool:
+    """Tell whether an annotation is a list of scalars of any length; it is given as ``A,B,C``."""
+    annotation = _without_none(annotation)
+    if get_origin(annotation) is list:
+        return _is_scalar(get_args(annotation)[0])
+    return (
+        get_origin(annotation) is tuple and get_args(annotation)[1:] == (...,) and _is_scalar(get_args(annotation)[0])
+    )
+
+
+def _has_option(annotation: Any) -> bool:
+    return _is_scalar(annotation) or _is_list(annotation)
+
+
+def _is_text(annotation: Any) -> bool:
+    return _bare(annotation) <= {str, Path}
+
+
+def _metavar(annotation: Any) -> str:
+    if _is_list(annotation):
+        one = _metavar(get_args(_without_none(annotation))[0])
+        return f"{one},…"
+    words = [
+        str(value)
+        for part in (annotation, *get_args(annotation))
+        if get_origin(part) is Literal
+        for value in get_args(part)
+    ]
+    if words:
+        return "|".join(words)
+    names = {bool: "BOOL", int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH"}
+    return "|".join(sorted({names[kind] for kind in _bare(annotation)}))

@@ -1,0 +1,52 @@
+"""``wsss status --verify``: which files of a run are damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsss.cli.say import say
+from wsss.errors import InvalidInput, counted
+
+if TYPE_CHECKING:
+    from wsss.pipeline.store.verification import Verification
+
+
+def verify(folder: Path) -> Verification:
+    """Read everything that a run or a stage has recorded.
+
+    Raises:
+        InvalidInput: the folder is neither.
+    """
+    from wsss.pipeline.run.progress import Reporter
+    from wsss.pipeline.store.verification import verify_folder
+
+    reporter = Reporter()
+    reporter.start("", None)
+    try:
+        found = verify_folder(folder, reporter.track)
+    finally:
+        reporter.stop()
+    if found is None:
+        raise InvalidInput(f"{folder} is neither a run directory nor a stage's folder.")
+    return found
+
+
+def exit_code(found: Verification) -> int:
+    """Return 1 if anything is damaged, else 0."""
+    return 1 if found.damaged else 0
+
+
+def print_verification(found: Verification) -> None:
+    """Print what was found: a line for each damaged file, then the hints."""
+    for one in found.damaged:
+        text = one.what if str(one.path) in one.what else f"{one.path}: {one.what}"
+        say(text, label="damaged")
+    for hint in dict.fromkeys(one.hint for one in found.damaged if one.hint):
+        say(hint)
+    if found.not_recorded:
+        say(f"not recorded: {', '.join(found.not_recorded)} (an older version kept no hashes)")
+    if found.unfinished:
+        say(f"not finished: {', '.join(found.unfinished)}")
+    damaged: Any = len(found.damaged) or "none"
+    say(f"Verified {counted(found.files, 'file')}: {damaged} damaged.")

@@ -1,0 +1,1 @@
+"""Validation of datasets and of folders of photographs."""

@@ -1,0 +1,1 @@
+"""Labels in JSON and JSON Lines."""

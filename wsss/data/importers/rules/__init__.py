@@ -1,0 +1,1 @@
+"""Rules that all importers share: keys, names of splits, presence and absence."""

@@ -1,0 +1,1 @@
+"""Masks of a dataset: their values, where they are, and predicted ones."""

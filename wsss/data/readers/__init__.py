@@ -1,0 +1,1 @@
+"""Dataset layouts: one file per layout, and the label tables that they share."""

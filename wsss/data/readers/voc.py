@@ -1,0 +1,262 @@
+"""Reader of the PASCAL VOC layout: JPEGImages, SegmentationClass, ImageSets/Segmentation, Annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from wsss.data.checks.ground_truth import check_truth
+from wsss.data.class_list import VOC_IDS, ClassChoice, LabelNames, Other, choose_classes, read_class_list
+from wsss.data.image_ids import SEPARATOR
+from wsss.data.masks.own_masks import OwnMasksConfig, find_masks, own_values
+from wsss.data.readers.imagefolder import images_below
+from wsss.data.readers.label_cells import Known, read_rows
+from wsss.data.readers.label_rules import Rules
+from wsss.data.readers.label_tables import (
+    Line,
+    check_id,
+    choose_splits,
+    images_by_id,
+    read_label_table,
+    read_lines,
+    require_images,
+    the_image,
+    unique_ids,
+    unread_note,
+    without_suffix,
+)
+from wsss.data.readers.layout import Layout, Log, hash_cache
+from wsss.data.sample import Classes, Dataset, Sample, read_truth
+from wsss.errors import InvalidInput, listing
+from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.mask_files import MASK_SUFFIXES, MaskFiles
+from wsss.io.text.xmlfile import read_xml
+
+IMAGES = "JPEGImages"
+LISTS = Path("ImageSets") / "Segmentation"
+ANNOTATIONS = "Annotations"
+LABELS = "image_labels.csv"
+CLASSES = "classes.txt"
+MAX_XML_BYTES = 4_000_000
+"""VOC's own annotations are below 20 kB."""
+
+
+class Config(OwnMasksConfig):
+    """``data:`` of a folder in PASCAL VOC layout."""
+
+    layout: Literal["voc"] = "voc"
+    root: Path = Field(description="The folder that holds JPEGImages, usually VOCdevkit/VOC2012.")
+    classes: ClassChoice = Field(
+        None,
+        description="Names to keep, or new name → id(s) or name(s) it gathers; absent = all.",
+    )
+    # In VOC "background" means "none of the classes". A subset changes which classes there are, so what is left out
+    # becomes background, as trees and computers are. To ignore it would hide false positives on it from every score.
+    other: Other = Field("background", description="What mask pixels of the classes left out become.")
+    splits: list[str] | None = Field(None, description="Lists in ImageSets/Segmentation to read; absent = all.")
+    labels: Literal["auto", "csv", "annotations", "masks"] = Field(
+        "auto",
+        description="Where image-level labels come from: image_labels.csv, Annotations/*.xml, or the pixel labels "
+        "(only when asked for); auto = the first of the former two that is there.",
+    )
+    masks: list[str] = Field(
+        ["SegmentationClass", "SegmentationClassAug"],
+        description="Folders of masks; an image's mask is taken from the first that has one.",
+    )
+
+
+def recognise(root: Path) -> bool:
+    """Whether ``root`` holds JPEGImages and ImageSets/Segmentation."""
+    return (root / IMAGES).is_dir() and (root / LISTS).is_dir()
+
+
+def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Dataset:
+    """Return the dataset; see `wsss.data.readers.layout.Reader`. Images may be missing unless ``complete``."""
+    root = config.root.expanduser()
+    if not root.is_dir():
+        raise InvalidInput(f"data.root: {root} is no folder.", hint="Set data.root to the folder with JPEGImages.")
+    class_file = root / CLASSES
+    base = read_class_list(class_file) if class_file.is_file() else VOC_IDS
+    names = choose_classes(config.classes, base, other=config.other, where="data.classes")
+    values = own_values(config, names, log)
+    images = _images(root / IMAGES) if complete or (root / IMAGES).is_dir() else {}
+    if (left_out := unread_note(root / IMAGES)) is not None:
+        log(left_out)
+    known = images.keys() | _mask_names(config, root)
+    lists = {name: _read_split(path, config, known, log) for name, path in _split_files(config, root).items()}
+    needed = {name: line for entries in lists.values() for name, line in entries}
+    folders = _mask_folders(config, root, {*images, *needed}, complete)
+    masks = {name: path for folder in reversed(folders) for name, path in folder.found.items()}
+
+    the = partial(the_image, images=images, folder=root / IMAGES, complete=complete)
+    require_images(needed.items(), the)
+
+    def sample(name: str, line: Line) -> Sample:
+        image = the(name, where=line)
+        return Sample(name, image, mask=masks.get(name), mask_values=values)
+
+    bare = {split: [sample(name, line) for name, line in entries] for split, entries in lists.items()}
+    labels = _labels(config, root, names, {one.id: one for several in bare.values() for one in several}, log)
+    splits = {split: tuple(_labelled(one, labels.get(one.id)) for one in several) for split, several in bare.items()}
+    return Dataset(
+        name=root.resolve().name,
+        root=root,
+        classes=names.classes,
+        splits=splits,
+        missing=frozenset(name for name in needed if name not in images),
+        cache=hash_cache(work),
+        image_root=root / IMAGES,
+        remarks=tuple(remark for folder in folders for remark in folder.remarks()),
+    )
+
+
+def _labelled(sample: Sample, known: Known | None) -> Sample:
+    labels, unknown = known or (None, ())
+    return replace(sample, labels=labels, unknown=unknown)
+
+
+def _images(folder: Path) -> dict[str, list[Path]]:
+    """Return the images by id; that of ``a/b.jpg`` in a folder below is ``a__b``."""
+    return {**images_below(folder), **images_by_id(folder)} if folder.is_dir() else images_by_id(folder)
+
+
+def _split_files(config: Config, root: Path) -> dict[str, Path]:
+    folder = root / LISTS
+    found = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    if not found:
+        raise InvalidInput(
+            f"{folder}: no list of images (*.txt) here.",
+            hint=f"Write {folder / 'train.txt'} with one image id per line, and val.txt if there is one.",
+        )
+    return choose_splits(found, config.splits, where=folder)
+
+
+def _read_split(path: Path, config: Config, known: Collection[str], log: Log) -> list[tuple[str, Line]]:
+    """Return the ids of a list with their lines: ``id``, ``id label``, or ``/JPEGImages/id.jpg /masks/id.png``.
+
+    A whole line that is the id of an image (of ``known``) is that id, spaces and all.
+    """
+    marks: set[str] = set()
+    others: set[str] = set()
+
+    def entries() -> Iterator[tuple[str, Line]]:
+        for line in read_lines(path):
+            first, *further = [line.text] if _id(line.text, known) in known else line.text.split()
+            # The usual train_aug lists name paths; anything but JPEGImages/<file> stays an error of the id.
+            name = check_id(_id(first, known), line)
+            if further and "/" in further[0]:
+                others.add(_folder_of_mask(further[0], name, line))
+            elif further:
+                marks.add(further[0])
+            yield name, line
+
+    found = unique_ids(entries(), path)
+    if marks and marks <= {"-1", "0", "1"}:  # ImageSets/Main/cat_train.txt
+        log(f"note: {path}: the column of -1, 0 and 1 is not read; the split holds all {len(found)} images.")
+    unread = sorted(others - set(config.masks))
+    if unread:
+        log(f"note: {path} names masks in {listing(unread)}; masks are read from {listing(config.masks)} (data.masks).")
+    return found
+
+
+def _id(text: str, known: Collection[str]) -> str:
+    """Return the id of a path in a list: that of ``a/b.jpg`` is ``a__b``, where there is such an image."""
+    below = _below(IMAGES, text)
+    name = without_suffix(below)
+    ids = [one.replace("/", SEPARATOR) for one in (below, name)]  # "a.png" may be an id, too
+    return next((one for one in ids if one in known), name)
+
+
+def _below(folder: str, path: str) -> str:
+    """Return what follows ``folder/`` in a path of a list (``/JPEGImages/a.jpg``), or the path as it is."""
+    before, found, name = path.rpartition(f"{folder}/")
+    return name if found and (not before or before.endswith("/")) and ".." not in before.split("/") else path
+
+
+def _folder_of_mask(path: str, image: str, line: Line) -> str:
+    """Return the folder of a mask that a list names beside an image.
+
+    Raises:
+        InvalidInput: the mask is called like another image.
+    """
+    folder, _, name = path.rpartition("/")
+    if Path(name).stem != image:
+        raise InvalidInput(
+            f"{line}: the mask {path!r} stands beside image {image!r}; a mask is called like its image.",
+            hint=f"Rename it to {image}.png, or take the column of masks out of the list.",
+        )
+    return folder.rpartition("/")[2]
+
+
+def _mask_folders(config: Config, root: Path, ids: Collection[str], complete: bool) -> list[MaskFiles]:
+    """Return the masks of each folder, in the order of ``data.masks``."""
+    required = (
+        complete and "masks" in config.model_fields_set and not any((root / one).is_dir() for one in config.masks)
+    )
+    found = [find_masks(config, root / folder, ids, required=required) for folder in config.masks]
+    return [replace(masks, found={**_below_folder(masks.folder, ids), **masks.found}) for masks in found]
+
+
+def _below_folder(folder: Path, ids: Collection[str]) -> dict[str, Path]:
+    """Return the masks in folders below: ``a/b.png`` is that of the image ``a__b``."""
+    return {name: path for name, path in _masks_in(folder).items() if path.parent != folder and name in ids}
+
+
+def _mask_names(config: Config, root: Path) -> set[str]:
+    return {name for folder in config.masks for name in _masks_in(root / folder)}
+
+
+def _masks_in(folder: Path) -> dict[str, Path]:
+    paths = (path for path in sorted(folder.rglob("*.*")) if path.suffix.lower() in MASK_SUFFIXES)
+    return {SEPARATOR.join(path.relative_to(folder).with_suffix("").parts): path for path in paths}
+
+
+def _labels(config: Config, root: Path, names: LabelNames, needed: Mapping[str, Sample], log: Log) -> dict[str, Known]:
+    table, annotations = root / LABELS, root / ANNOTATIONS
+    source = config.labels
+    if source == "auto":
+        source = "csv" if table.is_file() else "annotations"
+        if source == "annotations" and not annotations.is_dir():
+            log(f"{root}: neither {LABELS} nor {ANNOTATIONS}/: no image-level labels.")
+            return {}
+    if source == "csv":
+        return read_rows(read_label_table(table), names, Rules(), lambda line: log(f"{table}: {line}"))
+    if source == "annotations":
+        if not annotations.is_dir():
+            raise InvalidInput(f"data.labels: annotations are asked for, and {annotations} is no folder.")
+        files = [(name, annotations / f"{name}.xml") for name in needed]
+        return {name: (_annotated(path, names), ()) for name, path in files if path.is_file()}
+    log("data.labels: masks: image-level labels are derived from pixel labels, as if someone had looked at each image.")
+    with_mask = [sample for sample in needed.values() if sample.mask is not None]
+    check_truth(with_mask, names.classes, where="data.labels: masks")
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        seen = pool.map(lambda sample: _seen(sample, names.classes), with_mask)
+        return {sample.id: (classes, ()) for sample, classes in zip(with_mask, seen, strict=True)}
+
+
+def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:
+    """Return the classes of all objects in an annotation, "difficult" ones too: they are in the image."""
+    tree = read_xml(path, most=MAX_XML_BYTES)
+    found = [(element.findtext("name") or "").strip() for element in tree.iter("object")]
+    return names.indices(found, str(path))
+
+
+def _seen(sample: Sample, classes: Classes) -> tuple[int, ...]:
+    return tuple(int(value) for value in np.unique(read_truth(sample, classes)) if value not in (0, IGNORE))
+
+
+LAYOUT: Layout[Config] = Layout(
+    name="voc",
+    config=Config,
+    read=read,
+    read_incomplete=partial(read, complete=False),
+    recognise=recognise,
+    looks_for="the folders JPEGImages and ImageSets/Segmentation",
+)

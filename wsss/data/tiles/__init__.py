@@ -1,0 +1,1 @@
+"""Tiles: small crops of images with image-level labels of their own."""

@@ -1,0 +1,101 @@
+"""Label Studio tasks: one JSON file whose regions are brush masks, and the labelling interface they fit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
+
+from wsss.export.export_items import (
+    Item,
+    Masks,
+    Options,
+    Workshop,
+    colours,
+    name_of,
+    objects,
+    refuse_characters,
+    value_of,
+)
+from wsss.export.image_copies import put_images
+from wsss.io.files.atomic import write_text
+from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.rle import brush_rle
+
+TASKS = "tasks.json"
+INTERFACE = "label_config.xml"
+IMAGES = "images"
+CONTROL, OBJECT = "label", "image"
+"""Names of the brush and of the image in the labelling interface; every region refers to both."""
+
+
+def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
+    """Write ``tasks.json``, ``label_config.xml``, and the images into ``images/`` where they are asked for.
+
+    Raises:
+        InvalidInput: a class name can't stand in XML.
+    """
+    refuse_characters(masks.classes.foreground, "", "class")
+
+    def work(item: Item) -> list[dict[str, Any]]:
+        mask = masks.read(item, options)
+        return [
+            _region(item, number, name_of(masks.classes, index), region)
+            for number, (index, region) in enumerate(objects(mask, options))
+        ]
+
+    tasks: list[dict[str, Any]] = []
+    used: set[str] = set()
+    count = 0
+    exported: list[Item] = []
+    for item, regions in shop.each(work, masks.items):
+        exported.append(item)
+        used.update(label for one in regions for label in one["value"]["brushlabels"])
+        result: dict[str, Any] = {"result": regions}
+        if options.role == "predictions":
+            result["model_version"] = masks.name
+        name = f"{IMAGES}/{item.file_name}" if options.with_images else item.file_name
+        data = {"image": options.image_url + quote(name), "image_id": item.id}
+        count += len(regions)
+        tasks.append({"data": data, options.role: [result]})
+    indices = list(range(1, len(masks.classes)))
+    indices += [IGNORE] if name_of(masks.classes, IGNORE) in used else []
+    write_text(shop.folder / TASKS, json.dumps(tasks, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(shop.folder / INTERFACE, interface(masks, indices))
+    put_images(exported, shop.folder / IMAGES, options.with_images)
+    return {"regions": count}
+
+
+def interface(masks: Masks, indices: list[int]) -> str:
+    """Return the labelling interface: the image, and a brush for each of the classes."""
+    shown = colours(value_of(masks.classes, index) for index in indices)
+    labels = "".join(
+        f"    <Label value={quoteattr(name_of(masks.classes, index))} background={quoteattr(_hex(colour))}/>\n"
+        for index, colour in zip(indices, shown, strict=True)
+    )
+    return (
+        "<View>\n"
+        f'  <Image name="{OBJECT}" value="$image" zoom="true" zoomControl="true"/>\n'
+        f'  <BrushLabels name="{CONTROL}" toName="{OBJECT}">\n{labels}  </BrushLabels>\n'
+        "</View>\n"
+    )
+
+
+def _region(item: Item, number: int, label: str, region: Any) -> dict[str, Any]:
+    height, width = region.shape
+    return {
+        "id": hashlib.sha256(f"{item.id}\0{number}".encode()).hexdigest()[:10],
+        "type": "brushlabels",
+        "from_name": CONTROL,
+        "to_name": OBJECT,
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+        "value": {"format": "rle", "rle": brush_rle(region), "brushlabels": [label]},
+    }
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#" + bytes(colour).hex()

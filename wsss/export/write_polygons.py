@@ -1,0 +1,73 @@
+"""Polygons: one GeoJSON-like file per image, in the image's pixel coordinates."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wsss.export.export_items import Item, Masks, Options, Workshop, box, name_of, objects, value_of
+from wsss.export.naming import renamed
+from wsss.export.outlines import outlines, simplified
+from wsss.io.files.atomic import write_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
+    """Write ``NAME.geojson`` per image: a feature per object, its geometry a ``MultiPolygon``.
+
+    A polygon is a 4-connected region: its outline, then its holes, each closed by its first corner. Coordinates are
+    pixels from the image's upper left corner, x to the right, y down (see `wsss.export.outlines`).
+    """
+
+    def work(item: Item) -> int:
+        mask = masks.read(item, options)
+        corners, features = 0, []
+        for index, region in objects(mask, options):
+            polygons = [simplified(rings, options.tolerance) for rings in _rings(region)]
+            corners += sum(len(ring) for rings in polygons for ring in rings)
+            properties = {
+                "class": name_of(masks.classes, index),
+                "value": value_of(masks.classes, index),
+                "pixels": int(region.sum()),
+            }
+            coordinates = [[_closed(ring) for ring in rings] for rings in polygons]
+            geometry = {"type": "MultiPolygon", "coordinates": coordinates}
+            features.append({"type": "Feature", "properties": properties, "geometry": geometry})
+        document = {
+            "type": "FeatureCollection",
+            "image_id": item.id,
+            "image": item.file_name,
+            "width": mask.shape[1],
+            "height": mask.shape[0],
+            "tolerance": options.tolerance,
+            "features": features,
+        }
+        write_text(shop.folder / f"{item.name}.geojson", json.dumps(document, ensure_ascii=False) + "\n")
+        return corners
+
+    corners = [found for _, found in shop.each(work, masks.items)]
+    shop.renamed.update(renamed(masks.items))
+    return {"corners": sum(corners)}
+
+
+def _rings(region: NDArray[np.bool_]) -> list[list[NDArray[np.int64]]]:
+    """Return the outlines of every 4-connected part of a region, in the image's coordinates."""
+    from scipy.ndimage import find_objects, label
+
+    left, top, width, height = box(region)
+    labels = label(region[top : top + height, left : left + width])[0]
+    found = []
+    for number, place in enumerate(find_objects(labels), start=1):
+        corner = np.array([place[1].start + left, place[0].start + top])
+        found.append([ring + corner for ring in outlines(labels[place] == number)])
+    return found
+
+
+def _closed(ring: NDArray[np.float64]) -> list[list[float]]:
+    """Return a ring as GeoJSON has it: the first corner again at the end, whole numbers without a fraction."""
+    corners = [*ring.tolist(), ring[0].tolist()]
+    return [[int(value) if value == int(value) else value for value in corner] for corner in corners]

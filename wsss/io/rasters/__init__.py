@@ -1,0 +1,1 @@
+"""Images, masks, maps and probabilities on disk."""

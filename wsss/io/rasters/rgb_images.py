@@ -1,0 +1,247 @@
+"""Reading photographs: always 8-bit RGB, upright, of a bounded size."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wsss.errors import InvalidInput, WsssError
+from wsss.io.files.atomic import atomic_open
+from wsss.io.files.recorded import check_recorded
+from wsss.io.process.exhausted import raise_if_exhausted
+from wsss.io.rasters.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, begins_like, content_unread, unread
+from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from wsss.io.rasters.png_check import check_pixel_chunks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+MAX_PIXELS = 80_000_000
+"""Larger images are refused: a decompression bomb, or something to cut into tiles first."""
+
+BROKEN_HINT = "Copy the image again from its source, or open it in an image editor and save it anew."
+
+BAND = 1024
+"""Rows that are handed over from Pillow to NumPy at a time."""
+
+ORIENTATION = 0x0112
+"""EXIF tag: 1 = upright, 2–4 mirrored or upside down, 5–8 lying on a side."""
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image as ``(H, W, 3)`` uint8 RGB, turned upright by its EXIF orientation.
+
+    CMYK, palette, grey and 16-bit grey images are converted (16-bit: the upper 8 bits); transparency is laid on
+    white.
+
+    Raises:
+        InvalidInput: missing, empty, truncated, too large, of floating-point pixels, or not an image.
+    """
+    with open_image(path) as image, explained(path):
+        return rgb_array(image, path)
+
+
+def rgb_array(image: Image.Image, where: object) -> NDArray[np.uint8]:
+    """Return an opened image as `read_image` does, ``(H, W, 3)`` uint8 RGB.
+
+    Args:
+        image: of any mode.
+        where: what to call it in an error.
+
+    Raises:
+        InvalidInput: floating-point pixels.
+    """
+    turned = upright(_to_rgb(image, where), orientation(image))
+    # A copy: what Pillow hands out is read-only, which torch warns of. Some rows at a time, since Pillow needs twice
+    # the memory of what it hands out.
+    pixels = np.empty((turned.height, turned.width, 3), np.uint8)
+    for top in range(0, turned.height, BAND):
+        pixels[top : top + BAND] = np.asarray(turned.crop((0, top, turned.width, min(top + BAND, turned.height))))
+    return pixels
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return ``(height, width)`` of the upright image, from its header (PNG and TIFF are decoded).
+
+    Raises:
+        InvalidInput: missing, empty or not an image.
+    """
+    with open_image(path, decode=False) as image:
+        with explained(path):
+            if image.format == "TIFF":
+                image.load()  # Pillow turns a TIFF by itself, some versions at once, others when it is decoded
+            turned = orientation(image) >= 5
+        width, height = image.size
+        return (width, height) if turned else (height, width)
+
+
+def pixels_in(path: Path) -> int:
+    """Return the number of pixels of an image, from its header; 0 where it can't be read, which later work explains."""
+    try:
+        with open_image(path, decode=False) as image:
+            return image.width * image.height
+    except InvalidInput:
+        return 0
+
+
+def size_if_readable(path: Path) -> tuple[int, int] | None:
+    """Return `image_size`; ``None`` where the image can't be read: for what is of use without it, such as a mask."""
+    try:
+        return image_size(path)
+    except InvalidInput:
+        return None
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an opened image, 1 … 8; 1 where there is none, or none that can be read."""
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except (SyntaxError, ValueError, KeyError, TypeError, struct.error):  # broken EXIF says nothing about the pixels
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def upright(image: Image.Image, turn: int) -> Image.Image:
+    """Return the image turned and mirrored as its EXIF orientation ``turn`` (1 … 8) says."""
+    from PIL.Image import Transpose
+
+    steps = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return image.transpose(steps[turn]) if turn in steps else image
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write ``(H, W, 3)`` RGB or ``(H, W)`` grey uint8 pixels as a PNG, atomically."""
+    from PIL import Image
+
+    with atomic_open(path) as file:
+        Image.fromarray(pixels).save(file, format="PNG")
+
+
+def open_image(path: Path, *, decode: bool = True) -> Image.Image:
+    """Open an image of a bounded size, decoded by default; errors name the file.
+
+    Only `wsss.io.rasters.image_kinds.FORMATS` are opened, whatever the file's suffix.
+
+    Raises:
+        InvalidInput: missing, empty, truncated, too large, an animated GIF, or not an image that is read.
+    """
+    from PIL import Image
+
+    with explained(path):
+        if path.stat().st_size == 0:
+            raise InvalidInput(f"{path}: the file is empty (0 bytes).")
+        if decode:
+            check_recorded(path)
+        image = Image.open(path, formats=_formats())
+        try:
+            if image.width * image.height > MAX_PIXELS:
+                raise _too_large(path, f"{image.width}×{image.height} pixels")
+            if image.format == "GIF" and frames(image) > 1:
+                raise InvalidInput(
+                    f"{path}: an animation of {frames(image)} frames; an image has one.",
+                    hint="Save the frame that is meant as PNG.",
+                )
+            if decode:
+                check_pixel_chunks(path)
+                image.load()
+        except BaseException:
+            image.close()
+            raise
+        return image
+
+
+def frames(image: Image.Image) -> int:
+    """Return the number of frames or pages of an opened image; only the first one is read.
+
+    The preview that a camera stores behind a JPEG, and the further images of a HEIC container, aren't counted.
+    """
+    return getattr(image, "n_frames", 1) if image.format in ("GIF", "PNG", "WEBP", "TIFF", "AVIF") else 1
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return those of `FORMATS` that can be opened, once their plugins are registered."""
+    from PIL import Image
+
+    for name in PLUGINS:
+        module = f"PIL.{name}ImagePlugin"
+        if find_spec(module) is not None:  # AVIF is younger than the oldest Pillow that we run with
+            import_module(module)
+    package = next((name for name in HEIF_PACKAGES if find_spec(name) is not None), None)
+    if package is not None:
+        import_module(package).register_heif_opener()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what Pillow raises into errors that name the file."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InvalidInput(f"{path}: no such file.") from error
+    except UnidentifiedImageError as error:
+        raise InvalidInput(f"{path}: {_what_it_is(path)}.", hint=BROKEN_HINT) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(path, str(error).partition(",")[0]) from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise_if_exhausted(error)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
+        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).", hint=BROKEN_HINT) from error
+    except (WsssError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise whatever their libraries do: RuntimeError of AVIF, zlib.error …
+        raise_if_exhausted(error)
+        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).", hint=BROKEN_HINT) from error
+
+
+def _what_it_is(path: Path) -> str:
+    """Return what a file that Pillow can't identify is, by its suffix or its content, and what helps."""
+    with path.open("rb") as file:
+        beginning = file.read(64)
+    other = unread(path.name) or content_unread(beginning)
+    if other is None and (kind := begins_like(beginning)):
+        return f"not an image that can be decoded: it begins like {kind}, and is broken or truncated"
+    return other or "not an image that can be read"
+
+
+def _too_large(path: Path, found: str) -> InvalidInput:
+    return InvalidInput(
+        f"{path}: too large: {found}; at most {MAX_PIXELS:,} pixels are allowed.",
+        hint="Cut the image into smaller ones.",
+    )
+
+
+def _to_rgb(image: Image.Image, where: object) -> Image.Image:
+    from PIL import Image
+
+    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
+        values = np.asarray(image).astype(np.int64)
+        return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise InvalidInput(f"{where}: floating-point pixels have no defined range.", hint="Save it with 8 or 16 bits.")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

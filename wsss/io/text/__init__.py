@@ -1,0 +1,1 @@
+"""Text files and text from outside: JSON, CSV, XML, printable names."""

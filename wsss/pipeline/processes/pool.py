@@ -1,0 +1,224 @@
+"""Processes for work on single items: as many at a time as fit into memory, gone when the work has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Generic, TypeVar
+
+from wsss.errors import RunFailed, listing
+from wsss.io.process.exhausted import OUT_OF_MEMORY
+from wsss.io.process.headroom import WORKER_BYTES, Budget, available_bytes, size_text
+from wsss.io.process.orphans import end_with_parent
+from wsss.io.process.shared_state import working_on
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+AHEAD = 4
+"""Items handed to the pool per process beyond the one it works on."""
+
+_NOTHING = -1
+
+
+def run_in_pool(
+    items: Sequence[T],
+    work: Callable[[T], R],
+    *,
+    workers: int,
+    advance: Callable[[int], None],
+    name: Callable[[T], str],
+    memory: Callable[[T], int] | None,
+    log: Callable[[str], None],
+    failed: Callable[[int, T, Exception], None],
+) -> dict[int, R]:
+    """Return index → ``work(item)`` of every item; see `wsss.pipeline.run.items.map_items`.
+
+    Args:
+        items, work, memory: see there.
+        workers: processes, at most.
+        advance: called with 1 for each finished item.
+        name: what to call an item.
+        log: prints a line, if memory limits the number of processes.
+        failed: called with index, item and error of each item whose work raised one; what it raises ends the others.
+    """
+    return _Pool(items, work, workers, name, memory, log).run(advance, failed)
+
+
+class _Pool(Generic[T, R]):
+    def __init__(
+        self,
+        items: Sequence[T],
+        work: Callable[[T], R],
+        workers: int,
+        name: Callable[[T], str],
+        memory: Callable[[T], int] | None,
+        log: Callable[[str], None],
+    ) -> None:
+        self.items, self.work, self.name, self.log = items, work, name, log
+        self.memory = memory or (lambda item: 0)
+        self.budget = Budget(workers, available_bytes())
+        self.wanted, self.noted = workers, False
+        self.running: dict[Future[R], tuple[int, int]] = {}  # → index and bytes
+
+    def run(self, advance: Callable[[int], None], failed: Callable[[int, T, Exception], None]) -> dict[int, R]:
+        if self.budget.workers < self.wanted:
+            self._note(f"each takes about {size_text(WORKER_BYTES)} before it works on anything")
+        results: dict[int, R] = {}
+        waiting = list(range(len(self.items)))[::-1]
+        with _processes(self.budget.workers) as (pool, current):
+            while waiting or self.running:
+                self._submit(pool, current, waiting)
+                working_on(self._names(current.indices()))
+                finished, _ = wait(self.running, timeout=1.0, return_when=FIRST_COMPLETED)
+                for future in sorted(finished, key=lambda one: self.running[one]):
+                    index, _ = self.running[future]
+                    try:
+                        results[index] = future.result()
+                    except BrokenProcessPool as error:
+                        raise self._killed(current) from error
+                    except Exception as error:
+                        failed(index, self.items[index], error)
+                    del self.running[future]
+                    advance(1)
+        working_on([])
+        return results
+
+    def _submit(self, pool: ProcessPoolExecutor, current: _Current, waiting: list[int]) -> None:
+        """Hand over as many items as there are places for, and memory."""
+        while waiting and len(self.running) < self.budget.workers * (1 + AHEAD):
+            index = waiting[-1]
+            need = self.memory(self.items[index])
+            if not self.budget.admits([taken for _, taken in self.running.values()], need):
+                if len(self.running) < self.budget.workers:
+                    self._note(f"{self.name(self.items[index])} needs about {size_text(need)}")
+                return
+            try:
+                with _without_interrupts():
+                    future = pool.submit(_work_on, self.work, index, self.items[index])
+            except BrokenProcessPool as error:
+                raise self._killed(current) from error
+            self.running[future] = index, need
+            waiting.pop()
+
+    def _note(self, reason: str) -> None:
+        """Say once that memory limits the number of processes."""
+        if not self.noted:
+            available = size_text(self.budget.available or 0)
+            self.log(
+                f"note: fewer than {self.wanted} images at a time: {reason}, and {available} of memory are available."
+            )
+            self.noted = True
+
+    def _names(self, indices: Sequence[int]) -> list[str]:
+        return [self.name(self.items[index]) for index in indices]
+
+    def _killed(self, current: _Current) -> RunFailed:
+        """Return the error for a pool that broke because one of its processes was killed."""
+        names = self._names(current.killed() or sorted(index for index, _ in self.running.values()))
+        at = f"{'one of: ' if len(names) > 1 else ''}{listing(names, limit=12)}"
+        return RunFailed(
+            f"A worker process was killed while it worked on {at}. Most often memory ran out.", hint=OUT_OF_MEMORY
+        )
+
+
+class _Current:
+    """The item that each process works on, in memory shared with them.
+
+    Args:
+        slots: process id and index of an item (−1: none), for every process.
+    """
+
+    def __init__(self, slots: Any) -> None:
+        self.slots = slots
+        self.processes: Mapping[int, Any] = {}
+
+    def indices(self) -> list[int]:
+        """Return the indices of the items that are being worked on, in order."""
+        return sorted(index for pid, index in self._pairs() if pid and index != _NOTHING)
+
+    def killed(self) -> list[int]:
+        """Return the indices of the items on which processes worked that neither we nor the pool ended."""
+        for process in self.processes.values():
+            process.join(1)
+        ended = {pid for pid, process in self.processes.items() if process.exitcode not in (None, 0, -signal.SIGTERM)}
+        return sorted(index for pid, index in self._pairs() if pid in ended and index != _NOTHING) or self.indices()
+
+    def _pairs(self) -> list[tuple[int, int]]:
+        values = list(self.slots)
+        return list(zip(values[::2], values[1::2], strict=True))
+
+
+@contextlib.contextmanager
+def _processes(workers: int) -> Iterator[tuple[ProcessPoolExecutor, _Current]]:
+    """A pool that is gone when the block ends: on an error its processes are stopped rather than waited for."""
+    import multiprocessing
+
+    context = multiprocessing.get_context("spawn")
+    slots, taken = context.RawArray("q", 2 * workers), context.Value("i", 0)
+    for place in range(workers):
+        slots[2 * place + 1] = _NOTHING
+    current = _Current(slots)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_child, initargs=(slots, taken))
+    current.processes = pool._processes  # the only way to their exit codes
+    try:
+        yield pool, current
+    except BaseException:
+        children = list(current.processes.values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.join(5)
+        raise
+    else:
+        pool.shutdown(wait=True)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Have processes that are started in the block ignore Ctrl-C until they have set themselves up."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_slots: Any = None
+_place = 0
+
+
+def _start_child(slots: Any, taken: Any) -> None:
+    """Set up a worker process: ignore Ctrl-C (the parent handles it), use one thread, end with the parent."""
+    import multiprocessing
+
+    global _slots, _place
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        end_with_parent(parent.pid)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # before NumPy and torch are imported: the processes share the cores
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    with taken.get_lock():
+        _slots, _place = slots, taken.value
+        taken.value += 1
+    _slots[2 * _place] = os.getpid()
+
+
+def _work_on(work: Callable[[T], R], index: int, item: T) -> R:
+    """Do the work in a worker process; the parent can see on which item."""
+    _slots[2 * _place + 1] = index
+    try:
+        return work(item)
+    finally:
+        _slots[2 * _place + 1] = _NOTHING

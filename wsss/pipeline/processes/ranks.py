@@ -1,0 +1,193 @@
+"""The processes that work on one run: one, or several started by ``torchrun`` or SLURM.
+
+Rank 0 decides, keeps the records and publishes; the others compute their share and wait at barriers.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from wsss.errors import InvalidInput, RunFailed
+from wsss.io.process.cores import processes_here
+from wsss.pipeline.processes.torch_threads import share_cores
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(hours=12)
+"""How long a rank waits for the others: a stage that only rank 0 works on may take long."""
+
+JOINING = timedelta(minutes=10)
+"""How long it waits for them to start: one that died before would be waited for in vain."""
+
+
+class SingleRank:
+    """One process."""
+
+    rank = 0
+    size = 1
+
+    def barrier(self) -> None:
+        """Return at once: there is nobody to wait for."""
+
+    def shard(self, items: Sequence[T]) -> Sequence[T]:
+        """Return all items."""
+        return items
+
+    def from_first(self, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` returns."""
+        return make()
+
+
+class DistributedRanks:
+    """Several processes, joined by ``torch.distributed`` (gloo on CPU, NCCL on CUDA)."""
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+
+    def barrier(self) -> None:
+        """Wait until every process has come here; a broadcast lets some of them go before others have come."""
+        import torch
+        import torch.distributed as dist
+
+        dist.all_reduce(torch.zeros(1))
+
+    def shard(self, items: Sequence[T]) -> Sequence[T]:
+        """Return every ``size``-th item, starting with the ``rank``-th."""
+        return items[self.rank :: self.size]
+
+    def from_first(self, make: Callable[[], Any]) -> Any:
+        """Return on every rank what ``make`` (called on rank 0 only) returns: a JSON value.
+
+        Raises:
+            WsssError: ``make`` raised it on rank 0; the others raise a `RunFailed` that says so.
+        """
+        error: Exception | None = None
+        message: dict[str, Any] = {}
+        if self.rank == 0:
+            try:
+                message = {"value": make()}
+            except Exception as caught:
+                error, message = caught, {"error": str(caught)}
+        message = self._broadcast(message)
+        if error is not None:
+            raise error
+        if "error" in message:
+            raise RunFailed(f"Rank 0 failed: {message['error']}")
+        return message["value"]
+
+    def _broadcast(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Send rank 0's JSON object to all, as bytes."""
+        import torch
+        import torch.distributed as dist
+
+        content = bytearray(json.dumps(message).encode()) if self.rank == 0 else bytearray()
+        length = torch.tensor([len(content)], dtype=torch.int64)
+        dist.broadcast(length, src=0)
+        if self.rank != 0:
+            content = bytearray(int(length.item()))
+        buffer = torch.frombuffer(content, dtype=torch.uint8)
+        dist.broadcast(buffer, src=0)
+        received: dict[str, Any] = json.loads(bytes(buffer.tolist()))
+        return received
+
+
+AnyRanks = SingleRank | DistributedRanks
+
+
+@contextmanager
+def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Iterator[AnyRanks]:
+    """Join the other processes of this run, if there are any, for the length of the block.
+
+    Args:
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        environment: where ``torchrun`` and SLURM say who we are (default: ``os.environ``). SLURM counts only with
+            more than one task and ``MASTER_ADDR`` set.
+
+    Raises:
+        InvalidInput: the environment is incomplete.
+        RunFailed: the others could not be reached.
+    """
+    found = ranks_in(os.environ if environment is None else environment)
+    if found is None:
+        yield SingleRank()
+        return
+    rank, size = found
+    import torch
+    import torch.distributed as dist
+
+    # its functions keep the group that is there when they are imported as the default of an argument, for ever
+    import torch.distributed.nn
+
+    share_cores(processes_here(size))
+    cuda = device != "cpu" and torch.cuda.is_available()
+    if cuda:
+        local = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)
+        torch.cuda.set_device(local % torch.cuda.device_count())
+    try:
+        # gloo carries our own messages on the CPU also where NCCL serves the GPUs
+        backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+        dist.init_process_group(backend, rank=rank, world_size=size, timeout=JOINING)
+        _set_timeout(PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise RunFailed(
+            f"Rank {rank} of {size} can't reach the others: {error}",
+            hint="Check MASTER_ADDR and MASTER_PORT, or start the processes with torchrun.",
+        ) from error
+    try:
+        yield DistributedRanks(rank, size)
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # they hold what was being trained
+        raise
+    finally:
+        # The last reference ends the group's threads. One that outlived it might want the interpreter while that ends,
+        # which aborts the process; and a model for several processes, which holds the group, may be part of a cycle.
+        gc.collect()
+        dist.destroy_process_group()
+
+
+def _set_timeout(patience: timedelta) -> None:
+    import torch.distributed as dist
+
+    # torch renamed it; both names are of the one function for groups that exist
+    set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
+    set_timeout(patience)
+
+
+def is_first_rank() -> bool:
+    """Tell whether this process is alone, or the first of several; it is the one that prints."""
+    found = ranks_in(os.environ)
+    return found is None or found[0] == 0
+
+
+def ranks_in(environment: Mapping[str, str]) -> tuple[int, int] | None:
+    """Return ``(rank, number of ranks)`` as ``torchrun`` or SLURM set them, or ``None`` for a single process.
+
+    Raises:
+        InvalidInput: the variables are there and make no sense.
+    """
+    for rank_name, size_name, needed in (
+        ("RANK", "WORLD_SIZE", ()),
+        ("SLURM_PROCID", "SLURM_NTASKS", ("MASTER_ADDR",)),
+    ):
+        if size_name not in environment or any(name not in environment for name in needed):
+            continue
+        try:
+            rank, size = int(environment.get(rank_name, "")), int(environment[size_name])
+        except ValueError as error:
+            raise InvalidInput(
+                f"The environment has {size_name}={environment[size_name]!r} and "
+                f"{rank_name}={environment.get(rank_name)!r}; both have to be numbers.",
+                hint=f"Start the processes with torchrun, or unset {size_name}.",
+            ) from error
+        if not 0 <= rank < size:
+            raise InvalidInput(f"The environment has {rank_name}={rank} with {size_name}={size}.")
+        if size > 1:
+            return rank, size
+    return None

@@ -1,0 +1,1 @@
+"""Execution: running stages and their per-image work, with progress and errors."""

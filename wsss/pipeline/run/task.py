@@ -1,0 +1,70 @@
+"""One stage to be done, what all stages of a process share, and what became of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from wsss.pipeline.processes.device import resolve_device
+from wsss.pipeline.processes.ranks import AnyRanks, SingleRank
+from wsss.pipeline.run.progress import Reporter
+from wsss.pipeline.stage import Artifact, Stage, StageConfig
+
+Status = Literal["done", "skipped", "failed", "interrupted"]
+
+
+@dataclass
+class Session:
+    """What all stages of one process share.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``; resolved when the first stage has to run.
+        workers: processes for per-image work.
+        reporter: messages and progress.
+        ranks: the processes that work together.
+        run_dir: the run's folder.
+    """
+
+    run_dir: Path
+    device: str = "cpu"
+    workers: int = 1
+    reporter: Reporter = field(default_factory=Reporter)
+    ranks: AnyRanks = field(default_factory=SingleRank)
+
+    def settle_device(self) -> str:
+        """Return ``cpu`` or ``cuda``."""
+        self.device = resolve_device(self.device)
+        return self.device
+
+
+@dataclass(frozen=True)
+class Task:
+    """One stage with all that its result depends on; what `perform` is given.
+
+    ``twin`` is the folder of a finished stage that is the same work.
+    """
+
+    id: str
+    stage: Stage[Any]
+    config: StageConfig
+    seed: int
+    inputs: Mapping[str, Any]
+    data: Any
+    folder: Path
+    parts: Mapping[str, Any]
+    twin: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stage."""
+
+    id: str
+    uses: str
+    status: Status
+    seconds: float
+    metrics: Mapping[str, Any]
+    artifact: Artifact
+    reasons: tuple[str, ...] = ()

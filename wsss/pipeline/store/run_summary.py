@@ -1,0 +1,87 @@
+"""How far a run is, read from its records: for ``wsss status``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from wsss.errors import InvalidInput
+from wsss.io.files.locking import State
+from wsss.pipeline.run.progress import read_note
+from wsss.pipeline.store.lock import lock_of, read_holder
+from wsss.pipeline.store.run_folder import read_run
+from wsss.pipeline.store.stage_folder import read_record
+
+
+def summarise(folder: Path) -> dict[str, Any] | None:
+    """Return the state of a run directory or of a single stage's folder as JSON values, ``None`` if it is neither.
+
+    The keys are ``run_dir``, ``name``, ``status``, ``held_by`` (``{"pid", "host", "start"}`` of a live process, or
+    ``None``), ``lock_problem`` (why it is unknown whether there is one, or ``None``), ``report`` and ``stages``, a list
+    of ``{"id", "uses", "status", "seconds", "finished", "progress", "metrics"}``. A stage's status is ``pending``,
+    ``running``, ``interrupted``, ``unknown`` (one of those two), ``failed``, ``stale`` (to be re-run) or ``done``.
+
+    Raises:
+        InvalidInput: a broken ``run.json``.
+    """
+    run = read_run(folder)
+    lock, problem = lock_of(folder)
+    holder = read_holder(folder) if lock == "held" else None
+    if run is not None:
+        stages = [_stage(folder / stage["id"], stage["id"], stage["uses"], lock) for stage in run.get("stages", [])]
+        for stage in stages:
+            stage["status"] = status_in_run(run, stage["id"], stage["status"], stage["finished"])
+        name, status, report = run["name"], run.get("status") or "unknown", run.get("report")
+    else:
+        record = read_record(folder)
+        if record is None:
+            return None
+        stages = [_stage(folder, record.get("id") or folder.name, record.get("uses") or "unknown", lock)]
+        name, status, report = record.get("id") or folder.name, record.get("status") or "unknown", None
+    return {
+        "run_dir": str(folder),
+        "name": name,
+        "status": "running" if lock == "held" else _not_held(status, lock),
+        "held_by": asdict(holder) if holder else None,
+        "lock_problem": problem or None,
+        "report": str(folder / report) if report else None,
+        "stages": stages,
+    }
+
+
+def status_in_run(run: Mapping[str, Any], id: str, status: str, finished: str | None) -> str:
+    """Return a stage's status: what its own record says, unless the run failed at it before it touched its folder.
+
+    Args:
+        run: the run's record.
+        id: of the stage.
+        status, finished: of its record; what is newer than the run's end is believed.
+    """
+    at_it = run.get("status") == "failed" and run.get("failed") == id
+    return "failed" if at_it and (finished is None or finished <= (run.get("finished") or "")) else status
+
+
+def _not_held(status: str, lock: State) -> str:
+    """Return the status for a recorded one: where nobody works any more, ``running`` was interrupted."""
+    return {"held": status, "free": "interrupted", "unknown": "unknown"}[lock] if status == "running" else status
+
+
+def _stage(folder: Path, id: str, uses: str, lock: State) -> dict[str, Any]:
+    try:
+        record: Mapping[str, Any] = read_record(folder) or {"status": "pending"}
+    except InvalidInput:
+        record = {"status": "broken"}
+    recorded = record.get("status") or "unknown"
+    status = _not_held(recorded, lock)
+    unfinished = recorded in ("running", "interrupted")
+    return {
+        "id": id,
+        "uses": uses,
+        "status": status,
+        "seconds": record.get("seconds") or 0.0,
+        "finished": record.get("finished"),
+        "progress": read_note(folder) if unfinished else None,
+        "metrics": record.get("metrics") or {},
+    }

@@ -1,0 +1,154 @@
+"""Fully-connected CRF (Krähenbühl & Koltun, NeurIPS 2011) that pulls masks to the edges of the image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from wsss.io.rasters.working_size import reduction, scaled_size
+from wsss.validation import Settings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+MAX_SIDE = 1024
+"""Pixels: twice the size of the photographs that the presets were made for. 24 megapixels would take 5 GB."""
+
+
+class CrfConfig(Settings):
+    """Parameters of the dense CRF; ``configs/crf`` holds the settings in use in the field."""
+
+    unary: Literal["softmax", "labels"] = Field(
+        default="labels",
+        description="unary energies: softmax of class scores, or labels with a probability of being right",
+    )
+    label_probability: float = Field(
+        default=0.7, gt=0, lt=1, description="probability that a given label is right (unary: labels)"
+    )
+    iterations: int = Field(default=10, ge=1, le=10_000, description="iterations of mean-field inference")
+    gauss_sigma: float = Field(default=3.0, gt=0, description="standard deviation of the position kernel, in pixels")
+    gauss_weight: float = Field(default=3.0, ge=0, description="weight of the position kernel; 0: off")
+    bilateral_sigma_xy: float = Field(
+        default=50.0, gt=0, description="spatial standard deviation of the appearance kernel, in pixels"
+    )
+    bilateral_sigma_rgb: float = Field(
+        default=5.0, gt=0, description="colour standard deviation of the appearance kernel, in grey levels (0 … 255)"
+    )
+    bilateral_weight: float = Field(default=10.0, ge=0, description="weight of the appearance kernel; 0: off")
+    max_side: int | None = Field(
+        default=MAX_SIDE,
+        ge=16,
+        description="maximum longer side in pixels; larger images are reduced; null: never",
+    )
+    """Labels are brought back to full size along the image's edges (`wsss.refine.upsample`)."""
+
+
+def working_size(size: tuple[int, ...], max_side: int | None) -> tuple[int, int]:
+    """Return ``(height, width)`` at which the CRF of an image of ``size`` is computed: its own, or a smaller one."""
+    return scaled_size(size, reduction(size, max_side))
+
+
+def refine_scores(image: NDArray[np.uint8], scores: NDArray[np.float32], config: CrfConfig) -> NDArray[np.integer]:
+    """Refine class scores.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB at original size, as it came from the file.
+        scores: ``(C, H, W)`` float32 ≥ 0, background first; a pixel's scale doesn't matter. Or ``(C, h, w)`` at the
+            `working_size`.
+        config: see `CrfConfig`.
+
+    Returns:
+        ``(H, W)`` positions 0 … C − 1 in ``scores``.
+    """
+    size = working_size(image.shape[:2], config.max_side)
+    if scores.shape[1:] == image.shape[:2] and size != image.shape[:2]:
+        scores = np.stack([_shrunk(one, size) for one in scores])
+    return _infer(image, -np.log(np.clip(scores, 1e-5, None)), config)
+
+
+def refine_labels(
+    image: NDArray[np.uint8], labels: NDArray[np.integer], count: int, config: CrfConfig, *, unsure: int | None = None
+) -> NDArray[np.integer]:
+    """Refine a labelling.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB.
+        labels: ``(H, W)`` values 0 … ``count`` − 1, or ``unsure``. Or ``(h, w)`` at the `working_size`.
+        count: number of labels.
+        config: ``label_probability`` is the chance that a given label is right; the rest is shared by the others.
+        unsure: value of pixels about which nothing is known (all labels equally likely).
+
+    Returns:
+        ``(H, W)`` values 0 … ``count`` − 1.
+    """
+    if count == 1:
+        return np.zeros(image.shape[:2], np.uint8)
+    size = working_size(image.shape[:2], config.max_side)
+    right, wrong = config.label_probability, (1 - config.label_probability) / (count - 1)
+    probabilities = np.full((count, *size), wrong, np.float32)
+    for value, probability in enumerate(probabilities):
+        _set_where(probability, labels == value, right)
+    if unsure is not None:
+        for probability in probabilities:
+            _set_where(probability, labels == unsure, 1 / count)
+    return _infer(image, -np.log(probabilities), config)
+
+
+def _set_where(probability: NDArray[np.float32], where: NDArray[np.bool_], value: float) -> None:
+    """Set a map of probabilities to ``value`` where a mask says so; a mask of larger size in part."""
+    if where.shape == probability.shape:
+        probability[where] = value
+        return
+    share = _shrunk(where.astype(np.float32), (probability.shape[0], probability.shape[1]))
+    probability += share * (value - probability)
+
+
+def _shrunk(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return ``(H, W)`` values averaged over the pixels of a smaller size."""
+    import cv2
+
+    return np.asarray(cv2.resize(values, size[::-1], interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _infer(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConfig) -> NDArray[np.integer]:
+    # The bilateral kernel measures grey levels: a normalised or mean-subtracted image would give quiet nonsense.
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"the image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
+    size = working_size(image.shape[:2], config.max_side)
+    if unary.shape[1:] != size:
+        raise ValueError(f"image {image.shape[:2]}, for the CRF {size}, and unary {unary.shape[1:]} differ in size")
+    if len(unary) == 1:
+        return np.zeros(image.shape[:2], np.uint8)
+    if size == image.shape[:2]:
+        return _marginals(image, unary, config).argmax(0)
+    from wsss.data.transforms import resize
+    from wsss.refine.upsample import upsample_labels
+
+    small = resize(image, size)
+    return upsample_labels(image, small, _marginals(small, unary, config))
+
+
+def _marginals(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConfig) -> NDArray[np.float32]:
+    """Return the label probabilities ``(C, H, W)`` of an image of the unary's size."""
+    from pydensecrf.densecrf import DenseCRF2D
+
+    count, height, width = unary.shape
+    crf = DenseCRF2D(width, height, count)
+    crf.setUnaryEnergy(np.ascontiguousarray(unary.reshape(count, -1), dtype=np.float32))
+    if config.gauss_weight:
+        crf.addPairwiseGaussian(sxy=config.gauss_sigma, compat=config.gauss_weight)
+    if config.bilateral_weight:
+        crf.addPairwiseBilateral(
+            sxy=config.bilateral_sigma_xy,
+            srgb=config.bilateral_sigma_rgb,
+            rgbim=np.array(image, order="C"),  # a copy: pydensecrf asks for a writable buffer
+            compat=config.bilateral_weight,
+        )
+    # One iteration at a time, as crf.inference does it: signals and other threads have their turn in between.
+    marginals, *scratch = crf.startInference()
+    for _ in range(config.iterations):
+        crf.stepInference(marginals, *scratch)
+    return np.array(marginals, np.float32).reshape(count, height, width)

@@ -1,0 +1,1 @@
+"""Code that stages share. Stages import it; it imports no stage."""

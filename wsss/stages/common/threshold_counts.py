@@ -1,0 +1,79 @@
+"""Maps counted against the ground truth at many thresholds: what `sweep` and the oracle of `pseudo` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsss.pipeline.stage import Context
+from wsss.stages.common.footprint import image_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wsss.data.sample import Classes, Remark, Sample
+
+
+BYTES_PER_PIXEL = 30
+
+
+def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[float]) -> list[LevelCount]:
+    """Read each image's maps once, and count its pixels for all thresholds.
+
+    Args:
+        ctx: gives maps (input ``cams``), dataset and workers.
+        samples: images with ground truth.
+        levels: ascending thresholds.
+
+    Raises:
+        InvalidInput: maps or ground truth of an image can't be read, or don't fit each other.
+    """
+    from wsss.data.checks.ground_truth import log_remarks
+    from wsss.pipeline.run.items import map_items
+
+    classes = ctx.data.classes
+    work = partial(_count, folder=ctx.inputs["cams"].path, classes=classes, levels=tuple(levels))
+    shape = (len(classes), len(classes), len(levels) + 1)
+    memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL)
+    counted = map_items(ctx, samples, work, "oracle sweep", memory=memory)
+    if ctx.ranks.rank == 0:
+        log_remarks(ctx.log, [remark for _, _, remarks in counted for remark in remarks])
+    return [LevelCount(shape, cells, counts) for cells, counts, _ in counted]
+
+
+class LevelCount:
+    """One image's histogram (see `wsss.metrics.threshold_curve.level_histogram`), kept as its cells that aren't 0."""
+
+    def __init__(self, shape: tuple[int, int, int], cells: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+        self.shape, self._cells, self._counts = shape, cells, counts
+
+    def dense(self) -> NDArray[np.int64]:
+        """Return the histogram, ``(C, C, L + 1)``."""
+        import numpy as np
+
+        histogram = np.zeros(self.shape, np.int64)
+        histogram.ravel()[self._cells] = self._counts
+        return histogram
+
+    def add_to(self, total: NDArray[np.int64]) -> None:
+        """Add the histogram to ``total``, ``(C, C, L + 1)``."""
+        total.ravel()[self._cells] += self._counts
+
+
+def _count(
+    sample: Sample, *, folder: Path, classes: Classes, levels: tuple[float, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[Remark, ...]]:
+    import numpy as np
+
+    from wsss.data.artifacts import read_maps
+    from wsss.data.sample import load_truth
+    from wsss.metrics.threshold_curve import level_histogram
+
+    cams = read_maps(folder, sample, classes)
+    truth, remarks = load_truth(sample, classes, size=cams.size)
+    counts = level_histogram(cams.each_at_full_size(), cams.classes, truth, len(classes), levels).ravel()
+    cells = np.flatnonzero(counts)
+    return cells, counts[cells], remarks

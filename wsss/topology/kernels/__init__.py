@@ -1,0 +1,1 @@
+"""The compiled core: padded images, keys, filtrations, union-find."""

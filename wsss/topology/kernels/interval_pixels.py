@@ -1,0 +1,72 @@
+"""Where intervals begin and end: from edges and faces to pixels of the padded layout, and from there to the image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wsss.topology.compiling import kernel
+from wsss.topology.kernels.edge_sort import ends
+
+
+@kernel
+def ends_of_image(keys, faces, columns, births0, deaths0, births1, deaths1, essential):
+    """Return the pixels of all births and deaths, as padded indices in the order of `results.Barcode`.
+
+    Args:
+        keys: of the image; ``faces`` its face values; ``columns`` its width.
+        births0: ``(n0,)`` pixels that bear components; ``deaths0`` the events at which these die.
+        births1: ``(n1,)`` events at which holes are born; ``deaths1`` the faces that end them.
+        essential: the pixel that bears the essential class.
+    """
+    n0, n1 = births0.size, births1.size
+    pixels = np.empty(2 * (n0 + n1) + 1, np.int64)
+    for n in range(n0):
+        pixels[n] = births0[n]
+        pixels[n0 + n] = _edge_pixel(deaths0[n], keys, columns)
+    for n in range(n1):
+        pixels[2 * n0 + n] = _edge_pixel(births1[n], keys, columns)
+        pixels[2 * n0 + n1 + n] = _face_pixel(np.int64(deaths1[n]), keys, faces, columns)
+    pixels[2 * (n0 + n1)] = essential
+    return pixels
+
+
+@kernel
+def _edge_pixel(event, keys, columns):
+    """Return the pixel an edge has its value from: the second one if both have it."""
+    p, q = ends(event, columns)
+    return np.int64(q if keys[q] >= keys[p] else p)
+
+
+@kernel
+def _face_pixel(face, keys, faces, columns):
+    """Return the pixel a face has its value from, looked for in the order (+1,+1), (+1,0), (0,+1), (0,0)."""
+    for pixel in (face + columns + 2, face + columns + 1, face + 1):
+        if keys[pixel] == faces[face]:
+            return pixel
+    return face
+
+
+@kernel
+def locate(padded, image, margin, substitute, cells, values):
+    """Turn indices of the padded layout into indices of the flattened image, and look up their values.
+
+    Args:
+        padded: ``(n,)`` int64 indices in the layout of the framed image.
+        image: ``(H, W)`` float or bool.
+        margin: width of the frame.
+        substitute: the index to report for pixels of the frame; -1 for none, which has the value 0.
+        cells: ``(n,)`` int64, written to.
+        values: ``(n,)`` float64, written to.
+    """
+    rows, columns = image.shape
+    flat = image.ravel()
+    stride = columns + 2 * margin + 1
+    for i in range(padded.size):
+        place = padded[i] - 1
+        # An exact division: the quotient is at least 1 / (2 stride) away from the next integer, far beyond rounding.
+        row = np.int64((place + 0.5) / stride)
+        r, c = row - 1 - margin, place - row * stride - margin
+        inside = (r >= 0) & (r < rows) & (c >= 0) & (c < columns)
+        cell = r * columns + c if inside else substitute
+        cells[i] = cell
+        values[i] = np.float64(flat[cell]) if cell >= 0 else 0.0

@@ -1,0 +1,115 @@
+"""Decoded images in memory: decoding a JPEG takes longer than augmenting it, and each comes again every epoch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsss.data.checks.inspection import UNREADABLE_HINT
+from wsss.data.intensity import opencv
+from wsss.data.transforms import scaled
+from wsss.errors import DamagedFile, InvalidInput, together
+from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.working_size import reduction, scaled_size
+
+
+class Cached:
+    """Arrays by index; as many of the first as fit into memory are loaded once, the others each time.
+
+    They are loaded before worker processes start, which then share them with their parent (on Linux).
+
+    Args:
+        load: index → array; called by several threads.
+        count: how many there are.
+        cache_bytes: upper bound of the arrays kept.
+        threads: that load.
+
+    Attributes:
+        largest: bytes of the largest array among those that were loaded at first.
+
+    Raises:
+        InvalidInput: ``load`` raised it.
+    """
+
+    def __init__(self, load: Callable[[int], NDArray[Any]], count: int, *, cache_bytes: int, threads: int = 2) -> None:
+        self.load, self.count = load, count
+        self.kept: list[NDArray[Any]] = []
+        self.largest = 0
+        used, following = 0, iter(range(count))
+        ahead: deque[Future[NDArray[Any]]] = deque()  # few: a large photograph takes 100 MB
+        with ThreadPoolExecutor(threads) as pool:
+            while used < cache_bytes:
+                ahead += (pool.submit(load, index) for index in islice(following, 2 * threads - len(ahead)))
+                if not ahead:
+                    return
+                try:
+                    array = ahead.popleft().result()
+                except DamagedFile:
+                    raise
+                except InvalidInput as error:
+                    raise self._all_errors(len(self.kept), error) from error
+                used += array.nbytes
+                self.largest = max(self.largest, array.nbytes)
+                if used <= cache_bytes:
+                    self.kept.append(array)
+            for one in ahead:
+                one.cancel()
+
+    def _all_errors(self, first: int, error: InvalidInput) -> InvalidInput:
+        """Return one error for all arrays from ``first`` on that can't be loaded, so that they are repaired at once."""
+        errors = [error]
+        for index in range(first + 1, self.count):
+            try:
+                self.load(index)
+            except InvalidInput as another:
+                errors.append(another)
+        return together(errors, self.count, "training images can't be used", hint=UNREADABLE_HINT)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        """Return one array; it is shared, so don't write to it."""
+        return self.kept[index] if index < len(self.kept) else self.load(index)
+
+
+class ImageLoader:
+    """Load images ``(H, W, 3)`` uint8 RGB by index, larger ones reduced to ``max_side``."""
+
+    def __init__(self, paths: Sequence[Path], max_side: int | None = None) -> None:
+        self.paths, self.max_side = list(paths), max_side
+
+    def __call__(self, index: int) -> NDArray[np.uint8]:
+        """Return one image."""
+        return reduced(read_image(self.paths[index]), self.max_side)
+
+
+def cached_images(paths: Sequence[Path], *, cache_bytes: int, max_side: int | None = None) -> Cached:
+    """Return images ``(H, W, 3)`` uint8 RGB by index, kept in memory as far as they fit.
+
+    Args:
+        paths: the images' files.
+        cache_bytes: see `Cached`.
+        max_side: larger images are reduced to this longer side, in pixels.
+    """
+    return Cached(ImageLoader(paths, max_side), len(paths), cache_bytes=cache_bytes)
+
+
+def reduced(image: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
+    """Return an image ``(H, W, 3)`` uint8 made smaller to a longer side of ``max_side`` pixels, if it is larger."""
+    return scaled(image, reduction(image.shape[:2], max_side))
+
+
+def reduced_mask(mask: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
+    """Return a mask ``(H, W)`` uint8 of the size that `reduced` gives its image; its values are never mixed."""
+    height, width = scaled_size(mask.shape, reduction(mask.shape, max_side))
+    if (height, width) == mask.shape:
+        return mask
+    return np.asarray(opencv().resize(mask, (width, height), interpolation=opencv().INTER_NEAREST_EXACT), np.uint8)

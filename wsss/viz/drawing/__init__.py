@@ -1,0 +1,1 @@
+"""Charts, overlays, colours and text in pictures."""

@@ -1,0 +1,172 @@
+"""A pipeline as a picture: a layered drawing (after Sugiyama) of its stages as inline SVG.
+
+Stages stand in layers by their longest way from a source; long edges are led through invisible places in the layers
+between; places within a layer are ordered by the barycentre of their neighbours, so that few edges cross.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Literal
+
+from markupsafe import Markup
+
+from wsss.viz.drawing.formatting import duration, escape
+from wsss.viz.report.run_overview import StageRecord, in_order
+
+Direction = Literal["right", "down"]
+Place = tuple[str, int]
+"""A stage in its layer, or a bend of a long edge: (name, layer)."""
+
+NODES: Mapping[Direction, tuple[int, int]] = {"right": (152, 62), "down": (112, 62)}
+"""Width and height of a stage's box, in the picture's pixels."""
+
+SYMBOLS = {"done": "✓", "skipped": "✓", "failed": "✗", "running": "…", "pending": "○"}
+
+
+def draw(records: Sequence[StageRecord], direction: Direction) -> Markup:
+    """Draw the stages and who needs whom.
+
+    Args:
+        records: the stages, in any order.
+        direction: ``right`` for wide pages, ``down`` for phones.
+
+    Returns:
+        An ``<svg>`` with a text alternative; statuses are told by symbol and word, not by colour alone.
+    """
+    layers, edges = layout(records)
+    node = NODES[direction]
+    gap_along, gap_across = (36, 18) if direction == "right" else (30, 10)
+    along, across = node if direction == "right" else (node[1], node[0])
+    deepest = max(len(layer) for layer in layers)
+    breadth = deepest * (across + gap_across) - gap_across
+    centres: dict[Place, tuple[float, float]] = {}
+    for depth, layer in enumerate(layers):
+        start = (breadth - (len(layer) * (across + gap_across) - gap_across)) / 2
+        for slot, place in enumerate(layer):
+            a = 2 + depth * (along + gap_along) + along / 2
+            b = 2 + start + slot * (across + gap_across) + across / 2
+            centres[place] = (a, b) if direction == "right" else (b, a)
+    length = len(layers) * (along + gap_along) - gap_along
+    width, height = (length + 4, breadth + 4) if direction == "right" else (breadth + 4, length + 4)
+
+    # Below seven tenths of its size the text can't be read: then the picture scrolls in its own box.
+    bounds = f"max-width:{width}px;min-width:{0.7 * width:.0f}px"
+    parts = [
+        f'<svg class="dag {direction}" viewBox="0 0 {width} {height}" style="{bounds}" role="img" '
+        f'aria-label="{escape(describe(records))}">'
+    ]
+    parts += [_edge(chain, centres, direction) for chain in edges]
+    by_id = {record.id: record for record in records}
+    for depth, layer in enumerate(layers):
+        parts += [_node(by_id[name], *centres[name, depth], direction) for name in _real(layer)]
+    return Markup("".join(parts) + "</svg>")
+
+
+def describe(records: Sequence[StageRecord]) -> str:
+    """Return the picture in words."""
+    return "Pipeline. " + "; ".join(
+        f"{one.id} ({one.uses}, {one.status}, {duration(one.seconds)})"
+        + (f" needs {', '.join(one.needs)}" if one.needs else "")
+        for one in records
+    )
+
+
+def layout(records: Sequence[StageRecord]) -> tuple[list[list[Place]], list[list[Place]]]:
+    """Return the layers (each a list of places in order) and the edges (each a chain of places, layer by layer)."""
+    known = {record.id for record in records}
+    needs = {record.id: [need for need in record.needs if need in known] for record in records}
+    depth = _depths({record.id: needs[record.id] for record in in_order(records)})
+    layers: list[list[Place]] = [[] for _ in range(max(depth.values(), default=0) + 1)]
+    for record in records:
+        layers[depth[record.id]].append((record.id, depth[record.id]))
+    chains = []
+    for name, parents in needs.items():
+        for parent in parents:
+            bends = [(f"\0{parent}\0{name}", layer) for layer in range(depth[parent] + 1, depth[name])]
+            for bend in bends:
+                layers[bend[1]].append(bend)
+            chains.append([(parent, depth[parent]), *bends, (name, depth[name])])
+    _order(layers, chains)
+    return layers, chains
+
+
+def _depths(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Return each stage's longest way from a source; ``needs`` lists stages after what they need."""
+    depth: dict[str, int] = {}
+    for name, parents in needs.items():
+        depth[name] = 1 + max((depth[parent] for parent in parents if parent in depth), default=-1)
+    return depth
+
+
+def _order(layers: list[list[Place]], chains: Sequence[Sequence[Place]]) -> None:
+    """Sort each layer by the mean position of its neighbours, down and up a few times."""
+    before: dict[Place, list[Place]] = {}
+    after: dict[Place, list[Place]] = {}
+    for chain in chains:
+        for one, other in pairwise(chain):
+            after.setdefault(one, []).append(other)
+            before.setdefault(other, []).append(one)
+    for sweep in range(6):
+        forward = sweep % 2 == 0
+        for layer in layers if forward else reversed(layers):
+            position = {place: slot - (len(row) - 1) / 2 for row in layers for slot, place in enumerate(row)}
+            layer.sort(key=partial(_barycentre, before if forward else after, position))
+
+
+def _barycentre(neighbours: Mapping[Place, list[Place]], position: Mapping[Place, float], place: Place) -> float:
+    beside = neighbours.get(place)
+    return sum(position[one] for one in beside) / len(beside) if beside else position[place]
+
+
+def _real(layer: Sequence[Place]) -> list[str]:
+    return [name for name, _ in layer if not name.startswith("\0")]
+
+
+def _node(record: StageRecord, x: float, y: float, direction: Direction) -> str:
+    width, height = NODES[direction]
+    left, top = x - width / 2, y - height / 2
+    inset = left + (12 if direction == "right" else 8)
+    # A phone's boxes are narrow: there the symbol alone says "done"; any other status is spelt out.
+    symbol = SYMBOLS.get(record.status, "•")
+    told = [] if direction == "down" and record.status == "done" and record.seconds is not None else [record.status]
+    state = " · ".join(told + ([] if record.seconds is None else [duration(record.seconds)]))
+    letters = (width - 20) // 8
+    return (
+        f'<g class="node {escape(record.status)}"><title>{escape(record.id)}: {escape(record.uses)}</title>'
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{width}" height="{height}" rx="8"/>'
+        f'<text class="id" x="{inset:.1f}" y="{top + 21:.1f}">{escape(_short(record.id, letters))}</text>'
+        f'<text class="uses" x="{inset:.1f}" y="{top + 37:.1f}">{escape(_short(record.uses, letters + 2))}</text>'
+        f'<text class="state" x="{inset:.1f}" y="{top + 53:.1f}">{symbol} {escape(state)}</text></g>'
+    )
+
+
+def _edge(chain: Sequence[Place], centres: Mapping[Place, tuple[float, float]], direction: Direction) -> str:
+    """Draw a chain as smooth curves that leave and enter along the direction of the layers."""
+    points = [centres[place] for place in chain]
+    reach = NODES[direction][0] / 2 if direction == "right" else NODES[direction][1] / 2
+    path = ""
+    for (x1, y1), (x2, y2) in pairwise(points):
+        if direction == "right":
+            x1, x2 = x1 + reach, x2 - reach
+            middle = (x1 + x2) / 2
+            curve = f"C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
+        else:
+            y1, y2 = y1 + reach, y2 - reach
+            middle = (y1 + y2) / 2
+            curve = f"C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"
+        # Through a bend the edge runs straight, from one side of the place to the other.
+        path += (f"M{x1:.1f} {y1:.1f}" if not path else f"L{x1:.1f} {y1:.1f}") + curve
+    x, y = points[-1]
+    tip = (x - reach, y) if direction == "right" else (x, y - reach)
+    arrow = (-6, -3.5, -6, 3.5) if direction == "right" else (-3.5, -6, 3.5, -6)
+    head = f"{tip[0]:.1f},{tip[1]:.1f} " + " ".join(
+        f"{tip[0] + arrow[i]:.1f},{tip[1] + arrow[i + 1]:.1f}" for i in (0, 2)
+    )
+    return f'<path class="edge" d="{path}"/><polygon class="tip" points="{head}"/>'
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,83 @@
+"""Numbers, times and nested values as text for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wsss.io.text.printable import printable
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+NOT_DEFINED = "–"
+
+
+def escape(text: str) -> Markup:
+    """Return text for HTML and SVG: its control characters, which XML can't hold, as visible escapes."""
+    from markupsafe import escape as escape_markup
+
+    return escape_markup(printable(text))
+
+
+def number(value: Any) -> str:
+    """Return a number with as many digits as are worth reading; anything else as text.
+
+    Fractions of one get three decimals, so that a column of scores lines up.
+    """
+    if value is None:
+        return NOT_DEFINED
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return NOT_DEFINED
+        if value == 0 or 0.001 <= abs(value) <= 1:
+            return f"{value:.3f}"
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as ``0.4 s``, ``2 min 05 s`` or ``1 h 02 min``, with spaces at which no line breaks."""
+    if seconds is None:
+        return NOT_DEFINED
+    whole = round(seconds)
+    if seconds < 9.95:
+        text = f"{seconds:.1f} s"
+    elif whole < 60:
+        text = f"{whole} s"
+    elif whole < 3600:
+        text = f"{whole // 60} min {whole % 60:02d} s"
+    else:
+        text = f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def plain(value: Any) -> str:
+    """Return a config or provenance value as one line of text."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {plain(one)}" for key, one in value.items()) or "none"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(plain(one) for one in value) or "none"
+    return str(value) if isinstance(value, str) else number(value)
+
+
+def words(key: str) -> str:
+    """Return a key such as ``pixel_accuracy`` as words; known abbreviations get their usual spelling."""
+    known = {
+        "miou": "mIoU",
+        "iou": "IoU",
+        "map": "mAP",
+        "ap": "AP",
+        "f1": "F1",
+        "crf": "CRF",
+        "cam": "CAM",
+        "lr": "learning rate",
+    }
+    return " ".join(known.get(word.lower(), word) for word in key.split("_"))

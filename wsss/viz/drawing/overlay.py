@@ -1,0 +1,192 @@
+"""Masks laid over images, and sheets of images with headings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.rgb_images import write_png
+from wsss.viz.drawing.lettering import drawable, font
+from wsss.viz.drawing.palette import HATCH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CONTOUR = (255, 255, 255)
+
+BAND = 128
+"""Rows that are drawn at a time."""
+
+
+def mask_layer(mask: NDArray[np.uint8], palette: NDArray[np.uint8], *, contours: bool = True) -> NDArray[np.uint8]:
+    """Draw a mask as a layer to lay over its image.
+
+    Args:
+        mask: ``(H, W)`` class indices, 255 where ignored.
+        palette: ``(K + 1, 3)`` uint8, a colour per class; ``palette[0]`` (background) is not drawn.
+        contours: draw a white line, one pixel wide, along the inner border of each region.
+
+    Returns:
+        ``(H, W, 4)`` uint8 RGBA: background transparent, classes opaque, ignored pixels hatched in two greys.
+    """
+    layer = np.zeros((*mask.shape, 4), np.uint8)
+    for rows in _bands(len(mask)):
+        _draw_rows(layer[rows], mask, palette, rows, _lines(mask, rows) if contours else None)
+    return layer
+
+
+def _draw_rows(
+    layer: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    palette: NDArray[np.uint8],
+    rows: slice,
+    lines: NDArray[np.bool_] | None,
+) -> None:
+    """Draw some rows of a mask into a transparent layer of as many rows."""
+    part = mask[rows]
+    ignored = part == IGNORE
+    drawn = (part > 0) & ~ignored
+    layer[drawn, :3] = palette[part[drawn]]
+    layer[drawn, 3] = 255
+    if lines is not None:
+        layer[lines] = (*CONTOUR, 255)
+    if ignored.any():
+        diagonals = np.add.outer(np.arange(rows.start, rows.stop), np.arange(mask.shape[1]))
+        stripes = np.where((diagonals // 3 % 2 == 0)[..., None], HATCH[0], HATCH[1])
+        layer[ignored, :3] = stripes[ignored]
+        layer[ignored, 3] = 255
+
+
+def _bands(height: int) -> Iterator[slice]:
+    """Yield the rows of an image, `BAND` at a time: what bounds the memory that a large photograph takes."""
+    for top in range(0, height, BAND):
+        yield slice(top, min(top + BAND, height))
+
+
+def _lines(mask: NDArray[np.uint8], rows: slice) -> NDArray[np.bool_]:
+    """Return where the contours of a mask's regions run in some of its rows."""
+    around = slice(max(0, rows.start - 1), rows.stop + 1)
+    found = border(mask[around])[rows.start - around.start :][: rows.stop - rows.start]
+    return found & (mask[rows] > 0) & (mask[rows] != IGNORE)
+
+
+def border(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return the pixels with a 4-neighbour of another value, ``(H, W)`` bool. The image's own edge is no border."""
+    found = np.zeros(mask.shape, bool)
+    across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
+    found[:, 1:] |= across
+    found[:, :-1] |= across
+    found[1:] |= down
+    found[:-1] |= down
+    return found
+
+
+def overlay(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    palette: NDArray[np.uint8],
+    opacity: float = 0.6,
+    contours: bool = True,
+) -> NDArray[np.uint8]:
+    """Lay a mask over its image.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB.
+        mask: ``(H, W)`` class indices, 255 where ignored.
+        palette: ``(K + 1, 3)`` uint8, a colour per class.
+        opacity: of the classes' colours, 0 … 1; contours are always opaque.
+        contours: draw the borders of the regions.
+
+    Returns:
+        ``(H, W, 3)`` uint8 RGB.
+    """
+    mixed = np.empty(image.shape, np.uint8)
+    for rows in _bands(len(mask)):
+        lines = _lines(mask, rows) if contours else None
+        layer = np.zeros((*mask[rows].shape, 4), np.uint8)
+        _draw_rows(layer, mask, palette, rows, lines)
+        alpha = layer[..., 3:] / 255 * opacity
+        if lines is not None:
+            alpha[lines] = 1
+        mixed[rows] = (image[rows] * (1 - alpha) + layer[..., :3] * alpha).round()
+    return mixed
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[NDArray[np.uint8]]],
+    titles: Sequence[str],
+    path: Path,
+    *,
+    width: int = 240,
+    gap: int = 8,
+    font_size: int | None = None,
+) -> None:
+    """Write rows of images side by side under column headings, as one PNG on white.
+
+    Args:
+        rows: per row one ``(H, W, 3)`` uint8 RGB image per column; each is scaled to ``width``, and a row is as high
+            as its highest image.
+        titles: one heading per column, drawn in Pillow's own font.
+        path: the PNG to write (atomically; the same pixels give the same bytes).
+        width: of a column, pixels.
+        gap: between images and round the sheet, pixels.
+        font_size: of the headings, pixels; by default a fifteenth of ``width``, at least 12.
+
+    Raises:
+        ValueError: a row has not as many images as there are titles.
+    """
+    from PIL import Image, ImageDraw
+
+    for place, row in enumerate(rows):
+        if len(row) != len(titles):
+            raise ValueError(f"row {place} has {len(row)} images, but there are {len(titles)} titles")
+    pictures = [[scaled(image, width) for image in row] for row in rows]
+    font_size = font_size or max(12, width // 15)
+    letters = font(font_size)
+    heading = font_size + gap
+    heights = [max(image.height for image in row) for row in pictures if row]
+    total = (gap + len(titles) * (width + gap), gap + heading + sum(height + gap for height in heights))
+    sheet = Image.new("RGB", total, "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, title in enumerate(titles):
+        left = gap + column * (width + gap)
+        draw.text((left, gap), fitted(draw, title, letters, width), fill="black", font=letters)
+        top = gap + heading
+        for row, height in zip(pictures, heights, strict=True):
+            sheet.paste(row[column], (left, top))
+            top += height + gap
+    write_png(path, np.asarray(sheet))
+
+
+def scaled(image: NDArray[np.uint8], width: int, height: int | None = None) -> Any:
+    """Return an ``(H, W, 3)`` uint8 image as a Pillow image that fits `fit_into` ``width`` × ``height`` pixels."""
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    size = fit_into((picture.width, picture.height), width, height)
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def fit_into(size: tuple[int, int], width: int, height: int | None = None) -> tuple[int, int]:
+    """Return ``(width, height)`` of a picture that fills a width, or a height where it would be higher than allowed.
+
+    Args:
+        size: width and height of the picture, pixels.
+        width: to fill.
+        height: the picture's, at most; ``None`` for any.
+    """
+    factor = width / size[0] if height is None else min(width / size[0], height / size[1])
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def fitted(draw: Any, text: str, letters: Any, width: int) -> str:
+    """Return a heading in letters that can be drawn, shortened with an ellipsis until it is at most ``width`` wide."""
+    text = shown = drawable(text)
+    while draw.textlength(shown, font=letters) > width and len(shown) > 1:
+        text = text[:-1]
+        shown = text.rstrip() + "…"
+    return shown

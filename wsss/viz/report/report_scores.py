@@ -1,0 +1,221 @@
+"""The numbers of the report: scores with all that they were measured on, per-class tables, and what may be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wsss.errors import counted
+from wsss.viz.drawing.formatting import number, plain, words
+from wsss.viz.report.run_overview import StageRecord, is_from_segmenter, maps_of, masks_of
+
+MEASURES = ("miou", "precision", "recall", "pixel_accuracy")
+STATED = ("split", "images", "threshold_policy", "crf", "scales", "initial_weights", "supervision")
+"""What every score has to say of itself; a fact that nobody recorded is shown as ``not stated``."""
+
+WEAK, FULL = "image-level labels", "ground-truth masks"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that a score was measured on or with."""
+
+    name: str
+    value: str
+    stated: bool = True
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one score stage says, ready to be shown.
+
+    Args:
+        id: the score stage.
+        masks: the stage whose masks were measured, or ``None`` for a folder from elsewhere.
+        maps: the stage whose maps were measured at their best threshold, if any.
+        split: name of the split.
+        miou, precision, recall, pixel_accuracy: in [0, 1], or ``None`` where undefined.
+        iou: per class, ``None`` for a class without a pixel in the ground truth.
+        facts: split, images, threshold policy and so on.
+        oracle: ground truth took part in making the masks that were measured.
+        supervision: `WEAK`, `FULL`, other text, or ``None`` where nobody said.
+        segmenter: the masks come from a trained network rather than from CAMs.
+    """
+
+    id: str
+    masks: str | None
+    split: str
+    miou: float | None
+    precision: float | None
+    recall: float | None
+    pixel_accuracy: float | None
+    iou: Mapping[str, float | None]
+    facts: tuple[Fact, ...]
+    oracle: bool
+    supervision: str | None
+    segmenter: bool
+    maps: str | None = None
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A weakly supervised network's mIoU as a share of a fully supervised one's, on the same images."""
+
+    weak: Score
+    full: Score
+    value: float
+    differences: tuple[str, ...]
+
+
+def scores_of(records: Sequence[StageRecord]) -> tuple[Score, ...]:
+    """Return the scores among the records, in order."""
+    return tuple(_score(record, records) for record in records if record.is_score)
+
+
+def is_oracle(*values: Any) -> bool:
+    """Return whether metrics or provenance say, at any depth, that ground truth chose a threshold.
+
+    A text that speaks of an oracle counts, and so does any key that names one with a true value.
+    """
+    return any(_speaks_of_oracle(value) for value in values)
+
+
+def _speaks_of_oracle(value: Any) -> bool:
+    if isinstance(value, str):
+        return "oracle" in value.lower()
+    if isinstance(value, Mapping):
+        return any(_speaks_of_oracle(one) or ("oracle" in str(key).lower() and bool(one)) for key, one in value.items())
+    if isinstance(value, Sequence):
+        return any(_speaks_of_oracle(one) for one in value)
+    return False
+
+
+def ratios(scores: Sequence[Score]) -> tuple[Ratio, ...]:
+    """Pair weakly with fully supervised networks that were scored on the same images and classes.
+
+    Scores that an oracle touched are left out. What else differs between the two (initial weights, scales) is listed.
+    """
+    return tuple(
+        Ratio(weak, full, weak.miou / full.miou, _differences(weak, full))
+        for weak in scores
+        for full in scores
+        if _is_weak(weak.supervision) and is_full(full.supervision) and weak.miou and full.miou
+        if weak.segmenter and full.segmenter and not (weak.oracle or full.oracle)
+        if weak.split == full.split and weak.iou.keys() == full.iou.keys() and _images(weak) == _images(full)
+    )
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class's IoU in each score; the flag says which of them had no pixel of it in the ground truth."""
+
+    name: str
+    values: tuple[float | None, ...]
+    unsupported: tuple[bool, ...]
+
+
+def class_table(scores: Sequence[Score]) -> tuple[ClassRow, ...]:
+    """Return a row per class, in the order in which the scores name them; a score without the class has a gap."""
+    names = dict.fromkeys(name for score in scores for name in score.iou)
+    return tuple(
+        ClassRow(
+            name,
+            tuple(score.iou.get(name) for score in scores),
+            tuple(name in score.iou and score.iou[name] is None for score in scores),
+        )
+        for name in names
+    )
+
+
+def flat(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return metrics as (name, value) pairs; nested objects are opened: ``AP › cat``."""
+    return list(_flat(metrics, ()))
+
+
+def _flat(value: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    for key, one in value.items():
+        # Keys of the first level are ours (snake case); below them are class names, shown as they are.
+        here = (*path, words(str(key)) if not path else str(key))
+        if isinstance(one, Mapping):
+            yield from _flat(one, here)
+        elif isinstance(one, Sequence) and not isinstance(one, str):
+            records = any(isinstance(x, Mapping) for x in one)
+            yield " › ".join(here), counted(len(one), "entry", "entries") if records else plain(one)
+        else:
+            yield " › ".join(here), one
+
+
+def _score(record: StageRecord, records: Sequence[StageRecord]) -> Score:
+    metrics = record.metrics
+    carried = metrics.get("provenance")
+    provenance = {**(carried if isinstance(carried, Mapping) else {}), **record.provenance}
+    known = {**provenance, **{key: value for key, value in metrics.items() if value is not None}}
+    measured = {name: fraction(metrics.get(name)) for name in MEASURES}
+    supervision = None if known.get("supervision") is None else plain(known["supervision"])
+    masks = masks_of(record, records)
+    maps = None if masks else maps_of(record, records)
+    return Score(
+        id=record.id,
+        masks=masks.id if masks else None,
+        maps=maps.id if maps else None,
+        split=str(known.get("split", "")),
+        iou={str(name): fraction(value) for name, value in metrics["iou"].items()},
+        facts=tuple(_facts(known, provenance, is_full(supervision))),
+        oracle=is_oracle(metrics, provenance),
+        supervision=supervision,
+        segmenter=is_from_segmenter(record, records),
+        **measured,
+    )
+
+
+def _facts(known: Mapping[str, Any], provenance: Mapping[str, Any], full: bool) -> Iterator[Fact]:
+    """Yield the facts that every score owes, then whatever else the stages upstream recorded."""
+    shown = set()
+    for key in STATED:
+        found = [one for one, value in known.items() if _states(one, value, key)]
+        shown.update(found)
+        for one in found:
+            yield Fact(words(one), plain(known[one]))
+        if not found and key == "crf" and provenance:
+            yield Fact("CRF", "none")
+        elif not found and key == "threshold_policy" and full:
+            yield Fact(words(key), "none: no CAM was thresholded")
+        elif not found:
+            yield Fact(words(key), "not stated", stated=False)
+    for key in (*provenance, "unsure", "unsure_counted_as"):
+        if key not in shown and known.get(key) is not None:
+            shown.add(key)
+            yield Fact(words(key), number(known[key]) if key == "unsure" else plain(known[key]))
+
+
+def _states(name: str, value: Any, key: str) -> bool:
+    """Return whether a recorded fact states ``key``: ``crf_preset`` states crf, ``cam: {scales: …}`` states scales."""
+    if key not in ("crf", "scales"):
+        return name == key
+    return key in name.split("_") or (key == "scales" and isinstance(value, Mapping) and key in value)
+
+
+def fraction(value: Any) -> float | None:
+    """Return a recorded score as a number; ``None`` for anything else that another stage may have put there."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def is_full(supervision: str | None) -> bool:
+    """Return whether pixel masks were trained on."""
+    return supervision is not None and ("ground" in supervision.lower() or "full" in supervision.lower())
+
+
+def _is_weak(supervision: str | None) -> bool:
+    return supervision is not None and not is_full(supervision)
+
+
+def _images(score: Score) -> str:
+    return next(fact.value for fact in score.facts if fact.name == "images")
+
+
+def _differences(weak: Score, full: Score) -> tuple[str, ...]:
+    """Name what both state and state differently, beside the supervision and what comes with it."""
+    expected = {"supervision", "threshold policy", "CRF", "unsure"}
+    ours, theirs = ({fact.name: fact.value for fact in one.facts if fact.stated} for one in (weak, full))
+    return tuple(name for name in ours if name not in expected and theirs.get(name, ours[name]) != ours[name])

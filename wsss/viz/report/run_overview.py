@@ -1,0 +1,223 @@
+"""What the report knows of each stage of a run, and how the stages hang together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wsss.errors import InvalidInput
+from wsss.io.files.recorded import check_recorded
+from wsss.io.files.records import read_stage_record
+from wsss.io.files.sealed import read_sealed_json
+
+COMPARISON = "compare.json"
+BENCHMARK = "benchmark.json"
+MANY = 12
+"""More stages than this are drawn with all instances of a matrix in one place."""
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """One stage: what ``stage.json`` says, and what lies in its folder.
+
+    Args:
+        id: the stage's id in the pipeline.
+        uses: name of the stage type.
+        path: its folder.
+        status: ``done``, ``failed``, ``pending``, ….
+        seconds: wall-clock time of the run that made it, or ``None`` where unknown.
+        needs: ids of the stages it takes its inputs from.
+        config, metrics, provenance, versions: as in ``stage.json``.
+        identity: the hash that stands for all its result depends on, or ``None`` where unknown.
+        device: ``cpu`` or ``cuda``, or ``None`` where unknown.
+        reads: ``split/kind`` of the dataset → digest of what the stage read there.
+    """
+
+    id: str
+    uses: str
+    path: Path
+    status: str = "done"
+    seconds: float | None = None
+    needs: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    identity: str | None = None
+    device: str | None = None
+    reads: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_cams(self) -> bool:
+        """Whether the folder holds class activation maps."""
+        return (self.path / "cams").is_dir()
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the folder holds masks."""
+        return (self.path / "masks").is_dir()
+
+    @property
+    def has_offsets(self) -> bool:
+        """Whether the folder holds offsets of a sampler."""
+        return (self.path / "offsets").is_dir()
+
+    @property
+    def has_comparison(self) -> bool:
+        """Whether the folder holds a table of a matrix."""
+        return (self.path / COMPARISON).is_file()
+
+    @property
+    def has_benchmark(self) -> bool:
+        """Whether the folder holds the tables of a benchmark."""
+        return (self.path / BENCHMARK).is_file()
+
+    @property
+    def entry(self) -> str:
+        """Id of the stage in the pipeline file: without the place in a matrix."""
+        return self.id.partition("@")[0]
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the folder holds a network."""
+        return (self.path / "model.json").is_file()
+
+    @property
+    def is_score(self) -> bool:
+        """Whether the stage measured masks against the ground truth."""
+        return "miou" in self.metrics and isinstance(self.metrics.get("iou"), Mapping)
+
+
+def read_record(path: Path, **known: Any) -> StageRecord:
+    """Read a stage's folder; what ``stage.json`` lacks is left at its default.
+
+    Args:
+        path: the folder.
+        known: fields that the caller knows better than the file; ``None`` and empty values don't count.
+
+    Raises:
+        InvalidInput: ``stage.json`` is there and not a record of a stage.
+    """
+    raw = read_stage_record(path) or {}
+    fields: dict[str, Any] = {
+        name: raw[name] for name in ("config", "metrics", "provenance", "versions") if isinstance(raw.get(name), dict)
+    }
+    fields |= {name: str(raw[name]) for name in ("id", "uses", "status", "identity", "device") if raw.get(name)}
+    if raw.get("seconds") is not None:
+        fields["seconds"] = float(raw["seconds"])
+    reads = (raw.get("identity_parts") or {}).get("reads") or {}
+    fields["reads"] = {str(key): str(digest) for key, digest in reads.items()}
+    fields["needs"] = tuple(dict.fromkeys(_ids(raw.get("inputs"))))
+    fields |= {name: value for name, value in known.items() if value}
+    fields.setdefault("id", path.name)
+    fields.setdefault("uses", fields["id"])
+    return StageRecord(path=path, **fields)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object; an absent file is an empty one.
+
+    Raises:
+        InvalidInput: the file is not a JSON object, or damaged.
+    """
+    check_recorded(path)
+    return _read(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = read_sealed_json(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path}: not valid JSON ({error}).") from error
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{path}: expected a JSON object.")
+    return value
+
+
+def in_order(records: Iterable[StageRecord]) -> tuple[StageRecord, ...]:
+    """Return the records so that each comes after all that it needs, and otherwise as they came."""
+    waiting = {record.id: record for record in records}
+    ordered: dict[str, StageRecord] = {}
+    while waiting:
+        ready = [one for one in waiting.values() if not any(need in waiting for need in one.needs if need != one.id)]
+        for record in ready or list(waiting.values()):  # a circle can't come from the engine; don't hang on one
+            ordered[record.id] = waiting.pop(record.id)
+            if ready:
+                break
+    return tuple(ordered.values())
+
+
+def by_entry(records: Iterable[StageRecord]) -> list[tuple[str, list[StageRecord]]]:
+    """Return the stages of the pipeline file, each with its instances, in the order of the first ones."""
+    found: dict[str, list[StageRecord]] = {}
+    for record in records:
+        found.setdefault(record.entry, []).append(record)
+    return list(found.items())
+
+
+def fold(records: Sequence[StageRecord]) -> Sequence[StageRecord]:
+    """Return the records as they are, or, of more than `MANY`, one for all instances of a stage together.
+
+    A folded record has the time of all, and the status of all, or of the first instance that isn't done.
+    """
+    if len(records) <= MANY:
+        return records
+    folded = []
+    for entry, several in by_entry(records):
+        times = [one.seconds for one in several if one.seconds is not None]
+        needs = dict.fromkeys(need.partition("@")[0] for one in several for need in one.needs)
+        folded.append(
+            StageRecord(
+                id=entry,
+                uses=several[0].uses + (f" ×{len(several)}" if len(several) > 1 else ""),
+                path=several[0].path,
+                status=next((one.status for one in several if one.status != "done"), "done"),
+                seconds=sum(times) if times else None,
+                needs=tuple(needs),
+            )
+        )
+    return folded
+
+
+def masks_of(score: StageRecord, records: Sequence[StageRecord]) -> StageRecord | None:
+    """Return the stage whose masks a score stage measured, or ``None`` where it was a folder from elsewhere."""
+    by_id = {record.id: record for record in records}
+    return next((by_id[need] for need in score.needs if need in by_id and by_id[need].has_masks), None)
+
+
+def maps_of(score: StageRecord, records: Sequence[StageRecord]) -> StageRecord | None:
+    """Return the stage whose maps a sweep measured, or ``None``."""
+    by_id = {record.id: record for record in records}
+    return next((by_id[need] for need in score.needs if need in by_id and by_id[need].has_cams), None)
+
+
+def is_from_segmenter(score: StageRecord, records: Sequence[StageRecord]) -> bool:
+    """Return whether the masks that were measured come from a network (perhaps refined), not from CAMs."""
+    by_id = {record.id: record for record in records}
+    masks = masks_of(score, records)
+    seen: set[str] = set()
+    while masks is not None and masks.id not in seen:
+        seen.add(masks.id)
+        parents = [by_id[need] for need in masks.needs if need in by_id]
+        if any(parent.has_cams for parent in parents):
+            return False
+        if any(parent.has_model for parent in parents):
+            return True
+        masks = next((parent for parent in parents if parent.has_masks), None)
+    return False
+
+
+def _ids(inputs: Any) -> Iterator[str]:
+    """Yield the stage ids below ``inputs``: ``{name: id | [id, …] | null}``."""
+    if isinstance(inputs, str):
+        yield inputs
+    elif isinstance(inputs, Mapping):
+        for value in inputs.values():
+            yield from _ids(value)
+    elif isinstance(inputs, Sequence):
+        for value in inputs:
+            yield from _ids(value)

@@ -1,0 +1,208 @@
+"""The HTML report: one self-contained file that opens from disk, in any browser, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from wsss.benchmark.benchmark_view import read_view
+from wsss.viz.drawing.charts import Chart, read_history
+from wsss.viz.drawing.dag import draw
+from wsss.viz.drawing.formatting import number, plain, words
+from wsss.viz.report.comparison_table import read_comparison
+from wsss.viz.report.gallery import Gallery, Section, Unread, heat_scale, legend, make_gallery, reasons
+from wsss.viz.report.page import render
+from wsss.viz.report.report_scores import class_table, ratios, scores_of
+from wsss.viz.report.run_overview import StageRecord, by_entry, fold, in_order
+from wsss.viz.report.sampling_view import sampling_sections
+from wsss.viz.report.thumbnails import DETAILS
+from wsss.viz.report.topology_view import TopologyView, topology_view
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Dataset
+
+HISTORY = "history.csv"
+PAGE = "report.html.j2"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to put into a report.
+
+    Args:
+        title: its heading.
+        images: how many images the gallery shows, at most.
+        splits: whose images; none for every split that a stage made maps or masks of.
+        seed: of the random draw among them.
+        columns: patterns (``*`` for any text) of the stages that have pictures; none for all.
+        sampling: how many images of where samplers look, at most.
+        topology: how many images whose features are matched with the label's, at most.
+        max_bytes: the file's size limit; thumbnails shrink, then images are left out, to keep it.
+    """
+
+    title: str
+    images: int = 24
+    splits: tuple[str, ...] = ()
+    seed: int = 0
+    columns: tuple[str, ...] = ()
+    sampling: int = 12
+    topology: int = 8
+    max_bytes: int = 9_500_000
+
+
+@dataclass(frozen=True)
+class Page:
+    """A finished report.
+
+    Args:
+        html: the page.
+        shown: how many images its gallery shows.
+        left_out: how many were left out to keep its size limit.
+        unread: images that were left out because their photograph is missing or broken.
+    """
+
+    html: str
+    shown: int
+    left_out: int
+    unread: tuple[Unread, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """A table of nested metrics (say, one value per class), folded away below a stage's numbers."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def build_report(
+    records: Sequence[StageRecord],
+    data: Dataset | None,
+    options: Options,
+    *,
+    others: Sequence[StageRecord] = (),
+    workers: int = 1,
+    track: Callable[[str, int], Callable[[int], None]] = lambda what, total: lambda steps: None,
+) -> Page:
+    """Build the report of a run.
+
+    Args:
+        records: its stages, in any order; the page itself may be among them.
+        data: the dataset it worked on; without one there is no gallery.
+        options: see `Options`.
+        others: the rest of the pipeline (stages that failed, haven't run, or are not reported on), for its picture.
+        workers: threads that make thumbnails; the page does not depend on it.
+        track: what is made, and how many → a function that is told of each that is done.
+
+    Raises:
+        InvalidInput: a mask or a table of the run can't be read, or a split is unknown.
+    """
+    records = in_order(records)
+    scores = scores_of(records)
+    comparisons = [(record, read_comparison(record.path)) for record in records if record.has_comparison]
+    benchmarks = [(record, *read_view(record.path)) for record in records if record.has_benchmark]
+    compared = {need for record in records if record.has_comparison or record.has_benchmark for need in record.needs}
+    alone = [score for score in scores if score.id not in compared]
+    pictured = [record for record in records if _matches(record.id, options.columns)]
+    empty = Gallery((), 0, DETAILS[0])
+    sampling = _sampling(data, pictured, options)
+    pipeline = in_order(fold(in_order([*records, *others])))
+    values: dict[str, Any] = {
+        "title": options.title,
+        "data": data,
+        "records": records,
+        "comparisons": comparisons,
+        "benchmarks": benchmarks,
+        "stage_numbers": stage_numbers,
+        "scores": alone,
+        "compared": [score for score in scores if score.id in compared],
+        "oracles": {score.id for score in scores if score.oracle},
+        "ratios": ratios(scores),
+        "classes": class_table(alone),
+        "legend": legend(data),
+        "dag": [draw(pipeline, "right"), draw(pipeline, "down")] if pipeline else [],
+        "stages": by_entry(records),
+        "curves": _curves(records),
+        "scale": heat_scale(),
+        "asked": options.images,
+        "topology": topology_view(
+            data,
+            records,
+            count=options.topology,
+            detail=DETAILS[1],
+            budget=options.max_bytes // 3,
+            workers=workers,
+            track=partial(track, "topology"),
+        )
+        if data
+        else TopologyView(),
+        "gallery": empty,
+        "sampling": [section for section in sampling if section.rows],
+        "unread": (),
+        "reasons": (),
+        "limit": options.max_bytes / 1e6,
+    }
+    if data is None:
+        html = render(PAGE, values)
+        return Page(html, 0, 0)
+    gallery = make_gallery(
+        data,
+        records,
+        scores,
+        splits=options.splits,
+        count=options.images,
+        seed=options.seed,
+        budget=max(0, options.max_bytes - len(render(PAGE, values).encode()) - 20_000),
+        only=[record.id for record in pictured],
+        workers=workers,
+        track=partial(track, "thumbnails"),
+    )
+    several = (*gallery.unread, *(one for section in sampling for one in section.unread))
+    unread = tuple({one.id: one for one in several}.values())
+    html = render(PAGE, {**values, "gallery": gallery, "reasons": reasons(gallery), "unread": unread})
+    return Page(html, gallery.shown, gallery.left_out, unread)
+
+
+def stage_numbers(metrics: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Group]]:
+    """Sort a stage's metrics into plain ones, and tables of nested ones. Provenance has a place of its own."""
+    scalars: list[tuple[str, str]] = []
+    groups: list[Group] = []
+    for key, value in metrics.items():
+        if key == "provenance":
+            continue
+        if isinstance(value, Mapping):
+            pairs = tuple((str(name), _cell(one)) for name, one in value.items())
+            groups.append(Group(words(key), ("", words(key)), pairs))
+        elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+            head = tuple(dict.fromkeys(str(name) for row in value for name in row))
+            table = tuple(tuple(_cell(row.get(name)) for name in head) for row in value)
+            groups.append(Group(words(key), tuple(words(name) for name in head), table))
+        else:
+            scalars.append((words(key), _cell(value)))
+    return scalars, groups
+
+
+def _cell(value: Any) -> str:
+    return plain(value) if isinstance(value, Mapping | list) else number(value)
+
+
+def _sampling(data: Dataset | None, records: Sequence[StageRecord], options: Options) -> tuple[Section, ...]:
+    return () if data is None else sampling_sections(data, records, count=options.sampling, detail=DETAILS[1])
+
+
+def _curves(records: Sequence[StageRecord]) -> list[tuple[str, list[tuple[StageRecord, tuple[Chart, ...]]]]]:
+    """Return the learning curves of each stage of the pipeline file, instance by instance."""
+    found: dict[str, list[tuple[StageRecord, tuple[Chart, ...]]]] = {}
+    for record in records:
+        charts = read_history(record.path / HISTORY) if (record.path / HISTORY).is_file() else ()
+        if charts:
+            found.setdefault(record.entry, []).append((record, charts))
+    return list(found.items())
+
+
+def _matches(id: str, patterns: Sequence[str]) -> bool:
+    return not patterns or any(fnmatchcase(id, pattern) for pattern in patterns)
