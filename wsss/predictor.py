@@ -178,12 +178,12 @@ def _checked(scales: Sequence[float], flip: bool, max_side: int | None) -> dict[
     Raises:
         InvalidInput: one has a wrong value, or ``scales`` is no sequence.
     """
-    from wsss.stages.predict import PredictConfig
+    from wsss.models.config import Views
     from wsss.validation import validate
 
     several = scales.tolist() if isinstance(scales, np.ndarray) else scales
     if not isinstance(several, Sequence) or isinstance(several, str | bytes):
         raise InvalidInput(f"scales: found {scales!r}; allowed are several numbers, such as (0.75, 1.0, 1.25) or (1,).")
     given = {"scales": list(several), "flip": flip, "max_side": max_side}
-    config = validate(PredictConfig, given, where="")
+    config = validate(Views, given, where="")
     return {"scales": config.scales, "flip": config.flip, "max_side": config.max_side}

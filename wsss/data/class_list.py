@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from wsss.data.readers.label_tables import read_lines
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.rasters.label_masks import BACKGROUND as BACKGROUND
 from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.text.text_files import read_lines
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),

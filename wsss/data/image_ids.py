@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
-from wsss.data.readers.label_tables import MOST_BYTES, check_id, cut, without_suffix
+from wsss.data.sample_ids import MOST_BYTES, check_id, cut, without_suffix
 
 SEPARATOR = "__"
 """Stands for the slash in the id of an image in a sub-folder: ids are file names."""

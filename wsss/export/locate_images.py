@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from wsss.data.readers.find_images import images_by_id, the_image
 from wsss.data.readers.imagefolder import images_below
-from wsss.data.readers.label_tables import images_by_id, the_image
 from wsss.errors import InvalidInput, counted
 from wsss.export.export_items import Item
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from wsss.data.readers.label_tables import check_id, cut, without_suffix
+from wsss.data.sample_ids import check_id, cut, without_suffix
 from wsss.errors import InvalidInput
 from wsss.export.export_items import Item
 

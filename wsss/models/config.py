@@ -37,7 +37,18 @@ Mean = Annotated[tuple[_Share, _Share, _Share], AfterValidator(_of_unit_range)]
 Deviation = Annotated[tuple[Positive, Positive, Positive], AfterValidator(_of_unit_range)]
 """Standard deviation of red, green and blue, in (0, 1]."""
 
+Scale = Annotated[float, Field(gt=0, le=8)]
+"""Scale factor of an image."""
+
 NO_TRUNK = "head: dynunet has no trunk that could start from a classifier's."
+
+
+class Views(Settings):
+    """How an image is presented to a trained network."""
+
+    scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
+    flip: bool = Field(default=False, description="also use the mirrored image")
+    max_side: int | None = Field(default=None, ge=16, description="maximum longer side in pixels")
 
 
 class LocalWeights(Settings):

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
+from wsss.models.config import Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common.classifier_training import load_trained, trained
 from wsss.stages.common.finished import check_maps
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from wsss.data.sample import Classes, Dataset, Sample
     from wsss.models.classifier import CAMClassifier
-
-Scale = Annotated[float, Field(gt=0, le=8)]
 
 
 class AdaptConfig(Settings):

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import mask_path
+from wsss.models.config import Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common import predict_batch
 from wsss.stages.common.predict_batch import outputs_of
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from wsss.data.readers.imagefolder import ImageFolder
     from wsss.data.sample import Classes, Dataset, Sample
     from wsss.models.segmenters import SegmentationNetwork
-
-Scale = Annotated[float, Field(gt=0, le=8)]
 
 
 class PredictConfig(StageConfig):

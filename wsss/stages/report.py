@@ -52,6 +52,7 @@ class ReportConfig(StageConfig):
 
 def run(ctx: Context[ReportConfig]) -> Result:
     """Write ``index.html``."""
+    from wsss.benchmark.benchmark_view import read_view
     from wsss.io.files.atomic import write_text
     from wsss.viz.report.run_page import Options, build_report
 
@@ -72,7 +73,13 @@ def run(ctx: Context[ReportConfig]) -> Result:
         if ctx.data is None:
             ctx.log("report: no dataset given: no gallery")
         page = build_report(
-            records, ctx.data, options, others=_others(records), workers=ctx.workers, track=ctx.progress.track
+            records,
+            ctx.data,
+            options,
+            others=_others(records),
+            benchmarks=[(record, *read_view(record.path)) for record in records if record.has_benchmark],
+            workers=ctx.workers,
+            track=ctx.progress.track,
         )
         write_text(ctx.out / PAGE, page.html)
         if page.left_out:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wsss.data.image_ids import fold, image_ids, is_cut
 from wsss.data.importers.listing import list_images
 from wsss.data.importers.match_images import Finder
-from wsss.data.readers.label_tables import check_id, without_suffix
+from wsss.data.sample_ids import check_id, without_suffix
 from wsss.errors import InvalidInput
 
 

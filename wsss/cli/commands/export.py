@@ -173,7 +173,7 @@ def _ids(text: str | None) -> tuple[str, ...]:
     """Return the ids of ``--ids``: separated by commas, or the lines of ``@FILE``."""
     if text is None or not text.startswith("@"):
         return _named(text, "--ids", "id")
-    from wsss.data.readers.label_tables import read_lines
+    from wsss.io.text.text_files import read_lines
 
     found = tuple(line.text for line in read_lines(Path(text[1:])))
     if not found:

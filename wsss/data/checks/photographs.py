@@ -14,8 +14,8 @@ from wsss.data.checks.inspection import Inspection, inspect_sample
 from wsss.data.importers.formats import class_folders
 from wsss.data.importers.listing import list_images
 from wsss.data.importers.rules.reading import Note
-from wsss.data.readers.label_tables import without_suffix
 from wsss.data.sample import Classes, Sample
+from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.image_kinds import unread
 

@@ -17,8 +17,8 @@ from wsss.data.importers.match_images import Finder, Found
 from wsss.data.importers.rules.imported_labels import CONTRADICTION, Entry, Labels, joined_entry
 from wsss.data.importers.rules.reading import Reading
 from wsss.data.manifest import ContentHashes
-from wsss.data.readers.label_tables import without_suffix
 from wsss.data.sample import Classes, Sample
+from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing
 
 NO_CLASSES = Classes(("background",), ((0,),))

@@ -23,8 +23,8 @@ from wsss.data.importers.json.json_file import read_json
 from wsss.data.importers.rules.imported_labels import Labels
 from wsss.data.importers.rules.reading import Reading
 from wsss.data.readers.label_rules import Rules
-from wsss.data.readers.label_tables import read_lines
 from wsss.errors import InvalidInput, listing
+from wsss.io.text.text_files import read_lines
 
 NUMBERS = "classes called by numbers (if one of them means that no class is in the image: --negative NUMBER)"
 AUTO = "auto"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsss.data.importers.rules.reading import Note
-from wsss.data.readers.label_tables import without_suffix
+from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.image_kinds import unread
 from wsss.io.text.utf8 import is_utf8

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from wsss.data.importers.rules.reading import Reading
 from wsss.data.readers.label_rules import plain
-from wsss.data.readers.label_tables import without_suffix
+from wsss.data.sample_ids import without_suffix
 
 Folders = tuple[str, ...]
 """The folders that an image lies in, from the top."""

@@ -15,8 +15,8 @@ from wsss.data.importers.holdout import TRAIN, VAL, stratified
 from wsss.data.importers.pipeline_text import IMAGENET, NONE, Setting, pipeline_text
 from wsss.data.importers.recipe import choose
 from wsss.data.readers.label_rules import UNKNOWN_MARK
-from wsss.data.readers.label_tables import check_id, without_suffix
 from wsss.data.sample import Classes, Dataset, Sample
+from wsss.data.sample_ids import check_id, without_suffix
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.atomic import explain_os_errors, write_text
 from wsss.io.files.contained import check_link, delete_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from wsss.data.readers.label_tables import without_suffix
+from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput
 
 SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wsss.data.readers.label_tables import check_id
 from wsss.data.sample import Classes
+from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import write_json
 from wsss.io.files.contained import below

@@ -19,26 +19,16 @@ from pydantic import Field
 from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.masks.mask_values import MaskValues
 from wsss.data.masks.own_masks import OwnMasksConfig, find_masks, own_values
+from wsss.data.readers.find_images import images_by_id, require_images, the_image, unread_note
 from wsss.data.readers.label_cells import NEGATIVE_KEY, Known, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
-from wsss.data.readers.label_tables import (
-    LabelRow,
-    check_id,
-    choose_splits,
-    images_by_id,
-    read_image_table,
-    read_label_table,
-    read_lines,
-    require_images,
-    the_image,
-    unique_ids,
-    unread_note,
-    without_suffix,
-)
+from wsss.data.readers.label_tables import LabelRow, choose_splits, read_image_table, read_label_table
 from wsss.data.readers.layout import Layout, Log, hash_cache
 from wsss.data.sample import Dataset, Sample
+from wsss.data.sample_ids import check_id, unique_ids, without_suffix
 from wsss.errors import InvalidInput, counted
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORED_NAMES
+from wsss.io.text.text_files import read_lines
 
 CLASSES = "classes.txt"
 LISTS = "splits"

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
-import os
-import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from wsss.data.readers.find_images import MISSING_HINT
 from wsss.data.readers.label_rules import UNKNOWN_MARK
+from wsss.data.sample_ids import check_id, without_suffix
 from wsss.errors import InvalidInput, closest, counted, listing, together
-from wsss.io.files.recorded import check_recorded
-from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unread
+from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES
 from wsss.io.text.tables import from_cell
-from wsss.io.text.utf8 import is_utf8
+from wsss.io.text.text_files import read_text
 
 S = TypeVar("S")
-
-MOST_BYTES = 200
-"""Longest id in UTF-8: file names end at 255 bytes, and an id gets suffixes and prefixes."""
-
-
-MISSING_HINT = "Restore the file, or take its line out; `wsss init --force` writes lists of the images that exist."
-
-
-@dataclass(frozen=True)
-class Line:
-    """A non-empty line of a text file; ``str(line)`` is ``"file:number"``."""
-
-    path: Path
-    number: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.number}"
 
 
 @dataclass(frozen=True)
@@ -55,192 +35,6 @@ class LabelRow:
     labels: str
     split: str | None
     where: str
-
-
-def read_text(path: Path) -> str:
-    """Read a UTF-8 text file (with or without byte-order mark).
-
-    Raises:
-        InvalidInput: missing, unreadable, or not UTF-8.
-    """
-    check_recorded(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InvalidInput(f"{path}: no such file.") from error
-    except UnicodeDecodeError as error:
-        marked = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        utf16 = marked or b"\0" in error.object
-        line = error.object.count(b"\n", 0, error.start) + 1
-        found = "it is UTF-16" if marked else f"line {line}: {error.reason} at byte {error.start}"
-        raise InvalidInput(f"{path}: not UTF-8 text ({found}).", hint=_as_utf8(path, utf16=utf16)) from error
-    except OSError as error:
-        raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
-    if "\0" in text:  # UTF-16 without a mark at its beginning
-        raise InvalidInput(f"{path}: not UTF-8 text (it has NUL characters).", hint=_as_utf8(path, utf16=True))
-    return text
-
-
-def _as_utf8(path: Path, *, utf16: bool) -> str:
-    """Return the hint for a text in another encoding: on Windows that is Windows-1252 (Excel's plain CSV) or UTF-16."""
-    excel = " (in Excel: Save As, 'CSV UTF-8')" if path.suffix.lower() in (".csv", ".tsv", ".txt") else ""
-    encoding = "UTF-16" if utf16 else "WINDOWS-1252"
-    old, new = shlex.quote(str(path)), shlex.quote(f"{path.stem}-utf8{path.suffix}")
-    guess = "" if utf16 else " (if Windows wrote it in Western Europe)"
-    return f"Save the file as UTF-8{excel}, or convert it{guess}: iconv -f {encoding} -t UTF-8 {old} > {new}"
-
-
-def read_lines(path: Path) -> list[Line]:
-    """Return the lines of a text file that aren't empty, stripped.
-
-    Raises:
-        InvalidInput: see `read_text`.
-    """
-    lines = enumerate(read_text(path).splitlines(), start=1)
-    return [Line(path, number, text.strip()) for number, text in lines if text.strip()]
-
-
-def without_suffix(name: str) -> str:
-    """Return a file name without an image suffix; other dots belong to the id (``"scan.v2"`` stays)."""
-    stem, dot, suffix = name.rpartition(".")
-    return stem if stem and (dot + suffix).lower() in IMAGE_SUFFIXES else name
-
-
-def check_id(name: str, where: object, *, most_bytes: int | None = MOST_BYTES) -> str:
-    """Return ``name`` if it can be an id: it becomes part of file names, so it can't lead out of a folder.
-
-    Raises:
-        InvalidInput: empty, longer than ``most_bytes``, with a path separator, ``..`` or a control character, hidden
-            (``.x``), or no valid text.
-    """
-    problem = ""
-    if not name:
-        problem = "is empty"
-    elif "/" in name or "\\" in name:
-        problem = "has a path separator"
-    elif ".." in name:
-        problem = "has '..' in it"
-    elif name.startswith("."):
-        problem = "starts with a dot"
-    elif any(ord(character) < 32 or ord(character) == 127 for character in name):
-        problem = "has a control character"
-    elif not is_utf8(name):
-        problem = "is no valid text"
-    elif most_bytes is not None and len(name.encode()) > most_bytes:
-        problem = f"is longer than {most_bytes} bytes"
-    if problem:
-        raise InvalidInput(f"{where}: image id {name!r} {problem}; an id is a file name without folder and suffix.")
-    return name
-
-
-def cut(text: str, size: int) -> str:
-    """Return the beginning of ``text`` that takes at most ``size`` bytes in UTF-8."""
-    return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
-
-
-def unique_ids(ids: Iterable[tuple[str, Line]], path: Path) -> list[tuple[str, Line]]:
-    """Return ids with their lines, once it is certain that there is at least one and that none comes twice.
-
-    Raises:
-        InvalidInput: the list is empty, or an id comes twice; names file and line.
-    """
-    seen: dict[str, Line] = {}
-    for name, line in ids:
-        if name in seen:
-            raise InvalidInput(
-                f"{line}: image id {name!r} is listed twice; the first time is in line {seen[name].number}.",
-                hint="Delete one of the two lines.",
-            )
-        seen[name] = line
-    if not seen:
-        raise InvalidInput(
-            f"{path}: the split is empty: the file lists no image.",
-            hint="List one image id per line, or delete the file.",
-        )
-    return list(seen.items())
-
-
-def images_by_id(folder: Path) -> dict[str, list[Path]]:
-    """Return the images in a folder by id (file name without suffix); several of one id are for the caller to judge.
-
-    Raises:
-        InvalidInput: there is no such folder.
-    """
-    found: dict[str, list[Path]] = {}
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder))
-    except NotADirectoryError as error:
-        raise InvalidInput(f"{folder}: a file; a folder of images is needed.") from error
-    except FileNotFoundError as error:
-        raise InvalidInput(f"{folder}: no such folder; the images are looked for there.") from error
-    except OSError as error:
-        raise InvalidInput(f"{folder}: can't be read ({error.strerror}).") from error
-    for name in names:
-        stem = without_suffix(name)
-        if stem != name and not name.startswith("."):
-            found.setdefault(stem, []).append(folder / name)
-    return found
-
-
-def unread_images(folder: Path) -> dict[str, str]:
-    """Return the files in a folder that are images of kinds that aren't read → what they are."""
-    names = sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
-    return {name: unread(name) or "" for name in names if PurePosixPath(name).suffix.lower() in OTHER_IMAGES}
-
-
-def unread_note(folder: Path) -> str | None:
-    """Return a line that names the image files in a folder that are left out, if there are any."""
-    found = unread_images(folder)
-    if not found:
-        return None
-    count = counted(len(found), "image file is", "image files are")
-    return f"{folder}: {count} of kinds that are not read, left out: {listing(found)}; convert them to JPEG or PNG."
-
-
-def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder: Path, complete: bool = True) -> Path:
-    """Return the one image of an id; where there need not be one, the place where it would be, without a suffix.
-
-    Raises:
-        InvalidInput: there is none in a ``complete`` dataset, or there are several (``a.jpg`` and ``a.png``).
-    """
-    paths = images.get(name, [])
-    if not paths and not complete:
-        return folder / name
-    if not paths:
-        others = [why for file, why in unread_images(folder).items() if file.rpartition(".")[0] == name]
-        found = f"the file exists, but {others[0]}" if others else f"{', '.join(IMAGE_SUFFIXES)} are looked for"
-        raise InvalidInput(
-            f"{where}: image {name!r} is listed, and there is no such image in {folder} ({found}).",
-            hint=MISSING_HINT,
-        )
-    if len(paths) > 1:
-        raise InvalidInput(
-            f"{where}: image {name!r} stands for {len(paths)} files in {folder}: "
-            f"{listing(path.name for path in paths)}; an id is a file name without suffix.",
-            hint="Rename or delete all but one of them.",
-        )
-    return paths[0]
-
-
-def require_images(wanted: Iterable[tuple[str, object]], find: Callable[..., Path]) -> None:
-    """Look for the images of all ids, so that one error names all that are missing.
-
-    Args:
-        wanted: ids, each with the place that lists it.
-        find: `the_image` of the dataset: called with an id and ``where``.
-
-    Raises:
-        InvalidInput: names the first of the images that ``find`` refuses, and how many there are.
-    """
-    listed = dict(wanted)
-    errors = []
-    for name, where in listed.items():
-        try:
-            find(name, where=where)
-        except InvalidInput as error:
-            errors.append(error)
-    if errors:
-        raise together(errors, len(listed), "listed images can't be found")
 
 
 def read_label_table(path: Path) -> list[LabelRow]:

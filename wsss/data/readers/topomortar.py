@@ -23,10 +23,13 @@ import yaml
 from pydantic import Field
 
 from wsss.data.masks.mask_values import MaskValues
-from wsss.data.readers.label_tables import check_id, choose_splits, images_by_id, read_lines, read_text
+from wsss.data.readers.find_images import images_by_id
+from wsss.data.readers.label_tables import choose_splits
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.sample import Classes, Dataset, Sample
+from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput, closest, listing
+from wsss.io.text.text_files import read_lines, read_text
 
 PARTS = ("train", "val", "test")
 KINDS = ("accurate", "noisy", "pseudo")

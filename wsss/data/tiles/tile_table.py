@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.data.readers.folder import CLASSES
-from wsss.data.readers.label_tables import check_id, read_text
+from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.atomic import write_json, write_text
 from wsss.io.text.tables import csv_text, read_rows
+from wsss.io.text.text_files import read_text
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from wsss.data.readers.label_tables import read_text
 from wsss.errors import InvalidInput
+from wsss.io.text.text_files import read_text
 
 
 def read_xml(path: Path, *, most: int) -> ElementTree.Element:

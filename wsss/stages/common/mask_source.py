@@ -63,7 +63,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
             classes or images are given that are known already.
     """
     from wsss.data.masks.predicted_masks import PREDICTED, read_predicted
-    from wsss.data.readers.label_tables import images_by_id
+    from wsss.data.readers.find_images import images_by_id
     from wsss.export.export_items import Item, Masks
     from wsss.export.locate_images import images_by_name
     from wsss.export.naming import path_below
@@ -197,7 +197,7 @@ def _of_dataset(
 
 def _user_name(sample: Sample, data: Dataset) -> str | None:
     """Return an image's path below the folder of the images; ``None`` where it is not known with its suffix."""
-    from wsss.data.readers.label_tables import without_suffix
+    from wsss.data.sample_ids import without_suffix
     from wsss.export.naming import path_below
 
     file = path_below(sample.image, data.image_root)

@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wsss.benchmark.benchmark_view import read_view
 from wsss.viz.drawing.charts import Chart, read_history
 from wsss.viz.drawing.dag import draw
 from wsss.viz.drawing.formatting import number, plain, words
@@ -85,6 +84,7 @@ def build_report(
     options: Options,
     *,
     others: Sequence[StageRecord] = (),
+    benchmarks: Sequence[tuple[StageRecord, object, Sequence[object]]] = (),
     workers: int = 1,
     track: Callable[[str, int], Callable[[int], None]] = lambda what, total: lambda steps: None,
 ) -> Page:
@@ -95,6 +95,7 @@ def build_report(
         data: the dataset it worked on; without one there is no gallery.
         options: see `Options`.
         others: the rest of the pipeline (stages that failed, haven't run, or are not reported on), for its picture.
+        benchmarks: of each stage that compares losses, its record, tables and plots, as `benchmark.html.j2` shows them.
         workers: threads that make thumbnails; the page does not depend on it.
         track: what is made, and how many → a function that is told of each that is done.
 
@@ -104,7 +105,6 @@ def build_report(
     records = in_order(records)
     scores = scores_of(records)
     comparisons = [(record, read_comparison(record.path)) for record in records if record.has_comparison]
-    benchmarks = [(record, *read_view(record.path)) for record in records if record.has_benchmark]
     compared = {need for record in records if record.has_comparison or record.has_benchmark for need in record.needs}
     alone = [score for score in scores if score.id not in compared]
     pictured = [record for record in records if _matches(record.id, options.columns)]

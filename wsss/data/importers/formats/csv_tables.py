@@ -25,9 +25,10 @@ from wsss.data.readers.label_rules import (
     is_one_of,
     plain,
 )
-from wsss.data.readers.label_tables import read_text, without_suffix
+from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, closest, counted, listing
 from wsss.io.text.tables import from_cell
+from wsss.io.text.text_files import read_text
 
 DELIMITERS = (",", ";", "\t", "|")
 EXCELS_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)

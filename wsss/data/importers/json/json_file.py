@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wsss.data.readers.label_tables import read_text
 from wsss.errors import InvalidInput
+from wsss.io.text.text_files import read_text
 
 MAX_BYTES = 1 << 30
 """The instances of COCO's 118,287 training images are half of this."""

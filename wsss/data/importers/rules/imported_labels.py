@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from wsss.data.importers.rules.reading import EMPTY_IMAGES, MISSING_WORDS, Note, Reading, times
 from wsss.data.readers.label_rules import UNKNOWN_MARK, Rules, Word, may_be_unknown
-from wsss.data.readers.label_tables import check_id
+from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
 
