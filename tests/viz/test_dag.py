@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from wsss.viz.drawing.dag import draw, layout
+from wsss.viz.report.dag import draw, layout
 from wsss.viz.report.run_overview import StageRecord, in_order, is_from_segmenter, masks_of
 
 

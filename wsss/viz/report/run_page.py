@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsss.viz.drawing.charts import Chart, read_history
-from wsss.viz.drawing.dag import draw
 from wsss.viz.drawing.formatting import number, plain, words
 from wsss.viz.report.comparison_table import read_comparison
+from wsss.viz.report.dag import draw
 from wsss.viz.report.gallery import Gallery, Section, Unread, heat_scale, legend, make_gallery, reasons
 from wsss.viz.report.page import render
 from wsss.viz.report.report_scores import class_table, ratios, scores_of
