@@ -55,9 +55,8 @@ stages:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Path]:
     """A dataset of three images, and a run of a pipeline on it."""
-    added = dict(STAGES._added)
-    STAGES.add(DRAW)
-    STAGES.add(COUNT)
+    STAGES.register("draw", f"{__name__}:DRAW")
+    STAGES.register("number", f"{__name__}:COUNT")
     rows = ["image_id,labels,split"]
     for number, (name, split) in enumerate((("a", "train"), ("b", "train"), ("c", "val"))):
         mask = np.zeros((12, 14), np.uint8)
@@ -74,8 +73,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     assert _call(["run", "p.yaml"]) == 0
     capsys.readouterr()
     yield tmp_path
-    STAGES._added.clear()
-    STAGES._added.update(added)
+    STAGES.unregister("draw")
+    STAGES.unregister("number")
 
 
 def export(capsys: pytest.CaptureFixture[str], *arguments: object, out: str = "o") -> dict[str, Any]:

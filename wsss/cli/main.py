@@ -36,6 +36,7 @@ COMMANDS = {
     "data": ("wsss.cli.commands.data:data", "Make synthetic datasets, check your own."),
     "topo": ("wsss.cli.commands.topo:topo", "Compare the topology of masks: Betti matching, Betti numbers."),
     "bench": ("wsss.cli.commands.bench:bench", "Compare losses on TopoMortar: tables, significance, plots."),
+    "plugins": ("wsss.cli.commands.plugins:plugins", "List what other installed packages add to wsss."),
 }
 """Command → where it is and what ``wsss --help`` says of it."""
 

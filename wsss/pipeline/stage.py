@@ -191,7 +191,7 @@ class Stage(Generic[C]):
             be deleted.
         keeps: folder, its identity before and now → whether the files of a run that didn't finish stay although the
             identity changed; `run` then deletes those that are outdated.
-        help: one line for ``wsss --help``.
+        help: one line for ``wsss --help``; the package's own stages have theirs in `wsss.stages.HELP`.
         trains: config → images per optimiser step and process, for a stage that trains one network in all processes
             together: its result depends on their number, which is part of its identity. ``None`` for all others.
     """
@@ -201,7 +201,7 @@ class Stage(Generic[C]):
     config: type[C]
     run: Callable[[Context[C]], Result]
     provides: str
-    help: str
+    help: str = ""
     inputs: Mapping[str, Input] = field(default_factory=dict)
     reads: Callable[[C], Iterable[Read]] = lambda config: ()
     covers: Callable[[C], Iterable[str] | None] = lambda config: None

@@ -263,7 +263,6 @@ STAGE = Stage(
     config=ScoreConfig,
     run=run,
     provides="scores",
-    help="Score masks against the ground truth (mIoU, topology …).",
     inputs={"pred": Input(("masks",), f"folder of masks: of a stage, or {ANY_FOLDER}")},
     reads=lambda config: [Read(config.split, "masks")],
     needs_splits=lambda config: (config.split,),

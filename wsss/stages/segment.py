@@ -293,7 +293,6 @@ STAGE = Stage(
     run=run,
     provides="segmenter",
     resumes=True,
-    help="Train a segmentation network on pseudo masks or ground truth.",
     inputs={
         "masks": Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}", optional=True),
         "classifier": Input(("classifier",), "start from the trunk of this classifier", optional=True),

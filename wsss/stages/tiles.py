@@ -60,7 +60,6 @@ STAGE = Stage(
     config=TilesStageConfig,
     run=run,
     provides="tiles",
-    help="Cut random tiles out of images, with image-level labels from the masks.",
     reads=lambda config: [Read(config.split, "images"), Read(config.split, "masks")],
     check=_check,
 )

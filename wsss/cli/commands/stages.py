@@ -20,6 +20,7 @@ from wsss.cli.say import say
 from wsss.errors import InvalidInput, RunFailed, counted, listing
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
+from wsss.stages import STAGES
 
 PRINTED = frozenset({"scores", "comparison"})
 """Kinds whose result is printed: ``--out`` may be left out, and ``--json`` prints the metrics alone."""
@@ -32,13 +33,14 @@ def stage_command(stage: Stage[Any]) -> click.Command:
     def call(context: click.Context, **given: Any) -> None:
         run_single(stage, context.meta["data"], given)
 
+    summary = STAGES.help_of(stage.name) if stage.name in STAGES else stage.help
     named = [_input_option(name, declared) for name, declared in stage.inputs.items()]
     return StageCommand(
         stage.name,
         stage=stage,
         callback=call,
-        help=f"{stage.help}\n\n{_usage(stage)}",
-        short_help=stage.help,
+        help=f"{summary}\n\n{_usage(stage)}",
+        short_help=summary,
         params=[*named, *_common_options(stage), *field_options(stage), *_options_of(machine_options)],
         renamed={f"--{dashed(name)}": f"--{one.alias}" for name, one in stage.inputs.items() if one.alias},
         positional="--images" if stage.name == "predict" else next((one.opts[0] for one in named), None),
