@@ -10,20 +10,23 @@ Nothing is imported before it is looked up: names come from the packages' metada
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from wsss.errors import InvalidInput
+
+T = TypeVar("T")
 
 GROUPS = {
     "wsss.stages": "a `wsss.pipeline.stage.Stage`",
     "wsss.losses": "the config class of a loss",
     "wsss.layouts": "a `wsss.data.readers.layout.Layout`",
-    "wsss.backbones": "a function that returns a `wsss.models.backbones.Architecture`",
+    "wsss.backbones": "a function of its name that returns a `wsss.models.backbones.Architecture`",
     "wsss.seeds": "the config class of a kind of maps",
 }
 """Entry-point group → the object that its entries name."""
@@ -94,6 +97,20 @@ class Extensions(Mapping[str, Any]):
     def _active(self) -> dict[str, Entry]:
         return {entry.name: entry for entry in self.entries if not entry.shadowed}
 
+    def usable(self, base: type[T]) -> list[type[T]]:
+        """Return the classes of all entries; those of packages that don't fit are left out with a warning.
+
+        Args:
+            base: the class that they must derive from. Pydantic tells them apart by their field ``name``.
+        """
+        found = []
+        for entry in self._active.values():
+            try:
+                found.append(_checked(entry, base))
+            except InvalidInput as error:
+                warnings.warn(str(error), stacklevel=2)
+        return found
+
     def register(self, name: str, target: str) -> None:
         """Add an entry in this process alone: for notebooks, and programs that use `wsss` as a library.
 
@@ -129,6 +146,16 @@ class Extensions(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._active)
+
+
+def _checked(entry: Entry, base: type[T]) -> type[T]:
+    subject, loaded = f"{entry.group}: {entry.name}", entry.load()
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        raise InvalidInput(subject=subject, allowed=f"a subclass of {base.__name__}", found=loaded)
+    name = getattr(loaded, "model_fields", {})["name"].default
+    if name != entry.name:
+        raise InvalidInput("the default of name must be the entry's name", subject=subject, found=name)
+    return loaded
 
 
 def _package(entry: Any) -> str:

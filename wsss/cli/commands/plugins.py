@@ -17,6 +17,8 @@ from wsss.extensions import Entry, Extensions
 REGISTRIES = {
     "wsss.stages": "wsss.stages:STAGES",
     "wsss.layouts": "wsss.data.readers.registry:LAYOUTS",
+    "wsss.backbones": "wsss.models.config:ARCHITECTURES",
+    "wsss.seeds": "wsss.models.attribution.config:SEEDS",
 }
 """Entry-point group → its registry."""
 
