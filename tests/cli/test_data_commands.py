@@ -159,6 +159,14 @@ def test_photographs_with_labels_beside_them(table: str, photographs: Path) -> N
     assert done.exit_code == 0 and ("the header is 'image,labels'" in done.stdout) == (table == "labels.csv")
 
 
+@pytest.mark.parametrize("folder", ["photos", "photos/images"])
+def test_keys_of_a_dataset_are_not_dropped_for_photographs(folder: str, photographs: Path) -> None:
+    done = wsss_data("check", folder, "--data.classes", "[cat]")
+    assert done.exit_code in (1, 2) and "photographs" not in done.stdout
+    unknown = wsss_data("check", folder, "--data.layout", "folder", "--data.clases", "[cat]")
+    assert unknown.exit_code in (1, 2) and "data.clases: unknown key" in str(unknown.exception or unknown.stdout)
+
+
 def test_the_next_command_that_is_named_works(photographs: Path) -> None:
     """From photographs to `wsss init`, and the folder it writes, by the commands that are printed."""
     following = json.loads(wsss_data("check", "photos", "--json").stdout)["next"]

@@ -146,6 +146,8 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
             "so, too; where the format takes images, --with-images copy does.",
             err=True,
         )
+    if written.get("dropped"):
+        say(_dropped(written), err=True)
     if written.get("images_without_suffix"):
         say(
             f"note: images that are not known have a file_name without suffix ({written['images_without_suffix']} of "
@@ -160,6 +162,17 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
             "\n".join([f"{len(failed)} of {total} masks were left out; all others are exported:", *lines, *more]),
             hint="Repair them and export again with --force, or choose others with --ids.",
         )
+
+
+def _dropped(written: dict[str, Any]) -> str:
+    """Return how many regions --min-area dropped: a warning where masks have none left."""
+    emptied, least = written["dropped"]["emptied"], written["options"]["min_area"]
+    regions = f"--min-area {least} dropped {counted(written['dropped']['regions'], 'region')}"
+    if not emptied:
+        return f"note: {regions}."
+    count = f"{len(emptied)} of {counted(written['images'], 'mask')}"
+    whose = "its" if len(emptied) == 1 else "their"
+    return f"warning: {regions}; {count} lost all {whose} regions: {listing(emptied)}. Lower --min-area to keep them."
 
 
 def _bytes_each(masks: Masks) -> int:

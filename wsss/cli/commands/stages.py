@@ -93,6 +93,7 @@ def run_single(
     config = validate(stage.config, source.value, where="", locate=source.locate)
     _check_paths(config, source)
     data_source = read_data_options(data_options)
+    _refuse_unread(stage, config, data_source)
     with join_ranks(given["device"]) as ranks, _out_folder(stage, given["out"]) as out:
         if ranks.rank == 0 and given["out"] is not None:
             say_how_to_resume()
@@ -205,6 +206,26 @@ def _check_paths(config: Any, source: Source) -> None:
             raise InvalidInput(
                 ": ".join(part for part in (source.locate(path), key, f"no such file or folder: {value}") if part)
             )
+
+
+def _refuse_unread(stage: Stage[Any], config: Any, data: Source) -> None:
+    """Refuse keys of a dataset where the stage reads none.
+
+    Raises:
+        InvalidInput: names the keys, and the setting on account of which no dataset is read.
+    """
+    if not data.value or list(stage.reads(config)):
+        return
+    keys, options = listing(f"--data.{key}" for key in data.value), fields_with_option(stage)
+    instead = [
+        f"--{option_of(name, options[name])}" if name in options else name
+        for name, value in config
+        if isinstance(value, Path) and list(stage.reads(config.model_copy(update={name: None})))
+    ]
+    raise InvalidInput(
+        f"{keys}: no effect, since {' '.join([stage.name, *(f'with {one}' for one in instead)])} reads no dataset.",
+        hint=f"Leave {keys} out" + (f", or {listing(instead)} to use the dataset." if instead else "."),
+    )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from wsss.cli.options.option_table import device_option, json_option, workers_option
 from wsss.cli.say import say
 from wsss.errors import InvalidInput
+from wsss.io.files.home import at_home
 from wsss.io.process import shared_state
 from wsss.io.process.cores import available_cores
 from wsss.io.text.printable import escape_json
@@ -94,6 +95,6 @@ def open_incomplete(
 
 def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:
     root = config.get("root")
-    if isinstance(root, str | Path) and not Path(root).is_dir():
+    if isinstance(root, str | Path) and not at_home(root).is_dir():
         place = ": ".join(part for part in (locate(("root",)), "data.root") if part)
         raise InvalidInput(f"{place}: no such folder: {root}", hint="Say where the dataset is: --set data.root=FOLDER")

@@ -12,6 +12,7 @@ from typing import Any
 from wsss.data.checks.ground_truth import check_truth
 from wsss.data.checks.inspection import Inspection, inspect_sample
 from wsss.data.manifest import ContentHashes
+from wsss.data.masks.encodings import Shown, check_encoding
 from wsss.data.readers.layout import Log
 from wsss.data.readers.registry import parse_config
 from wsss.data.sample import Dataset, Sample
@@ -141,6 +142,7 @@ def check_dataset(
     _check_copies(dataset, problems, notes)
     splits = {name: _count(dataset, split, inspections) for name, split in dataset.splits.items()}
     _check_pixels(dataset, splits, problems, notes)
+    _check_encodings(dataset, inspections, problems)
     _check_classes(dataset, splits, notes)
     sizes = sorted((found.size for found in inspections.values() if found.size), key=lambda size: size[0] * size[1])
     return Report(
@@ -234,6 +236,17 @@ def _check_pixels(dataset: Dataset, splits: dict[str, SplitCounts], problems: Co
             check_truth([one for one in dataset.splits[name] if one.mask], dataset.classes, where=f"split {name!r}")
         except InvalidInput as error:
             problems.add("splits whose masks show no class", str(error))
+
+
+def _check_encodings(dataset: Dataset, inspections: Mapping[_Files, Inspection], problems: Collector) -> None:
+    """Look for splits whose masks mix two encodings."""
+    for name, split in dataset.splits.items():
+        found = ((sample, inspections[_files(sample)].pixels) for sample in split)
+        seen = [(one, Shown(any(px[1:-1]), px[-1] / max(1, sum(px)))) for one, px in found if px is not None]
+        try:
+            check_encoding(seen, dataset.classes, where=f"split {name!r}")
+        except InvalidInput as error:
+            problems.add("splits whose masks mix two encodings", str(error))
 
 
 def _check_splits(dataset: Dataset, problems: Collector, notes: Collector) -> None:

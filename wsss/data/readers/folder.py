@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.masks.mask_values import MaskValues
@@ -27,6 +27,7 @@ from wsss.data.readers.layout import Layout, Log, hash_cache
 from wsss.data.sample import Dataset, Sample
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
 from wsss.errors import InvalidInput, counted
+from wsss.io.files.home import at_home
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORED_NAMES
 from wsss.io.text.text_files import read_lines
 
@@ -69,6 +70,11 @@ class Config(OwnMasksConfig):
         0.2, ge=0, lt=1, description="Share of the images that becomes the split val, where nothing names any split."
     )
 
+    @field_validator("images", "labels", "masks", "files")
+    @classmethod
+    def _text_at_home(cls, value: str | None) -> str | None:
+        return None if value is None else str(at_home(value)) if value.startswith("~") else value
+
 
 def recognise(root: Path) -> bool:
     """Whether ``root`` holds a folder images, and labels.csv or classes.txt."""
@@ -77,7 +83,7 @@ def recognise(root: Path) -> bool:
 
 def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Dataset:
     """Return the dataset; see `wsss.data.readers.layout.Reader`. Images may be missing unless ``complete``."""
-    root = config.root.expanduser()
+    root = config.root
     if not root.is_dir():
         raise InvalidInput(f"data.root: {root} is no folder.", hint="Set data.root to the dataset's folder.")
     folder = root / config.images

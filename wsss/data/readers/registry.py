@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from wsss.data.readers.layout import AnyLayout, LayoutConfig, Log
 from wsss.errors import InvalidInput, listing
 from wsss.extensions import Extensions
+from wsss.io.files.home import at_home
 from wsss.validation import KeyPath, validate
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def why_gone(config: Mapping[str, Any]) -> str | None:
     """
     if not isinstance(config.get("root"), str):
         return None
-    root = Path(config["root"]).expanduser()
+    root = at_home(config["root"])
     if not root.is_dir():
         return f"{root} is not there"
     if config.get("layout", AUTO) == AUTO:
@@ -115,7 +116,7 @@ def parse_config(
     if name != AUTO:
         layout = get_layout(name)
     elif isinstance(config.get("root"), str | Path):
-        layout = recognise(Path(config["root"]).expanduser())
+        layout = recognise(at_home(config["root"]))
     else:
         raise InvalidInput(
             "data.root: this key is required and missing.",

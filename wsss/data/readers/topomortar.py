@@ -79,7 +79,7 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
     ``train-{large,small}-<kind>`` and ``val-<kind>``, as far as their files are there; kinds are the dataset's
     three and `WEAK`.
     """
-    root = config.root.expanduser()
+    root = config.root
     if not root.is_dir():
         raise InvalidInput(f"data.root: {root} is no folder.", hint="Set data.root to the folder that holds dataset/.")
     base = dataset_folder(root)

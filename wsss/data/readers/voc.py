@@ -70,7 +70,7 @@ def recognise(root: Path) -> bool:
 
 def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Dataset:
     """Return the dataset; see `wsss.data.readers.layout.Reader`. Images may be missing unless ``complete``."""
-    root = config.root.expanduser()
+    root = config.root
     if not root.is_dir():
         raise InvalidInput(f"data.root: {root} is no folder.", hint="Set data.root to the folder with JPEGImages.")
     class_file = root / CLASSES

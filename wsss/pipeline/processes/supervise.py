@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from wsss.errors import WsssError, listing
 from wsss.io.process import shared_state
-from wsss.io.process.exhausted import AGAIN_HINT, OUT_OF_MEMORY, memory_limit
+from wsss.io.process.exhausted import AGAIN_HINT, memory_limit, out_of_memory_hint
 from wsss.io.process.orphans import end_with_parent
 from wsss.io.text.printable import printable
 from wsss.pipeline.processes.interrupt import AGAIN
@@ -205,7 +205,7 @@ class _Supervisor:
             _print(1, state.document)
             return 128 + ended
         if number in CRASHES:
-            _print(2, crash_message(number, state.items))
+            _print(2, crash_message(number, state.items, state.batch_size))
             _print(1, state.failure)
             return 1
         signal.signal(number, signal.SIG_DFL)
@@ -213,12 +213,11 @@ class _Supervisor:
         return 128 + number
 
 
-def crash_message(number: int, items: list[str]) -> str:
+def crash_message(number: int, items: list[str], batch_size: int = 1) -> str:
     """Return what to print for a command that a signal ended which no user sends to stop one."""
     work = f" while it worked on {'one of: ' if len(items) > 1 else ''}{listing(items, limit=12)}" if items else ""
-    return (
-        f"error: The process{_rank()} was ended by the system ({signal.Signals(number).name}){work}.\n{_cause(number)}"
-    )
+    ended = f"error: The process{_rank()} was ended by the system ({signal.Signals(number).name}){work}."
+    return f"{ended}\n{_cause(number, batch_size)}"
 
 
 def _rank() -> str:
@@ -231,10 +230,10 @@ def _rank() -> str:
     return ""
 
 
-def _cause(number: int) -> str:
+def _cause(number: int, batch_size: int) -> str:
     """Return the likely cause of a signal, and what to do."""
     if number == signal.SIGKILL:
-        return f"Most often memory ran out. {OUT_OF_MEMORY}"
+        return f"Most often memory ran out. {out_of_memory_hint(batch_size)}"
     if number == signal.SIGBUS:
         return (
             "Most often the shared memory (/dev/shm) or the disk of a file in use is full, or a file was truncated "
@@ -242,7 +241,8 @@ def _cause(number: int) -> str:
         )
     limit = memory_limit()
     if limit:
-        return f"Most likely memory ran out: {limit}. Raise the limit (ulimit -v unlimited). {OUT_OF_MEMORY}"
+        hint = out_of_memory_hint(batch_size)
+        return f"Most likely memory ran out: {limit}. Raise the limit (ulimit -v unlimited). {hint}"
     return (
         "Unless memory ran out, this is an error in wsss or in a library that it uses: please report it. Finished work "
         "is kept."

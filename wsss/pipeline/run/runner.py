@@ -11,6 +11,7 @@ from typing import Any
 
 from wsss.errors import InvalidInput, RunFailed, WsssError
 from wsss.io.files.contained import check_tree
+from wsss.io.process.shared_state import batches_of
 from wsss.pipeline.plan.decide import Decision, decide
 from wsss.pipeline.plan.deduplicate import copy_files, read_twin
 from wsss.pipeline.plan.external_inputs import artifacts_in, check_distinct, identity_of_input, ids_of
@@ -95,7 +96,7 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
         return _skipped(task, ranks.from_first(lambda: repaired(task, decision, session)))
 
     session.settle_device()
-    with threads_as_begun(task, decision, session):
+    with threads_as_begun(task, decision, session), batches_of(getattr(task.config, "batch_size", None)):
         return _work(task, decision, session)
 
 
