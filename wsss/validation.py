@@ -33,14 +33,6 @@ class NotInIdentity:
     """
 
 
-class AddedLater:
-    """Marks a config field that a stage got when results without it existed: ``Annotated[Method, AddedLater()]``.
-
-    Its default must do what the stage did before. While it has its default it doesn't count in the stage's identity,
-    so that finished stages stay finished.
-    """
-
-
 class OptionName:
     """Marks a config field whose option has another name, ``Annotated[str, OptionName("val-split")]``.
 
@@ -49,12 +41,6 @@ class OptionName:
 
     def __init__(self, name: str) -> None:
         self.name = name
-
-
-def counts_as_said(field: FieldInfo, value: Any) -> bool:
-    """Tell whether a field says anything with this value: one marked `AddedLater` doesn't with its default."""
-    added_later = any(isinstance(mark, AddedLater) for mark in field.metadata)
-    return not added_later or value != field.get_default(call_default_factory=True)
 
 
 def validate(

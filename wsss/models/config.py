@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from wsss.errors import InvalidInput
-from wsss.validation import AddedLater, Settings
+from wsss.validation import Settings
 
 Architecture = Literal["resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"]
 
@@ -137,7 +137,7 @@ class ClassifierConfig(Settings):
     """The CAM classifier: backbone (or a small network in its place), bias-free 1×1 convolution, pooling."""
 
     backbone: BackboneConfig | None = Field(default_factory=BackboneConfig, description="trunk; null if convnet is set")
-    convnet: Annotated[ConvNetConfig | None, AddedLater()] = Field(
+    convnet: ConvNetConfig | None = Field(
         default=None, description="a small fully-convolutional network instead of the backbone, for thin structures"
     )
     pooling: Literal["mean", "max", "lse", "topk"] = Field(
@@ -318,9 +318,7 @@ class SegmenterConfig(Settings):
         default=None,
         description="dilations of DeepLabV3's ASPP; by default 6, 12, 18 at output stride 16 or 32, doubled at 8",
     )
-    unet: Annotated[UNetConfig | None, AddedLater()] = Field(
-        default=None, description="settings of head dynunet; null for the other heads"
-    )
+    unet: UNetConfig | None = Field(default=None, description="settings of head dynunet; null for the other heads")
 
     @model_validator(mode="before")
     @classmethod
