@@ -57,14 +57,6 @@ class NotInIdentity:
     """
 
 
-class AddedLater:
-    """Marks a config field that was added to an existing stage: ``Annotated[Method, AddedLater()]``.
-
-    Its default must reproduce the earlier behaviour. The default is not part of the stage's identity, so that existing
-    results stay valid.
-    """
-
-
 class OptionName:
     """Gives the option of a config field another name than its key: ``Annotated[str, OptionName("val-split")]``.
 
@@ -74,14 +66,6 @@ class OptionName:
     def __init__(self, name: str) -> None:
         self.name = name
 
-
-def affects_identity(field: FieldInfo, value: Any) -> bool:
-    """Return whether a value is part of the stage's identity: all but the default of an `AddedLater` field."""
-    added_later = any(isinstance(mark, AddedLater) for mark in field.metadata)
-    return not added_later or value != field.get_default(call_default_factory=True)
-
-
-def validate(model: type[M], value: Mapping[str, Any], *, where: str, locate: Locate = lambda path: "") -> M:
     """Return ``model`` built from ``value``.
 
     Args:

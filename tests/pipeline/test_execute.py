@@ -13,11 +13,13 @@ from toys import TOYS, make_toy_data, open_toy_data
 from wsss.errors import InvalidInput, RunFailed
 from wsss.pipeline.config.source import merge, parse_yaml
 from wsss.pipeline.config.spec import Spec, parse_set, spec_from
+from wsss.pipeline.plan.identity import identity_of
 from wsss.pipeline.plan.run_plan import Choice
 from wsss.pipeline.run.execute import RunResult, dry_run, run_pipeline
 from wsss.pipeline.run.progress import Reporter
 from wsss.pipeline.run.task import Session
 from wsss.pipeline.store.run_summary import summarise
+from wsss.pipeline.store.stage_folder import read_record, write_record
 
 TEXT = """\
 name: toy
@@ -105,6 +107,20 @@ def test_a_change_runs_what_depends_on_it_and_nothing_else(here: Path) -> None:
         "all": "input stages: count@f=5, double@f=5, train@f=5 added; "
         "input stages: count@f=3, double@f=3, train@f=3 left out",
     }
+
+
+def test_a_record_with_a_former_config_explains_why_its_stage_runs_again(here: Path) -> None:
+    """A run directory that was made before `TrainConfig` had the field ``scales``."""
+    ran()
+    for folder in sorted(Path("runs/toy").glob("train@*")):
+        record = read_record(folder)
+        assert record is not None
+        del record["identity_parts"]["config"]["scales"], record["config"]["scales"]
+        write_record(folder, {**record, "identity": identity_of(record["identity_parts"])})
+    assert planned() == dict.fromkeys(["train@f=2", "train@f=3"], "config changed: scales added ([1.0])")
+    assert ran() == ["train@f=2", "train@f=3"]
+    log = Path("runs/toy/run.log").read_text()
+    assert "train@f=2 runs again: config changed: scales added ([1.0])" in log
 
 
 def test_a_change_of_the_data_runs_what_reads_them(here: Path) -> None:
@@ -269,7 +285,7 @@ def test_stages_that_will_run_are_prepared_before_any_starts(here: Path, monkeyp
     changed = ("stages.make.with.text=y", "stages.train.with.steps=5")
     error = run(*changed).error
     assert isinstance(error, InvalidInput)
-    assert error.message == "Stage 'train@f=2': no five steps\nStage 'train@f=3': no five steps"
+    assert error.message == "Stage 'train@f=2': no five steps.\nStage 'train@f=3': no five steps."
     assert {id: snapshot(here / "runs/toy" / id) for id in ALL} == kept
     assert planned(*changed).keys() == set(ALL), "a dry run doesn't take that long"
 

@@ -30,7 +30,7 @@ from wsss.data.intensity import (
 )
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.working_size import scaled_size
-from wsss.validation import AddedLater, Settings
+from wsss.validation import Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,25 +100,23 @@ class SegmentationAugmentation(_Augmentation):
 
     size: int = Field(320, ge=16, le=4096, description="Side length of the square crop in pixels.")
     scale: tuple[float, float] = Field((0.5, 2.0), description="Factor on the image's size, low and high.")
-    scale_probability: Annotated[Strength, AddedLater()] = Field(1.0, description="Share of images that are scaled.")
-    rotation: Annotated[Rotation | None, AddedLater()] = Field(None, description="Rotation, or null for none.")
-    border: Annotated[Literal["fill", "replicate"], AddedLater()] = Field(
+    scale_probability: Strength = Field(1.0, description="Share of images that are scaled.")
+    rotation: Rotation | None = Field(None, description="Rotation, or null for none.")
+    border: Literal["fill", "replicate"] = Field(
         "fill",
         description="What lies beyond the image: the fill colour, 255 in the mask; or the image's border, repeated.",
     )
-    flip_axis: Annotated[Literal["horizontal", "either"], AddedLater()] = Field(
+    flip_axis: Literal["horizontal", "either"] = Field(
         "horizontal", description="Axis of a flip; either: left to right or upside down, one of them at random."
     )
-    noise: Annotated[Noise | None, AddedLater()] = Field(None, description="Gaussian noise, or null for none.")
-    blur: Annotated[Blur | None, AddedLater()] = Field(None, description="Gaussian blur.")
-    brightness: Annotated[Brightness | None, AddedLater()] = Field(None, description="A factor on all values.")
-    contrast: Annotated[Contrast | None, AddedLater()] = Field(None, description="A factor on distances from the mean.")
-    low_resolution: Annotated[LowResolution | None, AddedLater()] = Field(None, description="Down- and upscaling.")
-    gamma_inverted: Annotated[InvertedGamma | None, AddedLater()] = Field(
-        None, description="An exponent on the negative."
-    )
-    gamma: Annotated[Gamma | None, AddedLater()] = Field(None, description="An exponent on the values.")
-    random_hue: Annotated[RandomHue | None, AddedLater()] = Field(
+    noise: Noise | None = Field(None, description="Gaussian noise, or null for none.")
+    blur: Blur | None = Field(None, description="Gaussian blur.")
+    brightness: Brightness | None = Field(None, description="A factor on all values.")
+    contrast: Contrast | None = Field(None, description="A factor on distances from the mean.")
+    low_resolution: LowResolution | None = Field(None, description="Down- and upscaling.")
+    gamma_inverted: InvertedGamma | None = Field(None, description="An exponent on the negative.")
+    gamma: Gamma | None = Field(None, description="An exponent on the values.")
+    random_hue: RandomHue | None = Field(
         None, description="One random hue for the whole image, more saturation and value; after the colour jitter."
     )
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.validation import AddedLater, NotInIdentity, Settings
+from wsss.validation import NotInIdentity, Settings
 
 Weight = Annotated[float, Field(ge=0)]
 Weighting = Literal["inverse", "linear"]
@@ -206,7 +206,7 @@ class CbDiceConfig(TermConfig):
     )
     alpha: float = Field(default=0.25, ge=0, description="weight of the topological term")
     smooth: float = Field(default=1.0, gt=0, description="added to numerators and denominators")
-    weighting: Annotated[Weighting, AddedLater()] = Field(
+    weighting: Weighting = Field(
         default="inverse",
         description="how skeleton pixels of thin branches gain weight: 1 / radius (inverse: the authors' code of "
         "September 2024, and TopoMortar's), or falling linearly with the radius (linear: the authors' present code)",

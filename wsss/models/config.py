@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.extensions import Extensions
-from wsss.validation import AddedLater, Settings
+from wsss.validation import Settings
 
 ARCHITECTURES = Extensions(
     "wsss.backbones",
@@ -152,7 +152,7 @@ class ClassifierConfig(Settings):
     """The CAM classifier: backbone (or a small network in its place), bias-free 1×1 convolution, pooling."""
 
     backbone: BackboneConfig | None = Field(default_factory=BackboneConfig, description="trunk; null if convnet is set")
-    convnet: Annotated[ConvNetConfig | None, AddedLater()] = Field(
+    convnet: ConvNetConfig | None = Field(
         default=None, description="a small fully-convolutional network instead of the backbone, for thin structures"
     )
     pooling: Literal["mean", "max", "lse", "topk"] = Field(
@@ -333,9 +333,7 @@ class SegmenterConfig(Settings):
         default=None,
         description="dilations of DeepLabV3's ASPP; by default 6, 12, 18 at output stride 16 or 32, doubled at 8",
     )
-    unet: Annotated[UNetConfig | None, AddedLater()] = Field(
-        default=None, description="settings of head dynunet; null for the other heads"
-    )
+    unet: UNetConfig | None = Field(default=None, description="settings of head dynunet; null for the other heads")
 
     @model_validator(mode="before")
     @classmethod

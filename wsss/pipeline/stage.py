@@ -54,8 +54,6 @@ class Input:
         optional: the stage also runs without it.
         many: takes every matching stage (all instances of a matrix) rather than exactly one.
         alias: name of the single-stage command's option, where it isn't the input's own.
-        added_later: an optional input that the stage got when results without it existed: where it is absent it doesn't
-            count in the stage's identity, so that finished stages stay finished.
     """
 
     kinds: tuple[str, ...]
@@ -63,7 +61,6 @@ class Input:
     optional: bool = False
     many: bool = False
     alias: str | None = None
-    added_later: bool = False
 
 
 @dataclass(frozen=True)

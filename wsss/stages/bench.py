@@ -12,7 +12,7 @@ from pydantic import Field
 from wsss.errors import InvalidInput, closest, listing
 from wsss.pipeline.config.matrix import read_instance_id
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Read, Result, Stage, StageConfig
-from wsss.validation import AddedLater, OptionName
+from wsss.validation import OptionName
 
 if TYPE_CHECKING:
     from wsss.benchmark.compute_tables import Tables
@@ -49,7 +49,7 @@ class BenchConfig(StageConfig):
         None,
         description="CSV with the columns ID and group; by default the dataset's splits test-indistr, test-angles …",
     )
-    against: Annotated[str | None, AddedLater()] = Field(
+    against: str | None = Field(
         None,
         pattern=r"^[^/]+/[^/]+/[^/]+/[^/]+$",
         description="compare all others with this one, whatever their labels",

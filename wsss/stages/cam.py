@@ -22,7 +22,7 @@ from wsss.stages.common.classifier_training import load_trained, trained
 from wsss.stages.common.finished import check_maps
 from wsss.stages.common.reduced import note_reduced
 from wsss.train.config import MOST_IMAGES
-from wsss.validation import AddedLater, OptionName, Settings
+from wsss.validation import OptionName, Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ class CamConfig(StageConfig):
     """Config of `cam`."""
 
     splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to compute maps of")
-    method: Annotated[CamMethod, AddedLater()] = Field(
+    method: CamMethod = Field(
         default=PlainCam(), description="kind of map: cam, gradcam++, layercam or advcam, with its settings"
     )
     scales: tuple[Scale, ...] = Field(
@@ -52,7 +52,7 @@ class CamConfig(StageConfig):
     )
     flip: bool = Field(default=True, description="also use the mirrored image")
     stride: int = Field(default=4, ge=1, le=32, description="image pixels per map element")
-    activation: Annotated[Literal["relu", "sigmoid"], AddedLater()] = Field(
+    activation: Literal["relu", "sigmoid"] = Field(
         default="relu",
         description="activation of class scores before maps are summed (method cam only); sigmoid "
         "keeps negative scores "
@@ -67,7 +67,7 @@ class CamConfig(StageConfig):
     threshold: Annotated[float, OptionName("class-threshold")] = Field(
         default=0.5, gt=0, lt=1, description="minimum probability of a predicted class"
     )
-    taper: Annotated[float, AddedLater()] = Field(
+    taper: float = Field(
         default=0.0,
         ge=0,
         description="multiply maps by exp(−taper·(x² + y²)), x and y from −1 to 1 across the image: "
@@ -79,7 +79,7 @@ class CamConfig(StageConfig):
     )
     batch_size: int = Field(default=1, ge=1, le=MOST_IMAGES, description="images of equal size per forward pass")
 
-    adapt: Annotated[AdaptConfig | None, AddedLater()] = Field(
+    adapt: AdaptConfig | None = Field(
         default=None, description="adapt the classifier to each image on the labels of its own tiles; requires tiles"
     )
 
@@ -279,7 +279,7 @@ STAGE = Stage(
     resumes=True,
     inputs={
         "classifier": Input(("classifier",), "folder of a classify, expand or shrink stage"),
-        "tiles": Input(("tiles",), "folder of a tiles stage to adapt to", optional=True, added_later=True),
+        "tiles": Input(("tiles",), "folder of a tiles stage to adapt to", optional=True),
     },
     reads=_reads,
     covers=lambda config: config.splits,

@@ -27,7 +27,7 @@ from wsss.stages.common.inspect_inputs import inspect_maps, inspect_masks, inspe
 from wsss.stages.common.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.common.reduced import note_reduced, reduced_ids
 from wsss.stages.common.require_inputs import MAKE_MAPS, MAKE_MASKS, require_each
-from wsss.validation import AddedLater, OptionName
+from wsss.validation import OptionName
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -44,7 +44,7 @@ class CrfStageConfig(CrfConfig, StageConfig):
     """Config of `crf`: the parameters of the CRF, and what to refine."""
 
     splits: tuple[str, ...] = Field(("train",), description="splits to refine masks of")
-    clean: Annotated[CleaningConfig, AddedLater()] = Field(
+    clean: CleaningConfig = Field(
         CleaningConfig(), description="drop small components and holes of the refined masks; by default none"
     )
     name: Annotated[str, OptionName("crf-name")] = Field(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,7 +22,6 @@ from wsss.stages.common.predict_batch import outputs_of
 from wsss.stages.common.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
 from wsss.stages.common.reduced import note_predicted
 from wsss.train.config import MOST_IMAGES
-from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.data.readers.imagefolder import ImageFolder
@@ -37,7 +36,7 @@ class PredictConfig(StageConfig):
         default=None, min_length=1, description="splits to predict; by default val, unless a folder is given"
     )
     images: Path | None = Field(default=None, description="a folder of images to predict instead")
-    recursive: Annotated[bool, AddedLater()] = Field(
+    recursive: bool = Field(
         default=False, description="also the images in folders below that one; a/b.jpg becomes a__b.png"
     )
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
@@ -52,7 +51,7 @@ class PredictConfig(StageConfig):
     batch_size: int = Field(
         default=1, ge=1, le=MOST_IMAGES, description="images of one size that go through the network together"
     )
-    labels: Annotated[Literal["ignore", "restrict"], AddedLater()] = Field(
+    labels: Literal["ignore", "restrict"] = Field(
         default="ignore",
         description="image-level labels: restrict leaves out the classes that an image doesn't have; images without "
         "labels may show any class",

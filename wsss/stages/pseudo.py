@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -19,7 +19,6 @@ from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.inspect_inputs import inspect_maps
 from wsss.stages.common.mask_inputs import count_empty
 from wsss.stages.common.require_inputs import MAKE_MAPS, require_each
-from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -32,7 +31,7 @@ class PseudoConfig(StageConfig):
 
     splits: tuple[str, ...] = Field(("train",), description="splits to make masks for")
     policy: Policy = Field(Adaptive(name="otsu"), description="threshold policy for the background")
-    clean: Annotated[CleaningConfig, AddedLater()] = Field(
+    clean: CleaningConfig = Field(
         CleaningConfig(), description="drop small components and holes of the masks; by default none"
     )
     oracle: bool = Field(

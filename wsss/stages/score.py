@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,7 +18,6 @@ from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, S
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.mask_inputs import ANY_FOLDER, Look, with_masks
 from wsss.stages.common.score_image import Pair, count, name_values
-from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -37,12 +36,12 @@ class ScoreConfig(StageConfig):
         "miss",
         description="uncertain pixels (255) of the predicted masks count as wrong, are ignored, or count as background",
     )
-    pred_values: Annotated[Literal["ours", "dataset"], AddedLater()] = Field(
+    pred_values: Literal["ours", "dataset"] = Field(
         "ours",
         description="values of the predicted masks: ours (255 = uncertain), or those of the dataset's own masks "
         "(TopoMortar: 255 = mortar)",
     )
-    pred_mask_values: Annotated[MaskNames, AddedLater()] = Field(
+    pred_mask_values: MaskNames = Field(
         None,
         description="value of the masks → class name, background or ignore, where they are neither: "
         "{0: background, 255: cat}",
@@ -50,14 +49,14 @@ class ScoreConfig(StageConfig):
     structure: tuple[Group, ...] = Field(
         (), description="also compute these topology and surface metrics per image and class"
     )
-    topomortar: Annotated[bool, AddedLater()] = Field(
+    topomortar: bool = Field(
         False, description=f"also write {FILE}, one row per image with the column names of TopoMortar's authors"
     )
     window: int = Field(128, ge=1, description="window side of local_betti, in pixels")
     frame: Literal["own-max", "none"] = Field(
         "own-max", description="frame around each mask for betti_matching; own-max is the paper's"
     )
-    transposed: Annotated[bool, AddedLater()] = Field(
+    transposed: bool = Field(
         False,
         description="for cldice: skeletons of the transposed masks, as in the results of TopoMortar's authors, whose "
         "program swaps the axes",

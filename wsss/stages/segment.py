@@ -18,7 +18,7 @@ from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, S
 from wsss.stages.common.inspect_inputs import inspect_masks, inspect_probabilities
 from wsss.stages.common.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
-from wsss.validation import AddedLater, OptionName
+from wsss.validation import OptionName
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset, Sample
@@ -36,7 +36,7 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
         "with save_probabilities), or ground-truth masks (full supervision, an upper bound)",
     )
     loss: LossConfig = Field(default=CrossEntropyConfig(), description="loss, with its settings")
-    deep_supervision: Annotated[DeepSupervisionConfig, AddedLater()] = Field(
+    deep_supervision: DeepSupervisionConfig = Field(
         default=DeepSupervisionConfig(), description="weights of the losses of coarser outputs"
     )
     augmentation: SegmentationAugmentation = Field(

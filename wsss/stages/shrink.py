@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
@@ -22,7 +22,6 @@ from wsss.stages.common.sampler_stage import (
     put_sampler,
     train_sampler,
 )
-from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
     from wsss.models.classifier import CAMClassifier
@@ -43,7 +42,7 @@ class ShrinkConfig(SamplingTraining, StageConfig):
     """Config of `shrink`."""
 
     sampler: GentleShrinkageConfig = Field(default=GentleShrinkageConfig(), description="shrinkage sampler")
-    placement: Annotated[Placement | None, AddedLater()] = Field(
+    placement: Placement | None = Field(
         default=None,
         description="after the last feature map (features), or before the 1×1 convolution that widens it in the "
         "MobileNets (bottleneck); null: as the expansion sampler, or bottleneck without one",

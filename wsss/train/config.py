@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.validation import AddedLater, NotInIdentity, Settings
+from wsss.validation import NotInIdentity, Settings
 
 MOST_IMAGES = 1 << 14
 """Images in a batch, at most: more is a slip, and would fill all memory before anything is said."""
@@ -23,7 +23,7 @@ class SGDConfig(Settings):
     head_lr_factor: float = Field(default=10.0, gt=0, description="learning rate of the head, as a multiple of lr")
     weight_decay: float = Field(default=1e-4, ge=0, description="L2 penalty")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum")
-    nesterov: Annotated[bool, AddedLater()] = Field(default=False, description="Nesterov's momentum")
+    nesterov: bool = Field(default=False, description="Nesterov's momentum")
 
     @model_validator(mode="after")
     def _momentum_to_look_ahead(self) -> SGDConfig:
@@ -56,9 +56,7 @@ class TrainConfig(Settings):
     """How to train: everything but network, data and loss."""
 
     epochs: int | None = Field(default=5, ge=1, description="passes over the training split; null if steps is set")
-    steps: Annotated[int | None, AddedLater()] = Field(
-        default=None, ge=1, description="total number of optimiser steps, instead of epochs"
-    )
+    steps: int | None = Field(default=None, ge=1, description="total number of optimiser steps, instead of epochs")
     batch_size: int = Field(default=16, ge=1, le=MOST_IMAGES, description="images per forward pass and process")
     accumulate: int = Field(default=1, ge=1, le=MOST_IMAGES, description="forward passes per optimiser step")
     optimiser: OptimiserConfig = Field(default_factory=AdamWConfig, description="sgd or adamw")
@@ -76,7 +74,7 @@ class TrainConfig(Settings):
     cache_mb: Annotated[int, NotInIdentity()] = Field(
         default=1024, ge=0, description="memory for decoded images in MiB; 0: no cache"
     )
-    max_side: Annotated[int | None, AddedLater()] = Field(
+    max_side: int | None = Field(
         default=None,
         ge=16,
         description="maximum longer side in pixels; larger images are reduced; null: never",

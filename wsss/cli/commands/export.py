@@ -147,7 +147,7 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
             err=True,
         )
     if written.get("dropped"):
-        say(_dropped(written), err=True)
+        echo(_dropped(written), err=True)
     if written.get("images_without_suffix"):
         echo(
             f"note: images that are not known have a file_name without suffix ({written['images_without_suffix']} of "

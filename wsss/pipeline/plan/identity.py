@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.atomic import sha256_file
 from wsss.pipeline.stage import ALL_SPLITS, Data, Kind, Read, Stage, StageConfig
-from wsss.validation import NotInIdentity, affects_identity
+from wsss.validation import NotInIdentity
 
 Parts = Mapping[str, Any]
 """The identity before hashing: ``stage``, ``version``, ``seed``, ``config``, ``inputs``, ``reads``; ``ranks`` of a
@@ -115,11 +115,7 @@ def identity_parts(
         "version": stage.version,
         "seed": seed,
         "config": plain(_counting(config), lambda path: {"sha256": contents.of(path)}),
-        "inputs": {
-            name: inputs.get(name)
-            for name, declared in stage.inputs.items()
-            if inputs.get(name) is not None or not declared.added_later
-        },
+        "inputs": {name: inputs.get(name) for name in stage.inputs},
         "reads": fingerprints.of_all(stage.reads(config)),
         **({RANKS: ranks} if stage.trains is not None and ranks > 1 else {}),
     }
@@ -134,18 +130,15 @@ def _counting(value: Any) -> Any:
     """Return a config as ``model_dump`` does, without the fields that don't count."""
     if isinstance(value, BaseModel):
         fields = type(value).model_fields.items()
-        return {name: _counting(getattr(value, name)) for name, field in fields if _counts(field, getattr(value, name))}
+        return {name: _counting(getattr(value, name)) for name, field in fields if affects_identity(field)}
     if isinstance(value, Mapping):
         return {key: _counting(inner) for key, inner in value.items()}
     return [_counting(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _counts(field: FieldInfo, value: Any) -> bool:
-    """Tell whether a field with this value is part of the identity: see `NotInIdentity` and `AddedLater`."""
-    marks = field.metadata
-    if field.exclude or any(isinstance(mark, NotInIdentity) for mark in marks):
-        return False
-    return affects_identity(field, value)
+def affects_identity(field: FieldInfo) -> bool:
+    """Return whether a field is part of the identity; see `NotInIdentity`."""
+    return not field.exclude and not any(isinstance(mark, NotInIdentity) for mark in field.metadata)
 
 
 def identity_of(parts: Parts) -> str:
@@ -209,6 +202,8 @@ def _input_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     for name in dict.fromkeys([*new, *old]):
         before, after = old.get(name), new.get(name)
         if before == after:
+            if (name in old) != (name in new):
+                reasons.append(f"input {name} {'declared' if name in new else 'no longer declared'}")
             continue
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             verbs: dict[str, list[str]] = {}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wsss.train.optim import Group
 
 
-TILES = Input(("tiles",), "folder of a tiles stage to train on instead of a split", optional=True, added_later=True)
+TILES = Input(("tiles",), "folder of a tiles stage to train on instead of a split", optional=True)
 
 
 class LabelledConfig(TrainConfig):
