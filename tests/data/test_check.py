@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from wsss.data.checks.check import Report, check_config, check_dataset, is_leak
-from wsss.data.sample import Dataset
+from wsss.data.dataset import Dataset
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import read_image, write_png
 

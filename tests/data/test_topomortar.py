@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from wsss.data.checks.check import check_config
+from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import recognise
 from wsss.data.readers.topomortar import CLASSES, GROUPS, KINDS, MASK_VALUES, read_groups, read_lists
-from wsss.data.sample import Dataset, Sample, load_truth, read_truth, require_labels
+from wsss.data.sample import Sample, require_labels
+from wsss.data.truth import load_truth, read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png

@@ -11,10 +11,11 @@ from typing import Any
 
 from wsss.data.checks.ground_truth import check_truth
 from wsss.data.checks.inspection import Inspection, inspect_sample
+from wsss.data.dataset import Dataset
 from wsss.data.manifest import ContentHashes
 from wsss.data.readers.layout import Log
 from wsss.data.readers.registry import parse_config
-from wsss.data.sample import Dataset, Sample
+from wsss.data.sample import Sample
 from wsss.errors import InvalidInput, listing
 from wsss.io.rasters.label_masks import ignored_name
 from wsss.io.rasters.mask_files import UNUSED

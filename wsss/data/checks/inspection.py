@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.sample import Classes, Sample, load_truth
+from wsss.data.classes import Classes
+from wsss.data.sample import Sample
+from wsss.data.truth import load_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import BROKEN_HINT, frames, open_image, orientation, read_image

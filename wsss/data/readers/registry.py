@@ -15,7 +15,7 @@ from wsss.errors import InvalidInput, closest, listing
 from wsss.validation import KeyPath, validate
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset
+    from wsss.data.dataset import Dataset
 
 AUTO = "auto"
 _MODULES = {
