@@ -277,7 +277,7 @@ def test_a_check_looks_at_every_label_kind(walls: Path, tmp_path: Path) -> None:
     assert [problem.kind for problem in report.problems] == [
         "masks of another size than their image",
         "labels without a pixel in the mask",
-        "masks that can't be used",
+        "invalid masks",
     ]
     assert steps == [3 * 3 + 3 * 1 + 4]  # every mask once, however many splits it is in
 
