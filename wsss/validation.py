@@ -66,6 +66,8 @@ class OptionName:
     def __init__(self, name: str) -> None:
         self.name = name
 
+
+def validate(model: type[M], value: Mapping[str, Any], *, where: str, locate: Locate = lambda path: "") -> M:
     """Return ``model`` built from ``value``.
 
     Args:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import LAYOUTS, get_layout, open_dataset, parse_config
-from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
 
 Open = Callable[..., Dataset]

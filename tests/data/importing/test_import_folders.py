@@ -269,7 +269,7 @@ def test_a_class_of_broken_images_is_named(tmp_path: Path) -> None:
     found = gather(tmp_path, None)
     assert found.classes == ("cat", "dog")
     assert found.notes.messages["classes that no image shows, left out"] == {"bird": None}
-    assert "bird/3.png" in next(iter(found.problems.messages["images that can't be read, left out"]))
+    assert "bird/3.png" in next(iter(found.problems.messages["unreadable images, left out"]))
 
 
 def test_datasets_of_other_layouts_are_refused_by_name(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from importlib import import_module
 import click
 
 from wsss.cli.command import Command
+from wsss.cli.echo import echo
 from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
-from wsss.cli.say import say
 from wsss.cli.stage_table import print_stages
 from wsss.errors import InvalidInput
 from wsss.extensions import Entry, Extensions
@@ -39,7 +39,7 @@ def plugins(everything: bool, as_json: bool) -> None:
         columns = ("group", "name", "status", "package", "object")
         print_stages(columns, [tuple(row[column] for column in columns) for row in rows], status=2)
     else:
-        say("No installed package adds anything to wsss.", err=True)
+        echo("No installed package adds anything to wsss.", err=True)
     if any(row["status"].startswith("failed") for row in rows):
         raise SystemExit(1)
 

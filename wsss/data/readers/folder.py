@@ -17,14 +17,15 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, read_class_list
+from wsss.data.dataset import Dataset
 from wsss.data.masks.mask_values import MaskValues
-from wsss.data.masks.own_masks import OwnMasksConfig, find_masks, own_values
 from wsss.data.readers.find_images import images_by_id, require_images, the_image, unread_note
 from wsss.data.readers.label_cells import NEGATIVE_KEY, Known, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
 from wsss.data.readers.label_tables import LabelRow, choose_splits, read_image_table, read_label_table
 from wsss.data.readers.layout import Layout, Log, hash_cache
-from wsss.data.sample import Dataset, Sample
+from wsss.data.readers.own_masks import OwnMasksConfig, find_masks, own_values
+from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
 from wsss.errors import InvalidInput, counted
 from wsss.io.files.home import at_home

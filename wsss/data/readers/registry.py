@@ -17,7 +17,7 @@ from wsss.io.files.home import at_home
 from wsss.validation import KeyPath, validate
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset
+    from wsss.data.dataset import Dataset
 
 AUTO = "auto"
 LAYOUTS = Extensions(

@@ -96,7 +96,7 @@ def _values_of_masks(sample: Sample, classes: Classes, config: ScoreConfig) -> C
     if config.pred_mask_values is not None:
         names = LabelNames(classes, {name: index for index, name in enumerate(classes.names) if index})
         return resolve(config.pred_mask_values, names, where="pred_mask_values")
-    return classes.in_masks_of(sample) if config.pred_values == "dataset" else classes
+    return sample.mask_encoder(classes) if config.pred_values == "dataset" else classes
 
 
 def _encode(
