@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsss.data.importers.folder_shape import split_of
 from wsss.data.importers.formats import class_folders
+from wsss.data.importers.formats.folder_shape import split_of
 from wsss.data.importers.gather import gather
 from wsss.data.importers.project import plan_project
 from wsss.data.importers.rules.imported_labels import Labels
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.readers.label_rules import Rules
 from wsss.errors import InvalidInput
 
 
 def read(*files: str, folder: Path = Path("/nowhere"), rules: Rules | None = None) -> Labels:
-    return class_folders.read(folder, files, Reading(rules))
+    return class_folders.read(folder, files, ReadContext(rules))
 
 
 def shown(labels: Labels) -> dict[str, tuple[tuple[str, ...] | None, str | None]]:

@@ -14,7 +14,7 @@ from wsss.data.checks.inspection import Inspection, inspect_sample
 from wsss.data.classes import Classes
 from wsss.data.importers.formats import class_folders
 from wsss.data.importers.listing import list_images
-from wsss.data.importers.rules.reading import Note
+from wsss.data.importers.rules.read_context import Note
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing
