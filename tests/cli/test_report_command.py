@@ -249,7 +249,7 @@ def test_images_that_have_moved_cost_the_pictures_alone(apart: Path, capsys: pyt
     assert call("report", apart / "run", "--force") == 0
     assert "3 images left out" in capsys.readouterr().err
     page = (apart / "run" / "report" / "index.html").read_text(encoding="utf-8")
-    assert "No pictures: the images are not there" in page and "Stage by stage" in page
+    assert "No pictures: the images are missing or unreadable" in page and "Stages" in page
     assert call("report", apart / "run", "--data.images", apart / "elsewhere") == 0
     assert (apart / "run" / "report" / "index.html").read_text(encoding="utf-8").count('class="row"') == 3
 
