@@ -27,7 +27,7 @@ def a_run(root: Path, name: str, *, shift: int, lr: float, crf: bool = False, im
 def test_differences_name_stage_key_and_values(tmp_path: Path) -> None:
     first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
     second, _ = a_run(tmp_path, "two", shift=9, lr=0.0100001, crf=True)
-    found = {(one.place, one.key): one.values for one in differences([first, second])}
+    found = {(one.stage, one.key): one.values for one in differences([first, second])}
     assert found == {
         ("run", "pipeline"): ("one", "two"),
         ("segment", "optimiser.lr"): ("0.01", "0.0100001"),

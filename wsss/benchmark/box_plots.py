@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def _draw_panel(ax: Axes, panel: Panel, chart: BoxChart, *, labels: bool) -> Non
         if not len(values):
             continue
         colour = COLOURS[1] if name == chart.base else COLOURS[0]
-        line = {"color": colour, "linewidth": 1.0}
+        line: dict[str, Any] = {"color": colour, "linewidth": 1.0}
         ax.bxp(
             boxplot_stats(values),
             positions=[row],

@@ -1,4 +1,4 @@
-"""Mean ranks with their critical difference: two losses differ significantly where their bars don't overlap.
+"""Mean ranks with their critical difference: two losses differ significantly where their bars do not overlap.
 
 The same content as the diagram of Demšar (JMLR 2006): the bars are as long as the critical difference, so two of them
 overlap exactly where two mean ranks are closer than it.

@@ -28,7 +28,7 @@ class Standing:
     """The standing of one loss over all tables of one distribution.
 
     Args:
-        rank: mean rank, 1 is best; ``None`` where the loss can't be ranked.
+        rank: mean rank, 1 is best; ``None`` where the loss cannot be ranked.
         better: number of cells significantly better than CE+Dice (the bold ones).
         worse: number of cells significantly worse, by the same rule.
         cells: number of cells.

@@ -166,8 +166,8 @@ def find_groups(root: Path) -> Path:
     require_folder(root)
     candidates = [
         folder / GROUPS_FILE
-        for place in dict.fromkeys((root.absolute(), root.resolve()))  # beside a link, then beside its target
-        for folder in (place, place.parent, place.parent / "dataset", place / "dataset")
+        for path in dict.fromkeys((root.absolute(), root.resolve()))  # beside a link, then beside its target
+        for folder in (path, path.parent, path.parent / "dataset", path / "dataset")
     ]
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:

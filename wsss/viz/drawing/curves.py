@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wsss.io.text.printable import printable
 from wsss.viz.drawing.figures import COLOURS, MUTED, EmbeddedPlot, embed_svg, house_style, render
@@ -88,7 +88,7 @@ def draw(chart: CurveChart) -> Figure:
             loc="upper left",
             bbox_to_anchor=(1.01, 1.02),
             title="\n".join(_notes(chart, standard)),
-            title_fontproperties={"size": 8},
+            title_fontsize=8,
             alignment="left",
             handlelength=3,
         )
@@ -107,7 +107,7 @@ def describe(chart: CurveChart) -> str:
 def _draw_curve(ax: Axes, curve: Curve, index: int, *, bold: bool) -> None:
     style = index // len(COLOURS) % len(MARKERS)
     points = [(x, y) for x, y in zip(curve.recall, curve.precision, strict=True) if x >= FIRST]
-    look = {
+    look: dict[str, Any] = {
         "color": COLOURS[index % len(COLOURS)],
         "linestyle": DASHES[style],
         "linewidth": 3.2 if bold else 1.6,
@@ -115,7 +115,7 @@ def _draw_curve(ax: Axes, curve: Curve, index: int, *, bold: bool) -> None:
     ax.plot([x for x, _ in points], [y for _, y in points], **look)
     name = curve.name if len(curve.name) <= LEGEND_WIDTH else curve.name[: LEGEND_WIDTH - 1] + "…"
     x, y = curve.mark
-    marker = {"marker": MARKERS[style], "markersize": 7, "markeredgecolor": "white"}
+    marker: dict[str, Any] = {"marker": MARKERS[style], "markersize": 7, "markeredgecolor": "white"}
     ax.plot([x], [y], label=printable(name), **look, **marker)
 
 

@@ -49,7 +49,7 @@ class Run:
 class Difference:
     """A setting that differs between runs: its stage (or ``run``), its key, and its value in each run."""
 
-    place: str
+    stage: str
     key: str
     values: tuple[str, ...]
 
@@ -96,7 +96,7 @@ def differences(runs: Sequence[Run]) -> tuple[Difference, ...]:
     return tuple(differing)
 
 
-def _differing(place: str, configs: Sequence[Mapping[str, Any] | None]) -> list[Difference]:
+def _differing(stage: str, configs: Sequence[Mapping[str, Any] | None]) -> list[Difference]:
     present = [config for config in configs if config is not None]
     differing = []
     for key in dict.fromkeys(key for config in present for key in config):
@@ -104,7 +104,7 @@ def _differing(place: str, configs: Sequence[Mapping[str, Any] | None]) -> list[
         if any(value != values[0] for value in values):
             cells = [_MISSING if config is None else config.get(key, _MISSING) for config in configs]
             texts = tuple(ABSENT if value is _MISSING else plain(value) for value in cells)
-            differing.append(Difference(place, key, texts))
+            differing.append(Difference(stage, key, texts))
     return differing
 
 

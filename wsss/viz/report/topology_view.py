@@ -84,7 +84,7 @@ class TopologyRow:
 
 @dataclass(frozen=True)
 class Unshown:
-    """An image that can't be shown, and the reason."""
+    """An image that cannot be shown, and the reason."""
 
     id: str
     stage: str
