@@ -52,7 +52,7 @@ def test_plots_and_groups(tmp_path: Path) -> None:
     done = bench(results, "--groups", groups, "--plots", tmp_path / "plots")
     assert done.returncode == 0 and "8 plots" in done.stderr and len(list((tmp_path / "plots").iterdir())) == 8
     picture = bench(results, "--groups", groups, "--plots", tmp_path / "all.png")
-    assert picture.returncode == 2 and "Name a folder" in picture.stderr and not picture.stdout
+    assert picture.returncode == 2 and "expected a folder" in picture.stderr and not picture.stdout
 
 
 @pytest.mark.parametrize("arguments", [["none"], ["."], ["--format", "xml"], ["--groups", "none", "."]])

@@ -235,7 +235,7 @@ def test_images_that_are_gone_or_broken_cost_their_rows_alone(
         said = capsys.readouterr().err
         assert f"report: 2 images left out, since they can't be read: {one.stem} (no such image in" in said
         page = (apart / "page" / "index.html").read_text(encoding="utf-8")
-        assert page.count('class="row"') == 1 and "2 images left out, since they can" in page
+        assert page.count('class="row"') == 1 and "2 images omitted because of missing" in page
         shutil.rmtree(apart / "page")
 
 
@@ -249,7 +249,7 @@ def test_images_that_have_moved_cost_the_pictures_alone(apart: Path, capsys: pyt
     assert call("report", apart / "run", "--force") == 0
     assert "3 images left out" in capsys.readouterr().err
     page = (apart / "run" / "report" / "index.html").read_text(encoding="utf-8")
-    assert "No pictures: the images are not there" in page and "Stage by stage" in page
+    assert "No pictures: the images are missing or unreadable" in page and "Stages" in page
     assert call("report", apart / "run", "--data.images", apart / "elsewhere") == 0
     assert (apart / "run" / "report" / "index.html").read_text(encoding="utf-8").count('class="row"') == 3
 
@@ -273,7 +273,7 @@ def test_keys_of_the_dataset_are_laid_over_those_of_the_run(run_dir: Path, tmp_p
     assert call("report", tmp_path / "run", "--data.root", tmp_path / "moved") == 0
     page = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
     assert page.count('class="row"') == 3
-    assert "val 3 images" in page and "train 4 images" not in page  # the run's own choice of splits
+    assert "3 images in val" in page and "train 4 images" not in page  # the run's own choice of splits
 
 
 @pytest.mark.parametrize("several", [False, True])

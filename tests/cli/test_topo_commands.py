@@ -170,8 +170,8 @@ def test_what_is_wrong_is_refused(masks: tuple[Path, Path]) -> None:
     Image.fromarray(np.zeros((3, 4), np.uint8)).save(small)
     for arguments, message in (
         ([masks[0], small], r"pred.png is 40×30 \(width×height\), .*small.png is 4×3"),
-        ([masks[0], masks[1], "--plot", "x.jpg"], "--plot x.jpg: a plot is a PNG or an SVG, by its name's ending"),
-        ([masks[0], masks[1], "--plot", "x"], r"Call it x\.png or x\.svg"),
+        ([masks[0], masks[1], "--plot", "x.jpg"], "--plot: unsupported format"),
+        ([masks[0], masks[1], "--plot", "x"], "expected a file name ending with .png or .svg, got x"),
         ([masks[0], "nowhere.png"], "nowhere.png: no such file"),
     ):
         with pytest.raises(InvalidInput, match=message):

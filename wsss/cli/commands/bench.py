@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -44,10 +45,25 @@ def bench() -> None:
     "--plots",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Also write plots (SVG) to this folder.",
+    help="Also write plots to this folder.",
+)
+@click.option(
+    "--plot-format",
+    type=click.Choice(["svg", "pdf"]),
+    default="svg",
+    show_default=True,
+    help="File format of the plots.",
 )
 @shared("--seed", type=click.IntRange(min=0), default=0, show_default=True, more=" of the permutation tests")
-def tables(results: Path, groups: Path | None, style: str, against: str | None, plots: Path | None, seed: int) -> None:
+def tables(
+    results: Path,
+    groups: Path | None,
+    style: str,
+    against: str | None,
+    plots: Path | None,
+    plot_format: Literal["svg", "pdf"],
+    seed: int,
+) -> None:
     """Print tables of all results in RESULTS_DIR, which holds FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv.
 
     Each file has a row per image, in the column names of TopoMortar's authors, so that their results and those of
@@ -63,7 +79,7 @@ def tables(results: Path, groups: Path | None, style: str, against: str | None, 
     if plots is not None:
         from wsss.benchmark.plots import write_plots
 
-        written = write_plots(made.benchmark, plots)
+        written = write_plots(made.benchmark, plots, plot_format)
         echo(f"{plots}: {len(written)} plots", err=True)
     rows = as_json(made.rows) if against is None else contrasts_as_json(made.contrasts)
     if style == "json":
