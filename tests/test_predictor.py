@@ -169,7 +169,7 @@ def test_options_that_images_json_makes_useless(
             "--data.classes: no effect, since predict with --images reads no dataset.",
         ),
         (["--weights", "model", "--images", "photographs", "--data.rot", "x"], "or --images to use the dataset."),
-        (["--weights", "model", "--images", "raw"], "Left out: a.cr2: .cr2 is a camera's raw image"),
+        (["--weights", "model", "--images", "raw"], "Left out: a.cr2: .cr2 is a raw camera image"),
     ],
 )  # fmt: skip
 def test_wrong_usage_of_predict(
