@@ -179,7 +179,7 @@ def _action(step: Step) -> str:
 def _reasons(step: Step) -> tuple[str, ...]:
     if not step.selected and step.decision.action == "run":
         return ("left out by --from or --until",)
-    same = (f"the same work as {step.twin}: will be copied",) if step.twin else ()
+    same = (f"duplicate of {step.duplicate_of}: will be copied",) if step.duplicate_of else ()
     return (*step.decision.reasons, *same)
 
 
