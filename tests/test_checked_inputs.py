@@ -110,7 +110,7 @@ DAMAGES: list[tuple[str, Callable[[Path], None], str]] = [
     ("images/val_00000.png", truncate, "broken or truncated"),
     ("images/val_00000.png", crop_image, "must be of one size"),
     ("masks/val_00001.png", crop_mask, "must be of one size"),
-    ("masks/val_00001.png", spoil_mask, "stands for no class"),
+    ("masks/val_00001.png", spoil_mask, "unknown mask value"),
     ("labels.csv", Path.unlink, "no image-level labels"),
 ]
 

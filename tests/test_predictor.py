@@ -164,6 +164,11 @@ def test_options_that_images_json_makes_useless(
         (["--weights", "model"], "no dataset is given"),
         (["--segmenter", "model", "--images", "photographs"], "'--segmenter'. Did you mean '--weights'?"),
         (["--weights", "model", "--images", "photographs", "--labels", "restrict"], "has no image-level labels"),
+        (
+            ["--weights", "model", "--images", "photographs", "--data.classes", "[cat]"],
+            "--data.classes: no effect, since predict with --images reads no dataset.",
+        ),
+        (["--weights", "model", "--images", "photographs", "--data.rot", "x"], "or --images to use the dataset."),
         (["--weights", "model", "--images", "raw"], "Left out: a.cr2: .cr2 is a camera's raw image"),
     ],
 )  # fmt: skip

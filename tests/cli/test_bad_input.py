@@ -98,8 +98,8 @@ BROKEN = {
     no_image: "train_00001.png: not an image",
     missing_image: "train_00001",
     mask_of_another_size: "the mask is 6×5 (width×height)",
-    id_out_of_range: "mask value 77 stands for no class; allowed are 0, 1, 2, 255",
-    unknown_class: "unknown class 'unicorn'",
+    id_out_of_range: "unknown mask value; expected 0, 1, 2, 255",
+    unknown_class: "unknown class; expected",
     duplicate_id: "train_00000",
     empty_split: "empty",
 }

@@ -150,3 +150,13 @@ def test_an_optional_list_has_an_option_too() -> None:
 
     text = CliRunner().invoke(cli, ["predict", "--help"]).output
     assert "--splits NAME,…" in text
+
+
+@pytest.mark.parametrize("keys", [["--data.root", "d"], ["--data.root", "d", "--data.rot", "d"]])
+def test_keys_of_a_dataset_that_no_stage_reads_are_refused(here: Path, keys: list[str]) -> None:
+    done = toy("make", "--out", "o", *keys, cwd=here)
+    named = ", ".join(keys[::2])
+    assert done.returncode == 2
+    assert f"{named}: no effect, since make reads no dataset." in done.stderr
+    assert f"Leave {named} out." in done.stderr
+    assert not (here / "o").exists()

@@ -84,7 +84,7 @@ def test_a_broken_dataset_exits_with_2(shapes: Path, tmp_path: Path) -> None:
         path.write_bytes(b"")
     done = wsss_data("check", out)
     assert done.exit_code == 2
-    assert "PROBLEM: images that can't be read: 12" in done.stdout and "… and 2 more" in done.stdout
+    assert "PROBLEM: unreadable images: 12" in done.stdout and "… and 2 more" in done.stdout
     assert "12 problems." in done.stdout
     done = wsss_data("check", out, "--json")
     assert done.exit_code == 2 and json.loads(done.stdout)["ok"] is False
@@ -157,6 +157,14 @@ def test_photographs_with_labels_beside_them(table: str, photographs: Path) -> N
     assert found["label_files"] == [f"photos/{table}"] and found["ok"]
     done = wsss_data("check", "photos")
     assert done.exit_code == 0 and ("the header is 'image,labels'" in done.stdout) == (table == "labels.csv")
+
+
+@pytest.mark.parametrize("folder", ["photos", "photos/images"])
+def test_keys_of_a_dataset_are_not_dropped_for_photographs(folder: str, photographs: Path) -> None:
+    done = wsss_data("check", folder, "--data.classes", "[cat]")
+    assert done.exit_code in (1, 2) and "photographs" not in done.stdout
+    unknown = wsss_data("check", folder, "--data.layout", "folder", "--data.clases", "[cat]")
+    assert unknown.exit_code in (1, 2) and "data.clases: unknown key" in str(unknown.exception or unknown.stdout)
 
 
 def test_the_next_command_that_is_named_works(photographs: Path) -> None:
@@ -264,7 +272,7 @@ def test_a_broken_table_of_a_dataset_stays_a_problem(shapes: Path, tmp_path: Pat
     shutil.copytree(shapes, tmp_path / "mine")
     (tmp_path / "mine" / "labels.csv").write_text("image,labels\nx,ring\n")
     done = wsss_data("check", tmp_path / "mine")
-    assert done.exit_code == 2 and "datasets that can't be opened" in done.stdout
+    assert done.exit_code == 2 and "datasets that cannot be opened" in done.stdout
 
 
 def test_tiles_of_a_pipelines_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def test_the_others_are_exported(here: Path, capsys: pytest.CaptureFixture[str],
     assert code == 1 and set(written["failed"]) == broken and written["images"] == 6 - len(broken)
     assert f"error: {len(broken)} of 6 masks were left out" in said and "m/b.png: the image is broken" in said
     assert "m/e.png: the mask is 14×12 (width×height), its image 3×3" in said
-    assert "m/c.png: mask value 7 stands for no class" in said and "--force" in said
+    assert "m/c.png: unknown mask value" in said and "--force" in said
     record = json.loads((here / "o" / "export.json").read_text())
     assert record["failed"] == written["failed"]
     good = {"a", "d", "e", "f"} - broken
@@ -78,6 +78,23 @@ def test_where_nothing_can_be_exported_nothing_is_written(here: Path, capsys: py
     code, written, said = export(capsys, "--format", "coco", "--ids", "b,c", "--out", "o")
     assert code == 2 and not written and "2 of 2 masks can't be exported:\n" in said
     assert not (here / "o").exists() and not list(here.glob(".wsss*"))
+
+
+@pytest.mark.parametrize("name", ["coco", "cvat", "voc", "polygons", "overlay", "sheet"])
+def test_regions_below_the_least_area_are_counted(here: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """a has one region of 24 pixels, f two, of 4 and 20."""
+    mask = np.zeros((12, 14), np.uint8)
+    mask[:2, :2] = mask[6:10, 5:10] = 1
+    write_mask(here / "m" / "f.png", mask)
+    for least, dropped in ((4, None), (10, {"regions": 1, "emptied": []}), (21, {"regions": 2, "emptied": ["f"]})):
+        options = ["--format", name, "--ids", "a,f", "--min-area", str(least), "--out", f"o{least}"]
+        code, written, said = export(capsys, *options)
+        assert code == 0 and written.get("dropped") == dropped
+        assert json.loads((here / f"o{least}" / "export.json").read_text()).get("dropped") == dropped
+        assert ("--min-area" in said) == (dropped is not None)
+    assert "warning: --min-area 21 dropped 2 regions; 1 of 2 masks lost all its regions: f." in said
+    code, _, said = export(capsys, "--format", name, "--ids", "a,f", "--min-area", "25", "--out", "o")
+    assert code == 0 and "dropped 3 regions; 2 of 2 masks lost all their regions: a, f." in said
 
 
 def test_repaired_it_is_complete(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,7 @@ def test_tiles_of_a_dataset_are_a_dataset(walls: Path, tmp_path: Path) -> None:
     [
         (("--size", 500), "no places for as many tiles"),
         (("--label-noise", 0.7), "label_noise: input should be less than or equal to 0.5"),
-        (("--split", "train-huge-accurate"), "no split 'train-huge-accurate'"),
+        (("--split", "train-huge-accurate"), "unknown split"),
         (("--split", "train-large-noisy", "--count", 1), "count: input should be greater than or equal to 2"),
     ],
 )

@@ -87,7 +87,7 @@ def test_init_and_check_agree_on_problems(here: Path) -> None:
     """What init leaves out doesn't count; what stays in the pipeline does."""
     (here / "photos" / "p0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     done = init("first")
-    assert done.exit_code == 0 and "images that can't be read, left out: 1" in done.stderr
+    assert done.exit_code == 0 and "unreadable images, left out: 1" in done.stderr
     assert call("data", "check", "first").exit_code == 0
     rows = ["image,label,split", "a.png,cat,train", "b.png,dog,train", "c.png,cat,val"]
     (here / "labels.csv").write_text("\n".join(rows) + "\n")
@@ -112,7 +112,7 @@ def test_broken_and_missing_images_are_named_together(here: Path, capsys: pytest
     for name in train[:2]:
         (here / "photos" / f"{name}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     checked = call("data", "check", "mine")
-    assert checked.exit_code == 2 and "images that can't be read: 2" in checked.stdout
+    assert checked.exit_code == 2 and "unreadable images: 2" in checked.stdout
     assert "wsss init --force" in checked.stdout
     assert _call(["run", "mine", "--until", "classify", "--run-dir", "r", "--workers", "0"]) != 0
     said = capsys.readouterr().err
@@ -182,6 +182,6 @@ def test_partly_unnamed_ground_truth_is_noted(here: Path) -> None:
         call("data", "check", "set").output,
         call("score", "--pred", "pred", "--data.root", "set", "--split", "val").stderr,
     ):
-        assert "none of a class; if 255 means a class there" in said and "p0.png" in said and "p1.png" not in said
+        assert "no class; if 255 is the value of a class" in said and "p0.png" in said and "p1.png" not in said
     scored = call("score", "--pred", "pred", "--data.root", "set", "--split", "val")
     assert "None" not in scored.stdout and "provenance" not in scored.stdout

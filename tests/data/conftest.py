@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
-from wsss.data.sample import Dataset
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from wsss.data.checks.check import check_dataset
+from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset, recognise
 from wsss.data.readers.topomortar import GROUPS, KINDS, read_groups
-from wsss.data.sample import Dataset, read_truth
 from wsss.data.synthetic.bricks import Config, generate
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import image_size

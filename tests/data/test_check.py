@@ -1,4 +1,4 @@
-"""The integrity check: every kind of defect is found, named, and counted as problem or note."""
+"""The integrity check reports every kind of defect, as a problem or a note."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsss.data.checks.check import Report, check_config, check_dataset, is_leak
-from wsss.data.sample import Dataset
+from wsss.data.checks.check import check_config, check_dataset
+from wsss.data.checks.check_report import Report
+from wsss.data.checks.split_checks import is_leak
+from wsss.data.dataset import Dataset
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import read_image, write_png
 
@@ -78,23 +80,23 @@ def test_unreadable_files(voc: Path, check: Callable[..., Report], damage: Calla
     damage(voc / "JPEGImages" / "a.png")
     damage(voc / "SegmentationClass" / "b.png")
     found = problems(check())
-    assert set(found) == {"images that can't be read", "masks that can't be used"}
-    assert "a.png" in found["images that can't be read"][0] and words in found["images that can't be read"][0]
-    assert "b.png" in found["masks that can't be used"][0] and words in found["masks that can't be used"][0]
+    assert set(found) == {"unreadable images", "invalid masks"}
+    assert "a.png" in found["unreadable images"][0] and words in found["unreadable images"][0]
+    assert "b.png" in found["invalid masks"][0] and words in found["invalid masks"][0]
 
 
-def test_masks_that_do_not_fit(voc: Path, check: Callable[..., Report]) -> None:
+def test_masks_of_another_size_or_with_unknown_values(voc: Path, check: Callable[..., Report]) -> None:
     write_mask(voc / "SegmentationClass" / "a.png", np.full((6, 16), 8, np.uint8))
     write_mask(voc / "SegmentationClass" / "b.png", np.full((12, 16), 77, np.uint8))
     Image.new("RGB", (16, 12), (255, 0, 9)).save(voc / "SegmentationClass" / "c.png")
     found = problems(check())
     assert "16×6 (width×height), its image 16×12" in found["masks of another size than their image"][0]
-    values, colours = found["masks that can't be used"]
-    assert "b.png: mask value 77 stands for no class" in values
+    values, colours = found["invalid masks"]
+    assert "b.png: unknown mask value" in values
     assert "c.png: a mask in colours, and (255, 0, 9) is not in the palette of PASCAL VOC" in colours
 
 
-def test_images_that_are_converted_or_turned(voc: Path, check: Callable[..., Report]) -> None:
+def test_converted_and_rotated_images(voc: Path, check: Callable[..., Report]) -> None:
     for name in "abc":
         (voc / "JPEGImages" / f"{name}.png").unlink()
     Image.new("CMYK", (16, 12), (9, 9, 9, 9)).save(voc / "JPEGImages" / "a.jpg")
@@ -106,24 +108,24 @@ def test_images_that_are_converted_or_turned(voc: Path, check: Callable[..., Rep
     report = check()
     assert report.problems == ()
     assert notes(report)["images of other kinds, converted to 8-bit RGB"] == ("a.jpg (CMYK)", "b.png (16-bit)")
-    assert notes(report)["images turned upright by their EXIF orientation"] == ("c.jpg",)
+    assert notes(report)["images rotated by their EXIF orientation"] == ("c.jpg",)
 
     write_mask(voc / "SegmentationClass" / "c.png", np.full((16, 12), 7, np.uint8))  # drawn on the image as stored
     (message,) = problems(check())["masks of another size than their image"]
-    assert "fits the image as stored: draw it on the image turned upright" in message
+    assert "matches the image as stored" in message
 
 
 def test_labels_that_contradict_masks(voc: Path, check: Callable[..., Report]) -> None:
     (voc / "image_labels.csv").write_text("image_id,labels\na,cat dog\nb,person\nc,car\nd,cat\n")
     found = problems(check())
-    assert found["labels without a pixel in the mask"] == ("a: 'dog' has a label and no pixel",)
-    assert found["mask classes without a label"] == ("b: 'dog' has 36 pixels and no label",)
+    assert found["labels without a pixel in the mask"] == ("a: 'dog' has a label but no pixel",)
+    assert found["mask classes without a label"] == ("b: 'dog' has 36 pixels but no label",)
     mask = np.zeros((12, 16), np.uint8)
-    mask[:, :8], mask[0, 15] = 8, 255  # the dog may lie under the pixel that is left out
+    mask[:, :8], mask[0, 15] = 8, 255  # the ignored pixel may show the dog
     write_mask(voc / "SegmentationClass" / "a.png", mask)
     report = check()
     assert set(problems(report)) == {"mask classes without a label"}
-    assert notes(report)["labels without a pixel in masks that leave pixels out (255)"]
+    assert notes(report)["labels without a pixel in masks with ignored pixels (255)"]
 
 
 def test_images_in_several_splits(voc: Path, check: Callable[..., Report]) -> None:
@@ -136,7 +138,7 @@ def test_images_in_several_splits(voc: Path, check: Callable[..., Report]) -> No
     assert problems(check()) == {"images in both train and val": ("b",)}
 
 
-def test_copies_under_another_id(voc: Path, check: Callable[..., Report]) -> None:
+def test_duplicates_under_another_id(voc: Path, check: Callable[..., Report]) -> None:
     (voc / "JPEGImages" / "c.png").write_bytes((voc / "JPEGImages" / "b.png").read_bytes())
     report = check()
     assert report.problems == () and notes(report)["equal images under two ids"] == ("b and c",)
@@ -162,7 +164,7 @@ def test_missing_labels_and_masks(voc: Path, check: Callable[..., Report]) -> No
     assert report.splits["train"].masked == 2
 
 
-def test_a_single_class(folder: Path, open_at: Open) -> None:
+def test_a_single_class_without_negative_images(folder: Path, open_at: Open) -> None:
     report = check_dataset(open_at(folder))
     kind = "splits in which every labelled image shows the only class"
     assert kind not in notes(report)
@@ -173,17 +175,17 @@ def test_a_single_class(folder: Path, open_at: Open) -> None:
     rows = "".join(f"i{n},{'sun' if n % 2 else ''}\n" for n in range(10))
     (folder / "labels.csv").write_text("image_id,labels\n" + rows)
     report = check_dataset(open_at(folder, val_fraction=0))
-    assert kind not in notes(report), "images without the class tell it apart"
+    assert kind not in notes(report)
 
 
-def test_masks_of_0_and_255_are_explained(folder: Path, open_at: Open) -> None:
+def test_masks_of_0_and_255(folder: Path, open_at: Open) -> None:
     (folder / "classes.txt").write_text("sun\n")
     (folder / "labels.csv").write_text("image_id,labels\ni0,sun\ni1,\n")
     for number in range(2):
         write_mask(folder / "masks" / f"i{number}.png", np.array([[0, 255] * 8] * 12, np.uint8))
     report = check_dataset(open_at(folder, val_fraction=0))
     (problem,) = problems(report)["splits whose masks show no class"]
-    assert "split 'train'" in problem and "2 of 2 masks hold 255, which means ignore" in problem
+    assert "split 'train'" in problem and "2 of 2 masks contain 255, which means ignore" in problem
     assert "mask_values: {0: background, 255: sun}" in problem
     assert notes(report)["images of no class"] == ("train: i1",)
 
@@ -191,11 +193,11 @@ def test_masks_of_0_and_255_are_explained(folder: Path, open_at: Open) -> None:
 def test_a_dataset_that_cannot_be_opened_is_a_problem(voc: Path, tmp_path: Path) -> None:
     (voc / "ImageSets" / "Segmentation" / "train.txt").write_text("absent\n")
     report = check_config({"root": str(voc)}, work=tmp_path / "work")
-    (message,) = problems(report)["datasets that can't be opened"]
-    assert "train.txt:1: image 'absent' is listed" in message
+    (message,) = problems(report)["datasets that cannot be opened"]
+    assert "train.txt:1" in message
 
 
-def test_findings_count_all_and_list_some(tmp_path: Path, open_at: Open) -> None:
+def test_findings_count_all_examples_but_list_100(tmp_path: Path, open_at: Open) -> None:
     rows = ["image_id,labels"]
     for number in range(105):
         write_png(tmp_path / "many" / "images" / f"x{number}.png", np.full((2, 2, 3), number, np.uint8))

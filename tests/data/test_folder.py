@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsss.data.dataset import Dataset
 from wsss.data.readers.folder import hash_split
 from wsss.data.readers.registry import open_dataset
-from wsss.data.sample import Dataset, read_truth
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wsss.data.classes import Classes
 from wsss.data.image_ids import image_ids
 from wsss.data.masks.predicted_masks import FailedImage, Predicted, read_predicted, write_predicted
 from wsss.data.readers.imagefolder import has_images_below, images_in, left_out_notes
-from wsss.data.sample import Classes
 from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import write_png

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
-from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import write_png
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from wsss.data import manifest
+from wsss.data.dataset import Dataset
 from wsss.data.manifest import ContentHashes
-from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
 
 Open = Callable[..., Dataset]

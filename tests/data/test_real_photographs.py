@@ -11,7 +11,8 @@ import pytest
 
 from wsss.data.checks.check import check_config
 from wsss.data.readers.registry import open_dataset
-from wsss.data.sample import read_truth, require_labels
+from wsss.data.sample import require_labels
+from wsss.data.truth import read_truth
 from wsss.io.rasters.rgb_images import image_size, read_image
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")

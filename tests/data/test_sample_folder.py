@@ -9,7 +9,7 @@ import pytest
 
 from wsss.data.checks.check import check_config
 from wsss.data.class_list import VOC_IDS, read_class_list
-from wsss.data.readers.registry import get_layout, layout_names
+from wsss.data.readers.registry import LAYOUTS, get_layout
 from wsss.data.synthetic.shapes import Config, generate
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import read_image
@@ -38,7 +38,7 @@ def test_the_generator_still_draws_the_sample(tmp_path: Path) -> None:
         assert (DATA / "sample" / name).read_text() == (tmp_path / "sample" / name).read_text()
 
 
-@pytest.mark.parametrize("name", layout_names())
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_the_readme_tells_every_key(name: str) -> None:
     text = (DATA / "README.md").read_text()
     section = text.split(f"## `{name}`", 1)[1].split("\n## ", 1)[0]

@@ -14,9 +14,9 @@ import pytest
 
 from wsss.data.checks.check import check_dataset
 from wsss.data.readers.registry import open_dataset
-from wsss.data.sample import read_truth
 from wsss.data.synthetic.scene import CLASS_NAMES, EMBLEM_COLOURS, draw_scene
 from wsss.data.synthetic.shapes import Config, generate, is_complete
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import read_image
 

@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from wsss.data.checks.check import check_config
+from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import recognise
 from wsss.data.readers.topomortar import CLASSES, GROUPS, KINDS, MASK_VALUES, read_groups, read_lists
-from wsss.data.sample import Dataset, Sample, load_truth, read_truth, require_labels
+from wsss.data.sample import Sample, require_labels
+from wsss.data.truth import load_truth, read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png
@@ -275,7 +277,7 @@ def test_a_check_looks_at_every_label_kind(walls: Path, tmp_path: Path) -> None:
     assert [problem.kind for problem in report.problems] == [
         "masks of another size than their image",
         "labels without a pixel in the mask",
-        "masks that can't be used",
+        "invalid masks",
     ]
     assert steps == [3 * 3 + 3 * 1 + 4]  # every mask once, however many splits it is in
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
-from wsss.data.sample import Dataset, read_truth, require_labels
+from wsss.data.sample import require_labels
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
 

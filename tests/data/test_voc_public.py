@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from wsss.data.checks.check import check_config
-from wsss.data.sample import Dataset, read_truth
+from wsss.data.dataset import Dataset
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import voc_palette
 

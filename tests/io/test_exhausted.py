@@ -7,6 +7,7 @@ import pytest
 
 from wsss.errors import RunFailed
 from wsss.io.process import exhausted as module
+from wsss.io.process import shared_state
 from wsss.io.process.exhausted import exhausted, raise_if_exhausted
 from wsss.io.rasters.rgb_images import read_image
 
@@ -37,6 +38,24 @@ def test_what_ran_out_is_named_with_a_hint(error: Exception, message: str, hint:
     assert found is not None and found.exit_code == 1
     assert message in found.message and hint in (found.hint or "")
     assert "Traceback" not in str(found)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+    ],
+)
+def test_a_batch_size_is_what_to_lower_first(error: Exception) -> None:
+    with shared_state.batches_of(64):
+        found = exhausted(error)
+    assert found is not None and str(found.hint).startswith("Lower batch_size (64;")
+    for size in (None, 1):
+        with shared_state.batches_of(size):
+            alone = exhausted(error)
+        assert alone is not None and "batch_size" not in str(alone.hint)
 
 
 @pytest.mark.parametrize(

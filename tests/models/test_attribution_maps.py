@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig
+from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig, MapMethod
 from wsss.models.attribution.gradients import frozen
-from wsss.models.attribution.maps import GradientMethod, attribution_maps
+from wsss.models.attribution.maps import attribution_maps
 from wsss.models.backbones import build_backbone
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import BackboneConfig, ClassifierConfig, TrainedClassifierConfig
 from wsss.models.multiscale_cam import class_maps
 
-METHODS: dict[str, GradientMethod] = {
+METHODS: dict[str, MapMethod] = {
     "gradcam++": GradCamPlusPlusConfig(),
     "gradcam++ of low": GradCamPlusPlusConfig(layer="low"),
     "layercam": LayerCamConfig(),
@@ -47,7 +47,7 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
 
 
 @every_method
-def test_maps_of_a_batch_are_those_of_each_image(model: CAMClassifier, method: GradientMethod) -> None:
+def test_maps_of_a_batch_are_those_of_each_image(model: CAMClassifier, method: MapMethod) -> None:
     images = pictures()
     together = attribution_maps(model, images, EVERY, method, **KEYS)
     assert together.shape == (2, 3, 12, 9)
@@ -58,9 +58,7 @@ def test_maps_of_a_batch_are_those_of_each_image(model: CAMClassifier, method: G
 
 
 @every_method
-def test_only_wanted_classes_get_a_map_and_each_the_one_it_has_alone(
-    model: CAMClassifier, method: GradientMethod
-) -> None:
+def test_only_wanted_classes_get_a_map_and_each_the_one_it_has_alone(model: CAMClassifier, method: MapMethod) -> None:
     images = pictures()
     whole = attribution_maps(model, images, EVERY, method, **KEYS)
     wanted = torch.tensor([[False, True, True], [False, False, False]])
@@ -73,7 +71,7 @@ def test_only_wanted_classes_get_a_map_and_each_the_one_it_has_alone(
 
 
 @every_method
-def test_mirrored_image_has_mirrored_maps(model: CAMClassifier, method: GradientMethod) -> None:
+def test_mirrored_image_has_mirrored_maps(model: CAMClassifier, method: MapMethod) -> None:
     images = pictures(1, 33, 49)
     keys: dict[str, Any] = {"scales": (1.0,), "flip": True, "stride": 1}
     maps = attribution_maps(model, images, EVERY[:1], method, **keys)
@@ -81,7 +79,7 @@ def test_mirrored_image_has_mirrored_maps(model: CAMClassifier, method: Gradient
 
 
 @every_method
-def test_the_same_bytes_every_time(model: CAMClassifier, method: GradientMethod) -> None:
+def test_the_same_bytes_every_time(model: CAMClassifier, method: MapMethod) -> None:
     torch.use_deterministic_algorithms(True)
     try:
         runs = [attribution_maps(model, pictures(), EVERY, method, **KEYS) for _ in range(2)]
@@ -91,7 +89,7 @@ def test_the_same_bytes_every_time(model: CAMClassifier, method: GradientMethod)
 
 
 @every_method
-def test_nothing_is_left_in_the_classifier(model: CAMClassifier, method: GradientMethod) -> None:
+def test_nothing_is_left_in_the_classifier(model: CAMClassifier, method: MapMethod) -> None:
     fixed = model.backbone.low[0][0].weight
     fixed.requires_grad_(False)
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
@@ -107,7 +105,7 @@ def test_nothing_is_left_in_the_classifier(model: CAMClassifier, method: Gradien
 
 
 @every_method
-def test_tiny_images_and_bounded_ones(model: CAMClassifier, method: GradientMethod) -> None:
+def test_tiny_images_and_bounded_ones(model: CAMClassifier, method: MapMethod) -> None:
     images = pictures(1, 1, 3)
     maps = attribution_maps(model, images, EVERY[:1], method, scales=(1.0, 0.5), flip=True, stride=4)
     assert maps.shape == (1, 3, 1, 1)

@@ -38,6 +38,23 @@ def run(stage: Stage[Any], out: Path, config: dict[str, Any] | None = None, **mo
     return run_stage(stage, stage.config(**(config or {})), out=out, **values)
 
 
+class BatchConfig(StageConfig):
+    batch_size: int = 16
+
+
+def test_memory_that_runs_out_in_batches_points_to_their_size(tmp_path: Path) -> None:
+    def fill(ctx: Any) -> Result:
+        raise MemoryError
+
+    stage = Stage("fill", 1, BatchConfig, fill, "nothing", "Fill memory.")
+    with pytest.raises(RunFailed) as found:
+        run(stage, tmp_path / "fill", {"batch_size": 64})
+    assert str(found.value.hint).startswith("Lower batch_size (64;")
+    with pytest.raises(RunFailed) as found:
+        run(stage, tmp_path / "single", {"batch_size": 1})
+    assert "batch_size" not in str(found.value.hint)
+
+
 def test_a_stage_runs_once_and_is_then_skipped(tmp_path: Path) -> None:
     first = run(MAKE, tmp_path / "make", seed=3)
     assert (first.status, dict(first.metrics)) == ("done", {"n": 4, "loss": 0.5})

@@ -166,7 +166,12 @@ os.kill(os.getpid(), signal.SIGKILL)
     code, output, messages = run(body)
     assert (code, output) == (1, "failed\n")
     assert "SIGKILL" in messages and "photo_17" in messages and "memory" in messages
-    assert "--workers 1" in messages and "max_side" in messages
+    assert "--workers 1" in messages and "max_side" in messages and "batch_size" not in messages
+
+
+def test_a_killed_process_that_worked_in_batches_names_the_batch_size() -> None:
+    code, _, messages = run("with shared_state.batches_of(64):\n    os.kill(os.getpid(), signal.SIGKILL)")
+    assert code == 1 and "memory ran out. Lower batch_size (64;" in messages
 
 
 def test_a_crash_is_explained_and_other_signals_are_passed_on() -> None:

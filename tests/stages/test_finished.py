@@ -47,6 +47,10 @@ def change_class(path: Path) -> None:
     write_mask(path, np.full_like(read_mask(path), 200))
 
 
+def blank(path: Path) -> None:
+    write_mask(path, np.full_like(read_mask(path), 255))
+
+
 def crop_maps(path: Path) -> None:
     write_cams(path, replace(read_cams(path), size=(10, 10)))
 
@@ -59,7 +63,7 @@ def change_classes_of_maps(path: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "path_of", "change"),
     [
-        *((stage, mask_path, change) for stage in (PSEUDO, CRF) for change in (crop_mask, change_class)),
+        *((stage, mask_path, change) for stage in (PSEUDO, CRF) for change in (crop_mask, change_class, blank)),
         *((COLOUR, cam_path, change) for change in (crop_maps, change_classes_of_maps)),
     ],
     ids=lambda one: getattr(one, "name", None) or getattr(one, "__name__", None),
@@ -88,6 +92,10 @@ def test_what_fits_passes_and_all_else_is_refused(tmp_path: Path, data: Dataset,
     height, width = read_truth(sample, CLASSES).shape
     check_maps(sample, out=cams, classes=CLASSES)
     write_mask(mask_path(tmp_path, sample.id), CLASSES.decode(np.zeros((height, width), np.uint8)))
+    check_mask(sample, out=tmp_path, classes=CLASSES)
+    partly = np.full((height, width), 255, np.uint8)
+    partly[0, 0] = 0
+    write_mask(mask_path(tmp_path, sample.id), partly)
     check_mask(sample, out=tmp_path, classes=CLASSES)
     for shape in ((len(CLASSES), height, width), (len(CLASSES), width + 1, height), (len(CLASSES) + 1, height, width)):
         write_probabilities(probability_path(tmp_path, sample.id), np.full(shape, 1 / shape[0], np.float32))

@@ -70,7 +70,7 @@ def test_a_score_never_takes_mortar_for_unsure(data: Dataset, tmp_path: Path) ->
         with pytest.raises(InvalidInput, match=r"no class but the background, and 255[\s\S]*--pred-values dataset"):
             iou(data, tmp_path, theirs, unsure=unsure)
     ours = write_masks(data, tmp_path / "ours", (0, 1, IGNORE))
-    with pytest.raises(InvalidInput, match=r"mask value 1 stands for no class; allowed are 0, 255\."):
+    with pytest.raises(InvalidInput, match=r"unknown mask value; expected 0, 255, got 1\."):
         iou(data, tmp_path, ours, pred_values="dataset")
     empty = write_masks(data, tmp_path / "empty", (0, 0, 0))  # a prediction without any mortar is a legal one
     assert iou(data, tmp_path, empty) == 0
@@ -78,7 +78,7 @@ def test_a_score_never_takes_mortar_for_unsure(data: Dataset, tmp_path: Path) ->
 
 def test_probabilities_are_no_masks(data: Dataset, tmp_path: Path) -> None:
     grey = write_masks(data, tmp_path / "grey", (3, 251, 128))
-    with pytest.raises(InvalidInput, match="stands for no class; allowed are 0, 1, 255"):
+    with pytest.raises(InvalidInput, match="unknown mask value; expected 0, 1, 255"):
         iou(data, tmp_path, grey)
 
 

@@ -196,7 +196,7 @@ def test_score_names_what_is_missing_or_wrong(tmp_path, data):
         run_stage(SCORE, {}, tmp_path / "score", data, pred=tmp_path / "pred")
     for sample in samples:
         write_mask(tmp_path / "pred" / f"{sample.id}.png", np.full((36, 44), 7, np.uint8))
-    with pytest.raises(InvalidInput, match=r"mask value 7 stands for no class; allowed are 0, 40, 90, 255"):
+    with pytest.raises(InvalidInput, match=r"unknown mask value; expected 0, 40, 90, 255"):
         run_stage(SCORE, {}, tmp_path / "score", data, pred=tmp_path / "pred")
 
 

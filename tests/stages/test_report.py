@@ -94,7 +94,7 @@ def test_one_broken_mask_is_shown_as_such_and_costs_no_report(run_dir: Path, dat
 
 
 def test_unknown_split_is_refused_before_anything_runs(run_dir: Path, data: Dataset) -> None:
-    with pytest.raises(InvalidInput, match=r"no split 'vall'.*did you mean 'val'"):
+    with pytest.raises(InvalidInput, match=r"unknown split.*got 'vall'; did you mean 'val'"):
         run_stage(
             STAGE,
             ReportConfig(splits=("vall",)),

@@ -38,8 +38,8 @@ def main() -> None:
     from wsss.cli.main import main as real_main
     from wsss.stages import STAGES
 
-    for stage in TOYS.values():
-        STAGES.add(stage)
+    for name in TOYS:
+        STAGES.register(name, f"toys:{name.upper()}")
     wsss.data.readers.registry.open_dataset = open_toy_data  # type: ignore[assignment]
     wsss.data.readers.registry.parse_config = check_toy_data  # type: ignore[assignment]
     real_main()

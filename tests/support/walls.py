@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss.data.sample import Classes, Dataset, Sample
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 

@@ -10,6 +10,7 @@ from typing import Any
 from wsss.cli.named_runs import is_run, is_stage
 from wsss.cli.options.data_options import read_data_options
 from wsss.errors import InvalidInput, closest, listing
+from wsss.io.files.home import at_home
 from wsss.io.files.stage_files import RUN
 from wsss.pipeline.config import resources
 from wsss.pipeline.config.source import Source, merge
@@ -59,7 +60,7 @@ def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str]
         InvalidInput: no such folder, file or pipeline; a pipeline without a dataset; ``--data.root`` beside a folder.
     """
     given = read_data_options(options)
-    folder = Path(path).expanduser()
+    folder = at_home(path)
     if folder.is_dir():
         return _of_folder(path, folder, given, log)
     if folder.is_file() and not resources.is_yaml(path):

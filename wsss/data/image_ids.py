@@ -1,4 +1,4 @@
-"""What each image will be called: a name that can be part of file names on any system."""
+"""Ids of images: unique names that are valid in file names on any system."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from collections.abc import Callable, Mapping, Sequence
 from wsss.data.sample_ids import MOST_BYTES, check_id, cut, without_suffix
 
 SEPARATOR = "__"
-"""Stands for the slash in the id of an image in a sub-folder: ids are file names."""
+"""Replaces the slash in the id of an image in a subfolder."""
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\]')
-"""Characters that some system's file names can't have."""
+"""Characters that are invalid in file names on some system."""
 
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
-"""Names that Windows keeps for devices, with any suffix."""
+"""Device names reserved by Windows, with any suffix."""
 
 
 def image_ids(files: Sequence[str], *, folders: bool = False) -> dict[str, str]:
-    """Return a unique id for each image, a name that can be part of file names on any system.
+    """Return a unique id for each image, valid in file names on any system.
 
-    It is the file's name without suffix; where images in different folders have one name (ignoring case), all images
-    have their folders before it (``cat/1.jpg`` → ``cat__1``). Images whose names are still alike, and these alone,
-    have the suffix behind it (``a.jpg`` and ``a.png`` → ``a_jpg`` and ``a_png``), or a hash of the whole path where
-    that is alike, too: an id doesn't depend on images of other names. Names of more than `MOST_BYTES` bytes are cut,
-    and get a hash of the whole path.
+    The id is the file name without suffix. If images in different folders share a name (ignoring case), all ids start
+    with the folder (``cat/1.jpg`` → ``cat__1``). Remaining duplicates, and only those, end with the suffix (``a.jpg``
+    and ``a.png`` → ``a_jpg`` and ``a_png``), or with a hash of the path if that is ambiguous too, so an id does not
+    depend on images of other names. Names longer than `MOST_BYTES` bytes are cut and end with a hash of the path.
 
     Args:
-        files: paths below the images' folder, with ``/``.
-        folders: always put the folder before the name, so that an id stays the same when images are added to others.
+        files: paths below the image folder, with ``/``.
+        folders: always include the folder, so that ids do not change when images are added.
     """
     first = _with_folder if folders or _folders_differ(files) else _name
     kinds: tuple[Callable[[str], str], ...] = (first, _with_suffix, _with_hash)
@@ -47,7 +46,7 @@ def image_ids(files: Sequence[str], *, folders: bool = False) -> dict[str, str]:
 
 
 def _alike(ids: Mapping[str, str]) -> list[list[str]]:
-    """Return the groups of files whose ids a file system may take for one name."""
+    """Return the groups of files whose ids are equal on some file system."""
     groups: dict[str, list[str]] = {}
     for file, name in ids.items():
         groups.setdefault(fold(name), []).append(file)
@@ -55,7 +54,7 @@ def _alike(ids: Mapping[str, str]) -> list[list[str]]:
 
 
 def _folders_differ(files: Sequence[str]) -> bool:
-    """Whether images of one name lie in different folders."""
+    """Return whether images in different folders share a name."""
     groups = _alike({file: _clean(_name(file)) for file in files})
     return any(len({fold(file.rpartition("/")[0]) for file in group}) > 1 for group in groups)
 
@@ -73,12 +72,12 @@ def _with_hash(file: str) -> str:
 
 
 def image_id(file: str) -> str:
-    """Return the id that an image has by its path alone, with its folder and without its suffix."""
+    """Return the id of an image from its path alone, with folder and without suffix."""
     return _short(_clean(_with_folder(file)), file)
 
 
 def renamed(ids: Mapping[str, str]) -> dict[str, str]:
-    """Return those of `image_ids` whose id is neither the file's name nor its path, without suffix."""
+    """Return the entries of `image_ids` whose id is neither the file name nor the path, without suffix."""
     names = {file: (_with_folder(file), _with_folder(file.rpartition("/")[2])) for file in ids}
     return {file: name for file, name in ids.items() if name not in names[file]}
 
@@ -88,7 +87,7 @@ def _with_folder(file: str) -> str:
 
 
 def _clean(name: str) -> str:
-    """Return a name that can be an id, and a line of a list of ids: see `wsss.data.readers.label_tables`."""
+    """Return a name that is a valid id and a single line of a list of ids."""
     name = "_".join(_FORBIDDEN.sub("_", name).splitlines()).replace("..", "__").strip()
     if name.startswith("."):
         name = f"_{name[1:]}"
@@ -96,12 +95,12 @@ def _clean(name: str) -> str:
         name = f"{name[:-1]}_"
     if _DEVICES.fullmatch(name):
         name = f"_{name}"
-    stem = without_suffix(name)  # of "scan.jpg.png" the id can't be "scan.jpg": its suffix would be taken off
+    stem = without_suffix(name)  # not "scan.jpg" for "scan.jpg.png": readers would remove that suffix too
     return (name if stem == name else f"{stem}_{name[len(stem) + 1 :]}") or "_"
 
 
 def _short(name: str, file: str) -> str:
-    """Return a name; where that is too long, its beginning with a hash of the file's path."""
+    """Cut a name that is too long, and append a hash of the file path."""
     if len(name.encode()) <= MOST_BYTES:
         return name
     tail = _tail(file)
@@ -109,7 +108,7 @@ def _short(name: str, file: str) -> str:
 
 
 def is_cut(file: str, name: str) -> bool:
-    """Whether the id of a file is the beginning of a longer name."""
+    """Return whether the id of a file is a cut name."""
     return "~" in name and name.endswith(_tail(file))
 
 
@@ -122,10 +121,10 @@ def _hash(file: str) -> str:
 
 
 def fold(name: str) -> str:
-    """Return a name as file systems that ignore case and Unicode's form compare it."""
+    """Return a name for comparison as on file systems that ignore case and Unicode normalisation."""
     return composed(name).casefold()
 
 
 def composed(name: str) -> str:
-    """Return a name with letters and their accents in one (NFC), as most systems but macOS write it."""
+    """Return a name in Unicode normal form NFC; macOS decomposes accented letters."""
     return unicodedata.normalize("NFC", name)

@@ -1,4 +1,4 @@
-"""Content hashes of a dataset's files, remembered so that a large dataset is read once and not at every start."""
+"""Content hashes of a dataset's files, cached so that a large dataset is not read at every start."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from wsss.io.text.json_files import read_json
 StatKey = tuple[int, int, int, int]
 
 SETTLED_NS = 2_000_000_000
-"""A file changed less than this long ago (ns) isn't remembered: it could change again within one tick of the file
-system's clock, without a trace in its times (FAT ticks every 2 s)."""
+"""Files changed less than this long ago (ns) are not cached: a second change within one tick of the file system's clock
+(2 s on FAT) would leave their times unchanged."""
 
 _in_process: dict[str, tuple[StatKey, str]] = {}
 
 
 class ContentHashes:
-    """SHA-256 of files, remembered by (size, modification time, change time, inode).
+    """SHA-256 of files, cached by size, modification time, change time and inode.
 
     Args:
-        cache: JSON file to remember hashes in between processes; ``None`` remembers them in this process alone. A
-            cache that is broken or of another version is ignored: it can always be computed again.
+        cache: JSON file that persists the hashes; ``None`` caches them in this process only. A broken cache, or one
+            of another version, is ignored.
     """
 
     def __init__(self, cache: Path | None) -> None:
@@ -38,34 +38,34 @@ class ContentHashes:
         """Return the SHA-256 of a file's bytes as 64 hex digits.
 
         Raises:
-            InvalidInput: the file is missing or can't be read.
+            InvalidInput: the file is missing or unreadable.
         """
-        name = os.path.abspath(path)  # noqa: PTH100 - no link is resolved: a link turned elsewhere is another file
+        name = os.path.abspath(path)  # noqa: PTH100 - links are not resolved: a changed link is another file
         try:
             key = _stat_key(name)
-            for known in (self._known, _in_process):
-                if name in known and known[name][0] == key:
-                    return self._remember(name, key, known[name][1])
+            for cached in (self._known, _in_process):
+                if name in cached and cached[name][0] == key:
+                    return self._remember(name, key, cached[name][1])
             digest = sha256_file(path)
-            while (after := _stat_key(name)) != key:  # written to while it was read
+            while (after := _stat_key(name)) != key:  # changed while it was read
                 key, digest = after, sha256_file(path)
         except FileNotFoundError as error:
-            raise InvalidInput(f"{path}: no such file.") from error
+            raise InvalidInput("no such file", subject=path) from error
         except OSError as error:
-            raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
+            raise InvalidInput(f"unreadable ({error.strerror})", subject=path) from error
         return self._remember(name, key, digest)
 
     def of_many(self, paths: Sequence[Path]) -> list[str]:
-        """Return the hashes of several files, in order; files are read by a pool of threads.
+        """Return the hashes of several files in order, computed by a thread pool.
 
         Raises:
-            InvalidInput: one of them is missing or can't be read.
+            InvalidInput: a file is missing or unreadable.
         """
         with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 2)) as pool:
             return list(pool.map(self.of, paths))
 
     def save(self) -> None:
-        """Write what is new to the cache, together with what another process has written there since."""
+        """Merge new hashes into the cache file, keeping entries that other processes have added."""
         if self._cache is None or not self._new:
             return
         merged = {**_read(self._cache), **self._new}
@@ -81,7 +81,7 @@ class ContentHashes:
 
 
 def _stat_key(name: str) -> StatKey:
-    status = os.stat(name)  # noqa: PTH116 - called for every file at every start
+    status = os.stat(name)  # noqa: PTH116 - faster; called for every file at every start
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -114,8 +114,9 @@ def export_masks(
 
     Returns:
         What was written, as JSON values: ``format``, ``images`` (number of masks), ``files``, what the format says,
-        ``failed`` (id → why, of masks that were left out) and ``renamed`` (the user's name → the name in the export,
-        where the format can't hold the first).
+        ``failed`` (id → why, of masks that were left out), ``dropped`` (``regions``: their number below ``min_area``;
+        ``emptied``: ids of the masks without any other region) and ``renamed`` (the user's name → the name in the
+        export, where the format can't hold the first).
 
     Raises:
         InvalidInput: no mask that can be exported, a folder that isn't empty, or what the format says.
@@ -127,7 +128,8 @@ def export_masks(
     check_out(out, force=force)
     failed = _unfit(masks.items, chosen, options, format_name)
     require_good(masks.items, failed)
-    good = replace(masks, items=with_stems([item for item in masks.items if item.id not in failed]))
+    items = with_stems([item for item in masks.items if item.id not in failed])
+    good = replace(masks, items=items, dropped={})
     used = {name: getattr(options, name) for name in (*ALWAYS, *chosen.options)}
     record: dict[str, Any] = {
         "format": format_name,
@@ -146,6 +148,7 @@ def export_masks(
         record |= said
         record["images"] -= len(failed)
         record |= {"failed": {_shown(one): error.message for one, error in failed.items()}} if failed else {}
+        record |= _dropped(good, failed)
         record |= {"renamed": shop.renamed} if shop.renamed else {}
         check_out(out, force=force)  # that took a while: there may be something by now
         files = sum(not path.is_dir() for path in folder.rglob("*"))
@@ -175,6 +178,15 @@ def _unfit(items: Sequence[Item], chosen: Format, options: Options, format_name:
         except InvalidInput as error:
             failed[item.id] = error
     return failed
+
+
+def _dropped(masks: Masks, failed: Container[str]) -> dict[str, Any]:
+    """Return what the record says of regions below ``min_area``: nothing where there was none."""
+    found = {item.id: masks.dropped[item.id] for item in masks.items if item.id in masks.dropped}
+    exported = {one: dropped for one, dropped in found.items() if one not in failed}
+    emptied = [_shown(one) for one, dropped in exported.items() if dropped.emptied]
+    regions = sum(dropped.regions for dropped in exported.values())
+    return {"dropped": {"regions": regions, "emptied": emptied}} if regions else {}
 
 
 def _shown(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
@@ -102,6 +102,14 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """What ``min_area`` takes from a mask: the number of its regions, and whether no region is left."""
+
+    regions: int
+    emptied: bool
+
+
+@dataclass(frozen=True)
 class Masks:
     """All that is exported.
 
@@ -109,11 +117,13 @@ class Masks:
         name: shown in the exports: the run and the stage, or the folder.
         classes: names, and values on disk.
         items: in order.
+        dropped: id → what ``min_area`` takes from the mask, of masks that were read and lose a region.
     """
 
     name: str
     classes: Classes
     items: tuple[Item, ...]
+    dropped: dict[str, Dropped] = field(default_factory=dict, compare=False)
 
     def read(self, item: Item, options: Options) -> NDArray[np.uint8]:
         """Return a mask as class indices (255 = ignored), as far as ``options`` leave it.
@@ -126,7 +136,9 @@ class Masks:
         size = None if item.image is None else size_if_readable(item.image)  # formats that need the image refuse it
         mask = read_truth(sample, self.classes, size=size)
         if options.min_area > 1:
-            mask = without_small(mask, options.min_area)
+            mask, regions = without_small(mask, options.min_area)
+            if regions:
+                self.dropped[item.id] = Dropped(regions, emptied=not present(mask))
         if not options.keep_ignored:
             mask = np.where(mask == IGNORE, np.uint8(0), mask)
         return mask
@@ -158,13 +170,19 @@ class Workshop:
     renamed: dict[str, str]
 
 
-def without_small(mask: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]:
-    """Return a mask whose regions of one class (8-connected) with fewer than ``min_area`` pixels are background."""
-    kept = mask.copy()
+def without_small(mask: NDArray[np.uint8], min_area: int) -> tuple[NDArray[np.uint8], int]:
+    """Return a mask whose regions of one class (8-connected) with fewer than ``min_area`` pixels are background.
+
+    Returns:
+        The mask, and the number of regions that became background.
+    """
+    kept, dropped = mask.copy(), 0
     for index in present(mask):
         labels, sizes = _components(mask == index)
-        kept[(sizes < min_area)[labels] & (labels > 0)] = 0
-    return kept
+        small = sizes < min_area
+        kept[small[labels] & (labels > 0)] = 0
+        dropped += int(small[1:].sum())
+    return kept, dropped
 
 
 def present(mask: NDArray[np.uint8]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Backbones: torchvision's classification networks, dilated, as feature extractors.
+"""Backbones: classification networks, dilated, as feature extractors.
 
 Images go in as uint8 0 … 255 or as floats in [0, 1]; the normalisation belongs to the network (`Normalise`), so that
 weights and the mean and std they expect can't part.
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wsss.models.config import BackboneConfig, LocalWeights
+from wsss.models.config import ARCHITECTURES, BackboneConfig, LocalWeights
 from wsss.models.folding import freeze_batchnorm
 from wsss.models.initial import Origin, load_initial, read_fitting
 
@@ -86,9 +86,18 @@ def _floats(images: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Layout:
-    """How a torchvision network falls into pieces: ``units`` in order, the first ``low`` of them end at stride 8."""
+class Architecture:
+    """A classification network with random weights, and how it falls into pieces.
 
+    Args:
+        network: the whole network; its parameter names are those of weight files.
+        units: its pieces in order up to the last feature map, each with at most one stride of 2 on its way.
+        low: number of units up to stride 8.
+        last: the 1×1 convolution that widens the features before the classifier, or ``None``.
+        classifier: prefix of the classifier's parameter names, such as ``"fc."``.
+    """
+
+    network: nn.Module
     units: list[nn.Module]
     low: int
     last: nn.Module | None
@@ -96,20 +105,20 @@ class _Layout:
 
 
 class Backbone(nn.Module):
-    """A torchvision network up to its last feature map.
+    """A classification network up to its last feature map.
 
     Args:
-        layout: the network's pieces.
+        architecture: the network's pieces.
         output_stride: pixels per feature.
         last: also apply the 1×1 convolution that widens the features of the MobileNets before their classifier.
     """
 
-    def __init__(self, layout: _Layout, *, output_stride: int, last: bool) -> None:
+    def __init__(self, architecture: Architecture, *, output_stride: int, last: bool) -> None:
         super().__init__()
-        dilate(layout.units, output_stride)
-        self.low = nn.Sequential(*layout.units[: layout.low])
-        self.high = nn.Sequential(*layout.units[layout.low :])
-        self.last = layout.last if last and layout.last is not None else nn.Identity()
+        dilate(architecture.units, output_stride)
+        self.low = nn.Sequential(*architecture.units[: architecture.low])
+        self.high = nn.Sequential(*architecture.units[architecture.low :])
+        self.last = architecture.last if last and architecture.last is not None else nn.Identity()
         self.low_stride, self.output_stride = LOW_STRIDE, output_stride
         with torch.no_grad():
             self.eval()
@@ -147,12 +156,11 @@ def build_backbone(
         InvalidInput: the weights file is missing, broken, or of another architecture.
         RunFailed: torchvision's weights can't be downloaded.
     """
-    import torchvision
-
-    network = torchvision.models.get_model(config.name, weights=None)
-    layout = _layout(network, config.name)
-    origin = origin or load_initial(network, config.name, config.weights, classifier=layout.classifier)
-    backbone = Backbone(layout, output_stride=config.output_stride, last=last)
+    architecture = build_architecture(config.name)
+    origin = origin or load_initial(
+        architecture.network, config.name, config.weights, classifier=architecture.classifier
+    )
+    backbone = Backbone(architecture, output_stride=config.output_stride, last=last)
     if config.freeze_batchnorm:
         freeze_batchnorm(backbone)
     return backbone, origin
@@ -164,13 +172,10 @@ def check_weights_fit(config: BackboneConfig) -> None:
     Raises:
         InvalidInput: the file is missing, broken, or of another architecture.
     """
-    import torchvision
-
     if isinstance(config.weights, LocalWeights):
         with torch.device("meta"):  # names and shapes are enough
-            network = torchvision.models.get_model(config.name, weights=None)
-        classifier = _layout(network, config.name).classifier
-        read_fitting(network, config.name, config.weights.path, classifier=classifier)
+            architecture = build_architecture(config.name)
+        read_fitting(architecture.network, config.name, config.weights.path, classifier=architecture.classifier)
 
 
 def dilate(units: Iterable[nn.Module], output_stride: int) -> None:
@@ -206,13 +211,27 @@ def dilate(units: Iterable[nn.Module], output_stride: int) -> None:
         dilation = after
 
 
-def _layout(network: nn.Module, name: str) -> _Layout:
-    if name.startswith("resnet"):
-        children = dict(network.named_children())
-        stem = nn.Sequential(*(children[part] for part in ("conv1", "bn1", "relu", "maxpool")))
-        stages = [list(children[f"layer{number}"].children()) for number in (1, 2, 3, 4)]
-        return _Layout([stem, *chain(*stages)], 1 + len(stages[0]) + len(stages[1]), None, "fc.")
-    features = list(
-        dict(network.named_children())["features"].children()
-    )  # of MobileNetV2 and V3 (large) alike, the first seven end at stride 8
-    return _Layout(features[:-1], 7, features[-1], "classifier.")
+def build_architecture(name: str) -> Architecture:
+    """Build a backbone's network with random weights, by its name in `wsss.models.config.ARCHITECTURES`."""
+    architecture: Architecture = ARCHITECTURES[name](name)
+    return architecture
+
+
+def resnet(name: str) -> Architecture:
+    """Build one of torchvision's ResNets."""
+    import torchvision
+
+    network = torchvision.models.get_model(name, weights=None)
+    children = dict(network.named_children())
+    stem = nn.Sequential(*(children[part] for part in ("conv1", "bn1", "relu", "maxpool")))
+    stages = [list(children[f"layer{number}"].children()) for number in (1, 2, 3, 4)]
+    return Architecture(network, [stem, *chain(*stages)], 1 + len(stages[0]) + len(stages[1]), None, "fc.")
+
+
+def mobilenet(name: str) -> Architecture:
+    """Build one of torchvision's MobileNets, of which the first seven units end at stride 8."""
+    import torchvision
+
+    network = torchvision.models.get_model(name, weights=None)
+    features = list(dict(network.named_children())["features"].children())
+    return Architecture(network, features[:-1], 7, features[-1], "classifier.")

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from wsss.errors import InvalidInput
+from wsss.extensions import Extensions
 from wsss.validation import Settings
 
-Architecture = Literal["resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"]
+ARCHITECTURES = Extensions(
+    "wsss.backbones",
+    {
+        "resnet18": "wsss.models.backbones:resnet",
+        "resnet50": "wsss.models.backbones:resnet",
+        "mobilenet_v2": "wsss.models.backbones:mobilenet",
+        "mobilenet_v3_large": "wsss.models.backbones:mobilenet",
+    },
+)
+"""Name of a backbone → function that builds its `wsss.models.backbones.Architecture`."""
+
+if TYPE_CHECKING:
+    ArchitectureName = str
+else:
+    ArchitectureName = Literal[tuple(ARCHITECTURES)]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -71,9 +86,9 @@ class Normalisation(Settings):
 
 
 class BackboneConfig(Settings):
-    """A torchvision classification network without its classifier."""
+    """A classification network without its classifier: torchvision's, or one that another package adds."""
 
-    name: Architecture = Field(default="mobilenet_v2", description="architecture")
+    name: ArchitectureName = Field(default="mobilenet_v2", description="architecture")
     output_stride: Literal[8, 16, 32] = Field(
         default=16, description="pixels per feature; below 32, strides are replaced by dilation"
     )

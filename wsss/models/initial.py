@@ -150,7 +150,14 @@ def _check(network: nn.Module, architecture: str, state: Mapping[str, Tensor], c
 def _download(architecture: str, weights: str) -> Mapping[str, Tensor]:
     import torchvision
 
-    kinds = torchvision.models.get_model_weights(architecture)
+    try:
+        kinds = torchvision.models.get_model_weights(architecture)
+    except ValueError as error:  # a backbone of another package
+        raise InvalidInput(
+            f"there are no {weights} weights of {architecture}",
+            subject="backbone.weights",
+            hint="Use a file, backbone.weights: {path: FILE}, or random ones, none.",
+        ) from error
     chosen = kinds.DEFAULT if weights == "imagenet" else kinds.IMAGENET1K_V1
     try:
         state: Mapping[str, Tensor] = chosen.get_state_dict(progress=False, check_hash=True)

@@ -187,7 +187,7 @@ class Stage(Generic[C]):
             be deleted.
         keeps: folder, its identity before and now → whether to keep the files of an unfinished run although the
             identity changed; ``run`` then deletes the outdated ones.
-        help: one line for ``wsss --help``.
+        help: one line for ``wsss --help``; those of the package's own stages are in `wsss.stages.HELP`.
         trains: config → images per optimiser step and process, for a stage that trains one network in all processes
             together: their number is part of its identity. ``None`` for all other stages.
     """
@@ -197,7 +197,7 @@ class Stage(Generic[C]):
     config: type[C]
     run: Callable[[Context[C]], Result]
     provides: str
-    help: str
+    help: str = ""
     inputs: Mapping[str, Input] = field(default_factory=dict)
     reads: Callable[[C], Iterable[Read]] = lambda config: ()
     covers: Callable[[C], Iterable[str] | None] = lambda config: None

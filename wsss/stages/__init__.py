@@ -1,89 +1,49 @@
-"""The stages. One file per stage, each with a `wsss.pipeline.stage.Stage` called ``STAGE``.
+"""The stages, one file each, with a `wsss.pipeline.stage.Stage` called ``STAGE``; other packages may add more.
 
-`STAGES` finds them by their files: adding a stage is adding one file. Nothing is imported before it is asked for.
+`STAGES` is the table: a new stage is a file here and a line in `HELP`, or an entry point ``wsss.stages`` of another
+package. Nothing is imported before it is looked up.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib
-import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from wsss.errors import InvalidInput
+from wsss.extensions import Extensions
 
-_DECLARES = re.compile(r"^STAGE\b", re.MULTILINE)
-_ORDER = (
-    "tiles",
-    "classify",
-    "expand",
-    "shrink",
-    "cam",
-    "colour",
-    "average",
-    "pseudo",
-    "crf",
-    "segment",
-    "predict",
-    "score",
-    "sweep",
-    "compare",
-    "bench",
-    "report",
-)
+HELP = {
+    "tiles": "Cut random tiles out of images, with image-level labels from the masks.",
+    "classify": "Train an image-level classifier for class activation maps.",
+    "expand": "Train the expansion sampler, for maps that cover more of each object.",
+    "shrink": "Train the shrinkage sampler, for maps with fewer false positives in the background.",
+    "cam": "Compute class activation maps.",
+    "colour": "Use a colour channel as maps: a baseline without labels.",
+    "average": "Average the class activation maps of several classifiers.",
+    "pseudo": "Make pseudo masks from maps with a label-free threshold policy.",
+    "crf": "Refine masks with a dense CRF.",
+    "segment": "Train a segmentation network on pseudo masks or ground truth.",
+    "predict": "Predict masks of a split, or of a folder of images.",
+    "score": "Score masks against the ground truth (mIoU, topology …).",
+    "sweep": "ORACLE: score maps against the ground truth at every threshold.",
+    "compare": "Compare the scores of a matrix: mean ± std over seeds, intervals, differences.",
+    "bench": "Compare losses on TopoMortar from a matrix of scores: tables, tests, plots.",
+    "report": "Make an HTML report of a run: pictures, scores, curves, settings.",
+}
+"""Stage → its help line, in the order of a pipeline."""
 
 
-class StageRegistry(Mapping[str, Any]):
-    """Stage name → `Stage`; a stage is imported when it is looked up.
+class StageRegistry(Extensions):
+    """Stage name → `Stage`; imported when it is looked up."""
 
-    Args:
-        folder: where the stage files are.
-        package: their package.
-    """
-
-    def __init__(self, folder: Path, package: str) -> None:
-        self._folder, self._package = folder, package
-        self._found: tuple[str, ...] | None = None
-        self._added: dict[str, Any] = {}
-
-    def add(self, stage: Any) -> None:
-        """Add a stage that has no file here (for tests and for other packages)."""
-        self._added[stage.name] = stage
+    def __init__(self) -> None:
+        super().__init__("wsss.stages", {name: f"{__name__}.{name}:STAGE" for name in HELP})
 
     def help_of(self, name: str) -> str:
-        """Return a stage's help line without importing it: the text is read from its file."""
-        if name in self._added:
-            return str(self._added[name].help)
-        for node in ast.parse((self._folder / f"{name}.py").read_text(encoding="utf-8")).body:
-            if not isinstance(node, ast.Assign | ast.AnnAssign) or not _DECLARES.match(ast.unparse(node)):
-                continue
-            for keyword in node.value.keywords if isinstance(node.value, ast.Call) else []:
-                if keyword.arg == "help" and isinstance(keyword.value, ast.Constant):
-                    return str(keyword.value.value)
-        return ""
-
-    def __getitem__(self, name: str) -> Any:
-        if name in self._added:
-            return self._added[name]
-        if name not in self._names():
-            raise KeyError(name)
-        return importlib.import_module(f"{self._package}.{name}").STAGE
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([*self._names(), *(name for name in self._added if name not in self._names())])
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def _names(self) -> tuple[str, ...]:
-        if self._found is None:
-            self._found = self._find()
-        return self._found
-
-    def _find(self) -> tuple[str, ...]:
-        files = (path for path in self._folder.glob("*.py") if _DECLARES.search(path.read_text(encoding="utf-8")))
-        names = sorted(path.stem for path in files if not path.stem.startswith("_"))
-        return tuple(sorted(names, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)))
+        """Return a stage's help line; only stages of other packages are imported for it."""
+        if name in HELP:
+            return HELP[name]
+        try:
+            return str(self[name].help)
+        except InvalidInput:  # a broken package must not take the list of commands with it
+            return "Can't be imported; see wsss plugins."
 
 
-STAGES = StageRegistry(Path(__file__).parent, __name__)
+STAGES = StageRegistry()

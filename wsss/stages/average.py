@@ -92,7 +92,6 @@ STAGE = Stage(
     run=run,
     provides="cams",
     resumes=True,
-    help="Average the class activation maps of several classifiers.",
     inputs={"cams": Input(("cams",), "folders of cam stages", many=True)},
     reads=_reads,
     covers=lambda config: config.splits,

@@ -287,7 +287,6 @@ STAGE = Stage(
     config=BenchConfig,
     run=run,
     provides="benchmark",
-    help="Compare losses on TopoMortar from a matrix of scores: tables, tests, plots.",
     inputs={
         "scores": Input(("scores",), "score stages with topomortar: true, or a whole run", many=True),
         "segmenters": Input(("segmenter",), "segment stages, for time and memory", many=True, optional=True),

@@ -277,7 +277,6 @@ STAGE = Stage(
     run=run,
     provides="cams",
     resumes=True,
-    help="Compute class activation maps.",
     inputs={
         "classifier": Input(("classifier",), "folder of a classify, expand or shrink stage"),
         "tiles": Input(("tiles",), "folder of a tiles stage to adapt to", optional=True),

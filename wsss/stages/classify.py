@@ -64,7 +64,6 @@ STAGE = Stage(
     run=run,
     provides="classifier",
     resumes=True,
-    help="Train an image-level classifier for class activation maps.",
     inputs={"tiles": TILES},
     reads=labelled_reads,
     check=_check,

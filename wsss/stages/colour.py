@@ -81,7 +81,6 @@ STAGE = Stage(
     run=run,
     provides="cams",
     resumes=True,
-    help="Use a colour channel as maps: a baseline without labels.",
     reads=lambda config: [Read(split, "images") for split in config.splits],
     covers=lambda config: config.splits,
     check=_check,

@@ -154,7 +154,6 @@ STAGE = Stage(
     config=CompareConfig,
     run=run,
     provides="comparison",
-    help="Compare the scores of a matrix: mean ± std over seeds, intervals, differences.",
     inputs={"scores": Input(("scores",), "score and sweep stages to compare, or a whole run", many=True)},
     check_inputs=_check_inputs,
 )

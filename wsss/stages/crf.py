@@ -253,7 +253,6 @@ STAGE = Stage(
     run=run,
     provides="masks",
     resumes=True,
-    help="Refine masks with a dense CRF.",
     inputs={
         "masks": Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}"),
         "cams": Input(("cams",), "folder of the cam stage that the pseudo masks come from", optional=True),

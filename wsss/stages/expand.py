@@ -84,7 +84,6 @@ STAGE = Stage(
     run=run,
     provides="classifier",
     resumes=True,
-    help="Train the expansion sampler, for maps that cover more of each object.",
     inputs=classifier_input("a classify stage"),
     reads=labelled_reads,
     check=check_labelled,

@@ -238,7 +238,6 @@ STAGE = Stage(
     run=run,
     provides="masks",
     resumes=True,
-    help="Predict masks of a split, or of a folder of images.",
     inputs={
         "segmenter": Input(("segmenter",), "folder of a segment stage, or of any network it made", alias="weights")
     },

@@ -186,7 +186,6 @@ STAGE = Stage(
     run=run,
     provides="masks",
     resumes=True,
-    help="Make pseudo masks from maps with a label-free threshold policy.",
     inputs={"cams": Input(("cams",), "folder of a cam stage")},
     reads=_reads,
     covers=lambda config: config.splits,

@@ -284,7 +284,6 @@ STAGE = Stage(
     config=ReportConfig,
     run=run,
     provides="report",
-    help="Make an HTML report of a run: pictures, scores, curves, settings.",
     inputs={"stages": Input(KINDS, "folders of the stages to report on", many=True)},
     reads=_reads,
     check=_check,

@@ -99,6 +99,7 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     import numpy as np
 
     from wsss.data.checks.ground_truth import log_remarks
+    from wsss.data.masks.encodings import check_encoding
     from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
     from wsss.io.files.atomic import write_text
     from wsss.metrics.overlap import overlap_scores
@@ -116,6 +117,8 @@ def run(ctx: Context[ScoreConfig]) -> Result:
         "scoring",
         memory=lambda pair: image_bytes(pair.sample, per_pixel=per_pixel),
     )
+    seen = zip(samples, (one.truth for one in counted), strict=True)
+    check_encoding(seen, classes, where=f"score: split {config.split!r}")
     per_image = [np.asarray(one.confusion) for one in counted]
     total = np.sum(per_image, axis=0)
     others = np.sum([one.others for one in counted], axis=0)
@@ -262,7 +265,6 @@ STAGE = Stage(
     config=ScoreConfig,
     run=run,
     provides="scores",
-    help="Score masks against the ground truth (mIoU, topology …).",
     inputs={"pred": Input(("masks",), f"folder of masks: of a stage, or {ANY_FOLDER}")},
     reads=lambda config: [Read(config.split, "masks")],
     needs_splits=lambda config: (config.split,),

@@ -201,10 +201,16 @@ def _pairs(ctx: Context[SegmentConfig], log: Callable[[str], None] = lambda line
 
 def _empty_masks(ctx: Context[SegmentConfig]) -> dict[str, int]:
     """Return how many masks to train on show no class, as a metric; nothing where there are no masks."""
+    from wsss.data.masks.encodings import check_encoding
+
     if ctx.config.labels == "soft" or ctx.ranks.rank != 0:
         return {}
     pairs = _pairs(ctx, ctx.log)
-    return {"empty_masks": count_empty(ctx, pairs, [look.shows_class for look in survey(ctx, pairs)])}
+    looks = survey(ctx, pairs)
+    if ctx.config.labels == "ground-truth":
+        seen = zip(pairs, (look.shown for look in looks), strict=True)
+        check_encoding(seen, ctx.data.classes, where=f"segment: split {ctx.config.split!r}")
+    return {"empty_masks": count_empty(ctx, pairs, [look.shows_class for look in looks])}
 
 
 def _check_masks(ctx: Context[SegmentConfig]) -> None:
@@ -293,7 +299,6 @@ STAGE = Stage(
     run=run,
     provides="segmenter",
     resumes=True,
-    help="Train a segmentation network on pseudo masks or ground truth.",
     inputs={
         "masks": Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}", optional=True),
         "classifier": Input(("classifier",), "start from the trunk of this classifier", optional=True),

@@ -115,7 +115,6 @@ STAGE = Stage(
     run=run,
     provides="classifier",
     resumes=True,
-    help="Train the shrinkage sampler, for maps with fewer false positives in the background.",
     inputs=classifier_input("a classify or expand stage"),
     reads=labelled_reads,
     check=check_labelled,

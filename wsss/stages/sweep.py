@@ -128,7 +128,6 @@ STAGE = Stage(
     config=SweepConfig,
     run=run,
     provides="scores",
-    help="ORACLE: score maps against the ground truth at every threshold.",
     inputs={"cams": Input(("cams",), "folder of a cam stage")},
     reads=lambda config: [Read(config.split, "masks")],
     needs_splits=lambda config: (config.split,),

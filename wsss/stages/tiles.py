@@ -22,15 +22,18 @@ class TilesStageConfig(TilesConfig, StageConfig):
 
 def run(ctx: Context[TilesStageConfig]) -> Result:
     """Draw the tiles, in one process."""
+    from wsss.data.masks.encodings import check_encoding
     from wsss.data.tiles.tile_table import DRAWN
     from wsss.io.text.json_files import read_json
     from wsss.pipeline.run.items import map_items
 
     config = ctx.config
     if ctx.ranks.rank == 0:
-        survey(ctx, ctx.data.split(config.split))
+        samples = ctx.data.split(config.split)
+        seen = zip(samples, (look.shown for look in survey(ctx, samples)), strict=True)
+        check_encoding(seen, ctx.data.classes, where=f"tiles: split {config.split!r}")
         draw_tiles(
-            ctx.data.split(config.split),
+            samples,
             ctx.out,
             classes=ctx.data.classes,
             config=config,
@@ -60,7 +63,6 @@ STAGE = Stage(
     config=TilesStageConfig,
     run=run,
     provides="tiles",
-    help="Cut random tiles out of images, with image-level labels from the masks.",
     reads=lambda config: [Read(config.split, "images"), Read(config.split, "masks")],
     check=_check,
 )

@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsss.data.importers.folder_shape import split_of
 from wsss.data.importers.formats import class_folders
+from wsss.data.importers.formats.folder_shape import split_of
 from wsss.data.importers.gather import gather
 from wsss.data.importers.project import plan_project
 from wsss.data.importers.rules.imported_labels import Labels
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.readers.label_rules import Rules
 from wsss.errors import InvalidInput
 
 
 def read(*files: str, folder: Path = Path("/nowhere"), rules: Rules | None = None) -> Labels:
-    return class_folders.read(folder, files, Reading(rules))
+    return class_folders.read(folder, files, ReadContext(rules))
 
 
 def shown(labels: Labels) -> dict[str, tuple[tuple[str, ...] | None, str | None]]:
@@ -269,7 +269,7 @@ def test_a_class_of_broken_images_is_named(tmp_path: Path) -> None:
     found = gather(tmp_path, None)
     assert found.classes == ("cat", "dog")
     assert found.notes.messages["classes that no image shows, left out"] == {"bird": None}
-    assert "bird/3.png" in next(iter(found.problems.messages["images that can't be read, left out"]))
+    assert "bird/3.png" in next(iter(found.problems.messages["unreadable images, left out"]))
 
 
 def test_datasets_of_other_layouts_are_refused_by_name(tmp_path: Path) -> None:

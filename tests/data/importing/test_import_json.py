@@ -14,7 +14,7 @@ from wsss.data.importers.formats import coco_labels, labelstudio_labels
 from wsss.data.importers.importer_registry import How, read_labels
 from wsss.data.importers.json import json_records
 from wsss.data.importers.rules.imported_labels import Labels
-from wsss.data.importers.rules.reading import EMPTY_IMAGES
+from wsss.data.importers.rules.read_context import EMPTY_IMAGES
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
 from wsss.export.export_formats import export_masks

@@ -10,7 +10,7 @@ import pytest
 
 from wsss.data.importers.importer_registry import How, read_labels
 from wsss.data.importers.rules.imported_labels import Labels
-from wsss.data.importers.rules.reading import EMPTY_IMAGES
+from wsss.data.importers.rules.read_context import EMPTY_IMAGES
 from wsss.data.readers.label_rules import Rules
 from wsss.errors import InvalidInput
 

@@ -63,7 +63,7 @@ def test_everything_that_does_not_fit_is_named(images: Path, tmp_path: Path) -> 
     project = plan(images, labels, tmp_path)
     problems, notes = kinds(project.report.problems), kinds(project.report.notes)
     assert problems["labels without an image, left out"] == (f"{labels}:12: 'absent.png'",)
-    assert {Path(text.split(":")[0]).name for text in problems["images that can't be read, left out"]} == {
+    assert {Path(text.split(":")[0]).name for text in problems["unreadable images, left out"]} == {
         "i3.png",
         "i4.png",
     }
@@ -81,7 +81,7 @@ def test_everything_that_does_not_fit_is_named(images: Path, tmp_path: Path) -> 
     assert set(problems) == {
         "labels without an image, left out",
         "labels that fit an image less exactly than others do, left out",
-        "images that can't be read, left out",
+        "unreadable images, left out",
     }
     assert project.report.splits["unlabelled"].images == 3
     counts = [counts for split, counts in project.report.splits.items() if split != "unlabelled"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from wsss.data.importers.importer_registry import How, read_labels
 from wsss.data.importers.rules.imported_labels import CONTRADICTION, Labels
-from wsss.data.importers.rules.reading import EMPTY_CELLS, EMPTY_IMAGES, MISSING_WORDS
+from wsss.data.importers.rules.read_context import EMPTY_CELLS, EMPTY_IMAGES, MISSING_WORDS
 from wsss.data.readers.label_rules import Rules, Word, parse_soft
 from wsss.errors import InvalidInput
 

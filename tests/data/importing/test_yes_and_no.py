@@ -12,7 +12,7 @@ import pytest
 
 from wsss.data.importers.importer_registry import NUMBERS, How, read_labels
 from wsss.data.importers.rules.imported_labels import Labels
-from wsss.data.importers.rules.reading import DECIMAL_COMMAS
+from wsss.data.importers.rules.read_context import DECIMAL_COMMAS
 from wsss.data.readers.label_rules import Rules, number_in, parse_soft
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput

@@ -12,11 +12,12 @@ import click
 from wsss.cli.check_output import print_report, progress
 from wsss.cli.command import Group
 from wsss.cli.commands.data_synth import option_at, synth
+from wsss.cli.echo import echo
 from wsss.cli.options.data_options import DataCommand
 from wsss.cli.options.option_table import json_option, shared, workers_option
 from wsss.cli.options.shared_options import print_json, worker_count
-from wsss.cli.say import say
 from wsss.errors import counted
+from wsss.io.files.home import at_home
 
 if TYPE_CHECKING:
     from wsss.cli.dataset_argument import Named
@@ -56,7 +57,8 @@ def check(context: click.Context, path: str, workers: int | None, as_json: bool)
     from wsss.cli.dataset_argument import named_dataset
 
     named = named_dataset(path, context.meta["data"], _log)
-    is_plain = named.is_folder and not named.has_layout
+    # Keys of a dataset mean nothing to a folder of photographs: with any, PATH is a dataset.
+    is_plain = named.is_folder and not named.has_layout and not context.meta["data"]
     report = _report(named, workers) if not is_plain or _fits_layout(path) else None
     if is_plain and (report is None or _is_unread_table(path, report)):
         found = _photographs(path, workers)
@@ -76,33 +78,36 @@ def check(context: click.Context, path: str, workers: int | None, as_json: bool)
 def _fits_layout(path: str) -> bool:
     from wsss.data.readers.registry import fitting_layouts
 
-    return bool(fitting_layouts(Path(path).expanduser()))
+    return bool(fitting_layouts(at_home(path)))
 
 
 def _is_unread_table(path: str, report: Report) -> bool:
     """Return whether a folder is no dataset yet: its label table has another form, it has no class list or masks."""
     from wsss.data.checks.check import UNOPENED
 
-    folder = Path(path).expanduser()
+    folder = at_home(path)
     ours = any((folder / name).exists() for name in ("classes.txt", "masks", "JPEGImages", "dataset"))
     return not ours and any(problem.kind == UNOPENED for problem in report.problems)
 
 
 def _photographs(path: str, workers: int | None) -> Photographs | None:
-    from wsss.data.checks.photographs import check_photographs
+    from wsss.data.checks.mask_folder_check import refuse_masks
+    from wsss.data.checks.photographs import check_photographs, has_images
 
+    if has_images(at_home(path)):
+        refuse_masks(at_home(path))
     with progress("Checking") as start:
-        return check_photographs(Path(path).expanduser(), workers=worker_count(workers), start=start)
+        return check_photographs(at_home(path), workers=worker_count(workers), start=start)
 
 
 def _show_photographs(path: str, found: Photographs, report: Report | None, as_json: bool) -> None:
     if as_json:
         print_json(found.to_json())
         return
-    say(f"{path}: {found.description}.")
+    echo(f"{path}: {found.description}.")
     print_report(found.report)
     if report is not None:
-        say(
+        echo(
             f"It can't be used as it is ({report.problems[0].examples[0].partition(chr(10))[0]}); wsss init writes "
             "what is missing."
         )
@@ -125,11 +130,11 @@ def _report(named: Named, workers: int | None) -> Report:
 
 def _print_next(command: str | None) -> None:
     if command is not None:
-        say(f"Next: {command}")
+        echo(f"Next: {command}")
 
 
 def _log(line: str) -> None:
-    say(line, err=True)
+    echo(line, err=True)
 
 
 @data.command("tiles", cls=DataCommand, short_help="Cut tiles out of a dataset's images, with labels from its masks.")
@@ -176,7 +181,7 @@ def tiles(
     if as_json:
         print_json({"out": str(out), **drawn})
     else:
-        say(
+        echo(
             f"{out}: {counted(drawn['tiles'], 'tile')} of {counted(drawn['tile_size'], 'pixel')} from "
             f"{counted(drawn['images'], 'image')}, "
             f"{drawn['without_any_class']} without any class, {drawn['label_noise']:.0%} of the answers wrong"

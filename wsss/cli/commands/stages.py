@@ -11,15 +11,16 @@ from typing import Any
 
 import click
 
+from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, is_recorded, is_stage, named_input, named_run
 from wsss.cli.options.data_options import DataCommand, read_data_options
 from wsss.cli.options.field_options import as_source, dashed, field_options, fields_with_option, option_of, variable
 from wsss.cli.options.option_table import shared
-from wsss.cli.options.shared_options import machine_options, open_data, print_json, say_how_to_resume, worker_count
-from wsss.cli.say import say
+from wsss.cli.options.shared_options import machine_options, open_data, print_json, set_resume_message, worker_count
 from wsss.errors import InvalidInput, RunFailed, counted, listing
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
+from wsss.stages import STAGES
 
 PRINTED = frozenset({"scores", "comparison"})
 """Kinds whose result is printed: ``--out`` may be left out, and ``--json`` prints the metrics alone."""
@@ -32,13 +33,14 @@ def stage_command(stage: Stage[Any]) -> click.Command:
     def call(context: click.Context, **given: Any) -> None:
         run_single(stage, context.meta["data"], given)
 
+    summary = STAGES.help_of(stage.name) if stage.name in STAGES else stage.help
     named = [_input_option(name, declared) for name, declared in stage.inputs.items()]
     return StageCommand(
         stage.name,
         stage=stage,
         callback=call,
-        help=f"{stage.help}\n\n{_usage(stage)}",
-        short_help=stage.help,
+        help=f"{summary}\n\n{_usage(stage)}",
+        short_help=summary,
         params=[*named, *_common_options(stage), *field_options(stage), *_options_of(machine_options)],
         renamed={f"--{dashed(name)}": f"--{one.alias}" for name, one in stage.inputs.items() if one.alias},
         positional="--images" if stage.name == "predict" else next((one.opts[0] for one in named), None),
@@ -91,9 +93,10 @@ def run_single(
     config = validate(stage.config, source.value, where="", locate=source.locate)
     _check_paths(config, source)
     data_source = read_data_options(data_options)
+    _refuse_unread(stage, config, data_source)
     with join_ranks(given["device"]) as ranks, _out_folder(stage, given["out"]) as out:
         if ranks.rank == 0 and given["out"] is not None:
-            say_how_to_resume()
+            set_resume_message()
         reporter = Reporter(quiet=ranks.rank != 0)
         session = Session(out.parent, given["device"], worker_count(given["workers"]), reporter, ranks)
         with locked_for(out, session) as work:
@@ -205,6 +208,26 @@ def _check_paths(config: Any, source: Source) -> None:
             )
 
 
+def _refuse_unread(stage: Stage[Any], config: Any, data: Source) -> None:
+    """Refuse keys of a dataset where the stage reads none.
+
+    Raises:
+        InvalidInput: names the keys, and the setting on account of which no dataset is read.
+    """
+    if not data.value or list(stage.reads(config)):
+        return
+    keys, options = listing(f"--data.{key}" for key in data.value), fields_with_option(stage)
+    instead = [
+        f"--{option_of(name, options[name])}" if name in options else name
+        for name, value in config
+        if isinstance(value, Path) and list(stage.reads(config.model_copy(update={name: None})))
+    ]
+    raise InvalidInput(
+        f"{keys}: no effect, since {' '.join([stage.name, *(f'with {one}' for one in instead)])} reads no dataset.",
+        hint=f"Leave {keys} out" + (f", or {listing(instead)} to use the dataset." if instead else "."),
+    )
+
+
 @contextmanager
 def _out_folder(stage: Stage[Any], out: Path | None) -> Iterator[Path]:
     if out is not None:
@@ -223,9 +246,9 @@ def _print(stage: Stage[Any], outcome: Any, given: Mapping[str, Any]) -> None:
         print_json(dict(outcome.metrics) if stage.provides in PRINTED else report)
         return
     for line in _metric_lines(outcome.metrics):
-        say(line)
+        echo(line)
     if out:
-        say(f"{stage.name} {outcome.status} in {duration(outcome.seconds)}: {out}")
+        echo(f"{stage.name} {outcome.status} in {duration(outcome.seconds)}: {out}")
 
 
 def _metric_lines(metrics: Mapping[str, Any], indent: str = "") -> Iterator[str]:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wsss.cli.echo import echo
 from wsss.cli.options.option_table import device_option, json_option, workers_option
-from wsss.cli.say import say
 from wsss.errors import InvalidInput
+from wsss.io.files.home import at_home
 from wsss.io.process import shared_state
 from wsss.io.process.cores import available_cores
 from wsss.io.text.printable import escape_json
@@ -33,10 +34,10 @@ def worker_count(workers: int | None) -> int:
 
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout."""
-    say(escape_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
+    echo(escape_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
 
 
-def say_how_to_resume() -> None:
+def set_resume_message() -> None:
     """Have the command that resumes this one printed if it is interrupted."""
     shared_state.set_message(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}")
 
@@ -94,6 +95,6 @@ def open_incomplete(
 
 def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:
     root = config.get("root")
-    if isinstance(root, str | Path) and not Path(root).is_dir():
+    if isinstance(root, str | Path) and not at_home(root).is_dir():
         place = ": ".join(part for part in (locate(("root",)), "data.root") if part)
         raise InvalidInput(f"{place}: no such folder: {root}", hint="Say where the dataset is: --set data.root=FOLDER")

@@ -1,1 +1,1 @@
-"""Validation of datasets and of folders of photographs."""
+"""Integrity checks of datasets and folders of photographs."""

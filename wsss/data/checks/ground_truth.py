@@ -1,64 +1,65 @@
-"""Whether ground-truth masks can be measured against: all are there, and they show a class.
+"""Validation of ground truth: every sample has a mask, and the masks show a class.
 
-Masks of 0 and 255 in a dataset of one class are the usual mistake: 255 means "ignore", so that such masks hold nothing
-but background, and every prediction without a class would get the best score.
+A common mistake are masks of 0 and 255 in a dataset with one class: 255 means ignore, so such masks contain only
+background, and an empty prediction would get the best score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
 from wsss.data.masks.mask_values import as_key
-from wsss.data.sample import ONLY_IGNORED, Classes, Dataset, Remark, Sample, read_truth
+from wsss.data.sample import Remark, Sample
+from wsss.data.truth import ONLY_IGNORED, read_truth
+from wsss.data.truth import shows_class as shows_class
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, load_mask
 from wsss.io.rasters.mask_files import UNUSED
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 MOST_READ = 20
-"""Masks that are read again for the values that a message names."""
+"""Maximum number of masks whose values an error lists."""
 
 
 def require_masks(data: Dataset, samples: Sequence[Sample], *, of: str, hint: str, start: str = "") -> None:
-    """Make certain that each sample has a ground-truth mask.
+    """Require a ground-truth mask for each sample.
 
     Args:
-        data: the dataset, for what its folders of masks hold instead.
+        data: the dataset; its remarks name mask files that match no image.
         samples: of one or several splits.
-        of: what they are called (``"split 'val'"``).
-        hint: hint where no folder of masks holds files that don't fit.
-        start: what the message begins with (``"score: "``).
+        of: name of the samples (``"split 'val'"``).
+        hint: hint where all mask files match an image.
+        start: subject of the error (``"score: "``).
 
     Raises:
-        InvalidInput: some have none; names them, and masks that match no image.
+        InvalidInput: names samples without a mask, and masks without an image.
     """
     missing = [sample.id for sample in samples if sample.mask is None]
-    if missing:
-        unfit = [f"{message}." for kind, message in data.remarks if kind in UNUSED]
-        count = f"{len(missing)} of the {len(samples)} images of {of}"
-        found = f"{start}{count} have no ground-truth mask: {listing(missing)}."
-        raise InvalidInput(
-            "\n".join([found, *unfit]),
-            hint="Name each mask like its image: ID.png (or .tif, .bmp, .gif)." if unfit else hint,
-        )
+    if not missing:
+        return
+    unmatched = [f"{message}." for kind, message in data.remarks if kind in UNUSED]
+    count = f"{len(missing)} of the {len(samples)} images of {of} have no ground-truth mask: {listing(missing)}."
+    raise InvalidInput(
+        "\n".join([count, *unmatched]),
+        subject=start.removesuffix(": ") or None,
+        hint="Name each mask like its image: ID.png (or .tif, .bmp, .gif)." if unmatched else hint,
+    )
 
 
 def check_truth(samples: Sequence[Sample], classes: Classes, *, where: str) -> None:
-    """Refuse ground truth in which no pixel has a class; the first mask usually answers.
+    """Validate that some pixel of the ground truth has a foreground class; usually reads one mask only.
 
     Args:
-        samples: all with a mask.
+        samples: samples with masks.
         classes: of the dataset.
-        where: what the samples are called (``"split 'val'"``).
+        where: name of the samples (``"split 'val'"``).
 
     Raises:
-        InvalidInput: no pixel of any mask has a class other than the background, so that empty predictions would be
-            perfect; or a mask can't be read.
+        InvalidInput: no pixel of any mask has a foreground class, so that empty predictions would be perfect; or a
+            mask is unreadable.
     """
     ignored = 0
     for sample in samples:
@@ -66,64 +67,68 @@ def check_truth(samples: Sequence[Sample], classes: Classes, *, where: str) -> N
         if shows_class(mask):
             return
         ignored += bool((mask == IGNORE).any())
-    if ignored:
-        raise _nothing_but_ignored(samples, classes, ignored, where)
-    labelled = sum(bool(sample.labels) for sample in samples)
-    found = f"{where}: no pixel of any ground-truth mask has a class: {len(samples)} of {len(samples)} masks are 0"
-    if labelled:
-        raise InvalidInput(
-            f"{found}, and the image-level labels of {counted(labelled, 'image')} name a class.",
-            hint="`wsss data check` lists each contradiction; the masks may be the wrong ones.",
-        )
-    raise InvalidInput(
-        f"{found}, so that a prediction without any class would be perfect.",
-        hint="Choose a split that shows the classes; the masks may be the wrong ones.",
-    )
-
-
-def shows_class(mask: NDArray[np.uint8]) -> bool:
-    """Tell whether a mask of class indices has a pixel of a class other than the background."""
-    return bool(((mask != 0) & (mask != IGNORE)).any())
-
-
-def name_255(classes: Classes) -> str:
-    """Return the key that gives 255 to a class (of several the first): ``mask_values: {0: background, 255: road}``."""
-    return as_key([(0, BACKGROUND), (IGNORE, classes.foreground[0])])
-
-
-def _nothing_but_ignored(samples: Sequence[Sample], classes: Classes, ignored: int, where: str) -> InvalidInput:
-    masks = [sample.mask for sample in samples if sample.mask is not None]
-    names = listing(classes.foreground, limit=10)
-    found = f"{where}: no pixel of any ground-truth mask in {masks[0].parent} has a class ({names}), and"
-    own = samples[0].mask_values
-    if own is not None:
-        key = as_key(own.named) if own.named else "those of this layout"
-        return InvalidInput(
-            f"{found} {ignored} of {len(masks)} masks hold ignored pixels. Mask values: {key}.",
-            hint="Give the value of a class its name in data.mask_values.",
-        )
-    values = {int(value) for path in masks[:MOST_READ] for value in np.unique(load_mask(path)[0])}
-    found += f" {ignored} of {len(masks)} masks hold 255, which means ignore."
-    if values & classes.other:
-        left_out = listing(sorted(values & classes.other), limit=10)
-        return InvalidInput(
-            f"{found} They show values of classes left out of data.classes: {left_out}.",
-            hint="Choose a split that shows the classes, or other classes.",
-        )
-    several = f" (or {listing(classes.foreground[1:])})" if len(classes) > 2 else ""
-    key = name_255(classes)
-    value = key.partition(": ")[2]
-    return InvalidInput(
-        f"{found} Values found: {listing(sorted(values), limit=10)}.",
-        hint=f"If 255 means {classes.foreground[0]}{several} in these masks, add this key to data: {key}\n"
-        f"(as an option: --data.mask_values '{value}', of wsss run --set 'data.mask_values={value}')",
-    )
+    raise _only_ignored(samples, classes, ignored, where) if ignored else _only_background(samples, where)
 
 
 def log_remarks(log: Callable[[str], None], remarks: Sequence[Remark]) -> None:
-    """Print one line per kind of remark, with its number and examples; a warning where a number may be wrong."""
+    """Log one line per kind of remark with its number and examples; a warning where scores may be wrong."""
     kinds: dict[str, dict[str, None]] = {}
     for kind, message in remarks:
         kinds.setdefault(kind, {})[message] = None
     for kind, messages in kinds.items():
         log(f"{'warning' if kind == ONLY_IGNORED else 'note'}: {kind} ({len(messages)}): {listing(messages)}.")
+
+
+def _only_background(samples: Sequence[Sample], where: str) -> InvalidInput:
+    problem = f"no pixel of any ground-truth mask has a class: {len(samples)} of {len(samples)} masks are 0"
+    labelled = sum(bool(sample.labels) for sample in samples)
+    if labelled:
+        return InvalidInput(
+            f"{problem}, but the image-level labels of {counted(labelled, 'image')} name a class",
+            subject=where,
+            hint="`wsss data check` lists each contradiction; the masks may be the wrong ones.",
+        )
+    return InvalidInput(
+        f"{problem}, so an empty prediction would be perfect",
+        subject=where,
+        hint="Choose a split that shows the classes; the masks may be the wrong ones.",
+    )
+
+
+def _only_ignored(samples: Sequence[Sample], classes: Classes, ignored: int, where: str) -> InvalidInput:
+    masks = [sample.mask for sample in samples if sample.mask is not None]
+    names = listing(classes.foreground, limit=10)
+    problem = f"no pixel of any ground-truth mask in {masks[0].parent} has a class ({names})"
+    count = f"{ignored} of {len(masks)} masks contain"
+    own = samples[0].mask_values
+    if own is not None:
+        values = as_key(own.named) if own.named else "those of this layout"
+        return InvalidInput(
+            f"{problem}; {count} ignored pixels. Mask values: {values}",
+            subject=where,
+            hint="Name the value of a class in data.mask_values.",
+        )
+    present = {int(value) for path in masks[:MOST_READ] for value in np.unique(load_mask(path)[0])}
+    problem += f"; {count} 255, which means ignore"
+    if present & classes.other:
+        return InvalidInput(
+            f"{problem}. Classes left out of data.classes have the values {listing(sorted(present & classes.other))}",
+            subject=where,
+            hint="Choose a split that shows the classes, or other classes.",
+        )
+    return InvalidInput(
+        f"{problem}. Values in the masks: {listing(sorted(present), limit=10)}",
+        subject=where,
+        hint=_name_255(classes),
+    )
+
+
+def _name_255(classes: Classes) -> str:
+    first, *others = classes.foreground
+    several = f" (or {listing(others)})" if others else ""
+    key = as_key([(0, BACKGROUND), (IGNORE, first)])
+    value = key.partition(": ")[2]
+    return (
+        f"If 255 means {first}{several} in these masks, add this key to data: {key}\n"
+        f"(as an option: --data.mask_values '{value}', of wsss run --set 'data.mask_values={value}')"
+    )

@@ -1,4 +1,4 @@
-"""What the files of one sample hold: read, measured, and compared with each other, without stopping at an error."""
+"""Inspection of one sample: its image and mask are read and compared with its labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.sample import Classes, Sample, load_truth
+from wsss.data.classes import Classes
+from wsss.data.sample import Sample
+from wsss.data.truth import load_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import BROKEN_HINT, frames, open_image, orientation, read_image
@@ -16,12 +18,12 @@ from wsss.io.rasters.rgb_images import BROKEN_HINT, frames, open_image, orientat
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-UNREADABLE = "images that can't be read"
+UNREADABLE = "unreadable images"
 UNREADABLE_HINT = (
-    "Restore the files, or leave them out: `wsss init --force` writes lists without them, or take their ids out of the "
+    "Restore the files, or leave them out: `wsss init --force` writes lists without them, or remove their ids from the "
     "lists of the splits."
 )
-SEVERAL = "images of several frames or pages, of which the first is used"
+SEVERAL = "images with several frames or pages; the first is used"
 CONVERTED_MODES = {
     "CMYK": "CMYK",
     "YCbCr": "YCbCr",
@@ -36,14 +38,14 @@ CONVERTED_MODES = {
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found in one sample's files.
+    """The result of inspecting one sample.
 
     Args:
         id: of the sample.
-        size: ``(height, width)`` of the upright image, or ``None`` where it can't be read.
-        pixels: mask pixels per class index 0 … K, and of 255 at the end: K + 2 counts; ``None`` without a mask.
-        problems: (kind, message) of what makes the sample unusable or wrong.
-        notes: (kind, message) of what works, and is worth knowing.
+        size: ``(height, width)`` of the upright image; ``None`` if unreadable.
+        pixels: K + 2 numbers of mask pixels: of class indices 0 … K, and of 255; ``None`` without a mask.
+        problems: (kind, message) pairs; they make the sample unusable.
+        notes: (kind, message) pairs; they do not.
     """
 
     id: str
@@ -60,39 +62,39 @@ class _Findings:
 
 
 def inspect_sample(sample: Sample, classes: Classes) -> Inspection:
-    """Read the image and the mask of a sample and compare them with its labels; bad files are findings, not errors."""
-    found = _Findings()
-    size, raw_size = _inspect_image(sample.image, found)
+    """Read a sample's image and mask, and compare them with its labels; broken files do not raise errors."""
+    findings = _Findings()
+    size, raw_size = _inspect_image(sample.image, findings)
     pixels = None
     if sample.mask is not None:
-        mask = _inspect_mask(sample, sample.mask, classes, size, raw_size, found)
+        mask = _inspect_mask(sample, sample.mask, classes, size, raw_size, findings)
         if mask is not None:
             counts = np.bincount(mask.ravel(), minlength=256)
             pixels = (*map(int, counts[: len(classes)]), int(counts[IGNORE]))
             if sample.labels is not None:
-                _compare(sample, classes, pixels, found)
-    return Inspection(sample.id, size, pixels, tuple(found.problems), tuple(found.notes))
+                _compare(sample, classes, pixels, findings)
+    return Inspection(sample.id, size, pixels, tuple(findings.problems), tuple(findings.notes))
 
 
-def _inspect_image(path: Path, found: _Findings) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+def _inspect_image(path: Path, findings: _Findings) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
     """Return (height, width) of the upright image and of the image as stored."""
     try:
         with open_image(path) as image:
             mode, turn, (width, height) = image.mode, orientation(image), image.size
             several = frames(image)
         if mode in CONVERTED_MODES:
-            found.notes.append(
+            findings.notes.append(
                 ("images of other kinds, converted to 8-bit RGB", f"{path.name} ({CONVERTED_MODES[mode]})")
             )
         elif mode == "F":
-            read_image(path)  # says why it can't be used
+            read_image(path)  # raises the error
     except InvalidInput as error:
-        found.problems.append((UNREADABLE, error.message if error.hint == BROKEN_HINT else str(error)))
+        findings.problems.append((UNREADABLE, error.message if error.hint == BROKEN_HINT else str(error)))
         return None, None
     if several > 1:
-        found.notes.append((SEVERAL, f"{path.name} ({several})"))
+        findings.notes.append((SEVERAL, f"{path.name} ({several})"))
     if turn > 1:
-        found.notes.append(("images turned upright by their EXIF orientation", path.name))
+        findings.notes.append(("images rotated by their EXIF orientation", path.name))
     raw = (height, width)
     return ((width, height) if turn >= 5 else raw), raw
 
@@ -103,32 +105,32 @@ def _inspect_mask(
     classes: Classes,
     size: tuple[int, int] | None,
     raw_size: tuple[int, int] | None,
-    found: _Findings,
+    findings: _Findings,
 ) -> NDArray[np.uint8] | None:
-    """Return the mask as class indices, or ``None`` where it is broken."""
+    """Return the mask as class indices; ``None`` if it is invalid."""
     try:
         mask, remarks = load_truth(sample, classes)
     except InvalidInput as error:
-        found.problems.append(("masks that can't be used", str(error)))
+        findings.problems.append(("invalid masks", str(error)))
         return None
-    found.notes += remarks
+    findings.notes += remarks
     if size is not None and raw_size is not None and mask.shape != size:
         message = f"{path}: {mask.shape[1]}×{mask.shape[0]} (width×height), its image {size[1]}×{size[0]}"
         if mask.shape == raw_size:
-            message += "; it fits the image as stored: draw it on the image turned upright by its EXIF orientation"
-        found.problems.append(("masks of another size than their image", message))
+            message += "; it matches the image as stored: draw it on the image rotated by its EXIF orientation"
+        findings.problems.append(("masks of another size than their image", message))
     return mask
 
 
-def _compare(sample: Sample, classes: Classes, pixels: tuple[int, ...], found: _Findings) -> None:
+def _compare(sample: Sample, classes: Classes, pixels: tuple[int, ...], findings: _Findings) -> None:
     labelled = set(sample.labels or ())
     seen = {index for index in range(1, len(classes)) if pixels[index]}
     for index in sorted(seen - labelled - set(sample.unknown)):
-        message = f"{sample.id}: {classes.names[index]!r} has {pixels[index]} pixels and no label"
-        found.problems.append(("mask classes without a label", message))
+        message = f"{sample.id}: {classes.names[index]!r} has {pixels[index]} pixels but no label"
+        findings.problems.append(("mask classes without a label", message))
     for index in sorted(labelled - seen):
-        message = f"{sample.id}: {classes.names[index]!r} has a label and no pixel"
-        if pixels[-1]:  # it may lie under pixels that are ignored
-            found.notes.append(("labels without a pixel in masks that leave pixels out (255)", message))
+        message = f"{sample.id}: {classes.names[index]!r} has a label but no pixel"
+        if pixels[-1]:  # ignored pixels may belong to it
+            findings.notes.append(("labels without a pixel in masks with ignored pixels (255)", message))
         else:
-            found.problems.append(("labels without a pixel in the mask", message))
+            findings.problems.append(("labels without a pixel in the mask", message))

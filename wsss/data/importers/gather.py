@@ -15,7 +15,7 @@ from wsss.data.importers.importer_registry import How, read_labels
 from wsss.data.importers.listing import Listing, list_images
 from wsss.data.importers.match_images import Finder, Found
 from wsss.data.importers.rules.imported_labels import CONTRADICTION, Entry, Labels, joined_entry
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.manifest import ContentHashes
 from wsss.data.sample import Classes, Sample
 from wsss.data.sample_ids import without_suffix
@@ -200,11 +200,11 @@ def _join(file: str, entries: Sequence[Entry], notes: Collector) -> Entry:
         InvalidInput: they put the image into different splits.
     """
     first, *others = entries
-    reading = Reading()
+    context = ReadContext()
     for entry in others:
         notes.add("images that the labels name twice, joined", f"{first.image} and {entry.image}")
-        first = joined_entry(first, entry, reading, image=file)
-    for kind, message in reading.notes:
+        first = joined_entry(first, entry, context, image=file)
+    for kind, message in context.notes:
         notes.add(kind, message)
     return first
 

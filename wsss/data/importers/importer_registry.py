@@ -21,7 +21,7 @@ from wsss.data.importers.formats.other_formats import refuse_file, refuse_folder
 from wsss.data.importers.json import json_lines, json_records
 from wsss.data.importers.json.json_file import read_json
 from wsss.data.importers.rules.imported_labels import Labels
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.readers.label_rules import Rules
 from wsss.errors import InvalidInput, listing
 from wsss.io.text.text_files import read_lines
@@ -78,7 +78,7 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
             line or key.
     """
     how = how or How()
-    reading = Reading(how.rules, image_key=how.image_key)
+    context = ReadContext(how.rules, image_key=how.image_key)
     chosen = _format(how, labels)
     check_options(
         chosen,
@@ -91,9 +91,9 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
         },
     )
     if labels is None:
-        return class_folders.read(images, files, reading)
+        return class_folders.read(images, files, context)
     try:
-        return _with_numbers_noted(_read(chosen, labels, how, reading), reading)
+        return _with_numbers_noted(_read(chosen, labels, how, context), context)
     except InvalidInput as error:
         if str(labels) in error.message:
             raise
@@ -122,22 +122,22 @@ def _format(how: How, labels: Path | None) -> str:
     return how.format
 
 
-def _read(chosen: str, labels: Path, how: How, reading: Reading) -> Labels:
-    names = _elements(how.classes, reading) if how.classes is not None else None
+def _read(chosen: str, labels: Path, how: How, context: ReadContext) -> Labels:
+    names = _elements(how.classes, context) if how.classes is not None else None
     key, separator = how.label_key, how.separator
     readers: Mapping[str, Callable[[], Labels]] = {
-        "csv": lambda: csv_tables.read(labels, separator=separator, label_key=key, reading=reading),
-        "json": lambda: json_records.read(labels, label_key=key, separator=separator, reading=reading),
-        "jsonl": lambda: json_lines.read(labels, label_key=key, separator=separator, reading=reading),
-        "npy": lambda: npy_labels.read(labels, class_names=names, reading=reading),
-        "coco": lambda: coco_labels.read(labels, label_key=key, reading=reading),
-        "label-studio": lambda: _label_studio(labels, how, reading),
-        "cvat": lambda: cvat_labels.read(labels, reading=reading),
+        "csv": lambda: csv_tables.read(labels, separator=separator, label_key=key, context=context),
+        "json": lambda: json_records.read(labels, label_key=key, separator=separator, context=context),
+        "jsonl": lambda: json_lines.read(labels, label_key=key, separator=separator, context=context),
+        "npy": lambda: npy_labels.read(labels, class_names=names, context=context),
+        "coco": lambda: coco_labels.read(labels, label_key=key, context=context),
+        "label-studio": lambda: _label_studio(labels, how, context),
+        "cvat": lambda: cvat_labels.read(labels, context=context),
     }
     return readers[chosen]()
 
 
-def _elements(path: Path, reading: Reading) -> list[str]:
+def _elements(path: Path, context: ReadContext) -> list[str]:
     """Return the names of a vector's elements: the class with id 1 names the first.
 
     Raises:
@@ -152,16 +152,16 @@ def _elements(path: Path, reading: Reading) -> list[str]:
             hint="Number the classes from 1 in the order of the elements, or leave the ids out.",
         )
     if names != list(ids):
-        reading.note("classes ordered by their ids: the first element of a vector is the class with id 1", f"{path}")
+        context.note("classes ordered by their ids: the first element of a vector is the class with id 1", f"{path}")
     if any(line.text.split()[-1] == BACKGROUND for line in read_lines(path) if not line.text.startswith("#")):
-        reading.note("the background in the class list, left out: it is no element of a vector", f"{path}")
+        context.note("the background in the class list, left out: it is no element of a vector", f"{path}")
     return names
 
 
-def _with_numbers_noted(labels: Labels, reading: Reading) -> Labels:
+def _with_numbers_noted(labels: Labels, context: ReadContext) -> Labels:
     """Note classes that are numbers, one of which may mean that no class is in the image."""
     numbers = len(labels.classes) > 1 and all(map(str.isdecimal, labels.classes))
-    if not numbers or reading.rules.negative is not None:
+    if not numbers or context.rules.negative is not None:
         return labels
     return replace(labels, notes=(*labels.notes, (NUMBERS, listing(labels.classes))))
 
@@ -182,7 +182,7 @@ def _recognise(labels: Path) -> str:
     return _SUFFIXES[suffix]
 
 
-def _label_studio(labels: Path, how: How, reading: Reading) -> Labels:
+def _label_studio(labels: Path, how: How, context: ReadContext) -> Labels:
     """Read the export CSV, JSON-MIN or JSON: in the last, each task has its image among its ``data``."""
     is_csv = _SUFFIXES.get(labels.suffix.lower()) == "csv"
     content = None if is_csv else read_json(labels)
@@ -194,9 +194,9 @@ def _label_studio(labels: Path, how: How, reading: Reading) -> Labels:
             f"{labels}: --use-predictions: exports as JSON-MIN and CSV have no predictions.", hint="Export as JSON."
         )
     if is_csv:
-        return csv_tables.read(labels, label_key=how.label_key, reading=reading)
+        return csv_tables.read(labels, label_key=how.label_key, context=context)
     if short:
-        return labelstudio_min.read(labels, label_key=how.label_key, reading=reading)
+        return labelstudio_min.read(labels, label_key=how.label_key, context=context)
     return labelstudio_labels.read(
-        labels, label_key=how.label_key, use_predictions=how.use_predictions, reading=reading
+        labels, label_key=how.label_key, use_predictions=how.use_predictions, context=context
     )

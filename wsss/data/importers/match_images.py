@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from wsss.data.image_ids import composed, fold
-from wsss.data.importers.urls import SCHEME, image_of, is_url, without_prefix, without_upload_folder
+from wsss.data.importers.rules.urls import SCHEME, image_of, is_url, without_prefix, without_upload_folder
 from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput
 from wsss.io.rasters.image_kinds import OTHER_IMAGES

@@ -1,1 +1,1 @@
-"""Masks of a dataset: their values, where they are, and predicted ones."""
+"""Mask values of a dataset, and predicted masks."""

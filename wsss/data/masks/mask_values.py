@@ -1,7 +1,7 @@
-"""What the values of a dataset's own mask files mean, where they are not the ids of its classes.
+"""Meaning of ground-truth mask values that are not class ids: ``{0: background, 128: ignore, 255: road}``.
 
-Many masks are 0 for the background and 255 for the only class; elsewhere 255 means "ignore". So that both can be read,
-a dataset says what its values mean: ``mask_values: {0: background, 128: ignore, 255: road}``.
+Many masks have 0 for the background and 255 for the only class, while 255 otherwise means ignore. The config key
+``mask_values`` names each value of such masks.
 """
 
 from __future__ import annotations
@@ -16,31 +16,32 @@ import numpy as np
 import yaml
 from pydantic import BeforeValidator
 
-from wsss.errors import InvalidInput, closest, counted, listing
+from wsss.data.class_list import LabelNames
+from wsss.data.classes import lookup_tables, require_known
+from wsss.data.classes import unknown_values as unknown_values
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, ignored_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wsss.data.class_list import LabelNames
-
 FEWEST_SMOOTHED = 5
-"""Fewest unknown values in one mask that are taken for smoothed edges."""
+"""Minimum number of unknown values in one mask that suggests smoothed edges."""
 
 PLAIN = re.compile(r"[\w][\w .-]*")
-"""Names without a sign that means something inside YAML's braces."""
+"""Names without characters that are special inside YAML braces."""
 
 
 @dataclass(frozen=True)
 class MaskValues:
-    """The values of a dataset's own masks.
+    """Values of a dataset's ground-truth masks.
 
     Args:
-        classes: per class index (0 is the background) the values that mean it.
-        ignored: the values that mean "ignore"; 255 is not among them unless it is named here.
-        rest: class index of all other values in masks that show a class, ``None`` where they are errors.
-        named: value → name as a config gives them, for messages; empty for a layout's own values.
-        key: path of that config.
+        classes: values of each class index; index 0 is the background.
+        ignored: values that mean ignore; 255 only if it is listed.
+        rest: class index of all other values in masks that show a class; ``None`` makes such values an error.
+        named: value → name as in the config, for messages; empty where a layout defines the values.
+        key: path of the config key, for messages.
     """
 
     classes: tuple[tuple[int, ...], ...]
@@ -51,70 +52,64 @@ class MaskValues:
 
     @property
     def identity(self) -> object:
-        """What stands for the values in a fingerprint; `rest` only decides which masks can be read."""
+        """The part that enters a fingerprint; `rest` only decides which masks are valid."""
         return (self.classes, self.ignored) if self.ignored else self.classes
 
     def encode(self, mask: NDArray[np.uint8], *, where: str, ids: Collection[int] = ()) -> NDArray[np.uint8]:
-        """Map a mask's values to class indices; the `stray` ones to `rest`.
+        """Map mask values to class indices; `stray` values become `rest`.
 
         Args:
             mask: ``(H, W)`` uint8, values as on disk.
-            where: what to call the mask in an error.
-            ids: values that are never `stray`: masks that we write have them for classes.
+            where: subject of the error, usually the file.
+            ids: values that are never `stray`: the class ids in masks written by wsss.
 
         Returns:
             ``(H, W)`` uint8, values 0 … K or 255.
 
         Raises:
-            InvalidInput: a value isn't named, and isn't `stray`.
+            InvalidInput: a value is neither named nor `stray`.
         """
-        table, legal = self._tables()
-        wrong = unknown_values(mask, legal)
-        if wrong and (not self.stray(mask) or not wrong.keys().isdisjoint(ids)):
-            raise self._unnamed(wrong, legal, where)
+        table, valid = self._tables()
+        unknown = unknown_values(mask, valid)
+        if unknown and (not self.stray(mask) or not unknown.keys().isdisjoint(ids)):
+            if self.named:
+                raise self._unnamed(unknown, where)
+            require_known(mask, valid, where=where)
         if self.rest is not None:
-            table[~legal] = self.rest
+            table[~valid] = self.rest
         return table[mask]
 
     def stray(self, mask: NDArray[np.uint8]) -> dict[int, int]:
         """Return the values that count as `rest`, each with its number of pixels.
 
-        There are none without a `rest`, and none in a mask that shows no class by a value that is named: such a mask is
-        numbered in another way.
+        The result is empty without `rest`, and for masks without a named class value, which use another numbering.
         """
         if self.rest is None:
             return {}
-        table, legal = self._tables()
-        shown = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
-        known = table[shown][legal[shown]]
-        return unknown_values(mask, legal) if ((known != 0) & (known != IGNORE)).any() else {}
+        table, valid = self._tables()
+        present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+        known = table[present][valid[present]]
+        return unknown_values(mask, valid) if ((known != 0) & (known != IGNORE)).any() else {}
 
-    def _unnamed(self, wrong: Mapping[int, int], legal: NDArray[np.bool_], where: str) -> InvalidInput:
-        if not self.named:
-            allowed = listing(np.flatnonzero(legal).tolist(), limit=30)
-            return InvalidInput(f"{where}: mask value {listing(wrong)} stands for no class; allowed are {allowed}.")
-        shown = pixels_of_values(wrong)
-        pairs = sorted([*self.named, *((value, "…") for value in wrong)])
+    def _unnamed(self, unknown: Mapping[int, int], where: str) -> InvalidInput:
+        pairs = sorted([*self.named, *((value, "…") for value in unknown)])
         return InvalidInput(
-            f"{where}: {shown}, which {self.key} does not name; it names "
-            f"{listing([f'{value} ({name})' for value, name in self.named], limit=30)}.",
-            hint=smoothing_hint(wrong)
-            + f"Name it: {as_key(pairs, self.key.rpartition('.')[2])}, where … is a class, background or ignore.",
+            f"{self.key} does not name {pixels_of_values(unknown)}",
+            subject=where,
+            allowed=listing([f"{value} ({name})" for value, name in self.named], limit=30),
+            hint=f"{smoothing_hint(unknown)}Name each value: {as_key(pairs, self.key.rpartition('.')[2])}, "
+            "where … is a class, background or ignore.",
         )
 
     def _tables(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        table, legal = np.full(256, IGNORE, np.uint8), np.zeros(256, np.bool_)
-        legal[list(self.ignored)] = True
-        for index, values in enumerate(self.classes):
-            table[list(values)], legal[list(values)] = index, True
-        return table, legal
+        return lookup_tables(self.classes, dict.fromkeys(self.ignored, IGNORE))
 
 
 def smoothing_hint(unknown: Mapping[int, int]) -> str:
-    """Return the hint for unknown values that a mask's edges have once it was smoothed; empty for other values.
+    """Return a hint if unknown values suggest a mask with smoothed edges, else an empty string.
 
     Args:
-        unknown: value → number of its pixels. Values of classes cover regions; smoothing gives many values at edges.
+        unknown: value → number of its pixels.
     """
     if len(unknown) < FEWEST_SMOOTHED:
         return ""
@@ -124,95 +119,87 @@ def smoothing_hint(unknown: Mapping[int, int]) -> str:
     )
 
 
-def unknown_values(mask: NDArray[np.uint8], legal: NDArray[np.bool_]) -> dict[int, int]:
-    """Return the values of a mask that aren't ``legal`` ``(256,)``, each with its number of pixels."""
-    counts = np.bincount(mask.ravel(), minlength=256)
-    return {int(value): int(counts[value]) for value in np.flatnonzero((counts > 0) & ~legal)}
-
-
 def pixels_of_values(counts: Mapping[int, int]) -> str:
     """Return ``6 pixels of value 8, 1 pixel of value 30``."""
     return listing([f"{counted(count, 'pixel')} of value {value}" for value, count in counts.items()])
 
 
 def as_key(named: Iterable[tuple[int, str]], key: str = "mask_values") -> str:
-    """Return ``mask_values: {0: background, 255: road}``, ready to paste."""
+    """Return ``mask_values: {0: background, 255: road}``, valid YAML."""
     return f"{key}: {{{', '.join(f'{value}: {_quoted(name)}' for value, name in named)}}}"
 
 
 def _quoted(name: str) -> str:
-    """Return a name as YAML takes it inside braces; ``no`` and ``1`` aren't names there unless they are quoted."""
+    """Quote a name if YAML would read it as something else (``no``, ``1``, ``a, b``)."""
     plain = name == "…" or (PLAIN.fullmatch(name) and yaml.safe_load(name) == name)
     return name if plain else json.dumps(name, ensure_ascii=False)
 
 
 def resolve(names: Mapping[int, str], labels: LabelNames, *, where: str) -> MaskValues:
-    """Return what the values mean among the classes in use.
+    """Return the values of each class in use.
 
     Args:
-        names: value → class of the dataset (one in use, or one that is gathered or left out), background or ignore.
-        labels: the classes in use, and the names of the others.
+        names: value → class name of the dataset (selected, merged or left out), background or ignore.
+        labels: the classes in use, and the other class names of the dataset.
         where: key path of ``names`` for errors.
 
     Raises:
-        InvalidInput: a name is unknown, or no value means a class.
+        InvalidInput: an unknown name, or no value for any class.
     """
     ignore = ignored_name(labels.index)
+    allowed = [BACKGROUND, ignore, *labels.index]
     indices: dict[int, int] = {}
-    for value, name in names.items():
-        if name not in (BACKGROUND, ignore, *labels.index):
-            allowed = [BACKGROUND, ignore, *labels.index]
-            raise InvalidInput(
-                f"{where}.{value}: unknown class {name!r}; allowed are {listing(allowed, limit=30)}"
-                f"{closest(name, allowed)}"
-            )
+    for value, name in sorted(names.items()):
+        if name not in allowed:
+            raise InvalidInput("unknown class", subject=f"{where}.{value}", found=name, allowed=allowed)
         index = IGNORE if name == ignore else 0 if name == BACKGROUND else labels.index[name]
         indices[value] = labels.classes.other_as if index is None else index
     if not set(indices.values()) - {0, IGNORE}:
         raise InvalidInput(
-            f"{where}: no value means a class; found {as_key(names.items())}.",
+            f"no value of a class in {as_key(names.items())}",
+            subject=where,
             hint=f"Name the value of a class: {listing(labels.classes.foreground)}.",
         )
-    classes = tuple(
-        tuple(value for value, index in sorted(indices.items()) if index == wanted)
-        for wanted in range(len(labels.classes))
-    )
-    ignored = tuple(value for value, index in sorted(indices.items()) if index == IGNORE)
-    return MaskValues(classes, ignored, named=tuple(sorted(names.items())), key=where)
+
+    def values_of(wanted: int) -> tuple[int, ...]:
+        return tuple(value for value, index in indices.items() if index == wanted)
+
+    classes = tuple(values_of(index) for index in range(len(labels.classes)))
+    return MaskValues(classes, values_of(IGNORE), named=tuple(sorted(names.items())), key=where)
 
 
 def parse_names(value: Any, *, where: str) -> dict[int, str]:
-    """Return mask value → name of what an option gives, such as ``{0: background, 255: road}``.
+    """Validate the value of an option such as ``{0: background, 255: road}``.
 
     Raises:
-        InvalidInput: it is something else.
+        InvalidInput: not a mapping of mask values to names.
     """
     try:
         names: dict[int, str] | None = _names(value)
     except ValueError as error:
-        raise InvalidInput(f"{where}: {error}.") from error
+        raise InvalidInput(str(error), subject=where) from error
     if names is None:
-        raise InvalidInput(f"{where}: expected a mapping of mask values to names, got nothing.")
+        raise InvalidInput(subject=where, allowed="a mapping of mask values to names", found=None)
     return names
 
 
 def _names(value: Any) -> Any:
-    """Bring ``mask_values`` into one form, or tell what is expected; JSON records have digits for its values."""
+    """Normalise ``mask_values``; JSON records have strings of digits for its keys."""
     if value is None:
         return None
     if not isinstance(value, Mapping) or not value:
         raise ValueError("expected a mapping of mask values to names, for example {0: background, 255: road}")
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for key, name in value.items():
         number = int(key) if isinstance(key, str) and key.strip().isdecimal() else key
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 255:
-            raise ValueError(f"expected whole numbers from 0 to 255 for mask values; found {key!r}")
+            raise ValueError(f"expected mask values from 0 to 255, got {key!r}")
         if not isinstance(name, str):
-            raise ValueError(f"value {number} has the name {name!r}; expected a class name, background or ignore")
-        if number in found:
-            raise ValueError(f"value {number} is named twice, {found[number]!r} and {name.strip()!r}")
-        found[number] = name.strip()
-    return found
+            raise ValueError(f"value {number}: expected a class name, background or ignore, got {name!r}")
+        if number in names:
+            raise ValueError(f"value {number} has two names, {names[number]!r} and {name.strip()!r}")
+        names[number] = name.strip()
+    return names
 
 
 MaskNames = Annotated[dict[int, str] | None, BeforeValidator(_names)]

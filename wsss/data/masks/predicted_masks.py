@@ -1,13 +1,13 @@
-"""``images.json``: what predicted masks are of, what their values mean, and which images failed."""
+"""``images.json``, the record of predicted masks: their images, their values, and the images that failed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import write_json
@@ -16,6 +16,7 @@ from wsss.io.files.recorded import check_recorded
 from wsss.io.text.json_files import read_json
 
 PREDICTED = "images.json"
+PREDICT_AGAIN = "Predict the images again."
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class FailedImage:
     """An image without a mask.
 
     Args:
-        file: its path: below the folder of images, or as the dataset has it.
-        reason: why it couldn't be processed.
+        file: its path, relative to the folder of images or as in the dataset.
+        reason: why it failed.
     """
 
     file: str
@@ -33,14 +34,14 @@ class FailedImage:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a network was applied to.
+    """The images that a network was applied to.
 
     Args:
         classes: their values on disk are those of the masks.
-        files: id → path of the image, relative to the folder of images; ``None`` where a dataset has the images.
+        files: id → path of the image, relative to the folder of images; ``None`` for images of a dataset.
         failed: id → image without a mask.
-        sources: id → hash of what the mask was made from, so that the others are kept when a failed image is repaired;
-            recorded only where an image failed.
+        sources: id → hash of the inputs of the mask, so that it is kept when a failed image is repaired; recorded only
+            if an image failed.
     """
 
     classes: Classes
@@ -55,16 +56,16 @@ def write_predicted(folder: Path, predicted: Predicted) -> None:
     if predicted.files is not None:
         record["files"] = dict(predicted.files)
     if predicted.failed:
-        record["failed"] = {one: {"file": why.file, "reason": why.reason} for one, why in predicted.failed.items()}
+        record["failed"] = {name: asdict(image) for name, image in predicted.failed.items()}
         record["sources"] = dict(predicted.sources)
     write_json(folder / PREDICTED, record)
 
 
 def read_predicted(folder: Path) -> Predicted | None:
-    """Read ``images.json``, ``None`` where there is none.
+    """Read ``images.json``; ``None`` if there is none.
 
     Raises:
-        InvalidInput: it is broken, or a path leads out of the folder of images.
+        InvalidInput: the file is broken, or a path leads out of the folder of images.
     """
     path = folder / PREDICTED
     check_recorded(path)
@@ -73,23 +74,24 @@ def read_predicted(folder: Path) -> Predicted | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{path}: can't be read ({error}).", hint="Predict the images again.") from error
+        raise InvalidInput(f"unreadable ({error})", subject=path, hint=PREDICT_AGAIN) from error
     for file in (predicted.files or {}).values():
-        below(Path("the folder of images"), file, where=path, hint="Predict the images again.")
+        below(Path("the folder of images"), file, where=path, hint=PREDICT_AGAIN)
     return predicted
 
 
 def _parse(value: Any, path: Path) -> Predicted:
     failed = {
-        str(one): FailedImage(str(why["file"]), str(why["reason"])) for one, why in value.get("failed", {}).items()
+        str(name): FailedImage(str(image["file"]), str(image["reason"]))
+        for name, image in value.get("failed", {}).items()
     }
     if "files" not in value and not failed:
         raise KeyError("files")
-    for one in (*failed, *value.get("files", {}), *value.get("sources", {})):
-        check_id(one, path)  # part of the names of files that are deleted and written
+    for name in (*failed, *value.get("files", {}), *value.get("sources", {})):
+        check_id(name, path)  # ids become parts of file names
     return Predicted(
         Classes.from_json(value["classes"]),
-        {str(one): str(file) for one, file in value["files"].items()} if "files" in value else None,
+        {str(name): str(file) for name, file in value["files"].items()} if "files" in value else None,
         failed,
-        {str(one): str(source) for one, source in value.get("sources", {}).items()},
+        {str(name): str(source) for name, source in value.get("sources", {}).items()},
     )

@@ -14,19 +14,21 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, read_class_list
+from wsss.data.dataset import Dataset
 from wsss.data.masks.mask_values import MaskValues
-from wsss.data.masks.own_masks import OwnMasksConfig, find_masks, own_values
 from wsss.data.readers.find_images import images_by_id, require_images, the_image, unread_note
 from wsss.data.readers.label_cells import NEGATIVE_KEY, Known, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
 from wsss.data.readers.label_tables import LabelRow, choose_splits, read_image_table, read_label_table
 from wsss.data.readers.layout import Layout, Log, hash_cache
-from wsss.data.sample import Dataset, Sample
+from wsss.data.readers.own_masks import OwnMasksConfig, find_masks, own_values
+from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
 from wsss.errors import InvalidInput, counted
+from wsss.io.files.home import at_home
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORED_NAMES
 from wsss.io.text.text_files import read_lines
 
@@ -69,6 +71,11 @@ class Config(OwnMasksConfig):
         0.2, ge=0, lt=1, description="Share of the images that becomes the split val, where nothing names any split."
     )
 
+    @field_validator("images", "labels", "masks", "files")
+    @classmethod
+    def _text_at_home(cls, value: str | None) -> str | None:
+        return None if value is None else str(at_home(value)) if value.startswith("~") else value
+
 
 def recognise(root: Path) -> bool:
     """Whether ``root`` holds a folder images, and labels.csv or classes.txt."""
@@ -77,7 +84,7 @@ def recognise(root: Path) -> bool:
 
 def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Dataset:
     """Return the dataset; see `wsss.data.readers.layout.Reader`. Images may be missing unless ``complete``."""
-    root = config.root.expanduser()
+    root = config.root
     if not root.is_dir():
         raise InvalidInput(f"data.root: {root} is no folder.", hint="Set data.root to the dataset's folder.")
     folder = root / config.images

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.data.image_ids import image_id, image_ids, renamed
-from wsss.data.importers.listing import SYSTEM_FOLDERS
 from wsss.data.readers.find_images import images_by_id
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import without_suffix
+from wsss.data.system_folders import SYSTEM_FOLDERS
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, unread
 from wsss.io.rasters.rgb_images import explained, frames, open_image

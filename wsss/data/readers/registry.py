@@ -1,35 +1,36 @@
 """All dataset layouts, and the one function that opens a dataset of any of them.
 
-A layout is one module with a ``LAYOUT`` (see `wsss.data.readers.layout`) and one line here.
+A layout is one module with a ``LAYOUT`` (see `wsss.data.readers.layout`) and one line here, or an entry point
+``wsss.layouts`` of another package.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from wsss.data.readers.layout import AnyLayout, LayoutConfig, Log
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, listing
+from wsss.extensions import Extensions
+from wsss.io.files.home import at_home
 from wsss.validation import KeyPath, validate
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset
+    from wsss.data.dataset import Dataset
 
 AUTO = "auto"
-_MODULES = {
-    "voc": "wsss.data.readers.voc",
-    "folder": "wsss.data.readers.folder",
-    "topomortar": "wsss.data.readers.topomortar",
-    "shapes": "wsss.data.synthetic.shapes",
-    "bricks": "wsss.data.synthetic.bricks",
-}
-
-
-def layout_names() -> tuple[str, ...]:
-    """Return the names of all layouts, as ``data.layout`` takes them (besides ``auto``)."""
-    return tuple(_MODULES)
+LAYOUTS = Extensions(
+    "wsss.layouts",
+    {
+        "voc": "wsss.data.readers.voc:LAYOUT",
+        "folder": "wsss.data.readers.folder:LAYOUT",
+        "topomortar": "wsss.data.readers.topomortar:LAYOUT",
+        "shapes": "wsss.data.synthetic.shapes:LAYOUT",
+        "bricks": "wsss.data.synthetic.bricks:LAYOUT",
+    },
+)
+"""Name → layout, as ``data.layout`` takes it (besides ``auto``)."""
 
 
 def get_layout(name: str) -> AnyLayout:
@@ -38,16 +39,13 @@ def get_layout(name: str) -> AnyLayout:
     Raises:
         InvalidInput: there is none of this name.
     """
-    if name not in _MODULES:
-        allowed = [*_MODULES, AUTO]
-        raise InvalidInput(
-            f"data.layout: unknown layout {name!r}; allowed are {listing(allowed)}{closest(name, allowed)}"
-        )
-    return cast(AnyLayout, importlib.import_module(_MODULES[name]).LAYOUT)
+    if name not in LAYOUTS:
+        raise InvalidInput("unknown layout", subject="data.layout", found=name, allowed=[*LAYOUTS, AUTO])
+    return cast(AnyLayout, LAYOUTS[name])
 
 
 def _recognisable() -> list[AnyLayout]:
-    return [layout for layout in map(get_layout, _MODULES) if layout.recognise is not None]
+    return [layout for layout in LAYOUTS.values() if layout.recognise is not None]
 
 
 def fitting_layouts(root: Path) -> list[AnyLayout]:
@@ -89,7 +87,7 @@ def why_gone(config: Mapping[str, Any]) -> str | None:
     """
     if not isinstance(config.get("root"), str):
         return None
-    root = Path(config["root"]).expanduser()
+    root = at_home(config["root"])
     if not root.is_dir():
         return f"{root} is not there"
     if config.get("layout", AUTO) == AUTO:
@@ -118,11 +116,11 @@ def parse_config(
     if name != AUTO:
         layout = get_layout(name)
     elif isinstance(config.get("root"), str | Path):
-        layout = recognise(Path(config["root"]).expanduser())
+        layout = recognise(at_home(config["root"]))
     else:
         raise InvalidInput(
             "data.root: this key is required and missing.",
-            hint=f"Set data.root to the dataset's folder, or data.layout to one of {listing(_MODULES)}.",
+            hint=f"Set data.root to the dataset's folder, or data.layout to one of {listing(LAYOUTS)}.",
         )
     checked = validate(layout.config, {**config, "layout": layout.name}, where="data", locate=locate)
     return layout, checked

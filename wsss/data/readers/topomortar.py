@@ -22,11 +22,13 @@ from typing import Literal
 import yaml
 from pydantic import Field
 
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
 from wsss.data.masks.mask_values import MaskValues
 from wsss.data.readers.find_images import images_by_id
 from wsss.data.readers.label_tables import choose_splits
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache
-from wsss.data.sample import Classes, Dataset, Sample
+from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput, closest, listing
 from wsss.io.text.text_files import read_lines, read_text
@@ -79,7 +81,7 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
     ``train-{large,small}-<kind>`` and ``val-<kind>``, as far as their files are there; kinds are the dataset's
     three and `WEAK`.
     """
-    root = config.root.expanduser()
+    root = config.root
     if not root.is_dir():
         raise InvalidInput(f"data.root: {root} is no folder.", hint="Set data.root to the folder that holds dataset/.")
     base = dataset_folder(root)

@@ -14,16 +14,19 @@ from pydantic import Field
 
 from wsss.data.checks.ground_truth import check_truth
 from wsss.data.class_list import VOC_IDS, ClassChoice, LabelNames, Other, choose_classes, read_class_list
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
 from wsss.data.image_ids import SEPARATOR
-from wsss.data.masks.own_masks import OwnMasksConfig, find_masks, own_values
 from wsss.data.readers.find_images import images_by_id, require_images, the_image, unread_note
 from wsss.data.readers.imagefolder import images_below
 from wsss.data.readers.label_cells import Known, read_rows
 from wsss.data.readers.label_rules import Rules
 from wsss.data.readers.label_tables import choose_splits, read_label_table
 from wsss.data.readers.layout import Layout, Log, hash_cache
-from wsss.data.sample import Classes, Dataset, Sample, read_truth
+from wsss.data.readers.own_masks import OwnMasksConfig, find_masks, own_values
+from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput, listing
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.mask_files import MASK_SUFFIXES, MaskFiles
@@ -70,7 +73,7 @@ def recognise(root: Path) -> bool:
 
 def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Dataset:
     """Return the dataset; see `wsss.data.readers.layout.Reader`. Images may be missing unless ``complete``."""
-    root = config.root.expanduser()
+    root = config.root
     if not root.is_dir():
         raise InvalidInput(f"data.root: {root} is no folder.", hint="Set data.root to the folder with JPEGImages.")
     class_file = root / CLASSES

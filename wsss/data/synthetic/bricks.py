@@ -12,10 +12,10 @@ import numpy as np
 import yaml
 from pydantic import Field, model_validator
 
+from wsss.data.dataset import Dataset
 from wsss.data.readers import topomortar
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.readers.topomortar import FOLDER, GROUP_FILE, GROUPS, KINDS, MASK_VALUES, PARTS, SPLITS, SPLITS_SMALL
-from wsss.data.sample import Dataset
 from wsss.data.synthetic.brickwork import draw_wall
 from wsss.data.synthetic.generated import Generated
 from wsss.io.files.atomic import write_text

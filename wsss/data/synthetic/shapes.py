@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from wsss.data.dataset import Dataset
 from wsss.data.readers import folder
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache
-from wsss.data.sample import Dataset
 from wsss.data.synthetic.generated import Generated
 from wsss.data.synthetic.scene import CLASS_NAMES, draw_scene
 from wsss.io.files.atomic import write_text

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.data.checks.ground_truth import check_truth, require_masks
+from wsss.data.masks.encodings import read_and_check_encoding
 from wsss.data.tiles.tiling import TilesConfig, draw_tiles
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import TEMPORARY, explain_os_errors, write_json
@@ -38,13 +39,14 @@ def draw_into(
         start: number of steps → function that advances a progress bar.
 
     Raises:
-        InvalidInput: no such split, masks that are missing or show no class, or ``out`` holds something else; see
-            `draw_tiles`.
+        InvalidInput: no such split, masks that are missing, show no class or mix two encodings, or ``out`` holds
+            something else; see `draw_tiles`.
         RunFailed: ``out`` can't be written to.
     """
     samples, of = dataset.split(split), f"split {split!r}"
     require_masks(dataset, samples, of=of, hint="Choose a split that has masks.")
     check_truth(samples, dataset.classes, where=of)
+    read_and_check_encoding(samples, dataset.classes, where=of)
     claim = {"split": split, "seed": seed, **config.model_dump()}
     marker = out / MARKER
     with explain_os_errors(out):

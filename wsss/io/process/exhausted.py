@@ -15,6 +15,7 @@ from pathlib import Path
 
 from wsss.errors import RunFailed
 from wsss.io.process.headroom import size_text
+from wsss.io.process.shared_state import batch_size
 
 AGAIN_HINT = "then run the same command again: finished work is kept."
 SHARED = Path("/dev/shm")
@@ -23,12 +24,24 @@ OUT_OF_MEMORY = (
     "Run the same command again with --workers 1, and have large images made smaller for the work on them (max_side "
     "of cam, crf and predict); finished work is kept."
 )
-"""The hint where memory ran out, or most likely did."""
+"""The hint where memory ran out, or most likely did, in work on single images; see `out_of_memory_hint`."""
 
 _ALMOST_FULL = 1 << 20
 """Free bytes of the shared memory below which a missing place is taken for its fault."""
 
 _WORKER = re.compile(r"DataLoader worker \(pid\S* [\d, ]+\) (?:is killed by signal: (?P<signal>[\w ]+)|exited unexp)")
+
+
+def out_of_memory_hint(batch_size: int) -> str:
+    """Return the hint where memory ran out, or most likely did.
+
+    Args:
+        batch_size: images that went through a network together.
+    """
+    if batch_size <= 1:
+        return OUT_OF_MEMORY
+    lower = f"Lower batch_size ({batch_size}; in training, accumulate keeps the effective batch size)"
+    return f"{lower}, or free memory: {OUT_OF_MEMORY[0].lower()}{OUT_OF_MEMORY[1:]}"
 
 
 def exhausted(error: BaseException) -> RunFailed | None:
@@ -121,9 +134,10 @@ def _explain_shared(text: str) -> RunFailed:
 def _explain_memory(text: str) -> RunFailed:
     limit = memory_limit()
     why = f" ({' '.join(text.split())[:200]})" if text else ""
+    hint = out_of_memory_hint(batch_size())
     return RunFailed(
         f"Memory ran out{why}{'; ' + limit if limit else ''}.",
-        hint=f"Raise the limit (ulimit -v unlimited). {OUT_OF_MEMORY}" if limit else OUT_OF_MEMORY,
+        hint=f"Raise the limit (ulimit -v unlimited). {hint}" if limit else hint,
     )
 
 
@@ -155,7 +169,7 @@ def _explain_worker(text: str) -> RunFailed:
         )
     return RunFailed(
         "A worker process was killed. Most often memory ran out.",
-        hint=OUT_OF_MEMORY,
+        hint=out_of_memory_hint(batch_size()),
     )
 
 

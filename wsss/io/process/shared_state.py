@@ -30,6 +30,7 @@ class State:
         failure: printed on stdout after a crash.
         items: names of the images being worked on.
         paths: temporary files and folders to delete.
+        batch_size: images that go through a network together, 1 where none do.
     """
 
     message: str = ""
@@ -37,6 +38,7 @@ class State:
     failure: str = ""
     items: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    batch_size: int = 1
 
 
 class Memory:
@@ -114,6 +116,26 @@ def working_on(items: Iterable[str]) -> None:
 def current_items() -> list[str]:
     """Return the names of the images that are being worked on."""
     return list(_state.items)
+
+
+@contextmanager
+def batches_of(size: int | None) -> Iterator[None]:
+    """Have messages about memory name the batch size of the work in the block; ``None``: it has none."""
+    before = _state.batch_size
+    try:
+        with _lock:
+            _state.batch_size = size or 1
+            _publish()
+        yield
+    finally:
+        with _lock:
+            _state.batch_size = before
+            _publish()
+
+
+def batch_size() -> int:
+    """Return the batch size set by `batches_of`, 1 without one."""
+    return _state.batch_size
 
 
 @contextmanager

@@ -9,22 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.models.attribution.advcam import adv_cam
-from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, Layer, LayerCamConfig
-from wsss.models.attribution.gradcam import gradcam_plus_plus
+from wsss.models.attribution.config import MapMethod
 from wsss.models.attribution.gradients import frozen, layer_stride
-from wsss.models.attribution.layercam import fuse, layer_cam
 from wsss.models.classifier import CAMClassifier
 from wsss.models.multiscale_cam import Grid, Stack, views
-
-GradientMethod = GradCamPlusPlusConfig | LayerCamConfig | AdvCamConfig
 
 
 def attribution_maps(
     classifier: CAMClassifier,
     images: NDArray[np.uint8],
     wanted: Tensor,
-    method: GradientMethod,
+    method: MapMethod,
     *,
     scales: Sequence[float],
     flip: bool,
@@ -50,27 +45,11 @@ def attribution_maps(
     device = classifier.head.weight.device
     if not wanted.any():
         return torch.zeros(*wanted.shape, *grid.size, device=device)
-    layers = layers_of(method)
+    layers = method.map_layers()
     placed = [Stack(len(scales) * (2 if flip else 1)) for _ in layers]
     with frozen(classifier):
         for batch in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
             each = wanted.to(device).repeat(len(batch) // len(images), 1)
-            for layer, maps, into in zip(layers, _maps(classifier, batch, each, method), placed, strict=True):
+            for layer, maps, into in zip(layers, method.compute(classifier, batch, each), placed, strict=True):
                 into.add(grid.place(maps, batch, layer_stride(classifier, layer)))
-    summed = [stack.sum() for stack in placed]
-    return fuse(summed, layers, method.gamma) if isinstance(method, LayerCamConfig) else summed[0]
-
-
-def layers_of(method: GradientMethod) -> tuple[Layer, ...]:
-    """Return the layers that a method makes maps of; AdvCAM's are those of the head."""
-    if isinstance(method, LayerCamConfig):
-        return method.layers
-    return (method.layer,) if isinstance(method, GradCamPlusPlusConfig) else ("features",)
-
-
-def _maps(classifier: CAMClassifier, batch: Tensor, wanted: Tensor, method: GradientMethod) -> list[Tensor]:
-    if isinstance(method, GradCamPlusPlusConfig):
-        return gradcam_plus_plus(classifier, batch, wanted, method)
-    if isinstance(method, LayerCamConfig):
-        return layer_cam(classifier, batch, wanted, method)
-    return adv_cam(classifier, batch, wanted, method)
+    return method.combine([stack.sum() for stack in placed])

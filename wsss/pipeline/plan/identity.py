@@ -131,13 +131,14 @@ def _identity_config(value: Any) -> Any:
     """Return a config as ``model_dump`` does, without the fields that do not count."""
     if isinstance(value, BaseModel):
         fields = type(value).model_fields.items()
-        return {name: _identity_config(getattr(value, name)) for name, field in fields if _counts(field)}
+        return {name: _identity_config(getattr(value, name)) for name, field in fields if affects_identity(field)}
     if isinstance(value, Mapping):
         return {key: _identity_config(inner) for key, inner in value.items()}
     return [_identity_config(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _counts(field: FieldInfo) -> bool:
+def affects_identity(field: FieldInfo) -> bool:
+    """Return whether a field is part of the identity; see `NotInIdentity`."""
     return not field.exclude and not any(isinstance(mark, NotInIdentity) for mark in field.metadata)
 
 

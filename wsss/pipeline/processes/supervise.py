@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from wsss.errors import WsssError, listing
 from wsss.io.process import shared_state
-from wsss.io.process.exhausted import AGAIN_HINT, OUT_OF_MEMORY, memory_limit
+from wsss.io.process.exhausted import AGAIN_HINT, memory_limit, out_of_memory_hint
 from wsss.io.process.orphans import end_with_parent
 from wsss.io.text.printable import printable
 from wsss.pipeline.processes.interrupt import AGAIN
@@ -204,7 +204,7 @@ class _Supervisor:
             _print(1, state.document)
             return 128 + ended
         if number in CRASHES:
-            _print(2, crash_message(number, state.items))
+            _print(2, crash_message(number, state.items, state.batch_size))
             _print(1, state.failure)
             return 1
         signal.signal(number, signal.SIG_DFL)
@@ -212,12 +212,11 @@ class _Supervisor:
         return 128 + number
 
 
-def crash_message(number: int, items: list[str]) -> str:
+def crash_message(number: int, items: list[str], batch_size: int = 1) -> str:
     """Return the message for a command that was ended by a signal other than SIGINT and SIGTERM."""
     work = f" while it processed {'one of: ' if len(items) > 1 else ''}{listing(items, limit=12)}" if items else ""
-    return (
-        f"error: The process{_rank()} was ended by the system ({signal.Signals(number).name}){work}.\n{_cause(number)}"
-    )
+    ended = f"error: The process{_rank()} was ended by the system ({signal.Signals(number).name}){work}."
+    return f"{ended}\n{_cause(number, batch_size)}"
 
 
 def _rank() -> str:
@@ -230,10 +229,10 @@ def _rank() -> str:
     return ""
 
 
-def _cause(number: int) -> str:
+def _cause(number: int, batch_size: int) -> str:
     """Return the likely cause of a signal, and a hint."""
     if number == signal.SIGKILL:
-        return f"Most often memory ran out. {OUT_OF_MEMORY}"
+        return f"Most often memory ran out. {out_of_memory_hint(batch_size)}"
     if number == signal.SIGBUS:
         return (
             "Most often shared memory (/dev/shm) or a disk is full, or a file was truncated while it was read. Free "
@@ -241,7 +240,8 @@ def _cause(number: int) -> str:
         )
     limit = memory_limit()
     if limit:
-        return f"Most likely memory ran out: {limit}. Raise the limit (ulimit -v unlimited). {OUT_OF_MEMORY}"
+        hint = out_of_memory_hint(batch_size)
+        return f"Most likely memory ran out: {limit}. Raise the limit (ulimit -v unlimited). {hint}"
     return (
         "Unless memory ran out, this is a bug in wsss or in a library that it uses: please report it. Finished work is "
         "kept."

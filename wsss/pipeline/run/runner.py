@@ -12,6 +12,7 @@ from typing import Any
 
 from wsss.errors import InvalidInput, RunFailed, WsssError
 from wsss.io.files.contained import check_tree
+from wsss.io.process.shared_state import batches_of
 from wsss.pipeline.plan.decide import Decision, decide
 from wsss.pipeline.plan.deduplicate import copy_files, read_original
 from wsss.pipeline.plan.external_inputs import artifacts_in, check_distinct, identity_of_input, ids_of
@@ -107,7 +108,7 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
         record = ranks.from_first(lambda: restore_metrics(task, decision, session))
         return _outcome(task, record, "skipped", ("finished",))
     session.resolve_device()
-    with same_threads(task, decision, session):
+    with same_threads(task, decision, session), batches_of(getattr(task.config, "batch_size", None)):
         return _work(task, decision, session)
 
 

@@ -22,7 +22,8 @@ def check_mask(sample: Sample, *, out: Path, classes: Classes, allowed: Collecti
         allowed: class indices (255 = ignore) that the stage can have written; by default all, and 255.
 
     Raises:
-        InvalidInput: it is damaged, of another size than its image, or holds a value that the stage doesn't write.
+        InvalidInput: it is damaged, of another size than its image, holds a value that the stage doesn't write, or is
+            255 everywhere. A stage may write that, too; then computing it again costs time and changes nothing.
     """
     import numpy as np
 
@@ -33,10 +34,13 @@ def check_mask(sample: Sample, *, out: Path, classes: Classes, allowed: Collecti
     path = mask_path(out, sample.id)
     possible = (*range(len(classes)), IGNORE) if allowed is None else sorted(allowed)
     written = classes.decode(np.asarray(possible, np.uint8)).tolist()
-    wrong = sorted(set(np.unique(read_mask(path, size=image_size(sample.image))).tolist()) - set(written))
+    found = set(np.unique(read_mask(path, size=image_size(sample.image))).tolist())
+    wrong = sorted(found - set(written))
     if wrong:
         expected = listing(sorted(set(written)), limit=30)
         raise InvalidInput(f"{path}: invalid mask value {listing(wrong)}; expected only {expected} for this image.")
+    if found == {IGNORE}:
+        raise InvalidInput(f"{path}: all pixels of the mask are ignored (255).")
 
 
 def check_maps(

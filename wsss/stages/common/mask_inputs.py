@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from wsss.data.masks.encodings import Shown
     from wsss.data.sample import Classes, Dataset, Remark, Sample
     from wsss.pipeline.stage import Artifact, Context
 
@@ -60,19 +61,27 @@ def with_masks(
 
 @dataclass(frozen=True)
 class Look:
-    """What a mask shows: a class other than the background, ignored (unsure) pixels, and how it was read."""
+    """What a mask shows, and how it was read."""
 
-    shows_class: bool
-    ignored: bool
+    shown: Shown
     remarks: tuple[Remark, ...] = ()
+
+    @property
+    def shows_class(self) -> bool:
+        """Whether it shows a class other than the background."""
+        return self.shown.a_class
+
+    @property
+    def ignored(self) -> bool:
+        """Whether it has ignored (unsure) pixels."""
+        return self.shown.ignored > 0
 
 
 def look_at(mask: NDArray[np.uint8], remarks: tuple[Remark, ...] = ()) -> Look:
     """Return what a mask of class indices shows."""
-    from wsss.data.checks.ground_truth import shows_class
-    from wsss.io.rasters.label_masks import IGNORE
+    from wsss.data.masks.encodings import shown
 
-    return Look(shows_class(mask), bool((mask == IGNORE).any()), remarks)
+    return Look(shown(mask), remarks)
 
 
 def survey(ctx: Context[Any], samples: Sequence[Sample]) -> list[Look]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from wsss.data.masks.encodings import Shown
     from wsss.data.masks.mask_values import MaskValues
     from wsss.data.sample import Classes, Sample
     from wsss.stages.score import ScoreConfig
@@ -39,12 +40,14 @@ class Counted(NamedTuple):
         confusion: its matrix.
         others: pixels of the mask per value of the classes left out.
         look: what the mask shows, with the remarks on mask and ground truth.
+        truth: what the ground truth shows.
         structure: what `wsss.metrics.structure.structure_scores` says.
     """
 
     confusion: list[list[int]]
     others: list[int]
     look: Look
+    truth: Shown
     structure: dict[int, list[float]]
 
 
@@ -56,6 +59,7 @@ def count(pair: Pair, *, classes: Classes, config: ScoreConfig) -> Counted:
     """
     import numpy as np
 
+    from wsss.data.masks.encodings import shown
     from wsss.data.sample import load_truth, mask_remarks, read_truth
     from wsss.io.rasters.label_masks import load_mask
     from wsss.io.rasters.rgb_images import image_size
@@ -81,7 +85,7 @@ def count(pair: Pair, *, classes: Classes, config: ScoreConfig) -> Counted:
         structure = structure_scores(prediction, truth, len(classes), config.groups, **options)
     others = [int(found[value]) if values is classes else 0 for value in sorted(classes.other)]
     look = look_at(prediction, (*remarks, *mask_remarks(path, mask, conversion, values)))
-    return Counted(confusion.tolist(), others, look, structure)
+    return Counted(confusion.tolist(), others, look, shown(truth), structure)
 
 
 def _values_of_masks(sample: Sample, classes: Classes, config: ScoreConfig) -> Classes | MaskValues:
@@ -92,7 +96,7 @@ def _values_of_masks(sample: Sample, classes: Classes, config: ScoreConfig) -> C
     if config.pred_mask_values is not None:
         names = LabelNames(classes, {name: index for index, name in enumerate(classes.names) if index})
         return resolve(config.pred_mask_values, names, where="pred_mask_values")
-    return classes.in_masks_of(sample) if config.pred_values == "dataset" else classes
+    return sample.mask_encoder(classes) if config.pred_values == "dataset" else classes
 
 
 def _encode(

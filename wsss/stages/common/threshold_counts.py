@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from wsss.data.masks.encodings import Shown
     from wsss.data.sample import Classes, Remark, Sample
 
 
@@ -29,9 +30,11 @@ def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[
         levels: ascending thresholds.
 
     Raises:
-        InvalidInput: maps or ground truth of an image can't be read, or don't fit each other.
+        InvalidInput: maps or ground truth of an image can't be read, or don't fit each other; or the
+            ground truth mixes two encodings (`wsss.data.masks.encodings`).
     """
     from wsss.data.checks.ground_truth import log_remarks
+    from wsss.data.masks.encodings import check_encoding
     from wsss.pipeline.run.items import map_items
 
     classes = ctx.data.classes
@@ -39,9 +42,11 @@ def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[
     shape = (len(classes), len(classes), len(levels) + 1)
     memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL)
     counted = map_items(ctx, samples, work, "oracle sweep", memory=memory)
+    seen = zip(samples, (truth for *_, truth in counted), strict=True)
+    check_encoding(seen, classes, where="oracle sweep")
     if ctx.ranks.rank == 0:
-        log_remarks(ctx.log, [remark for _, _, remarks in counted for remark in remarks])
-    return [LevelCount(shape, cells, counts) for cells, counts, _ in counted]
+        log_remarks(ctx.log, [remark for _, _, remarks, _ in counted for remark in remarks])
+    return [LevelCount(shape, cells, counts) for cells, counts, _, _ in counted]
 
 
 class LevelCount:
@@ -65,10 +70,11 @@ class LevelCount:
 
 def _count(
     sample: Sample, *, folder: Path, classes: Classes, levels: tuple[float, ...]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[Remark, ...]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[Remark, ...], Shown]:
     import numpy as np
 
     from wsss.data.artifacts import read_maps
+    from wsss.data.masks.encodings import shown
     from wsss.data.sample import load_truth
     from wsss.metrics.threshold_curve import level_histogram
 
@@ -76,4 +82,4 @@ def _count(
     truth, remarks = load_truth(sample, classes, size=cams.size)
     counts = level_histogram(cams.each_at_full_size(), cams.classes, truth, len(classes), levels).ravel()
     cells = np.flatnonzero(counts)
-    return cells, counts[cells], remarks
+    return cells, counts[cells], remarks, shown(truth)

@@ -10,7 +10,7 @@ from wsss.data.importers.json.json_file import kind, read_json
 from wsss.data.importers.rules.imported_labels import Entry, Labels, class_name, collect, either
 from wsss.data.importers.rules.keys import require_key
 from wsss.data.importers.rules.presence import without_no
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.readers.label_rules import Word
 from wsss.errors import InvalidInput, counted
 from wsss.io.rasters.label_masks import IGNORE, IGNORED_NAMES
@@ -33,7 +33,7 @@ def looks_like(content: Any) -> bool:
     return isinstance(content, dict) and (set(content) >= PARTS or {"info", "images", "licenses"} <= set(content))
 
 
-def read(path: Path, *, label_key: str | None = None, reading: Reading | None = None) -> Labels:
+def read(path: Path, *, label_key: str | None = None, context: ReadContext | None = None) -> Labels:
     """Read COCO annotations. Crowds (``iscrowd``) count: the class is in the image; masks and boxes aren't used.
 
     Ignored pixels, which `wsss.export.write_coco` writes as a category 255 that has crowds alone, are no class. An
@@ -45,12 +45,12 @@ def read(path: Path, *, label_key: str | None = None, reading: Reading | None = 
     Args:
         path: the file.
         label_key: key of a category that names the class, such as ``supercategory``; by default ``name``.
-        reading: rules in force.
+        context: rules in force.
 
     Raises:
         InvalidInput: names file and key.
     """
-    reading, content = reading or Reading(), read_json(path)
+    context, content = context or ReadContext(), read_json(path)
     if not isinstance(content, dict) or not set(content) >= PARTS:
         raise InvalidInput(
             f"{path}: no COCO annotations: the keys images, annotations and categories are required.",
@@ -60,21 +60,21 @@ def read(path: Path, *, label_key: str | None = None, reading: Reading | None = 
     files = _files(content, path)
     found: dict[int, dict[int, bool | None]] = {identity: {} for identity in files}
     objects: set[int] = set()
-    for one in _objects(content, path, files, names, reading):
+    for one in _objects(content, path, files, names, context):
         there = found[one.image]
         there[one.category] = either(there.get(one.category, False), one.there)
         objects |= set() if one.crowd else {one.category}
     own = _own_names(content)
     if own.get(IGNORE) in IGNORED_NAMES and IGNORE not in objects:
-        reading.note("categories of ignored pixels, left out", f"{own[IGNORE]} (id {IGNORE}, crowds alone)")
+        context.note("categories of ignored pixels, left out", f"{own[IGNORE]} (id {IGNORE}, crowds alone)")
         del names[IGNORE]
-    for category in [] if label_key is None else [one for one in names if _is_background(own.get(one), reading)]:
-        reading.note(BACKGROUND, f"{own[category]} ({label_key}: {names.pop(category)})")
+    for category in [] if label_key is None else [one for one in names if _is_background(own.get(one), context)]:
+        context.note(BACKGROUND, f"{own[category]} ({label_key}: {names.pop(category)})")
     if len(set(names.values())) < len(names):
-        reading.note("categories of one name, joined", str(path))
+        context.note("categories of one name, joined", str(path))
     entries = [_entry(file, found[identity], names, where) for identity, (file, where) in files.items()]
     order = dict.fromkeys(names[category] for category in sorted(names))
-    return collect("COCO annotations", *without_no(entries, list(order), reading), reading=reading)
+    return collect("COCO annotations", *without_no(entries, list(order), context), context=context)
 
 
 def _names(content: dict[str, Any], path: Path, label_key: str | None) -> dict[int, str]:
@@ -99,8 +99,8 @@ def _own_names(content: dict[str, Any]) -> dict[int, str]:
     return {one["id"]: one["name"].strip() for one in named}
 
 
-def _is_background(name: str | None, reading: Reading) -> bool:
-    return name is not None and reading.rules.word(name) is Word.BACKGROUND
+def _is_background(name: str | None, context: ReadContext) -> bool:
+    return name is not None and context.rules.word(name) is Word.BACKGROUND
 
 
 def _files(content: dict[str, Any], path: Path) -> dict[int, tuple[str, str]]:
@@ -118,7 +118,7 @@ def _files(content: dict[str, Any], path: Path) -> dict[int, tuple[str, str]]:
 
 
 def _objects(
-    content: dict[str, Any], path: Path, images: Collection[int], categories: Collection[int], reading: Reading
+    content: dict[str, Any], path: Path, images: Collection[int], categories: Collection[int], context: ReadContext
 ) -> Iterator[_Object]:
     """Yield what is annotated: one object per annotation, or per segment of a panoptic one."""
     annotations = _list(content, "annotations", path)
@@ -136,7 +136,7 @@ def _objects(
             category = _number(part, "category_id", place)
             if category not in categories:
                 raise _dangling(f"{place}.category_id", "category", category, _parts(annotations), categories)
-            yield _Object(image, category, _there(part, place, reading), part.get("iscrowd") == 1)
+            yield _Object(image, category, _there(part, place, context), part.get("iscrowd") == 1)
 
 
 def _parts(annotations: list[Any]) -> list[Any]:
@@ -166,13 +166,13 @@ def _dangling(where: str, what: str, identity: int, parts: list[Any], known: Col
     )
 
 
-def _there(part: dict[str, Any], where: str, reading: Reading) -> bool | None:
+def _there(part: dict[str, Any], where: str, context: ReadContext) -> bool | None:
     score = part.get("score")
     if score is None:
         return True
     if isinstance(score, bool) or not isinstance(score, int | float):
         raise InvalidInput(f"{where}.score: found {kind(score)}; expected a number from 0 to 1.")
-    return reading.soft(score, f"{where}.score")
+    return context.soft(score, f"{where}.score")
 
 
 def _entry(file: str, found: Mapping[int, bool | None], names: Mapping[int, str], where: str) -> Entry:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsss.data.importers.formats import labelstudio_min, wide_tables
+from wsss.data.importers.formats import labelstudio_min
+from wsss.data.importers.rules import wide_tables
 from wsss.data.importers.rules.cells import LIST, names_in, separator_of
 from wsss.data.importers.rules.imported_labels import Entry, Labels, class_name, collect
 from wsss.data.importers.rules.keys import label_key_of
 from wsss.data.importers.rules.presence import is_of_one_class, yes_and_no
 from wsss.data.importers.rules.presence_column import by_statement, refuse_unnamed, statement_of
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.importers.rules.split_names import split_in, split_keys
 from wsss.data.readers.label_rules import (
     ALL_LABELS,
@@ -59,7 +60,7 @@ class _Table:
 
 
 def read(
-    path: Path, *, separator: str | None = None, label_key: str | None = None, reading: Reading | None = None
+    path: Path, *, separator: str | None = None, label_key: str | None = None, context: ReadContext | None = None
 ) -> Labels:
     """Read a CSV table of any of the three shapes; the delimiter is ``,`` ``;`` tab or ``|``, as the file has it.
 
@@ -70,29 +71,29 @@ def read(
             is one name). A cell may hold a printed list, too: see `wsss.data.importers.rules.cells`.
         label_key: column of the labels, or several columns of 0 and 1 (``cat,dog``); by default one that is called
             label, labels or the like.
-        reading: rules in force.
+        context: rules in force.
 
     Raises:
         InvalidInput: names file and line.
     """
-    reading, table = reading or Reading(), _read_table(path)
+    context, table = context or ReadContext(), _read_table(path)
     keys = _label_keys(label_key, table)
     if table.header is None:
-        _refuse("--image-key", reading.image_key, path, "the table has no header; its first column is the image.")
+        _refuse("--image-key", context.image_key, path, "the table has no header; its first column is the image.")
         columns = tuple(range(1, max(len(cells) for _, cells in table.rows)))
-        refuse_unnamed(path, [[row[at] for _, row in table.rows if at < len(row)] for at in columns], reading)
-        entries = yes_and_no(_named(table, 0, columns, separator, reading, one=True), reading)
-        return collect("a table of labels (CSV)", entries, reading=reading)
+        refuse_unnamed(path, [[row[at] for _, row in table.rows if at < len(row)] for at in columns], context)
+        entries = yes_and_no(_named(table, 0, columns, separator, context, one=True), context)
+        return collect("a table of labels (CSV)", entries, context=context)
     if labelstudio_min.is_signed(table.header):
         _refuse("--separator", separator, path, "in Label Studio's CSV several choices are a list, not a text.")
-        return labelstudio_min.collect_records(path, _records(table), label_key=label_key, reading=reading)
-    column = keys[0] if keys else _label_column(table, reading)
-    if len(keys) == 1 and is_of_one_class(keys[0], table.column(keys[0]), table.header, reading, chosen=True):
+        return labelstudio_min.collect_records(path, _records(table), label_key=label_key, context=context)
+    column = keys[0] if keys else _label_column(table, context)
+    if len(keys) == 1 and is_of_one_class(keys[0], table.column(keys[0]), table.header, context, chosen=True):
         column = None
     if len(keys) > 1 or column is None:
         _refuse("--separator", separator, path, "the table has a column per class, and no texts to separate.")
-        return wide_tables.read(path, table.lines(), keys, reading)
-    return _long(table, column, separator, reading, chosen=bool(keys))
+        return wide_tables.read(path, table.lines(), keys, context)
+    return _long(table, column, separator, context, chosen=bool(keys))
 
 
 def _refuse(option: str, value: str | None, path: Path, reason: str) -> None:
@@ -120,31 +121,31 @@ def _label_keys(label_key: str | None, table: _Table) -> tuple[str, ...]:
     return names
 
 
-def _label_column(table: _Table, reading: Reading) -> str | None:
+def _label_column(table: _Table, context: ReadContext) -> str | None:
     """Return the column that holds class names; ``None`` for a table with a column per class.
 
     Raises:
         InvalidInput: several columns may be it.
     """
-    image = wide_tables.image_column(table.columns(), table.path, reading)
+    image = wide_tables.image_column(table.columns(), table.path, context)
     header = [name for name in table.header or () if name != image]
-    found = label_key_of(header, table.path, reading)
-    if found is not None and is_of_one_class(found, table.column(found), header, reading):
+    found = label_key_of(header, table.path, context)
+    if found is not None and is_of_one_class(found, table.column(found), header, context):
         return None
     return found
 
 
-def _long(table: _Table, column: str, separator: str | None, reading: Reading, *, chosen: bool) -> Labels:
+def _long(table: _Table, column: str, separator: str | None, context: ReadContext, *, chosen: bool) -> Labels:
     """Read a table with a column of class names, one or several rows per image."""
     header = table.header or ()
-    image = wide_tables.image_column(table.columns(), table.path, reading)
+    image = wide_tables.image_column(table.columns(), table.path, context)
     one = plain(column) not in map(plain, ALL_LABELS)
-    entries = _named(table, header.index(image), (header.index(column),), separator, reading, one=one)
+    entries = _named(table, header.index(image), (header.index(column),), separator, context, one=one)
     taken = (image, column, *split_keys(header))
     others = {name: cells for name, cells in table.columns().items() if name and name not in taken}
     classes = {name for entry in entries for name in entry.labels or ()}
-    statement = statement_of(others, table.path, reading, column=column, classes=classes, chosen=chosen)
-    return collect("a table of labels (CSV)", by_statement(entries, statement, reading), reading=reading)
+    statement = statement_of(others, table.path, context, column=column, classes=classes, chosen=chosen)
+    return collect("a table of labels (CSV)", by_statement(entries, statement, context), context=context)
 
 
 def _read_table(path: Path) -> _Table:
@@ -227,13 +228,13 @@ def _named(
     image_at: int,
     labels_at: Sequence[int],
     separator: str | None,
-    reading: Reading,
+    context: ReadContext,
     *,
     one: bool,
 ) -> list[Entry]:
     """Return an entry per row, its labels as they stand in the cells."""
     cells = [row[column] for _, row in table.rows for column in labels_at if column < len(row)]
-    cells = [cell for cell in cells if reading.rules.word(cell) is None]  # "no finding" is one label
+    cells = [cell for cell in cells if context.rules.word(cell) is None]  # "no finding" is one label
     if separator is None:
         separator = separator_of(cells)
         spaces = separator is None and any(" " in cell for cell in cells if not LIST.fullmatch(cell))
@@ -243,18 +244,18 @@ def _named(
             read_as = "one label each" if one else "several labels"
             example = next(cell for cell in cells if " " in cell)
             note = f"{table.path}: {example!r}, for example (--separator says otherwise)"
-            reading.note(f"cells with spaces, read as {read_as}", note)
+            context.note(f"cells with spaces, read as {read_as}", note)
     entries = []
     for number, row in table.rows:
         where = table.where(number)
         words = [row[column] for column in labels_at if column < len(row)]
-        names = [name for word in words for name in _names_in(word, separator, where, reading)]
+        names = [name for word in words for name in _names_in(word, separator, where, context)]
         labels = tuple(class_name(name, where) for name in names)
         split = split_in(dict(zip(table.header, row, strict=True)), where) if table.header else None
         entries.append(Entry(wide_tables.image_in(row[image_at], where), labels, where, split))
     return entries
 
 
-def _names_in(cell: str, separator: str | None, where: str, reading: Reading) -> list[str]:
+def _names_in(cell: str, separator: str | None, where: str, context: ReadContext) -> list[str]:
     """Return the names in a cell; one that is as a whole a word such as "no finding" is not cut."""
-    return names_in(cell, None if cell and reading.rules.word(cell) is not None else separator, where)
+    return names_in(cell, None if cell and context.rules.word(cell) is not None else separator, where)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wsss.data.importers.rules.imported_labels import Entry, Labels, class_name, collect
 from wsss.data.importers.rules.presence import without_no
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.errors import InvalidInput
 from wsss.io.text.xmlfile import read_xml
 
@@ -22,26 +22,26 @@ NO_SUBSET = ("", "default")
 """What CVAT calls the subset of tasks that aren't put into one."""
 
 
-def read(path: Path, *, reading: Reading | None = None) -> Labels:
+def read(path: Path, *, context: ReadContext | None = None) -> Labels:
     """Read an export of CVAT. A project's subsets are splits; an image without any annotation shows no class.
 
     Classes come in the order of the task's labels.
 
     Args:
         path: the file.
-        reading: rules in force.
+        context: rules in force.
 
     Raises:
         InvalidInput: no such export, or an image or label without a name.
     """
-    reading, root = reading or Reading(), read_xml(path, most=MAX_BYTES)
+    context, root = context or ReadContext(), read_xml(path, most=MAX_BYTES)
     _refuse_others(path, root)
     images = root.findall("image")
-    entries = [_entry(image, f"{path}: image[{number}]", reading) for number, image in enumerate(images)]
+    entries = [_entry(image, f"{path}: image[{number}]", context) for number, image in enumerate(images)]
     declared = [(element.findtext("name") or "").strip() for element in root.iterfind("meta//labels/label")]
     others = sorted({name for entry in entries for name in entry.labels or ()} - {*declared})
     classes = [*dict.fromkeys(filter(None, declared)), *others]
-    return collect(FORMAT, *without_no(entries, classes, reading), reading=reading)
+    return collect(FORMAT, *without_no(entries, classes, context), context=context)
 
 
 def _refuse_others(path: Path, root: Element) -> None:
@@ -62,7 +62,7 @@ def _refuse_others(path: Path, root: Element) -> None:
         raise InvalidInput(f"{path}: CVAT for video.", hint="Export the frames as 'CVAT for images 1.1'.")
 
 
-def _entry(image: Element, where: str, reading: Reading) -> Entry:
+def _entry(image: Element, where: str, context: ReadContext) -> Entry:
     name = image.get("name", "")
     if not name:
         raise InvalidInput(f"{where}: the attribute name is missing.")
@@ -72,6 +72,6 @@ def _entry(image: Element, where: str, reading: Reading) -> Entry:
         if label is not None:
             labels.append(class_name(label, where))
         if shape.tag != "tag":
-            reading.note("shapes of other kinds than tags, read as: the class is in the image", shape.tag)
+            context.note("shapes of other kinds than tags, read as: the class is in the image", shape.tag)
     subset = image.get("subset", "")
     return Entry(name, tuple(dict.fromkeys(labels)), where, None if subset.lower() in NO_SUBSET else subset)

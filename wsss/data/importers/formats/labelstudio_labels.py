@@ -16,7 +16,7 @@ from wsss.data.importers.json.json_file import kind, read_json
 from wsss.data.importers.rules.imported_labels import Entry, Labels, class_name, collect, either
 from wsss.data.importers.rules.keys import LABEL_MEND, columns_of, image_key, label_keys
 from wsss.data.importers.rules.presence import yes_and_no
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.importers.rules.split_names import split_in
 from wsss.data.readers.label_rules import LABEL_KEYS, find_key
 from wsss.errors import InvalidInput, counted, listing
@@ -57,7 +57,7 @@ def looks_like(content: Any) -> bool:
 
 
 def read(
-    path: Path, *, label_key: str | None = None, use_predictions: bool = False, reading: Reading | None = None
+    path: Path, *, label_key: str | None = None, use_predictions: bool = False, context: ReadContext | None = None
 ) -> Labels:
     """Read an export of tasks.
 
@@ -71,7 +71,7 @@ def read(
         label_key: name of the control, or several names separated by commas; by default the only one with choices,
             else one with a usual name, else the only one with labels of regions.
         use_predictions: tasks without annotation have the labels of their predictions.
-        reading: rules in force.
+        context: rules in force.
 
     Raises:
         InvalidInput: names file and key.
@@ -82,16 +82,16 @@ def read(
             f"{path}: no Label Studio export: expected a list of tasks, each with the keys data and annotations.",
             hint="Export as JSON (or JSON-MIN).",
         )
-    reading = reading or Reading()
+    context = context or ReadContext()
     tasks = [_task(task, f"{path}: [{number}]", use_predictions) for number, task in enumerate(content)]
     _check_predictions(path, content, tasks, use_predictions)
     controls = {result.control: result.kind for task in tasks for answer in task.answers for result in answer}
-    chosen = _chosen(path, controls, label_key, reading)
+    chosen = _chosen(path, controls, label_key, context)
     targets = {r.target for task in tasks for answer in task.answers for r in answer if r.control in chosen}
     key = image_key(
         columns_of(task.data for task in tasks),
         path,
-        reading,
+        context,
         prefer=targets if len(targets) == 1 else (),
         served=True,
     )
@@ -99,13 +99,13 @@ def read(
     for task, raw in zip(tasks, content, strict=True):
         image = _image(task, key)
         if task.answers:
-            entries.append(_entry(image, task, chosen, reading))
+            entries.append(_entry(image, task, chosen, context))
             if task.predicted:
-                reading.note(OF_A_MODEL, image)
+                context.note(OF_A_MODEL, image)
         else:
-            reading.note(PREDICTED if raw.get("predictions") else "tasks that nobody has answered", image)
+            context.note(PREDICTED if raw.get("predictions") else "tasks that nobody has answered", image)
     choices = label_key is None and all(controls[name] == "choices" for name in chosen)
-    return collect(FORMAT, yes_and_no(entries, reading) if choices else entries, reading=reading)
+    return collect(FORMAT, yes_and_no(entries, context) if choices else entries, context=context)
 
 
 def _annotation_key(task: dict[str, Any]) -> str:
@@ -159,14 +159,14 @@ def _results(annotation: dict[str, Any], where: str, predicted: bool) -> Iterato
             yield Result(control or chosen, target, chosen, names, score, place)
 
 
-def _chosen(path: Path, controls: Mapping[str, str], label_key: str | None, reading: Reading) -> tuple[str, ...]:
+def _chosen(path: Path, controls: Mapping[str, str], label_key: str | None, context: ReadContext) -> tuple[str, ...]:
     """Return the controls that hold the labels.
 
     Args:
         path: of the file.
         controls: name → ``choices``, or what holds the labels of its regions.
         label_key: see `read`.
-        reading: takes the notes.
+        context: takes the notes.
 
     Raises:
         InvalidInput: ``label_key`` names none of them, or several may be it.
@@ -182,8 +182,8 @@ def _chosen(path: Path, controls: Mapping[str, str], label_key: str | None, read
         chosen = (usual,) if usual is not None and len(likely) > 1 else tuple(likely)
         left = listing(name for name in controls if name not in chosen)
         if left:
-            reading.note(SEVERAL, f"{chosen[0]}, not {left}")
-    reading.note(REGIONS, *(name for name in chosen if controls[name] != "choices"))
+            context.note(SEVERAL, f"{chosen[0]}, not {left}")
+    context.note(REGIONS, *(name for name in chosen if controls[name] != "choices"))
     return chosen
 
 
@@ -195,11 +195,11 @@ def _image(task: _Task, key: str | None) -> str:
     return image
 
 
-def _entry(image: str, task: _Task, chosen: Sequence[str], reading: Reading) -> Entry:
-    answers = [_presence(answer, chosen, reading) for answer in task.answers]
+def _entry(image: str, task: _Task, chosen: Sequence[str], context: ReadContext) -> Entry:
+    answers = [_presence(answer, chosen, context) for answer in task.answers]
     shown = [{name for name, there in answer.items() if there is not False} for answer in answers]
     if any(names != shown[0] for names in shown):
-        reading.note("images that annotators disagree on; all their labels are taken", image)
+        context.note("images that annotators disagree on; all their labels are taken", image)
     found: dict[str, bool | None] = {}
     for answer in answers:
         for name, there in answer.items():
@@ -210,12 +210,12 @@ def _entry(image: str, task: _Task, chosen: Sequence[str], reading: Reading) -> 
     return Entry(image, present, task.where, split, unknown, explicit=len(present) < len(found))
 
 
-def _presence(answer: Sequence[Result], chosen: Sequence[str], reading: Reading) -> dict[str, bool | None]:
+def _presence(answer: Sequence[Result], chosen: Sequence[str], context: ReadContext) -> dict[str, bool | None]:
     """Return the names in one answer; ``None`` and false for those that a model was not sure of."""
     found: dict[str, bool | None] = {}
     for result in answer:
         if result.control in chosen:
-            there = True if result.score is None else reading.soft(result.score, result.where)
+            there = True if result.score is None else context.soft(result.score, result.where)
             for name in result.names:
                 found[name] = either(found.get(name, False), there)
     return found

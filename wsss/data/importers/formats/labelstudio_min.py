@@ -17,9 +17,9 @@ from wsss.data.importers.json.json_labels import labels_in
 from wsss.data.importers.rules.imported_labels import Entry, Labels, collect
 from wsss.data.importers.rules.keys import LABEL_MEND, columns_of, image_key, label_keys, looks_like_an_image
 from wsss.data.importers.rules.presence import yes_and_no
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.importers.rules.split_names import split_in
-from wsss.data.importers.urls import LOCAL
+from wsss.data.importers.rules.urls import LOCAL
 from wsss.data.readers.label_rules import IMAGE_KEYS, LABEL_KEYS, SPLIT_KEYS, is_one_of
 from wsss.errors import InvalidInput, listing
 
@@ -54,7 +54,7 @@ def is_signed(keys: Collection[str]) -> bool:
     return len(SIGNS.intersection(keys)) > 1
 
 
-def read(path: Path, *, label_key: str | None = None, reading: Reading | None = None) -> Labels:
+def read(path: Path, *, label_key: str | None = None, context: ReadContext | None = None) -> Labels:
     """Read an export JSON-MIN.
 
     Args:
@@ -73,11 +73,11 @@ def read(path: Path, *, label_key: str | None = None, reading: Reading | None = 
         if not isinstance(record, dict):
             raise InvalidInput(f"{where}: found {kind(record)}; expected a record with an image and its labels.")
         records.append((where, record))
-    return collect_records(path, records, label_key=label_key, reading=reading)
+    return collect_records(path, records, label_key=label_key, context=context)
 
 
 def collect_records(
-    path: Path, records: Sequence[Record], *, label_key: str | None, reading: Reading | None = None
+    path: Path, records: Sequence[Record], *, label_key: str | None, context: ReadContext | None = None
 ) -> Labels:
     """Return the labels that records hold; one without the control's key says that no class is in the image.
 
@@ -92,16 +92,16 @@ def collect_records(
         InvalidInput: nothing or several things can be the labels; an image isn't named; a label is no name.
     """
     own = [(where, {key: value for key, value in r.items() if key not in METADATA}) for where, r in records]
-    reading = reading or Reading()
+    context = context or ReadContext()
     columns = columns_of(record for _, record in own)
-    image = image_key(columns, path, reading, served=True)
+    image = image_key(columns, path, context, served=True)
     if label_key is not None:
         controls = label_keys(label_key, columns, path)
     else:
         controls = (_control(path, {key: values for key, values in columns.items() if key != image}),)
-        _note_control(controls[0], columns, reading)
+        _note_control(controls[0], columns, context)
     regions = [name for name in controls if any(map(_is_region, columns[name]))]
-    reading.note(REGIONS, *regions)
+    context.note(REGIONS, *regions)
     entries = [
         Entry(
             _image(record, image, where),
@@ -111,14 +111,14 @@ def collect_records(
         )
         for where, record in own
     ]
-    return collect(FORMAT, entries if regions or label_key else yes_and_no(entries, reading), reading=reading)
+    return collect(FORMAT, entries if regions or label_key else yes_and_no(entries, context), context=context)
 
 
-def _note_control(control: str, columns: Mapping[str, Sequence[Any]], reading: Reading) -> None:
+def _note_control(control: str, columns: Mapping[str, Sequence[Any]], context: ReadContext) -> None:
     others = [name for name, values in columns.items() if name != control and any(map(_is_control, values))]
     beside = f", not {listing(others)}" if others else ""
     if control not in CHOICE_KEYS or others:
-        reading.note("labels read from the key (--label-key says otherwise)", f"{control}{beside}")
+        context.note("labels read from the key (--label-key says otherwise)", f"{control}{beside}")
 
 
 def _control(path: Path, columns: Mapping[str, Sequence[Any]]) -> str:

@@ -12,23 +12,23 @@ import numpy as np
 from wsss.data.class_list import VOC_CLASSES
 from wsss.data.importers.formats.unpickling import MAX_BYTES, unpickle
 from wsss.data.importers.rules.imported_labels import Entry, Labels, collect, stated
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.readers.label_rules import UNKNOWN_MARK
 from wsss.errors import InvalidInput, listing
 
 
-def read(path: Path, *, class_names: Sequence[str] | None = None, reading: Reading | None = None) -> Labels:
+def read(path: Path, *, class_names: Sequence[str] | None = None, context: ReadContext | None = None) -> Labels:
     """Read ``{image: array of 0 and 1}`` as ``numpy.save`` has written it, through a restricted unpickler.
 
     Args:
         path: the file.
         class_names: names of the vector's elements; by default VOC's for vectors of 20.
-        reading: rules in force.
+        context: rules in force.
 
     Raises:
         InvalidInput: not such a file, anything but arrays in it, or no names for the elements.
     """
-    reading, content = reading or Reading(), _content(path)
+    context, content = context or ReadContext(), _content(path)
     entries: list[tuple[str, Any, str]] = []
     for key, value in content.items():
         where = f"{path}: key {len(entries)}" if isinstance(key, int) and abs(key) >= 10**15 else f"{path}: {key!r}"
@@ -45,16 +45,16 @@ def read(path: Path, *, class_names: Sequence[str] | None = None, reading: Readi
         raise InvalidInput(f"{there}: {second} elements, and {first} in the vector of {at}.")
     if not entries:
         raise InvalidInput(f"{path}: the dict is empty.")
-    names = _names(path, next(iter(lengths)), class_names, reading)
+    names = _names(path, next(iter(lengths)), class_names, context)
     cells = {text for _, vector, _ in entries for text in map(_cell, np.unique(vector))}
-    reading.settle_minus_one(cells, str(path))
-    read_entries = [_entry(image, vector, where, names, reading) for image, vector, where in entries]
-    return collect("vectors of 0 and 1 (npy)", read_entries, names, reading=reading)
+    context.settle_minus_one(cells, str(path))
+    read_entries = [_entry(image, vector, where, names, context) for image, vector, where in entries]
+    return collect("vectors of 0 and 1 (npy)", read_entries, names, context=context)
 
 
-def _entry(image: str, vector: Any, where: str, names: Sequence[str], reading: Reading) -> Entry:
+def _entry(image: str, vector: Any, where: str, names: Sequence[str], context: ReadContext) -> Entry:
     places = (f"{where}: element {at}" for at in range(len(names)))
-    found = [reading.presence(_cell(value), place) for value, place in zip(vector, places, strict=True)]
+    found = [context.presence(_cell(value), place) for value, place in zip(vector, places, strict=True)]
     return stated(image, dict(zip(names, found, strict=True)), where)
 
 
@@ -97,13 +97,13 @@ def _name(key: str | int) -> str:
     return str(key)
 
 
-def _names(path: Path, length: int, given: Sequence[str] | None, reading: Reading) -> tuple[str, ...]:
+def _names(path: Path, length: int, given: Sequence[str] | None, context: ReadContext) -> tuple[str, ...]:
     if given is not None:
         if len(given) != length:
             raise InvalidInput(f"{path}: vectors of {length} elements; {len(given)} class names are given.")
         return tuple(given)
     if length == len(VOC_CLASSES):
-        reading.note("vectors of 20 elements, taken for VOC's classes", listing(VOC_CLASSES, limit=3))
+        context.note("vectors of 20 elements, taken for VOC's classes", listing(VOC_CLASSES, limit=3))
         return VOC_CLASSES
     raise InvalidInput(
         f"{path}: vectors of {length} elements, and nothing says which class each stands for.",

@@ -2,7 +2,7 @@
 
 A pickle is a program; it may call any function of any module. Here it may name a few things, none of which is called:
 each stands for a recorder of our own that checks what it is given and builds the array from plain bytes. Every other
-name ends the reading. Not even NumPy's own functions see what the file says before it has been checked.
+name ends the context. Not even NumPy's own functions see what the file says before it has been checked.
 """
 
 from __future__ import annotations

@@ -8,17 +8,17 @@ from typing import Any
 from wsss.data.importers.json.json_file import parse_json, read_bounded
 from wsss.data.importers.json.json_records import read_records
 from wsss.data.importers.rules.imported_labels import Labels
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 
 
 def read(
-    path: Path, *, label_key: str | None = None, separator: str | None = None, reading: Reading | None = None
+    path: Path, *, label_key: str | None = None, separator: str | None = None, context: ReadContext | None = None
 ) -> Labels:
     """Read ``{"file_name": "a.jpg", "label": "cat"}``, a record per line; labels may be those of ``objects``, too.
 
     Args:
         path: the file.
-        label_key, separator, reading: as in `wsss.data.importers.json.json_records.read`.
+        label_key, separator, context: as in `wsss.data.importers.json.json_records.read`.
 
     Raises:
         InvalidInput: names file and line.
@@ -27,4 +27,4 @@ def read(
     records: list[tuple[str, Any]] = [
         (f"{path}:{number}", parse_json(line, path, first=number)) for number, line in lines if line.strip()
     ]
-    return read_records(path, records, "a record per line (JSON Lines)", label_key, separator, reading or Reading())
+    return read_records(path, records, "a record per line (JSON Lines)", label_key, separator, context or ReadContext())

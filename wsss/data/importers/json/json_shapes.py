@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from wsss.data.importers.rules.keys import VAGUE, looks_like_an_image
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.readers.label_rules import IMAGE_KEYS, find_key
 from wsss.errors import InvalidInput, listing
 
 
-def wrapped(path: Path, content: dict[str, Any], reading: Reading) -> str | None:
+def wrapped(path: Path, content: dict[str, Any], context: ReadContext) -> str | None:
     """Return the key that holds a list of records (``{"version": 1, "data": [...]}``), which is noted.
 
     Raises:
@@ -26,7 +26,7 @@ def wrapped(path: Path, content: dict[str, Any], reading: Reading) -> str | None
     if not keys:
         return None
     left = listing(key for key in content if key != keys[0])
-    reading.note("records read from a key of the file", f"{keys[0]}" + (f" (not used: {left})" if left else ""))
+    context.note("records read from a key of the file", f"{keys[0]}" + (f" (not used: {left})" if left else ""))
     return keys[0]
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wsss.data.importers.rules.reading import EMPTY_IMAGES, MISSING_WORDS, Note, Reading, times
+from wsss.data.importers.rules.read_context import EMPTY_IMAGES, MISSING_WORDS, Note, ReadContext, times
 from wsss.data.readers.label_rules import UNKNOWN_MARK, Rules, Word, may_be_unknown
 from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput
@@ -54,7 +54,7 @@ class Labels:
         format: of the file, in words.
         entries: one per image, in the file's order.
         classes: every class that the file knows, in its order, or in alphabetical order where it has none.
-        notes: what was left out or decided while reading.
+        notes: what was left out or decided while context.
         left_out: files of images that don't belong to the dataset, such as masks.
     """
 
@@ -101,7 +101,7 @@ def class_name(value: object, where: str) -> str:
 
 
 def collect(
-    format: str, entries: Iterable[Entry], classes: Sequence[str] = (), *, reading: Reading | None = None
+    format: str, entries: Iterable[Entry], classes: Sequence[str] = (), *, context: ReadContext | None = None
 ) -> Labels:
     """Return `Labels`: words that are not classes are taken out by the rules, and entries of one image are joined.
 
@@ -109,35 +109,35 @@ def collect(
         format: see `Labels`.
         entries: as the file has them; several of one image are joined: the image has all their labels.
         classes: in the file's order; by default all names that occur, in alphabetical order.
-        reading: rules, and the notes so far.
+        context: rules, and the notes so far.
 
     Raises:
         InvalidInput: there is no entry, no class, or more classes than a mask has values; two entries of one image
             put it into different splits, a split can't have its name, or a word of the rules occurs nowhere.
     """
-    reading = reading or Reading()
-    raw = [_with_split(entry, reading) for entry in entries]
+    context = context or ReadContext()
+    raw = [_with_split(entry, context) for entry in entries]
     if not raw:
         raise InvalidInput(f"The file holds no image: read as {format}, it is empty.")
-    words = _Words(raw, classes, reading)
+    words = _Words(raw, classes, context)
     joined: dict[str, Entry] = {}
     for entry in (words.resolve(entry) for entry in raw):
-        joined[entry.image] = joined_entry(joined[entry.image], entry, reading) if entry.image in joined else entry
-    reading.require_used(words.classes)
-    reading.note_counts()
-    _refuse_no_negatives(raw, words, reading)
+        joined[entry.image] = joined_entry(joined[entry.image], entry, context) if entry.image in joined else entry
+    context.require_used(words.classes)
+    context.note_counts()
+    _refuse_no_negatives(raw, words, context)
     _check_classes(words, format)
-    return Labels(format, tuple(joined.values()), words.classes, tuple(dict.fromkeys(reading.notes)))
+    return Labels(format, tuple(joined.values()), words.classes, tuple(dict.fromkeys(context.notes)))
 
 
 class _Words:
     """The classes of a file, and what its other labels mean."""
 
-    def __init__(self, entries: Sequence[Entry], classes: Sequence[str], reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, entries: Sequence[Entry], classes: Sequence[str], context: ReadContext) -> None:
+        self._context = context
         classes = [_without_mark(name) for name in classes]
         names = list(dict.fromkeys([*classes, *(name for entry in entries for name in _named(entry))]))
-        self._kind = {name: reading.word(name) for name in names}
+        self._kind = {name: context.word(name) for name in names}
         self._keep_declared(classes)
         self._count = Counter(name for entry in entries for name in _named(entry))
         self._keep_classes_beside_others(entries)
@@ -158,7 +158,7 @@ class _Words:
         unknown = tuple(name for name in self.classes if name in open_ones and name not in labels)
         if labels and Word.NEGATIVE in kinds:
             said = next(name for name in words if self._kind[name] is Word.NEGATIVE)
-            self._reading.note(CONTRADICTION, f"{entry.where}: {entry.image}: {said!r} beside {labels[0]!r}")
+            self._context.note(CONTRADICTION, f"{entry.where}: {entry.image}: {said!r} beside {labels[0]!r}")
         stated = entry.explicit or labels or unknown or kinds & {Word.NEGATIVE, Word.BACKGROUND}
         if not stated and self._empty_is_unknown(entry):
             return replace(entry, labels=None)
@@ -167,23 +167,23 @@ class _Words:
         return replace(entry, labels=labels, unknown=unknown)
 
     def _empty_is_unknown(self, entry: Entry) -> bool:
-        if self._reading.empty_is_unknown():
+        if self._context.empty_is_unknown():
             return True
-        self._reading.note(EMPTY_IMAGES, f"{entry.image} ({entry.where})")
+        self._context.note(EMPTY_IMAGES, f"{entry.image} ({entry.where})")
         return False
 
     def _keep_declared(self, classes: Sequence[str]) -> None:
         """Take words such as "unknown" for classes where the file has a list of its classes with them in it."""
-        own = {word.casefold() for word in self._reading.rules.unknown}
+        own = {word.casefold() for word in self._context.rules.unknown}
         for name in classes:
             if self._kind[name] is Word.UNKNOWN and may_be_unknown(name) and name.casefold() not in own:
                 self._kind[name] = None
                 kind = "classes whose names may mean that nobody knows, kept as classes"
-                self._reading.note(kind, f"{name!r} (--unknown {shlex.quote(name)} says that it is not known)")
+                self._context.note(kind, f"{name!r} (--unknown {shlex.quote(name)} says that it is not known)")
 
     def _keep_classes_beside_others(self, entries: Sequence[Entry]) -> None:
         """Take a usual word for a class where it mostly stands beside classes: "good" may be a quality, too."""
-        if self._reading.rules.negative is not None:
+        if self._context.rules.negative is not None:
             return
         alone, beside = Counter[str](), Counter[str]()
         for entry in entries:
@@ -193,13 +193,13 @@ class _Words:
         for name in beside:
             if beside[name] > alone[name]:
                 self._kind[name] = None
-                self._reading.note(
+                self._context.note(
                     "labels that usually mean that no class is in the image, kept as classes: they stand beside others",
                     f"{name!r} (--negative {name} takes it for no class)",
                 )
 
     def _note_words(self) -> None:
-        way_out = " (--no-negatives keeps them as classes)" if self._reading.rules.negative is None else ""
+        way_out = " (--no-negatives keeps them as classes)" if self._context.rules.negative is None else ""
         keeps = "; --no-negatives keeps words such as unknown as classes" if way_out else ""
         kinds = {
             Word.NEGATIVE: "labels read as: no class is in the image" + way_out,
@@ -209,7 +209,7 @@ class _Words:
         }
         for name, kind in self._kind.items():
             if kind is not None:
-                self._reading.note(kinds[kind], f"{name!r} ({times(self._count[name])})")
+                self._context.note(kinds[kind], f"{name!r} ({times(self._count[name])})")
 
 
 def _is_marked(name: str) -> bool:
@@ -242,12 +242,12 @@ def _without_mark(name: str) -> str:
 CONTRADICTION = "contradictory labels of one image; its classes are taken"
 
 
-def joined_entry(first: Entry, second: Entry, reading: Reading, *, image: str | None = None) -> Entry:
+def joined_entry(first: Entry, second: Entry, context: ReadContext, *, image: str | None = None) -> Entry:
     """Return one entry with what two say of one image; where they contradict each other, that is noted.
 
     Args:
         first, second: with resolved labels.
-        reading: takes the note.
+        context: takes the note.
         image: what to call it; by default as the entries do.
 
     Raises:
@@ -264,7 +264,7 @@ def joined_entry(first: Entry, second: Entry, reading: Reading, *, image: str | 
             f"{entry.where}: {', '.join(entry.labels or ()) or 'no class'}" for entry in (first, second)
         )
         kind = CONTRADICTION if contradiction else "images in several rows with different labels; all are taken"
-        reading.note(kind, f"{name}: {said}")
+        context.note(kind, f"{name}: {said}")
     labels = tuple(dict.fromkeys([*first.labels, *second.labels]))
     # What one of the two knows is known.
     unknown = tuple(name for name in first.unknown if name in second.unknown and name not in labels)
@@ -284,13 +284,13 @@ def _check_classes(words: _Words, format: str) -> None:
         raise InvalidInput(f"There are {len(words.classes)} classes; a mask has values for {IGNORE - 1}.")
 
 
-def _refuse_no_negatives(entries: Sequence[Entry], words: _Words, reading: Reading) -> None:
+def _refuse_no_negatives(entries: Sequence[Entry], words: _Words, context: ReadContext) -> None:
     """Refuse ``--no-negatives`` where a file says of each class by itself whether it is there.
 
     Raises:
         InvalidInput: it has no effect.
     """
-    if reading.rules.negative != () or not all(entry.explicit for entry in entries):
+    if context.rules.negative != () or not all(entry.explicit for entry in entries):
         return
     if not any(Rules().word(name) for name in words.classes):
         raise InvalidInput(
@@ -300,13 +300,13 @@ def _refuse_no_negatives(entries: Sequence[Entry], words: _Words, reading: Readi
         )
 
 
-def _with_split(entry: Entry, reading: Reading) -> Entry:
+def _with_split(entry: Entry, context: ReadContext) -> Entry:
     """Return the entry with the name that we use for its split."""
     if entry.split is None:
         return entry
     split = _split_name(entry.split, entry.where)
     if split != entry.split:
-        reading.note("splits of another name", f"{entry.split}, taken as {split}")
+        context.note("splits of another name", f"{entry.split}, taken as {split}")
     return replace(entry, split=split)
 
 

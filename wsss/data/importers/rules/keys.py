@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wsss.data.importers.rules.reading import Reading
-from wsss.data.importers.urls import LOCAL, ends_like_an_image
+from wsss.data.importers.rules.read_context import ReadContext
+from wsss.data.importers.rules.urls import LOCAL, ends_like_an_image
 from wsss.data.readers.label_rules import IMAGE_KEYS, LABEL_KEYS, find_key, sounds_like_labels
 from wsss.errors import InvalidInput, closest, listing
 
@@ -21,7 +21,7 @@ VAGUE = ("name", "id")
 def image_key(
     values: Mapping[str, Sequence[Any]],
     path: Path,
-    reading: Reading,
+    context: ReadContext,
     *,
     prefer: Collection[str] = (),
     served: bool = False,
@@ -31,7 +31,7 @@ def image_key(
     Args:
         values: key → its values in all records; ``None`` and ``""`` where a record has none.
         path: of the file.
-        reading: has ``image_key``, and takes a note of a guess.
+        context: has ``image_key``, and takes a note of a guess.
         prefer: keys that something else in the file refers to.
         served: the image is a URL or path, never a bare id.
 
@@ -41,8 +41,8 @@ def image_key(
     Raises:
         InvalidInput: there is no key of that name, or several may be it.
     """
-    if reading.image_key is not None:
-        return require_key(reading.image_key, values, path, option="--image-key")
+    if context.image_key is not None:
+        return require_key(context.image_key, values, path, option="--image-key")
     like = [key for key, found in values.items() if _images(found)]
     usual = [key for key in IMAGE_KEYS if key not in VAGUE]
     found = next((key for key in prefer if key in like), None) or find_key(like, IMAGE_KEYS)
@@ -52,10 +52,10 @@ def image_key(
         raise InvalidInput(f"{path}: several keys may name the image: {listing(like)}.", hint=IMAGE_MEND)
     if found is None and like:
         found = like[0]
-        reading.note("image read from the only key that holds images (--image-key NAME reads another)", found)
+        context.note("image read from the only key that holds images (--image-key NAME reads another)", found)
     elif found is not None and len(like) > 1:
         others = listing(key for key in like if key != found)
-        reading.note("image read from one of several keys (--image-key NAME reads another)", f"{found}, not {others}")
+        context.note("image read from one of several keys (--image-key NAME reads another)", f"{found}, not {others}")
     return found or find_key([key for key, column in values.items() if any(map(_filled, column))], IMAGE_KEYS)
 
 
@@ -91,13 +91,13 @@ def label_keys(option: str, known: Collection[str], path: Path, *, what: str = "
     return tuple(require_key(name, known, path, option="--label-key", what=what) for name in names)
 
 
-def label_key_of(keys: Iterable[str], path: Path, reading: Reading) -> str | None:
+def label_key_of(keys: Iterable[str], path: Path, context: ReadContext) -> str | None:
     """Return the key or column of the labels by its name; one that only sounds like it (``ClassId``) is noted.
 
     Args:
         keys: all but that of the image.
         path: of the file.
-        reading: takes the note.
+        context: takes the note.
 
     Raises:
         InvalidInput: several may be it.
@@ -109,7 +109,7 @@ def label_key_of(keys: Iterable[str], path: Path, reading: Reading) -> str | Non
     like = [name for name in names if sounds_like_labels(name)]
     if len(like) > 1:
         raise InvalidInput(f"{path}:1: several columns may hold the labels: {listing(like)}.", hint=LABEL_MEND)
-    reading.note("labels read from the column (--label-key says otherwise)", *like)
+    context.note("labels read from the column (--label-key says otherwise)", *like)
     return like[0] if like else None
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from wsss.data.importers.json.json_labels import cell_of, labels_in
 from wsss.data.importers.rules.imported_labels import CONTRADICTION, Entry, either, require_one_split, stated
 from wsss.data.importers.rules.presence import is_binary, is_soft
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.readers.label_rules import (
     ABSENT_KEYS,
     ABSENT_WORDS,
@@ -44,7 +44,7 @@ class Statement(NamedTuple):
 def statement_of(
     columns: Mapping[str, Sequence[str]],
     path: Path,
-    reading: Reading,
+    context: ReadContext,
     *,
     column: str,
     classes: Collection[str] = (),
@@ -55,7 +55,7 @@ def statement_of(
     Args:
         columns: name → cells; all but those of the image, the labels and the split.
         path: of the file.
-        reading: rules in force; takes the notes.
+        context: rules in force; takes the notes.
         column: of the labels.
         classes: names in it; a column that is called like one is of 0 and 1 per class.
         chosen: ``--label-key`` names the column of the labels; others of unclear names are then left out.
@@ -63,8 +63,8 @@ def statement_of(
     Raises:
         InvalidInput: several columns may say it, or one of 0 and 1 has a name that leaves open whether it does.
     """
-    clear = {name: _normal(name, cells, reading) for name, cells in columns.items() if _is_clear(name)}
-    flags = {name: cells for name, cells in clear.items() if _is_flag(name, cells, reading)}
+    clear = {name: _normal(name, cells, context) for name, cells in columns.items() if _is_clear(name)}
+    flags = {name: cells for name, cells in clear.items() if _is_flag(name, cells, context)}
     if len(flags) > 1:
         raise InvalidInput(
             f"{path}: several columns may say whether a label's class is present: {listing(flags)}.",
@@ -72,22 +72,22 @@ def statement_of(
         )
     confidence = find_key(columns, CONFIDENCE_KEYS)
     for name, cells in flags.items():
-        reading.note(NEGATION if is_one_of(name, ABSENT_KEYS) else FLAG, name)
-        reading.settle_minus_one(cells, str(path))
+        context.note(NEGATION if is_one_of(name, ABSENT_KEYS) else FLAG, name)
+        context.settle_minus_one(cells, str(path))
         if confidence is not None:
-            reading.note("column of confidences, not used: another says which labels are present", confidence)
+            context.note("column of confidences, not used: another says which labels are present", confidence)
         return Statement(name, tuple(cells))
-    soft = confidence is not None and is_soft(columns[confidence], reading)
-    others = [name for name in columns if name != confidence and is_binary(columns[name], reading)]
+    soft = confidence is not None and is_soft(columns[confidence], context)
+    others = [name for name in columns if name != confidence and is_binary(columns[name], context)]
     if not soft and not chosen:
         _refuse_unclear({name: columns[name] for name in others if name not in classes}, path, column)
-    reading.note(LEFT_OUT, *others)
+    context.note(LEFT_OUT, *others)
     if confidence is None:
         return None
     if not soft:
-        _note_unused(confidence, columns[confidence], reading)
+        _note_unused(confidence, columns[confidence], context)
         return None
-    reading.note(CONFIDENCE, confidence)
+    context.note(CONFIDENCE, confidence)
     return Statement(confidence, tuple(columns[confidence]))
 
 
@@ -96,13 +96,13 @@ def implied(key: str) -> str | None:
     return "0" if is_one_of(key, ABSENT_KEYS) else "1" if is_one_of(key, PRESENT_KEYS) else None
 
 
-def refuse_unnamed(path: Path, columns: Sequence[Sequence[str]], reading: Reading) -> None:
+def refuse_unnamed(path: Path, columns: Sequence[Sequence[str]], context: ReadContext) -> None:
     """Refuse a table without header in which one column holds names and another 0 and 1.
 
     Raises:
         InvalidInput: it is one.
     """
-    flags = [is_binary(cells, reading) and _has_both(cells) for cells in columns]
+    flags = [is_binary(cells, context) and _has_both(cells) for cells in columns]
     if any(flags) and not all(flags):
         raise InvalidInput(
             f"{path}: column {flags.index(True) + 2} holds yes and no beside names, and the table has no header.",
@@ -110,13 +110,13 @@ def refuse_unnamed(path: Path, columns: Sequence[Sequence[str]], reading: Readin
         )
 
 
-def by_statement(entries: list[Entry], statement: Statement | None, reading: Reading) -> list[Entry]:
+def by_statement(entries: list[Entry], statement: Statement | None, context: ReadContext) -> list[Entry]:
     """Return the entries, one per image, with what the statement says.
 
     Args:
         entries: one per row.
         statement: see `statement_of`; ``None``: the entries stay as they are.
-        reading: rules in force.
+        context: rules in force.
 
     Raises:
         InvalidInput: a value between 0 and 1 without a threshold, or an image in two splits.
@@ -127,14 +127,14 @@ def by_statement(entries: list[Entry], statement: Statement | None, reading: Rea
     first: dict[str, Entry] = {}
     for entry, cell in zip(entries, statement.cells, strict=True):
         require_one_split(first.setdefault(entry.image, entry), entry, repr(entry.image))
-        there = reading.presence(cell, f"{entry.where}: {statement.key!r}")
+        there = context.presence(cell, f"{entry.where}: {statement.key!r}")
         said = images.setdefault(entry.image, {})
         for name in entry.labels or ():
-            if reading.rules.word(name) is Word.NEGATIVE and not there:  # "not ok" doesn't say which class it is
+            if context.rules.word(name) is Word.NEGATIVE and not there:  # "not ok" doesn't say which class it is
                 said[UNKNOWN_MARK] = True
                 continue
             if said.get(name, there) != there:
-                reading.note(CONTRADICTION, f"{entry.image}: {name!r} is both present and absent (see {entry.where})")
+                context.note(CONTRADICTION, f"{entry.image}: {name!r} is both present and absent (see {entry.where})")
             said[name] = True if said.get(name) else there
     return [stated(image, said, first[image].where, first[image].split) for image, said in images.items()]
 
@@ -143,7 +143,7 @@ def objects_in(
     value: Any,
     where: str,
     separator: str | None,
-    reading: Reading,
+    context: ReadContext,
 ) -> dict[str, bool | None] | None:
     """Return class → whether it is present for ``[{"label": "cat", "present": false}, …]``, or one such object.
 
@@ -151,7 +151,7 @@ def objects_in(
         value: labels as they stand in the file.
         where: of the value.
         separator: between names in a text.
-        reading: rules in force; takes a note.
+        context: rules in force; takes a note.
 
     Returns:
         ``None`` where the value is something else: no object says whether its label is present.
@@ -160,7 +160,7 @@ def objects_in(
         InvalidInput: what is said is neither yes nor no.
     """
     items = value if isinstance(value, list) else [value]
-    keys = [_object_key(item, reading) for item in items]
+    keys = [_object_key(item, context) for item in items]
     if not any(keys):
         return None
     said: dict[str, bool | None] = {}
@@ -169,14 +169,14 @@ def objects_in(
         there: bool | None = True
         if key is not None:
             kind = NEGATION if is_one_of(key, ABSENT_KEYS) else FLAG if _is_clear(key) else CONFIDENCE
-            reading.note(kind, key)
-            there = reading.presence(_normal(key, [cell_of(item[key])], reading)[0], f"{place}.{key}")
+            context.note(kind, key)
+            there = context.presence(_normal(key, [cell_of(item[key])], context)[0], f"{place}.{key}")
         for name in labels_in([item], where, separator):
             said[name] = either(said.get(name, False), there)
     return said
 
 
-def _object_key(item: Any, reading: Reading) -> str | None:
+def _object_key(item: Any, context: ReadContext) -> str | None:
     """Return the key of an object with a label that says whether it is present."""
     label = find_key(item, LABEL_KEYS) if isinstance(item, dict) else None
     if label is None or not isinstance(item[label], str | list):
@@ -186,7 +186,7 @@ def _object_key(item: Any, reading: Reading) -> str | None:
         if key is None:
             continue
         text = cell_of(item[key])
-        if _is_flag(key, _normal(key, [text], reading), reading) or (_is_clear(key) and not text):
+        if _is_flag(key, _normal(key, [text], context), context) or (_is_clear(key) and not text):
             return key
     return None
 
@@ -195,14 +195,14 @@ def _is_clear(name: str) -> bool:
     return is_one_of(name, (*PRESENT_KEYS, *ABSENT_KEYS))
 
 
-def _is_flag(name: str, cells: Sequence[str], reading: Reading) -> bool:
+def _is_flag(name: str, cells: Sequence[str], context: ReadContext) -> bool:
     """Whether cells are yes and no, or shares; where most are, the others are mistakes, which are named."""
-    return is_binary(cells, reading, share=0.5, letters=True) or is_soft(cells, reading)
+    return is_binary(cells, context, share=0.5, letters=True) or is_soft(cells, context)
 
 
-def _normal(name: str, cells: Sequence[str], reading: Reading) -> list[str]:
+def _normal(name: str, cells: Sequence[str], context: ReadContext) -> list[str]:
     """Return cells of yes and no as 1 and 0 (the other way round where a column says what is absent)."""
-    own = {word.casefold() for word in (*(reading.rules.negative or ()), *reading.rules.unknown)}
+    own = {word.casefold() for word in (*(context.rules.negative or ()), *context.rules.unknown)}
     yes, no = ("0", "1") if is_one_of(name, ABSENT_KEYS) else ("1", "0")
     normal = []
     for cell in cells:
@@ -244,10 +244,10 @@ def _refuse_unclear(columns: Mapping[str, Sequence[str]], path: Path, column: st
             )
 
 
-def _note_unused(key: str, cells: Sequence[str], reading: Reading) -> None:
+def _note_unused(key: str, cells: Sequence[str], context: ReadContext) -> None:
     """Note a column of confidences that are not all numbers from 0 to 1, with the first that is none."""
-    wrong = (cell for cell in cells if not is_soft([cell], reading) and reading.rules.word(cell) is None)
+    wrong = (cell for cell in cells if not is_soft([cell], context) and context.rules.word(cell) is None)
     cell = next(wrong, None)
     if cell is not None:
         kind = "column of confidences that are not all from 0 to 1, not used: every label counts as present"
-        reading.note(kind, f"{key}, for example {cell!r}")
+        context.note(kind, f"{key}, for example {cell!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.readers.label_rules import plain
 from wsss.data.sample_ids import without_suffix
 
@@ -28,12 +28,12 @@ _ENDS = ("_mask", "-mask", "_gt", "-gt", "_seg", "_label", "_labels", "_segmenta
 KEPT = "folders called like masks, read as classes: their files are not called like the images (rename them if not)"
 
 
-def mask_folders(files: Sequence[str], reading: Reading) -> set[Folders]:
+def mask_folders(files: Sequence[str], context: ReadContext) -> set[Folders]:
     """Return the folders of masks that lie beside images or class folders.
 
     Args:
         files: paths of all images and masks.
-        reading: takes a note of folders that may be masks and are read as classes.
+        context: takes a note of folders that may be masks and are read as classes.
     """
     stems = _stems(files)
     found: set[Folders] = set()
@@ -48,7 +48,7 @@ def mask_folders(files: Sequence[str], reading: Reading) -> set[Folders]:
             if {_of_image(stem) for stem in stems[place]} <= beside:
                 found.add(place)
             else:
-                reading.note(KEPT, "/".join(place))
+                context.note(KEPT, "/".join(place))
     return found
 
 

@@ -30,7 +30,7 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-class Reading:
+class ReadContext:
     """What a reader needs besides its file.
 
     Args:

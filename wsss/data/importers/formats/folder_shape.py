@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
+from wsss.data.importers.formats.mask_folders import MASKS, TRUTH, Folders, mask_folders
 from wsss.data.importers.formats.other_formats import is_yolo
-from wsss.data.importers.mask_folders import MASKS, TRUTH, Folders, mask_folders
 from wsss.data.importers.rules.imported_labels import SPLITS
-from wsss.data.importers.rules.reading import Reading
+from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.readers.label_rules import Word, plain
 from wsss.errors import InvalidInput, listing
 
@@ -90,20 +90,20 @@ def split_of(name: str) -> str | None:
     return SPLITS[found[1]] if found else None
 
 
-def shape_of(folder: Path, files: Sequence[str], reading: Reading) -> Shape:
+def shape_of(folder: Path, files: Sequence[str], context: ReadContext) -> Shape:
     """Find out what the folders are; what is more than "a folder per class" is noted.
 
     Args:
         folder: of the images.
         files: paths below it.
-        reading: rules in force; takes the notes.
+        context: rules in force; takes the notes.
 
     Raises:
         InvalidInput: there are no folders, or it can't be told which are classes.
     """
     paths = [tuple(file.split("/")[:-1]) for file in files]
     _refuse_datasets(folder, {path[0] for path in paths if path})
-    beside = mask_folders(files, reading)
+    beside = mask_folders(files, context)
     paths = [path for path in paths if not any(path[:depth] in beside for depth in range(1, len(path) + 1))]
     wrapper, masks, inside = _unwrap([path for path in paths if path])
     masks |= beside
@@ -112,16 +112,16 @@ def shape_of(folder: Path, files: Sequence[str], reading: Reading) -> Shape:
             f"--images: {folder} has no folders that could be classes.",
             hint=f"Put the images into one folder per class, or {IN_A_FILE}",
         )
-    shape = _splits(folder, inside, reading)
+    shape = _splits(folder, inside, context)
     inner: dict[str, Folders] = {}
     for split in () if shape.split_last else shape.splits:
         inner[split], inner_masks = _inner([path[1:] for path in inside if path[0] == split and len(path) > 1], split)
         masks |= {(*wrapper, split, *path) for path in inner_masks}
     around = [wrapper, *((*wrapper, split, *inner[split]) for split in sorted(inner) if inner[split])]
-    reading.note("folders around the class folders, no classes themselves", *map("/".join, filter(None, around)))
+    context.note("folders around the class folders, no classes themselves", *map("/".join, filter(None, around)))
     left_out = frozenset(map("/".join, masks))
-    reading.note("folders of true masks, not used (rename one that is a class)", *sorted(left_out))
-    _note_names(shape.splits, reading)
+    context.note("folders of true masks, not used (rename one that is a class)", *sorted(left_out))
+    _note_names(shape.splits, context)
     return replace(shape, wrapper=wrapper, inner=inner, left_out=left_out)
 
 
@@ -133,9 +133,9 @@ def _inner(paths: Sequence[Folders], split: str) -> tuple[Folders, set[Folders]]
     return (*front, *wrapper), {(*front, *path) for path in masks}
 
 
-def _note_names(splits: Collection[str], reading: Reading) -> None:
+def _note_names(splits: Collection[str], context: ReadContext) -> None:
     others = (name for name in sorted(splits) if split_of(name) != name)
-    reading.note("splits of another name", *(f"{name}, taken as {split_of(name)}" for name in others))
+    context.note("splits of another name", *(f"{name}, taken as {split_of(name)}" for name in others))
 
 
 def _unwrap(paths: Sequence[Folders]) -> tuple[Folders, set[Folders], list[Folders]]:
@@ -169,7 +169,7 @@ def _is_wrapper(tops: Collection[str], paths: Sequence[Folders]) -> bool:
     return split_of(name) is None and (name in WRAPPERS or len({path[1] for path in paths}) > 1)
 
 
-def _splits(folder: Path, paths: Sequence[Folders], reading: Reading) -> Shape:
+def _splits(folder: Path, paths: Sequence[Folders], context: ReadContext) -> Shape:
     """Return which folders are splits, and which hold images without labels.
 
     Raises:
@@ -177,7 +177,7 @@ def _splits(folder: Path, paths: Sequence[Folders], reading: Reading) -> Shape:
     """
     tops = {path[0] for path in paths}
     named = {top for top in tops if split_of(top)}
-    others = {top for top in tops - named if reading.word(top) is not Word.UNKNOWN}
+    others = {top for top in tops - named if context.word(top) is not Word.UNKNOWN}
     if named and not others:
         return Shape(splits=frozenset(named), unlabelled=frozenset(tops - named))
     deep = sorted(named - {path[0] for path in paths if len(path) == 1})
@@ -188,11 +188,11 @@ def _splits(folder: Path, paths: Sequence[Folders], reading: Reading) -> Shape:
             "beside it: a class, or a split?",
             hint=f"Move class folders into a split ({deep[0]}/{beside[0]}), or {IN_A_FILE}",
         )
-    reading.note("folders called like splits, read as classes since class folders lie beside them", *sorted(named))
-    return Shape() if named else _inner_splits(folder, paths, reading)
+    context.note("folders called like splits, read as classes since class folders lie beside them", *sorted(named))
+    return Shape() if named else _inner_splits(folder, paths, context)
 
 
-def _inner_splits(folder: Path, paths: Sequence[Folders], reading: Reading) -> Shape:
+def _inner_splits(folder: Path, paths: Sequence[Folders], context: ReadContext) -> Shape:
     """Recognise splits inside class folders (``cat/train/1.jpg``).
 
     Raises:
@@ -208,7 +208,7 @@ def _inner_splits(folder: Path, paths: Sequence[Folders], reading: Reading) -> S
             "dataset of its own.",
             hint=f"Name one of them: --images {folder / tops[0]}",
         )
-    reading.note("splits inside the class folders", *sorted(inside))
+    context.note("splits inside the class folders", *sorted(inside))
     return Shape(splits=frozenset(inside), split_last=True)
 
 

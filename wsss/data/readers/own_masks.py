@@ -1,4 +1,4 @@
-"""A dataset's own masks: where its config says they are, and what their values mean."""
+"""Config keys for folders of ground-truth masks, shared by several layouts."""
 
 from __future__ import annotations
 
@@ -15,40 +15,42 @@ from wsss.io.rasters.mask_files import MaskFiles, masks_by_id
 
 
 class OwnMasksConfig(LayoutConfig):
-    """The keys of ``data:`` that layouts share whose masks are files of the user's."""
+    """Keys of ``data:`` for layouts with folders of ground-truth masks."""
 
     mask_values: MaskNames = Field(
         None,
-        description="Mask value → class name, background or ignore, where values aren't the ids of the classes: "
-        "{0: background, 255: road}; absent = ids, and 255 is ignored.",
+        description="Mask value → class name, background or ignore, if the values are not class ids: "
+        "{0: background, 255: road}; absent = class ids, and 255 is ignored.",
     )
     mask_suffix: str | None = Field(
         None,
         min_length=1,
-        description="Only files whose name ends in this, before the format, are masks: _mask for <id>_mask.png; "
+        description="End of mask file names before the format: _mask for <id>_mask.png; other files are not masks. "
         "absent = <id>, or else one of the usual ends.",
     )
 
 
 def find_masks(config: OwnMasksConfig, folder: Path, ids: Collection[str], *, required: bool) -> MaskFiles:
-    """Return the masks of images in a folder.
+    """Find the masks of images in a folder.
 
     Args:
         config: see `OwnMasksConfig`.
         folder: the folder.
         ids: of all images.
-        required: the folder has to exist.
+        required: the folder must exist.
 
     Raises:
-        InvalidInput: there is no such folder although it is required; or see `wsss.io.rasters.mask_files.masks_by_id`.
+        InvalidInput: a required folder is missing; or see `wsss.io.rasters.mask_files.masks_by_id`.
     """
     if required and not folder.is_dir():
-        raise InvalidInput(f"data.masks: {folder}: no such folder.", hint="Set data.masks to the folder of the masks.")
+        raise InvalidInput(
+            "no such folder", subject=f"data.masks: {folder}", hint="Set data.masks to the folder of the masks."
+        )
     return masks_by_id(folder, ids, suffix=config.mask_suffix)
 
 
 def own_values(config: OwnMasksConfig, names: LabelNames, log: Log) -> MaskValues | None:
-    """Return what the values of the masks mean, ``None`` where they are the ids of the classes.
+    """Return the meaning of the mask values; ``None`` if they are class ids.
 
     Raises:
         InvalidInput: see `wsss.data.masks.mask_values.resolve`.
@@ -56,7 +58,7 @@ def own_values(config: OwnMasksConfig, names: LabelNames, log: Log) -> MaskValue
     if config.mask_values is None:
         return None
     values = resolve(config.mask_values, names, where="data.mask_values")
-    unseen = [name for name, own in zip(names.classes.names, values.classes, strict=True) if not own]
-    if unseen:
-        log(f"note: data.mask_values names no value for {listing(unseen)}: no mask shows it.")
+    missing = [name for name, own in zip(names.classes.names, values.classes, strict=True) if not own]
+    if missing:
+        log(f"note: data.mask_values has no value for {listing(missing)}, so no mask shows it.")
     return values

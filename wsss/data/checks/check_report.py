@@ -1,0 +1,116 @@
+"""The result of an integrity check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from wsss.data.checks.inspection import Inspection
+
+MAX_LISTED = 100
+"""Maximum number of examples per finding; its count is complete."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All problems or notes of one kind.
+
+    Args:
+        kind: description, for example ``"unreadable images"``.
+        count: number of occurrences.
+        examples: messages that name files or ids, at most `MAX_LISTED`.
+    """
+
+    kind: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """Statistics of a split.
+
+    Args:
+        images, labelled, masked: numbers of images.
+        class_images: class name → number of images with this label.
+        class_pixels: name (background, classes, and `wsss.io.rasters.label_masks.ignored_name` for 255) → share of all
+            mask pixels; ``None`` without masks.
+    """
+
+    images: int
+    labelled: int
+    masked: int
+    class_images: dict[str, int]
+    class_pixels: dict[str, float] | None
+
+
+Sizes = tuple[tuple[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a check; ``sizes`` is the smallest and the largest (height, width) by area."""
+
+    name: str
+    root: str
+    classes: tuple[str, ...]
+    splits: dict[str, SplitCounts]
+    sizes: Sizes | None
+    problems: tuple[Finding, ...] = ()
+    notes: tuple[Finding, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        return {
+            "name": self.name,
+            "root": self.root,
+            "ok": not self.problems,
+            "classes": list(self.classes),
+            "splits": {name: vars(counts) for name, counts in self.splits.items()},
+            "sizes": self.sizes and {"smallest": list(self.sizes[0]), "largest": list(self.sizes[1])},
+            "problems": [{**vars(finding), "examples": list(finding.examples)} for finding in self.problems],
+            "notes": [{**vars(finding), "examples": list(finding.examples)} for finding in self.notes],
+        }
+
+
+@dataclass
+class Collector:
+    """Messages by kind, in order of first appearance and without duplicates."""
+
+    messages: dict[str, dict[str, None]] = field(default_factory=dict)
+
+    def add(self, kind: str, *messages: str) -> None:
+        """Add messages of one kind."""
+        if messages:
+            self.messages.setdefault(kind, {}).update(dict.fromkeys(messages))
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return one finding per kind."""
+        return tuple(
+            Finding(kind, len(messages), tuple(islice(messages, MAX_LISTED)))
+            for kind, messages in self.messages.items()
+        )
+
+
+@dataclass
+class Collected:
+    """Problems, which make a dataset unusable, and notes, which do not."""
+
+    problems: Collector = field(default_factory=Collector)
+    notes: Collector = field(default_factory=Collector)
+
+    def add_inspections(self, inspections: Iterable[Inspection]) -> None:
+        """Add the problems and notes of inspected samples."""
+        for inspection in inspections:
+            for kind, message in inspection.problems:
+                self.problems.add(kind, message)
+            for kind, message in inspection.notes:
+                self.notes.add(kind, message)
+
+
+def extreme_sizes(inspections: Iterable[Inspection]) -> Sizes | None:
+    """Return the smallest and the largest image size by area; ``None`` without readable images."""
+    sizes = sorted((one.size for one in inspections if one.size), key=lambda size: size[0] * size[1])
+    return (sizes[0], sizes[-1]) if sizes else None

@@ -1,0 +1,96 @@
+"""Whether the ground-truth masks of a dataset of one class mix two encodings: 0/1 in some files, 0/255 in others.
+
+In masks without stated values 255 means "ignore", so that files of 0 and 255 would count as background with ignored
+objects. Such a file may also be right (an object that nobody drew, ignored as a whole), so only a set of masks is
+refused in which nothing else explains them:
+
+- the dataset has one class, leaves no other value out, and ``mask_values`` doesn't state what 255 means;
+- some masks hold 0 and 255 alone, with 255 on more than `SHARE` of the pixels (borders alone hold less), and the
+  image-level labels don't say that the image shows no class;
+- other masks show the class, and none of these holds 255, as masks with ignored borders or objects would.
+
+Any other mask of 0 and 255 is counted in a warning (`wsss.data.sample.ONLY_IGNORED`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from wsss.data.masks.mask_values import as_key
+from wsss.data.sample import Classes, Sample, read_truth
+from wsss.errors import InvalidInput, counted, listing
+from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, IGNORED_NAMES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SHARE = 0.01
+"""Share of a mask's pixels; fewer that are 255 may be borders of objects that lie under them."""
+
+
+class Shown(NamedTuple):
+    """Whether a mask shows a class other than the background, and the share of its ignored pixels, 0 … 1."""
+
+    a_class: bool
+    ignored: float
+
+
+def shown(mask: NDArray[np.uint8]) -> Shown:
+    """Return what a mask of class indices (255 = ignore) shows."""
+    ignored = mask == IGNORE
+    return Shown(bool(((mask != 0) & ~ignored).any()), float(ignored.mean()))
+
+
+def check_encoding(samples: Iterable[tuple[Sample, Shown]], classes: Classes, *, where: str) -> None:
+    """Refuse masks of two encodings.
+
+    Args:
+        samples: with what their ground-truth masks show.
+        classes: of the dataset.
+        where: what the samples are called (``"split 'val'"``).
+
+    Raises:
+        InvalidInput: see the module; names the first masks.
+    """
+    masks = [(one.mask, one.labels, seen) for one, seen in samples if _unstated(one, classes)]
+    with_class = [seen for _, _, seen in masks if seen.a_class]
+    doubtful = [path for path, labels, seen in masks if labels != () and not seen.a_class and SHARE < seen.ignored < 1]
+    if with_class and doubtful and not any(seen.ignored for seen in with_class):
+        raise _mixed(doubtful, len(with_class), classes, where)
+
+
+def read_and_check_encoding(samples: Iterable[Sample], classes: Classes, *, where: str) -> None:
+    """Read the masks for `check_encoding`; none where the dataset can't mix encodings.
+
+    Raises:
+        InvalidInput: see `check_encoding`; or a mask can't be read.
+    """
+
+    def read() -> Iterator[tuple[Sample, Shown]]:
+        for sample in samples:
+            if _unstated(sample, classes):
+                yield sample, shown(read_truth(sample, classes))
+
+    check_encoding(read(), classes, where=where)
+
+
+def _unstated(sample: Sample, classes: Classes) -> bool:
+    return sample.mask is not None and sample.mask_values is None and len(classes) == 2 and not classes.other
+
+
+def _mixed(doubtful: list[Path | None], with_class: int, classes: Classes, where: str) -> InvalidInput:
+    (name,) = classes.foreground
+    known = [(0, BACKGROUND), *((value, name) for value in classes.values[1])]
+    return InvalidInput(
+        f"{where}: {counted(len(doubtful), 'ground-truth mask holds', 'ground-truth masks hold')} nothing but 0 and "
+        f"255, which means ignore: {listing((str(path) for path in doubtful), limit=3)}. The {with_class} that show "
+        f"{name} hold no 255, so 255 seems to mean {name} in the others.",
+        hint=f"State what 255 means: data.{as_key([*known, (IGNORE, name)])}, or data."
+        f"{as_key([*known, (IGNORE, IGNORED_NAMES[0])])} (on the command line --data.mask_values '{{…}}', of wsss run "
+        "--set 'data.mask_values={…}').",
+    )
