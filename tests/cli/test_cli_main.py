@@ -104,7 +104,7 @@ def test_version() -> None:
         (["rn"], 2, "No such command 'rn'. Did you mean 'run'?"),
         (["run"], 2, "Missing argument 'PIPELINE'"),
         (["run", "x.yaml", "--nope"], 2, "No such option"),
-        (["run", "no-such.yaml"], 2, "no-such.yaml: no such pipeline file."),
+        (["run", "no-such.yaml"], 2, "no such pipeline"),
         (["status", "no-such"], 2, "neither no-such nor runs/no-such is a run directory"),
         (["make"], 2, "Missing option '--out'"),
         (["make", "--out", "o", "--data.root"], 2, "Option '--data.root' requires a value."),

@@ -214,14 +214,14 @@ def test_a_second_process_is_told_who_works_there(here: Path) -> None:
         wait_for(here / "runs" / "toy" / "make" / "stage.json")
         second = toy("run", "p.yaml", cwd=here)
         assert second.returncode == 1
-        assert f"Process {process.pid} on " in second.stderr
+        assert f"process {process.pid} on " in second.stderr
         assert f"kill {process.pid}" in second.stderr
         assert "--run-dir" in second.stderr
         status = toy("status", "runs/toy", cwd=here)
         assert f"running, process {process.pid} on" in status.stdout
         single = toy("make", "--out", "runs/toy/other", cwd=here)  # a single stage inside a run that is being worked on
         assert single.returncode == 1
-        assert f"Process {process.pid} on " in single.stderr
+        assert f"process {process.pid} on " in single.stderr
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import RunFailed
+from wsss.errors import RunFailed, Verbatim
 from wsss.io.files.atomic import write_bytes
 from wsss.io.files.contained import open_to_read
 from wsss.io.files.recorded import rerun_hint
@@ -98,7 +98,7 @@ def copy_files(original: Mapping[str, Any], run_dir: Path, target: Path) -> None
             raise RunFailed(
                 "the file is damaged, or changed while it was copied",
                 subject=folder / name,
-                found=f"{found[:12]}…",
+                found=Verbatim(f"{found[:12]}…"),
                 allowed=f"the SHA-256 {digest[:12]}… recorded when stage {folder.name!r} finished",
                 hint=rerun_hint(folder, folder.name),
             )
