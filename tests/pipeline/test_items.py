@@ -17,7 +17,7 @@ from toycli import environment
 from wsss.errors import InvalidInput, RunFailed
 from wsss.pipeline.processes.ranks import DistributedRanks, SingleRank
 from wsss.pipeline.run.items import REPAIR, item_name, map_items, pending
-from wsss.pipeline.run.progress import NoProgress
+from wsss.pipeline.run.progress import Reporter
 from wsss.pipeline.stage import Context, StageConfig
 
 
@@ -43,7 +43,7 @@ def context(out: Path, workers: int = 1, progress: Any = None, ranks: Any = None
         seed=0,
         device="cpu",
         workers=workers,
-        progress=progress or NoProgress(),
+        progress=progress or Reporter(quiet=True),
         ranks=ranks or SingleRank(),
         log=log,
         run_dir=out,

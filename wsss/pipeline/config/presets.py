@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial, reduce
 from pathlib import Path
 
 from wsss.errors import InvalidInput
 from wsss.pipeline.config import resources
-from wsss.pipeline.config.source import Source, TagAt, merge, merge_all, read_yaml
+from wsss.pipeline.config.source import Source, TagAt, merge, read_yaml
 
 PRESET = "preset"
 _NAME = re.compile(r"^[\w.-]+(/[\w.-]+)*$")
@@ -53,7 +54,7 @@ class _Presets:
         several = isinstance(preset.value, list)
         items = [preset.at((index,)) for index in range(len(preset.value))] if several else [preset]
         layers = [self.load(item, where, parents) for item in items]
-        return merge(merge_all(layers, self.tag_at), source.without(PRESET), self.tag_at)
+        return reduce(partial(merge, tag_at=self.tag_at), [*layers, source.without(PRESET)], Source({}))
 
     def load(self, item: Source, where: str, parents: tuple[Path, ...]) -> Source:
         """Return the mapping for one name, path or mapping."""

@@ -7,7 +7,7 @@ reading can name the line to change.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -108,14 +108,6 @@ def _merge(base: Any, override: Any, path: KeyPath, replaced: list[KeyPath], tag
             return merged
     replaced.append(path)
     return override
-
-
-def merge_all(sources: Iterable[Source], tag_at: TagAt = lambda path: None) -> Source:
-    """Merge several mappings, later ones overriding earlier ones; see `merge`."""
-    result = Source({})
-    for source in sources:
-        result = merge(result, source, tag_at)
-    return result
 
 
 def read_yaml(path: Path) -> Source:

@@ -30,14 +30,6 @@ SILENCE = 30.0
 """Seconds without a finished step after which a plain line names the present one."""
 
 
-class NoProgress:
-    """No progress bars (tests, ranks other than the first)."""
-
-    def track(self, description: str, total: int, done: int = 0) -> Callable[[int], None]:
-        """Return a function that does nothing."""
-        return lambda steps: None
-
-
 class Reporter:
     """Messages and progress of a run, on stderr and in ``run.log``.
 
