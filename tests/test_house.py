@@ -71,6 +71,26 @@ def test_imports_point_downwards() -> None:
     assert upwards == []
 
 
+def test_rooms_of_the_engine_import_downwards_only() -> None:
+    """`wsss.pipeline` lists its rooms from the bottom up."""
+    order = re.search(r"^\w+(?: < \w+)+$", MODULES["wsss.pipeline"].read_text(encoding="utf-8"), re.M)
+    assert order is not None
+    rooms = [f"wsss.pipeline.{room}" for room in order[0].split(" < ")]
+
+    def level(module: str) -> int:
+        return next((number for number, room in enumerate(rooms) if f"{module}.".startswith(f"{room}.")), -1)
+
+    packages = {".".join(m.split(".")[:3]) for m in MODULES if m.startswith("wsss.pipeline.") and m.count(".") > 2}
+    assert packages == set(rooms)
+    upwards = [
+        f"{module} -> {imported}"
+        for module, names in GRAPH.items()
+        for imported in names
+        if module.startswith("wsss.pipeline") and level(imported) > level(module)
+    ]
+    assert upwards == []
+
+
 def test_the_engine_knows_nothing_of_images() -> None:
     foreign = ("data", "topology", "metrics", "models", "losses", "refine", "train", "viz", "export", "benchmark")
     found = [

@@ -72,7 +72,7 @@ def test_names_of_pipelines_and_runs(here: Path, capsys: pytest.CaptureFixture[s
     (here / "other.yaml").write_text("a: 1\n")
     (here / "mine.yaml").write_text("stages: {}\n")
     said = refused("run", "wsss-photo", capsys=capsys)
-    assert "did you mean 'wsss-photos'?" in said and "Pipelines in this folder: wsss-photos, mine.yaml." in said
+    assert "did you mean 'wsss-photos'?" in said and "wsss-photos or mine.yaml" in said
     assert "did you mean 'wsss-photos/pipeline.yaml'?" not in said
     assert "did you mean 'mine.yaml'?" in refused("run", "mien.yaml", capsys=capsys)
     assert "wsss init --images photos" in refused("run", "photos", capsys=capsys)

@@ -16,9 +16,9 @@ from wsss.io.files.atomic import write_text
 from wsss.pipeline.config.source import parse_yaml
 from wsss.pipeline.config.spec import spec_from
 from wsss.pipeline.plan.decide import Decision
-from wsss.pipeline.plan.deduplicate import read_twin
+from wsss.pipeline.plan.deduplicate import read_original
 from wsss.pipeline.plan.input_results import INPUT_RESULTS, follow_inputs, result_of
-from wsss.pipeline.plan.run_plan import Choice
+from wsss.pipeline.plan.step import Choice
 from wsss.pipeline.run.execute import RunResult, dry_run
 from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.stage import Artifact, Context, Result
@@ -98,7 +98,7 @@ def test_a_plan_sees_an_input_that_another_run_made() -> None:
     lose()
     result = run(registry(), until="make")
     assert [outcome.id for outcome in result.outcomes if outcome.status != "done"] == []  # no stale stage is listed
-    assert planned()["double"] == ("input numbers: made again, with another result",)
+    assert planned()["double"] == ("input numbers: re-run with another result",)
     assert ran(registry()) == ["double", "train", "all"]
 
 
@@ -127,8 +127,8 @@ def test_a_twin_of_another_input_is_not_copied() -> None:
     run(TOYS)
     record = read_record(RUN / "double")
     assert record is not None
-    assert read_twin(RUN / "double", record["identity"], record[INPUT_RESULTS]) is not None
-    assert read_twin(RUN / "double", record["identity"], {"numbers": "0" * 64}) is None
+    assert read_original(RUN / "double", record["identity"], record[INPUT_RESULTS]) is not None
+    assert read_original(RUN / "double", record["identity"], {"numbers": "0" * 64}) is None
 
 
 def test_a_stage_is_given_an_identity_that_counts_seed_and_bytes_of_inputs(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ SCOPE = {
 }
 
 
-def test_a_variable_that_is_not_utf8_is_named() -> None:
-    with pytest.raises(InvalidInput, match=r"env.X \}\} is r\\udcff: not valid UTF-8"):
+def test_a_variable_that_is_not_utf8_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"env\.X"):
         interpolate(Source("a/${{ env.X }}"), {"env": {"X": "r\udcff"}})
 
 
@@ -46,28 +46,27 @@ def test_expressions(text: str, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "found", "allowed"),
     [
-        ("${{ matrix.los }}", "there is no 'los' here; matrix has loss, variant; did you mean 'loss'?"),
-        ("${{ matrx.loss }}", "there is no 'matrx' here; an expression has matrix, data, env, seed; did you mean"),
-        ("${{ env.NOT_SET }}", "the environment variable NOT_SET is not set"),
-        ("${{ seed.x }}", "seed has no keys (it is 7)"),
-        ("${{ 1 + 1 }}", "an expression is a name such as"),
-        ("${{ seed", "an expression is not closed"),
-        ("${{ seed }} ${{ seed", "an expression is not closed"),
-        ("a ${{ matrix.variant }}", "can't stand inside a text"),
+        ("${{ matrix.los }}", "los", ("loss", "variant")),
+        ("${{ matrx.loss }}", "matrx", ("matrix", "data", "env", "seed")),
+        ("${{ env.NOT_SET }}", None, None),
+        ("${{ seed.x }}", 7, "a mapping"),
+        ("${{ 1 + 1 }}", "1 + 1", "a name such as matrix.AXIS, data.KEY, env.NAME or seed"),
+        ("${{ seed", "${{ seed", "${{ … }}"),
+        ("${{ seed }} ${{ seed", "${{ seed }} ${{ seed", "${{ … }}"),
+        ("a ${{ matrix.variant }}", SCOPE["matrix"]["variant"], "a scalar"),  # type: ignore[index]
     ],
 )
-def test_wrong_expressions_name_place_and_key(text: str, message: str) -> None:
-    source = parse_yaml("with:\n  key: PLACEHOLDER\n", "p.yaml")
-    source = Source({"with": {"key": text}}, source.places)
-    with pytest.raises(InvalidInput) as caught:
+def test_invalid_expressions_name_place_and_key(text: str, found: Any, allowed: Any) -> None:
+    source = parse_yaml("with:\n  key: PLACEHOLDER\n", "p.yaml").with_value({"with": {"key": text}})
+    with pytest.raises(InvalidInput) as error:
         interpolate(source, SCOPE, "stages.x")
-    assert caught.value.message.startswith("p.yaml:2: stages.x.with.key: ")
-    assert message in caught.value.message
+    assert (error.value.subject or "").startswith("p.yaml:2: stages.x.with.key")
+    assert (error.value.found, error.value.allowed) == (found, allowed)
 
 
-def test_references_are_found_anywhere() -> None:
+def test_references_in_nested_values() -> None:
     value = {"a": ["${{ matrix.loss }}", {"b": "x ${{ matrix.seed.y }} ${{ data.z }}"}], "c": 1}
     assert references(value, "matrix") == {"loss", "seed"}
     assert references(value, "data") == {"z"}
@@ -80,7 +79,7 @@ def test_text_without_expressions_stays(text: str) -> None:
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
-def test_replaced_text_is_not_read_again(before: str, value: str) -> None:
+def test_inserted_text_is_not_interpolated_again(before: str, value: str) -> None:
     scope = {"seed": "${{ matrix.loss }}"}
     if "${{" not in before:
         assert interpolate(Source(before + "|${{ seed }}"), scope).value == before + "|${{ matrix.loss }}"

@@ -14,8 +14,9 @@ from killing import KILLED, is_bookkeeping, memory_folder, run_and_kill, snapsho
 from toycli import start_toy, toy
 from toys import TOYS, run_toys
 
+from wsss.pipeline.config.layers import parse_set
 from wsss.pipeline.config.source import merge, parse_yaml
-from wsss.pipeline.config.spec import parse_set, spec_from
+from wsss.pipeline.config.spec import spec_from
 from wsss.pipeline.store.run_summary import summarise
 
 TEXT = """\

@@ -12,7 +12,12 @@ from toycli import environment
 
 from wsss.errors import RunFailed
 from wsss.io.files.atomic import write_json
-from wsss.pipeline.store.lock import HOLDER, LOCK, Holder, is_held, leave_nothing, read_holder, run_lock
+from wsss.pipeline.store.lock import HOLDER, LOCK, Holder, lock_of, read_holder, remove_if_empty, run_lock
+
+
+def is_held(folder: Path) -> bool:
+    return lock_of(folder)[0] == "held"
+
 
 HOLD = """
 import sys, time
@@ -42,7 +47,7 @@ def test_a_second_process_hears_who_holds_the_lock(tmp_path: Path) -> None:
         assert (holder.pid, holder.host) == (process.pid, socket.gethostname())
         with pytest.raises(RunFailed) as caught, run_lock(tmp_path, print):
             pytest.fail("two processes hold one lock")
-        assert f"Process {process.pid} on {socket.gethostname()} is working in {tmp_path}" in caught.value.message
+        assert caught.value.subject == str(tmp_path) and f"process {process.pid} on" in caught.value.problem
         assert f"kill {process.pid}" in str(caught.value)
         assert caught.value.exit_code == 1
     finally:
@@ -101,10 +106,10 @@ def test_children_of_a_dead_holder_are_waited_for(tmp_path: Path) -> None:
 
 
 def test_holders_that_are_alive_elsewhere_or_unreadable(tmp_path: Path) -> None:
-    assert not Holder(os.getpid(), socket.gethostname(), "").is_here_and_dead
-    assert not Holder(1, socket.gethostname(), "").is_here_and_dead
-    assert not Holder(2**22 + 12345, "elsewhere", "").is_here_and_dead
-    assert Holder(2**22 + 12345, socket.gethostname(), "").is_here_and_dead
+    assert not Holder(os.getpid(), socket.gethostname(), "").is_dead
+    assert not Holder(1, socket.gethostname(), "").is_dead
+    assert not Holder(2**22 + 12345, "elsewhere", "").is_dead
+    assert Holder(2**22 + 12345, socket.gethostname(), "").is_dead
     assert read_holder(tmp_path) is None
     (tmp_path / HOLDER).write_text("{")
     assert read_holder(tmp_path) is None
@@ -128,10 +133,10 @@ def test_a_folder_that_cannot_go_hides_no_error(tmp_path: Path, monkeypatch: pyt
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rmdir", full)
-        leave_nothing(new)
+        remove_if_empty(new)
     assert new.is_dir()
-    leave_nothing(new)
+    remove_if_empty(new)
     assert not new.exists()
     (tmp_path / "stage.json").touch()
-    leave_nothing(tmp_path)
+    remove_if_empty(tmp_path)
     assert (tmp_path / "stage.json").exists()

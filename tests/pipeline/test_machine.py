@@ -79,7 +79,7 @@ def test_a_stage_is_resumed_with_the_threads_it_began_with(tmp_path: Path, train
     messages = run(training(trains=trains), tmp_path / "a")
     assert (tmp_path / "a" / "threads.txt").read_text() == "1"
     assert machine(tmp_path / "a")["threads"] == 1 and "mixed_threads" not in machine(tmp_path / "a")
-    assert "a: computes on 1 thread as it did before, not on 2" in messages
+    assert "a: resumes with 1 thread as before, not 2" in messages
     assert torch.get_num_threads() == 2
 
 
@@ -88,7 +88,7 @@ def test_too_few_cores_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyP
         run(training(stops=True), tmp_path / "a")
     torch.set_num_threads(1)
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0})
-    assert "this machine has 1 core" in run(training(), tmp_path / "a")
+    assert "this machine has only 1 core" in run(training(), tmp_path / "a")
     assert (tmp_path / "a" / "threads.txt").read_text() == "2"
 
 
@@ -99,7 +99,7 @@ def test_threads_that_are_asked_for_are_taken_and_recorded(tmp_path: Path, monke
     assert (tmp_path / "a" / "threads.txt").read_text() == "2"
     assert machine(tmp_path / "a")["mixed_threads"] == [1, 2]
     begun_with_one(tmp_path / "b", trains=False)
-    assert "part of it was made on 1 thread, the rest on 2" in run(training(trains=False), tmp_path / "b")
+    assert "a part was computed with 1 thread, the rest with 2" in run(training(trains=False), tmp_path / "b")
 
 
 def test_the_one_thread_that_torchrun_sets_is_nobodys_wish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

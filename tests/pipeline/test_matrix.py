@@ -35,22 +35,22 @@ def test_names_are_safe_for_a_shell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "axis", "found"),
     [
-        ("{a: []}", "p.yaml:1: matrix.a: the axis has no values"),
-        ("{a: {}}", "the axis has no values"),
-        ("{a: 3}", "found 3; an axis is a list of scalars or a mapping"),
-        ("{a: [{x: 1}]}", "a list holds scalars only"),
-        ("{a: [1, 1]}", "two values are called '1'"),
-        ("{a: [x/y, x-y]}", "two values are called 'x-y'"),
-        (f"{{a: [{'x' * 41}]}}", "is too long to stand in the name of a folder"),
-        ("{a-b: [1]}", "the name of an axis has letters, digits and _ only"),
+        ("{a: []}", "a", None),
+        ("{a: {}}", "a", None),
+        ("{a: 3}", "a", 3),
+        ("{a: [{x: 1}]}", "a", {"x": 1}),
+        ("{a: [1, 1]}", "a", 1),
+        ("{a: [x/y, x-y]}", "a", "x-y"),
+        (f"{{a: [{'x' * 41}]}}", "a", "x" * 41),
+        ("{a-b: [1]}", "a-b", "a-b"),
     ],
 )
-def test_wrong_axes(text: str, message: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
+def test_invalid_axes(text: str, axis: str, found: Any) -> None:
+    with pytest.raises(InvalidInput) as error:
         read(text)
-    assert message in caught.value.message
+    assert (error.value.subject, error.value.found) == (f"p.yaml:1: matrix.{axis}", found)
 
 
 @given(axes_strategy)
@@ -80,11 +80,11 @@ def test_points_agree_on_the_axes_they_share(axes: Any) -> None:
 
 
 @given(axes_strategy, st.sampled_from(["segment", "score-val", "a.b_c"]))
-def test_an_instances_name_tells_its_place(axes: dict[str, dict[str, int]], stage: str) -> None:
+def test_ids_can_be_read_back(axes: dict[str, dict[str, int]], stage: str) -> None:
     for point in points(axes, list(axes)):
         assert read_instance_id(instance_id(stage, point)) == (stage, point)
 
 
 @pytest.mark.parametrize("name", ["", "@", "a@", "a@b", "@a=1", "a@b=1,c", "a@b=1,b=2"])
-def test_any_other_name_is_a_stage_at_no_point(name: str) -> None:
+def test_other_names_have_no_point(name: str) -> None:
     assert read_instance_id(name) == (name, {})

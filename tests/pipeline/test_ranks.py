@@ -35,8 +35,9 @@ def test_who_we_are_is_read_from_the_environment(variables: dict[str, str], expe
     "variables", [{"WORLD_SIZE": "2"}, {"WORLD_SIZE": "two", "RANK": "0"}, {"WORLD_SIZE": "2", "RANK": "2"}]
 )
 def test_a_broken_environment_is_explained(variables: dict[str, str]) -> None:
-    with pytest.raises(InvalidInput, match="WORLD_SIZE"):
+    with pytest.raises(InvalidInput) as error:
         ranks_in(variables)
+    assert "environment variable" in (error.value.subject or "")
 
 
 def test_one_process_is_alone() -> None:
@@ -79,7 +80,7 @@ def test_two_ranks_talk(tmp_path: Path) -> None:
     subprocess.run([*TORCHRUN, str(script), str(tmp_path)], env=environment(), check=True, timeout=120)
     assert json.loads((tmp_path / "0.json").read_text()) == [0, 1000, "ZeroDivisionError: division by zero", [0, 2, 4]]
     assert json.loads((tmp_path / "1.json").read_text()) == [
-        0, 1000, "RunFailed: Rank 0 failed: division by zero", [1, 3],
+        0, 1000, "RunFailed: Rank 0 failed: division by zero.", [1, 3],
     ]  # fmt: skip
 
 
@@ -173,5 +174,6 @@ def test_other_ranks_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(ranks, "JOINING", ranks.timedelta(seconds=1))
     for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "RANK": "1", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(RunFailed, match="Rank 1 of 2 can't reach the others"), join_ranks("cpu", os.environ):
-        pytest.fail("there is nobody to talk to")
+    with pytest.raises(RunFailed) as error, join_ranks("cpu", os.environ):
+        pytest.fail("joined without a partner")
+    assert error.value.subject == "Rank 1 of 2"

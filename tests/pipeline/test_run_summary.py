@@ -10,10 +10,11 @@ from toys import MAKE
 from wsss.cli.main import cli
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import write_json
-from wsss.pipeline.run.progress import NOTE, Reporter
+from wsss.pipeline.run.progress import Reporter
 from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.run.task import Session
 from wsss.pipeline.store.lock import run_lock
+from wsss.pipeline.store.progress_note import NOTE
 from wsss.pipeline.store.run_folder import write_run
 from wsss.pipeline.store.run_summary import summarise
 from wsss.pipeline.store.stage_folder import read_record, write_record

@@ -13,7 +13,8 @@ from wsss.pipeline.config.presets import with_presets
 from wsss.pipeline.config.resources import names, shipped
 from wsss.pipeline.config.source import read_yaml
 from wsss.pipeline.config.spec import Spec, load_spec
-from wsss.pipeline.plan.graph import Job, build_jobs
+from wsss.pipeline.plan.graph import build_jobs
+from wsss.pipeline.plan.job import Job
 from wsss.stages import STAGES
 from wsss.validation import validate
 

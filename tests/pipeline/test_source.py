@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.config.source import Source, merge, merge_all, parse_yaml, read_yaml
+from wsss.pipeline.config.source import Source, merge, parse_yaml, read_yaml
 
 TEXT = """\
 name: a
@@ -38,7 +38,7 @@ def placed(value: object, name: str) -> Source:
     return Source(value, dict.fromkeys(paths(value), name))
 
 
-def test_every_key_knows_its_line() -> None:
+def test_every_key_has_a_line() -> None:
     source = parse_yaml(TEXT, "p.yaml")
     assert source.locate(("name",)) == "p.yaml:1"
     assert source.locate(("stages", "crf", "with", "iterations")) == "p.yaml:5"
@@ -72,44 +72,50 @@ def test_a_mapping_with_a_merge_key_may_be_used_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "line", "problem"),
     [
-        ("a: 1\nb: 2\na: 3\n", "f.yaml:3: duplicate key 'a' (first in line 1)."),
-        ("a: [1\nb: 2", "f.yaml:2: not valid YAML: expected ',' or ']', but got ':'."),
-        ("a: &x [*x]", "f.yaml:1: an alias that contains itself."),
-        ("? [1, 2]\n: 3", "f.yaml:1: a key has to be a word or a number."),
-        ("a: !!python/object:os.system x", "f.yaml:1: not valid YAML: could not determine a constructor"),
-        ("a: 1\n---\nb: 2", "f.yaml:2: not valid YAML: but found another document."),
-        ("a: '\x00'", "f.yaml: not valid YAML: "),
-        ("a: !!int x", "f.yaml:1: 'x' is not valid as !!int."),
-        ("a: 1\nb: 0x_", "f.yaml:2: '0x_' is not valid as !!int."),
-        ("a: !!bool 5", "f.yaml:1: '5' is not valid as !!bool."),
-        (f"a: {'1' * 5000}", f"f.yaml:1: '{'1' * 40}…' is not valid as !!int."),
-        (f"a: 0x{'f' * 5000}", "f.yaml:1: an integer of 20000 bits; at most 63 are allowed."),
-        ("a: !!timestamp 2020-99-01", "f.yaml:1: '2020-99-01' is not valid as !!timestamp."),
-        ("a: !!timestamp 2020-09-01", "f.yaml:1: the tag !!timestamp is not supported"),
-        ("!!timestamp 2020-09-01: 1", "f.yaml:1: the tag !!timestamp is not supported"),
-        ("a: !!set {x}", "f.yaml:1: the tag !!set is not supported; leave it out."),
-        ("a: !mine [x]", "f.yaml:1: the tag !mine is not supported; leave it out."),
-        ('a: "\\ud800"', "f.yaml:1: '\\ud800' has a NUL or half a surrogate pair."),
-        ('a: "x\\0"', "f.yaml:1: 'x\\x00' has a NUL or half a surrogate pair."),
-        ("\na: " + "[" * 600, "f.yaml:2: not valid YAML: more than 64 mappings and lists inside of each other."),
+        ("a: 1\nb: 2\na: 3\n", 3, "'a'"),
+        ("a: [1\nb: 2", 2, "got ':'"),
+        ("a: &x [*x]", 1, "alias"),
+        ("? [1, 2]\n: 3", 1, "key"),
+        ("a: !!python/object:os.system x", 1, "constructor"),
+        ("a: 1\n---\nb: 2", 2, "document"),
+        ("a: !!int x", 1, "'x' is no valid !!int"),
+        ("a: 1\nb: 0x_", 2, "'0x_' is no valid !!int"),
+        ("a: !!bool 5", 1, "'5' is no valid !!bool"),
+        (f"a: {'1' * 5000}", 1, f"'{'1' * 40}…' is no valid !!int"),
+        (f"a: 0x{'f' * 5000}", 1, "20000 bits"),
+        ("a: !!timestamp 2020-99-01", 1, "'2020-99-01' is no valid !!timestamp"),
+        ("a: !!timestamp 2020-09-01", 1, "!!timestamp"),
+        ("!!timestamp 2020-09-01: 1", 1, "!!timestamp"),
+        ("a: !!set {x}", 1, "!!set"),
+        ("a: !mine [x]", 1, "!mine"),
+        ('a: "\\ud800"', 1, "surrogate"),
+        ('a: "x\\0"', 1, "NUL"),
+        ("\na: " + "[" * 600, 2, "64 deep"),
     ],
 )
-def test_broken_yaml_names_the_line(text: str, message: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
+def test_invalid_yaml_names_the_line(text: str, line: int, problem: str) -> None:
+    with pytest.raises(InvalidInput) as error:
         parse_yaml(text, "f.yaml")
-    assert caught.value.message.startswith(message)
+    assert error.value.subject == f"f.yaml:{line}"
+    assert problem in error.value.problem
 
 
-def test_aliases_inside_of_each_other_are_counted_as_deep_as_they_reach() -> None:
+def test_invalid_characters_name_the_file() -> None:
+    with pytest.raises(InvalidInput) as error:
+        parse_yaml("a: '\x00'", "f.yaml")
+    assert error.value.subject == "f.yaml"
+
+
+def test_nested_aliases_count_as_depth() -> None:
     lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 1500))]
-    with pytest.raises(InvalidInput, match="inside of each other"):
+    with pytest.raises(InvalidInput, match="64 deep"):
         parse_yaml("\n".join(lines), "f.yaml")
 
 
-def test_a_file_without_end_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="MiB; this is no configuration file"):
+def test_an_infinite_file_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="MiB"):
         read_yaml(Path("/dev/zero"))
 
 
@@ -117,25 +123,23 @@ def test_a_bomb_of_aliases_is_refused() -> None:
     lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
     for one, other in zip("abcdefg", "bcdefgh", strict=True):
         lines.append(f"{other}: &{other} [{', '.join([f'*{one}'] * 10)}]")
-    with pytest.raises(InvalidInput, match="no configuration file"):
+    with pytest.raises(InvalidInput, match="200,000"):
         parse_yaml("\n".join(lines), "f.yaml")
 
 
-def test_files_that_are_no_mapping(tmp_path: Path) -> None:
+def test_files_without_a_mapping(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
-    with pytest.raises(InvalidInput, match="no such file"):
-        read_yaml(path)
-    path.write_text("- 1\n")
-    with pytest.raises(InvalidInput, match="expected a mapping"):
-        read_yaml(path)
-    path.write_bytes(b"a: \xff\xfe")
-    with pytest.raises(InvalidInput, match="can't be read as text"):
-        read_yaml(path)
+    for content in (None, b"- 1\n", b"a: \xff\xfe"):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(InvalidInput) as error:
+            read_yaml(path)
+        assert str(path) in (error.value.subject or "")
     path.write_text("# nothing\n")
     assert read_yaml(path).value == {}
 
 
-# "a" and "b" are mappings wherever they occur, "c" and "d" never are
+# "a" and "b" are always mappings, "c" and "d" never
 shaped = st.recursive(
     st.dictionaries(st.sampled_from("cd"), scalars | st.lists(scalars, max_size=2)),
     lambda inner: st.tuples(
@@ -146,17 +150,15 @@ shaped = st.recursive(
 
 
 @given(shaped, shaped, shaped)
-def test_merge_is_associative_where_nobody_turns_a_mapping_into_a_scalar(a: object, b: object, c: object) -> None:
+def test_merge_is_associative_if_types_agree(a: object, b: object, c: object) -> None:
     one, two, three = placed(a, "a"), placed(b, "b"), placed(c, "c")
     assert merge(merge(one, two), three).value == merge(one, merge(two, three)).value
 
 
-@given(mappings, mappings, mappings)
-def test_merge_is_idempotent_and_folds_from_the_left(a: object, b: object, c: object) -> None:
-    one, two, three = placed(a, "a"), placed(b, "b"), placed(c, "c")
-    assert merge(one, one).value == a
-    assert merge(Source({}), one).value == a
-    assert merge_all([one, two, three]).value == merge(merge(one, two), three).value
+@given(mappings)
+def test_merge_is_idempotent(value: object) -> None:
+    one = placed(value, "a")
+    assert merge(one, one).value == merge(Source({}), one).value == value
 
 
 @given(mappings, mappings)

@@ -42,10 +42,10 @@ def load(text: str | None = None, *sets: str, **more: Any) -> Spec:
     return load_spec("p.yaml" if text is not None else "base", TOYS, sets, **more)
 
 
-def error(text: str | None = None, *sets: str, **more: Any) -> str:
+def error(text: str | None = None, *sets: str, **more: Any) -> InvalidInput:
     with pytest.raises(InvalidInput) as caught:
         load(text, *sets, **more)
-    return str(caught.value)
+    return caught.value
 
 
 def test_a_shipped_pipeline_by_name_and_any_by_path(folder: Path) -> None:
@@ -56,10 +56,10 @@ def test_a_shipped_pipeline_by_name_and_any_by_path(folder: Path) -> None:
 
 
 def test_unknown_pipelines(folder: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"No pipeline 'bse'; shipped are base; did you mean 'base'\?"):
-        load_spec("bse", TOYS)
-    with pytest.raises(InvalidInput, match=r"x/y\.yaml: no such pipeline file"):
-        load_spec("x/y.yaml", TOYS)
+    for name in ("bse", "x/y.yaml"):
+        with pytest.raises(InvalidInput) as caught:
+            load_spec(name, TOYS)
+        assert (caught.value.found, caught.value.allowed) == (name, ("base", "base.yaml"))
 
 
 def test_extends_is_merged_under_the_file(folder: Path) -> None:
@@ -72,44 +72,35 @@ def test_extends_is_merged_under_the_file(folder: Path) -> None:
     assert load("extends: ./base.yaml\nname: mine\n").name == "mine"
 
 
-def test_extends_in_a_circle_or_to_nowhere(folder: Path) -> None:
+def test_invalid_extends(folder: Path) -> None:
     (folder / "a.yaml").write_text("extends: p.yaml\n")
-    assert "extends itself" in error("extends: a.yaml\n")
-    assert error("extends: nowhere.yaml\n").startswith("p.yaml:1: extends: no such file 'nowhere.yaml'")
-    assert error("extends: bas\n").startswith("p.yaml:1: extends: No pipeline 'bas'")
-    assert error("extends: 3\n").startswith("p.yaml:1: extends: found 3")
+    assert error("extends: a.yaml\n").subject == "p.yaml"
+    for base, found in (("nowhere.yaml", None), ("bas", "bas"), ("3", 3)):
+        invalid = error(f"extends: {base}\n")
+        assert (invalid.subject, invalid.found) == ("p.yaml:1: extends", found)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "subject"),
     [
-        ("stage: {}\n", "p.yaml:1: stage: unknown key; expected data, description"),
-        (
-            "stages: {a: {use: make}}\n",
-            "p.yaml:1: stages.a.use: unknown key; expected enabled, needs, seed, uses or with",
-        ),
-        ("stages: {a: {uses: make, needs: b}}\n", "p.yaml:1: stages.a.needs: expected a list, got 'b'"),
-        ("stages: {a: }\n", "p.yaml:1: stages.a: expected a mapping"),
-        ("stages: {}\n", "p.yaml:1: stages: there are no stages"),
-        ("stages: {data: {uses: make}}\n", "p.yaml:1: stages.data: 'data' is a key of pipeline files"),
-        ("stages: {run.log: {uses: make}}\n", "p.yaml:1: stages.run.log: 'run.log' is a file of every run"),
-        ("stages: {'a b': {uses: make}}\n", "p.yaml:1: stages.a b: found 'a b'; a stage's id has letters"),
-        ("name: ../x\nstages: {a: {uses: make}}\n", "p.yaml:1: name: found '../x'; a name has letters"),
-        ("seed: -1\nstages: {a: {uses: make}}\n", "p.yaml:1: seed: found -1; a seed is a whole number"),
-        ("seed: soon\nstages: {a: {uses: make}}\n", "p.yaml:1: seed: found 'soon'"),
-        (
-            "data: {x: '${{ env.NO_SUCH }}'}\nstages: {a: {uses: make}}\n",
-            "p.yaml:1: data.x: ${{ env.NO_SUCH }}: the env",
-        ),
-        (
-            "data: {x: '${{ matrix.a }}'}\nstages: {a: {uses: make}}\n",
-            "p.yaml:1: data: ${{ matrix.… }} can be used inside",
-        ),
-        ("matrix: {f: 3}\nstages: {a: {uses: make}}\n", "p.yaml:1: matrix.f: found 3; an axis is a list"),
+        ("stage: {}\n", "p.yaml:1: stage:"),
+        ("stages: {a: {use: make}}\n", "p.yaml:1: stages.a.use:"),
+        ("stages: {a: {uses: make, needs: b}}\n", "p.yaml:1: stages.a.needs:"),
+        ("stages: {a: }\n", "p.yaml:1: stages.a:"),
+        ("stages: {}\n", "p.yaml:1: stages:"),
+        ("stages: {data: {uses: make}}\n", "p.yaml:1: stages.data:"),
+        ("stages: {run.log: {uses: make}}\n", "p.yaml:1: stages.run.log:"),
+        ("stages: {'a b': {uses: make}}\n", "p.yaml:1: stages.a b:"),
+        ("name: ../x\nstages: {a: {uses: make}}\n", "p.yaml:1: name:"),
+        ("seed: -1\nstages: {a: {uses: make}}\n", "p.yaml:1: seed:"),
+        ("seed: soon\nstages: {a: {uses: make}}\n", "p.yaml:1: seed:"),
+        ("data: {x: '${{ env.NO_SUCH }}'}\nstages: {a: {uses: make}}\n", "p.yaml:1: data.x: ${{ env.NO_SUCH }}:"),
+        ("data: {x: '${{ matrix.a }}'}\nstages: {a: {uses: make}}\n", "p.yaml:1: data:"),
+        ("matrix: {f: 3}\nstages: {a: {uses: make}}\n", "p.yaml:1: matrix.f:"),
     ],
 )
-def test_wrong_files_name_line_and_key(folder: Path, text: str, message: str) -> None:
-    assert any(line.startswith(message) for line in error(text).splitlines())
+def test_invalid_files_name_line_and_key(folder: Path, text: str, subject: str) -> None:
+    assert any(line.startswith(subject) for line in error(text).message.splitlines())
 
 
 def test_set_goes_to_top_level_keys_and_to_configs(folder: Path) -> None:
@@ -125,7 +116,7 @@ def test_set_goes_to_top_level_keys_and_to_configs(folder: Path) -> None:
     assert load(None, "make.n=1", "make.n=2").entries["make"].part("with").value == {"n": 2}
 
 
-def test_set_reaches_a_config_key_that_is_called_like_an_entry_key(folder: Path) -> None:
+def test_set_prefers_a_config_key_to_an_entry_key(folder: Path) -> None:
     from pydantic import Field
 
     from wsss.pipeline.stage import Result, Stage, StageConfig
@@ -139,20 +130,21 @@ def test_set_reaches_a_config_key_that_is_called_like_an_entry_key(folder: Path)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "problem"),
     [
-        ("maek.n=7", "--set maek.n=7: unknown first word 'maek'; allowed are the stages make, double and data, desc"),
-        ("make.n", "--set make.n: expected key.path=value"),
-        ("make..n=1", "--set make..n=1: expected key.path=value"),
-        ("=1", "--set =1: expected key.path=value"),
-        ("make=1", "--set make=1: 'make' is a stage; name a key of its config"),
-        ("make.n=[1", "--set make.n=[1: not valid YAML"),
-        ("seed=x", "--set seed=x: seed: found 'x'"),
-        ("extends=other", "--set extends=other: unknown first word 'extends'"),
+        ("maek.n=7", "unknown first word 'maek'"),
+        ("make.n", ""),
+        ("make..n=1", ""),
+        ("=1", ""),
+        ("make=1", "'make' is a stage"),
+        ("make.n=[1", "invalid YAML"),
+        ("seed=x", ""),
+        ("extends=other", "unknown first word 'extends'"),
     ],
 )
-def test_wrong_sets_name_themselves(folder: Path, text: str, message: str) -> None:
-    assert error(None, text).startswith(message)
+def test_invalid_sets_name_themselves(folder: Path, text: str, problem: str) -> None:
+    invalid = error(None, text)
+    assert (invalid.subject or "").startswith(f"--set {text}") and invalid.problem.startswith(problem)
 
 
 def test_precision_goes_to_the_stages_that_have_one(folder: Path) -> None:
@@ -160,7 +152,7 @@ def test_precision_goes_to_the_stages_that_have_one(folder: Path) -> None:
     spec = load(text, precision="bf16-mixed")
     assert spec.entries["train"].part("with").value == {"precision": "bf16-mixed"}
     assert spec.entries["make"].part("with").value == {"n": 5}
-    assert error(None, precision="16") == "--precision 16: no stage of this pipeline has a precision."
+    assert error(None, precision="16").subject == "--precision 16"
 
 
 MATRIX = """\
@@ -172,7 +164,7 @@ matrix:
 """
 
 
-def test_a_list_of_names_takes_some_of_an_axis(folder: Path) -> None:
+def test_a_list_of_names_selects_values(folder: Path) -> None:
     spec = load(MATRIX, "matrix.size=[large, small]", "matrix.text=[c]")
     assert spec.axes == {"size": {"large": {"n": 3}, "small": {"n": 1}}, "text": {"c": "c"}}
     assert list(spec.axes) == ["size", "text"], "ids name the axes in the order of the file"
@@ -183,20 +175,17 @@ def test_a_list_of_names_takes_some_of_an_axis(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_choice_and_a_change_of_what_is_chosen_go_together(folder: Path, order: int) -> None:
+def test_values_are_selected_after_they_are_changed(folder: Path, order: int) -> None:
     sets = ["matrix.size=[large, small]", "matrix.size.large.n=7", "matrix.size.middle.n=8"][::order]
     assert load(MATRIX, *sets).axes["size"] == {"large": {"n": 7}, "small": {"n": 1}}
-
-
-def test_a_choice_names_a_value_once(folder: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"matrix\.size: small is named twice"):
-        load(MATRIX, "matrix.size=[small, large, small]")
 
 
 def test_a_list_of_other_values_replaces_an_axis(folder: Path) -> None:
     assert load(MATRIX, "matrix.size=[7, 8]").axes["size"] == {"7": 7, "8": 8}
 
 
-def test_a_name_that_an_axis_lacks_is_told(folder: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"larg\]: matrix.size: no value is called larg; .*'large'"):
-        load(MATRIX, "matrix.size=[small, larg]")
+@pytest.mark.parametrize(("names", "found"), [("[small, larg]", "larg"), ("[small, large, small]", None)])
+def test_invalid_selections(folder: Path, names: str, found: str | None) -> None:
+    text = f"matrix.size={names}"
+    invalid = error(MATRIX, text)
+    assert (invalid.subject, invalid.found) == (f"--set {text}: matrix.size", found)

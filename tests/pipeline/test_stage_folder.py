@@ -13,10 +13,10 @@ from wsss.pipeline.store.stage_folder import (
     RECORD,
     Damage,
     artifact_files,
-    check_ours,
+    check_stage_folder,
     delete_damaged,
     empty,
-    is_unlisted_free,
+    has_unlisted_files,
     list_artifacts,
     read_record,
     verify,
@@ -89,9 +89,9 @@ def test_verify_finds_missing_truncated_and_changed_files(folder: Path) -> None:
 
 
 def test_unlisted_files_are_noticed(folder: Path) -> None:
-    assert is_unlisted_free(folder, artifacts_of(folder))
+    assert not has_unlisted_files(folder, artifacts_of(folder))
     (folder / "more.txt").write_text("x")
-    assert not is_unlisted_free(folder, artifacts_of(folder))
+    assert has_unlisted_files(folder, artifacts_of(folder))
 
 
 def test_damaged_files_are_deleted_and_nothing_else(folder: Path) -> None:
@@ -122,18 +122,18 @@ def test_records_that_are_not_ours_are_refused(folder: Path) -> None:
 
 
 def test_folders_that_are_not_ours_are_refused(folder: Path, tmp_path: Path) -> None:
-    check_ours(folder)
-    check_ours(tmp_path / "new")
+    check_stage_folder(folder)
+    check_stage_folder(tmp_path / "new")
     (tmp_path / "empty").mkdir()
-    check_ours(tmp_path / "empty")
+    check_stage_folder(tmp_path / "empty")
     (tmp_path / "killed").mkdir()
     (tmp_path / "killed" / ".wsss-tmp-1-stage.json").touch()
-    check_ours(tmp_path / "killed")
+    check_stage_folder(tmp_path / "killed")
     (folder / RECORD).unlink()
-    with pytest.raises(InvalidInput, match=r"not empty and not the folder of a stage \(found 'b.json'"):
-        check_ours(folder)
+    with pytest.raises(InvalidInput, match=r"'b.json'"):
+        check_stage_folder(folder)
     with pytest.raises(Obstructed, match="got a file"):
-        check_ours(folder / "b.json")
+        check_stage_folder(folder / "b.json")
 
 
 def test_decisions(folder: Path, tmp_path: Path) -> None:
@@ -167,9 +167,7 @@ def test_the_result_of_another_kind_of_stage_is_not_replaced(tmp_path: Path) -> 
     (tmp_path / "stage.json").write_text(
         '{"identity": "x", "id": "predict@seed=1", "uses": "predict"}', encoding="utf-8"
     )
-    check_ours(tmp_path)
-    check_ours(tmp_path, "predict")
-    with pytest.raises(
-        InvalidInput, match=r"folder of the stage 'predict@seed=1' \(predict\); report would replace it"
-    ):
-        check_ours(tmp_path, "report")
+    check_stage_folder(tmp_path)
+    check_stage_folder(tmp_path, "predict")
+    with pytest.raises(InvalidInput, match="predict@seed=1"):
+        check_stage_folder(tmp_path, "report")

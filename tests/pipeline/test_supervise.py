@@ -211,6 +211,6 @@ def test_a_debugger_keeps_its_process() -> None:
 
 
 def test_crash_messages_name_one_or_several_images() -> None:
-    assert "while it worked on a.\n" in crash_message(signal.SIGKILL, ["a"])
-    assert "while it worked on one of: a, b.\n" in crash_message(signal.SIGKILL, ["a", "b"])
-    assert "worked on" not in crash_message(signal.SIGSEGV, [])
+    assert "while it processed a.\n" in crash_message(signal.SIGKILL, ["a"])
+    assert "while it processed one of: a, b.\n" in crash_message(signal.SIGKILL, ["a", "b"])
+    assert "processed" not in crash_message(signal.SIGSEGV, [])

@@ -18,7 +18,7 @@ from wsss.errors import InvalidInput, RunFailed
 from wsss.io.files.atomic import sweep, write_bytes, write_json, write_text
 from wsss.pipeline.config.source import parse_yaml
 from wsss.pipeline.config.spec import Spec, spec_from
-from wsss.pipeline.plan.run_plan import Choice
+from wsss.pipeline.plan.step import Choice
 from wsss.pipeline.run.execute import RunResult, run_pipeline
 from wsss.pipeline.run.items import map_items, pending
 from wsss.pipeline.run.progress import Reporter
@@ -289,7 +289,7 @@ def run_toys(
     run_dir: Path,
     *,
     stages: Mapping[str, Stage[Any]] = TOYS,
-    said: TextIO | None = None,
+    stream: TextIO | None = None,
     **choice: str,
 ) -> RunResult:
     """Run a pipeline of toy stages on the toy dataset; raise what ended it early.
@@ -298,10 +298,10 @@ def run_toys(
         pipeline: as YAML, or read already.
         run_dir: its run directory.
         stages: the registry.
-        said: messages go there.
+        stream: receives the messages.
         choice: ``start``, ``until``, ``force``, see `Choice`.
     """
-    session = Session(run_dir, reporter=Reporter(said or io.StringIO()))
+    session = Session(run_dir, reporter=Reporter(stream or io.StringIO()))
     spec = spec_from(parse_yaml(pipeline, "p.yaml")) if isinstance(pipeline, str) else pipeline
     result = run_pipeline(spec, stages, session=session, open_data=open_toy_data, choice=Choice(**choice))
     if result.error is not None:

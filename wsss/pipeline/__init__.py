@@ -1,1 +1,9 @@
-"""The engine: pipeline files, identities, the run store and the runner. It knows nothing of images."""
+"""The engine: pipeline files, identities, the run directory and execution. It imports nothing that knows of images.
+
+Rooms, from the bottom up; a room imports only from those before it:
+
+processes < store < config < plan < run
+
+A pipeline is read top to bottom: `config` turns YAML files into a `Spec`, `plan` turns it into jobs with identities and
+decides which of them run, `run` executes them. `wsss.pipeline.stage`, which all rooms use, is below them.
+"""

@@ -179,7 +179,7 @@ def _action(step: Step) -> str:
 def _reasons(step: Step) -> tuple[str, ...]:
     if not step.selected and step.decision.action == "run":
         return ("excluded by --from or --until",)
-    duplicate = (f"copied from {step.twin}, which does the same work",) if step.twin else ()
+    duplicate = (f"copied from {step.duplicate_of}, which does the same work",) if step.duplicate_of else ()
     return (*step.decision.reasons, *duplicate)
 
 

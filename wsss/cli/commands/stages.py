@@ -169,12 +169,12 @@ def _input(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) 
             return None
         folder = named_input(value, option=option, log=reporter.log)
         _refuse_incomplete(folder, option)
-        return artifact_at(folder, declared.kinds, option, reporter)
+        return artifact_at(folder, declared.kinds, option, reporter.log)
     found: list[Artifact] = []
     for name in value:
         named = name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option)
-        of_run = artifacts_of_run(named, declared.kinds, option, reporter)
-        found += [artifact_at(named, declared.kinds, option, reporter)] if of_run is None else of_run
+        of_run = artifacts_of_run(named, declared.kinds, option, reporter.log)
+        found += [artifact_at(named, declared.kinds, option, reporter.log)] if of_run is None else of_run
     return tuple(found)
 
 

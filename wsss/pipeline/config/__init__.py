@@ -1,1 +1,1 @@
-"""Pipeline files: found, read, merged, interpolated and validated."""
+"""Pipeline files: find, read, merge, override, interpolate and validate them."""

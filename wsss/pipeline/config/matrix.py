@@ -8,65 +8,65 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, listing
 from wsss.pipeline.config.source import Source
 
 Axes = Mapping[str, Mapping[str, Any]]
-"""Axis → name of a value (as it stands in ids) → the value."""
+"""Axis → name of a value (as used in ids) → the value."""
 
 Point = Mapping[str, str]
-"""Axis → name of a value: one cell of (a part of) the matrix."""
+"""Axis → name of a value: one cell of the matrix, or of some of its axes."""
 
 LONGEST = 40
-"""Characters of a value's name: names of several axes have to fit into one folder's name."""
+"""Maximum length of a value's name in characters: names of several axes have to fit into one folder name."""
 
 MAX_INSTANCES = 10_000
-"""Instances of all stages of a pipeline; far more than any run could finish."""
+"""Maximum number of instances of all stages of a pipeline."""
 
 _AXIS = re.compile(r"[A-Za-z_]\w*\Z")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
 def read_axes(source: Source) -> Axes:
-    """Check ``matrix:`` and name the values of its axes.
+    """Validate ``matrix:`` and name the values of its axes.
 
-    An axis is a list of scalars (each named after itself) or a mapping of name → any value. Characters that a shell
-    might touch become ``-`` in a name.
+    An axis is a list of scalars (each named after itself) or a mapping of name → any value. Characters that are special
+    to a shell become ``-`` in a name.
 
     Raises:
-        InvalidInput: an empty axis, a value that is no scalar, two values with one name, a bad axis name.
+        InvalidInput: an empty axis, a value in a list that is not a scalar, two values with one name, an invalid axis
+            name.
     """
     return {str(axis): _read_axis(source.at((axis,)), str(axis)) for axis in source.value}
 
 
-def is_choice(over: Source) -> bool:
-    """Tell whether something to be laid on a pipeline is a list for an axis, and nothing else."""
-    axes = over.value.get("matrix")
-    return (
-        len(over.value) == 1 and isinstance(axes, Mapping) and all(isinstance(value, list) for value in axes.values())
-    )
+def is_selection(override: Source) -> bool:
+    """Return whether an override consists of lists for axes and nothing else."""
+    axes = override.value.get("matrix")
+    only_lists = isinstance(axes, Mapping) and all(isinstance(value, list) for value in axes.values())
+    return len(override.value) == 1 and only_lists
 
 
-def choose_values(base: Source, over: Source) -> tuple[Source, Source]:
-    """Take a list of names that is laid on an axis of named values for a choice of those.
+def select_values(base: Source, override: Source) -> tuple[Source, Source]:
+    """Treat a list of names for an axis of named values as a selection of these values.
 
-    A list in which no name is known is something else: values to replace them.
+    A list without any known name is left alone: it replaces the values.
 
     Args:
         base: a pipeline.
-        over: what is to be merged with it.
+        override: what is to be merged into it.
 
     Returns:
-        Both, so that merging them leaves the chosen values, in the order of the list.
+        Both, changed so that merging them leaves the selected values, in the order of the list.
 
     Raises:
-        InvalidInput: some of the names are known, others aren't; or one comes twice.
+        InvalidInput: some names are known and others are not, or a name is repeated.
     """
-    axes, chosen = base.value.get("matrix"), over.value.get("matrix")
-    if not isinstance(axes, Mapping) or not isinstance(chosen, Mapping):
-        return base, over
-    kept, wanted = dict(axes), dict(chosen)
-    for axis, names in chosen.items():
+    axes, lists = base.value.get("matrix"), override.value.get("matrix")
+    if not isinstance(axes, Mapping) or not isinstance(lists, Mapping):
+        return base, override
+    base_axes, override_axes = dict(axes), dict(lists)
+    for axis, names in lists.items():
         values = axes.get(axis)
         if not isinstance(names, list) or not isinstance(values, Mapping):
             continue
@@ -74,18 +74,17 @@ def choose_values(base: Source, over: Source) -> tuple[Source, Source]:
         unknown = [name for name in map(str, names) if name not in known]
         if not names or len(unknown) == len(names):
             continue
-        twice = sorted({str(name) for name in names if names.count(name) > 1})
-        if unknown or twice:
-            place = ": ".join(part for part in (over.locate(("matrix", axis)), f"matrix.{axis}") if part)
-            if twice:
-                raise InvalidInput(f"{place}: {listing(twice)} is named twice.")
-            raise InvalidInput(
-                f"{place}: no value is called {listing(unknown)}; allowed are {listing(known, limit=40)}"
-                f"{closest(unknown[0], known)}"
-            )
-        wanted[axis] = {known[name]: values[known[name]] for name in map(str, names)}
-        kept[axis] = {}  # in its place, since ids name the axes in their order
-    return Source({**base.value, "matrix": kept}, base.places), Source({**over.value, "matrix": wanted}, over.places)
+        subject = override.subject(("matrix", axis))
+        if unknown:
+            raise InvalidInput("unknown value", subject=subject, found=unknown[0], allowed=known)
+        repeated = sorted({str(name) for name in names if names.count(name) > 1})
+        if repeated:
+            raise InvalidInput(f"duplicate {listing(repeated)}", subject=subject)
+        override_axes[axis] = {known[name]: values[known[name]] for name in map(str, names)}
+        base_axes[axis] = {}  # keeps its position: ids name the axes in their order
+    return base.with_value({**base.value, "matrix": base_axes}), override.with_value(
+        {**override.value, "matrix": override_axes}
+    )
 
 
 def points(axes: Axes, over: Sequence[str]) -> Iterator[Point]:
@@ -95,7 +94,7 @@ def points(axes: Axes, over: Sequence[str]) -> Iterator[Point]:
 
 
 def count_points(axes: Axes, over: Sequence[str]) -> int:
-    """Return how many combinations `points` yields."""
+    """Return the number of combinations that `points` yields."""
     return math.prod(len(axes[axis]) for axis in over)
 
 
@@ -105,12 +104,12 @@ def values_at(axes: Axes, point: Point) -> dict[str, Any]:
 
 
 def instance_id(stage: str, point: Point) -> str:
-    """Return ``segment@loss=dice,seed=0``, or just ``segment`` for a stage that doesn't fan out."""
+    """Return ``segment@loss=dice,seed=0``, or ``segment`` for a stage that does not fan out."""
     return stage + ("@" + ",".join(f"{axis}={name}" for axis, name in point.items()) if point else "")
 
 
 def read_instance_id(id: str) -> tuple[str, Point]:
-    """Return stage and point of what `instance_id` made; any other name is a stage at no point."""
+    """Return stage and point of an id made by `instance_id`; any other string is a stage without a point."""
     stage, at, rest = id.partition("@")
     pairs = [part.partition("=") for part in rest.split(",")]
     point = {axis: name for axis, _, name in pairs}
@@ -118,41 +117,44 @@ def read_instance_id(id: str) -> tuple[str, Point]:
 
 
 def agree(one: Point, other: Point) -> bool:
-    """Tell whether two points have the same values on the axes they share."""
+    """Return whether two points have the same values on the axes they share."""
     return all(other.get(axis, name) == name for axis, name in one.items())
 
 
 def _read_axis(source: Source, axis: str) -> dict[str, Any]:
-    place = ": ".join(part for part in (source.locate(()), f"matrix.{axis}") if part)
+    subject = source.subject(where=f"matrix.{axis}")
     if not _AXIS.match(axis):
-        raise InvalidInput(f"{place}: the name of an axis has letters, digits and _ only; found {axis!r}.")
-    values = source.value
-    if isinstance(values, Mapping):
-        named = [(str(name), value) for name, value in values.items()]
-    elif isinstance(values, list):
-        for value in values:
-            if isinstance(value, Mapping | list):
-                raise InvalidInput(
-                    f"{place}: a list holds scalars only; found {value!r}.",
-                    hint=f"Name such values: {axis}: {{first: {value!r}, …}}.",
-                )
-        named = [(_scalar_name(value), value) for value in values]
-    else:
-        raise InvalidInput(f"{place}: found {values!r}; an axis is a list of scalars or a mapping of name → value.")
+        raise InvalidInput(subject=subject, found=axis, allowed="a name of letters, digits and _")
+    named = _named_values(source.value, axis, subject)
     if not named:
-        raise InvalidInput(f"{place}: the axis has no values.")
+        raise InvalidInput("the axis has no values", subject=subject)
     result: dict[str, Any] = {}
     for name, value in named:
         safe = _UNSAFE.sub("-", name)
         if len(safe) > LONGEST:
             raise InvalidInput(
-                f"{place}: {name!r} is too long to stand in the name of a folder (at most {LONGEST} characters).",
+                "too long for the name of a folder",
+                subject=subject,
+                found=name,
+                allowed=f"a name of at most {LONGEST} characters",
                 hint=f"Name the values: {axis}: {{short: {value!r}, …}}.",
             )
         if not safe or safe in result:
-            raise InvalidInput(f"{place}: two values are called {safe!r} (found {value!r}); names have to differ.")
+            raise InvalidInput(f"two values are called {safe!r}", subject=subject, found=value, allowed="unique names")
         result[safe] = value
     return result
+
+
+def _named_values(values: Any, axis: str, subject: str) -> list[tuple[str, Any]]:
+    if isinstance(values, Mapping):
+        return [(str(name), value) for name, value in values.items()]
+    if not isinstance(values, list):
+        raise InvalidInput(subject=subject, found=values, allowed="a list of scalars or a mapping of name → value")
+    for value in values:
+        if isinstance(value, Mapping | list):
+            hint = f"Name such values: {axis}: {{first: {value!r}, …}}."
+            raise InvalidInput(subject=subject, found=value, allowed="scalars in a list", hint=hint)
+    return [(_scalar_name(value), value) for value in values]
 
 
 def _scalar_name(value: Any) -> str:

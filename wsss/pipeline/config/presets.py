@@ -1,15 +1,16 @@
-"""Presets: named pieces of config, laid under the keys that stand beside ``preset:``."""
+"""Presets: named parts of a config, overridden by the keys beside ``preset:``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial, reduce
 from pathlib import Path
 
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput
 from wsss.pipeline.config import resources
-from wsss.pipeline.config.source import Source, TagAt, merge, merge_all, read_yaml
+from wsss.pipeline.config.source import Source, TagAt, merge, read_yaml
 
 PRESET = "preset"
 _NAME = re.compile(r"^[\w.-]+(/[\w.-]+)*$")
@@ -22,20 +23,20 @@ def with_presets(
     fill: Callable[[Source], Source] = lambda source: source,
     tag_at: TagAt = lambda path: None,
 ) -> Source:
-    """Return a config mapping with its ``preset:`` looked up and laid under its other keys.
+    """Merge a config mapping into the presets that its ``preset:`` names.
 
-    ``preset:`` is a name (``crf/irn`` → ``configs/crf/irn.yaml`` in the working directory, else the shipped one), a
-    path that ends in ``.yaml``, a mapping, or a list of those, the later laid on the earlier. A preset may itself
-    have a ``preset:``.
+    ``preset:`` is a name (``crf/irn``: ``configs/crf/irn.yaml`` in the working directory, else the shipped file), a
+    path that ends in ``.yaml``, a mapping, or a list of these, of which later ones override earlier ones. A preset may
+    itself have a ``preset:``.
 
     Args:
-        source: a mapping, its expressions already replaced.
+        source: a mapping with its expressions replaced.
         where: its key path, for messages.
-        fill: replaces the expressions in a preset's text.
+        fill: replaces the expressions in a preset.
         tag_at: see `wsss.pipeline.config.source.merge`.
 
     Raises:
-        InvalidInput: no such preset, a circle of presets, or another type.
+        InvalidInput: an unknown preset, a cycle of presets, or another type.
     """
     return _Presets(fill, tag_at).expand(source, where, ())
 
@@ -45,44 +46,41 @@ class _Presets:
     fill: Callable[[Source], Source]
     tag_at: TagAt
 
-    def expand(self, source: Source, where: str, inside: tuple[Path, ...]) -> Source:
-        """Lay a mapping on its presets; ``inside`` are the files that are being read."""
+    def expand(self, source: Source, where: str, parents: tuple[Path, ...]) -> Source:
+        """Merge a mapping into its presets; ``parents`` are the preset files that lead to it."""
         if PRESET not in source.value:
             return source
-        wanted, where = source.at((PRESET,)), f"{where}.{PRESET}"
-        several = isinstance(wanted.value, list)
-        items = [wanted.at((index,)) for index in range(len(wanted.value))] if several else [wanted]
-        layers = [self.one(item, where, inside) for item in items]
-        return merge(merge_all(layers, self.tag_at), source.without(PRESET), self.tag_at)
+        preset, where = source.at((PRESET,)), f"{where}.{PRESET}"
+        several = isinstance(preset.value, list)
+        items = [preset.at((index,)) for index in range(len(preset.value))] if several else [preset]
+        layers = [self.load(item, where, parents) for item in items]
+        return reduce(partial(merge, tag_at=self.tag_at), [*layers, source.without(PRESET)], Source({}))
 
-    def one(self, item: Source, where: str, inside: tuple[Path, ...]) -> Source:
-        """Return what one name, path or mapping stands for."""
-        place = ": ".join(part for part in (item.locate(()), where) if part)
+    def load(self, item: Source, where: str, parents: tuple[Path, ...]) -> Source:
+        """Return the mapping for one name, path or mapping."""
+        subject = item.subject(where=where)
         if isinstance(item.value, dict):
-            return self.expand(item, where, inside)
+            return self.expand(item, where, parents)
         if item.value is None:
             return Source({})
         if not isinstance(item.value, str):
-            raise InvalidInput(
-                f"{place}: found {item.value!r}; allowed are a preset's name, a path, a mapping or a list."
-            )
-        path = _find(item.value, place)
-        if path in inside:
-            circle = " → ".join(str(step) for step in (*inside[inside.index(path) :], path))
-            raise InvalidInput(f"{place}: presets in a circle: {circle}.")
-        return self.expand(self.fill(read_yaml(path)), where, (*inside, path))
+            allowed = "the name of a preset, a path, a mapping or a list"
+            raise InvalidInput(subject=subject, found=item.value, allowed=allowed)
+        path = _find(item.value, subject)
+        if path in parents:
+            cycle = " → ".join(str(step) for step in (*parents[parents.index(path) :], path))
+            raise InvalidInput(f"cycle of presets: {cycle}", subject=subject)
+        return self.expand(self.fill(read_yaml(path)), where, (*parents, path))
 
 
-def _find(name: str, place: str) -> Path:
+def _find(name: str, subject: str) -> Path:
     if resources.is_yaml(name):
         if not Path(name).is_file():
-            raise InvalidInput(f"{place}: no preset file {name!r} (relative to the working directory {Path.cwd()}).")
+            raise InvalidInput(f"no such file {name!r} (relative to {Path.cwd()})", subject=subject)
         return Path(name)
     folders = [Path("configs"), resources.shipped("configs")]
     path = resources.find(name, folders) if _NAME.match(name) and ".." not in name else None
     if path is None:
         known = sorted({known for folder in folders for known in resources.names(folder)})
-        raise InvalidInput(
-            f"{place}: no preset {name!r}; there are {listing(known, limit=60) or 'none'}{closest(name, known)}"
-        )
+        raise InvalidInput("unknown preset", subject=subject, found=name, allowed=known)
     return path

@@ -1,4 +1,4 @@
-"""Where the shipped presets and pipelines are: inside the installed package, or beside it in a checkout."""
+"""Folders of the shipped presets and pipelines: inside the installed package, or beside it in a checkout."""
 
 from __future__ import annotations
 
@@ -18,22 +18,16 @@ def shipped(kind: str) -> Path:
 
 def names(folder: Path) -> list[str]:
     """Return the names of the YAML files below ``folder``, without suffix (``crf/irn``), sorted."""
-    if not folder.is_dir():
-        return []
-    found = (path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*") if is_yaml(path))
-    return sorted(found)
+    files = folder.rglob("*") if folder.is_dir() else ()
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in files if is_yaml(path))
 
 
 def is_yaml(path: str | Path) -> bool:
-    """Tell whether a path ends like a YAML file."""
+    """Return whether a path has the suffix of a YAML file."""
     return Path(path).suffix in SUFFIXES
 
 
 def find(name: str, folders: list[Path]) -> Path | None:
     """Return the file of a name in the first of ``folders`` that has it."""
-    for folder in folders:
-        for suffix in SUFFIXES:
-            path = folder / f"{name}{suffix}"
-            if path.is_file():
-                return path
-    return None
+    paths = (folder / f"{name}{suffix}" for folder in folders for suffix in SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)

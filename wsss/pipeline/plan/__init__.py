@@ -1,1 +1,1 @@
-"""From a validated pipeline to jobs with identities, and what each of them has to do."""
+"""From a validated pipeline to jobs with identities, and which of them have to run."""

@@ -1,71 +1,67 @@
-"""Which needed stage goes into which declared input."""
+"""Binding: which needed stage provides which declared input."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from wsss.errors import InvalidInput, listing
 from wsss.pipeline.config.spec import Entry
-from wsss.pipeline.stage import Input, Stage
+from wsss.pipeline.problems import raise_all
+from wsss.pipeline.stage import Input, Registry
 
 
 def bind(
     entry: Entry,
-    registry: Mapping[str, Stage[Any]],
+    registry: Registry,
     entries: Mapping[str, Entry],
     needed: Mapping[str, str],
-    passed: Mapping[str, str],
+    substitutes: Mapping[str, str],
 ) -> dict[str, tuple[str, ...]]:
-    """Return input name → ids of the jobs it takes.
+    """Return input name → ids of its jobs.
 
-    Each input takes the one needed job whose kind it accepts; an input with ``many`` takes all of them.
+    Each input takes the one needed job of a kind that it accepts; an input with ``many`` takes all of them.
 
     Args:
         entry: the stage whose inputs are bound.
-        registry, entries: to name the stages that would do.
+        registry, entries: to suggest other stages.
         needed: id → kind of the jobs that ``needs`` names.
-        passed: id → kind of those that stand in for a disabled stage; they count where no needed one fits, and may be
-            of no use.
+        substitutes: id → kind of the jobs that replace a disabled stage; used where no needed job fits, and may remain
+            unused.
 
     Raises:
-        InvalidInput: a required input without a job, one with several, or a needed job that no input takes.
+        InvalidInput: a required input without a job or with several, or a needed job that no input accepts.
     """
     stage = registry[entry.uses]
-    problems: list[str] = []
+    problems: list[InvalidInput] = []
     inputs: dict[str, tuple[str, ...]] = {}
     for name, declared in stage.inputs.items():
-        takes = [id for id, kind in needed.items() if kind in declared.kinds]
-        spare = [id for id, kind in passed.items() if kind in declared.kinds and id not in takes]
-        found = [*takes, *spare] if declared.many else takes or spare
-        if len(found) > 1 and not declared.many:
-            problems.append(
-                f"input {name!r} takes one stage and several fit: {listing(found, limit=20)}; leave one of them."
-            )
-        elif not found and not declared.optional:
+        direct = [id for id, kind in needed.items() if kind in declared.kinds]
+        other = [id for id, kind in substitutes.items() if kind in declared.kinds and id not in direct]
+        ids = [*direct, *other] if declared.many else direct or other
+        if len(ids) > 1 and not declared.many:
+            problems.append(entry.error(f"input {name!r}", ("needs",), allowed="one stage", found=ids))
+        elif not ids and not declared.optional:
             problems.append(_missing(entry, name, declared, registry, entries))
-        inputs[name] = tuple(found)
-    used = {id for ids in inputs.values() for id in ids}
+        inputs[name] = tuple(ids)
+    accepted = {kind for declared in stage.inputs.values() for kind in declared.kinds}
     for id, kind in needed.items():
-        if id not in used and not any(kind in declared.kinds for declared in stage.inputs.values()):
-            accepts = ", ".join(f"{name} ({' or '.join(i.kinds)})" for name, i in stage.inputs.items()) or "none"
-            problems.append(
-                f"{id!r} provides {kind}, which {entry.uses!r} has no input for; its inputs are: {accepts}."
-            )
-    if problems:
-        raise InvalidInput("\n".join(str(entry.error(problem, ("needs",))) for problem in problems))
+        if kind not in accepted:
+            kinds = ", ".join(f"{name} ({' or '.join(i.kinds)})" for name, i in stage.inputs.items()) or "none"
+            problem = f"{entry.uses!r} has no input for {id!r}, which provides {kind}; its inputs are: {kinds}"
+            problems.append(entry.error(problem, ("needs",)))
+    raise_all(problems)
     return inputs
 
 
 def _missing(
-    entry: Entry, name: str, declared: Input, registry: Mapping[str, Stage[Any]], entries: Mapping[str, Entry]
-) -> str:
+    entry: Entry, name: str, declared: Input, registry: Registry, entries: Mapping[str, Entry]
+) -> InvalidInput:
     kinds = " or ".join(declared.kinds)
     here = [e.id for e in entries.values() if e.id != entry.id and registry[e.uses].provides in declared.kinds]
-    makers = [stage.name for stage in registry.values() if stage.provides in declared.kinds]
+    providers = [stage.name for stage in registry.values() if stage.provides in declared.kinds]
     advice = (
         f"add one of the stages {listing(here, limit=20)}"
         if here
-        else f"no stage here provides it; those that would are {listing(makers, limit=20) or 'none'}"
+        else f"add a stage that provides it: {listing(providers, limit=20) or 'none does'}"
     )
-    return f"{entry.uses!r} requires {kinds} as input {name!r} and no needed stage provides it; {advice}."
+    return entry.error(f"{entry.uses!r} requires {kinds} as input {name!r}; {advice}", ("needs",))

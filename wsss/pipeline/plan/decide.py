@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wsss.errors import listing
-from wsss.pipeline.plan.identity import Parts, explain, identity_of
+from wsss.pipeline.plan.identity import Parts, identity_of
+from wsss.pipeline.plan.identity_changes import describe_changes
 from wsss.pipeline.store.stage_folder import Damage, read_record, verify
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done with one stage.
+    """What to do with one stage.
 
     Args:
-        action: ``skip``: it is finished; ``run``: it is not.
-        reasons: in words, for people.
-        keep: the files in the folder stay, and the run resumes with them.
+        action: ``skip`` a finished stage, ``run`` any other.
+        reasons: reasons as text.
+        keep: the files in the folder are kept, and the stage resumes from them.
         damages: artifacts to delete before it runs.
-        record: the folder's ``stage.json``, if there is one.
+        record: the ``stage.json`` of the folder, if there is one.
     """
 
     action: Literal["skip", "run"]
@@ -32,7 +33,7 @@ class Decision:
 
     @property
     def deletes(self) -> bool:
-        """Whether there is an earlier result, and running the stage deletes it."""
+        """Whether running the stage deletes an earlier result."""
         return self.action == "run" and self.record is not None and not self.keep
 
 
@@ -43,16 +44,16 @@ def decide(
     force: bool = False,
     keeps: Callable[[Path, Parts, Parts], bool] = lambda folder, before, now: False,
 ) -> Decision:
-    """Compare a stage's folder with what it would hold now.
+    """Compare the record in a stage's folder with the identity that its result would have now.
 
     Args:
         folder: the stage's folder; it need not exist.
-        parts: the identity the result would have now.
-        force: run it from scratch whatever is there.
+        parts: the identity that the result would have now.
+        force: run from scratch in any case.
         keeps: see `Stage.keeps`.
 
     Raises:
-        InvalidInput: ``stage.json`` is there but broken.
+        InvalidInput: an invalid ``stage.json``.
     """
     record = read_record(folder)
     if force:
@@ -63,14 +64,14 @@ def decide(
     if record["identity"] != identity_of(parts):
         before = record.get("identity_parts") or {}
         keep = status not in ("done", "stale") and keeps(folder, before, parts)
-        return Decision("run", tuple(explain(before, parts)), keep=keep, record=record)
-    if status == "stale":  # marked by a run that was told to --force it, and didn't get there
+        return Decision("run", tuple(describe_changes(before, parts)), keep=keep, record=record)
+    if status == "stale":  # an earlier run with --force ended before this stage
         return Decision("run", ("forced",), record=record)
     if status != "done":
         reason = "failed last time" if status == "failed" else "interrupted"
         return Decision("run", (reason,), keep=True, record=record)
     artifacts = record.get("artifacts") or {}
     if verify(folder, artifacts):
-        damages = tuple(verify(folder, artifacts, content=True))  # what is kept gets a new record: it must be right
+        damages = tuple(verify(folder, artifacts, content=True))  # files that are kept enter a new record
         return Decision("run", (listing(damages, limit=3),), keep=True, damages=damages, record=record)
     return Decision("skip", ("finished",), keep=True, record=record)

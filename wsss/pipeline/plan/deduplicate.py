@@ -1,9 +1,8 @@
-"""Stages of a run that are the same work: it is done once and copied.
+"""Deduplication: steps of equal identity are computed once and copied.
 
-The variants of an ablation often share their beginning: of expansion alone, and with three kinds of shrinkage behind
-it, the expansion is one and the same training. Stages of equal identity have equal results (byte by byte on a CPU; on
-a GPU they are as equal as two runs), so the second takes those of the first. Copied, not linked: a folder that is
-repaired or edited must not change another one.
+The variants of an ablation often share their first stages. Steps of equal identity have equal results (byte by byte on
+a CPU; on a GPU as equal as two runs). Files are copied rather than linked, so that repairing or editing one folder does
+not change another.
 """
 
 from __future__ import annotations
@@ -11,24 +10,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wsss.errors import RunFailed
+from wsss.errors import RunFailed, Verbatim
 from wsss.io.files.atomic import write_bytes
 from wsss.io.files.contained import open_to_read
 from wsss.io.files.recorded import rerun_hint
 from wsss.pipeline.plan.input_results import INPUT_RESULTS, Results
+from wsss.pipeline.plan.step import Step
 from wsss.pipeline.store import stage_folder
 
-if TYPE_CHECKING:
-    from wsss.pipeline.plan.run_plan import Step
 
+def find_duplicates(plan: Sequence[Step]) -> dict[str, str]:
+    """Return step that runs → step to copy: a finished one if there is any, else the first that runs.
 
-def find_twins(plan: Sequence[Step]) -> dict[str, str]:
-    """Return step that runs → step whose result it can take: a finished one if there is any, else the first that runs.
-
-    A step that is forced, now or in a run that didn't get to its end, takes none that was finished before. One that
-    resumes waits for no other.
+    A step that is forced, now or in an earlier run that ended before it, copies no finished one. A step that resumes
+    copies no step that still has to run.
     """
     finished: dict[str, str] = {}
     first: dict[str, str] = {}
@@ -37,15 +34,15 @@ def find_twins(plan: Sequence[Step]) -> dict[str, str]:
             first.setdefault(step.identity, step.job.id)
         elif step.decision.action == "skip":
             finished.setdefault(step.identity, step.job.id)
-    found = {}
+    duplicates = {}
     for step in plan:
         if step.runs:
-            twin = None if _forced(step) else finished.get(step.identity)
-            if twin is None and not step.decision.keep:
-                twin = first[step.identity]
-            if twin is not None and twin != step.job.id:
-                found[step.job.id] = twin
-    return found
+            original = None if _forced(step) else finished.get(step.identity)
+            if original is None and not step.decision.keep:
+                original = first[step.identity]
+            if original is not None and original != step.job.id:
+                duplicates[step.job.id] = original
+    return duplicates
 
 
 def _forced(step: Step) -> bool:
@@ -53,15 +50,15 @@ def _forced(step: Step) -> bool:
     return step.forced or record.get("status") == "stale" or bool(record.get("forced"))
 
 
-def read_twin(folder: Path, identity: str, results: Results) -> dict[str, Any] | None:
-    """Return what is known of a finished stage if it is the same work and its files are what they were.
+def read_original(folder: Path, identity: str, results: Results) -> dict[str, Any] | None:
+    """Return the result of a finished stage if it has this identity and its files are intact.
 
     Args:
-        folder: of the finished stage.
-        identity, results: of the stage that would take its files, and of that stage's inputs.
+        folder: folder of the finished stage.
+        identity, results: identity of the duplicate, and hashes of its inputs.
 
     Returns:
-        ``folder`` (its name), ``made_by`` (itself, or the stage that it is a copy of), ``metrics``,
+        ``folder`` (its name), ``made_by`` (the same, or the stage that it was copied from), ``metrics``,
         ``provenance``, and ``files``: name → SHA-256.
     """
     record = stage_folder.read_record(folder)
@@ -81,24 +78,28 @@ def read_twin(folder: Path, identity: str, results: Results) -> dict[str, Any] |
     }
 
 
-def copy_files(twin: Mapping[str, Any], run_dir: Path, target: Path) -> None:
-    """Copy the files of a finished stage of a run into another folder.
+def copy_files(original: Mapping[str, Any], run_dir: Path, target: Path) -> None:
+    """Copy the files of a finished stage into another folder.
 
     Args:
-        twin: see `read_twin`.
-        run_dir: where its folder is.
+        original: see `read_original`.
+        run_dir: parent of its folder.
         target: the other folder.
 
     Raises:
-        RunFailed: a file is damaged; or the disk is full, or the folder can't be written to.
+        RunFailed: a file is damaged, the disk is full, or the folder is not writable.
     """
-    for name, digest in twin["files"].items():
-        with open_to_read(run_dir / twin["folder"] / name) as file:
+    folder = run_dir / original["folder"]
+    for name, digest in original["files"].items():
+        with open_to_read(folder / name) as file:
             content = file.read()
-        if hashlib.sha256(content).hexdigest() != digest:
+        found = hashlib.sha256(content).hexdigest()
+        if found != digest:
             raise RunFailed(
-                f"{run_dir / twin['folder'] / name} is damaged, or changed while it was copied: it isn't what was "
-                f"recorded when stage {twin['folder']!r} finished.",
-                hint=rerun_hint(run_dir / twin["folder"], twin["folder"]),
+                "the file is damaged, or changed while it was copied",
+                subject=folder / name,
+                found=Verbatim(f"{found[:12]}…"),
+                allowed=f"the SHA-256 {digest[:12]}… recorded when stage {folder.name!r} finished",
+                hint=rerun_hint(folder, folder.name),
             )
         write_bytes(target / name, content)

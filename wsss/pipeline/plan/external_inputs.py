@@ -1,123 +1,119 @@
-"""Folders given to a stage by hand: what they are, and what stands for them in an identity."""
+"""External inputs: folders named by options of single-stage commands, and their contribution to an identity."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput, listing
 from wsss.pipeline.plan.identity import Contents
 from wsss.pipeline.plan.input_results import result_of
-from wsss.pipeline.run.progress import Reporter
 from wsss.pipeline.stage import Artifact
 from wsss.pipeline.store import stage_folder
 from wsss.pipeline.store.run_folder import read_run
 
 
-def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, reporter: Reporter) -> Artifact:
-    """Return a folder given by hand as an input.
+def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, log: Callable[[str], None]) -> Artifact:
+    """Return a folder as an input of a stage.
 
-    With a ``stage.json`` it carries identity and provenance; without one it is taken for what it holds.
+    With a ``stage.json`` it has identity and provenance; any other folder is identified by its content.
 
     Args:
         folder: the input.
-        kinds: what it may be.
-        option: how the user named it, for messages (``--cams``).
-        reporter: prints a warning about files that were changed by hand.
+        kinds: accepted kinds of artifact.
+        option: option that names the folder, for messages (``--cams``).
+        log: prints a warning about files that changed after the stage finished.
 
     Raises:
         InvalidInput: no folder, an unfinished stage, or the wrong kind.
     """
+    subject = f"{option} {folder}"
     if not folder.is_dir():
         hint = f"That is a file; its folder is {folder.parent}." if folder.is_file() else None
-        raise InvalidInput(f"{option} {folder}: no such folder.", hint=hint)
-    _refuse_run(folder, kinds, option)
+        raise InvalidInput("no such folder", subject=subject, hint=hint)
+    _refuse_run(folder, kinds, subject)
     record = stage_folder.read_record(folder)
     if record is None:
         return Artifact(folder)
     if record.get("status") != "done":
-        raise InvalidInput(
-            f"{option} {folder}: this stage is not finished (status {record.get('status')}).",
-            hint="Finish it first, by the command that began it.",
-        )
+        hint = "Finish it first, with the command that started it."
+        raise InvalidInput(f"this stage is not finished (status {record.get('status')})", subject=subject, hint=hint)
     if record.get("provides") not in (None, *kinds):
-        raise InvalidInput(
-            f"{option} {folder}: found {record['provides']} (made by {record.get('uses')}); allowed are "
-            f"{' or '.join(kinds)}."
-        )
-    artifacts = record.get("artifacts") or {}
-    identity: str | None = record["identity"]
-    changes = changes_since(folder, artifacts)
+        raise InvalidInput(f"made by {record.get('uses')}", subject=subject, found=record["provides"], allowed=kinds)
+    changes = changes_since(folder, record.get("artifacts") or {})
     if changes:
-        reporter.log(f"warning: {option} {folder}: {changes}; taken as they are.")
-        identity = None
+        log(f"warning: {subject}: {changes}; they are used as they are.")
     return Artifact(
         folder,
         id=record.get("id"),
         uses=record.get("uses"),
-        identity=identity,
+        identity=None if changes else record["identity"],
         config=record.get("config") or {},
         metrics=record.get("metrics") or {},
         provenance=record.get("provenance") or {},
-        result=result_of(record) if identity else None,
+        result=None if changes else result_of(record),
     )
 
 
-def _refuse_run(folder: Path, kinds: tuple[str, ...], option: str) -> None:
-    """Refuse a run directory where one stage is expected; the hint lists its stages that fit."""
+def _refuse_run(folder: Path, kinds: tuple[str, ...], subject: str) -> None:
+    """Refuse a run directory if one stage is expected; the hint lists its stages that fit."""
     run = read_run(folder)
     if run is None or stage_folder.read_record(folder) is not None:
         return
     stages = [folder / str(stage["id"]) for stage in run.get("stages", [])]
     fitting = [path for path in stages if (stage_folder.read_record(path) or {}).get("provides") in kinds]
     raise InvalidInput(
-        f"{option} {folder}: this is a run directory; expected the folder of a stage that provides "
-        f"{' or '.join(kinds)}.",
+        "this is a run directory",
+        subject=subject,
+        allowed=f"the folder of a stage that provides {' or '.join(kinds)}",
         hint=f"Name one of its stages: {listing(fitting, limit=12)}." if fitting else None,
     )
 
 
 def changes_since(folder: Path, artifacts: Mapping[str, Any]) -> str:
-    """Say which files of a finished stage were changed, by their sizes and times; empty where none was.
+    """Describe which files of a finished stage have changed, by their sizes and times; empty if none has.
 
     Args:
-        folder: of the stage.
-        artifacts: as its record has them.
+        folder: folder of the stage.
+        artifacts: the artifacts in its record.
     """
     names = [damage.path for damage in stage_folder.verify(folder, artifacts)]
-    if not names and stage_folder.is_unlisted_free(folder, artifacts):
+    if not names and not stage_folder.has_unlisted_files(folder, artifacts):
         return ""
-    return f"files were changed after the stage finished ({listing(names) or 'some were added'})"
+    return f"files changed after the stage finished ({listing(names) or 'some were added'})"
 
 
-def artifacts_of_run(folder: Path, kinds: tuple[str, ...], option: str, reporter: Reporter) -> list[Artifact] | None:
-    """Return all finished stages of a run directory that an input may be, or ``None`` if it is no run directory.
+def artifacts_of_run(
+    folder: Path, kinds: tuple[str, ...], option: str, log: Callable[[str], None]
+) -> list[Artifact] | None:
+    """Return all finished stages of a run directory that an input accepts, or ``None`` for any other folder.
 
     Raises:
-        InvalidInput: none of its stages is finished and fits.
+        InvalidInput: no finished stage fits.
     """
     run = read_run(folder)
     if run is None:
         return None
-    found = []
-    for stage in run.get("stages", []):
-        record = stage_folder.read_record(folder / stage["id"])
-        if record is not None and record.get("status") == "done" and record.get("provides") in kinds:
-            found.append(artifact_at(folder / stage["id"], kinds, option, reporter))
-    if not found:
-        raise InvalidInput(f"{option} {folder}: no finished stage of this run provides {' or '.join(kinds)}.")
-    return found
+    records = {
+        path: stage_folder.read_record(path) or {} for path in (folder / one["id"] for one in run.get("stages", []))
+    }
+    fitting = [path for path, one in records.items() if one.get("status") == "done" and one.get("provides") in kinds]
+    if not fitting:
+        problem = f"no finished stage of this run provides {' or '.join(kinds)}"
+        raise InvalidInput(problem, subject=f"{option} {folder}")
+    return [artifact_at(path, kinds, option, log) for path in fitting]
 
 
 def check_distinct(name: str, artifacts: Any) -> None:
-    """Refuse two stages of one name in an input: identity and page tell them apart by their names."""
+    """Refuse two stages of one name in an input: identities and reports distinguish them by name."""
     seen: dict[str, Path] = {}
     for one in artifacts or ():
         if one.id in seen:
             raise InvalidInput(
-                f"{name}: two stages are called {one.id!r}: {seen[one.id]} and {one.path}.",
-                hint="Leave one of them out; the stages of two runs can't stand side by side.",
+                f"two stages are called {one.id!r}: {seen[one.id]} and {one.path}",
+                subject=name,
+                hint="Omit one of them: stages of two runs cannot be combined in one input.",
             )
         if one.id is not None:
             seen[one.id] = one.path
@@ -125,22 +121,22 @@ def check_distinct(name: str, artifacts: Any) -> None:
 
 def artifacts_in(inputs: Mapping[str, Any]) -> list[Artifact]:
     """Return all artifacts of a stage's inputs."""
-    found: list[Artifact] = []
-    for artifact in inputs.values():
-        found += artifact if isinstance(artifact, tuple) else [] if artifact is None else [artifact]
-    return found
+    return [artifact for value in inputs.values() for artifact in _several(value)]
 
 
 def ids_of(artifact: Any) -> tuple[str, ...]:
-    """Return how the stages of an input are called; a folder from elsewhere by its name."""
-    several = artifact if isinstance(artifact, tuple) else (artifact,)
-    return tuple(one.id or one.path.name for one in several if one is not None)
+    """Return the ids of the stages of an input; an external folder has its name."""
+    return tuple(one.id or one.path.name for one in _several(artifact))
 
 
 def identity_of_input(artifact: Any, contents: Contents) -> Any:
-    """Return what stands for an input in an identity: the maker's identity, else a hash of what the folder holds."""
+    """Return the identity of the stage that made an input, or a hash of the content of an external folder."""
     if artifact is None:
         return None
     if isinstance(artifact, tuple):
         return {one.id or str(index): identity_of_input(one, contents) for index, one in enumerate(artifact)}
     return artifact.identity or f"content:{contents.of(artifact.path)}"
+
+
+def _several(value: Any) -> tuple[Artifact, ...]:
+    return value if isinstance(value, tuple) else () if value is None else (value,)

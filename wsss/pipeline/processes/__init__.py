@@ -1,1 +1,1 @@
-"""Processes and threads: ranks, worker pools, the supervising process, signals, devices."""
+"""Processes and threads: ranks, worker pools, the supervisor, signals, devices."""

@@ -13,10 +13,10 @@ _DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 def resolve_device(device: str) -> str:
     """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
 
-    ``auto`` asks torch (a second to import) only where a GPU driver (NVIDIA, WSL, AMD) shows itself.
+    ``auto`` imports torch (one second) only if a GPU driver (NVIDIA, WSL, AMD) is installed.
 
     Raises:
-        InvalidInput: ``cuda`` was asked for and is not there.
+        InvalidInput: ``cuda`` is not available.
     """
     if device == "cpu" or (device == "auto" and not any(Path(driver).exists() for driver in _DRIVERS)):
         return "cpu"
@@ -25,9 +25,9 @@ def resolve_device(device: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     if device == "cuda":
-        built = torch.version.cuda or "none"
         raise InvalidInput(
-            f"--device cuda: torch sees no GPU (torch {torch.__version__}, built for CUDA {built}).",
+            f"no GPU available (torch {torch.__version__}, built for CUDA {torch.version.cuda or 'none'})",
+            subject="--device cuda",
             hint="Use --device cpu, or install a torch that fits the driver.",
         )
     return "cpu"

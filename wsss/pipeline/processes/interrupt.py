@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as one exception that says how to leave."""
+"""Ctrl-C and SIGTERM as one exception with an exit code."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 LAG = 0.5
-"""Seconds to wait, after a worker process died, for the signal that was sent to the whole group of processes."""
+"""Seconds to wait, after a worker process died, for a signal sent to the whole process group."""
 
 AGAIN = 1.0
-"""A signal this many seconds after the first ends the process at once. Sooner, it is the same one: a shell or
+"""A signal this many seconds after the first ends the process at once. Any sooner it counts as the same: a shell or
 ``timeout`` signals a process and its group."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user (SIGINT) or the system (SIGTERM) asked us to end.
+    """The user (SIGINT) or the system (SIGTERM) ended the process.
 
     Args:
         number: the signal.
@@ -31,12 +31,12 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """128 + the signal's number, as shells have it: 130 or 143."""
+        """128 + the number of the signal, as in shells: 130 or 143."""
         return 128 + self.number
 
 
 _received: int | None = None
-"""The signal that came in the present `interruptible` block."""
+"""The signal received in the present `interruptible` block."""
 
 _active = False
 """Whether there is such a block."""
@@ -46,9 +46,9 @@ _active = False
 def interruptible() -> Iterator[None]:
     """Raise `Interrupted` inside the block on SIGINT or SIGTERM; a second signal ends the process at once.
 
-    An error that comes after a signal is raised as that `Interrupted`, see `as_interrupt`. Inside another such block,
-    and outside the main thread (where Python allows no handlers), it does nothing. A long native call holds the
-    exception up until it returns: see `wsss.pipeline.processes.supervise`.
+    An error that follows a signal is raised as that `Interrupted`, see `as_interrupt`. Inside another such block and
+    outside the main thread (where Python allows no handlers) it does nothing. A long native call delays the exception
+    until it returns: see `wsss.pipeline.processes.supervise`.
     """
     global _received, _active
     if _active or threading.current_thread() is not threading.main_thread():
@@ -59,15 +59,15 @@ def interruptible() -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         global _received
         nonlocal since
-        forked = os.getpid() != owner  # a worker process that was forked a moment ago and has no handlers of its own
+        forked = os.getpid() != owner  # a worker process just forked, without handlers of its own
         if not forked and _received is not None and time.monotonic() - since < AGAIN:
             return
         if forked or _received is not None:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        # torch watches its worker processes by SIGCHLD and raises an error when one dies. Those that got the same
-        # signal as we did are dying now, and that is not news.
+        # torch watches its worker processes by SIGCHLD and raises an error when one dies. Those that received the same
+        # signal die now, which is not an error.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _received, since = number, time.monotonic()
         raise Interrupted(number)
@@ -77,10 +77,10 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        found = as_interrupt(error)
-        if found is error:
+        interrupt = as_interrupt(error)
+        if interrupt is error:
             raise
-        raise found from error
+        raise interrupt from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -88,10 +88,10 @@ def interruptible() -> Iterator[None]:
 
 
 def as_interrupt(error: BaseException) -> BaseException:
-    """Return the `Interrupted` behind an error, or the error itself where no signal came.
+    """Return the `Interrupted` that caused an error, or the error itself if no signal came.
 
-    Worker processes that die of the same signal, and code that meets the exception where none can be raised (a
-    finaliser, say), leave other errors in its place. Where a worker died first, our own signal is waited for.
+    Worker processes that die of the same signal, and code in which the exception cannot be raised (a finaliser, for
+    example), raise other errors. If a worker died first, this waits for the signal to this process.
     """
     if isinstance(error, Exception) and _received is None and _worker_died(error):
         with suppress(Interrupted):

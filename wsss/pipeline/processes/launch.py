@@ -1,4 +1,4 @@
-"""How the processes of this run were started, so that a message can name the command that starts them again."""
+"""The command that started the processes of this run, for messages that suggest to run it again."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from wsss.io.process.cores import processes_here
 from wsss.pipeline.processes.ranks import ranks_in
 
 MODULE = "wsss.cli.main"
-"""What ``torchrun -m`` and ``python -m`` run: the ``wsss`` command as a module."""
+"""The ``wsss`` command as a module, for ``torchrun -m`` and ``python -m``."""
 
 
 def launcher(environment: Mapping[str, str] | None = None) -> list[str]:
-    """Return the words that stand before the arguments of ``wsss``: the command itself, or what starts several.
+    """Return the words before the arguments of ``wsss``: the command itself, preceded by the launcher of several.
 
     Args:
-        environment: where ``torchrun`` and SLURM say how many processes there are (default: ``os.environ``).
+        environment: variables of ``torchrun`` or SLURM (default: ``os.environ``).
 
     Raises:
         InvalidInput: the environment is incomplete.
     """
-    found = os.environ if environment is None else environment
-    ranks = ranks_in(found)
+    variables = os.environ if environment is None else environment
+    ranks = ranks_in(variables)
     if ranks is None:
         return ["wsss"]
-    if "RANK" not in found:
+    if "RANK" not in variables:
         return ["srun", "--ntasks", str(ranks[1]), "wsss"]
-    here = processes_here(ranks[1], found)
+    here = processes_here(ranks[1], variables)
     nodes = max(1, ranks[1] // here)
     more = ["--nnodes", str(nodes)] if nodes > 1 else []
     return ["torchrun", *more, "--nproc-per-node", str(here), "-m", MODULE]

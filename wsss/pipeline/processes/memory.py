@@ -1,4 +1,4 @@
-"""Peak memory of a stage: the GPU's where it ran on one, else the process's own (Linux only)."""
+"""Peak memory of a stage: of the GPU if it runs on one, else of this process (Linux only)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def reset_peak(device: str) -> None:
-    """Forget the peak so far; where the system can't, a later `peak_bytes` includes what was before."""
+    """Reset the peak; if the system cannot, `peak_bytes` includes earlier work."""
     cuda = _cuda(device)
     if cuda is not None:
         cuda.reset_peak_memory_stats()
     else:
-        with suppress(OSError):  # no Linux, or a container that forbids it
+        with suppress(OSError):  # not Linux, or a container without permission
             _CLEAR.write_text("5")
 
 
 def peak_bytes(device: str) -> int | None:
-    """Return the most memory in use at a time since `reset_peak`, in bytes, ``None`` where it can't be known.
+    """Return the peak memory since `reset_peak` in bytes, ``None`` if it is unknown.
 
-    On a GPU, what torch has allocated there; else the resident memory of this process, without its worker processes.
+    On a GPU, torch's allocations; else the resident memory of this process without its worker processes.
     """
     cuda = _cuda(device)
     if cuda is not None:

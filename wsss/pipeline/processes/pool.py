@@ -1,4 +1,4 @@
-"""Processes for work on single items: as many at a time as fit into memory, gone when the work has ended."""
+"""A pool of worker processes for single items: as many at a time as fit into memory."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from wsss.io.process.shared_state import working_on
 T = TypeVar("T")
 R = TypeVar("R")
 
-AHEAD = 4
-"""Items handed to the pool per process beyond the one it works on."""
+PREFETCH = 4
+"""Items submitted per process in addition to the present one."""
 
 _NOTHING = -1
 
@@ -35,19 +35,19 @@ def run_in_pool(
     name: Callable[[T], str],
     memory: Callable[[T], int] | None,
     log: Callable[[str], None],
-    failed: Callable[[int, T, Exception], None],
+    on_error: Callable[[int, T, Exception], None],
 ) -> dict[int, R]:
     """Return index → ``work(item)`` of every item; see `wsss.pipeline.run.items.map_items`.
 
     Args:
         items, work, memory: see there.
-        workers: processes, at most.
+        workers: maximum number of processes.
         advance: called with 1 for each finished item.
-        name: what to call an item.
-        log: prints a line, if memory limits the number of processes.
-        failed: called with index, item and error of each item whose work raised one; what it raises ends the others.
+        name: item → its name in messages.
+        log: prints a line if memory limits the number of processes.
+        on_error: called with index, item and error of each item that failed; an error raised by it ends the pool.
     """
-    return _Pool(items, work, workers, name, memory, log).run(advance, failed)
+    return _Pool(items, work, workers, name, memory, log).run(advance, on_error)
 
 
 class _Pool(Generic[T, R]):
@@ -63,12 +63,12 @@ class _Pool(Generic[T, R]):
         self.items, self.work, self.name, self.log = items, work, name, log
         self.memory = memory or (lambda item: 0)
         self.budget = Budget(workers, available_bytes())
-        self.wanted, self.noted = workers, False
+        self.workers, self.logged = workers, False
         self.running: dict[Future[R], tuple[int, int]] = {}  # → index and bytes
 
-    def run(self, advance: Callable[[int], None], failed: Callable[[int, T, Exception], None]) -> dict[int, R]:
-        if self.budget.workers < self.wanted:
-            self._note(f"each takes about {size_text(WORKER_BYTES)} before it works on anything")
+    def run(self, advance: Callable[[int], None], on_error: Callable[[int, T, Exception], None]) -> dict[int, R]:
+        if self.budget.workers < self.workers:
+            self._log_limit(f"each process needs about {size_text(WORKER_BYTES)}")
         results: dict[int, R] = {}
         waiting = list(range(len(self.items)))[::-1]
         with _processes(self.budget.workers) as (pool, current):
@@ -83,20 +83,20 @@ class _Pool(Generic[T, R]):
                     except BrokenProcessPool as error:
                         raise self._killed(current) from error
                     except Exception as error:
-                        failed(index, self.items[index], error)
+                        on_error(index, self.items[index], error)
                     del self.running[future]
                     advance(1)
         working_on([])
         return results
 
     def _submit(self, pool: ProcessPoolExecutor, current: _Current, waiting: list[int]) -> None:
-        """Hand over as many items as there are places for, and memory."""
-        while waiting and len(self.running) < self.budget.workers * (1 + AHEAD):
+        """Submit as many items as the number of processes and the memory allow."""
+        while waiting and len(self.running) < self.budget.workers * (1 + PREFETCH):
             index = waiting[-1]
             need = self.memory(self.items[index])
-            if not self.budget.admits([taken for _, taken in self.running.values()], need):
+            if not self.budget.admits([used for _, used in self.running.values()], need):
                 if len(self.running) < self.budget.workers:
-                    self._note(f"{self.name(self.items[index])} needs about {size_text(need)}")
+                    self._log_limit(f"{self.name(self.items[index])} needs about {size_text(need)}")
                 return
             try:
                 with _without_interrupts():
@@ -106,14 +106,12 @@ class _Pool(Generic[T, R]):
             self.running[future] = index, need
             waiting.pop()
 
-    def _note(self, reason: str) -> None:
-        """Say once that memory limits the number of processes."""
-        if not self.noted:
+    def _log_limit(self, reason: str) -> None:
+        """Log once that memory limits the number of processes."""
+        if not self.logged:
             available = size_text(self.budget.available or 0)
-            self.log(
-                f"note: fewer than {self.wanted} images at a time: {reason}, and {available} of memory are available."
-            )
-            self.noted = True
+            self.log(f"note: fewer than {self.workers} images at a time: {reason}, {available} of memory is available.")
+            self.logged = True
 
     def _names(self, indices: Sequence[int]) -> list[str]:
         return [self.name(self.items[index]) for index in indices]
@@ -123,15 +121,15 @@ class _Pool(Generic[T, R]):
         names = self._names(current.killed() or sorted(index for index, _ in self.running.values()))
         at = f"{'one of: ' if len(names) > 1 else ''}{listing(names, limit=12)}"
         return RunFailed(
-            f"A worker process was killed while it worked on {at}. Most often memory ran out.", hint=OUT_OF_MEMORY
+            f"a worker process was killed while it processed {at}; most often memory ran out", hint=OUT_OF_MEMORY
         )
 
 
 class _Current:
-    """The item that each process works on, in memory shared with them.
+    """The present item of each process, in shared memory.
 
     Args:
-        slots: process id and index of an item (−1: none), for every process.
+        slots: process id and index of its item (−1: none) of every process.
     """
 
     def __init__(self, slots: Any) -> None:
@@ -139,11 +137,11 @@ class _Current:
         self.processes: Mapping[int, Any] = {}
 
     def indices(self) -> list[int]:
-        """Return the indices of the items that are being worked on, in order."""
+        """Return the indices of the items that are being processed, in order."""
         return sorted(index for pid, index in self._pairs() if pid and index != _NOTHING)
 
     def killed(self) -> list[int]:
-        """Return the indices of the items on which processes worked that neither we nor the pool ended."""
+        """Return the indices of the items of processes that something outside of this program ended."""
         for process in self.processes.values():
             process.join(1)
         ended = {pid for pid, process in self.processes.items() if process.exitcode not in (None, 0, -signal.SIGTERM)}
@@ -156,16 +154,16 @@ class _Current:
 
 @contextlib.contextmanager
 def _processes(workers: int) -> Iterator[tuple[ProcessPoolExecutor, _Current]]:
-    """A pool that is gone when the block ends: on an error its processes are stopped rather than waited for."""
+    """A pool that ends with the block: on an error its processes are terminated."""
     import multiprocessing
 
     context = multiprocessing.get_context("spawn")
-    slots, taken = context.RawArray("q", 2 * workers), context.Value("i", 0)
-    for place in range(workers):
-        slots[2 * place + 1] = _NOTHING
+    slots, started = context.RawArray("q", 2 * workers), context.Value("i", 0)
+    for slot in range(workers):
+        slots[2 * slot + 1] = _NOTHING
     current = _Current(slots)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_child, initargs=(slots, taken))
-    current.processes = pool._processes  # the only way to their exit codes
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_child, initargs=(slots, started))
+    current.processes = pool._processes  # the only access to their exit codes
     try:
         yield pool, current
     except BaseException:
@@ -182,7 +180,7 @@ def _processes(workers: int) -> Iterator[tuple[ProcessPoolExecutor, _Current]]:
 
 @contextlib.contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Have processes that are started in the block ignore Ctrl-C until they have set themselves up."""
+    """Block Ctrl-C in processes started inside the block until they have installed their handlers."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -191,14 +189,14 @@ def _without_interrupts() -> Iterator[None]:
 
 
 _slots: Any = None
-_place = 0
+_slot = 0
 
 
-def _start_child(slots: Any, taken: Any) -> None:
+def _start_child(slots: Any, started: Any) -> None:
     """Set up a worker process: ignore Ctrl-C (the parent handles it), use one thread, end with the parent."""
     import multiprocessing
 
-    global _slots, _place
+    global _slots, _slot
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -206,19 +204,19 @@ def _start_child(slots: Any, taken: Any) -> None:
     if parent is not None and parent.pid is not None:
         end_with_parent(parent.pid)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")  # before NumPy and torch are imported: the processes share the cores
+        os.environ.setdefault(name, "1")  # before NumPy and torch are imported
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
-    with taken.get_lock():
-        _slots, _place = slots, taken.value
-        taken.value += 1
-    _slots[2 * _place] = os.getpid()
+    with started.get_lock():
+        _slots, _slot = slots, started.value
+        started.value += 1
+    _slots[2 * _slot] = os.getpid()
 
 
 def _work_on(work: Callable[[T], R], index: int, item: T) -> R:
-    """Do the work in a worker process; the parent can see on which item."""
-    _slots[2 * _place + 1] = index
+    """Process an item in a worker process and publish its index meanwhile."""
+    _slots[2 * _slot + 1] = index
     try:
         return work(item)
     finally:
-        _slots[2 * _place + 1] = _NOTHING
+        _slots[2 * _slot + 1] = _NOTHING

@@ -21,10 +21,10 @@ from wsss.pipeline.processes.torch_threads import share_cores
 T = TypeVar("T")
 
 PATIENCE = timedelta(hours=12)
-"""How long a rank waits for the others: a stage that only rank 0 works on may take long."""
+"""Maximum time that a rank waits for the others: a stage that only rank 0 computes may take long."""
 
 JOINING = timedelta(minutes=10)
-"""How long it waits for them to start: one that died before would be waited for in vain."""
+"""Maximum time that it waits for them to start: one of them may have died before."""
 
 
 class SingleRank:
@@ -34,14 +34,14 @@ class SingleRank:
     size = 1
 
     def barrier(self) -> None:
-        """Return at once: there is nobody to wait for."""
+        """Return at once."""
 
     def shard(self, items: Sequence[T]) -> Sequence[T]:
         """Return all items."""
         return items
 
     def from_first(self, make: Callable[[], Any]) -> Any:
-        """Return what ``make`` returns."""
+        """Return ``make()``."""
         return make()
 
 
@@ -52,7 +52,7 @@ class DistributedRanks:
         self.rank, self.size = rank, size
 
     def barrier(self) -> None:
-        """Wait until every process has come here; a broadcast lets some of them go before others have come."""
+        """Wait for all processes; a broadcast would let some continue before others have arrived."""
         import torch
         import torch.distributed as dist
 
@@ -63,10 +63,10 @@ class DistributedRanks:
         return items[self.rank :: self.size]
 
     def from_first(self, make: Callable[[], Any]) -> Any:
-        """Return on every rank what ``make`` (called on rank 0 only) returns: a JSON value.
+        """Call ``make`` on rank 0 and return its value, which is JSON, on every rank.
 
         Raises:
-            WsssError: ``make`` raised it on rank 0; the others raise a `RunFailed` that says so.
+            WsssError: ``make`` raised it on rank 0; the other ranks raise a `RunFailed` with its message.
         """
         error: Exception | None = None
         message: dict[str, Any] = {}
@@ -79,7 +79,7 @@ class DistributedRanks:
         if error is not None:
             raise error
         if "error" in message:
-            raise RunFailed(f"Rank 0 failed: {message['error']}")
+            raise RunFailed(message["error"], subject="Rank 0 failed")
         return message["value"]
 
     def _broadcast(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,26 +103,26 @@ AnyRanks = SingleRank | DistributedRanks
 
 @contextmanager
 def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Iterator[AnyRanks]:
-    """Join the other processes of this run, if there are any, for the length of the block.
+    """Join the other processes of this run, if there are any, inside the block.
 
     Args:
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        environment: where ``torchrun`` and SLURM say who we are (default: ``os.environ``). SLURM counts only with
+        environment: variables of ``torchrun`` and SLURM (default: ``os.environ``). SLURM counts only with
             more than one task and ``MASTER_ADDR`` set.
 
     Raises:
         InvalidInput: the environment is incomplete.
-        RunFailed: the others could not be reached.
+        RunFailed: the other processes cannot be reached.
     """
-    found = ranks_in(os.environ if environment is None else environment)
-    if found is None:
+    ranks = ranks_in(os.environ if environment is None else environment)
+    if ranks is None:
         yield SingleRank()
         return
-    rank, size = found
+    rank, size = ranks
     import torch
     import torch.distributed as dist
 
-    # its functions keep the group that is there when they are imported as the default of an argument, for ever
+    # imported before the group exists: its functions keep the present group as a default argument
     import torch.distributed.nn
 
     share_cores(processes_here(size))
@@ -131,23 +131,21 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
         local = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)
         torch.cuda.set_device(local % torch.cuda.device_count())
     try:
-        # gloo carries our own messages on the CPU also where NCCL serves the GPUs
+        # gloo carries messages on the CPU, also beside NCCL on GPUs
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backend, rank=rank, world_size=size, timeout=JOINING)
         _set_timeout(PATIENCE)
     except (RuntimeError, ValueError) as error:
-        raise RunFailed(
-            f"Rank {rank} of {size} can't reach the others: {error}",
-            hint="Check MASTER_ADDR and MASTER_PORT, or start the processes with torchrun.",
-        ) from error
+        hint = "Check MASTER_ADDR and MASTER_PORT, or start the processes with torchrun."
+        raise RunFailed(f"cannot reach the others: {error}", subject=f"Rank {rank} of {size}", hint=hint) from error
     try:
         yield DistributedRanks(rank, size)
     except BaseException as error:
-        traceback.clear_frames(error.__traceback__)  # they hold what was being trained
+        traceback.clear_frames(error.__traceback__)  # they reference the model
         raise
     finally:
-        # The last reference ends the group's threads. One that outlived it might want the interpreter while that ends,
-        # which aborts the process; and a model for several processes, which holds the group, may be part of a cycle.
+        # The last reference ends the group's threads. A thread that outlives it may need the interpreter while that
+        # ends, which aborts the process; and a distributed model, which references the group, may be part of a cycle.
         gc.collect()
         dist.destroy_process_group()
 
@@ -155,22 +153,16 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
 def _set_timeout(patience: timedelta) -> None:
     import torch.distributed as dist
 
-    # torch renamed it; both names are of the one function for groups that exist
+    # torch has renamed this function
     set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
     set_timeout(patience)
-
-
-def is_first_rank() -> bool:
-    """Tell whether this process is alone, or the first of several; it is the one that prints."""
-    found = ranks_in(os.environ)
-    return found is None or found[0] == 0
 
 
 def ranks_in(environment: Mapping[str, str]) -> tuple[int, int] | None:
     """Return ``(rank, number of ranks)`` as ``torchrun`` or SLURM set them, or ``None`` for a single process.
 
     Raises:
-        InvalidInput: the variables are there and make no sense.
+        InvalidInput: invalid values of these variables.
     """
     for rank_name, size_name, needed in (
         ("RANK", "WORLD_SIZE", ()),
@@ -182,12 +174,14 @@ def ranks_in(environment: Mapping[str, str]) -> tuple[int, int] | None:
             rank, size = int(environment.get(rank_name, "")), int(environment[size_name])
         except ValueError as error:
             raise InvalidInput(
-                f"The environment has {size_name}={environment[size_name]!r} and "
-                f"{rank_name}={environment.get(rank_name)!r}; both have to be numbers.",
+                subject=f"environment variables {size_name} and {rank_name}",
+                found=(environment[size_name], environment.get(rank_name)),
+                allowed="two integers",
                 hint=f"Start the processes with torchrun, or unset {size_name}.",
             ) from error
         if not 0 <= rank < size:
-            raise InvalidInput(f"The environment has {rank_name}={rank} with {size_name}={size}.")
+            subject = f"environment variable {rank_name}"
+            raise InvalidInput(subject=subject, found=rank, allowed=f"0 to {size_name} − 1 = {size - 1}")
         if size > 1:
             return rank, size
     return None

@@ -1,4 +1,4 @@
-"""How many threads torch computes with: as many as the user asks for, or the cores shared among the processes."""
+"""Torch's number of threads: as set by the user, else the cores divided among the processes."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import os
 
 from wsss.io.process.cores import available_cores
 
-ASKED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def threads_are_asked_for() -> bool:
-    """Tell whether the user chose the number of threads; ``torchrun`` sets one thread where nobody did."""
-    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get(ASKED[0]) == "1":
+def user_sets_threads() -> bool:
+    """Return whether the user set the number of threads; ``torchrun`` sets it to 1 by default, which does not count."""
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get(VARIABLES[0]) == "1":
         return False
-    return any(os.environ.get(name) for name in ASKED)
+    return any(os.environ.get(name) for name in VARIABLES)
 
 
 def share_cores(processes: int) -> None:
-    """Divide the cores among processes of this machine that compute at the same time, unless threads are asked for.
+    """Divide the cores among the processes of this machine, unless the user sets the number of threads.
 
     Args:
-        processes: number of processes that work together on this machine.
+        processes: number of processes that compute at the same time.
     """
     import torch
 
-    if not threads_are_asked_for():
+    if not user_sets_threads():
         torch.set_num_threads(min(torch.get_num_threads(), max(1, available_cores() // processes)))

@@ -1,1 +1,1 @@
-"""Execution: running stages and their per-image work, with progress and errors."""
+"""Execution: stages and their per-image work, progress, errors and records."""

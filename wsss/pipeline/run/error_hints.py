@@ -1,4 +1,4 @@
-"""Errors from work that we call, turned into errors that are shown to people."""
+"""Errors of the machine and of other libraries, as errors for users."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def full_disk(error: Exception, path: Path) -> RunFailed | None:
     """Return the error to show for a full disk or quota, ``None`` for any other error.
 
     Args:
-        error: what was raised.
-        path: named when ``error`` itself names no file.
+        error: the error.
+        path: named if ``error`` names no file.
     """
     if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return None
@@ -29,18 +29,18 @@ def full_disk(error: Exception, path: Path) -> RunFailed | None:
         return explained
 
 
-def explained(error: Exception, path: Path) -> RunFailed | None:
-    """Return the error to show where the machine is the cause: it is out of space, memory, open files and so on.
+def machine_error(error: Exception, path: Path) -> RunFailed | None:
+    """Return the error to show if the machine is the cause (out of space, memory, open files …), else ``None``.
 
     Args:
-        error: what was raised.
+        error: the error.
         path: see `full_disk`.
     """
     return exhausted(error) or full_disk(error, path)
 
 
 def not_finite(value: Any, path: str = "") -> Iterator[str]:
-    """Yield the key paths of numbers that JSON has no word for: NaN and infinities."""
+    """Yield the key paths of NaN and infinite numbers, which JSON cannot hold."""
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{path} is {value}"
     elif isinstance(value, Mapping):

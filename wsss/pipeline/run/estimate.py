@@ -1,4 +1,4 @@
-"""How long work will take: from the steps that are made, and the time that the present one takes already."""
+"""Estimated time left, from the steps done and the time spent on the present one."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from wsss.io.process.shared_state import current_items
 
-LONG = 5.0
-"""Seconds after which an image that takes longer than the others did is named."""
+SLOW_AFTER = 5.0
+"""Minimum number of seconds after which an image that takes longer than the others is named."""
 
 
 class Steps:
-    """How far one piece of work is.
+    """The state of one piece of work.
 
     Args:
-        description: what is done.
-        total, done: steps in all, and made before.
-        now: the time, in seconds.
+        description: the work.
+        total, done: number of all steps, and of those done before.
+        now: the time in seconds.
     """
 
     def __init__(self, description: str, total: int, done: int, now: float) -> None:
@@ -26,46 +26,47 @@ class Steps:
         self.begin = self.last = self.shown = self.noted = now
 
     def advance(self, steps: int, now: float) -> None:
-        """Count steps that have been made."""
+        """Count finished steps."""
         self.done += steps
         if steps:
             self.last = now
 
     def seconds_left(self, now: float) -> float | None:
         """Return the estimated seconds to the end, ``None`` before the first step."""
-        made = self.done - self.first
-        if made <= 0:
-            return None
-        return seconds_left(self.total - self.done, (self.last - self.begin) / made, now - self.last)
+        usual = self._usual()
+        return None if usual is None else seconds_left(self.total - self.done, usual, now - self.last)
 
     def slow(self, now: float) -> str:
-        """Return which image takes long, and how long, where one does; else an empty text."""
-        waited, names = now - self.last, current_items()
-        made = self.done - self.first
-        if waited < LONG or (made > 0 and waited < 3 * (self.last - self.begin) / made):
+        """Return the name of an image that takes long, with its time, or an empty string."""
+        waited, names, usual = now - self.last, current_items(), self._usual()
+        if waited < SLOW_AFTER or (usual is not None and waited < 3 * usual):
             return ""
         return f"{names[0] if names else 'the present step'} for {duration(waited)}"
 
     def line(self, now: float) -> str:
         """Return the state as a plain line: ``3/4 (75 %), 12 s left``."""
         share = f" ({100 * self.done // self.total} %)" if self.total else ""
+        return ", ".join(filter(None, (f"{self.done}/{self.total}{share}", self.time_left(now))))
+
+    def time_left(self, now: float) -> str:
+        """Return the time left and the slow image as text: ``12 s left, 2008_000002 for 9.0 s``."""
         left = self.seconds_left(now)
-        parts = [
-            f"{self.done}/{self.total}{share}",
-            duration(left) + " left" if left is not None else "",
-            self.slow(now),
-        ]
-        return ", ".join(part for part in parts if part)
+        return ", ".join(filter(None, (f"{duration(left)} left" if left is not None else "", self.slow(now))))
+
+    def _usual(self) -> float | None:
+        """Return the mean number of seconds per step, ``None`` before the first."""
+        done = self.done - self.first
+        return (self.last - self.begin) / done if done > 0 else None
 
 
 def seconds_left(steps: int, usual: float, current: float) -> float:
-    """Return the estimated seconds for the steps that are left.
+    """Return the estimated seconds for the remaining steps.
 
     Args:
-        steps: number of them; one is being made.
-        usual: seconds that a step took so far, on average.
-        current: seconds spent on the present one. One that takes longer than usual is expected to take as long again:
-            the estimate grows with it, and is never below it.
+        steps: number of them, the present one included.
+        usual: mean number of seconds per step.
+        current: seconds spent on the present step. Beyond the mean it is expected to take as long again, so the
+            estimate grows with it and is never below it.
     """
     if steps <= 0:
         return 0.0
@@ -73,7 +74,7 @@ def seconds_left(steps: int, usual: float, current: float) -> float:
 
 
 def time_left_column(clock: Callable[[], float]) -> Any:
-    """Return the last column of a bar: the time left, or after its end the time it took.
+    """Return the last column of a progress bar: the time left, or at the end the time taken.
 
     Args:
         clock: returns the time in seconds.
@@ -86,16 +87,13 @@ def time_left_column(clock: Callable[[], float]) -> Any:
             state: Steps = task.fields["state"]
             if task.finished:
                 return Text(duration(state.last - state.begin), style="progress.elapsed")
-            now = clock()
-            left = state.seconds_left(now)
-            parts = [f"{duration(left)} left" if left is not None else "", state.slow(now)]
-            return Text(", ".join(part for part in parts if part), style="progress.remaining")
+            return Text(state.time_left(clock()), style="progress.remaining")
 
     return TimeLeft()
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people read it: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    """Return a time as text: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from wsss.errors import InvalidInput, WsssError
-from wsss.io.files.contained import check_tree
 from wsss.pipeline.config.spec import Spec
-from wsss.pipeline.plan.graph import Job, build_jobs
-from wsss.pipeline.plan.input_results import follow_inputs, results_of
-from wsss.pipeline.plan.run_plan import Choice, Step, make_plan, prepare_jobs
+from wsss.pipeline.plan.graph import build_jobs
+from wsss.pipeline.plan.job import Job
+from wsss.pipeline.plan.run_plan import make_plan
+from wsss.pipeline.plan.step import Choice, Step
+from wsss.pipeline.problems import raise_all
 from wsss.pipeline.processes.interrupt import as_interrupt
-from wsss.pipeline.run.progress import duration
-from wsss.pipeline.run.replaced import Replaced, check_replaced
-from wsss.pipeline.run.runner import perform
-from wsss.pipeline.run.task import Outcome, Session, Task
-from wsss.pipeline.stage import Artifact, Stage
-from wsss.pipeline.store import run_folder, stage_folder
-from wsss.pipeline.store.lock import leave_nothing, run_lock
-from wsss.pipeline.store.run_record import Journal
+from wsss.pipeline.run.guard import lock_on_first, scratch_copy
+from wsss.pipeline.run.guard import locked_for as locked_for
+from wsss.pipeline.run.run_record import RunRecord
+from wsss.pipeline.run.run_steps import Execution
+from wsss.pipeline.run.task import Outcome, Session
+from wsss.pipeline.stage import Registry
+from wsss.pipeline.store import run_folder
 from wsss.validation import KeyPath
 
 
 class OpenData(Protocol):
-    """Opens the dataset that ``data:`` describes; the engine knows no more of datasets than this."""
+    """Opens the dataset that ``data:`` describes."""
 
     def __call__(
         self,
@@ -41,25 +37,25 @@ class OpenData(Protocol):
         log: Callable[[str], None],
         locate: Callable[[KeyPath], str],
     ) -> Any:
-        """Return the dataset; may write generated data and remembered hashes below ``work``."""
+        """Return the dataset; may write generated data and cached hashes below ``work``."""
 
 
 class CheckData(Protocol):
-    """Checks the config of a dataset without opening it."""
+    """Validates the config of a dataset without opening it."""
 
     def __call__(self, config: Mapping[str, Any], *, locate: Callable[[KeyPath], str]) -> Any:
-        """Raise `InvalidInput` if ``data:`` is wrong."""
+        """Raise `InvalidInput` if ``data:`` is invalid."""
 
 
 @dataclass
 class RunResult:
-    """What became of a run.
+    """The result of a run.
 
     Args:
         run_dir: its folder.
         status: ``done``, ``failed`` or ``interrupted``.
-        outcomes: the stages that were reached, in order.
-        error: what ended it, to be raised by who called.
+        outcomes: outcomes of the stages that were reached, in order.
+        error: the error that ended it, to be raised by the caller.
         report: page of its report, if it has one.
     """
 
@@ -72,7 +68,7 @@ class RunResult:
 
 def dry_run(
     spec: Spec,
-    registry: Mapping[str, Stage[Any]],
+    registry: Registry,
     *,
     run_dir: Path,
     open_data: OpenData,
@@ -80,20 +76,20 @@ def dry_run(
     check_data: CheckData | None = None,
     ranks: int = 1,
 ) -> list[Step]:
-    """Return the plan of ``ranks`` processes without changing anything in ``run_dir``.
+    """Return the plan for ``ranks`` processes; nothing in ``run_dir`` is changed.
 
     Raises:
-        InvalidInput: whatever is wrong with the pipeline, the dataset or the folder.
+        InvalidInput: the pipeline, the dataset or the folder is invalid.
     """
     jobs = _jobs(spec, registry, check_data)
     run_folder.check_run_dir(run_dir, spec.name)
-    with _scratch(run_dir / run_folder.DATA) as work:
+    with scratch_copy(run_dir / run_folder.DATA) as work:
         return make_plan(jobs, run_dir, _open(spec, open_data, work, lambda line: None), choice, ranks=ranks)
 
 
 def run_pipeline(
     spec: Spec,
-    registry: Mapping[str, Stage[Any]],
+    registry: Registry,
     *,
     session: Session,
     open_data: OpenData,
@@ -103,54 +99,63 @@ def run_pipeline(
 ) -> RunResult:
     """Run a pipeline in ``session.run_dir``.
 
-    Everything that can be known to be wrong beforehand is found before the first stage starts.
-
     Args:
-        spec, registry: what to run.
+        spec, registry: the pipeline.
         session: run directory, device, workers, messages, ranks.
         open_data: opens the dataset.
         choice: ``--from``, ``--until``, ``--force``.
-        check_data: checks ``data:`` beforehand, so that what is wrong there is told together with the rest.
+        check_data: validates ``data:`` first, so that its problems are listed together with those of the stages.
         command: the command line, for ``run.json``.
 
     Returns:
         The result; a failure or an interrupt is in its ``error``.
 
     Raises:
-        InvalidInput: the pipeline is wrong, or the folder someone else's.
-        RunFailed: the folder can't be written to, or another process works in it.
+        InvalidInput: the pipeline is invalid, or the folder holds something else.
+        RunFailed: the folder is not writable, or another process works in it.
     """
     jobs = _jobs(spec, registry, check_data)
-    ranks, run_dir = session.ranks, session.run_dir
+    ranks, run_dir, reporter = session.ranks, session.run_dir, session.reporter
 
     def claim() -> None:
         run_folder.check_run_dir(run_dir, spec.name)
         run_folder.make_run_dir(run_dir)
 
     ranks.from_first(claim)
-    session.reporter.file = run_dir / run_folder.LOG
-    with _lock(run_dir, session):
+    reporter.file = run_dir / run_folder.LOG
+    with lock_on_first(run_dir, session):
         result = RunResult(run_dir)
-        journal = Journal(spec, jobs, session, command)
+        record = RunRecord(spec, jobs, session, command)
+        execution = Execution(jobs, session, record, outcomes=result.outcomes)
         try:
-            _run(spec, jobs, session, open_data, choice or Choice(), journal, result)
+            _execute(execution, spec, open_data, choice or Choice())
         except (KeyboardInterrupt, Exception) as caught:
             result.error = as_interrupt(caught)
             result.status = "interrupted" if isinstance(result.error, KeyboardInterrupt) else "failed"
             if not isinstance(result.error, WsssError | KeyboardInterrupt):
-                session.reporter.note_in_file("".join(traceback.format_exception(caught)))
-        if result.error is not None:
-            session.reporter.note_in_file(f"{result.status}: {result.error}")
+                reporter.log_to_file("".join(traceback.format_exception(caught)))
+            reporter.log_to_file(f"{result.status}: {result.error}")
         result.report = _report(jobs, result)
         failed = next((outcome.id for outcome in result.outcomes if outcome.status == "failed"), None)
-        journal.end(result.status, result.report, result.error, failed)
-        if result.error is None:  # after an error the other ranks may be gone
+        record.end(result.status, result.report, result.error, failed)
+        if result.error is None:  # after an error the other ranks may have ended
             ranks.barrier()
     return result
 
 
-def _jobs(spec: Spec, registry: Mapping[str, Stage[Any]], check_data: CheckData | None) -> dict[str, Job]:
-    """Return the jobs; what is wrong with ``data:`` and with the stages is told at once."""
+def _execute(execution: Execution, spec: Spec, open_data: OpenData, choice: Choice) -> None:
+    session = execution.session
+    work = session.run_dir / run_folder.DATA
+    actions = session.ranks.from_first(
+        lambda: execution.prepare(lambda: _open(spec, open_data, work, session.reporter.log), choice)
+    )
+    if session.ranks.rank != 0:
+        execution.data = _open(spec, open_data, work, lambda line: None)
+    execution.run(actions)
+
+
+def _jobs(spec: Spec, registry: Registry, check_data: CheckData | None) -> dict[str, Job]:
+    """Return the jobs; raise the problems of ``data:`` and of the stages together."""
     problems: list[InvalidInput] = []
     jobs: dict[str, Job] = {}
     try:
@@ -162,9 +167,7 @@ def _jobs(spec: Spec, registry: Mapping[str, Stage[Any]], check_data: CheckData 
         jobs = build_jobs(spec, registry)
     except InvalidInput as error:
         problems.append(error)
-    if problems:
-        hints = list(dict.fromkeys(error.hint for error in problems if error.hint))
-        raise InvalidInput("\n".join(error.message for error in problems), hint="\n".join(hints) or None)
+    raise_all(problems)
     return jobs
 
 
@@ -177,163 +180,5 @@ def _report(jobs: Mapping[str, Job], result: RunResult) -> Path | None:
     return None
 
 
-def _run(
-    spec: Spec,
-    jobs: Mapping[str, Job],
-    session: Session,
-    open_data: OpenData,
-    choice: Choice,
-    journal: Journal,
-    result: RunResult,
-) -> None:
-    ranks, run_dir = session.ranks, session.run_dir
-    data: Any = None
-    plan: dict[str, Step] = {}
-
-    def prepare() -> dict[str, str]:
-        nonlocal data, plan
-        journal.begin()
-        data = _open(spec, open_data, run_dir / run_folder.DATA, session.reporter.log)
-        plan = {step.job.id: step for step in make_plan(jobs, run_dir, data, choice, ranks=ranks.size)}
-        for step in plan.values():
-            if step.runs and not step.decision.record:
-                stage_folder.check_ours(step.folder)
-        prepare_jobs([step.job for step in plan.values() if step.runs], data)
-        check_replaced([_replaced(step, plan) for step in plan.values() if step.runs], data, session.reporter.log)
-        if any(step.runs for step in plan.values()):
-            session.settle_device()
-            journal.note("running")
-        for step in plan.values():
-            _mark_forced(step)
-        return {step.job.id: _action(step) for step in plan.values()}
-
-    actions: dict[str, str] = ranks.from_first(prepare)
-    if ranks.rank != 0:
-        data = _open(spec, open_data, run_dir / run_folder.DATA, lambda line: None)
-    artifacts: dict[str, Artifact] = {}
-    for job in jobs.values():
-        if actions[job.id] == "leave" or any(need not in artifacts for need in job.needs):
-            continue
-        inputs = _inputs(job, artifacts)
-        if ranks.from_first(partial(_follow, plan, job.id, inputs, data, session)) == "leave":
-            continue
-        outcome = _one(job, plan.get(job.id), inputs, data, session, result)
-        artifacts[job.id] = outcome.artifact
-        result.outcomes.append(outcome)
-
-
-def _inputs(job: Job, artifacts: Mapping[str, Artifact]) -> dict[str, Any]:
-    """Return input → artifact, or a tuple of them, or ``None``."""
-    inputs: dict[str, Any] = {}
-    for name, ids in job.inputs.items():
-        found = tuple(artifacts[id] for id in ids)
-        inputs[name] = found if job.stage.inputs[name].many else (found[0] if found else None)
-    return inputs
-
-
-def _follow(plan: dict[str, Step], id: str, inputs: Mapping[str, Any], data: Any, session: Session) -> str:
-    """Look again at a planned stage, now that its inputs are finished; return its action. Rank 0 only."""
-    planned = plan[id]
-    step = replace(planned, decision=follow_inputs(planned.decision, results_of(inputs)))
-    if step.runs and step.decision is not planned.decision:
-        check_tree(step.folder, root=session.run_dir)
-        prepare_jobs([step.job], data)
-        check_replaced([_replaced(step, plan)], data, session.reporter.log)
-    plan[id] = step
-    return _action(step)
-
-
-def _one(
-    job: Job, step: Step | None, inputs: Mapping[str, Any], data: Any, session: Session, result: RunResult
-) -> Outcome:
-    folder = session.run_dir / job.id
-    twin = session.run_dir / step.twin if step and step.twin else None
-    task = Task(job.id, job.stage, job.config, job.seed, inputs, data, folder, step.parts if step else {}, twin)
-    decision = step.decision if step else None
-    if decision and decision.action == "run":
-        session.reporter.note_in_file(f"{job.id} begins")
-    try:
-        outcome = perform(task, decision, session)
-    except BaseException as error:
-        status: Literal["failed", "interrupted"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        result.outcomes.append(Outcome(job.id, job.stage.name, status, _seconds(folder), {}, Artifact(folder)))
-        raise
-    if outcome.status == "done":
-        session.reporter.log(f"{job.id} done in {duration(outcome.seconds)}")
-    return outcome
-
-
-def _replaced(step: Step, plan: Mapping[str, Step]) -> Replaced:
-    """Return what a step replaces; of its inputs those that are finished, since others are made first."""
-    finished = [plan[id].folder for id in step.job.needs if id in plan and plan[id].decision.action == "skip"]
-    return Replaced(step.decision, step.parts, tuple(finished))
-
-
-def _action(step: Step) -> str:
-    if step.runs:
-        return "run"
-    return "skip" if step.decision.action == "skip" else "leave"
-
-
-def _mark_forced(step: Step) -> None:
-    """Mark what ``--force`` wants anew, so that it stays wanted if this run ends before it gets there."""
-    if step.forced and step.decision.record:
-        stage_folder.write_record(step.folder, {**step.decision.record, "status": "stale"})
-
-
 def _open(spec: Spec, open_data: OpenData, work: Path, log: Callable[[str], None]) -> Any:
-    if not spec.data:
-        return None
-    return open_data(spec.data, work=work, log=log, locate=spec.data_source.locate)
-
-
-@contextmanager
-def _lock(folder: Path, session: Session) -> Iterator[None]:
-    """Hold the lock on rank 0."""
-    if session.ranks.rank != 0:
-        yield
-        return
-    with run_lock(folder, session.reporter.log):
-        yield
-
-
-@contextmanager
-def locked_for(out: Path, session: Session) -> Iterator[Path]:
-    """Hold the lock that guards a single stage's folder; give the folder for generated data.
-
-    Inside a run directory both are the run's, so that a stage can't be worked on while its pipeline runs. A folder that
-    was made for this and in which nothing came about is taken away again.
-
-    Raises:
-        InvalidInput: ``out`` is someone else's folder.
-        RunFailed: it can't be written to, or another process holds it.
-    """
-    inside_run = run_folder.read_run(out.parent) is not None
-    guarded, first, new = out.parent if inside_run else out, session.ranks.rank == 0, not out.exists()
-    if first:
-        stage_folder.check_ours(out)
-        run_folder.make_run_dir(guarded)
-    with _lock(guarded, session):
-        try:
-            if first and inside_run:
-                run_folder.make_run_dir(out)
-            yield out.parent / run_folder.DATA if inside_run else out / stage_folder.WORK
-        finally:
-            if new and first:
-                leave_nothing(out)
-
-
-@contextmanager
-def _scratch(data: Path) -> Iterator[Path]:
-    """A temporary copy of the dataset's working folder: generated data may be drawn again there, without a trace."""
-    with tempfile.TemporaryDirectory(prefix="wsss-dry-run-") as name:
-        work = Path(name) / run_folder.DATA
-        if data.is_dir():
-            shutil.copytree(data, work, symlinks=True)
-        yield work
-
-
-def _seconds(folder: Path) -> float:
-    with suppress(WsssError):
-        return float((stage_folder.read_record(folder) or {}).get("seconds") or 0.0)
-    return 0.0
+    return open_data(spec.data, work=work, log=log, locate=spec.data_source.locate) if spec.data else None

@@ -1,4 +1,4 @@
-"""One stage to be done, what all stages of a process share, and what became of one."""
+"""One stage to run, what all stages of a process share, and the outcome of one."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Session:
     """What all stages of one process share.
 
     Args:
-        device: ``auto``, ``cpu`` or ``cuda``; resolved when the first stage has to run.
-        workers: processes for per-image work.
+        run_dir: the run directory.
+        device: ``auto``, ``cpu`` or ``cuda``; resolved before the first stage runs.
+        workers: number of processes for per-image work.
         reporter: messages and progress.
         ranks: the processes that work together.
-        run_dir: the run's folder.
     """
 
     run_dir: Path
@@ -33,17 +33,16 @@ class Session:
     reporter: Reporter = field(default_factory=Reporter)
     ranks: AnyRanks = field(default_factory=SingleRank)
 
-    def settle_device(self) -> str:
-        """Return ``cpu`` or ``cuda``."""
+    def resolve_device(self) -> None:
+        """Replace ``auto`` by ``cpu`` or ``cuda``."""
         self.device = resolve_device(self.device)
-        return self.device
 
 
 @dataclass(frozen=True)
 class Task:
-    """One stage with all that its result depends on; what `perform` is given.
+    """One stage with everything its result depends on.
 
-    ``twin`` is the folder of a finished stage that is the same work.
+    ``duplicate_of`` is the folder of a finished stage with the same identity.
     """
 
     id: str
@@ -54,12 +53,12 @@ class Task:
     data: Any
     folder: Path
     parts: Mapping[str, Any]
-    twin: Path | None = None
+    duplicate_of: Path | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a stage."""
+    """The outcome of a stage."""
 
     id: str
     uses: str

@@ -1,1 +1,1 @@
-"""The run directory: records of runs and stages, their artifacts, locks, verification and repair."""
+"""The run directory: reading and writing of records, artifacts, locks, verification and repair."""

@@ -1,15 +1,14 @@
-"""Restoring records that are lost or damaged, so that finished work stays usable: for ``wsss status --repair``.
+"""Repair of lost or damaged records, so that finished work stays usable: for ``wsss status --repair``.
 
-A run's record, and that of each finished stage, is written twice. A copy counts only if its checksum is right, and that
-of a stage only if every file of its result has the size and the hash that it lists. Nothing else is taken for a
-result: without a record nobody knows which settings and which data a folder was made with.
+The record of a run, and that of each finished stage, is written twice. A copy is valid only if its checksum is right,
+and that of a stage only if every file of its result has the size and the hash that it lists. Other folders are not
+results: without a record their settings and data are unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,17 @@ from wsss.io.files.stage_files import COPIES, RECORD, RUN
 from wsss.pipeline.store import stage_folder
 from wsss.pipeline.store.lock import run_lock
 from wsss.pipeline.store.run_folder import read_run, write_run
+from wsss.pipeline.store.timestamp import timestamp
 
 
 @dataclass(frozen=True)
 class Repair:
-    """What became of one record that was lost or damaged.
+    """The outcome for one record that was lost or damaged.
 
     Args:
-        path: of the record.
-        restored: whether it is as it was.
-        what: what was compared, or why it can't be restored.
+        path: the record.
+        restored: whether it was restored.
+        what: what was compared, or why it cannot be restored.
         hint: what to do instead.
     """
 
@@ -50,24 +50,24 @@ def repair_folder(folder: Path, log: Callable[[str], None]) -> list[Repair]:
         log: prints one line for the user.
 
     Returns:
-        What became of each; empty where none is lost or damaged.
+        One outcome per lost or damaged record.
 
     Raises:
-        RunFailed: another process works in the folder, or it can't be written to.
+        RunFailed: another process works in the folder, or it is not writable.
     """
-    log(f"Looking for lost or damaged records in {folder}: each is restored from its copy if its files match that.")
+    log(f"Searching {folder} for lost or damaged records: each is restored from its copy if its files match that.")
     with run_lock(folder, log):
         if _holds(folder, RECORD) and not _holds(folder, RUN):
-            return _stage(folder, known=True)
-        found = _run(folder)
+            return _repair_stage(folder, known=True)
+        repairs = _repair_run(folder)
         stages = _stages(folder)
         for id in stages or [path.name for path in sorted(folder.iterdir()) if path.is_dir()]:
-            found += _stage(folder / id, known=bool(stages))
-    return found
+            repairs += _repair_stage(folder / id, known=bool(stages))
+    return repairs
 
 
 def can_hold_records(folder: Path) -> bool:
-    """Return whether a folder holds a record or the copy of one, itself or in the folders of its stages."""
+    """Return whether a folder, or a folder in it, holds a record or the copy of one."""
     inside = folder.iterdir() if folder.is_dir() else ()
     return _holds(folder, RUN) or any(_holds(one, RECORD) for one in (folder, *inside))
 
@@ -83,7 +83,7 @@ def _stages(run_dir: Path) -> list[str]:
         return []
 
 
-def _run(run_dir: Path) -> list[Repair]:
+def _repair_run(run_dir: Path) -> list[Repair]:
     path = run_dir / RUN
     try:
         if read_run(run_dir) is not None:
@@ -94,22 +94,22 @@ def _run(run_dir: Path) -> list[Repair]:
     try:
         copy = read_copy(path)
         if copy.get("format") != FORMAT:
-            raise ValueError("its copy is of another version")
+            raise ValueError("its copy has another format")
     except ValueError as error:
-        hint = f"To write it anew, {first}run the pipeline again: wsss run PIPELINE --run-dir {run_dir} (finished "
+        hint = f"To write it again, {first}run the pipeline again: wsss run PIPELINE --run-dir {run_dir} (finished "
         return [Repair(path, False, f"{problem}; {error}", f"{hint}stages are kept).")]
     if path.is_dir():
-        return [_in_the_way(path)]
-    write_run(run_dir, {**copy, "restored": _now()})
+        return [_obstructed(path)]
+    write_run(run_dir, {**copy, "restored": timestamp()})
     return [Repair(path, True, f"it was {problem}; the checksum of its copy is right")]
 
 
-def _stage(folder: Path, *, known: bool) -> list[Repair]:
-    """Restore a stage's record.
+def _repair_stage(folder: Path, *, known: bool) -> list[Repair]:
+    """Restore the record of a stage.
 
     Args:
-        folder: of the stage, which may never have run.
-        known: whether it is a stage's: other folders without a record are none of our business.
+        folder: folder of the stage, which may never have run.
+        known: the run lists it as a stage; any other folder without a record is ignored.
     """
     path = folder / RECORD
     try:
@@ -122,37 +122,33 @@ def _stage(folder: Path, *, known: bool) -> list[Repair]:
         return []
     if not _holds(folder, RECORD) and not stage_folder.artifact_files(folder):
         return []
-    hint = f"What made these files can't be verified. Move {folder} away to keep them; wsss run then re-runs the stage."
+    hint = f"The origin of these files is unknown. Move {folder} away to keep them; wsss run then re-runs the stage."
     try:
         copy = read_copy(path)
         if copy.get("status") != "done" or not copy.get("identity"):
             raise ValueError("its copy is not that of a finished stage")
         if path.is_dir():
-            return [_in_the_way(path)]
+            return [_obstructed(path)]
         _compare(folder, copy.get("artifacts") or {})
     except ValueError as error:
         return [Repair(path, False, f"{problem}; {error}", hint)]
-    stage_folder.write_record(folder, {**copy, "restored": _now()})
+    stage_folder.write_record(folder, {**copy, "restored": timestamp()})
     what = f"it was {problem}; the checksum of its copy and the hashes of all {len(copy.get('artifacts') or {})} files"
     return [Repair(path, True, f"{what} are right")]
 
 
-def _in_the_way(path: Path) -> Repair:
-    """Return what became of a record in whose place there is a folder: nothing of the user's is deleted."""
+def _obstructed(path: Path) -> Repair:
+    """Return the outcome for a folder in place of a record, which is left to the user to delete."""
     hint = f"Delete the folder {path} and run the same command again."
     return Repair(path, False, "a folder is in its place; the checksum of its copy is right", hint)
 
 
 def _compare(folder: Path, artifacts: dict[str, Any]) -> None:
-    """Require a folder to hold exactly the files that are listed, with their hashes."""
+    """Require a folder to hold exactly the listed files, with their hashes."""
     damages = stage_folder.verify(folder, artifacts, content=True)
     if damages:
         raise ValueError(f"its copy lists other files: {listing(damages, limit=3)}")
     if not all(known.get("sha256") for known in artifacts.values()):
         raise ValueError("its copy lists files without hashes")
-    if not stage_folder.is_unlisted_free(folder, artifacts):
-        raise ValueError("there are files that its copy doesn't list")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    if stage_folder.has_unlisted_files(folder, artifacts):
+        raise ValueError("there are files that its copy does not list")

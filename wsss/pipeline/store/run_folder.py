@@ -22,37 +22,41 @@ DATA = "data"
 
 
 def read_run(run_dir: Path) -> dict[str, Any] | None:
-    """Return ``run.json``, or ``None`` where there is none.
+    """Return ``run.json``, or ``None`` if there is none.
 
     Raises:
-        InvalidInput: it is damaged, or was not written by us.
+        InvalidInput: it is damaged, or not a record of a run.
     """
     return read_run_record(run_dir)
 
 
 def data_of_run(run: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the dataset's config that a run was made with; empty where the record has none.
+    """Return the config of the dataset that a run used; empty if the record has none.
 
-    A relative root was relative to the folder in which the run was started; it is looked for there, too.
+    A relative root that does not exist is resolved from the folder in which the run was started.
 
     Args:
-        run: what `read_run` returned.
+        run: the return value of `read_run`.
     """
     recorded = dict(((run or {}).get("pipeline") or {}).get("data") or {})
     root = recorded.get("root")
     if isinstance(root, str) and run is not None and not at_home(root).exists():
-        started = Path(str(run.get("directory", "."))) / root
-        if started.exists():
-            recorded["root"] = str(started)
+        original = Path(str(run.get("directory", "."))) / root
+        if original.exists():
+            recorded["root"] = str(original)
     return recorded
 
 
 def check_run_dir(run_dir: Path, name: str) -> None:
-    """Refuse a folder that holds something else, or the run of another pipeline.
+    """Refuse a folder that holds other files, or the run of another pipeline.
+
+    Args:
+        run_dir: the folder.
+        name: name of the pipeline.
 
     Raises:
-        InvalidInput: says what was found; its log is a link or a pipe, its generated data is redirected by a link, or
-            its path is not valid UTF-8.
+        InvalidInput: other content, its log is a link or a pipe, a link redirects its generated data, or its path is
+            not valid UTF-8.
         Obstructed: its generated data is a file.
     """
     require_utf8(run_dir.absolute(), "the run directory")
@@ -64,24 +68,27 @@ def check_run_dir(run_dir: Path, name: str) -> None:
     if record is not None:
         if record.get("name") != name:
             raise InvalidInput(
-                f"{run_dir} is the run of the pipeline {record.get('name')!r}, not of {name!r}.",
+                "the run of another pipeline",
+                subject=run_dir,
+                found=record.get("name"),
+                allowed=repr(name),
                 hint="Choose another --run-dir, or delete the folder.",
             )
         return
-    if run_dir.is_dir():
-        strange = sorted(path.name for path in run_dir.iterdir() if not _is_ours(path))
-        if strange:
-            raise InvalidInput(
-                f"{run_dir} is not empty and not a run directory (found {strange[0]!r}, no {RUN}).",
-                hint="Choose another --run-dir, or empty it yourself.",
-            )
+    foreign = sorted(path.name for path in run_dir.iterdir() if not _may_be_ours(path)) if run_dir.is_dir() else []
+    if foreign:
+        raise InvalidInput(
+            f"not empty and not a run directory ({foreign[0]!r} and no {RUN})",
+            subject=run_dir,
+            hint="Choose another --run-dir, or empty it yourself.",
+        )
 
 
 def make_run_dir(run_dir: Path) -> None:
-    """Make the folder and see that it can be written to.
+    """Create the folder if necessary and test that it is writable.
 
     Raises:
-        RunFailed: it can't.
+        RunFailed: it is not.
     """
     with explain_os_errors(run_dir):
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -92,11 +99,11 @@ def make_run_dir(run_dir: Path) -> None:
 
 
 def write_run(run_dir: Path, record: Mapping[str, Any]) -> None:
-    """Write ``run.json`` with its checksum, atomically, and its copy before (see `wsss.pipeline.store.repair`)."""
+    """Write ``run.json`` with its checksum, atomically, after its copy (see `wsss.pipeline.store.repair`)."""
     for name in (COPIES[RUN], RUN):
         write_sealed_json(run_dir / name, {"format": FORMAT, **record})
 
 
-def _is_ours(path: Path) -> bool:
-    """Tell whether a run without a ``run.json`` (killed before, or deleted since it was damaged) may have left it."""
+def _may_be_ours(path: Path) -> bool:
+    """Return whether a run without a ``run.json`` (killed early, or deleted as damaged) may have written a file."""
     return path.name.startswith(".wsss-") or path.name in (LOG, DATA) or (path / RECORD).is_file()

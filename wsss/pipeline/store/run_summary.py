@@ -1,4 +1,4 @@
-"""How far a run is, read from its records: for ``wsss status``."""
+"""The state of a run, read from its records: for ``wsss status``."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import Any
 
 from wsss.errors import InvalidInput
 from wsss.io.files.locking import State
-from wsss.pipeline.run.progress import read_note
 from wsss.pipeline.store.lock import lock_of, read_holder
+from wsss.pipeline.store.progress_note import read_note
 from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.stage_folder import read_record
 
 
 def summarise(folder: Path) -> dict[str, Any] | None:
-    """Return the state of a run directory or of a single stage's folder as JSON values, ``None`` if it is neither.
+    """Return the state of a run directory or of a single stage's folder as JSON values, ``None`` for any other folder.
 
     The keys are ``run_dir``, ``name``, ``status``, ``held_by`` (``{"pid", "host", "start"}`` of a live process, or
     ``None``), ``lock_problem`` (why it is unknown whether there is one, or ``None``), ``report`` and ``stages``, a list
-    of ``{"id", "uses", "status", "seconds", "finished", "progress", "metrics"}``. A stage's status is ``pending``,
-    ``running``, ``interrupted``, ``unknown`` (one of those two), ``failed``, ``stale`` (to be re-run) or ``done``.
+    of ``{"id", "uses", "status", "seconds", "finished", "progress", "metrics"}``. The status of a stage is ``pending``,
+    ``running``, ``interrupted``, ``unknown`` (one of those two), ``failed``, ``stale`` (to be re-run), ``broken`` (its
+    record is damaged) or ``done``.
 
     Raises:
-        InvalidInput: a broken ``run.json``.
+        InvalidInput: a damaged ``run.json``.
     """
     run = read_run(folder)
     lock, problem = lock_of(folder)
@@ -52,19 +53,19 @@ def summarise(folder: Path) -> dict[str, Any] | None:
 
 
 def status_in_run(run: Mapping[str, Any], id: str, status: str, finished: str | None) -> str:
-    """Return a stage's status: what its own record says, unless the run failed at it before it touched its folder.
+    """Return the status of a stage: that of its record, unless the run failed at it before its folder was changed.
 
     Args:
-        run: the run's record.
-        id: of the stage.
-        status, finished: of its record; what is newer than the run's end is believed.
+        run: record of the run.
+        id: id of the stage.
+        status, finished: of its record; they count if they are newer than the end of the run.
     """
-    at_it = run.get("status") == "failed" and run.get("failed") == id
-    return "failed" if at_it and (finished is None or finished <= (run.get("finished") or "")) else status
+    failed_here = run.get("status") == "failed" and run.get("failed") == id
+    return "failed" if failed_here and (finished is None or finished <= (run.get("finished") or "")) else status
 
 
 def _not_held(status: str, lock: State) -> str:
-    """Return the status for a recorded one: where nobody works any more, ``running`` was interrupted."""
+    """Return the status for a recorded one: without a live process ``running`` means interrupted."""
     return {"held": status, "free": "interrupted", "unknown": "unknown"}[lock] if status == "running" else status
 
 
@@ -74,14 +75,12 @@ def _stage(folder: Path, id: str, uses: str, lock: State) -> dict[str, Any]:
     except InvalidInput:
         record = {"status": "broken"}
     recorded = record.get("status") or "unknown"
-    status = _not_held(recorded, lock)
-    unfinished = recorded in ("running", "interrupted")
     return {
         "id": id,
         "uses": uses,
-        "status": status,
+        "status": _not_held(recorded, lock),
         "seconds": record.get("seconds") or 0.0,
         "finished": record.get("finished"),
-        "progress": read_note(folder) if unfinished else None,
+        "progress": read_note(folder) if recorded in ("running", "interrupted") else None,
         "metrics": record.get("metrics") or {},
     }

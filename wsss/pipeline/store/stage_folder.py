@@ -1,38 +1,38 @@
-"""A stage's folder on disk: its record (``stage.json``), its artifacts, and whether they are still what they were.
+"""A stage's folder: its record (``stage.json``) and its artifacts, and whether they are intact.
 
-Life of a folder: ``running`` (the record is written before anything else) → ``done``, ``failed`` or ``interrupted``.
-Before a folder is emptied its record turns ``stale``, so that a process killed half-way through leaves nothing that
-a later run could take for its own work.
+Status of a folder: ``running`` (the record is written first) → ``done``, ``failed`` or ``interrupted``. Before a folder
+is emptied its record becomes ``stale``, so that a process killed in between leaves nothing that a later run reuses.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.io.files.atomic import discard, explain_os_errors, sha256_file, sweep
+from wsss.io.files.atomic import discard, explain_os_errors, sha256_file
 from wsss.io.files.contained import below, check_place, delete_file
 from wsss.io.files.obstacles import obstructed
 from wsss.io.files.records import read_stage_record, repair_hint
 from wsss.io.files.sealed import write_sealed_json
 from wsss.io.files.stage_files import CHECKPOINT, COPIES, RECORD
+from wsss.io.text.json_files import read_json
 
 METRICS = "metrics.json"
 BOOKKEEPING = frozenset({RECORD, METRICS, "run.log", CHECKPOINT})
 UNLISTED_FOLDERS = frozenset({"tensorboard"})
 WORK = ".wsss-data"
-"""Folder of a single stage's generated dataset, inside its own."""
+"""Folder of the generated dataset of a single stage, inside the stage's own."""
 _KEPT = (RECORD, ".wsss-lock", WORK)
 
 
 @dataclass(frozen=True)
 class Damage:
-    """One artifact that isn't what the record says: it is missing, truncated, changed or replaced by a folder."""
+    """An artifact that differs from its record: missing, truncated, changed or replaced by a folder."""
 
     path: str
     what: str
@@ -42,16 +42,17 @@ class Damage:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return ``stage.json``, or ``None`` where there is none.
+    """Return ``stage.json``, or ``None`` if there is none.
 
     Raises:
-        InvalidInput: it is damaged, or was not written by us.
+        InvalidInput: it is damaged, or not a record of a stage.
     """
     record = read_stage_record(folder)
     if record is not None and not record.get("identity"):
         raise InvalidInput(
-            f"{folder / RECORD}: not a record of a stage: identity is missing.",
-            hint=f"Delete {folder} and run the same command again: the stage is re-run.",
+            "not a record of a stage: identity is missing",
+            subject=folder / RECORD,
+            hint=f"Delete {folder} and run the same command again: the stage re-runs.",
         )
     return record
 
@@ -62,16 +63,16 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     See `wsss.pipeline.store.repair`.
     """
     copy = folder / COPIES[RECORD]
-    if record.get("status") != "done" and os.path.lexists(copy):  # first: it must not outlive the result
+    if record.get("status") == "done":  # copy first: a kill in between leaves an unfinished stage
+        write_sealed_json(copy, record)
+    elif os.path.lexists(copy):  # first: it must not outlive the result
         with explain_os_errors(copy):
             delete_file(copy)
-    if record.get("status") == "done":  # before the record: a kill in between leaves a stage that is run again
-        write_sealed_json(copy, record)
     write_sealed_json(folder / RECORD, record)
 
 
 def artifact_files(folder: Path) -> list[Path]:
-    """Return the files that make up a stage's result, sorted: no bookkeeping, no logs, nothing hidden."""
+    """Return the files of a stage's result, sorted: no bookkeeping, no logs, nothing hidden."""
     found = []
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
@@ -91,58 +92,70 @@ def list_artifacts(folder: Path) -> dict[str, dict[str, Any]]:
 def verify(folder: Path, artifacts: Mapping[str, Mapping[str, Any]], *, content: bool = False) -> list[Damage]:
     """Return the artifacts that are missing or changed.
 
-    Sizes are always compared; the bytes are read again where the time of the last change differs.
+    Sizes are always compared; the bytes are read if the modification time differs.
 
     Args:
-        folder: of the stage.
-        artifacts: as recorded; what an older record lacks isn't compared.
+        folder: folder of the stage.
+        artifacts: artifacts in its record; missing keys are not compared.
         content: read the bytes of all files.
     """
     damages = []
     for name, known in artifacts.items():
         path = below(folder, name, where=folder / RECORD)
-        try:
-            state = path.stat()
-        except OSError:
-            damages.append(Damage(name, "missing"))
-            continue
-        if path.is_dir():
-            damages.append(Damage(name, "replaced by a folder"))
-            continue
-        size, digest = known.get("bytes", state.st_size), known.get("sha256")
-        if state.st_size != size:
-            damages.append(Damage(name, "truncated" if state.st_size < size else "changed"))
-        elif digest and (content or state.st_mtime_ns != known.get("mtime_ns")) and sha256_file(path) != digest:
-            damages.append(Damage(name, "changed"))
+        what = _damage(path, known, content=content)
+        if what:
+            damages.append(Damage(name, what))
     return damages
 
 
-def is_unlisted_free(folder: Path, artifacts: Mapping[str, Any]) -> bool:
-    """Tell whether a folder holds no files beside the listed artifacts."""
-    return all(path.relative_to(folder).as_posix() in artifacts for path in artifact_files(folder))
+def _damage(path: Path, known: Mapping[str, Any], *, content: bool) -> str:
+    try:
+        state = path.stat()
+    except OSError:
+        return "missing"
+    if path.is_dir():
+        return "replaced by a folder"
+    size, digest = known.get("bytes", state.st_size), known.get("sha256")
+    if state.st_size != size:
+        return "truncated" if state.st_size < size else "changed"
+    unread = not digest or (not content and state.st_mtime_ns == known.get("mtime_ns"))
+    return "" if unread or sha256_file(path) == digest else "changed"
 
 
-def delete_damaged(folder: Path, damages: list[Damage]) -> None:
-    """Delete the files that are broken, so that they are made again."""
+def has_unlisted_files(folder: Path, artifacts: Mapping[str, Any]) -> bool:
+    """Return whether a folder holds files beside the listed artifacts."""
+    return any(path.relative_to(folder).as_posix() not in artifacts for path in artifact_files(folder))
+
+
+def has_metrics_of(folder: Path, record: Mapping[str, Any]) -> bool:
+    """Return whether ``metrics.json`` holds the metrics of the record."""
+    try:
+        return bool(read_json(folder / METRICS) == record.get("metrics"))
+    except (OSError, ValueError):
+        return False
+
+
+def delete_damaged(folder: Path, damages: Sequence[Damage]) -> None:
+    """Delete damaged files, so that they are computed again."""
     for damage in damages:
         path = below(folder, damage.path, where=folder / RECORD)
         discard(path)
-        for above in path.parents[: len(Path(damage.path).parents) - 1]:
-            if above.is_file():  # where the folder of the artifact was
-                discard(above)
+        for parent in path.parents[: len(Path(damage.path).parents) - 1]:
+            if parent.is_file():  # in place of a folder
+                discard(parent)
 
 
 def drop_checkpoint(folder: Path) -> None:
-    """Delete the checkpoint of a stage that is recorded as done; not before, or a kill would cost all the work."""
-    if os.path.lexists(folder / CHECKPOINT):  # a finished stage may be a link: only deleting needs it to be ours
+    """Delete the checkpoint of a stage whose record says done; any earlier, a kill would cost all the work."""
+    if os.path.lexists(folder / CHECKPOINT):  # a finished stage may be a link: only deletion requires it to be ours
         with explain_os_errors(folder / CHECKPOINT):
             delete_file(folder / CHECKPOINT)
 
 
 def empty(folder: Path, record: Mapping[str, Any]) -> None:
-    """Delete all that a stage's folder holds but its record, the lock and generated data.
+    """Delete the content of a stage's folder except its record, the lock and generated data.
 
-    The record is marked ``stale`` first: a process killed in between leaves a folder that will be emptied again.
+    The record becomes ``stale`` first: after a kill in between, the folder is emptied again.
     """
     check_place(folder / RECORD)
     with explain_os_errors(folder):
@@ -156,38 +169,34 @@ def empty(folder: Path, record: Mapping[str, Any]) -> None:
                 path.unlink()
 
 
-def check_ours(folder: Path, uses: str | None = None) -> None:
-    """Refuse a folder that holds something but is no stage's folder.
+def check_stage_folder(folder: Path, uses: str | None = None) -> None:
+    """Refuse a folder that holds files but is not the folder of a stage.
 
     Args:
-        folder: where a stage is to write.
-        uses: the kind of that stage; what another kind of stage has made is not to be overwritten.
+        folder: folder that a stage is to write to.
+        uses: the kind of that stage; results of other kinds are not overwritten.
 
     Raises:
-        InvalidInput: there are files in it and no ``stage.json``, or another kind of stage's result.
+        InvalidInput: files without a ``stage.json``, or the result of another kind of stage.
         Obstructed: it is a file.
     """
     record = read_record(folder) if uses is not None else None
     if record is not None and record.get("uses") not in (None, uses):
         raise InvalidInput(
-            f"{folder} is the folder of the stage {record.get('id')!r} ({record['uses']}); {uses} would replace it.",
+            f"the folder of the stage {record.get('id')!r} ({record['uses']}), which {uses} would replace",
+            subject=folder,
             hint="Choose another --out, or delete the folder yourself.",
         )
     if folder.is_dir() and not (folder / RECORD).is_file():
-        strange = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".wsss-"))
-        if strange:
+        foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".wsss-"))
+        if foreign:
             raise InvalidInput(
-                f"{folder} is not empty and not the folder of a stage (found {strange[0]!r}, no {RECORD}).",
+                f"not empty and not the folder of a stage ({foreign[0]!r} and no {RECORD})",
+                subject=folder,
                 hint=f"{repair_hint(folder)}Choose another folder, or empty it yourself.",
             )
     elif folder.exists() and not folder.is_dir():
         raise obstructed(folder, "folder")
-
-
-def sweep_folder(folder: Path) -> int:
-    """Delete what a killed process left half-written in a stage's folder; return the number of files."""
-    with explain_os_errors(folder):
-        return sweep(folder)
 
 
 def _describe(path: Path) -> dict[str, Any]:

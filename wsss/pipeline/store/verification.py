@@ -1,13 +1,12 @@
-"""Reading everything that a run has recorded, and listing what is damaged: for ``wsss status --verify``.
+"""Verification of all recorded files of a run: for ``wsss status --verify``.
 
-`wsss run` looks at sizes and times of change alone, and whoever reads a file compares it with its record; this is for
-all files at once, read or not.
+`wsss run` compares sizes and modification times only, and readers compare hashes; this reads all files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ from wsss.errors import InvalidInput
 from wsss.io.files.recorded import rerun_hint
 from wsss.io.files.sealed import check_sealed_zip
 from wsss.io.files.stage_files import CHECKPOINT, RECORD, RUN
-from wsss.io.text.json_files import read_json
-from wsss.pipeline.processes.machine import MACHINE
 from wsss.pipeline.store import stage_folder
 from wsss.pipeline.store.run_folder import read_run
 
@@ -30,8 +27,8 @@ class Finding:
     Args:
         stage: id of its stage; ``None`` for the run's own record.
         path: the file.
-        what: what is wrong with it (``missing``, ``truncated``, ``changed``, or in more words).
-        hint: what to do about it.
+        what: the damage (``missing``, ``truncated``, ``changed``, or a longer text).
+        hint: the suggested fix.
     """
 
     stage: str | None
@@ -42,13 +39,13 @@ class Finding:
 
 @dataclass
 class Verification:
-    """What was found.
+    """The result.
 
     Args:
-        files: number of files that were compared with their record.
-        damaged: those that aren't what was written.
-        not_recorded: ids of finished stages of an older version, which recorded no hashes.
-        unfinished: ids of stages that have no result to verify.
+        files: number of files compared with their record.
+        damaged: files that differ from it.
+        not_recorded: ids of finished stages whose records have no hashes.
+        unfinished: ids of stages without a result.
     """
 
     files: int = 0
@@ -58,55 +55,47 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
-        damaged = [
-            {"stage": one.stage, "path": str(one.path), "what": one.what, "hint": one.hint} for one in self.damaged
-        ]
-        return {
-            "files": self.files,
-            "damaged": damaged,
-            "not_recorded": self.not_recorded,
-            "unfinished": self.unfinished,
-        }
+        return {**asdict(self), "damaged": [{**asdict(one), "path": str(one.path)} for one in self.damaged]}
 
 
 def verify_folder(folder: Path, track: Track = lambda what, total: lambda steps: None) -> Verification | None:
-    """Read all recorded files of a run directory or of a single stage's folder; ``None`` if it is neither.
+    """Read all recorded files of a run directory or of a single stage's folder; ``None`` for any other folder.
 
     Args:
-        folder: what to verify; nothing in it is changed.
-        track: what is done, and how many of it → a function that is called with the number of each that are done.
+        folder: folder to verify; nothing in it is changed.
+        track: starts a progress bar of a description and a total; returns a function that advances it.
     """
-    found = Verification()
-    stages = _stages(folder, found)
+    result = Verification()
+    stages = _stages(folder, result)
     if stages is None:
         return None
-    records = {stage: record for stage in stages if (record := _record(stage, found)) is not None}
+    records = {stage: record for stage in stages if (record := _record(stage, result)) is not None}
     advance = track("verifying", sum(len(_artifacts(record)) for record in records.values()))
     for stage, record in records.items():
-        _verify_stage(stage, record, found, advance)
-    return found
+        _verify_stage(stage, record, result, advance)
+    return result
 
 
-def _stages(folder: Path, found: Verification) -> list[Path] | None:
-    """Return the folders of the stages; a run whose record is damaged has those that it holds."""
+def _stages(folder: Path, result: Verification) -> list[Path] | None:
+    """Return the folders of the stages; of a run with a damaged record, those that exist."""
     try:
         run = read_run(folder)
     except InvalidInput as error:
-        found.damaged.append(Finding(None, folder / RUN, error.message, error.hint or ""))
+        result.damaged.append(Finding(None, folder / RUN, error.message, error.hint or ""))
         return sorted(path.parent for path in folder.glob(f"*/{RECORD}"))
     if run is not None:
         return [folder / str(stage["id"]) for stage in run.get("stages", [])]
     return [folder] if (folder / RECORD).is_file() else None
 
 
-def _record(stage: Path, found: Verification) -> Mapping[str, Any] | None:
+def _record(stage: Path, result: Verification) -> Mapping[str, Any] | None:
     try:
         record = stage_folder.read_record(stage)
     except InvalidInput as error:
-        found.damaged.append(Finding(stage.name, stage / RECORD, error.message, error.hint or ""))
+        result.damaged.append(Finding(stage.name, stage / RECORD, error.message, error.hint or ""))
         return None
     if record is None:
-        found.unfinished.append(stage.name)
+        result.unfinished.append(stage.name)
     return record
 
 
@@ -114,40 +103,30 @@ def _artifacts(record: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     return record.get("artifacts") or {}
 
 
-def _verify_stage(stage: Path, record: Mapping[str, Any], found: Verification, advance: Callable[[int], None]) -> None:
+def _verify_stage(stage: Path, record: Mapping[str, Any], result: Verification, advance: Callable[[int], None]) -> None:
     if record.get("status") != "done":
-        found.unfinished.append(stage.name)
-        found.damaged += _checkpoint(stage, record)
+        result.unfinished.append(stage.name)
+        result.damaged += _checkpoint(stage, record)
         return
-    hint = rerun_hint(stage, stage.name)
     artifacts = _artifacts(record)
     if not all(known.get("sha256") for known in artifacts.values()) or "artifacts" not in record:
-        found.not_recorded.append(stage.name)
+        result.not_recorded.append(stage.name)
     for name, known in artifacts.items():
         for damage in stage_folder.verify(stage, {name: known}, content=True):
-            found.damaged.append(Finding(stage.name, stage / name, damage.what, hint))
-        found.files += bool(known.get("sha256"))
+            result.damaged.append(Finding(stage.name, stage / name, damage.what, rerun_hint(stage, stage.name)))
+        result.files += bool(known.get("sha256"))
         advance(1)
-    found.damaged += _metrics(stage, record)
+    if not stage_folder.has_metrics_of(stage, record):
+        hint = "wsss run writes it again; stage.json holds the same numbers."
+        result.damaged.append(Finding(stage.name, stage / stage_folder.METRICS, "changed", hint))
 
 
 def _checkpoint(stage: Path, record: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield the checkpoint of an unfinished training, if it is damaged."""
     path = stage / CHECKPOINT
-    if not (record.get(MACHINE) or {}).get("effective_batch") or not path.is_file():
+    if not (record.get("machine") or {}).get("effective_batch") or not path.is_file():
         return
     try:
         check_sealed_zip(path)
     except (OSError, ValueError) as error:
-        yield Finding(stage.name, path, str(error), "The run discards it and starts this training again.")
-
-
-def _metrics(stage: Path, record: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield the file of metrics, if it doesn't say what the record says."""
-    path = stage / stage_folder.METRICS
-    try:
-        same = read_json(path) == record.get("metrics")
-    except (OSError, ValueError):
-        same = False
-    if not same:
-        yield Finding(stage.name, path, "changed", "wsss run writes it again; the numbers are in stage.json, too.")
+        yield Finding(stage.name, path, str(error), "The run discards it and restarts this training.")

@@ -1,10 +1,11 @@
-"""Versions of what results depend on, read from the installed packages' metadata (nothing is imported)."""
+"""Versions of the packages that results depend on, from their metadata (nothing is imported)."""
 
 from __future__ import annotations
 
 import functools
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = (
@@ -25,11 +26,9 @@ PACKAGES = (
 
 @functools.cache
 def versions() -> Mapping[str, str]:
-    """Return package → version of those that are installed, and Python's."""
+    """Return package → version of the installed ones, and of Python."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return found

@@ -52,7 +52,7 @@ def _artifact(folder: Path, option: str, reporter: Reporter) -> Artifact:
     record = read_record(folder)
     if record is not None and _is_usable(folder, record):
         return Artifact(folder, id=record.get("id"), uses=record.get("uses"))
-    return artifact_at(folder, KINDS, option, reporter)
+    return artifact_at(folder, KINDS, option, reporter.log)
 
 
 def _is_usable(folder: Path, record: Mapping[str, Any]) -> bool:

@@ -1,0 +1,88 @@
+"""One instance of a stage: its config, seed and ``enabled`` at a point of the matrix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from wsss.errors import InvalidInput
+from wsss.pipeline.config.interpolate import interpolate
+from wsss.pipeline.config.matrix import Point, values_at
+from wsss.pipeline.config.presets import with_presets
+from wsss.pipeline.config.source import Source
+from wsss.pipeline.config.spec import Entry, Spec, read_seed
+from wsss.pipeline.plan.job import Job
+from wsss.pipeline.problems import raise_all
+from wsss.pipeline.stage import Stage, StageConfig
+from wsss.validation import KeyPath, discriminator_at, validate
+
+
+def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str) -> Job:
+    """Return an instance of a stage, not yet bound to its inputs.
+
+    Args:
+        spec: the pipeline.
+        stage, entry: the stage, and its entry in the file.
+        point, id: the instance.
+
+    Raises:
+        InvalidInput: an invalid config or seed, or a missing file.
+    """
+    scope = _scope(spec, point)
+    where = f"stages.{entry.id}.with"
+
+    def fill(source: Source) -> Source:
+        return interpolate(source, scope, where)
+
+    tag_at = partial(discriminator_at, stage.config)
+    source = with_presets(fill(entry.part("with", {})), where=where, fill=fill, tag_at=tag_at)
+    config = validate(stage.config, source.value, where=where, locate=source.locate)
+    missing = [(path, value) for path, value in paths_in(config) if not value.exists()]
+    raise_all(
+        [
+            InvalidInput(
+                f"no such file or folder: {value} (another: --set {'.'.join((entry.id, *map(str, path)))}=PATH)",
+                subject=source.subject(path, where),
+            )
+            for path, value in missing
+        ]
+    )
+    seed_where = f"stages.{entry.id}.seed"
+    seed = read_seed(interpolate(entry.part("seed", spec.seed), scope, seed_where), seed_where)
+    return Job(id, entry.id, stage, point, config, seed, {}, source, where)
+
+
+def is_enabled(spec: Spec, entry: Entry, point: Point) -> bool:
+    """Return ``enabled`` of a stage at a point.
+
+    Raises:
+        InvalidInput: neither true nor false.
+    """
+    value = interpolate(entry.part("enabled", True), _scope(spec, point), f"stages.{entry.id}.enabled").value
+    word = str(value).strip().lower()
+    if word not in ("true", "false"):
+        raise entry.error("", ("enabled",), found=value, allowed="true or false")
+    return word == "true"
+
+
+def paths_in(config: StageConfig) -> Iterator[tuple[KeyPath, Path]]:
+    """Yield key path and value of every `pathlib.Path` in a config, nested ones included."""
+    yield from _paths(config.model_dump(), ())
+
+
+def _scope(spec: Spec, point: Point) -> dict[str, Any]:
+    return {"matrix": values_at(spec.axes, point), "data": spec.data, "env": os.environ, "seed": spec.seed}
+
+
+def _paths(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Path]]:
+    if isinstance(value, Path):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _paths(inner, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _paths(inner, (*path, index))

@@ -1,0 +1,79 @@
+"""Jobs: instances of stages, and the graph that they form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from wsss.errors import InvalidInput
+from wsss.pipeline.config.matrix import Point
+from wsss.pipeline.config.source import Source
+from wsss.pipeline.stage import Stage, StageConfig
+
+
+@dataclass(frozen=True)
+class Job:
+    """One instance of a stage before it runs.
+
+    Args:
+        id: instance id, also the name of its folder (``segment@loss=dice``).
+        entry: id of the stage in the file (``segment``).
+        stage: the stage.
+        point: its point in the matrix.
+        config, seed: arguments of ``run``.
+        inputs: declared input → ids of its jobs (several for ``many``, none for a missing optional one).
+        source: the config as written, with places, merged into its presets.
+        where: key path of the config, for messages.
+    """
+
+    id: str
+    entry: str
+    stage: Stage[Any]
+    point: Point
+    config: StageConfig
+    seed: int
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    source: Source = field(default_factory=lambda: Source({}))
+    where: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Ids of all jobs that its inputs take."""
+        return tuple(dict.fromkeys(id for ids in self.inputs.values() for id in ids))
+
+
+def downstream(jobs: Mapping[str, Job], ids: Sequence[str]) -> set[str]:
+    """Return ``ids`` and every job that depends on one of them."""
+    found = set(ids)
+    for job in jobs.values():  # in topological order: one pass is enough
+        if found.intersection(job.needs):
+            found.add(job.id)
+    return found
+
+
+def upstream(jobs: Mapping[str, Job], ids: Sequence[str]) -> set[str]:
+    """Return ``ids`` and every job that one of them depends on."""
+    found = set(ids)
+    for job in reversed(list(jobs.values())):
+        if job.id in found:
+            found.update(job.needs)
+    return found
+
+
+def select(jobs: Mapping[str, Job], name: str, option: str) -> list[str]:
+    """Return the ids of one instance, or of all instances of a stage.
+
+    Args:
+        jobs: all jobs.
+        name: id of an instance or of a stage in the file.
+        option: option that names it, for messages.
+
+    Raises:
+        InvalidInput: no such stage.
+    """
+    found = [job.id for job in jobs.values() if name in (job.id, job.entry)]
+    if not found:
+        allowed = dict.fromkeys([*(job.entry for job in jobs.values()), *jobs])
+        raise InvalidInput("no such stage", subject=option, found=name, allowed=allowed)
+    return found

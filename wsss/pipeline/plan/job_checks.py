@@ -1,0 +1,77 @@
+"""Checks of jobs before any of them starts: by the stage itself, and against the stages that provide its inputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from wsss.errors import InvalidInput, listing
+from wsss.pipeline.plan.identity import Fingerprints
+from wsss.pipeline.plan.job import Job
+from wsss.pipeline.problems import raise_all
+from wsss.pipeline.stage import Data
+
+
+def check_job(job: Job, jobs: Mapping[str, Job], fingerprints: Fingerprints) -> None:
+    """Run a stage's own checks, and compare its needs with the stages that provide its inputs.
+
+    Raises:
+        InvalidInput: the dataset lacks a part that the stage reads, or the stage cannot work on it or on its inputs.
+    """
+    fingerprints.of_all(job.stage.reads(job.config))
+    job.stage.check(job.config, fingerprints.data)
+    job.stage.check_inputs(job.config, job.inputs)
+    _check_splits(job, jobs, fingerprints.data)
+    _check_settings(job, jobs)
+
+
+def prepare_jobs(jobs: Iterable[Job], data: Data | None) -> None:
+    """Run `prepare` of the jobs that will run, before any of them starts.
+
+    Raises:
+        InvalidInput: some cannot run; lists the problems of all.
+    """
+    problems: list[InvalidInput] = []
+    for job in jobs:
+        try:
+            job.stage.prepare(job.config, data)
+        except InvalidInput as error:
+            problems.append(within_stage(job, error))
+    raise_all(problems)
+
+
+def within_stage(job: Job, error: InvalidInput) -> InvalidInput:
+    """Return the error with the stage as its outer subject."""
+    return error.within(f"Stage {job.id!r}")
+
+
+def _check_splits(job: Job, jobs: Mapping[str, Job], data: Data | None) -> None:
+    """Refuse a stage whose inputs will lack images that it needs. Splits may overlap, so samples are compared."""
+    if data is None:
+        return
+    for provider in (jobs[need] for need in job.needs):
+        covered = provider.stage.covers(provider.config)
+        if covered is None or not all(split in data.splits for split in covered):
+            continue  # unknown, or an error of the provider's own check
+        samples: set[Any] = {sample for split in covered for sample in data.splits[split]}
+        missing = [s for s in job.stage.needs_splits(job.config) if not samples.issuperset(data.splits.get(s, ()))]
+        if missing:
+            raise InvalidInput(
+                f"it requires the images of {listing(missing)}, and {provider.id!r} covers {listing(covered)} only",
+                hint=f"Add {listing(missing)} to the splits of {provider.id!r} (and of the stages it needs), or change "
+                f"those of {job.id!r}.",
+            )
+
+
+def _check_settings(job: Job, jobs: Mapping[str, Job]) -> None:
+    """Refuse a stage whose inputs will lack what another setting of their stages would write."""
+    for name, settings in job.stage.needs_settings(job.config).items():
+        for provider in (jobs[id] for id in job.inputs.get(name, ()) if id in jobs):
+            for key, required in settings.items():
+                if getattr(provider.config, key, None) != required:
+                    setting = f"{key}: {json.dumps(required)}"
+                    raise InvalidInput(
+                        f"it requires {setting} of its input {name}, {provider.id!r}",
+                        hint=f"Set {setting} in {provider.id!r}, or use a stage that has it.",
+                    )

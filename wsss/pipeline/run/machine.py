@@ -1,0 +1,97 @@
+"""The processes and threads that compute a result; a resumed stage uses the same number of threads."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from wsss.errors import counted
+from wsss.io.files.stage_files import CHECKPOINT
+from wsss.io.process.cores import available_cores
+from wsss.pipeline.plan.decide import Decision
+from wsss.pipeline.processes.torch_threads import user_sets_threads
+from wsss.pipeline.run.task import Session, Task
+
+MACHINE, THREADS, MIXED = "machine", "threads", "mixed_threads"
+
+
+def machine_record(task: Task, decision: Decision, session: Session) -> dict[str, Any]:
+    """Return the ``machine`` of ``stage.json``.
+
+    Returns:
+        ``ranks`` (processes that work together), ``workers`` (processes for single images, per rank), ``threads`` of
+        torch (``None`` if it is not loaded), ``effective_batch`` (images per optimiser step of all processes; ``None``
+        if nothing is trained), and ``mixed_threads`` of a stage that was resumed with another number.
+    """
+    trains, ranks = task.stage.trains, session.ranks.size
+    record: dict[str, Any] = {
+        "ranks": ranks,
+        "workers": session.workers,
+        THREADS: torch_threads(load=trains is not None),
+        "effective_batch": trains(task.config) * ranks if trains is not None else None,
+    }
+    if trains is not None and not (task.folder / CHECKPOINT).is_file():
+        return record  # the training restarts
+    before = _earlier_machine(decision)
+    used = {*before.get(MIXED, ()), before.get(THREADS), record[THREADS]} - {None}
+    return {**record, MIXED: sorted(used)} if len(used) > 1 else record
+
+
+def torch_threads(*, load: bool = False) -> int | None:
+    """Return torch's number of threads; ``None`` if torch is not imported and ``load`` does not ask for it."""
+    if not load and "torch" not in sys.modules:
+        return None
+    import torch
+
+    return torch.get_num_threads()
+
+
+@contextmanager
+def same_threads(task: Task, decision: Decision | None, session: Session) -> Iterator[None]:
+    """Use the number of torch threads of the stage's earlier work inside the block.
+
+    The number of threads determines the order of sums, and so the last digits of weights and maps. A number set by the
+    user (``OMP_NUM_THREADS``) takes precedence.
+
+    Args:
+        task, session: the stage; called by every process.
+        decision: known to the first process.
+    """
+    before: int | None = session.ranks.from_first(
+        lambda: _earlier_machine(decision).get(THREADS) if decision is not None else None
+    )
+    if before is None:
+        yield
+        return
+    import torch
+
+    now = torch.get_num_threads()
+    if user_sets_threads():
+        if before != now and task.stage.trains is None:  # a training warns when it reads its checkpoint
+            session.reporter.log(
+                f"warning: {task.id}: a part was computed with {counted(before, 'thread')}, the rest with {now}"
+            )
+        yield
+        return
+    if before != now:
+        session.reporter.log(
+            f"{task.id}: resumes with {counted(before, 'thread')} as before, not {now}{_too_few_cores(before)}"
+        )
+    torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(now)
+
+
+def _earlier_machine(decision: Decision) -> Mapping[str, Any]:
+    """Return the recorded machine of earlier work that is kept; empty if there is none."""
+    machine = (decision.record or {}).get(MACHINE) if decision.keep else None
+    return machine if isinstance(machine, Mapping) else {}
+
+
+def _too_few_cores(threads: int) -> str:
+    cores = available_cores()
+    return f"; slower, as this machine has only {counted(cores, 'core')}" if cores < threads else ""
