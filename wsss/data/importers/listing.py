@@ -9,16 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsss.data.importers.rules.reading import Note
+from wsss.data.readers.find_images import SYSTEM_FOLDERS as SYSTEM_FOLDERS
 from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.image_kinds import unread
 from wsss.io.text.utf8 import is_utf8
-
-SYSTEM_FOLDERS = frozenset(
-    {"@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "__macosx", "$recycle.bin"}
-    | {"system volume information", "lost+found", "__pycache__"}
-)
-"""Names in lower case of folders that network drives and systems put beside a user's files."""
 
 OURS = (("stage.json",), ("run.json",), ("pipeline.yaml", "image_labels.csv"))
 """Files that are in the folders of a stage, of a run and of `wsss init`: what lies there is no input."""
