@@ -157,14 +157,14 @@ def test_options_that_images_json_makes_useless(
         (["--weights", "run", "--images", "photographs"], "There is one in run/segment: name that folder."),
         (["--weights", "model/model.json", "--images", "photographs"], "That is a file; its folder is model."),
         (["--weights", "model", "--images", "empty"], "empty: no image; expected files of the formats .jpg"),
-        (["--weights", "model", "--images", "photographs/a.png"], "a.png: a file; a folder of images is needed"),
+        (["--weights", "model", "--images", "photographs/a.png"], "a.png: not a folder; expected a folder of images"),
         (["--weights", "model", "--images", "nowhere"], "no such file or folder: nowhere"),
         (["--weights", "model", "--images", "outer"], "There are images in subfolders; use --recursive to include them."),
         (["--weights", "model", "--recursive"], "recursive is for a folder of images"),
         (["--weights", "model"], "no dataset is given"),
         (["--segmenter", "model", "--images", "photographs"], "'--segmenter'. Did you mean '--weights'?"),
         (["--weights", "model", "--images", "photographs", "--labels", "restrict"], "has no image-level labels"),
-        (["--weights", "model", "--images", "raw"], "Left out: a.cr2: .cr2 is a camera's raw image"),
+        (["--weights", "model", "--images", "raw"], "Unsupported: a.cr2 (.cr2 is a camera's raw image"),
     ],
 )  # fmt: skip
 def test_wrong_usage_of_predict(

@@ -34,8 +34,8 @@ from wsss.errors import InvalidInput, listing
 
 KINDS = ("accurate", "noisy", "pseudo")
 WEAK = "weak"
-"""A further label kind, not in the public dataset: masks written by the stage `crf` (1 = mortar, 255 = unsure), copied to
-train/weak or val/weak."""
+"""A further label kind, not in the public dataset: masks written by the stage `crf` (1 = mortar, 255 = unsure), copied
+to train/weak or val/weak."""
 
 FOLDER = "dataset"
 SPLITS, SPLITS_SMALL, GROUP_FILE = "splits.yaml", "splits_small.yaml", "dataset_types.txt"

@@ -17,13 +17,13 @@ from wsss.data.class_list import VOC_IDS, ClassChoice, LabelNames, Other, choose
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.image_ids import SEPARATOR
-from wsss.data.readers.own_masks import OwnMasksConfig, find_masks, own_values
 from wsss.data.readers.find_images import images_by_id, require_images, the_image, unread_note
 from wsss.data.readers.imagefolder import images_below
 from wsss.data.readers.label_cells import Known, read_rows
 from wsss.data.readers.label_rules import Rules
 from wsss.data.readers.label_tables import choose_splits, read_label_table
 from wsss.data.readers.layout import Layout, Log, hash_cache, require_root
+from wsss.data.readers.own_masks import OwnMasksConfig, find_masks, own_values
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
 from wsss.data.truth import read_truth
