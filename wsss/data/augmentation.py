@@ -74,7 +74,7 @@ class Rotation(Settings):
 
 
 class SegmentationAugmentation(Augmentation):
-    """Training augmentation for masks: random scale, crop (padded with the mean colour, 255 in the mask), flip, colours.
+    """Training augmentation for masks: random scale, padded crop, flip and colours.
 
     Rotation comes before the scale; intensity changes come after the flip, in the order of the fields.
     """

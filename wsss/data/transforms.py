@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from wsss.data.augmentation import ColourJitter, Fit, Rotation
 from wsss.data.augmentation import ClassificationAugmentation as ClassificationAugmentation
+from wsss.data.augmentation import ColourJitter, Fit, Rotation
 from wsss.data.augmentation import SegmentationAugmentation as SegmentationAugmentation
 from wsss.data.intensity import Change
 from wsss.data.resizing import opencv

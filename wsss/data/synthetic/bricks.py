@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,7 +16,7 @@ from wsss.data.readers import topomortar
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.readers.topomortar import FOLDER, GROUP_FILE, GROUPS, KINDS, MASK_VALUES, PARTS, SPLITS, SPLITS_SMALL
 from wsss.data.synthetic.brickwork import draw_wall
-from wsss.data.synthetic.generated import Generated
+from wsss.data.synthetic.generated import Generated, drawn
 from wsss.io.files.atomic import write_text
 from wsss.io.rasters.rgb_images import write_png
 
@@ -90,22 +89,17 @@ def generate(config: Config, out: Path, *, advance: Callable[[int], None] = lamb
         InvalidInput: ``out`` contains other files.
         RunFailed: the disk is full, or ``out`` is not writable.
     """
-    generated = _generated(config)
-    generated.claim(out)
-    walls = _walls(config)
+    walls, base = _walls(config), out / FOLDER
+    lists = {part: [wall.path("images") for wall in walls if wall.part == part] for part in PARTS}
     rows = ["ID,Betti0,Betti1,Betti2\n"]
-    with ThreadPoolExecutor(max_workers=4) as pool:  # threads mostly wait for the disk
-        for wall, betti in zip(walls, pool.map(lambda wall: _write(config, wall, out), walls), strict=True):
+    with _generated(config).writing(out, _files(config)):
+        for wall, betti in drawn(walls, lambda wall: _write(config, wall, out), advance):
             if wall.part == "test":
                 rows.append(f"{wall.id},{betti[0]},{betti[1]},0\n")
-            advance(1)
-    base = out / FOLDER
-    lists = {part: [wall.path("images") for wall in walls if wall.part == part] for part in PARTS}
-    write_text(base / SPLITS, _yaml(lists))
-    write_text(base / SPLITS_SMALL, _yaml({**lists, "train": lists["train"][: config.small]}))
-    write_text(base / GROUP_FILE, "ID,group\n" + "".join(f"{wall.id},{wall.group}\n" for wall in walls))
-    write_text(base / BETTI, "".join(rows))
-    generated.finish(out, _files(config))
+        write_text(base / SPLITS, _yaml(lists))
+        write_text(base / SPLITS_SMALL, _yaml({**lists, "train": lists["train"][: config.small]}))
+        write_text(base / GROUP_FILE, "ID,group\n" + "".join(f"{wall.id},{wall.group}\n" for wall in walls))
+        write_text(base / BETTI, "".join(rows))
 
 
 def _yaml(lists: dict[str, list[str]]) -> str:

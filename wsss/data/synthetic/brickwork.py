@@ -23,7 +23,7 @@ BOND_SHARES = (0.4, 0.1, 0.02, 0.12, 0.1, 0.12, 0.12, 0.02)
 """Frequency of each of `BONDS`."""
 
 NARROWEST = 2.6
-"""Minimum width of a joint in pixels; the magnification is raised until it is reached, so that every joint is visible."""
+"""Minimum width of a joint in pixels; the magnification is raised until it is reached."""
 
 
 @dataclass(frozen=True)

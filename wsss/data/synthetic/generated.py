@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wsss.data.manifest import ContentHashes
 from wsss.data.readers.layout import LayoutConfig, Log, hash_cache
@@ -16,6 +18,10 @@ from wsss.io.files.atomic import TEMPORARY, discard, explain_os_errors, sweep, w
 from wsss.io.files.contained import check_regular, check_tree
 from wsss.io.files.locking import file_lock
 from wsss.io.text.json_files import read_json
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -56,33 +62,24 @@ class Generated:
         description = json.dumps(self._content(complete=True), sort_keys=True).encode()
         root = work / f"{self.config.layout}-{hashlib.sha256(description).hexdigest()[:12]}"
         wanted, hashes = frozenset(files), ContentHashes(hash_cache(work))
-        if not self.is_complete(root, wanted, hashes):
+        if not self._is_complete(root, wanted, hashes):
             check_tree(root)
             check_regular(work / f"{root.name}.lock")
             work.mkdir(parents=True, exist_ok=True)
             with file_lock(work / f"{root.name}.lock"):  # one rank draws, the others wait
-                if not self.is_complete(root, wanted, hashes):
+                if not self._is_complete(root, wanted, hashes):
                     self._discard_damaged(root, wanted, hashes, log)
                     log(f"Drawing {count} synthetic images into {root}")
                     draw(root)
         hashes.save()
         return root
 
-    def is_complete(self, out: Path, files: Iterable[str], hashes: ContentHashes | None = None) -> bool:
-        """Return whether ``out`` contains all ``files`` of the dataset, unchanged.
-
-        Args:
-            out: the folder.
-            files: relative paths of the complete dataset.
-            hashes: cache of content hashes.
-        """
-        wanted = frozenset(files)
-        if not self._is_ours(out, complete=True) or self._missing(out, wanted):
+    def _is_complete(self, out: Path, files: frozenset[str], hashes: ContentHashes) -> bool:
+        """Return whether ``out`` contains all ``files``, unchanged."""
+        if not self._is_ours(out, complete=True):
             return False
-        return not self._changed(out, wanted, hashes or ContentHashes(None))
-
-    def _missing(self, out: Path, files: frozenset[str]) -> frozenset[str]:
-        return files - {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        missing = files - {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        return not missing and not self._changed(out, files, hashes)
 
     def _changed(self, out: Path, files: frozenset[str], hashes: ContentHashes) -> list[str]:
         """Return the changed files; folders of older versions have no hashes to compare."""
@@ -109,13 +106,22 @@ class Generated:
         if deleted:
             log(f"warning: {out}: damaged files are drawn again: {listing(deleted)}")
 
-    def claim(self, out: Path) -> None:
-        """Create ``out`` with the marker file, and delete temporary files of an interrupted call.
+    @contextmanager
+    def writing(self, out: Path, files: Iterable[str]) -> Iterator[None]:
+        """Claim ``out``, and mark it as complete when the block has written ``files``.
 
         Raises:
             InvalidInput: ``out`` contains other files.
             RunFailed: ``out`` is not writable.
         """
+        self._claim(out)
+        yield
+        hashes = ContentHashes(None)
+        write_json(out / self.hashes, {name: hashes.of(out / name) for name in sorted(files)})
+        write_json(out / self.marker, self._content(complete=True))
+
+    def _claim(self, out: Path) -> None:
+        """Create ``out`` with the marker file, and delete temporary files of an interrupted call."""
         with explain_os_errors(out):
             out.mkdir(parents=True, exist_ok=True)
             stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
@@ -131,17 +137,21 @@ class Generated:
             write_json(out / self.marker, self._content(complete=False))
         sweep(out)
 
-    def finish(self, out: Path, files: Iterable[str]) -> None:
-        """Record the hashes of all files, and mark ``out`` as complete."""
-        hashes = ContentHashes(None)
-        write_json(out / self.hashes, {name: hashes.of(out / name) for name in sorted(files)})
-        write_json(out / self.marker, self._content(complete=True))
-
     def _content(self, *, complete: bool) -> dict[str, Any]:
         return {"generator": self.generator, "config": self.config.model_dump(), "complete": complete}
 
     def _is_ours(self, out: Path, *, complete: bool) -> bool:
         return _read(out / self.marker) == self._content(complete=complete)
+
+
+def drawn(
+    items: Sequence[Item], draw: Callable[[Item], Result], advance: Callable[[int], None]
+) -> Iterator[tuple[Item, Result]]:
+    """Yield each item with the result of ``draw``, in order; items are drawn by a thread pool."""
+    with ThreadPoolExecutor(max_workers=4) as pool:  # threads mostly wait for the disk
+        for item, result in zip(items, pool.map(draw, items), strict=True):
+            yield item, result
+            advance(1)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

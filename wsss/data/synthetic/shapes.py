@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,7 +13,7 @@ from pydantic import Field
 from wsss.data.dataset import Dataset
 from wsss.data.readers import folder
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache
-from wsss.data.synthetic.generated import Generated
+from wsss.data.synthetic.generated import Generated, drawn
 from wsss.data.synthetic.scene import CLASS_NAMES, draw_scene
 from wsss.io.files.atomic import write_text
 from wsss.io.rasters.label_masks import read_mask, write_mask
@@ -69,23 +68,13 @@ def generate(config: Config, out: Path, *, advance: Callable[[int], None] = lamb
         InvalidInput: ``out`` contains other files.
         RunFailed: the disk is full, or ``out`` is not writable.
     """
-    generated = _generated(config)
-    generated.claim(out)
-    scenes = _scenes(config)
     rows = ["image_id,labels,split\n"]
-    with ThreadPoolExecutor(max_workers=4) as pool:  # threads mostly wait for the disk
-        for scene, labels in zip(scenes, pool.map(lambda scene: _write(config, scene, out), scenes), strict=True):
-            rows.append(f"{scene.id},{labels},{scene.split}\n")
-            advance(1)
-    write_text(out / LABELS, "".join(rows))
     names = enumerate(("background", *CLASS_NAMES[: config.classes]))
-    write_text(out / folder.CLASSES, "".join(f"{number} {name}\n" for number, name in names))
-    generated.finish(out, _files(config))
-
-
-def is_complete(config: Config, out: Path) -> bool:
-    """Return whether ``out`` contains the complete dataset of ``config``."""
-    return _generated(config).is_complete(out, _files(config))
+    with _generated(config).writing(out, _files(config)):
+        for scene, labels in drawn(_scenes(config), lambda scene: _write(config, scene, out), advance):
+            rows.append(f"{scene.id},{labels},{scene.split}\n")
+        write_text(out / LABELS, "".join(rows))
+        write_text(out / folder.CLASSES, "".join(f"{number} {name}\n" for number, name in names))
 
 
 def _generated(config: Config) -> Generated:

@@ -34,7 +34,7 @@ def pixel_centres(size: int) -> tuple[Plane, Plane]:
 
 
 def smooth_noise(rng: np.random.Generator, size: int, cells: int) -> Plane:
-    """Return ``(S, S)`` value noise in [0, 1]: a linearly interpolated random grid with ``cells`` + 1 knots per side."""
+    """Return ``(S, S)`` value noise in [0, 1]: a linearly interpolated grid of ``cells`` + 1 knots per side."""
     position = (np.arange(size) + 0.5) / size * cells
     knots = np.arange(cells + 1)
     weights = np.clip(1 - np.abs(position[:, None] - knots[None, :]), 0, 1)
