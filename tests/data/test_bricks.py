@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -109,20 +108,6 @@ def test_missing_files_are_drawn_again(dataset: Dataset, work: Path) -> None:
 def test_selected_splits(work: Path, dataset: Dataset) -> None:
     few = open_dataset({**KEYS, "splits": ["train-small-noisy", "val"]}, work=work)
     assert list(few.splits) == ["train-small-noisy", "val"] and few.root == dataset.root
-
-
-def test_concurrent_threads_draw_the_dataset_once(tmp_path: Path) -> None:
-    config = {"layout": "bricks", "size": 64, "train": 2, "small": 1, "val": 1, "test": 1}
-    lines: list[str] = []
-    threads = [
-        threading.Thread(target=open_dataset, args=(config,), kwargs={"work": tmp_path, "log": lines.append})
-        for _ in range(3)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sum("Drawing 10 synthetic images" in line for line in lines) == 1
 
 
 def test_invalid_configs(tmp_path: Path) -> None:

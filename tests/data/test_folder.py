@@ -196,22 +196,22 @@ def test_an_empty_table_of_files(folder: Path, error_of: ErrorOf) -> None:
     assert error_of(folder, files="files.csv").subject == str(folder / "images")
 
 
-@pytest.mark.parametrize("gone", ["one", "folder", "table"])
-def test_incomplete_datasets_list_missing_images(folder: Path, tmp_path: Path, open_at: Open, gone: str) -> None:
+@pytest.mark.parametrize("missing", ["one", "folder", "table"])
+def test_incomplete_datasets_list_missing_images(folder: Path, tmp_path: Path, open_at: Open, missing: str) -> None:
     config: dict[str, str] = {}
-    if gone == "table":
+    if missing == "table":
         config["files"] = "files.csv"
         (folder / "files.csv").write_text("image_id,file\n" + "".join(f"i{n},i{n}.png\n" for n in range(10)))
-    if gone == "folder":
+    if missing == "folder":
         (folder / "images").rename(folder / "elsewhere")
     else:
         (folder / "images" / "i3.png").unlink()
     config |= {"root": str(folder), "layout": "folder"}
     with pytest.raises(InvalidInput) as error:
         open_dataset(config, work=tmp_path)
-    assert gone != "folder" or "--data.images DIR" in str(error.value.hint)
+    assert missing != "folder" or "--data.images DIR" in str(error.value.hint)
     dataset = open_dataset(config, work=tmp_path, complete=False)
-    assert dataset.missing == ({f"i{n}" for n in range(10)} if gone == "folder" else {"i3"})
+    assert dataset.missing == ({f"i{n}" for n in range(10)} if missing == "folder" else {"i3"})
     samples = {sample.id: sample for split in dataset.splits.values() for sample in split}
     assert len(samples) == 10 and samples["i3"].labels == (1,)
     assert all(sample.image.is_file() is (name not in dataset.missing) for name, sample in samples.items())

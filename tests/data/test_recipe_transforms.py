@@ -156,8 +156,3 @@ def test_soft_maps_are_interpolated() -> None:
     _, soft = transform(size=90, scale=(1.5, 1.5))(IMAGE[:, :60], ramp, seed=0)
     assert len(np.unique(soft[..., 1])) > 60  # 60 with nearest neighbour
     assert np.abs(np.diff(soft[:, 0, 1])).max() < 0.02
-
-
-def test_soft_maps_must_match_the_image_size() -> None:
-    with pytest.raises(ValueError, match="differ in size"):
-        transform(size=64)(IMAGE, one_hot(MASK, 2)[:-1], seed=0)

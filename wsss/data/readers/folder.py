@@ -103,13 +103,15 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
         return Sample(name, find(name, where=root), present, masks.found.get(name), values, unknown)
 
     tabled = config.files is not None and not complete
-    gone = {name for name, paths in images.items() if tabled and not paths[0].is_file()}
+    missing = {name for name, paths in images.items() if tabled and not paths[0].is_file()}
     return Dataset(
         name=root.resolve().name,
         root=root,
         classes=names.classes,
         splits={split: tuple(map(sample, members)) for split, members in ids.items()},
-        missing=frozenset(name for members in ids.values() for name in members if name not in images or name in gone),
+        missing=frozenset(
+            name for members in ids.values() for name in members if name not in images or name in missing
+        ),
         cache=hash_cache(work),
         image_root=folder,
         remarks=tuple(masks.remarks()),

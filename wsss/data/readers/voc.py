@@ -46,7 +46,7 @@ class Config(OwnMasksConfig):
     """``data:`` of a folder in PASCAL VOC layout."""
 
     layout: Literal["voc"] = "voc"
-    root: Path = Field(description="The folder that holds JPEGImages, usually VOCdevkit/VOC2012.")
+    root: Path = Field(description="The folder that contains JPEGImages, usually VOCdevkit/VOC2012.")
     classes: ClassChoice = Field(
         None,
         description="Names to keep, or new name → id(s) or name(s) it merges; absent = all.",

@@ -19,7 +19,6 @@ from wsss.io.files.contained import check_regular, check_tree
 from wsss.io.files.locking import file_lock
 from wsss.io.text.json_files import read_json
 
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
