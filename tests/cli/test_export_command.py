@@ -158,7 +158,7 @@ def test_masks_whose_dataset_is_gone(here: Path, capsys: pytest.CaptureFixture[s
     write_json(here / "runs/small/net/model.json", {"kind": "segmenter", "classes": classes.to_json()})
     assert _call(["export", "small", "--format", "coco", "--out", "o"]) == 0
     said = capsys.readouterr().err
-    assert "data is not there; the classes are those of runs/small/net/model.json; images and splits" in said
+    assert "data does not exist; the classes are those of runs/small/net/model.json; images and splits" in said
     before, after = (json.loads((here / one / "annotations.json").read_text()) for one in ("before", "o"))
     assert after["annotations"] == before["annotations"] and after["categories"] == before["categories"]
     assert "the dataset is not there, so there are no splits" in refused(
@@ -194,7 +194,7 @@ def test_two_images_of_one_mask(here: Path, capsys: pytest.CaptureFixture[str]) 
     write_png(here / "data/images/a.jpg", np.zeros((12, 14, 3), np.uint8))
     options = ["--format", "coco", "--images", "data/images"]
     said = refused(capsys, "data/masks", *options)
-    assert "--images: image 'a' stands for 2 files in data/images: a.jpg, a.png" in said
+    assert "--images: image id 'a' is ambiguous in data/images" in said
     export(capsys, "data/masks", *options, "--ids", "b,c")  # of these there is one each
     for name in "abc":  # masks beside their images are no second ones
         write_png(here / f"data/masks/{name}.jpg", np.zeros((12, 14, 3), np.uint8))

@@ -109,7 +109,7 @@ def test_the_pipelines_report_without_its_dataset(reported: Path, capsys: pytest
     assert "page/index.html shows " in (said := capsys.readouterr().err) and "--force" in said
     assert (reported / "run" / "page" / "index.html").read_bytes() == page
     assert call("report", reported / "run", "--force") == 0
-    assert "gone is not there: no pictures" in capsys.readouterr().err
+    assert "gone does not exist: no pictures" in capsys.readouterr().err
     assert "has no pictures" in (reported / "run" / "page" / "index.html").read_text(encoding="utf-8")
 
 
@@ -261,7 +261,7 @@ def test_a_layout_that_is_not_recognised_any_more_costs_the_pictures_alone(
     record["pipeline"]["data"] = {"root": str(apart / "root")}
     (apart / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
     assert call("report", apart / "run", "--force") == 0
-    assert "no dataset layout is recognised" in (said := capsys.readouterr().err) and "no pictures" in said
+    assert "unknown dataset layout" in (said := capsys.readouterr().err) and "no pictures" in said
 
 
 def test_keys_of_the_dataset_are_laid_over_those_of_the_run(run_dir: Path, tmp_path: Path) -> None:

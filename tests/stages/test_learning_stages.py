@@ -300,7 +300,7 @@ def test_predict_refuses_to_write_among_its_images(place: Path, tmp_path: Path) 
 def test_predict_needs_one_source(place: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="either splits or images"):
         run_stage(predict.STAGE, {"images": str(tmp_path), "splits": ["val"]}, tmp_path / "p", dataset(place))
-    with pytest.raises(InvalidInput, match="no image here"):
+    with pytest.raises(InvalidInput, match="no image"):
         run_stage(predict.STAGE, {"images": str(tmp_path)}, tmp_path / "p", dataset(place))
 
 

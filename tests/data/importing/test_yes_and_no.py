@@ -225,10 +225,10 @@ def test_classes_of_yes_and_no_in_a_dataset_are_noted(tmp_path: Path) -> None:
     lines: list[str] = []
     config = {"layout": "folder", "root": str(tmp_path)}
     assert open_dataset(config, work=tmp_path, log=lines.append).classes.foreground == ("no", "yes")
-    assert any("data.negative: ['no'] says that 'no' means no class" in line for line in lines)
+    assert any("data.negative: ['no'] to read 'no' as no class" in line for line in lines)
     lines.clear()
     assert open_dataset({**config, "negative": ["no"]}, work=tmp_path, log=lines.append).classes.foreground == ("yes",)
-    assert not any("are called" in line for line in lines)
+    assert not any("data.negative" in line for line in lines)
 
 
 def test_words_of_different_case_are_one_word(tmp_path: Path) -> None:
