@@ -14,7 +14,7 @@ from wsss.data.importers.rules.read_context import ReadContext
 def read(
     path: Path, *, label_key: str | None = None, separator: str | None = None, context: ReadContext | None = None
 ) -> Labels:
-    """Read ``{"file_name": "a.jpg", "label": "cat"}``, a record per line; labels may be those of ``objects``, too.
+    """Read ``{"file_name": "a.jpg", "label": "cat"}``, a record per line; the labels may also be in ``objects``.
 
     Args:
         path: the file.
@@ -23,7 +23,7 @@ def read(
     Raises:
         InvalidInput: names file and line.
     """
-    lines = enumerate(read_bounded(path).split("\n"), start=1)  # other line breaks may be part of a text
+    lines = enumerate(read_bounded(path).split("\n"), start=1)  # other line breaks may be part of a string
     records: list[tuple[str, Any]] = [
         (f"{path}:{number}", parse_json(line, path, first=number)) for number, line in lines if line.strip()
     ]
