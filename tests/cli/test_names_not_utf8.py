@@ -130,7 +130,7 @@ def test_class_folders_with_such_names_are_noted(place: Path) -> None:
     write_png(Path("imgs", ODD, "1.png"), np.full((8, 8, 3), 9, np.uint8))
     done = wsss("init", "--images", "imgs", "--out", "q", "--weights", "none")
     assert done.returncode == 0
-    assert "Note: folders left out, their names are not valid UTF-8: 1" in done.stderr
+    assert "Note: folders with names that are not valid UTF-8, left out: 1" in done.stderr
     assert f"  {SHOWN} (1 image)" in done.stderr and done.stderr.count(SHOWN) == 1
 
 
