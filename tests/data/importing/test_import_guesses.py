@@ -41,10 +41,7 @@ def test_an_unknown_class_with_a_space_in_its_name_is_written_and_read(tmp_path:
 
 @pytest.mark.parametrize("lines", [False, True])
 def test_a_confidence_of_0_is_absence_in_json_too(tmp_path: Path, lines: bool) -> None:
-    records = [
-        {"image": "a.jpg", "label": "cat", "confidence": 0},
-        {"image": "b.jpg", "label": "cat", "confidence": 1},
-    ]
+    records = [{"image": "a.jpg", "label": "cat", "confidence": 0}, {"image": "b.jpg", "label": "cat", "confidence": 1}]
     text = "\n".join(map(json.dumps, records)) if lines else json.dumps(records)
     labels = read(tmp_path, text, name="l.jsonl" if lines else "l.json")
     assert by_image(labels) == {"a.jpg": (), "b.jpg": ("cat",)}

@@ -264,10 +264,7 @@ def record(image: str, **more: Any) -> dict[str, Any]:
         ([record("a.jpg", source="phone", kind={"choices": ["cat", "dog"]})], {"a.jpg": ("cat", "dog")}),
         ([record("a.jpg", source="phone", label="lamp, floor")], {"a.jpg": ("lamp, floor",)}),
         ([record("a.jpg", category="outside", choice="cat")], {"a.jpg": ("cat",)}),
-        (
-            [record("a.jpg", parts=["leaf", {"choices": ["stem", "leaf"], "x": 1}])],
-            {"a.jpg": ("leaf", "stem")},
-        ),
+        ([record("a.jpg", parts=["leaf", {"choices": ["stem", "leaf"], "x": 1}])], {"a.jpg": ("leaf", "stem")}),
         ([record("a.jpg", animals="cat", split="train")], {"a.jpg": ("cat",)}),
         ([{"photo": f"{LOCAL}a.jpg", "id": 1, "animals": "cat"}], {f"{LOCAL}a.jpg": ("cat",)}),
         ([record("a.jpg", tags=[{"rectanglelabels": ["x"], "x": 1}, {"x": 3}])], {"a.jpg": ("x",)}),

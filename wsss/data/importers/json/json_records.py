@@ -166,13 +166,7 @@ def _no_strings(path: Path, reason: str) -> InvalidInput:
 
 
 def _presence(
-    path: Path,
-    records: Sequence[Record],
-    keys: Sequence[str],
-    image: str | None,
-    context: ReadContext,
-    *,
-    chosen: bool,
+    path: Path, records: Sequence[Record], keys: Sequence[str], image: str | None, context: ReadContext, *, chosen: bool
 ) -> PresenceColumn | None:
     """Return the key that states whether the labels of a record are present; see `presence_column`."""
     taken = {image, *keys}

@@ -20,10 +20,7 @@ def records_key(path: Path, content: dict[str, Any], context: ReadContext) -> st
     keys = [key for key, value in content.items() if _is_records(value)]
     if len(keys) > 1:
         raise InvalidInput(
-            "several keys hold lists of records",
-            subject=path,
-            found=keys,
-            hint="Put all records into one list.",
+            "several keys hold lists of records", subject=path, found=keys, hint="Put all records into one list."
         )
     if not keys:
         return None
