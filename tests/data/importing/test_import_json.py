@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from labelfiles import by_image, by_kind
+from labelfiles import by_image, by_kind, read
 
-from wsss.data.importers.formats import coco_labels, labelstudio_labels
 from wsss.data.importers.formats.labelstudio_labels import UNANSWERED
 from wsss.data.importers.importer_registry import How, read_labels
-from wsss.data.importers.json import json_records
 from wsss.data.importers.rules.read_context import EMPTY_IMAGES
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
@@ -50,22 +48,18 @@ def put(file: Path, value: Any) -> Path:
     ],
 )  # fmt: skip
 def test_plain_json(file: Path, value: Any, expected: dict[str, tuple[str, ...]]) -> None:
-    assert by_image(json_records.read(put(file, value))) == expected
+    assert by_image(read(put(file, value))) == expected
 
 
 def test_strings_are_split_with_a_note(file: Path) -> None:
     put(file, {"a": "cat, dog"})
-    assert [kind for kind, _ in read_labels(file.parent, [], file).notes] == [
-        "strings with ',', read as several labels"
-    ]
-    whole = read_labels(file.parent, [], file, How(separator=";"))
+    assert [kind for kind, _ in read(file).notes] == ["strings with ',', read as several labels"]
+    whole = read(file, separator=";")
     assert by_image(whole) == {"a": ("cat, dog",)} and whole.notes == ()
 
 
 def test_splits_of_records(file: Path) -> None:
-    labels = json_records.read(
-        put(file, [{"image": "a", "label": "x", "split": "train"}, {"image": "b", "label": "y"}])
-    )
+    labels = read(put(file, [{"image": "a", "label": "x", "split": "train"}, {"image": "b", "label": "y"}]))
     assert [entry.split for entry in labels.entries] == ["train", None]
     assert [entry.where for entry in labels.entries] == [f"{file}: [0]", f"{file}: [1]"]
 
@@ -92,7 +86,7 @@ def test_splits_of_records(file: Path) -> None:
 def test_mistakes_in_plain_json(file: Path, text: str, where: str, value: Any) -> None:
     file.write_text(text)
     with pytest.raises(InvalidInput) as error:
-        read_labels(file.parent, [], file, How("json"))
+        read(file, format="json")
     assert (error.value.subject, error.value.found) == (f"{file}{where}", value)
 
 
@@ -111,7 +105,7 @@ def instances() -> dict[str, Any]:
 
 
 def test_coco(file: Path) -> None:
-    labels = coco_labels.read(put(file, instances()))
+    labels = read(put(file, instances()), format="coco")
     assert by_image(labels) == {"train/a.jpg": ("dog", "dining table"), "b.jpg": ("cat",), "c.jpg": ()}
     assert labels.classes == ("cat", "dog", "dining table"), "in the order of their ids"
 
@@ -124,7 +118,7 @@ def test_pycocotools_finds_the_same(file: Path) -> None:
         image["file_name"]: {api.cats[a["category_id"]]["name"] for a in api.loadAnns(api.getAnnIds(image["id"]))}
         for image in api.loadImgs(api.getImgIds())
     }
-    assert {image: set(names) for image, names in by_image(coco_labels.read(file)).items()} == own
+    assert {image: set(names) for image, names in by_image(read(file, format="coco")).items()} == own
 
 
 def test_ignored_pixels_of_an_export_are_not_a_class(tmp_path: Path) -> None:
@@ -136,7 +130,7 @@ def test_ignored_pixels_of_an_export_are_not_a_class(tmp_path: Path) -> None:
         items = tuple(Item(id, tmp_path / "m" / f"{id}.png", None) for id in ("a", "b"))
         masks = Masks("mine", Classes(("background", name), ((0,), (1,))), items)
         export_masks(masks, "coco", Options(), tmp_path / name)
-        labels = coco_labels.read(tmp_path / name / "annotations.json")
+        labels = read(tmp_path / name / "annotations.json", format="coco")
         assert by_image(labels) == {"a": (name,), "b": ()} and labels.classes == (name,)
         assert ("categories of ignored pixels, left out", f"{ignored} (id 255, crowds only)") in labels.notes
         assert [kind for kind, _ in labels.notes if kind == EMPTY_IMAGES] == [EMPTY_IMAGES]
@@ -148,7 +142,7 @@ def test_other_categories_with_id_255_are_classes(file: Path) -> None:
         content["categories"][0] = {"id": 255, "name": name}
         content["annotations"][0] |= {"category_id": 255, "iscrowd": crowd}
         content["annotations"][1] |= {"category_id": 17}
-        assert name in coco_labels.read(put(file, content)).classes
+        assert name in read(put(file, content), format="coco").classes
 
 
 @pytest.mark.parametrize(
@@ -173,7 +167,7 @@ def test_mistakes_in_coco(file: Path, path: tuple[Any, ...], value: Any, where: 
         inner = inner[key]
     inner[path[-1]] = value
     with pytest.raises(InvalidInput) as error:
-        coco_labels.read(put(file, content))
+        read(put(file, content), format="coco")
     assert (error.value.subject, error.value.found) == (f"{file}: {where}", wrong)
 
 
@@ -203,7 +197,7 @@ def test_label_studio(file: Path) -> None:
         task("skipped.jpg", None),
         task("unseen.jpg"),
     ]
-    labels = labelstudio_labels.read(put(file, tasks))
+    labels = read(put(file, tasks), format="label-studio")
     assert by_image(labels) == dict(
         zip((one["data"]["image"] for one in tasks), (("Cat",), ("Cat", "Dog"), ("Dog",), ()), strict=False)
     )
@@ -228,13 +222,13 @@ def test_label_studio(file: Path) -> None:
 )
 def test_mistakes_in_label_studio(file: Path, data: Any, more: Any, where: str, wrong: Any) -> None:
     with pytest.raises(InvalidInput) as error:
-        labelstudio_labels.read(put(file, [{"data": data, **more}]))
+        read(put(file, [{"data": data, **more}]), format="label-studio")
     assert (error.value.subject, error.value.found) == (f"{file}{where}", wrong)
 
 
 def test_label_studio_with_tasks_without_annotation(file: Path) -> None:
     tasks = [{"id": 2, "data": {"image": "new.jpg"}}, task("a.jpg", ["Cat"])]
-    labels = read_labels(file.parent, [], put(file, tasks))
+    labels = read(put(file, tasks))
     assert by_image(labels) == {"a.jpg": ("Cat",)}
     assert (UNANSWERED, "new.jpg") in labels.notes
 
@@ -271,40 +265,40 @@ def record(image: str, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_json_min(file: Path, records: list[Any], expected: dict[str, tuple[str, ...]]) -> None:
-    for how in (How(), How("label-studio")):
-        labels = read_labels(file.parent, [], put(file, records), how)
+    for format in ("auto", "label-studio"):
+        labels = read(put(file, records), format=format)
         assert by_image(labels) == expected
         assert labels.format == "an export of Label Studio"
 
 
 def test_the_control_must_be_unambiguous(file: Path) -> None:
-    guessed = read_labels(file.parent, [], put(file, [record("a.jpg", animals="cat")]))
+    guessed = read(put(file, [record("a.jpg", animals="cat")]))
     assert [message for kind, message in guessed.notes if "--label-key" in kind] == ["animals"]
     put(file, [record("a.jpg", animals="cat", weather="rain"), record("b.jpg", weather="sun")])
     with pytest.raises(InvalidInput) as error:
-        read_labels(file.parent, [], file)
+        read(file)
     assert error.value.found == ["animals", "weather"] and "--label-key" in (error.value.hint or "")
-    chosen = read_labels(file.parent, [], file, How(label_key="weather"))
+    chosen = read(file, label_key="weather")
     assert by_image(chosen) == {"a.jpg": ("rain",), "b.jpg": ("sun",)} and chosen.notes == ()
     with pytest.raises(InvalidInput) as error:
-        read_labels(file.parent, [], file, How(label_key="wether"))
+        read(file, label_key="wether")
     assert (error.value.found, error.value.allowed) == ("wether", ("image", "animals", "weather"))
 
 
 def test_records_without_labels_show_no_class_only_in_label_studio(file: Path) -> None:
     put(file, [{"image": "a.jpg", "choice": "cat"}, {"image": "b.jpg"}])
     with pytest.raises(InvalidInput) as error:
-        read_labels(file.parent, [], file)
+        read(file)
     assert error.value.subject == f"{file}: [1]" and "--format label-studio" in (error.value.hint or "")
-    assert by_image(read_labels(file.parent, [], file, How("label-studio"))) == {"a.jpg": ("cat",), "b.jpg": ()}
+    assert by_image(read(file, format="label-studio")) == {"a.jpg": ("cat",), "b.jpg": ()}
 
 
 def test_the_key_of_the_labels_in_plain_records(file: Path) -> None:
     put(file, [{"image": "a.jpg", "animal": ["cat"], "label": "x"}, {"image": "b.jpg", "animal": []}])
-    assert by_image(read_labels(file.parent, [], file, How(label_key="animal"))) == {"a.jpg": ("cat",), "b.jpg": ()}
+    assert by_image(read(file, label_key="animal")) == {"a.jpg": ("cat",), "b.jpg": ()}
     put(file, [{"image": "a.jpg", "animal": ["cat"]}])
     with pytest.raises(InvalidInput) as error:
-        read_labels(file.parent, [], file)
+        read(file)
     assert error.value.found == ["image", "animal"] and "--label-key" in (error.value.hint or "")
 
 
@@ -316,31 +310,28 @@ def test_the_key_of_the_image_in_plain_records(file: Path) -> None:
             {"previous": "i.jpg", "image": "j.jpg", "label": "x"},
         ],
     )
-    assert by_image(read_labels(file.parent, [], file)) == {"i.jpg": ("cat",), "j.jpg": ("x",)}
-    assert by_image(read_labels(file.parent, [], file, How(image_key="previous"))) == {
-        "p.jpg": ("cat",),
-        "i.jpg": ("x",),
-    }
+    assert by_image(read(file)) == {"i.jpg": ("cat",), "j.jpg": ("x",)}
+    assert by_image(read(file, image_key="previous")) == {"p.jpg": ("cat",), "i.jpg": ("x",)}
     put(file, [{"before": "b.jpg", "after": "a.jpg", "label": "cat"}])
     with pytest.raises(InvalidInput) as error:
-        read_labels(file.parent, [], file)
+        read(file)
     assert error.value.found == ["before", "after"]
-    assert by_image(read_labels(file.parent, [], file, How(image_key="after"))) == {"a.jpg": ("cat",)}
+    assert by_image(read(file, image_key="after")) == {"a.jpg": ("cat",)}
     put(file, [{"shot": "a", "label": "cat"}])
     with pytest.raises(InvalidInput) as error:
-        read_labels(file.parent, [], file)
+        read(file)
     assert error.value.subject == f"{file}: [0]" and "--image-key" in (error.value.hint or "")
-    assert by_image(read_labels(file.parent, [], file, How(image_key="shot"))) == {"a": ("cat",)}
+    assert by_image(read(file, image_key="shot")) == {"a": ("cat",)}
 
 
 def test_keys_of_flags_can_be_named(file: Path) -> None:
     put(file, [{"image": "a", "cat": 1, "dog": 0, "sharp": 1}, {"image": "b", "cat": 0, "dog": 1, "sharp": 1}])
-    assert by_image(read_labels(file.parent, [], file, How(label_key="cat,dog"))) == {"a": ("cat",), "b": ("dog",)}
-    assert by_image(read_labels(file.parent, [], file, How(label_key="cat"))) == {"a": ("cat",), "b": ()}
+    assert by_image(read(file, label_key="cat,dog")) == {"a": ("cat",), "b": ("dog",)}
+    assert by_image(read(file, label_key="cat")) == {"a": ("cat",), "b": ()}
     put(file, {"a": {"animal": ["cat"], "weather": "rain"}, "b": {"animal": [], "weather": "sun"}})
-    assert by_image(read_labels(file.parent, [], file, How(label_key="animal"))) == {"a": ("cat",), "b": ()}
+    assert by_image(read(file, label_key="animal")) == {"a": ("cat",), "b": ()}
     with pytest.raises(InvalidInput) as error:
-        read_labels(file.parent, [], file, How(label_key="animl"))
+        read(file, label_key="animl")
     assert error.value.found == "animl"
 
 
@@ -355,7 +346,7 @@ def test_keys_of_flags_can_be_named(file: Path) -> None:
 )
 def test_mistakes_in_json_min(file: Path, records: list[Any], where: str, wrong: Any) -> None:
     with pytest.raises(InvalidInput) as error:
-        read_labels(file.parent, [], put(file, records))
+        read(put(file, records))
     assert (error.value.subject, error.value.found) == (f"{file}{where}", wrong)
 
 
@@ -366,7 +357,7 @@ def test_the_format_of_json_is_recognised_by_content(file: Path) -> None:
         ({"a": ["x"]}, "an object of labels (JSON)"),
         ([{"image": "a", "label": "x"}], "a list of records (JSON)"),
     ):
-        assert read_labels(file.parent, [], put(file, content)).format == format
+        assert read(put(file, content)).format == format
 
 
 @pytest.mark.parametrize(
@@ -391,15 +382,15 @@ def test_wrong_label_files_and_formats(name: str | None, format: str, subject: s
 @pytest.mark.parametrize("key", ["data", "items", "Images"])
 def test_records_in_a_key_of_an_object(file: Path, key: str) -> None:
     records = [{"image": "a.jpg", "labels": ["cat"]}, {"image": "b.jpg", "labels": []}]
-    labels = read_labels(file.parent, [], put(file, {"version": 1, key: records}))
+    labels = read(put(file, {"version": 1, key: records}))
     assert by_image(labels) == {"a.jpg": ("cat",), "b.jpg": ()}
     assert any(message == f"{key} (not used: version)" for _, message in labels.notes)
     with pytest.raises(InvalidInput) as error:
-        read_labels(file.parent, [], put(file, {"train": records, "val": records}))
+        read(put(file, {"train": records, "val": records}))
     assert error.value.found == ["train", "val"]
 
 
 def test_files_per_class_are_refused(file: Path) -> None:
     with pytest.raises(InvalidInput) as error:
-        read_labels(file.parent, [], put(file, {"cat": ["a.jpg"], "dog": ["x/b.png"], "bird": []}))
+        read(put(file, {"cat": ["a.jpg"], "dog": ["x/b.png"], "bird": []}))
     assert error.value.found == ["cat", "dog", "bird"] and error.value.hint

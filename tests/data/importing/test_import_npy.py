@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from labelfiles import noted
+from labelfiles import noted, read
 
 from wsss.data.class_list import VOC_CLASSES
-from wsss.data.importers.formats.npy_labels import read
 from wsss.data.importers.formats.unpickling import unpickle
-from wsss.data.importers.importer_registry import How, read_labels
 from wsss.errors import InvalidInput
 
 ALLOWED = "a dict of strings, numbers and arrays of numbers"
@@ -64,7 +62,8 @@ def test_a_dict_saved_by_numpy(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["?", "u1", "i8", "<f4", ">f8", ">i2", "f2"])
 def test_every_protocol_and_type_of_number(tmp_path: Path, protocol: int, kind: str) -> None:
     vectors = {"a": np.array([0, 1, 1]).astype(kind), "b": np.array([[1, 0, 0]], order="F").astype(kind)}
-    labels = read(saved(tmp_path / "x.npy", vectors, protocol), class_names=["u", "v", "w"])
+    (tmp_path / "names.txt").write_text("u\nv\nw\n")
+    labels = read(saved(tmp_path / "x.npy", vectors, protocol), classes=tmp_path / "names.txt")
     assert [entry.labels for entry in labels.entries] == [("v", "w"), ("u",)]
 
 
@@ -242,23 +241,24 @@ def test_invalid_files(name: str, tmp_path: Path) -> None:
     (tmp_path / "head.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", 20) + b"{'descr': __import__")
     with pytest.raises(InvalidInput) as error:
         read(tmp_path / f"{name}.npy")
-    assert error.value.subject == str(tmp_path / f"{name}.npy")
+    assert str(error.value.subject).endswith(str(tmp_path / f"{name}.npy"))
 
 
 def test_the_number_of_class_names_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("u\nv\n")
     with pytest.raises(InvalidInput) as error:
-        read(saved(tmp_path / "x.npy", {"a": np.zeros(3)}), class_names=["a", "b"])
+        read(saved(tmp_path / "x.npy", {"a": np.zeros(3)}), classes=tmp_path / "names.txt")
     assert error.value.found == 2
 
 
 def test_the_id_of_a_class_is_the_number_of_its_element(tmp_path: Path) -> None:
     path = saved(tmp_path / "l.npy", {"a": np.array([1, 0, 0]), "b": np.array([0, 0, 1])})
     (tmp_path / "c.txt").write_text("3 bird\n0 background\n1 cat\n2 dog\n")
-    labels = read_labels(tmp_path, [], path, How(classes=tmp_path / "c.txt"))
+    labels = read(path, classes=tmp_path / "c.txt")
     assert [entry.labels for entry in labels.entries] == [("cat",), ("bird",)]
     assert labels.classes == ("cat", "dog", "bird")
     assert noted(labels, "ordered by id") and noted(labels, "background in the class list")
     (tmp_path / "c.txt").write_text("3 bird\n1 cat\n5 dog\n")
     with pytest.raises(InvalidInput) as error:
-        read_labels(tmp_path, [], path, How(classes=tmp_path / "c.txt"))
+        read(path, classes=tmp_path / "c.txt")
     assert error.value.found == [1, 3, 5]

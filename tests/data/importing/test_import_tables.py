@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from labelfiles import by_image, noted
+from labelfiles import by_image, noted, read
 
-from wsss.data.importers.formats.csv_tables import read
-from wsss.data.importers.importer_registry import How, read_labels
 from wsss.errors import InvalidInput
 
 
@@ -122,7 +120,7 @@ def test_label_studios_table(table: Path) -> None:
         assert by_image(labels) == expected
         assert labels.classes == ("cat", "dining table", "dog")
         assert labels.entries[1].where == f"{table}:3"
-        assert by_image(read_labels(table.parent, [], table, How("label-studio"))) == expected
+        assert by_image(read(table, format="label-studio")) == expected
     table.write_text(
         STUDIO.replace("id,image", "id,image,who") + "\n1,1,,x,1,a.jpg,bob,1,x\n2,1,cat,x,2,b.jpg,ann,1,x\n"
     )
@@ -164,7 +162,7 @@ def test_other_columns_are_noted(table: Path) -> None:
 def test_mistakes_are_reported_with_file_and_line(table: Path, text: str, where: str, value: object) -> None:
     table.write_text(text)
     with pytest.raises(InvalidInput) as error:
-        read_labels(table.parent, [], table)
+        read(table)
     assert (error.value.subject, error.value.found) == (f"{table}{where}", value)
 
 
@@ -212,11 +210,11 @@ def test_excels_line_with_the_delimiter(table: Path, first: str) -> None:
 )
 def test_the_column_of_the_image(table: Path, header: str, row: str, image: str, guessed: bool) -> None:
     table.write_text(f"{header}\n{row}\n")
-    labels = read_labels(table.parent, [], table)
+    labels = read(table)
     assert by_image(labels) == {image: ("cat",)}
     assert noted(labels, "--image-key") == guessed
     column = header.split(",")[row.split(",").index(image)]
-    chosen = read_labels(table.parent, [], table, How(image_key=column))
+    chosen = read(table, image_key=column)
     assert by_image(chosen) == by_image(labels) and not noted(chosen, "--image-key")
 
 
@@ -224,13 +222,13 @@ def test_the_column_of_the_image_must_be_unambiguous(table: Path) -> None:
     for header, row in (("before,after,label", "b.jpg,a.jpg,cat"), ("before,after,cat,dog", "b.jpg,a.jpg,1,0")):
         table.write_text(f"{header}\n{row}\n")
         with pytest.raises(InvalidInput) as error:
-            read_labels(table.parent, [], table)
+            read(table)
         assert error.value.found == ["before", "after"] and "--image-key" in (error.value.hint or "")
-        assert by_image(read_labels(table.parent, [], table, How(image_key="after"))) == {"a.jpg": ("cat",)}
+        assert by_image(read(table, image_key="after")) == {"a.jpg": ("cat",)}
         with pytest.raises(InvalidInput) as error:
-            read_labels(table.parent, [], table, How(image_key="aftr"))
+            read(table, image_key="aftr")
         assert error.value.found == "aftr" and "after" in (error.value.allowed or ())
     table.write_text("a.jpg,cat\n")
     with pytest.raises(InvalidInput) as error:
-        read_labels(table.parent, [], table, How(image_key="image"))
+        read(table, image_key="image")
     assert error.value.subject == f"{table}: --image-key"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from wsss.data.importers.rules.read_context import How
 from wsss.errors import InvalidInput
 
 APPLIES: Mapping[str, tuple[str, ...]] = {
@@ -32,24 +32,21 @@ _REASONS: Mapping[tuple[str, str], str] = {
 }
 
 
-def check_options(format: str, options: Mapping[str, Any]) -> None:
-    """Require that options apply to a format.
-
-    Args:
-        format: one of `wsss.data.importers.importer_registry.FORMATS`.
-        options: option → value; ``None`` or ``False`` if it is not set.
+def check_options(format: str, how: How) -> None:
+    """Require that the options that are set apply to a format.
 
     Raises:
         InvalidInput: names the option, and the formats that it applies to.
     """
-    for option, value in options.items():
-        if value is None or value is False or format in APPLIES[option]:
+    for option, formats in APPLIES.items():
+        value = getattr(how, option.removeprefix("--").replace("-", "_"))
+        if value is None or value is False or format in formats:
             continue
         reason = _REASONS.get((option, format))
         raise InvalidInput(
             f"does not apply to this format{f': {reason}' if reason else ''}",
             subject=option,
             found=format,
-            allowed=APPLIES[option],
+            allowed=formats,
             hint=f"Leave {option} out; if the file has another format: --format FORMAT",
         )

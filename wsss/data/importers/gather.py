@@ -11,12 +11,12 @@ from pathlib import Path
 from wsss.data.checks.check import Collector
 from wsss.data.checks.inspection import Inspection, inspect_sample
 from wsss.data.image_ids import fold, image_ids, is_cut, renamed
-from wsss.data.importers.importer_registry import How, read_labels
+from wsss.data.importers.importer_registry import read_labels
 from wsss.data.importers.listing import Listing, list_images
 from wsss.data.importers.match_images import Finder, Match
 from wsss.data.importers.rules.imported_labels import Entry, Labels
 from wsss.data.importers.rules.joined_entries import CONTRADICTION, join_entries
-from wsss.data.importers.rules.read_context import ReadContext
+from wsss.data.importers.rules.read_context import How, ReadContext
 from wsss.data.manifest import ContentHashes
 from wsss.data.sample import Classes, Sample
 from wsss.data.sample_ids import without_suffix
@@ -98,7 +98,7 @@ def gather(
     Args:
         images: folder of the images, which may have subfolders.
         labels: label file, or ``None`` for a folder per class.
-        how: see `wsss.data.importers.importer_registry.How`.
+        how: options of the label file.
         start: called with the number of images; returns a function to call with the number of images done.
 
     Raises:
@@ -206,11 +206,7 @@ def _most_exact(file: str, pairs: list[tuple[Entry, Match]], problems: Collector
 
 
 def _join(file: str, entries: Sequence[Entry], notes: Collector) -> Entry:
-    """Return one entry with the labels of all.
-
-    Raises:
-        InvalidInput: they name different splits.
-    """
+    """Return one entry with the labels of all, which must name one split."""
     first, *others = entries
     context = ReadContext()
     for entry in others:

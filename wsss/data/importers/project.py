@@ -169,11 +169,7 @@ def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[I
 
 
 def _require_absence(gathered: Gathered, train: Sequence[ImportedImage]) -> None:
-    """Require a class that some training image does not show; note classes that all of them show.
-
-    Raises:
-        InvalidInput: every training image shows every class.
-    """
+    """Require a class that some training image does not show; note classes that all of them show."""
     absent = {name for i in train for name in gathered.classes if name not in (*(i.labels or ()), *i.unknown)}
     everywhere = [name for name in gathered.classes if name not in absent]
     if everywhere and not absent:

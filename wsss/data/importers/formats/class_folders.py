@@ -52,7 +52,7 @@ def read(folder: Path, files: Sequence[str], context: ReadContext | None = None)
         context.note(RESPLIT, *dict.fromkeys(entry.split for entry in entries if entry.split is not None))
         entries = [replace(entry, split=None) for entry in entries]
     left_out = frozenset(file for file in files if shape.place(file) is None)
-    return replace(collect("a folder per class", entries, context=context), left_out=left_out)
+    return replace(collect("a folder per class", entries, context), left_out=left_out)
 
 
 def _entries(folder: Path, files: Sequence[str], shape: Shape, context: ReadContext) -> Iterator[Entry]:

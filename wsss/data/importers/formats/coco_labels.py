@@ -33,24 +33,19 @@ def looks_like(content: Any) -> bool:
     return isinstance(content, dict) and (set(content) >= PARTS or {"info", "images", "licenses"} <= set(content))
 
 
-def read(path: Path, *, label_key: str | None = None, context: ReadContext | None = None) -> Labels:
+def read(path: Path, context: ReadContext) -> Labels:
     """Read COCO annotations. Crowds (``iscrowd``) count as objects; masks and boxes are not used.
 
     The category of ignored pixels, which `wsss.export.write_coco` writes as number 255 with crowds only, is not a
     class. The ``score`` of an annotation, written by a model, is a soft label.
 
     An image without annotations shows no class, since COCO's annotations are complete. Classes are in the order of
-    their category ids.
-
-    Args:
-        path: the file.
-        label_key: key of a category that holds the class name, such as ``supercategory``; by default ``name``.
-        context: rules.
+    their category ids. ``label_key`` may be another key of a category than ``name``, such as ``supercategory``.
 
     Raises:
         InvalidInput: names file and key.
     """
-    context, content = context or ReadContext(), read_json(path)
+    content, label_key = read_json(path), context.how.label_key
     if not isinstance(content, dict) or not set(content) >= PARTS:
         raise InvalidInput(
             "not COCO annotations",
@@ -79,7 +74,8 @@ def read(path: Path, *, label_key: str | None = None, context: ReadContext | Non
         context.note("categories of the same name, joined", str(path))
     entries = [_entry(file, presence[image], names, where) for image, (file, where) in files.items()]
     order = dict.fromkeys(names[category] for category in sorted(names))
-    return collect("COCO annotations", *without_no(entries, list(order), context), context=context)
+    entries, classes = without_no(entries, list(order), context)
+    return collect("COCO annotations", entries, context, classes=classes)
 
 
 def _names(content: dict[str, Any], path: Path, label_key: str | None) -> dict[int, str]:

@@ -56,37 +56,30 @@ class _Table:
         return [(self.where(number), dict(zip(self.header, row, strict=True))) for number, row in self.rows]
 
 
-def read(
-    path: Path, *, separator: str | None = None, label_key: str | None = None, context: ReadContext | None = None
-) -> Labels:
+def read(path: Path, context: ReadContext) -> Labels:
     """Read a CSV table of any of the three shapes; the delimiter is ``,`` ``;`` tab or ``|``.
 
-    Args:
-        path: the table, UTF-8.
-        separator: between the labels in a cell; by default the first of ``;`` ``|`` ``,`` that occurs, else a space
-            (in a column with a singular name such as ``label``, and in a table without header, a cell is one name). A
-            cell may also hold a printed list: see `wsss.data.importers.rules.cells`.
-        label_key: column of the labels, or comma-separated columns of 0 and 1 (``cat,dog``); by default one called
-            label, labels or the like.
-        context: rules.
+    Without a ``separator``, labels in a cell are separated by the first of ``;`` ``|`` ``,`` that occurs, else by
+    spaces (in a column with a singular name such as ``label``, and in a table without header, a cell is one name). A
+    cell may also hold a printed list: see `wsss.data.importers.rules.cells`.
 
     Raises:
         InvalidInput: names file and line.
     """
-    context, table = context or ReadContext(), _read_table(path)
+    table, separator, label_key = _read_table(path), context.how.separator, context.how.label_key
     if not table.header:
-        return _read_without_header(table, separator, label_key, context)
+        return _read_without_header(table, context)
     keys = () if label_key is None else label_keys(label_key, table.header, path, what="column")
     if labelstudio_min.is_signed(table.header):
         _refuse("--separator", separator, path, "several choices in Label Studio's CSV are a list, not a string")
-        return labelstudio_min.collect_records(path, _records(table), label_key=label_key, context=context)
+        return labelstudio_min.collect_records(path, _records(table), context)
     column = keys[0] if keys else _label_column(table, context)
     if len(keys) == 1 and is_of_one_class(keys[0], table.column(keys[0]), table.header, context, chosen=True):
         column = None
     if len(keys) > 1 or column is None:
         _refuse("--separator", separator, path, "the table has a column per class, and no strings to separate")
         return wide_tables.read(path, table.lines(), keys, context)
-    return _read_long(table, column, separator, context, chosen=bool(keys))
+    return _read_long(table, column, context, chosen=bool(keys))
 
 
 def _refuse(option: str, value: str | None, path: Path, reason: str) -> None:
@@ -94,21 +87,17 @@ def _refuse(option: str, value: str | None, path: Path, reason: str) -> None:
         raise InvalidInput(reason, subject=f"{path}: {option}", hint=f"Leave {option} out.")
 
 
-def _read_without_header(table: _Table, separator: str | None, label_key: str | None, context: ReadContext) -> Labels:
-    for option, value in (("--label-key", label_key), ("--image-key", context.image_key)):
+def _read_without_header(table: _Table, context: ReadContext) -> Labels:
+    for option, value in (("--label-key", context.how.label_key), ("--image-key", context.how.image_key)):
         _refuse(option, value, table.path, "the table has no header; its first column is the image, others are labels")
     columns = tuple(range(1, max(len(cells) for _, cells in table.rows)))
     refuse_unnamed(table.path, [[row[at] for _, row in table.rows if at < len(row)] for at in columns], context)
-    entries = yes_and_no(_entries(table, 0, columns, separator, context, one_name=True), context)
-    return collect(_FORMAT, entries, context=context)
+    entries = yes_and_no(_entries(table, 0, columns, context, one_name=True), context)
+    return collect(_FORMAT, entries, context)
 
 
 def _label_column(table: _Table, context: ReadContext) -> str | None:
-    """Return the column of class names; ``None`` for a table with a column per class.
-
-    Raises:
-        InvalidInput: several candidates.
-    """
+    """Return the column of class names; ``None`` for a table with a column per class."""
     image = wide_tables.image_column(table.columns(), table.path, context)
     header = [name for name in table.header if name != image]
     column = label_key_of(header, table.path, context)
@@ -117,17 +106,17 @@ def _label_column(table: _Table, context: ReadContext) -> str | None:
     return column
 
 
-def _read_long(table: _Table, column: str, separator: str | None, context: ReadContext, *, chosen: bool) -> Labels:
+def _read_long(table: _Table, column: str, context: ReadContext, *, chosen: bool) -> Labels:
     """Read a table with a column of class names, one or several rows per image."""
     header = table.header
     image = wide_tables.image_column(table.columns(), table.path, context)
     one_name = not is_one_of(column, ALL_LABELS)
-    entries = _entries(table, header.index(image), (header.index(column),), separator, context, one_name=one_name)
+    entries = _entries(table, header.index(image), (header.index(column),), context, one_name=one_name)
     taken = (image, column, *split_keys(header))
     others = {name: cells for name, cells in table.columns().items() if name and name not in taken}
     classes = {name for entry in entries for name in entry.labels or ()}
     presence = presence_column(others, table.path, context, label_column=column, classes=classes, chosen=chosen)
-    return collect(_FORMAT, apply_presence(entries, presence, context), context=context)
+    return collect(_FORMAT, apply_presence(entries, presence, context), context)
 
 
 def _read_table(path: Path) -> _Table:
@@ -212,17 +201,12 @@ def _value(cell: str) -> Any:
 
 
 def _entries(
-    table: _Table,
-    image_at: int,
-    labels_at: Sequence[int],
-    separator: str | None,
-    context: ReadContext,
-    *,
-    one_name: bool,
+    table: _Table, image_at: int, labels_at: Sequence[int], context: ReadContext, *, one_name: bool
 ) -> list[Entry]:
     """Return an entry per row, its labels as in the cells; ``one_name``: spaces do not separate labels."""
     cells = [row[column] for _, row in table.rows for column in labels_at if column < len(row)]
     cells = [cell for cell in cells if context.rules.word(cell) is None]  # "no finding" is one label
+    separator = context.how.separator
     if separator is None:
         separator = separator_of(cells)
         spaces = separator is None and any(" " in cell for cell in cells if not LIST.fullmatch(cell))

@@ -22,26 +22,22 @@ _NO_SUBSET = ("", "default")
 """CVAT's names for the subset of tasks without one."""
 
 
-def read(path: Path, *, context: ReadContext | None = None) -> Labels:
+def read(path: Path, context: ReadContext) -> Labels:
     """Read an export of CVAT. Subsets of a project are splits; an image without annotations shows no class.
 
     Classes are in the order of the task's labels.
 
-    Args:
-        path: the file.
-        context: rules.
-
     Raises:
         InvalidInput: not such an export, or an image or a label without a name.
     """
-    context, root = context or ReadContext(), read_xml(path, most=MAX_BYTES)
+    root = read_xml(path, most=MAX_BYTES)
     _refuse_others(path, root)
     images = root.findall("image")
     entries = [_entry(image, f"{path}: image[{number}]", context) for number, image in enumerate(images)]
     declared = [(element.findtext("name") or "").strip() for element in root.iterfind("meta//labels/label")]
     others = sorted({name for entry in entries for name in entry.labels or ()} - {*declared})
-    classes = [*dict.fromkeys(filter(None, declared)), *others]
-    return collect("CVAT for images (XML)", *without_no(entries, classes, context), context=context)
+    entries, classes = without_no(entries, [*dict.fromkeys(filter(None, declared)), *others], context)
+    return collect("CVAT for images (XML)", entries, context, classes=classes)
 
 
 def _refuse_others(path: Path, root: Element) -> None:

@@ -169,11 +169,7 @@ def _is_wrapper(tops: Collection[str], paths: Sequence[Folders]) -> bool:
 
 
 def _splits(folder: Path, paths: Sequence[Folders], context: ReadContext) -> Shape:
-    """Return which folders are splits, and which contain unlabelled images.
-
-    Raises:
-        InvalidInput: some folders are splits and others classes, or each folder is a dataset of its own.
-    """
+    """Return which folders are splits, and which contain unlabelled images; splits beside classes are refused."""
     tops = {path[0] for path in paths}
     named = {top for top in tops if split_of(top)}
     others = {top for top in tops - named if context.word(top) is not Word.UNKNOWN}
@@ -193,11 +189,7 @@ def _splits(folder: Path, paths: Sequence[Folders], context: ReadContext) -> Sha
 
 
 def _splits_in_classes(folder: Path, paths: Sequence[Folders], context: ReadContext) -> Shape:
-    """Recognise splits inside class folders (``cat/train/1.jpg``).
-
-    Raises:
-        InvalidInput: the splits contain class folders, so each folder is a dataset of its own.
-    """
+    """Recognise splits inside class folders (``cat/train/1.jpg``); several datasets are refused."""
     inside = {path[1] for path in paths if len(path) > 1 and plain(path[1]) not in TRUTH}
     if any(len(path) < 2 for path in paths) or not all(map(split_of, inside)):
         return Shape()
@@ -214,11 +206,7 @@ def _splits_in_classes(folder: Path, paths: Sequence[Folders], context: ReadCont
 
 
 def _refuse_datasets(folder: Path, tops: Collection[str]) -> None:
-    """Refuse PASCAL VOC's and YOLO's layouts, whose labels are in files.
-
-    Raises:
-        InvalidInput: names the layout.
-    """
+    """Refuse PASCAL VOC's and YOLO's layouts, whose labels are in files."""
     if "JPEGImages" in tops and (folder / "Annotations").is_dir():
         raise InvalidInput(
             "a dataset in PASCAL VOC layout; its folders are not classes",

@@ -60,21 +60,13 @@ def looks_like(content: Any) -> bool:
     return tasks and any(isinstance(task.get(key), list) for task in content for key in ("annotations", "predictions"))
 
 
-def read(
-    path: Path, *, label_key: str | None = None, use_predictions: bool = False, context: ReadContext | None = None
-) -> Labels:
+def read(path: Path, context: ReadContext) -> Labels:
     """Read an export of tasks.
 
     An image has the labels of all its annotators; differences between them are noted. Skipped (cancelled) annotations
     do not count; a task with no other is unlabelled. An annotation without a choice means that the image shows no
-    class. If the project has no choices, the labels of boxes and other regions are read.
-
-    Args:
-        path: the file.
-        label_key: name of the control, or comma-separated names; by default the only one with choices, else one with a
-            usual name, else the only one with labels of regions.
-        use_predictions: read the predictions of tasks without annotation.
-        context: rules.
+    class. If the project has no choices, the labels of boxes and other regions are read. Without a ``label_key``, the
+    control is the only one with choices, else one with a usual name, else the only one with labels of regions.
 
     Raises:
         InvalidInput: names file and key.
@@ -87,12 +79,12 @@ def read(
             allowed="a list of tasks with the keys data and annotations",
             hint="Export as JSON (or JSON-MIN).",
         )
-    context = context or ReadContext()
-    tasks = [_task(task, f"{path}: [{number}]", use_predictions) for number, task in enumerate(content)]
-    _check_predictions(path, content, tasks, use_predictions)
+    how = context.how
+    tasks = [_task(task, f"{path}: [{number}]", how.use_predictions) for number, task in enumerate(content)]
+    _check_predictions(path, content, tasks, how.use_predictions)
     results = [result for task in tasks for answer in task.answers for result in answer]
     controls = {result.control: result.kind for result in results}
-    chosen = _chosen(path, controls, label_key, context)
+    chosen = _chosen(path, controls, context)
     targets = {result.target for result in results if result.control in chosen}
     columns = columns_of(task.data for task in tasks)
     key = image_key(columns, path, context, prefer=targets if len(targets) == 1 else (), served=True)
@@ -105,8 +97,8 @@ def read(
                 context.note(PREDICTED, image)
         else:
             context.note(ONLY_PREDICTED if raw.get("predictions") else UNANSWERED, image)
-    choices = label_key is None and all(controls[name] == "choices" for name in chosen)
-    return collect(FORMAT, yes_and_no(entries, context) if choices else entries, context=context)
+    choices = how.label_key is None and all(controls[name] == "choices" for name in chosen)
+    return collect(FORMAT, yes_and_no(entries, context) if choices else entries, context)
 
 
 def _task(task: dict[str, Any], where: str, use_predictions: bool) -> _Task:
@@ -122,11 +114,7 @@ def _task(task: dict[str, Any], where: str, use_predictions: bool) -> _Task:
 
 
 def _check_predictions(path: Path, content: list[dict[str, Any]], tasks: Sequence[_Task], used: bool) -> None:
-    """Require annotations, or the permission to use predictions.
-
-    Raises:
-        InvalidInput: no annotation, or ``used`` without effect.
-    """
+    """Require annotations, or predictions that are ``used``."""
     predicted = sum(bool(task.get("predictions")) for task in content)
     if not any(task.answers for task in tasks) and predicted:
         raise InvalidInput(
@@ -162,20 +150,10 @@ def _results(answer: dict[str, Any], where: str, predicted: bool) -> Iterator[_R
             yield _Result(control or kind, target, kind, names, score, names_at)
 
 
-def _chosen(path: Path, controls: Mapping[str, str], label_key: str | None, context: ReadContext) -> tuple[str, ...]:
-    """Return the controls that hold the labels.
-
-    Args:
-        path: of the file.
-        controls: name → ``choices``, or the key of the labels of its regions.
-        label_key: see `read`.
-        context: receives the notes.
-
-    Raises:
-        InvalidInput: no such control, or several candidates.
-    """
-    if label_key is not None:
-        chosen = label_keys(label_key, controls, path, what="control")
+def _chosen(path: Path, controls: Mapping[str, str], context: ReadContext) -> tuple[str, ...]:
+    """Return the controls of the labels, of name → ``choices`` or the key of the labels of regions."""
+    if context.how.label_key is not None:
+        chosen = label_keys(context.how.label_key, controls, path, what="control")
     else:
         candidates = [name for name, kind in controls.items() if kind == "choices"] or list(controls)
         usual = find_key(candidates, (*CHOICE_KEYS, *LABEL_KEYS))

@@ -48,13 +48,8 @@ def is_signed(keys: Collection[str]) -> bool:
     return len(SIGNATURE.intersection(keys)) > 1
 
 
-def read(path: Path, *, label_key: str | None = None, context: ReadContext | None = None) -> Labels:
+def read(path: Path, context: ReadContext) -> Labels:
     """Read an export JSON-MIN.
-
-    Args:
-        path: the file.
-        label_key: name of the control; see `collect_records`.
-        context: rules.
 
     Raises:
         InvalidInput: names file and key.
@@ -66,28 +61,20 @@ def read(path: Path, *, label_key: str | None = None, context: ReadContext | Non
     for where, record in records:
         if not isinstance(record, dict):
             raise wrong_type(record, where, "a record with an image and its labels")
-    return collect_records(path, records, label_key=label_key, context=context)
+    return collect_records(path, records, context)
 
 
-def collect_records(
-    path: Path, records: Sequence[Record], *, label_key: str | None, context: ReadContext | None = None
-) -> Labels:
+def collect_records(path: Path, records: Sequence[Record], context: ReadContext) -> Labels:
     """Return the labels of records; an image whose record lacks the control's key shows no class.
 
-    Args:
-        path: of the file.
-        records: see `Record`.
-        label_key: name of the control, or comma-separated names; by default ``choice``, else the only key with
-            ``{"choices": ...}``, else another usual name, else the only key with labels of regions, else the only
-            string that is not the image.
-        context: rules.
+    Without a ``label_key``, the control is ``choice``, else the only key with ``{"choices": ...}``, else another usual
+    name, else the only key with labels of regions, else the only string that is not the image.
 
     Raises:
         InvalidInput: no or several candidates for the labels, a missing image, or an invalid label.
     """
     own = [(where, {key: value for key, value in r.items() if key not in METADATA}) for where, r in records]
-    context = context or ReadContext()
-    columns = columns_of(record for _, record in own)
+    columns, label_key = columns_of(record for _, record in own), context.how.label_key
     image = image_key(columns, path, context, served=True)
     if label_key is not None:
         controls = label_keys(label_key, columns, path)
@@ -105,7 +92,7 @@ def collect_records(
         )
         for where, record in own
     ]
-    return collect(FORMAT, entries if regions or label_key else yes_and_no(entries, context), context=context)
+    return collect(FORMAT, entries if regions or label_key else yes_and_no(entries, context), context)
 
 
 def image_of(record: Mapping[str, Any], key: str | None, where: str) -> str:

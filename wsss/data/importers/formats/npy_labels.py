@@ -9,31 +9,28 @@ from typing import Any
 
 import numpy as np
 
-from wsss.data.class_list import VOC_CLASSES
+from wsss.data.class_list import BACKGROUND, VOC_CLASSES, read_class_list
 from wsss.data.importers.formats.unpickling import MAX_BYTES, unpickle
 from wsss.data.importers.rules.collect_labels import collect
 from wsss.data.importers.rules.imported_labels import Entry, Labels, explicit_entry
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.readers.label_rules import UNKNOWN_MARK
 from wsss.errors import InvalidInput, listing
+from wsss.io.text.text_files import read_lines
 
 _MAX_KEY = 10**15
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def read(path: Path, *, class_names: Sequence[str] | None = None, context: ReadContext | None = None) -> Labels:
+def read(path: Path, context: ReadContext) -> Labels:
     """Read ``{image: array of 0 and 1}``, as written by ``numpy.save``, with a restricted unpickler.
 
-    Args:
-        path: the file.
-        class_names: names of the vector's elements; by default VOC's for vectors of 20.
-        context: rules.
+    The class list names the vector's elements; without one, vectors of 20 have VOC's classes.
 
     Raises:
         InvalidInput: not such a file, vectors of different lengths, or no names for the elements.
     """
-    context, content = context or ReadContext(), _content(path)
-    vectors = [_vector(path, number, key, value) for number, (key, value) in enumerate(content.items())]
+    vectors = [_vector(path, number, key, value) for number, (key, value) in enumerate(_content(path).items())]
     if not vectors:
         raise InvalidInput("the dict is empty", subject=path)
     lengths = {vector.size: where for _, vector, where in vectors}
@@ -42,11 +39,11 @@ def read(path: Path, *, class_names: Sequence[str] | None = None, context: ReadC
         raise InvalidInput(
             "vectors of different lengths", subject=second_at, found=second, allowed=f"{first}, as for {first_at}"
         )
-    names = _names(path, next(iter(lengths)), class_names, context)
+    names = _class_names(path, next(iter(lengths)), context)
     cells = {cell for _, vector, _ in vectors for cell in map(_cell, np.unique(vector))}
     context.resolve_minus_one(cells, str(path))
     entries = [_entry(image, vector, where, names, context) for image, vector, where in vectors]
-    return collect("vectors of 0 and 1 (npy)", entries, names, context=context)
+    return collect("vectors of 0 and 1 (npy)", entries, context, classes=names)
 
 
 def _vector(path: Path, number: int, key: Any, value: Any) -> tuple[str, Any, str]:
@@ -107,13 +104,14 @@ def _image(key: str | int) -> str:
     return str(key)
 
 
-def _names(path: Path, length: int, class_names: Sequence[str] | None, context: ReadContext) -> tuple[str, ...]:
-    if class_names is not None:
-        if len(class_names) != length:
+def _class_names(path: Path, length: int, context: ReadContext) -> tuple[str, ...]:
+    if context.how.classes is not None:
+        names = _element_names(context.how.classes, context)
+        if len(names) != length:
             raise InvalidInput(
-                "number of class names", subject=path, found=len(class_names), allowed=f"{length}, one per element"
+                "number of class names", subject=path, found=len(names), allowed=f"{length}, one per element"
             )
-        return tuple(class_names)
+        return names
     if length == len(VOC_CLASSES):
         context.note("vectors of 20 elements, read as VOC's classes", listing(VOC_CLASSES, limit=3))
         return VOC_CLASSES
@@ -122,3 +120,22 @@ def _names(path: Path, length: int, class_names: Sequence[str] | None, context: 
         subject=path,
         hint="List the names in a file, one per line, in the order of the elements: --classes FILE.",
     )
+
+
+def _element_names(path: Path, context: ReadContext) -> tuple[str, ...]:
+    """Return the names of a class list in the order of the vector's elements: the first has class id 1."""
+    ids = read_class_list(path)
+    names = sorted(ids, key=ids.__getitem__)
+    if sorted(ids.values()) != list(range(1, len(ids) + 1)):
+        raise InvalidInput(
+            "class ids of the elements of a vector",
+            subject=f"--classes: {path}",
+            found=sorted(ids.values()),
+            allowed=f"1 to {len(ids)}",
+            hint="Number the classes from 1 in the order of the elements, or leave the ids out.",
+        )
+    if names != list(ids):
+        context.note("classes ordered by id: the first element of a vector is class 1", f"{path}")
+    if any(line.text.split()[-1] == BACKGROUND for line in read_lines(path) if not line.text.startswith("#")):
+        context.note("background in the class list, left out: it is not an element of the vectors", f"{path}")
+    return tuple(names)

@@ -11,14 +11,8 @@ from wsss.data.importers.rules.imported_labels import Labels
 from wsss.data.importers.rules.read_context import ReadContext
 
 
-def read(
-    path: Path, *, label_key: str | None = None, separator: str | None = None, context: ReadContext | None = None
-) -> Labels:
+def read(path: Path, context: ReadContext) -> Labels:
     """Read ``{"file_name": "a.jpg", "label": "cat"}``, a record per line; the labels may also be in ``objects``.
-
-    Args:
-        path: the file.
-        label_key, separator, context: as in `wsss.data.importers.json.json_records.read`.
 
     Raises:
         InvalidInput: names file and line.
@@ -27,4 +21,4 @@ def read(
     records: list[tuple[str, Any]] = [
         (f"{path}:{number}", parse_json(line, path, first=number)) for number, line in lines if line.strip()
     ]
-    return read_records(path, records, "a record per line (JSON Lines)", label_key, separator, context or ReadContext())
+    return read_records(path, records, "a record per line (JSON Lines)", context)

@@ -52,41 +52,33 @@ class _Image(NamedTuple):
     split: str | None = None
 
 
-def read(
-    path: Path, *, label_key: str | None = None, separator: str | None = None, context: ReadContext | None = None
-) -> Labels:
+def read(path: Path, context: ReadContext) -> Labels:
     """Read ``{"a.jpg": ["cat", "dog"], …}`` or ``[{"image": "a.jpg", "labels": ["cat"]}, …]``.
-
-    Args:
-        path: the file.
-        label_key: key of the labels in a record, or comma-separated keys of 0 and 1 (``cat,dog``); by default the
-            first of `LABEL_KEYS`.
-        separator: between the labels in a string; by default see `wsss.data.importers.rules.cells.separator_of`.
-        context: rules.
 
     Raises:
         InvalidInput: names file and key.
     """
-    context, content = context or ReadContext(), read_json(path)
+    content, label_key = read_json(path), context.how.label_key
     if isinstance(content, list):
         rows = [(f"{path}: [{number}]", record) for number, record in enumerate(content)]
-        return read_records(path, rows, _LIST, label_key, separator, context)
+        return read_records(path, rows, _LIST, context)
     if not isinstance(content, dict):
         raise wrong_type(content, path, "an object {image: [class names]} or a list of records")
     key = records_key(path, content, context)
     if key is not None:
         rows = [(f"{path}: {key}[{number}]", record) for number, record in enumerate(content[key])]
-        return read_records(path, rows, _LIST, label_key, separator, context)
+        return read_records(path, rows, _LIST, context)
     refuse_files_per_class(path, content)
-    images = _from_object(path, content, label_key, context)
+    images = _from_object(path, content, context)
     names = label_key is not None and is_one_of(label_key, LABEL_KEYS)
-    return _collect(path, images, "an object of labels (JSON)", separator, context, names=names)
+    return _collect(path, images, "an object of labels (JSON)", context, names=names)
 
 
-def _from_object(path: Path, content: dict[str, Any], label_key: str | None, context: ReadContext) -> list[_Image]:
+def _from_object(path: Path, content: dict[str, Any], context: ReadContext) -> list[_Image]:
     """Return the images of ``{image: labels}`` or ``{image: {label_key: labels, …}}``."""
+    label_key = context.how.label_key
     keyed = label_key is not None and all(isinstance(value, dict) and label_key in value for value in content.values())
-    for option, key in (("--image-key", context.image_key), ("--label-key", None if keyed else label_key)):
+    for option, key in (("--image-key", context.how.image_key), ("--label-key", None if keyed else label_key)):
         if key is not None:
             raise InvalidInput(
                 f"{option} applies to records; the file is an object {{image: labels}}, whose keys are images",
@@ -100,14 +92,7 @@ def _from_object(path: Path, content: dict[str, Any], label_key: str | None, con
     return [_Image(image, value, at[image], at[image]) for image, value in content.items()]
 
 
-def read_records(
-    path: Path,
-    records: Sequence[tuple[str, Any]],
-    format: str,
-    label_key: str | None,
-    separator: str | None,
-    context: ReadContext,
-) -> Labels:
+def read_records(path: Path, records: Sequence[tuple[str, Any]], format: str, context: ReadContext) -> Labels:
     """Return the labels of records, each with its location; see `read`.
 
     Raises:
@@ -116,12 +101,12 @@ def read_records(
     for where, record in records:
         if not isinstance(record, dict):
             raise wrong_type(record, where, "a record with an image and its labels")
-    columns = columns_of(record for _, record in records)
+    columns, label_key = columns_of(record for _, record in records), context.how.label_key
     chosen = label_keys(label_key, columns, path) if label_key is not None and columns else ()
     keys = chosen or _default_keys([record for _, record in records], path, context)
     flags = len(keys) == 1 and _is_of_one_class(keys[0], columns, len(records), context, chosen=bool(chosen))
     if flags or len(chosen) > 1 or (not keys and records and _is_wide([record for _, record in records])):
-        if separator is not None:
+        if context.how.separator is not None:
             raise _no_strings(path, "the records have a key per class")
         empty = dict.fromkeys(columns, "")
         lines = [(where, empty | {key: cell_of(value) for key, value in record.items()}) for where, record in records]
@@ -132,20 +117,20 @@ def read_records(
     presence = _presence(path, records, keys, image, context, chosen=bool(chosen))
     ids = presence or find_key(columns, CONFIDENCE_KEYS) or find_key(columns, BOX_KEYS) or _OBJECTS in columns
     names = bool(ids) or find_key(chosen, LABEL_KEYS) is not None
-    return _collect(path, images, format, separator, context, presence, names=names)
+    return _collect(path, images, format, context, presence, names=names)
 
 
 def _collect(
     path: Path,
     images: Sequence[_Image],
     format: str,
-    separator: str | None,
     context: ReadContext,
     presence: PresenceColumn | None = None,
     *,
     names: bool,
 ) -> Labels:
     """Return the labels of all images; ``names``: labels such as 0 and 1 are class names."""
+    separator = context.how.separator
     if separator is not None and not any(has_string(image.labels) for image in images):
         raise _no_strings(path, "no labels are strings")
     if separator is None:
@@ -156,7 +141,7 @@ def _collect(
     context.resolve_minus_one(map(cell_of, flags), str(path))
     entries = [_entry(image, separator, context) for image in images]
     entries = entries if names else yes_and_no(entries, context)
-    return collect(format, apply_presence(entries, presence, context), context=context)
+    return collect(format, apply_presence(entries, presence, context), context)
 
 
 def _no_strings(path: Path, reason: str) -> InvalidInput:
@@ -230,7 +215,7 @@ def _from_records(
     hint = _ABSENT_HINT if some else LABEL_HINT
     image_keys = IMAGE_KEYS
     if chosen:
-        image_keys = (chosen,) if context.image_key is not None else (chosen, *IMAGE_KEYS)
+        image_keys = (chosen,) if context.how.image_key is not None else (chosen, *IMAGE_KEYS)
     for where, record in records:
         image_at = _key(record, image_keys, where, "the image", IMAGE_HINT)
         labels_at = _key(record, labels_keys, where, "the labels", hint)

@@ -15,22 +15,19 @@ from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
 
 
-def collect(
-    format: str, entries: Iterable[Entry], classes: Sequence[str] = (), *, context: ReadContext | None = None
-) -> Labels:
+def collect(format: str, entries: Iterable[Entry], context: ReadContext, *, classes: Sequence[str] = ()) -> Labels:
     """Return `Labels`: labels that are not classes are resolved by the rules, entries of one image are joined.
 
     Args:
         format: see `Labels`.
         entries: as in the file; an image with several entries has the labels of all.
-        classes: in the file's order; by default all names that occur, in alphabetical order.
         context: rules, and the notes so far.
+        classes: in the file's order; by default all names that occur, in alphabetical order.
 
     Raises:
         InvalidInput: no entry, no class, more classes than a mask has values, an image in two splits, an invalid
             split name, or a word of the rules that does not occur.
     """
-    context = context or ReadContext()
     raw = [_with_split_name(entry, context) for entry in entries]
     if not raw:
         raise InvalidInput(f"the file has no images (read as {format})")
@@ -55,11 +52,7 @@ def _with_split_name(entry: Entry, context: ReadContext) -> Entry:
 
 
 def _require_effect(entries: Sequence[Entry], words: ClassWords, context: ReadContext) -> None:
-    """Require ``--no-negatives`` to have an effect.
-
-    Raises:
-        InvalidInput: it has none: the file states the presence of each class.
-    """
+    """Require ``--no-negatives`` to have an effect: it has none in a file with the presence of each class."""
     if context.rules.negative != () or not all(entry.explicit for entry in entries):
         return
     if not any(Rules().word(name) for name in words.classes):

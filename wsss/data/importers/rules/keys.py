@@ -31,7 +31,7 @@ def image_key(
     Args:
         columns: key → values in all records; ``None`` and ``""`` where a record has none.
         path: of the file.
-        context: has ``image_key``; receives a note if the key is a guess.
+        context: options; receives a note if the key is a guess.
         prefer: keys that another part of the file refers to.
         served: the image is a URL or a path, never a bare id.
 
@@ -41,8 +41,8 @@ def image_key(
     Raises:
         InvalidInput: no such key, or several candidates.
     """
-    if context.image_key is not None:
-        return require_key(context.image_key, columns, path, option="--image-key")
+    if context.how.image_key is not None:
+        return require_key(context.how.image_key, columns, path, option="--image-key")
     candidates = [key for key, values in columns.items() if _are_images(values)]
     key = next((key for key in prefer if key in candidates), None) or find_key(candidates, IMAGE_KEYS)
     if key is None and not served:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
 from wsss.data.readers.label_rules import EMPTY, NO, YES, Rules, Word, number_in
 from wsss.errors import InvalidInput
@@ -26,20 +28,43 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
+@dataclass(frozen=True)
+class How:
+    """Options for reading a label file; `wsss.data.importers.format_options` lists which apply to which format.
+
+    Args:
+        format: one of `wsss.data.importers.importer_registry.FORMATS`, or ``auto``: by suffix, for JSON by content.
+        separator: between labels in a cell of a CSV table or in a JSON string; ``None``: see
+            `wsss.data.importers.rules.cells.separator_of`.
+        classes: class list with the names of the vectors' elements, for ``npy``.
+        label_key: key, column or control of the labels; comma-separated for several columns of 0 and 1; ``None``: one
+            with a usual name.
+        rules: which labels mean "no class" or "unknown"; ``None``: the usual words.
+        image_key: key or column of the images; ``None``: one with a usual name.
+        use_predictions: Label Studio: read the predictions of tasks without annotation.
+    """
+
+    format: str = "auto"
+    separator: str | None = None
+    classes: Path | None = None
+    label_key: str | None = None
+    rules: Rules | None = None
+    image_key: str | None = None
+    use_predictions: bool = False
+
+
 class ReadContext:
     """The state of reading one label file.
 
-    Args:
-        rules: which labels mean "no class" or "unknown"; see `Rules`.
-        image_key: key or column of the image; ``None``: the usual names.
-
     Attributes:
+        how: options.
+        rules: which labels mean "no class" or "unknown".
         notes: notes so far.
     """
 
-    def __init__(self, rules: Rules | None = None, *, image_key: str | None = None) -> None:
-        self.rules = rules or Rules()
-        self.image_key = image_key
+    def __init__(self, how: How | None = None) -> None:
+        self.how = how or How()
+        self.rules = self.how.rules or Rules()
         self.notes: list[Note] = []
         self._used: set[str] = set()
         self._minus_one: bool | None = None

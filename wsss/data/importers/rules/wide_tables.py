@@ -53,7 +53,7 @@ def read(path: Path, lines: Sequence[Line], columns: Sequence[str], context: Rea
             )
         presence = {names[c]: context.presence(cells[c], f"{where}: column {c!r}") for c in chosen}
         entries[name] = explicit_entry(name, presence, where, split_in(cells, where))
-    return collect("a table with a column per class", entries.values(), tuple(names.values()), context=context)
+    return collect("a table with a column per class", entries.values(), context, classes=tuple(names.values()))
 
 
 def image_column(columns: Mapping[str, Sequence[str]], path: Path, context: ReadContext) -> str:
