@@ -123,15 +123,3 @@ def test_real_photographs_in_class_folders(imported: Callable[..., Dataset], tmp
             (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
             (tmp_path / "photos" / name / file).symlink_to(PHOTOS / "JPEGImages" / file)
     assert labels_of(imported(tmp_path / "photos", None)) == expected(some)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not SHARED, reason="WSSS_SHARED_DATA is not set: no real photographs at hand")
-@pytest.mark.parametrize("kind", ["rows", "npy", "coco", "label_studio"])
-def test_all_real_photographs(kind: str, imported: Callable[..., Dataset], tmp_path: Path) -> None:
-    table = {row.id: tuple(row.labels.split()) for row in read_label_table(PHOTOS / "image_labels.csv")}
-    every = {f"{name}.jpg": labels for name, labels in table.items()}
-    labels, names = write(kind, tmp_path / "given", every)
-    dataset = imported(PHOTOS / "JPEGImages", labels, class_names=names)
-    assert labels_of(dataset) == expected(every)
-    assert len(dataset.split("val")) == pytest.approx(0.2 * len(every), rel=0.05)

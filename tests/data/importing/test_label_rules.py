@@ -20,148 +20,98 @@ from wsss.data.readers.label_rules import Rules, Word, parse_soft
 from wsss.errors import InvalidInput
 
 Known = dict[str, tuple[tuple[str, ...] | None, tuple[str, ...]]]
-Write = Callable[[Path, dict[str, list[str]]], Path]
 
 
 def known(labels: Labels) -> Known:
     """Return image → its classes (``None``: unlabelled), and those whose presence is unknown."""
-    return {Path(entry.image).stem: (entry.labels, entry.unknown) for entry in labels.entries}
+    names = {
+        entry.image: Path(entry.image).stem.rpartition("-")[2] for entry in labels.entries
+    }  # an upload has a prefix
+    return {names[entry.image]: (entry.labels, entry.unknown) for entry in labels.entries}
 
 
 def kinds(labels: Labels) -> str:
     return "\n".join(kind for kind, _ in labels.notes)
 
 
-def csv_rows(folder: Path, images: dict[str, list[str]]) -> Path:
-    rows = [f"{image}.jpg,{';'.join(labels)}" for image, labels in images.items()]
-    return write(folder / "l.csv", "\n".join(["image,labels", *rows]) + "\n")
+KINDS = ("rows", "json_object", "json_records", "json_lines", "coco", "cvat", "label_studio", "label_studio_min")
 
 
-def json_object(folder: Path, images: dict[str, list[str]]) -> Path:
-    return write(folder / "l.json", json.dumps({f"{image}.jpg": labels for image, labels in images.items()}))
-
-
-def json_records(folder: Path, images: dict[str, list[str]]) -> Path:
-    records = [{"file_name": f"{image}.jpg", "tags": labels} for image, labels in images.items()]
-    return write(folder / "l.json", json.dumps(records))
-
-
-def coco(folder: Path, images: dict[str, list[str]]) -> Path:
-    names = sorted({name for labels in images.values() for name in labels})
-    numbers = {name: number for number, name in enumerate(names, start=1)}
-    content = {
-        "images": [{"id": number, "file_name": f"{image}.jpg"} for number, image in enumerate(images)],
-        "categories": [{"id": number, "name": name} for name, number in numbers.items()],
-        "annotations": [
-            {"id": 1, "image_id": number, "category_id": numbers[name]}
-            for number, labels in enumerate(images.values())
-            for name in labels
-        ],
-    }
-    return write(folder / "l.json", json.dumps(content))
-
-
-def label_studio(folder: Path, images: dict[str, list[str]]) -> Path:
-    tasks = [
-        {"data": {"image": f"{i}.jpg"}, "annotations": [{"result": [{"from_name": "c", "value": {"choices": labels}}]}]}
-        for i, labels in images.items()
-    ]
-    return write(folder / "l.json", json.dumps(tasks))
-
-
-def label_studio_min(folder: Path, images: dict[str, list[str]]) -> Path:
-    records = [
-        {"image": f"{i}.jpg", "choice": {"choices": labels}, "annotation_id": n, "annotator": 1, "lead_time": 1.0}
-        for n, (i, labels) in enumerate(images.items())
-    ]
-    return write(folder / "l.json", json.dumps(records))
-
-
-def write(path: Path, text: str) -> Path:
+def put(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def json_lines(folder: Path, images: dict[str, list[str]]) -> Path:
-    return labelfiles.json_lines(folder / "l", {f"{i}.jpg": tuple(labels) for i, labels in images.items()})
+def read(folder: Path, kind: str, images: dict[str, list[str]], rules: Rules | None = None) -> Labels:
+    labels = {f"{image}.jpg": tuple(names) for image, names in images.items()}
+    return labelfiles.read(labelfiles.WRITERS[kind](folder / "l", labels), rules=rules)
 
 
-def cvat(folder: Path, images: dict[str, list[str]]) -> Path:
-    return labelfiles.cvat(folder / "l", {f"{i}.jpg": tuple(labels) for i, labels in images.items()})
-
-
-LISTS = (csv_rows, json_object, json_records, json_lines, coco, cvat, label_studio, label_studio_min)
-
-
-def read(folder: Path, write_labels: Write, images: dict[str, list[str]], rules: Rules | None = None) -> Labels:
-    return read_labels(folder, [], write_labels(folder, images), How(rules=rules))
-
-
-@pytest.mark.parametrize("write_labels", LISTS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("word", ["ok", "OK", "good", "Normal", "none", "Negative", "healthy", "No Finding"])
-def test_negatives_are_not_classes(tmp_path: Path, write_labels: Write, word: str) -> None:
-    labels = read(tmp_path, write_labels, {"a": ["crack"], "b": [word], "c": ["dent", "crack"]})
+def test_negatives_are_not_classes(tmp_path: Path, kind: str, word: str) -> None:
+    labels = read(tmp_path, kind, {"a": ["crack"], "b": [word], "c": ["dent", "crack"]})
     assert labels.classes == ("crack", "dent")
     assert known(labels)["b"] == ((), ())
     assert "read as no class (--no-negatives" in kinds(labels)
-    kept = read(tmp_path, write_labels, {"a": ["crack", "rust"], "b": [word]}, Rules(negative=()))
+    kept = read(tmp_path, kind, {"a": ["crack", "rust"], "b": [word]}, Rules(negative=()))
     assert kept.classes == tuple(sorted(["crack", "rust", word])) and known(kept)["b"] == ((word,), ())
 
 
-@pytest.mark.parametrize("write_labels", LISTS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("word", ["Background", "_background_", "BACKGROUND_Google", "background", "__background__"])
-def test_the_background_is_not_a_class(tmp_path: Path, write_labels: Write, word: str) -> None:
-    labels = read(tmp_path, write_labels, {"a": ["cat", word], "b": [word], "c": ["cat"]})
+def test_the_background_is_not_a_class(tmp_path: Path, kind: str, word: str) -> None:
+    labels = read(tmp_path, kind, {"a": ["cat", word], "b": [word], "c": ["cat"]})
     assert labels.classes == ("cat",) and known(labels)["a"] == (("cat",), ()) and known(labels)["b"] == ((), ())
     assert "background labels, left out" in kinds(labels)
 
 
-@pytest.mark.parametrize("write_labels", LISTS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("word", ["nan", "NaN", "N/A", "null", "<NA>", "#N/A"])
-def test_words_for_missing_values_are_empty_cells(tmp_path: Path, write_labels: Write, word: str) -> None:
+def test_words_for_missing_values_are_empty_cells(tmp_path: Path, kind: str, word: str) -> None:
     images = {"a": ["cat"], "b": [word]}
-    labels = read(tmp_path, write_labels, images)
+    labels = read(tmp_path, kind, images)
     assert labels.classes == ("cat",) and known(labels)["b"] == ((), ()) and EMPTY_IMAGES in kinds(labels)
-    assert known(read(tmp_path, write_labels, images, Rules(unknown=("empty",))))["b"] == (None, ())
+    assert known(read(tmp_path, kind, images, Rules(unknown=("empty",))))["b"] == (None, ())
 
 
-@pytest.mark.parametrize("write_labels", LISTS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("word", ["?", "-1", "unlabelled", "todo"])
-def test_unknown_is_not_absent(tmp_path: Path, write_labels: Write, word: str) -> None:
+def test_unknown_is_not_absent(tmp_path: Path, kind: str, word: str) -> None:
     rules = Rules(unknown=("todo",)) if word == "todo" else None
-    labels = read(tmp_path, write_labels, {"a": ["cat"], "b": [word], "c": ["dog", "?cat"], "d": ["cat", word]}, rules)
+    labels = read(tmp_path, kind, {"a": ["cat"], "b": [word], "c": ["dog", "?cat"], "d": ["cat", word]}, rules)
     assert labels.classes == ("cat", "dog")
     assert known(labels)["b"] == (None, ()) and known(labels)["d"] == (("cat",), ("dog",))
     assert known(labels)["c"] == (("dog",), ("cat",))
     assert "labels read as unknown" in kinds(labels)
 
 
-@pytest.mark.parametrize("write_labels", LISTS)
-def test_a_negative_word_beside_classes_is_a_class(tmp_path: Path, write_labels: Write) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_negative_word_beside_classes_is_a_class(tmp_path: Path, kind: str) -> None:
     images = {"a": ["cat", "good"], "b": ["dog", "good"], "c": ["cat"]}
-    labels = read(tmp_path, write_labels, images)
+    labels = read(tmp_path, kind, images)
     assert labels.classes == ("cat", "dog", "good") and "kept as classes" in kinds(labels)
-    labels = read(tmp_path, write_labels, images, Rules(negative=("good",)))
+    labels = read(tmp_path, kind, images, Rules(negative=("good",)))
     assert labels.classes == ("cat", "dog") and CONTRADICTION in kinds(labels)
 
 
-@pytest.mark.parametrize("write_labels", LISTS)
-def test_words_of_options_must_occur(tmp_path: Path, write_labels: Write) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_of_options_must_occur(tmp_path: Path, kind: str) -> None:
     for rules, option, word in (
         (Rules(negative=("okay",)), "--negative", "okay"),
         (Rules(unknown=("x",)), "--unknown", "x"),
     ):
         with pytest.raises(InvalidInput) as error:
-            read(tmp_path, write_labels, {"a": ["cat"], "b": ["fine"]}, rules)
+            read(tmp_path, kind, {"a": ["cat"], "b": ["fine"]}, rules)
         assert str(error.value.subject).endswith(option) and error.value.found == word
     with pytest.raises(InvalidInput) as error:
-        read(tmp_path, write_labels, {"a": ["ok"], "b": ["good"]})
+        read(tmp_path, kind, {"a": ["ok"], "b": ["good"]})
     assert "ok" in (error.value.found or ()) and "--no-negatives" in str(error.value.hint)  # type: ignore[operator]
 
 
 def wide_csv(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
     text = "\n".join(["image,cat,dog", *(f"{image},{','.join(cells)}" for image, cells in rows.items())])
-    return write(folder / "w.csv", text + "\n")
+    return put(folder / "w.csv", text + "\n")
 
 
 def flags_json(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
@@ -169,12 +119,12 @@ def flags_json(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
         return None if cell == "" else float(cell) if cell.lstrip("-").replace(".", "").isdigit() else cell
 
     flags = {image: {"cat": value(cells[0]), "dog": value(cells[1])} for image, cells in rows.items()}
-    return write(folder / "w.json", json.dumps(flags))
+    return put(folder / "w.json", json.dumps(flags))
 
 
 def records_json(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
     flags = json.loads(flags_json(folder, rows).read_text())
-    return write(folder / "r.json", json.dumps([{"file_name": f"{one}.jpg", **flags[one]} for one in flags]))
+    return put(folder / "r.json", json.dumps([{"file_name": f"{one}.jpg", **flags[one]} for one in flags]))
 
 
 WIDE = (wide_csv, flags_json, records_json)
