@@ -76,6 +76,7 @@ def test_splits_of_records(file: Path) -> None:
         ('{"a": 0.3}', ": a", 0.3),
         ('{"a": ["x", 3]}', ": a[1]", 3),
         ('{"a": {"cat": 2}}', ": a.cat", 2),
+        ('{"a": {"cat": [1]}}', ": a.cat", ["a list"]),
         ('[{"image": "a"}]', ": [0]", ["image"]),
         ('[{"label": "a"}]', ": [0]", ["label"]),
         ('[{"image": ["a"], "label": "x"}]', ": [0].image", ["a list"]),

@@ -155,6 +155,8 @@ def harmful(witness: Path) -> dict[str, bytes]:
         "instance (protocol 0)": b"(S'touch x'\nios\nsystem\n.",
         "dotted name": b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.",
         "another ndarray": array.replace(b"cnumpy\nndarray", b"cnumpy\nmatrix"),
+        "an unknown byte order": array.replace(b"X\x01\x00\x00\x00<", b"X\x01\x00\x00\x00!"),
+        "a structured type": array.replace(b"NNNJ", b"NNK\x01J"),
         "a shape that is too large": pickle.dumps({"a": np.zeros(3, np.uint8)}, 4).replace(
             b"K\x03\x85", b"J\xff\xff\xff\x7f\x85"
         ),

@@ -24,10 +24,7 @@ Known = dict[str, tuple[tuple[str, ...] | None, tuple[str, ...]]]
 
 def known(labels: Labels) -> Known:
     """Return image → its classes (``None``: unlabelled), and those whose presence is unknown."""
-    names = {
-        entry.image: Path(entry.image).stem.rpartition("-")[2] for entry in labels.entries
-    }  # an upload has a prefix
-    return {names[entry.image]: (entry.labels, entry.unknown) for entry in labels.entries}
+    return {Path(entry.image).stem.rpartition("-")[2]: (entry.labels, entry.unknown) for entry in labels.entries}
 
 
 def kinds(labels: Labels) -> str:
@@ -106,7 +103,7 @@ def test_words_of_options_must_occur(tmp_path: Path, kind: str) -> None:
         assert str(error.value.subject).endswith(option) and error.value.found == word
     with pytest.raises(InvalidInput) as error:
         read(tmp_path, kind, {"a": ["ok"], "b": ["good"]})
-    assert "ok" in (error.value.found or ()) and "--no-negatives" in str(error.value.hint)  # type: ignore[operator]
+    assert "'ok'" in str(error.value.found) and "--no-negatives" in str(error.value.hint)
 
 
 def wide_csv(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
@@ -214,6 +211,7 @@ def test_a_confidence_of_0_means_absent(tmp_path: Path) -> None:
         ("image,label\na,defect\nb,ok\na,\n", True),
         ("image,label\na,cat\nb,dog\na,dog\n", False),
         ("image,label\na,cat\nb,dog\na,cat\n", None),
+        ("image,label\na,?\nb,dog\na,cat\n", None),
     ],
 )
 def test_contradictory_rows_are_noted(tmp_path: Path, text: str, contradiction: bool | None) -> None:

@@ -157,7 +157,7 @@ def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[I
     else:
         for image in labelled:
             if image.split is None:
-                raise InvalidInput(f"image {image.file} has no split, others have", allowed=sorted(named - {None}))
+                raise InvalidInput(f"image {image.file} has no split, others have", allowed=sorted(filter(None, named)))
             members.setdefault(check_id(image.split, "split"), []).append(image)
     members = {split: images for split, images in members.items() if images}
     if TRAIN not in members:

@@ -49,7 +49,7 @@ def read(folder: Path, files: Sequence[str], context: ReadContext | None = None)
     _note_same_folders(entries, shape, context)
     entries = yes_and_no(entries, context, what="folders")
     if _train_shows_no_class(entries, context):
-        context.note(RESPLIT, *dict.fromkeys(entry.split for entry in entries if entry.split is not None))
+        context.note(RESPLIT, *dict.fromkeys(filter(None, (entry.split for entry in entries))))
         entries = [replace(entry, split=None) for entry in entries]
     left_out = frozenset(file for file in files if shape.place(file) is None)
     return replace(collect("a folder per class", entries, context), left_out=left_out)

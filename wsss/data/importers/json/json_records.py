@@ -213,7 +213,7 @@ def _from_records(
     some = any(find_key(record, keys) for _, record in records)
     labels_keys = keys if some or keys != LABEL_KEYS else (*keys, _OBJECTS)
     hint = _ABSENT_HINT if some else LABEL_HINT
-    image_keys = IMAGE_KEYS
+    image_keys: tuple[str, ...] = IMAGE_KEYS
     if chosen:
         image_keys = (chosen,) if context.how.image_key is not None else (chosen, *IMAGE_KEYS)
     for where, record in records:
