@@ -120,16 +120,16 @@ def test_it_says_what_does_not_fit(shapes: Path, here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--images", "absent"), "absent is no folder"),
-        (("--images", "."), "there is no image in"),
+        (("--images", "absent"), "--images: absent: no such folder"),
+        (("--images", "."), "--images: .: no images"),
         (("--images", "IMAGES", "--labels", "absent.csv"), "absent.csv: no such file"),
-        (("--images", "IMAGES"), "has no folders that could be classes"),
+        (("--images", "IMAGES"), "no class folders"),
         (("--images", "IMAGES", "--labels", "LABELS", "--name", "a/b"), "--name: found 'a/b'"),
         (
             ("--images", "IMAGES", "--labels", "LABELS", "--weights", "absent.pth"),
             "--weights: absent.pth: no such file",
         ),
-        (("--images", "IMAGES", "--labels", "LABELS", "--format", "npy"), "labels.csv: no npy file"),
+        (("--images", "IMAGES", "--labels", "LABELS", "--format", "npy"), "labels.csv: not an npy file"),
     ],
 )
 def test_wrong_usage_is_explained(arguments: tuple[str, ...], words: str, shapes: Path, here: Path) -> None:
