@@ -304,7 +304,7 @@ def test_names_that_cannot_be_those_of_masks(model: Path, photographs: Path, tmp
     out = tmp_path / "out"
     done = run("predict", "--weights", model, "--images", photographs, "--out", out, "--save-probabilities")
     assert done.exit_code == 0, done.exception
-    assert "with other names than the images" in done.stderr
+    assert "named differently from the image" in done.stderr
     files = json.loads((out / "images.json").read_text())["files"]
     assert set(names) <= set(files.values()) and files["a"] == "a.png"
     assert {path.stem for path in (out / "masks").iterdir()} == set(files)

@@ -1,4 +1,4 @@
-"""Every format: exported, read back by something that isn't ours, and the same mask pixel for pixel."""
+"""Exports in every format, read by independent readers, reproduce the masks exactly."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_voc(masks: Masks, tmp_path: Path) -> None:
         for label_name, value in values(masks).items():
             if (mask == value).any():
                 assert (shown[mask == value] == colours[label_name]).all()
-    # and as a dataset of our own
+    # and as a dataset
     data = open_dataset({"root": tmp_path / "o"}, work=tmp_path)
     assert data.classes.names == masks.classes.names
     for split, samples in data.splits.items():
@@ -80,7 +80,7 @@ def test_label_studio(masks: Masks, tmp_path: Path) -> None:
     assert labels == [*masks.classes.foreground, "ignore"]
 
 
-def test_overlays_without_a_line_show_the_classes_in_their_colours(masks: Masks, tmp_path: Path) -> None:
+def test_overlays_without_contours_have_the_class_colours(masks: Masks, tmp_path: Path) -> None:
     options = Options(opacity=1, contours=False, legend=False, keep_ignored=False)
     export_masks(masks, "overlay", options, tmp_path / "o")
     colours = dict(zip(masks.classes.names, class_colours(masks.classes), strict=True))
@@ -105,9 +105,9 @@ def test_exact_polygons(masks: Masks, tmp_path: Path, components: bool) -> None:
 
 
 def test_simplified_polygons(masks: Masks, tmp_path: Path) -> None:
-    said = export_masks(masks, "polygons", Options(), tmp_path / "o")
+    simplified = export_masks(masks, "polygons", Options(), tmp_path / "o")
     exact = export_masks(masks, "polygons", Options(tolerance=0), tmp_path / "exact")
-    assert said["corners"] < exact["corners"]
+    assert simplified["corners"] < exact["corners"]
     for item in masks.items:
         mask = truth(masks)[item.id]
         found = _overlapping(tmp_path / "o" / f"{item.id}.geojson", values(masks), mask.shape)
@@ -117,7 +117,7 @@ def test_simplified_polygons(masks: Masks, tmp_path: Path) -> None:
 
 
 def _overlapping(path: Path, named: dict[str, int], size: tuple[int, int]) -> dict[int, NDArray[np.bool_]]:
-    """Read one class at a time: simplified polygons of different classes may share pixels."""
+    """Read one class at a time, because simplified polygons of different classes may overlap."""
     import json
 
     document = json.loads(path.read_text(encoding="utf-8"))
@@ -130,23 +130,23 @@ def _overlapping(path: Path, named: dict[str, int], size: tuple[int, int]) -> di
     return found
 
 
-def test_sheets_as_png_and_pdf_show_the_same(masks: Masks, tmp_path: Path) -> None:
+def test_sheets_as_png_and_pdf_are_equal(masks: Masks, tmp_path: Path) -> None:
     options = Options(columns=2, rows=2)
     assert export_masks(masks, "sheet", options, tmp_path / "png")["pages"] == -(-len(masks.items) // 4)
     export_masks(masks, "sheet", Options(columns=2, rows=2, pages="pdf"), tmp_path / "pdf")
     pages = [np.array(Image.open(path)) for path in sorted((tmp_path / "png").glob("*.png"))]
     content = (tmp_path / "pdf" / "sheet.pdf").read_bytes()
-    counts = re.findall(rb"/Count (\d+)", content)  # pages are added one by one; the last list of them counts
+    counts = re.findall(rb"/Count (\d+)", content)  # pages are appended; the last count is final
     assert content.startswith(b"%PDF-") and int(counts[-1]) == len(pages)
     streams = re.findall(rb"/Subtype /Image\b.*?stream\n(.*?)\nendstream", content, re.DOTALL)
     assert len(streams) == len(pages)
-    for stream, page in zip(streams, pages, strict=True):  # PDFs hold JPEGs: the same but for their losses
+    for stream, page in zip(streams, pages, strict=True):  # pages of a PDF are JPEGs
         found = np.array(Image.open(io.BytesIO(stream)))
         assert found.shape == page.shape
         assert np.abs(found.astype(int) - page).mean() < 6
 
 
-def test_what_is_dropped_is_background(made: Masks, tmp_path: Path) -> None:
+def test_removed_pixels_become_background(made: Masks, tmp_path: Path) -> None:
     export_masks(made, "voc", Options(min_area=10, keep_ignored=False), tmp_path / "o")
     assert "ignore" not in (tmp_path / "o" / "labelmap.txt").read_text()
     for name, mask in truth(made).items():

@@ -14,7 +14,6 @@ from wsss.refine.thresholds import (
     Fixed,
     Power,
     adaptive_threshold,
-    describe,
     li_threshold,
     make_seeds,
     mask_from_cams,
@@ -141,14 +140,14 @@ def test_merge_takes_foreground_from_the_first_and_background_from_both():
 
 
 def test_thresholds_in_the_wrong_order_are_refused():
-    with pytest.raises(ValidationError, match="must not be above foreground"):
+    with pytest.raises(ValidationError, match="background"):
         Fixed(name="fixed", foreground=0.1, background=0.2)
-    with pytest.raises(ValidationError, match="must not be below alpha"):
+    with pytest.raises(ValidationError, match="alpha_certain"):
         Power(name="power", alpha=8, alpha_certain=4)
 
 
-def test_descriptions_name_what_matters():
-    assert describe(Fixed(name="fixed")) == "fixed 0.3/0.05"
-    assert describe(Power(name="power", alpha=4, alpha_certain=32)) == "power 4/32"
-    assert describe(Adaptive(name="otsu", scope="image", margin=0.1)) == "otsu per map ±0.1"
-    assert describe(Adaptive(name="otsu_li")) == "otsu+li per class"
+def test_summaries():
+    assert Fixed(name="fixed").summary == "fixed 0.3/0.05"
+    assert Power(name="power", alpha=4, alpha_certain=32).summary == "power 4/32"
+    assert Adaptive(name="otsu", scope="image", margin=0.1).summary == "otsu per map ±0.1"
+    assert Adaptive(name="otsu_li").summary == "otsu+li per class"

@@ -1,4 +1,4 @@
-"""What an interrupted stage left and is no result of it is made again, not taken for finished."""
+"""Invalid files that an interrupted stage left are computed again, not taken for finished."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def crop_maps(path: Path) -> None:
 
 
 def change_classes_of_maps(path: Path) -> None:
-    found = read_cams(path)
-    write_cams(path, replace(found, classes=tuple(99 - place for place in range(len(found.classes)))))
+    cams = read_cams(path)
+    write_cams(path, replace(cams, classes=tuple(99 - index for index in range(len(cams.classes)))))
 
 
 @pytest.mark.parametrize(
@@ -64,26 +64,26 @@ def change_classes_of_maps(path: Path) -> None:
     ],
     ids=lambda one: getattr(one, "name", None) or getattr(one, "__name__", None),
 )
-def test_another_images_result_is_made_again(
+def test_invalid_files_are_computed_again(
     stage: Any, path_of: Callable[..., Path], change: Callable[[Path], None], tmp_path: Path, data: Dataset, cams: Path
 ) -> None:
     run_stage(PSEUDO, {}, tmp_path / "masks", data, cams=cams)
-    if stage is COLOUR:  # it makes maps of one class
+    if stage is COLOUR:  # needs a single class
         data = replace(data, classes=Classes(CLASSES.names[:2], CLASSES.values[:2]))
     inputs = {"cams": cams, "masks": tmp_path / "masks"}
-    taken = {name: path for name, path in inputs.items() if name in stage.inputs}
+    accepted = {name: path for name, path in inputs.items() if name in stage.inputs}
     out = tmp_path / "out"
-    run_stage(stage, {}, out, data, **taken)
+    run_stage(stage, {}, out, data, **accepted)
     before = contents(out)
     path = path_of(out, data.split("train")[1].id)
     change(path)
     lines: list[str] = []
-    run_stage(stage, {}, out, data, lines=lines, **taken)
+    run_stage(stage, {}, out, data, lines=lines, **accepted)
     assert contents(out) == before
-    assert [line for line in lines if str(path) in line and "made again" in line]
+    assert [line for line in lines if str(path) in line and "again" in line]
 
 
-def test_what_fits_passes_and_all_else_is_refused(tmp_path: Path, data: Dataset, cams: Path) -> None:
+def test_valid_files_pass_and_invalid_probabilities_are_refused(tmp_path: Path, data: Dataset, cams: Path) -> None:
     sample = data.split("train")[0]
     height, width = read_truth(sample, CLASSES).shape
     check_maps(sample, out=cams, classes=CLASSES)

@@ -1,4 +1,4 @@
-"""Train the CAM classifier on image-level labels."""
+"""Train the classifier for class activation maps on image-level labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ClassifyConfig(ClassifierConfig, LabelledConfig, StageConfig):
 
 
 def run(ctx: Context[ClassifyConfig]) -> Result:
-    """Train; the weights after the last epoch are the result."""
+    """Train, and save the weights of the last epoch."""
     from wsss.models.classifier import build_classifier, save_classifier
     from wsss.train.classification import multilabel_loss
     from wsss.train.optim import trunk_and_head

@@ -1,4 +1,4 @@
-"""Score maps at every fixed threshold against the ground truth: an oracle, for comparing maps with one another."""
+"""Score maps at every fixed threshold against the ground truth: an oracle for comparing maps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import cam_path
 from wsss.io.text.tables import csv_text
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
-from wsss.refine.thresholds import Fixed, describe
+from wsss.refine.thresholds import Fixed
 from wsss.stages.common.inspect_inputs import inspect_maps
 from wsss.stages.common.require_inputs import MAKE_MAPS, require_each
 
@@ -26,14 +26,14 @@ class SweepConfig(StageConfig):
     """Config of `sweep`."""
 
     split: str = Field("val", description="split to score on")
-    levels: int = Field(200, ge=2, le=1000, description="number of thresholds: 0, 1/N, 2/N … below 1")
+    levels: int = Field(200, ge=2, le=1000, description="number N of thresholds: 0, 1/N, 2/N … (N − 1)/N")
     minimum_precision: float = Field(
-        0.5, ge=0, le=1, description="minimum precision at which the highest recall is reported"
+        0.5, ge=0, le=1, description="report the highest recall at this precision or above"
     )
 
 
 def run(ctx: Context[SweepConfig]) -> Result:
-    """Count every image once; derive the curve, the best threshold, and the highest recall at a given precision."""
+    """Count every image once; compute the curve, the best threshold, and the highest recall at a given precision."""
     import numpy as np
 
     from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
@@ -58,14 +58,14 @@ def run(ctx: Context[SweepConfig]) -> Result:
     confusions = level_confusions(histogram)
     curve = {measure: mean_scores(confusions, measure) for measure in ("miou", "precision", "recall")}
     if np.isnan(curve["miou"]).any():
-        raise InvalidInput(f"No pixel of the ground truth of split {config.split!r} counts: all are ignored.")
+        raise InvalidInput("all pixels of the ground truth are ignored", subject=f"sweep: split {config.split!r}")
     best = int(curve["miou"].argmax())
     counts = level_counts(confusions)
     curve["foreground_precision"], curve["foreground_recall"] = foreground_precision_recall(counts)
-    recall, place = best_recall(counts, config.minimum_precision)
+    recall, position = best_recall(counts, config.minimum_precision)
     if ctx.ranks.rank == 0:
         write_text(ctx.out / TABLE, _table(levels, curve))
-        # Image by image: all matrices at once would take much memory where there are many images and classes.
+        # One image at a time: all matrices at once would take too much memory.
         per_image, at_best = [], {}
         for sample, one in zip(samples, counted, strict=True):
             matrices = level_confusions(one.dense())
@@ -74,9 +74,9 @@ def run(ctx: Context[SweepConfig]) -> Result:
         ids = tuple(sample.id for sample in samples)
         write_sweep_counts(ctx.out / SWEEP_COUNTS, SweepCounts(classes.names, levels, ids, np.stack(per_image)))
         write_confusions(ctx.out / CONFUSIONS, Confusions(classes.names, at_best))
-    found = int(place) >= 0
+    reached = int(position) >= 0
     policy = Fixed(name="fixed", foreground=levels[best], background=levels[best])
-    stamp = f"ORACLE {describe(policy)} (best on the ground-truth masks)"
+    stamp = f"ORACLE {policy.summary} (best on the ground-truth masks)"
     carried: Mapping[str, Any] = {**cams.provenance, "threshold_policy": stamp}
     return Result(
         {
@@ -87,8 +87,8 @@ def run(ctx: Context[SweepConfig]) -> Result:
                 "oracle": True,
                 "minimum_precision": config.minimum_precision,
                 "recall": None if np.isnan(recall) else float(recall),
-                "precision": float(curve["foreground_precision"][place]) if found else None,
-                "threshold": levels[int(place)] if found else None,
+                "precision": float(curve["foreground_precision"][position]) if reached else None,
+                "threshold": levels[int(position)] if reached else None,
             },
             "images": len(samples),
             "split": config.split,
@@ -100,10 +100,10 @@ def run(ctx: Context[SweepConfig]) -> Result:
 
 
 def _table(levels: tuple[float, ...], curve: Mapping[str, NDArray[np.float64]]) -> str:
-    """Return one CSV row per threshold."""
+    """Return a CSV with one row per threshold."""
     table: list[list[Any]] = [["threshold", *(f"oracle_{name}" for name in curve)]]
-    for place, level in enumerate(levels):
-        values = [float(column[place]) for column in curve.values()]
+    for index, level in enumerate(levels):
+        values = [float(column[index]) for column in curve.values()]
         table.append([level, *("" if value != value else f"{value:.6f}" for value in values)])
     return csv_text(table)
 
@@ -112,7 +112,7 @@ def _check(config: SweepConfig, data: Any) -> None:
     from wsss.data.checks.ground_truth import check_truth, require_masks
 
     samples, of = data.split(config.split), f"split {config.split!r}"
-    hint = "Sweep a split that has masks, or leave the sweep out: no other stage needs it."
+    hint = "Sweep a split with masks, or leave the sweep stage out."
     require_masks(data, samples, of=of, hint=hint, start="sweep: ")
     check_truth(samples, data.classes, where=f"sweep: {of}")
 

@@ -1,4 +1,4 @@
-"""Draw tiles and keep of each only which classes are in it: the labels that a `classify` stage learns from."""
+"""Draw tiles with image-level labels from the masks, as training data for `classify`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 class TilesStageConfig(TilesConfig, StageConfig):
     """Config of `tiles`."""
 
-    split: str = Field(default="train", description="split whose images are cut and whose masks give labels")
+    split: str = Field(default="train", description="split whose images are cut into tiles, labelled from its masks")
 
 
 def run(ctx: Context[TilesStageConfig]) -> Result:
-    """Draw the tiles, in one process."""
+    """Draw the tiles on the first rank."""
     from wsss.data.tiles.tile_table import DRAWN
     from wsss.io.text.json_files import read_json
     from wsss.pipeline.run.items import map_items
@@ -49,7 +49,7 @@ def _check(config: TilesStageConfig, data: Dataset) -> None:
     from wsss.data.checks.ground_truth import check_truth, require_masks
 
     samples, of = data.split(config.split), f"split {config.split!r}"
-    hint = "Choose a split that has masks; tiles that people have labelled are a dataset of layout folder."
+    hint = "Choose a split with masks. For tiles labelled by hand, use a dataset with layout folder."
     require_masks(data, samples, of=of, hint=hint, start="tiles: ")
     check_truth(samples, data.classes, where=f"tiles: {of}")
 

@@ -1,4 +1,4 @@
-"""Whether an input holds a file for each image: looked at before anything of an earlier run is deleted."""
+"""Checks that an input has a file for every image, before an earlier result is deleted."""
 
 from __future__ import annotations
 
@@ -11,28 +11,26 @@ from wsss.errors import InvalidInput, listing
 if TYPE_CHECKING:
     from wsss.data.sample import Sample
 
+MAKE_MAPS = "Compute maps for the same splits first (cam, --splits)."
+MAKE_MASKS = "Create masks for the same splits first (--splits)."
+
 
 def require_each(
     folder: Path, samples: Sequence[Sample], path_of: Callable[[Path, str], Path], *, what: str, hint: str
 ) -> None:
-    """Refuse a folder that lacks the files of some images.
+    """Require a file for every image.
 
     Args:
-        folder: of the input.
+        folder: folder of the input.
         samples: the images.
-        path_of: folder, image id → the file.
-        what: to call a file in the message.
-        hint: what to do about it.
+        path_of: folder, image id → file.
+        what: noun for the files in the message.
+        hint: hint for missing files.
 
     Raises:
-        InvalidInput: names the images without one.
+        InvalidInput: lists the images without a file.
     """
     missing = [sample.id for sample in samples if not path_of(folder, sample.id).is_file()]
     if missing:
-        raise InvalidInput(
-            f"{folder}: no {what} of {len(missing)} of the {len(samples)} images: {listing(missing)}.", hint=hint
-        )
-
-
-MAKE_MAPS = "Make maps of the same splits first (cam, --splits)."
-MAKE_MASKS = "Make masks of the same splits first (--splits)."
+        problem = f"no {what} for {len(missing)} of {len(samples)} images: {listing(missing)}"
+        raise InvalidInput(problem, subject=folder, hint=hint)

@@ -1,4 +1,4 @@
-"""The classes of a run whose dataset is gone: every network that it trained has them with it."""
+"""The classes of a run whose dataset is missing, read from a network that it trained."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from wsss.io.weights import DESCRIPTION, load_description
 
 
 def classes_of_run(run_dir: Path, run: Mapping[str, Any]) -> tuple[Classes, Path] | None:
-    """Return the classes, and the file they are from; ``None`` where the run has trained no network.
+    """Return the classes of a run and the file they were read from; ``None`` if the run has no trained network.
 
     Args:
-        run_dir, run: the run directory and its record.
+        run_dir: the run directory.
+        run: its record.
 
     Raises:
         InvalidInput: the file is broken.
@@ -26,5 +27,5 @@ def classes_of_run(run_dir: Path, run: Mapping[str, Any]) -> tuple[Classes, Path
             try:
                 return Classes.from_json(load_description(path.parent).get("classes") or {}), path
             except ValueError as error:
-                raise InvalidInput(f"{path}: classes.{error}") from error
+                raise InvalidInput(f"classes.{error}", subject=path) from error
     return None
