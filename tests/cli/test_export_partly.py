@@ -147,7 +147,7 @@ def test_images_of_a_table_keep_the_users_names(here: Path, capsys: pytest.Captu
     assert _call(["export", "masks", *data, "--format", "label-studio", "--out", "ls"]) == 0
     assert _call(["export", "masks", *data, "--format", "cvat", "--out", "cvat"]) == 0
     said = capsys.readouterr().err
-    assert ("the images of 3 of 3 masks are missing" in said) == gone
+    assert ("missing images for 3 of 3 masks" in said) == gone
     document = json.loads((here / "coco/annotations.json").read_text())
     assert {one["file_name"] for one in document["images"]} == set(files.values())
     tasks = json.loads((here / "ls/tasks.json").read_text())

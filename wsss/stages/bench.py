@@ -48,12 +48,12 @@ class BenchConfig(StageConfig):
     )
     groups: Path | None = Field(
         None,
-        description="CSV with the columns ID and group; by default from the splits test-indistr, test-angles …",
+        description="CSV with the columns ID and group; by default the splits test-indistr, test-angles and so on",
     )
     against: Annotated[str | None, AddedLater()] = Field(
         None,
         pattern=r"^[^/]+/[^/]+/[^/]+/[^/]+$",
-        description="FRAMEWORK/LABELS/SIZE/LOSS to compare all others with, across labels",
+        description="reference that all others are compared with, across labels",
     )
     swaps: int = Field(10_000, ge=100, le=1_000_000, description="number of random sign swaps per permutation test")
 

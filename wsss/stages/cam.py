@@ -62,7 +62,7 @@ class CamConfig(StageConfig):
         "scores distinct, for otsu thresholds where object and background are mixed everywhere",
     )
     normalise: Literal["max", "minmax"] = Field(
-        default="max", description="max: divide each map by its maximum; minmax: subtract its minimum first"
+        default="max", description="divide each map by its maximum (max), or subtract its minimum first (minmax)"
     )
     classes: Annotated[Literal["labels", "predicted"], OptionName("map-classes")] = Field(
         default="labels",

@@ -25,7 +25,7 @@ class CompareConfig(StageConfig):
         None, description="matrix axis whose values are the rows; by default the only axis besides `over`"
     )
     over: str = Field("seed", description="matrix axis to average over")
-    reference: str | None = Field(None, description="row that differences are computed to")
+    reference: str | None = Field(None, description="reference row for differences")
     measures: tuple[str, ...] = Field(
         ("miou",), min_length=1, description="metrics of score stages, one column each; iou.cat is a nested metric"
     )
