@@ -120,7 +120,7 @@ def test_masks_without_a_dataset(here: Path, capsys: pytest.CaptureFixture[str])
     assert written["classes"] == ["background", "class 1", "class 2"]
     written = export(capsys, "data/masks", "--format", "coco", "--classes", "data/classes.txt", out="p")
     assert written["classes"] == ["background", "cat", "dog"]
-    assert "label-studio: the images of these 3 masks are not known" in refused(
+    assert "label-studio: unknown images for 3 masks" in refused(
         capsys, "data/masks", "--format", "label-studio", out="q"
     )
     options = ["--images", "data/images", "--side-by-side", "--no-legend"]
@@ -143,7 +143,7 @@ def test_masks_whose_images_are_gone(here: Path, capsys: pytest.CaptureFixture[s
     for arguments in (["--format", "overlay"], ["--format", "coco", "--with-images", "copy"]):
         assert "--data.images DIR" in refused(capsys, *where, *arguments, out="p")
     export(capsys, *where, "--data.images", here / "photos", "--format", "overlay", out="p")
-    assert "--data.images DIR says where its images have moved to" in refused(
+    assert "if the images were moved: --data.images DIR" in refused(
         capsys, *where, "--data.images", "gone", "--images", "photos", "--format", "overlay", out="q"
     )
 

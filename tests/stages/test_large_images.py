@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learning import CLASSES, coloured_dataset, run_stage
+from learning import CLASSES, coloured_dataset, run_stage, write_maps
 
 from wsss.data.sample import Dataset, Sample, read_truth
-from wsss.io.files.stage_files import cam_path, mask_path
-from wsss.io.rasters.cams import Cams, write_cams
+from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.stages import STAGES
@@ -89,11 +88,7 @@ def test_results_of_reduced_images_do_not_depend_on_workers(tmp_path: Path, data
 
 @pytest.mark.parametrize("unary", ["labels", "softmax"])
 def test_maps_are_refined_at_the_working_size(tmp_path: Path, data: Dataset, unary: str) -> None:
-    for sample in data.split("train"):
-        truth = read_truth(sample, CLASSES)
-        maps = np.stack([np.where(truth == index, 0.8, 0.1)[::4, ::4] for index in sample.labels or ()])
-        cams = Cams(maps.astype(np.float32), sample.labels or (), (truth.shape[0], truth.shape[1]))
-        write_cams(cam_path(tmp_path / "cams", sample.id), cams)
+    write_maps(tmp_path / "cams", data)
     run_stage(PSEUDO, FIXED, tmp_path / "pseudo", data, cams=tmp_path / "cams")
     config = {**SETTINGS, "unary": unary, "max_side": 88}
     inputs = {"masks": tmp_path / "pseudo", "cams": tmp_path / "cams"}

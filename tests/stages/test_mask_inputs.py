@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from learning import CLASSES, SMALL_TRAINING, coloured_dataset, run_stage
+from learning import CLASSES, SMALL_TRAINING, coloured_dataset, run_stage, write_maps
 from onethread import one_thread
 from PIL import Image
 
@@ -47,14 +47,6 @@ def write_all(data: Dataset, folder: Path, *, name: str = "{}.png", split: str =
     folder.mkdir(parents=True, exist_ok=True)
     for sample in data.split(split):
         Image.fromarray(read_mask(sample.mask)).save(folder / name.format(sample.id))
-    return folder
-
-
-def write_cams_of(data: Dataset, folder: Path, strength: float, *, split: str = "train") -> Path:
-    for sample in data.split(split):
-        truth = read_truth(sample, CLASSES)
-        maps = np.stack([np.where(truth == index, strength, 0.0) for index in sample.labels]).astype(np.float32)
-        write_cams(cam_path(folder, sample.id), Cams(maps, sample.labels, truth.shape))
     return folder
 
 
@@ -121,7 +113,7 @@ BAD_TRUTH = {0: 0, 1: 255, 2: 255}
 
 def test_ground_truth_of_0_and_255_is_refused_by_every_stage_that_reads_it(tmp_path, data):
     write_all(data, tmp_path / "pred", split="val")
-    cams = write_cams_of(data, tmp_path / "cams", 0.9)
+    cams = write_maps(tmp_path / "cams", data)
     bad = with_truth(data, BAD_TRUTH)
     cases: list[tuple[Any, dict[str, Any], dict[str, Path]]] = [
         (SCORE, {}, {"pred": tmp_path / "pred"}),
@@ -195,7 +187,7 @@ def test_masks_to_refine_of_0_and_255_are_refused(tmp_path, data):
 
 
 def test_empty_pseudo_masks_are_counted_with_a_warning(tmp_path, data):
-    cams = write_cams_of(data, tmp_path / "cams", 0.9)
+    cams = write_maps(tmp_path / "cams", data)
     first = data.split("train")[0]
     nothing = np.full((len(first.labels), *SIZE), 0.1, np.float32)
     write_cams(cam_path(cams, first.id), Cams(nothing, first.labels, SIZE))
@@ -213,7 +205,7 @@ def test_empty_pseudo_masks_are_counted_with_a_warning(tmp_path, data):
 
 
 def test_images_without_a_class_are_not_counted_as_empty(tmp_path, data):
-    cams = write_cams_of(data, tmp_path / "cams", 0.1)
+    cams = write_maps(tmp_path / "cams", data, inside=0.1)
     config = {"policy": {"name": "fixed", "foreground": 0.5, "background": 0.5}}
     first, *others = data.split("train")
     negatives = Dataset(data.name, data.root, CLASSES, {"train": (replace(first, labels=()), *others)})

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learning import SMALL_TRAINING, run_stage
+from learning import SMALL_TRAINING, run_stage, write_maps
 
 from wsss.data.readers.topomortar import CLASSES, MASK_VALUES
 from wsss.data.sample import Dataset, Sample, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.files.stage_files import cam_path, mask_path
-from wsss.io.rasters.cams import Cams, write_cams
+from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE, read_mask, write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.stages.predict import STAGE as PREDICT
@@ -105,10 +104,7 @@ def test_a_network_learns_from_stage_masks_and_refuses_dataset_masks(data: Datas
 
 
 def test_an_oracle_counts_the_datasets_masks_as_classes(data: Dataset, tmp_path: Path) -> None:
-    for sample in data.split("train"):
-        truth = read_truth(sample, data.classes)
-        maps = np.where(truth == 1, 0.8, 0.1).astype(np.float32)[None]
-        write_cams(cam_path(tmp_path / "cams", sample.id), Cams(maps, (1,), (32, 32)))
+    write_maps(tmp_path / "cams", data, step=1)
     result = run_stage(PSEUDO, {"oracle": True}, tmp_path / "out", data, cams=tmp_path / "cams")
     assert max(row["miou"] for row in result.metrics["oracle_sweep"]) == pytest.approx(1)
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learning import CLASSES, coloured_dataset, contents, run_stage
+from learning import CLASSES, coloured_dataset, contents, run_stage, write_maps
 
 from wsss.data.sample import Classes, Dataset, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.files.stage_files import cam_path, mask_path, probability_path
+from wsss.io.files.stage_files import mask_path, probability_path
 from wsss.io.rasters.arrays import write_arrays
-from wsss.io.rasters.cams import Cams, write_cams
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.stages.crf import STAGE as CRF
 from wsss.stages.pseudo import STAGE as PSEUDO
@@ -30,13 +29,7 @@ def data(tmp_path: Path) -> Dataset:
 
 @pytest.fixture
 def cams(tmp_path: Path, data: Dataset) -> Path:
-    """Maps that are high on the true object, at a quarter of the image's size."""
-    folder = tmp_path / "cams-stage"
-    for sample in data.samples(["train", "val"]):
-        truth = read_truth(sample, CLASSES)
-        maps = np.stack([np.where(truth == index, 0.8, 0.1)[::4, ::4] for index in sample.labels or ()])
-        write_cams(cam_path(folder, sample.id), Cams(maps.astype(np.float32), sample.labels or (), truth.shape))
-    return folder
+    return write_maps(tmp_path / "cams-stage", data, ("train", "val"))
 
 
 def encoded(folder: Path, image_id: str) -> np.ndarray:

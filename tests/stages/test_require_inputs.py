@@ -6,16 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from learning import CLASSES, SMALL_TRAINING, coloured_dataset, contents
+from learning import SMALL_TRAINING, coloured_dataset, contents, write_maps
 from onethread import one_thread
 
-from wsss.data.sample import Dataset, read_truth
+from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
-from wsss.io.files.stage_files import cam_path
-from wsss.io.rasters.cams import Cams, write_cams
 from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.stage import Artifact
 from wsss.stages import STAGES
@@ -41,11 +38,7 @@ def data(tmp_path: Path) -> Dataset:
 def inputs(tmp_path: Path, data: Dataset) -> dict[str, Path]:
     """Maps, and pseudo masks computed from them."""
     torch.set_num_threads(1)
-    cams = tmp_path / "maps"
-    for sample in data.split("train"):
-        truth = read_truth(sample, CLASSES)
-        maps = np.stack([np.where(truth == index, 0.8, 0.1) for index in sample.labels or ()]).astype(np.float32)
-        write_cams(cam_path(cams, sample.id), Cams(maps, sample.labels or (), truth.shape))
+    cams = write_maps(tmp_path / "maps", data, step=1)
     stage = STAGES["pseudo"]
     run_stage(stage, stage.config(), out=tmp_path / "seeds", inputs={"cams": Artifact(cams)}, data=data)
     return {"cams": cams, "masks": tmp_path / "seeds"}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wsss.data.sample import Classes, Dataset, Sample
-from wsss.io.files.stage_files import CHECKPOINT
+from wsss.data.sample import Classes, Dataset, Sample, read_truth
+from wsss.io.files.stage_files import CHECKPOINT, cam_path
+from wsss.io.rasters.cams import Cams, write_cams
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.pipeline.processes.ranks import SingleRank
@@ -55,6 +56,25 @@ def _sample(root: Path, image_id: str, number: int, size: tuple[int, int], class
     write_png(root / "images" / f"{image_id}.png", image)
     write_mask(root / "masks" / f"{image_id}.png", mask)
     return Sample(image_id, root / "images" / f"{image_id}.png", labels, root / "masks" / f"{image_id}.png")
+
+
+def write_maps(
+    folder: Path,
+    data: Dataset,
+    splits: Sequence[str] = ("train",),
+    *,
+    inside: float = 0.8,
+    outside: float = 0.1,
+    step: int = 4,
+) -> Path:
+    """Write maps of the ground truth, with a map element per ``step`` pixels; return the folder."""
+    for sample in data.samples(splits):
+        truth = read_truth(sample, data.classes)
+        labels = sample.labels or ()
+        maps = [np.where(truth == index, inside, outside)[::step, ::step] for index in labels]
+        size = (truth.shape[0], truth.shape[1])
+        write_cams(cam_path(folder, sample.id), Cams(np.stack(maps).astype(np.float32), labels, size))
+    return folder
 
 
 class Silent:

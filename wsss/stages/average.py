@@ -13,7 +13,7 @@ from wsss.io.files.stage_files import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.finished import check_maps
 from wsss.stages.common.inspect_inputs import inspect_maps
-from wsss.stages.common.require_inputs import MAKE_MAPS, require_each
+from wsss.stages.common.require_inputs import require_maps
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -79,7 +79,7 @@ def _check(config: AverageConfig, data: Any) -> None:
 def _ready(ctx: Context[AverageConfig]) -> None:
     samples = ctx.data.samples(ctx.config.splits)
     for artifact in ctx.inputs["cams"]:
-        require_each(artifact.path, samples, cam_path, what="maps", hint=MAKE_MAPS)
+        require_maps(artifact.path, samples)
 
 
 def _inspect(ctx: Context[AverageConfig]) -> None:

@@ -11,6 +11,7 @@ from wsss.stages.common.classifier_training import (
     LabelledConfig,
     check_labelled,
     labelled_reads,
+    prepare_backbone,
     ready_labelled,
     supervision,
     train_on_labels,
@@ -50,13 +51,6 @@ def _check(config: ClassifyConfig, data: Dataset) -> None:
     check_labelled(config, data)
 
 
-def _prepare(config: ClassifyConfig, data: Dataset) -> None:
-    from wsss.models.backbones import check_weights_fit
-
-    if config.backbone is not None:
-        check_weights_fit(config.backbone)
-
-
 STAGE = Stage(
     name="classify",
     version=1,
@@ -68,7 +62,7 @@ STAGE = Stage(
     inputs={"tiles": TILES},
     reads=labelled_reads,
     check=_check,
-    prepare=_prepare,
+    prepare=prepare_backbone,
     ready=ready_labelled,
     trains=lambda config: config.images_per_step,
 )

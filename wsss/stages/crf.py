@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.files.stage_files import cam_path, mask_path, probability_path
+from wsss.io.files.stage_files import mask_path, probability_path
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.dense_crf import CrfConfig
@@ -26,7 +26,7 @@ from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.inspect_inputs import inspect_maps, inspect_masks, inspect_probabilities
 from wsss.stages.common.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.common.reduced import note_reduced, reduced_ids
-from wsss.stages.common.require_inputs import MAKE_MAPS, MAKE_MASKS, require_each
+from wsss.stages.common.require_inputs import MAKE_MASKS, require_maps
 from wsss.validation import AddedLater, OptionName
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def _ready(ctx: Context[CrfStageConfig]) -> None:
         require_class(ctx.inputs["masks"], samples, classes, purpose="to refine", hint=hint)
     if cams is not None:
         read_policy(masks)
-        require_each(cams.path, samples, cam_path, what="maps", hint=MAKE_MAPS)
+        require_maps(cams.path, samples)
 
 
 def _inspect(ctx: Context[CrfStageConfig]) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from wsss.errors import listing
-from wsss.io.files.stage_files import cam_path, mask_path
+from wsss.io.files.stage_files import mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.policyfile import write_policy
@@ -18,7 +17,7 @@ from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.inspect_inputs import inspect_maps
 from wsss.stages.common.mask_inputs import count_empty
-from wsss.stages.common.require_inputs import MAKE_MAPS, require_each
+from wsss.stages.common.require_inputs import require_maps, require_truth
 from wsss.validation import AddedLater
 
 if TYPE_CHECKING:
@@ -162,19 +161,13 @@ def _reads(config: PseudoConfig) -> list[Read]:
 
 
 def _check(config: PseudoConfig, data: Any) -> None:
-    if not config.oracle:
-        return
-    from wsss.data.checks.ground_truth import check_truth, require_masks
-
-    samples, of = data.samples(config.splits), f"splits {listing(config.splits)}"
-    hint = "Leave --oracle out: the other policies need no masks."
-    require_masks(data, samples, of=of, hint=hint, start="pseudo.oracle: ")
-    check_truth(samples, data.classes, where=f"pseudo.oracle: {of}")
+    if config.oracle:
+        hint = "Leave --oracle out: the other policies need no masks."
+        require_truth(data, config.splits, where="pseudo.oracle", hint=hint)
 
 
 def _ready(ctx: Context[PseudoConfig]) -> None:
-    samples = ctx.data.samples(ctx.config.splits)
-    require_each(ctx.inputs["cams"].path, samples, cam_path, what="maps", hint=MAKE_MAPS)
+    require_maps(ctx.inputs["cams"].path, ctx.data.samples(ctx.config.splits))
 
 
 STAGE = Stage(

@@ -17,6 +17,7 @@ from wsss.metrics.structure import COLUMNS, Group
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.mask_inputs import ANY_FOLDER, MaskSummary, with_masks
+from wsss.stages.common.require_inputs import require_truth
 from wsss.stages.common.score_image import Pair, count, name_values
 from wsss.validation import AddedLater
 
@@ -235,9 +236,6 @@ def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) 
 
 
 def _check(config: ScoreConfig, data: Any) -> None:
-    from wsss.data.checks.ground_truth import check_truth, require_masks
-
-    samples, of = data.split(config.split), f"split {config.split!r}"
     if config.topomortar and len(data.classes) != 2:
         raise InvalidInput(
             "topomortar: true requires one foreground class",
@@ -246,8 +244,7 @@ def _check(config: ScoreConfig, data: Any) -> None:
             hint="Select one class (data.classes), or set structure only, which has a row per class.",
         )
     hint = "Score a split with masks, or leave the score stage out."
-    require_masks(data, samples, of=of, hint=hint, start="score: ")
-    check_truth(samples, data.classes, where=f"score: {of}")
+    require_truth(data, (config.split,), where="score", hint=hint)
 
 
 STAGE = Stage(

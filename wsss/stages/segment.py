@@ -13,9 +13,10 @@ from wsss.errors import InvalidInput, listing
 from wsss.losses.config import CrossEntropyConfig, LossConfig
 from wsss.models.config import NO_TRUNK, SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import training_metrics
+from wsss.stages.common.classifier_training import prepare_backbone, training_metrics
 from wsss.stages.common.inspect_inputs import inspect_masks, inspect_probabilities
 from wsss.stages.common.mask_inputs import ANY_FOLDER
+from wsss.stages.common.require_inputs import require_truth
 from wsss.stages.common.training_targets import (
     check_training_masks,
     count_empty_masks,
@@ -132,25 +133,15 @@ def _supervision(config: SegmentConfig, masks: Artifact | None) -> str:
 def _check(config: SegmentConfig, data: Dataset) -> None:
     if config.backbone is not None:
         check_weights(config.backbone)
-    samples, of = data.split(config.split), f"split {config.split!r}"
+    data.split(config.split)
     if config.labels == "ground-truth":
-        from wsss.data.checks.ground_truth import check_truth, require_masks
-
         hint = "Choose a split with masks, or set labels: pseudo."
-        require_masks(data, samples, of=of, hint=hint, start="segment: ")
-        check_truth(samples, data.classes, where=f"segment: {of}")
+        require_truth(data, (config.split,), where="segment", hint=hint)
 
 
 def _reads(config: SegmentConfig) -> list[Read]:
     reads = [Read(config.split, "images")]
     return [*reads, Read(config.split, "masks")] if config.labels == "ground-truth" else reads
-
-
-def _prepare(config: SegmentConfig, data: Dataset) -> None:
-    from wsss.models.backbones import check_weights_fit
-
-    if config.backbone is not None:
-        check_weights_fit(config.backbone)
 
 
 def _check_inputs(config: SegmentConfig, ids: Mapping[str, Sequence[str]]) -> None:
@@ -197,7 +188,7 @@ STAGE = Stage(
     needs_settings=lambda config: {"masks": {"save_probabilities": True}} if config.labels == "soft" else {},
     check=_check,
     check_inputs=_check_inputs,
-    prepare=_prepare,
+    prepare=prepare_backbone,
     ready=_ready,
     inspect=_inspect,
     trains=lambda config: config.images_per_step,

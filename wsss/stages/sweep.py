@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput
-from wsss.io.files.stage_files import cam_path
 from wsss.io.text.tables import csv_text
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.thresholds import Fixed
 from wsss.stages.common.inspect_inputs import inspect_maps
-from wsss.stages.common.require_inputs import MAKE_MAPS, require_each
+from wsss.stages.common.require_inputs import require_maps, require_truth
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,17 +108,12 @@ def _table(levels: tuple[float, ...], curve: Mapping[str, NDArray[np.float64]]) 
 
 
 def _check(config: SweepConfig, data: Any) -> None:
-    from wsss.data.checks.ground_truth import check_truth, require_masks
-
-    samples, of = data.split(config.split), f"split {config.split!r}"
     hint = "Sweep a split with masks, or leave the sweep stage out."
-    require_masks(data, samples, of=of, hint=hint, start="sweep: ")
-    check_truth(samples, data.classes, where=f"sweep: {of}")
+    require_truth(data, (config.split,), where="sweep", hint=hint)
 
 
 def _ready(ctx: Context[SweepConfig]) -> None:
-    samples = ctx.data.split(ctx.config.split)
-    require_each(ctx.inputs["cams"].path, samples, cam_path, what="maps", hint=MAKE_MAPS)
+    require_maps(ctx.inputs["cams"].path, ctx.data.split(ctx.config.split))
 
 
 STAGE = Stage(

@@ -9,6 +9,7 @@ from pydantic import Field
 from wsss.data.tiles.tiling import TilesConfig, draw_tiles
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
 from wsss.stages.common.mask_inputs import survey
+from wsss.stages.common.require_inputs import require_truth
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -46,12 +47,8 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
 
 
 def _check(config: TilesStageConfig, data: Dataset) -> None:
-    from wsss.data.checks.ground_truth import check_truth, require_masks
-
-    samples, of = data.split(config.split), f"split {config.split!r}"
     hint = "Choose a split with masks. For tiles labelled by hand, use a dataset with layout folder."
-    require_masks(data, samples, of=of, hint=hint, start="tiles: ")
-    check_truth(samples, data.classes, where=f"tiles: {of}")
+    require_truth(data, (config.split,), where="tiles", hint=hint)
 
 
 STAGE = Stage(

@@ -248,6 +248,14 @@ def check_labelled(config: LabelledConfig, data: Dataset) -> None:
         require_labels(data.split(split))
 
 
+def prepare_backbone(config: Any, data: Dataset) -> None:
+    """Require that the initial weights of ``config.backbone`` fit its architecture."""
+    from wsss.models.backbones import check_weights_fit
+
+    if config.backbone is not None:
+        check_weights_fit(config.backbone)
+
+
 def ready_labelled(ctx: Context[Any]) -> None:
     """Apply `require_absent` before an earlier result is discarded."""
     from wsss.data.readers.label_matrix import label_targets

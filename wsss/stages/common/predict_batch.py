@@ -19,29 +19,12 @@ if TYPE_CHECKING:
 class PredictionSettings(Protocol):
     """The settings of `wsss.stages.predict` that determine the files of an image."""
 
-    @property
-    def images(self) -> Path | None:
-        """Folder of images; ``None`` if splits are predicted."""
-
-    @property
-    def scales(self) -> tuple[float, ...]:
-        """Scale factors of the image."""
-
-    @property
-    def flip(self) -> bool:
-        """Whether the mirrored image is predicted, too."""
-
-    @property
-    def max_side(self) -> int | None:
-        """Maximum longer side in pixels."""
-
-    @property
-    def save_probabilities(self) -> bool:
-        """Whether class probabilities are written."""
-
-    @property
-    def labels(self) -> Literal["ignore", "restrict"]:
-        """How image-level labels are used."""
+    images: Path | None
+    scales: tuple[float, ...]
+    flip: bool
+    max_side: int | None
+    save_probabilities: bool
+    labels: Literal["ignore", "restrict"]
 
 
 def predict_batch(

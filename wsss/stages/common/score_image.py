@@ -22,33 +22,16 @@ if TYPE_CHECKING:
 class ScoreSettings(Protocol):
     """The settings of `wsss.stages.score` that determine the counts of an image."""
 
-    @property
-    def unsure(self) -> Literal["miss", "skip", "background"]:
-        """How predicted pixels with the value 255 are counted."""
-
-    @property
-    def pred_values(self) -> Literal["ours", "dataset"]:
-        """Values of the predicted masks."""
-
-    @property
-    def pred_mask_values(self) -> dict[int, str] | None:
-        """Value → class name, if the predicted masks have other values."""
+    unsure: Literal["miss", "skip", "background"]
+    pred_values: Literal["ours", "dataset"]
+    pred_mask_values: dict[int, str] | None
+    window: int
+    frame: Literal["own-max", "none"]
+    transposed: bool
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """Groups of structure scores."""
-
-    @property
-    def window(self) -> int:
-        """Window side of local Betti numbers in pixels."""
-
-    @property
-    def frame(self) -> Literal["own-max", "none"]:
-        """Frame around masks for Betti matching."""
-
-    @property
-    def transposed(self) -> bool:
-        """Whether clDice skeletons are those of the transposed masks."""
+        """Groups of structure scores to compute."""
 
 
 @dataclass(frozen=True)
