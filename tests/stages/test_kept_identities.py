@@ -1,4 +1,4 @@
-"""Stages that were finished before their config had new fields stay finished."""
+"""Stages that were finished before their config grew stay finished."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsss.validation import validate
 
 
 class NamedSplits:
-    """A dataset whose fingerprints are the names of its splits."""
+    """A dataset whose fingerprints are names."""
 
     splits: dict[str, Any] = {}  # noqa: RUF012
 
@@ -37,8 +37,8 @@ class NamedSplits:
         ),
     ],
 )
-def test_older_configs_keep_their_identity(stage: str, config: dict[str, Any], identity: str) -> None:
-    """Identities of version 1 of these stages, before heads, losses and training had further settings."""
+def test_an_older_config_has_its_older_identity(stage: str, config: dict[str, Any], identity: str) -> None:
+    """The identities that version 1 of these stages gave before heads, losses and training got further settings."""
     checked = validate(STAGES[stage].config, config, where=stage)
     parts = identity_parts(STAGES[stage], checked, 0, {}, Fingerprints(NamedSplits()), Contents())
     assert identity_of(parts) == identity

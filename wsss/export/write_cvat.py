@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ARCHIVE = "segmentation_mask_1.1.zip"
 SUBSET = "default"
 MOST_OBJECTS = 255
-"""Maximum number of objects per image in CVAT's importer (datumaro), whose palette has 256 colours with background."""
+"""Maximum number of objects per image in CVAT's importer (datumaro), whose palette has 256 colours in all."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Constant time stamp of all files in the archive (the earliest in a zip), for reproducible bytes."""

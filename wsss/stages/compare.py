@@ -13,7 +13,11 @@ from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wsss.metrics.comparison import Cell
     from wsss.stages.common.compare_columns import Column
+    from wsss.viz.report.comparison_table import Comparison
 
 TABLE, PAGE, PICTURE = "compare.csv", "compare.md", "precision_recall.svg"
 
@@ -36,26 +40,17 @@ class CompareConfig(StageConfig):
 
 def run(ctx: Context[CompareConfig]) -> Result:
     """Gather the columns, compare their rows, and write the table and the precision–recall plots."""
-    from wsss.io.files.atomic import write_json, write_text
-    from wsss.metrics.comparison import Bootstrap, compare
     from wsss.stages.common.compare_columns import gather_columns
     from wsss.stages.common.compare_curves import gather_curves
     from wsss.stages.common.compare_place import place_of
-    from wsss.viz.drawing.curves import standalone
-    from wsss.viz.report.comparison_table import Comparison, as_csv, as_json, as_markdown
-    from wsss.viz.report.run_overview import COMPARISON
+    from wsss.viz.report.comparison_table import Comparison
 
     config, scores = ctx.config, ctx.inputs["scores"]
     axis = rows_axis(config, [one.id for one in scores])
     places = {one.id: place_of(one.id, axis, config.over) for one in scores}
     columns = gather_columns(scores, places, config.measures, config.titles)
     rows = tuple(dict.fromkeys(place.row for place in places.values()))
-    bootstrap = Bootstrap(config.resamples, config.confidence, ctx.seed)
-    advance = ctx.progress.track("bootstrap", len(columns))
-    tables = []
-    for column in columns:
-        tables.append(compare(column.measured, column.statistic, config.reference, bootstrap))
-        advance(1)
+    tables = _compared(ctx, columns)
     comparison = Comparison(
         axis=axis or "",
         over=config.over,
@@ -67,12 +62,7 @@ def run(ctx: Context[CompareConfig]) -> Result:
         curves=gather_curves(scores, places, config.titles, config.reference),
     )
     if ctx.ranks.rank == 0:
-        write_json(ctx.out / COMPARISON, as_json(comparison))
-        write_text(ctx.out / TABLE, as_csv(comparison))
-        write_text(ctx.out / PAGE, as_markdown(comparison))
-        for number, chart in enumerate(comparison.curves, start=1):
-            name = PICTURE if number == 1 else PICTURE.replace(".", f"_{number}.")
-            write_text(ctx.out / name, standalone(chart))
+        _write(ctx.out, comparison)
     _warn(ctx, columns, rows)
     shown = {column.title: cells for column, cells in zip(columns, tables, strict=True)}
     return Result(
@@ -85,6 +75,33 @@ def run(ctx: Context[CompareConfig]) -> Result:
             },
         }
     )
+
+
+def _compared(ctx: Context[CompareConfig], columns: Sequence[Column]) -> list[dict[str, Cell | None]]:
+    """Return row → cell for each column."""
+    from wsss.metrics.comparison import Bootstrap, compare
+
+    bootstrap = Bootstrap(ctx.config.resamples, ctx.config.confidence, ctx.seed)
+    advance = ctx.progress.track("bootstrap", len(columns))
+    tables = []
+    for column in columns:
+        tables.append(compare(column.measured, column.statistic, ctx.config.reference, bootstrap))
+        advance(1)
+    return tables
+
+
+def _write(out: Path, comparison: Comparison) -> None:
+    from wsss.io.files.atomic import write_json, write_text
+    from wsss.viz.drawing.curves import standalone
+    from wsss.viz.report.comparison_table import as_csv, as_json, as_markdown
+    from wsss.viz.report.run_overview import COMPARISON
+
+    write_json(out / COMPARISON, as_json(comparison))
+    write_text(out / TABLE, as_csv(comparison))
+    write_text(out / PAGE, as_markdown(comparison))
+    for number, chart in enumerate(comparison.curves, start=1):
+        name = PICTURE if number == 1 else PICTURE.replace(".", f"_{number}.")
+        write_text(out / name, standalone(chart))
 
 
 def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:

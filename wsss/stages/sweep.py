@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -17,6 +17,9 @@ from wsss.stages.common.require_inputs import require_maps, require_truth
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from wsss.data.sample import Sample
+    from wsss.stages.common.threshold_counts import LevelCount
 
 TABLE = "sweep.csv"
 
@@ -35,25 +38,17 @@ def run(ctx: Context[SweepConfig]) -> Result:
     """Count every image once; compute the curve, the best threshold, and the highest recall at a given precision."""
     import numpy as np
 
-    from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
     from wsss.io.files.atomic import write_text
-    from wsss.io.sweeps import SWEEP_COUNTS, SweepCounts, write_sweep_counts
     from wsss.metrics.overlap import mean_scores, overlap_scores
-    from wsss.metrics.threshold_curve import (
-        best_recall,
-        even_levels,
-        foreground_precision_recall,
-        level_confusions,
-        level_counts,
-    )
+    from wsss.metrics.threshold_curve import even_levels, foreground_precision_recall, level_confusions, level_counts
     from wsss.stages.common.threshold_counts import count_levels
 
-    config, cams, classes = ctx.config, ctx.inputs["cams"], ctx.data.classes
+    config, classes = ctx.config, ctx.data.classes
     samples, levels = ctx.data.split(config.split), even_levels(config.levels)
     counted = count_levels(ctx, samples, levels)
     histogram = np.zeros((len(classes), len(classes), len(levels) + 1), np.int64)
-    for one in counted:
-        one.add_to(histogram)
+    for count in counted:
+        count.add_to(histogram)
     confusions = level_confusions(histogram)
     curve = {measure: mean_scores(confusions, measure) for measure in ("miou", "precision", "recall")}
     if np.isnan(curve["miou"]).any():
@@ -61,41 +56,64 @@ def run(ctx: Context[SweepConfig]) -> Result:
     best = int(curve["miou"].argmax())
     counts = level_counts(confusions)
     curve["foreground_precision"], curve["foreground_recall"] = foreground_precision_recall(counts)
-    recall, position = best_recall(counts, config.minimum_precision)
     if ctx.ranks.rank == 0:
         write_text(ctx.out / TABLE, _table(levels, curve))
-        # One image at a time: all matrices at once would take too much memory.
-        per_image, at_best = [], {}
-        for sample, one in zip(samples, counted, strict=True):
-            matrices = level_confusions(one.dense())
-            per_image.append(level_counts(matrices))
-            at_best[sample.id] = matrices[best]
-        ids = tuple(sample.id for sample in samples)
-        write_sweep_counts(ctx.out / SWEEP_COUNTS, SweepCounts(classes.names, levels, ids, np.stack(per_image)))
-        write_confusions(ctx.out / CONFUSIONS, Confusions(classes.names, at_best))
-    reached = int(position) >= 0
+        _write_counts(ctx, samples, levels, counted, best)
     policy = Fixed(name="fixed", foreground=levels[best], background=levels[best])
     stamp = f"ORACLE {policy.summary} (best on the ground-truth masks)"
-    carried: Mapping[str, Any] = {**cams.provenance, "threshold_policy": stamp}
-    return Result(
-        {
-            **overlap_scores(confusions[best], classes.names),
-            "oracle": True,
-            "best_threshold": levels[best],
-            "recall_at_precision": {
-                "oracle": True,
-                "minimum_precision": config.minimum_precision,
-                "recall": None if np.isnan(recall) else float(recall),
-                "precision": float(curve["foreground_precision"][position]) if reached else None,
-                "threshold": levels[int(position)] if reached else None,
-            },
-            "images": len(samples),
-            "split": config.split,
-            "threshold_policy": stamp,
-            "provenance": dict(carried),
-        },
-        {"threshold_policy": stamp},
-    )
+    metrics = {
+        **overlap_scores(confusions[best], classes.names),
+        "oracle": True,
+        "best_threshold": levels[best],
+        "recall_at_precision": _recall_at_precision(config.minimum_precision, levels, counts, curve),
+        "images": len(samples),
+        "split": config.split,
+        "threshold_policy": stamp,
+        "provenance": {**ctx.inputs["cams"].provenance, "threshold_policy": stamp},
+    }
+    return Result(metrics, {"threshold_policy": stamp})
+
+
+def _recall_at_precision(
+    minimum: float, levels: tuple[float, ...], counts: NDArray[np.int64], curve: Mapping[str, NDArray[np.float64]]
+) -> dict[str, Any]:
+    import numpy as np
+
+    from wsss.metrics.threshold_curve import best_recall
+
+    recall, position = best_recall(counts, minimum)
+    reached = int(position) >= 0
+    return {
+        "oracle": True,
+        "minimum_precision": minimum,
+        "recall": None if np.isnan(recall) else float(recall),
+        "precision": float(curve["foreground_precision"][position]) if reached else None,
+        "threshold": levels[int(position)] if reached else None,
+    }
+
+
+def _write_counts(
+    ctx: Context[SweepConfig],
+    samples: Sequence[Sample],
+    levels: tuple[float, ...],
+    counted: Sequence[LevelCount],
+    best: int,
+) -> None:
+    """Write the counts of each image at all levels, and its confusion matrix at the best one."""
+    import numpy as np
+
+    from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
+    from wsss.io.sweeps import SWEEP_COUNTS, SweepCounts, write_sweep_counts
+    from wsss.metrics.threshold_curve import level_confusions, level_counts
+
+    names = ctx.data.classes.names
+    per_image, at_best = [], {}
+    for sample, count in zip(samples, counted, strict=True):  # all matrices at once would take too much memory
+        matrices = level_confusions(count.dense())
+        per_image.append(level_counts(matrices))
+        at_best[sample.id] = matrices[best]
+    write_sweep_counts(ctx.out / SWEEP_COUNTS, SweepCounts(names, levels, tuple(at_best), np.stack(per_image)))
+    write_confusions(ctx.out / CONFUSIONS, Confusions(names, at_best))
 
 
 def _table(levels: tuple[float, ...], curve: Mapping[str, NDArray[np.float64]]) -> str:

@@ -14,6 +14,8 @@ from wsss.stages.common.classifier_training import TILES, LabelledConfig, train_
 from wsss.train.config import AdamWConfig, OptimiserConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from wsss.data.sample import Sample
@@ -125,7 +127,6 @@ def train_sampler(
     Raises:
         RunFailed: the offsets are not finite.
     """
-    from wsss.io.rasters.offsets import Offsets, write_offsets
     from wsss.models.classifier import save_classifier
     from wsss.train.classification import multilabel_loss
     from wsss.train.sampler_training import LogitsAndArea, area_loss, offset_summary, sampler_groups
@@ -158,18 +159,24 @@ def train_sampler(
         classifier.eval()
         metrics |= watch()
         for sample in samples[: config.show]:
-            offsets, size, stride = _offsets(classifier, sample, config.max_side)
-            taps = offsets[0].unflatten(0, (-1, 2)).cpu().numpy()
-            try:
-                write_offsets(offsets_path(ctx.out, sample.id), Offsets(taps, stride, size))
-            except ValueError as error:
-                raise RunFailed(
-                    f"the offsets diverged: {error}",
-                    subject=f"sampler: {sample.id}",
-                    hint="Set sampler.max_offset to a number of feature pixels, or lower offset_lr_factor.",
-                ) from error
+            _save_offsets(ctx.out, classifier, sample, config.max_side)
         save_classifier(ctx.out, classifier, ctx.data.classes)
     return metrics
+
+
+def _save_offsets(out: Path, classifier: CAMClassifier, sample: Sample, max_side: int | None) -> None:
+    from wsss.io.rasters.offsets import Offsets, write_offsets
+
+    offsets, size, stride = _offsets(classifier, sample, max_side)
+    taps = offsets[0].unflatten(0, (-1, 2)).cpu().numpy()
+    try:
+        write_offsets(offsets_path(out, sample.id), Offsets(taps, stride, size))
+    except ValueError as error:
+        raise RunFailed(
+            f"the offsets diverged: {error}",
+            subject=f"sampler: {sample.id}",
+            hint="Set sampler.max_offset to a number of feature pixels, or lower offset_lr_factor.",
+        ) from error
 
 
 def _offsets(classifier: CAMClassifier, sample: Sample, max_side: int | None) -> tuple[Tensor, tuple[int, int], int]:
