@@ -18,7 +18,6 @@ from onethread import one_thread
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters.arrays import read_arrays
-from wsss.io.rasters.cams import read_cams
 from wsss.io.rasters.label_masks import read_mask, voc_palette, write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.stages import cam, classify, predict, segment
@@ -139,18 +138,6 @@ def test_images_without_labels_are_refused(tmp_path: Path) -> None:
     assert "cam.classes: predicted" in str(error.value.hint)
 
 
-def test_maps_of_the_classes_present(place: Path) -> None:
-    for sample in dataset(place).split("train"):
-        cams = read_cams(place / "cam" / "cams" / f"{sample.id}.npz")
-        assert cams.classes == sample.labels
-        assert cams.size == (36, 44)
-        assert cams.maps.shape == (len(sample.labels or ()), 9, 11)
-        assert cams.maps.min() >= 0
-        assert set(cams.maps.max((1, 2)).tolist()) <= {0.0, 1.0}
-    arrays = read_arrays(place / "cam" / "cams" / "train0.npz")
-    assert (arrays["maps"].dtype, arrays["classes"].dtype) == (np.float16, np.int64)
-
-
 def test_missing_and_broken_maps_are_computed_again(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
     config = {"scales": [1, 0.5], "batch_size": 2}
@@ -176,18 +163,6 @@ def test_maps_of_reduced_images(place: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "same") == contents(tmp_path / "whole")
     assert contents(tmp_path / "small") == contents(tmp_path / "half")
     assert contents(tmp_path / "small") != contents(tmp_path / "whole")
-
-
-def test_maps_of_predicted_classes(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
-    unlabelled = tuple(Sample(s.id, s.image) for s in data.split("val"))
-    data = Dataset(data.name, data.root, data.classes, {"val": unlabelled})
-    for threshold, expected in ((0.0001, (1, 2)), (0.9999, ())):
-        config = {"splits": ["val"], "classes": "predicted", "threshold": threshold, "scales": [1]}
-        out = tmp_path / str(threshold)
-        result = run_stage(cam.STAGE, config, out, data, classifier=place / "classify")
-        assert all(read_cams(path).classes == expected for path in (out / "cams").iterdir())
-        assert (result.metrics["mean_activation"] is None) == (expected == ())
 
 
 def test_networks_of_other_classes_are_refused(place: Path, tmp_path: Path) -> None:

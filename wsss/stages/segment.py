@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from wsss.data.transforms import SegmentationAugmentation
 from wsss.errors import InvalidInput, listing
 from wsss.losses.config import CrossEntropyConfig, LossConfig
-from wsss.models.config import NO_TRUNK, SegmenterConfig, UNetConfig, check_weights
+from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.classifier_training import prepare_backbone, training_metrics
 from wsss.stages.common.inspect_inputs import inspect_masks, inspect_probabilities
@@ -147,8 +147,8 @@ def _reads(config: SegmentConfig) -> list[Read]:
 def _check_inputs(config: SegmentConfig, ids: Mapping[str, Sequence[str]]) -> None:
     if config.backbone is None and ids.get("classifier"):
         raise InvalidInput(
-            f"{NO_TRUNK} (classifier: {listing(ids['classifier'])})",
-            subject="segment",
+            f"{config.head} has no trunk to initialise from a classifier ({listing(ids['classifier'])})",
+            subject="segment.head",
             hint="Remove the classifier from the needs of the stage, or choose another head.",
         )
 

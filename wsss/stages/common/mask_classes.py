@@ -1,12 +1,13 @@
-"""Classes of masks without a dataset: from a class list, from named mask values, or from the values in the masks."""
+"""Classes of masks without a dataset: of a network of the run, of a class list, or of the values in the masks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput
+from wsss.io.weights import DESCRIPTION, load_description
 
 if TYPE_CHECKING:
     from wsss.data.masks.mask_values import MaskValues
@@ -77,3 +78,25 @@ def _values_in(items: Sequence[Item], folder: Path, *, listed: bool) -> list[int
             hint="Name the classes to export empty masks: --classes FILE",
         )
     return values
+
+
+def classes_of_run(run_dir: Path, run: Mapping[str, Any]) -> tuple[Classes, Path] | None:
+    """Return the classes of a network of a run and the file they were read from; ``None`` without a network.
+
+    Args:
+        run_dir: the run directory.
+        run: its record.
+
+    Raises:
+        InvalidInput: the file is broken.
+    """
+    from wsss.data.sample import Classes
+
+    for stage in reversed(run.get("stages", [])):
+        path = run_dir / stage["id"] / DESCRIPTION
+        if path.is_file():
+            try:
+                return Classes.from_json(load_description(path.parent).get("classes") or {}), path
+            except ValueError as error:
+                raise InvalidInput(f"classes.{error}", subject=path) from error
+    return None

@@ -11,7 +11,7 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.pipeline.config.source import Source, merge
 from wsss.pipeline.store.run_folder import DATA, data_of_run, read_run
 from wsss.pipeline.store.stage_folder import read_record
-from wsss.stages.common.mask_classes import classes_of_masks
+from wsss.stages.common.mask_classes import classes_of_masks, classes_of_run
 from wsss.stages.common.mask_folder import find_folder, mask_files
 
 if TYPE_CHECKING:
@@ -147,7 +147,6 @@ def _missing_dataset(
     dataset then reports the error.
     """
     from wsss.data.readers.registry import why_gone
-    from wsss.stages.common.run_classes import classes_of_run
 
     missing = None if request.data.value.keys() & {"root", "layout"} else why_gone(config.value)
     if missing is None or run is None:
