@@ -61,15 +61,15 @@ def _blob(radius: int) -> Mask:
 def test_simplified_outlines_stay_within_the_tolerance(tolerance: float) -> None:
     region = _blob(30)
     rings = outlines(region)
-    found = simplified(rings, tolerance)
-    assert len(found) == len(rings) == 2
-    assert sum(map(len, found)) < sum(map(len, rings)) / (2 if tolerance >= 1 else 1.5)
-    pixels = fill(found, region.shape)
+    polygons = simplified(rings, tolerance)
+    assert len(polygons) == len(rings) == 2
+    assert sum(map(len, polygons)) < sum(map(len, rings)) / (2 if tolerance >= 1 else 1.5)
+    pixels = fill(polygons, region.shape)
     assert (pixels & region).sum() >= 0.99 * (pixels | region).sum()
-    assert abs(sum(map(area, found)) - region.sum()) <= 0.01 * region.sum()
-    assert [area(ring) > 0 for ring in found] == [True, False]
-    assert not touching(found)
-    for exact, short in zip(rings, found, strict=True):
+    assert abs(sum(map(area, polygons)) - region.sum()) <= 0.01 * region.sum()
+    assert [area(ring) > 0 for ring in polygons] == [True, False]
+    assert not touching(polygons)
+    for exact, short in zip(rings, polygons, strict=True):
         steps = np.linspace(0, 1, 400)[:, None]
         closed = np.concatenate([short, short[:1]])
         line = np.concatenate([start + steps * (end - start) for start, end in pairwise(closed)])
@@ -81,12 +81,12 @@ def test_simplified_outlines_stay_within_the_tolerance(tolerance: float) -> None
 def test_overlap_and_area_of_any_region_are_preserved(mask: Mask) -> None:
     for region in regions(mask):
         rings = outlines(region)
-        found = simplified(rings, 3.0)
-        pixels = fill(found, region.shape)
+        polygons = simplified(rings, 3.0)
+        pixels = fill(polygons, region.shape)
         assert (pixels & region).sum() >= 0.99 * (pixels | region).sum()
-        assert abs(sum(map(area, found)) - region.sum()) <= 0.01 * region.sum() + 1e-9
-        exact = all(np.array_equal(one, other) for one, other in zip(found, rings, strict=True))
-        assert exact or not touching(found)
+        assert abs(sum(map(area, polygons)) - region.sum()) <= 0.01 * region.sum() + 1e-9
+        exact = all(np.array_equal(one, other) for one, other in zip(polygons, rings, strict=True))
+        assert exact or not touching(polygons)
 
 
 @pytest.mark.parametrize("tolerance", [0.15, 0.4, 0.8, 2.0])

@@ -22,11 +22,11 @@ from wsss.io.rasters.label_masks import read_mask
 from wsss.viz.drawing.palette import class_colours
 
 
-def same(found: dict[str, NDArray[np.uint8]], masks: Masks) -> None:
+def same(actual: dict[str, NDArray[np.uint8]], masks: Masks) -> None:
     expected = truth(masks)
-    assert list(found) == list(expected)
+    assert list(actual) == list(expected)
     for name, mask in expected.items():
-        assert np.array_equal(found[name], mask), name
+        assert np.array_equal(actual[name], mask), name
 
 
 def test_voc(masks: Masks, tmp_path: Path) -> None:
@@ -71,10 +71,10 @@ def test_cvat(masks: Masks, tmp_path: Path) -> None:
 
 def test_label_studio(masks: Masks, tmp_path: Path) -> None:
     export_masks(masks, "label-studio", Options(), tmp_path / "o")
-    found = label_studio_masks(tmp_path / "o", values(masks))
+    actual = label_studio_masks(tmp_path / "o", values(masks))
     for item in masks.items:
-        found[item.id] = found.get(item.id, np.zeros_like(truth(masks)[item.id]))
-    same({item.id: found[item.id] for item in masks.items}, masks)
+        actual[item.id] = actual.get(item.id, np.zeros_like(truth(masks)[item.id]))
+    same({item.id: actual[item.id] for item in masks.items}, masks)
     view = ElementTree.parse(tmp_path / "o" / "label_config.xml").getroot()
     labels = [one.attrib["value"] for one in view.iter("Label")]
     assert labels == [*masks.classes.foreground, "ignore"]
@@ -100,8 +100,8 @@ def test_overlays_without_contours_have_the_class_colours(masks: Masks, tmp_path
 @pytest.mark.parametrize("components", [False, True])
 def test_exact_polygons(masks: Masks, tmp_path: Path, components: bool) -> None:
     export_masks(masks, "polygons", Options(tolerance=0, components=components), tmp_path / "o")
-    found = {item.id: polygon_mask(tmp_path / "o" / f"{item.id}.geojson", values(masks)) for item in masks.items}
-    same(found, masks)
+    actual = {item.id: polygon_mask(tmp_path / "o" / f"{item.id}.geojson", values(masks)) for item in masks.items}
+    same(actual, masks)
 
 
 def test_simplified_polygons(masks: Masks, tmp_path: Path) -> None:
@@ -110,9 +110,9 @@ def test_simplified_polygons(masks: Masks, tmp_path: Path) -> None:
     assert simplified["corners"] < exact["corners"]
     for item in masks.items:
         mask = truth(masks)[item.id]
-        found = _overlapping(tmp_path / "o" / f"{item.id}.geojson", values(masks), mask.shape)
+        actual = _overlapping(tmp_path / "o" / f"{item.id}.geojson", values(masks), mask.shape)
         for value in np.unique(mask[mask > 0]):
-            both = (found[value] & (mask == value)).sum() / (found[value] | (mask == value)).sum()
+            both = (actual[value] & (mask == value)).sum() / (actual[value] | (mask == value)).sum()
             assert both >= 0.99, (item.id, value)
 
 
@@ -121,13 +121,13 @@ def _overlapping(path: Path, named: dict[str, int], size: tuple[int, int]) -> di
     import json
 
     document = json.loads(path.read_text(encoding="utf-8"))
-    found = {}
+    actual = {}
     for feature in document["features"]:
         alone = path.with_suffix(".one")
         alone.write_text(json.dumps({**document, "features": [feature]}), encoding="utf-8")
-        found[named[feature["properties"]["class"]]] = polygon_mask(alone, named) > 0
-    assert all(one.shape == size for one in found.values())
-    return found
+        actual[named[feature["properties"]["class"]]] = polygon_mask(alone, named) > 0
+    assert all(one.shape == size for one in actual.values())
+    return actual
 
 
 def test_sheets_as_png_and_pdf_are_equal(masks: Masks, tmp_path: Path) -> None:
@@ -141,20 +141,20 @@ def test_sheets_as_png_and_pdf_are_equal(masks: Masks, tmp_path: Path) -> None:
     streams = re.findall(rb"/Subtype /Image\b.*?stream\n(.*?)\nendstream", content, re.DOTALL)
     assert len(streams) == len(pages)
     for stream, page in zip(streams, pages, strict=True):  # pages of a PDF are JPEGs
-        found = np.array(Image.open(io.BytesIO(stream)))
-        assert found.shape == page.shape
-        assert np.abs(found.astype(int) - page).mean() < 6
+        actual = np.array(Image.open(io.BytesIO(stream)))
+        assert actual.shape == page.shape
+        assert np.abs(actual.astype(int) - page).mean() < 6
 
 
 def test_removed_pixels_become_background(made: Masks, tmp_path: Path) -> None:
     export_masks(made, "voc", Options(min_area=10, keep_ignored=False), tmp_path / "o")
     assert "ignore" not in (tmp_path / "o" / "labelmap.txt").read_text()
     for name, mask in truth(made).items():
-        found = read_mask(tmp_path / "o" / "SegmentationClass" / f"{name}.png")
+        actual = read_mask(tmp_path / "o" / "SegmentationClass" / f"{name}.png")
         expected = np.where(mask == 255, 0, mask)
         for value in (8, 11, 20):
             labels, count = label(mask == value, np.ones((3, 3)))
             for number in range(1, count + 1):
                 if (labels == number).sum() < 10:
                     expected[labels == number] = 0
-        assert np.array_equal(found, expected)
+        assert np.array_equal(actual, expected)

@@ -62,29 +62,29 @@ def cvat(masks: Masks, folder: Path, read: Reader, options: Options | None = Non
 
 @readers
 def test_cvat_imports_every_pixel(masks: Masks, tmp_path: Path, read: Reader) -> None:
-    found = cvat(masks, tmp_path, read)
-    assert set(found) == set(truth(masks))
+    imported = cvat(masks, tmp_path, read)
+    assert set(imported) == set(truth(masks))
     for name, mask in truth(masks).items():
         together = np.zeros_like(mask)
-        for label, pixels in found[name].objects:
+        for label, pixels in imported[name].objects:
             together[pixels] = values(masks)[label]
         assert np.array_equal(together, mask), name
         image = next(item.image for item in masks.items if item.id == name)
-        assert image is not None and found[name].image is not None
-        assert found[name].image.read_bytes() == image.read_bytes()  # type: ignore[union-attr]
+        assert image is not None and imported[name].image is not None
+        assert imported[name].image.read_bytes() == image.read_bytes()  # type: ignore[union-attr]
 
 
 @readers
 def test_only_invalid_list_names_are_changed(tmp_path: Path, read: Reader) -> None:
     files = ["a b.jpg", "#7.jpg", "plain.PNG", "in/a  b.jpg", "in/#7.jpg", ' "x".jpg', "y .jpg", "_#7.jpg", "ü%20?.jpg"]
     masks = small(tmp_path / "in", *files)
-    found = cvat(masks, tmp_path, read)
+    imported = cvat(masks, tmp_path, read)
     expected = ["a b", "_#7_2", "plain", "in/a  b", "in/#7", '_"x"', "y_", "_#7", "ü%20?"]
-    assert set(found) == set(expected)
+    assert set(imported) == set(expected)
     for item, name in zip(masks.items, expected, strict=True):
-        assert [label for label, _ in found[name].objects] == ["cat", "tv/monitor"], name
-        assert found[name].image is not None and item.image is not None
-        assert found[name].image.read_bytes() == item.image.read_bytes()  # type: ignore[union-attr]
+        assert [label for label, _ in imported[name].objects] == ["cat", "tv/monitor"], name
+        assert imported[name].image is not None and item.image is not None
+        assert imported[name].image.read_bytes() == item.image.read_bytes()  # type: ignore[union-attr]
     record = json.loads((tmp_path / "o" / "export.json").read_text())
     assert record["renamed"] == {"#7.jpg": "_#7_2", ' "x".jpg': '_"x"', "y .jpg": "y_"}
 
@@ -98,9 +98,9 @@ def test_items_with_any_name_are_imported(tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("cvat")
     files = [f"{name}.png" for name in names if "\t" not in name and not name.startswith(".")]
     if files:
-        found = cvat(small(folder / "in", *files), folder, read_as_datumaro)
-        assert len(found) == len(files)
-        assert all(len(one.objects) == 2 and one.image is not None for one in found.values())
+        imported = cvat(small(folder / "in", *files), folder, read_as_datumaro)
+        assert len(imported) == len(files)
+        assert all(len(one.objects) == 2 and one.image is not None for one in imported.values())
 
 
 @readers
@@ -129,8 +129,8 @@ def test_the_reader_has_the_limits_of_cvat(tmp_path: Path) -> None:
     export_masks(masks, "cvat", Options(), tmp_path / "o")
     root = unpacked(tmp_path / "o" / ARCHIVE, tmp_path / "unpacked")
     (root / "ImageSets/Segmentation/default.txt").write_text('"a b"\n#7\n')
-    found = read_as_datumaro(root)
-    assert list(found) == ['"a b"'] and not found['"a b"'].objects
+    imported = read_as_datumaro(root)
+    assert list(imported) == ['"a b"'] and not imported['"a b"'].objects
     (root / "ImageSets/Segmentation/default.txt").write_text("a b\n")
     crowd = np.zeros((1, 1, 3), np.uint8)
     crowd[..., 2] = 32
@@ -147,9 +147,9 @@ def test_voc_is_read_by_datumaro_and_wsss(tmp_path: Path, read: Reader) -> None:
     files = ["t1/1.jpg", "t2/1.jpg", "a b.png", "#7.png", "in deep/x y.PNG"]
     masks = small(tmp_path / "in", *files)
     export_masks(masks, "voc", Options(with_images="copy"), tmp_path / "o")
-    found = read(tmp_path / "o")
-    assert set(found) == {"t1/1", "t2/1", "a b", "_#7", "in deep/x y"}
-    assert all(one.image is not None for one in found.values())
+    imported = read(tmp_path / "o")
+    assert set(imported) == {"t1/1", "t2/1", "a b", "_#7", "in deep/x y"}
+    assert all(one.image is not None for one in imported.values())
     data = open_dataset({"root": tmp_path / "o"}, work=tmp_path)
     samples = {one.id: one for one in data.splits["default"]}
     assert set(samples) == {"t1__1", "t2__1", "a b", "_#7", "in deep__x y"}
@@ -172,20 +172,20 @@ def test_label_studio_finds_every_image(tmp_path: Path) -> None:
         for item, task in zip(masks.items, tasks, strict=True):
             served = served_by_label_studio(task["data"]["image"], root)
             assert item.image is not None and served.read_bytes() == item.image.read_bytes()
-        found = label_studio_masks(folder, values(masks))
-        assert all(np.array_equal(found[name], mask) for name, mask in truth(masks).items())
+        imported = label_studio_masks(folder, values(masks))
+        assert all(np.array_equal(imported[name], mask) for name, mask in truth(masks).items())
 
 
 def test_coco_names_the_users_files(tmp_path: Path) -> None:
     pytest.importorskip("pycocotools")
     masks = small(tmp_path / "in", *FILES)
     export_masks(masks, "coco", Options(with_images="copy"), tmp_path / "o")
-    found = coco_masks(tmp_path / "o" / "annotations.json")
-    assert list(found) == FILES
+    imported = coco_masks(tmp_path / "o" / "annotations.json")
+    assert list(imported) == FILES
     for item in masks.items:
         assert item.image is not None and item.file is not None
         assert (tmp_path / "o" / "images" / item.file).read_bytes() == item.image.read_bytes()
-        assert np.array_equal(found[item.file], truth(masks)[item.id])
+        assert np.array_equal(imported[item.file], truth(masks)[item.id])
 
 
 @pytest.mark.parametrize("format_name", ["overlay", "polygons"])
@@ -216,7 +216,7 @@ def test_names_of_250_bytes(tmp_path: Path, format_name: str) -> None:
     made = export_masks(masks, format_name, Options(with_images="copy" if takes else None), tmp_path / "o")
     assert made["images"] == 3 and "failed" not in made
     if format_name == "cvat":
-        found = read_as_datumaro(unpacked(tmp_path / "o" / ARCHIVE, tmp_path / "unpacked"))
+        imported = read_as_datumaro(unpacked(tmp_path / "o" / ARCHIVE, tmp_path / "unpacked"))
         assert set(made["renamed"]) == {long, "deep/" + long}
-        assert set(found) == {*made["renamed"].values(), "short"}
-        assert all(one.image is not None and one.objects for one in found.values())
+        assert set(imported) == {*made["renamed"].values(), "short"}
+        assert all(one.image is not None and one.objects for one in imported.values())

@@ -231,12 +231,12 @@ def test_across_labels_against_one_of_them(tmp_path, data, scores):
     arm = "supervised/accurate/large/ce_dice"
     bench(tmp_path / "bench", data, (*scores, *weak), places={"score-weak": {"labels": "weak"}}, against=arm)
     rows = json.loads((tmp_path / "bench" / "against.json").read_text())
-    found = next(
+    contrast = next(
         row
         for row in rows
         if (row["labels"], row["loss"], row["group"], row["metric"]) == ("weak", "clDice", "OOD", "Betti0")
     )
-    assert found["difference"] < 0 and found["images"] == 4 and set(found["seeds"]) == {"0", "1"}
+    assert contrast["difference"] < 0 and contrast["images"] == 4 and set(contrast["seeds"]) == {"0", "1"}
     assert "## Against CEDice · accurate labels" in (tmp_path / "bench" / PAGE).read_text()
 
 

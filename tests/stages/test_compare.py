@@ -49,9 +49,9 @@ def document(out: Path) -> dict[str, Any]:
 
 def test_rows_are_variants_columns_are_scores_and_seeds_are_averaged(tmp_path, scores):
     compare(tmp_path / "out", scores, reference="control")
-    found = document(tmp_path / "out")
-    assert found["rows"] == list(VARIANTS) and (found["axis"], found["over"]) == ("variant", "seed")
-    by_name = {column["name"]: column for column in found["columns"]}
+    table = document(tmp_path / "out")
+    assert table["rows"] == list(VARIANTS) and (table["axis"], table["over"]) == ("variant", "seed")
+    by_name = {column["name"]: column for column in table["columns"]}
     assert set(by_name) == {
         f"{name}-{split}{suffix}"
         for split in ("val", "train")
@@ -63,7 +63,7 @@ def test_rows_are_variants_columns_are_scores_and_seeds_are_averaged(tmp_path, s
         column = by_name[entry if entry.startswith("score") else f"{entry} best threshold"]
         assert column["cells"][row]["seeds"][seed] == score.metrics["miou"]
         assert column["split"] == score.metrics["split"] and column["images"] == score.metrics["images"]
-    for column in found["columns"]:
+    for column in table["columns"]:
         for row in VARIANTS:
             cell = column["cells"][row]
             assert cell["mean"] == pytest.approx(np.mean(list(cell["seeds"].values())))
@@ -159,8 +159,8 @@ def test_other_measures_and_other_axes(tmp_path, scores):
 def test_scores_without_a_matrix_make_one_row(tmp_path, scores):
     one = replace(next(one for one in scores if one.id.startswith("score-val")), id="score-val")
     compare(tmp_path / "out", (one,))
-    found = document(tmp_path / "out")
-    assert found["rows"] == ["all"] and found["columns"][0]["cells"]["all"]["std"] is None
+    table = document(tmp_path / "out")
+    assert table["rows"] == ["all"] and table["columns"][0]["cells"]["all"]["std"] is None
 
 
 @pytest.mark.parametrize(

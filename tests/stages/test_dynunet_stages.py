@@ -81,8 +81,8 @@ def test_segment_and_predict(place: Path, tmp_path: Path) -> None:
     run_stage(predict.STAGE, config, tmp_path / "p", data, segmenter=tmp_path / "s")
     for sample in data.split("val"):
         assert set(np.unique(read_mask(tmp_path / f"p/masks/{sample.id}.png", size=(36, 44)))) <= {0, 40, 90}
-        found = read_arrays(tmp_path / f"p/probabilities/{sample.id}.npz")["probabilities"]
-        assert found.shape == (3, 36, 44) and np.abs(found.sum(0, dtype=np.float32) - 1).max() < 0.01
+        probabilities = read_arrays(tmp_path / f"p/probabilities/{sample.id}.npz")["probabilities"]
+        assert probabilities.shape == (3, 36, 44) and np.abs(probabilities.sum(0, dtype=np.float32) - 1).max() < 0.01
 
 
 def test_on_a_folder_of_images(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_resumed_after_a_crash_ends_bit_identical(
 ) -> None:
     """Two outputs per step: the fourth loss is that of the coarser output in the second step."""
     data, config = dataset(place), UNET | {"labels": labels, "checkpoint_steps": 1}
-    run_stage(segment.STAGE, config, tmp_path / "whole", data, masks=place / "teacher")
+    run_stage(segment.STAGE, config, tmp_path / "complete", data, masks=place / "teacher")
     calls, forward = 0, CrossEntropyDice.forward
 
     def counted(self: CrossEntropyDice, *arguments: Any) -> Any:
@@ -124,7 +124,7 @@ def test_resumed_after_a_crash_ends_bit_identical(
         patched.setattr(CrossEntropyDice, "forward", counted)
         run_stage(segment.STAGE, config, tmp_path / "cut", data, masks=place / "teacher")
     run_stage(segment.STAGE, config, tmp_path / "cut", data, masks=place / "teacher")
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "complete")
 
 
 @pytest.mark.slow
@@ -140,9 +140,9 @@ def test_killed_while_training_and_resumed(place: Path, tmp_path: Path, labels: 
     assert (tmp_path / "cut/checkpoint.pt").is_file()
     assert not (tmp_path / "cut/model.json").exists()
     assert program(tmp_path / "cut") == 0
-    whole = UNET | {"labels": labels}
-    run_stage(segment.STAGE, whole, tmp_path / "whole", dataset(place), masks=place / "teacher")
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    complete = UNET | {"labels": labels}
+    run_stage(segment.STAGE, complete, tmp_path / "complete", dataset(place), masks=place / "teacher")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "complete")
 
 
 def test_three_rounds_of_self_distillation(place: Path, tmp_path: Path) -> None:

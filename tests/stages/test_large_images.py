@@ -36,7 +36,7 @@ def data(tmp_path: Path) -> Dataset:
 @pytest.fixture
 def masks(tmp_path: Path, data: Dataset) -> Path:
     """The true masks, shifted."""
-    folder = tmp_path / "given"
+    folder = tmp_path / "external"
     for sample in data.split("train"):
         truth = read_mask(sample.mask)  # type: ignore[arg-type]
         write_mask(mask_path(folder, sample.id), np.roll(truth, 2, 1))

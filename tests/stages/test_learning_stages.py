@@ -141,15 +141,15 @@ def test_images_without_labels_are_refused(tmp_path: Path) -> None:
 def test_missing_and_broken_maps_are_computed_again(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
     config = {"scales": [1, 0.5], "batch_size": 2}
-    run_stage(cam.STAGE, config, tmp_path / "whole", data, classifier=place / "classify")
-    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    run_stage(cam.STAGE, config, tmp_path / "complete", data, classifier=place / "classify")
+    shutil.copytree(tmp_path / "complete", tmp_path / "cut")
     (tmp_path / "cut/cams/train1.npz").unlink()
     broken = tmp_path / "cut/cams/train2.npz"
     broken.write_bytes(broken.read_bytes()[:100])
     kept = (tmp_path / "cut/cams/train0.npz").stat().st_mtime_ns
     lines: list[str] = []
     run_stage(cam.STAGE, config, tmp_path / "cut", data, classifier=place / "classify", lines=lines)
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "complete")
     (warning,) = lines
     assert warning.startswith("warning: ") and "train2.npz" in warning
     assert (tmp_path / "cut/cams/train0.npz").stat().st_mtime_ns > kept  # it shares a batch with train1
@@ -157,12 +157,12 @@ def test_missing_and_broken_maps_are_computed_again(place: Path, tmp_path: Path)
 
 def test_maps_of_reduced_images(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
-    for name, config in (("whole", {}), ("same", {"max_side": 44}), ("small", {"max_side": 22}), ("half", {})):
+    for name, config in (("complete", {}), ("same", {"max_side": 44}), ("small", {"max_side": 22}), ("half", {})):
         scales = [0.5] if name == "half" else [1]
         run_stage(cam.STAGE, config | {"scales": scales}, tmp_path / name, data, classifier=place / "classify")
-    assert contents(tmp_path / "same") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "same") == contents(tmp_path / "complete")
     assert contents(tmp_path / "small") == contents(tmp_path / "half")
-    assert contents(tmp_path / "small") != contents(tmp_path / "whole")
+    assert contents(tmp_path / "small") != contents(tmp_path / "complete")
 
 
 def test_networks_of_other_classes_are_refused(place: Path, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_reduced_images_are_noted(place: Path, tmp_path: Path) -> None:
     assert result.metrics["reduced"] == expected
     notes = [line for line in lines if "2 of 2 images" in line and "22 pixels" in line]
     assert [line.split(":")[1].strip() for line in notes] == ["cam", "predict"]
-    result = run_stage(predict.STAGE, {"max_side": 44}, tmp_path / "whole", data, segmenter=place / "segment")
+    result = run_stage(predict.STAGE, {"max_side": 44}, tmp_path / "complete", data, segmenter=place / "segment")
     assert "reduced" not in result.metrics and "tiled" not in result.metrics
 
 

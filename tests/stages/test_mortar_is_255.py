@@ -56,22 +56,22 @@ def iou(data: Dataset, tmp_path: Path, pred: Path, **config: str) -> float:
 
 
 def test_a_score_reads_both_codes(data: Dataset, tmp_path: Path) -> None:
-    ours = write_masks(data, tmp_path / "ours", (0, 1, IGNORE))
-    assert iou(data, tmp_path, ours) == pytest.approx(7 / 8)
-    assert iou(data, tmp_path, ours, unsure="skip") == pytest.approx(1)
-    theirs = write_masks(data, tmp_path / "theirs", (0, 255, 0))
-    assert iou(data, tmp_path, theirs, pred_values="dataset") == pytest.approx(7 / 8)
+    stage_masks = write_masks(data, tmp_path / "stage_masks", (0, 1, IGNORE))
+    assert iou(data, tmp_path, stage_masks) == pytest.approx(7 / 8)
+    assert iou(data, tmp_path, stage_masks, unsure="skip") == pytest.approx(1)
+    dataset_masks = write_masks(data, tmp_path / "dataset_masks", (0, 255, 0))
+    assert iou(data, tmp_path, dataset_masks, pred_values="dataset") == pytest.approx(7 / 8)
 
 
 def test_mortar_is_never_scored_as_uncertain(data: Dataset, tmp_path: Path) -> None:
-    theirs = write_masks(data, tmp_path / "theirs", (0, 255, 0))
+    dataset_masks = write_masks(data, tmp_path / "dataset_masks", (0, 255, 0))
     for unsure in ("miss", "skip", "background"):
         with pytest.raises(InvalidInput) as error:
-            iou(data, tmp_path, theirs, unsure=unsure)
+            iou(data, tmp_path, dataset_masks, unsure=unsure)
         assert "--pred-values dataset" in str(error.value.hint)
-    ours = write_masks(data, tmp_path / "ours", (0, 1, IGNORE))
+    stage_masks = write_masks(data, tmp_path / "stage_masks", (0, 1, IGNORE))
     with pytest.raises(InvalidInput, match=r"mask value 1\b"):
-        iou(data, tmp_path, ours, pred_values="dataset")
+        iou(data, tmp_path, stage_masks, pred_values="dataset")
     empty = write_masks(data, tmp_path / "empty", (0, 0, 0))  # a valid prediction without mortar
     assert iou(data, tmp_path, empty) == 0
 
@@ -88,19 +88,21 @@ def test_a_network_learns_from_the_datasets_masks_as_classes(data: Dataset, tmp_
     run_stage(SEGMENT, {**TRAIN, "labels": "ground-truth"}, tmp_path / "net", data)
     predicted = run_stage(PREDICT, {"splits": ["test"]}, tmp_path / "predict", data, segmenter=tmp_path / "net")
     assert predicted.metrics["images"] == 2
-    found = np.unique(np.stack([read_mask(mask_path(tmp_path / "predict", name)) for name in ("001", "002")]))
-    assert set(found) <= {0, 1}  # wsss writes 1 for mortar
+    values = np.unique(np.stack([read_mask(mask_path(tmp_path / "predict", name)) for name in ("001", "002")]))
+    assert set(values) <= {0, 1}  # wsss writes 1 for mortar
 
 
 def test_a_network_learns_from_stage_masks_and_refuses_dataset_masks(data: Dataset, tmp_path: Path) -> None:
-    ours = write_masks(data, tmp_path / "ours", (0, 1, IGNORE))
-    masked = [replace(sample, mask=mask_path(ours, sample.id), mask_values=None) for sample in data.split("train")]
+    stage_masks = write_masks(data, tmp_path / "stage_masks", (0, 1, IGNORE))
+    masked = [
+        replace(sample, mask=mask_path(stage_masks, sample.id), mask_values=None) for sample in data.split("train")
+    ]
     assert np.array_equal(np.unique(PairLoader(masked, data.classes)(0)[..., 3]), [0, 1, 255])
-    run_stage(SEGMENT, TRAIN, tmp_path / "net", data, masks=ours)
-    theirs = write_masks(data, tmp_path / "theirs", (0, 255, 0))
+    run_stage(SEGMENT, TRAIN, tmp_path / "net", data, masks=stage_masks)
+    dataset_masks = write_masks(data, tmp_path / "dataset_masks", (0, 255, 0))
     with pytest.raises(InvalidInput) as error:
-        run_stage(SEGMENT, TRAIN, tmp_path / "net2", data, masks=theirs)
-    assert error.value.subject == str(mask_path(theirs, "001").parent) and "mortar 1" in str(error.value.hint)
+        run_stage(SEGMENT, TRAIN, tmp_path / "net2", data, masks=dataset_masks)
+    assert error.value.subject == str(mask_path(dataset_masks, "001").parent) and "mortar 1" in str(error.value.hint)
 
 
 def test_an_oracle_counts_the_datasets_masks_as_classes(data: Dataset, tmp_path: Path) -> None:
@@ -110,12 +112,12 @@ def test_an_oracle_counts_the_datasets_masks_as_classes(data: Dataset, tmp_path:
 
 
 def test_the_gallery_shows_both_codes_as_classes(data: Dataset, tmp_path: Path) -> None:
-    record = read_record(write_masks(data, tmp_path / "ours", (0, 1, IGNORE)))
+    record = read_record(write_masks(data, tmp_path / "stage_masks", (0, 1, IGNORE)))
     gallery = make_gallery(data, [record], [], splits=["test"], count=2, seed=0, budget=1_000_000)
     (section,) = gallery.sections
     for row in section.rows:
-        ours, truth = (tile.alt for cell in row.cells for tile in cell)
-        assert ours.endswith("mortar 22%, ignored 3%") and truth.endswith("mortar 25%")
+        stage_masks, truth = (tile.alt for cell in row.cells for tile in cell)
+        assert stage_masks.endswith("mortar 22%, ignored 3%") and truth.endswith("mortar 25%")
 
 
 def test_mask_values_are_part_of_the_fingerprint(data: Dataset) -> None:

@@ -68,14 +68,14 @@ def test_restricted_masks_show_no_class_that_is_absent(
         kept[[indices[value] for value in values]] = True
         expected = before["probabilities"].astype(np.float32) * kept[:, None, None]
         expected /= expected.sum(0)
-        found = after["probabilities"].astype(np.float32)
-        np.testing.assert_allclose(found, expected, atol=2e-3)
-        assert (found[~kept] == 0).all()
+        result = after["probabilities"].astype(np.float32)
+        np.testing.assert_allclose(result, expected, atol=2e-3)
+        assert (result[~kept] == 0).all()
         mask = read_mask(data / "bound" / "masks" / f"{name}.png")
-        ranked = np.sort(found, axis=0)
+        ranked = np.sort(result, axis=0)
         clear = ranked[-1] - ranked[-2] > 2e-3  # beyond float16 rounding
         assert clear.any()
-        assert np.array_equal(mask[clear], np.array([0, 40, 90])[found.argmax(0)][clear])
+        assert np.array_equal(mask[clear], np.array([0, 40, 90])[result.argmax(0)][clear])
     assert (data / "free/masks/d.png").read_bytes() == (data / "bound/masks/d.png").read_bytes()
     assert metrics["labels"] == "restrict"
     record = json.loads((data / "bound" / "stage.json").read_text())
@@ -141,11 +141,11 @@ def test_the_worst_are_listed_first() -> None:
     samples = [Sample(f"{number:02}", Path("x"), (1,)) for number in range(20)]
     shares = [np.array([0.5, 0.5 - number / 100, number / 100]) for number in range(20)]
     shares[7] = np.array([1.0, 0, 0])
-    found = label_check(samples, shares, names)
-    assert found["label_check"]["contradicting"] == 19 and found["label_check"]["miss_a_labelled_class"] == 1
-    assert [row["image"] for row in found["contradictions"]] == ["07", *(f"{one:02}" for one in range(19, 10, -1))]
-    assert found["contradictions"][0]["contradiction"] == "misses cat"
-    assert found["contradictions"][1]["contradiction"] == "shows dog (19.0%)"
+    result = label_check(samples, shares, names)
+    assert result["label_check"]["contradicting"] == 19 and result["label_check"]["miss_a_labelled_class"] == 1
+    assert [row["image"] for row in result["contradictions"]] == ["07", *(f"{one:02}" for one in range(19, 10, -1))]
+    assert result["contradictions"][0]["contradiction"] == "misses cat"
+    assert result["contradictions"][1]["contradiction"] == "shows dog (19.0%)"
 
 
 def test_absent_classes_become_background() -> None:

@@ -110,9 +110,9 @@ def test_crf_refines_external_masks_and_labels_uncertain_pixels(tmp_path, data):
     for sample in data.split("train"):
         mask = read_mask(sample.mask)
         mask[::3] = 255
-        write_mask(mask_path(tmp_path / "given", sample.id), mask)
+        write_mask(mask_path(tmp_path / "external", sample.id), mask)
     config = {"bilateral_sigma_rgb": 20, "bilateral_sigma_xy": 20}
-    result = run_stage(CRF, config, tmp_path / "crf", data, masks=tmp_path / "given")
+    result = run_stage(CRF, config, tmp_path / "crf", data, masks=tmp_path / "external")
     assert result.metrics["uncertain_fraction"] == 0
     scored = run_stage(SCORE, {"split": "train"}, tmp_path / "score", data, pred=tmp_path / "crf")
     assert scored.metrics["miou"] > 0.8

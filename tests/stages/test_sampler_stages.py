@@ -140,8 +140,8 @@ def test_shrink_works_without_expansion_and_cam_with_all_three(place: Path, tmp_
         out = tmp_path / f"cams of {folder.parent.name} {folder.name}"
         run_stage(cam.STAGE, {"scales": [1]}, out, data, classifier=folder)
         maps[out.name] = contents(out)
-    assert len({str(sorted(found)) for found in maps.values()}) == 1
-    assert len({repr(found) for found in maps.values()}) == 4
+    assert len({str(sorted(files)) for files in maps.values()}) == 1
+    assert len({repr(files) for files in maps.values()}) == 4
 
 
 def test_a_control_is_trained_without_a_sampler(place: Path, tmp_path: Path) -> None:
@@ -338,15 +338,15 @@ def test_area_loss_uses_present_classes() -> None:
         def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return logits, areas
 
-    found = float(area_loss(0.3, Fixed(), (torch.zeros(2, 3, 4, 4), labels)))
-    assert found == pytest.approx(math.log(2) + 0.3 * (0.5 + 0.25 + 0.75) / 3)
+    loss = float(area_loss(0.3, Fixed(), (torch.zeros(2, 3, 4, 4), labels)))
+    assert loss == pytest.approx(math.log(2) + 0.3 * (0.5 + 0.25 + 0.75) / 3)
 
 
 def test_a_translation_shows_in_the_signed_means() -> None:
     offsets = torch.zeros(1, 4, 3, 5)
     offsets[:, 0::2] = 0.5  # rows of both taps
     offsets[:, 1::2] = -0.25
-    found = offset_summary([offsets, offsets[..., :2]])
-    assert found == {"offset_size": 0.375, "offset_rows": 0.5, "offset_columns": -0.25, "offset_drift": 0.375}
+    summary = offset_summary([offsets, offsets[..., :2]])
+    assert summary == {"offset_size": 0.375, "offset_rows": 0.5, "offset_columns": -0.25, "offset_drift": 0.375}
     opposite = offset_summary([offsets, -offsets])
     assert opposite == {"offset_size": 0.375, "offset_rows": 0.0, "offset_columns": 0.0, "offset_drift": 0.375}

@@ -47,8 +47,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
 def dice(folder: Path, data: Dataset) -> dict[str, float]:
     scores = {}
     for sample in data.split("train"):
-        found, truth = read_mask(mask_path(folder, sample.id)) == 1, read_truth(sample, data.classes) == 1
-        scores[sample.id] = 2 * float((found & truth).sum()) / float(found.sum() + truth.sum())
+        cams, truth = read_mask(mask_path(folder, sample.id)) == 1, read_truth(sample, data.classes) == 1
+        scores[sample.id] = 2 * float((cams & truth).sum()) / float(cams.sum() + truth.sum())
     return scores
 
 
@@ -79,8 +79,8 @@ def test_images_without_tiles_use_the_original_classifier(run: tuple[Path, Datas
     other = Dataset("x", data.root, data.classes, {"train": renamed})
     run_one(STAGES["cam"], {**MAPS, "adapt": {}}, tmp_path, other, classifier=root / "classify", tiles=root / "tiles")
     for one in data.split("train"):
-        plain, found = read_cams(cam_path(root / "cam", one.id)), read_cams(cam_path(tmp_path, f"x{one.id}"))
-        np.testing.assert_array_equal(plain.maps, found.maps)
+        plain, cams = read_cams(cam_path(root / "cam", one.id)), read_cams(cam_path(tmp_path, f"x{one.id}"))
+        np.testing.assert_array_equal(plain.maps, cams.maps)
 
 
 @pytest.mark.parametrize(("config", "tiles"), [({"adapt": {}}, []), ({}, ["t"])])
@@ -174,9 +174,9 @@ def test_colour_maps_are_those_of_cielab(tmp_path: Path) -> None:
         pixels = read_image(data.split("train")[0].image).astype(np.float32) / 255
         values = sign * cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)[..., plane]  # OpenCV as the reference
         expected = (values - values.min()) / (values.max() - values.min())
-        found = read_cams(cam_path(tmp_path / channel, "w0"))
-        np.testing.assert_allclose(found.maps[0], expected, atol=4e-3)
-        assert found.classes == (1,) and found.size == (96, 96)
+        cams = read_cams(cam_path(tmp_path / channel, "w0"))
+        np.testing.assert_allclose(cams.maps[0], expected, atol=4e-3)
+        assert cams.classes == (1,) and cams.size == (96, 96)
     with pytest.raises(InvalidInput, match=r"colour: .*red, green"):
         run_one(STAGES["colour"], {}, tmp_path / "two", coloured_dataset(tmp_path / "coloured"))
 
