@@ -113,8 +113,9 @@ def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:
     """
     points = {id: read_instance_id(id)[1] for id in ids}
     axes = dict.fromkeys(axis for point in points.values() for axis in point if axis != config.over)
+    allowed = list(axes) or "an axis of the matrix, but the scores have none"
     if "over" in config.model_fields_set and not any(config.over in point for point in points.values()):
-        raise InvalidInput("no score varies along this axis", subject="over", found=config.over, allowed=axes)
+        raise InvalidInput("no score varies along this axis", subject="over", found=config.over, allowed=allowed)
     axis = config.rows
     if axis is None and len(axes) > 1:
         raise InvalidInput(
@@ -126,7 +127,7 @@ def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:
     if axis is None:
         rows: list[str] = []
     elif axis not in axes:
-        raise InvalidInput("no score varies along this axis", subject="rows", found=axis, allowed=axes)
+        raise InvalidInput("no score varies along this axis", subject="rows", found=axis, allowed=allowed)
     else:
         constant = [id for id, point in points.items() if axis not in point]
         if constant:

@@ -73,7 +73,8 @@ def _stage_of_run(folder: Path, requested: str | None, run: Mapping[str, Any], l
     with_masks = [id for id in ids if records[id].get("provides") in KINDS]
     if requested is not None:
         if requested not in ids:
-            raise InvalidInput(f"no such stage in {folder}", subject="--stage", found=requested, allowed=with_masks)
+            allowed = with_masks or "a stage with masks, but there is none"
+            raise InvalidInput(f"no such stage in {folder}", subject="--stage", found=requested, allowed=allowed)
         return requested
     done = [id for id in with_masks if records[id].get("status") == "done" or _is_usable(folder / id, records[id])]
     if not done:
