@@ -159,7 +159,7 @@ def test_options_that_images_json_makes_useless(
         (["--weights", "model", "--images", "empty"], "empty: no image; expected files of the formats .jpg"),
         (["--weights", "model", "--images", "photographs/a.png"], "a.png: not a folder; expected a folder of images"),
         (["--weights", "model", "--images", "nowhere"], "no such file or folder: nowhere"),
-        (["--weights", "model", "--images", "outer"], "There are images in subfolders; use --recursive to include them."),
+        (["--weights", "model", "--images", "outer"], "There are images in subfolders; use --recursive"),
         (["--weights", "model", "--recursive"], "recursive is for a folder of images"),
         (["--weights", "model"], "no dataset is given"),
         (["--segmenter", "model", "--images", "photographs"], "'--segmenter'. Did you mean '--weights'?"),
@@ -309,7 +309,7 @@ def test_names_that_cannot_be_those_of_masks(model: Path, photographs: Path, tmp
     out = tmp_path / "out"
     done = run("predict", "--weights", model, "--images", photographs, "--out", out, "--save-probabilities")
     assert done.exit_code == 0, done.exception
-    assert "with other names than the images" in done.stderr
+    assert "named differently from the image" in done.stderr
     files = json.loads((out / "images.json").read_text())["files"]
     assert set(names) <= set(files.values()) and files["a"] == "a.png"
     assert {path.stem for path in (out / "masks").iterdir()} == set(files)

@@ -71,12 +71,12 @@ def test_the_others_are_exported(here: Path, capsys: pytest.CaptureFixture[str],
 def test_an_image_that_is_to_be_copied_is_gone(here: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     code, written, said = export(capsys, "--format", name, "--with-images", "copy", "--out", "o", "--ids", "a,d,f")
     assert code == 1 and list(written["failed"]) == ["d"] and written["images"] == 2
-    assert "d: there is no image to put beside its mask" in said
+    assert "d: --with-images needs the image" in said
 
 
 def test_where_nothing_can_be_exported_nothing_is_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, written, said = export(capsys, "--format", "coco", "--ids", "b,c", "--out", "o")
-    assert code == 2 and not written and "2 of 2 masks can't be exported:\n" in said
+    assert code == 2 and not written and "2 of 2 masks cannot be exported:\n" in said
     assert not (here / "o").exists() and not list(here.glob(".wsss*"))
 
 
@@ -136,7 +136,7 @@ def test_images_in_folders_below(here: Path, capsys: pytest.CaptureFixture[str])
     [
         (["--split", "val"], "No such option '--split'. Did you mean '--splits'?"),
         (["--image-folder", "i"], "No such option '--image-folder'. Did you mean '--images'?"),
-        (["--images", "copy"], "--with-images copy puts the images beside the masks"),
+        (["--images", "copy"], "use --with-images copy"),
         (["--splits", ","], "--splits ,: no split is named"),
     ],
 )
@@ -164,7 +164,7 @@ def test_images_of_a_table_keep_the_users_names(here: Path, capsys: pytest.Captu
     assert _call(["export", "masks", *data, "--format", "label-studio", "--out", "ls"]) == 0
     assert _call(["export", "masks", *data, "--format", "cvat", "--out", "cvat"]) == 0
     said = capsys.readouterr().err
-    assert ("the images of 3 of 3 masks are missing" in said) == gone
+    assert ("missing images for 3 of 3 masks" in said) == gone
     document = json.loads((here / "coco/annotations.json").read_text())
     assert {one["file_name"] for one in document["images"]} == set(files.values())
     tasks = json.loads((here / "ls/tasks.json").read_text())

@@ -179,7 +179,7 @@ def test_a_comparison_without_a_folder_gets_one_of_its_own(
         (("nowhere",), "neither nowhere nor runs/nowhere is a run directory"),
         (("RUN", "--stages", "RUN/cam"), "not both"),
         (("--stages", "RUN/cam"), "--out"),
-        (("RUN", "RUN", "--out", "OUT"), "named twice"),
+        (("RUN", "RUN", "--out", "OUT"), "given twice"),
     ],
 )
 def test_wrong_usage(
@@ -233,7 +233,7 @@ def test_images_that_are_gone_or_broken_cost_their_rows_alone(
     for runs in ([], [run_dir]):
         assert call("report", apart / "run", *runs, "--out", apart / "page") == 0
         said = capsys.readouterr().err
-        assert f"report: 2 images left out, since they can't be read: {one.stem} (no such image in" in said
+        assert f"report: 2 unreadable images omitted: {one.stem} (no such image in" in said
         page = (apart / "page" / "index.html").read_text(encoding="utf-8")
         assert page.count('class="row"') == 1 and "2 images omitted because of missing" in page
         shutil.rmtree(apart / "page")
@@ -245,9 +245,9 @@ def test_images_that_have_moved_cost_the_pictures_alone(apart: Path, capsys: pyt
     assert "shows 3 images, of which 3 are missing now" in capsys.readouterr().err
     assert (apart / "run" / "report" / "index.html").read_text(encoding="utf-8").count('class="row"') == 3
     assert call("report", apart / "run", "--out", apart / "page") == 0
-    assert "3 images left out" in capsys.readouterr().err
+    assert "3 unreadable images omitted" in capsys.readouterr().err
     assert call("report", apart / "run", "--force") == 0
-    assert "3 images left out" in capsys.readouterr().err
+    assert "3 unreadable images omitted" in capsys.readouterr().err
     page = (apart / "run" / "report" / "index.html").read_text(encoding="utf-8")
     assert "No pictures: the images are missing or unreadable" in page and "Stages" in page
     assert call("report", apart / "run", "--data.images", apart / "elsewhere") == 0
