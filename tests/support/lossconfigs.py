@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from wsss.losses.base import LOSSES, Loss, build_loss
+from wsss.losses.base import Loss, build_loss
+from wsss.losses.catalogue import LOSSES
 from wsss.losses.config import LossConfig, TermConfig
 
 BASES = ("ce", "dice", "ce_dice")
