@@ -1,8 +1,8 @@
-"""Errors that are shown to people.
+"""User-facing errors.
 
-An error is data: the subject (a file, an option, a key, a stage), the problem, what was found, what is allowed, and a
-hint that fixes it. `WsssError.message` renders them, the same way for all; tests assert the fields. The command line
-prints the message and the hint without a traceback and exits with ``exit_code``.
+An error is data: its subject (a file, option, key or stage), the problem, the value found, the values allowed and a
+hint. `WsssError.message` renders these fields; tests assert them. The command line prints message and hint without a
+traceback and exits with ``exit_code``.
 """
 
 from __future__ import annotations
@@ -15,28 +15,32 @@ from typing import Self
 from wsss.io.text.printable import one_line, printable
 
 MOST_SHOWN = 20
-"""Maximum number of failures that one error lists."""
+"""Maximum number of failures listed."""
 
 MOST_NAMES = 40
-"""Maximum number of allowed names that one error lists."""
+"""Maximum number of allowed names listed."""
 
 LONGEST_VALUE = 80
-"""Longer values are cut in messages."""
+"""Maximum length of a value in a message; longer ones are truncated."""
+
+
+class Verbatim(str):
+    """A value of ``found`` that is shown without quotes: ``"640×480"``, ``"a folder"``."""
 
 
 class WsssError(Exception):
-    """Base of all errors a user can cause or fix.
+    """Base class of all errors that a user can cause or fix.
 
-    Rendered as ``SUBJECT: PROBLEM; expected ALLOWED, got FOUND.`` and the hint on a line of its own; the parts that
-    are not given are left out. Text of others (names of files, classes) may stand in any part.
+    Rendered as ``SUBJECT: PROBLEM; expected ALLOWED, got FOUND.`` with the hint on its own line; missing fields are
+    omitted. Fields may contain untrusted text such as file and class names.
 
     Args:
-        problem: the problem, one or more lines; may be empty where found and allowed say it all.
-        subject: what has the problem: a file (with line), an option, a config key, a stage.
-        found: the value found.
-        allowed: the valid values: a phrase (``"a number above 0"``), or names; the closest one is suggested.
-        hint: the command or the change that fixes it.
-        errors: the errors that this one sums up; see `together`.
+        problem: the problem, in one or more lines; empty if ``found`` and ``allowed`` state it.
+        subject: a file (with line number), option, config key or stage.
+        found: the invalid value.
+        allowed: the valid values, as a phrase (``"a number above 0"``) or as names, of which the closest is suggested.
+        hint: a suggested fix: a command or a change.
+        errors: the errors summarised by this one; see `together`.
     """
 
     exit_code = 1
@@ -61,7 +65,7 @@ class WsssError(Exception):
 
     @property
     def message(self) -> str:
-        """The error as text, without its hint."""
+        """The rendered error, without its hint."""
         values = [
             "" if self.allowed is None else f"expected {_choices(self.allowed)}",
             "" if self.found is None else f"got {_value(self.found)}",
@@ -72,23 +76,23 @@ class WsssError(Exception):
         return printable(text if text.endswith((".", "?", "!", ":")) else f"{text}.")
 
     def within(self, outer: object, *, hint: str | None = None) -> Self:
-        """Return the same error with a place before its subject: the stage or the file in which it was found.
+        """Return a copy whose subject is prefixed by ``outer``, such as the enclosing file or stage.
 
         Args:
-            outer: the place.
-            hint: a hint, where the error has none.
+            outer: the prefix.
+            hint: used if the error has no hint.
         """
         subject = str(outer) if self.subject is None else f"{outer}: {self.subject}"
         return self._with(subject=subject, hint=self.hint or hint)
 
     def with_hint(self, hint: str | None) -> Self:
-        """Return the same error with another hint."""
+        """Return a copy with another hint."""
         return self._with(subject=self.subject, hint=hint)
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n{self.hint}"
 
-    def __reduce__(self) -> tuple[object, ...]:  # keeps the fields when an error crosses a process pool
+    def __reduce__(self) -> tuple[object, ...]:  # keep all fields when pickled
         return (_rebuild, (type(self), self.problem, self.subject, self.found, self.allowed, self.hint, self.errors))
 
     def _with(self, *, subject: str | None, hint: str | None) -> Self:
@@ -103,27 +107,27 @@ class WsssError(Exception):
 
 
 class RunFailed(WsssError):
-    """Something went wrong while working on valid input (exit code 1)."""
+    """A failure on valid input (exit code 1)."""
 
     exit_code = 1
 
 
 class Obstructed(RunFailed):
-    """Something else is where a file or a folder is to be written (exit code 2: it is the user's to delete)."""
+    """An output path is occupied by something else (exit code 2: the user has to remove it)."""
 
     exit_code = 2
 
 
 class InvalidInput(WsssError):
-    """Wrong usage, a wrong config or broken data (exit code 2)."""
+    """Invalid usage, config or data (exit code 2)."""
 
     exit_code = 2
 
 
 class DamagedFile(InvalidInput):
-    """A file of a finished stage isn't what the stage wrote: its bytes have changed since.
+    """A file of a finished stage was changed or corrupted afterwards.
 
-    Where a broken photograph may be left out, this may not: what is made of the rest would be taken for whole.
+    Unlike broken input images, such a file is never skipped: the result would look complete without being so.
     """
 
 
@@ -142,7 +146,12 @@ def _rebuild(
 def _value(found: object) -> str:
     if isinstance(found, PurePath):
         return str(found)
-    text = listing(found) if isinstance(found, list | tuple | set | frozenset) else repr(found)
+    if isinstance(found, Verbatim):
+        text = str(found)
+    elif isinstance(found, list | tuple | set | frozenset):
+        text = listing(found) or "nothing"
+    else:
+        text = repr(found)
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 
@@ -158,23 +167,23 @@ def _choices(allowed: str | Sequence[str]) -> str:
 
 
 def together(errors: Sequence[WsssError], total: int, what: str, *, hint: str | None = None) -> InvalidInput:
-    """Return one error for all items that failed; its field ``errors`` holds theirs.
+    """Return one error that summarises the failures of several items.
 
     Args:
-        errors: one per item, at least one; its subject names the item.
-        total: number of items, those that succeeded included.
-        what: the items, and what happened to them (``"images failed"``).
-        hint: a hint, beside the one that the errors share.
+        errors: one per failed item, at least one; its subject names the item.
+        total: number of all items.
+        what: the items and what happened to them (``"images failed"``).
+        hint: appended to the hint that the errors share.
     """
     hints = list(dict.fromkeys(error.hint for error in errors if error.hint))
     if len(errors) == 1:
-        one = errors[0]
+        error = errors[0]
         return InvalidInput(
-            one.problem,
-            subject=one.subject,
-            found=one.found,
-            allowed=one.allowed,
-            hint=hints[0] if hints else hint,
+            error.problem,
+            subject=error.subject,
+            found=error.found,
+            allowed=error.allowed,
+            hint=error.hint or hint,
             errors=errors,
         )
     shown = [f"  {error.message}" for error in errors[:MOST_SHOWN]]
@@ -185,29 +194,29 @@ def together(errors: Sequence[WsssError], total: int, what: str, *, hint: str | 
 
 
 def closest(found: str, allowed: Iterable[str]) -> str:
-    """Return ``'; did you mean X?'`` for the closest allowed word, or an empty string when none is close."""
+    """Return ``'; did you mean X?'`` for the closest allowed word, or ``""`` if none is close."""
     match = difflib.get_close_matches(found, list(allowed), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""
 
 
-def counted(count: int, one: str, many: str | None = None) -> str:
+def counted(count: int, singular: str, plural: str | None = None) -> str:
     """Return a number with its noun: ``1 image``, ``2 images``, ``1,234 images``.
 
     Args:
         count: the number.
-        one: the noun.
-        many: its plural, where it is more than an added s.
+        singular: the noun.
+        plural: by default the noun with an s.
     """
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def listing(items: Iterable[object], *, limit: int = 5, total: int | None = None) -> str:
-    """Return the first ``limit`` items joined by commas, and a count of the rest.
+    """Return the first items joined by commas, and the number of the others.
 
     Args:
-        items: what to list.
-        limit: items shown, at most.
-        total: number of items, where ``items`` are only the first of them.
+        items: the items.
+        limit: maximum number of items shown.
+        total: number of all items, if ``items`` holds only the first of them.
     """
     words = [one_line(str(item)) for item in items]
     rest = (len(words) if total is None else total) - limit

@@ -1,4 +1,4 @@
-"""Check plain values (from YAML, JSON or the command line) against a pydantic model, with messages for people."""
+"""Validation of plain values (from YAML, JSON or the command line) against pydantic models, with readable errors."""
 
 from __future__ import annotations
 
@@ -9,99 +9,110 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, Verbatim
 
 M = TypeVar("M", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
-
-SHOWN = 80
-"""Longer values are cut in messages."""
+Locate = Callable[[KeyPath], str]
 
 _WORD = re.compile(r"[a-z_][a-z0-9_]*")
+_EXPECTED = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "an integer"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type", "mapping_type"), "a mapping"),
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "path_type": "a path",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+    "too_short": "a length of at least {min_length}",
+    "too_long": "a length of at most {max_length}",
+    "string_too_short": "a length of at least {min_length}",
+    "string_pattern_mismatch": "text that matches {pattern}",
+}
+"""Kind of pydantic error → the allowed values."""
 
 
 class Settings(BaseModel):
-    """Base of all configs: unknown keys and NaN or infinite numbers are errors, values don't change afterwards."""
+    """Base class of all configs: frozen; unknown keys and non-finite numbers are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class NotInIdentity:
-    """Marks a config field that can't change results: ``Annotated[int, NotInIdentity()]``.
+    """Marks a config field that cannot change results: ``Annotated[int, NotInIdentity()]``.
 
-    ``stage.json`` shows it with the rest of the config; another value does not make a finished stage run again.
+    ``stage.json`` records it, but changing it does not re-run a finished stage.
     """
 
 
 class AddedLater:
-    """Marks a config field that a stage got when results without it existed: ``Annotated[Method, AddedLater()]``.
+    """Marks a config field that was added to an existing stage: ``Annotated[Method, AddedLater()]``.
 
-    Its default must do what the stage did before. While it has its default it doesn't count in the stage's identity,
-    so that finished stages stay finished.
+    Its default must reproduce the earlier behaviour. The default is not part of the stage's identity, so that existing
+    results stay valid.
     """
 
 
 class OptionName:
-    """Marks a config field whose option has another name, ``Annotated[str, OptionName("val-split")]``.
+    """Gives the option of a config field another name than its key: ``Annotated[str, OptionName("val-split")]``.
 
-    For keys that are clear inside their stage, while another command uses the option for something else.
+    For keys that are unambiguous within their stage, while another command uses the option for something else.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
-def counts_as_said(field: FieldInfo, value: Any) -> bool:
-    """Tell whether a field says anything with this value: one marked `AddedLater` doesn't with its default."""
+def affects_identity(field: FieldInfo, value: Any) -> bool:
+    """Return whether a value is part of the stage's identity: all but the default of an `AddedLater` field."""
     added_later = any(isinstance(mark, AddedLater) for mark in field.metadata)
     return not added_later or value != field.get_default(call_default_factory=True)
 
 
-def validate(
-    model: type[M],
-    value: Mapping[str, Any],
-    *,
-    where: str,
-    locate: Callable[[KeyPath], str] = lambda path: "",
-) -> M:
+def validate(model: type[M], value: Mapping[str, Any], *, where: str, locate: Locate = lambda path: "") -> M:
     """Return ``model`` built from ``value``.
 
     Args:
         model: a pydantic model with ``extra="forbid"``.
-        value: what was read.
-        where: key path of ``value`` itself (``"stages.crf.with"``), put before each key.
-        locate: key path relative to ``value`` → ``"file.yaml:12"`` or ``""``, to say where the key stands.
+        value: the values read.
+        where: key path of ``value`` itself (``"stages.crf.with"``), prefixed to each key.
+        locate: maps a key path relative to ``value`` to its location, ``"file.yaml:12"`` or ``""``.
 
     Raises:
-        InvalidInput: one line per problem: place, key path, what was found, what is allowed, the closest valid key.
+        InvalidInput: the subject is location and key path; several problems are listed in ``errors``.
     """
     try:
         return model.model_validate(dict(value))
     except ValidationError as error:
-        problems = _without_consequences([_Problem(model, value, found) for found in error.errors(include_url=False)])
-        raise InvalidInput("\n".join(_lines(problems, where, locate))) from error
+        problems = _without_consequences([_Problem(model, value, raw) for raw in error.errors(include_url=False)])
+        errors = {one.message: one for one in _errors(problems, where, locate)}
+        if len(errors) == 1:
+            raise next(iter(errors.values())) from error
+        raise InvalidInput("\n".join(errors), errors=list(errors.values())) from error
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:
-    """Return the keys a mapping for ``model`` may have: field names, or their aliases where they have one."""
-    return [field.alias or name for name, field in model.model_fields.items()]
+    """Return the valid keys of a mapping for ``model``: field names, or their aliases."""
+    return list(_fields(model))
 
 
 def discriminator_at(model: type[BaseModel], path: KeyPath) -> str | None:
-    """Return the key that tells the members of the union at ``path`` apart, or ``None`` if there is no such union.
-
-    For ``loss: Annotated[CE | Dice, Field(discriminator="name")]`` it is ``"name"`` at ``("loss",)``.
-    """
-    models, found = [model], None
+    """Return the discriminator of the union at ``path`` (``"name"`` at ``("loss",)``); ``None`` without a union."""
+    models, discriminator = [model], None
     for part in path:
         fields = [_fields(m)[str(part)] for m in models if str(part) in _fields(m)]
-        found = next((key for field in fields for key in _discriminators(field, field.annotation)), None)
+        discriminator = next((key for field in fields for key in _discriminators(field, field.annotation)), None)
         models = [inner for field in fields for inner in _models_in(field.annotation)]
-    return found
+    return discriminator
 
 
 def _discriminators(field: FieldInfo, annotation: Any) -> Iterator[str]:
-    """Yield the discriminators on a field: its own, or one on an alias inside its annotation (``Loss | None``)."""
+    """Yield the discriminators of a field: its own, or that of an alias inside its annotation (``Loss | None``)."""
     if isinstance(field.discriminator, str):
         yield field.discriminator
     for argument in get_args(annotation):
@@ -111,22 +122,24 @@ def _discriminators(field: FieldInfo, annotation: Any) -> Iterator[str]:
 
 
 class _Problem:
-    """One of pydantic's errors, with the path that the user wrote, free of the tags of union members.
+    """One of pydantic's errors, its path reduced to the user's own keys.
 
-    pydantic puts a union's member into the path of an error (``("policy", "fixed", "threshold")``). `path` holds the
-    user's own keys, `branches` the tags, each with the path of the union it belongs to.
+    pydantic inserts the tags of union members into the path (``("policy", "fixed", "threshold")``). `path` holds the
+    user's keys, `branches` the tags, each with the path of its union.
     """
 
-    def __init__(self, model: type[BaseModel], value: Any, problem: Any) -> None:
-        self.kind: str = problem["type"]
-        self.input = problem["input"]
-        self.context: Mapping[str, Any] = problem.get("ctx", {})
-        self.message: str = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    def __init__(self, model: type[BaseModel], value: Any, error: Any) -> None:
+        self.kind: str = error["type"]
+        self.input = error["input"]
+        self.found = Verbatim("null") if self.input is None else self.input
+        self.context: Mapping[str, Any] = error.get("ctx", {})
+        message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        self.message: str = message[:1].lower() + message[1:]
         self.path: KeyPath = ()
         self.branches: list[tuple[KeyPath, str | int]] = []
-        self.models: list[type[BaseModel]] = [model]  # the models that may stand at `path`, tags taken into account
-        self.parents = self.models  # those one key higher
-        self._walk(value, tuple(problem["loc"]))
+        self.models: list[type[BaseModel]] = [model]  # possible models at `path`, given the tags
+        self.parents = self.models  # possible models one key higher
+        self._walk(value, tuple(error["loc"]))
 
     def _walk(self, value: Any, location: KeyPath) -> None:
         annotation: Any = None
@@ -149,106 +162,113 @@ class _Problem:
                 self.branches.append((self.path, part))
                 self.models = [m for m in self.models if _is_tag(part, [m])] or self.models
 
+    @property
+    def is_rule(self) -> bool:
+        """Whether a rule about several keys of a mapping is violated, not the type or range of one value."""
+        return isinstance(self.input, Mapping) and self.kind in ("value_error", "assertion_error")
+
+    @property
+    def allowed(self) -> str | list[str] | None:
+        """The allowed values; ``None`` if only the message states them."""
+        if self.kind in ("literal_error", "enum"):
+            return _words(self.context["expected"])
+        if self.kind in _EXPECTED:
+            return _EXPECTED[self.kind].format(**{k: str(v).removesuffix(".0") for k, v in self.context.items()})
+        if self.message.startswith("expected ") and ", got " not in self.message:
+            return self.message.removeprefix("expected ")
+        return None
+
 
 def _without_consequences(problems: list[_Problem]) -> list[_Problem]:
-    """Drop "too short" of lists that are so because what is wrong in them wasn't counted."""
+    """Drop "too short" errors of lists that pydantic counts without their invalid elements."""
     return [
-        one
-        for one in problems
-        if one.kind != "too_short"
-        or not any(len(other.path) > len(one.path) == _common(one.path, other.path) for other in problems)
+        problem
+        for problem in problems
+        if problem.kind != "too_short"
+        or not any(len(p.path) > len(problem.path) and p.path[: len(problem.path)] == problem.path for p in problems)
     ]
 
 
-def _common(one: KeyPath, other: KeyPath) -> int:
-    """Return how many keys two paths share from the root on."""
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-
-
-def _lines(problems: list[_Problem], where: str, locate: Callable[[KeyPath], str]) -> list[str]:
-    """Return a line per problem; the failed members of one union share a line, or the closest member speaks."""
-    lines: list[str] = []
+def _errors(problems: list[_Problem], where: str, locate: Locate) -> Iterator[InvalidInput]:
+    """Yield one error per problem; the failed members of a union are merged, or reduced to the closest member."""
     while problems:
         problem = problems.pop(0)
-        unions = [path for path, _ in problem.branches]
-        if unions:
-            same = [problem, *(other for other in problems if unions[0] in [path for path, _ in other.branches])]
-            problems = [other for other in problems if other not in same]
-            lines += _union_lines(same, unions[0], where, locate)
-        else:
-            lines.append(_line(problem, where, locate))
-    return list(dict.fromkeys(lines))
+        if not problem.branches:
+            yield _error(problem, where, locate)
+            continue
+        union = problem.branches[0][0]
+        same = [problem, *(other for other in problems if union in [path for path, _ in other.branches])]
+        problems = [other for other in problems if other not in same]
+        yield from _union_errors(same, union, where, locate)
 
 
-def _union_lines(problems: list[_Problem], union: KeyPath, where: str, locate: Callable[[KeyPath], str]) -> list[str]:
+def _union_errors(problems: list[_Problem], union: KeyPath, where: str, locate: Locate) -> Iterator[InvalidInput]:
     deeper = [problem for problem in problems if len(problem.path) > len(union)]
-    if deeper:  # a mapping that was meant for one of several models: the one with the fewest problems was meant
+    if deeper:  # a mapping for one of several models: report the model with the fewest problems
         by_member: dict[str | int, list[_Problem]] = {}
         for problem in deeper:
             by_member.setdefault(dict(problem.branches)[union], []).append(problem)
-        meant = min(by_member.values(), key=lambda found: (any(p.kind == "literal_error" for p in found), len(found)))
-        return [_line(problem, where, locate) for problem in meant]
-    if all(_breaks_a_rule(problem) for problem in problems):  # the member was meant, and its parts don't go together
-        return [_line(problem, where, locate) for problem in problems]
-    messages = dict.fromkeys(_lower(problem.message).removeprefix("input ") for problem in problems)
-    start = _start(problems[0].path, where, locate)
-    return [f"{start}: {', or '.join(messages)}; found {_shown(problems[0].input)}"]
+        problems = min(by_member.values(), key=lambda one: (any(p.kind == "literal_error" for p in one), len(one)))
+    elif not all(problem.is_rule for problem in problems):
+        yield _no_member(problems, _subject(problems[0].path, where, locate))
+        return
+    for problem in problems:
+        yield _error(problem, where, locate)
 
 
-def _line(problem: _Problem, where: str, locate: Callable[[KeyPath], str]) -> str:
-    start = _start(problem.path, where, locate)
+def _no_member(problems: list[_Problem], subject: str | None) -> InvalidInput:
+    """Return the error of a value that fits no member of its union."""
+    allowed = [problem.allowed or problem.message.removeprefix("input should be ") for problem in problems]
+    names = [name for one in allowed if not isinstance(one, str) for name in one]
+    phrases = [one for one in allowed if isinstance(one, str)]
+    found = problems[0].found
+    if not phrases:
+        return InvalidInput(subject=subject, found=found, allowed=names)
+    *first, last = dict.fromkeys([*phrases, *names])
+    return InvalidInput(subject=subject, found=found, allowed=f"{', '.join(first)} or {last}" if first else last)
+
+
+def _error(problem: _Problem, where: str, locate: Locate) -> InvalidInput:
+    subject = _subject(problem.path, where, locate)
     if problem.kind == "extra_forbidden":
         allowed = sorted({key for model in problem.parents for key in keys_of(model)})
-        last = str(problem.path[-1]) if problem.path else ""
-        return f"{start}: unknown key; allowed are {listing(allowed, limit=40)}{closest(last, allowed)}"
+        return InvalidInput("unknown key", subject=subject, found=str(problem.path[-1]), allowed=allowed)
     if problem.kind == "missing":
-        return f"{start}: this key is required and missing"
+        return InvalidInput("required key is missing", subject=subject)
+    if problem.kind in ("union_tag_invalid", "union_tag_not_found"):
+        return _tag_error(problem, where, locate)
+    if problem.is_rule:
+        subject = _subject(problem.path, where, lambda path: _places_of_rule(problem, locate))
+        return InvalidInput(problem.message, subject=subject)
+    if problem.allowed is not None:
+        return InvalidInput(subject=subject, found=problem.found, allowed=problem.allowed)
+    found = None if ", got " in problem.message else problem.found
+    return InvalidInput(problem.message, subject=subject, found=found)
+
+
+def _tag_error(problem: _Problem, where: str, locate: Locate) -> InvalidInput:
+    """Return the error of a missing or unknown discriminator, such as a loss's ``name``."""
+    key = problem.context["discriminator"].strip("'")
+    subject = _subject((*problem.path, key), where, locate)
     if problem.kind == "union_tag_invalid":
-        key = problem.context["discriminator"].strip("'")
-        found, allowed = problem.context["tag"], _words(problem.context["expected_tags"])
-        start = _start((*problem.path, key), where, locate)
-        return f"{start}: found {found!r}; allowed are {listing(allowed, limit=40)}{closest(found, allowed)}"
-    if problem.kind == "union_tag_not_found":
-        key = problem.context["discriminator"].strip("'")
-        allowed = sorted(str(tag) for model in problem.models for tag in get_args(_fields(model)[key].annotation))
-        start = _start((*problem.path, key), where, locate)
-        return f"{start}: this key is required and missing; allowed are {listing(allowed, limit=40)}"
-    if problem.kind in ("literal_error", "enum") and isinstance(problem.input, str):
-        words = _words(problem.context["expected"])
-        return f"{start}: {_lower(problem.message)}; found {_shown(problem.input)}{closest(problem.input, words)}"
-    if _breaks_a_rule(problem):
-        start = _start(problem.path, where, lambda path: _places_of_rule(problem, locate))
-        return f"{start}: {_lower(problem.message)}"  # a rule about several keys: the whole mapping would not help
-    return f"{start}: {_lower(problem.message)}; found {_shown(problem.input)}"
+        allowed = _words(problem.context["expected_tags"])
+        return InvalidInput(subject=subject, found=problem.context["tag"], allowed=allowed)
+    allowed = sorted(str(tag) for model in problem.models for tag in get_args(_fields(model)[key].annotation))
+    return InvalidInput("required key is missing", subject=subject, allowed=allowed)
 
 
-def _breaks_a_rule(problem: _Problem) -> bool:
-    """Tell whether what is wrong is not one key, but how those of a mapping go together."""
-    return isinstance(problem.input, Mapping) and problem.kind in ("value_error", "assertion_error")
-
-
-def _places_of_rule(problem: _Problem, locate: Callable[[KeyPath], str]) -> str:
-    """Return where the keys stand that a rule about a mapping names: the first word before a colon, or all of them."""
-    given = [key for model in problem.models for key in keys_of(model) if key in problem.input]
+def _places_of_rule(problem: _Problem, locate: Locate) -> str:
+    """Return the locations of the keys in a rule: of the first word before a colon, or of all keys it names."""
+    present = [key for model in problem.models for key in keys_of(model) if key in problem.input]
     words = _WORD.findall(problem.message)
     named = [key for key in words[:1] if problem.message.startswith(f"{key}:")] or words
-    places = dict.fromkeys(locate((*problem.path, key)) for key in dict.fromkeys(named) if key in given)
+    places = dict.fromkeys(locate((*problem.path, key)) for key in dict.fromkeys(named) if key in present)
     return " and ".join(place for place in places if place) or locate(problem.path)
 
 
-def _start(path: KeyPath, where: str, locate: Callable[[KeyPath], str]) -> str:
-    key = ".".join([*([where] if where else []), *map(str, path)])
-    place = locate(path)
-    return ": ".join(part for part in (place, key) if part)
-
-
-def _lower(message: str) -> str:
-    return message[:1].lower() + message[1:]
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+def _subject(path: KeyPath, where: str, locate: Locate) -> str | None:
+    key = ".".join(filter(None, (where, *map(str, path))))
+    return ": ".join(filter(None, (locate(path), key))) or None
 
 
 def _words(quoted: str) -> list[str]:
@@ -256,22 +276,20 @@ def _words(quoted: str) -> list[str]:
     return [word.strip("' ") for word in quoted.replace(" or ", ",").split(",")]
 
 
-def _fields(model: type[BaseModel]) -> dict[str, Any]:
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _is_tag(part: str | int, models: list[type[BaseModel]]) -> bool:
-    """Tell whether ``part`` is how pydantic calls one of ``models`` inside a union: its name, or a Literal's value."""
-    return any(part == model.__name__ or part in _literals(model) for model in models)
-
-
-def _literals(model: type[BaseModel]) -> set[Any]:
-    return {
+    """Return whether ``part`` is pydantic's tag of one of ``models`` in a union: its name, or a Literal's value."""
+    literals = (
         value
+        for model in models
         for field in model.model_fields.values()
         if get_origin(field.annotation) is Literal
         for value in get_args(field.annotation)
-    }
+    )
+    return any(part == model.__name__ for model in models) or part in literals
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -48,7 +48,7 @@ def test_a_folder_of_two_layouts_asks(voc: Path, folder: Path) -> None:
         ({"layout": "vox", "root": "x"}, "data.layout: unknown layout 'vox'"),
         ({"layout": "vox", "root": "x"}, "did you mean 'voc'?"),
         ({"layout": 3}, "data.layout: expected a name, found 3"),
-        ({"layout": "voc"}, "data.root: this key is required and missing"),
+        ({"layout": "voc"}, "data.root: required key is missing"),
         ({"layout": "shapes", "sise": 64}, "data.sise: unknown key"),
         ({"layout": "shapes", "sise": 64}, "did you mean 'size'?"),
         ({"layout": "shapes", "size": "big"}, "data.size"),

@@ -1,4 +1,4 @@
-"""Names of others steer no terminal, and are no markup."""
+"""Untrusted names cannot control a terminal or act as markup."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ODD = st.text(st.sampled_from("a\x1b[2J\x07\x00\x9b\u202e\u2066\u200f\u2028\ufef
 
 
 @given(ODD)
-def test_nothing_invisible_is_left(text: str) -> None:
+def test_invisible_characters_are_escaped(text: str) -> None:
     for shown, kept in ((printable(text), "\n\t"), (one_line(text), "")):
         assert not [one for one in shown if unicodedata.category(one) in ("Cc", "Cf", "Zl", "Zp") and one not in kept]
         assert printable(shown) == shown
@@ -40,7 +40,7 @@ def test_markdown(text: str, shown: str) -> None:
     assert markdown(text) == shown
 
 
-def test_errors_and_listings_show_names_as_they_are() -> None:
+def test_errors_and_listings_escape_control_characters() -> None:
     error = InvalidInput("bad \x1b]0;x\x07", hint="rename \u202egnp")
-    assert error.message == "bad \\x1b]0;x\\x07" and error.hint == "rename \\u202egnp"
+    assert error.message == "bad \\x1b]0;x\\x07." and error.hint == "rename \\u202egnp"
     assert listing(["a\nb", "c"]) == "a\\nb, c"

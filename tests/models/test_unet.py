@@ -148,8 +148,8 @@ def test_a_classifier_has_no_trunk_for_it() -> None:
         ({"backbone": None}, "head: lraspp needs a backbone"),
         ({"head": "dynunet", "unet": {"levels": 4, "filters": [8, 8]}}, "filters: 2 numbers for 4 levels"),
         ({"head": "dynunet", "unet": {"levels": 4, "deep_supervision": 3}}, "deep_supervision.*at most 2"),
-        ({"head": "dynunet", "unet": {"levels": 2}}, "greater than or equal to 3"),
-        ({"head": "dynunet", "unet": {"normalisation": {"std": [0, 1, 1]}}}, "greater than 0"),
+        ({"head": "dynunet", "unet": {"levels": 2}}, "at least 3"),
+        ({"head": "dynunet", "unet": {"normalisation": {"std": [0, 1, 1]}}}, "a number above 0"),
     ],
 )
 def test_the_config_says_what_there_is(value: dict[str, Any], message: str) -> None:

@@ -150,8 +150,8 @@ def test_enabled_takes_words_from_the_environment(monkeypatch: pytest.MonkeyPatc
             "p.yaml:3: stages.a.needs: 'b' provides numbers, which 'make'",
         ),
         ("m: {uses: make}\n  a: {uses: double, needs: [m, m]}", "p.yaml:4: stages.a.needs.1: duplicate 'm'"),
-        ("a: {uses: make, with: {m: 3}}", "p.yaml:3: stages.a.with.m: unknown key; allowed are n, pause, split, text"),
-        ("a: {uses: make, with: {n: x}}", "p.yaml:3: stages.a.with.n: input should be a valid integer"),
+        ("a: {uses: make, with: {m: 3}}", "p.yaml:3: stages.a.with.m: unknown key; expected n, pause, split, text"),
+        ("a: {uses: make, with: {n: x}}", "p.yaml:3: stages.a.with.n: expected an integer"),
         ("a: {uses: make, with: {weights: no.pth}}", "p.yaml:3: stages.a.with.weights: no such file or folder: no.pth"),
         ("a: {uses: make, seed: x}", "p.yaml:3: stages.a.seed: found 'x'; a seed is a whole number"),
         (

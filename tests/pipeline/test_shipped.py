@@ -77,7 +77,7 @@ def test_presets_fit_the_stage_they_are_named_after(name: str) -> None:
     try:
         validate(STAGES[stage].config, source.value, where=stage, locate=source.locate)
     except InvalidInput as error:  # a preset may leave a key to its user, but not be wrong
-        assert all(line.endswith("is required and missing") for line in error.message.splitlines()), error.message
+        assert all(line.endswith("required key is missing.") for line in error.message.splitlines()), error.message
 
 
 def test_the_example_in_the_documentation_is_valid(tmp_path: Path) -> None:

@@ -83,13 +83,13 @@ def test_extends_in_a_circle_or_to_nowhere(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("stage: {}\n", "p.yaml:1: stage: unknown key; allowed are data, description"),
+        ("stage: {}\n", "p.yaml:1: stage: unknown key; expected data, description"),
         (
             "stages: {a: {use: make}}\n",
-            "p.yaml:1: stages.a.use: unknown key; allowed are enabled, needs, seed, uses, with",
+            "p.yaml:1: stages.a.use: unknown key; expected enabled, needs, seed, uses or with",
         ),
-        ("stages: {a: {uses: make, needs: b}}\n", "p.yaml:1: stages.a.needs: input should be a valid list; found 'b'"),
-        ("stages: {a: }\n", "p.yaml:1: stages.a: input should be a valid dictionary"),
+        ("stages: {a: {uses: make, needs: b}}\n", "p.yaml:1: stages.a.needs: expected a list, got 'b'"),
+        ("stages: {a: }\n", "p.yaml:1: stages.a: expected a mapping"),
         ("stages: {}\n", "p.yaml:1: stages: there are no stages"),
         ("stages: {data: {uses: make}}\n", "p.yaml:1: stages.data: 'data' is a key of pipeline files"),
         ("stages: {run.log: {uses: make}}\n", "p.yaml:1: stages.run.log: 'run.log' is a file of every run"),

@@ -113,17 +113,17 @@ def test_provenance_names_the_method_and_its_settings(place: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        ("advcma", r"cam\.method\.name: found 'advcma'; allowed are cam, gradcam\+\+, layercam, advcam; did you mean"),
+        ("advcma", r"cam\.method\.name: expected cam, gradcam\+\+, layercam or advcam, got 'advcma'; did you mean"),
         (
             {"steps": 3},
-            r"method\.name: this key is required and missing; allowed are advcam, cam, gradcam\+\+, layercam",
+            r"method\.name: required key is missing; expected advcam, cam, gradcam\+\+ or layercam",
         ),
-        ({"name": "advcam", "steps": -1}, r"cam\.method\.steps: .*greater than or equal to 0; found -1"),
+        ({"name": "advcam", "steps": -1}, r"cam\.method\.steps: .*at least 0, got -1"),
         (
             {"name": "advcam", "layer": "low"},
-            r"method\.layer: unknown key; allowed are name, regularisation, step_size",
+            r"method\.layer: unknown key; expected name, regularisation, step_size",
         ),
-        ({"name": "gradcam++", "layer": "high"}, r"method\.layer: input should be 'features' or 'low'; found 'high'"),
+        ({"name": "gradcam++", "layer": "high"}, r"method\.layer: expected features or low, got 'high'"),
         ({"name": "layercam", "layers": ["low", "low"]}, r"method\.layers: name at least one .* each at most once"),
         ({"name": "layercam", "layers": []}, r"method\.layers: name at least one layer"),
     ],

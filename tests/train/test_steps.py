@@ -29,7 +29,7 @@ def interrupt() -> None:
     [
         ({"epochs": 3, "steps": 10}, "give either epochs or steps.*epochs: null"),
         ({"epochs": None}, "give epochs or steps"),
-        ({"steps": 0}, "greater than or equal to 1"),
+        ({"steps": 0}, "at least 1"),
     ],
 )
 def test_exactly_one_of_them_counts(value: dict[str, Any], message: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from wsss.cli.say import say
+from wsss.cli.echo import echo
 
 if TYPE_CHECKING:
     from wsss.data.checks.check import Finding, Report
@@ -59,13 +59,13 @@ def print_report(report: Report, *, err: bool = False) -> None:
         Console(stderr=err).print(table)
     if report.sizes:
         (low, narrow), (high, wide) = report.sizes
-        say(f"Image sizes (width×height): {narrow}×{low} to {wide}×{high}", err=err)
+        echo(f"Image sizes (width×height): {narrow}×{low} to {wide}×{high}", err=err)
     _print_findings("Note", report.notes, err=err)
     _print_findings("PROBLEM", report.problems, err=err)
     if any(finding.kind == UNREADABLE for finding in report.problems):
-        say(UNREADABLE_HINT, err=err)
+        echo(UNREADABLE_HINT, err=err)
     count = sum(finding.count for finding in report.problems)
-    say(f"{counted(count, 'problem')}." if count else "No problem.", err=err)
+    echo(f"{counted(count, 'problem')}." if count else "No problem.", err=err)
 
 
 def _split_rows(report: Report, ignored: str) -> Iterator[list[str]]:
@@ -97,8 +97,8 @@ def _split_columns(report: Report, ignored: str) -> Iterator[list[str]]:
 
 def _print_findings(title: str, findings: tuple[Finding, ...], *, err: bool) -> None:
     for finding in findings:
-        say(f"{title}: {finding.kind}: {finding.count}", err=err)
+        echo(f"{title}: {finding.kind}: {finding.count}", err=err)
         for example in finding.examples[:SHOWN_EXAMPLES]:
-            say("  " + example.replace("\n", "\n    "), err=err)
+            echo("  " + example.replace("\n", "\n    "), err=err)
         if finding.count > SHOWN_EXAMPLES:
-            say(f"  … and {finding.count - SHOWN_EXAMPLES} more", err=err)
+            echo(f"  … and {finding.count - SHOWN_EXAMPLES} more", err=err)

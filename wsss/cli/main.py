@@ -19,7 +19,7 @@ import click
 
 from wsss import __version__
 from wsss.cli.command import Group
-from wsss.cli.say import say
+from wsss.cli.echo import echo
 from wsss.cli.streams import settle_streams
 from wsss.errors import InvalidInput, WsssError
 from wsss.io.process import shared_state
@@ -112,7 +112,7 @@ def _call(arguments: list[str]) -> int:
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(file=shown)
-        say(shown.getvalue(), err=True, nl=False)
+        echo(shown.getvalue(), err=True, nl=False)
         return error.exit_code
     except WsssError as error:
         if debug:
@@ -150,7 +150,7 @@ def _call(arguments: list[str]) -> int:
 
 def _say_interrupted() -> None:
     """Print how to resume, unless the supervisor has to do it."""
-    say(shared_state.message() or "Interrupted.", err=True)
+    echo(shared_state.message() or "Interrupted.", err=True)
     shared_state.clear_messages()  # so that the supervisor doesn't print it again
 
 
@@ -168,7 +168,7 @@ def _flushed(code: int) -> int:
 
 def show_error(message: str) -> None:
     """Print an error on stderr."""
-    say(message, err=True, label="error")
+    echo(message, err=True, label="error")
 
 
 if __name__ == "__main__":

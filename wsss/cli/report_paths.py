@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wsss.cli.say import say
+from wsss.cli.echo import echo
 from wsss.errors import InvalidInput
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.config.spec import spec_from
@@ -36,7 +36,7 @@ def own_report(run_dir: Path) -> tuple[Job, tuple[Path, ...]] | None:
         spec = spec_from(Source(run.get("pipeline") or {}))
         job = job_alone(spec, STAGES, found["id"].partition("@")[0], found["id"])
     except InvalidInput as error:
-        say(f"The settings of the report in {run_dir / 'run.json'} can't be read: {error.message}", err=True)
+        echo(f"The settings of the report in {run_dir / 'run.json'} can't be read: {error.message}", err=True)
         return None
     folders = [run_dir / need for need in found.get("needs", [])]
     return job, tuple(folder for folder in folders if (read_record(folder) or {}).get("status") == "done")

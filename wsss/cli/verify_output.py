@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.cli.say import say
+from wsss.cli.echo import echo
 from wsss.errors import InvalidInput, counted
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ def print_verification(found: Verification) -> None:
     """Print what was found: a line for each damaged file, then the hints."""
     for one in found.damaged:
         text = one.what if str(one.path) in one.what else f"{one.path}: {one.what}"
-        say(text, label="damaged")
+        echo(text, label="damaged")
     for hint in dict.fromkeys(one.hint for one in found.damaged if one.hint):
-        say(hint)
+        echo(hint)
     if found.not_recorded:
-        say(f"not recorded: {', '.join(found.not_recorded)} (an older version kept no hashes)")
+        echo(f"not recorded: {', '.join(found.not_recorded)} (an older version kept no hashes)")
     if found.unfinished:
-        say(f"not finished: {', '.join(found.unfinished)}")
+        echo(f"not finished: {', '.join(found.unfinished)}")
     damaged: Any = len(found.damaged) or "none"
-    say(f"Verified {counted(found.files, 'file')}: {damaged} damaged.")
+    echo(f"Verified {counted(found.files, 'file')}: {damaged} damaged.")

@@ -15,7 +15,7 @@ from wsss.io.weights import DESCRIPTION, WEIGHTS
 from wsss.models.backbones import Backbone
 from wsss.models.config import Deviation, Mean
 from wsss.models.initial import Origin
-from wsss.validation import Settings, counts_as_said, validate
+from wsss.validation import Settings, affects_identity, validate
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -36,7 +36,9 @@ def describe(kind: str, model: type[BaseModel], network: Described, classes: Cla
         network: its config (without where the weights came from), normalisation, and origin of initial weights.
         classes: names and mask values.
     """
-    said = {name for name, field in model.model_fields.items() if counts_as_said(field, getattr(network.config, name))}
+    said = {
+        name for name, field in model.model_fields.items() if affects_identity(field, getattr(network.config, name))
+    }
     config = network.config.model_dump(mode="json", include=said, exclude={"backbone": {"weights"}})
     backbone: Backbone | None = getattr(network, "backbone", None)
     return {

@@ -8,9 +8,9 @@ import click
 
 from wsss.cli.command import Group
 from wsss.cli.commands.stages import stage_command
+from wsss.cli.echo import echo
 from wsss.cli.options.option_table import shared
 from wsss.cli.options.shared_options import print_json
-from wsss.cli.say import say
 from wsss.stages import STAGES
 
 
@@ -59,23 +59,23 @@ def tables(results: Path, groups: Path | None, style: str, against: str | None, 
 
     made = make_tables(results, groups or find_groups(results), seed=seed, against=against)
     for note in made.benchmark.notes:
-        say(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     if plots is not None:
         from wsss.benchmark.plots import write_plots
 
         written = write_plots(made.benchmark, plots)
-        say(f"{plots}: {len(written)} plots", err=True)
+        echo(f"{plots}: {len(written)} plots", err=True)
     rows = as_json(made.rows) if against is None else contrasts_as_json(made.contrasts)
     if style == "json":
         print_json(rows)
     elif style == "csv":
-        say(as_csv(rows, KEYS if against is None else CONTRAST_COLUMNS), nl=False)
+        echo(as_csv(rows, KEYS if against is None else CONTRAST_COLUMNS), nl=False)
     elif style == "md":
-        say(as_markdown(view_of(made)), nl=False)
+        echo(as_markdown(view_of(made)), nl=False)
     else:
         from wsss.benchmark.plots import draw_plots
 
-        say(as_page(view_of(made), draw_plots(made.benchmark)), nl=False)
+        echo(as_page(view_of(made), draw_plots(made.benchmark)), nl=False)
 
 
 bench.add_command(stage_command(STAGES["bench"]), "gather")

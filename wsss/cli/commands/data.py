@@ -12,10 +12,10 @@ import click
 from wsss.cli.check_output import print_report, progress
 from wsss.cli.command import Group
 from wsss.cli.commands.data_synth import option_at, synth
+from wsss.cli.echo import echo
 from wsss.cli.options.data_options import DataCommand
 from wsss.cli.options.option_table import json_option, shared, workers_option
 from wsss.cli.options.shared_options import print_json, worker_count
-from wsss.cli.say import say
 from wsss.errors import counted
 
 if TYPE_CHECKING:
@@ -99,10 +99,10 @@ def _show_photographs(path: str, found: Photographs, report: Report | None, as_j
     if as_json:
         print_json(found.to_json())
         return
-    say(f"{path}: {found.description}.")
+    echo(f"{path}: {found.description}.")
     print_report(found.report)
     if report is not None:
-        say(
+        echo(
             f"It can't be used as it is ({report.problems[0].examples[0].partition(chr(10))[0]}); wsss init writes "
             "what is missing."
         )
@@ -125,11 +125,11 @@ def _report(named: Named, workers: int | None) -> Report:
 
 def _print_next(command: str | None) -> None:
     if command is not None:
-        say(f"Next: {command}")
+        echo(f"Next: {command}")
 
 
 def _log(line: str) -> None:
-    say(line, err=True)
+    echo(line, err=True)
 
 
 @data.command("tiles", cls=DataCommand, short_help="Cut tiles out of a dataset's images, with labels from its masks.")
@@ -176,7 +176,7 @@ def tiles(
     if as_json:
         print_json({"out": str(out), **drawn})
     else:
-        say(
+        echo(
             f"{out}: {counted(drawn['tiles'], 'tile')} of {counted(drawn['tile_size'], 'pixel')} from "
             f"{counted(drawn['images'], 'image')}, "
             f"{drawn['without_any_class']} without any class, {drawn['label_noise']:.0%} of the answers wrong"

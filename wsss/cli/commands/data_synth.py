@@ -9,9 +9,9 @@ import click
 
 from wsss.cli.check_output import progress
 from wsss.cli.command import Group
+from wsss.cli.echo import echo
 from wsss.cli.options.option_table import json_option, shared
 from wsss.cli.options.shared_options import print_json
-from wsss.cli.say import say
 
 if TYPE_CHECKING:
     from wsss.validation import KeyPath
@@ -62,7 +62,7 @@ def shapes(out: Path, as_json: bool, **given: int | None) -> None:
     if as_json:
         print_json({"out": str(out), **config.model_dump(exclude={"layout"})})
     else:
-        say(f"{out}: {config.train} training and {config.val} validation images")
+        echo(f"{out}: {config.train} training and {config.val} validation images")
 
 
 @synth.command("bricks", short_help="Brick walls in TopoMortar's layout, with known Betti numbers.")
@@ -92,7 +92,7 @@ def bricks(out: Path, as_json: bool, **given: int | None) -> None:
         print_json({"out": str(out), **config.model_dump(exclude={"layout", "splits"})})
     else:
         tests = config.count - config.train - config.val
-        say(f"{out}: {config.train} training, {config.val} validation and {tests} test images")
+        echo(f"{out}: {config.train} training, {config.val} validation and {tests} test images")
 
 
 def option_at(path: KeyPath) -> str:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, is_recorded, named_run
 from wsss.cli.options.data_options import DataCommand, read_data_options
 from wsss.cli.options.option_table import json_option, shared, workers_option
 from wsss.cli.options.shared_options import print_json, worker_count
-from wsss.cli.say import say
 from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed, counted, listing
 
 if TYPE_CHECKING:
@@ -135,19 +135,19 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
     if as_json:
         print_json(written)
     else:
-        say(
+        echo(
             f"{written['out']}: {counted(written['images'], 'mask')} of {name} as {written['format']}, "
             f"{counted(written['files'], 'file')}"
         )
     if renamed:
         shown = listing((f"{one!r} is {other!r}" for one, other in renamed.items()), limit=3)
-        say(
+        echo(
             f"note: names that this format can't hold were changed (export.json lists them): {shown}. Name the images "
             "so, too; where the format takes images, --with-images copy does.",
             err=True,
         )
     if written.get("images_without_suffix"):
-        say(
+        echo(
             f"note: images that are not known have a file_name without suffix ({written['images_without_suffix']} of "
             f"{written['images']}); {WHERE}",
             err=True,

@@ -10,9 +10,9 @@ import click
 from click.core import ParameterSource
 
 from wsss.cli.command import Command
+from wsss.cli.echo import echo
 from wsss.cli.options.option_table import json_option, shared
 from wsss.cli.options.shared_options import print_json
-from wsss.cli.say import say
 from wsss.errors import InvalidInput, listing
 from wsss.io.text.utf8 import require_utf8
 
@@ -154,7 +154,7 @@ def init(
         _refuse_without_effect(gathered)
         initial = weights if weights in ("imagenet", "none") else Path(weights)
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
-    say(f"Labels: {gathered.format}.", err=True)
+    echo(f"Labels: {gathered.format}.", err=True)
     print_report(project.report, err=True)
     _warn_of_other_run(name, folder)
     keep = [path for path in (labels, classes) if path is not None]
@@ -164,8 +164,8 @@ def init(
         print_json({"pipeline": str(pipeline), "command": command, "report": project.report.to_json()})
     else:
         first = "Solve the problems above first; then" if project.unfit else "Look through it, then"
-        say(f"Written: {pipeline}. {first} run:", err=True)
-        say(command)
+        echo(f"Written: {pipeline}. {first} run:", err=True)
+        echo(command)
     if project.unfit:
         click.get_current_context().exit(InvalidInput.exit_code)
 
@@ -183,7 +183,7 @@ def _warn_of_other_run(name: str, folder: Path) -> None:
     data = (run or {}).get("pipeline", {}).get("data") or {}
     root = data.get("root")
     if root is not None and Path(str(root)).resolve() != folder.resolve():
-        say(
+        echo(
             f"{run_dir} is a run on {root}: wsss run would replace its results. Another name: --name NAME",
             err=True,
             label="warning",

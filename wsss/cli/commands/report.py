@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from wsss.cli.commands.stages import StageCommand, config_source, run_single, stage_command
+from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, is_run, named_run
 from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.shared_options import open_incomplete
 from wsss.cli.report_paths import comparison_folder, own_report, settings_of
-from wsss.cli.say import say
 from wsss.io.text.utf8 import require_utf8
 from wsss.stages import STAGES
 
@@ -122,7 +122,7 @@ def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
         return []
     gone = None if own.keys() & {"data.root", "data.layout"} else why_gone(data)
     if gone is not None:
-        say(f"The dataset of {run}: {gone}: no pictures. Name it with --data.root DIR.", err=True)
+        echo(f"The dataset of {run}: {gone}: no pictures. Name it with --data.root DIR.", err=True)
         return []
     return [(f"data.{key}", json.dumps(value)) for key, value in data.items()]
 
@@ -171,7 +171,7 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
     if given["as_json"]:
         print_json({"out": str(page)})
     else:
-        say(f"report: {page}")
+        echo(f"report: {page}")
 
 
 report = command()

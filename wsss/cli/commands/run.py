@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wsss.cli.command import Command
+from wsss.cli.echo import echo
 from wsss.cli.options.option_table import shared
 from wsss.cli.options.shared_options import (
     check_data,
     machine_options,
     open_data,
     print_json,
-    say_how_to_resume,
+    set_resume_message,
     worker_count,
 )
-from wsss.cli.say import say
 from wsss.errors import WsssError
 from wsss.io.files.stage_files import RUNS
 from wsss.io.process import shared_state
@@ -134,7 +134,7 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, a
 
     with join_ranks(device) as ranks:
         if ranks.rank == 0:
-            say_how_to_resume()
+            set_resume_message()
             if as_json:
                 ends = (json.dumps(_without_stages(run_dir, status)) for status in ("interrupted", "failed"))
                 shared_state.set_documents(*ends)
@@ -147,7 +147,7 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, a
         except WsssError as error:
             if ranks.rank == 0:
                 raise
-            say(f"rank {ranks.rank}: {error}", err=True)  # stdout is the first rank's
+            echo(f"rank {ranks.rank}: {error}", err=True)  # stdout is the first rank's
             raise click.exceptions.Exit(error.exit_code) from error
         return result if ranks.rank == 0 else None
 
@@ -205,6 +205,6 @@ def _print(result: RunResult, as_json: bool) -> None:
         page = outcome.artifact.path / PAGE
         if outcome.uses == BENCH.name and page.is_file():
             check_recorded(page)
-            say(f"\n{page.read_text(encoding='utf-8')}")
+            echo(f"\n{page.read_text(encoding='utf-8')}")
     if result.report:
-        say(f"Report: {result.report}")
+        echo(f"Report: {result.report}")

@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
+from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, is_recorded, is_stage, named_input, named_run
 from wsss.cli.options.data_options import DataCommand, read_data_options
 from wsss.cli.options.field_options import as_source, dashed, field_options, fields_with_option, option_of, variable
 from wsss.cli.options.option_table import shared
-from wsss.cli.options.shared_options import machine_options, open_data, print_json, say_how_to_resume, worker_count
-from wsss.cli.say import say
+from wsss.cli.options.shared_options import machine_options, open_data, print_json, set_resume_message, worker_count
 from wsss.errors import InvalidInput, RunFailed, counted, listing
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
@@ -93,7 +93,7 @@ def run_single(
     data_source = read_data_options(data_options)
     with join_ranks(given["device"]) as ranks, _out_folder(stage, given["out"]) as out:
         if ranks.rank == 0 and given["out"] is not None:
-            say_how_to_resume()
+            set_resume_message()
         reporter = Reporter(quiet=ranks.rank != 0)
         session = Session(out.parent, given["device"], worker_count(given["workers"]), reporter, ranks)
         with locked_for(out, session) as work:
@@ -223,9 +223,9 @@ def _print(stage: Stage[Any], outcome: Any, given: Mapping[str, Any]) -> None:
         print_json(dict(outcome.metrics) if stage.provides in PRINTED else report)
         return
     for line in _metric_lines(outcome.metrics):
-        say(line)
+        echo(line)
     if out:
-        say(f"{stage.name} {outcome.status} in {duration(outcome.seconds)}: {out}")
+        echo(f"{stage.name} {outcome.status} in {duration(outcome.seconds)}: {out}")
 
 
 def _metric_lines(metrics: Mapping[str, Any], indent: str = "") -> Iterator[str]:

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from wsss.cli.command import Command
+from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, named_run
 from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
-from wsss.cli.say import say
 from wsss.errors import InvalidInput
 
 
@@ -69,11 +69,11 @@ def _repair(run: str, as_json: bool) -> int:
         print_json({"run_dir": str(folder), "records": [one.to_json() for one in found]})
     else:
         for one in found:
-            say(f"{'restored' if one.restored else 'not restored'}: {one.path}: {one.what}.")
+            echo(f"{'restored' if one.restored else 'not restored'}: {one.path}: {one.what}.")
             if one.hint:
-                say(one.hint)
+                echo(one.hint)
         if not found:
-            say("No record is lost or damaged.")
+            echo("No record is lost or damaged.")
     return 0 if all(one.restored for one in found) else 1
 
 
@@ -94,9 +94,9 @@ def _print(summary: dict[str, Any]) -> None:
 
     held = summary["held_by"]
     by = f", process {held['pid']} on {held['host']} is working on it since {held['start']}" if held else ""
-    say(f"{summary['name']} in {summary['run_dir']}: {summary['status']}{by}")
+    echo(f"{summary['name']} in {summary['run_dir']}: {summary['status']}{by}")
     if summary["lock_problem"]:
-        say(f"note: {summary['lock_problem']}. Whether a process is working on it is unknown.")
+        echo(f"note: {summary['lock_problem']}. Whether a process is working on it is unknown.")
     rows = []
     for stage in summary["stages"]:
         age = _age(stage["finished"])
@@ -107,7 +107,7 @@ def _print(summary: dict[str, Any]) -> None:
         rows.append((stage["id"], stage["status"], duration(stage["seconds"]) if stage["seconds"] else "", age, note))
     print_stages(("stage", "status", "time", "finished", "metrics"), rows)
     if summary["report"]:
-        say(f"Report: {summary['report']}")
+        echo(f"Report: {summary['report']}")
 
 
 def _age(finished: str | None) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wsss.cli.command import Group
+from wsss.cli.echo import echo
 from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
-from wsss.cli.say import say
 from wsss.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def betti(mask: Path, threshold: float | str, value: int | None, connectivity: s
     if as_json:
         print_json({"mask": str(mask), "betti0": found.b0, "betti1": found.b1, "connectivity": int(connectivity)})
     else:
-        say(f"components {found.b0}, holes {found.b1}")
+        echo(f"components {found.b0}, holes {found.b1}")
 
 
 @topo.command("warmup", short_help="Compile the topology kernels ahead of their first use.")
@@ -174,7 +174,7 @@ def warmup(as_json: bool) -> None:
     if as_json:
         print_json({"seconds": seconds})
     else:
-        say(f"The topology kernels are ready ({seconds:.1f} s).")
+        echo(f"The topology kernels are ready ({seconds:.1f} s).")
 
 
 def _thresholded(plane: Plane, threshold: float | str | None) -> Any:
@@ -188,7 +188,7 @@ def _note_absent_class(planes: list[tuple[Path, Plane]], value: int | None) -> N
     """Print a note on masks without a pixel of the class asked for."""
     for path, plane in planes:
         if value is not None and not plane.values.any():
-            say(f"note: {path} has no pixel of class {value}.", err=True)
+            echo(f"note: {path} has no pixel of class {value}.", err=True)
 
 
 def _note_empty(images: list[tuple[Path, Any]], options: dict[str, Any]) -> None:
@@ -197,13 +197,13 @@ def _note_empty(images: list[tuple[Path, Any]], options: dict[str, Any]) -> None
     if len(empty) != 1:
         return
     if options["frame"] == "own-max":
-        say(
+        echo(
             f"note: {empty[0]} has no foreground. Its own maximum, and so its frame, is 0: it is matched as a mask of "
             "foreground everywhere. wsss score --structure frames it by foreground, like any other mask.",
             err=True,
         )
     elif options["essential"] == "omit":
-        say(
+        echo(
             f"note: {empty[0]} has no foreground. The other image's essential component is left out on both sides, "
             "so that one component without a partner isn't counted.",
             err=True,
@@ -241,5 +241,5 @@ def _print(found: BettiMatching) -> None:
         counts = (len(part.matched), len(part.unmatched_pred), len(part.unmatched_gt))
         rows.append((name, *map(str, counts), f"{part.loss():.6g}"))
     for name, *cells in rows:
-        say(f"{name:<10}" + "".join(f"{cell:>14}" for cell in cells))
-    say(f"Betti matching error {found.error}, loss {found.loss():.6g}")
+        echo(f"{name:<10}" + "".join(f"{cell:>14}" for cell in cells))
+    echo(f"Betti matching error {found.error}, loss {found.loss():.6g}")

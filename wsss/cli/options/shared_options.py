@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wsss.cli.echo import echo
 from wsss.cli.options.option_table import device_option, json_option, workers_option
-from wsss.cli.say import say
 from wsss.errors import InvalidInput
 from wsss.io.process import shared_state
 from wsss.io.process.cores import available_cores
@@ -33,10 +33,10 @@ def worker_count(workers: int | None) -> int:
 
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout."""
-    say(escape_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
+    echo(escape_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
 
 
-def say_how_to_resume() -> None:
+def set_resume_message() -> None:
     """Have the command that resumes this one printed if it is interrupted."""
     shared_state.set_message(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}")
 

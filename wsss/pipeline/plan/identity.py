@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.atomic import sha256_file
 from wsss.pipeline.stage import ALL_SPLITS, Data, Kind, Read, Stage, StageConfig
-from wsss.validation import NotInIdentity, counts_as_said
+from wsss.validation import NotInIdentity, affects_identity
 
 Parts = Mapping[str, Any]
 """The identity before hashing: ``stage``, ``version``, ``seed``, ``config``, ``inputs``, ``reads``; ``ranks`` of a
@@ -145,7 +145,7 @@ def _counts(field: FieldInfo, value: Any) -> bool:
     marks = field.metadata
     if field.exclude or any(isinstance(mark, NotInIdentity) for mark in marks):
         return False
-    return counts_as_said(field, value)
+    return affects_identity(field, value)
 
 
 def identity_of(parts: Parts) -> str:
