@@ -16,10 +16,11 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 
-from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import read_image
-from wsss.losses.base import LOSSES, Loss, build_loss
+from wsss.losses import Loss, build
+from wsss.losses.base import build_loss
+from wsss.losses.catalogue import LOSSES
 from wsss.losses.config import LossConfig
 from wsss.losses.term import LossWithTerm
 from wsss.pipeline.config.presets import with_presets
@@ -49,10 +50,6 @@ def preset(name: str, **keys: Any) -> Loss:
     path = next(shipped("configs").glob(f"{name}.y*ml"))
     value = with_presets(read_yaml(path), where="segment").value["loss"]
     return build_loss(TypeAdapter(LossConfig).validate_python({**value, **keys}))
-
-
-def build(name: str, **keys: Any) -> Loss:
-    return build_loss(TypeAdapter(LossConfig).validate_python({"name": name, **keys}))
 
 
 def test_every_loss_has_a_preset_of_its_own_and_of_the_benchmark() -> None:
@@ -257,37 +254,3 @@ def test_targets_of_other_usual_forms(name: str) -> None:
         assert loss(logits, same).item() == pytest.approx(expected, rel=1e-6), same.dtype
     three = torch.randn(2, 3, 16, 16)
     assert loss(three, target[:, None]).item() == loss(three, target).item()
-
-
-@pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize(
-    "target",
-    [
-        torch.zeros(1, 16, 16, dtype=torch.long),
-        torch.zeros(3, 16, 16, dtype=torch.long),
-        torch.zeros(2, 16, 15, dtype=torch.long),
-        torch.zeros(16, 16, dtype=torch.long),
-        torch.zeros(2, 16, 16),
-        torch.zeros(2, 1, 16, 16),
-        torch.zeros(2, 3, 16, 16),
-        torch.zeros(2, 2, 16, 16, dtype=torch.long),
-    ],
-    ids=lambda target: f"{tuple(target.shape)} {target.dtype}",
-)
-def test_targets_that_do_not_fit_are_refused(name: str, target: Tensor) -> None:
-    with pytest.raises(InvalidInput, match=r"target: \(.*\) of torch.* does not go with logits \(2, 2, 16, 16\)"):
-        build(name)(torch.randn(2, 2, 16, 16), target)
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_logits_without_a_batch_are_refused(name: str) -> None:
-    with pytest.raises(InvalidInput, match=r"logits: \(B, C, H, W\) is needed, found \(2, 16, 16\)"):
-        build(name)(torch.randn(2, 16, 16), torch.zeros(16, 16, dtype=torch.long))
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_an_empty_batch_costs_nothing(name: str) -> None:
-    logits = torch.randn(0, 2, 16, 16, requires_grad=True)
-    value = build(name)(logits, torch.zeros(0, 16, 16, dtype=torch.long))
-    value.backward()
-    assert value.item() == 0

@@ -15,7 +15,6 @@ from lossconfigs import built, every_config, label
 from torch import Tensor
 
 from wsss.losses.base import Loss
-from wsss.losses.config import TopoConfig
 from wsss.losses.topo_window import TopoWindowLoss
 
 EVERY = pytest.mark.parametrize("keys", every_config(), ids=label)
@@ -117,7 +116,7 @@ def test_topo_takes_ignored_pixels_for_right(gaps: str) -> None:
     target = torch.zeros(1, 32, 32, dtype=torch.int64)
     margin = torch.full((1, 1, 32, 32), -3.0)
     margin[0, 0, 16] = 3
-    loss = TopoWindowLoss(TopoConfig(base_weight=0, alpha=1, beta=1, gaps=gaps, window=32, d_max=10))
+    loss = TopoWindowLoss(base_weight=0, alpha=1, beta=1, gaps=gaps, window=32, d_max=10)
     assert loss(margin, target).item() > 10, "half of all pairs are in different halves"
     target[0, 16, 10:20] = 255
     assert loss(margin, target).item() == pytest.approx(22 * 1024 / (1024 * 1023 / 2) * 25, rel=0.03)

@@ -152,7 +152,7 @@ def test_a_margin_of_3_pixels_is_between_its_neighbours_in_float32_too() -> None
     found = np.load(Path(str(SHARED)) / "cases" / "trust" / "topo_margin.npz")
     logits, target = torch.from_numpy(found["logits"]), torch.from_numpy(found["target"])
     values = [
-        TopoWindowLoss(TopoConfig(base_weight=0, alpha=1, margin=margin))(logits.to(dtype), target).item()
+        TopoWindowLoss(base_weight=0, alpha=1, margin=margin)(logits.to(dtype), target).item()
         for margin in (3, math.sqrt(9.5))
         for dtype in (torch.float32, torch.float64)
     ]

@@ -11,13 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.config import WarpingConfig
 from wsss.losses.warping_loss import WarpingLoss
 from wsss.topology import betti_numbers, warping_error_mask
 
 
 def term(**keys: Any) -> WarpingLoss:
-    return WarpingLoss(WarpingConfig.model_validate({"base_weight": 0, "alpha": 1, **keys}))
+    return WarpingLoss(**{"base_weight": 0, "alpha": 1, **keys})
 
 
 def case(seed: int = 0, classes: int = 2, size: tuple[int, int] = (30, 34)) -> tuple[Tensor, Tensor]:
@@ -120,32 +119,6 @@ def test_never_nan_on_empty_full_and_unknown_masks(value: int, margin: float) ->
     assert (loss.item() == 0) == (value == 255 or (margin > 0) == bool(value))
 
 
-@pytest.mark.parametrize("classes", [2, 4])
-def test_a_perfect_prediction_costs_nothing(classes: int) -> None:
-    _, target = case(4, classes)
-    logits = 60 * F.one_hot(target, classes).movedim(-1, 1).float()
-    assert term()(logits, target).item() == 0
-
-
 def test_threads_change_nothing() -> None:
     logits, target = case(5, 4)
     assert torch.equal(term(threads=1)(logits, target), term(threads=3)(logits, target))
-
-
-def test_half_precision() -> None:
-    logits, target = case()
-    half = logits.to(torch.bfloat16).requires_grad_()
-    value = WarpingLoss()(half, target)
-    value.backward()
-    assert value.dtype == torch.float32 and half.grad is not None and torch.isfinite(half.grad).all()
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_gives_the_same() -> None:
-    logits, target = case(classes=3)
-    here, there = logits.clone().requires_grad_(), logits.cuda().requires_grad_()
-    value, other = WarpingLoss()(here, target), WarpingLoss()(there, target.cuda())
-    value.backward()
-    other.backward()
-    torch.testing.assert_close(other.cpu(), value)
-    torch.testing.assert_close(there.grad.cpu(), here.grad)

@@ -389,9 +389,9 @@ def test_what_a_stage_will_lack_is_found_beforehand(here: Path, splits: list[str
     ],
 )
 def test_the_shipped_stages_say_what_they_cover(here: Path, change: str, stage: str, maker: str) -> None:
-    from wsss.cli.options.shared_options import open_data
     from wsss.pipeline.config.spec import load_spec
     from wsss.stages import STAGES
+    from wsss.whole_run import open_data
 
     tiny = str(Path(__file__).parents[1] / "support" / "tiny.yaml")
 

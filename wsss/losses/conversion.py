@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.config import InputForm
 from wsss.losses.inputs import TOLERANCE, check_tensors
@@ -37,7 +37,7 @@ def converted(logits: Tensor, target: Tensor, form: InputForm) -> list[tuple[Ten
         raise InvalidInput(
             "multi-label targets have a channel per region",
             subject="target",
-            found=tuple(target.shape),
+            found=Verbatim(tuple(target.shape)),
             allowed=f"the shape (B, C, H, W) of the logits, {tuple(logits.shape)}",
         )
     return list(zip(logits.split(1, 1), target.split(1, 1), strict=True))
@@ -54,7 +54,7 @@ def to_logits(probabilities: Tensor, *, independent: bool = False) -> Tensor:
         InvalidInput: values outside [0, 1], or channels that do not sum to 1.
     """
     if not probabilities.is_floating_point():
-        raise InvalidInput(subject="probabilities", found=probabilities.dtype, allowed="floats")
+        raise InvalidInput(subject="probabilities", found=Verbatim(probabilities.dtype), allowed="floats")
     wide = torch.promote_types(probabilities.dtype, torch.float32)
     probabilities = probabilities.to(wide)
     single = independent or probabilities.shape[1] == 1
@@ -85,7 +85,7 @@ def _indices_of_one_hot(target: Tensor) -> Tensor:
     """Return class indices ``(B, H, W)`` of a channel per class, 255 at pixels without a class."""
     if target.ndim != 4:
         raise InvalidInput(
-            subject="target", found=tuple(target.shape), allowed="shape (B, C, H, W) for one-hot targets"
+            subject="target", found=Verbatim(tuple(target.shape)), allowed="shape (B, C, H, W) for one-hot targets"
         )
     hot = target != 0
     if target.shape[1] == 1:

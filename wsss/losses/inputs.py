@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 
 TOLERANCE = 0.01
 """Maximum deviation of a sum of probabilities from 1: float16 and bfloat16 round each of them."""
@@ -25,17 +25,24 @@ def check_tensors(logits: Any, target: Any) -> None:
         if isinstance(value, list | tuple):
             raise InvalidInput(
                 subject=subject,
-                found=type(value),
+                found=Verbatim(type(value).__name__),
                 allowed="a tensor",
                 hint="For several outputs (deep supervision) wrap the loss: wsss.losses.DeepSupervision(loss).",
             )
         if not isinstance(value, Tensor):
             raise InvalidInput(
-                subject=subject, found=type(value), allowed="a tensor", hint=f"Pass torch.as_tensor({subject})."
+                subject=subject,
+                found=Verbatim(type(value).__name__),
+                allowed="a tensor",
+                hint=f"Pass torch.as_tensor({subject}).",
             )
         if value.ndim == 5:
             raise InvalidInput(
-                "volumes are not supported", subject=subject, found=tuple(value.shape), allowed="images", hint=SLICES
+                "volumes are not supported",
+                subject=subject,
+                found=Verbatim(tuple(value.shape)),
+                allowed="images",
+                hint=SLICES,
             )
 
 
@@ -48,12 +55,12 @@ def check_logits(logits: Tensor) -> None:
     if logits.ndim != 4 or not logits.shape[1]:
         raise InvalidInput(
             subject="logits",
-            found=tuple(logits.shape),
+            found=Verbatim(tuple(logits.shape)),
             allowed="shape (B, C, H, W)",
             hint="Add the missing dimension: logits.unsqueeze(1) to (B, H, W), logits.unsqueeze(0) to (C, H, W).",
         )
     if not logits.is_floating_point():
-        raise InvalidInput(subject="logits", found=logits.dtype, allowed="floats")
+        raise InvalidInput(subject="logits", found=Verbatim(logits.dtype), allowed="floats")
 
 
 def check_form(target: Tensor, logits: Tensor) -> None:
@@ -72,10 +79,10 @@ def check_form(target: Tensor, logits: Tensor) -> None:
         return
     one_hot = target.shape == logits.shape
     raise InvalidInput(
-        f"shape {tuple(target.shape)} of {target.dtype} does not match logits {tuple(logits.shape)}",
+        f"does not match logits {tuple(logits.shape)}",
         subject="target",
         allowed="class indices (B, H, W) of integers, or probabilities (B, C, H, W) of floats",
-        found=tuple(target.shape),
+        found=Verbatim(f"{tuple(target.shape)} of {target.dtype}"),
         hint=_one_hot_hint(target) if one_hot else _hint(target, logits),
     )
 

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from wsss.cli.echo import echo
 from wsss.cli.options.option_table import device_option, json_option, workers_option
-from wsss.errors import InvalidInput
 from wsss.io.process import shared_state
 from wsss.io.process.cores import available_cores
 from wsss.io.text.printable import escape_json
@@ -62,27 +61,6 @@ def resume_command(arguments: Sequence[str] | None = None) -> str:
     return shlex.join([*launcher(), *kept])
 
 
-def check_data(config: Mapping[str, Any], *, locate: Callable[..., str]) -> None:
-    """Check a ``data:`` mapping without opening the dataset; what the engine is given as its `CheckData`.
-
-    Raises:
-        InvalidInput: a wrong key, or its root is no folder.
-    """
-    from wsss.data.readers.registry import AUTO, parse_config
-
-    if config.get("layout", AUTO) == AUTO:  # the layout is that of the folder
-        _check_root(config, locate)
-    parse_config(config, locate=locate)
-    _check_root(config, locate)
-
-
-def open_data(config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]) -> Any:
-    """Open the dataset that a ``data:`` mapping describes; what the engine is given as its `OpenData`."""
-    from wsss.data.readers.registry import open_dataset
-
-    return open_dataset(config, work=work, log=log, locate=locate)
-
-
 def open_incomplete(
     config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]
 ) -> Any:
@@ -90,10 +68,3 @@ def open_incomplete(
     from wsss.data.readers.registry import open_dataset
 
     return open_dataset(config, work=work, log=log, locate=locate, complete=False)
-
-
-def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:
-    root = config.get("root")
-    if isinstance(root, str | Path) and not Path(root).is_dir():
-        place = ": ".join(part for part in (locate(("root",)), "data.root") if part)
-        raise InvalidInput(f"{place}: no such folder: {root}", hint="Say where the dataset is: --set data.root=FOLDER")
