@@ -36,6 +36,8 @@ def run_pipeline(
 ) -> dict[str, Any]:
     """Run a pipeline as ``wsss run`` does: finished stages are skipped, an interrupted stage resumes.
 
+    With several workers, call it below ``if __name__ == "__main__":``, since they import the calling script.
+
     Args:
         path: name of a shipped pipeline (``"quickstart"``), a YAML file, or a folder made by ``wsss init``.
         overrides: settings such as ``{"segment.epochs": 2}``, or as on the command line ``["segment.epochs=2"]``.
@@ -59,7 +61,7 @@ def run_pipeline(
 
     Example:
         >>> import wsss
-        >>> plan = wsss.run_pipeline("quickstart", {"segment.epochs": 2}, dry_run=True)
+        >>> plan = wsss.run_pipeline("quickstart", {"data.train": 24, "segment.epochs": 2}, dry_run=True)
         >>> plan["status"], plan["stages"][0]["uses"]
         ('planned', 'classify')
     """

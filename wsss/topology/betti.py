@@ -20,14 +20,27 @@ from wsss.topology.kernels.unionfind import find
 
 
 class BettiNumbers(NamedTuple):
-    """Numbers of components and holes."""
+    """Numbers of components and holes.
+
+    Example:
+        >>> from wsss.topology import betti_numbers
+        >>> components, holes = betti_numbers([[1, 0, 1]])
+        >>> components, holes
+        (2, 0)
+    """
 
     b0: int
     b1: int
 
 
 class BettiErrors(NamedTuple):
-    """Mean absolute differences of components and of holes."""
+    """Mean absolute differences of the numbers of components and holes.
+
+    Example:
+        >>> from wsss.topology import local_betti_error
+        >>> local_betti_error([[1, 0, 1]], [[1, 1, 1]]).b0
+        1.0
+    """
 
     b0: float
     b1: float

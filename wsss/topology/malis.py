@@ -20,7 +20,15 @@ from wsss.topology.kernels.unionfind import find
 
 
 class CriticalPixels(NamedTuple):
-    """Fraction of the pairs of pixels of a window for which each pixel is critical."""
+    """Fraction of the pairs of pixels of a window for which each pixel is critical.
+
+    Example:
+        >>> import numpy as np
+        >>> from wsss.topology import critical_pixels
+        >>> true = np.array([[2.0, 1.0, 0.0, 1.0, 2.0]])
+        >>> critical_pixels(true, true, margin=0.5, far=2).between.sum().item()
+        1.0
+    """
 
     between: NDArray[np.float64]
     """``(H, W)``, of pairs in separate regions; the sum over a window is 1, or 0 without such pairs."""

@@ -25,6 +25,12 @@ class Intervals:
             values without a pixel (on a frame of zeros, and deaths of essential classes).
         death_cells: ``(n,)`` int64, the same for ``deaths``.
         columns: width of the image.
+
+    Example:
+        >>> from wsss.topology import barcode
+        >>> components = barcode([[0.9, 0.1, 0.5]]).dim0
+        >>> components.values.tolist(), components.death_pixels.tolist()
+        ([[0.5, 0.1]], [[0, 1]])
     """
 
     births: NDArray[np.float64]
@@ -89,6 +95,12 @@ class Barcode:
         components: n0.
         columns: width of the image.
         never: death of the essential class.
+
+    Example:
+        >>> from wsss.topology import barcode
+        >>> bars = barcode([[1, 1, 1], [1, 0, 1], [1, 1, 1]])
+        >>> len(bars.dim0), len(bars.dim1), bars.essential.births.tolist()
+        (0, 1, [1.0])
     """
 
     values: NDArray[np.float64]
@@ -123,6 +135,11 @@ class DimensionMatching:
     """Matched and unmatched intervals of one dimension.
 
     Row ``i`` of ``matched_pred`` is matched with row ``i`` of ``matched_gt``.
+
+    Example:
+        >>> from wsss.topology import betti_matching
+        >>> betti_matching([[1, 0, 1]], [[1, 1, 1]]).dim0.unmatched_pred.birth_pixels.tolist()
+        [[0, 2]]
     """
 
     matched_pred: Intervals
@@ -160,6 +177,12 @@ class BettiMatching:
         gt: barcode of the label.
         pairs: per dimension ``(m, 2)`` int32, indices of matched intervals of ``pred`` and ``gt``.
         essential_matched: whether the essential classes are matched with each other, with deaths at 0, or left out.
+
+    Example:
+        >>> from wsss.topology import betti_matching
+        >>> matching = betti_matching([[0.9, 0.2, 0.6]], [[1, 1, 1]])
+        >>> matching.error, round(matching.loss(), 2)
+        (1, 0.16)
     """
 
     pred: Barcode

@@ -12,7 +12,14 @@ from wsss.topology.results import BettiMatching
 
 
 class LossSlopes(NamedTuple):
-    """A weighted sum of `DimensionMatching.loss`, and its derivatives at ``n`` pixels of the prediction."""
+    """A weighted sum of `DimensionMatching.loss`, and its derivatives at ``n`` pixels of the prediction.
+
+    Example:
+        >>> from wsss.topology import betti_matching, loss_slopes
+        >>> part = loss_slopes(betti_matching([[0.9, 0.2, 0.6]], [[1, 1, 1]]))
+        >>> part.cells.tolist(), part.slopes.round(2).tolist()
+        ([2, 1], [0.8, -0.8])
+    """
 
     loss: float
     cells: NDArray[np.int64]
@@ -24,7 +31,17 @@ class LossSlopes(NamedTuple):
 
 
 def loss_slopes(matching: BettiMatching, weights: tuple[float, float] = (1, 1)) -> LossSlopes:
-    """Return ``weights[0] · dim0.loss() + weights[1] · dim1.loss()`` and its derivatives at the prediction's pixels."""
+    """Return ``weights[0] · dim0.loss() + weights[1] · dim1.loss()`` and its derivatives at the prediction's pixels.
+
+    Args:
+        matching: a result of `betti_matching`.
+        weights: of components and holes.
+
+    Example:
+        >>> from wsss.topology import betti_matching, loss_slopes
+        >>> round(loss_slopes(betti_matching([[0.9, 0.2, 0.6]], [[1, 1, 1]]), weights=(0.5, 1)).loss, 2)
+        0.08
+    """
     pred, gt = matching.pred, matching.gt
     options = (float(weights[0]), float(weights[1]), matching.essential_matched)
     own, other = (pred.values, pred.components, pred.cells), (gt.values, gt.components)

@@ -29,7 +29,16 @@ Image = NDArray[np.bool_] | NDArray[np.float32] | NDArray[np.float64]
 
 
 class NotFinite(InvalidInput):
-    """An image with NaN or infinite values."""
+    """An image with NaN or infinite values.
+
+    Example:
+        >>> from wsss.topology import NotFinite, barcode
+        >>> try:
+        ...     barcode([[0.5, float("nan")]])
+        ... except NotFinite as error:
+        ...     print(error.subject, error.problem)
+        image value at row 0, column 1
+    """
 
 
 def checked_image(image: ArrayLike, name: str = "image") -> Image:
