@@ -137,7 +137,7 @@ def load_segmenter(
         >>> segment = wsss.load_segmenter("runs/quickstart/segment", device="cpu")
         >>> mask = segment("photo.png")
         >>> mask.shape, mask.dtype.name
-        ((30, 40), 'uint8')
+        ((40, 30), 'uint8')
     """
     import torch
 

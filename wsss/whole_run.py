@@ -61,7 +61,7 @@ def run_pipeline(
 
     Example:
         >>> import wsss
-        >>> plan = wsss.run_pipeline("quickstart", {"data.train": 24, "segment.epochs": 2}, dry_run=True)
+        >>> plan = wsss.run_pipeline("quickstart", {"data.train": 24}, "runs/small", dry_run=True)
         >>> plan["status"], plan["stages"][0]["uses"]
         ('planned', 'classify')
     """

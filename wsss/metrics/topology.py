@@ -161,8 +161,8 @@ def cldice(pred: ArrayLike, gt: ArrayLike, *, transposed: bool = False, ignore_i
 
     Example:
         >>> from wsss.metrics import cldice
-        >>> cldice([[0, 0, 0], [1, 1, 1], [0, 0, 0]], [[1, 1, 1], [1, 1, 1], [1, 1, 1]])
-        1.0
+        >>> cldice([[1, 1, 0, 0]], [[1, 1, 1, 1]])
+        0.6666666666666666
     """
     first, second = mask_pair(pred, gt, ignore_index)
     if not first.any() or not second.any():

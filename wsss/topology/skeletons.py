@@ -27,8 +27,8 @@ def skeleton(mask: ArrayLike, *, method: Method = "zhang") -> NDArray[np.bool_]:
 
     Example:
         >>> from wsss.topology import skeleton
-        >>> skeleton([[1, 1, 1]] * 5 + [[0, 0, 0]]).sum(1).tolist()
-        [0, 1, 1, 1, 0, 0]
+        >>> skeleton([[0, 0, 0, 0, 0]] + [[0, 1, 1, 1, 0]] * 5).any(0).tolist()
+        [False, False, True, False, False]
     """
     from skimage.morphology import skeletonize  # slow to import, since it imports SciPy
 
