@@ -88,5 +88,5 @@ def test_a_perfect_prediction_scores_one(truth):
 )
 def test_indices_of_no_class_are_refused(prediction: int, truth: int, named: str) -> None:
     masks = [np.array([[value, 0, 255]], np.uint8) for value in (prediction, truth)]
-    with pytest.raises(ValueError, match=rf"{named}: class indices \[\d+\]; expected 0 to 2, or 255"):
+    with pytest.raises(ValueError, match=named):
         confusion_matrix(*masks, 3)

@@ -96,8 +96,8 @@ def test_one_region_or_none_has_nothing_between(value: float) -> None:
     assert found.within.sum() == pytest.approx(float(value > 0))
 
 
-def test_what_is_no_pair_of_images_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="one shape"):
+def test_invalid_arguments() -> None:
+    with pytest.raises(InvalidInput):
         critical_pixels(np.ones((3, 4)), np.ones((4, 3)))
-    with pytest.raises(InvalidInput, match="window: at least 1 pixel"):
+    with pytest.raises(InvalidInput):
         critical_pixels(np.ones((3, 4)), np.ones((3, 4)), window=0)

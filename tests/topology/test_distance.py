@@ -1,4 +1,4 @@
-"""Distances against SciPy's, and by brute force where that leaves the case open."""
+"""Distances against SciPy's."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def test_masks_may_be_integers_and_need_not_be_contiguous() -> None:
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(4), np.zeros((0, 3)), np.full((2, 2), 0.5)])
-def test_what_is_no_mask_is_refused(wrong: np.ndarray) -> None:
-    with pytest.raises(InvalidInput, match="mask"):
+def test_invalid_masks(wrong: np.ndarray) -> None:
+    with pytest.raises(InvalidInput):
         distance_transform(wrong)

@@ -198,10 +198,10 @@ def test_a_long_line_is_withdrawn_however_it_lies() -> None:
     assert not warping_error_mask(spiral, start, connectivity=8).any()
 
 
-def test_wrong_masks_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="shapes must agree"):
+def test_invalid_arguments() -> None:
+    with pytest.raises(InvalidInput):
         warp(np.zeros((3, 3)), np.zeros((3, 4)))
-    with pytest.raises(InvalidInput, match="connectivity"):
+    with pytest.raises(InvalidInput):
         warping_error_mask(np.zeros((3, 3)), np.ones((3, 3)), connectivity=6)
 
 

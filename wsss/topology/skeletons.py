@@ -23,7 +23,7 @@ def skeleton(mask: ArrayLike, *, method: Method = "zhang") -> NDArray[np.bool_]:
         ``(H, W)`` bool, a subset of the foreground.
 
     Raises:
-        InvalidInput: not a two-dimensional mask with pixels, or an unknown method.
+        InvalidInput: not a two-dimensional mask, or an unknown method.
 
     Example:
         >>> from wsss.topology import skeleton
@@ -33,4 +33,6 @@ def skeleton(mask: ArrayLike, *, method: Method = "zhang") -> NDArray[np.bool_]:
     from skimage.morphology import skeletonize  # slow to import, since it imports SciPy
 
     checked_option(method, Method, "method")
+    if np.size(mask) == 0 and np.ndim(mask) == 2:
+        return np.zeros(np.shape(mask), bool)
     return np.asarray(skeletonize(checked_mask(mask, "mask"), method=method), bool)
