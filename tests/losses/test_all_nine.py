@@ -1,4 +1,4 @@
-"""What all nine losses of the benchmark have in common: they train, have right gradients, and can be perfect."""
+"""Properties of all losses of the benchmark: training, gradients, perfect predictions."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_perfect_prediction_has_no_term(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ce_dice", "region_wise"])
-def test_a_perfect_prediction_costs_nothing(name: str) -> None:
+def test_a_perfect_prediction_has_zero_loss(name: str) -> None:
     target = cross()
     margin = torch.where(target == 1, 40.0, -40.0).unsqueeze(1)
     logits = torch.cat([torch.zeros_like(margin), margin], 1)
@@ -228,7 +228,7 @@ def test_a_loss_trains_after_validation_under_inference_mode(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_several_threads_may_share_a_loss(name: str) -> None:
+def test_several_threads_can_share_a_loss(name: str) -> None:
     loss = build(name)
     cases = [(torch.randn(1, 2, 48, 48), torch.randint(0, 2, (1, 48, 48))) for _ in range(8)]
     expected = [loss(*case).item() for case in cases]
@@ -238,14 +238,14 @@ def test_several_threads_may_share_a_loss(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_loss_can_be_handed_to_another_process(name: str) -> None:
+def test_losses_can_be_pickled(name: str) -> None:
     loss, logits, target = build(name), torch.randn(1, 2, 16, 16), torch.randint(0, 2, (1, 16, 16))
     loss(logits, target)
     assert pickle.loads(pickle.dumps(loss))(logits, target).item() == loss(logits, target).item()
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_targets_of_other_usual_forms(name: str) -> None:
+def test_targets_of_other_forms(name: str) -> None:
     loss, logits, target = build(name), torch.randn(2, 1, 16, 16), torch.randint(0, 2, (2, 16, 16))
     expected = loss(logits, target).item()
     for same in (target.bool(), target.byte(), target[:, None], target[:, None].int(), target[:, None].float()):

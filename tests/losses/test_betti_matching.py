@@ -175,7 +175,7 @@ def test_threads_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_not_finite_gives_nan_and_not_an_error(value: float) -> None:
+def test_non_finite_logits_give_nan(value: float) -> None:
     logits, target = case()
     logits[0, :, 2, 2] = value
     assert torch.isnan(term()(logits, target))
@@ -212,7 +212,7 @@ def test_descending_repairs_the_topology() -> None:
     assert before > 0 and after == 0
 
 
-@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values at hand")
+@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values")
 @pytest.mark.parametrize(
     ("keys", "key"),
     [

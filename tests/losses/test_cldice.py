@@ -1,4 +1,4 @@
-"""clDice against a straightforward implementation of the paper's algorithm, and where it must not fail."""
+"""clDice against a plain implementation of the paper's algorithm, and on degenerate masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Region-wise loss against its formula with rectified maps written out, and where it must not fail."""
+"""Region-wise loss against its formula with rectified maps, and on degenerate masks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def case(classes: int, size: tuple[int, int] = (20, 23)) -> tuple[Tensor, Tensor
 
 
 def rectified_maps(target: Tensor, classes: int) -> Tensor:
-    """The paper's z: −d / max d inside a class, 1 outside; 0 where the class isn't known."""
+    """The paper's z: −d / max d inside a class, 1 outside; 0 where pixels are ignored."""
     maps = np.ones((len(target), classes, *target.shape[1:]))
     for image, label in enumerate(target.numpy()):
         for k in range(classes):
@@ -33,10 +33,10 @@ def rectified_maps(target: Tensor, classes: int) -> Tensor:
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
-@pytest.mark.parametrize("unknown", [False, True])
-def test_value_and_gradient_are_those_of_the_formula(classes: int, unknown: bool) -> None:
+@pytest.mark.parametrize("ignored", [False, True])
+def test_value_and_gradient_are_those_of_the_formula(classes: int, ignored: bool) -> None:
     logits, target = case(classes)
-    if unknown:
+    if ignored:
         target[0, 5:9, 3:] = 255
         target[1, :, :4] = 255
     maps = rectified_maps(target, classes)
@@ -53,7 +53,7 @@ def test_value_and_gradient_are_those_of_the_formula(classes: int, unknown: bool
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-10)
 
 
-def test_being_wrong_deep_inside_a_region_costs_twice_as_much() -> None:
+def test_errors_deep_inside_a_region_cost_twice_as_much() -> None:
     target = torch.zeros(1, 21, 21, dtype=torch.int64)
     target[0, 6:15, 6:15] = 1
     weights = region_wise_weights(torch.stack([target[0] == 0, target[0] == 1]))
@@ -71,7 +71,7 @@ def test_gradcheck_and_ignored_pixels() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 1, 255])
-def test_never_nan_where_one_class_or_none_is_all_there_is(value: int) -> None:
+def test_never_nan_for_one_class_or_none(value: int) -> None:
     logits = case(3)[0].requires_grad_()
     loss = RegionWiseLoss()(logits, torch.full((2, 20, 23), value))
     loss.backward()

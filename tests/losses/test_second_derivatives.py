@@ -1,4 +1,4 @@
-"""Second derivatives (gradient penalties, Hessians): right, or refused; never without a part of the loss."""
+"""Second derivatives (gradient penalties, Hessians) are complete, or an error."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_cross_entropy_of_probabilities_is_torchs() -> None:
         torch.testing.assert_close(loss(logits, soft), F.cross_entropy(logits, soft, label_smoothing=smoothing))
 
 
-def test_the_best_prediction_of_probabilities_are_those_probabilities() -> None:
+def test_the_best_prediction_of_soft_targets_equals_them() -> None:
     soft = torch.rand(1, 3, 8, 8, dtype=torch.float64).softmax(1)
     logits = soft.log().requires_grad_()
     (gradient,) = torch.autograd.grad(CrossEntropyLoss()(logits, soft), logits)
@@ -87,7 +87,7 @@ def test_labelled_pixels_and_the_most_probable_class() -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES[-2:], ids=lambda loss: repr(loss.config))
-def test_a_term_sees_the_most_probable_class_and_the_base_the_probabilities(loss: LossWithTerm) -> None:
+def test_the_term_uses_the_most_probable_class_and_the_base_the_probabilities(loss: LossWithTerm) -> None:
     logits, _, _ = case(2, ignored=False)
     soft = torch.rand(2, 2, 12, 15, dtype=torch.float64).softmax(1)
     config = loss.config

@@ -144,8 +144,8 @@ def test_signed_distances_are_roots_of_whole_numbers() -> None:
     np.testing.assert_array_equal(found, np.sqrt(inside) - np.sqrt(outside))
 
 
-@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no case at hand")
-def test_a_margin_of_3_pixels_is_between_its_neighbours_in_float32_too() -> None:
+@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no test case")
+def test_a_margin_of_3_pixels_is_exact_in_float32() -> None:
     found = np.load(Path(str(SHARED)) / "cases" / "trust" / "topo_margin.npz")
     logits, target = torch.from_numpy(found["logits"]), torch.from_numpy(found["target"])
     values = [

@@ -1,4 +1,4 @@
-"""The warping loss by hand, by its definition, and that descending on it repairs the topology."""
+"""The warping loss against its definition, and repairing the topology by gradient descent."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_of_several_classes_each_is_compared_with_the_rest() -> None:
     assert term()(logits, target).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
-def test_a_thinner_wall_costs_nothing_and_a_gap_and_a_speck_do() -> None:
+def test_gaps_and_specks_are_penalised_and_thinner_walls_are_not() -> None:
     margin, target = ring()
     margin.requires_grad_()
     term()(margin[:, None], target).backward()
@@ -80,7 +80,7 @@ def test_a_thinner_wall_costs_nothing_and_a_gap_and_a_speck_do() -> None:
 
 
 def test_foreground_is_compared_with_foreground() -> None:
-    """The published code takes the label's background: then a right prediction is all wrong, and a wrong one right."""
+    """The published code uses the label's background, which exchanges correct and wrong predictions."""
     _, target = ring()
     right = torch.where(target == 1, 2.0, -2.0)
     assert term()(right[:, None], target).item() == 0
@@ -111,7 +111,7 @@ def test_gradcheck_and_ignored_pixels() -> None:
 
 @pytest.mark.parametrize("value", [0, 1, 255])
 @pytest.mark.parametrize("margin", [-1000.0, 0.0, 1000.0])
-def test_never_nan_on_empty_full_and_unknown_masks(value: int, margin: float) -> None:
+def test_never_nan_on_empty_full_and_ignored_masks(value: int, margin: float) -> None:
     logits = torch.full((1, 1, 6, 7), margin, requires_grad=True)
     loss = term()(logits, torch.full((1, 6, 7), value))
     loss.backward()

@@ -1,4 +1,4 @@
-"""Topology metrics against gudhi, scikit-image's labels, the references' numbers, and by hand where a mask is empty."""
+"""Topology metrics against gudhi, scikit-image and the reference implementations, and for empty masks."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ from wsss.metrics import betti_error, betti_matching_error, cldice, dice, hd95, 
 from wsss.topology import betti_numbers
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
-needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values at hand")
+needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values")
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=10)
 PAIRS = SHAPES.flatmap(lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape)))
 
@@ -104,7 +104,7 @@ def test_number_errors_of_empty_masks():
 
 @settings(max_examples=100)
 @given(PAIRS)
-def test_cldice_written_out(pair):
+def test_cldice_by_hand(pair):
     pred, gt = pair
     value = cldice(pred, gt)
     assert 0 <= value <= 1 and value == cldice(gt, pred)
@@ -125,7 +125,7 @@ def test_transposed_cldice_is_that_of_transposed_masks(pair):
 
 @settings(max_examples=100)
 @given(PAIRS)
-def test_the_other_columns_of_topomortar_are_the_same_for_transposed_masks(pair):
+def test_other_scores_do_not_depend_on_transposition(pair):
     pred, gt = pair
     assert betti_error(pred.T, gt.T) == betti_error(pred, gt)
     assert local_betti_error(pred.T, gt.T, window=3) == pytest.approx(local_betti_error(pred, gt, window=3))
@@ -189,7 +189,7 @@ def test_matching_error_of_full_size_labels_agrees_with_the_cpp_reference():
 
 @needs_data
 def test_matching_error_agrees_with_both_references_on_binary_cases():
-    """Where both masks have foreground; for empty ones our definition differs, as the docstring says."""
+    """Both masks have foreground; for empty masks our definition differs."""
     checked = 0
     keys = {"none": "cpp_superlevel_noframe", "own-max": "cpp_superlevel_frame_of_max"}
     for case in json.loads((Path(SHARED) / "fixtures" / "betti_matching_reference.json").read_text())["cases"]:

@@ -48,8 +48,8 @@ def test_by_hand():
     assert betti_numbers([[1]]) == (1, 0)
 
 
-@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no TopoMortar labels at hand")
-def test_published_numbers_of_every_label_at_hand():
+@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no TopoMortar labels")
+def test_published_numbers_of_every_label():
     dataset = Path(SHARED) / "topomortar" / "dataset"
     with (dataset / "betti_numbers.csv").open() as file:
         published = {row["ID"]: (int(row["Betti0"]), int(row["Betti1"])) for row in csv.DictReader(file)}
@@ -59,7 +59,7 @@ def test_published_numbers_of_every_label_at_hand():
         assert betti_numbers(np.asarray(Image.open(path))) == published[path.stem], path.stem
 
 
-def test_local_error_sees_what_the_global_difference_misses():
+def test_the_local_error_detects_errors_that_cancel_globally():
     pred, gt = np.zeros((8, 12), bool), np.zeros((8, 12), bool)
     pred[1, 1] = gt[6, 10] = True  # one component each, far apart
     assert betti_numbers(pred) == betti_numbers(gt)

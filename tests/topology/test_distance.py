@@ -36,7 +36,7 @@ def test_a_single_pixel_of_background_far_away(place: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (4, 7), (9, 9)])
-def test_without_background_it_lies_around_the_image(shape: tuple[int, int]) -> None:
+def test_masks_without_background(shape: tuple[int, int]) -> None:
     expected = distance_transform_edt(np.pad(np.ones(shape), 1))[1:-1, 1:-1]
     np.testing.assert_array_equal(distance_transform(np.ones(shape)), expected)
 

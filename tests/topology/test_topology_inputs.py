@@ -65,7 +65,7 @@ def test_constant_images_have_an_essential_class_only(value):
     assert matching.loss() == 2.0
 
 
-def test_a_frame_of_the_maximum_closes_off_what_touches_the_border():
+def test_a_frame_of_the_maximum_closes_regions_at_the_border():
     image = np.array([[0.0, 0.0, 0.0], [0.0, 0.8, 0.0], [0.0, 0.0, 0.0]])
     assert barcode(image).dim1.values.tolist() == []
     framed = barcode(image, frame="own-max")
