@@ -8,15 +8,15 @@ from torch import Tensor
 from wsss.errors import InvalidInput, Verbatim
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.config import InputForm
-from wsss.losses.inputs import TOLERANCE, check_tensors
+from wsss.losses.inputs import TOLERANCE, check_logits, check_tensors
 
 
 def converted(logits: Tensor, target: Tensor, form: InputForm) -> list[tuple[Tensor, Tensor]]:
-    """Return logits and target of each loss to compute: one pair, or one per channel of a multi-label target.
+    """Return pairs of logits and target: one pair, or one per channel of a multi-label target.
 
     Args:
-        logits: predictions ``(B, C, H, W)``, as ``form`` has it.
-        target: see `InputForm`.
+        logits: predictions ``(B, C, H, W)``.
+        target: the target.
         form: the form of both.
 
     Raises:
@@ -51,10 +51,9 @@ def to_logits(probabilities: Tensor, *, independent: bool = False) -> Tensor:
         independent: each channel has probabilities of its own.
 
     Raises:
-        InvalidInput: values outside [0, 1], or channels that do not sum to 1.
+        InvalidInput: another shape or type, values outside [0, 1], or channels that do not sum to 1.
     """
-    if not probabilities.is_floating_point():
-        raise InvalidInput(subject="probabilities", found=Verbatim(probabilities.dtype), allowed="floats")
+    check_logits(probabilities)
     wide = torch.promote_types(probabilities.dtype, torch.float32)
     probabilities = probabilities.to(wide)
     single = independent or probabilities.shape[1] == 1
