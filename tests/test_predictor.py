@@ -164,7 +164,7 @@ def test_options_that_images_json_makes_useless(
         (["--weights", "model"], "no dataset is given"),
         (["--segmenter", "model", "--images", "photographs"], "'--segmenter'. Did you mean '--weights'?"),
         (["--weights", "model", "--images", "photographs", "--labels", "restrict"], "has no image-level labels"),
-        (["--weights", "model", "--images", "raw"], "Left out: a.cr2: .cr2 is a camera's raw image"),
+        (["--weights", "model", "--images", "raw"], "Left out: a.cr2: .cr2 is a raw camera image"),
     ],
 )  # fmt: skip
 def test_wrong_usage_of_predict(

@@ -139,9 +139,9 @@ def action(step: Step) -> str:
 def reasons(step: Step) -> tuple[str, ...]:
     """Return the reasons for the action of a planned stage."""
     if not step.selected and step.decision.action == "run":
-        return ("left out by --from or --until",)
-    same = (f"the same work as {step.twin}: will be copied",) if step.twin else ()
-    return (*step.decision.reasons, *same)
+        return ("excluded by --from or --until",)
+    duplicate = (f"copied from {step.twin}, which does the same work",) if step.twin else ()
+    return (*step.decision.reasons, *duplicate)
 
 
 def open_data(config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]) -> Any:
@@ -169,4 +169,6 @@ def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:
     root = config.get("root")
     if isinstance(root, str | Path) and not Path(root).is_dir():
         subject = ": ".join(part for part in (locate(("root",)), "data.root") if part)
-        raise InvalidInput(f"no such folder: {root}", subject=subject, hint="Set the folder: --set data.root=FOLDER")
+        raise InvalidInput(
+            f"no such folder: {root}", subject=subject, hint="Set the dataset's folder: --set data.root=FOLDER"
+        )

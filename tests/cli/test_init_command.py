@@ -162,7 +162,7 @@ def test_files_that_exist_and_cannot_be_read_are_said_to_exist(
     done = wsss("init", "--images", "photos", "--labels", "l.csv")
     assert done.exit_code == 0, done.output
     assert "l.csv:4: 'phone.heic': the file phone.heic exists, but HEIC needs pip install 'wsss[heic]'" in done.stderr
-    assert "l.csv:5: 'camera': the file camera.dng exists, but .dng is a camera's raw image" in done.stderr
+    assert "l.csv:5: 'camera': the file camera.dng exists, but .dng is a raw camera image" in done.stderr
     (here / "l.csv").write_text("image,labels\nphone.heic,ring\ncamera,cross\n")
     done = wsss("init", "--images", "photos", "--labels", "l.csv")
     assert isinstance(done.exception, InvalidInput) and "wsss[heic]" in str(done.exception)

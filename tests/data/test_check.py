@@ -91,7 +91,7 @@ def test_masks_that_do_not_fit(voc: Path, check: Callable[..., Report]) -> None:
     assert "16×6 (width×height), its image 16×12" in found["masks of another size than their image"][0]
     values, colours = found["masks that can't be used"]
     assert "b.png: mask value 77 stands for no class" in values
-    assert "c.png: a mask in colours, and (255, 0, 9) is not in the palette of PASCAL VOC" in colours
+    assert "c.png: expected" in colours and "got (255, 0, 9)" in colours
 
 
 def test_images_that_are_converted_or_turned(voc: Path, check: Callable[..., Report]) -> None:

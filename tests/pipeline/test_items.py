@@ -97,7 +97,7 @@ def test_no_items(tmp_path: Path) -> None:
     [
         ("input", InvalidInput, "3: broken."),
         ("bug", RunFailed, "3: KeyError: 'bug'"),
-        ("full", RunFailed, "3: No space left on device while writing /somewhere/file."),
+        ("full", RunFailed, "3: /somewhere/file: no space left on device."),
     ],
 )
 def test_an_error_names_the_item(tmp_path: Path, workers: int, kind: str, type: Any, message: str) -> None:

@@ -132,7 +132,7 @@ def test_folders_that_are_not_ours_are_refused(folder: Path, tmp_path: Path) -> 
     (folder / RECORD).unlink()
     with pytest.raises(InvalidInput, match=r"not empty and not the folder of a stage \(found 'b.json'"):
         check_ours(folder)
-    with pytest.raises(Obstructed, match="is a file"):
+    with pytest.raises(Obstructed, match="got a file"):
         check_ours(folder / "b.json")
 
 

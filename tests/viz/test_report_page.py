@@ -194,7 +194,7 @@ def test_only_the_splits_asked_for(run: tuple[Path, Dataset, dict[str, Any]], re
 
 def test_broken_record_is_named(tmp_path: Path) -> None:
     (tmp_path / "stage.json").write_text("{")
-    with pytest.raises(InvalidInput, match=r"stage\.json: can't be read"):
+    with pytest.raises(InvalidInput, match=r"stage\.json: cannot be read"):
         read_record(tmp_path)
 
 

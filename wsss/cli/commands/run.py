@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 DATA: dict[str, Any] = {"open_data": open_data, "check_data": check_data}
-"""How the engine gets at datasets."""
+"""Access of the engine to datasets."""
 
 
 class RunCommand(Command):
-    """The command of a pipeline: settings of its dataset and stages are set by ``--set``."""
+    """The command of a pipeline, with suggestions of ``--set`` for settings of its dataset and stages."""
 
     def suggestion(self, unknown: str) -> str:
-        """Return the closest option, or how a key of the pipeline is set."""
+        """Return the closest option, or the use of ``--set`` for a key."""
         if unknown.startswith("--data."):
             return f" Did you mean '--set {unknown.removeprefix('--')}=VALUE'?"
         key = unknown.removeprefix("--").replace("-", "_")
@@ -46,13 +46,13 @@ class RunCommand(Command):
             return f" Did you mean '--set {key}=VALUE'?"
         having = _stages_with(key)
         if having:
-            known = f"{key} is one of {', '.join(having)}"
-            return f" Keys of the pipeline are set by --set STAGE.KEY=VALUE; {known}: --set {having[0]}.{key}=VALUE."
-        return super().suggestion(unknown) or " Keys of the pipeline are set by --set STAGE.KEY=VALUE."
+            known = f"stages with {key}: {', '.join(having)}"
+            return f" To change a setting, use --set STAGE.KEY=VALUE ({known}): --set {having[0]}.{key}=VALUE."
+        return super().suggestion(unknown) or " To change a setting, use --set STAGE.KEY=VALUE."
 
 
 def _stages_with(key: str) -> list[str]:
-    """Return the kinds of stages whose config has a key."""
+    """Return the names of stages whose config has a key."""
     from wsss.stages import STAGES
     from wsss.validation import keys_of
 
@@ -65,10 +65,10 @@ def _stages_with(key: str) -> list[str]:
     "--run-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the run. [default: runs/NAME]"
 )
 @shared("--set", "sets", multiple=True, more=": crf.iterations=5, data.root=DIR")
-@click.option("--from", "start", metavar="ID", help="First stage to run; all stages before it must be finished.")
+@click.option("--from", "start", metavar="ID", help="First stage to run; all earlier stages must be finished.")
 @click.option("--until", metavar="ID", help="Last stage to run.")
-@shared("--force", metavar="ID", more=" of this stage and of all stages that depend on it")
-@click.option("--dry-run", is_flag=True, help="Print which stages would run, and why; change nothing.")
+@shared("--force", metavar="ID", more=" of this stage and all dependent stages")
+@click.option("--dry-run", is_flag=True, help="Print which stages would run, and why, without running them.")
 @shared(
     "--precision",
     metavar="32-true|bf16-mixed|16-mixed",
@@ -88,10 +88,10 @@ def run(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Run PIPELINE: the name of a shipped one (quickstart), a YAML file, or the folder that `wsss init` wrote.
+    """Run PIPELINE: a bundled pipeline (quickstart), a YAML file, or a folder written by `wsss init`.
 
-    Finished stages are skipped, an interrupted stage resumes, and a changed setting re-runs its stage and all that
-    depend on it.
+    Finished stages are skipped, and an interrupted stage resumes. A changed setting re-runs its stage and all dependent
+    stages.
     """
     from wsss.pipeline.config.spec import load_spec
     from wsss.pipeline.plan.run_plan import Choice
@@ -107,10 +107,10 @@ def run(
             return
         result = _run(spec, folder, choice, device, worker_count(workers), as_json)
     except WsssError:
-        if as_json:  # the document is printed whatever happened; the message goes to stderr
+        if as_json:  # always print the document; the message goes to stderr
             print_json(empty_document(folder, "failed"))
         raise
-    if result is None:  # a rank that leaves the words to the first
+    if result is None:  # only rank 0 prints
         return
     _print(result, as_json)
     shared_state.set_documents("", "")
@@ -141,7 +141,7 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, a
         except WsssError as error:
             if ranks.rank == 0:
                 raise
-            echo(f"rank {ranks.rank}: {error}", err=True)  # stdout is the first rank's
+            echo(f"rank {ranks.rank}: {error}", err=True)  # stdout belongs to rank 0
             raise click.exceptions.Exit(error.exit_code) from error
         return result if ranks.rank == 0 else None
 
@@ -153,7 +153,7 @@ def _dry_run(spec: Spec, run_dir: Path, choice: Choice, as_json: bool) -> None:
     from wsss.stages import STAGES
 
     rank, ranks = ranks_in(os.environ) or (0, 1)
-    if rank != 0:  # the words are the first one's
+    if rank != 0:  # only rank 0 prints
         return
     steps = dry_run(spec, STAGES, run_dir=run_dir, choice=choice, ranks=ranks, **DATA)
     if as_json:
