@@ -410,9 +410,9 @@ def test_missing_splits_of_inputs_are_listed_before_anything_runs(here: Path, sp
     ],
 )
 def test_the_shipped_stages_declare_their_splits(here: Path, change: str, stage: str, provider: str) -> None:
-    from wsss.cli.options.shared_options import open_data
     from wsss.pipeline.config.spec import load_spec
     from wsss.stages import STAGES
+    from wsss.whole_run import open_data
 
     tiny = str(Path(__file__).parents[1] / "support" / "tiny.yaml")
 

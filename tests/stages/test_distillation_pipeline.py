@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from wsss.cli.options.shared_options import open_data
 from wsss.errors import InvalidInput
 from wsss.pipeline.config.spec import load_spec
 from wsss.pipeline.plan.run_plan import Choice
 from wsss.pipeline.run.execute import dry_run
 from wsss.stages import STAGES
+from wsss.whole_run import open_data
 
 ROUNDS = """
 name: rounds

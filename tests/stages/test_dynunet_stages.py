@@ -22,7 +22,7 @@ from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.arrays import read_arrays, write_arrays
 from wsss.io.rasters.label_masks import read_mask
-from wsss.losses.region import CrossEntropyDice
+from wsss.losses.region import CrossEntropyDiceLoss
 from wsss.pipeline.config.presets import with_presets
 from wsss.pipeline.config.resources import names, shipped
 from wsss.pipeline.config.source import Source
@@ -111,9 +111,9 @@ def test_resumed_after_a_crash_ends_bit_identical(
     """Two outputs per step: the fourth loss is that of the coarser output in the second step."""
     data, config = dataset(place), UNET | {"labels": labels, "checkpoint_steps": 1}
     run_stage(segment.STAGE, config, tmp_path / "complete", data, masks=place / "teacher")
-    calls, forward = 0, CrossEntropyDice.forward
+    calls, forward = 0, CrossEntropyDiceLoss.forward
 
-    def counted(self: CrossEntropyDice, *arguments: Any) -> Any:
+    def counted(self: CrossEntropyDiceLoss, *arguments: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == at:
@@ -121,7 +121,7 @@ def test_resumed_after_a_crash_ends_bit_identical(
         return forward(self, *arguments)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(CrossEntropyDice, "forward", counted)
+        patched.setattr(CrossEntropyDiceLoss, "forward", counted)
         run_stage(segment.STAGE, config, tmp_path / "cut", data, masks=place / "teacher")
     run_stage(segment.STAGE, config, tmp_path / "cut", data, masks=place / "teacher")
     assert contents(tmp_path / "cut") == contents(tmp_path / "complete")

@@ -14,9 +14,7 @@ from wsss.cli.command import Command
 from wsss.cli.echo import echo
 from wsss.cli.options.option_table import shared
 from wsss.cli.options.shared_options import (
-    check_data,
     machine_options,
-    open_data,
     print_json,
     set_resume_message,
     worker_count,
@@ -24,10 +22,11 @@ from wsss.cli.options.shared_options import (
 from wsss.errors import WsssError
 from wsss.io.files.stage_files import RUNS
 from wsss.io.process import shared_state
+from wsss.whole_run import action, check_data, empty_document, open_data, plan_document, reasons, run_document
 
 if TYPE_CHECKING:
     from wsss.pipeline.config.spec import Spec
-    from wsss.pipeline.plan.run_plan import Choice, Step
+    from wsss.pipeline.plan.run_plan import Choice
     from wsss.pipeline.run.execute import RunResult
 
 
@@ -109,7 +108,7 @@ def run(
         result = _run(spec, folder, choice, device, worker_count(workers), as_json)
     except WsssError:
         if as_json:  # always print the document; the message goes to stderr
-            print_json(_without_stages(folder, "failed"))
+            print_json(empty_document(folder, "failed"))
         raise
     if result is None:  # only rank 0 prints
         return
@@ -117,11 +116,6 @@ def run(
     shared_state.set_documents("", "")
     if result.error is not None:
         raise result.error
-
-
-def _without_stages(folder: Path | None, status: str) -> dict[str, Any]:
-    """Return the JSON document of a run without stages."""
-    return {"run_dir": folder and str(folder), "status": status, "report": None, "stages": []}
 
 
 def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, as_json: bool) -> RunResult | None:
@@ -136,7 +130,7 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, a
         if ranks.rank == 0:
             set_resume_message()
             if as_json:
-                ends = (json.dumps(_without_stages(run_dir, status)) for status in ("interrupted", "failed"))
+                ends = (json.dumps(empty_document(run_dir, status)) for status in ("interrupted", "failed"))
                 shared_state.set_documents(*ends)
         session = Session(run_dir, device, workers, Reporter(quiet=ranks.rank != 0), ranks)
         command = [*launcher(), *sys.argv[1:]]
@@ -163,24 +157,9 @@ def _dry_run(spec: Spec, run_dir: Path, choice: Choice, as_json: bool) -> None:
         return
     steps = dry_run(spec, STAGES, run_dir=run_dir, choice=choice, ranks=ranks, **DATA)
     if as_json:
-        stages = [
-            {"id": s.job.id, "uses": s.job.stage.name, "action": _action(s), "reasons": list(_reasons(s))}
-            for s in steps
-        ]
-        print_json({"run_dir": str(run_dir), "status": "planned", "report": None, "stages": stages})
+        print_json(plan_document(run_dir, steps))
     else:
-        print_stages(("stage", "plan", "why"), [(s.job.id, _action(s), "; ".join(_reasons(s))) for s in steps])
-
-
-def _action(step: Step) -> str:
-    return "run" if step.runs else "skip"
-
-
-def _reasons(step: Step) -> tuple[str, ...]:
-    if not step.selected and step.decision.action == "run":
-        return ("excluded by --from or --until",)
-    duplicate = (f"copied from {step.duplicate_of}, which does the same work",) if step.duplicate_of else ()
-    return (*step.decision.reasons, *duplicate)
+        print_stages(("stage", "plan", "why"), [(s.job.id, action(s), "; ".join(reasons(s))) for s in steps])
 
 
 def _print(result: RunResult, as_json: bool) -> None:
@@ -191,12 +170,7 @@ def _print(result: RunResult, as_json: bool) -> None:
     from wsss.stages.bench import STAGE as BENCH
 
     if as_json:
-        stages: list[dict[str, Any]] = [
-            {"id": o.id, "uses": o.uses, "status": o.status, "seconds": o.seconds, "metrics": dict(o.metrics)}
-            for o in result.outcomes
-        ]
-        report = result.report and str(result.report)
-        print_json({"run_dir": str(result.run_dir), "status": result.status, "report": report, "stages": stages})
+        print_json(run_document(result))
         return
     rows = [(o.id, o.status, duration(o.seconds), headline(o.metrics)) for o in result.outcomes]
     if rows:

@@ -16,11 +16,12 @@ from wsss.cli.named_runs import NAMED, is_recorded, is_stage, named_input, named
 from wsss.cli.options.data_options import DataCommand, read_data_options
 from wsss.cli.options.field_options import as_source, dashed, field_options, fields_with_option, option_of, variable
 from wsss.cli.options.option_table import shared
-from wsss.cli.options.shared_options import machine_options, open_data, print_json, set_resume_message, worker_count
+from wsss.cli.options.shared_options import machine_options, print_json, set_resume_message, worker_count
 from wsss.errors import InvalidInput, RunFailed, counted, listing
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
 from wsss.stages import STAGES
+from wsss.whole_run import open_data
 
 PRINTED = frozenset({"scores", "comparison"})
 """Kinds whose result is printed: ``--out`` is optional, and ``--json`` prints only the metrics."""

@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 
 from wsss.cli.echo import echo
 from wsss.cli.options.option_table import device_option, json_option, workers_option
-from wsss.errors import InvalidInput
-from wsss.io.files.home import at_home
 from wsss.io.process import shared_state
 from wsss.io.process.cores import available_cores
 from wsss.io.text.printable import escape_json
@@ -59,27 +57,6 @@ def resume_command(arguments: Sequence[str] | None = None) -> str:
     return shlex.join([*launcher(), *kept])
 
 
-def check_data(config: Mapping[str, Any], *, locate: Callable[..., str]) -> None:
-    """Validate a ``data:`` mapping without opening the dataset; the engine's `CheckData`.
-
-    Raises:
-        InvalidInput: an invalid key, or the root is not a folder.
-    """
-    from wsss.data.readers.registry import AUTO, parse_config
-
-    if config.get("layout", AUTO) == AUTO:  # the layout is derived from the folder
-        _check_root(config, locate)
-    parse_config(config, locate=locate)
-    _check_root(config, locate)
-
-
-def open_data(config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]) -> Any:
-    """Open the dataset of a ``data:`` mapping; the engine's `OpenData`."""
-    from wsss.data.readers.registry import open_dataset
-
-    return open_dataset(config, work=work, log=log, locate=locate)
-
-
 def open_incomplete(
     config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]
 ) -> Any:
@@ -87,11 +64,3 @@ def open_incomplete(
     from wsss.data.readers.registry import open_dataset
 
     return open_dataset(config, work=work, log=log, locate=locate, complete=False)
-
-
-def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:
-    root = config.get("root")
-    if isinstance(root, str | Path) and not at_home(root).is_dir():
-        subject = ": ".join(filter(None, (locate(("root",)), "data.root")))
-        hint = "Set the dataset's folder: --set data.root=FOLDER"
-        raise InvalidInput(f"no such folder: {root}", subject=subject, hint=hint)
