@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from wsss.data.sample import Classes
+    from wsss.data.classes import Classes
     from wsss.models.segmenters import SegmentationNetwork
 
     AnyImage = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]

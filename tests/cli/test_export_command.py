@@ -15,7 +15,7 @@ from PIL import Image
 
 from wsss.cli.commands.export import NAMES
 from wsss.cli.main import _call
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.export.export_formats import FORMATS
 from wsss.io.files.atomic import write_json
 from wsss.io.files.stage_files import mask_path

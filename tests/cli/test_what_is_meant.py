@@ -155,7 +155,9 @@ def test_a_prediction_with_failed_images(here: Path, tmp_path: Path, capsys: pyt
 
 
 def test_a_smoothed_mask_is_explained_first(tmp_path: Path) -> None:
-    from wsss.data.sample import Classes, Sample, read_truth
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
+    from wsss.data.truth import read_truth
 
     mask = np.zeros((20, 24), np.uint8)
     mask[5:12] = 1

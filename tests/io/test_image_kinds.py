@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from wsss.data.checks.inspection import SEVERAL, inspect_sample
-from wsss.data.sample import Classes, Sample
+from wsss.data.classes import Classes
+from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters import image_kinds, rgb_images
 from wsss.io.rasters.image_kinds import HEIC_NEEDS, IMAGE_SUFFIXES, KIND_OF, content_unread, unread

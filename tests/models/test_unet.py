@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
 from wsss.models.classifier import build_classifier
 from wsss.models.config import ClassifierConfig, SegmenterConfig, UNetConfig

@@ -14,7 +14,8 @@ import torch
 from learning import CLASSES, SMALL_TRAINING, coloured_dataset, contents, run_stage
 from onethread import one_thread
 
-from wsss.data.sample import Classes, Dataset
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput, RunFailed
 from wsss.io.rasters.offsets import read_offsets
 from wsss.models.classifier import CAMClassifier, load_classifier

@@ -11,7 +11,9 @@ from learning import coloured_dataset, contents
 from learning import run_stage as run_one
 from walls import walls
 
-from wsss.data.sample import Dataset, Sample, read_truth
+from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import cam_path, mask_path
 from wsss.io.rasters.cams import read_cams

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss.data.sample import Classes, Sample
+from wsss.data.classes import Classes
+from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters.arrays import write_arrays
 from wsss.io.rasters.label_masks import IGNORE, write_mask

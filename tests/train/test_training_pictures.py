@@ -9,7 +9,7 @@ from onethread import one_thread as one_thread
 from torch import Tensor, nn
 from toytraining import train
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.models.classifier import build_classifier
 from wsss.models.config import BackboneConfig, ClassifierConfig
 from wsss.train.training_pictures import COUNT, map_pictures, segmentation_pictures

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.io.weights import load_description, load_weights, save_model
 from wsss.models.backbones import Backbone, Normalise, OwnStatistics, build_backbone
 from wsss.models.config import ClassifierConfig, SamplingConfig, TrainedClassifierConfig

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, model_validator
 from torch import Tensor, nn
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.errors import InvalidInput, listing
 from wsss.io.weights import DESCRIPTION, WEIGHTS
 from wsss.models.backbones import Backbone
@@ -95,7 +95,7 @@ def read_classes(value: Mapping[str, Any]) -> Classes:
     """Return the classes of a description.
 
     Raises:
-        InvalidInput: see `wsss.data.sample.Classes.from_json`.
+        InvalidInput: see `wsss.data.classes.Classes.from_json`.
     """
     try:
         return Classes.from_json(value)

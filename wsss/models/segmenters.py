@@ -7,7 +7,7 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
 from wsss.io.weights import load_description, load_weights, save_model
 from wsss.models.backbones import Backbone, Features, Normalise, build_backbone

@@ -25,8 +25,10 @@ from wsss.stages.common.reduced import note_predicted
 from wsss.train.config import MOST_IMAGES
 
 if TYPE_CHECKING:
+    from wsss.data.classes import Classes
+    from wsss.data.dataset import Dataset
     from wsss.data.readers.imagefolder import ImageFolder
-    from wsss.data.sample import Classes, Dataset, Sample
+    from wsss.data.sample import Sample
     from wsss.models.segmenters import SegmentationNetwork
 
 

@@ -21,7 +21,8 @@ from wsss.stages.common.require_inputs import require_truth
 from wsss.stages.common.score_image import Pair, count, name_values
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
 
 PER_IMAGE = "per_image.csv"
 STRUCTURE = "structure.csv"

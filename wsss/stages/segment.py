@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.data.transforms import SegmentationAugmentation
+from wsss.data.augmentation import SegmentationAugmentation
 from wsss.errors import InvalidInput, listing
 from wsss.losses.config import CrossEntropyConfig, LossConfig
 from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
@@ -28,7 +28,7 @@ from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset
+    from wsss.data.dataset import Dataset
 
 
 class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):

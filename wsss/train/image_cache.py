@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wsss.data.checks.inspection import UNREADABLE_HINT
 from wsss.data.intensity import opencv
-from wsss.data.transforms import scaled
+from wsss.data.resizing import scaled
 from wsss.errors import DamagedFile, InvalidInput, together
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.rasters.working_size import reduction, scaled_size

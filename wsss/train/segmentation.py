@@ -10,8 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsss.data.sample import Classes, Sample, read_truth
-from wsss.data.transforms import SegmentationAugmentation, Transform
+from wsss.data.augmentation import SegmentationAugmentation
+from wsss.data.classes import Classes
+from wsss.data.sample import Sample
+from wsss.data.transforms import Transform
+from wsss.data.truth import read_truth
 from wsss.io.rasters.rgb_images import read_image
 from wsss.losses.base import Loss, hard
 from wsss.train.config import DeepSupervisionConfig

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wsss.data.classes import Classes
 from wsss.data.intensity import opencv
-from wsss.data.sample import Classes
 from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
 from wsss.train.image_cache import reduced

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.models.classifier import CAMClassifier
 from wsss.viz.drawing.heatmap import heat_overlay
 from wsss.viz.drawing.overlay import overlay

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from wsss.data.checks.check import Finding
+from wsss.data.checks.check_report import Finding
 from wsss.data.checks.inspection import UNREADABLE
 from wsss.data.importers.formats.class_folders import OUTSIDE
 from wsss.data.importers.gather import (
@@ -27,10 +27,10 @@ from wsss.data.importers.gather import (
     WITHOUT_IMAGE,
     gather,
 )
-from wsss.data.importers.importer_registry import How
 from wsss.data.importers.pipeline_text import Setting, pipeline_text
 from wsss.data.importers.project import Project, default_name, plan_project, write_project
 from wsss.data.importers.recipe import choose
+from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
 from wsss.pipeline.config.source import read_yaml
@@ -178,26 +178,28 @@ def test_no_match(images: Path, tmp_path: Path) -> None:
     assert error.value.subject == str(images)
 
 
-def coco_without_annotations(folder: Path) -> tuple[Path, How]:
+def coco_without_annotations(folder: Path) -> tuple[Path, ReadOptions]:
     images = [{"id": n, "file_name": f"i{n}.png"} for n in range(3)]
     categories = [{"id": 1, "name": "sun"}, {"id": 2, "name": "moon"}]
     (folder / "l.json").write_text(json.dumps({"images": images, "categories": categories, "annotations": []}))
-    return folder / "l.json", How()
+    return folder / "l.json", ReadOptions()
 
 
-def columns_of_zeros(folder: Path) -> tuple[Path, How]:
+def columns_of_zeros(folder: Path) -> tuple[Path, ReadOptions]:
     (folder / "l.csv").write_text("image,sun,moon\ni0.png,0,0\ni1.png,0,0\n")
-    return folder / "l.csv", How()
+    return folder / "l.csv", ReadOptions()
 
 
-def vectors_of_zeros(folder: Path) -> tuple[Path, How]:
+def vectors_of_zeros(folder: Path) -> tuple[Path, ReadOptions]:
     np.save(folder / "l.npy", {"i0": np.zeros(2), "i1": np.zeros(2)})
     (folder / "names.txt").write_text("sun\nmoon\n")
-    return folder / "l.npy", How(classes=folder / "names.txt")
+    return folder / "l.npy", ReadOptions(classes=folder / "names.txt")
 
 
 @pytest.mark.parametrize("write", [coco_without_annotations, columns_of_zeros, vectors_of_zeros])
-def test_no_image_shows_a_class(write: Callable[[Path], tuple[Path, How]], images: Path, tmp_path: Path) -> None:
+def test_no_image_shows_a_class(
+    write: Callable[[Path], tuple[Path, ReadOptions]], images: Path, tmp_path: Path
+) -> None:
     labels, how = write(tmp_path)
     with pytest.raises(InvalidInput) as error:
         gather(images, labels, how)
@@ -388,7 +390,7 @@ def test_names_of_pipelines(tmp_path: Path) -> None:
 def test_class_names_for_vectors(images: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "l.npy", {"i0": np.array([1, 0, 0]), "i1": np.array([0, 0, 1])})
     (tmp_path / "names.txt").write_text("sun\nhalf moon\nstar\n")
-    gathered = gather(images, tmp_path / "l.npy", How(classes=tmp_path / "names.txt"))
+    gathered = gather(images, tmp_path / "l.npy", ReadOptions(classes=tmp_path / "names.txt"))
     assert gathered.classes == ("sun", "star")
     assert gathered.notes.messages[UNSHOWN] == {"half moon": None}
 

@@ -21,7 +21,7 @@ from wsss.io.files.home import at_home
 
 if TYPE_CHECKING:
     from wsss.cli.dataset_argument import NamedDataset
-    from wsss.data.checks.check import Report
+    from wsss.data.checks.check_report import Report
     from wsss.data.checks.photographs import Photographs
 
 OUT = click.Path(path_type=Path, file_okay=False)

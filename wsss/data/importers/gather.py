@@ -8,17 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wsss.data.checks.check import Collector
+from wsss.data.checks.check_report import Collector
 from wsss.data.checks.inspection import Inspection, inspect_sample
+from wsss.data.classes import Classes
 from wsss.data.image_ids import fold, image_ids, is_cut, renamed
 from wsss.data.importers.importer_registry import read_labels
 from wsss.data.importers.listing import Listing, list_images
 from wsss.data.importers.match_images import Finder, Match
 from wsss.data.importers.rules.imported_labels import Entry, Labels
 from wsss.data.importers.rules.joined_entries import CONTRADICTION, join_entries
-from wsss.data.importers.rules.read_context import How, ReadContext
+from wsss.data.importers.rules.read_context import ReadContext, ReadOptions
 from wsss.data.manifest import ContentHashes
-from wsss.data.sample import Classes, Sample
+from wsss.data.sample import Sample
 from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing
 
@@ -89,7 +90,7 @@ class Gathered:
 def gather(
     images: Path,
     labels: Path | None,
-    how: How | None = None,
+    how: ReadOptions | None = None,
     *,
     start: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
 ) -> Gathered:

@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wsss.data.checks.check import Report, check_dataset
+from wsss.data.checks.check import check_dataset
+from wsss.data.checks.check_report import Report
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
 from wsss.data.importers.gather import Gathered, ImportedImage
 from wsss.data.importers.holdout import TRAIN, VAL, stratified
 from wsss.data.importers.pipeline_text import IMAGENET, NONE, Setting, pipeline_text
 from wsss.data.importers.recipe import choose
 from wsss.data.readers.label_rules import UNKNOWN_MARK
-from wsss.data.sample import Classes, Dataset, Sample
+from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, without_suffix
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.atomic import explain_os_errors, write_text

@@ -17,8 +17,7 @@ import yaml
 from pydantic import BeforeValidator
 
 from wsss.data.class_list import LabelNames
-from wsss.data.classes import lookup_tables, require_known
-from wsss.data.classes import unknown_values as unknown_values
+from wsss.data.classes import lookup_tables, require_known, unknown_values
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, ignored_name
 

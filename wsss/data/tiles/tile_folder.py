@@ -15,7 +15,7 @@ from wsss.io.files.contained import check_tree
 from wsss.io.text.json_files import read_json
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset
+    from wsss.data.dataset import Dataset
 
 MARKER = "drawing.json"
 """File with the settings of the tiles, written first."""

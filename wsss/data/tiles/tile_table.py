@@ -27,7 +27,7 @@ from wsss.io.text.tables import csv_text, read_rows
 from wsss.io.text.text_files import read_text
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Classes
+    from wsss.data.classes import Classes
 
 IMAGES, LABELS, POSITIONS, DRAWN = "images", "labels.csv", "tiles.csv", "tiles.json"
 SPLIT = "train"

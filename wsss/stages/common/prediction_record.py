@@ -15,8 +15,9 @@ from wsss.pipeline.run.items import REPAIR
 from wsss.stages.common.predict_batch import PredictionSettings, allowed_classes, outputs_of
 
 if TYPE_CHECKING:
+    from wsss.data.classes import Classes
     from wsss.data.masks.predicted_masks import FailedImage, Predicted
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.sample import Sample
     from wsss.pipeline.stage import Context
 
 

@@ -10,7 +10,8 @@ from wsss.errors import InvalidInput, listing
 from wsss.io.files.stage_files import cam_path
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset, Sample
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
 
 MAKE_MASKS = "Create masks for the same splits first (--splits)."
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from wsss.data.classes import Classes
     from wsss.data.masks.encodings import Shown
-    from wsss.data.sample import Classes, Remark, Sample
+    from wsss.data.sample import Remark, Sample
 
 
 BYTES_PER_PIXEL = 30
@@ -75,7 +76,7 @@ def _count(
 
     from wsss.data.artifacts import read_maps
     from wsss.data.masks.encodings import shown
-    from wsss.data.sample import load_truth
+    from wsss.data.truth import load_truth
     from wsss.metrics.threshold_curve import level_histogram
 
     cams = read_maps(folder, sample, classes)

@@ -109,8 +109,7 @@ def check_training_masks(ctx: Context[Any]) -> None:
     Raises:
         InvalidInput: see `image_mask_pairs` and `require_class`; or no mask shows a class.
     """
-    from wsss.data.checks.ground_truth import shows_class
-    from wsss.data.sample import read_truth
+    from wsss.data.truth import read_truth, shows_class
 
     classes, pairs = ctx.data.classes, image_mask_pairs(ctx)
     advice = "Choose a split whose masks show a class."

@@ -18,7 +18,9 @@ from wsss.viz.report.selection import Pick, choose, distinct, ranking_score, rea
 from wsss.viz.report.thumbnails import DETAILS, Detail
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Classes, Dataset, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
 
 TRUTH = "ground truth"
 
