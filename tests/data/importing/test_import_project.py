@@ -319,8 +319,7 @@ def test_files_are_replaced_only_with_force(images: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "none", "file"])
-@pytest.mark.parametrize("size", [(24, 16), (700, 525), (90, 210)])
-@pytest.mark.parametrize("share", [0.0, 0.3])
+@pytest.mark.parametrize(("size", "share"), [((24, 16), 0.0), ((700, 525), 0.3), ((90, 210), 0.3)])
 def test_pipelines_are_valid(weights: str, size: tuple[int, int], share: float, tmp_path: Path) -> None:
     for number in range(5):
         draw(tmp_path / 'my "best" photos: #1' / f"{number}.png", number, size)
