@@ -354,7 +354,7 @@ def test_settings_follow_the_data() -> None:
     assert some.classify_epochs * 519 / 16 == pytest.approx(300, rel=0.1)
     assert choose(519, [500], pretrained=False).classify_epochs > some.classify_epochs
     large, small = choose(519, [4000], pretrained=True), choose(519, [96], pretrained=True)
-    assert large.scales == (0.06, 0.16) and some.scales == (0.5, 1.25) and small.scales == (0.8, 1.25)
+    assert [one.train_scales for one in (large, some, small)] == [(0.25, 0.62), (0.5, 1.25), (0.8, 1.25)]
     assert small.small and small.classify_crop == small.segment_crop == 96 and large.segment_crop == 256
     assert choose(1, [7], pretrained=True).classify_crop == 32
 
