@@ -321,8 +321,7 @@ def test_files_are_replaced_only_with_force(images: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "none", "file"])
-@pytest.mark.parametrize("size", [(24, 16), (700, 525), (90, 210)])
-@pytest.mark.parametrize("share", [0.0, 0.3])
+@pytest.mark.parametrize(("size", "share"), [((24, 16), 0.0), ((700, 525), 0.3), ((90, 210), 0.3)])
 def test_pipelines_are_valid(weights: str, size: tuple[int, int], share: float, tmp_path: Path) -> None:
     for number in range(5):
         draw(tmp_path / 'my "best" photos: #1' / f"{number}.png", number, size)
@@ -357,7 +356,7 @@ def test_settings_follow_the_data() -> None:
     assert some.classify_epochs * 519 / 16 == pytest.approx(300, rel=0.1)
     assert choose(519, [500], pretrained=False).classify_epochs > some.classify_epochs
     large, small = choose(519, [4000], pretrained=True), choose(519, [96], pretrained=True)
-    assert large.scales == (0.06, 0.16) and some.scales == (0.5, 1.25) and small.scales == (0.8, 1.25)
+    assert [one.train_scales for one in (large, some, small)] == [(0.25, 0.62), (0.5, 1.25), (0.8, 1.25)]
     assert small.small and small.classify_crop == small.segment_crop == 96 and large.segment_crop == 256
     assert choose(1, [7], pretrained=True).classify_crop == 32
 

@@ -200,7 +200,7 @@ def test_dangling_annotations_are_counted(tmp_path: Path, key: str, plural: str)
     with pytest.raises(InvalidInput) as error:
         labels_of(coco(tmp_path, annotations=[good, {**good, key: 77}, {**good, key: 78}, good]))
     assert error.value.subject == f"{tmp_path / 'c.json'}: annotations[1].{key}"
-    assert "77" in error.value.problem and "2 annotations of 4" in error.value.problem
+    assert "77" in error.value.problem and "2 of 4 annotations" in error.value.problem
     assert plural in str(error.value.hint)
 
 

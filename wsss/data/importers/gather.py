@@ -115,14 +115,14 @@ def gather(
         raise _no_match(read, images, labels, files, problems)
     ids = image_ids(files)
     _note_names(ids, notes)
-    found = _inspect(images, ids, entries, problems, notes, start)
+    imported = _inspect(images, ids, entries, problems, notes, start)
     if labels is None:
-        found = _join_equal(found, notes)
+        imported = _join_equal(imported, notes)
     else:
-        _note_equal(found, notes)
-    classes = _classes(read, found, notes)
-    notes.add("images without labels", *(i.file for i in found if i.labels is None and i.file not in entries))
-    gathered = Gathered(images, read.format, classes, tuple(found), problems, notes)
+        _note_equal(imported, notes)
+    classes = _classes(read, imported, notes)
+    notes.add("images without labels", *(i.file for i in imported if i.labels is None and i.file not in entries))
+    gathered = Gathered(images, read.format, classes, tuple(imported), problems, notes)
     if not gathered.labelled:
         raise InvalidInput("none of the labelled images can be read", subject=images)
     if not classes:

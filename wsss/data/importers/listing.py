@@ -59,11 +59,11 @@ def list_images(folder: Path, *, known: Collection[Path] = ()) -> Listing:
     """
     if not folder.is_dir():
         raise InvalidInput("no such folder", subject=f"--images: {folder}", hint="Pass the folder of the images.")
-    found = _Walk(folder, {path.resolve() for path in known}).listing()
-    if not found.images:
-        reasons = "".join(f"\n  {name}: {reason}" for name, reason in list(found.unread.items())[:3])
+    contents = _Walk(folder, {path.resolve() for path in known}).listing()
+    if not contents.images:
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in list(contents.unread.items())[:3])
         raise InvalidInput(f"no images of a supported format{reasons}", subject=f"--images: {folder}")
-    return found
+    return contents
 
 
 class _Walk:

@@ -164,7 +164,7 @@ def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[I
             members.setdefault(check_id(image.split, "split"), []).append(image)
     members = {split: images for split, images in members.items() if images}
     if TRAIN not in members:
-        raise InvalidInput("splits of the labels", found=list(members), allowed=f"{TRAIN!r} among them")
+        raise InvalidInput(f"the labels have no split {TRAIN!r}", found=list(members))
     if UNLABELLED in members:
         raise InvalidInput(f"a split of the labels is called {UNLABELLED!r}, the split of images without labels")
     without = [image for image in gathered.images if image.labels is None]

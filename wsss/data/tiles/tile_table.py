@@ -111,7 +111,7 @@ def read_tiles(folder: Path, classes: Classes) -> list[Tile]:
         )
     sizes = sorted({tile.size for tile in tiles})
     if len(sizes) > 1:
-        raise InvalidInput("sizes of the tiles", subject=path, found=sizes, allowed="one size")
+        raise InvalidInput("tiles of different sizes", subject=path, found=sizes, allowed="one size")
     return tiles
 
 

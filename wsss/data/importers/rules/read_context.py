@@ -14,7 +14,7 @@ from wsss.errors import InvalidInput
 Note = tuple[str, str]
 """(kind, message), as in `wsss.data.checks.check_report.Finding`."""
 
-SOFT_HINT = "Set the threshold of presence: --soft-threshold 0.5, or --soft-threshold 0.3,0.7 (unknown in between)."
+SOFT_HINT = "Set a threshold: --soft-threshold 0.5, or --soft-threshold 0.3,0.7 for unknown in between."
 DECIMAL_COMMAS = "numbers with a decimal comma"
 EMPTY_CELLS = "empty cells read as absent (--unknown empty: read as unknown)"
 EMPTY_IMAGES = "images with an empty label, read as no class (--unknown empty: read as unlabelled)"
