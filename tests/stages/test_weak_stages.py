@@ -49,8 +49,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
 def dice(folder: Path, data: Dataset) -> dict[str, float]:
     scores = {}
     for sample in data.split("train"):
-        cams, truth = read_mask(mask_path(folder, sample.id)) == 1, read_truth(sample, data.classes) == 1
-        scores[sample.id] = 2 * float((cams & truth).sum()) / float(cams.sum() + truth.sum())
+        mask, truth = read_mask(mask_path(folder, sample.id)) == 1, read_truth(sample, data.classes) == 1
+        scores[sample.id] = 2 * float((mask & truth).sum()) / float(mask.sum() + truth.sum())
     return scores
 
 
