@@ -109,7 +109,7 @@ def test_dependants_of_an_invalid_stage_are_not_reported() -> None:
     assert invalid.subject == "p.yaml:3: stages.a" and not invalid.errors
 
 
-def test_enabled_takes_words_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_enabled_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "stages:\n  make: {uses: make}\n  double: {uses: double, needs: [make], enabled: '${{ env.ON }}'}\n"
     monkeypatch.setenv("ON", "False")
     assert list(jobs_of(text)) == ["make"]
@@ -164,7 +164,7 @@ def test_a_matrix_is_counted_before_its_instances_are_made() -> None:
     assert invalid.subject == "p.yaml:14: stages.make" and f"{100**10:,}" in invalid.problem and invalid.hint
 
 
-def test_problems_of_a_large_matrix_are_counted_and_a_few_listed() -> None:
+def test_many_problems_are_counted() -> None:
     invalid = error(
         "matrix: {n: [1, 2, 3]}\n"
         + "stages:\n"

@@ -37,12 +37,12 @@ def job_alone(spec: Spec, registry: Registry, entry: str, id: str) -> Job:
     Raises:
         InvalidInput: no such instance, or its config is invalid.
     """
-    found = spec.entries.get(entry)
-    if found is not None and found.uses in registry:
-        builder = _Builder(spec, registry, [found])
-        for point in points(spec.axes, builder.axes_of(found)):
+    declared = spec.entries.get(entry)
+    if declared is not None and declared.uses in registry:
+        builder = _Builder(spec, registry, [declared])
+        for point in points(spec.axes, builder.axes_of(declared)):
             if instance_id(entry, point) == id:
-                return make_job(spec, registry[found.uses], found, point, id)
+                return make_job(spec, registry[declared.uses], declared, point, id)
     raise InvalidInput(f"the pipeline has no stage {id!r}", subject=spec.name)
 
 
