@@ -112,7 +112,8 @@ class _Builder:
         if entry.id in self.off or not is_enabled(self.spec, entry, point):
             self.substitutes[id] = tuple(dict.fromkeys([*needed, *substitutes]))
             return
-        job = inputs = None
+        job: Job | None = None
+        inputs: dict[str, tuple[str, ...]] | None = None
         try:
             job = make_job(self.spec, self.registry[entry.uses], entry, point, id)
         except InvalidInput as error:

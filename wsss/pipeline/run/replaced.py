@@ -57,11 +57,11 @@ def check_replaced(stages: Iterable[Replaced], data: Data | None, log: Callable[
     """
     replaced = [stage for stage in stages if stage.decision.deletes]
     problems: list[InvalidInput] = []
-    for split, kind in _changed_reads(replaced) if data is not None else ():
-        assert data is not None
-        if kind != "labels":
-            log(f"reading the {kind} of {split} before earlier results are deleted")
-        problems += _problem(partial(data.read_split, split, kind))
+    if data is not None:
+        for split, kind in _changed_reads(replaced):
+            if kind != "labels":
+                log(f"reading the {kind} of {split} before earlier results are deleted")
+            problems += _problem(partial(data.read_split, split, kind))
     hints = [REPAIR, NOTHING_LOST] if problems else [NOTHING_LOST]
     for folder in dict.fromkeys(folder for stage in replaced for folder in stage.inputs):
         for name in (read_record(folder) or {}).get("artifacts") or {}:
