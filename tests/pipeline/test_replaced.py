@@ -10,7 +10,7 @@ from toys import ToyData
 
 from wsss.errors import InvalidInput
 from wsss.pipeline.plan.decide import Decision
-from wsss.pipeline.run.replaced import NOTHING_LOST, REPAIR, Replaced, check_replaced
+from wsss.pipeline.run.replaced import REPAIR, RESULTS_KEPT, Replaced, check_replaced
 from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.run.task import Session
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
@@ -43,7 +43,7 @@ def test_changed_splits_are_read_once(data: ToyData) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_replaced([replaced(now), replaced({"train/images": "9"})], data, lambda line: None)
     assert names(caught, data) == ["train/images", "train/masks"]
-    assert caught.value.hint == f"{REPAIR}\n{NOTHING_LOST}"
+    assert caught.value.hint == f"{REPAIR}\n{RESULTS_KEPT}"
 
 
 def test_nothing_is_read_if_no_result_is_deleted(data: ToyData) -> None:

@@ -19,7 +19,7 @@ from wsss.pipeline.stage import Data, Kind
 from wsss.pipeline.store.stage_folder import read_record
 
 REPAIR = "Repair or replace the file and run the same command again."
-NOTHING_LOST = "Earlier results were kept."
+RESULTS_KEPT = "Earlier results were kept."
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def check_replaced(stages: Iterable[Replaced], data: Data | None, log: Callable[
             if kind != "labels":
                 log(f"reading the {kind} of {split} before earlier results are deleted")
             problems += _problem(partial(data.read_split, split, kind))
-    hints = [REPAIR, NOTHING_LOST] if problems else [NOTHING_LOST]
+    hints = [REPAIR, RESULTS_KEPT] if problems else [RESULTS_KEPT]
     for folder in dict.fromkeys(folder for stage in replaced for folder in stage.inputs):
         for name in (read_record(folder) or {}).get("artifacts") or {}:
             problems += _problem(partial(check_recorded, folder / name))
