@@ -394,8 +394,8 @@ def test_missing_splits_of_inputs_are_listed_before_anything_runs(here: Path, sp
     with pytest.raises(InvalidInput) as caught:
         plan()
     assert caught.value.message.splitlines() == [
-        "Stage 'count@f=2': it requires the images of val, and 'double@f=2' covers train only.",
-        "Stage 'count@f=3': it requires the images of val, and 'double@f=3' covers train only.",
+        "Stage 'count@f=2': requires the images of val, but 'double@f=2' covers train only.",
+        "Stage 'count@f=3': requires the images of val, but 'double@f=3' covers train only.",
     ]
     assert "Add val to the splits of 'double@f=2'" in (caught.value.hint or "")
 

@@ -43,13 +43,13 @@ def test_a_teacher_that_keeps_no_probabilities_is_found_beforehand(here: Path) -
     assert [step.job.id for step in plan(here / "rounds.yaml")] == ["first", "soften", "second"]
     with pytest.raises(InvalidInput) as found:
         plan(here / "rounds.yaml", "soften.save_probabilities=false")
-    assert "Stage 'second': it needs 'soften', its input masks, to have save_probabilities: true" in str(found.value)
+    assert found.value.subject == "Stage 'second'"
     assert "Set save_probabilities: true in 'soften'" in str(found.value)
     assert plan(here / "rounds.yaml", "soften.save_probabilities=false", "second.labels=pseudo")
 
 
 def test_a_teacher_of_other_images_is_found_beforehand(here: Path) -> None:
-    with pytest.raises(InvalidInput, match="Stage 'second': it needs the images of train, and 'soften' works on val"):
+    with pytest.raises(InvalidInput, match="Stage 'second': .* train, .*'soften'"):
         plan(here / "rounds.yaml", "soften.splits=[val]")
 
 

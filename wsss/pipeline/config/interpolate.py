@@ -91,7 +91,7 @@ def _look_up(expression: str, scope: Mapping[str, Any], subject: str) -> Any:
 def _as_text(value: Any, expression: str, subject: str) -> str:
     if isinstance(value, Mapping | list):
         subject = f"{subject}: ${{{{ {expression} }}}}"
-        raise InvalidInput("inside a longer string", subject=subject, found=value, allowed="a scalar")
+        raise InvalidInput("a mapping or list inside a longer string", subject=subject, found=value, allowed="a scalar")
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)

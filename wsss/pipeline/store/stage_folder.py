@@ -191,7 +191,7 @@ def check_stage_folder(folder: Path, uses: str | None = None) -> None:
         foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".wsss-"))
         if foreign:
             raise InvalidInput(
-                f"not empty and not the folder of a stage ({foreign[0]!r} and no {RECORD})",
+                f"not empty and not the folder of a stage (contains {foreign[0]!r}, but no {RECORD})",
                 subject=folder,
                 hint=f"{repair_hint(folder)}Choose another folder, or empty it yourself.",
             )
