@@ -49,7 +49,7 @@ def test_a_teacher_that_keeps_no_probabilities_is_found_beforehand(here: Path) -
 
 
 def test_a_teacher_of_other_images_is_found_beforehand(here: Path) -> None:
-    with pytest.raises(InvalidInput, match="Stage 'second': .* train, .*'soften'"):
+    with pytest.raises(InvalidInput, match=r"Stage 'second': .* train, .*'soften'"):
         plan(here / "rounds.yaml", "soften.splits=[val]")
 
 
