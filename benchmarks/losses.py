@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from wsss.losses.base import build_loss
 from wsss.losses.betti_matching import BettiMatchingLoss
 from wsss.losses.cldice import ClDiceLoss
-from wsss.losses.config import BettiMatchingConfig, ClDiceConfig, LossConfig, SkeletonRecallConfig
+from wsss.losses.config import LossConfig
 from wsss.losses.skeleton_recall import SkeletonRecallLoss
 from wsss.topology import betti_matching, warmup
 
@@ -86,8 +86,8 @@ def betti_lines(sizes: list[int], budget: float) -> list[dict[str, Any]]:
             target = torch.from_numpy(gt > 0.5).long()[None]
             probabilities = (logits[:, 1] - logits[:, 0]).sigmoid()[0].detach().numpy()
             label = target[0].numpy() == 1
-            alone = BettiMatchingLoss(BettiMatchingConfig(base_weight=0, threads=1))
-            with_base = BettiMatchingLoss(BettiMatchingConfig(threads=1))
+            alone = BettiMatchingLoss(base_weight=0, threads=1)
+            with_base = BettiMatchingLoss(threads=1)
             ms = in_turn(
                 {
                     "matching": lambda p=probabilities, g=label: betti_matching(p, g),
@@ -141,7 +141,7 @@ def cldice_lines(budget: float) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for iterations, published in PUBLISHED_CLDICE.items():
         settings = {"base_weight": 0, "alpha": 1, "iterations": iterations}
-        fresh, seen = (ClDiceLoss(ClDiceConfig.model_validate({**settings, "cache_mb": mb})) for mb in (0, 64))
+        fresh, seen = (ClDiceLoss(**settings, cache_mb=mb) for mb in (0, 64))
 
         def public(n: int = iterations) -> None:
             logits.grad = None
@@ -156,7 +156,7 @@ def cldice_lines(budget: float) -> list[dict[str, Any]]:
             flush=True,
         )
         lines.append({"iterations": iterations, **ms, "ratio": ms["public"] / ms["new"], "difference": difference})
-    recall = [SkeletonRecallLoss(SkeletonRecallConfig(base_weight=0, cache_mb=mb)) for mb in (0, 64)]
+    recall = [SkeletonRecallLoss(base_weight=0, cache_mb=mb) for mb in (0, 64)]
     ms = in_turn({"new": step(recall[0], logits, target), "seen": step(recall[1], logits, target)}, budget)
     print(f"Skeleton Recall: new label {ms['new']:.1f}, seen before {ms['seen']:.1f} (public, elsewhere: 4.7)")
     return lines

@@ -1,4 +1,4 @@
-"""Draw the picture of the README from a finished run of the quickstart.
+"""Make the README picture from a finished run of the quickstart.
 
 wsss run quickstart && python docs/readme_picture.py runs/quickstart docs/quickstart.png
 """
@@ -24,7 +24,7 @@ IMAGES = 4
 
 
 def main(run: Path, out: Path) -> None:
-    """Lay image, maps, pseudo mask, prediction and truth of a few validation images side by side."""
+    """Write a sheet of images, maps, pseudo masks, predictions and ground truth."""
     root = next((run / "data").glob("shapes-*/images")).parent
     data = open_dataset({"layout": "folder", "root": str(root)}, work=run / "data")
     palette = class_colours(data.classes)

@@ -160,7 +160,7 @@ def test_every_stage_refuses_invalid_inputs(here: Path) -> None:
     maps = read_arrays(path)
     for change, words in (
         ({"maps": np.full_like(maps["maps"], np.nan)}, "expected finite values in [0, 1], got nan"),
-        ({"size": np.array([10, 10])}, "the maps are of an image of 10×10 pixels"),
+        ({"size": np.array([10, 10])}, "got 10×10"),
     ):
         write_arrays(path, maps | change)
         fixed = ["--set", "policy={name: fixed, foreground: 0.3, background: 0.3}"]
@@ -193,5 +193,5 @@ def test_every_stage_refuses_invalid_inputs(here: Path) -> None:
     write_arrays(here / "predict/probabilities/val_00000.npz", arrays | {"probabilities": arrays["probabilities"] * 0})
     write_mask(here / "predict/masks/val_00000.png", read_mask(here / "R/predict/masks/val_00000.png"))
     done = wsss("crf", "--masks", "predict", *DATA, "--splits", "val", "--set", "unary=softmax", "--out", "crf")
-    assert done.returncode != 0 and "expected the sum 1 at every pixel" in done.stderr, done.stderr
+    assert done.returncode != 0 and "expected the sum 1" in done.stderr, done.stderr
     assert [one.stem for one in here.glob("crf/masks/*")] == ["val_00001"]

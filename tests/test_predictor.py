@@ -55,7 +55,7 @@ def test_three_lines_do_what_the_command_does(model: Path, photographs: Path, tm
     out = tmp_path / "out"
     done = run("predict", "--weights", model, "--images", photographs, "--out", out, "--save-probabilities")
     assert done.exit_code == 0, done.output
-    assert "left out; --recursive takes them" in done.stderr
+    assert "skipped; use --recursive to include them" in done.stderr
     segment = wsss.load_segmenter(model, device="cpu")
     assert segment.values == {"background": 0, "red": 40, "green": 90} and segment.device == "cpu"
     sizes = {"a": (40, 30), "turned": (44, 24), "grey": (25, 26)}
@@ -156,10 +156,10 @@ def test_options_that_images_json_makes_useless(
         (["--weights", "photographs", "--images", "photographs"], "photographs: no model here (model.json is missing)"),
         (["--weights", "run", "--images", "photographs"], "There is one in run/segment: name that folder."),
         (["--weights", "model/model.json", "--images", "photographs"], "That is a file; its folder is model."),
-        (["--weights", "model", "--images", "empty"], "empty: no image here; allowed are .jpg"),
-        (["--weights", "model", "--images", "photographs/a.png"], "a.png: a file; a folder of images is needed"),
+        (["--weights", "model", "--images", "empty"], "empty: no image; expected files of the formats .jpg"),
+        (["--weights", "model", "--images", "photographs/a.png"], "a.png: not a folder; expected a folder of images"),
         (["--weights", "model", "--images", "nowhere"], "no such file or folder: nowhere"),
-        (["--weights", "model", "--images", "outer"], "There are some in folders below it; --recursive takes them."),
+        (["--weights", "model", "--images", "outer"], "There are images in subfolders; use --recursive"),
         (["--weights", "model", "--recursive"], "recursive is for a folder of images"),
         (["--weights", "model"], "no dataset is given"),
         (["--segmenter", "model", "--images", "photographs"], "'--segmenter'. Did you mean '--weights'?"),
@@ -169,7 +169,7 @@ def test_options_that_images_json_makes_useless(
             "--data.classes: no effect, since predict with --images reads no dataset.",
         ),
         (["--weights", "model", "--images", "photographs", "--data.rot", "x"], "or --images to use the dataset."),
-        (["--weights", "model", "--images", "raw"], "Left out: a.cr2: .cr2 is a camera's raw image"),
+        (["--weights", "model", "--images", "raw"], "a.cr2 (.cr2 is a raw camera image"),
     ],
 )  # fmt: skip
 def test_wrong_usage_of_predict(
@@ -299,7 +299,7 @@ def test_what_a_folder_of_images_leaves_out_is_named(
     assert "4 image files" in note and "deep/x.jxl" in note
     [hidden] = [line for line in done.stderr.splitlines() if "hidden images" in line]
     assert hidden.endswith(": .b.png, .thumbnails/a.png.")
-    assert "--recursive takes them" not in done.stderr
+    assert "--recursive" not in done.stderr
 
 
 def test_names_that_cannot_be_those_of_masks(model: Path, photographs: Path, tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_names_that_cannot_be_those_of_masks(model: Path, photographs: Path, tmp
     out = tmp_path / "out"
     done = run("predict", "--weights", model, "--images", photographs, "--out", out, "--save-probabilities")
     assert done.exit_code == 0, done.exception
-    assert "with other names than the images" in done.stderr
+    assert "named differently from the image" in done.stderr
     files = json.loads((out / "images.json").read_text())["files"]
     assert set(names) <= set(files.values()) and files["a"] == "a.png"
     assert {path.stem for path in (out / "masks").iterdir()} == set(files)

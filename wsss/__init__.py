@@ -1,27 +1,30 @@
 """Image-level labels in, pixel masks out: a staged, resumable weakly-supervised segmentation pipeline.
 
-``wsss.load_segmenter(folder)(image)`` is a trained network's mask of an image; see `wsss.predictor`.
+``wsss.load_segmenter(folder)(image)`` returns a trained network's mask of an image, ``wsss.run_pipeline(file)`` runs a
+pipeline. Losses, scores and topology are in `wsss.losses`, `wsss.metrics` and `wsss.topology`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wsss.predictor import Predictor, load_segmenter
+    from wsss.whole_run import run_pipeline
 
     __version__: str
 
-__all__ = ["Predictor", "__version__", "load_segmenter"]
+__all__ = ["Predictor", "__version__", "load_segmenter", "run_pipeline"]
+
+_MODULES = {"Predictor": "predictor", "load_segmenter": "predictor", "run_pipeline": "whole_run"}
 
 
 def __getattr__(name: str) -> object:
-    """Import what needs NumPy and torch, and the version, only when it is asked for: ``import wsss`` stays light."""
+    """Import NumPy and torch only on access, so that ``import wsss`` is fast."""
     if name == "__version__":
         return _version()
-    if name in ("Predictor", "load_segmenter"):
-        from wsss import predictor
-
-        return getattr(predictor, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def _version() -> str:
@@ -29,5 +32,5 @@ def _version() -> str:
 
     try:
         return version("wsss")
-    except PackageNotFoundError:  # a source tree on sys.path that was never installed
+    except PackageNotFoundError:  # a source tree that is not installed
         return "0+unknown"

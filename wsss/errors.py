@@ -221,3 +221,9 @@ def listing(items: Iterable[object], *, limit: int = 5, total: int | None = None
     words = [one_line(str(item)) for item in items]
     rest = (len(words) if total is None else total) - limit
     return ", ".join(words[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def unreadable(path: object, error: OSError) -> InvalidInput:
+    """Return the error for a file that is missing or cannot be read."""
+    missing = isinstance(error, FileNotFoundError)
+    return InvalidInput("no such file" if missing else f"cannot be read ({error.strerror or error})", subject=path)

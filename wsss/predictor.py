@@ -31,6 +31,12 @@ class Predictor:
     Attributes:
         classes: names, background first, and the values that stand for them in masks.
         device: ``cpu`` or ``cuda``.
+
+    Example:
+        >>> import wsss
+        >>> segment = wsss.load_segmenter("runs/quickstart/segment", device="cpu", scales=(0.75, 1.0), flip=True)
+        >>> segment.probabilities("photo.png").shape[0] == len(segment.classes.names)
+        True
     """
 
     def __init__(
@@ -125,6 +131,13 @@ def load_segmenter(
 
     Raises:
         InvalidInput: no segmentation network there, or no GPU where one was asked for.
+
+    Example:
+        >>> import wsss
+        >>> segment = wsss.load_segmenter("runs/quickstart/segment", device="cpu")
+        >>> mask = segment("photo.png")
+        >>> mask.shape, mask.dtype.name
+        ((40, 30), 'uint8')
     """
     import torch
 

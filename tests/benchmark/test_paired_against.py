@@ -1,4 +1,4 @@
-"""Losses across cases against one reference: by hand, against SciPy, and with gaps."""
+"""Comparison across cases: by hand, against SciPy, and on incomplete results."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import scipy.stats
 from resultfolders import draw_table, write_results, write_table
 
 from wsss.benchmark.paired_against import Arm, Contrast, contrasts, find_arm
+from wsss.benchmark.read_results import read_benchmark
 from wsss.benchmark.result_files import find_groups
-from wsss.benchmark.score_set import Benchmark, Case, read_benchmark
+from wsss.benchmark.score_set import Benchmark, Case
 from wsss.errors import InvalidInput
 
 ACCURATE, WEAK = Case("supervised", "accurate", "large"), Case("supervised", "weak", "large")
@@ -55,7 +56,7 @@ def test_means_differences_and_seeds_by_hand(results: Path) -> None:
 
 
 def test_p_and_interval_agree_with_scipy(results: Path) -> None:
-    """SciPy's bootstrap draws other images."""
+    """The bootstrap of SciPy draws other resamples."""
     one = cells(contrasts(read(results), REFERENCE, resamples=9999))["weak/CEDice", "ID", "HD95"]
     weak = per_image(1.6, (7, 8), "HD95_mortar", range(12)).mean(1)
     base = per_image(1.0, (1, 2, 3), "HD95_mortar", range(12)).mean(1)
@@ -64,7 +65,7 @@ def test_p_and_interval_agree_with_scipy(results: Path) -> None:
     test = scipy.stats.permutation_test(
         (weak, base), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=np.inf
     )
-    assert one.p == pytest.approx(test.pvalue, abs=1e-9), "4,096 swaps: both are exact"
+    assert one.p == pytest.approx(test.pvalue, abs=1e-9), "4,096 combinations: both are exact"
     expected = scipy.stats.bootstrap((differences,), np.mean, method="percentile", rng=np.random.default_rng(1))
     low, high = expected.confidence_interval
     assert one.low is not None and one.high is not None
@@ -72,7 +73,7 @@ def test_p_and_interval_agree_with_scipy(results: Path) -> None:
     assert one.low < one.difference < one.high
 
 
-def test_verdicts_follow_what_is_better_of_each_metric(results: Path) -> None:
+def test_verdicts_follow_the_better_direction_of_each_metric(results: Path) -> None:
     found = cells(contrasts(read(results), REFERENCE))
     for metric in ("Betti0", "Betti1", "Dice", "HD95", "clDice"):
         for group in ("ID", "OOD"):
@@ -81,7 +82,7 @@ def test_verdicts_follow_what_is_better_of_each_metric(results: Path) -> None:
     assert found["weak/clDice", "ID", "Betti0"].difference < 0 < found["weak/clDice", "ID", "Dice"].difference
 
 
-def test_the_reference_comes_first_and_differs_from_itself_by_nothing(results: Path) -> None:
+def test_the_reference_comes_first_with_zero_difference(results: Path) -> None:
     rows = contrasts(read(results), Arm(WEAK, "clDice"))
     for group in ("ID", "OOD"):
         first = next(row for row in rows if row.group == group)
@@ -97,7 +98,7 @@ def test_equal_scores_are_neither_better_nor_worse(tmp_path: Path) -> None:
     assert others and all((row.difference, row.p, row.verdict) == (0, 1, None) for row in others)
 
 
-def test_only_common_images_count_and_seeds_that_scored_them_all(tmp_path: Path) -> None:
+def test_only_common_images_and_complete_seeds_count(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0})
     weak = results / "supervised/weak/large/CEDiceLoss"
     write_table(weak / "1.csv", draw_table([1, 2], 0.5, 1))
@@ -120,16 +121,17 @@ def test_groups_of_unequal_size_have_equal_weight(tmp_path: Path) -> None:
     assert one.mean == pytest.approx((np.mean(scores[:4]) + scores[4]) / 2)
 
 
-def test_a_reference_by_any_name_of_its_loss(results: Path) -> None:
+def test_the_reference_loss_may_have_any_of_its_names(results: Path) -> None:
     benchmark = read(results)
     for loss in ("CEDice", "CEDiceLoss", "ce_dice"):
         assert find_arm(benchmark, f"supervised/accurate/large/{loss}") == REFERENCE
 
 
 @pytest.mark.parametrize("name", ["", "CEDice", "supervised/accurate/large/clDice", "supervised/acurate/large/CEDice"])
-def test_an_unknown_reference_is_told_with_those_there_are(results: Path, name: str) -> None:
-    with pytest.raises(InvalidInput, match="supervised/weak/large/clDice"):
+def test_an_unknown_reference_is_an_error_with_the_valid_ones(results: Path, name: str) -> None:
+    with pytest.raises(InvalidInput) as error:
         find_arm(read(results), name)
+    assert error.value.found == name and "supervised/weak/large/clDice" in error.value.allowed
 
 
 def test_the_same_seed_gives_the_same_numbers(results: Path) -> None:
@@ -138,8 +140,8 @@ def test_the_same_seed_gives_the_same_numbers(results: Path) -> None:
     assert contrasts(benchmark, REFERENCE, seed=3) != contrasts(benchmark, REFERENCE, seed=4)
 
 
-def test_a_reference_with_gaps_differs_from_itself_and_from_its_copy_by_nothing(tmp_path: Path) -> None:
-    """Means of ten seeds, three of ten missing, are sums in different orders for no one."""
+def test_a_reference_with_gaps_and_its_copy_have_zero_difference(tmp_path: Path) -> None:
+    """Means over incomplete seeds don't depend on the order of summation."""
     results = write_results(tmp_path, {}, images=6)
     generator = np.random.default_rng(0)
     for seed in range(10):
@@ -158,7 +160,7 @@ def test_a_single_image_has_no_interval(tmp_path: Path) -> None:
     assert (one.images, one.low, one.high, one.p, one.verdict) == (1, None, None, 1, None)
 
 
-def test_under_the_null_one_cell_in_twenty_is_called_different(tmp_path: Path) -> None:
+def test_the_error_rate_under_the_null_is_about_five_percent(tmp_path: Path) -> None:
     generator = np.random.default_rng(1)
     results = write_results(tmp_path, {}, images=30)
     for loss in ("CEDiceLoss", *(f"Same{number}" for number in range(60))):

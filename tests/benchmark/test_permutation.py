@@ -1,4 +1,4 @@
-"""The paired permutation test, against scipy's and against the authors' procedure."""
+"""The paired permutation test, against SciPy and the authors' procedure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from scipy import stats
 from wsss.benchmark.permutation import permutation_test
 
 
-def of_scipy(differences: np.ndarray, swaps: int, seed: int = 0) -> float:
-    """The upper tail for a difference above 0, the lower one below."""
+def scipy_p(differences: np.ndarray, swaps: int, seed: int = 0) -> float:
+    """One-sided p-value in the direction of the observed difference."""
     side = "greater" if differences.mean() >= 0 else "less"
     found = stats.permutation_test(
         (differences, np.zeros_like(differences)),
@@ -25,25 +25,25 @@ def of_scipy(differences: np.ndarray, swaps: int, seed: int = 0) -> float:
 
 
 @pytest.mark.parametrize("pairs", [2, 5, 9, 13])
-def test_few_pairs_give_scipys_exact_p(pairs: int) -> None:
+def test_p_is_exact_for_few_pairs(pairs: int) -> None:
     generator = np.random.default_rng(pairs)
     differences = generator.normal(0.3, 1, (pairs, 6))
     differences[:, 4] = generator.integers(-2, 3, pairs)  # ties
     found = permutation_test(differences)
-    assert found == pytest.approx([of_scipy(column, 2**pairs) for column in differences.T], abs=1e-12)
+    assert found == pytest.approx([scipy_p(column, 2**pairs) for column in differences.T], abs=1e-12)
 
 
-def test_many_pairs_give_scipys_p_but_for_the_draws() -> None:
+def test_p_matches_scipy_for_many_pairs() -> None:
     generator = np.random.default_rng(3)
     differences = np.stack([generator.normal(mean, 1, 120) for mean in (0, 0.05, -0.12, 0.15, 1)], 1)
     found = permutation_test(differences)
-    expected = [of_scipy(column, 20_000) for column in differences.T]
+    expected = [scipy_p(column, 20_000) for column in differences.T]
     assert found == pytest.approx(expected, abs=0.015)
     assert found[4] == 0
 
 
-def test_it_is_the_authors_procedure_on_continuous_scores() -> None:
-    """Means of swapped samples, compared with the absolute difference, upper side."""
+def test_p_matches_the_authors_procedure_on_continuous_scores() -> None:
+    """Upper tail: means of swapped samples, compared with the absolute difference."""
     generator = np.random.default_rng(0)
     one, other = generator.normal(0, 1, 60), generator.normal(0.2, 1, 60)
     swap = generator.random((20_000, 60)) > 0.5
@@ -53,8 +53,8 @@ def test_it_is_the_authors_procedure_on_continuous_scores() -> None:
     assert found == pytest.approx(expected, abs=0.012)
 
 
-def test_a_difference_of_one_sign_is_not_significant_by_itself() -> None:
-    """Counting only greater differences would make p 0 of a single pair."""
+def test_differences_of_constant_sign_are_not_significant_by_themselves() -> None:
+    """If only greater differences counted, p of a single pair would be 0."""
     assert permutation_test(np.array([[1.0]]))[0] == 0.5
     assert permutation_test(np.ones((4, 1)))[0] == 1 / 16
     sparse = np.zeros((40, 1))
@@ -62,11 +62,11 @@ def test_a_difference_of_one_sign_is_not_significant_by_itself() -> None:
     assert permutation_test(sparse)[0] == pytest.approx(1 / 8, abs=0.01)
 
 
-def test_no_difference_is_no_evidence() -> None:
+def test_p_is_1_without_differences() -> None:
     assert (permutation_test(np.zeros((30, 2))) == 1).all()
 
 
-def test_p_does_not_depend_on_the_columns_beside_it_and_is_seeded() -> None:
+def test_p_is_seeded_and_independent_of_the_other_columns() -> None:
     differences = np.random.default_rng(1).normal(0.1, 1, (50, 5))
     together = permutation_test(differences, seed=4)
     alone = [permutation_test(differences[:, [i]], seed=4)[0] for i in range(5)]
@@ -74,27 +74,27 @@ def test_p_does_not_depend_on_the_columns_beside_it_and_is_seeded() -> None:
     assert (permutation_test(differences, seed=5) != together).any()
 
 
-def test_weights_make_it_a_test_of_the_weighted_mean() -> None:
-    """A pair of weight 0 is as good as absent; equal weights change nothing, whatever their sum."""
+def test_weights_test_the_weighted_mean() -> None:
+    """A pair of weight 0 is ignored; equal weights change nothing, whatever their sum."""
     generator = np.random.default_rng(2)
     differences = generator.normal(0.3, 1, (11, 1))
     padded = np.concatenate([differences, [[50.0]]])
     weights = np.append(np.full(11, 0.2), 0.0)
     assert permutation_test(padded, weights=weights) == permutation_test(differences)
     assert permutation_test(differences, weights=np.full(11, 7.0)) == permutation_test(differences)
-    uneven = np.append(np.full(10, 1e-6), 1.0)  # the last pair decides, and only among equals do the others
+    uneven = np.append(np.full(10, 1e-6), 1.0)  # the last pair decides; the others break its ties
     rest = permutation_test(np.sign(differences[-1]) * differences[:-1])[0]
     below = rest if np.sign(differences[-1]) * differences[:-1].sum() > 0 else 1 - rest
     assert permutation_test(differences, weights=uneven)[0] == pytest.approx(below / 2, abs=1 / 2**10)
 
 
 def test_the_p_value_of_noise_is_uniform() -> None:
-    """Upper side only: of noise, p is uniform on (0, 0.5)."""
+    """One-sided: uniform on (0, 0.5)."""
     found = permutation_test(np.random.default_rng(7).normal(0, 1, (80, 400)), swaps=2000)
     assert stats.kstest(found, stats.uniform(0, 0.5).cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize("bad", [np.zeros((0, 2)), np.zeros(3), np.array([[np.nan]])])
-def test_what_can_not_be_tested_is_refused(bad: np.ndarray) -> None:
+def test_invalid_differences(bad: np.ndarray) -> None:
     with pytest.raises(ValueError):
         permutation_test(bad)

@@ -1,4 +1,4 @@
-"""The cells of the benchmark: the paper's own tables to the digit, and odd folders."""
+"""The cells of the benchmark: the paper's tables to the digit, and incomplete results."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import pytest
 from resultfolders import HEAD, draw_table, write_results, write_table
 
 from wsss.benchmark.permutation import permutation_test
+from wsss.benchmark.read_results import DIAGONAL, read_benchmark
 from wsss.benchmark.result_files import find_groups
-from wsss.benchmark.score_set import DIAGONAL, LOSSES, Benchmark, Case, folder_name, read_benchmark, short_name
+from wsss.benchmark.score_set import LOSSES, Benchmark, Case, folder_name, short_name
 from wsss.benchmark.table_cells import Row, benchmark_rows, rounded, table_of
 from wsss.errors import InvalidInput
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
-needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no results of the authors at hand")
+needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: it holds the authors' results")
 CASE = Case("supervised", "accurate", "large")
 
-# Printed in results/PERFORMANCE_TABLES.md of the authors' repository; a star stands for bold.
+# From results/PERFORMANCE_TABLES.md in the authors' repository; a star marks bold cells.
 METRICS = ("Betti0", "Betti1", "Dice", "HD95")
 STUDY_CASE_1 = {
     "CEDice": "3.31 ± 6.6, 2.13 ± 3.89, 0.91 ± 0.04, 1.87 ± 0.87",
@@ -62,8 +63,8 @@ def printed(cells: dict[tuple[str, str], Row]) -> dict[str, str]:
 
 @needs_data
 @pytest.mark.parametrize("seed", [0, 1, 2026])
-def test_study_cases_1_and_2_come_out_as_printed(seed: int) -> None:
-    """The swaps' seed changes no bold cell."""
+def test_study_cases_1_and_2_match_the_paper(seed: int) -> None:
+    """For any seed of the permutation tests."""
     benchmark = read(Path(str(SHARED)) / "topomortar" / "results")
     rows = benchmark_rows(benchmark, seed=seed)
     assert printed(table_of(rows, CASE, "ID")) == STUDY_CASE_1
@@ -91,8 +92,8 @@ def test_better_and_worse_losses(tmp_path: Path) -> None:
     assert all(cells["TopoLoss", metric].p < 0.05 and cells["TopoLoss", metric].worse for metric in METRICS)
 
 
-def test_better_by_less_than_a_cent_is_not_bold(tmp_path: Path) -> None:
-    """Each image is better by 0.001: as significant as can be, and invisible in the table."""
+def test_an_improvement_below_the_rounding_is_not_bold(tmp_path: Path) -> None:
+    """Each image improves by 0.001: significant, but invisible after rounding."""
     results = write_results(tmp_path, {"CEDiceLoss": 1.0})
     for seed in (1, 2, 3):
         rows = draw_table(range(1, 29), 1.0, seed)
@@ -106,7 +107,7 @@ def test_better_by_less_than_a_cent_is_not_bold(tmp_path: Path) -> None:
     assert cell.p is not None and cell.p < 0.01 and not cell.bold
 
 
-def test_an_empty_prediction_counts_with_the_diagonal(tmp_path: Path) -> None:
+def test_the_hd95_of_an_empty_prediction_is_the_diagonal(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0}, seeds=(1,))
     rows = draw_table(range(1, 29), 1.0, 1)
     rows[0]["HD95_mortar"] = 9999999
@@ -114,17 +115,17 @@ def test_an_empty_prediction_counts_with_the_diagonal(tmp_path: Path) -> None:
     benchmark = read(results)
     values = benchmark.cases[CASE]["CEDice"].values["HD95"]
     assert values.max() == DIAGONAL == pytest.approx(722.6631303726516)
-    assert any(note.startswith("1 empty predictions") for note in benchmark.notes)
+    assert any(note.startswith("1 empty prediction ") for note in benchmark.notes)
 
 
 def test_losses_by_any_name(tmp_path: Path) -> None:
     names = ["CEDice", "region_wise", "MSETopoWinLoss", "betti_matching", "NewLoss"]
     benchmark = read(write_results(tmp_path, dict.fromkeys(names, 1.0), seeds=(1,)))
     assert benchmark.losses == ("CEDice", "RWLoss", "TOPO", "BettiMatching", "NewLoss")
-    assert any("NewLoss" in note and "no short name" in note for note in benchmark.notes)
+    assert any("NewLoss" in note and "without a short name" in note for note in benchmark.notes)
 
 
-def test_names_go_there_and_back() -> None:
+def test_loss_names_round_trip() -> None:
     for short, names in LOSSES.items():
         assert {short_name(name) for name in (short, *names)} == {short}
         assert short_name(folder_name(short)) == short
@@ -135,11 +136,12 @@ def test_names_go_there_and_back() -> None:
 
 def test_two_folders_of_one_loss_are_refused(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0, "CEDice": 1.0})
-    with pytest.raises(InvalidInput, match="both CEDice"):
+    with pytest.raises(InvalidInput) as error:
         read(results)
+    assert error.value.subject == str(results / str(CASE) / "CEDiceLoss")
 
 
-def test_cases_are_apart_and_in_the_papers_order(tmp_path: Path) -> None:
+def test_cases_are_separate_and_in_the_papers_order(tmp_path: Path) -> None:
     for case in ("mine/accurate/large", "supervised/weak/large", "selfdistillation/noisy/large"):
         write_results(tmp_path, {"CEDiceLoss": 1.0, "clDiceLoss": 0.5}, case=case)
     for case in ("supervised/accurate/small", "randhue/accurate/large", "supervised/accurate/large"):
@@ -152,30 +154,30 @@ def test_cases_are_apart_and_in_the_papers_order(tmp_path: Path) -> None:
     rows = benchmark_rows(benchmark)
     assert len(rows) == 6 * 2 * 2 * 7
     by_case = [table_of(rows, case, "ID")["clDice", "HD95"].p for case in benchmark.cases]
-    assert len(set(by_case)) == 1, "the same numbers and the same draws give the same p"
+    assert len(set(by_case)) == 1, "equal scores and sign flips give equal p-values"
 
 
-def test_missing_seeds_and_images_are_told_and_only_common_pairs_tested(tmp_path: Path) -> None:
+def test_missing_seeds_and_images_are_noted_and_only_common_pairs_tested(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0, "clDiceLoss": 0.4})
     losses = results / str(CASE)
     (losses / "clDiceLoss" / "3.csv").unlink()
     write_table(losses / "clDiceLoss" / "2.csv", draw_table(range(2, 29), 0.4, 2))
     benchmark = read(results)
     assert f"{CASE}: fewer than 3 seeds: clDice 2" in benchmark.notes
-    assert f"{CASE}: clDice: 1 results of single images are missing" in benchmark.notes
+    assert f"{CASE}: clDice: 1 score of single images missing" in benchmark.notes
     rows = benchmark_rows(benchmark)
     cell = table_of(rows, CASE, "ID")["clDice", "HD95"]
     mine = draw_table(range(1, 29), 0.4, 1)[:4] + draw_table(range(2, 29), 0.4, 2)[:3]
     theirs = draw_table(range(1, 29), 1.0, 1)[:4] + draw_table(range(1, 29), 1.0, 2)[1:4]
     kept, base = ([float(str(row["HD95_mortar"])) for row in rows] for rows in (mine, theirs))
     assert cell.mean == pytest.approx(statistics.mean(kept))
-    # of the 2¹² swaps of the reference's pairs, those of the 7 common ones matter
+    # of the 2¹² sign combinations of the reference's pairs, only the 7 common pairs matter
     [expected] = permutation_test(np.subtract(kept, base)[:, None])
     assert cell.p == expected < 0.05 and cell.bold
 
 
-def test_bold_asks_for_the_common_pairs_too(tmp_path: Path) -> None:
-    """Only easy images are there: the mean is better than CEDice's, but not on the same images."""
+def test_bold_requires_an_improvement_on_the_common_pairs(tmp_path: Path) -> None:
+    """clDice has easy images only: its mean is better than that of CEDice, but not on the same images."""
     results = write_results(tmp_path, {"CEDiceLoss": 1.0})
     for seed in (1, 2, 3):
         rows = draw_table(range(1, 29), 1.0, seed)
@@ -197,7 +199,7 @@ def test_one_seed_and_one_image(tmp_path: Path) -> None:
     assert all(math.isfinite(row.mean) for row in rows)
 
 
-def test_seeds_that_do_not_meet_give_no_p(tmp_path: Path) -> None:
+def test_without_common_seeds_there_is_no_p_value(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0}, seeds=(1, 2))
     write_results(tmp_path, {"clDiceLoss": 0.2}, seeds=(3, 4))
     benchmark = read(results)
@@ -205,7 +207,7 @@ def test_seeds_that_do_not_meet_give_no_p(tmp_path: Path) -> None:
     assert all(row.p is None and not row.bold for row in benchmark_rows(benchmark))
 
 
-def test_without_cedice_there_is_no_p(tmp_path: Path) -> None:
+def test_without_cedice_there_is_no_p_value(tmp_path: Path) -> None:
     benchmark = read(write_results(tmp_path, {"clDiceLoss": 0.2}))
     assert any("no CEDice" in note for note in benchmark.notes)
     assert all(row.p is None and not row.bold for row in benchmark_rows(benchmark))
@@ -223,15 +225,15 @@ def test_missing_columns_and_cells(tmp_path: Path) -> None:
             row.pop("HD95_mortar")
         write_table(folder / f"{seed}.csv", rows, [*head, "Extra"])
     benchmark = read(results)
-    assert f"{CASE}: no HD95 of clDice" in benchmark.notes and "columns that no table has: Extra" in benchmark.notes
-    assert any("clDice is empty or NaN in some rows" in note and "clDice 6" in note for note in benchmark.notes)
+    assert f"{CASE}: no HD95 for clDice" in benchmark.notes and "ignored columns: Extra" in benchmark.notes
+    assert any("clDice undefined in some rows" in note and "clDice 6" in note for note in benchmark.notes)
     cells = table_of(benchmark_rows(benchmark), CASE, "ID")
     assert ("clDice", "HD95") not in cells and ("CEDice", "HD95") in cells
     assert cells["clDice", "clDice"].p is not None
 
 
 def test_groups_of_unequal_size_have_equal_weight(tmp_path: Path) -> None:
-    """One shadow image against many others: its group decides as much as any other, in the mean as in the test."""
+    """A group of a single image has the same weight as the others, both in the mean and in the test."""
     results = write_results(tmp_path, {"CEDiceLoss": 1.0, "clDiceLoss": 1.0}, seeds=(1,), images=20)
     file = tmp_path / "dataset" / "dataset_types.txt"
     lines = file.read_text().splitlines()
@@ -244,22 +246,22 @@ def test_groups_of_unequal_size_have_equal_weight(tmp_path: Path) -> None:
         write_table(results / str(CASE) / loss / "1.csv", rows)
     benchmark = read(results)
     assert benchmark.groups == ("indistr", "angles", "shadows")
-    assert any(note.startswith("99 images have no group") for note in benchmark.notes)
+    assert any(note.startswith("99 ignored images without a group") for note in benchmark.notes)
     cell = table_of(benchmark_rows(benchmark), CASE, "OOD")["clDice", "HD95"]
     assert cell.mean == pytest.approx((10.5 + 5.0) / 2) and not cell.bold
-    assert cell.std is None, "the one image of shadows has no deviation"
-    assert cell.p == pytest.approx(0.5, abs=0.02), "one image decides the mean, and it may as well be swapped"
+    assert cell.std is None, "undefined for the single image of shadows"
+    assert cell.p == pytest.approx(0.5, abs=0.02), "the sign of the single shadows image decides the mean"
 
 
-def test_a_loss_without_some_group_is_told(tmp_path: Path) -> None:
+def test_a_loss_without_some_group_is_noted(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0, "clDiceLoss": 0.5})
     for path in (results / str(CASE) / "clDiceLoss").iterdir():
-        path.write_text("\n".join(path.read_text().splitlines()[:-4]) + "\n")  # the last four are of shadows
+        path.write_text("\n".join(path.read_text().splitlines()[:-4]) + "\n")  # without the four images of shadows
     benchmark = read(results)
-    assert f"{CASE}: clDice: no images of shadows: its OOD numbers are means over fewer groups" in benchmark.notes
+    assert f"{CASE}: clDice: no images of shadows: OOD means are over fewer groups" in benchmark.notes
     assert not any("CEDice: no images" in note for note in benchmark.notes)
-    mine = benchmark.cases[CASE]["clDice"]
-    values = mine.values["HD95"].reshape(-1, 4 * 3)[1:]  # groups are runs of four images of three seeds
+    scores = benchmark.cases[CASE]["clDice"]
+    values = scores.values["HD95"].reshape(-1, 4 * 3)[1:]  # sorted by group: four images of three seeds each
     cell = table_of(benchmark_rows(benchmark), CASE, "OOD")["clDice", "HD95"]
     assert len(values) == 5 and cell.mean == pytest.approx(values.mean(1).mean())
 
@@ -271,12 +273,13 @@ def test_only_in_distribution_images(tmp_path: Path) -> None:
         path.write_text("\n".join(lines[:5]) + "\n")
     benchmark = read(results)
     assert {row.group for row in benchmark_rows(benchmark)} == {"ID"}
-    assert any(note.startswith("no results of the groups angles, colors") for note in benchmark.notes)
+    assert any(note.startswith("no results for the groups angles, colors") for note in benchmark.notes)
 
 
-def test_images_that_no_group_names_are_an_error_if_all(tmp_path: Path) -> None:
+def test_no_image_in_any_group_is_an_error(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0})
     other = tmp_path / "groups.csv"
     other.write_text("ID,group\nwall,indistr\n")
-    with pytest.raises(InvalidInput, match="names none of the images"):
+    with pytest.raises(InvalidInput) as error:
         read_benchmark(results, other)
+    assert error.value.subject == str(other)

@@ -1,4 +1,4 @@
-"""``docs/cli.md`` is what `wsss.cli.reference` makes of the commands as they are."""
+"""``docs/cli.md`` is the output of `wsss.cli.reference`."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from wsss.cli import reference
 from wsss.cli.main import COMMANDS, cli
 from wsss.stages import STAGES
 
-# Beside these tests, not beside the package: that one may be installed elsewhere.
+# Relative to the tests, since the package may be installed elsewhere.
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 
 
-def test_the_page_is_not_stale() -> None:
+def test_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == reference.reference(), (
-        f"docs/cli.md is stale; write it anew: {reference.WRITE}"
+        f"docs/cli.md is out of date; run: {reference.WRITE}"
     )
 
 
-def test_every_command_option_and_help_line_is_in_it() -> None:
+def test_page_contains_every_command_and_option() -> None:
     page = reference.reference()
     sections = dict(re.findall(r"^#+ (wsss [\w -]+)\n(.*?)(?=^#+ wsss |\Z)", page, flags=re.MULTILINE | re.DOTALL))
-    found = {" ".join(path): command for path, command in reference.commands()}
-    assert set(sections) == set(found) and len(found) >= len([*COMMANDS, *STAGES])
-    for name, command in found.items():
+    by_name = {" ".join(path): command for path, command in reference.commands()}
+    assert set(sections) == set(by_name) and len(by_name) >= len([*COMMANDS, *STAGES])
+    for name, command in by_name.items():
         rows = [line for line in sections[name].splitlines() if line.startswith("| `")]
         options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
         assert len(rows) == len([option for option in options if not option.hidden]), name
@@ -38,7 +38,7 @@ def test_every_command_option_and_help_line_is_in_it() -> None:
                 assert parameter.human_readable_name.upper() in sections[name].split("```")[1].upper()
 
 
-def test_a_change_of_an_option_makes_it_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_option_changes_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     before = reference.reference()
     command = cli.get_command(click.Context(cli), "status")
     assert command is not None
@@ -50,7 +50,7 @@ def test_a_change_of_an_option_makes_it_stale(monkeypatch: pytest.MonkeyPatch) -
     assert added == {r"| `--loudly INT` | As \*loud\* as &lt;x>. [from 1 up to 9; default: 3] |"}
 
 
-def test_it_writes_the_page(
+def test_main_writes_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "docs").mkdir()

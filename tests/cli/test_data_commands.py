@@ -90,14 +90,14 @@ def test_a_broken_dataset_exits_with_2(shapes: Path, tmp_path: Path) -> None:
     assert done.exit_code == 2 and json.loads(done.stdout)["ok"] is False
     (out / "labels.csv").write_text("image_id,labels\nabsent,ring\n")
     done = wsss_data("check", out)
-    assert done.exit_code == 2 and "labels.csv:2: image 'absent' is listed" in done.stdout
+    assert done.exit_code == 2 and "labels.csv:2: no image 'absent'" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("check", "absent"), "absent: no such folder, pipeline file or shipped pipeline"),
-        (("check", ".", "--data.layout", "vox"), "unknown layout 'vox'"),
+        (("check", ".", "--data.layout", "vox"), "unknown layout; expected"),
         (("check", ".", "--data..x", "1"), "expected --data.KEY VALUE"),
         (("check", ".", "--data.classes", "[a"), "not valid YAML"),
         (("check", ".", "--data.root", "x"), "--data.root x: . is the dataset's folder"),
@@ -156,7 +156,7 @@ def test_photographs_with_labels_beside_them(table: str, photographs: Path) -> N
     assert found["next"] == f"wsss init --images photos/images --labels photos/{table}"
     assert found["label_files"] == [f"photos/{table}"] and found["ok"]
     done = wsss_data("check", "photos")
-    assert done.exit_code == 0 and ("the header is 'image,labels'" in done.stdout) == (table == "labels.csv")
+    assert done.exit_code == 0 and ("got 'image,labels'" in done.stdout) == (table == "labels.csv")
 
 
 @pytest.mark.parametrize("folder", ["photos", "photos/images"])
@@ -211,7 +211,7 @@ def test_photographs_of_a_kind_that_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "a.cr2").write_bytes(b"II*")
     done = wsss_data("check", tmp_path)
     assert isinstance(done.exception, InvalidInput)
-    assert "a.cr2" in str(done.exception) and "can be read" in str(done.exception)
+    assert "a.cr2" in str(done.exception) and "supported" in str(done.exception)
 
 
 def test_pipelines_by_file_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +265,7 @@ def test_a_folder_without_images_names_what_it_may_be(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     done = wsss_data("check", tmp_path)
     assert isinstance(done.exception, InvalidInput)
-    assert "no dataset layout is recognised" in str(done.exception) and "wsss init" in str(done.exception)
+    assert "unknown dataset layout" in str(done.exception) and "wsss init" in str(done.exception)
 
 
 def test_a_broken_table_of_a_dataset_stays_a_problem(shapes: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``wsss export`` where some of the masks or images are broken or missing: the others are written, exit code 1."""
+"""``wsss export`` with broken or missing masks and images: the others are exported, exit code 1."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inprocess import refused, succeed, wsss
 from targets import read_as_datumaro, unpacked
 
-from wsss.cli.main import _call
 from wsss.export.export_formats import FORMATS
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
@@ -18,7 +18,7 @@ from wsss.io.rasters.rgb_images import write_png
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Masks with images: b is broken, c holds a strange value, the image of d is gone, that of e has another size."""
+    """Masks and images: b is broken, c has an unknown value, d has no image, the image of e has another size."""
     for name in "abcdef":
         mask = np.zeros((12, 14), np.uint8)
         mask[2:6, 3:9] = 7 if name == "c" else 1
@@ -32,22 +32,20 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def export(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any], str]:
-    code = _call(["export", "m", "--classes", "classes.txt", "--images", "i", "--json", *arguments])
-    said = capsys.readouterr()
-    assert "Traceback" not in said.err and "Unexpected" not in said.err
-    return code, json.loads(said.out) if said.out else {}, said.err
+def export(*arguments: str) -> tuple[int, dict[str, Any], str]:
+    done = wsss("export", "m", "--classes", "classes.txt", "--images", "i", "--json", *arguments)
+    assert "Traceback" not in done.stderr and "Unexpected" not in done.stderr
+    return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_others_are_exported(here: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_other_masks_are_exported(here: Path, name: str) -> None:
     shows = name in ("overlay", "sheet")
     broken = {"b", "c", "e"} | ({"d"} if shows or name == "label-studio" else set())
-    code, written, said = export(capsys, "--format", name, "--out", "o")
+    code, written, message = export("--format", name, "--out", "o")
     assert code == 1 and set(written["failed"]) == broken and written["images"] == 6 - len(broken)
-    assert f"error: {len(broken)} of 6 masks were left out" in said and "m/b.png: the image is broken" in said
-    assert "m/e.png: the mask is 14×12 (width×height), its image 3×3" in said
-    assert "m/c.png: unknown mask value" in said and "--force" in said
+    assert f"error: {len(broken)} of 6 masks" in message and "--force" in message
+    assert all(f"m/{name}.png: " in message for name in "bce")
     record = json.loads((here / "o" / "export.json").read_text())
     assert record["failed"] == written["failed"]
     good = {"a", "d", "e", "f"} - broken
@@ -68,64 +66,61 @@ def test_the_others_are_exported(here: Path, capsys: pytest.CaptureFixture[str],
 
 
 @pytest.mark.parametrize("name", ["coco", "cvat", "voc", "label-studio"])
-def test_an_image_that_is_to_be_copied_is_gone(here: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    code, written, said = export(capsys, "--format", name, "--with-images", "copy", "--out", "o", "--ids", "a,d,f")
+def test_missing_image_cannot_be_copied(here: Path, name: str) -> None:
+    code, written, message = export("--format", name, "--with-images", "copy", "--out", "o", "--ids", "a,d,f")
     assert code == 1 and list(written["failed"]) == ["d"] and written["images"] == 2
-    assert "d: there is no image to put beside its mask" in said
+    assert "  d: " in message
 
 
-def test_where_nothing_can_be_exported_nothing_is_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, written, said = export(capsys, "--format", "coco", "--ids", "b,c", "--out", "o")
-    assert code == 2 and not written and "2 of 2 masks can't be exported:\n" in said
+def test_nothing_is_written_without_valid_masks(here: Path) -> None:
+    code, written, message = export("--format", "coco", "--ids", "b,c", "--out", "o")
+    assert code == 2 and not written and "2 of 2 masks" in message
     assert not (here / "o").exists() and not list(here.glob(".wsss*"))
 
 
 @pytest.mark.parametrize("name", ["coco", "cvat", "voc", "polygons", "overlay", "sheet"])
-def test_regions_below_the_least_area_are_counted(here: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_regions_below_the_minimum_area_are_counted(here: Path, name: str) -> None:
     """a has one region of 24 pixels, f two, of 4 and 20."""
     mask = np.zeros((12, 14), np.uint8)
     mask[:2, :2] = mask[6:10, 5:10] = 1
     write_mask(here / "m" / "f.png", mask)
-    for least, dropped in ((4, None), (10, {"regions": 1, "emptied": []}), (21, {"regions": 2, "emptied": ["f"]})):
-        options = ["--format", name, "--ids", "a,f", "--min-area", str(least), "--out", f"o{least}"]
-        code, written, said = export(capsys, *options)
+    cases = ((4, None), (10, {"regions": 1, "emptied": []}), (21, {"regions": 2, "emptied": ["f"]}))
+    for area, dropped in (*cases, (25, {"regions": 3, "emptied": ["a", "f"]})):
+        options = ["--format", name, "--ids", "a,f", "--min-area", str(area), "--out", f"o{area}"]
+        code, written, message = export(*options)
         assert code == 0 and written.get("dropped") == dropped
-        assert json.loads((here / f"o{least}" / "export.json").read_text()).get("dropped") == dropped
-        assert ("--min-area" in said) == (dropped is not None)
-    assert "warning: --min-area 21 dropped 2 regions; 1 of 2 masks lost all its regions: f." in said
-    code, _, said = export(capsys, "--format", name, "--ids", "a,f", "--min-area", "25", "--out", "o")
-    assert code == 0 and "dropped 3 regions; 2 of 2 masks lost all their regions: a, f." in said
+        assert json.loads((here / f"o{area}" / "export.json").read_text()).get("dropped") == dropped
+        assert ("--min-area" in message) == (dropped is not None)
 
 
-def test_repaired_it_is_complete(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert export(capsys, "--format", "sheet", "--out", "o", "--ids", "a,b,f")[0] == 1
+def test_repaired_masks_are_exported(here: Path) -> None:
+    assert export("--format", "sheet", "--out", "o", "--ids", "a,b,f")[0] == 1
     write_mask(here / "m" / "b.png", np.ones((12, 14), np.uint8))
-    code, written, _ = export(capsys, "--format", "sheet", "--out", "o", "--ids", "a,b,f", "--force")
+    code, written, _ = export("--format", "sheet", "--out", "o", "--ids", "a,b,f", "--force")
     assert code == 0 and "failed" not in written and written["images"] == 3
 
 
-def test_masks_in_capitals_and_in_folders_below(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_uppercase_suffixes_and_subfolders(here: Path) -> None:
     (here / "m" / "b.png").unlink()
     (here / "m" / "c.png").rename(here / "m" / "g.PNG")
     write_mask(here / "m" / "g.PNG", np.ones((12, 14), np.uint8))
     write_png(here / "i" / "e.png", np.zeros((12, 14, 3), np.uint8))
-    code, written, _ = export(capsys, "--format", "coco", "--out", "o")
+    code, written, _ = export("--format", "coco", "--out", "o")
     assert code == 0 and written["images"] == 5
     write_mask(here / "m" / "g.png", np.ones((12, 14), np.uint8))
-    code, _, said = export(capsys, "--format", "coco", "--out", "p")
-    assert code == 2 and "g.PNG and g.png are both masks of image 'g'" in said
+    code, _, message = export("--format", "coco", "--out", "p")
+    assert code == 2 and "g.PNG and g.png" in message
     (here / "deep").mkdir()
     (here / "m").rename(here / "deep" / "inside")
-    assert _call(["export", "deep", "--format", "coco", "--out", "p"]) == 2
-    assert "neither deep nor runs/deep is a run" in capsys.readouterr().err
+    assert "deep: " in refused("export", "deep", "--format", "coco", "--out", "p")
 
 
-def test_images_in_folders_below(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_in_subfolders(here: Path) -> None:
     """Masks of ``wsss predict --recursive`` without its images.json."""
     write_mask(here / "n" / "t1__a.png", np.ones((12, 14), np.uint8))
     write_mask(here / "n" / "f.png", np.ones((12, 14), np.uint8))
     write_png(here / "i" / "t1" / "a.png", np.zeros((12, 14, 3), np.uint8))
-    assert _call(["export", "n", "--images", "i", "--format", "coco", "--with-images", "copy", "--out", "o"]) == 0
+    succeed("export", "n", "--images", "i", "--format", "coco", "--with-images", "copy", "--out", "o")
     document = json.loads((here / "o" / "annotations.json").read_text())
     assert [one["file_name"] for one in document["images"]] == ["f.png", "t1/a.png"]
     assert (here / "o" / "images" / "t1" / "a.png").is_file()
@@ -134,20 +129,17 @@ def test_images_in_folders_below(here: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--split", "val"], "No such option '--split'. Did you mean '--splits'?"),
-        (["--image-folder", "i"], "No such option '--image-folder'. Did you mean '--images'?"),
-        (["--images", "copy"], "--with-images copy puts the images beside the masks"),
-        (["--splits", ","], "--splits ,: no split is named"),
+        (["--images", "copy"], "--with-images copy"),
+        (["--splits", ","], "--splits ,: "),
     ],
 )
-def test_older_options(here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
-    assert _call(["export", "m", "--format", "coco", "--out", "o", *arguments]) == 2
-    assert message in capsys.readouterr().err
+def test_invalid_options(here: Path, arguments: list[str], message: str) -> None:
+    assert message in refused("export", "m", "--format", "coco", "--out", "o", *arguments)
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_images_of_a_table_keep_the_users_names(here: Path, capsys: pytest.CaptureFixture[str], gone: bool) -> None:
-    """What ``wsss init`` writes for images in subfolders outside its own folder; also where they have gone since."""
+def test_image_names_of_a_file_table_are_kept(here: Path, gone: bool) -> None:
+    """The dataset of ``wsss init`` for images in subfolders elsewhere, existing or missing."""
     files = {"t1__1": "t1/1.JPG", "t2__1": "t2/1.JPG", "plain": "plain image #1.png"}
     for name, file in files.items():
         write_mask(here / "masks" / f"{name}.png", np.ones((12, 14), np.uint8))
@@ -160,11 +152,9 @@ def test_images_of_a_table_keep_the_users_names(here: Path, capsys: pytest.Captu
         (here / "elsewhere").rename(here / "moved")
     data = ["--data.layout", "folder", "--data.root", "set", "--data.files", "files.csv"]
     data += ["--data.images", str(here / "elsewhere")]
-    assert _call(["export", "masks", *data, "--format", "coco", "--out", "coco"]) == 0
-    assert _call(["export", "masks", *data, "--format", "label-studio", "--out", "ls"]) == 0
-    assert _call(["export", "masks", *data, "--format", "cvat", "--out", "cvat"]) == 0
-    said = capsys.readouterr().err
-    assert ("the images of 3 of 3 masks are missing" in said) == gone
+    for name, out in (("coco", "coco"), ("label-studio", "ls"), ("cvat", "cvat")):
+        done = succeed("export", "masks", *data, "--format", name, "--out", out)
+        assert ("3 of 3" in done.stderr) == gone
     document = json.loads((here / "coco/annotations.json").read_text())
     assert {one["file_name"] for one in document["images"]} == set(files.values())
     tasks = json.loads((here / "ls/tasks.json").read_text())

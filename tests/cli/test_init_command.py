@@ -120,16 +120,16 @@ def test_it_says_what_does_not_fit(shapes: Path, here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--images", "absent"), "absent is no folder"),
-        (("--images", "."), "there is no image in"),
+        (("--images", "absent"), "--images: absent: no such folder"),
+        (("--images", "."), "--images: .: no images"),
         (("--images", "IMAGES", "--labels", "absent.csv"), "absent.csv: no such file"),
-        (("--images", "IMAGES"), "has no folders that could be classes"),
+        (("--images", "IMAGES"), "no class folders"),
         (("--images", "IMAGES", "--labels", "LABELS", "--name", "a/b"), "--name: found 'a/b'"),
         (
             ("--images", "IMAGES", "--labels", "LABELS", "--weights", "absent.pth"),
             "--weights: absent.pth: no such file",
         ),
-        (("--images", "IMAGES", "--labels", "LABELS", "--format", "npy"), "labels.csv: no npy file"),
+        (("--images", "IMAGES", "--labels", "LABELS", "--format", "npy"), "labels.csv: not an npy file"),
     ],
 )
 def test_wrong_usage_is_explained(arguments: tuple[str, ...], words: str, shapes: Path, here: Path) -> None:
@@ -162,7 +162,7 @@ def test_files_that_exist_and_cannot_be_read_are_said_to_exist(
     done = wsss("init", "--images", "photos", "--labels", "l.csv")
     assert done.exit_code == 0, done.output
     assert "l.csv:4: 'phone.heic': the file phone.heic exists, but HEIC needs pip install 'wsss[heic]'" in done.stderr
-    assert "l.csv:5: 'camera': the file camera.dng exists, but .dng is a camera's raw image" in done.stderr
+    assert "l.csv:5: 'camera': the file camera.dng exists, but .dng is a raw camera image" in done.stderr
     (here / "l.csv").write_text("image,labels\nphone.heic,ring\ncamera,cross\n")
     done = wsss("init", "--images", "photos", "--labels", "l.csv")
     assert isinstance(done.exception, InvalidInput) and "wsss[heic]" in str(done.exception)

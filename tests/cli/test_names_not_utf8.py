@@ -1,4 +1,4 @@
-"""Paths that no JSON, YAML or CSV file in UTF-8 can hold: refused by every command before any work."""
+"""Paths that are not valid UTF-8 are refused by every command before any work."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PIPELINE = "name: x\ndata: {layout: shapes, size: 32, train: 4, val: 2}\nstages:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory: images, a pipeline, and the odd name as a folder with both."""
+    """The working directory, with images, a pipeline, and a folder of the odd name with both."""
     monkeypatch.chdir(tmp_path)
     for folder in (Path("imgs"), Path(ODD)):
         try:
             folder.mkdir()
         except OSError:
-            pytest.skip("this file system takes no names that are not UTF-8")
+            pytest.skip("this file system requires UTF-8 names")
         (folder / "p.yaml").write_text(PIPELINE)
         for number, kind in enumerate(("cat", "cat", "dog", "dog")):
             write_png(folder / kind / f"{number}.png", np.full((8, 8, 3), number, np.uint8))
@@ -71,14 +71,14 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda words: " ".join(words).replace(ODD, "ODD"))
-def test_every_command_refuses_such_a_name(place: Path, arguments: tuple[str, ...]) -> None:
+def test_every_command_refuses_the_name(place: Path, arguments: tuple[str, ...]) -> None:
     before = entries(place)
     done = wsss(*arguments)
     assert done.returncode == 2 and "not valid UTF-8" in done.stderr and SHOWN in done.stderr, done.stderr
     assert done.stdout == "" and entries(place) == before
 
 
-def test_the_option_is_named(place: Path) -> None:
+def test_subject_is_the_option(place: Path) -> None:
     assert f"--run-dir {SHOWN}: " in wsss("run", "p.yaml", "--run-dir", ODD).stderr
     assert f"--data.root {SHOWN}: " in wsss("score", "--pred", "imgs", "--data.root", ODD).stderr
     assert f"error: {SHOWN}: " in wsss("status", "--json", ODD).stderr
@@ -95,7 +95,7 @@ def test_the_option_is_named(place: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_no_command_works_inside_such_a_folder(
+def test_working_directory_of_that_name_is_refused(
     place: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(ODD)
@@ -106,41 +106,40 @@ def test_no_command_works_inside_such_a_folder(
     assert wsss("run", "--help").returncode == wsss("--version").returncode == 0
 
 
-def test_a_working_directory_that_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleted_working_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     (tmp_path / "p.yaml").write_text(PIPELINE)
     monkeypatch.chdir(gone)
     gone.rmdir()
     done = wsss("run", tmp_path / "p.yaml", "--run-dir", tmp_path / "q")
-    assert done.returncode == 2 and "The working directory can't be found" in done.stderr
+    assert done.returncode == 2 and "working directory" in done.stderr
     assert wsss("run", "--help").returncode == 0
 
 
 @pytest.mark.parametrize("arguments", [("--images", "link"), ("--images", "imgs", "--out", "link/q")], ids=" ".join)
-def test_init_refuses_a_link_to_such_a_folder_before_it_reads_it(place: Path, arguments: tuple[str, ...]) -> None:
-    """The pipeline would hold the path that the link leads to."""
+def test_init_refuses_links_to_that_name(place: Path, arguments: tuple[str, ...]) -> None:
+    """The pipeline would contain the target of the link."""
     Path("link").symlink_to(ODD)
     done = wsss("init", *arguments)
     assert done.returncode == 2 and done.stderr.startswith("error: --") and SHOWN in done.stderr
     assert not Path(ODD, "q").exists() and not list(Path().glob("wsss-*"))
 
 
-def test_class_folders_with_such_names_are_noted(place: Path) -> None:
+def test_class_folders_of_that_name_are_skipped(place: Path) -> None:
     write_png(Path("imgs", ODD, "1.png"), np.full((8, 8, 3), 9, np.uint8))
     done = wsss("init", "--images", "imgs", "--out", "q", "--weights", "none")
     assert done.returncode == 0
-    assert "Note: folders left out, their names are not valid UTF-8: 1" in done.stderr
     assert f"  {SHOWN} (1 image)" in done.stderr and done.stderr.count(SHOWN) == 1
 
 
-def test_an_environment_variable_with_such_a_value(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variable_with_that_value_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHERE", ODD)
     done = wsss("run", "p.yaml", "--run-dir", "q", "--dry-run", "--set", 'data={layout: voc, root: "${{ env.WHERE }}"}')
     assert done.returncode == 2 and "env.WHERE" in done.stderr and "not valid UTF-8" in done.stderr
 
 
-def test_temporary_files_may_lie_in_such_a_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_folder_may_have_that_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tempfile
 
     monkeypatch.setattr(tempfile, "tempdir", str(place / ODD))

@@ -109,7 +109,7 @@ def test_the_pipelines_report_without_its_dataset(reported: Path, capsys: pytest
     assert "page/index.html shows " in (said := capsys.readouterr().err) and "--force" in said
     assert (reported / "run" / "page" / "index.html").read_bytes() == page
     assert call("report", reported / "run", "--force") == 0
-    assert "gone is not there: no pictures" in capsys.readouterr().err
+    assert "gone does not exist: no pictures" in capsys.readouterr().err
     assert "has no pictures" in (reported / "run" / "page" / "index.html").read_text(encoding="utf-8")
 
 
@@ -179,7 +179,7 @@ def test_a_comparison_without_a_folder_gets_one_of_its_own(
         (("nowhere",), "neither nowhere nor runs/nowhere is a run directory"),
         (("RUN", "--stages", "RUN/cam"), "not both"),
         (("--stages", "RUN/cam"), "--out"),
-        (("RUN", "RUN", "--out", "OUT"), "named twice"),
+        (("RUN", "RUN", "--out", "OUT"), "given twice"),
     ],
 )
 def test_wrong_usage(
@@ -233,9 +233,9 @@ def test_images_that_are_gone_or_broken_cost_their_rows_alone(
     for runs in ([], [run_dir]):
         assert call("report", apart / "run", *runs, "--out", apart / "page") == 0
         said = capsys.readouterr().err
-        assert f"report: 2 images left out, since they can't be read: {one.stem} (no such image in" in said
+        assert f"report: 2 unreadable images omitted: {one.stem} (no such image in" in said
         page = (apart / "page" / "index.html").read_text(encoding="utf-8")
-        assert page.count('class="row"') == 1 and "2 images left out, since they can" in page
+        assert page.count('class="row"') == 1 and "2 images omitted because of missing" in page
         shutil.rmtree(apart / "page")
 
 
@@ -245,11 +245,11 @@ def test_images_that_have_moved_cost_the_pictures_alone(apart: Path, capsys: pyt
     assert "shows 3 images, of which 3 are missing now" in capsys.readouterr().err
     assert (apart / "run" / "report" / "index.html").read_text(encoding="utf-8").count('class="row"') == 3
     assert call("report", apart / "run", "--out", apart / "page") == 0
-    assert "3 images left out" in capsys.readouterr().err
+    assert "3 unreadable images omitted" in capsys.readouterr().err
     assert call("report", apart / "run", "--force") == 0
-    assert "3 images left out" in capsys.readouterr().err
+    assert "3 unreadable images omitted" in capsys.readouterr().err
     page = (apart / "run" / "report" / "index.html").read_text(encoding="utf-8")
-    assert "No pictures: the images are not there" in page and "Stage by stage" in page
+    assert "No pictures: the images are missing or unreadable" in page and "Stages" in page
     assert call("report", apart / "run", "--data.images", apart / "elsewhere") == 0
     assert (apart / "run" / "report" / "index.html").read_text(encoding="utf-8").count('class="row"') == 3
 
@@ -261,7 +261,7 @@ def test_a_layout_that_is_not_recognised_any_more_costs_the_pictures_alone(
     record["pipeline"]["data"] = {"root": str(apart / "root")}
     (apart / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
     assert call("report", apart / "run", "--force") == 0
-    assert "no dataset layout is recognised" in (said := capsys.readouterr().err) and "no pictures" in said
+    assert "unknown dataset layout" in (said := capsys.readouterr().err) and "no pictures" in said
 
 
 def test_keys_of_the_dataset_are_laid_over_those_of_the_run(run_dir: Path, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_keys_of_the_dataset_are_laid_over_those_of_the_run(run_dir: Path, tmp_p
     assert call("report", tmp_path / "run", "--data.root", tmp_path / "moved") == 0
     page = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
     assert page.count('class="row"') == 3
-    assert "val 3 images" in page and "train 4 images" not in page  # the run's own choice of splits
+    assert "3 images in val" in page and "train 4 images" not in page  # the run's own choice of splits
 
 
 @pytest.mark.parametrize("several", [False, True])

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C while a command is in the middle of something long: it ends within five seconds, and resumes."""
+"""SIGTERM and Ctrl-C during long operations: commands end within five seconds, and resume."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ LIMIT = 5.0
 """Seconds from the signal to the end of the last process."""
 
 IN_A_CALLBACK = re.compile(r"Exception ignored in:.*?llvmlite.*?\nKeyboardInterrupt[^\n]*\n", re.DOTALL)
-"""A signal that comes while LLVM calls back into Python is reported there, and nobody can prevent it."""
+"""Unavoidable report of a signal during a callback from LLVM."""
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
-    """Start a command in a process group of its own."""
+    """Start a command in its own process group."""
     command = [sys.executable, "-m", "wsss.cli.main", *map(str, arguments)]
     return subprocess.Popen(
         command,
@@ -45,28 +45,28 @@ def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to that"
+    while not condition():
+        assert time.monotonic() < end, "timeout"
         time.sleep(0.02)
 
 
 def end_by(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, str]:
-    """Signal the process that was started; return what it printed. All its processes have to be gone in time."""
+    """Send a signal, require all processes of the group to end in time, and return the output."""
     begun = time.monotonic()
     process.send_signal(number)
     output, messages = process.communicate(timeout=60)
     seconds = time.monotonic() - begun
     assert process.returncode == 128 + number, messages
     assert seconds < LIMIT
-    wait_until(lambda: not group_lives(process.pid), LIMIT - seconds)
+    wait_until(lambda: not group_exists(process.pid), LIMIT - seconds)
     own = IN_A_CALLBACK.sub("", messages)
     assert "Traceback" not in own and "Warning" not in own, messages
     return output, messages
 
 
-def group_lives(group: int) -> bool:
+def group_exists(group: int) -> bool:
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -83,7 +83,7 @@ def here(tmp_path: Path) -> Path:
 @pytest.mark.slow
 @SIGNALS
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_run_in_a_native_call_ends_in_time_and_resumes_to_the_same_bytes(
+def test_run_in_a_native_call_ends_in_time_and_resumes(
     here: Path, number: signal.Signals, workers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert toy("run", "p.yaml", "--run-dir", "whole", cwd=here).returncode == 0
@@ -104,13 +104,13 @@ def test_a_run_in_a_native_call_ends_in_time_and_resumes_to_the_same_bytes(
     assert 3 <= kept < 6
     again = toy("run", "p.yaml", "--workers", workers, cwd=here)
     assert again.returncode == 0, again.stderr
-    if workers == "1":  # with workers the main process ended by itself and took its record of the lock with it
+    if workers == "1":  # with workers, the main process releases the lock itself
         assert f"Taking over runs/toy from process {process.pid}" in again.stderr
     assert snapshot(here / "runs/toy", ignore=is_bookkeeping) == snapshot(here / "whole", ignore=is_bookkeeping)
 
 
 def write_dataset(folder: Path, sizes: dict[str, tuple[int, int]]) -> None:
-    """Write photographs of noise with a bright region, and masks that are off by some pixels."""
+    """Write noisy images with bright regions, and masks shifted by some pixels."""
     rng = np.random.default_rng(0)
     for name, size in sizes.items():
         smooth = cv2.resize(rng.random((12, 16), dtype=np.float32), size[::-1], interpolation=cv2.INTER_CUBIC)
@@ -125,7 +125,7 @@ def write_dataset(folder: Path, sizes: dict[str, tuple[int, int]]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("workers", "number"), [("2", signal.SIGTERM), ("1", signal.SIGINT)])
-def test_the_dense_crf_of_a_large_photograph(tmp_path: Path, workers: str, number: signal.Signals) -> None:
+def test_dense_crf_of_a_large_image(tmp_path: Path, workers: str, number: signal.Signals) -> None:
     write_dataset(tmp_path, {"a": (120, 160), "b": (90, 160), "large": (1400, 2100)})
     (tmp_path / "masks").rename(tmp_path / "given")
     options = ["--masks", "given", "--data.root", ".", "--set", "max_side=null", "--set", "bilateral_sigma_rgb=13"]
@@ -147,34 +147,34 @@ def test_the_dense_crf_of_a_large_photograph(tmp_path: Path, workers: str, numbe
 
 @pytest.mark.slow
 @SIGNALS
-def test_compiled_kernels_of_the_topology(tmp_path: Path, number: signal.Signals) -> None:
+def test_compiled_topology_kernels(tmp_path: Path, number: signal.Signals) -> None:
     """Persistence of noise: millions of components and holes."""
     rng = np.random.default_rng(0)
     for name in "ab":
         np.save(tmp_path / f"{name}.npy", rng.random((6000, 6000), dtype=np.float32))
     process = start("topo", "match", "a.npy", "b.npy", cwd=tmp_path)
     time.sleep(8)
-    assert process.poll() is None, "it was too fast to be interrupted"
+    assert process.poll() is None, "finished before the signal"
     _, messages = end_by(process, number)
     assert messages.rstrip().endswith("Interrupted.")
 
 
 @pytest.mark.slow
-def test_a_check_whose_threads_wait_for_a_file(tmp_path: Path) -> None:
-    """A pipe in place of an image, which nobody writes to: as a network drive that doesn't answer."""
+def test_check_with_threads_that_wait_for_a_file(tmp_path: Path) -> None:
+    """A pipe without a writer in place of an image behaves like an unresponsive network drive."""
     write_dataset(tmp_path, {"a": (40, 60), "b": (40, 60)})
     (tmp_path / "images/a.png").unlink()
     os.mkfifo(tmp_path / "images/a.png")
     for number in (signal.SIGTERM, signal.SIGINT):
         process = start("data", "check", ".", cwd=tmp_path)
         time.sleep(3)
-        if process.poll() is None:  # else the pipe was refused, which is as good
+        if process.poll() is None:  # otherwise the pipe was refused
             end_by(process, number)
 
 
 @pytest.mark.slow
-def test_an_export_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Outlines of noise take minutes."""
+def test_export_leaves_no_files(tmp_path: Path) -> None:
+    """Polygons of noise take minutes."""
     rng = np.random.default_rng(0)
     for name in "ab":
         write_mask(tmp_path / "masks" / f"{name}.png", rng.integers(0, 3, (1500, 1500), dtype=np.uint8))
@@ -182,13 +182,13 @@ def test_an_export_leaves_nothing_behind(tmp_path: Path) -> None:
     process = start("export", "masks", "--format", "polygons", "--out", "out", cwd=tmp_path)
     wait_until(lambda: len(list(tmp_path.iterdir())) > len(before))
     time.sleep(2)
-    assert process.poll() is None, "it was too fast to be interrupted"
+    assert process.poll() is None, "finished before the signal"
     end_by(process, signal.SIGTERM)
     assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.slow
-def test_training_with_processes_that_load_images(tmp_path: Path) -> None:
+def test_training_with_loader_processes(tmp_path: Path) -> None:
     write_dataset(tmp_path, {f"i{number}": (700, 900) for number in range(6)})
     keys = {
         "backbone": {"name": "mobilenet_v2", "output_stride": 16, "weights": "none"},
@@ -205,16 +205,16 @@ def test_training_with_processes_that_load_images(tmp_path: Path) -> None:
     wait_until((tmp_path / "out/checkpoint.pt").exists, 120)
     end_by(process, signal.SIGTERM)
     record = json.loads((tmp_path / "out/stage.json").read_text())
-    assert record["status"] in ("interrupted", "running")  # running: it was killed; the next run resumes all the same
+    assert record["status"] in ("interrupted", "running")  # running: it was killed; the next run resumes
 
 
-def test_commands_that_are_interrupted_at_once_end_with_the_signal_s_code(here: Path) -> None:
-    """Also while they import what they need."""
+def test_immediate_interrupts_end_with_the_code_of_the_signal(here: Path) -> None:
+    """Also during imports."""
     for number in (signal.SIGTERM, signal.SIGINT):
         for wait in (0.05, 0.2, 0.5):
             process = start_toy("run", "p.yaml", "--set", "make.pause=5", cwd=here, start_new_session=True)
             time.sleep(wait)
             process.send_signal(number)
             _, messages = process.communicate(timeout=30)
-            assert process.returncode in (128 + number, -number), messages  # −N: before our first line ran
+            assert process.returncode in (128 + number, -number), messages  # −N: before the handlers were installed
             assert "bug" not in messages

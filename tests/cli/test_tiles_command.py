@@ -41,7 +41,7 @@ def test_tiles_of_a_dataset_are_a_dataset(walls: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--size", 500), "no places for as many tiles"),
+        (("--size", 500), "tiles without any class"),
         (("--label-noise", 0.7), "label_noise: input should be less than or equal to 0.5"),
         (("--split", "train-huge-accurate"), "unknown split"),
         (("--split", "train-large-noisy", "--count", 1), "count: input should be greater than or equal to 2"),
@@ -57,7 +57,5 @@ def test_what_cannot_be_drawn_is_told(walls: Path, tmp_path: Path, options: tupl
 def test_a_used_folder_is_left_alone(walls: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     wrong = wsss_data("tiles", walls, tmp_path)
-    assert isinstance(wrong.exception, InvalidInput) and "already holds something else (mine.txt)" in str(
-        wrong.exception
-    )
+    assert isinstance(wrong.exception, InvalidInput) and "mine.txt" in str(wrong.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -121,7 +121,7 @@ def test_broken_and_missing_images_are_named_together(here: Path, capsys: pytest
     for name in train[:2]:
         (here / "photos" / f"{name}.png").unlink()
     said = refused("run", "mine", "--dry-run", capsys=capsys)
-    assert "2 of 6 listed images can't be found" in said and all(name in said for name in train[:2])
+    assert "2 of 6 listed images are missing or ambiguous" in said and all(name in said for name in train[:2])
 
 
 @pytest.mark.parametrize("classes", [False, True])

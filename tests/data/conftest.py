@@ -11,6 +11,7 @@ import pytest
 
 from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
+from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 
@@ -19,7 +20,7 @@ SIZE = (12, 16)
 
 @pytest.fixture
 def lines() -> list[str]:
-    """What the readers log."""
+    """Lines logged by the readers."""
     return []
 
 
@@ -33,12 +34,24 @@ def open_at(tmp_path: Path, lines: list[str]) -> Callable[..., Dataset]:
     return opened
 
 
+@pytest.fixture
+def error_of(open_at: Callable[..., Dataset]) -> Callable[..., InvalidInput]:
+    """Return a function that returns the error of ``open_at``."""
+
+    def error_of(root: Path, **config: Any) -> InvalidInput:
+        with pytest.raises(InvalidInput) as error:
+            open_at(root, **config)
+        return error.value
+
+    return error_of
+
+
 def picture(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
 
 
 def mask_of(*values: int) -> np.ndarray:
-    """A mask of vertical bands, background first."""
+    """Return a mask of vertical bands; the first is background."""
     mask = np.zeros(SIZE, np.uint8)
     for position, value in enumerate(values, start=1):
         mask[:, 3 * position : 3 * position + 3] = value

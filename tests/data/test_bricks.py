@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +55,7 @@ def test_splits(dataset: Dataset) -> None:
     assert all(image_size(sample.image) == (64, 64) for sample in dataset.split("test"))
 
 
-def test_it_is_a_topomortar_folder(dataset: Dataset) -> None:
+def test_the_layout_is_that_of_topomortar(dataset: Dataset) -> None:
     assert recognise(dataset.root).name == "topomortar"
     assert not check_dataset(dataset).problems
     groups = read_groups(dataset.root / "dataset" / "dataset_types.txt")
@@ -65,12 +64,12 @@ def test_it_is_a_topomortar_folder(dataset: Dataset) -> None:
     assert sample.mask is not None and set(np.unique(read_mask(sample.mask))) == {0, 255}
 
 
-def test_published_betti_numbers(dataset: Dataset) -> None:
+def test_table_of_betti_numbers(dataset: Dataset) -> None:
     rows = list(csv.DictReader((dataset.root / "dataset" / "betti_numbers.csv").open()))
     assert list(rows[0]) == ["ID", "Betti0", "Betti1", "Betti2"]
     published = {row["ID"]: (int(row["Betti0"]), int(row["Betti1"])) for row in rows}
-    found = {one.id: tuple(betti_numbers(read_truth(one, dataset.classes) == 1)) for one in dataset.split("test")}
-    assert published == found and {row["Betti2"] for row in rows} == {"0"}
+    computed = {one.id: tuple(betti_numbers(read_truth(one, dataset.classes) == 1)) for one in dataset.split("test")}
+    assert published == computed and {row["Betti2"] for row in rows} == {"0"}
 
 
 def test_label_kinds_differ(dataset: Dataset) -> None:
@@ -81,24 +80,22 @@ def test_label_kinds_differ(dataset: Dataset) -> None:
         assert not np.array_equal(a, n) and not np.array_equal(a, p) and not np.array_equal(n, p)
 
 
-def test_the_same_config_gives_the_same_bytes(dataset: Dataset, tmp_path: Path) -> None:
+def test_images_depend_on_the_config_only(dataset: Dataset, tmp_path: Path) -> None:
     generate(SMALL, tmp_path / "again")
     assert digest(tmp_path / "again") == digest(dataset.root)
     generate(SMALL.model_copy(update={"seed": 2}), tmp_path / "other")
-    theirs = digest(tmp_path / "other")
-    assert not [
-        name for name, value in digest(dataset.root).items() if name.endswith("0.png") and theirs[name] == value
-    ]
+    other = digest(tmp_path / "other")
+    assert not [name for name, value in digest(dataset.root).items() if name.endswith("0.png") and other[name] == value]
 
 
-def test_more_of_one_part_changes_no_picture_of_another(dataset: Dataset, work: Path) -> None:
+def test_the_size_of_a_part_does_not_change_other_parts(dataset: Dataset, work: Path) -> None:
     more = open_dataset({**KEYS, "train": 5}, work=work)
     for split in ("val", "test-shadows"):
         for one, other in zip(dataset.split(split), more.split(split), strict=True):
             assert one.image.read_bytes() == other.image.read_bytes()
 
 
-def test_a_lost_file_is_drawn_again(dataset: Dataset, work: Path) -> None:
+def test_missing_files_are_drawn_again(dataset: Dataset, work: Path) -> None:
     before = digest(dataset.root)
     for split in ("train", "test"):
         sample = dataset.split(split)[1]
@@ -108,34 +105,22 @@ def test_a_lost_file_is_drawn_again(dataset: Dataset, work: Path) -> None:
     assert digest(open_dataset(KEYS, work=work).root) == before
 
 
-def test_only_some_splits(work: Path, dataset: Dataset) -> None:
+def test_selected_splits(work: Path, dataset: Dataset) -> None:
     few = open_dataset({**KEYS, "splits": ["train-small-noisy", "val"]}, work=work)
     assert list(few.splits) == ["train-small-noisy", "val"] and few.root == dataset.root
 
 
-def test_processes_that_start_at_once_draw_it_once(tmp_path: Path) -> None:
-    config = {"layout": "bricks", "size": 64, "train": 2, "small": 1, "val": 1, "test": 1}
-    lines: list[str] = []
-    threads = [
-        threading.Thread(target=open_dataset, args=(config,), kwargs={"work": tmp_path, "log": lines.append})
-        for _ in range(3)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sum("Drawing 10 synthetic images" in line for line in lines) == 1
-
-
-def test_configs_that_make_no_sense(tmp_path: Path) -> None:
-    for keys, message in (
-        ({"small": 9, "train": 5}, "9 of 5 training images"),
+def test_invalid_configs(tmp_path: Path) -> None:
+    for keys, words in (
+        ({"small": 9, "train": 5}, "small: expected at most train (5), got 9"),
         ({"size": 32}, "size"),
         ({"tests": 3}, "did you mean 'test'"),
     ):
-        with pytest.raises(InvalidInput, match=message):
+        with pytest.raises(InvalidInput) as error:
             open_dataset({"layout": "bricks", **keys}, work=tmp_path)
+        assert words in error.value.message
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    with pytest.raises(InvalidInput, match=r"already holds files \(notes\.txt\)"):
+    with pytest.raises(InvalidInput) as error:
         generate(SMALL, tmp_path / "full")
+    assert "notes.txt" in error.value.problem

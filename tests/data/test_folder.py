@@ -21,18 +21,21 @@ from wsss.io.rasters.rgb_images import write_png
 Open = Callable[..., Dataset]
 
 
+ErrorOf = Callable[..., InvalidInput]
+
+
 def ids(dataset: Dataset, split: str) -> list[str]:
     return [sample.id for sample in dataset.split(split)]
 
 
-def test_classes_and_splits_without_any_other_file(folder: Path, open_at: Open, lines: list[str]) -> None:
+def test_images_and_a_label_table_are_sufficient(folder: Path, open_at: Open, lines: list[str]) -> None:
     dataset = open_at(folder)
     assert dataset.classes.names == ("background", "moon", "sun")
     train, val = ids(dataset, "train"), ids(dataset, "val")
     assert sorted(train + val) == [f"i{number}" for number in range(10)] and val
-    assert f"by a hash of the image id {len(train)} go to train, {len(val)} to val" in lines[-1]
-    found = {sample.id: sample.labels for split in dataset.splits.values() for sample in split}
-    assert found["i0"] == (1, 2) and found["i2"] == (2,) and found["i3"] == (1,) and found["i1"] == ()
+    assert f"train {len(train)}, val {len(val)}" in lines[-1]
+    labels = {sample.id: sample.labels for split in dataset.splits.values() for sample in split}
+    assert labels["i0"] == (1, 2) and labels["i2"] == (2,) and labels["i3"] == (1,) and labels["i1"] == ()
     assert list(open_at(folder, val_fraction=0).splits) == ["train"]
 
 
@@ -49,7 +52,7 @@ def test_separators_and_names_with_suffix(folder: Path, open_at: Open, separator
     assert len(dataset.split("unlabelled")) == 8 and dataset.split("unlabelled")[0].labels is None
 
 
-def test_lists_come_before_the_column(folder: Path, open_at: Open) -> None:
+def test_lists_take_precedence_over_the_column_split(folder: Path, open_at: Open) -> None:
     (folder / "labels.csv").write_text("image_id,labels,split\ni0,sun,train\ni1,moon,val\n")
     (folder / "splits").mkdir()
     (folder / "splits" / "test.txt").write_text("i5.png\ni1\n")
@@ -58,10 +61,9 @@ def test_lists_come_before_the_column(folder: Path, open_at: Open) -> None:
     assert [sample.labels for sample in dataset.split("test")] == [None, (1,)]
 
 
-def test_masks_and_class_ids(folder: Path, open_at: Open) -> None:
+def test_masks_and_class_ids(folder: Path, open_at: Open, error_of: ErrorOf) -> None:
     write_mask(folder / "masks" / "i0.png", np.array([[0, 7, 9, 255]], np.uint8))
-    with pytest.raises(InvalidInput, match=r"no classes\.txt that says which mask value means which class"):
-        open_at(folder)
+    assert "mask_values" in str(error_of(folder).hint)
     (folder / "classes.txt").write_text("9 sun\n7 moon\n")
     dataset = open_at(folder, val_fraction=0)
     sample = dataset.split("train")[0]
@@ -73,54 +75,52 @@ def test_masks_and_class_ids(folder: Path, open_at: Open) -> None:
     assert mapped.split("train")[0].labels == (1,)
 
 
-def test_folder_names_can_be_set(folder: Path, open_at: Open) -> None:
+def test_configured_file_names(folder: Path, open_at: Open) -> None:
     (folder / "images").rename(folder / "photos")
     (folder / "labels.csv").rename(folder / "tags.csv")
     dataset = open_at(folder, layout="folder", images="photos", labels="tags.csv")
     assert sum(map(len, dataset.splits.values())) == 10
 
 
-def test_without_labels_there_are_images_and_masks(folder: Path, open_at: Open) -> None:
+def test_images_without_labels(folder: Path, open_at: Open, error_of: ErrorOf) -> None:
     (folder / "labels.csv").unlink()
-    with pytest.raises(InvalidInput, match=r"no class is named: neither in classes\.txt, nor in labels\.csv"):
-        open_at(folder, layout="folder")
+    assert "class" in error_of(folder, layout="folder").problem
     dataset = open_at(folder, layout="folder", classes=["sun", "moon"])
     assert all(sample.labels is None for sample in dataset.split("train"))
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "words"),
+    ("file", "content", "subject"),
     [
-        ("labels.csv", "image_id,labels\ni0,sun\nabsent,sun\n", "labels.csv:3: image 'absent' is listed, and there is"),
-        ("labels.csv", "image_id,labels\ni0,sun\ni0.png,sun\n", "labels.csv:3: image id 'i0' comes twice"),
-        ("labels.csv", "image_id,labels\n../i0,sun\n", "labels.csv:2: image id '../i0' has a path separator"),
-        ("labels.csv", "image_id,labels,split\ni0,sun,train\ni1,sun,\n", "labels.csv:3: the column split is empty"),
-        ("labels.csv", 'image_id,labels\n"i0,sun\n', "labels.csv:2: the row has 1 cell"),
-        ("splits/train.txt", "i0\ni99\n", "train.txt:2: image 'i99' is listed"),
-        ("splits/train.txt", "i0\ni1\ni0.png\n", "train.txt:3: image id 'i0' is listed twice"),
-        ("splits/train.txt", "", "train.txt: the split is empty"),
-        (
-            "classes.txt",
-            "sun\nmoom\n",
-            "labels.csv:2: unknown class 'moon'; the classes are sun, moom; did you mean 'mo",
-        ),
+        ("labels.csv", "image_id,labels\ni0,sun\nabsent,sun\n", "labels.csv:3"),
+        ("labels.csv", "image_id,labels\ni0,sun\ni0.png,sun\n", "labels.csv:3"),
+        ("labels.csv", "image_id,labels\n../i0,sun\n", "labels.csv:2"),
+        ("labels.csv", "image_id,labels,split\ni0,sun,train\ni1,sun,\n", "labels.csv:3"),
+        ("labels.csv", 'image_id,labels\n"i0,sun\n', "labels.csv:2"),
+        ("splits/train.txt", "i0\ni99\n", "train.txt:2"),
+        ("splits/train.txt", "i0\ni1\ni0.png\n", "train.txt:3"),
+        ("splits/train.txt", "", "train.txt"),
+        ("classes.txt", "sun\nmoom\n", "labels.csv:2"),
     ],
 )
-def test_bad_files_are_named_with_their_line(folder: Path, open_at: Open, file: str, content: str, words: str) -> None:
+def test_errors_name_file_and_line(folder: Path, error_of: ErrorOf, file: str, content: str, subject: str) -> None:
     (folder / file).parent.mkdir(exist_ok=True)
     (folder / file).write_text(content)
-    with pytest.raises(InvalidInput) as found:
-        open_at(folder)
-    assert words in str(found.value)
+    assert str(error_of(folder).subject).endswith(subject)
 
 
-def test_two_images_of_one_id_are_refused(folder: Path, open_at: Open) -> None:
+def test_unknown_classes_suggest_the_closest(folder: Path, error_of: ErrorOf) -> None:
+    (folder / "classes.txt").write_text("sun\nmoom\n")
+    error = error_of(folder)
+    assert (error.found, error.allowed) == ("moon", ("sun", "moom"))
+
+
+def test_ambiguous_ids(folder: Path, error_of: ErrorOf) -> None:
     (folder / "images" / "i3.jpg").write_bytes(b"x")
-    with pytest.raises(InvalidInput, match=r"'i3' stands for 2 files .*i3\.jpg, i3\.png.*\nRename or delete"):
-        open_at(folder)
+    assert error_of(folder).found == ["i3.jpg", "i3.png"]
 
 
-def test_other_files_are_left_alone(folder: Path, open_at: Open) -> None:
+def test_other_files_are_ignored(folder: Path, open_at: Open) -> None:
     (folder / "images" / ".DS_Store").write_bytes(b"x")
     (folder / "images" / "._i1.png").write_bytes(b"x")
     (folder / "images" / "notes.txt").write_text("x")
@@ -129,16 +129,14 @@ def test_other_files_are_left_alone(folder: Path, open_at: Open) -> None:
     assert ids(dataset, "unlabelled") == ["scan.v2"]
 
 
-def test_no_images_and_no_folder(folder: Path, open_at: Open, tmp_path: Path) -> None:
+def test_missing_images_and_folders(folder: Path, error_of: ErrorOf, tmp_path: Path) -> None:
     for path in (folder / "images").iterdir():
         path.unlink()
-    with pytest.raises(InvalidInput, match="no image here"):
-        open_at(folder)
-    with pytest.raises(InvalidInput, match=r"data\.root: .*absent is no folder"):
-        open_at(tmp_path / "absent")
+    assert error_of(folder).subject == str(folder / "images")
+    assert error_of(tmp_path / "absent").subject == f"data.root: {tmp_path / 'absent'}"
 
 
-def test_a_single_image_and_a_single_class_can_be_read(tmp_path: Path, open_at: Open) -> None:
+def test_a_single_image_of_a_single_class(tmp_path: Path, open_at: Open) -> None:
     write_png(tmp_path / "one" / "images" / "a.png", np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "one" / "labels.csv").write_text("image_id,labels\na,sun\n")
     dataset = open_at(tmp_path / "one")
@@ -146,21 +144,21 @@ def test_a_single_image_and_a_single_class_can_be_read(tmp_path: Path, open_at: 
 
 
 @given(st.lists(st.text("abc123", min_size=1), min_size=1, max_size=60, unique=True), st.floats(0, 0.9))
-def test_hash_split_is_a_partition_that_stays(names: list[str], fraction: float) -> None:
+def test_hash_split_is_a_partition_independent_of_order(names: list[str], fraction: float) -> None:
     train, val = hash_split(names, fraction)
     assert sorted(train + val) == sorted(names)
     assert train and bool(val) == (fraction > 0 and len(names) > 1)
     assert hash_split(names[::-1], fraction) == (train[::-1], val[::-1])
 
 
-def test_hash_split_moves_nothing_when_images_are_added() -> None:
+def test_hash_split_is_stable_when_images_are_added() -> None:
     few, many = [f"i{n}" for n in range(200)], [f"i{n}" for n in range(2000)]
     before, after = set(hash_split(few, 0.2)[1]), set(hash_split(many, 0.2)[1])
     assert before == after & set(few)
     assert 340 < len(after) < 460
 
 
-def test_images_in_subfolders_and_of_other_names(folder: Path, open_at: Open) -> None:
+def test_table_of_image_files(folder: Path, open_at: Open) -> None:
     (folder / "images" / "żółty dir").mkdir()
     for number in range(4):
         (folder / "images" / f"i{number}.png").rename(folder / "images" / "żółty dir" / f"photo {number}.png")
@@ -174,42 +172,46 @@ def test_images_in_subfolders_and_of_other_names(folder: Path, open_at: Open) ->
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("rows", "line", "found"),
     [
-        ("id,file\n", r"files.csv:1: the header is 'id,file'; expected image_id,file"),
-        ("", r"files.csv:1: the header is ''"),
-        ("image_id,file\na,i0.png,x\n", r"files.csv:2: the row has 3 cells"),
-        ("image_id,file\na,i0.png\na,i1.png\n", r"files.csv:3: image id 'a' comes twice"),
-        ("image_id,file\na/b,i0.png\n", r"files.csv:2: image id 'a/b' has a path separator"),
-        ("image_id,file\na,../labels.png\n", r"files.csv:2: '../labels.png' leads out of"),
-        ("image_id,file\na,/etc/x.png\n", r"files.csv:2: '/etc/x.png' leads out of"),
-        ("image_id,file\na,notes.txt\n", r"files.csv:2: 'notes.txt' is no image"),
-        ("image_id,file\na,absent.png\n", r"files.csv:2: there is no file 'absent.png' in"),
-        ("image_id,file\n", r"images: no image here"),
+        ("id,file\n", 1, "id,file"),
+        ("", 1, ""),
+        ("image_id,file\na,i0.png,x\n", 2, 3),
+        ("image_id,file\na,i0.png\na,i1.png\n", 3, None),
+        ("image_id,file\na/b,i0.png\n", 2, None),
+        ("image_id,file\na,../labels.png\n", 2, "../labels.png"),
+        ("image_id,file\na,/etc/x.png\n", 2, "/etc/x.png"),
+        ("image_id,file\na,notes.txt\n", 2, "notes.txt"),
+        ("image_id,file\na,absent.png\n", 2, None),
     ],
 )
-def test_mistakes_in_the_table_of_files(folder: Path, open_at: Open, rows: str, message: str) -> None:
+def test_errors_in_the_table_of_files(folder: Path, error_of: ErrorOf, rows: str, line: int, found: object) -> None:
     (folder / "files.csv").write_text(rows)
-    with pytest.raises(InvalidInput, match=message):
-        open_at(folder, files="files.csv")
+    error = error_of(folder, files="files.csv")
+    assert (error.subject, error.found) == (f"{folder / 'files.csv'}:{line}", found)
 
 
-@pytest.mark.parametrize("gone", ["one", "folder", "table"])
-def test_an_incomplete_dataset_names_what_is_missing(folder: Path, tmp_path: Path, open_at: Open, gone: str) -> None:
+def test_an_empty_table_of_files(folder: Path, error_of: ErrorOf) -> None:
+    (folder / "files.csv").write_text("image_id,file\n")
+    assert error_of(folder, files="files.csv").subject == str(folder / "images")
+
+
+@pytest.mark.parametrize("missing", ["one", "folder", "table"])
+def test_incomplete_datasets_list_missing_images(folder: Path, tmp_path: Path, open_at: Open, missing: str) -> None:
     config: dict[str, str] = {}
-    if gone == "table":
+    if missing == "table":
         config["files"] = "files.csv"
         (folder / "files.csv").write_text("image_id,file\n" + "".join(f"i{n},i{n}.png\n" for n in range(10)))
-    if gone == "folder":
+    if missing == "folder":
         (folder / "images").rename(folder / "elsewhere")
     else:
         (folder / "images" / "i3.png").unlink()
     config |= {"root": str(folder), "layout": "folder"}
-    with pytest.raises(InvalidInput, match=r"no such|there is no file") as found:
+    with pytest.raises(InvalidInput) as error:
         open_dataset(config, work=tmp_path)
-    assert gone != "folder" or "--data.images DIR" in str(found.value)
+    assert missing != "folder" or "--data.images DIR" in str(error.value.hint)
     dataset = open_dataset(config, work=tmp_path, complete=False)
-    assert dataset.missing == ({f"i{n}" for n in range(10)} if gone == "folder" else {"i3"})
+    assert dataset.missing == ({f"i{n}" for n in range(10)} if missing == "folder" else {"i3"})
     samples = {sample.id: sample for split in dataset.splits.values() for sample in split}
     assert len(samples) == 10 and samples["i3"].labels == (1,)
     assert all(sample.image.is_file() is (name not in dataset.missing) for name, sample in samples.items())
@@ -218,7 +220,9 @@ def test_an_incomplete_dataset_names_what_is_missing(folder: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("layout", ["folder", "voc"])
-def test_image_files_that_are_not_read_are_named(layout: str, tmp_path: Path, open_at: Open, lines: list[str]) -> None:
+def test_unsupported_image_formats(
+    layout: str, tmp_path: Path, open_at: Open, error_of: ErrorOf, lines: list[str]
+) -> None:
     images = tmp_path / "d" / ("images" if layout == "folder" else "JPEGImages")
     for name in ("a.png", "b.png"):
         write_png(images / name, np.zeros((8, 8, 3), np.uint8))
@@ -229,9 +233,7 @@ def test_image_files_that_are_not_read_are_named(layout: str, tmp_path: Path, op
     (lists / "train.txt").write_text("a\nb\n")
     (tmp_path / "d" / "classes.txt").write_text("cat\n")
     open_at(tmp_path / "d", layout=layout)
-    assert any("2 image files are of kinds that are not read, left out: c.dng, d.svg" in line for line in lines)
+    assert any("2 image files in unsupported formats skipped: c.dng, d.svg" in line for line in lines)
     (lists / "train.txt").write_text("a\nc\n")
-    with pytest.raises(
-        InvalidInput, match=r"train\.txt:2: image 'c' is listed, .*the file exists, but \.dng is a camera"
-    ):
-        open_at(tmp_path / "d", layout=layout)
+    error = error_of(tmp_path / "d", layout=layout)
+    assert str(error.subject).endswith("train.txt:2") and ".dng is a camera" in error.problem

@@ -1,4 +1,4 @@
-"""Random changes of values: each does what it says, within what it says."""
+"""Random intensity changes: effect and range of each."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def apply(change: Change, image: np.ndarray = IMAGE, seed: int = 0) -> np.ndarra
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=repr)
-def test_the_same_generator_gives_the_same_image_and_the_input_stays(change: Change) -> None:
+def test_results_depend_on_the_generator_only(change: Change) -> None:
     before = IMAGE.copy()
     first, second, other = apply(change), apply(change), apply(change, seed=1)
     assert first.shape == IMAGE.shape and first.dtype == np.uint8
@@ -49,7 +49,7 @@ def test_the_same_generator_gives_the_same_image_and_the_input_stays(change: Cha
         assert apply(change, tiny).shape == tiny.shape
 
 
-def test_noise_is_as_strong_as_the_image_has_contrast() -> None:
+def test_noise_is_relative_to_the_image_contrast() -> None:
     image = np.random.default_rng(1).normal(128, 20, (200, 200, 3)).clip(0, 255).astype(np.uint8)
     image[..., 2] = 77
     difference = apply(Noise(std=(0.5, 0.5)), image).astype(float) - image
@@ -70,7 +70,7 @@ def test_brightness_and_contrast() -> None:
 
 @pytest.mark.parametrize("inverted", [False, True])
 @pytest.mark.parametrize("gamma", [0.7, 1.5])
-def test_gamma_against_the_formula_in_floats(inverted: bool, gamma: float) -> None:
+def test_gamma_equals_the_formula_in_floats(inverted: bool, gamma: float) -> None:
     values = -IMAGE.astype(float) if inverted else IMAGE.astype(float)
     mean, std = values.mean(), values.std()
     span = values.max() - values.min()
@@ -82,7 +82,7 @@ def test_gamma_against_the_formula_in_floats(inverted: bool, gamma: float) -> No
     assert got.mean() == pytest.approx(IMAGE.mean(), abs=0.5)
 
 
-def test_blur_and_low_resolution_take_details_away() -> None:
+def test_blur_and_low_resolution_remove_detail() -> None:
     assert apply(Blur(sigma=(1, 1))).std() < 0.7 * IMAGE.std()
     small = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     large = small.repeat(4, 0).repeat(4, 1)
@@ -108,12 +108,12 @@ def test_random_hue_is_one_hue_and_raises_saturation_and_value() -> None:
 @pytest.mark.parametrize(
     ("kind", "values", "words"),
     [
-        (Noise, {"std": (0.2, 0.1)}, "std is low and high"),
+        (Noise, {"std": (0.2, 0.1)}, "std: expected low and high"),
         (LowResolution, {"factor": (0.5, 2)}, "less than or equal to 1"),
         (Gamma, {"gamma": (0, 1)}, "greater than 0"),
         (RandomHue, {"probability": 1.5}, "less than or equal to 1"),
     ],
 )
-def test_bad_settings_are_refused(kind: type[Change], values: dict[str, object], words: str) -> None:
+def test_invalid_settings(kind: type[Change], values: dict[str, object], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         kind.model_validate(values)

@@ -1,4 +1,4 @@
-"""Label tables of a dataset: unknown classes, words for no class, and the keys that change their meaning."""
+"""Label tables of a dataset: unknown labels, words for no class, and the keys that change their meaning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "d"
 
 
-def opened(folder: Path, rows: str, log: list[str] | None = None, **config: Any) -> Dataset:
+def open_table(folder: Path, rows: str, log: list[str] | None = None, **config: Any) -> Dataset:
     (folder / "labels.csv").write_text(f"image_id,labels\n{rows}")
     data = {"layout": "folder", "root": str(folder), "val_fraction": 0, **config}
     return open_dataset(data, work=folder / "w", log=(log if log is not None else []).append)
@@ -33,29 +33,29 @@ def labels(data: Dataset) -> dict[str, tuple[tuple[int, ...] | None, tuple[int, 
 
 def test_marks_and_words(folder: Path) -> None:
     log: list[str] = []
-    data = opened(folder, "a,cat;?dog\nb,ok\nc,?\nd,dog\n", log)
+    data = open_table(folder, "a,cat;?dog\nb,ok\nc,?\nd,dog\n", log)
     assert data.classes.foreground == ("cat", "dog")
     assert labels(data) == {"a": ((1,), (2,)), "b": ((), ()), "c": (None, ()), "d": ((2,), ())}
     assert any("'ok'" in line and "data.negative" in line for line in log) and any("'?'" in line for line in log)
 
 
-def test_names_of_the_class_list_are_classes(folder: Path) -> None:
+def test_names_in_the_class_list_are_classes(folder: Path) -> None:
     (folder / "classes.txt").write_text("cat\nok\n")
-    data = opened(folder, "a,cat\nb,ok\nc,none\n")
+    data = open_table(folder, "a,cat\nb,ok\nc,none\n")
     assert labels(data) == {"a": ((1,), ()), "b": ((2,), ()), "c": ((), ())}
 
 
-def test_keys_change_the_words(folder: Path) -> None:
-    data = opened(folder, "a,cat\nb,fine\nc,later\n", negative=["fine"], unknown=["later"])
+def test_negative_and_unknown_words(folder: Path) -> None:
+    data = open_table(folder, "a,cat\nb,fine\nc,later\n", negative=["fine"], unknown=["later"])
     assert data.classes.foreground == ("cat",) and labels(data) == {"a": ((1,), ()), "b": ((), ()), "c": (None, ())}
-    assert opened(folder, "a,cat\nb,ok\n", negative=[]).classes.foreground == ("cat", "ok")
+    assert open_table(folder, "a,cat\nb,ok\n", negative=[]).classes.foreground == ("cat", "ok")
     with pytest.raises(InvalidInput) as error:
         (folder / "classes.txt").write_text("cat\n")
-        opened(folder, "a,cat\nb,ok\n", negative=[])
-    assert "labels.csv:3" in error.value.message and "'ok'" in error.value.message
+        open_table(folder, "a,cat\nb,ok\n", negative=[])
+    assert str(error.value.subject).endswith("labels.csv:3") and error.value.found == "ok"
 
 
-def test_unknown_classes_are_part_of_the_fingerprint(folder: Path) -> None:
-    one = opened(folder, "a,cat;?dog\nb,dog\n").fingerprint("train", "labels")
-    other = opened(folder, "a,cat\nb,dog\n").fingerprint("train", "labels")
+def test_unknown_labels_change_the_fingerprint(folder: Path) -> None:
+    one = open_table(folder, "a,cat;?dog\nb,dog\n").fingerprint("train", "labels")
+    other = open_table(folder, "a,cat\nb,dog\n").fingerprint("train", "labels")
     assert one != other

@@ -16,7 +16,7 @@ from wsss.data.truth import read_truth
 from wsss.io.rasters.rgb_images import image_size, read_image
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
-pytestmark = pytest.mark.skipif(not SHARED, reason="WSSS_SHARED_DATA is not set: no real photographs at hand")
+pytestmark = pytest.mark.skipif(not SHARED, reason="WSSS_SHARED_DATA is not set")
 ROOT = Path(SHARED or ".") / "voc_animals"
 ANIMALS = ["cat", "cow", "dog", "horse", "person", "sheep"]
 
@@ -32,16 +32,16 @@ def test_voc_animals(tmp_path: Path) -> None:
         assert {int(value) for value in np.unique(truth)} - {0, 255} == set(sample.labels or ())
     with_all = open_dataset({"root": str(ROOT)}, work=tmp_path)
     names = [with_all.classes.names[index] for index in with_all.split("train")[0].labels or ()]
-    assert names == ["horse", "person"]  # 2007_000392, as the label file says
+    assert names == ["horse", "person"]  # 2007_000392
 
 
 @pytest.mark.slow
-def test_the_check_finds_what_is_there(tmp_path: Path) -> None:
-    """Seven SBD masks leave out a small person or dog that the label file names (seen by eye); all else is clean."""
+def test_check_of_voc_animals(tmp_path: Path) -> None:
+    """Seven SBD masks lack a small person or dog in the label file (verified by eye); everything else is valid."""
     start = time.monotonic()
     report = check_config({"root": str(ROOT), "classes": ANIMALS}, work=tmp_path)
     assert time.monotonic() - start < 15
     assert [(finding.kind, finding.count) for finding in report.problems] == [("labels without a pixel in the mask", 7)]
-    assert "2008_000119: 'person' has a label and no pixel" in report.problems[0].examples
+    assert "2008_000119: 'person' has a label but no pixel" in report.problems[0].examples
     assert report.notes == ()
     assert report.splits["train"].class_images["cat"] == 108

@@ -1,4 +1,4 @@
-"""What the folder ``data`` ships: class lists, and a sample drawn by our own generator."""
+"""The folder ``data``: class lists, a sample of generated images, and the README."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_the_sample_is_clean(tmp_path: Path) -> None:
     assert report.problems == () and report.splits["train"].images == 6
 
 
-def test_the_generator_still_draws_the_sample(tmp_path: Path) -> None:
-    """Else `GENERATOR` has to be raised and the sample drawn anew. The last bit of a sine is the processor's own."""
+def test_the_sample_is_reproducible(tmp_path: Path) -> None:
+    """If this fails, raise `GENERATOR` and regenerate the sample. Sines differ in the last bit between processors."""
     generate(Config(size=64, train=6, val=2), tmp_path / "sample")
     for path in sorted((DATA / "sample" / "images").iterdir()):
         drawn = read_image(tmp_path / "sample" / "images" / path.name).astype(int)
@@ -39,7 +39,7 @@ def test_the_generator_still_draws_the_sample(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_the_readme_tells_every_key(name: str) -> None:
+def test_the_readme_documents_every_key(name: str) -> None:
     text = (DATA / "README.md").read_text()
     section = text.split(f"## `{name}`", 1)[1].split("\n## ", 1)[0]
     for key in get_layout(name).config.model_fields:

@@ -1,4 +1,4 @@
-"""Transforms: depend on their seed alone, keep masks exact, cover what they say."""
+"""Transforms depend on their seed only, keep masks exact, and cover their ranges."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from wsss.data.transforms import (
+from wsss.data.augmentation import (
     IMAGENET_MEAN,
     ClassificationAugmentation,
     ColourJitter,
     Fit,
     SegmentationAugmentation,
-    Transform,
-    resize,
-    scaled,
 )
+from wsss.data.resizing import resize, scaled
+from wsss.data.transforms import Transform
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -43,7 +42,7 @@ def digest(name: str, seed: int) -> str:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_the_same_seed_gives_the_same_bytes_in_any_order_and_thread(name: str) -> None:
+def test_results_depend_on_the_seed_only(name: str) -> None:
     seeds = list(range(24))
     expected = [digest(name, seed) for seed in seeds]
     assert [digest(name, seed) for seed in reversed(seeds)] == expected[::-1]
@@ -54,11 +53,11 @@ def test_the_same_seed_gives_the_same_bytes_in_any_order_and_thread(name: str) -
     assert len(set(expected)) == (1 if name == "fit" else len(seeds))
 
 
-def test_another_process_gives_the_same_bytes() -> None:
-    """Also a child that was forked after use; and no import asks the network for a newer albumentations."""
+def test_results_are_equal_in_other_processes() -> None:
+    """Including a child forked after use; importing albumentations does not access the network."""
     code = (
         "import socket\n"
-        "def refuse(*a, **k): raise SystemExit('the network was asked')\n"
+        "def refuse(*a, **k): raise SystemExit('network access')\n"
         "socket.socket.connect = refuse; socket.getaddrinfo = refuse\n"
         "import sys, pickle, hashlib, os\n"
         "import numpy as np\n"
@@ -81,12 +80,12 @@ def test_another_process_gives_the_same_bytes() -> None:
     assert done.stdout.decode().split("\n")[:-1] == expected * 2
 
 
-def test_the_mask_does_not_change_what_happens_to_the_image() -> None:
+def test_the_mask_does_not_affect_the_image() -> None:
     for transform in map(Transform, SETTINGS.values()):
         assert np.array_equal(transform(IMAGE, seed=4), transform(IMAGE, MASK, seed=4)[0])
 
 
-def test_the_input_is_left_as_it_was() -> None:
+def test_the_input_is_not_modified() -> None:
     image, mask = IMAGE.copy(), MASK.copy()
     for transform in map(Transform, SETTINGS.values()):
         transform(image, mask, seed=1)
@@ -95,8 +94,8 @@ def test_the_input_is_left_as_it_was() -> None:
 
 @settings(max_examples=40)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 10**12), st.sampled_from(sorted(SETTINGS)))
-@example(1, 1, 1, "segmentation")  # half of one pixel is none
-def test_any_size_gives_a_square_of_known_values(height: int, width: int, seed: int, name: str) -> None:
+@example(1, 1, 1, "segmentation")  # half of one pixel rounds to none
+def test_any_image_size(height: int, width: int, seed: int, name: str) -> None:
     image = np.full((height, width, 3), 200, np.uint8)
     mask = np.full((height, width), 7, np.uint8)
     settings = SETTINGS[name]
@@ -107,7 +106,7 @@ def test_any_size_gives_a_square_of_known_values(height: int, width: int, seed: 
 
 
 @pytest.mark.parametrize("name", ["segmentation", "fit", "scale_crop"])
-def test_image_and_mask_stay_together_and_padding_is_fill_and_255(name: str) -> None:
+def test_image_and_mask_stay_aligned_and_padding_is_fill_and_255(name: str) -> None:
     image = np.zeros((40, 56, 3), np.uint8)
     mask = np.zeros((40, 56), np.uint8)
     image[10:30, 20:50] = 240
@@ -122,11 +121,11 @@ def test_image_and_mask_stay_together_and_padding_is_fill_and_255(name: str) -> 
         padded += int((~inside).sum())
         assert (got[~inside] == IMAGENET_MEAN).all()
         agree = (got[..., 0] > 120) == (got_mask == 1)
-        assert agree[inside].mean() > 0.93  # all but the border, where pixels are mixed
+        assert agree[inside].mean() > 0.93  # except mixed pixels at the border
     assert padded > 0
 
 
-def test_a_flip_is_a_flip() -> None:
+def test_flip() -> None:
     flipped = Transform(SegmentationAugmentation(size=80, scale=(1.0, 1.0), colour=None, flip=1.0))
     straight = Transform(SegmentationAugmentation(size=80, scale=(1.0, 1.0), **PLAIN))
     for seed in range(4):
@@ -140,7 +139,7 @@ def test_a_flip_is_a_flip() -> None:
 
 
 def test_scales_cover_their_range() -> None:
-    """The size of a disc after the transform shows the factor that was drawn."""
+    """The size of a disc after the transform reveals the factor."""
     y, x = np.mgrid[0:200, 0:200]
     mask = ((y - 100) ** 2 + (x - 100) ** 2 < 30**2).astype(np.uint8)
     image = np.zeros((200, 200, 3), np.uint8)
@@ -151,14 +150,14 @@ def test_scales_cover_their_range() -> None:
 
 
 def test_crops_cover_their_area() -> None:
-    """A ramp of columns shows how wide the crop was."""
+    """A horizontal ramp reveals the width of the crop."""
     ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (200, 200, 3)).copy()
     transform = Transform(ClassificationAugmentation(size=100, area=(0.25, 1.0), aspect=(1.0, 1.0), **PLAIN))
     widths = [int(np.ptp(transform(ramp, seed=s)[50, :, 0].astype(int))) for s in range(60)]
     assert 97 <= min(widths) < 125 and 180 < max(widths) <= 199
 
 
-def test_colours_change_only_by_what_is_asked() -> None:
+def test_colour_jitter_stays_in_range() -> None:
     grey = np.full((32, 32, 3), 100, np.uint8)
     jitter = ColourJitter(probability=1.0, brightness=0.2, contrast=0, saturation=0, hue=0)
     transform = Transform(SegmentationAugmentation(size=32, scale=(1.0, 1.0), colour=jitter, flip=0))
@@ -169,7 +168,7 @@ def test_colours_change_only_by_what_is_asked() -> None:
     assert all((still(grey, seed=s) == 100).all() for s in range(10))
 
 
-def test_fit_keeps_the_shape_of_the_whole_image() -> None:
+def test_fit_keeps_the_aspect_ratio() -> None:
     image = np.full((30, 90, 3), 10, np.uint8)
     got, mask = Transform(Fit(size=60))(image, np.zeros((30, 90), np.uint8), seed=0)
     assert (mask == 0).sum() == 20 * 60 and (got[mask == 0] == 10).all()
@@ -180,11 +179,11 @@ def test_resize_and_scaled() -> None:
     assert scaled(IMAGE, 1.0) is IMAGE
     assert scaled(IMAGE, 1.5).shape == (90, 120, 3)
     assert scaled(IMAGE, 0.001).shape == (1, 1, 3)
-    half = scaled(IMAGE, 0.5).astype(float)  # by area: the mean of each 2 × 2 pixels
+    half = scaled(IMAGE, 0.5).astype(float)  # area interpolation: the mean of 2 × 2 pixels
     assert np.abs(half - IMAGE.reshape(30, 2, 40, 2, 3).mean((1, 3))).max() <= 0.5
 
 
-def test_mask_of_another_size_is_refused() -> None:
+def test_masks_must_match_the_image_size() -> None:
     with pytest.raises(ValueError, match="differ in size"):
         Transform(SETTINGS["fit"])(IMAGE, MASK[:-1], seed=0)
 
@@ -193,21 +192,21 @@ def test_mask_of_another_size_is_refused() -> None:
     ("model", "values", "words"),
     [
         (ClassificationAugmentation, {"sizes": 3}, "Extra inputs"),
-        (ClassificationAugmentation, {"area": (0.5, 1.5)}, "area is low and high, with 0 < low ≤ high ≤ 1"),
-        (ClassificationAugmentation, {"longer_side": (300, 200)}, "longer_side is low and high"),
-        (SegmentationAugmentation, {"scale": (0, 1)}, "scale is low and high"),
+        (ClassificationAugmentation, {"area": (0.5, 1.5)}, "area: expected low and high with 0 < low ≤ high ≤ 1"),
+        (ClassificationAugmentation, {"longer_side": (300, 200)}, "longer_side: expected low and high"),
+        (SegmentationAugmentation, {"scale": (0, 1)}, "scale: expected low and high"),
         (SegmentationAugmentation, {"fill": (0, 0, 300)}, "less than or equal to 255"),
         (SegmentationAugmentation, {"colour": {"hue": 0.7}}, "less than or equal to 0.5"),
         (Fit, {"size": 4}, "greater than or equal to 16"),
     ],
 )
-def test_bad_settings_are_refused(model: type, values: dict[str, object], words: str) -> None:
+def test_invalid_settings(model: type, values: dict[str, object], words: str) -> None:
     with pytest.raises(ValidationError) as found:
         model(**values)
     assert words in str(found.value)
 
 
-def test_settings_survive_json_and_are_described() -> None:
+def test_settings_round_trip_through_json_and_have_descriptions() -> None:
     for model in SETTINGS.values():
         assert type(model).model_validate_json(model.model_dump_json()) == model
         assert all(field.description for field in type(model).model_fields.values())

@@ -1,4 +1,4 @@
-"""What synthetic walls are painted with: shapes, paint, light, and labels found by colour."""
+"""Rendering of synthetic walls: shapes, paint, light, and labels by colour."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def wall(side: int = 128, openings: tuple[tuple[float, float, float, float], ...
     return see(rng(), Wall(camera, SIZE, lay(rng(), "running", SIZE, (-300, -300, 300, 300)), openings))
 
 
-def test_shapes_have_their_size() -> None:
+def test_sizes_of_shapes() -> None:
     area = filled(80, [disc(np.array([40.0, 40.0]), 20)]).sum()
-    assert math.pi * 20**2 < area < math.pi * 21**2  # OpenCV draws the outline, half a pixel wide, too
+    assert math.pi * 20**2 < area < math.pi * 21**2  # OpenCV adds an outline of half a pixel
     line = strokes(80, [np.array([[10.0, 40.0], [70.0, 40.0]])], 5)
     assert line[:, 40].sum() == pytest.approx(5, abs=0.6) and line[:, 75:].sum() == 0
     assert (np.average(np.arange(80) + 0.5, weights=line[:, 40])) == pytest.approx(40, abs=0.3)
@@ -50,7 +50,7 @@ def test_specks_and_pinholes() -> None:
     mask[6:9, 5:8] = False  # a hole
     mask[15, 15] = True  # a speck
     mask[0, 18:] = True
-    mask[1, 18] = True  # encloses a pixel, with the image's edge
+    mask[1, 18] = True  # encloses a pixel together with the image border
     cleaned = without_pinholes(without_specks(mask, 3), 4)
     assert cleaned[4, 4] and not cleaned[7, 6] and not cleaned[15, 15]
     assert cleaned[0, 18] and not cleaned[1, 19]
@@ -67,10 +67,9 @@ def test_noise(sigma: float) -> None:
     assert similarity(max(1, round(sigma / 2))) > 0.6 and (sigma > 10 or abs(similarity(round(5 * sigma))) < 0.15)
 
 
-def test_groups_change_the_picture_and_not_the_label() -> None:
+def test_out_of_distribution_changes_affect_the_picture() -> None:
     view = wall()
-    look_of_it = red_look(rng())
-    plain = paint_wall(rng(1), view, look_of_it, joint=SIZE.joint)
+    plain = paint_wall(rng(1), view, red_look(rng()), joint=SIZE.joint)
     for change in (graffiti, shadows, occlusion):
         for seed in range(6):
             changed = change(rng(seed), plain)
@@ -79,10 +78,10 @@ def test_groups_change_the_picture_and_not_the_label() -> None:
     assert shadows(rng(1), plain).min() >= 0
 
 
-def test_openings_are_painted_where_they_are() -> None:
+def test_openings_are_painted_in_place() -> None:
     for seed in range(8):
         openings = place_openings(rng(seed), (-250, -250, 250, 250), SIZE)
-        for _, top, _, bottom in openings:  # they begin and end with whole courses
+        for _, top, _, bottom in openings:  # they span whole courses
             pitch = SIZE.height + SIZE.joint
             assert top % pitch == pytest.approx(0, abs=1e-6) or top % pitch == pytest.approx(pitch)
             assert (bottom - SIZE.height) % pitch == pytest.approx(0, abs=1e-6) or bottom > top
@@ -97,16 +96,16 @@ def test_openings_are_painted_where_they_are() -> None:
 def test_bricks_of_other_colours() -> None:
     reds, others = [], []
     for seed in range(20):
-        for draw, found in ((red_look, reds), (other_look, others)):
+        for draw, redness in ((red_look, reds), (other_look, others)):
             appearance = draw(rng(seed))
             picture = paint_wall(rng(seed), wall(64), appearance, joint=SIZE.joint)
             image = expose(rng(seed), picture, exposure=1.0, blur=0.5).astype(float)
             bricks = image[~wall(64).mortar]
-            found.append(float((bricks[:, 0] - bricks[:, 2]).mean() / bricks.mean()))  # how much redder than blue
+            redness.append(float((bricks[:, 0] - bricks[:, 2]).mean() / bricks.mean()))
     assert min(reds) > 0.3 and np.median(others) < 0.3
 
 
-def test_no_horizon_in_any_picture() -> None:
+def test_the_horizon_is_never_visible() -> None:
     for seed in range(300):
         camera = _camera(rng(seed), 256, 15.0, steep=seed % 3 > 0)
         x, y = np.array([0.0, 0.0, 256.0, 256.0]), np.array([0.0, 256.0, 0.0, 256.0])
@@ -121,8 +120,8 @@ def test_labels_by_colour() -> None:
     image = np.where(truth[..., None], (200, 190, 180), (150, 60, 40)).astype(np.uint8)
     width = SIZE.joint * 128 / 500
     noisy = np.clip(image + rng().normal(0, 12, image.shape), 0, 255).astype(np.uint8)
-    found = colour_label(noisy, truth, joint=width)
-    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.93
+    label = colour_label(noisy, truth, joint=width)
+    assert 2 * (label & truth).sum() / (label.sum() + truth.sum()) > 0.93
     stained = noisy.copy()
     stained[30:60, 30:60] = (195, 185, 175)  # plaster over bricks looks like mortar
     assert colour_label(stained, truth, joint=width)[35:55, 35:55].mean() > 0.9

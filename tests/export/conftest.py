@@ -1,4 +1,4 @@
-"""The masks that every format is tried on."""
+"""Masks that every format is tested on."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from wsss.export.export_items import Masks
 
 @pytest.fixture
 def made(tmp_path: Path) -> Masks:
-    """Four made-up masks."""
+    """Four synthetic masks."""
     return made_masks(tmp_path / "in")
 
 
 @pytest.fixture(scope="session")
 def photographs() -> Masks:
-    """Six real ones."""
+    """Six masks of photographs."""
     return photographs_masks()
 
 
 @pytest.fixture(params=["made", "photographs"])
 def masks(request: pytest.FixtureRequest) -> Masks:
-    """Each of the two."""
-    found: Masks = request.getfixturevalue(request.param)
-    return found
+    """Synthetic masks, and masks of photographs."""
+    masks: Masks = request.getfixturevalue(request.param)
+    return masks

@@ -1,4 +1,4 @@
-"""Legends of overlays and sheets: the colours are those that the pictures show."""
+"""Legends of overlays and sheets have the colours of the pictures."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def shown(masks: Masks, format_name: str, folder: Path, *, legend: bool) -> dict
 def colours_in(strip: NDArray[np.uint8]) -> list[Colour]:
     """Return the colours of a legend in reading order; its names, lines and hatching are grey."""
     pixels = strip.reshape(-1, 3)
-    found, first = np.unique(pixels[np.ptp(pixels, axis=1) > 0], axis=0, return_index=True)
-    return [tuple(int(part) for part in found[place]) for place in np.argsort(first)]
+    colours, first = np.unique(pixels[np.ptp(pixels, axis=1) > 0], axis=0, return_index=True)
+    return [tuple(int(part) for part in colours[index]) for index in np.argsort(first)]
 
 
 @pytest.mark.parametrize("format_name", ["overlay", "sheet"])

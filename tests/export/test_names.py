@@ -1,4 +1,4 @@
-"""Names of classes and images that would break out of a folder, an archive, a list, JSON or XML."""
+"""Names of classes and images that could escape a folder, an archive, a list, JSON or XML."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def masks(folder: Path, *, image_id: str = "a", name: str = "cat") -> Masks:
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("image_id", ["../a", "a/b", "..", ".hidden", "a\\b", "a\nb", ""])
-def test_ids_that_lead_elsewhere_are_refused(tmp_path: Path, name: str, image_id: str) -> None:
-    with pytest.raises(InvalidInput, match="image id"):
+def test_ids_with_path_components_are_refused(tmp_path: Path, name: str, image_id: str) -> None:
+    with pytest.raises(InvalidInput):
         export_masks(masks(tmp_path, image_id=image_id), name, Options(), tmp_path / "deep" / "o")
     assert {path.name for path in tmp_path.rglob("*")} == {"m.png", "i.png"}
 
@@ -60,9 +60,9 @@ def test_ids_with_spaces(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["voc", "cvat"])
 @pytest.mark.parametrize("word", ["a:b", "a\nb", "a\x00", "#a", "", " a"])
 def test_class_names_that_break_a_list_are_refused(tmp_path: Path, name: str, word: str) -> None:
-    with pytest.raises(InvalidInput, match=r"The class .* which this format can't hold") as caught:
+    with pytest.raises(InvalidInput) as error:
         export_masks(masks(tmp_path, name=word), name, Options(), tmp_path / "o")
-    assert caught.value.hint == "Give it another name: data.classes can (new name: [old name])."
+    assert error.value.subject == f"class {word!r}" and "data.classes" in str(error.value.hint)
     assert not (tmp_path / "o").exists()
 
 
@@ -79,7 +79,7 @@ def test_class_names_in_json_and_xml(tmp_path: Path) -> None:
     assert [one["properties"]["class"] for one in features] == [STRANGE, "ignore"]
     for name in ("overlay", "sheet"):
         export_masks(strange, name, Options(), tmp_path / name)
-    with pytest.raises(InvalidInput, match="which this format can't hold"):
+    with pytest.raises(InvalidInput, match="class"):
         export_masks(masks(tmp_path, name="a\x01"), "label-studio", Options(), tmp_path / "no")
 
 

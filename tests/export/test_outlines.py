@@ -1,4 +1,4 @@
-"""Outlines of regions: exact, simple, and simplified within what is promised."""
+"""Outlines of regions: exact, simple, and simplified within the tolerance."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_outlines_are_simple_and_enclose_the_region(mask: Mask) -> None:
         assert sum(map(area, rings)) == region.sum()
         assert area(rings[0]) == binary_fill_holes(region).sum() or len(rings) > 1
         for ring in rings:
-            assert len(np.unique(ring, axis=0)) == len(ring)  # it meets itself nowhere
+            assert len(np.unique(ring, axis=0)) == len(ring)  # it does not touch itself
             steps = np.roll(ring, -1, axis=0) - ring
             assert ((steps == 0).sum(1) == 1).all()
             assert (np.sign(steps) != np.sign(np.roll(steps, 1, axis=0))).any(1).all()  # it turns at every corner
-        assert len(rings) == label(~np.pad(region, 1))[1]  # one for each part of the outside, 4-connected, too
+        assert len(rings) == label(~np.pad(region, 1))[1]  # one per 4-connected part of the outside
         assert np.array_equal(_by_points(rings, region.shape), region)
         assert np.array_equal(fill([ring.astype(float) for ring in rings], region.shape), region)
 
@@ -58,18 +58,18 @@ def _blob(radius: int) -> Mask:
 
 
 @pytest.mark.parametrize("tolerance", [0.5, 1.0, 2.0])
-def test_simplified_outlines_keep_their_promises(tolerance: float) -> None:
+def test_simplified_outlines_stay_within_the_tolerance(tolerance: float) -> None:
     region = _blob(30)
     rings = outlines(region)
-    found = simplified(rings, tolerance)
-    assert len(found) == len(rings) == 2
-    assert sum(map(len, found)) < sum(map(len, rings)) / (2 if tolerance >= 1 else 1.5)
-    pixels = fill(found, region.shape)
+    polygons = simplified(rings, tolerance)
+    assert len(polygons) == len(rings) == 2
+    assert sum(map(len, polygons)) < sum(map(len, rings)) / (2 if tolerance >= 1 else 1.5)
+    pixels = fill(polygons, region.shape)
     assert (pixels & region).sum() >= 0.99 * (pixels | region).sum()
-    assert abs(sum(map(area, found)) - region.sum()) <= 0.01 * region.sum()
-    assert [area(ring) > 0 for ring in found] == [True, False]
-    assert not touching(found)
-    for exact, short in zip(rings, found, strict=True):
+    assert abs(sum(map(area, polygons)) - region.sum()) <= 0.01 * region.sum()
+    assert [area(ring) > 0 for ring in polygons] == [True, False]
+    assert not touching(polygons)
+    for exact, short in zip(rings, polygons, strict=True):
         steps = np.linspace(0, 1, 400)[:, None]
         closed = np.concatenate([short, short[:1]])
         line = np.concatenate([start + steps * (end - start) for start, end in pairwise(closed)])
@@ -78,20 +78,20 @@ def test_simplified_outlines_keep_their_promises(tolerance: float) -> None:
 
 @given(masks)
 @settings(max_examples=40)
-def test_whatever_the_region_overlap_and_area_are_kept(mask: Mask) -> None:
+def test_overlap_and_area_of_any_region_are_preserved(mask: Mask) -> None:
     for region in regions(mask):
         rings = outlines(region)
-        found = simplified(rings, 3.0)
-        pixels = fill(found, region.shape)
+        polygons = simplified(rings, 3.0)
+        pixels = fill(polygons, region.shape)
         assert (pixels & region).sum() >= 0.99 * (pixels | region).sum()
-        assert abs(sum(map(area, found)) - region.sum()) <= 0.01 * region.sum() + 1e-9
-        exact = all(np.array_equal(one, other) for one, other in zip(found, rings, strict=True))
-        assert exact or not touching(found)
+        assert abs(sum(map(area, polygons)) - region.sum()) <= 0.01 * region.sum() + 1e-9
+        exact = all(np.array_equal(one, other) for one, other in zip(polygons, rings, strict=True))
+        assert exact or not touching(polygons)
 
 
 @pytest.mark.parametrize("tolerance", [0.15, 0.4, 0.8, 2.0])
 def test_the_points_kept_are_those_of_douglas_and_peucker(tolerance: float) -> None:
-    """scikit-image has the method for open lines; ours are closed, and cut open at two points that are always kept."""
+    """scikit-image, the reference, simplifies open lines: closed lines are cut at the two points always kept."""
     generator = np.random.default_rng(0)
     angles = np.linspace(0, 2 * np.pi, 200, endpoint=False)
     for _ in range(5):
@@ -110,7 +110,7 @@ def test_without_tolerance_nothing_changes() -> None:
     assert all(np.array_equal(one, other) for one, other in zip(simplified(rings, 0), rings, strict=True))
 
 
-def test_crossing_and_touching_edges_are_seen() -> None:
+def test_crossing_and_touching_edges_are_detected() -> None:
     square = np.array([[0, 0], [4, 0], [4, 4], [0, 4]], float)
     assert not touching([square])
     assert not touching([square, square / 4 + 1])

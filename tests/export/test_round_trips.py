@@ -1,4 +1,4 @@
-"""Every format: exported, read back by something that isn't ours, and the same mask pixel for pixel."""
+"""Exports in every format, read by independent readers, reproduce the masks exactly."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from wsss.io.rasters.label_masks import read_mask
 from wsss.viz.drawing.palette import class_colours
 
 
-def same(found: dict[str, NDArray[np.uint8]], masks: Masks) -> None:
+def same(actual: dict[str, NDArray[np.uint8]], masks: Masks) -> None:
     expected = truth(masks)
-    assert list(found) == list(expected)
+    assert list(actual) == list(expected)
     for name, mask in expected.items():
-        assert np.array_equal(found[name], mask), name
+        assert np.array_equal(actual[name], mask), name
 
 
 def test_voc(masks: Masks, tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_voc(masks: Masks, tmp_path: Path) -> None:
         for label_name, value in values(masks).items():
             if (mask == value).any():
                 assert (shown[mask == value] == colours[label_name]).all()
-    # and as a dataset of our own
+    # and as a dataset
     data = open_dataset({"root": tmp_path / "o"}, work=tmp_path)
     assert data.classes.names == masks.classes.names
     for split, samples in data.splits.items():
@@ -71,16 +71,16 @@ def test_cvat(masks: Masks, tmp_path: Path) -> None:
 
 def test_label_studio(masks: Masks, tmp_path: Path) -> None:
     export_masks(masks, "label-studio", Options(), tmp_path / "o")
-    found = label_studio_masks(tmp_path / "o", values(masks))
+    actual = label_studio_masks(tmp_path / "o", values(masks))
     for item in masks.items:
-        found[item.id] = found.get(item.id, np.zeros_like(truth(masks)[item.id]))
-    same({item.id: found[item.id] for item in masks.items}, masks)
+        actual[item.id] = actual.get(item.id, np.zeros_like(truth(masks)[item.id]))
+    same({item.id: actual[item.id] for item in masks.items}, masks)
     view = ElementTree.parse(tmp_path / "o" / "label_config.xml").getroot()
     labels = [one.attrib["value"] for one in view.iter("Label")]
     assert labels == [*masks.classes.foreground, "ignore"]
 
 
-def test_overlays_without_a_line_show_the_classes_in_their_colours(masks: Masks, tmp_path: Path) -> None:
+def test_overlays_without_contours_have_the_class_colours(masks: Masks, tmp_path: Path) -> None:
     options = Options(opacity=1, contours=False, legend=False, keep_ignored=False)
     export_masks(masks, "overlay", options, tmp_path / "o")
     colours = dict(zip(masks.classes.names, class_colours(masks.classes), strict=True))
@@ -100,61 +100,61 @@ def test_overlays_without_a_line_show_the_classes_in_their_colours(masks: Masks,
 @pytest.mark.parametrize("components", [False, True])
 def test_exact_polygons(masks: Masks, tmp_path: Path, components: bool) -> None:
     export_masks(masks, "polygons", Options(tolerance=0, components=components), tmp_path / "o")
-    found = {item.id: polygon_mask(tmp_path / "o" / f"{item.id}.geojson", values(masks)) for item in masks.items}
-    same(found, masks)
+    actual = {item.id: polygon_mask(tmp_path / "o" / f"{item.id}.geojson", values(masks)) for item in masks.items}
+    same(actual, masks)
 
 
 def test_simplified_polygons(masks: Masks, tmp_path: Path) -> None:
-    said = export_masks(masks, "polygons", Options(), tmp_path / "o")
+    simplified = export_masks(masks, "polygons", Options(), tmp_path / "o")
     exact = export_masks(masks, "polygons", Options(tolerance=0), tmp_path / "exact")
-    assert said["corners"] < exact["corners"]
+    assert simplified["corners"] < exact["corners"]
     for item in masks.items:
         mask = truth(masks)[item.id]
-        found = _overlapping(tmp_path / "o" / f"{item.id}.geojson", values(masks), mask.shape)
+        actual = _overlapping(tmp_path / "o" / f"{item.id}.geojson", values(masks), mask.shape)
         for value in np.unique(mask[mask > 0]):
-            both = (found[value] & (mask == value)).sum() / (found[value] | (mask == value)).sum()
+            both = (actual[value] & (mask == value)).sum() / (actual[value] | (mask == value)).sum()
             assert both >= 0.99, (item.id, value)
 
 
 def _overlapping(path: Path, named: dict[str, int], size: tuple[int, int]) -> dict[int, NDArray[np.bool_]]:
-    """Read one class at a time: simplified polygons of different classes may share pixels."""
+    """Read one class at a time, because simplified polygons of different classes may overlap."""
     import json
 
     document = json.loads(path.read_text(encoding="utf-8"))
-    found = {}
+    actual = {}
     for feature in document["features"]:
         alone = path.with_suffix(".one")
         alone.write_text(json.dumps({**document, "features": [feature]}), encoding="utf-8")
-        found[named[feature["properties"]["class"]]] = polygon_mask(alone, named) > 0
-    assert all(one.shape == size for one in found.values())
-    return found
+        actual[named[feature["properties"]["class"]]] = polygon_mask(alone, named) > 0
+    assert all(one.shape == size for one in actual.values())
+    return actual
 
 
-def test_sheets_as_png_and_pdf_show_the_same(masks: Masks, tmp_path: Path) -> None:
+def test_sheets_as_png_and_pdf_are_equal(masks: Masks, tmp_path: Path) -> None:
     options = Options(columns=2, rows=2)
     assert export_masks(masks, "sheet", options, tmp_path / "png")["pages"] == -(-len(masks.items) // 4)
     export_masks(masks, "sheet", Options(columns=2, rows=2, pages="pdf"), tmp_path / "pdf")
     pages = [np.array(Image.open(path)) for path in sorted((tmp_path / "png").glob("*.png"))]
     content = (tmp_path / "pdf" / "sheet.pdf").read_bytes()
-    counts = re.findall(rb"/Count (\d+)", content)  # pages are added one by one; the last list of them counts
+    counts = re.findall(rb"/Count (\d+)", content)  # pages are appended; the last count is final
     assert content.startswith(b"%PDF-") and int(counts[-1]) == len(pages)
     streams = re.findall(rb"/Subtype /Image\b.*?stream\n(.*?)\nendstream", content, re.DOTALL)
     assert len(streams) == len(pages)
-    for stream, page in zip(streams, pages, strict=True):  # PDFs hold JPEGs: the same but for their losses
-        found = np.array(Image.open(io.BytesIO(stream)))
-        assert found.shape == page.shape
-        assert np.abs(found.astype(int) - page).mean() < 6
+    for stream, page in zip(streams, pages, strict=True):  # pages of a PDF are JPEGs
+        actual = np.array(Image.open(io.BytesIO(stream)))
+        assert actual.shape == page.shape
+        assert np.abs(actual.astype(int) - page).mean() < 6
 
 
-def test_what_is_dropped_is_background(made: Masks, tmp_path: Path) -> None:
+def test_removed_pixels_become_background(made: Masks, tmp_path: Path) -> None:
     export_masks(made, "voc", Options(min_area=10, keep_ignored=False), tmp_path / "o")
     assert "ignore" not in (tmp_path / "o" / "labelmap.txt").read_text()
     for name, mask in truth(made).items():
-        found = read_mask(tmp_path / "o" / "SegmentationClass" / f"{name}.png")
+        actual = read_mask(tmp_path / "o" / "SegmentationClass" / f"{name}.png")
         expected = np.where(mask == 255, 0, mask)
         for value in (8, 11, 20):
             labels, count = label(mask == value, np.ones((3, 3)))
             for number in range(1, count + 1):
                 if (labels == number).sum() < 10:
                     expected[labels == number] = 0
-        assert np.array_equal(found, expected)
+        assert np.array_equal(actual, expected)

@@ -1,4 +1,4 @@
-"""Sheets of images of any shape: every page is of a size that can be written, opened and looked at."""
+"""Contact sheets of images of any shape have pages of a valid size."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_elongated_images_are_fitted_into_their_cells(tmp_path: Path, size: tupl
     assert all(width == 1000 and height < 2 * TALLEST + 120 for width, height in sizes_of(tmp_path / "out"))
 
 
-def test_a_portrait_fills_its_column_and_a_needle_does_not(tmp_path: Path) -> None:
+def test_very_narrow_images_do_not_fill_their_column(tmp_path: Path) -> None:
     options = Options(columns=1, legend=False, contours=False, opacity=0)
     for size, width, height in (((30, 40), 240, 320), ((10, 4000), 1, 480), ((100, 200), 240, 480)):
         export_masks(masks_of(tmp_path / f"in{size}", size), "sheet", options, tmp_path / f"{size}")
@@ -59,7 +59,7 @@ def test_a_portrait_fills_its_column_and_a_needle_does_not(tmp_path: Path) -> No
         assert grey[:, 8 : 8 + width].any()
 
 
-def test_more_rows_than_a_page_can_hold_go_to_the_next(tmp_path: Path) -> None:
+def test_rows_that_exceed_a_page_go_to_the_next(tmp_path: Path) -> None:
     masks = masks_of(tmp_path / "in", (30, 40))
     masks = Masks(
         "made", CLASSES, tuple(Item(str(one), masks.items[0].mask, masks.items[0].image) for one in range(200))
@@ -83,7 +83,7 @@ def test_each_cell_is_on_one_page_and_no_page_is_too_large(cells: list[int], col
 
 
 @pytest.mark.parametrize("format_name", ["overlay", "sheet"])
-def test_a_class_whose_name_cannot_be_drawn_has_its_value_in_the_legend(tmp_path: Path, format_name: str) -> None:
+def test_the_legend_shows_the_value_of_a_class_whose_name_cannot_be_drawn(tmp_path: Path, format_name: str) -> None:
     made = masks_of(tmp_path / "in", (40, 30))
     pictures = []
     for name in ("кот", "собака", "1 ???"):

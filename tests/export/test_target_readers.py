@@ -1,4 +1,4 @@
-"""Exports read by what they are for: see `targets` on which readers these are, and why."""
+"""Exports read like their target tools do; see `targets` for the readers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CLASSES = Classes(("background", "cat", "tv/monitor"), ((0,), (3,), (20,)))
 ARCHIVE = "segmentation_mask_1.1.zip"
 
 needs_datumaro = pytest.mark.skipif(
-    not HAS_DATUMARO, reason="datumaro requires opencv-python, which must not be installed beside our OpenCV"
+    not HAS_DATUMARO, reason="datumaro requires opencv-python, which conflicts with opencv-python-headless"
 )
 readers = pytest.mark.parametrize(
     "read", [read_as_datumaro, pytest.param(read_by_datumaro, marks=needs_datumaro)], ids=["ours", "datumaro"]
@@ -44,7 +44,7 @@ readers = pytest.mark.parametrize(
 
 
 def small(folder: Path, *files: str, size: tuple[int, int] = (9, 7)) -> Masks:
-    """A photograph of each name, with a mask of one cat and one monitor."""
+    """One image per name, with a mask of a cat and a monitor."""
     items = []
     for number, file in enumerate(files):
         mask = np.zeros(size, np.uint8)
@@ -62,29 +62,29 @@ def cvat(masks: Masks, folder: Path, read: Reader, options: Options | None = Non
 
 @readers
 def test_cvat_imports_every_pixel(masks: Masks, tmp_path: Path, read: Reader) -> None:
-    found = cvat(masks, tmp_path, read)
-    assert set(found) == set(truth(masks))
+    imported = cvat(masks, tmp_path, read)
+    assert set(imported) == set(truth(masks))
     for name, mask in truth(masks).items():
         together = np.zeros_like(mask)
-        for label, pixels in found[name].objects:
+        for label, pixels in imported[name].objects:
             together[pixels] = values(masks)[label]
         assert np.array_equal(together, mask), name
         image = next(item.image for item in masks.items if item.id == name)
-        assert image is not None and found[name].image is not None
-        assert found[name].image.read_bytes() == image.read_bytes()  # type: ignore[union-attr]
+        assert image is not None and imported[name].image is not None
+        assert imported[name].image.read_bytes() == image.read_bytes()  # type: ignore[union-attr]
 
 
 @readers
-def test_names_that_a_list_can_hold_are_kept_and_others_changed(tmp_path: Path, read: Reader) -> None:
+def test_only_invalid_list_names_are_changed(tmp_path: Path, read: Reader) -> None:
     files = ["a b.jpg", "#7.jpg", "plain.PNG", "in/a  b.jpg", "in/#7.jpg", ' "x".jpg', "y .jpg", "_#7.jpg", "ü%20?.jpg"]
     masks = small(tmp_path / "in", *files)
-    found = cvat(masks, tmp_path, read)
+    imported = cvat(masks, tmp_path, read)
     expected = ["a b", "_#7_2", "plain", "in/a  b", "in/#7", '_"x"', "y_", "_#7", "ü%20?"]
-    assert set(found) == set(expected)
+    assert set(imported) == set(expected)
     for item, name in zip(masks.items, expected, strict=True):
-        assert [label for label, _ in found[name].objects] == ["cat", "tv/monitor"], name
-        assert found[name].image is not None and item.image is not None
-        assert found[name].image.read_bytes() == item.image.read_bytes()  # type: ignore[union-attr]
+        assert [label for label, _ in imported[name].objects] == ["cat", "tv/monitor"], name
+        assert imported[name].image is not None and item.image is not None
+        assert imported[name].image.read_bytes() == item.image.read_bytes()  # type: ignore[union-attr]
     record = json.loads((tmp_path / "o" / "export.json").read_text())
     assert record["renamed"] == {"#7.jpg": "_#7_2", ' "x".jpg': '_"x"', "y .jpg": "y_"}
 
@@ -94,20 +94,19 @@ strange = st.text(st.sampled_from(" #\"'_a.-\t\x85\u2028\xa0\u3000é%?:"), min_s
 
 @given(st.lists(strange, min_size=1, max_size=4, unique=True))
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_the_names_every_item_is_imported(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+def test_items_with_any_name_are_imported(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     folder = tmp_path_factory.mktemp("cvat")
     files = [f"{name}.png" for name in names if "\t" not in name and not name.startswith(".")]
     if files:
-        found = cvat(small(folder / "in", *files), folder, read_as_datumaro)
-        assert len(found) == len(files)
-        assert all(len(one.objects) == 2 and one.image is not None for one in found.values())
+        imported = cvat(small(folder / "in", *files), folder, read_as_datumaro)
+        assert len(imported) == len(files)
+        assert all(len(one.objects) == 2 and one.image is not None for one in imported.values())
 
 
 @readers
 @pytest.mark.parametrize("count", [255, 256])
 def test_cvat_takes_255_objects(tmp_path: Path, read: Reader, count: int) -> None:
     mask = np.zeros((40, 60), np.uint8)
-    mask[::2, ::2].ravel()[:0] = 0
     rows, columns = np.unravel_index(np.arange(count), (20, 30))
     mask[rows * 2, columns * 2] = np.where(np.arange(count) % 2, 3, 20)
     write_mask(tmp_path / "m.png", mask)
@@ -115,23 +114,23 @@ def test_cvat_takes_255_objects(tmp_path: Path, read: Reader, count: int) -> Non
     if count == 255:
         assert len(cvat(masks, tmp_path, read, Options(components=True))["street/crowd"].objects) == 255
         return
-    with pytest.raises(InvalidInput, match=r"street/crowd\.jpg has 256 objects") as caught:
+    with pytest.raises(InvalidInput, match=r"street/crowd\.jpg has 256 objects") as error:
         export_masks(masks, "cvat", Options(components=True), tmp_path / "o")
-    assert "--min-area" in str(caught.value.hint) and "--components" in str(caught.value.hint)
+    assert "--min-area" in str(error.value.hint) and "--components" in str(error.value.hint)
     assert not (tmp_path / "o").exists()
     assert len(cvat(masks, tmp_path, read, Options())["street/crowd"].objects) == 2
     few = Options(components=True, min_area=2)
     export_masks(masks, "cvat", few, tmp_path / "o", force=True)
 
 
-def test_the_reader_refuses_what_cvat_does(tmp_path: Path) -> None:
-    """Else the tests above could not fail: 256 objects, quotes round names, colons in a label's name."""
+def test_the_reader_has_the_limits_of_cvat(tmp_path: Path) -> None:
+    """256 objects, quoted names, and colons in label names are invalid."""
     masks = small(tmp_path / "in", "a b.jpg", "#7.jpg")
     export_masks(masks, "cvat", Options(), tmp_path / "o")
     root = unpacked(tmp_path / "o" / ARCHIVE, tmp_path / "unpacked")
     (root / "ImageSets/Segmentation/default.txt").write_text('"a b"\n#7\n')
-    found = read_as_datumaro(root)
-    assert list(found) == ['"a b"'] and not found['"a b"'].objects
+    imported = read_as_datumaro(root)
+    assert list(imported) == ['"a b"'] and not imported['"a b"'].objects
     (root / "ImageSets/Segmentation/default.txt").write_text("a b\n")
     crowd = np.zeros((1, 1, 3), np.uint8)
     crowd[..., 2] = 32
@@ -144,13 +143,13 @@ def test_the_reader_refuses_what_cvat_does(tmp_path: Path) -> None:
 
 
 @readers
-def test_voc_is_read_by_datumaro_and_by_us(tmp_path: Path, read: Reader) -> None:
+def test_voc_is_read_by_datumaro_and_wsss(tmp_path: Path, read: Reader) -> None:
     files = ["t1/1.jpg", "t2/1.jpg", "a b.png", "#7.png", "in deep/x y.PNG"]
     masks = small(tmp_path / "in", *files)
     export_masks(masks, "voc", Options(with_images="copy"), tmp_path / "o")
-    found = read(tmp_path / "o")
-    assert set(found) == {"t1/1", "t2/1", "a b", "_#7", "in deep/x y"}
-    assert all(one.image is not None for one in found.values())
+    imported = read(tmp_path / "o")
+    assert set(imported) == {"t1/1", "t2/1", "a b", "_#7", "in deep/x y"}
+    assert all(one.image is not None for one in imported.values())
     data = open_dataset({"root": tmp_path / "o"}, work=tmp_path)
     samples = {one.id: one for one in data.splits["default"]}
     assert set(samples) == {"t1__1", "t2__1", "a b", "_#7", "in deep__x y"}
@@ -173,24 +172,24 @@ def test_label_studio_finds_every_image(tmp_path: Path) -> None:
         for item, task in zip(masks.items, tasks, strict=True):
             served = served_by_label_studio(task["data"]["image"], root)
             assert item.image is not None and served.read_bytes() == item.image.read_bytes()
-        found = label_studio_masks(folder, values(masks))
-        assert all(np.array_equal(found[name], mask) for name, mask in truth(masks).items())
+        imported = label_studio_masks(folder, values(masks))
+        assert all(np.array_equal(imported[name], mask) for name, mask in truth(masks).items())
 
 
 def test_coco_names_the_users_files(tmp_path: Path) -> None:
     pytest.importorskip("pycocotools")
     masks = small(tmp_path / "in", *FILES)
     export_masks(masks, "coco", Options(with_images="copy"), tmp_path / "o")
-    found = coco_masks(tmp_path / "o" / "annotations.json")
-    assert list(found) == FILES
+    imported = coco_masks(tmp_path / "o" / "annotations.json")
+    assert list(imported) == FILES
     for item in masks.items:
         assert item.image is not None and item.file is not None
         assert (tmp_path / "o" / "images" / item.file).read_bytes() == item.image.read_bytes()
-        assert np.array_equal(found[item.file], truth(masks)[item.id])
+        assert np.array_equal(imported[item.file], truth(masks)[item.id])
 
 
 @pytest.mark.parametrize("format_name", ["overlay", "polygons"])
-def test_pictures_and_polygons_lie_where_the_images_do(tmp_path: Path, format_name: str) -> None:
+def test_pictures_and_polygons_have_the_paths_of_the_images(tmp_path: Path, format_name: str) -> None:
     masks = small(tmp_path / "in", *FILES)
     export_masks(masks, format_name, Options(), tmp_path / "o")
     suffix = {"overlay": ".png", "polygons": ".geojson"}[format_name]
@@ -202,7 +201,7 @@ def test_pictures_and_polygons_lie_where_the_images_do(tmp_path: Path, format_na
 
 
 @pytest.mark.parametrize("format_name", ["voc", "cvat", "overlay", "polygons"])
-def test_two_images_of_one_name_but_for_the_suffix(tmp_path: Path, format_name: str) -> None:
+def test_images_with_the_same_name_and_another_suffix(tmp_path: Path, format_name: str) -> None:
     masks = small(tmp_path / "in", "t/a.png", "t/a.jpg", "b.png")
     export_masks(masks, format_name, Options(), tmp_path / "o")
     record = json.loads((tmp_path / "o" / "export.json").read_text())
@@ -217,7 +216,7 @@ def test_names_of_250_bytes(tmp_path: Path, format_name: str) -> None:
     made = export_masks(masks, format_name, Options(with_images="copy" if takes else None), tmp_path / "o")
     assert made["images"] == 3 and "failed" not in made
     if format_name == "cvat":
-        found = read_as_datumaro(unpacked(tmp_path / "o" / ARCHIVE, tmp_path / "unpacked"))
+        imported = read_as_datumaro(unpacked(tmp_path / "o" / ARCHIVE, tmp_path / "unpacked"))
         assert set(made["renamed"]) == {long, "deep/" + long}
-        assert set(found) == {*made["renamed"].values(), "short"}
-        assert all(one.image is not None and one.objects for one in found.values())
+        assert set(imported) == {*made["renamed"].values(), "short"}
+        assert all(one.image is not None and one.objects for one in imported.values())

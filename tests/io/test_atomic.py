@@ -1,5 +1,3 @@
-"""Atomic writes."""
-
 from __future__ import annotations
 
 import errno
@@ -30,7 +28,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_file_is_replaced_only_on_success(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "a.txt"
     write_text(path, "old")
     with pytest.raises(KeyError), atomic_open(path) as file:
@@ -44,7 +42,7 @@ def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
+def test_killed_process_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     write_bytes(path, b"old")
     code = (
@@ -62,7 +60,7 @@ def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
     assert sweep(tmp_path) == 0
 
 
-def test_json_is_strict_and_readable(tmp_path: Path) -> None:
+def test_json_is_strict_and_indented(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": [1, 2.5], "ä": None})
     text = (tmp_path / "a.json").read_text()
     assert json.loads(text) == {"b": [1, 2.5], "ä": None}
@@ -73,42 +71,40 @@ def test_json_is_strict_and_readable(tmp_path: Path) -> None:
     assert not (tmp_path / "b.json").exists()
 
 
-def test_sha256_is_the_known_one(tmp_path: Path) -> None:
+def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
     assert sha256_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 @pytest.mark.parametrize(
-    ("number", "words"),
+    ("number", "hint"),
     [
-        (errno.ENOSPC, ["No space left on device", "Free some space"]),
-        (errno.EDQUOT, ["No space left on device", "Free some space"]),
-        (errno.EACCES, ["Can't write", "Permission denied", "--run-dir"]),
-        (errno.EROFS, ["Can't write", "Read-only", "--run-dir"]),
-        (errno.ENOENT, ["Can't write", "No such file", "another folder"]),
-        (errno.EINVAL, ["Can't write", "Invalid argument", "another folder"]),
-        (errno.ENOTSUP, ["Can't write", "not supported", "another folder"]),
-        (errno.ELOOP, ["Can't write", "symbolic links", "another folder"]),
-        (errno.EIO, ["Can't write", "Input/output error", "disk"]),
-        (errno.ESTALE, ["Can't write", "Stale file handle", "disk"]),
+        (errno.ENOSPC, "Free some space"),
+        (errno.EDQUOT, "Free some space"),
+        (errno.EACCES, "--run-dir"),
+        (errno.EROFS, "--run-dir"),
+        (errno.ENOENT, "another folder"),
+        (errno.EINVAL, "another folder"),
+        (errno.ENOTSUP, "another folder"),
+        (errno.ELOOP, "another folder"),
+        (errno.EIO, "disk"),
+        (errno.ESTALE, "disk"),
     ],
 )
-def test_errors_of_the_disk_name_path_and_mend(tmp_path: Path, number: int, words: list[str]) -> None:
-    path = tmp_path / "a"
-    with pytest.raises(RunFailed) as found, explain_os_errors(path):
+def test_system_errors_have_a_hint(tmp_path: Path, number: int, hint: str) -> None:
+    with pytest.raises(RunFailed) as error, explain_os_errors(tmp_path / "a"):
         raise OSError(number, os.strerror(number))
-    assert found.value.exit_code == 1
-    for word in [*words, str(path)]:
-        assert word in str(found.value)
+    assert error.value.exit_code == 1 and error.value.subject == str(tmp_path / "a")
+    assert hint in str(error.value.hint)
 
 
-def test_a_missing_file_that_is_only_read_is_not_called_unwritable(tmp_path: Path) -> None:
+def test_missing_input_is_not_reported_as_unwritable_output(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(FileNotFoundError), atomic_open(tmp_path / "out" / "a"):
         (tmp_path / "other" / "none").read_bytes()
 
 
-def test_a_full_disk_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a"
     write_text(path, "old")
 
@@ -116,7 +112,7 @@ def test_a_full_disk_while_writing_leaves_the_old_file(tmp_path: Path, monkeypat
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunFailed, match="No space left"):
+    with pytest.raises(RunFailed):
         write_text(path, "new")
     monkeypatch.undo()
     assert path.read_text() == "old" and names(tmp_path) == ["a"]
@@ -124,37 +120,39 @@ def test_a_full_disk_while_writing_leaves_the_old_file(tmp_path: Path, monkeypat
 
 def test_text_that_is_not_utf8_is_invalid_input(tmp_path: Path) -> None:
     for write in (lambda path: write_text(path, "a r\udcff"), lambda path: write_json(path, {"a": "r\udcff"})):
-        with pytest.raises(InvalidInput, match=r"can't hold text that is not valid UTF-8: .*r\\udcff"):
+        with pytest.raises(InvalidInput) as error:
             write(tmp_path / "a")
+        assert "r\udcff" in str(error.value.found)
     assert names(tmp_path) == []
 
 
-def test_a_file_in_place_of_a_folder_is_explained(tmp_path: Path) -> None:
+def test_obstructed_paths_are_reported(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file")
     for path in (tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"):
-        with pytest.raises(Obstructed, match=f"^Can't write {path}: {tmp_path / 'a'} is a file; ") as found:
+        with pytest.raises(Obstructed) as error:
             write_text(path, "x")
-        assert found.value.exit_code == 2 and found.value.hint is not None
-        assert found.value.hint.startswith("Choose another folder")
+        assert error.value.exit_code == 2 and str(error.value.hint).startswith("Choose another folder")
+        assert error.value.subject == f"cannot write {path}: {tmp_path / 'a'}" and error.value.found == "a file"
     (tmp_path / "folder").mkdir()
-    with pytest.raises(Obstructed, match=f"{tmp_path / 'folder'} is a folder; expected a file"):
+    with pytest.raises(Obstructed) as error:
         write_text(tmp_path / "folder", "x")
-    with pytest.raises(RunFailed, match="too long"):
+    assert (error.value.subject, error.value.found) == (str(tmp_path / "folder"), "a folder")
+    with pytest.raises(RunFailed):
         write_text(tmp_path / ("x" * 300), "x")
     assert names(tmp_path) == ["a", "folder"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission_is_explained(tmp_path: Path) -> None:
+def test_folder_without_permission_is_reported(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(RunFailed, match="Permission denied"):
+        with pytest.raises(RunFailed):
             write_text(tmp_path / "a", "x")
     finally:
         tmp_path.chmod(0o700)
 
 
-def test_readers_never_see_a_part(tmp_path: Path) -> None:
+def test_readers_never_see_partial_files(tmp_path: Path) -> None:
     path = tmp_path / "a"
     write_bytes(path, b"0" * 50_000)
     code = (

@@ -24,7 +24,7 @@ def cams(count: int = 2) -> Cams:
     return Cams(maps, tuple(range(3, 3 + count)), (23, 31))
 
 
-def test_a_round_trip_keeps_half_precision(tmp_path: Path) -> None:
+def test_round_trip_keeps_half_precision(tmp_path: Path) -> None:
     write_cams(tmp_path / "x.npz", cams())
     found = read_cams(tmp_path / "x.npz")
     assert (found.classes, found.size) == ((3, 4), (23, 31))
@@ -33,7 +33,7 @@ def test_a_round_trip_keeps_half_precision(tmp_path: Path) -> None:
 
 def test_other_arrays_are_refused(tmp_path: Path) -> None:
     write_arrays(tmp_path / "x.npz", {"maps": np.zeros((1, 2, 2)), "classes": np.zeros(2), "size": np.zeros(2)})
-    with pytest.raises(InvalidInput, match="not a CAM file"):
+    with pytest.raises(InvalidInput):
         read_cams(tmp_path / "x.npz")
 
 
@@ -47,34 +47,34 @@ GOOD = {"maps": cams().maps, "classes": np.array([3, 4]), "size": np.array([23, 
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
-        ({"maps": with_value(np.nan)}, r"maps: expected finite values in \[0, 1\], got nan at \[1, 2, 3\] \(1 of 48"),
+        ({"maps": with_value(np.nan)}, r"x\.npz: maps\[1, 2, 3\]: .*got nan\."),
         ({"maps": with_value(1.01)}, r"got 1\.0"),
         ({"maps": with_value(-0.01)}, r"got -0\.01"),
-        ({"maps": np.zeros((2, 6, 8), np.uint8)}, "expected floats maps"),
-        ({"maps": np.zeros((2, 0, 8))}, "expected floats maps"),
-        ({"maps": np.zeros((2, 8, 6))}, "rows and columns are swapped"),
-        ({"size": np.array([31, 23])}, r"of an image of 23×31 pixels \(width×height\); the image has 31×23"),
-        ({"classes": np.array([3, 3])}, "class 3 twice"),
-        ({"classes": np.array([0, 3])}, "class 0; expected class indices 1 to 5 of the dataset"),
-        ({"classes": np.array([3, 6])}, "maps of class 6"),
-        ({"classes": np.array([3.0, 4.0])}, "integers classes"),
+        ({"maps": np.zeros((2, 6, 8), np.uint8)}, r"got maps uint8\[2, 6, 8\]"),
+        ({"maps": np.zeros((2, 0, 8))}, r"got maps float64\[2, 0, 8\]"),
+        ({"maps": np.zeros((2, 8, 6))}, "31×23.*, got 6×8"),
+        ({"size": np.array([31, 23])}, "expected 31×23, got 23×31"),
+        ({"classes": np.array([3, 3])}, "1 to 5 .*got 3"),
+        ({"classes": np.array([0, 3])}, "1 to 5 .*got 0"),
+        ({"classes": np.array([3, 6])}, "1 to 5 .*got 6"),
+        ({"classes": np.array([3.0, 4.0])}, "classes float64"),
     ],
 )
-def test_maps_that_cannot_be_of_the_image_are_refused(tmp_path: Path, change: Any, words: str) -> None:
+def test_maps_of_another_image_are_refused(tmp_path: Path, change: Any, message: str) -> None:
     write_arrays(tmp_path / "x.npz", GOOD | change)
-    with pytest.raises(InvalidInput, match=words) as caught:
+    with pytest.raises(InvalidInput, match=message) as caught:
         read_cams(tmp_path / "x.npz", size=(23, 31), classes=6)
-    assert str(tmp_path / "x.npz") in caught.value.message and caught.value.hint
+    assert str(caught.value.subject).startswith(str(tmp_path / "x.npz")) and caught.value.hint
 
 
-def test_maps_of_a_resized_image_and_rounded_ones_are_read(tmp_path: Path) -> None:
+def test_rounded_maps_of_a_resized_image_are_read(tmp_path: Path) -> None:
     write_arrays(tmp_path / "x.npz", GOOD | {"maps": np.full((2, 7, 7), 1 + 2**-10, np.float16)})
     assert read_cams(tmp_path / "x.npz", size=(23, 31), classes=6).maps.max() == 1
 
 
-def test_maps_at_full_size_together_and_one_by_one() -> None:
+def test_full_size() -> None:
     expected = np.stack([cv2.resize(one, (31, 23), interpolation=cv2.INTER_LINEAR) for one in cams().maps])
     assert np.array_equal(cams().full_size(), expected)
     assert np.array_equal(np.stack(list(cams().each_at_full_size())), expected)
@@ -83,7 +83,7 @@ def test_maps_at_full_size_together_and_one_by_one() -> None:
 
 
 @given(stacks)
-def test_the_best_class_is_the_first_of_the_highest(maps: np.ndarray) -> None:
+def test_best_class_is_the_first_maximum(maps: np.ndarray) -> None:
     classes = (7, 2, 9, 4)[: len(maps)]
     highest, best = best_class(iter(maps), classes, (5, 6))
     assert np.array_equal(highest, maps.max(0))
@@ -91,6 +91,6 @@ def test_the_best_class_is_the_first_of_the_highest(maps: np.ndarray) -> None:
     assert (highest.dtype, best.dtype) == (np.float32, np.uint8)
 
 
-def test_without_maps_nothing_is_best() -> None:
+def test_best_class_without_maps() -> None:
     highest, best = best_class([], (), (2, 3))
     assert highest.shape == best.shape == (2, 3) and not highest.any() and not best.any()

@@ -1,5 +1,3 @@
-"""Confusion counts per image on disk."""
-
 from __future__ import annotations
 
 import json
@@ -18,7 +16,7 @@ counts = arrays(np.int64, (3, 4), elements=st.integers(0, 10**12))
 
 
 @given(st.dictionaries(st.text(min_size=1), counts, max_size=4))
-def test_what_is_written_is_read_in_order(tmp_path_factory, images):
+def test_round_trip_keeps_the_order(tmp_path_factory, images):
     path = tmp_path_factory.mktemp("confusions") / "confusions.json"
     write_confusions(path, Confusions(("background", "a", 'quote"'), images))
     found = read_confusions(path)
@@ -28,26 +26,24 @@ def test_what_is_written_is_read_in_order(tmp_path_factory, images):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change",
     [
-        ({"format": 7}, "this version"),
-        ({"images": {"a": [[0, 9, 1]]}}, "IndexError"),
-        ({"images": {"a": [[0, -1, 1]]}}, "whole numbers of 0 or more"),
-        ({"images": {"a": [[0, 1]]}}, "ValueError"),
-        ({"images": [1]}, "AttributeError"),
-        ({"classes": None}, "TypeError"),
+        {"format": 7},
+        {"images": {"a": [[0, 9, 1]]}},
+        {"images": {"a": [[0, -1, 1]]}},
+        {"images": {"a": [[0, 1]]}},
+        {"images": [1]},
+        {"classes": None},
+        None,
     ],
 )
-def test_a_file_of_something_else_is_named(tmp_path: Path, change, message):
+def test_other_files_are_refused(tmp_path: Path, change):
     path = tmp_path / "confusions.json"
     good = {"format": 1, "classes": ["background", "a"], "images": {"a": [[0, 1, 5]]}}
     path.write_text(json.dumps(good))
     assert read_confusions(path).images["a"].sum() == 5
-    path.write_text(json.dumps({**good, **change}))
-    with pytest.raises(InvalidInput, match=message):
-        read_confusions(path)
-    path.write_text("{")
-    with pytest.raises(InvalidInput, match="not a readable JSON"):
-        read_confusions(path)
-    with pytest.raises(InvalidInput, match="no such file"):
-        read_confusions(tmp_path / "none.json")
+    path.write_text("{" if change is None else json.dumps({**good, **change}))
+    for file in (path, tmp_path / "none.json"):
+        with pytest.raises(InvalidInput) as error:
+            read_confusions(file)
+        assert error.value.subject == str(file)

@@ -1,4 +1,4 @@
-"""Recorded names stay below their folder; links and pipes inside run directories redirect and block nothing."""
+"""Recorded names stay below their folder; links and pipes in run directories neither redirect nor block."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARTS = st.one_of(st.sampled_from(["..", ".", "", "a", "b.png", "C:", "~", "\0",
 
 
 @given(st.lists(PARTS, max_size=6).map("/".join) | st.text(max_size=20))
-def test_a_name_is_refused_or_lies_below(name: str) -> None:
+def test_name_is_refused_or_below_the_folder(name: str) -> None:
     root = Path("/runs/r/stage")
     try:
         path = below(root, name, where="stage.json")
@@ -29,13 +29,13 @@ def test_a_name_is_refused_or_lies_below(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["masks/a.png", "a..b", "…/x", "a b", "-x", "~", "weird\\name"])
-def test_plain_names_pass(name: str) -> None:
+def test_plain_names_are_accepted(name: str) -> None:
     assert below(Path("r"), name, where="x") == Path("r") / name
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run directory that is reached through a link, with a stage in it, and a folder outside."""
+    """A run directory reached through a link, with a stage, and a folder outside."""
     (tmp_path / "disk" / "run" / "stage" / "masks").mkdir(parents=True)
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "kept").write_text("kept")
@@ -45,7 +45,7 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "runs" / "run"
 
 
-def test_a_run_reached_through_a_link_is_written_to(run: Path) -> None:
+def test_run_reached_through_a_link_is_writable(run: Path) -> None:
     write_text(run / "stage" / "masks" / "a", "x")
     (run / "stage" / "near").symlink_to("masks")
     write_text(run / "stage" / "near" / "b", "x")
@@ -54,20 +54,20 @@ def test_a_run_reached_through_a_link_is_written_to(run: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["stage", "stage/masks", "stage/masks/deep", "data"])
-def test_nothing_is_written_or_deleted_through_a_link_that_leads_out(run: Path, place: str) -> None:
+def test_links_out_of_the_run_are_refused(run: Path, place: str) -> None:
     path = run / place
     if path.is_dir():
         path.rename(run.parent / "moved")
     path.symlink_to(run.parent.parent / "outside")
     for act in (lambda: write_text(path / "kept", "new"), lambda: delete_file(path / "kept"), lambda: check_tree(path)):
-        with pytest.raises(InvalidInput, match="this link leads out of") as caught:
+        with pytest.raises(InvalidInput) as caught:
             act()
-        assert "move the whole run directory" in str(caught.value.hint)
+        assert caught.value.subject == str(path) and caught.value.hint
     assert [one.name for one in (run.parent.parent / "outside").iterdir()] == ["kept"]
     assert (run.parent.parent / "outside" / "kept").read_text() == "kept"
 
 
-def test_a_link_in_place_of_a_file_is_replaced(run: Path) -> None:
+def test_link_in_place_of_a_file_is_replaced(run: Path) -> None:
     kept = run.parent.parent / "outside" / "kept"
     for path in (run / "stage" / "a", temporary_beside(run / "stage" / "a")):
         path.symlink_to(kept)
@@ -76,13 +76,14 @@ def test_a_link_in_place_of_a_file_is_replaced(run: Path) -> None:
     assert not (run / "stage" / "a").is_symlink()
 
 
-def test_pipes_block_nothing(run: Path) -> None:
+def test_pipes_do_not_block(run: Path) -> None:
     os.mkfifo(run / "pipe")
-    with pytest.raises(OSError, match="not a file"), open_to_read(run / "pipe"):
+    with pytest.raises(OSError, match="not a regular file"), open_to_read(run / "pipe"):
         pass
-    with pytest.raises(InvalidInput, match="is not a file"):
+    with pytest.raises(InvalidInput):
         check_regular(run / "pipe")
     os.mkfifo(run / "stage" / "pipe")
-    with pytest.raises(InvalidInput, match="neither a file nor a folder"):
+    with pytest.raises(InvalidInput) as caught:
         check_tree(run / "stage")
+    assert caught.value.subject == str(run / "stage" / "pipe")
     check_place(run / "stage" / "pipe")

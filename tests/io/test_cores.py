@@ -1,4 +1,4 @@
-"""Processes of a run on this machine, as launchers say."""
+"""Number of local processes, as set by launchers."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def test_number_of_processes(variables: dict[str, str], expected: int) -> None:
 
 @pytest.mark.parametrize("value", ["two", "0", "-1", "²", "2(x3)"])
 @pytest.mark.parametrize("name", ["LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE"])
-def test_what_is_no_number_is_named(name: str, value: str) -> None:
-    with pytest.raises(InvalidInput, match=name):
+def test_invalid_number_is_refused(name: str, value: str) -> None:
+    with pytest.raises(InvalidInput) as error:
         processes_here(6, {name: value})
+    assert name in str(error.value.subject) and error.value.found == value

@@ -1,4 +1,4 @@
-"""Which files are images, which are read, and what is said of the others."""
+"""Supported image formats, and errors for other image files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HEIF = pytest.mark.skipif(not image_kinds.reads_heif(), reason="no package that 
 
 @pytest.fixture
 def without_heif(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if nothing that reads HEIC were installed."""
+    """Hide all packages that read HEIC."""
     readable = tuple(name for name in rgb_images._formats() if name != "HEIF")
     for module in (image_kinds, rgb_images):
         monkeypatch.setattr(module, "HEIF_PACKAGES", ())
@@ -40,7 +40,7 @@ def without_heif(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "jpeg", "jfif", "jpe", "png", "bmp", "tif", "tiff", "webp", "gif"])
-def test_every_suffix_that_is_listed_is_read(suffix: str, tmp_path: Path) -> None:
+def test_listed_suffixes_are_read(suffix: str, tmp_path: Path) -> None:
     Image.fromarray(PHOTO).save(tmp_path / f"a.{suffix.upper()}", format={"jpe": "JPEG"}.get(suffix))
     assert read_image(tmp_path / f"a.{suffix.upper()}").shape == PHOTO.shape
     assert f".{suffix}" in IMAGE_SUFFIXES
@@ -58,38 +58,37 @@ def test_avif(tmp_path: Path) -> None:
         try:
             assert read_image(tmp_path / "b.jpg").ndim == 3
         except InvalidInput as error:
-            assert "b.jpg" in str(error)
+            assert error.subject == str(tmp_path / "b.jpg")
 
 
 @HEIF
 @pytest.mark.parametrize("name", ["a.heic", "a.HEIF", "a.jpg"])
-def test_heic_is_read_whatever_it_is_called(name: str, tmp_path: Path) -> None:
+def test_heic_is_read_whatever_its_suffix(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(HEIC)
     pixels = read_image(tmp_path / name).astype(int)
     assert pixels.shape == (16, 24, 3) and image_size(tmp_path / name) == (16, 24)
     assert abs(pixels[8, 2] - (200, 40, 30)).max() < 12 and abs(pixels[8, 21] - (20, 60, 180)).max() < 12
     (tmp_path / name).write_bytes(HEIC[:300])
-    with pytest.raises(InvalidInput, match=name):
+    with pytest.raises(InvalidInput) as error:
         read_image(tmp_path / name)
+    assert error.value.subject == str(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["photo.heic", "photo.HIF", "renamed.jpg"])
-def test_heic_without_the_extra_says_what_to_install(name: str, tmp_path: Path, without_heif: None) -> None:
+def test_heic_without_the_extra(name: str, tmp_path: Path, without_heif: None) -> None:
     (tmp_path / name).write_bytes(HEIC)
-    with pytest.raises(InvalidInput, match=r"HEIC needs pip install 'wsss\[heic\]'") as error:
+    with pytest.raises(InvalidInput) as error:
         read_image(tmp_path / name)
-    assert name in str(error.value)
+    assert error.value.problem == HEIC_NEEDS
     assert unread("photo.heic") == HEIC_NEEDS and unread("photo.jpg") is None
 
 
 @pytest.mark.parametrize("name", ["a.dng", "b.PSD", "c.svg", "d.jxl", "e.jp2", "f.raw", "g.cr2", "h.nef", "i.arw"])
-def test_kinds_that_are_not_read_are_named(name: str) -> None:
-    reason = unread(name)
-    assert reason is not None and "is not read" in reason and "convert it" in reason
-    assert Path(name).suffix.lower() in KIND_OF
+def test_unsupported_formats_are_recognised(name: str) -> None:
+    assert KIND_OF[Path(name).suffix.lower()] in str(unread(name))
 
 
-def test_no_suffix_is_read_and_not_read() -> None:
+def test_suffixes_are_disjoint() -> None:
     assert not set(IMAGE_SUFFIXES) & set(KIND_OF)
     for other in ("notes.txt", "labels.csv", "Thumbs.db", "photo", "mask.npy", ".heic2"):
         assert unread(other) is None
@@ -98,10 +97,10 @@ def test_no_suffix_is_read_and_not_read() -> None:
 @pytest.mark.parametrize(
     ("format", "words"), [("JPEG2000", "JPEG 2000"), ("PPM", "NetPBM"), ("ICO", None), ("PCX", None), ("TGA", None)]
 )
-def test_only_listed_formats_are_opened_whatever_the_suffix(format: str, words: str | None, tmp_path: Path) -> None:
+def test_other_formats_are_refused_whatever_the_suffix(format: str, words: str | None, tmp_path: Path) -> None:
     Image.fromarray(PHOTO).save(tmp_path / "real", format=format)
     (tmp_path / "real").rename(tmp_path / "a.jpg")
-    with pytest.raises(InvalidInput, match=words or "not an image that can be read"):
+    with pytest.raises(InvalidInput, match=words):
         read_image(tmp_path / "a.jpg")
 
 
@@ -109,7 +108,7 @@ def test_only_listed_formats_are_opened_whatever_the_suffix(format: str, words: 
     ("content", "words"),
     [(b"8BPS\0\1", "Photoshop"), (b"<!DOCTYPE html><p>", "web page"), (b"%PDF-1.7", "PDF"), (b"\xff\x0a\0", "JPEG XL")],
 )
-def test_what_is_behind_a_wrong_suffix_is_named(content: bytes, words: str, tmp_path: Path) -> None:
+def test_content_behind_a_wrong_suffix_is_recognised(content: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(content + b"\0" * 40)
     with pytest.raises(InvalidInput, match=words):
         read_image(tmp_path / "a.png")
@@ -122,15 +121,15 @@ def save_frames(path: Path, count: int) -> Path:
     return path
 
 
-def test_a_gif_of_one_frame_is_read_and_an_animation_named(tmp_path: Path) -> None:
+def test_gif_with_one_frame_is_read_and_an_animation_refused(tmp_path: Path) -> None:
     assert (read_image(save_frames(tmp_path / "one.gif", 1)) == 0).all()
-    with pytest.raises(InvalidInput, match=r"many\.gif: an animation of 3 frames; an image has one") as error:
+    with pytest.raises(InvalidInput) as error:
         read_image(save_frames(tmp_path / "many.gif", 3))
-    assert "PNG" in (error.value.hint or "")
+    assert error.value.found == 3
 
 
 @pytest.mark.parametrize("suffix", ["tiff", "png", "webp"])
-def test_further_frames_of_other_files_are_noted(suffix: str, tmp_path: Path) -> None:
+def test_further_frames_are_noted(suffix: str, tmp_path: Path) -> None:
     classes = Classes(("background",), ((0,),))
     for count in (1, 3):
         path = save_frames(tmp_path / f"{count}.{suffix}", count)

@@ -1,5 +1,3 @@
-"""Masks: palette PNG in and out."""
-
 from __future__ import annotations
 
 import tracemalloc
@@ -22,7 +20,7 @@ KNOWN = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 
 KNOWN |= {15: (192, 128, 128), 20: (0, 64, 128), 255: (224, 224, 192)}
 
 
-def test_palette_is_that_of_voc() -> None:
+def test_palette_of_voc() -> None:
     palette = voc_palette()
     assert palette.shape == (256, 3) and palette.dtype == np.uint8
     for index, colour in KNOWN.items():
@@ -32,7 +30,7 @@ def test_palette_is_that_of_voc() -> None:
 
 @settings(max_examples=30)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20))))
-def test_round_trip_keeps_values_and_bytes(tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray) -> None:
+def test_round_trip_is_deterministic(tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray) -> None:
     folder = tmp_path_factory.mktemp("masks")
     write_mask(folder / "a.png", mask)
     write_mask(folder / "b.png", mask.copy(order="F"))
@@ -40,7 +38,7 @@ def test_round_trip_keeps_values_and_bytes(tmp_path_factory: pytest.TempPathFact
     assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
 
 
-def test_other_programs_see_ids_and_colours(tmp_path: Path) -> None:
+def test_files_hold_indices_and_colours(tmp_path: Path) -> None:
     mask = np.array([[0, 15], [20, 255]], np.uint8)
     write_mask(tmp_path / "a.png", mask)
     with Image.open(tmp_path / "a.png") as image:
@@ -49,7 +47,7 @@ def test_other_programs_see_ids_and_colours(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(image.convert("RGB")), voc_palette()[mask])
 
 
-def test_grey_low_bit_and_bilevel_files_are_masks_too(tmp_path: Path) -> None:
+def test_grey_low_bit_and_bilevel_files_are_masks(tmp_path: Path) -> None:
     mask = np.array([[0, 1, 1], [1, 0, 1]], np.uint8)
     Image.fromarray(mask).save(tmp_path / "grey.png")
     Image.fromarray(mask.astype(bool)).save(tmp_path / "bilevel.png")
@@ -62,9 +60,7 @@ def test_grey_low_bit_and_bilevel_files_are_masks_too(tmp_path: Path) -> None:
 
 @settings(max_examples=30)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))))
-def test_colours_of_vocs_palette_are_read_as_its_indices(
-    tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray
-) -> None:
+def test_colours_of_the_voc_palette_become_indices(tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray) -> None:
     path = tmp_path_factory.mktemp("colours") / "a.png"
     colours = voc_palette()[mask]
     for pixels in (colours, np.dstack([colours, np.full(mask.shape, 255, np.uint8)])):
@@ -73,7 +69,7 @@ def test_colours_of_vocs_palette_are_read_as_its_indices(
         assert np.array_equal(found, mask) and conversion == "colours of VOC's palette"
 
 
-def test_grey_in_three_channels_is_a_value_where_it_is_no_colour_of_voc(tmp_path: Path) -> None:
+def test_grey_in_three_channels_is_a_value_unless_it_is_a_voc_colour(tmp_path: Path) -> None:
     def read(mask: np.ndarray, *, grey: bool = False) -> list[int]:
         Image.fromarray(np.dstack([mask] * 3)).save(tmp_path / "a.png")
         found, conversion = load_mask(tmp_path / "a.png", grey=grey)
@@ -81,28 +77,29 @@ def test_grey_in_three_channels_is_a_value_where_it_is_no_colour_of_voc(tmp_path
         return found.ravel().tolist()
 
     assert read(np.array([[0, 1, 255]], np.uint8)) == [0, 1, 255]
-    # (128, 128, 128) is VOC's car: a grey value only where the dataset names its values.
+    # (128, 128, 128) is VOC's car: a grey value only if the dataset defines its values.
     car = np.array([[0, 128]], np.uint8)
     assert read(car) == [0, 7] and read(car, grey=True) == [0, 128]
 
 
-def test_other_colours_are_named(tmp_path: Path) -> None:
+def test_other_colours_are_refused(tmp_path: Path) -> None:
     pixels = np.zeros((4, 5, 3), np.uint8)
     pixels[0], pixels[1], pixels[2] = (255, 0, 0), (128, 0, 0), (1, 2, 3)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    with pytest.raises(InvalidInput, match=r"a\.png: .*\(1, 2, 3\), \(255, 0, 0\) are not in the palette") as found:
+    with pytest.raises(InvalidInput) as error:
         read_mask(tmp_path / "a.png")
-    assert "(128, 0, 0)" not in str(found.value) and "pixel values are class ids" in str(found.value)
+    assert error.value.found == "(1, 2, 3), (255, 0, 0)" and error.value.hint
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_values_of_16_bits_are_read_if_they_fit_a_byte(tmp_path: Path, suffix: str) -> None:
+def test_16_bit_values_are_read_up_to_255(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(np.array([[0, 3, 255]], np.uint16)).save(path)
     assert load_mask(path)[0].tolist() == [[0, 3, 255]]
     Image.fromarray(np.array([[0, 3, 65535]], np.uint16)).save(path)
-    with pytest.raises(InvalidInput, match="mask values 65535 do not fit 8 bits"):
+    with pytest.raises(InvalidInput) as error:
         read_mask(path)
+    assert error.value.found == "65535"
 
 
 @pytest.mark.parametrize("suffix", ["tif", "tiff", "bmp", "gif", "PNG"])
@@ -112,13 +109,13 @@ def test_other_lossless_formats_are_read(tmp_path: Path, suffix: str) -> None:
     assert np.array_equal(read_mask(tmp_path / f"a.{suffix}"), mask)
 
 
-def test_a_gif_is_read_by_its_colours(tmp_path: Path) -> None:
+def test_gif_is_read_by_its_colours(tmp_path: Path) -> None:
     mask = np.array([[0, 8, 255, 8]], np.uint8)
     write_mask(tmp_path / "a.png", mask)
     with Image.open(tmp_path / "a.png") as image:
         image.save(tmp_path / "a.gif")
     with Image.open(tmp_path / "a.gif") as image:
-        assert np.asarray(image).max() < 8  # numbered anew
+        assert np.asarray(image).max() < 8  # renumbered
     assert np.array_equal(read_mask(tmp_path / "a.gif"), mask)
 
 
@@ -128,41 +125,40 @@ def _save_frames(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "save", "words"),
+    ("name", "save", "found"),
     [
-        ("a.jpg", lambda path: Image.new("L", (4, 4)).save(path), "JPEG format; its compression changes pixel values"),
-        ("a.gif", _save_frames, "of 3 frames"),
-        ("a.png", lambda path: Image.new("RGBA", (4, 4)).save(path), "transparent pixels"),
-        ("a.png", lambda path: Image.new("LA", (4, 4)).save(path), "transparent pixels"),
-        ("a.tif", lambda path: Image.new("F", (4, 4)).save(path), "the mode of this one is 'F'"),
-        ("a.tif", lambda path: Image.new("CMYK", (4, 4)).save(path), "the mode of this one is 'CMYK'"),
+        ("a.jpg", lambda path: Image.new("L", (4, 4)).save(path), None),
+        ("a.gif", _save_frames, 3),
+        ("a.png", lambda path: Image.new("RGBA", (4, 4)).save(path), None),
+        ("a.png", lambda path: Image.new("LA", (4, 4)).save(path), None),
+        ("a.tif", lambda path: Image.new("F", (4, 4)).save(path), "F"),
+        ("a.tif", lambda path: Image.new("CMYK", (4, 4)).save(path), "CMYK"),
     ],
 )
-def test_what_is_no_mask_is_named(tmp_path: Path, name: str, save: Callable[[Path], None], words: str) -> None:
+def test_other_images_are_refused(tmp_path: Path, name: str, save: Callable[[Path], None], found: object) -> None:
     save(tmp_path / name)
-    with pytest.raises(InvalidInput) as found:
+    with pytest.raises(InvalidInput) as error:
         read_mask(tmp_path / name)
-    assert name in found.value.message and words in found.value.message
+    assert error.value.subject == str(tmp_path / name) and error.value.found == found
 
 
-def test_another_size_is_refused(tmp_path: Path) -> None:
+def test_wrong_size_is_refused(tmp_path: Path) -> None:
     write_mask(tmp_path / "a.png", np.zeros((4, 6), np.uint8))
-    with pytest.raises(InvalidInput, match=r"6×4 \(width×height\), its image 4×6"):
+    with pytest.raises(InvalidInput) as error:
         read_mask(tmp_path / "a.png", size=(6, 4))
+    assert (error.value.allowed, error.value.found) == ("4×6", "6×4")
 
 
-def test_only_planes_of_bytes_are_written(tmp_path: Path) -> None:
+def test_only_masks_of_bytes_are_written(tmp_path: Path) -> None:
     for wrong in (np.zeros((2, 2), np.int64), np.zeros((2, 2, 3), np.uint8)):
-        with pytest.raises(ValueError, match="a mask is"):
+        with pytest.raises(ValueError, match="expected a mask"):
             write_mask(tmp_path / "a.png", wrong)
     assert not list(tmp_path.iterdir())
 
 
 @settings(max_examples=30)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 20)))
-def test_colours_are_the_same_however_many_are_looked_up_at_a_time(
-    tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray
-) -> None:
+def test_colours_do_not_depend_on_the_block_size(tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray) -> None:
     path = tmp_path_factory.mktemp("colours") / "a.png"
     Image.fromarray(voc_palette()[mask]).save(path)
     for pixels in (1, 7, 1 << 20):
@@ -171,14 +167,14 @@ def test_colours_are_the_same_however_many_are_looked_up_at_a_time(
             np.testing.assert_array_equal(read_mask(path), mask)
 
 
-def test_a_photograph_given_as_a_mask_is_refused_in_little_memory(tmp_path: Path) -> None:
-    """Millions of unknown colours: a code and a text for each took thirty times the memory of the image."""
+def test_photograph_as_mask_is_refused_in_little_memory(tmp_path: Path) -> None:
+    """Without care, millions of unknown colours take thirty times the memory of the image."""
     pixels = np.random.default_rng(0).integers(0, 256, (2000, 1000, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.tif")
     del pixels
     tracemalloc.start()
     try:
-        with pytest.raises(InvalidInput, match=r"and \d{6,} more are not in the palette"):
+        with pytest.raises(InvalidInput, match=r"and \d{6,} more"):
             read_mask(tmp_path / "a.tif")
         peak = tracemalloc.get_traced_memory()[1]
     finally:

@@ -1,5 +1,3 @@
-"""Offsets of a sampler on disk."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -20,7 +18,7 @@ halves = arrays(np.float16, shapes, elements=st.floats(-1000, 1000, width=16))
 
 
 @given(halves, st.integers(1, 32), st.tuples(st.integers(1, 999), st.integers(1, 999)))
-def test_what_is_written_is_read(tmp_path_factory, values, stride, size):
+def test_round_trip(tmp_path_factory, values, stride, size):
     path = offsets_path(tmp_path_factory.mktemp("offsets"), "some image")
     write_offsets(path, Offsets(values, stride, size))
     found = read_offsets(path)
@@ -31,23 +29,24 @@ def test_what_is_written_is_read(tmp_path_factory, values, stride, size):
 @pytest.mark.parametrize(
     "values", [np.zeros((3, 4, 4)), np.zeros((3, 3, 4, 4)), np.full((1, 2, 1, 1), np.nan), np.full((1, 2, 1, 1), 1e5)]
 )
-def test_what_are_no_offsets_is_not_written(tmp_path: Path, values):
+def test_invalid_offsets_are_not_written(tmp_path: Path, values):
     with pytest.raises(ValueError, match=r"shape|finite"):
         write_offsets(tmp_path / "a.npz", Offsets(values, 8, (5, 5)))
     assert not (tmp_path / "a.npz").exists()
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "change",
     [
-        ({"offsets": None}, "no array offsets"),
-        ({"offsets": np.zeros((3, 4, 4), np.float16)}, r"offsets \(3, 4, 4\)"),
-        ({"stride": np.asarray(0)}, "stride 0"),
-        ({"size": np.asarray(3)}, r"size \(\)"),
+        {"offsets": None},
+        {"offsets": np.zeros((3, 4, 4), np.float16)},
+        {"stride": np.asarray(0)},
+        {"size": np.asarray(3)},
     ],
 )
-def test_a_file_of_something_else_is_named(tmp_path: Path, change, message):
+def test_other_files_are_refused(tmp_path: Path, change):
     good = {"offsets": np.zeros((1, 2, 3, 3), np.float16), "stride": np.asarray(8), "size": np.asarray([24, 24])}
     write_arrays(tmp_path / "a.npz", {key: value for key, value in {**good, **change}.items() if value is not None})
-    with pytest.raises(InvalidInput, match=message):
+    with pytest.raises(InvalidInput) as error:
         read_offsets(tmp_path / "a.npz")
+    assert error.value.subject == str(tmp_path / "a.npz")

@@ -12,8 +12,8 @@ from wsss.io.rasters.png_check import check_pixel_chunks
 from wsss.io.rasters.rgb_images import read_image, write_png
 
 
-def test_a_flipped_bit_of_a_mask_changes_no_pixel_or_is_found(tmp_path: Path) -> None:
-    """Pillow alone lets one in twenty of these pass as another mask."""
+def test_flipped_bit_of_a_mask_is_harmless_or_detected(tmp_path: Path) -> None:
+    """Pillow alone reads one in twenty of these as another mask."""
     generator = np.random.default_rng(0)
     mask = generator.integers(0, 5, (24, 31), dtype=np.uint8)
     path = tmp_path / "m.png"
@@ -30,17 +30,18 @@ def test_a_flipped_bit_of_a_mask_changes_no_pixel_or_is_found(tmp_path: Path) ->
     np.testing.assert_array_equal(read_mask(path), mask)
 
 
-def test_a_photograph_names_its_file(tmp_path: Path) -> None:
+def test_damaged_image_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "p.png"
     write_png(path, np.random.default_rng(0).integers(0, 255, (20, 20, 3), dtype=np.uint8))
     content = bytearray(path.read_bytes())
     content[content.index(b"IDAT") + 40] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InvalidInput, match=r"p\.png: the image is broken or truncated"):
+    with pytest.raises(InvalidInput) as error:
         read_image(path)
+    assert error.value.subject == str(path)
 
 
-def test_other_files_and_what_follows_the_image_pass(tmp_path: Path) -> None:
+def test_other_files_and_trailing_chunks_pass(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("no PNG")
     check_pixel_chunks(tmp_path / "a.txt")
     write_mask(tmp_path / "m.png", np.zeros((3, 3), np.uint8))

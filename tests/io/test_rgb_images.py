@@ -1,4 +1,4 @@
-"""Reading images: kinds, orientation, and bad files."""
+"""Reading of images: modes, orientation, and broken files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PHOTO = RNG.integers(0, 256, (24, 36, 3), dtype=np.uint8)
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that declares a size and holds almost nothing: a decompression bomb."""
+    """Return a PNG with a large declared size and almost no content: a decompression bomb."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -39,8 +39,8 @@ def test_png_round_trip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("turn", range(1, 9))
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
-def test_every_exif_orientation_is_undone(tmp_path: Path, turn: int, suffix: str) -> None:
-    # What the camera stores for each value, by the EXIF standard's table: stored = operation(upright).
+def test_exif_orientation_is_applied(tmp_path: Path, turn: int, suffix: str) -> None:
+    # From the table in the EXIF standard: stored = operation(upright).
     stored = {
         1: PHOTO,
         2: PHOTO[:, ::-1],
@@ -59,7 +59,7 @@ def test_every_exif_orientation_is_undone(tmp_path: Path, turn: int, suffix: str
     assert image_size(path) == (24, 36)
 
 
-def test_jpeg_turned_by_exif_has_the_upright_size(tmp_path: Path) -> None:
+def test_size_of_a_rotated_jpeg_is_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(PHOTO).save(tmp_path / "a.jpg", exif=exif)
@@ -69,7 +69,7 @@ def test_jpeg_turned_by_exif_has_the_upright_size(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12", b"x"])
-def test_broken_exif_does_not_stop_an_image(tmp_path: Path, exif: bytes) -> None:
+def test_broken_exif_is_ignored(tmp_path: Path, exif: bytes) -> None:
     Image.fromarray(PHOTO).save(tmp_path / "a.jpg", exif=exif)
     assert read_image(tmp_path / "a.jpg").shape == (24, 36, 3)
     assert image_size(tmp_path / "a.jpg") == (24, 36)
@@ -89,7 +89,7 @@ def test_16_bit_keeps_the_upper_bits(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "a.png")[..., 1], np.arange(256).reshape(16, 16))
 
 
-def test_transparency_lies_on_white(tmp_path: Path) -> None:
+def test_transparency_is_composed_onto_white(tmp_path: Path) -> None:
     pixels = np.zeros((2, 2, 4), np.uint8)
     pixels[0, 0] = (10, 20, 30, 255)
     Image.fromarray(pixels).save(tmp_path / "a.png")
@@ -105,7 +105,7 @@ def test_palette_and_bilevel_images_become_rgb(tmp_path: Path) -> None:
     assert set(np.unique(read_image(tmp_path / "b.png"))) == {0, 255}
 
 
-def test_bad_files_are_named_with_what_is_wrong(tmp_path: Path) -> None:
+def test_broken_files_are_refused(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.fromarray(PHOTO).save(buffer, "JPEG")
     jpeg = buffer.getvalue()
@@ -113,36 +113,35 @@ def test_bad_files_are_named_with_what_is_wrong(tmp_path: Path) -> None:
         "empty.jpg": (b"", "empty"),
         "text.jpg": (b"this is text", "not an image"),
         "truncated.jpg": (jpeg[: len(jpeg) // 2], "truncated"),
-        "header.jpg": (jpeg[:3], "not an image"),
+        "header.jpg": (jpeg[:3], "begins like JPEG"),
         "bomb.png": (png_header(40_000, 40_000), "too large"),
-        "large.png": (png_header(8_945, 8_945), f"at most {MAX_PIXELS:,}"),
+        "large.png": (png_header(8_945, 8_945), "too large"),
+        "missing.png": (None, "no such file"),
+        "folder": (None, "cannot be read"),
+        "f.tiff": (None, "floating-point"),
     }
-    for name, (content, words) in files.items():
-        path = tmp_path / name
-        path.write_bytes(content)
-        with pytest.raises(InvalidInput) as found:
-            read_image(path)
-        assert str(path) in str(found.value) and words in str(found.value), name
-    with pytest.raises(InvalidInput, match="no such file"):
-        read_image(tmp_path / "absent.png")
-    with pytest.raises(InvalidInput, match="can't be read"):
-        read_image(tmp_path)
+    (tmp_path / "folder").mkdir()
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "f.tiff")
-    with pytest.raises(InvalidInput, match=r"f\.tiff: floating-point"):
-        read_image(tmp_path / "f.tiff")
+    for name, (content, problem) in files.items():
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(InvalidInput) as error:
+            read_image(path)
+        assert error.value.subject == str(path) and problem in error.value.problem, name
 
 
-def test_any_truncation_of_a_png_is_found(tmp_path: Path) -> None:
+def test_truncation_of_a_png_is_detected(tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", PHOTO)
     content = (tmp_path / "a.png").read_bytes()
-    for length in range(0, len(content) - 20, max(1, len(content) // 23)):  # the last 20 bytes hold no pixel
+    for length in range(0, len(content) - 20, max(1, len(content) // 23)):  # the last 20 bytes contain no pixels
         (tmp_path / "b.png").write_bytes(content[:length])
-        with pytest.raises(InvalidInput, match=r"b\.png"):
+        with pytest.raises(InvalidInput):
             read_image(tmp_path / "b.png")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, on broken EXIF
-def test_a_flipped_byte_never_raises_anything_else(tmp_path: Path) -> None:
+def test_flipped_bytes_raise_no_other_error(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     for suffix in ("jpg", "png", "tiff", "webp", "bmp"):
@@ -157,11 +156,11 @@ def test_a_flipped_byte_never_raises_anything_else(tmp_path: Path) -> None:
                 assert read_image(path).ndim == 3
                 assert len(image_size(path)) == 2
             except InvalidInput as error:
-                assert str(path) in str(error)
+                assert error.subject == str(path)
 
 
 def _claiming(suffix: str, side: int) -> bytes:
-    """Return a small image whose header claims to be ``side`` pixels wide and high."""
+    """Return a small image whose header declares a width and height of ``side``."""
     buffer = io.BytesIO()
     frames = {"save_all": True, "append_images": [Image.new("RGB", (8, 8), "red")]} if suffix == "webp" else {}
     Image.new("RGB", (8, 8)).save(buffer, suffix, **frames)
@@ -182,12 +181,13 @@ def _claiming(suffix: str, side: int) -> bytes:
 @pytest.mark.parametrize(
     ("suffix", "side"), [("png", 9000), ("jpeg", 9000), ("gif", 60000), ("bmp", 60000), ("webp", 9000)]
 )
-def test_a_bomb_is_refused_by_its_header(
+def test_decompression_bombs_are_refused_by_their_header(
     suffix: str, side: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(_claiming(suffix, side))
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("it was decoded"))
     for read in (read_image, image_size):
-        with pytest.raises(InvalidInput, match=r"a\.png: too large: .*80,000,000 pixels"):
+        with pytest.raises(InvalidInput) as error:
             read(path)
+        assert error.value.allowed == f"at most {MAX_PIXELS:,} pixels"

@@ -1,4 +1,4 @@
-"""Run-length encodings against independent decoders: pycocotools, and one of the brush's bits written for tests."""
+"""Run-length encodings against independent decoders: pycocotools, and a test decoder of brush masks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_runs(values: np.ndarray) -> None:
 @given(masks)
 @example(np.zeros((1, 1), bool))
 @example(np.ones((1, 1), bool))
-def test_cocos_own_tool_makes_the_same_text(mask: np.ndarray) -> None:
+def test_coco_rle_equals_pycocotools(mask: np.ndarray) -> None:
     tool = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
     found = coco_rle(mask)
     own = tool.encode(np.asfortranarray(mask.astype(np.uint8)))
@@ -32,7 +32,7 @@ def test_cocos_own_tool_makes_the_same_text(mask: np.ndarray) -> None:
     assert np.array_equal(tool.decode(found).astype(bool), mask)
 
 
-def test_long_and_short_runs_for_coco() -> None:
+def test_long_and_short_runs_of_coco() -> None:
     tool = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
     mask = np.zeros((700, 900), bool)
     mask[3:600, 17] = mask[:, 500:] = True
@@ -43,20 +43,20 @@ def test_long_and_short_runs_for_coco() -> None:
 @given(masks)
 @example(np.zeros((1, 1), bool))
 @example(np.ones((1, 1), bool))
-def test_the_brush_round_trips(mask: np.ndarray) -> None:
+def test_brush_round_trip(mask: np.ndarray) -> None:
     layer = brush_layer(brush_rle(mask), mask.shape[1], mask.shape[0])
     assert np.array_equal(layer, np.repeat(mask[..., None] * np.uint8(255), 4, axis=2))
 
 
 @pytest.mark.parametrize("pixels", [2, 4, 5, 64, 65, 16384, 16385, 40000])
-def test_runs_at_the_limits_of_their_lengths(pixels: int) -> None:
-    """Four values a pixel: runs of 8, 16, 256 and 65536 values end a size, and longer ones are split."""
+def test_brush_runs_at_the_limits_of_their_lengths(pixels: int) -> None:
+    """With four values per pixel, runs of 8, 16, 256 and 65536 values are the longest of their size."""
     mask = np.zeros((1, pixels + 3), bool)
     mask[0, 2 : 2 + pixels] = True
     assert np.array_equal(brush_layer(brush_rle(mask), pixels + 3, 1)[..., 3] > 0, mask)
 
 
-def test_a_stream_written_by_hand() -> None:
+def test_brush_stream_written_by_hand() -> None:
     """Two pixels, the second inside: 8 values of 8 bits, lengths of 3, 4, 8 and 16 bits, 4 × 0 and 4 × 255."""
     bits = (
         f"{8:032b}"
@@ -69,6 +69,6 @@ def test_a_stream_written_by_hand() -> None:
     assert brush_rle(np.array([[False, True]])) == [int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)]
 
 
-def test_a_mask_that_is_too_large_is_refused() -> None:
+def test_too_large_brush_mask_is_refused() -> None:
     with pytest.raises(ValueError, match="too many for a brush mask"):
         brush_rle(np.broadcast_to(np.zeros((1, 1), bool), (2**15, 2**15)))

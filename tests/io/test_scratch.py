@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss.io.files.scratch import PREFIX, YOUNG, Scratch, sweep_scratch
+from wsss.io.files.scratch import MIN_AGE, PREFIX, Scratch, sweep_scratch
 
 
 @pytest.fixture
@@ -16,11 +16,11 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def age(path: Path) -> None:
-    old = time.time() - 2 * YOUNG
+    old = time.time() - 2 * MIN_AGE
     os.utime(path, (old, old))
 
 
-def test_it_is_gone_with_all_that_is_in_it(temporary: Path) -> None:
+def test_delete_removes_the_contents(temporary: Path) -> None:
     scratch = Scratch()
     assert scratch.path.parent == temporary
     (scratch.path / "folder").mkdir()
@@ -29,10 +29,10 @@ def test_it_is_gone_with_all_that_is_in_it(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_folders_that_killed_commands_left_are_deleted_and_no_others(temporary: Path) -> None:
+def test_sweep_deletes_only_abandoned_folders(temporary: Path) -> None:
     held = Scratch()
-    abandoned, young, other = (temporary / name for name in (f"{PREFIX}abcdefgh", f"{PREFIX}01234567", "wsss-photos"))
-    for folder in (abandoned, young, other):
+    abandoned, new, other = (temporary / name for name in (f"{PREFIX}abcdefgh", f"{PREFIX}01234567", "wsss-photos"))
+    for folder in (abandoned, new, other):
         folder.mkdir()
         (folder / "file").touch()
     link = temporary / f"{PREFIX}linklink"
@@ -40,12 +40,12 @@ def test_folders_that_killed_commands_left_are_deleted_and_no_others(temporary: 
     for folder in (abandoned, other, held.path):
         age(folder)
     assert sweep_scratch(temporary) == 1
-    assert sorted(temporary.iterdir()) == sorted([held.path, young, other, link])
+    assert sorted(temporary.iterdir()) == sorted([held.path, new, other, link])
     assert (other / "file").exists()
     held.delete()
 
 
-def test_a_new_one_sweeps(temporary: Path) -> None:
+def test_creating_a_scratch_folder_sweeps(temporary: Path) -> None:
     (temporary / f"{PREFIX}abcdefgh").mkdir()
     age(temporary / f"{PREFIX}abcdefgh")
     scratch = Scratch()
@@ -53,7 +53,7 @@ def test_a_new_one_sweeps(temporary: Path) -> None:
     scratch.delete()
 
 
-def test_a_forked_process_gives_its_lock_back_and_the_first_keeps_it(temporary: Path) -> None:
+def test_lock_is_kept_after_a_fork_leaves_it(temporary: Path) -> None:
     scratch = Scratch()
     child = os.fork()
     if child == 0:

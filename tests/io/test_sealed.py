@@ -27,7 +27,7 @@ def zipped(comment: bytes = b"") -> bytes:
 
 
 def test_text_that_is_not_utf8_is_invalid_input(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="not valid UTF-8"):
+    with pytest.raises(InvalidInput):
         write_sealed_json(tmp_path / "a", {"directory": "r\udcff"})
     assert not list(tmp_path.iterdir())
 
@@ -38,7 +38,7 @@ def sealed_zip(path: Path) -> Path:
     return path
 
 
-def test_a_sealed_zip_is_a_zip_file(tmp_path: Path) -> None:
+def test_sealed_zip_is_a_zip_file(tmp_path: Path) -> None:
     path = sealed_zip(tmp_path / "a.zip")
     check_sealed_zip(path)
     with zipfile.ZipFile(path) as archive:
@@ -46,7 +46,7 @@ def test_a_sealed_zip_is_a_zip_file(tmp_path: Path) -> None:
         assert archive.comment.startswith(b"sha256:")
 
 
-def test_flipped_bits_of_a_sealed_zip_are_found(tmp_path: Path) -> None:
+def test_flipped_bits_of_a_sealed_zip_are_detected(tmp_path: Path) -> None:
     path = sealed_zip(tmp_path / "a.zip")
     for bit in range(0, 8 * path.stat().st_size, 3):
         flip(path, bit)
@@ -57,7 +57,7 @@ def test_flipped_bits_of_a_sealed_zip_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 1, 70, -1, -40])
-def test_a_sealed_zip_that_was_cut(tmp_path: Path, left: int) -> None:
+def test_truncated_sealed_zip_is_detected(tmp_path: Path, left: int) -> None:
     path = sealed_zip(tmp_path / "a.zip")
     path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(ValueError, match="it is damaged"):
@@ -65,22 +65,22 @@ def test_a_sealed_zip_that_was_cut(tmp_path: Path, left: int) -> None:
 
 
 @pytest.mark.parametrize("content", [zipped(b"a comment"), b"", b"no zip file, but long enough to be one"])
-def test_what_cannot_be_sealed(content: bytes) -> None:
+def test_other_content_cannot_be_sealed(content: bytes) -> None:
     with pytest.raises(ValueError):
         write_sealed_zip(io.BytesIO(), memoryview(content))
 
 
-def test_a_sealed_object_reads_as_what_was_written(tmp_path: Path) -> None:
+def test_sealed_object_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_sealed_json(path, VALUE)
     assert read_sealed_json(path) == VALUE
     assert json.loads(path.read_text())[SEAL].keys() == {"sha256", "mtime_ns"}
-    write_sealed_json(path, {**read_sealed_json(path), 10: "a key that isn't text", 9: ("a", 1)})
-    assert read_sealed_json(path) == {**VALUE, "10": "a key that isn't text", "9": ["a", 1]}
+    write_sealed_json(path, {**read_sealed_json(path), 10: "a key that is not a string", 9: ("a", 1)})
+    assert read_sealed_json(path) == {**VALUE, "10": "a key that is not a string", "9": ["a", 1]}
 
 
 @given(bit=st.integers(0, 8 * 250))
-def test_a_flipped_bit_changes_nothing_or_is_found(tmp_path_factory: pytest.TempPathFactory, bit: int) -> None:
+def test_flipped_bit_is_harmless_or_detected(tmp_path_factory: pytest.TempPathFactory, bit: int) -> None:
     path = tmp_path_factory.mktemp("sealed") / "a.json"
     write_sealed_json(path, VALUE)
     flip(path, bit % (8 * path.stat().st_size))
@@ -88,11 +88,11 @@ def test_a_flipped_bit_changes_nothing_or_is_found(tmp_path_factory: pytest.Temp
         found = read_sealed_json(path)
     except ValueError:
         return
-    # the key of the seal has another name, which says nothing about the rest
+    # a flipped bit in the seal's key leaves an unverified object
     assert {name: found[name] for name in VALUE} == VALUE
 
 
-def test_an_object_that_someone_edited_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_edited_object_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_sealed_json(path, VALUE)
     edited = json.loads(path.read_text()) | {"id": "other"}
@@ -110,7 +110,7 @@ def test_json_without_a_seal(tmp_path: Path, value: Any) -> None:
     assert read_sealed_json(tmp_path / "a.json") == value
 
 
-def test_not_a_number_is_refused(tmp_path: Path) -> None:
+def test_non_finite_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         write_sealed_json(tmp_path / "a.json", {"loss": float("nan")})
     assert not (tmp_path / "a.json").exists()

@@ -11,7 +11,7 @@ from wsss.io.process.shared_state import SLOT, Memory, State
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
-    """Memory that this process writes its state to, until the test ends."""
+    """Shared memory with the state of this process during the test."""
     memory = Memory()
     for name, value in (("_memory", None), ("_writer", 0), ("_state", State())):
         monkeypatch.setattr(shared_state, name, value)
@@ -19,7 +19,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     return memory
 
 
-def test_what_is_set_can_be_read(memory: Memory) -> None:
+def test_state_can_be_read(memory: Memory) -> None:
     shared_state.set_message("Interrupted. Résumé")
     shared_state.set_documents("{}", "[]")
     shared_state.working_on(["a", "b"])
@@ -29,14 +29,14 @@ def test_what_is_set_can_be_read(memory: Memory) -> None:
     assert memory.read() == State(items=["a", "b"])
 
 
-def test_temporary_files_are_listed_inside_the_block_only(memory: Memory, tmp_path: Path) -> None:
+def test_temporary_files_are_listed_inside_the_block(memory: Memory, tmp_path: Path) -> None:
     with pytest.raises(KeyError), shared_state.deleted_if_killed(tmp_path / "x"):
         assert memory.read().paths == [str(tmp_path / "x")]
         raise KeyError
     assert memory.read().paths == []
 
 
-def test_another_process_reads_the_last_state_and_a_forked_one_writes_none(memory: Memory) -> None:
+def test_forked_process_does_not_write_the_state(memory: Memory) -> None:
     shared_state.set_message("of the parent")
     child = os.fork()
     if child == 0:
@@ -46,26 +46,26 @@ def test_another_process_reads_the_last_state_and_a_forked_one_writes_none(memor
     assert memory.read().message == "of the parent" and shared_state.is_shared()
 
 
-def test_a_state_that_does_not_fit_leaves_the_former_one(memory: Memory) -> None:
+def test_state_that_is_too_large_is_dropped(memory: Memory) -> None:
     shared_state.set_message("short")
     shared_state.set_message("x" * SLOT)
     assert memory.read().message == "short"
 
 
-def test_a_write_that_was_cut_off_leaves_the_former_state(memory: Memory) -> None:
-    """As a kill in the middle leaves it: one half is half-written, the byte that says which one is valid isn't."""
+def test_incomplete_write_keeps_the_former_state(memory: Memory) -> None:
+    """A kill during a write leaves one half incomplete, and the index of the valid half unchanged."""
     shared_state.set_message("whole")
     other = 1 - memory._bytes[0]
     memory._bytes[1 + other * SLOT : 1 + other * SLOT + 9] = b'{"message'
     assert memory.read().message == "whole"
 
 
-def test_without_a_supervisor_nothing_is_shared() -> None:
+def test_nothing_is_shared_without_a_supervisor() -> None:
     assert not shared_state.is_shared()
     assert Memory().read() == State()
 
 
-def test_deleting(tmp_path: Path) -> None:
+def test_delete(tmp_path: Path) -> None:
     (tmp_path / "folder/inner").mkdir(parents=True)
     (tmp_path / "file").touch()
     shared_state.delete([str(tmp_path / name) for name in ("folder", "file", "gone")])

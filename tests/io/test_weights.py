@@ -1,5 +1,3 @@
-"""Model folders."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -11,7 +9,7 @@ from wsss.errors import InvalidInput
 from wsss.io.weights import DESCRIPTION, WEIGHTS, load_description, load_weights, save_model
 
 
-def test_round_trip_and_equal_bytes(tmp_path: Path) -> None:
+def test_round_trip_is_deterministic(tmp_path: Path) -> None:
     weights = {
         "a.weight": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).t(),  # not contiguous
         "b": torch.arange(5),
@@ -30,44 +28,45 @@ def test_round_trip_and_equal_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_weights_that_are_not_finite_are_refused_by_name(tmp_path: Path, value: float) -> None:
+def test_non_finite_weights_are_refused(tmp_path: Path, value: float) -> None:
     weights = {"head.weight": torch.zeros(2, 2), "low.bias": torch.zeros(3), "high.bias": torch.zeros(3)}
     weights["low.bias"][1] = value
     save_model(tmp_path, weights, {})
-    with pytest.raises(InvalidInput, match=r"model\.safetensors: tensor 'low\.bias'.* in 1 of 3 values\.\n") as caught:
+    with pytest.raises(InvalidInput) as error:
         load_weights(tmp_path)
-    assert caught.value.hint
+    assert error.value.subject == f"{tmp_path / WEIGHTS}: tensor 'low.bias'" and "1 of 3 values" in error.value.problem
     weights["head.weight"][0] = value
     save_model(tmp_path, weights, {})
-    with pytest.raises(InvalidInput, match="in all 2 of 3 tensors: "):
+    with pytest.raises(InvalidInput, match="2 of 3 tensors"):
         load_weights(tmp_path)
 
 
-def test_a_negative_variance_is_refused(tmp_path: Path) -> None:
+def test_negative_variance_is_refused(tmp_path: Path) -> None:
     save_model(tmp_path, {"bn.running_var": torch.tensor([1.0, -0.5]), "bn.running_mean": torch.tensor([-1.0])}, {})
-    with pytest.raises(InvalidInput, match=r"'bn\.running_var': expected variances of 0 or more, got -0\.5"):
+    with pytest.raises(InvalidInput) as error:
         load_weights(tmp_path)
+    assert "'bn.running_var'" in str(error.value.subject) and error.value.found == -0.5
 
 
-def test_the_description_is_written_last(tmp_path: Path) -> None:
+def test_description_is_written_last(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         save_model(tmp_path, {"a": torch.zeros(1)}, {"x": float("nan")})
     assert (tmp_path / WEIGHTS).is_file() and not (tmp_path / DESCRIPTION).exists()
-    with pytest.raises(InvalidInput, match=r"no model here \(model\.json is missing\)"):
+    with pytest.raises(InvalidInput) as error:
         load_description(tmp_path)
+    assert error.value.subject == str(tmp_path)
 
 
-def test_broken_files_are_named(tmp_path: Path) -> None:
+def test_broken_files_are_refused(tmp_path: Path) -> None:
     save_model(tmp_path, {"a": torch.zeros(100)}, {})
     content = (tmp_path / WEIGHTS).read_bytes()
-    for wrong in (b"", content[:7], content[:-1], b"\xff" * 64, b"PK\x03\x04" + content):
-        (tmp_path / WEIGHTS).write_bytes(wrong)
-        with pytest.raises(InvalidInput, match=r"model\.safetensors: not a readable"):
+    for wrong in (b"", content[:7], content[:-1], b"\xff" * 64, b"PK\x03\x04" + content, None):
+        (tmp_path / WEIGHTS).unlink() if wrong is None else (tmp_path / WEIGHTS).write_bytes(wrong)
+        with pytest.raises(InvalidInput) as error:
             load_weights(tmp_path)
-    (tmp_path / WEIGHTS).unlink()
-    with pytest.raises(InvalidInput, match=r"model\.safetensors: no such file"):
-        load_weights(tmp_path)
-    for wrong_json, words in (("{", "not valid JSON"), ("[1]", "expected a JSON object"), ("\xff", "not valid JSON")):
-        (tmp_path / DESCRIPTION).write_text(wrong_json, encoding="latin-1")
-        with pytest.raises(InvalidInput, match=words):
+        assert error.value.subject == str(tmp_path / WEIGHTS)
+    for wrong in (b"{", b"[1]", b"\xff"):
+        (tmp_path / DESCRIPTION).write_bytes(wrong)
+        with pytest.raises(InvalidInput) as error:
             load_description(tmp_path)
+        assert error.value.subject == str(tmp_path / DESCRIPTION)

@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from wsss.losses.betti_matching import BettiMatchingLoss
-from wsss.losses.config import BettiMatchingConfig
 from wsss.topology import betti_matching
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
@@ -24,7 +23,7 @@ SHARED = os.environ.get("WSSS_SHARED_DATA")
 
 def term(**keys: Any) -> BettiMatchingLoss:
     """The term alone."""
-    return BettiMatchingLoss(BettiMatchingConfig.model_validate({"base_weight": 0, "alpha": 1, "threads": 1, **keys}))
+    return BettiMatchingLoss(**{"base_weight": 0, "alpha": 1, "threads": 1, **keys})
 
 
 def logits_of(probabilities: np.ndarray) -> Tensor:
@@ -145,15 +144,6 @@ def test_absent_classes_are_skipped_or_counted() -> None:
     assert nothing_shown.item() == 0 and logits.grad is not None and not logits.grad.any()
 
 
-def test_one_channel_is_a_sigmoid() -> None:
-    logits, target = case()
-    single = (logits[:, 1:] - logits[:, :1]).requires_grad_()
-    loss = BettiMatchingLoss()
-    torch.testing.assert_close(loss(single, target), loss(logits, target))
-    loss(single, target).backward()
-    assert single.grad is not None and single.grad.abs().sum() > 0
-
-
 def test_windows_tile_the_image_and_keep_the_scale() -> None:
     logits, target = case(batch=1, size=(8, 8))
     p, g = logits.softmax(1)[0, 1].numpy(), target[0].numpy() == 1
@@ -185,7 +175,7 @@ def test_threads_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_not_finite_gives_nan_and_not_an_error(value: float) -> None:
+def test_non_finite_logits_give_nan(value: float) -> None:
     logits, target = case()
     logits[0, :, 2, 2] = value
     assert torch.isnan(term()(logits, target))
@@ -222,28 +212,7 @@ def test_descending_repairs_the_topology() -> None:
     assert before > 0 and after == 0
 
 
-def test_mixed_precision() -> None:
-    logits, target = case(size=(16, 16))
-    net = torch.nn.Conv2d(2, 2, 3, padding=1)
-    with torch.autocast("cpu", torch.bfloat16):
-        value = BettiMatchingLoss()(net(logits.float()), target)
-    assert value.dtype == torch.float32 and torch.isfinite(value)
-    value.backward()
-    assert net.weight.grad is not None and torch.isfinite(net.weight.grad).all() and net.weight.grad.any()
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_gives_the_same() -> None:
-    logits, target = case(classes=3)
-    here, there = logits.clone().requires_grad_(), logits.cuda().requires_grad_()
-    value, other = BettiMatchingLoss()(here, target), BettiMatchingLoss()(there, target.cuda())
-    value.backward()
-    other.backward()
-    torch.testing.assert_close(other.cpu(), value)
-    torch.testing.assert_close(there.grad.cpu(), here.grad)
-
-
-@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values at hand")
+@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values")
 @pytest.mark.parametrize(
     ("keys", "key"),
     [

@@ -1,4 +1,4 @@
-"""cbDice against a slow reference that goes through the formula pixel by pixel, and where it must not fail."""
+"""cbDice against its formula pixel by pixel, and on degenerate masks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from skimage.morphology import skeletonize
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.base import build_loss
+from wsss.losses import build
 from wsss.losses.cbdice import CbDiceLoss, centrelines
-from wsss.losses.config import CbDiceConfig
 
 
 def term(**keys: Any) -> CbDiceLoss:
-    return CbDiceLoss(CbDiceConfig.model_validate({"base_weight": 0, "alpha": 1, **keys}))
+    return CbDiceLoss(**{"base_weight": 0, "alpha": 1, **keys})
 
 
 def case(seed: int = 0, classes: int = 2, size: tuple[int, int] = (30, 34)) -> tuple[Tensor, Tensor]:
@@ -47,7 +46,7 @@ def skeleton_weight(radius: float, largest: float, weighting: str) -> float:
     return 1 / radius if weighting == "inverse" else (largest - radius * largest + 1) / largest
 
 
-def written_out(logits: Tensor, target: Tensor, smooth: float = 1.0, weighting: str = "inverse") -> Tensor:
+def reference(logits: Tensor, target: Tensor, smooth: float = 1.0, weighting: str = "inverse") -> Tensor:
     """The authors' sums, with weights Q on skeletons, as loops over pixels."""
     top, bottom = [torch.zeros((), dtype=torch.float64)] * 2, [torch.zeros((), dtype=torch.float64)] * 2
     probabilities = logits.softmax(1)
@@ -79,7 +78,7 @@ def test_value_and_gradient_are_those_of_the_formula(classes: int, seed: int, we
     if seed == 2:
         target[0, 8:14, 5:20] = 255
     values, grads = [], []
-    for loss in (term(weighting=weighting), partial(written_out, weighting=weighting)):
+    for loss in (term(weighting=weighting), partial(reference, weighting=weighting)):
         x = logits.clone().requires_grad_()
         value = loss(x, target)
         value.backward()
@@ -90,7 +89,7 @@ def test_value_and_gradient_are_those_of_the_formula(classes: int, seed: int, we
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-9)
 
 
-def test_masks_that_agree_cost_nothing_however_sure_the_prediction_is() -> None:
+def test_agreeing_masks_have_zero_loss_at_any_confidence() -> None:
     _, target = case(1)
     margin = torch.rand(2, 1, 30, 34, generator=torch.Generator().manual_seed(0)) + 0.1
     margin = (margin * (2 * target[:, None] - 1)).requires_grad_()
@@ -120,7 +119,7 @@ def test_weights_of_thin_branches() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_linear_weights_cost_a_perfect_prediction_nothing_too(seed: int) -> None:
+def test_linear_weights_of_a_perfect_prediction(seed: int) -> None:
     _, target = case(seed, 3)
     logits = 60 * torch.nn.functional.one_hot(target, 3).movedim(-1, 1).float()
     assert term(weighting="linear")(logits, target).item() == pytest.approx(0, abs=1e-6)
@@ -129,7 +128,7 @@ def test_linear_weights_cost_a_perfect_prediction_nothing_too(seed: int) -> None
 def test_whole_loss_with_the_papers_weights() -> None:
     logits, target = case()
     ce = torch.nn.functional.cross_entropy(logits, target)
-    dice = build_loss(CbDiceConfig().base.dice)(logits, target)
+    dice = build("dice", absent="count", per_image=True)(logits, target)
     alpha = beta = 1
     expected = ce / 2 + alpha / (2 * (alpha + beta)) * dice + beta / (2 * (alpha + beta)) * term()(logits, target)
     torch.testing.assert_close(CbDiceLoss()(logits, target), expected)
@@ -144,7 +143,7 @@ def test_gradcheck_and_ignored_pixels() -> None:
 
 
 @given(st.sampled_from([0, 1, 255]), st.sampled_from([-1000.0, -1.0, 0.0, 1.0, 1000.0]))
-def test_never_nan_on_empty_full_and_unknown_masks(value: int, margin: float) -> None:
+def test_never_nan_on_empty_full_and_ignored_masks(value: int, margin: float) -> None:
     logits = torch.full((1, 1, 9, 11), margin, requires_grad=True)
     loss = term()(logits, torch.full((1, 9, 11), value))
     loss.backward()
@@ -153,37 +152,11 @@ def test_never_nan_on_empty_full_and_unknown_masks(value: int, margin: float) ->
         assert loss.item() == pytest.approx(0, abs=1e-6) and not logits.grad.any()
 
 
-@pytest.mark.parametrize("classes", [2, 4])
-def test_a_perfect_prediction_costs_nothing(classes: int) -> None:
-    _, target = case(4, classes)
-    logits = 60 * torch.nn.functional.one_hot(target, classes).movedim(-1, 1).float()
-    assert term()(logits, target).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_half_precision() -> None:
-    logits, target = case()
-    half = logits.to(torch.float16).requires_grad_()
-    value = CbDiceLoss()(half, target)
-    value.backward()
-    assert value.dtype == torch.float32 and half.grad is not None and torch.isfinite(half.grad).all()
-
-
-def test_labels_are_worked_on_once_per_sample() -> None:
+def test_labels_are_processed_once_per_sample() -> None:
     logits, target = case()
     loss = term()
     first = loss(logits, target)
-    assert len(loss.cache.kept) == 2
+    assert len(loss.cache.results) == 2
     torch.testing.assert_close(loss(logits.flip(0), target.flip(0)), first)
-    assert len(loss.cache.kept) == 2
+    assert len(loss.cache.results) == 2
     assert torch.equal(term(cache_mb=0)(logits, target), first)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_gives_the_same() -> None:
-    logits, target = case(classes=3)
-    here, there = logits.clone().requires_grad_(), logits.cuda().requires_grad_()
-    value, other = CbDiceLoss()(here, target), CbDiceLoss()(there, target.cuda())
-    value.backward()
-    other.backward()
-    torch.testing.assert_close(other.cpu(), value)
-    torch.testing.assert_close(there.grad.cpu(), here.grad)

@@ -1,4 +1,4 @@
-"""What every loss makes of pixels that it must not read (255), and of NaN where it reads: properties, all bases."""
+"""Ignored pixels (255) and NaN, in every loss with every base."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from lossconfigs import built, every_config, label
 from torch import Tensor
 
 from wsss.losses.base import Loss
-from wsss.losses.config import TopoConfig
 from wsss.losses.topo_window import TopoWindowLoss
 
 EVERY = pytest.mark.parametrize("keys", every_config(), ids=label)
@@ -67,7 +66,7 @@ def test_predictions_under_255_change_neither_value_nor_gradient(
 
 
 @EVERY
-def test_not_a_number_everywhere_costs_nothing_where_nothing_is_labelled(keys: dict[str, Any]) -> None:
+def test_nan_at_ignored_pixels_has_zero_loss(keys: dict[str, Any]) -> None:
     loss = built(keys)
     for classes, not_a_number in itertools.product((1, 2, 3), NOT_NUMBERS):
         logits = torch.full((2, classes, 6, 5), not_a_number)
@@ -101,7 +100,7 @@ def test_one_nan_at_any_labelled_pixel_gives_nan(keys: dict[str, Any], classes: 
 
 
 @EVERY
-def test_before_its_term_counts_a_loss_ignores_the_same_pixels(keys: dict[str, Any]) -> None:
+def test_ignored_pixels_before_the_term_counts(keys: dict[str, Any]) -> None:
     logits, target = case(8)
     loss = built({**keys, **({"active_from": 5} if "base" in keys or keys["name"] == "topo" else {})})
     loss.begin_step(0, 10)
@@ -112,12 +111,12 @@ def test_before_its_term_counts_a_loss_ignores_the_same_pixels(keys: dict[str, A
 
 @pytest.mark.filterwarnings("ignore::wsss.losses.targets.OnlyBackground")
 @pytest.mark.parametrize("gaps", ["keep", "close"])
-def test_topo_takes_ignored_pixels_for_right(gaps: str) -> None:
-    """A false wall with ignored pixels in it no longer divides its region; what is labelled of it costs still."""
+def test_topo_treats_ignored_pixels_as_correct(gaps: str) -> None:
+    """A false wall with ignored pixels does not divide its region; only its labelled pixels are penalised."""
     target = torch.zeros(1, 32, 32, dtype=torch.int64)
     margin = torch.full((1, 1, 32, 32), -3.0)
     margin[0, 0, 16] = 3
-    loss = TopoWindowLoss(TopoConfig(base_weight=0, alpha=1, beta=1, gaps=gaps, window=32, d_max=10))
+    loss = TopoWindowLoss(base_weight=0, alpha=1, beta=1, gaps=gaps, window=32, d_max=10)
     assert loss(margin, target).item() > 10, "half of all pairs are in different halves"
     target[0, 16, 10:20] = 255
     assert loss(margin, target).item() == pytest.approx(22 * 1024 / (1024 * 1023 / 2) * 25, rel=0.03)

@@ -1,4 +1,4 @@
-"""Region-wise loss against its formula with rectified maps written out, and where it must not fail."""
+"""Region-wise loss against its formula with rectified maps, and on degenerate masks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.config import RegionWiseConfig
 from wsss.losses.region_wise import RegionWiseLoss, region_wise_weights
 
 
@@ -21,7 +20,7 @@ def case(classes: int, size: tuple[int, int] = (20, 23)) -> tuple[Tensor, Tensor
 
 
 def rectified_maps(target: Tensor, classes: int) -> Tensor:
-    """The paper's z: −d / max d inside a class, 1 outside; 0 where the class isn't known."""
+    """The paper's z: −d / max d inside a class, 1 outside; 0 where pixels are ignored."""
     maps = np.ones((len(target), classes, *target.shape[1:]))
     for image, label in enumerate(target.numpy()):
         for k in range(classes):
@@ -34,10 +33,10 @@ def rectified_maps(target: Tensor, classes: int) -> Tensor:
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
-@pytest.mark.parametrize("unknown", [False, True])
-def test_value_and_gradient_are_those_of_the_formula(classes: int, unknown: bool) -> None:
+@pytest.mark.parametrize("ignored", [False, True])
+def test_value_and_gradient_are_those_of_the_formula(classes: int, ignored: bool) -> None:
     logits, target = case(classes)
-    if unknown:
+    if ignored:
         target[0, 5:9, 3:] = 255
         target[1, :, :4] = 255
     maps = rectified_maps(target, classes)
@@ -54,19 +53,12 @@ def test_value_and_gradient_are_those_of_the_formula(classes: int, unknown: bool
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-10)
 
 
-def test_being_wrong_deep_inside_a_region_costs_twice_as_much() -> None:
+def test_errors_deep_inside_a_region_cost_twice_as_much() -> None:
     target = torch.zeros(1, 21, 21, dtype=torch.int64)
     target[0, 6:15, 6:15] = 1
     weights = region_wise_weights(torch.stack([target[0] == 0, target[0] == 1]))
     assert weights[10, 10] == 2 and weights[6, 6] == pytest.approx(1 + 1 / 5) and weights[0, 0] == 2
     assert weights.min() > 1
-
-
-def test_a_perfect_prediction_costs_nothing() -> None:
-    _, target = case(3)
-    logits = 60 * torch.nn.functional.one_hot(target, 3).movedim(-1, 1).float()
-    assert RegionWiseLoss()(logits, target).item() == pytest.approx(0, abs=1e-9)
-    assert RegionWiseLoss()(-logits, target).item() > 0.3
 
 
 def test_gradcheck_and_ignored_pixels() -> None:
@@ -78,14 +70,8 @@ def test_gradcheck_and_ignored_pixels() -> None:
     assert logits.grad is not None and not logits.grad[0, :, :3].any() and logits.grad[0, :, 3:].all()
 
 
-def test_one_channel_stands_for_two() -> None:
-    logits, target = case(2)
-    single = logits[:, 1:] - logits[:, :1]
-    torch.testing.assert_close(RegionWiseLoss()(single, target), RegionWiseLoss()(logits, target))
-
-
 @pytest.mark.parametrize("value", [0, 1, 255])
-def test_never_nan_where_one_class_or_none_is_all_there_is(value: int) -> None:
+def test_never_nan_for_one_class_or_none(value: int) -> None:
     logits = case(3)[0].requires_grad_()
     loss = RegionWiseLoss()(logits, torch.full((2, 20, 23), value))
     loss.backward()
@@ -93,30 +79,10 @@ def test_never_nan_where_one_class_or_none_is_all_there_is(value: int) -> None:
     assert (loss.item() == 0) == (value == 255) == (not logits.grad.any())
 
 
-def test_half_precision() -> None:
-    logits, target = case(2)
-    half = logits.to(torch.bfloat16).requires_grad_()
-    value = RegionWiseLoss()(half, target)
-    value.backward()
-    assert value.dtype == torch.float32 and half.grad is not None and torch.isfinite(half.grad).all()
-    assert value.item() == pytest.approx(RegionWiseLoss()(logits, target).item(), rel=0.01)
-
-
 def test_maps_are_computed_once_per_sample() -> None:
     logits, target = case(3)
     loss = RegionWiseLoss()
     first = loss(logits, target)
-    assert len(loss.cache.kept) == 2 and loss.cache.size == 2 * 4 * 20 * 23
-    assert torch.equal(loss(logits.flip(0), target.flip(0)), first) and len(loss.cache.kept) == 2
-    assert torch.equal(RegionWiseLoss(RegionWiseConfig(cache_mb=0))(logits, target), first)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_gives_the_same() -> None:
-    logits, target = case(3)
-    here, there = logits.clone().requires_grad_(), logits.cuda().requires_grad_()
-    value, other = RegionWiseLoss()(here, target), RegionWiseLoss()(there, target.cuda())
-    value.backward()
-    other.backward()
-    torch.testing.assert_close(other.cpu(), value)
-    torch.testing.assert_close(there.grad.cpu(), here.grad)
+    assert len(loss.cache.results) == 2 and loss.cache.size == 2 * 4 * 20 * 23
+    assert torch.equal(loss(logits.flip(0), target.flip(0)), first) and len(loss.cache.results) == 2
+    assert torch.equal(RegionWiseLoss(cache_mb=0)(logits, target), first)

@@ -1,4 +1,4 @@
-"""Skeleton Recall by hand, and against the definition of the paper's code written out."""
+"""Skeleton Recall against the definition of the paper's code."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from skimage.morphology import dilation, skeletonize
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.base import build_loss
-from wsss.losses.config import BettiMatchingConfig, CbDiceConfig, ClDiceConfig, SkeletonRecallConfig
+from wsss.losses import build
 from wsss.losses.skeleton_recall import SkeletonRecallLoss, tubed_skeleton
 
 
 def term(**keys: Any) -> SkeletonRecallLoss:
-    return SkeletonRecallLoss(SkeletonRecallConfig.model_validate({"base_weight": 0, **keys}))
+    return SkeletonRecallLoss(**{"base_weight": 0, **keys})
 
 
 def case(classes: int) -> tuple[Tensor, Tensor]:
@@ -27,7 +26,7 @@ def case(classes: int) -> tuple[Tensor, Tensor]:
     return logits, field.argmax(1)
 
 
-def written_out(logits: Tensor, target: Tensor, smooth: float = 1.0) -> float:
+def reference(logits: Tensor, target: Tensor, smooth: float = 1.0) -> float:
     probabilities = logits.softmax(1).double().numpy()
     found, whole = np.zeros(logits.shape[1]), np.zeros(logits.shape[1])
     for image, label in enumerate(target.numpy()):
@@ -40,9 +39,9 @@ def written_out(logits: Tensor, target: Tensor, smooth: float = 1.0) -> float:
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_value_written_out(classes: int) -> None:
+def test_value_equals_the_reference(classes: int) -> None:
     logits, target = case(classes)
-    assert term()(logits, target).item() == pytest.approx(written_out(logits, target), abs=1e-6)
+    assert term()(logits, target).item() == pytest.approx(reference(logits, target), abs=1e-6)
 
 
 @pytest.mark.parametrize("tube", [0, 1, 2])
@@ -64,25 +63,23 @@ def test_gradcheck_and_ignored_pixels() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 255])
-def test_nothing_to_recall_costs_nothing(value: int) -> None:
+def test_empty_labels_have_zero_loss(value: int) -> None:
     logits = case(3)[0].requires_grad_()
     loss = term()(logits, torch.full((2, 30, 40), value))
     loss.backward()
     assert loss.item() == 0 and logits.grad is not None and not logits.grad.any()
 
 
-def test_a_ring_around_another_class_has_no_skeleton_and_costs_nothing() -> None:
-    """As docs/losses.md says; the losses that it names instead see the ring."""
+def test_a_ring_around_another_class_has_no_skeleton() -> None:
+    """As in docs/losses.md; the losses recommended there detect the ring."""
     rows, columns = np.mgrid[:41, :41] - 20
     radius = np.hypot(rows, columns)
     target = torch.from_numpy((radius < 15).astype(np.int64) + (radius >= 11) * (radius < 15))[None]
     missed = 40 * torch.nn.functional.one_hot(target * (target < 2), 3).movedim(-1, 1).float()
     assert (target == 1).any() and (target == 2).any()
     assert term()(missed, target).item() == 0
-    costs = {
-        "cldice": ClDiceConfig(base_weight=0, alpha=1),
-        "cbdice": CbDiceConfig(base_weight=0, alpha=1),
-        "betti_matching": BettiMatchingConfig(base_weight=0, alpha=1, frame="own-max"),
+    settings = {"cldice": {}, "cbdice": {}, "betti_matching": {"frame": "own-max"}}
+    values = {
+        name: build(name, base_weight=0, alpha=1, **keys)(missed, target).item() for name, keys in settings.items()
     }
-    found = {name: build_loss(config)(missed, target).item() for name, config in costs.items()}
-    assert found == pytest.approx({"cldice": 0.98, "cbdice": 0.95, "betti_matching": 1.5}, abs=0.005)
+    assert values == pytest.approx({"cldice": 0.98, "cbdice": 0.95, "betti_matching": 1.5}, abs=0.005)

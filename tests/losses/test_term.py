@@ -1,4 +1,4 @@
-"""Base and term together: weights, activation, the cache of labels, and the presets."""
+"""Base and term: weights, activation, the cache of labels, and the documentation."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from wsss.losses.base import LOSSES, build_loss
+from wsss.errors import InvalidInput
+from wsss.losses import build
 from wsss.losses.cache import LabelCache
-from wsss.losses.config import LossConfig
+from wsss.losses.catalogue import LOSSES
 
 NAMES = ("betti_matching", "cbdice", "cldice", "skeleton_recall", "warping")
-
-
-def build(**keys: Any) -> Any:
-    return build_loss(TypeAdapter(LossConfig).validate_python(keys))
 
 
 def case() -> tuple[Tensor, Tensor]:
@@ -30,9 +26,9 @@ def case() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("name", NAMES)
 def test_sum_of_base_and_term(name: str) -> None:
     logits, target = case()
-    alone = build(name=name, base_weight=0, alpha=1)(logits, target)
-    base = build(name="ce_dice")(logits, target)
-    both = build(name=name, base={"name": "ce_dice"}, base_weight=0.25, alpha=3)(logits, target)
+    alone = build(name, base_weight=0, alpha=1)(logits, target)
+    base = build("ce_dice")(logits, target)
+    both = build(name, base={"name": "ce_dice"}, base_weight=0.25, alpha=3)(logits, target)
     torch.testing.assert_close(both, 0.25 * base + 3 * alone)
     assert alone.item() > 0
 
@@ -41,8 +37,8 @@ def test_sum_of_base_and_term(name: str) -> None:
 @pytest.mark.parametrize(("active_from", "first"), [(0, 0), (4, 4), (0.7, 7), (20, 10), (0.55, 6)])
 def test_the_term_counts_from_a_step_on(name: str, active_from: float, first: int) -> None:
     logits, target = case()
-    loss = build(name=name, base={"name": "ce"}, active_from=active_from)
-    base = loss.base_weight * build(name="ce")(logits, target)
+    loss = build(name, base={"name": "ce"}, active_from=active_from)
+    base = loss.config.base_weight * build("ce")(logits, target)
     counted = []
     for step in range(10):
         loss.begin_step(step, 10)
@@ -52,7 +48,7 @@ def test_the_term_counts_from_a_step_on(name: str, active_from: float, first: in
 
 @pytest.mark.parametrize(("share", "steps"), [(0.07, 100), (0.55, 100), (0.3, 10), (0.29, 100), (0.7, 12_000)])
 def test_a_share_of_the_steps_is_not_rounded_up(share: float, steps: int) -> None:
-    loss = build(name="cldice", active_from=share)
+    loss = build("cldice", active_from=share)
     active = []
     for step in range(steps):
         loss.begin_step(step, steps)
@@ -67,7 +63,7 @@ def test_one_channel_stands_for_two(name: str) -> None:
     single = logits[:, :1]
     double = torch.cat([torch.zeros_like(single), single], 1)
     for base in ("ce", "dice", "ce_dice"):
-        loss = build(name=name, base={"name": base})
+        loss = build(name, base={"name": base})
         torch.testing.assert_close(loss(single, target), loss(double, target))
 
 
@@ -77,18 +73,18 @@ def test_memory_format_changes_nothing(name: str) -> None:
     grads = []
     for layout in (torch.contiguous_format, torch.channels_last):
         x = logits.to(memory_format=layout).detach().requires_grad_()
-        build(name=name)(x, target).backward()
+        build(name)(x, target).backward()
         grads.append(x.grad)
     torch.testing.assert_close(grads[0], grads[1])
 
 
-def test_config_refuses_what_means_nothing() -> None:
+def test_invalid_settings() -> None:
     for wrong in ({"stride": 4}, {"crop": 1}, {"alpha": -1}, {"base": {"name": "cldice"}}, {"dimension_weights": [1]}):
-        with pytest.raises(ValidationError):
-            TypeAdapter(LossConfig).validate_python({"name": "betti_matching", **wrong})
+        with pytest.raises(InvalidInput):
+            build("betti_matching", **wrong)
 
 
-def test_cache_forgets_what_was_not_used_for_longest() -> None:
+def test_the_cache_drops_the_least_recently_used_results() -> None:
     calls: list[int] = []
 
     def compute(label: Tensor) -> Tensor:
@@ -103,9 +99,9 @@ def test_cache_forgets_what_was_not_used_for_longest() -> None:
     cache(labels[:1])
     assert calls == [1, 2, 3, 4]
     fifth = torch.ones(1, 1, 512, 512, dtype=torch.bool)
-    cache(fifth)  # the second has to go
+    cache(fifth)  # drops the second
     cache(labels[[0, 2, 3]])
-    assert len(calls) == 5 and cache.size <= cache.room
+    assert len(calls) == 5 and cache.size <= cache.capacity
     cache(labels[1:2])
     assert len(calls) == 6
     assert LabelCache(compute, 0)(labels).shape == labels.shape

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 from torch import Tensor
 
-from wsss.losses.config import TopoConfig
 from wsss.losses.distances import signed_distances
 from wsss.losses.topo_window import TopoWindowLoss
 from wsss.topology import critical_pixels, distance_transform
@@ -89,12 +88,11 @@ def test_margins_of_any_value(dtype: torch.dtype, unit: float) -> None:
     for place, (margin, beyond) in enumerate(MARGINS):
         logits, target = case(place % 5)
         keys = {"margin": margin, "d_min": margin + 0.05, "d_max": 9, "pixels_per_logit": unit}
-        config = TopoConfig.model_validate({**TERM, **keys})
         reach = next(n for n in range(200) if n >= (margin + 0.05) ** 2)
-        value = TopoWindowLoss(config)(logits.to(dtype), target).item()
-        wanted = expected(logits.to(dtype).double(), target[0].numpy() == 1, beyond, reach, keys)
-        assert value == pytest.approx(wanted, rel=1e-5, abs=1e-7), margin
-        changed += wanted > 0
+        value = TopoWindowLoss(**TERM, **keys)(logits.to(dtype), target).item()
+        expected_value = expected(logits.to(dtype).double(), target[0].numpy() == 1, beyond, reach, keys)
+        assert value == pytest.approx(expected_value, rel=1e-5, abs=1e-7), margin
+        changed += expected_value > 0
     assert changed > len(MARGINS) / 2
 
 
@@ -107,11 +105,10 @@ def test_minimum_distances_of_any_value(dtype: torch.dtype, unit: float, clipped
     for place, (far, reach) in enumerate(FAR):
         logits, target = case(place % 5)
         keys = {"margin": 0.1, "d_min": far, "d_max": far if clipped else 9, "pixels_per_logit": unit}
-        config = TopoConfig.model_validate({**TERM, **keys})
-        value = TopoWindowLoss(config)(logits.to(dtype), target).item()
-        wanted = expected(logits.to(dtype).double(), target[0].numpy() == 1, 0, reach, keys)
-        assert value == pytest.approx(wanted, rel=1e-5, abs=1e-7), far
-        changed += wanted > 0
+        value = TopoWindowLoss(**TERM, **keys)(logits.to(dtype), target).item()
+        expected_value = expected(logits.to(dtype).double(), target[0].numpy() == 1, 0, reach, keys)
+        assert value == pytest.approx(expected_value, rel=1e-5, abs=1e-7), far
+        changed += expected_value > 0
     assert changed > len(FAR) / 2
 
 
@@ -125,12 +122,12 @@ def test_float32_distances_meet_margins_of_the_same_root(n: int) -> None:
     predicted = np.random.default_rng(n).uniform(0, 1, true.shape)
     half = {"margin": math.sqrt(n + 0.5), "far": math.sqrt(n + 0.5)}
     assert (exact == n).any()
-    for found, wanted in zip(
+    for found, expected_value in zip(
         critical_pixels(predicted, true, window=20, margin=math.sqrt(n), far=math.sqrt(n + 0.5)),
         critical_pixels(predicted, true, window=20, **half),
         strict=True,
     ):
-        np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(found, expected_value)
     at, below = (
         critical_pixels(predicted, true, window=20, margin=0.1, far=far).within
         for far in (math.sqrt(n), math.sqrt(n - 0.5))
@@ -147,12 +144,12 @@ def test_signed_distances_are_roots_of_whole_numbers() -> None:
     np.testing.assert_array_equal(found, np.sqrt(inside) - np.sqrt(outside))
 
 
-@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no case at hand")
-def test_a_margin_of_3_pixels_is_between_its_neighbours_in_float32_too() -> None:
+@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no test case")
+def test_a_margin_of_3_pixels_is_exact_in_float32() -> None:
     found = np.load(Path(str(SHARED)) / "cases" / "trust" / "topo_margin.npz")
     logits, target = torch.from_numpy(found["logits"]), torch.from_numpy(found["target"])
     values = [
-        TopoWindowLoss(TopoConfig(base_weight=0, alpha=1, margin=margin))(logits.to(dtype), target).item()
+        TopoWindowLoss(base_weight=0, alpha=1, margin=margin)(logits.to(dtype), target).item()
         for margin in (3, math.sqrt(9.5))
         for dtype in (torch.float32, torch.float64)
     ]

@@ -1,4 +1,4 @@
-"""The warping loss by hand, by its definition, and that descending on it repairs the topology."""
+"""The warping loss against its definition, and repairing the topology by gradient descent."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.config import WarpingConfig
 from wsss.losses.warping_loss import WarpingLoss
 from wsss.topology import betti_numbers, warping_error_mask
 
 
 def term(**keys: Any) -> WarpingLoss:
-    return WarpingLoss(WarpingConfig.model_validate({"base_weight": 0, "alpha": 1, **keys}))
+    return WarpingLoss(**{"base_weight": 0, "alpha": 1, **keys})
 
 
 def case(seed: int = 0, classes: int = 2, size: tuple[int, int] = (30, 34)) -> tuple[Tensor, Tensor]:
@@ -67,7 +66,7 @@ def test_of_several_classes_each_is_compared_with_the_rest() -> None:
     assert term()(logits, target).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
-def test_a_thinner_wall_costs_nothing_and_a_gap_and_a_speck_do() -> None:
+def test_gaps_and_specks_are_penalised_and_thinner_walls_are_not() -> None:
     margin, target = ring()
     margin.requires_grad_()
     term()(margin[:, None], target).backward()
@@ -81,7 +80,7 @@ def test_a_thinner_wall_costs_nothing_and_a_gap_and_a_speck_do() -> None:
 
 
 def test_foreground_is_compared_with_foreground() -> None:
-    """The published code takes the label's background: then a right prediction is all wrong, and a wrong one right."""
+    """The published code uses the label's background, which exchanges correct and wrong predictions."""
     _, target = ring()
     right = torch.where(target == 1, 2.0, -2.0)
     assert term()(right[:, None], target).item() == 0
@@ -112,7 +111,7 @@ def test_gradcheck_and_ignored_pixels() -> None:
 
 @pytest.mark.parametrize("value", [0, 1, 255])
 @pytest.mark.parametrize("margin", [-1000.0, 0.0, 1000.0])
-def test_never_nan_on_empty_full_and_unknown_masks(value: int, margin: float) -> None:
+def test_never_nan_on_empty_full_and_ignored_masks(value: int, margin: float) -> None:
     logits = torch.full((1, 1, 6, 7), margin, requires_grad=True)
     loss = term()(logits, torch.full((1, 6, 7), value))
     loss.backward()
@@ -120,32 +119,6 @@ def test_never_nan_on_empty_full_and_unknown_masks(value: int, margin: float) ->
     assert (loss.item() == 0) == (value == 255 or (margin > 0) == bool(value))
 
 
-@pytest.mark.parametrize("classes", [2, 4])
-def test_a_perfect_prediction_costs_nothing(classes: int) -> None:
-    _, target = case(4, classes)
-    logits = 60 * F.one_hot(target, classes).movedim(-1, 1).float()
-    assert term()(logits, target).item() == 0
-
-
 def test_threads_change_nothing() -> None:
     logits, target = case(5, 4)
     assert torch.equal(term(threads=1)(logits, target), term(threads=3)(logits, target))
-
-
-def test_half_precision() -> None:
-    logits, target = case()
-    half = logits.to(torch.bfloat16).requires_grad_()
-    value = WarpingLoss()(half, target)
-    value.backward()
-    assert value.dtype == torch.float32 and half.grad is not None and torch.isfinite(half.grad).all()
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_gives_the_same() -> None:
-    logits, target = case(classes=3)
-    here, there = logits.clone().requires_grad_(), logits.cuda().requires_grad_()
-    value, other = WarpingLoss()(here, target), WarpingLoss()(there, target.cuda())
-    value.backward()
-    other.backward()
-    torch.testing.assert_close(other.cpu(), value)
-    torch.testing.assert_close(there.grad.cpu(), here.grad)

@@ -1,4 +1,4 @@
-"""One column of a table against loops that are easy to read."""
+"""One column of a table against plain loops."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_variant_that_is_its_reference_differs_by_nothing():
     assert (difference.mean, difference.std, difference.interval, difference.positive) == (0.0, 0.0, (0.0, 0.0), 0)
 
 
-def test_what_is_not_defined_is_left_out_and_what_has_no_counts_has_no_interval():
+def test_undefined_scores_and_missing_counts():
     rows = {
         "a": {"0": Measured(0.5), "1": Measured(None)},
         "b": {"0": Measured(0.6), "1": Measured(0.8)},

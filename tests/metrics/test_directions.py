@@ -1,4 +1,4 @@
-"""Which way is better: one table for all that compares."""
+"""Direction of improvement of every measure."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from wsss.metrics.structure import COLUMNS
         ("changed_fraction", None),
     ],
 )
-def test_ways(measure: str, way: str | None) -> None:
+def test_directions(measure: str, way: str | None) -> None:
     assert direction(measure) == way
 
 
-def test_every_score_that_a_score_stage_prints_has_a_way() -> None:
+def test_every_score_of_the_score_stage_has_a_direction() -> None:
     assert all(direction(measure) == "higher" for measure in Measure.__args__)
     assert all(direction(column) for columns in COLUMNS.values() for column in columns)
 
 
-def test_the_tables_of_the_benchmark_use_the_same_ways() -> None:
+def test_the_benchmark_uses_the_same_directions() -> None:
     assert {metric.column: metric.better for metric in METRICS} == {
         metric.column: direction(OURS[metric.column]) for metric in METRICS
     }

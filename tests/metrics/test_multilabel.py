@@ -33,7 +33,7 @@ def test_by_hand() -> None:
     assert average_precision(np.array([0.5, 0.5, 0.5, 0.5]), labels) == 0.5
 
 
-def test_absent_classes_are_in_no_mean() -> None:
+def test_absent_classes_are_excluded_from_means() -> None:
     scores = multilabel_scores(np.array([[0.9, 0.9], [0.1, 0.9]]), np.array([[True, False], [False, False]]))
     assert (scores.mean_average_precision, scores.f1, scores.absent) == (1.0, 1.0, (1,))
     nothing = multilabel_scores(np.zeros((2, 2)), np.zeros((2, 2), bool))

@@ -63,7 +63,7 @@ def test_a_class_without_true_pixels_is_left_out_of_the_mean_and_listed():
     ("unsure", "iou_a", "iou_background"),
     [("miss", 1 / 2, 1 / 2), ("skip", 1.0, 1.0), ("background", 1 / 2, 2 / 3)],
 )
-def test_unsure_pixels_count_as_the_caller_says(unsure, iou_a, iou_background):
+def test_options_for_unsure_pixels(unsure, iou_a, iou_background):
     truth = np.array([[0, 0, 1, 1, 255]], np.uint8)
     prediction = np.array([[0, 255, 1, 255, 1]], np.uint8)
     scores = overlap_scores(confusion_matrix(prediction, truth, 2, unsure=unsure), ("background", "a"))
@@ -71,7 +71,7 @@ def test_unsure_pixels_count_as_the_caller_says(unsure, iou_a, iou_background):
     assert scores["iou"]["background"] == pytest.approx(iou_background)
 
 
-def test_nothing_to_count_gives_no_number_rather_than_a_zero():
+def test_scores_without_counted_pixels_are_none():
     truth = np.full((2, 2), 255, np.uint8)
     scores = overlap_scores(confusion_matrix(truth, truth, 2), ("background", "a"))
     assert scores["miou"] is None and scores["pixel_accuracy"] is None and scores["unsure"] is None
@@ -88,5 +88,5 @@ def test_a_perfect_prediction_scores_one(truth):
 )
 def test_indices_of_no_class_are_refused(prediction: int, truth: int, named: str) -> None:
     masks = [np.array([[value, 0, 255]], np.uint8) for value in (prediction, truth)]
-    with pytest.raises(ValueError, match=rf"{named}: class indices \[\d+\]; expected 0 to 2, or 255"):
+    with pytest.raises(ValueError, match=named):
         confusion_matrix(*masks, 3)

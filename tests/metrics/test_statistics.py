@@ -1,4 +1,4 @@
-"""Spread over seeds and over images: against the standard library, SciPy, and loops that are easy to read."""
+"""Variation over seeds and over images, against the standard library, SciPy and plain loops."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def test_mean_and_sample_standard_deviation(values):
     assert found.count == len(values)
 
 
-def test_one_seed_has_no_deviation_and_none_no_mean():
+def test_one_seed_and_no_seed():
     assert (spread([0.5]).mean, spread([0.5]).std) == (0.5, None)
     with pytest.raises(ValueError, match="no value"):
         spread([])
 
 
 @given(stacks)
-def test_many_matrices_score_as_each_alone(stack):
+def test_scores_of_many_matrices_equal_single_scores(stack):
     for measure in MEASURES:
         for counts, value in zip(stack, mean_scores(stack, measure), strict=True):
             alone = overlap_scores(counts, NAMES)[measure]
@@ -61,7 +61,7 @@ def test_many_matrices_score_as_each_alone(stack):
 
 @given(st.integers(1, 40), st.integers(1, 3 * CHUNK), st.integers(0, 5))
 @settings(max_examples=25)
-def test_every_draw_has_as_many_images_as_there_are(count, resamples, seed):
+def test_every_draw_has_as_many_images_as_the_set(count, resamples, seed):
     drawn = np.concatenate(list(draws(count, resamples, seed)))
     assert drawn.shape == (resamples, count) and (drawn.sum(1) == count).all() and (drawn >= 0).all()
     assert np.array_equal(drawn, np.concatenate(list(draws(count, resamples, seed))))

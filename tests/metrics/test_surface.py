@@ -1,7 +1,6 @@
 """HD95 against brute force over all pairs of pixels, and its values for empty masks."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from scipy.spatial.distance import cdist
 
 from wsss.errors import InvalidInput
 from wsss.metrics.surface import hd95
-from wsss.metrics.topology import betti_matching_error, betti_number_error, cldice
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12)
 PAIRS = SHAPES.flatmap(lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape)))
@@ -65,22 +63,18 @@ def test_empty_masks():
 
 
 @pytest.mark.parametrize(
-    ("pred", "gt", "message"),
+    ("pred", "gt", "subject"),
     [
-        (np.zeros((2, 3)), np.zeros((3, 2)), "shapes must agree"),
-        (np.zeros((2, 2, 2)), np.zeros((2, 2)), "pred: a two-dimensional mask"),
-        (np.zeros((2, 2)), np.full((2, 2), 0.4), "gt: a mask is needed.*\nThreshold it"),
-        (np.zeros((0, 2)), np.zeros((0, 2)), "with pixels"),
+        (np.zeros((2, 3)), np.zeros((3, 2)), "pred and gt"),
+        (np.zeros((2, 2, 2)), np.zeros((2, 2)), "pred"),
+        (np.zeros((2, 2)), np.full((2, 2), 0.4), "gt"),
+        (np.zeros((0, 2)), np.zeros((0, 2)), "pred"),
+        ([["a"]], [["a"]], "pred"),
+        ([[1j]], [[1j]], "pred"),
+        ([[None]], [[None]], "pred"),
     ],
 )
-def test_what_is_no_pair_of_masks_is_refused(pred, gt, message):
-    with pytest.raises(InvalidInput, match=message):
+def test_invalid_masks(pred, gt, subject):
+    with pytest.raises(InvalidInput) as error:
         hd95(pred, gt)
-
-
-@pytest.mark.parametrize("metric", [hd95, cldice, betti_number_error, betti_matching_error])
-@pytest.mark.parametrize("values", [["a"], [1j], [None]], ids=["text", "complex", "object"])
-def test_what_is_no_mask_is_refused(metric: Any, values: list[Any]) -> None:
-    mask = np.array([values])
-    with pytest.raises(InvalidInput, match="pred: a mask of bool or integers is needed, found"):
-        metric(mask, mask)
+    assert error.value.subject == subject

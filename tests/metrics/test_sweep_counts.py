@@ -1,4 +1,4 @@
-"""The sweep's one pass against masks made threshold by threshold."""
+"""Histograms of all thresholds against masks of each threshold."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from wsss.metrics.overlap import dice
 from wsss.metrics.structure import structure_scores
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
-needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no real labels at hand")
+needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no real labels")
 Mask = NDArray[np.bool_]
 
 
@@ -66,7 +66,7 @@ def label(kind: str, image: str) -> Mask:
 @needs_data
 @pytest.mark.parametrize("kind", ["noisy", "pseudo"])
 @pytest.mark.parametrize("image", ["001", "010", "023"])
-def test_real_labels_score_as_other_programs_say(kind: str, image: str) -> None:
+def test_scores_of_real_labels_equal_other_programs(kind: str, image: str) -> None:
     pred, gt = label(kind, image), label("accurate", image)
     found = columns(pred, gt)
     assert tuple(found) == HEAD[1:]

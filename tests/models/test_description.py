@@ -41,7 +41,7 @@ def put(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
     ("key", "value", "words"),
     [
         ("mean", [0.5, 123.7, 0.5], r"mean: expected numbers for pixel values in \[0, 1\].*divide"),
-        ("mean", [0.5, float("nan"), 0.5], "not valid JSON .found the number NaN"),
+        ("mean", [0.5, float("nan"), 0.5], "not valid JSON .expected a finite number, got NaN"),
         ("std", [0.2, 0.0, 0.2], r"std\.1: expected a number above 0, got 0\.0"),
         ("std", [58.4, 57.1, 57.4], "std: expected numbers for pixel values"),
         ("classes.names", ["background", "red", "red"], "classes.names: expected each name once, got 'red'"),

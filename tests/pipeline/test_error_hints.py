@@ -12,7 +12,7 @@ from wsss.pipeline.run.error_hints import full_disk, not_finite
 def test_a_full_disk_names_the_file_and_a_hint(number: int) -> None:
     named = full_disk(OSError(number, "full", "some/file"), Path("folder"))
     assert named is not None
-    assert named.message == "No space left on device while writing some/file."
+    assert named.subject == "some/file"
     unnamed = full_disk(OSError(number, "full"), Path("folder"))
     assert unnamed is not None
     assert "folder" in unnamed.message

@@ -132,7 +132,7 @@ def test_other_folders_are_refused(folder: Path, tmp_path: Path) -> None:
     (folder / RECORD).unlink()
     with pytest.raises(InvalidInput, match=r"'b.json'"):
         check_stage_folder(folder)
-    with pytest.raises(Obstructed, match="is a file"):
+    with pytest.raises(Obstructed, match="got a file"):
         check_stage_folder(folder / "b.json")
 
 

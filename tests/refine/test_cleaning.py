@@ -1,3 +1,5 @@
+"""Removal of small components and holes."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,14 +14,14 @@ from wsss.refine.cleaning import CleaningConfig, clean
 MASKS = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.sampled_from([0, 0, 1, 1, 255]))
 
 
-def by_hand(mask: np.ndarray, components: int, holes: int) -> np.ndarray:
-    """The same by another library, for one class and no unsure pixels."""
+def reference(mask: np.ndarray, components: int, holes: int) -> np.ndarray:
+    """Reference implementation with SciPy, for one class without uncertain pixels."""
     result = mask.copy()
     parts, count = ndimage.label(result == 1, structure=np.ones((3, 3)))
     for number in range(1, count + 1):
         if (parts == number).sum() < components:
             result[parts == number] = 0
-    filled = ndimage.binary_fill_holes(result == 1)  # 4-connected background that doesn't reach the border
+    filled = ndimage.binary_fill_holes(result == 1)  # 4-connected background inside
     parts, count = ndimage.label(filled & (result == 0))
     for number in range(1, count + 1):
         if (parts == number).sum() < holes:
@@ -28,14 +30,14 @@ def by_hand(mask: np.ndarray, components: int, holes: int) -> np.ndarray:
 
 
 @given(MASKS, st.integers(0, 9), st.integers(0, 9))
-def test_it_is_what_another_library_does(mask: np.ndarray, components: int, holes: int) -> None:
+def test_result_equals_the_reference(mask: np.ndarray, components: int, holes: int) -> None:
     sure = np.where(mask == 255, 0, mask).astype(np.uint8)
     cleaned = clean(sure, CleaningConfig(components=components, holes=holes))
-    np.testing.assert_array_equal(cleaned, by_hand(sure, components, holes))
+    np.testing.assert_array_equal(cleaned, reference(sure, components, holes))
 
 
 @given(MASKS, st.integers(0, 9), st.integers(0, 9))
-def test_twice_is_once_and_unsure_pixels_stay(mask: np.ndarray, components: int, holes: int) -> None:
+def test_cleaning_is_idempotent_and_keeps_uncertain_pixels(mask: np.ndarray, components: int, holes: int) -> None:
     config = CleaningConfig(components=components, holes=holes)
     cleaned = clean(mask, config)
     assert ((cleaned == 255) >= (mask == 255)).all()
@@ -44,7 +46,7 @@ def test_twice_is_once_and_unsure_pixels_stay(mask: np.ndarray, components: int,
     np.testing.assert_array_equal(clean(only_parts, CleaningConfig(components=components)), only_parts)
 
 
-def test_a_hole_becomes_the_class_that_is_most_around_it() -> None:
+def test_a_hole_becomes_the_most_frequent_surrounding_class() -> None:
     mask = np.array([[1, 1, 1, 1], [1, 0, 0, 2], [1, 1, 2, 2]], np.uint8)
     cleaned = clean(mask, CleaningConfig(holes=3))
     assert cleaned[1].tolist() == [1, 1, 1, 2]
@@ -55,6 +57,6 @@ def test_each_class_has_its_own_components() -> None:
     assert clean(mask, CleaningConfig(components=3))[0].tolist() == [0, 0, 0, 0, 1, 1, 1]
 
 
-@pytest.mark.parametrize(("config", "said"), [({}, {}), ({"holes": 4}, {"cleaned": {"components": 0, "holes": 4}})])
-def test_scores_carry_it_where_something_is_dropped(config: dict[str, int], said: dict[str, object]) -> None:
-    assert CleaningConfig(**config).provenance == said
+@pytest.mark.parametrize(("config", "expected"), [({}, {}), ({"holes": 4}, {"cleaned": {"components": 0, "holes": 4}})])
+def test_provenance_records_active_cleaning(config: dict[str, int], expected: dict[str, object]) -> None:
+    assert CleaningConfig(**config).provenance == expected

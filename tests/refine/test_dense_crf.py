@@ -1,4 +1,4 @@
-"""Dense CRF: what it must do to simple pictures, and what it must refuse."""
+"""Dense CRF on simple images."""
 
 import cv2
 import numpy as np
@@ -13,17 +13,17 @@ def two_tone(size=24):
     return image
 
 
-def test_a_blob_grows_to_the_edge_of_its_region_and_not_beyond():
+def test_a_blob_grows_to_the_edge_of_its_region():
     image = two_tone()
     labels = np.zeros(image.shape[:2], np.intp)
-    labels[3:21, 13:23] = 1  # most of the bright half, which pulls the rest along
+    labels[3:21, 13:23] = 1  # most of the bright half
     config = CrfConfig(unary="labels", label_probability=0.55, bilateral_sigma_rgb=13, bilateral_sigma_xy=80)
     refined = refine_labels(image, labels, 2, config)
     assert refined[:, 12:].mean() > 0.95
     assert refined[:, :12].mean() < 0.05
 
 
-def test_unknown_pixels_are_filled_in():
+def test_unlabelled_pixels_are_labelled():
     image = two_tone()
     labels = np.full(image.shape[:2], 2, np.intp)
     labels[10:14, 2:6], labels[10:14, 18:22] = 0, 1
@@ -40,7 +40,7 @@ def test_without_pairwise_terms_the_unary_decides():
     assert np.array_equal(refine_scores(image, scores, config), scores.argmax(0))
 
 
-def test_a_pixels_scale_does_not_matter():
+def test_the_scale_of_scores_does_not_matter():
     rng = np.random.default_rng(1)
     scores = rng.uniform(0.1, 1, (3, 12, 10)).astype(np.float32)
     image = rng.integers(0, 256, (12, 10, 3), dtype=np.uint8)
@@ -57,7 +57,7 @@ def test_equal_input_gives_equal_output():
     assert np.array_equal(first, second)
 
 
-def test_a_read_only_image_will_do():
+def test_read_only_images_are_accepted():
     image = two_tone()
     image.setflags(write=False)
     assert refine_scores(image, np.ones((2, 24, 24), np.float32), CrfConfig()).shape == (24, 24)
@@ -74,8 +74,8 @@ def test_a_single_label_needs_no_inference():
     assert (refine_scores(image, np.ones((1, 4, 5), np.float32), CrfConfig()) == 0).all()
 
 
-def as_before(image, unary, config):
-    """The inference in one call, as it was before images had a working size."""
+def reference(image, unary, config):
+    """Inference in one call, without a working size."""
     from pydensecrf.densecrf import DenseCRF2D
 
     count, height, width = unary.shape
@@ -92,20 +92,20 @@ def as_before(image, unary, config):
 
 
 @pytest.mark.parametrize("shape", [(90, 120), (1, 40)])
-def test_images_up_to_the_working_size_come_out_as_before(shape):
+def test_images_up_to_the_working_size_come_out_reference(shape):
     rng = np.random.default_rng(3)
     image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
     scores = rng.random((3, *shape), dtype=np.float32)
     labels = rng.integers(0, 4, shape).astype(np.uint8)
     config = CrfConfig(max_side=max(shape))
-    expected = as_before(image, -np.log(np.clip(scores, 1e-5, None)), config)
+    expected = reference(image, -np.log(np.clip(scores, 1e-5, None)), config)
     assert np.array_equal(refine_scores(image, scores, config), expected)
     probabilities = np.full((3, *shape), 0.15, np.float32)
     for value in range(3):
         probabilities[value][labels == value] = 0.7
     probabilities[:, labels == 3] = 1 / 3
     assert np.array_equal(
-        refine_labels(image, labels, 3, config, unsure=3), as_before(image, -np.log(probabilities), config)
+        refine_labels(image, labels, 3, config, unsure=3), reference(image, -np.log(probabilities), config)
     )
 
 
@@ -124,7 +124,7 @@ def test_working_sizes(size, max_side, expected):
 
 
 def blob(side):
-    """An image with a bright disc, the disc, and a labelling that is off by a tenth of the side."""
+    """Return an image of a bright disc, its mask, and the mask shifted by a tenth of the side."""
     rows, columns = np.mgrid[:side, :side] / side
     disc = ((rows - 0.5) ** 2 + (columns - 0.5) ** 2 < 0.3**2).astype(np.uint8)
     noise = np.random.default_rng(0).normal(0, 8, (side, side, 3))
@@ -143,10 +143,10 @@ def test_a_reduced_image_is_refined_to_its_full_size_edges(unsure):
     assert refined.shape == image.shape[:2]
     assert (refined != disc).mean() < 0.01 < (shifted != disc).mean()
     border = np.abs(np.hypot(*(np.mgrid[:480, :480] / 480 - 0.5)) - 0.3) > 2 / 480
-    assert (refined != disc)[border].mean() < 0.002, "further than two pixels from the edge"
+    assert (refined != disc)[border].mean() < 0.002  # farther than two pixels from the edge
 
 
-def test_scores_may_come_at_either_size():
+def test_scores_may_have_either_size():
     image, disc, _ = blob(300)
     config = CrfConfig(unary="softmax", max_side=100, bilateral_sigma_rgb=13)
     scores = np.stack([1 - 0.6 * disc, 0.2 + 0.6 * disc]).astype(np.float32)
@@ -155,8 +155,8 @@ def test_scores_may_come_at_either_size():
     assert (refine_scores(image, small, config) != disc).mean() < 0.01
 
 
-def test_other_sizes_are_refused():
-    with pytest.raises(ValueError, match="differ in size"):
+def test_scores_of_other_sizes_are_refused():
+    with pytest.raises(ValueError, match="size"):
         refine_scores(np.zeros((40, 40, 3), np.uint8), np.ones((2, 30, 30), np.float32), CrfConfig(max_side=20))
 
 

@@ -1,4 +1,4 @@
-"""Background policies: each against its paper's formula, and what holds for all of them."""
+"""Background policies, compared with the formulas of their papers and scikit-image."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,6 @@ from wsss.refine.thresholds import (
     Fixed,
     Power,
     adaptive_threshold,
-    describe,
     li_threshold,
     make_seeds,
     mask_from_cams,
@@ -60,7 +59,7 @@ def test_power_background_is_the_formula_of_psa(cams):
 
 
 @given(maps, policies)
-def test_only_given_classes_background_and_ignore_appear_and_more_uncertainty_never_flips_a_label(cams, policy):
+def test_masks_have_the_classes_background_and_ignore_only(cams, policy):
     mask = seeds_to_mask(make_seeds(policy, cams, (2, 5)))
     assert mask.shape == cams.shape[1:] and mask.dtype == np.uint8
     assert set(np.unique(mask)) <= {0, 2, 5, 255}
@@ -112,10 +111,10 @@ def test_an_image_without_classes_is_background():
 
 
 @given(arrays(np.float32, (3, 4, 5), elements=st.floats(0, 1, width=16)), policies, st.booleans())
-def test_map_by_map_at_full_size_gives_the_same_mask(stack, policy, given_thresholds):
-    """What large photographs are labelled by, against all maps at once."""
+def test_map_by_map_at_full_size_gives_the_same_mask(stack, policy, over_dataset):
+    """The low-memory implementation equals the one with all maps at once."""
     cams = Cams(stack, (2, 5, 9), (13, 17))
-    thresholds = {2: 0.4, 5: 0.5, 9: 0.7} if given_thresholds else None
+    thresholds = {2: 0.4, 5: 0.5, 9: 0.7} if over_dataset else None
     expected = seeds_to_mask(make_seeds(policy, cams.full_size(), cams.classes, thresholds))
     assert np.array_equal(mask_from_cams(policy, cams, thresholds), expected)
 
@@ -129,9 +128,9 @@ def test_map_by_map_without_any_map_is_background():
 def test_stretching_does_not_depend_on_the_bands(monkeypatch):
     cams = Cams(np.random.default_rng(0).random((2, 9, 9), dtype=np.float32), (1, 2), (40, 30))
     policy = Adaptive(name="otsu_li", scope="image", margin=0.1)
-    whole = mask_from_cams(policy, cams)
+    expected = mask_from_cams(policy, cams)
     monkeypatch.setattr("wsss.refine.thresholds.BAND", 7)
-    assert np.array_equal(mask_from_cams(policy, cams), whole)
+    assert np.array_equal(mask_from_cams(policy, cams), expected)
 
 
 def test_merge_takes_foreground_from_the_first_and_background_from_both():
@@ -141,14 +140,14 @@ def test_merge_takes_foreground_from_the_first_and_background_from_both():
 
 
 def test_thresholds_in_the_wrong_order_are_refused():
-    with pytest.raises(ValidationError, match="must not be above foreground"):
+    with pytest.raises(ValidationError, match="background"):
         Fixed(name="fixed", foreground=0.1, background=0.2)
-    with pytest.raises(ValidationError, match="must not be below alpha"):
+    with pytest.raises(ValidationError, match="alpha_certain"):
         Power(name="power", alpha=8, alpha_certain=4)
 
 
-def test_descriptions_name_what_matters():
-    assert describe(Fixed(name="fixed")) == "fixed 0.3/0.05"
-    assert describe(Power(name="power", alpha=4, alpha_certain=32)) == "power 4/32"
-    assert describe(Adaptive(name="otsu", scope="image", margin=0.1)) == "otsu per map ±0.1"
-    assert describe(Adaptive(name="otsu_li")) == "otsu+li per class"
+def test_summaries():
+    assert Fixed(name="fixed").summary == "fixed 0.3/0.05"
+    assert Power(name="power", alpha=4, alpha_certain=32).summary == "power 4/32"
+    assert Adaptive(name="otsu", scope="image", margin=0.1).summary == "otsu per map ±0.1"
+    assert Adaptive(name="otsu_li").summary == "otsu+li per class"

@@ -1,4 +1,4 @@
-"""Labels brought back to full size along the image's edges."""
+"""Enlargement of labels along the edges of the image."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ def reduced(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_borders_are_closer_to_the_true_ones_than_bilinear_enlargement_brings_them(seed: int) -> None:
+def test_borders_are_more_accurate_than_with_bilinear_enlargement(seed: int) -> None:
     image, mask = scene(600, seed)
     marginals = reduced(mask, (100, 100))
-    found = upsample_labels(image, resize(image, (100, 100)), marginals)
+    labels = upsample_labels(image, resize(image, (100, 100)), marginals)
     bilinear = np.stack([cv2.resize(one, (600, 600), interpolation=cv2.INTER_LINEAR) for one in marginals]).argmax(0)
-    assert (found != mask).sum() < 0.8 * (bilinear != mask).sum()
+    assert (labels != mask).sum() < 0.8 * (bilinear != mask).sum()
 
 
-def test_where_the_image_says_nothing_it_is_bilinear_enlargement() -> None:
+def test_in_flat_regions_it_is_bilinear_enlargement() -> None:
     rng = np.random.default_rng(0)
     marginals = cv2.resize(rng.random((5, 7, 3), dtype=np.float32), (35, 25)).transpose(2, 0, 1)
     grey = np.full((100, 140, 3), 90, np.uint8)
-    found = upsample_labels(grey, resize(grey, (25, 35)), np.ascontiguousarray(marginals))
+    labels = upsample_labels(grey, resize(grey, (25, 35)), np.ascontiguousarray(marginals))
     smooth = [cv2.blur(cv2.blur(one, (5, 5)), (5, 5)) for one in marginals]
     expected = np.stack([cv2.resize(one, (140, 100), interpolation=cv2.INTER_LINEAR) for one in smooth])
     first, second = np.sort(expected, 0)[[-1, -2]]
     clear = first - second > 1e-3
     assert clear.mean() > 0.9
-    assert np.array_equal(found[clear], expected.argmax(0)[clear])
+    assert np.array_equal(labels[clear], expected.argmax(0)[clear])
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.integers(1, 12), st.integers(2, 5))
@@ -60,8 +60,8 @@ def test_any_shape(height: int, width: int, small_height: int, small_width: int,
     image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     small = rng.integers(0, 256, (small_height, small_width, 3), dtype=np.uint8)
     marginals = rng.random((count, small_height, small_width), dtype=np.float32)
-    found = upsample_labels(image, small, marginals)
-    assert found.shape == (height, width) and found.dtype == np.uint8 and found.max() < count
+    labels = upsample_labels(image, small, marginals)
+    assert labels.shape == (height, width) and labels.dtype == np.uint8 and labels.max() < count
     certain = np.zeros_like(marginals)
     certain[count - 1] = 1
     assert (upsample_labels(image, small, certain) == count - 1).all()
@@ -70,9 +70,9 @@ def test_any_shape(height: int, width: int, small_height: int, small_width: int,
 def test_the_result_does_not_depend_on_the_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     image, mask = scene(150, 1)
     arguments = image, resize(image, (50, 50)), reduced(mask, (50, 50))
-    whole = upsample_labels(*arguments)
+    expected = upsample_labels(*arguments)
     monkeypatch.setattr(upsample, "BAND", 7)
-    assert np.array_equal(upsample_labels(*arguments), whole)
+    assert np.array_equal(upsample_labels(*arguments), expected)
 
 
 def test_memory_does_not_grow_with_the_number_of_labels() -> None:

@@ -1,4 +1,4 @@
-"""Stage `cam` with each of its methods."""
+"""Stage `cam` with every attribution method."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from wsss.stages import cam
 __all__ = ["one_thread"]  # a fixture of every test here
 
 METHODS: dict[str, Any] = {
+    "cam": "cam",
     "gradcam++": "gradcam++",
     "layercam": {"name": "layercam", "layers": ["low", "features"]},
     "advcam": {"name": "advcam", "steps": 2},
@@ -61,19 +62,19 @@ def test_maps_of_the_classes_present(place: Path, tmp_path: Path, method: Any) -
         assert cams.maps.min() >= 0
         assert set(cams.maps.max((1, 2)).tolist()) == {1.0}
     assert contents(tmp_path).keys() == contents(place / "cam").keys()
-    assert contents(tmp_path) != contents(place / "cam")
+    assert (contents(tmp_path) == contents(place / "cam")) == (method == "cam")
     assert result.metrics["images"] == 4
     json.dumps(dict(result.provenance), allow_nan=False)
 
 
 @every_method
-def test_made_again_they_are_the_same_bytes(place: Path, tmp_path: Path, method: Any) -> None:
+def test_repeated_maps_have_the_same_bytes(place: Path, tmp_path: Path, method: Any) -> None:
     config: dict[str, Any] = {"method": method, "batch_size": 2}
     make(place, tmp_path, **config)
-    whole = contents(tmp_path)
+    complete = contents(tmp_path)
     (tmp_path / "cams" / "train1.npz").unlink()
     make(place, tmp_path, **config)
-    assert contents(tmp_path) == whole
+    assert contents(tmp_path) == complete
 
 
 @every_method
@@ -83,8 +84,9 @@ def test_maps_of_predicted_classes(place: Path, tmp_path: Path, method: Any) -> 
     config: dict[str, Any] = {"scales": [1], "method": method, "classes": "predicted"}
     for threshold, expected in ((0.0001, (1, 2)), (0.9999, ())):
         out = tmp_path / str(threshold)
-        run_stage(cam.STAGE, config | {"threshold": threshold}, out, data, classifier=place / "classify")
+        result = run_stage(cam.STAGE, config | {"threshold": threshold}, out, data, classifier=place / "classify")
         assert all(read_cams(path).classes == expected for path in (out / "cams").iterdir())
+        assert (result.metrics["mean_activation"] is None) == (expected == ())
     make(place, tmp_path / "labels", method=method)
     for sample in dataset(place).split("train"):
         known, found = (read_cams(tmp_path / name / f"cams/{sample.id}.npz") for name in ("labels", "0.0001"))
@@ -92,7 +94,7 @@ def test_maps_of_predicted_classes(place: Path, tmp_path: Path, method: Any) -> 
         np.testing.assert_allclose(kept, known.maps, atol=2e-3)
 
 
-def test_the_plain_map_is_the_default_and_says_what_it_said(place: Path, tmp_path: Path) -> None:
+def test_the_plain_map_is_the_default(place: Path, tmp_path: Path) -> None:
     result = make(place, tmp_path, method={"name": "cam"})
     assert contents(tmp_path) == contents(place / "cam")
     assert result.provenance == {"cam": {"method": "cam", "scales": [1.0], "flip": True}}
@@ -111,23 +113,17 @@ def test_provenance_names_the_method_and_its_settings(place: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("method", "message"),
+    ("method", "key"),
     [
-        ("advcma", r"cam\.method\.name: expected cam, gradcam\+\+, layercam or advcam, got 'advcma'; did you mean"),
-        (
-            {"steps": 3},
-            r"method\.name: required key is missing; expected advcam, cam, gradcam\+\+ or layercam",
-        ),
-        ({"name": "advcam", "steps": -1}, r"cam\.method\.steps: .*at least 0, got -1"),
-        (
-            {"name": "advcam", "layer": "low"},
-            r"method\.layer: unknown key; expected name, regularisation, step_size",
-        ),
-        ({"name": "gradcam++", "layer": "high"}, r"method\.layer: expected features or low, got 'high'"),
-        ({"name": "layercam", "layers": ["low", "low"]}, r"method\.layers: name at least one .* each at most once"),
-        ({"name": "layercam", "layers": []}, r"method\.layers: name at least one layer"),
+        ("advcma", r"cam\.method\.name: .*'advcma'.*did you mean 'advcam'"),
+        ({"steps": 3}, r"cam\.method\.name"),
+        ({"name": "advcam", "steps": -1}, r"cam\.method\.steps: .* -1"),
+        ({"name": "advcam", "layer": "low"}, r"cam\.method\.layer"),
+        ({"name": "gradcam++", "layer": "high"}, r"cam\.method\.layer: .*'high'"),
+        ({"name": "layercam", "layers": ["low", "low"]}, r"cam\.method\.layers"),
+        ({"name": "layercam", "layers": []}, r"cam\.method\.layers"),
     ],
 )
-def test_mistakes(place: Path, tmp_path: Path, method: Any, message: str) -> None:
-    with pytest.raises(InvalidInput, match=message):
+def test_invalid_methods_are_refused(place: Path, tmp_path: Path, method: Any, key: str) -> None:
+    with pytest.raises(InvalidInput, match=key):
         make(place, tmp_path, method=method)

@@ -1,4 +1,4 @@
-"""The table of a matrix, from real score and sweep stages."""
+"""Comparison tables of real score and sweep stages."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def document(out: Path) -> dict[str, Any]:
 
 def test_rows_are_variants_columns_are_scores_and_seeds_are_averaged(tmp_path, scores):
     compare(tmp_path / "out", scores, reference="control")
-    found = document(tmp_path / "out")
-    assert found["rows"] == list(VARIANTS) and (found["axis"], found["over"]) == ("variant", "seed")
-    by_name = {column["name"]: column for column in found["columns"]}
+    table = document(tmp_path / "out")
+    assert table["rows"] == list(VARIANTS) and (table["axis"], table["over"]) == ("variant", "seed")
+    by_name = {column["name"]: column for column in table["columns"]}
     assert set(by_name) == {
         f"{name}-{split}{suffix}"
         for split in ("val", "train")
@@ -63,7 +63,7 @@ def test_rows_are_variants_columns_are_scores_and_seeds_are_averaged(tmp_path, s
         column = by_name[entry if entry.startswith("score") else f"{entry} best threshold"]
         assert column["cells"][row]["seeds"][seed] == score.metrics["miou"]
         assert column["split"] == score.metrics["split"] and column["images"] == score.metrics["images"]
-    for column in found["columns"]:
+    for column in table["columns"]:
         for row in VARIANTS:
             cell = column["cells"][row]
             assert cell["mean"] == pytest.approx(np.mean(list(cell["seeds"].values())))
@@ -82,11 +82,11 @@ def test_a_column_holds_one_split_only(tmp_path, scores):
         for one in scores
         if one.id.startswith("score-train")
     ]
-    with pytest.raises(InvalidInput, match="measured on split 'train', others of 'score-val' on 'val'"):
+    with pytest.raises(InvalidInput, match=r"'train'.*'score-val'.*'val'"):
         compare(tmp_path / "out", (*val, *moved))
 
 
-def test_whatever_the_ground_truth_chose_is_stamped_in_every_output(tmp_path, scores):
+def test_oracles_are_stamped_in_every_output(tmp_path, scores):
     result = compare(tmp_path / "out", scores, reference="control", titles={"sweep-val": "seed"})
     for column in document(tmp_path / "out")["columns"]:
         from_sweep = column["name"].startswith("sweep")
@@ -159,39 +159,39 @@ def test_other_measures_and_other_axes(tmp_path, scores):
 def test_scores_without_a_matrix_make_one_row(tmp_path, scores):
     one = replace(next(one for one in scores if one.id.startswith("score-val")), id="score-val")
     compare(tmp_path / "out", (one,))
-    found = document(tmp_path / "out")
-    assert found["rows"] == ["all"] and found["columns"][0]["cells"]["all"]["std"] is None
+    table = document(tmp_path / "out")
+    assert table["rows"] == ["all"] and table["columns"][0]["cells"]["all"]["std"] is None
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"reference": "contrl"}, "reference: no row 'contrl'.*did you mean 'control'"),
-        ({"rows": "varant"}, "no score fans out over 'varant'; found variant; did you mean 'variant'"),
-        ({"over": "sed", "rows": "variant"}, "over: no score fans out over 'sed'; found .*did you mean 'seed'"),
-        ({"titles": {"score-val": "x", "score-train": "x"}}, "titles: two scores are called 'x'"),
-        ({"titles": {"scor-val": "x"}}, "titles: no score is called 'scor-val'.*did you mean 'score-val'"),
-        ({"measures": ["mio"]}, "has no metric 'mio'.*did you mean 'miou'"),
-        ({"measures": ["split"]}, "'split' of .* is no number"),
+        ({"reference": "contrl"}, "reference: .*'contrl'; did you mean 'control'"),
+        ({"rows": "varant"}, "rows: .*'varant'; did you mean 'variant'"),
+        ({"over": "sed", "rows": "variant"}, "over: .*'sed'; did you mean 'seed'"),
+        ({"titles": {"score-val": "x", "score-train": "x"}}, "titles: .*'x'"),
+        ({"titles": {"scor-val": "x"}}, "titles: .*'scor-val'; did you mean 'score-val'"),
+        ({"measures": ["mio"]}, "measures: .*'mio'; did you mean 'miou'"),
+        ({"measures": ["split"]}, "measures: split of .*'val'"),
     ],
 )
-def test_wrong_settings_are_named(tmp_path, scores, config, message):
+def test_invalid_settings_are_refused(tmp_path, scores, config, message):
     with pytest.raises(InvalidInput, match=message):
         compare(tmp_path / "out", scores, **config)
 
 
-def test_scores_that_do_not_fit_are_named(tmp_path, scores):
-    lonely = replace(scores[0], id="score-full@seed=0")
-    with pytest.raises(InvalidInput, match="score-full@seed=0 has no place on the axis 'variant'"):
-        compare(tmp_path / "out", (*scores, lonely))
+def test_incompatible_scores_are_refused(tmp_path, scores):
+    constant = replace(scores[0], id="score-full@seed=0")
+    with pytest.raises(InvalidInput, match=r"score-full@seed=0: .*'variant'"):
+        compare(tmp_path / "out", (*scores, constant))
     bare = tmp_path / "bare"
     bare.mkdir()
-    with pytest.raises(InvalidInput, match=f"no {CONFUSIONS} .* older version"):
+    with pytest.raises(InvalidInput, match=CONFUSIONS):
         compare(tmp_path / "out", (replace(scores[0], path=bare),))
     counts = json.loads((scores[0].path / CONFUSIONS).read_text())
     counts["images"].pop(next(iter(counts["images"])))
     (bare / CONFUSIONS).write_text(json.dumps(counts))
-    with pytest.raises(InvalidInput, match="on other images or classes"):
+    with pytest.raises(InvalidInput, match=f"{scores[1].id}: .*{scores[0].id.split('@')[0]}"):
         compare(tmp_path / "out", (scores[0], replace(scores[1], path=bare)))
 
 
@@ -211,17 +211,17 @@ stages:
 """
 
 
-def test_a_pipeline_with_a_wrong_reference_does_not_start(tmp_path, monkeypatch):
+def test_a_pipeline_with_an_unknown_reference_does_not_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("matrix.yaml").write_text(PIPELINE)
-    with pytest.raises(InvalidInput, match="no row 'contrl'; the rows are control, other; did you mean 'control'"):
+    with pytest.raises(InvalidInput, match=r"reference: .* control or other, got 'contrl'; did you mean 'control'"):
         CliRunner().invoke(cli, ["run", "./matrix.yaml"], catch_exceptions=False)
     assert not list(tmp_path.glob("runs/*/classify"))
     right = CliRunner().invoke(cli, ["run", "./matrix.yaml", "--set", "compare.reference=control", "--dry-run"])
     assert right.exit_code == 0, right.output
 
 
-def test_a_whole_run_is_compared_from_the_command_line(tmp_path, scores):
+def test_a_run_is_compared_from_the_command_line(tmp_path, scores):
     run = scores[0].path.parent
     listed = [{"id": one.id, "uses": one.uses, "needs": []} for one in scores]
     (run / "run.json").write_text(json.dumps({"format": 1, "name": "matrix", "stages": listed}))
@@ -229,5 +229,5 @@ def test_a_whole_run_is_compared_from_the_command_line(tmp_path, scores):
     done = CliRunner().invoke(cli, [*arguments, "--json"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["rows"] == list(VARIANTS)
-    with pytest.raises(InvalidInput, match="rows: no score fans out over 'loss'; found variant"):
+    with pytest.raises(InvalidInput, match=r"rows: .*variant, got 'loss'"):
         CliRunner().invoke(cli, [*arguments, "--row-axis", "loss"], catch_exceptions=False)

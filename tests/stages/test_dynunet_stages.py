@@ -1,4 +1,4 @@
-"""`segment` and `predict` with a DynUNet: deep supervision, training in steps, soft labels, exact resume."""
+"""`segment` and `predict` with a DynUNet: deep supervision, step-based training, soft labels, exact resume."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.arrays import read_arrays, write_arrays
 from wsss.io.rasters.label_masks import read_mask
-from wsss.losses.region import CrossEntropyDice
+from wsss.losses.region import CrossEntropyDiceLoss
 from wsss.pipeline.config.presets import with_presets
 from wsss.pipeline.config.resources import names, shipped
 from wsss.pipeline.config.source import Source
@@ -53,7 +53,7 @@ SOFT = UNET | {"labels": "soft"}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a dataset, a network trained on its masks, and its softened predictions of the training split."""
+    """A folder with a dataset, a network trained on its masks, and its class probabilities on the training split."""
     torch.set_num_threads(1)
     place = tmp_path_factory.mktemp("unet")
     data = dataset(place)
@@ -81,12 +81,12 @@ def test_segment_and_predict(place: Path, tmp_path: Path) -> None:
     run_stage(predict.STAGE, config, tmp_path / "p", data, segmenter=tmp_path / "s")
     for sample in data.split("val"):
         assert set(np.unique(read_mask(tmp_path / f"p/masks/{sample.id}.png", size=(36, 44)))) <= {0, 40, 90}
-        found = read_arrays(tmp_path / f"p/probabilities/{sample.id}.npz")["probabilities"]
-        assert found.shape == (3, 36, 44) and np.abs(found.sum(0, dtype=np.float32) - 1).max() < 0.01
+        probabilities = read_arrays(tmp_path / f"p/probabilities/{sample.id}.npz")["probabilities"]
+        assert probabilities.shape == (3, 36, 44) and np.abs(probabilities.sum(0, dtype=np.float32) - 1).max() < 0.01
 
 
 def test_on_a_folder_of_images(tmp_path: Path) -> None:
-    """From files alone: a folder with a label table, masks and images of which none is a multiple of the stride."""
+    """A folder with a label table, masks, and images whose sizes are not multiples of the stride."""
     made, root = coloured_dataset(tmp_path / "data", size=(37, 45)), tmp_path / "data"
     names = made.classes.names
     rows = [
@@ -108,12 +108,12 @@ def test_on_a_folder_of_images(tmp_path: Path) -> None:
 def test_resumed_after_a_crash_ends_bit_identical(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: str, at: int
 ) -> None:
-    """Losses are counted: two outputs, so the fourth is the coarser output's of the second step."""
+    """Two outputs per step: the fourth loss is that of the coarser output in the second step."""
     data, config = dataset(place), UNET | {"labels": labels, "checkpoint_steps": 1}
-    run_stage(segment.STAGE, config, tmp_path / "whole", data, masks=place / "teacher")
-    calls, forward = 0, CrossEntropyDice.forward
+    run_stage(segment.STAGE, config, tmp_path / "complete", data, masks=place / "teacher")
+    calls, forward = 0, CrossEntropyDiceLoss.forward
 
-    def counted(self: CrossEntropyDice, *arguments: Any) -> Any:
+    def counted(self: CrossEntropyDiceLoss, *arguments: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == at:
@@ -121,10 +121,10 @@ def test_resumed_after_a_crash_ends_bit_identical(
         return forward(self, *arguments)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(CrossEntropyDice, "forward", counted)
+        patched.setattr(CrossEntropyDiceLoss, "forward", counted)
         run_stage(segment.STAGE, config, tmp_path / "cut", data, masks=place / "teacher")
     run_stage(segment.STAGE, config, tmp_path / "cut", data, masks=place / "teacher")
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "complete")
 
 
 @pytest.mark.slow
@@ -140,9 +140,9 @@ def test_killed_while_training_and_resumed(place: Path, tmp_path: Path, labels: 
     assert (tmp_path / "cut/checkpoint.pt").is_file()
     assert not (tmp_path / "cut/model.json").exists()
     assert program(tmp_path / "cut") == 0
-    whole = UNET | {"labels": labels}
-    run_stage(segment.STAGE, whole, tmp_path / "whole", dataset(place), masks=place / "teacher")
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    complete = UNET | {"labels": labels}
+    run_stage(segment.STAGE, complete, tmp_path / "complete", dataset(place), masks=place / "teacher")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "complete")
 
 
 def test_three_rounds_of_self_distillation(place: Path, tmp_path: Path) -> None:
@@ -156,8 +156,8 @@ def test_three_rounds_of_self_distillation(place: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "s2")["model.safetensors"] != contents(tmp_path / "s3")["model.safetensors"]
 
 
-def test_soft_labels_of_a_certain_teacher_are_masks(place: Path, tmp_path: Path) -> None:
-    """Probabilities 0 and 1 train the network that masks train, but for rounding, where nothing is interpolated."""
+def test_one_hot_probabilities_train_like_masks(place: Path, tmp_path: Path) -> None:
+    """Up to rounding, without interpolation."""
     data = dataset(place)
     plain = {"size": 44, "scale": [1, 1], "flip": 0.5}
     config = SOFT | {"augmentation": plain, "steps": 3}
@@ -174,32 +174,31 @@ def test_soft_labels_of_a_certain_teacher_are_masks(place: Path, tmp_path: Path)
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", LOSSES)
 @pytest.mark.parametrize("labels", ["ground-truth", "soft"])
-def test_every_loss_of_the_benchmark_trains_it(place: Path, tmp_path: Path, preset: str, labels: str) -> None:
+def test_every_benchmark_loss_trains(place: Path, tmp_path: Path, preset: str, labels: str) -> None:
     source = with_presets(Source({"preset": preset}), where="segment")
-    config = UNET | source.value | {"labels": labels, "steps": 4}  # a term from 70 % on counts in the last one
+    config = UNET | source.value | {"labels": labels, "steps": 4}  # a term from 70 % on is active in the last step
     result = run_stage(segment.STAGE, config, tmp_path / "s", dataset(place), masks=place / "teacher")
     assert math.isfinite(result.metrics["train_loss"])
 
 
-def test_missing_probabilities_are_named_with_what_makes_them(place: Path, tmp_path: Path) -> None:
+def test_missing_probabilities_are_refused(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
-    with pytest.raises(InvalidInput, match="no class probabilities to train on") as found:
-        run_stage(segment.STAGE, SOFT, tmp_path / "s", data)
-    assert "save_probabilities: true" in str(found.value)
     run_stage(predict.STAGE, {"splits": ["train"]}, tmp_path / "p", data, segmenter=place / "segment")
-    with pytest.raises(InvalidInput, match="4 of 4 images of split 'train' have no class probabilities") as found:
-        run_stage(segment.STAGE, SOFT, tmp_path / "s", data, masks=tmp_path / "p")
-    assert "save_probabilities: true" in str(found.value) and "splits: [train]" in str(found.value)
+    for inputs, subject in (({}, "segment.labels"), ({"masks": tmp_path / "p"}, str(tmp_path / "p"))):
+        with pytest.raises(InvalidInput) as error:
+            run_stage(segment.STAGE, SOFT, tmp_path / "s", data, **inputs)
+        assert error.value.subject == subject and "save_probabilities: true" in str(error.value.hint)
+    assert "4 of 4 images" in error.value.problem and "splits: [train]" in str(error.value.hint)
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((2, 36, 44), np.float16), r"\(classes, height, width\) = \(3, 36, 44\), got float16 \(2, 36, 44\)"),
-        (np.full((3, 36, 44), np.nan, np.float16), r"expected finite values in \[0, 1\], got nan"),
+        (np.zeros((2, 36, 44), np.float16), r"\(3, 36, 44\), got float16 \(2, 36, 44\)"),
+        (np.full((3, 36, 44), np.nan, np.float16), r"got '?nan"),
     ],
 )
-def test_wrong_probabilities(place: Path, tmp_path: Path, array: np.ndarray, message: str) -> None:
+def test_invalid_probabilities_are_refused(place: Path, tmp_path: Path, array: np.ndarray, message: str) -> None:
     data = dataset(place)
     for sample in data.split("train"):
         write_arrays(tmp_path / f"p/probabilities/{sample.id}.npz", {"probabilities": array})
@@ -209,30 +208,30 @@ def test_wrong_probabilities(place: Path, tmp_path: Path, array: np.ndarray, mes
 
 def test_a_classifier_is_refused(place: Path, tmp_path: Path) -> None:
     config = validate(segment.SegmentConfig, UNET, where="segment")
-    with pytest.raises(InvalidInput, match="dynunet has no trunk"):
+    with pytest.raises(InvalidInput, match=r"dynunet.*classify"):
         segment.STAGE.check_inputs(config, {"masks": ("teacher",), "classifier": ("classify",)})
     training = {"backbone": {"weights": "none"}, "epochs": 1, "batch_size": 2, "augmentation": {"size": 32}}
     run_stage(classify.STAGE, training, tmp_path / "c", dataset(place))
-    with pytest.raises(InvalidInput, match="dynunet has no trunk"):
+    with pytest.raises(InvalidInput, match="dynunet"):
         run_stage(segment.STAGE, UNET, tmp_path / "s", dataset(place), masks=place / "data", classifier=tmp_path / "c")
 
 
 @pytest.mark.parametrize(
-    ("keys", "message"),
+    ("keys", "words"),
     [
-        ({"deep_supervision": {"weights": [1, 0.5, 0.5]}}, "3 weights; the network has 2 outputs"),
-        ({"deep_supervision": {"weights": [0, 1]}}, "must be above 0"),
-        ({"optimiser": {"name": "sgd", "head_lr_factor": 5}}, "learns at one rate"),
-        ({"epochs": 3}, "give either epochs or steps"),
-        ({"backbone": {"name": "resnet18"}}, "dynunet has no backbone"),
+        ({"deep_supervision": {"weights": [1, 0.5, 0.5]}}, "expected 2 weights .* got 3"),
+        ({"deep_supervision": {"weights": [0, 1]}}, "weights"),
+        ({"optimiser": {"name": "sgd", "head_lr_factor": 5}}, "head_lr_factor"),
+        ({"epochs": 3}, "epochs .*steps"),
+        ({"backbone": {"name": "resnet18"}}, "dynunet .*backbone"),
     ],
 )
-def test_settings_that_do_not_go_together(keys: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidInput, match=message):
+def test_incompatible_settings_are_refused(keys: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
         validate(segment.SegmentConfig, UNET | keys, where="segment")
 
 
-def test_a_loss_preset_may_name_outputs_for_its_term_whatever_the_head() -> None:
+def test_loss_presets_with_deep_supervision_work_with_every_head() -> None:
     config = {"deep_supervision": {"term": "finest"}, "loss": {"name": "cldice"}}
     assert validate(segment.SegmentConfig, config, where="").deep_supervision.term == "finest"
 
@@ -258,14 +257,14 @@ def test_training_learns(tmp_path: Path) -> None:
     assert right / total > 0.8
 
 
-def test_the_two_presets_have_the_same_augmentations() -> None:
+def test_both_presets_have_the_same_augmentations() -> None:
     full, small = (
         with_presets(Source({"preset": f"segment/{name}"}), where="segment").value
         for name in ("topomortar", "topomortar_small")
     )
     assert full["augmentation"] | {"size": 256} == small["augmentation"]
     changes = {name for name in full["augmentation"] if isinstance(full["augmentation"][name], dict)}
-    assert len(changes | {"scale", "flip"}) == 10  # the paper's ten
+    assert len(changes | {"scale", "flip"}) == 10  # the ten of the paper
     checked = validate(segment.SegmentConfig, full, where="segment")
     assert checked.deep_supervision.weights is not None
     halves = [0.5**k for k in range(7)]

@@ -18,7 +18,6 @@ from onethread import one_thread
 from wsss.data.sample import Classes, Dataset, Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters.arrays import read_arrays
-from wsss.io.rasters.cams import read_cams
 from wsss.io.rasters.label_masks import read_mask, voc_palette, write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.stages import cam, classify, predict, segment
@@ -30,7 +29,7 @@ SEGMENT = {**SMALL_TRAINING, "head_channels": 8}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a dataset and a finished stage of each kind."""
+    """A folder with a dataset and one finished stage of each kind."""
     torch.set_num_threads(1)
     place = tmp_path_factory.mktemp("learning")
     data = dataset(place)
@@ -69,14 +68,14 @@ def test_classify_without_validation_and_resumed_after_saving(place: Path, tmp_p
     config = SMALL_TRAINING | {"checkpoint_steps": 1}
     first = run_stage(classify.STAGE, config, tmp_path / "a", data)
     assert "val_map" not in first.metrics
-    whole = contents(tmp_path / "a")
+    complete = contents(tmp_path / "a")
     (tmp_path / "a" / "model.json").unlink()
     assert run_stage(classify.STAGE, config, tmp_path / "a", data).metrics == first.metrics
-    assert contents(tmp_path / "a") == whole
+    assert contents(tmp_path / "a") == complete
 
 
 def test_killed_between_checkpoint_and_result(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last checkpoint is there, the model isn't: the metrics of the last epoch are the same nevertheless."""
+    """The last checkpoint exists, the model does not: the metrics of the last epoch are the same."""
     data = dataset(place)
     config = SMALL_TRAINING | {"val": "val"}
     expected = run_stage(classify.STAGE, config, tmp_path / "a", data)
@@ -104,21 +103,20 @@ def test_single_image_of_a_single_class(tmp_path: Path) -> None:
     assert set(np.unique(read_mask(tmp_path / "p/masks/val0.png"))) <= {0, 7}
 
 
-def test_a_class_in_every_image_is_told(tmp_path: Path) -> None:
+def test_a_class_in_every_image_gives_a_warning(tmp_path: Path) -> None:
     data = dataset(tmp_path)
     train = tuple(Sample(s.id, s.image, (1, *(s.labels or ())[1:]), s.mask) for s in data.split("train"))
     data = Dataset(data.name, data.root, data.classes, {**data.splits, "train": train})
     lines: list[str] = []
     run_stage(classify.STAGE, SMALL_TRAINING | {"epochs": 1}, tmp_path / "c", data, lines=lines)
-    told = [line for line in lines if line.startswith("warning")]
-    assert len(told) == 1
-    assert "every image of split 'train' shows 'red'" in told[0]
+    (warning,) = [line for line in lines if line.startswith("warning")]
+    assert "every image of split 'train' shows 'red'" in warning
     lines.clear()
     run_stage(classify.STAGE, SMALL_TRAINING | {"epochs": 1}, tmp_path / "d", dataset(tmp_path), lines=lines)
     assert not [line for line in lines if line.startswith("warning")]
 
 
-def test_classes_without_positives_are_listed_and_left_out(tmp_path: Path) -> None:
+def test_classes_without_positives_are_excluded(tmp_path: Path) -> None:
     data = dataset(tmp_path)
     only_red = tuple(Sample(s.id, s.image, (1,), s.mask) for s in data.split("val"))
     data = Dataset(data.name, data.root, data.classes, {**data.splits, "val": only_red})
@@ -133,74 +131,49 @@ def test_images_without_labels_are_refused(tmp_path: Path) -> None:
     train = data.split("train")
     unlabelled = Sample(train[0].id, train[0].image, None, train[0].mask)
     data = Dataset(data.name, data.root, data.classes, {**data.splits, "train": (unlabelled, *train[1:])})
-    with pytest.raises(InvalidInput, match="1 of 4 images have no image-level labels: train0"):
+    with pytest.raises(InvalidInput, match=r"1 of 4 images .*train0"):
         run_stage(classify.STAGE, SMALL_TRAINING, tmp_path / "c", data)
-    with pytest.raises(InvalidInput, match="no image-level labels"):
+    with pytest.raises(InvalidInput, match="train0") as error:
         run_stage(cam.STAGE, {}, tmp_path / "m", data, classifier=tmp_path / "c")
+    assert "cam.classes: predicted" in str(error.value.hint)
 
 
-def test_maps_of_the_classes_present(place: Path) -> None:
-    for sample in dataset(place).split("train"):
-        cams = read_cams(place / "cam" / "cams" / f"{sample.id}.npz")
-        assert cams.classes == sample.labels
-        assert cams.size == (36, 44)
-        assert cams.maps.shape == (len(sample.labels or ()), 9, 11)
-        assert cams.maps.min() >= 0
-        assert set(cams.maps.max((1, 2)).tolist()) <= {0.0, 1.0}
-    arrays = read_arrays(place / "cam" / "cams" / "train0.npz")
-    assert (arrays["maps"].dtype, arrays["classes"].dtype) == (np.float16, np.int64)
-
-
-def test_maps_are_made_again_where_they_are_missing_or_broken(place: Path, tmp_path: Path) -> None:
+def test_missing_and_broken_maps_are_computed_again(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
     config = {"scales": [1, 0.5], "batch_size": 2}
-    run_stage(cam.STAGE, config, tmp_path / "whole", data, classifier=place / "classify")
-    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    run_stage(cam.STAGE, config, tmp_path / "complete", data, classifier=place / "classify")
+    shutil.copytree(tmp_path / "complete", tmp_path / "cut")
     (tmp_path / "cut/cams/train1.npz").unlink()
     broken = tmp_path / "cut/cams/train2.npz"
     broken.write_bytes(broken.read_bytes()[:100])
     kept = (tmp_path / "cut/cams/train0.npz").stat().st_mtime_ns
     lines: list[str] = []
     run_stage(cam.STAGE, config, tmp_path / "cut", data, classifier=place / "classify", lines=lines)
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
-    assert len(lines) == 1
-    assert "train2.npz: not a readable .npz file" in lines[0]
-    assert "made again" in lines[0]
+    assert contents(tmp_path / "cut") == contents(tmp_path / "complete")
+    (warning,) = lines
+    assert warning.startswith("warning: ") and "train2.npz" in warning
     assert (tmp_path / "cut/cams/train0.npz").stat().st_mtime_ns > kept  # it shares a batch with train1
 
 
-def test_maps_of_large_images_through_a_bounded_network(place: Path, tmp_path: Path) -> None:
+def test_maps_of_reduced_images(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
-    for name, config in (("whole", {}), ("same", {"max_side": 44}), ("small", {"max_side": 22}), ("half", {})):
+    for name, config in (("complete", {}), ("same", {"max_side": 44}), ("small", {"max_side": 22}), ("half", {})):
         scales = [0.5] if name == "half" else [1]
         run_stage(cam.STAGE, config | {"scales": scales}, tmp_path / name, data, classifier=place / "classify")
-    assert contents(tmp_path / "same") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "same") == contents(tmp_path / "complete")
     assert contents(tmp_path / "small") == contents(tmp_path / "half")
-    assert contents(tmp_path / "small") != contents(tmp_path / "whole")
+    assert contents(tmp_path / "small") != contents(tmp_path / "complete")
 
 
-def test_maps_of_predicted_classes(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
-    unlabelled = tuple(Sample(s.id, s.image) for s in data.split("val"))
-    data = Dataset(data.name, data.root, data.classes, {"val": unlabelled})
-    for threshold, expected in ((0.0001, (1, 2)), (0.9999, ())):
-        config = {"splits": ["val"], "classes": "predicted", "threshold": threshold, "scales": [1]}
-        out = tmp_path / str(threshold)
-        result = run_stage(cam.STAGE, config, out, data, classifier=place / "classify")
-        assert all(read_cams(path).classes == expected for path in (out / "cams").iterdir())
-        assert (result.metrics["mean_activation"] is None) == (expected == ())
-
-
-def test_a_classifier_of_other_classes_is_refused(place: Path, tmp_path: Path) -> None:
+def test_networks_of_other_classes_are_refused(place: Path, tmp_path: Path) -> None:
     other = Classes(("background", "red", "blue"), CLASSES.values)
     data = dataset(tmp_path, classes=other)
-    with pytest.raises(InvalidInput, match=r"knows the classes red, green; the dataset has red, blue"):
-        run_stage(cam.STAGE, {}, tmp_path / "m", data, classifier=place / "classify")
-    with pytest.raises(InvalidInput, match="knows the classes background, red, green"):
-        run_stage(predict.STAGE, {}, tmp_path / "p", data, segmenter=place / "segment")
+    for stage, inputs in ((cam, {"classifier": place / "classify"}), (predict, {"segmenter": place / "segment"})):
+        with pytest.raises(InvalidInput, match=r"red, green; .* red, blue"):
+            run_stage(stage.STAGE, {}, tmp_path / "m", data, **inputs)
 
 
-def test_predicted_masks_have_the_datasets_own_values_and_size(place: Path) -> None:
+def test_predicted_masks_have_the_values_and_sizes_of_the_dataset(place: Path) -> None:
     for sample in dataset(place).split("val"):
         mask = read_mask(place / "predict/masks" / f"{sample.id}.png", size=(36, 44))
         assert set(np.unique(mask)) <= {0, 40, 90}
@@ -217,7 +190,7 @@ def test_predicted_masks_have_the_datasets_own_values_and_size(place: Path) -> N
 
 
 def test_masks_of_another_dataset_have_its_values(place: Path, tmp_path: Path) -> None:
-    """Same names, other values on disk: what is predicted is the same, what is written is the dataset's own."""
+    """The same class names with other values on disk."""
     first = run_stage(predict.STAGE, {}, tmp_path / "p", dataset(place), segmenter=place / "segment")
     data = dataset(place)
     other = Dataset(data.name, data.root, Classes(CLASSES.names, ((5,), (7,), (3,))), data.splits)
@@ -247,7 +220,7 @@ def test_predict_a_folder_with_scales_and_flip(place: Path, tmp_path: Path) -> N
     assert sorted(path.name for path in (tmp_path / "q/masks").iterdir()) == names
 
 
-def test_maps_and_predictions_of_reduced_images_say_so(place: Path, tmp_path: Path) -> None:
+def test_reduced_images_are_noted(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
     lines: list[str] = []
     expected = {"max_side": 22, "images": 2}
@@ -258,15 +231,13 @@ def test_maps_and_predictions_of_reduced_images_say_so(place: Path, tmp_path: Pa
         predict.STAGE, {"max_side": 22}, tmp_path / "predict", data, lines=lines, segmenter=place / "segment"
     )
     assert result.metrics["reduced"] == expected
-    said = [line for line in lines if "2 of 2 images are longer than max_side, 22 pixels" in line]
-    assert [line.split(":")[1].strip() for line in said] == ["cam", "predict"]
-    result = run_stage(predict.STAGE, {"max_side": 44}, tmp_path / "whole", data, segmenter=place / "segment")
+    notes = [line for line in lines if "2 of 2 images" in line and "22 pixels" in line]
+    assert [line.split(":")[1].strip() for line in notes] == ["cam", "predict"]
+    result = run_stage(predict.STAGE, {"max_side": 44}, tmp_path / "complete", data, segmenter=place / "segment")
     assert "reduced" not in result.metrics and "tiled" not in result.metrics
 
 
-def test_images_that_are_predicted_in_tiles_are_named(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_predicted_in_tiles_are_noted(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsss.models.blockwise_prediction.WHOLE", 1000)
     lines: list[str] = []
     data = dataset(place)
@@ -278,7 +249,7 @@ def test_images_that_are_predicted_in_tiles_are_named(
 
 @pytest.mark.parametrize("stage", [classify, segment])
 def test_training_on_reduced_images(place: Path, tmp_path: Path, stage: Any) -> None:
-    """At a working size as large as the images nothing changes; at a smaller one the result does."""
+    """Reducing to the size of the images changes nothing, to a smaller size changes the weights."""
     weights = {}
     for side in (None, 44, 22):
         config = {**SMALL_TRAINING, "epochs": 1, "max_side": side}
@@ -288,11 +259,11 @@ def test_training_on_reduced_images(place: Path, tmp_path: Path, stage: Any) -> 
     assert weights[None] == weights[44] != weights[22]
 
 
-def test_predict_refuses_to_write_among_its_images(place: Path, tmp_path: Path) -> None:
+def test_predict_refuses_to_write_into_its_images(place: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "photos/a.png", np.zeros((8, 8, 3), np.uint8))
     config = {"images": str(tmp_path / "photos")}
     for out in ("photos", "photos/out", "photos/../photos/deep/out"):
-        with pytest.raises(InvalidInput, match=r"photos.* lies inside the folder of images"):
+        with pytest.raises(InvalidInput, match=r"photos"):
             run_stage(predict.STAGE, config, tmp_path / out, dataset(place), segmenter=place / "segment")
     run_stage(predict.STAGE, config, tmp_path / "photos-out", dataset(place), segmenter=place / "segment")
 
@@ -300,11 +271,11 @@ def test_predict_refuses_to_write_among_its_images(place: Path, tmp_path: Path) 
 def test_predict_needs_one_source(place: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="either splits or images"):
         run_stage(predict.STAGE, {"images": str(tmp_path), "splits": ["val"]}, tmp_path / "p", dataset(place))
-    with pytest.raises(InvalidInput, match="no image here"):
+    with pytest.raises(InvalidInput, match=str(tmp_path)):
         run_stage(predict.STAGE, {"images": str(tmp_path)}, tmp_path / "p", dataset(place))
 
 
-def test_segment_on_true_masks_says_so(place: Path, tmp_path: Path) -> None:
+def test_supervision_is_recorded(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
     config = SEGMENT | {"epochs": 1}
     full = run_stage(segment.STAGE, config | {"labels": "ground-truth"}, tmp_path / "full", data)
@@ -312,7 +283,7 @@ def test_segment_on_true_masks_says_so(place: Path, tmp_path: Path) -> None:
     assert full.provenance["supervision"] == "ground-truth masks"
     assert weak.provenance["supervision"] == "masks of unstated origin"
     assert full.provenance["segmenter"] == "lraspp on mobilenet_v2"
-    # Here both are the same files, so all but the provenance is the same.
+    # The masks are the same files.
     assert contents(tmp_path / "full") == contents(tmp_path / "weak")
     assert {(read.split, read.kind) for read in segment.STAGE.reads(_config(config))} == {("train", "images")}
     reads = segment.STAGE.reads(_config(config | {"labels": "ground-truth"}))
@@ -323,58 +294,59 @@ def _config(values: dict[str, Any]) -> Any:
     return segment.SegmentConfig.model_validate(values)
 
 
-def test_missing_weights_file_is_found_before_anything_runs(place: Path, tmp_path: Path) -> None:
+def test_missing_weights_are_refused_before_the_run(place: Path, tmp_path: Path) -> None:
     backbone = {"name": "mobilenet_v2", "weights": {"path": str(tmp_path / "none.pth")}}
     for stage in (classify.STAGE, segment.STAGE):
         config = stage.config.model_validate({"backbone": backbone})
-        with pytest.raises(InvalidInput, match=r"none\.pth: no such weights file"):
+        with pytest.raises(InvalidInput, match=r"none\.pth"):
             stage.check(config, dataset(place))
 
 
-def test_weights_that_do_not_fit_are_found_before_the_folder_is_emptied(place: Path, tmp_path: Path) -> None:
+def test_invalid_weights_are_refused_before_the_folder_is_emptied(place: Path, tmp_path: Path) -> None:
     torch.save(torchvision.models.resnet18(weights=None).state_dict(), tmp_path / "r18.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "r18.pth").read_bytes()[:1000])
-    for name, message in (("r18.pth", "weights of another architecture"), ("cut.pth", "not a weights file")):
+    for name in ("r18.pth", "cut.pth"):
         for stage in (classify.STAGE, segment.STAGE):
             config = stage.config.model_validate({"backbone": {"weights": {"path": str(tmp_path / name)}}})
-            with pytest.raises(InvalidInput, match=message):
+            with pytest.raises(InvalidInput, match=name):
                 stage.prepare(config, dataset(place))
     fits = {"backbone": {"name": "resnet18", "weights": {"path": str(tmp_path / "r18.pth")}}}
     segment.STAGE.prepare(segment.STAGE.config.model_validate(fits), dataset(place))
 
 
-def test_segment_without_masks_or_with_too_few(place: Path, tmp_path: Path) -> None:
+def test_segment_requires_masks_of_all_images(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
-    with pytest.raises(InvalidInput, match=r"(?s)no masks to train on.*labels: ground-truth"):
+    with pytest.raises(InvalidInput) as error:
         run_stage(segment.STAGE, SEGMENT, tmp_path / "s", data)
+    assert error.value.subject == "segment" and "labels: ground-truth" in str(error.value.hint)
     write_mask(tmp_path / "some/masks/train0.png", np.zeros((36, 44), np.uint8))
-    with pytest.raises(InvalidInput, match="no mask of 3 of the 4 images of split 'train': train1, train2, train3"):
+    with pytest.raises(InvalidInput, match="3 of 4 images of split 'train': train1, train2, train3"):
         run_stage(segment.STAGE, SEGMENT, tmp_path / "s", data, masks=tmp_path / "some")
 
 
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (np.full((36, 44), 3, np.uint8), "unknown mask value; expected 0, 40, 90, 255"),
-        (np.zeros((36, 40), np.uint8), "40×36.*44×36"),
+        (np.full((36, 44), 3, np.uint8), "train2.*mask value 3 .*0, 40, 90, 255"),
+        (np.zeros((36, 40), np.uint8), "train2.*40×36.*44×36"),
     ],
 )
-def test_segment_on_wrong_masks(place: Path, tmp_path: Path, mask: np.ndarray, message: str) -> None:
+def test_segment_refuses_invalid_masks(place: Path, tmp_path: Path, mask: np.ndarray, message: str) -> None:
     shutil.copytree(place / "data/masks", tmp_path / "masks")
     write_mask(tmp_path / "masks/train2.png", mask)
     with pytest.raises(InvalidInput, match=message):
         run_stage(segment.STAGE, SEGMENT, tmp_path / "s", dataset(place), masks=tmp_path)
 
 
-def test_segment_where_nothing_is_known(place: Path, tmp_path: Path) -> None:
+def test_segment_refuses_masks_without_labelled_pixels(place: Path, tmp_path: Path) -> None:
     for number in range(4):
         write_mask(tmp_path / f"masks/train{number}.png", np.full((36, 44), 255, np.uint8))
-    with pytest.raises(InvalidInput, match="no pixel of any mask has a class other than the background"):
+    with pytest.raises(InvalidInput, match="4 of 4 masks"):
         run_stage(segment.STAGE, SEGMENT, tmp_path / "s", dataset(place), masks=tmp_path)
 
 
-def test_segment_where_little_is_known(place: Path, tmp_path: Path) -> None:
-    """Batches without a known pixel cost nothing, and a known one is enough to train."""
+def test_segment_on_sparse_masks(place: Path, tmp_path: Path) -> None:
+    """Batches without labelled pixels have zero loss; a single labelled image is enough."""
     for number in range(4):
         mask = np.full((36, 44), 255, np.uint8)
         mask[:4, :4] = 40 if number == 3 else 255
@@ -397,27 +369,19 @@ def test_segment_from_the_trunk_of_a_classifier(place: Path, tmp_path: Path) -> 
     start, _ = load_classifier(classifier)
     built = build_segmenter(SegmenterConfig.model_validate({"backbone": BACKBONE}), 3, start=start)
     assert torch.equal(built.backbone.high[5].conv[0][0].weight, start.backbone.high[5].conv[0][0].weight)
-    with pytest.raises(
-        InvalidInput, match=r"backbone\.name is resnet18, but the classifier to start from is a mobilenet"
-    ):
-        run_stage(
-            segment.STAGE,
-            SEGMENT | {"backbone": {"name": "resnet18", "weights": "none"}},
-            tmp_path / "t",
-            data,
-            masks=place / "data",
-            classifier=classifier,
-        )
+    other = SEGMENT | {"backbone": {"name": "resnet18", "weights": "none"}}
+    with pytest.raises(InvalidInput, match=r"resnet18.*mobilenet|mobilenet.*resnet18"):
+        run_stage(segment.STAGE, other, tmp_path / "t", data, masks=place / "data", classifier=classifier)
 
 
 def test_deeplab_refuses_batches_of_one(place: Path) -> None:
-    with pytest.raises(InvalidInput, match="deeplabv3 needs batch_size ≥ 2"):
+    with pytest.raises(InvalidInput, match=r"deeplabv3 .*batch_size ≥ 2"):
         run_stage(segment.STAGE, SEGMENT | {"head": "deeplabv3", "batch_size": 1}, place / "x", dataset(place))
 
 
 @pytest.mark.slow
 def test_training_learns(tmp_path: Path) -> None:
-    """Not only runs: on easy images both networks come to know their classes."""
+    """On easy images both networks learn their classes."""
     data = dataset(tmp_path, train=16, val=8, size=(48, 48))
     backbone = {"name": "resnet18", "weights": "none", "output_stride": 16}
     training = {

@@ -1,4 +1,4 @@
-"""Datasets whose own masks give 255 to a class (TopoMortar): every stage tells it from our 255, "unsure"."""
+"""Datasets in whose masks 255 is a class (TopoMortar): no stage confuses it with 255 for "uncertain"."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learning import SMALL_TRAINING, run_stage
+from learning import SMALL_TRAINING, run_stage, write_maps
 
 from wsss.data.readers.topomortar import CLASSES, MASK_VALUES
 from wsss.data.sample import Dataset, Sample, read_truth
 from wsss.errors import InvalidInput
-from wsss.io.files.stage_files import cam_path, mask_path
-from wsss.io.rasters.cams import Cams, write_cams
+from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE, read_mask, write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.stages.predict import STAGE as PREDICT
@@ -42,7 +41,7 @@ def data(tmp_path: Path) -> Dataset:
 
 
 def write_masks(data: Dataset, folder: Path, values: tuple[int, int, int]) -> Path:
-    """Write masks that find the true mortar but for its first column, which is unsure: as (brick, mortar, unsure)."""
+    """Write the true masks with an uncertain first column of mortar; ``values``: (brick, mortar, uncertain)."""
     for sample in data.split("test"):
         truth = read_truth(sample, data.classes)
         mask = np.where(truth == 1, values[1], values[0]).astype(np.uint8)
@@ -57,28 +56,29 @@ def iou(data: Dataset, tmp_path: Path, pred: Path, **config: str) -> float:
 
 
 def test_a_score_reads_both_codes(data: Dataset, tmp_path: Path) -> None:
-    ours = write_masks(data, tmp_path / "ours", (0, 1, IGNORE))
-    assert iou(data, tmp_path, ours) == pytest.approx(7 / 8)
-    assert iou(data, tmp_path, ours, unsure="skip") == pytest.approx(1)
-    theirs = write_masks(data, tmp_path / "theirs", (0, 255, 0))
-    assert iou(data, tmp_path, theirs, pred_values="dataset") == pytest.approx(7 / 8)
+    stage_masks = write_masks(data, tmp_path / "stage_masks", (0, 1, IGNORE))
+    assert iou(data, tmp_path, stage_masks) == pytest.approx(7 / 8)
+    assert iou(data, tmp_path, stage_masks, unsure="skip") == pytest.approx(1)
+    dataset_masks = write_masks(data, tmp_path / "dataset_masks", (0, 255, 0))
+    assert iou(data, tmp_path, dataset_masks, pred_values="dataset") == pytest.approx(7 / 8)
 
 
-def test_a_score_never_takes_mortar_for_unsure(data: Dataset, tmp_path: Path) -> None:
-    theirs = write_masks(data, tmp_path / "theirs", (0, 255, 0))
+def test_mortar_is_never_scored_as_uncertain(data: Dataset, tmp_path: Path) -> None:
+    dataset_masks = write_masks(data, tmp_path / "dataset_masks", (0, 255, 0))
     for unsure in ("miss", "skip", "background"):
-        with pytest.raises(InvalidInput, match=r"no class but the background, and 255[\s\S]*--pred-values dataset"):
-            iou(data, tmp_path, theirs, unsure=unsure)
-    ours = write_masks(data, tmp_path / "ours", (0, 1, IGNORE))
-    with pytest.raises(InvalidInput, match=r"unknown mask value; expected 0, 255, got 1\."):
-        iou(data, tmp_path, ours, pred_values="dataset")
-    empty = write_masks(data, tmp_path / "empty", (0, 0, 0))  # a prediction without any mortar is a legal one
+        with pytest.raises(InvalidInput) as error:
+            iou(data, tmp_path, dataset_masks, unsure=unsure)
+        assert "--pred-values dataset" in str(error.value.hint)
+    stage_masks = write_masks(data, tmp_path / "stage_masks", (0, 1, IGNORE))
+    with pytest.raises(InvalidInput, match=r"mask value 1\b"):
+        iou(data, tmp_path, stage_masks, pred_values="dataset")
+    empty = write_masks(data, tmp_path / "empty", (0, 0, 0))  # a valid prediction without mortar
     assert iou(data, tmp_path, empty) == 0
 
 
-def test_probabilities_are_no_masks(data: Dataset, tmp_path: Path) -> None:
+def test_probabilities_are_refused_as_masks(data: Dataset, tmp_path: Path) -> None:
     grey = write_masks(data, tmp_path / "grey", (3, 251, 128))
-    with pytest.raises(InvalidInput, match="unknown mask value; expected 0, 1, 255"):
+    with pytest.raises(InvalidInput, match="0, 1, 255"):
         iou(data, tmp_path, grey)
 
 
@@ -88,39 +88,39 @@ def test_a_network_learns_from_the_datasets_masks_as_classes(data: Dataset, tmp_
     run_stage(SEGMENT, {**TRAIN, "labels": "ground-truth"}, tmp_path / "net", data)
     predicted = run_stage(PREDICT, {"splits": ["test"]}, tmp_path / "predict", data, segmenter=tmp_path / "net")
     assert predicted.metrics["images"] == 2
-    found = np.unique(np.stack([read_mask(mask_path(tmp_path / "predict", name)) for name in ("001", "002")]))
-    assert set(found) <= {0, 1}  # what we write has 1 for mortar
+    values = np.unique(np.stack([read_mask(mask_path(tmp_path / "predict", name)) for name in ("001", "002")]))
+    assert set(values) <= {0, 1}  # wsss writes 1 for mortar
 
 
-def test_a_network_learns_from_our_masks_and_refuses_theirs(data: Dataset, tmp_path: Path) -> None:
-    ours = write_masks(data, tmp_path / "ours", (0, 1, IGNORE))
-    masked = [replace(sample, mask=mask_path(ours, sample.id), mask_values=None) for sample in data.split("train")]
+def test_a_network_learns_from_stage_masks_and_refuses_dataset_masks(data: Dataset, tmp_path: Path) -> None:
+    stage_masks = write_masks(data, tmp_path / "stage_masks", (0, 1, IGNORE))
+    masked = [
+        replace(sample, mask=mask_path(stage_masks, sample.id), mask_values=None) for sample in data.split("train")
+    ]
     assert np.array_equal(np.unique(PairLoader(masked, data.classes)(0)[..., 3]), [0, 1, 255])
-    run_stage(SEGMENT, TRAIN, tmp_path / "net", data, masks=ours)
-    theirs = write_masks(data, tmp_path / "theirs", (0, 255, 0))
-    with pytest.raises(InvalidInput, match=r"which means unsure in masks to train on\.\n.*renumber it: mortar 1"):
-        run_stage(SEGMENT, TRAIN, tmp_path / "net2", data, masks=theirs)
+    run_stage(SEGMENT, TRAIN, tmp_path / "net", data, masks=stage_masks)
+    dataset_masks = write_masks(data, tmp_path / "dataset_masks", (0, 255, 0))
+    with pytest.raises(InvalidInput) as error:
+        run_stage(SEGMENT, TRAIN, tmp_path / "net2", data, masks=dataset_masks)
+    assert error.value.subject == str(mask_path(dataset_masks, "001").parent) and "mortar 1" in str(error.value.hint)
 
 
 def test_an_oracle_counts_the_datasets_masks_as_classes(data: Dataset, tmp_path: Path) -> None:
-    for sample in data.split("train"):
-        truth = read_truth(sample, data.classes)
-        maps = np.where(truth == 1, 0.8, 0.1).astype(np.float32)[None]
-        write_cams(cam_path(tmp_path / "cams", sample.id), Cams(maps, (1,), (32, 32)))
+    write_maps(tmp_path / "cams", data, step=1)
     result = run_stage(PSEUDO, {"oracle": True}, tmp_path / "out", data, cams=tmp_path / "cams")
     assert max(row["miou"] for row in result.metrics["oracle_sweep"]) == pytest.approx(1)
 
 
 def test_the_gallery_shows_both_codes_as_classes(data: Dataset, tmp_path: Path) -> None:
-    record = read_record(write_masks(data, tmp_path / "ours", (0, 1, IGNORE)))
+    record = read_record(write_masks(data, tmp_path / "stage_masks", (0, 1, IGNORE)))
     gallery = make_gallery(data, [record], [], splits=["test"], count=2, seed=0, budget=1_000_000)
     (section,) = gallery.sections
     for row in section.rows:
-        ours, truth = (tile.alt for cell in row.cells for tile in cell)
-        assert ours.endswith("mortar 22%, ignored 3%") and truth.endswith("mortar 25%")
+        stage_masks, truth = (tile.alt for cell in row.cells for tile in cell)
+        assert stage_masks.endswith("mortar 22%, ignored 3%") and truth.endswith("mortar 25%")
 
 
-def test_how_masks_are_read_is_part_of_their_identity(data: Dataset) -> None:
+def test_mask_values_are_part_of_the_fingerprint(data: Dataset) -> None:
     plain = {name: tuple(replace(one, mask_values=None) for one in split) for name, split in data.splits.items()}
     other = replace(data, splits=plain)
     assert data.fingerprint("train", "masks") != other.fingerprint("train", "masks")

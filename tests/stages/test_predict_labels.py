@@ -1,4 +1,4 @@
-"""Image-level labels in predictions: restricted to them, and compared with them."""
+"""Predictions restricted to image-level labels, and compared with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from learning import CLASSES, random_segmenter
+from learning import random_segmenter
 
 from wsss.cli.main import _call
 from wsss.data.sample import Sample
@@ -18,8 +18,6 @@ from wsss.io.rasters.rgb_images import write_png
 from wsss.metrics.contradictions import MIN_SHARE, Contradiction, contradiction
 from wsss.stages.common.label_check import label_check
 
-VALUES = {"background": 0, "red": 40, "green": 90}
-
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -28,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Four images of noise: one is labelled red, one green, one with nothing; the last is in no row of the labels."""
+    """Four images of noise, labelled red, green and without a class; the last has no labels."""
     generator = np.random.default_rng(1)
     for name in "abcd":
         write_png(tmp_path / "data/images" / f"{name}.png", generator.integers(0, 255, (40, 30, 3), dtype=np.uint8))
@@ -43,9 +41,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def predict(capsys: pytest.CaptureFixture[str], model: Path, out: str, *options: str) -> tuple[dict[str, Any], str]:
     arguments = ["predict", "--weights", str(model), "--data.root", "data", "--out", out, "--save-probabilities"]
     assert _call([*arguments, *options, "--json"]) == 0, capsys.readouterr().err
-    said = capsys.readouterr()
-    metrics: dict[str, Any] = json.loads(said.out)["metrics"]
-    return metrics, said.err
+    output = capsys.readouterr()
+    metrics: dict[str, Any] = json.loads(output.out)["metrics"]
+    return metrics, output.err
 
 
 def shown(folder: Path, name: str) -> set[int]:
@@ -57,8 +55,8 @@ def test_restricted_masks_show_no_class_that_is_absent(
     model: Path, data: Path, capsys: pytest.CaptureFixture[str], batch_size: str
 ) -> None:
     _, free = predict(capsys, model, "free", "--batch-size", batch_size)
-    metrics, said = predict(capsys, model, "bound", "--labels", "restrict", "--batch-size", batch_size)
-    assert "note: 1 of 4 images have no labels, so any class may be predicted: d." in said
+    metrics, log = predict(capsys, model, "bound", "--labels", "restrict", "--batch-size", batch_size)
+    assert "note: 1 of 4 images have no labels, so any class may be predicted: d." in log
     assert "no labels" not in free
     allowed = {"a": {0, 40}, "b": {0, 90}, "c": {0}, "d": {0, 40, 90}}
     indices = {0: 0, 40: 1, 90: 2}
@@ -70,14 +68,14 @@ def test_restricted_masks_show_no_class_that_is_absent(
         kept[[indices[value] for value in values]] = True
         expected = before["probabilities"].astype(np.float32) * kept[:, None, None]
         expected /= expected.sum(0)
-        found = after["probabilities"].astype(np.float32)
-        np.testing.assert_allclose(found, expected, atol=2e-3)
-        assert (found[~kept] == 0).all()
+        result = after["probabilities"].astype(np.float32)
+        np.testing.assert_allclose(result, expected, atol=2e-3)
+        assert (result[~kept] == 0).all()
         mask = read_mask(data / "bound" / "masks" / f"{name}.png")
-        ranked = np.sort(found, axis=0)
-        clear = ranked[-1] - ranked[-2] > 2e-3  # of what is written as float16
+        ranked = np.sort(result, axis=0)
+        clear = ranked[-1] - ranked[-2] > 2e-3  # beyond float16 rounding
         assert clear.any()
-        assert np.array_equal(mask[clear], np.array([0, 40, 90])[found.argmax(0)][clear])
+        assert np.array_equal(mask[clear], np.array([0, 40, 90])[result.argmax(0)][clear])
     assert (data / "free/masks/d.png").read_bytes() == (data / "bound/masks/d.png").read_bytes()
     assert metrics["labels"] == "restrict"
     record = json.loads((data / "bound" / "stage.json").read_text())
@@ -108,22 +106,21 @@ def test_without_any_labels(model: Path, data: Path, capsys: pytest.CaptureFixtu
     assert "label_check" not in metrics and "contradictions" not in metrics
     arguments = ["predict", "--weights", str(model), "--data.root", "data", "--out", "o", "--labels", "restrict"]
     assert _call(arguments) == 2
-    assert "restrict needs image-level labels; no image of val has any" in capsys.readouterr().err
+    assert "predict.labels: restrict requires image-level labels" in capsys.readouterr().err
 
 
 def test_a_broken_image_of_a_split(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = (data / "data/images/b.png").read_bytes()
-    (data / "data/images/b.png").write_bytes(whole[:-500])
+    complete = (data / "data/images/b.png").read_bytes()
+    (data / "data/images/b.png").write_bytes(complete[:-500])
     arguments = ["predict", "--weights", str(model), "--data.root", "data", "--out", "out", "--labels", "restrict"]
     assert _call(arguments) == 1
     assert "b.png: the image is broken" in capsys.readouterr().err
     record = json.loads((data / "out/images.json").read_text())
     assert list(record["failed"]) == ["b"] and "files" not in record
     assert _call(["export", "out", "--data.root", "data", "--format", "coco", "--out", "coco"]) == 0
-    said = capsys.readouterr().err
-    assert "images that could not be predicted have no mask: b" in said
+    assert "no masks for images that could not be predicted: b " in capsys.readouterr().err
     times = {name: (data / f"out/masks/{name}.png").stat().st_mtime_ns for name in "acd"}
-    (data / "data/images/b.png").write_bytes(whole)
+    (data / "data/images/b.png").write_bytes(complete)
     (data / "data/labels.csv").write_text("image_id,labels\na,red\nb,green\nc,green\n")
     assert _call(arguments) == 0
     again = {name: (data / f"out/masks/{name}.png").stat().st_mtime_ns for name in "acd"}
@@ -131,10 +128,10 @@ def test_a_broken_image_of_a_split(model: Path, data: Path, capsys: pytest.Captu
     assert not (data / "out/images.json").exists() and shown(data / "out", "b") == {0, 90}
 
 
-def test_what_contradicts_and_what_is_not_known() -> None:
+def test_contradictions() -> None:
     labelled = Sample("x", Path("x.png"), (1,), unknown=(3,))
     assert contradiction(np.array([0.5, 0.5, MIN_SHARE / 2, 0]), labelled) is None
-    assert contradiction(np.array([0.3, 0.4, 0, 0.3]), labelled) is None  # of class 3 nothing is known
+    assert contradiction(np.array([0.3, 0.4, 0, 0.3]), labelled) is None  # class 3 is unknown
     assert contradiction(np.array([0.5, MIN_SHARE / 2, 0.5, 0]), labelled) == Contradiction({2: 0.5}, (1,))
     assert contradiction(np.array([0.0, 0, 1, 0]), Sample("y", Path("y.png"))) is None
 
@@ -144,23 +141,19 @@ def test_the_worst_are_listed_first() -> None:
     samples = [Sample(f"{number:02}", Path("x"), (1,)) for number in range(20)]
     shares = [np.array([0.5, 0.5 - number / 100, number / 100]) for number in range(20)]
     shares[7] = np.array([1.0, 0, 0])
-    found = label_check(samples, shares, names)
-    assert found["label_check"]["contradicting"] == 19 and found["label_check"]["miss_a_labelled_class"] == 1
-    assert [row["image"] for row in found["contradictions"]] == ["07", *(f"{one:02}" for one in range(19, 10, -1))]
-    assert found["contradictions"][0]["contradiction"] == "misses cat"
-    assert found["contradictions"][1]["contradiction"] == "shows dog (19.0%)"
+    result = label_check(samples, shares, names)
+    assert result["label_check"]["contradicting"] == 19 and result["label_check"]["miss_a_labelled_class"] == 1
+    assert [row["image"] for row in result["contradictions"]] == ["07", *(f"{one:02}" for one in range(19, 10, -1))]
+    assert result["contradictions"][0]["contradiction"] == "misses cat"
+    assert result["contradictions"][1]["contradiction"] == "shows dog (19.0%)"
 
 
-def test_what_is_certain_to_be_absent_becomes_background() -> None:
+def test_absent_classes_become_background() -> None:
     import torch
 
     from wsss.stages.common.predict_batch import restricted
 
-    sure = torch.tensor([0.0, 0.0, 1.0]).reshape(1, 3, 1, 1)
-    assert restricted(sure, [(0, 1)]).flatten().tolist() == [1, 0, 0]
-    assert restricted(sure, [(0, 1, 2)]).flatten().tolist() == [0, 0, 1]
-    assert restricted(sure, [None]) is sure
-
-
-def test_the_classes_are_those_of_the_tests() -> None:
-    assert dict(zip(CLASSES.names, (one[0] for one in CLASSES.values), strict=True)) == VALUES
+    certain = torch.tensor([0.0, 0.0, 1.0]).reshape(1, 3, 1, 1)
+    assert restricted(certain, [(0, 1)]).flatten().tolist() == [1, 0, 0]
+    assert restricted(certain, [(0, 1, 2)]).flatten().tolist() == [0, 0, 1]
+    assert restricted(certain, [None]) is certain

@@ -1,4 +1,4 @@
-"""An input that lacks files is refused before a finished folder is emptied."""
+"""Incomplete inputs are refused before the folder of a finished stage is emptied."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from learning import CLASSES, SMALL_TRAINING, coloured_dataset, contents
+from learning import SMALL_TRAINING, coloured_dataset, contents, write_maps
 from onethread import one_thread
 
-from wsss.data.sample import Dataset, read_truth
+from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
-from wsss.io.files.stage_files import cam_path
-from wsss.io.rasters.cams import Cams, write_cams
 from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.stage import Artifact
 from wsss.stages import STAGES
@@ -24,11 +21,11 @@ __all__ = ["one_thread"]  # a fixture of every test here
 
 SEGMENTING = {"steps": 1, "batch_size": 2, "backbone": SMALL_TRAINING["backbone"], "precision": "32-true"}
 CASES: list[tuple[str, dict[str, Any], str, str]] = [
-    ("pseudo", {}, "cams", "no maps of 4 of the 4 images: train0, train1"),
-    ("sweep", {"split": "train"}, "cams", "no maps of 4 of the 4 images"),
-    ("average", {"splits": ["train"]}, "cams", "no maps of 4 of the 4 images"),
-    ("crf", {}, "masks", "no mask of 4 of the 4 images"),
-    ("segment", SEGMENTING, "masks", "no mask of 4 of the 4 images of split 'train': train0"),
+    ("pseudo", {}, "cams", "4 of 4 images: train0, train1"),
+    ("sweep", {"split": "train"}, "cams", "4 of 4 images"),
+    ("average", {"splits": ["train"]}, "cams", "4 of 4 images"),
+    ("crf", {}, "masks", "4 of 4 images"),
+    ("segment", SEGMENTING, "masks", "4 of 4 images of split 'train': train0"),
 ]
 
 
@@ -39,29 +36,24 @@ def data(tmp_path: Path) -> Dataset:
 
 @pytest.fixture
 def inputs(tmp_path: Path, data: Dataset) -> dict[str, Path]:
-    """Maps, and the masks made of them."""
+    """Maps, and pseudo masks computed from them."""
     torch.set_num_threads(1)
-    cams = tmp_path / "maps"
-    for sample in data.split("train"):
-        truth = read_truth(sample, CLASSES)
-        maps = np.stack([np.where(truth == index, 0.8, 0.1) for index in sample.labels or ()]).astype(np.float32)
-        write_cams(cam_path(cams, sample.id), Cams(maps, sample.labels or (), truth.shape))
+    cams = write_maps(tmp_path / "maps", data, step=1)
     stage = STAGES["pseudo"]
     run_stage(stage, stage.config(), out=tmp_path / "seeds", inputs={"cams": Artifact(cams)}, data=data)
     return {"cams": cams, "masks": tmp_path / "seeds"}
 
 
 @pytest.mark.parametrize(("name", "config", "needs", "message"), CASES, ids=[case[0] for case in CASES])
-def test_what_is_finished_stays(
+def test_a_finished_folder_is_kept(
     name: str, config: dict[str, Any], needs: str, message: str, tmp_path: Path, data: Dataset, inputs: dict[str, Path]
 ) -> None:
     stage, out = STAGES[name], tmp_path / "out"
 
     def run(folder: Path) -> None:
-        artifact = Artifact(folder, id="given")
-        many = stage.inputs[needs].many
-        given = {needs: (artifact,) if many else artifact}
-        run_stage(stage, stage.config.model_validate(config), out=out, inputs=given, data=data)
+        artifact = Artifact(folder, id="external")
+        artifacts = {needs: (artifact,) if stage.inputs[needs].many else artifact}
+        run_stage(stage, stage.config.model_validate(config), out=out, inputs=artifacts, data=data)
 
     run(inputs[needs])
     (tmp_path / "empty").mkdir()
@@ -74,10 +66,10 @@ def test_what_is_finished_stays(
 
 def test_masks_without_a_policy_are_refused_beside_maps(tmp_path: Path, data: Dataset, inputs: dict[str, Path]) -> None:
     stage, out = STAGES["crf"], tmp_path / "out"
-    given = {name: Artifact(folder, id=name) for name, folder in inputs.items()}
-    run_stage(stage, stage.config(), out=out, inputs=given, data=data)
+    artifacts = {name: Artifact(folder, id=name) for name, folder in inputs.items()}
+    run_stage(stage, stage.config(), out=out, inputs=artifacts, data=data)
     before = contents(out)
     (inputs["masks"] / "policy.json").unlink()
-    with pytest.raises(InvalidInput, match=r"Stage 'out' failed: .*seeds: no policy\.json; with maps given"):
-        run_stage(stage, stage.config(), out=out, inputs=given, data=data, force=True)
+    with pytest.raises(InvalidInput, match=r"'out'.*seeds: .*policy\.json"):
+        run_stage(stage, stage.config(), out=out, inputs=artifacts, data=data, force=True)
     assert contents(out) == before

@@ -31,7 +31,7 @@ SHRINKING = TRAINING | {"merge": "shrinkage", "update": ["offsets", "kernel", "h
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset, its classifier, the same with an expansion sampler, and with both."""
+    """A dataset, its classifier, and the classifier with an expansion sampler and with both samplers."""
     torch.set_num_threads(1)
     place = tmp_path_factory.mktemp("sampling")
     data = dataset(place)
@@ -49,11 +49,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return dict(load_classifier(folder)[0].state_dict())
 
 
-def test_expand_makes_a_classifier_with_offsets_to_look_at(place: Path, tmp_path: Path) -> None:
-    found = contents(place / "expand")
-    assert set(found) == {"model.safetensors", "model.json", "history.csv", "offsets/val0.npz"}
+def test_expand_writes_a_classifier_and_offsets(place: Path, tmp_path: Path) -> None:
+    files = contents(place / "expand")
+    assert set(files) == {"model.safetensors", "model.json", "history.csv", "offsets/val0.npz"}
     result = run_stage(expand.STAGE, TRAINING, tmp_path / "e", dataset(place), classifier=place / "classify")
-    assert contents(tmp_path / "e") == found
+    assert contents(tmp_path / "e") == files
     assert result.provenance["samplers"] == "expansion"
     assert {"offset_size", "offset_rows", "offset_columns", "val_map", "train_loss"} <= result.metrics.keys()
     rows = list(csv.DictReader((place / "expand" / "history.csv").read_text().splitlines()))
@@ -62,7 +62,7 @@ def test_expand_makes_a_classifier_with_offsets_to_look_at(place: Path, tmp_path
     json.dumps(result.metrics, allow_nan=False)
 
 
-def test_offsets_of_the_shown_image_are_those_of_the_saved_classifier(place: Path) -> None:
+def test_saved_offsets_are_those_of_the_saved_classifier(place: Path) -> None:
     from wsss.io.rasters.rgb_images import read_image
 
     for stage in ("expand", "shrink"):
@@ -81,7 +81,7 @@ def test_offsets_of_the_shown_image_are_those_of_the_saved_classifier(place: Pat
 def test_offsets_of_large_images_are_measured_on_reduced_ones(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_side: int | None
 ) -> None:
-    """A default bounds what an image of 24 megapixels takes; ``max_side`` of the stage comes first."""
+    """``max_side``, or else a default, limits the memory for an image of 24 megapixels."""
     seen: list[tuple[int, ...]] = []
     features = CAMClassifier.features
 
@@ -98,7 +98,7 @@ def test_offsets_of_large_images_are_measured_on_reduced_ones(
     assert shown.size == (36, 44) and shown.stride == 32 and shown.offsets.shape[2:] == (2, 2)
 
 
-def test_only_what_is_in_the_scope_learns(place: Path, tmp_path: Path) -> None:
+def test_only_the_parts_in_update_are_trained(place: Path, tmp_path: Path) -> None:
     before = weights(place / "classify")
     config = TRAINING | {"update": ["offsets"]}
     run_stage(expand.STAGE, config, tmp_path / "o", dataset(place), classifier=place / "classify")
@@ -123,7 +123,7 @@ def test_shrink_keeps_the_expansion_sampler(place: Path) -> None:
     assert description["expansion"] is not None
 
 
-def test_merging_is_a_matter_of_the_finished_classifier(place: Path, tmp_path: Path) -> None:
+def test_the_merge_rule_does_not_affect_training(place: Path, tmp_path: Path) -> None:
     config = SHRINKING | {"merge": "max"}
     result = run_stage(shrink.STAGE, config, tmp_path / "m", dataset(place), classifier=place / "expand")
     assert result.provenance["samplers"] == "expansion, shrinkage (maps: max)"
@@ -140,11 +140,11 @@ def test_shrink_works_without_expansion_and_cam_with_all_three(place: Path, tmp_
         out = tmp_path / f"cams of {folder.parent.name} {folder.name}"
         run_stage(cam.STAGE, {"scales": [1]}, out, data, classifier=folder)
         maps[out.name] = contents(out)
-    assert len({str(sorted(found)) for found in maps.values()}) == 1
-    assert len({repr(found) for found in maps.values()}) == 4
+    assert len({str(sorted(files)) for files in maps.values()}) == 1
+    assert len({repr(files) for files in maps.values()}) == 4
 
 
-def test_a_control_trains_on_without_a_sampler(place: Path, tmp_path: Path) -> None:
+def test_a_control_is_trained_without_a_sampler(place: Path, tmp_path: Path) -> None:
     result = run_stage(
         expand.STAGE, TRAINING | {"sampler": None}, tmp_path / "c", dataset(place), classifier=place / "classify"
     )
@@ -156,62 +156,59 @@ def test_a_control_trains_on_without_a_sampler(place: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("stage", "on", "message"),
-    [
-        (expand.STAGE, "expand", "has samplers already"),
-        (expand.STAGE, "shrink", "has samplers already"),
-        (shrink.STAGE, "shrink", "has a shrinkage sampler already"),
-    ],
+    ("stage", "on"), [(expand.STAGE, "expand"), (expand.STAGE, "shrink"), (shrink.STAGE, "shrink")]
 )
-def test_a_sampler_comes_once(place: Path, tmp_path: Path, stage: Any, on: str, message: str) -> None:
-    with pytest.raises(InvalidInput, match=message):
+def test_a_second_sampler_is_refused(place: Path, tmp_path: Path, stage: Any, on: str) -> None:
+    with pytest.raises(InvalidInput) as error:
         run_stage(stage, TRAINING, tmp_path / "x", dataset(place), classifier=place / on)
+    assert error.value.subject == str(place / on)
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"sampler": None, "update": ["kernel", "head"]}, "kernel can't learn.* there is no sampler; here can .* head"),
-        ({"sampler": {"offsets": "none"}, "update": ["offsets"]}, "offsets are 'none'; here can learn head, kernel"),
-        ({"update": ["kernel", "head"]}, "without offsets: those of the sampler would stay next to 0"),
-        ({"sampler": {"offsets": "random", "max_offset": None}}, "random offsets have no size without it"),
+        ({"sampler": None, "update": ["kernel", "head"]}, "update: .*kernel.*no sampler; expected head, trunk"),
+        ({"sampler": None, "update": ["sampler"]}, "update: .*sampler.*no sampler; expected head, trunk"),
+        ({"sampler": {"offsets": "none"}, "update": ["offsets"]}, "offsets is 'none'; expected head, kernel, sampler"),
+        ({"update": ["kernel", "head"]}, "update: kernel, head"),
+        ({"sampler": {"offsets": "random", "max_offset": None}}, "max_offset"),
     ],
 )
-def test_settings_that_contradict_each_other(place: Path, tmp_path: Path, config: dict[str, Any], message: str) -> None:
+def test_incompatible_settings_are_refused(place: Path, tmp_path: Path, config: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         run_stage(expand.STAGE, TRAINING | config, tmp_path, dataset(place), classifier=place / "classify")
 
 
-def test_the_default_update_is_what_there_is(place: Path, tmp_path: Path) -> None:
+def test_the_default_update_skips_parts_that_do_not_exist(place: Path, tmp_path: Path) -> None:
     config = TRAINING | {"sampler": {"offsets": "none", "kernel_size": 3}}
     run_stage(expand.STAGE, config, tmp_path, dataset(place), classifier=place / "classify")
     assert "samplers.expansion.kernel" in weights(tmp_path)
 
 
 def test_a_shrinkage_without_effect_is_refused(place: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="maps would stay as they were; allowed are shrinkage, mean, max"):
-        run_stage(
-            shrink.STAGE, TRAINING | {"merge": "expansion"}, tmp_path, dataset(place), classifier=place / "expand"
-        )
+    config = TRAINING | {"merge": "expansion"}
+    with pytest.raises(InvalidInput, match="merge: 'expansion'"):
+        run_stage(shrink.STAGE, config, tmp_path, dataset(place), classifier=place / "expand")
 
 
-def test_offsets_without_bounds_end_with_an_explanation(place: Path, tmp_path: Path) -> None:
+def test_diverged_offsets_are_an_error(place: Path, tmp_path: Path) -> None:
     config = TRAINING | {"sampler": {"max_offset": None, "offset_init": 1e6}}
-    with pytest.raises(RunFailed, match="grown without bounds"):
+    with pytest.raises(RunFailed) as error:
         run_stage(expand.STAGE, config, tmp_path, dataset(place), classifier=place / "classify")
+    assert error.value.subject == "sampler: val0" and "sampler.max_offset" in str(error.value.hint)
 
 
-def test_samplers_that_do_not_fit_and_other_classes(place: Path, tmp_path: Path) -> None:
+def test_incompatible_samplers_and_classes_are_refused(place: Path, tmp_path: Path) -> None:
     config = TRAINING | {"sampler": {"offset_groups": 7}}
-    with pytest.raises(InvalidInput, match=r"offset_groups: 7 doesn't divide the 320 channels here; .* 1, 2, 4, 5, 8"):
+    with pytest.raises(InvalidInput, match=r"offset_groups.*320.* 1, 2, 4, 5, 8"):
         run_stage(expand.STAGE, config, tmp_path / "x", dataset(place), classifier=place / "classify")
     other = Classes(("background", "red", "blue"), CLASSES.values)
-    with pytest.raises(InvalidInput, match="The classifier knows the classes red, green"):
+    with pytest.raises(InvalidInput, match=r"red, green; .* red, blue"):
         run_stage(expand.STAGE, TRAINING, tmp_path / "y", dataset(place, classes=other), classifier=place / "classify")
 
 
 @pytest.mark.parametrize("stage", [expand.STAGE, shrink.STAGE, cam.STAGE])
-def test_an_input_that_does_not_fit_leaves_a_finished_folder_as_it_was(place: Path, tmp_path: Path, stage: Any) -> None:
+def test_an_invalid_input_does_not_change_a_finished_folder(place: Path, tmp_path: Path, stage: Any) -> None:
     data, out = dataset(place), tmp_path / "out"
     config = stage.config(**({"splits": ["val"]} if stage is cam.STAGE else TRAINING))
 
@@ -222,50 +219,44 @@ def test_an_input_that_does_not_fit_leaves_a_finished_folder_as_it_was(place: Pa
 
     run(place / "classify")
     before = contents(out)
-    wrong = [(place / "data", "no model here"), (place / "shrink", "sampler") if stage is not cam.STAGE else None]
-    for folder, message in filter(None, wrong):
-        with pytest.raises(InvalidInput, match=f"Stage 'out' failed: .*{message}"):
+    for folder in (place / "data", *([place / "shrink"] if stage is not cam.STAGE else [])):
+        with pytest.raises(InvalidInput, match=f"'out'.*{folder}"):
             run(folder)
     if stage is not cam.STAGE:
-        with pytest.raises(InvalidInput, match="offset_groups: 7"):
+        with pytest.raises(InvalidInput, match="offset_groups"):
             run(place / "classify", stage.config(**TRAINING | {"sampler": {"offset_groups": 7}}))
     assert contents(out) == before
     record = json.loads((out / "stage.json").read_text())
     assert record["status"] == "done"
 
 
-def test_the_scope_sampler_is_offsets_and_kernel(place: Path, tmp_path: Path) -> None:
+def test_update_sampler_trains_offsets_and_kernel(place: Path, tmp_path: Path) -> None:
     for number, update in enumerate((["sampler", "head"], ["offsets", "kernel", "head"])):
         config = TRAINING | {"update": update}
         run_stage(expand.STAGE, config, tmp_path / str(number), dataset(place), classifier=place / "classify")
     assert contents(tmp_path / "0") == contents(tmp_path / "1")
     config = TRAINING | {"update": ["sampler"], "sampler": {"offsets": "none", "kernel_size": 3}}
     run_stage(expand.STAGE, config, tmp_path / "2", dataset(place), classifier=place / "classify")
-    with pytest.raises(InvalidInput, match="sampler can't learn, since there is no sampler; here can learn head"):
-        config = TRAINING | {"update": ["sampler"], "sampler": None}
-        run_stage(expand.STAGE, config, tmp_path / "3", dataset(place), classifier=place / "classify")
 
 
-def test_shrinkage_stands_where_it_is_told_to(place: Path, tmp_path: Path) -> None:
+def test_placement_of_the_shrinkage_sampler(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
     for placement, channels in ((None, 320), ("bottleneck", 320), ("features", 1280)):
         out = tmp_path / str(placement)
         config = SHRINKING | {"placement": placement}
         run_stage(shrink.STAGE, config, out, data, classifier=place / "classify")
         assert weights(out)["samplers.shrinkage.kernel"].shape[0] == channels
-    run_stage(
-        shrink.STAGE, SHRINKING | {"placement": "bottleneck"}, tmp_path / "same", data, classifier=place / "expand"
-    )
-    with pytest.raises(InvalidInput, match=r"placement: features, but the expansion sampler of .* at bottleneck"):
-        run_stage(
-            shrink.STAGE, SHRINKING | {"placement": "features"}, tmp_path / "x", data, classifier=place / "expand"
-        )
+    same, other = (SHRINKING | {"placement": placement} for placement in ("bottleneck", "features"))
+    run_stage(shrink.STAGE, same, tmp_path / "same", data, classifier=place / "expand")
+    with pytest.raises(InvalidInput) as error:
+        run_stage(shrink.STAGE, other, tmp_path / "x", data, classifier=place / "expand")
+    assert (error.value.subject, error.value.found) == ("shrink.placement", "features")
 
 
-def test_offsets_that_diverge_end_with_an_explanation(place: Path, tmp_path: Path) -> None:
+def test_diverged_training_is_an_error(place: Path, tmp_path: Path) -> None:
     config = TRAINING | {"optimiser": {"name": "adamw", "lr": 1e36}, "update": ["offsets", "kernel", "head"]}
     config |= {"sampler": {"max_offset": None}}
-    with pytest.raises(RunFailed, match=r"no longer finite|loss is nan|loss is inf|grown without bounds"):
+    with pytest.raises(RunFailed):
         run_stage(expand.STAGE, config, tmp_path, dataset(place), classifier=place / "classify")
 
 
@@ -280,7 +271,7 @@ def test_a_control_can_still_be_expanded(place: Path, tmp_path: Path) -> None:
 def test_scores_are_those_of_the_saved_classifier(
     place: Path, tmp_path: Path, merge: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Probabilities, since average precision has ties: this network tells the two images hardly apart."""
+    """Compares probabilities, because average precision has ties on two similar images."""
     from wsss.data.readers.label_matrix import label_matrix
     from wsss.io.rasters.rgb_images import read_image
     from wsss.train import classification
@@ -305,7 +296,7 @@ def test_scores_are_those_of_the_saved_classifier(
     assert model.config.sampling is not None
     model.resample(model.config.sampling.model_copy(update={"merge": other}))
     classification.score_classifier(model.eval(), images, label_matrix(held_out, 2), size=32)  # type: ignore[arg-type]
-    assert np.abs(scored[-1] - scored[-2]).max() > 1e-4, "the merge rule makes a difference here"
+    assert np.abs(scored[-1] - scored[-2]).max() > 1e-4
 
 
 def test_areas() -> None:
@@ -316,7 +307,7 @@ def test_areas() -> None:
     torch.testing.assert_close(map_areas(maps), torch.tensor([[0.5, 0.0, 1 / 16]]))
 
 
-def test_an_area_term_pulls_positive_parts_of_a_map_and_the_offsets_against_it() -> None:
+def test_the_area_term_has_gradients_of_positive_values_and_reversed_ones_for_offsets() -> None:
     maps = torch.tensor([[[[4.0, 2.0, -1.0]]]], requires_grad=True)
     map_areas(maps).sum().backward()
     assert maps.grad is not None
@@ -338,7 +329,7 @@ def test_an_area_term_pulls_positive_parts_of_a_map_and_the_offsets_against_it()
     torch.testing.assert_close(gradients[1][1], gradients[0][1])
 
 
-def test_area_loss_counts_the_classes_that_are_there() -> None:
+def test_area_loss_uses_present_classes() -> None:
     logits = torch.zeros(2, 2)
     areas = torch.tensor([[0.5, 0.9], [0.25, 0.75]])
     labels = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
@@ -347,15 +338,15 @@ def test_area_loss_counts_the_classes_that_are_there() -> None:
         def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return logits, areas
 
-    found = float(area_loss(0.3, Fixed(), (torch.zeros(2, 3, 4, 4), labels)))
-    assert found == pytest.approx(math.log(2) + 0.3 * (0.5 + 0.25 + 0.75) / 3)
+    loss = float(area_loss(0.3, Fixed(), (torch.zeros(2, 3, 4, 4), labels)))
+    assert loss == pytest.approx(math.log(2) + 0.3 * (0.5 + 0.25 + 0.75) / 3)
 
 
 def test_a_translation_shows_in_the_signed_means() -> None:
     offsets = torch.zeros(1, 4, 3, 5)
     offsets[:, 0::2] = 0.5  # rows of both taps
     offsets[:, 1::2] = -0.25
-    found = offset_summary([offsets, offsets[..., :2]])
-    assert found == {"offset_size": 0.375, "offset_rows": 0.5, "offset_columns": -0.25, "offset_drift": 0.375}
+    summary = offset_summary([offsets, offsets[..., :2]])
+    assert summary == {"offset_size": 0.375, "offset_rows": 0.5, "offset_columns": -0.25, "offset_drift": 0.375}
     opposite = offset_summary([offsets, -offsets])
     assert opposite == {"offset_size": 0.375, "offset_rows": 0.0, "offset_columns": 0.0, "offset_drift": 0.375}

@@ -1,4 +1,4 @@
-"""Stage `segment` with every shipped loss: trains, in mixed precision too, and activates late terms on time."""
+"""Stage `segment` with every shipped loss, in full and mixed precision; late terms start at their step."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_loss_trains(preset: str, precision: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("active_from", "expected"), [(0.5, [False, False, True, True]), (3, [False] * 3 + [True])])
-def test_a_late_term_begins_at_its_step(
+def test_a_late_term_starts_at_its_step(
     active_from: float, expected: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bool] = []

@@ -1,4 +1,4 @@
-"""Masks to export: small made-up ones with everything in them that is difficult, and real photographs' own."""
+"""Masks for tests of exports: synthetic ones with difficult shapes, and ground truth of photographs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLASSES = Classes(("background", "cat", "dining table", "tv/monitor"), ((0,), (8
 
 
 def made_masks(folder: Path) -> Masks:
-    """Four masks; one of them is empty, one of one class alone."""
+    """Return four masks; one is empty, and one has a single class everywhere."""
     pictures = {
         "a": _picture(0),
         "b.2": _picture(1),
@@ -37,7 +37,7 @@ def made_masks(folder: Path) -> Masks:
 
 
 def _picture(number: int) -> NDArray[np.uint8]:
-    """A mask with holes, diagonals, specks, thin lines, regions at the border, and uncertain pixels."""
+    """Return a mask with holes, diagonals, specks, thin lines, regions at the border, and uncertain pixels."""
     generator = np.random.default_rng(number)
     mask = np.zeros((37 + 5 * number, 50 - 4 * number), np.uint8)
     mask[3:20, 4:25] = 8
@@ -55,9 +55,9 @@ def _picture(number: int) -> NDArray[np.uint8]:
 
 
 def photographs_masks() -> Masks:
-    """Six ground-truth masks of real photographs, with and without uncertain borders."""
+    """Return six ground-truth masks of photographs, with and without uncertain borders."""
     if SHARED is None:
-        pytest.skip("WSSS_SHARED_DATA is not set: no photographs at hand")
+        pytest.skip("needs WSSS_SHARED_DATA")
     from wsss.data.readers.registry import open_dataset
 
     root = Path(SHARED) / "voc_animals"
@@ -69,7 +69,7 @@ def photographs_masks() -> Masks:
 
 
 def truth(masks: Masks) -> dict[str, NDArray[np.uint8]]:
-    """Return id → mask as it is on disk."""
+    """Return id → mask, with values on disk."""
     return {item.id: read_mask(item.mask) for item in masks.items}
 
 

@@ -1,21 +1,72 @@
-"""The ``wsss`` command in this process: what it prints and its exit code, without the seconds that a start takes."""
+"""The ``wsss`` command in this process: its output and exit code, without the seconds of a start."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wsss.cli.main import main
+from wsss.pipeline.stage import Stage
+from wsss.stages import STAGES
 
 
 def wsss(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run ``wsss ARGUMENTS``; return what a process of its own would have left."""
+    """Run ``wsss ARGUMENTS``; return the result as of a separate process."""
     words = [str(argument) for argument in arguments]
     output, messages = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(messages), pytest.raises(SystemExit) as end:
         main(words)
     code = end.value.code if isinstance(end.value.code, int) else 0
     return subprocess.CompletedProcess(words, code, output.getvalue(), messages.getvalue())
+
+
+def succeed(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command that has to succeed."""
+    done = wsss(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def document(*arguments: object) -> Any:
+    """Return the JSON document of a command that has to succeed."""
+    return json.loads(succeed(*arguments, "--json").stdout)
+
+
+def refused(*arguments: object, code: int = 2) -> str:
+    """Return the message of a command that has to fail without output or a traceback."""
+    done = wsss(*arguments)
+    assert done.returncode == code and not done.stdout, done
+    assert done.stderr and "Traceback" not in done.stderr and "This is a bug" not in done.stderr, done.stderr
+    return done.stderr
+
+
+@contextlib.contextmanager
+def added_stages(*stages: Stage[Any]) -> Iterator[None]:
+    """Register stages inside the block."""
+    before = dict(STAGES._added)
+    for stage in stages:
+        STAGES.add(stage)
+    try:
+        yield
+    finally:
+        STAGES._added.clear()
+        STAGES._added.update(before)
+
+
+def toy(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command with the toy stages and the toy dataset in a folder; `toycli.toy` does so in a separate process."""
+    from toys import TOYS, check_toy_data, open_toy_data
+
+    import wsss.data.readers.registry as registry
+
+    with added_stages(*TOYS.values()), contextlib.chdir(cwd), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(registry, "open_dataset", open_toy_data)
+        patched.setattr(registry, "parse_config", check_toy_data)
+        return wsss(*arguments)

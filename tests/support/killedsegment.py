@@ -16,23 +16,23 @@ from typing import Any
 import torch
 from learning import coloured_dataset, run_stage
 
-from wsss.losses.region import CrossEntropyDice
+from wsss.losses.region import CrossEntropyDiceLoss
 from wsss.stages import segment
 
 
 def main() -> None:
     place, out, kill_at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4])
     torch.set_num_threads(1)
-    calls, forward = 0, CrossEntropyDice.forward
+    calls, forward = 0, CrossEntropyDiceLoss.forward
 
-    def counted(self: CrossEntropyDice, *arguments: Any) -> Any:
+    def counted(self: CrossEntropyDiceLoss, *arguments: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 2 * kill_at:  # the second of the network's two outputs
             os.kill(os.getpid(), signal.SIGKILL)
         return forward(self, *arguments)
 
-    CrossEntropyDice.forward = counted  # type: ignore[method-assign]
+    CrossEntropyDiceLoss.forward = counted  # type: ignore[method-assign]
     config = json.loads(sys.argv[3])
     run_stage(segment.STAGE, config, out, coloured_dataset(place / "data"), masks=place / "teacher")
 

@@ -1,10 +1,10 @@
-"""Image-level labels written in the formats that `wsss init` reads, by other means than it reads them with."""
+"""Writers of image-level labels in the formats that `wsss init` reads, and views of the labels that it reads."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,8 +12,34 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from wsss.data.importers.importer_registry import How, read_labels
+from wsss.data.importers.rules import imported_labels
+
 Labels = Mapping[str, tuple[str, ...]]
 """File name → class names."""
+
+
+def read(path: Path, **options: Any) -> imported_labels.Labels:
+    """Read a label file of any format."""
+    return read_labels(path.parent, [], path, How(**options))
+
+
+def by_image(labels: imported_labels.Labels) -> dict[str, tuple[str, ...] | None]:
+    """Return image → its classes."""
+    return {entry.image: entry.labels for entry in labels.entries}
+
+
+def by_kind(notes: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return kind → messages."""
+    kinds: dict[str, list[str]] = {}
+    for kind, message in notes:
+        kinds.setdefault(kind, []).append(message)
+    return kinds
+
+
+def noted(labels: imported_labels.Labels, words: str) -> bool:
+    """Return whether the kind of a note contains some words."""
+    return any(words in kind for kind, _ in labels.notes)
 
 
 def classes_of(labels: Labels) -> list[str]:
@@ -27,7 +53,7 @@ def rows(path: Path, labels: Labels) -> Path:
 
 
 def long_rows(path: Path, labels: Labels) -> Path:
-    """One row per label, as spreadsheets and databases give them; an empty cell where there is none."""
+    """One row per label, an empty cell for an image without any."""
     path = path.with_suffix(".tsv")
     lines = [f"{file}\t{name}\n" for file, names in labels.items() for name in names or ("",)]
     path.write_text("filename\tlabel\n" + "".join(lines))
@@ -63,7 +89,7 @@ def json_lines(path: Path, labels: Labels) -> Path:
 
 
 def npy(path: Path, labels: Labels) -> Path:
-    """As the programs that made ``cls_labels.npy`` save it; needs the class names beside it."""
+    """``cls_labels.npy``, with the class names in a file beside it."""
     path = path.with_suffix(".npy")
     classes = classes_of(labels)
     vectors = {
@@ -87,7 +113,7 @@ def coco(path: Path, labels: Labels) -> Path:
             "iscrowd": at % 2,
         }
         for number, names in enumerate(labels.values())
-        for at, name in enumerate((*names, *names[:1]))  # the first class twice: two objects
+        for at, name in enumerate((*names, *names[:1]))  # two objects of the first class
     ]
     categories = [{"id": number, "name": name, "supercategory": "thing"} for name, number in ids.items()]
     path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
@@ -108,7 +134,7 @@ def label_studio(path: Path, labels: Labels) -> Path:
 
 
 def label_studio_boxes(path: Path, labels: Labels) -> Path:
-    """Boxes in place of choices, each with its label."""
+    """Labelled boxes in place of choices."""
     path = label_studio(path, labels)
     tasks = json.loads(path.read_text())
     for task in tasks:
@@ -120,14 +146,14 @@ def label_studio_boxes(path: Path, labels: Labels) -> Path:
 
 
 def label_studio_min(path: Path, labels: Labels) -> Path:
-    """JSON-MIN: a text for one choice, an object for several; tasks without a choice have no such key."""
+    """JSON-MIN: a string for one choice, an object for several, no key for none."""
     path = path.with_suffix(".json")
     path.write_text(json.dumps(_studio_records(labels, control="choice")))
     return path
 
 
 def label_studio_csv(path: Path, labels: Labels) -> Path:
-    """The same as a table: several choices are JSON in a cell, columns are sorted."""
+    """JSON-MIN as a table: several choices are JSON in a cell, columns are sorted."""
     path = path.with_suffix(".csv")
     records = _studio_records(labels, control="what is it")
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -164,18 +190,7 @@ def cvat(path: Path, labels: Labels) -> Path:
 WRITERS: Mapping[str, Callable[[Path, Labels], Path]] = {
     writer.__name__: writer
     for writer in (
-        rows,
-        long_rows,
-        wide,
-        json_object,
-        json_records,
-        json_lines,
-        npy,
-        coco,
-        cvat,
-        label_studio,
-        label_studio_boxes,
-        label_studio_min,
-        label_studio_csv,
+        *(rows, long_rows, wide, json_object, json_records, json_lines, npy, coco, cvat),
+        *(label_studio, label_studio_boxes, label_studio_min, label_studio_csv),
     )
 }

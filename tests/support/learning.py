@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wsss.data.sample import Classes, Dataset, Sample
-from wsss.io.files.stage_files import CHECKPOINT
+from wsss.data.sample import Classes, Dataset, Sample, read_truth
+from wsss.io.files.stage_files import CHECKPOINT, cam_path
+from wsss.io.rasters.cams import Cams, write_cams
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.pipeline.processes.ranks import SingleRank
@@ -18,7 +19,7 @@ from wsss.pipeline.stage import Artifact, Context, Result, Stage
 from wsss.validation import validate
 
 CLASSES = Classes(("background", "red", "green"), ((0,), (40,), (90,)))
-"""Mask values on disk differ from indices, so that a forgotten conversion shows."""
+"""Mask values on disk differ from indices, to detect missing conversions."""
 
 BACKBONE = {"name": "mobilenet_v2", "weights": "none"}
 
@@ -34,7 +35,7 @@ SMALL_TRAINING: dict[str, Any] = {
 def coloured_dataset(
     root: Path, *, train: int = 4, val: int = 2, size: tuple[int, int] = (36, 44), classes: Classes = CLASSES
 ) -> Dataset:
-    """Images of noise with a square in the colour of each of their classes; masks beside them."""
+    """Return a dataset of noise images with a square in the colour of each class, with masks."""
     splits: dict[str, tuple[Sample, ...]] = {}
     for name, count in (("train", train), ("val", val)):
         splits[name] = tuple(_sample(root, f"{name}{number}", number, size, classes) for number in range(count))
@@ -47,8 +48,8 @@ def _sample(root: Path, image_id: str, number: int, size: tuple[int, int], class
     mask = np.zeros(size, np.uint8)
     foreground = len(classes) - 1
     labels = tuple(sorted({1 + number % foreground, 1 + (number // 2) % foreground}))
-    for place, index in enumerate(labels):
-        top, left = int(generator.integers(0, size[0] - 16)), 2 + place * size[1] // 2
+    for number, index in enumerate(labels):
+        top, left = int(generator.integers(0, size[0] - 16)), 2 + number * size[1] // 2
         image[top : top + 14, left : left + 16] = 30
         image[top : top + 14, left : left + 16, index - 1] = 240
         mask[top : top + 14, left : left + 16] = classes.values[index][0]
@@ -57,8 +58,27 @@ def _sample(root: Path, image_id: str, number: int, size: tuple[int, int], class
     return Sample(image_id, root / "images" / f"{image_id}.png", labels, root / "masks" / f"{image_id}.png")
 
 
+def write_maps(
+    folder: Path,
+    data: Dataset,
+    splits: Sequence[str] = ("train",),
+    *,
+    inside: float = 0.8,
+    outside: float = 0.1,
+    step: int = 4,
+) -> Path:
+    """Write maps of the ground truth, with a map element per ``step`` pixels; return the folder."""
+    for sample in data.samples(splits):
+        truth = read_truth(sample, data.classes)
+        labels = sample.labels or ()
+        maps = [np.where(truth == index, inside, outside)[::step, ::step] for index in labels]
+        size = (truth.shape[0], truth.shape[1])
+        write_cams(cam_path(folder, sample.id), Cams(np.stack(maps).astype(np.float32), labels, size))
+    return folder
+
+
 class Silent:
-    """Progress that shows nothing, and remembers what it was told."""
+    """Progress that displays nothing and records its calls."""
 
     def __init__(self) -> None:
         self.bars: list[tuple[str, int, int]] = []
@@ -74,7 +94,7 @@ class Silent:
 
 @dataclass
 class Run:
-    """What the training loop asks of its surroundings."""
+    """Context of the training loop."""
 
     out: Path
     seed: int = 0
@@ -101,7 +121,7 @@ def run_stage(
     workers: int = 0,
     **inputs: Path,
 ) -> Result:
-    """Check and run one stage as the runner would, without a run store."""
+    """Validate and run one stage like the runner, without a run store."""
     checked = validate(stage.config, config, where=stage.name)
     stage.check(checked, data)
     out.mkdir(parents=True, exist_ok=True)
@@ -123,7 +143,7 @@ def run_stage(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of all files that must not depend on when or how often a stage ran."""
+    """Return the bytes of all files that must be reproducible."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -132,7 +152,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def random_segmenter(folder: Path) -> Path:
-    """Write an untrained network whose head is random, each class winning somewhere; return its folder."""
+    """Write a network with a random head that predicts every class somewhere; return its folder."""
     import torch
 
     from wsss.models.config import SegmenterConfig
@@ -140,7 +160,7 @@ def random_segmenter(folder: Path) -> Path:
 
     torch.manual_seed(0)
     network = build_segmenter(SegmenterConfig.model_validate({"backbone": {"weights": "none"}}), len(CLASSES))
-    with torch.no_grad():  # a head whose logits of the classes have the same mean
+    with torch.no_grad():  # equal mean logits of all classes
         for weight in network.head.parameters():
             weight.normal_(0, 1)
         logits = network.eval()(torch.from_numpy(picture_of_colours()).permute(2, 0, 1)[None])
@@ -150,7 +170,7 @@ def random_segmenter(folder: Path) -> Path:
 
 
 def picture_of_colours() -> Any:
-    """A picture ``(40, 30, 3)`` of noise and red."""
+    """Return a picture ``(40, 30, 3)`` of noise and red."""
     picture = np.random.default_rng(1).integers(0, 255, (40, 30, 3), dtype=np.uint8)
     picture[:20] = (255, 0, 0)
     picture[:, 20:] //= 4

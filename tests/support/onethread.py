@@ -1,4 +1,4 @@
-"""Networks this small are slower with several threads than with one, much slower on a busy machine."""
+"""Single-threaded torch: small networks are slower with several threads, much slower on a busy machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Let torch use one thread in every test of the folder or file that imports this."""
+    """Use one torch thread in all tests of the importing file."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

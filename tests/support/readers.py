@@ -1,4 +1,4 @@
-"""Readers of the export formats, written from the formats' own descriptions and sharing nothing with the writers."""
+"""Readers of the export formats, independent of the writers and based on the specifications of the formats."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from PIL import Image
 
 
 def brush_layer(rle: list[int], width: int, height: int) -> NDArray[np.uint8]:
-    """Return the RGBA image ``(H, W, 4)`` of a Label Studio region: rle-pack, read bit by bit from a string of bits."""
+    """Decode the RGBA image ``(H, W, 4)`` of a Label Studio region (rle-pack)."""
     bits = "".join(f"{byte:08b}" for byte in rle)
-    place = 0
+    position = 0
 
     def take(count: int) -> int:
-        nonlocal place
-        place += count
-        return int(bits[place - count : place], 2)
+        nonlocal position
+        position += count
+        return int(bits[position - count : position], 2)
 
     total, word = take(32), take(5) + 1
     sizes = [take(4) + 1 for _ in range(4)]
@@ -31,13 +31,13 @@ def brush_layer(rle: list[int], width: int, height: int) -> NDArray[np.uint8]:
         repeated = take(1)
         length = take(sizes[take(2)]) + 1
         values += [take(word)] * length if repeated else [take(word) for _ in range(length)]
-    assert len(values) == total and len(bits) - place < 8
+    assert len(values) == total and len(bits) - position < 8
     return np.array(values, np.uint8).reshape(height, width, 4)
 
 
 def label_studio_masks(folder: Path, values: dict[str, int], role: str = "predictions") -> dict[str, NDArray[np.uint8]]:
     """Return image id → mask with the values of the labels."""
-    found = {}
+    masks_by_id = {}
     for task in json.loads((folder / "tasks.json").read_text(encoding="utf-8")):
         [one] = task[role]
         masks = []
@@ -48,18 +48,18 @@ def label_studio_masks(folder: Path, values: dict[str, int], role: str = "predic
             assert set(np.unique(layer)) <= {0, 255} and (layer == layer[..., :1]).all()
             [label] = region["value"]["brushlabels"]
             masks.append((values[label], layer[..., 3] > 0))
-        if masks:  # a mask without any region has no size there
-            found[task["data"]["image_id"]] = _put_together(masks)
-    return found
+        if masks:  # the format has no size of masks without regions
+            masks_by_id[task["data"]["image_id"]] = _merged(masks)
+    return masks_by_id
 
 
 def coco_masks(path: Path) -> dict[str, NDArray[np.uint8]]:
-    """Return file name → mask of category ids, by pycocotools; checks areas, boxes and sizes on the way."""
+    """Return file name → mask of category ids from pycocotools; validates areas, boxes and sizes."""
     from pycocotools import mask as tool
     from pycocotools.coco import COCO
 
     coco = COCO(str(path))
-    found = {}
+    masks_by_name = {}
     for number, image in coco.imgs.items():
         masks = [(0, np.zeros((image["height"], image["width"]), bool))]
         for one in coco.loadAnns(coco.getAnnIds(imgIds=[number])):
@@ -68,12 +68,12 @@ def coco_masks(path: Path) -> dict[str, NDArray[np.uint8]]:
             assert one["area"] == tool.area(coco.annToRLE(one)) == pixels.sum()
             assert one["bbox"] == tool.toBbox(coco.annToRLE(one)).tolist()
             masks.append((one["category_id"], pixels))
-        found[image["file_name"]] = _put_together(masks)
-    return found
+        masks_by_name[image["file_name"]] = _merged(masks)
+    return masks_by_name
 
 
 def cvat_masks(path: Path, values: dict[str, int]) -> tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.int64]]]:
-    """Return image id → mask of values, and image id → numbers of objects, of a Segmentation mask 1.1 archive."""
+    """Return image id → mask, and image id → object numbers, of a Segmentation mask 1.1 archive."""
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         lines = archive.read("labelmap.txt").decode().splitlines()
@@ -83,7 +83,7 @@ def cvat_masks(path: Path, values: dict[str, int]) -> tuple[dict[str, NDArray[np
                 name, colour, _, _ = line.split(":")
                 colours[tuple(map(int, colour.split(",")))] = values[name]
         ids = archive.read("ImageSets/Segmentation/default.txt").decode().splitlines()
-        classes, things = {}, {}
+        classes, objects = {}, {}
         for one in ids:
             picture = np.array(Image.open(io.BytesIO(archive.read(f"SegmentationClass/{one}.png"))))
             assert picture.shape[2] == 3
@@ -92,15 +92,12 @@ def cvat_masks(path: Path, values: dict[str, int]) -> tuple[dict[str, NDArray[np
                 mask[(picture == colour).all(2)] = value
             classes[one] = mask
             numbers = np.array(Image.open(io.BytesIO(archive.read(f"SegmentationObject/{one}.png")))).astype(np.int64)
-            things[one] = numbers @ [1, 256, 65536]
-    return classes, things
+            objects[one] = numbers @ [1, 256, 65536]
+    return classes, objects
 
 
 def polygon_mask(path: Path, values: dict[str, int]) -> NDArray[np.uint8]:
-    """Return the mask of a polygon file, by scikit-image's own test whether a point is in a polygon.
-
-    The points tested are the pixels' centres; what is in a hole isn't in the polygon.
-    """
+    """Return the mask of a polygon file, rasterised at pixel centres by scikit-image's point-in-polygon test."""
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     assert document["type"] == "FeatureCollection"
     height, width = document["height"], document["width"]
@@ -114,7 +111,7 @@ def polygon_mask(path: Path, values: dict[str, int]) -> NDArray[np.uint8]:
                 inside &= ~_inside(hole, height, width)
             pixels |= inside
         masks.append((values[feature["properties"]["class"]], pixels))
-    return _put_together(masks)
+    return _merged(masks)
 
 
 def _inside(ring: list[list[float]], height: int, width: int) -> NDArray[np.bool_]:
@@ -133,16 +130,16 @@ def _inside(ring: list[list[float]], height: int, width: int) -> NDArray[np.bool
 
 def voc_labelmap(path: Path) -> dict[str, tuple[int, int, int]]:
     """Return class name → colour of a ``labelmap.txt``."""
-    found = re.findall(r"^([^#:\n][^:\n]*):(\d+),(\d+),(\d+)::$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return {name: (int(red), int(green), int(blue)) for name, red, green, blue in found}
+    lines = re.findall(r"^([^#:\n][^:\n]*):(\d+),(\d+),(\d+)::$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: (int(red), int(green), int(blue)) for name, red, green, blue in lines}
 
 
-def _put_together(masks: list[tuple[int, NDArray[np.bool_]]]) -> NDArray[np.uint8]:
-    """Lay the masks of objects on each other; none may share a pixel with another."""
-    whole = np.zeros(masks[0][1].shape, np.uint8)
-    taken = np.zeros(whole.shape, bool)
+def _merged(masks: list[tuple[int, NDArray[np.bool_]]]) -> NDArray[np.uint8]:
+    """Merge the masks of objects, which must not overlap."""
+    merged = np.zeros(masks[0][1].shape, np.uint8)
+    covered = np.zeros(merged.shape, bool)
     for value, pixels in masks:
-        assert not (taken & pixels).any()
-        taken |= pixels
-        whole[pixels] = value
-    return whole
+        assert not (covered & pixels).any()
+        covered |= pixels
+        merged[pixels] = value
+    return merged

@@ -1,4 +1,4 @@
-"""Small folders of results in TopoMortar's layout."""
+"""Small results folders in TopoMortar's layout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Table = list[dict[str, object]]
 
 
 def write_groups_file(path: Path, images: int = 4, groups: Sequence[str] = GROUPS) -> dict[int, str]:
-    """Write a groups file of ``images`` images per group, numbered from 1; return it."""
+    """Write a groups file with ``images`` images per group, numbered from 1; return image → group."""
     group_of = {1 + i: groups[i // images] for i in range(images * len(groups))}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("ID,group\n" + "".join(f"{image:03d},{group}\n" for image, group in group_of.items()))
@@ -25,7 +25,7 @@ def write_groups_file(path: Path, images: int = 4, groups: Sequence[str] = GROUP
 
 
 def draw_table(images: Sequence[int], level: float, seed: int) -> Table:
-    """Return made-up scores; a higher ``level`` is worse in every column."""
+    """Return random scores; a higher ``level`` is worse in every column."""
     generator = np.random.default_rng([seed, int(1000 * level)])
     rows: Table = []
     for image in images:
@@ -62,7 +62,7 @@ def write_results(
     seeds: Sequence[int] = (1, 2, 3),
     images: int = 4,
 ) -> Path:
-    """Write a dataset's groups and results of several losses beside it; return the folder of the results."""
+    """Write the groups and the results of several losses; return the results folder."""
     group_of = write_groups_file(root / "dataset" / "dataset_types.txt", images)
     for loss, level in levels.items():
         for seed in seeds:

@@ -1,11 +1,10 @@
-"""Exports as the tools they are for read them: CVAT (by datumaro) and Label Studio (its server and its converter).
+"""Readers of exports that behave like CVAT's importer (datumaro) and Label Studio's file server.
 
-Neither tool's package can be a test dependency of ours. datumaro requires opencv-python, which overwrites
-opencv-python-headless where both are installed, and pandas, matplotlib, h5py and nibabel; label-studio-sdk requires
-opencv-python-headless below 4.13 (or opencv-python) beside some forty packages. So these readers are written from what
-the tools do (datumaro 0.5, the VOC plugin that CVAT's "Segmentation mask 1.1" calls; label-studio-sdk 2.1), including
-what they pass over without a word. `read_by_datumaro` is datumaro itself, for whoever has it installed in an
-environment of its own; then the tests that use it run, too.
+The packages of these tools cannot be test dependencies: datumaro requires opencv-python, which overwrites
+opencv-python-headless, and pandas, matplotlib, h5py and nibabel; label-studio-sdk requires opencv-python-headless below
+4.13 and some forty packages. The readers reimplement datumaro 0.5 (the VOC plugin behind CVAT's "Segmentation mask
+1.1") and label-studio-sdk 2.1, including the input that they skip silently. `read_by_datumaro` calls datumaro itself;
+its tests run if it is installed.
 """
 
 from __future__ import annotations
@@ -27,38 +26,38 @@ IMAGES = (".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".tif", ".tif
 
 
 class TargetRefuses(Exception):
-    """The tool would not import this."""
+    """The tool cannot import the file."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What the tool makes of an image: its file, where the archive has it, and (label, pixels) of each object."""
+    """An imported image: its file, if the archive has it, and (label, pixels) of each object."""
 
     image: Path | None
     objects: list[tuple[str, NDArray[np.bool_]]]
 
 
 def unpacked(archive: Path, folder: Path) -> Path:
-    """Return the folder that an archive was unpacked into, as CVAT does before it imports."""
+    """Unpack an archive into a folder, and return the folder."""
     with zipfile.ZipFile(archive) as file:
         file.extractall(folder)
     return folder
 
 
 def read_as_datumaro(root: Path) -> dict[str, Imported]:
-    """Return id → image of a folder in VOC layout, with masks of objects where there are any."""
+    """Return id → image of a folder in VOC layout."""
     labels = _labelmap(root / "labelmap.txt")
     images = {}
     for path in sorted((root / "JPEGImages").rglob("*")):
         if path.suffix.lower() in IMAGES and path.is_file():
             images[path.relative_to(root / "JPEGImages").with_suffix("").as_posix()] = path
-    found: dict[str, Imported] = {}
+    imported: dict[str, Imported] = {}
     for listed in sorted((root / "ImageSets" / "Segmentation").glob("*.txt")):
-        if "_" in listed.name:  # taken for the list of a class
+        if "_" in listed.name:  # read as the list of a class
             continue
         for name in _listed(listed):
-            found[name.replace("\\", "/")] = Imported(images.get(name), _objects(root, name, labels))
-    return found
+            imported[name.replace("\\", "/")] = Imported(images.get(name), _objects(root, name, labels))
+    return imported
 
 
 def _listed(path: Path) -> list[str]:
@@ -85,7 +84,7 @@ def _objects(root: Path, name: str, labels: dict[tuple[int, ...], str]) -> list[
     if not of_class.is_file():
         return []
     names = list(labels.values())
-    classes = _indices(of_class, {colour: place for place, colour in enumerate(labels)})
+    classes = _indices(of_class, {colour: index for index, colour in enumerate(labels)})
     if not of_object.is_file():
         return [(names[index], classes == index) for index in np.unique(classes)]
     numbers = _indices(of_object, {_voc_colour(number): number for number in range(256)})
@@ -106,14 +105,14 @@ def _indices(path: Path, colours: dict[tuple[int, ...], int]) -> NDArray[np.int6
 
 def _voc_colour(number: int) -> tuple[int, ...]:
     channels = [0, 0, 0]
-    for place in range(8):
+    for bit in range(8):
         for channel in range(3):
-            channels[channel] |= (number >> (3 * place + channel) & 1) << (7 - place)
+            channels[channel] |= (number >> (3 * bit + channel) & 1) << (7 - bit)
     return tuple(channels)
 
 
 def read_by_datumaro(root: Path) -> dict[str, Imported]:
-    """Return the same by datumaro itself."""
+    """Return the result of datumaro itself."""
     from datumaro.components.annotation import AnnotationType
     from datumaro.components.dataset import Dataset
 
@@ -128,7 +127,7 @@ def read_by_datumaro(root: Path) -> dict[str, Imported]:
 
 
 def served_by_label_studio(url: str, root: Path) -> Path:
-    """Return the file that Label Studio serves for the URL of a local file, ``root`` being its document root."""
+    """Return the file that Label Studio serves for the URL of a local file, with the document root ``root``."""
     parts = urlsplit(url)
     assert parts.path == "/data/local-files/" and not parts.fragment
     [path] = parse_qs(parts.query, strict_parsing=True)["d"]

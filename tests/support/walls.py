@@ -1,4 +1,4 @@
-"""Tiny walls: grey joints between red bricks, with a mask of the joints, lighter or darker than the bricks."""
+"""A tiny dataset of walls: red bricks, and grey joints that are lighter or darker than the bricks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WALL_CLASSES = Classes(("background", "mortar"), ((0,), (1,)))
 
 
 def walls(root: Path, *, count: int = 4, size: int = 96, dark: tuple[int, ...] = ()) -> Dataset:
-    """Return a dataset of ``count`` walls in the split ``train``; those numbered in ``dark`` have dark joints."""
+    """Return a dataset of ``count`` walls in the split ``train``; the joints of those in ``dark`` are dark."""
     samples = []
     for number in range(count):
         rng = np.random.default_rng([7, number])

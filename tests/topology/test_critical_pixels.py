@@ -1,4 +1,4 @@
-"""Critical pixels against all pairs of all paths, written out, and on windows whose answer is plain to see."""
+"""Critical pixels against all pairs and paths, and on simple windows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def maximin(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> dict[Pai
     return best
 
 
-def written_out(
+def reference(
     predicted: NDArray[np.float64], true: NDArray[np.float64], margin: float, far: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both shares of one window whose predictions all differ, pair by pair."""
@@ -53,16 +53,16 @@ def written_out(
 
 @given(st.integers(0, 10_000), st.integers(2, 7), st.integers(2, 7), st.floats(0.4, 0.9))
 @settings(max_examples=40)
-def test_every_pair_written_out(seed: int, rows: int, columns: int, share: float) -> None:
+def test_every_pair(seed: int, rows: int, columns: int, share: float) -> None:
     random = np.random.default_rng(seed)
     true = distance_transform_edt(random.random((rows, columns)) < share)
     predicted = random.permutation(rows * columns).reshape(rows, columns) / 7.0
     found = critical_pixels(predicted, true, margin=0, far=1.2)
-    for one, expected in zip(found, written_out(predicted, true, 0, 1.2), strict=True):
+    for one, expected in zip(found, reference(predicted, true, 0, 1.2), strict=True):
         np.testing.assert_allclose(one, expected, atol=1e-12)
 
 
-def test_windows_are_looked_at_one_by_one() -> None:
+def test_windows_are_independent() -> None:
     random = np.random.default_rng(3)
     true = distance_transform_edt(random.random((11, 9)) < 0.8)
     predicted = random.random((11, 9))
@@ -74,7 +74,7 @@ def test_windows_are_looked_at_one_by_one() -> None:
         np.testing.assert_array_equal(whole.within[cut], part.within)
 
 
-def test_the_gap_of_a_wall_and_the_door_of_a_false_one() -> None:
+def test_a_gap_in_a_wall_and_a_door_in_a_false_wall() -> None:
     """A wall in the middle with a gap, and a false wall with a door that cuts the left side in two."""
     true = np.abs(np.arange(21) - 12.0)[None].repeat(9, axis=0)
     predicted = true.copy()
@@ -90,14 +90,14 @@ def test_the_gap_of_a_wall_and_the_door_of_a_false_one() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 50.0])
-def test_one_region_or_none_has_nothing_between(value: float) -> None:
+def test_one_region_or_none(value: float) -> None:
     found = critical_pixels(np.ones((8, 8)), np.full((8, 8), value))
     assert not found.between.any()
     assert found.within.sum() == pytest.approx(float(value > 0))
 
 
-def test_what_is_no_pair_of_images_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="one shape"):
+def test_invalid_arguments() -> None:
+    with pytest.raises(InvalidInput):
         critical_pixels(np.ones((3, 4)), np.ones((4, 3)))
-    with pytest.raises(InvalidInput, match="window: at least 1 pixel"):
+    with pytest.raises(InvalidInput):
         critical_pixels(np.ones((3, 4)), np.ones((3, 4)), window=0)

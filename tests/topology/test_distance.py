@@ -1,4 +1,4 @@
-"""Distances against SciPy's, and by brute force where that leaves the case open."""
+"""Distances against SciPy's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_single_pixel_of_background_far_away(place: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (4, 7), (9, 9)])
-def test_without_background_it_lies_around_the_image(shape: tuple[int, int]) -> None:
+def test_masks_without_background(shape: tuple[int, int]) -> None:
     expected = distance_transform_edt(np.pad(np.ones(shape), 1))[1:-1, 1:-1]
     np.testing.assert_array_equal(distance_transform(np.ones(shape)), expected)
 
@@ -48,6 +48,6 @@ def test_masks_may_be_integers_and_need_not_be_contiguous() -> None:
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(4), np.zeros((0, 3)), np.full((2, 2), 0.5)])
-def test_what_is_no_mask_is_refused(wrong: np.ndarray) -> None:
-    with pytest.raises(InvalidInput, match="mask"):
+def test_invalid_masks(wrong: np.ndarray) -> None:
+    with pytest.raises(InvalidInput):
         distance_transform(wrong)

@@ -130,7 +130,7 @@ def test_superlevel_of_x_is_sublevel_of_minus_x(pair, frame):
 
 @settings(max_examples=200)
 @given(pairs(), st.sampled_from(["none", "own-max", "zero"]))
-def test_values_are_those_of_the_named_pixels_and_nothing_is_lost(pair, frame):
+def test_values_are_those_of_their_pixels(pair, frame):
     found = betti_matching(*pair, frame=frame)
     for image, whole, parts in (
         (
@@ -187,7 +187,7 @@ def test_matching_error_is_at_least_the_betti_number_error(pair):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_loss_changes_as_its_births_and_deaths_say(seed):
+def test_loss_differences_equal_the_derivatives(seed):
     """Away from ties the matching stays as it is, so the loss's derivative is a sum over births and deaths."""
     random = np.random.default_rng(seed)
     pred, gt = random.permutation(np.linspace(0, 1, 2 * 144)).reshape(2, 12, 12)

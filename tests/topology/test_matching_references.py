@@ -13,7 +13,7 @@ from PIL import Image
 from wsss.topology import barcode, betti_matching
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
-needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values at hand")
+needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values")
 FRAMES = {
     "none": ("cpp_superlevel_noframe", "python_superlevel_relative_false", "matching_agrees_noframe"),
     "own-max": ("cpp_superlevel_frame_of_max", "python_superlevel_relative_true", "matching_agrees_frame"),
@@ -38,7 +38,7 @@ def rows(array):
 
 
 @needs_data
-def test_all_33_cases_are_there():
+def test_all_33_cases_exist():
     assert len(fixtures()) == 33
 
 

@@ -1,4 +1,4 @@
-"""The threads that matching and losses share."""
+"""The threads shared by matching and losses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def alive() -> int:
 
 
 @pytest.mark.parametrize("counts", [range(9, 1, -1), range(2, 10)], ids=["falling", "rising"])
-def test_no_more_threads_than_the_most_that_were_asked_for(counts: range) -> None:
+def test_the_pool_is_as_large_as_the_largest_request(counts: range) -> None:
     most = max(8, alive())  # other tests may have asked for more
     for count in counts:
         for _ in range(3):
@@ -27,7 +27,7 @@ def test_no_more_threads_than_the_most_that_were_asked_for(counts: range) -> Non
     assert 1 <= alive() <= most
 
 
-def test_as_many_work_at_a_time_as_were_asked_for() -> None:
+def test_the_requested_number_of_threads_runs_in_parallel() -> None:
     meeting = threading.Barrier(5, timeout=20)  # breaks, and the call with it, if one of five is missing
     assert sorted(in_threads(lambda _: meeting.wait(), range(5), 5)) == [0, 1, 2, 3, 4]
 

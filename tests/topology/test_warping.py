@@ -1,8 +1,4 @@
-"""Homotopy warping against Betti numbers of others, and simple points against their definition.
-
-Betti numbers are counted with scikit-image and gudhi, on masks with a margin of background: outside the image there is
-background.
-"""
+"""Homotopy warping against Betti numbers of scikit-image and gudhi, and simple points against their definition."""
 
 from __future__ import annotations
 
@@ -92,7 +88,7 @@ def test_warping_never_changes_betti_numbers(seed: int, connectivity: int, smoot
 
 @given(st.integers(0, 100_000), st.sampled_from([4, 8]), st.sampled_from([0.0, 1.0]))
 @settings(max_examples=40)
-def test_no_pixel_that_is_left_could_be_flipped(seed: int, connectivity: int, smooth: float) -> None:
+def test_no_remaining_pixel_is_simple(seed: int, connectivity: int, smooth: float) -> None:
     source, target = masks(seed, size=(16, 15), smooth=smooth)
     warped = warp(source, target, connectivity=connectivity)
     for place in np.argwhere(warped != target):
@@ -106,8 +102,8 @@ def test_no_pixel_that_is_left_could_be_flipped(seed: int, connectivity: int, sm
 
 @given(st.integers(0, 100_000), st.sampled_from([4, 8]), st.integers(1, 30))
 @settings(max_examples=60)
-def test_what_simple_flips_made_is_undone(seed: int, connectivity: int, flips: int) -> None:
-    """Masks that a few far-apart simple flips tell apart don't differ in topology, and nothing is left of them."""
+def test_simple_flips_are_undone(seed: int, connectivity: int, flips: int) -> None:
+    """Masks that differ by isolated simple flips have the same topology."""
     random = np.random.default_rng(seed)
     source = masks(seed)[0]
     target, table = source.copy(), simple_points(connectivity)
@@ -126,7 +122,7 @@ def test_what_simple_flips_made_is_undone(seed: int, connectivity: int, flips: i
 
 @given(st.integers(0, 100_000), st.sampled_from([4, 8]))
 @settings(max_examples=60)
-def test_different_betti_numbers_leave_something(seed: int, connectivity: int) -> None:
+def test_different_betti_numbers_leave_pixels(seed: int, connectivity: int) -> None:
     first, second = masks(seed)
     found = warping_error_mask(first, second, connectivity=connectivity)
     assert not (found & (first == second)).any()
@@ -135,7 +131,7 @@ def test_different_betti_numbers_leave_something(seed: int, connectivity: int) -
         assert found.any()
 
 
-def test_a_gap_a_speck_and_a_hole_are_named_and_a_shifted_border_is_not() -> None:
+def test_gaps_specks_and_holes_are_critical_and_shifted_borders_are_not() -> None:
     whole = ring()
     broken = whole.copy()
     broken[5:7, 2:4] = False  # a gap of four pixels: a line of two has to go to close it
@@ -179,7 +175,7 @@ def test_a_pixel_and_a_pinhole_are_not_simple() -> None:
     assert warp(dot, np.zeros((5, 5)))[2, 2] and not warp(~dot, np.ones((5, 5)))[2, 2]
 
 
-def test_a_long_line_is_withdrawn_however_it_lies() -> None:
+def test_a_long_line_is_shortened_from_its_ends() -> None:
     """Only the ends of a line are simple: the queue has to follow it, against any order of distances."""
     spiral = np.zeros((40, 40), bool)
     row, column, step = 0, 0, (0, 1)
@@ -198,17 +194,17 @@ def test_a_long_line_is_withdrawn_however_it_lies() -> None:
     assert not warping_error_mask(spiral, start, connectivity=8).any()
 
 
-def test_wrong_masks_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="shapes must agree"):
+def test_invalid_arguments() -> None:
+    with pytest.raises(InvalidInput):
         warp(np.zeros((3, 3)), np.zeros((3, 4)))
-    with pytest.raises(InvalidInput, match="connectivity"):
+    with pytest.raises(InvalidInput):
         warping_error_mask(np.zeros((3, 3)), np.ones((3, 3)), connectivity=6)
 
 
-@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no labels of walls at hand")
+@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no labels of walls")
 @pytest.mark.parametrize("kind", ["noisy", "pseudo"])
 def test_labels_of_real_walls(kind: str) -> None:
-    """Other labels warped to the accurate one, and back: their own topology is kept, most differences go away."""
+    """Warping other labels to the accurate one and back keeps their topology and removes most differences."""
     folder = Path(SHARED or "") / "topomortar" / "dataset" / "train"
     for file in sorted((folder / kind).glob("*.png"))[:2]:
         source, target = read_mask(file) > 0, read_mask(folder / "accurate" / file.name) > 0

@@ -14,7 +14,6 @@ from learning import Run
 from toytraining import CONFIG, Interrupted, Toy, ToyExamples, toy_loss
 
 from wsss.losses.betti_matching import BettiMatchingLoss
-from wsss.losses.config import BettiMatchingConfig
 from wsss.train.config import TrainConfig
 from wsss.train.loop import Job, fit
 from wsss.train.optim import trunk_and_head
@@ -54,7 +53,6 @@ from pathlib import Path
 import torch
 from wsss.errors import RunFailed
 from wsss.losses.betti_matching import BettiMatchingLoss
-from wsss.losses.config import BettiMatchingConfig
 from wsss.pipeline.processes.ranks import join_ranks
 torch.set_num_threads(1)
 out = Path({str(tmp_path)!r})
@@ -63,7 +61,7 @@ def train(rank):
     net, images, target = torch.load(out / "case.pt", weights_only=True)
     model = torch.nn.Conv2d(3, 2, 3, padding=1)
     model.load_state_dict(net)
-    loss = BettiMatchingLoss(BettiMatchingConfig(base_weight=0))
+    loss = BettiMatchingLoss(base_weight=0)
     both = DistributedDataParallel(model)
     both.itself = [both]  # a reference cycle, as models may have them
     loss(both(images[rank:rank + 1]), target[rank:rank + 1]).backward()
@@ -86,7 +84,7 @@ assert threads, "no threads to look at"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, str(tmp_path / "program.py")], env=environment, check=True, timeout=300)
-    BettiMatchingLoss(BettiMatchingConfig(base_weight=0))(model(images), target).backward()
+    BettiMatchingLoss(base_weight=0)(model(images), target).backward()
     assert model.weight.grad is not None and model.weight.grad.any()
     for rank in (0, 1):
         found = torch.load(tmp_path / f"grad{rank}.pt", weights_only=True)

@@ -1,4 +1,4 @@
-"""Headless Chromium for tests of pages: Debian's, driven by Playwright."""
+"""Headless Chromium for tests of pages, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ AXE = Path(__file__).parent / "axe" / "axe.min.js"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
-needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium here: install the package chromium (apt-get install chromium)"
-)
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 
 
 @contextmanager
 def browser() -> Iterator[Any]:
     """Start Chromium; `Page` opens pages in it."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[test]'")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install '.[test]'")
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
@@ -30,17 +28,17 @@ def browser() -> Iterator[Any]:
 
 
 class Page:
-    """A page opened from disk, with all that it complained of and asked for."""
+    """A page opened from disk, with its console messages and requests."""
 
     def __init__(self, chromium: Any, file: Path, *, width: int = 1280, scheme: str = "light") -> None:
         self.context = chromium.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
         )
         self.page = self.context.new_page()
-        self.complaints: list[str] = []
+        self.messages: list[str] = []
         self.requests: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(file.as_uri())
 
@@ -49,10 +47,12 @@ class Page:
         self.context.close()
 
     def violations(self) -> list[str]:
-        """Return what axe-core finds to be a serious or critical barrier."""
-        # Through the browser's debugger: the page's own policy rightly refuses any script but its own.
+        """Return the serious and critical accessibility violations found by axe-core."""
+        # Evaluated through the debugger, since the policy of the page refuses other scripts.
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("axe.run()")["violations"]
+        violations = self.page.evaluate("axe.run()")["violations"]
         return [
-            f"{one['id']}: {one['nodes'][0]['html'][:300]}" for one in found if one["impact"] in ("serious", "critical")
+            f"{one['id']}: {one['nodes'][0]['html'][:300]}"
+            for one in violations
+            if one["impact"] in ("serious", "critical")
         ]

@@ -1,4 +1,4 @@
-"""A finished run made by hand: maps and masks derived from the ground truth, scores really measured on them."""
+"""A synthetic finished run: maps and masks derived from the ground truth, and their measured scores."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ CLASSES = Classes(names=("background", "cat", "<script>alert(1)</script>", "shee
 
 
 def drawn_dataset(root: Path, *, train: int = 6, val: int = 4, size: tuple[int, int] = (60, 80)) -> Dataset:
-    """Discs and bars of two classes on noise; class "sheep" is never there, so that it has no support."""
+    """Discs and bars of two classes on noise; the class "sheep" has no support."""
     random = np.random.default_rng(0)
     splits = {}
     for name, count in (("train", train), ("val", val)):
         samples = []
-        for place in range(count):
+        for index in range(count):
             rows, columns = np.indices(size)
             mask = np.zeros(size, np.uint8)
-            mask[(rows - 25 - place % 7) ** 2 + (columns - 25) ** 2 < 150] = 8
-            if place % 2:
+            mask[(rows - 25 - index % 7) ** 2 + (columns - 25) ** 2 < 150] = 8
+            if index % 2:
                 mask[20:50, 50:70] = 15
             mask[0] = IGNORE
             noise = random.integers(0, 90, (*size, 3))
             image = (noise + mask[..., None] % 255 * 8).clip(0, 255).astype(np.uint8)
-            image_id = f"{name}_{place}"
+            image_id = f"{name}_{index}"
             write_png(root / "images" / f"{image_id}.png", image)
             write_mask(root / "masks" / f"{image_id}.png", mask)
-            labels = (1, 2) if place % 2 else (1,)
+            labels = (1, 2) if index % 2 else (1,)
             samples.append(
                 Sample(image_id, root / "images" / f"{image_id}.png", labels, root / "masks" / f"{image_id}.png")
             )
@@ -49,7 +49,7 @@ def drawn_dataset(root: Path, *, train: int = 6, val: int = 4, size: tuple[int, 
 
 
 class RunBuilder:
-    """Writes stage folders the way the engine and the stages do."""
+    """Writes stage folders like the engine and the stages."""
 
     def __init__(self, run_dir: Path, data: Dataset) -> None:
         self.run_dir, self.data = run_dir, data
@@ -76,7 +76,7 @@ class RunBuilder:
         return self.run_dir / name
 
     def network(self, name: str, uses: str, inputs: dict[str, Any], **fields: Any) -> Path:
-        """Write a network's folder with a learning curve."""
+        """Write the folder of a network with a learning curve."""
         folder = self.stage(name, uses, inputs, **fields)
         write_json(folder / "model.json", {"architecture": "tiny"})
         rows = [
@@ -87,7 +87,7 @@ class RunBuilder:
         return folder
 
     def cams(self, name: str, inputs: dict[str, Any], *, split: str = "train", **fields: Any) -> Path:
-        """Write blurred ground truth as maps, at a quarter of the image's size."""
+        """Write blurred ground truth as maps, at a quarter of the image size."""
         folder = self.stage(name, "cam", inputs, **fields)
         for sample in self.data.split(split):
             truth = read_truth(sample, self.data.classes)
@@ -100,7 +100,7 @@ class RunBuilder:
     def masks(
         self, name: str, uses: str, inputs: dict[str, Any], *, split: str, shift: int, unsure: int = 0, **fields: Any
     ) -> Path:
-        """Write the ground truth shifted to the right; ``unsure`` pixels round each border become 255."""
+        """Write the ground truth shifted to the right; ``unsure`` pixels around each border become 255."""
         folder = self.stage(name, uses, inputs, **fields)
         for sample in self.data.split(split):
             truth = read_truth(sample, self.data.classes)
@@ -119,8 +119,8 @@ class RunBuilder:
         classes, counts = self.data.classes, []
         for sample in self.data.split(split):
             with Image.open(mask_path(masks, sample.id)) as picture:
-                found = classes.encode(np.asarray(picture), where=sample.id)
-            counts.append(confusion_matrix(found, read_truth(sample, classes), len(classes)))
+                mask = classes.encode(np.asarray(picture), where=sample.id)
+            counts.append(confusion_matrix(mask, read_truth(sample, classes), len(classes)))
         metrics = {
             **overlap_scores(np.sum(counts, axis=0), classes.names),
             "images": len(counts),
@@ -148,9 +148,9 @@ WEAK = {
 
 
 def whole_run(run_dir: Path, data: Dataset) -> dict[str, dict[str, Any]]:
-    """Write a run with every kind of stage; return the metrics of its score stages by id."""
+    """Write a run with every type of stage; return the metrics of its score stages by id."""
     run = RunBuilder(run_dir, data)
-    aps = {name: 0.9 - 0.05 * place for place, name in enumerate(data.classes.foreground)}
+    aps = {name: 0.9 - 0.05 * index for index, name in enumerate(data.classes.foreground)}
     run.network("classify", "classify", {}, metrics={"map": 0.874, "f1": 0.812, "ap": aps}, seconds=184.2)
     run.cams("cam", {"classifier": "classify"}, seconds=61.0, config={"scales": [1.0, 0.5, 1.5, 2.0], "flip": True})
     pseudo = run.masks(

@@ -1,4 +1,4 @@
-"""Differences are coloured by what is better, not by their sign."""
+"""Differences are coloured by the better direction, not by their sign."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_table_of_a_matrix(tmp_path: Path, measure: str, change: float, colo
     assert (" lower is better" in html) == ("error" in measure or "hd95" in measure)
 
 
-def test_the_text_says_where_less_is_better() -> None:
+def test_markdown_marks_measures_where_lower_is_better() -> None:
     errors = as_markdown(compared("structure.mean.hd95", CHANGE))
     assert "| score · val (lower is better) |" in errors
     assert "structure.mean.hd95 (lower is better), split val, 4 images" in errors
@@ -79,18 +79,18 @@ def a_run(name: str, miou: float, error: float, cldice: float) -> Run:
 
 def test_runs_side_by_side() -> None:
     runs = [a_run("one", 0.5, 3.0, 0.9), a_run("two", 0.6, 5.0, 0.8), a_run("three", 0.5, 1.0, 0.9)]
-    found = {one.measure: one for one in results(runs)}
-    assert found["mIoU"].verdicts == (None, "better", None)
-    assert found["betti0 error"].steps == ("", "+2.000", "−2.000")
-    assert found["betti0 error"].verdicts == (None, "worse", "better")
-    assert found["cldice"].verdicts == (None, "worse", None)
-    assert found["novel"].verdicts == (None, None, None)  # nobody says which way is better
+    by_measure = {one.measure: one for one in results(runs)}
+    assert by_measure["mIoU"].verdicts == (None, "better", None)
+    assert by_measure["betti0 error"].steps == ("", "+2.000", "−2.000")
+    assert by_measure["betti0 error"].verdicts == (None, "worse", "better")
+    assert by_measure["cldice"].verdicts == (None, "worse", None)
+    assert by_measure["novel"].verdicts == (None, None, None)  # no known direction
     html = build_runs_page(runs, None, title="x")
     assert '<small class="worse">+2.000</small>' in html and '<small class="better">−2.000</small>' in html
     assert "<small>+2.000</small>" in html
 
 
-def test_runs_that_cannot_be_compared_get_no_verdict() -> None:
+def test_incomparable_runs_have_no_verdict() -> None:
     one, two = a_run("one", 0.5, 3.0, 0.9), a_run("two", 0.6, 5.0, 0.8)
     (record,) = two.records
     other = replace(two, records=(replace(record, metrics={**record.metrics, "images": 5}),))

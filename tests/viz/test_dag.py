@@ -25,7 +25,7 @@ WEAK = {
 }
 
 
-def test_every_stage_stands_behind_all_it_needs() -> None:
+def test_every_stage_comes_after_its_inputs() -> None:
     layers, edges = layout(records(**WEAK))
     depth = {name: number for number, layer in enumerate(layers) for name, _ in layer}
     assert [depth[name] for name in WEAK] == [0, 1, 2, 3, 3, 4]
@@ -38,11 +38,11 @@ def test_every_stage_stands_behind_all_it_needs() -> None:
 
 def test_the_order_of_the_records_does_not_matter() -> None:
     ordered, _ = layout(records(**WEAK))
-    for last in WEAK:  # as when a stage's folder is gone, and what the run says of it comes after the others
-        found, _ = layout(
+    for last in WEAK:  # stages without a folder are listed last
+        layers, _ = layout(
             records(**{name: needs for name, needs in WEAK.items() if name != last}, **{last: WEAK[last]})
         )
-        assert [set(layer) for layer in found] == [set(layer) for layer in ordered]
+        assert [set(layer) for layer in layers] == [set(layer) for layer in ordered]
 
 
 def test_parallel_chains_do_not_cross() -> None:
@@ -52,25 +52,25 @@ def test_parallel_chains_do_not_cross() -> None:
 
 
 @pytest.mark.parametrize("direction", ["right", "down"])
-def test_boxes_are_inside_the_picture_and_apart(direction: str) -> None:
+def test_boxes_are_inside_the_picture_and_disjoint(direction: str) -> None:
     root = ElementTree.fromstring(str(draw(records(**WEAK), direction)))  # type: ignore[arg-type]
     _, _, width, height = map(float, root.attrib["viewBox"].split())
     boxes = [tuple(float(rect.attrib[key]) for key in ("x", "y", "width", "height")) for rect in root.iter("rect")]
     assert len(boxes) == len(WEAK)
-    for place, (x, y, w, h) in enumerate(boxes):
+    for index, (x, y, w, h) in enumerate(boxes):
         assert x >= 0 and y >= 0 and x + w <= width and y + h <= height
-        for x2, y2, w2, h2 in boxes[:place]:
+        for x2, y2, w2, h2 in boxes[:index]:
             assert x + w < x2 or x2 + w2 < x or y + h < y2 or y2 + h2 < y
     assert "crf (score, done, 1.0\N{NO-BREAK SPACE}s) needs pseudo, cam" in root.attrib["aria-label"]
 
 
-def test_names_are_escaped_and_unknown_needs_left_out() -> None:
+def test_names_are_escaped_and_unknown_inputs_ignored() -> None:
     root = ElementTree.fromstring(str(draw(records(**{"<b>": "elsewhere"}), "right")))
     assert next(text.text for text in root.iter("text")) == "<b>"
     assert not list(root.iter("path"))
 
 
-def test_in_order_keeps_the_given_order_where_it_can() -> None:
+def test_in_order_keeps_the_given_order_where_possible() -> None:
     assert [one.id for one in in_order(records(c="b", x="", b="a", a=""))] == ["x", "a", "b", "c"]
     assert {one.id for one in in_order(records(a="b", b="a"))} == {"a", "b"}
 

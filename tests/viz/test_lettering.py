@@ -1,4 +1,4 @@
-"""Letters in pictures: what the font lacks is not drawn as a box."""
+"""Letters in pictures: missing ones are not drawn as boxes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from wsss.viz.drawing.overlay import contact_sheet
 
 
 def boxes(text: str) -> list[str]:
-    """Return the letters of a text that the font draws as it draws a code point that is no letter."""
+    """Return the letters of a text that the font draws like an unassigned code point."""
     box = font(20).getmask("\uffff")
     return [one for one in text if bytes(font(20).getmask(one)) == bytes(box)]
 
 
-def test_letters_with_accents_lose_them_and_others_are_question_marks() -> None:
+def test_accents_are_dropped_and_other_letters_become_question_marks() -> None:
     assert drawable(string.ascii_letters + string.digits + string.punctuation + " …") == (
         string.ascii_letters + string.digits + string.punctuation + " …"
     )
@@ -29,12 +29,12 @@ def test_letters_with_accents_lose_them_and_others_are_question_marks() -> None:
 
 
 @given(st.text(max_size=30))
-def test_nothing_is_drawn_as_a_box(text: str) -> None:
+def test_no_letter_is_drawn_as_a_box(text: str) -> None:
     assert boxes(drawable(text)) == []
     assert drawable(drawable(text)) == drawable(text)
 
 
-def test_legends_and_headings_use_them(tmp_path: Path) -> None:
+def test_legends_and_headings_use_drawable_letters(tmp_path: Path) -> None:
     picture = np.zeros((10, 200, 3), np.uint8)
     assert np.array_equal(with_legend(picture, [("é", (1, 2, 3))]), with_legend(picture, [("e", (1, 2, 3))]))
     for name, title in (("a", "Ü"), ("b", "U")):

@@ -1,4 +1,4 @@
-"""The report as a person meets it: opened from disk in a real browser."""
+"""The report in a real browser, opened from disk."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ pytestmark = needs_chromium
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with browser() as found:
-        yield found
+    with browser() as chromium:
+        yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -55,20 +55,20 @@ def picture(page: Any) -> np.ndarray:
 
 
 def differing(first: np.ndarray, second: np.ndarray) -> float:
-    """Share of pixels that differ; edges of layers may fall half a pixel beside each other."""
+    """Share of differing pixels; the edges of layers may be half a pixel apart."""
     return float((np.abs(first - second).max(-1) > 3).mean())
 
 
-def test_nothing_is_fetched_and_nothing_complains(page: Page, report: Path) -> None:
+def test_no_requests_and_no_console_messages(page: Page, report: Path) -> None:
     page.page.locator(".tile button").first.click()
     page.page.keyboard.press("ArrowRight")
     assert [url for url in page.requests if not url.startswith("data:")] == [report.as_uri()]
-    assert page.complaints == []
+    assert page.messages == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_no_serious_barrier_and_no_sideways_scrolling(chromium: Any, report: Path, scheme: str, width: int) -> None:
+def test_accessible_and_without_horizontal_scrolling(chromium: Any, report: Path, scheme: str, width: int) -> None:
     page = Page(chromium, report, width=width, scheme=scheme)
     assert page.page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.violations() == []
@@ -104,7 +104,7 @@ def test_filters_by_reason_split_and_class(page: Page) -> None:
     assert shown() == everything
 
 
-def test_a_split_may_have_a_space_in_its_name(chromium: Any, tmp_path: Path) -> None:
+def test_split_names_may_have_spaces(chromium: Any, tmp_path: Path) -> None:
     data = drawn_dataset(tmp_path / "data", train=2, val=3)
     data = Dataset("spaces", data.root, data.classes, {"in dist": data.splits["val"], "in": data.splits["train"]})
     run = RunBuilder(tmp_path / "run", data)
@@ -132,7 +132,7 @@ def test_page_of_several_runs(chromium: Any, tmp_path: Path) -> None:
         page = Page(chromium, tmp_path / "index.html", width=width, scheme=scheme)
         assert page.page.evaluate("document.documentElement.scrollWidth") <= width
         page.page.locator(".tile.mask button").first.click()
-        assert page.violations() == [] and page.complaints == []
+        assert page.violations() == [] and page.messages == []
         page.close()
 
 
@@ -156,12 +156,12 @@ def test_viewer_by_keyboard_alone(page: Page) -> None:
     assert page.page.evaluate("document.activeElement.closest('.tile') !== null")
 
 
-def test_slider_divides_two_pictures_of_an_image(page: Page) -> None:
+def test_divider_between_two_pictures_of_an_image(page: Page) -> None:
     names = page.page.locator("#gallery .row").first.locator(".tile").evaluate_all("all => all.map(e => e.dataset.key)")
     assert names[0] == "image" and names[-1] == "ground truth"
     page.page.locator("#gallery .row").first.locator(".tile button").last.click()
     truth = picture(page.page)
-    page.page.keyboard.press("ArrowRight")  # round to the photograph
+    page.page.keyboard.press("ArrowRight")  # wraps around to the photograph
     photo = picture(page.page)
     assert differing(truth, photo) > 0.1
     slider = page.page.locator("#viewer [data-divide]")
@@ -181,7 +181,7 @@ def test_slider_divides_two_pictures_of_an_image(page: Page) -> None:
     page.page.mouse.down()
     page.page.mouse.up()
     assert int(slider.input_value()) <= 2
-    # The choice stays while one goes through the images.
+    # The selection persists when stepping through the images.
     page.page.keyboard.press("Tab")
     page.page.locator("#viewer button[data-step='0,1']").click()
     assert page.page.locator("#viewer [data-compare]").input_value() == "ground truth"
@@ -214,8 +214,8 @@ def elongated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report on images of odd shapes (width, height)."""
     root = tmp_path_factory.mktemp("elongated")
     samples = []
-    for place, (width, height) in enumerate(SHAPES):
-        name = f"{place}-{width}x{height}"
+    for index, (width, height) in enumerate(SHAPES):
+        name = f"{index}-{width}x{height}"
         mask = np.zeros((height, width), np.uint8)
         mask[: (height + 1) // 2] = 8
         write_png(root / f"{name}.png", np.full((height, width, 3), 90, np.uint8))
@@ -249,9 +249,7 @@ def test_tiles_of_elongated_images_stay_in_bounds(chromium: Any, elongated: Path
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (390, 700), (700, 300)])
-def test_viewer_shows_the_whole_picture_whatever_its_shape(
-    chromium: Any, elongated: Path, width: int, height: int
-) -> None:
+def test_viewer_fits_pictures_of_any_shape(chromium: Any, elongated: Path, width: int, height: int) -> None:
     page = Page(chromium, elongated, width=width)
     page.page.set_viewport_size({"width": width, "height": height})
     page.page.locator(".tile.mask button").first.click()
@@ -275,12 +273,12 @@ def test_viewer_shows_the_whole_picture_whatever_its_shape(
 def test_thousand_images_open_within_two_seconds(tmp_path: Path, chromium: Any) -> None:
     random = np.random.default_rng(0)
     samples = []
-    for place in range(1000):
-        name = f"image_{place:04d}"
+    for index in range(1000):
+        name = f"image_{index:04d}"
         coarse = random.integers(0, 255, (9, 12, 3)).astype(np.uint8)
         image = np.asarray(Image.fromarray(coarse).resize((200, 150), Image.Resampling.BICUBIC))
         mask = np.zeros((150, 200), np.uint8)
-        mask[30 : 60 + place % 75, 40 : 100 + place % 95] = 8
+        mask[30 : 60 + index % 75, 40 : 100 + index % 95] = 8
         write_png(tmp_path / f"{name}.png", image)
         write_mask(tmp_path / "truth" / f"{name}.png", mask)
         write_mask(mask_path(tmp_path / "run" / "predict", name), np.roll(mask, 12, axis=1))
@@ -292,13 +290,13 @@ def test_thousand_images_open_within_two_seconds(tmp_path: Path, chromium: Any) 
     assert page.shown == 1000 and page.left_out == 0
     assert len(page.html.encode()) < 10_000_000
     write_text(tmp_path / "index.html", page.html)
-    Page(chromium, tmp_path / "index.html").close()  # the browser itself is warm now
+    Page(chromium, tmp_path / "index.html").close()  # warm up the browser
     times = []
     for _ in range(3):
         start = time.perf_counter()
         opened = Page(chromium, tmp_path / "index.html")
         assert opened.page.locator("#gallery .row").count() == 1000
         times.append(time.perf_counter() - start)
-        assert opened.complaints == []
+        assert opened.messages == []
         opened.close()
     assert min(times) < 2, times

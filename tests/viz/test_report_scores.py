@@ -39,7 +39,7 @@ def test_ratio_of_comparable_networks(tmp_path: Path) -> None:
     assert ratio.differences == ()
 
 
-def test_ratio_names_what_else_differs(tmp_path: Path) -> None:
+def test_other_differences_of_a_ratio_are_listed(tmp_path: Path) -> None:
     (ratio,) = ratios(scores_of(run(tmp_path, initial_weights="none")))
     assert ratio.differences == ("initial weights",)
 
@@ -47,24 +47,24 @@ def test_ratio_names_what_else_differs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes", [{"images": 8}, {"split": "test"}, {"threshold_policy": "ORACLE .3"}, {"supervision": None}]
 )
-def test_no_ratio_of_what_can_not_be_compared(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_no_ratio_of_incomparable_scores(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert ratios(scores_of(run(tmp_path, **changes))) == ()
 
 
-def test_masks_from_cams_are_no_network(tmp_path: Path) -> None:
+def test_masks_from_cams_are_not_from_a_network(tmp_path: Path) -> None:
     records = run(tmp_path)
     (tmp_path / "net_weak" / "cams").mkdir()
     assert ratios(scores_of(records)) == ()
 
 
-def test_what_is_not_stated_is_said_to_be() -> None:
+def test_missing_facts_are_marked() -> None:
     (bare,) = scores_of([StageRecord("s", "score", Path("s"), metrics={"miou": 0.5, "iou": {}})])
     assert {fact.name for fact in bare.facts if not fact.stated} == {
         "split", "images", "threshold policy", "CRF", "scales", "initial weights", "supervision",
     }  # fmt: skip
 
 
-def test_facts_are_found_under_the_names_the_stages_use() -> None:
+def test_facts_have_the_names_used_by_the_stages() -> None:
     record = score(
         "x", 0.5, cam={"scales": [1.0, 0.5], "flip": True}, crf="irn", threshold_policy="otsu", backbone="r50"
     )
@@ -89,7 +89,7 @@ def test_is_oracle(value: dict[str, Any], answer: bool) -> None:
     assert is_oracle(value) is answer
 
 
-def test_class_table_tells_no_support_from_not_scored() -> None:
+def test_class_table_distinguishes_no_support_from_not_scored() -> None:
     other = StageRecord("other", "score", Path("s"), metrics={"miou": 0.5, "iou": {"dog": 0.5}})
     rows = {row.name: (row.values, row.unsupported) for row in class_table(scores_of([score("x", 0.9), other]))}
     assert rows["cat"] == ((None, None), (True, False))

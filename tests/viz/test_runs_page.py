@@ -27,7 +27,7 @@ def a_run(root: Path, name: str, *, shift: int, lr: float, crf: bool = False, im
 def test_differences_name_stage_key_and_values(tmp_path: Path) -> None:
     first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
     second, _ = a_run(tmp_path, "two", shift=9, lr=0.0100001, crf=True)
-    found = {(one.place, one.key): one.values for one in differences([first, second])}
+    found = {(one.stage, one.key): one.values for one in differences([first, second])}
     assert found == {
         ("run", "pipeline"): ("one", "two"),
         ("segment", "optimiser.lr"): ("0.01", "0.0100001"),
@@ -36,7 +36,7 @@ def test_differences_name_stage_key_and_values(tmp_path: Path) -> None:
     assert differences([first, first]) == ()
 
 
-def test_results_are_set_side_by_side_with_steps_from_the_first(tmp_path: Path) -> None:
+def test_results_have_differences_from_the_first_run(tmp_path: Path) -> None:
     first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
     second, _ = a_run(tmp_path, "two", shift=9, lr=0.01)
     miou = next(one for one in results([first, second]) if one.measure == "mIoU")
@@ -45,16 +45,16 @@ def test_results_are_set_side_by_side_with_steps_from_the_first(tmp_path: Path) 
     assert miou.steps == ("", f"−{miou.values[0] - miou.values[1]:.3f}")
 
 
-def test_no_step_between_scores_of_other_images(tmp_path: Path) -> None:
+def test_no_difference_between_scores_of_different_images(tmp_path: Path) -> None:
     first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
     second, _ = a_run(tmp_path, "two", shift=2, lr=0.01, images=6)
     assert {one.fair for one in results([first, second])} == {False}
     assert {one.steps for one in results([first, second])} == {("", "")}
-    assert "on other images" in build_runs_page([first, second], None, title="both")
+    assert "measured on different images" in build_runs_page([first, second], None, title="both")
 
 
-def test_no_step_between_scores_against_other_labels(tmp_path: Path) -> None:
-    """As many images of the same names, in a split of the same name: the digest of the masks tells them apart."""
+def test_no_difference_between_scores_against_different_labels(tmp_path: Path) -> None:
+    """Equal number and names of images, but another digest of the masks."""
     runs = []
     for name, digest in (("one", "aa"), ("two", "aa"), ("three", "bb")):
         run, _ = a_run(tmp_path, name, shift=2, lr=0.01)
@@ -66,7 +66,7 @@ def test_no_step_between_scores_against_other_labels(tmp_path: Path) -> None:
     assert {one.fair for one in results(runs[1:])} == {False}
 
 
-def test_a_stage_that_is_a_score_in_one_run_alone(tmp_path: Path) -> None:
+def test_a_stage_that_is_a_score_in_only_one_run(tmp_path: Path) -> None:
     first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
     second, _ = a_run(tmp_path, "two", shift=2, lr=0.01)
     other = replace(second.records[-1], uses="sweep", metrics={"best": 0.5})
@@ -93,4 +93,4 @@ def test_page_without_scores_or_masks(tmp_path: Path, pictures: bool) -> None:
     run.network("segment", "segment", {})
     records = (read_record(tmp_path / "run" / "segment"),)
     html = build_runs_page([Run("a", records), Run("b", records)], data if pictures else None, title="none")
-    assert "No stage of these runs was scored" in html and "all settings are the same" in html
+    assert "no stage of these runs was compared" in html and "All settings are equal" in html

@@ -1,4 +1,4 @@
-"""Arrows from the grid to the sampled points, checkpoint by checkpoint."""
+"""Sampling positions: arrows from the regular grid, per checkpoint."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def shafts_and_tips(svg: str) -> tuple[list[tuple[float, float]], list[tuple[flo
     return starts, tips
 
 
-def test_arrows_lead_from_the_elements_place_to_the_sampled_point() -> None:
+def test_arrows_point_from_the_grid_to_the_sampled_position() -> None:
     offsets = np.zeros((1, 2, 3, 4))
     offsets[0, :, 1, 2] = (-0.5, 1.25)  # up by half an element, right by one and a quarter
     starts, tips = shafts_and_tips(arrows_svg(Offsets(offsets, 16, (48, 64))))
@@ -56,13 +56,13 @@ def test_taps_of_a_kernel_start_one_element_apart() -> None:
     assert tips == [(x, y + 4) for x, y in starts]
 
 
-def test_without_offsets_there_is_the_grid_alone() -> None:
+def test_zero_offsets_are_drawn_without_arrows() -> None:
     shafts, heads = paths(arrows_svg(Offsets(np.zeros((1, 2, 6, 8)), 8, (48, 64))))
     assert shafts == heads == ""
 
 
 @given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 60), st.sampled_from([1, 3, 5]))
-def test_a_picture_never_has_too_many_arrows(taps: int, height: int, width: int, kernel: int) -> None:
+def test_the_number_of_arrows_is_limited(taps: int, height: int, width: int, kernel: int) -> None:
     svg = arrows_svg(Offsets(np.ones((taps, 2, height, width), np.float32), 16, (16 * height, 16 * width)), kernel)
     assert 0 < paths(svg)[0].count("M") <= MOST_ARROWS
 
@@ -90,11 +90,11 @@ def made(tmp_path_factory: pytest.TempPathFactory):
 
 def test_checkpoints_are_chained_from_classifier_to_last_sampler(made) -> None:
     _, _, records = made
-    found = [[step.id for step in chain.steps] for chain in chains(records)]
-    assert found == [["classify", "expand", "shrink"], ["classify", "alone"]]
+    steps = [[step.id for step in chain.steps] for chain in chains(records)]
+    assert steps == [["classify", "expand", "shrink"], ["classify", "alone"]]
 
 
-def test_rows_show_each_checkpoints_sampling_beside_its_maps(made) -> None:
+def test_rows_show_the_sampling_and_the_maps_of_each_checkpoint(made) -> None:
     _, data, records = made
     first, second = sampling_sections(data, records, count=5, detail=DETAILS[2])
     assert first.columns == ("classify", "cam-before", "expand", "shrink", "cam-after")
@@ -109,19 +109,19 @@ def test_rows_show_each_checkpoints_sampling_beside_its_maps(made) -> None:
     assert all((x + 4, y + 4) == tip for (x, y), tip in zip(starts, tips, strict=True)) and len(starts) == 80
 
 
-def test_a_broken_file_is_said_in_its_place(made) -> None:
+def test_a_broken_file_is_reported_in_its_cell(made) -> None:
     root, data, records = made
     path = offsets_path(root / "run" / "shrink", "val_2")
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-30])
+    content = path.read_bytes()
+    path.write_bytes(content[:-30])
     try:
         first, *_ = sampling_sections(data, records, count=6, detail=DETAILS[2])
-        assert "can't be shown" in first.rows[-1].cells[3][0].note
+        assert "unreadable" in first.rows[-1].cells[3][0].note
     finally:
-        path.write_bytes(whole)
+        path.write_bytes(content)
 
 
-def test_a_photograph_that_is_missing_or_broken_costs_its_row_alone(made, tmp_path: Path) -> None:
+def test_a_missing_or_broken_photograph_only_costs_its_row(made, tmp_path: Path) -> None:
     _, data, records = made
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
@@ -131,16 +131,16 @@ def test_a_photograph_that_is_missing_or_broken_costs_its_row_alone(made, tmp_pa
     assert [row.id for row in first.rows] == ["val_2"] and [one.id for one in first.unread] == ["val_0", "val_1"]
 
 
-def test_the_page_has_table_plot_and_samplings_and_folds_the_matrix(made, tmp_path: Path) -> None:
+def test_the_page_has_the_comparison_the_plot_and_the_sampling_positions(made, tmp_path: Path) -> None:
     _, data, records = made
     scores = score_matrix(tmp_path, data, seeds=(0,), variants={"control": 0.2, "<other>": 0.3})
     config = COMPARE.config.model_validate({"reference": "control", "resamples": 50})
     run_stage(COMPARE, config, out=tmp_path / "compare", inputs={"scores": scores})
     compared = [read_record(one.path) for one in scores] + [read_record(tmp_path / "compare")]
     page = build_report([*records, *compared], data, Options("t", images=1, sampling=2)).html
-    assert '<h2 id="h-comparison">' in page and '<svg class="curves"' in page
+    assert '<h2 id="h-comparison">' in page and 'alt="ORACLE. Precision–recall curves' in page
     assert "&lt;other&gt;" in page and "<other>" not in page
-    assert "Scores of the comparison, one by one (4)" in page
+    assert "Individual scores of the comparison (4)" in page
     assert page.count('data-reason="sampling"') == 2 and 'class="tile offsets"' in page
     table = page[page.index('<table class="compare">') : page.index("</table>", page.index('<table class="compare">'))]
     assert table.count("ORACLE") == 2 and "reference" in table
@@ -148,15 +148,15 @@ def test_the_page_has_table_plot_and_samplings_and_folds_the_matrix(made, tmp_pa
     few = build_report([*records, *compared], data, chosen).html
     start = few.index('<section id="gallery"')
     gallery = few[start : few.index("</section>", start)]
-    assert "cam-after" in gallery and "cam-before" not in gallery and "ranked by their mIoU in score-val@" in gallery
+    assert "cam-after" in gallery and "cam-before" not in gallery and "ranked by mIoU in score-val@" in gallery
 
 
-def test_many_stages_are_drawn_once_per_stage_of_the_file(made, tmp_path: Path) -> None:
+def test_the_instances_of_many_stages_are_merged(made, tmp_path: Path) -> None:
     _, data, _ = made
     run = RunBuilder(tmp_path / "run", data)
-    for place in range(30):
-        run.network(f"classify@seed={place}", "classify", {})
-        run.stage(f"cam@seed={place}", "cam", {"classifier": f"classify@seed={place}"})
+    for seed in range(30):
+        run.network(f"classify@seed={seed}", "classify", {})
+        run.stage(f"cam@seed={seed}", "cam", {"classifier": f"classify@seed={seed}"})
     records = [read_record(tmp_path / "run" / stage["id"]) for stage in run.stages]
     page = build_report(records, None, Options("t")).html
     assert "classify (classify ×30, done, 6\N{NO-BREAK SPACE}min" in page

@@ -1,4 +1,4 @@
-"""The topology view: every feature without a partner is marked where it is, and nothing else."""
+"""The topology view: exactly the unmatched features are marked, at their positions."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ CLASSES = Classes(("background", "line"), ((0,), (1,)))
 
 
 def grid() -> np.ndarray:
-    """Four cells of lines that touch the border; 4 holes within a frame of foreground … all of them cells."""
+    """Four cells of lines that touch the border; within a frame of foreground, all four are holes."""
     mask = np.zeros((60, 80), np.uint8)
     mask[28:32] = mask[:, 38:42] = 1
     return mask
 
 
 def broken() -> np.ndarray:
-    """The grid with a gap in its left arm, and a speck and a ring that the label doesn't have."""
+    """The grid with a gap in its left arm, a spurious speck and a spurious ring."""
     mask = grid()
     mask[26:34, 15:20] = 0
     mask[50:53, 60:64] = 1
@@ -66,13 +66,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
         arrays = {"probabilities": np.stack([1 - soft, soft]).astype(np.float16), "classes": np.arange(2)}
         write_arrays(probability_path(masks, sample.id), {**arrays, "size": np.array(mask.shape)})
     groups = ("betti_matching", "cldice")
-    found = [
+    scores = [
         structure_scores(mask, read_truth(one, CLASSES), 2, groups, window=128, frame="own-max")
         for one, mask in zip(samples, (grid(), broken()), strict=True)
     ]
     metrics = {"iou": {"background": 0.9, "line": 0.7}, "miou": 0.8, "split": "val", "images": 2}
     score = builder.stage("score", "score", {"pred": "predict"}, metrics=metrics, config={"frame": "own-max"})
-    rows = table_rows([one.id for one in samples], found, CLASSES.names, groups)
+    rows = table_rows([one.id for one in samples], scores, CLASSES.names, groups)
     write_text(score / "structure.csv", "\n".join(map(",".join, rows)) + "\n")
     return root / "run", data
 
@@ -87,25 +87,25 @@ def decoded(uri: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGBA"))
 
 
-def test_worst_image_comes_first_and_the_count_is_kept(run: tuple[Path, Dataset]) -> None:
+def test_worst_image_comes_first_up_to_the_count(run: tuple[Path, Dataset]) -> None:
     assert [row.id for row in rows_of(run)] == ["bad", "good"]
     assert [row.id for row in rows_of(run, 1)] == ["bad"]
     assert rows_of(run, 0) == ()
 
 
-def test_marks_are_the_features_without_a_partner(run: tuple[Path, Dataset]) -> None:
+def test_marks_are_the_unmatched_features(run: tuple[Path, Dataset]) -> None:
     bad, good = rows_of(run)
-    assert good.marks == () and "0 in the prediction alone" in good.summary
+    assert good.marks == () and "0 spurious" in good.summary
     places = [(mark.panel, mark.name, mark.box) for mark in bad.marks]
     assert ("prediction", "component", (60, 50, 4, 3)) in places  # the speck
     assert ("prediction", "component", (55, 5, 15, 15)) in places  # the ring
     assert ("prediction", "hole", (58, 8, 9, 9)) in places  # its inside
-    # The gap joins the two left cells: one of the label's has no partner.
+    # The gap joins the two left cells, so one cell of the label is unmatched.
     assert [(panel, name) for panel, name, _ in places if panel == "label"] == [("label", "hole")]
     assert len(places) == 4
 
 
-def test_centrelines_show_what_cldice_counts(run: tuple[Path, Dataset]) -> None:
+def test_centrelines_show_the_terms_of_cldice(run: tuple[Path, Dataset]) -> None:
     bad, good = rows_of(run)
     assert good.panels[2].caption.startswith("0% of the prediction's centreline is spurious, 0%")
     layer = decoded(bad.panels[2].layer)
@@ -123,27 +123,27 @@ def test_diagram_and_barcode_need_probabilities(run: tuple[Path, Dataset], tmp_p
     (tmp_path / "aside.npz").rename(probability_path(run[0] / "predict", "good"))
 
 
-def test_rows_keep_their_budget_the_worst_image_last(run: tuple[Path, Dataset]) -> None:
+def test_rows_keep_the_budget_and_the_worst_image(run: tuple[Path, Dataset]) -> None:
     both = sum(row.weight() for row in rows_of(run))
     assert [row.id for row in rows_of(run, budget=both - 1)] == ["bad"]
     assert rows_of(run, budget=100) == ()
 
 
-def test_what_the_budget_leaves_out_is_said(run: tuple[Path, Dataset]) -> None:
+def test_omitted_rows_are_stated(run: tuple[Path, Dataset]) -> None:
     records = [read_record(path.parent) for path in sorted(run[0].glob("*/stage.json"))]
-    told: list[tuple[str, int]] = []
+    progress: list[tuple[str, int]] = []
 
     def track(what: str, total: int) -> Callable[[int], None]:
-        return lambda steps: told.append((what, steps))
+        return lambda steps: progress.append((what, steps))
 
     page = build_report(records, run[1], Options("topology", images=0, max_bytes=20_000), track=track).html
-    assert "2 more rows are left out to keep the page below 0.02 MB" in page and 'class="card topology"' not in page
-    assert told.count(("topology", 1)) == 2
+    assert "2 more rows were omitted to keep the page below 0.02 MB" in page and 'class="card topology"' not in page
+    assert progress.count(("topology", 1)) == 2
     whole = build_report(records, run[1], Options("topology")).html
-    assert "left out to keep" not in whole and whole.count('class="card topology"') == 2
+    assert "omitted to keep" not in whole and whole.count('class="card topology"') == 2
 
 
-def test_a_mask_that_is_gone_costs_its_row_alone(run: tuple[Path, Dataset], tmp_path: Path) -> None:
+def test_a_missing_mask_only_costs_its_row(run: tuple[Path, Dataset], tmp_path: Path) -> None:
     mask = mask_path(run[0] / "predict", "bad")
     mask.rename(tmp_path / "aside.png")
     gone, good = rows_of(run)
@@ -154,8 +154,8 @@ def test_a_mask_that_is_gone_costs_its_row_alone(run: tuple[Path, Dataset], tmp_
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with browser() as found:
-        yield found
+    with browser() as chromium:
+        yield chromium
 
 
 @needs_chromium
@@ -168,11 +168,11 @@ def test_readable_on_a_phone_and_in_the_dark(
     page = Page(chromium, tmp_path / "index.html", width=width, scheme=scheme)
     page.page.locator(".topology ellipse").first.click(force=True)
     assert page.page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.violations() == [] and page.complaints == []
+    assert page.violations() == [] and page.messages == []
     page.close()
 
 
-def test_clicking_a_circle_goes_there_in_all_pictures(run: tuple[Path, Dataset], tmp_path: Path, chromium: Any) -> None:
+def test_clicking_a_circle_zooms_all_pictures(run: tuple[Path, Dataset], tmp_path: Path, chromium: Any) -> None:
     records = [read_record(path.parent) for path in sorted(run[0].glob("*/stage.json"))]
     write_text(tmp_path / "index.html", build_report(records, run[1], Options("topology")).html)
     page = Page(chromium, tmp_path / "index.html")
@@ -186,5 +186,5 @@ def test_clicking_a_circle_goes_there_in_all_pictures(run: tuple[Path, Dataset],
     assert card.locator("button[aria-pressed=true]").inner_text() == "hole in the prediction, 81 px"
     card.get_by_role("button", name="whole image").press("Enter")
     assert card.locator("svg.field").first.get_attribute("viewBox") == "0 0 80 60"
-    assert page.complaints == [] and page.violations() == []
+    assert page.messages == [] and page.violations() == []
     page.close()

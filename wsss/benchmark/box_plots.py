@@ -1,60 +1,31 @@
-"""Box plots in small panels as one SVG: a panel per group of images, a box per loss, drawn as our own elements."""
+"""Box plots in small panels: a panel per group of images, a box per loss."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 
-from wsss.errors import counted
-from wsss.viz.drawing.charts import nice_ticks
-from wsss.viz.drawing.curves import STYLE
-from wsss.viz.drawing.formatting import escape
+from wsss.io.text.printable import printable
+from wsss.viz.drawing.figures import COLOURS, INK, MUTED, house_style, label_width, panel_grid
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-ACROSS = 4
-"""Panels beside each other."""
-
-WIDTH, GAP = 178, 36
-LINE, HEAD, FOOT, TOP = 19, 26, 30, 52
-RULES = """
-.boxes .paper { fill: var(--bg); }
-.boxes text { fill: var(--ink); font-size: 12.5px; }
-.boxes .head { font-size: 15px; font-weight: 650; }
-.boxes .panel { font-weight: 650; }
-.boxes .muted, .boxes .tick { fill: var(--muted); font-size: 11px; }
-.boxes .grid { stroke: var(--line); stroke-width: 1; }
-.boxes .box { fill: var(--s0); fill-opacity: .22; stroke: var(--s0); stroke-width: 1.2; }
-.boxes .base .box { fill: var(--s1); stroke: var(--s1); }
-.boxes .whisker { stroke: var(--s0); stroke-width: 1.2; }
-.boxes .base .whisker { stroke: var(--s1); }
-.boxes .median { stroke: var(--ink); stroke-width: 2; }
-.boxes .mean { fill: var(--bg); stroke: var(--ink); stroke-width: 1.3; }
-"""
-
-
-@dataclass(frozen=True)
-class Box:
-    """Quartiles, the last values within 1.5 times their distance, and the mean, of ``count`` values."""
-
-    low: float
-    quartiles: tuple[float, float, float]
-    high: float
-    mean: float
-    count: int
+ROW_HEIGHT = 0.23
+"""Inches."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One group of images: its name, and a box per loss (``None`` without a value)."""
+    """One group of images: its name, and the scores of each loss, without NaN."""
 
     title: str
-    boxes: tuple[Box | None, ...]
+    values: tuple[NDArray[np.float64], ...]
 
 
 @dataclass(frozen=True)
@@ -63,9 +34,9 @@ class BoxChart:
 
     Args:
         title: heading.
-        subtitle: what the values are, and which way is better.
+        subtitle: the values, and their better direction.
         rows: name of each loss.
-        base: the row that others are compared with; its boxes have another colour.
+        base: the reference row; its boxes have another colour.
         panels: one per group.
     """
 
@@ -76,101 +47,67 @@ class BoxChart:
     panels: tuple[Panel, ...]
 
 
-def box_of(values: NDArray[np.float64]) -> Box | None:
-    """Return the box of some values ``(N,)``, NaN left out; ``None`` if there is none (Tukey's box plot)."""
-    values = values[~np.isnan(values)]
-    if not len(values):
-        return None
-    first, median, third = (float(one) for one in np.percentile(values, [25, 50, 75]))
-    reach = 1.5 * (third - first)
-    inside = values[(values >= first - reach) & (values <= third + reach)]
-    low, high = min(float(inside.min()), first), max(float(inside.max()), third)
-    return Box(low, (first, median, third), high, float(values.mean()), len(values))
+def draw_boxes(chart: BoxChart) -> Figure:
+    """Draw Tukey's box plots (whiskers up to 1.5 interquartile ranges, no outliers), with a circle at the mean.
 
-
-def draw_boxes(chart: BoxChart) -> str:
-    """Return the chart as an SVG file that needs nothing else; light and dark as the viewer prefers.
-
-    Each panel has a scale of its own, since groups differ by orders of magnitude. A circle is the mean.
+    Each panel has its own scale, since groups differ by orders of magnitude.
     """
-    across = min(ACROSS, len(chart.panels)) or 1
-    down = -(-len(chart.panels) // across)
-    tall = HEAD + LINE * len(chart.rows) + FOOT
-    gutter = gutter_for(chart.rows)
-    width, height = gutter + across * (WIDTH + GAP), TOP + down * tall
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="boxes" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" aria-label="{escape(describe(chart))}"><style>{STYLE}{RULES}</style>',
-        f'<rect class="paper" width="{width}" height="{height}"/>',
-        f'<text class="head" x="12" y="22">{escape(chart.title)}</text>',
-        f'<text class="muted" x="12" y="40">{escape(chart.subtitle)}</text>',
-    ]
-    for place, panel in enumerate(chart.panels):
-        left, top = gutter + place % across * (WIDTH + GAP), TOP + place // across * tall
-        if place % across == 0:
-            parts += _names(chart.rows, gutter, top)
-        parts += _panel(panel, chart, left, top)
-    return str(Markup("".join(parts) + "</svg>\n"))
+    with house_style():
+        figure, axes = panel_grid(
+            chart.title,
+            chart.subtitle,
+            max(1, len(chart.panels)),
+            across=4,
+            size=(1.85, ROW_HEIGHT * len(chart.rows)),
+            gap=(0.2, 0.6),
+            left=label_width(chart.rows),
+            min_width=8,
+        )
+        for number, (ax, panel) in enumerate(zip(axes, chart.panels, strict=False)):
+            _draw_panel(ax, panel, chart, labels=number % 4 == 0)
+    return figure
 
 
 def describe(chart: BoxChart) -> str:
-    """Return the chart in words: each group's medians."""
-    groups = []
-    for panel in chart.panels:
-        medians = [
-            f"{name} {box.quartiles[1]:.4g}"
-            for name, box in zip(chart.rows, panel.boxes, strict=True)
-            if box is not None
-        ]
-        groups.append(f"{panel.title}: {', '.join(medians)}")
-    return f"{chart.title}. {chart.subtitle} Medians by group. {'; '.join(groups)}"
+    """Return the chart in words: the medians of each group."""
+    return f"{chart.title}. {chart.subtitle} Medians by group. " + "; ".join(
+        f"{panel.title}: " + ", ".join(_medians(chart.rows, panel.values)) for panel in chart.panels
+    )
 
 
-def gutter_for(names: Iterable[str]) -> int:
-    """Return the width in pixels that the names of rows need, left of their bars."""
-    return max(60, 26 + 8 * max(map(len, names), default=0))
+def _medians(rows: Sequence[str], values: Sequence[NDArray[np.float64]]) -> list[str]:
+    return [f"{name} {np.median(one):.4g}" for name, one in zip(rows, values, strict=True) if len(one)]
 
 
-def _names(rows: Sequence[str], gutter: float, top: float) -> list[str]:
-    return [
-        f'<text x="{gutter - 10}" y="{_middle(place, top) + 4:.1f}" text-anchor="end">{escape(name)}</text>'
-        for place, name in enumerate(rows)
-    ]
+def _draw_panel(ax: Axes, panel: Panel, chart: BoxChart, *, labels: bool) -> None:
+    from matplotlib.cbook import boxplot_stats
 
-
-def _middle(place: int, top: float) -> float:
-    return top + HEAD + LINE * (place + 0.5)
-
-
-def _panel(panel: Panel, chart: BoxChart, left: float, top: float) -> list[str]:
-    found = [box for box in panel.boxes if box is not None]
-    bottom = top + HEAD + LINE * len(chart.rows)
-    parts = [f'<text class="panel" x="{left}" y="{top + 17}">{escape(panel.title)}</text>']
-    if not found:
-        return [*parts, f'<text class="muted" x="{left}" y="{top + HEAD + 14}">no results</text>']
-    low, high = min(min(box.low, box.mean) for box in found), max(max(box.high, box.mean) for box in found)
-    ticks = nice_ticks(low, high, count=3)
-
-    def x(value: float) -> float:
-        return left + (value - ticks[0]) / (ticks[-1] - ticks[0]) * WIDTH
-
-    for tick in ticks:
-        parts.append(f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{top + HEAD}" y2="{bottom}"/>')
-        parts.append(f'<text class="tick" x="{x(tick):.1f}" y="{bottom + 14}" text-anchor="middle">{tick:.6g}</text>')
-    for place, (name, box) in enumerate(zip(chart.rows, panel.boxes, strict=True)):
-        if box is None:
+    ax.set_title(printable(panel.title))
+    ax.set_yticks(range(len(chart.rows)), list(map(printable, chart.rows)) if labels else [])
+    ax.set_ylim(len(chart.rows) - 0.5, -0.5)  # the first loss on top
+    ax.grid(axis="y", visible=False)
+    ax.locator_params(axis="x", nbins=4)
+    for row, (name, values) in enumerate(zip(chart.rows, panel.values, strict=True)):
+        if not len(values):
             continue
-        y, half = _middle(place, top), LINE * 0.34
-        first, median, third = (x(value) for value in box.quartiles)
-        told = f"{name}, {panel.title}: median {box.quartiles[1]:.4g}, quartiles {box.quartiles[0]:.4g} and "
-        told += f"{box.quartiles[2]:.4g}, mean {box.mean:.4g}, {counted(box.count, 'value')}"
-        kind = ' class="base"' if name == chart.base else ""
-        parts.append(
-            f"<g{kind}><title>{escape(told)}</title>"
-            f'<line class="whisker" x1="{x(box.low):.1f}" x2="{x(box.high):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<rect class="box" x="{first:.1f}" y="{y - half:.1f}" width="{max(third - first, 0.8):.1f}" '
-            f'height="{2 * half:.1f}"/>'
-            f'<line class="median" x1="{median:.1f}" x2="{median:.1f}" y1="{y - half:.1f}" y2="{y + half:.1f}"/>'
-            f'<circle class="mean" cx="{x(box.mean):.1f}" cy="{y:.1f}" r="3"/></g>'
+        colour = COLOURS[1] if name == chart.base else COLOURS[0]
+        line: dict[str, Any] = {"color": colour, "linewidth": 1.0}
+        ax.bxp(
+            boxplot_stats(values),
+            positions=[row],
+            widths=0.6,
+            orientation="horizontal",
+            manage_ticks=False,
+            patch_artist=True,
+            showcaps=False,
+            showfliers=False,
+            boxprops={"facecolor": (colour, 0.22), "edgecolor": colour, "linewidth": 1.0},
+            whiskerprops=line,
+            medianprops={"color": INK, "linewidth": 1.6},
         )
-    return parts
+    rows = [row for row, values in enumerate(panel.values) if len(values)]
+    means = [panel.values[row].mean() for row in rows]
+    ax.plot(means, rows, "o", markersize=4, markerfacecolor="white", markeredgecolor=INK, zorder=5)
+    if not rows:
+        ax.text(0.5, 0.5, "no results", transform=ax.transAxes, ha="center", color=MUTED)
+        ax.set_xticks([])

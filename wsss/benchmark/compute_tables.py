@@ -1,4 +1,4 @@
-"""TopoMortar's tables: read, computed, and as CSV and JSON of single cells."""
+"""TopoMortar's tables: computed from a results folder, and exported as CSV and JSON rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 from wsss.benchmark.paired_against import RESAMPLES, Arm, Contrast, arms_of, contrasts, find_arm
 from wsss.benchmark.permutation import SWAPS
 from wsss.benchmark.ranking import SHOWN, Ranking, rank_losses
-from wsss.benchmark.score_set import FRAMEWORKS, ID_GROUP, REFERENCE, SIZES, Benchmark, Case, read_benchmark
+from wsss.benchmark.read_results import read_benchmark
+from wsss.benchmark.score_set import FRAMEWORKS, ID_GROUP, REFERENCE, SIZES, Benchmark, Case
 from wsss.benchmark.table_cells import (
     DISTRIBUTIONS,
     SIGNIFICANT,
@@ -31,7 +32,7 @@ LABELS = {"accurate": "accurate labels", "noisy": "noisy labels", "pseudo": "pse
 
 @dataclass(frozen=True)
 class Cost:
-    """What training one loss took: mean seconds, highest peak memory in bytes, devices, and the number of runs."""
+    """Training cost of one loss: mean seconds, highest peak memory in bytes, devices, and number of runs."""
 
     seconds: float
     memory_bytes: int | None
@@ -41,16 +42,16 @@ class Cost:
 
 @dataclass(frozen=True)
 class Tables:
-    """All that is shown of a benchmark.
+    """All computed tables of a benchmark.
 
     Args:
         benchmark: the results.
         rows: the cells.
         ranking: the order of the losses.
-        costs: loss → what it cost, empty where no result says.
+        costs: loss → training cost, where recorded.
         swaps, seed: of the permutation tests.
-        against: what every other loss of every case is compared with in addition, if anything.
-        contrasts: these comparisons.
+        against: the reference of the comparison across cases, if any.
+        contrasts: that comparison.
     """
 
     benchmark: Benchmark
@@ -64,23 +65,24 @@ class Tables:
 
 
 def make_tables(root: Path, groups: Path, *, swaps: int = SWAPS, seed: int = 0, against: str | None = None) -> Tables:
-    """Read the results below ``root`` and make their tables.
+    """Read the results below ``root`` and compute their tables.
 
     Args:
         root: folder with ``framework/labels/size/loss/seed.csv``.
-        groups: which image is in which group.
+        groups: file with the group of each image.
         swaps, seed: of the permutation tests.
-        against: ``framework/labels/size/loss`` that all others are compared with in addition.
+        against: ``framework/labels/size/loss``, a reference for all results across cases.
 
     Raises:
-        InvalidInput: see `wsss.benchmark.score_set.read_benchmark`; or ``against`` is not among the results.
+        InvalidInput: see `wsss.benchmark.read_results.read_benchmark`; or ``against`` is not among the results.
     """
     benchmark = read_benchmark(root, groups)
     arm = None if against is None else find_arm(benchmark, against)
     rows = tuple(benchmark_rows(benchmark, swaps=swaps, seed=seed))
     compared = () if arm is None else tuple(contrasts(benchmark, arm, swaps=swaps, seed=seed))
     if arm is not None:
-        benchmark = replace(benchmark, notes=(*benchmark.notes, *_notes_on_contrasts(benchmark, arm, compared)))
+        notes = _notes_on_contrasts(benchmark, arm, compared)
+        benchmark = replace(benchmark, notes=(*benchmark.notes, *notes))
     return Tables(benchmark, rows, rank_losses(rows), _costs(benchmark), swaps, seed, arm, compared)
 
 
@@ -90,7 +92,7 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def contrasts_as_json(rows: Sequence[Contrast]) -> list[dict[str, Any]]:
-    """Return the comparisons with one loss as JSON objects, unrounded; ``seeds`` is seed → mean."""
+    """Return the comparison across cases as JSON objects, unrounded; ``seeds`` is seed → mean."""
     return [
         {
             **row.arm.case._asdict(),
@@ -103,66 +105,67 @@ def contrasts_as_json(rows: Sequence[Contrast]) -> list[dict[str, Any]]:
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]], keys: Sequence[str] = KEYS) -> str:
-    """Return a line per object of `as_json` or `contrasts_as_json`: empty where something is not defined, ``true`` or
-    ``false``, and ``1: 3.5; 2: 4`` for an object in an object.
+    """Return the objects of `as_json` or `contrasts_as_json` as CSV.
+
+    Undefined values are empty, booleans ``true`` or ``false``, nested objects ``1: 3.5; 2: 4``.
     """
     return csv_text([keys, *([_plain(one[key]) for key in keys] for one in rows)])
 
 
 def title_of(case: Case) -> str:
-    """Return ``supervised · accurate labels · large training set``."""
-    return f"{case.framework} · {LABELS.get(case.labels, case.labels + ' labels')} · {case.size} training set"
+    """Return the title of a case: ``supervised · accurate labels · large training set``."""
+    return f"{case.framework} · {_label_name(case.labels)} · {case.size} training set"
 
 
 def name_of(arm: Arm) -> str:
-    """Return ``clDice · weak labels``, and framework and size where they aren't the usual ones."""
+    """Return the name of an arm: ``clDice · weak labels``, with framework and size unless they are the default."""
     framework, labels, size = arm.case
-    parts = [arm.loss, LABELS.get(labels, labels + " labels")]
+    parts = [arm.loss, _label_name(labels)]
     parts += [framework] if framework != FRAMEWORKS[0] else []
     parts += [f"{size} training set"] if size != SIZES[0] else []
     return " · ".join(parts)
 
 
 def cell_text(row: Row | None) -> str:
-    """Return ``3.31 ± 6.6``: rounded to two decimals and without zeros at the end, as the authors print it."""
+    """Return the text of a cell: ``3.31 ± 6.6``, rounded to two decimals without trailing zeros, as in the paper."""
     if row is None:
         return NOT_DEFINED
     return f"{rounded(row.mean)} ± {NOT_DEFINED if row.std is None else rounded(row.std)}"
 
 
 def explain(tables: Tables) -> str:
-    """Return what the numbers are, in a few sentences."""
+    """Explain the numbers of the tables."""
     ood = len([group for group in tables.benchmark.groups if group != ID_GROUP])
     return (
-        "Mean ± standard deviation over images and seeds; out of distribution, both are means over the "
-        f"{ood} groups. Bold: better than {REFERENCE} and p < {SIGNIFICANT} in a paired permutation test over images "
-        f"and seeds ({tables.swaps:,} swaps, seed {tables.seed}, upper side)."
+        "Mean ± standard deviation over images and seeds; out of distribution, both are averaged over the "
+        f"{ood} groups. Bold: better than {REFERENCE} with p < {SIGNIFICANT} in a paired permutation test over images "
+        f"and seeds (one-sided, {tables.swaps:,} swaps, seed {tables.seed})."
     )
 
 
 def explain_contrasts(reference: Arm, seed: int) -> str:
-    """Return what the comparison with one loss is, in a few sentences."""
-    test = f"p < {SIGNIFICANT}"
+    """Explain the numbers of the comparison across cases."""
     return (
-        f"Mean over images (their seeds averaged), and beside it the difference to {name_of(reference)} with its "
-        f"95 % interval: images resampled within their groups, {RESAMPLES:,} times (seed {seed}). p is that of a "
-        f"two-sided paired permutation test over images. Bold: better, and {test}; ▼: worse, and {test}. All of this "
-        "is about other images; how much the trainings differ, the means of their seeds tell (JSON and CSV rows)."
+        f"Mean over images, seeds averaged per image; below it, the difference from {name_of(reference)} with its 95 % "
+        f"bootstrap interval (images resampled within their groups, {RESAMPLES:,} times, seed {seed}). p: two-sided "
+        f"paired permutation test over images. Bold: better with p < {SIGNIFICANT}; ▼: worse with p < {SIGNIFICANT}. "
+        "Intervals and p-values describe the variation over images; for the variation over trainings, compare the "
+        "means of the seeds (in the JSON and CSV rows)."
     )
 
 
 def explain_ranking(ranking: Ranking) -> str:
-    """Return what the ranking is, in a few sentences."""
+    """Explain the numbers of the ranking."""
     shown = ", ".join(metric.name for metric in SHOWN)
-    text = f"Mean rank over all tables and the metrics {shown}, in-distribution and out of distribution apart. "
-    text += f"Better and worse: cells in which a loss is significantly better or worse than {REFERENCE}."
+    text = f"Mean rank over all tables and the metrics {shown}, separately in and out of distribution. "
+    text += f"Better, worse: number of cells significantly better or worse than {REFERENCE}."
     if ranking.incomplete:
-        text += f" Without a rank, since they lack results that others have: {', '.join(ranking.incomplete)}."
+        text += f" Not ranked because of missing results: {', '.join(ranking.incomplete)}."
     return text
 
 
 def ranking_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
-    """Return heading and rows of the ranking, with time and memory where results say what they cost."""
+    """Return heading and rows of the ranking, with training time and memory where recorded."""
     present = [one for one in DISTRIBUTIONS if tables.ranking.blocks[one]]
     head = ["Loss", *(f"{one} {what}" for one in present for what in ("mean rank", "better", "worse"))]
     head += ["Training time", "Peak memory", "Runs"] if tables.costs else []
@@ -180,7 +183,7 @@ def ranking_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
 
 
 def _notes_on_contrasts(benchmark: Benchmark, reference: Arm, rows: Sequence[Contrast]) -> list[str]:
-    """Say which losses the reference isn't compared with, or on a part of its images."""
+    """Return notes on results that share no image with the reference, or only some."""
     notes = []
     for distribution in DISTRIBUTIONS:
         images = {row.arm: row.images for row in rows if row.group == distribution}
@@ -191,21 +194,21 @@ def _notes_on_contrasts(benchmark: Benchmark, reference: Arm, rows: Sequence[Con
                 notes.append(f"against {reference}: {arm}: no {distribution} image in common")
             elif images[arm] < images[reference]:
                 common = f"{images[arm]} of {images[reference]} {distribution} images in common"
-                notes.append(f"against {reference}: {arm}: {common}; its mean is over these")
+                notes.append(f"against {reference}: {arm}: mean over {common}")
     return notes
 
 
 def _costs(benchmark: Benchmark) -> dict[str, Cost]:
     costs = {}
     for loss in benchmark.losses:
-        found = [one for losses in benchmark.cases.values() if loss in losses for one in losses[loss].resources]
-        if found:
-            memory = [one.memory_bytes for one in found if one.memory_bytes is not None]
+        runs = [run for losses in benchmark.cases.values() if loss in losses for run in losses[loss].resources]
+        if runs:
+            memory = [run.memory_bytes for run in runs if run.memory_bytes is not None]
             costs[loss] = Cost(
-                sum(one.seconds for one in found) / len(found),
+                sum(run.seconds for run in runs) / len(runs),
                 max(memory, default=None),
-                tuple(sorted({one.device for one in found})),
-                len(found),
+                tuple(sorted({run.device for run in runs})),
+                len(runs),
             )
     return costs
 
@@ -223,3 +226,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else value
+
+
+def _label_name(labels: str) -> str:
+    return LABELS.get(labels, f"{labels} labels")

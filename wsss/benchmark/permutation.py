@@ -1,9 +1,9 @@
-"""The paired permutation test of TopoMortar's tables, for many paired differences at once.
+"""The paired permutation test of TopoMortar's tables, for many comparisons at once.
 
-Two methods are scored on the same pairs (image, seed). If they were equally good, each pair's two scores could as well
-be swapped, which turns the sign of its difference. The p-value is the share of random swaps after which the mean
-difference is at least as large as the absolute value of the one that was measured: the upper side only, so that p is
-about half the two-sided one whichever method is better.
+Two methods are scored on the same pairs (image, seed). Under the null hypothesis the two scores of a pair are
+exchangeable, so the sign of their difference is random. The p-value is the share of random sign flips for which the
+mean difference is at least the absolute value of the observed one: the upper tail only, as in the authors' program, and
+therefore about half of the two-sided p-value, whichever method is better.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 SWAPS = 10_000
 CHUNK = 500
-"""Swaps made at a time; it bounds memory."""
+"""Sign flips per batch; bounds memory."""
 
 TIE = 1e-12
-"""Sums closer than this share of the sum of absolute differences are the same: they differ by rounding alone."""
+"""Relative tolerance, in units of the sum of absolute differences, within which two sums count as equal."""
 
 
 def permutation_test(
@@ -34,45 +34,44 @@ def permutation_test(
 ) -> NDArray[np.float64]:
     """Return the p-value of each column of paired differences.
 
-    All columns see the same swaps, and these depend on nothing but the number of pairs, ``swaps`` and ``seed``: a
-    column's p-value does not depend on the columns beside it. Of few pairs, whose 2ᴺ swaps are at most ``swaps``, every
-    swap is taken once, and p is exact.
+    All columns share the same sign flips, which depend only on the number of pairs, ``swaps`` and ``seed``: a column's
+    p-value does not depend on the other columns. With at most ``swaps`` combinations (2ᴺ), all are enumerated and the
+    p-value is exact.
 
-    The authors' program counts swaps with a *greater* difference, which calls any difference significant that has one
-    sign throughout (a single pair's, say); here ties count too, as they have to in a test. With hundreds of pairs both
-    are the same but for some thousandths.
+    Ties count as extreme. The authors' program counts only *greater* differences, which makes any difference of
+    constant sign significant, even that of a single pair; with hundreds of pairs the two rules differ by some
+    thousandths.
 
     Args:
-        differences: ``(N, M)`` differences of N pairs, for M comparisons. A pair that a comparison lacks is a 0.
-        weights: ``(N,)`` or ``(N, M)``, weight of each pair in the mean; by default all are the same. Only their
-            ratios matter.
-        swaps: how many swaps are drawn.
-        seed: of the draws.
-        two_sided: count a mean difference of either sign, not the upper side alone.
+        differences: ``(N, M)`` differences of N pairs in M comparisons; 0 where a comparison lacks a pair.
+        weights: ``(N,)`` or ``(N, M)``, relative weight of each pair in the mean; equal by default.
+        swaps: number of random sign flips.
+        seed: of the random sign flips.
+        two_sided: count extreme differences of either sign.
 
     Returns:
         ``(M,)`` p-values in [0, 1]; 1 where all differences are 0.
 
     Raises:
-        ValueError: no pairs, or values that aren't finite.
+        ValueError: no pairs, or non-finite values.
     """
     if differences.ndim != 2 or not len(differences):
-        raise ValueError(f"differences must be (pairs, comparisons) with at least one pair, found {differences.shape}")
+        raise ValueError(f"differences: expected shape (pairs, comparisons) with pairs > 0, got {differences.shape}")
     share = np.ones(len(differences)) if weights is None else weights
-    shared = differences * (share[:, None] if share.ndim == 1 else share)
-    if not np.isfinite(shared).all():
+    weighted = differences * (share[:, None] if share.ndim == 1 else share)
+    if not np.isfinite(weighted).all():
         raise ValueError("differences and weights must be finite")
-    least = np.abs(shared.sum(0)) - TIE * np.abs(shared).sum(0)
-    above, total = np.zeros(shared.shape[1], np.int64), 0
-    for signs in _signs(len(shared), swaps, seed):
-        sums = signs @ shared
-        above += ((np.abs(sums) if two_sided else sums) >= least).sum(0)
+    threshold = np.abs(weighted.sum(0)) - TIE * np.abs(weighted).sum(0)
+    extreme, total = np.zeros(weighted.shape[1], np.int64), 0
+    for signs in _signs(len(weighted), swaps, seed):
+        sums = signs @ weighted
+        extreme += ((np.abs(sums) if two_sided else sums) >= threshold).sum(0)
         total += len(signs)
-    return above / total
+    return extreme / total
 
 
 def _signs(pairs: int, swaps: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield rows of ±1, ``(r, pairs)``: every combination of signs if there are at most ``swaps``, else random ones."""
+    """Yield rows of ±1, ``(r, pairs)``: all combinations of signs if there are at most ``swaps``, else random ones."""
     if pairs < 63 and 2**pairs <= swaps:
         yield 1.0 - 2.0 * (np.arange(2**pairs)[:, None] >> np.arange(pairs) & 1).astype(np.float64)
         return

@@ -1,4 +1,4 @@
-"""Plots of a benchmark: box plots of each group, and rank diagrams, an SVG file each."""
+"""Plots of a benchmark: box plots of each metric, and rank diagrams, one file each."""
 
 from __future__ import annotations
 
@@ -6,60 +6,65 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss.benchmark.box_plots import BoxChart, Panel, box_of, draw_boxes
+from wsss.benchmark import box_plots, rank_diagram
+from wsss.benchmark.box_plots import BoxChart, Panel
 from wsss.benchmark.compute_tables import TITLES, title_of
-from wsss.benchmark.rank_diagram import RankChart, RankPanel, draw_ranks
+from wsss.benchmark.rank_diagram import RankChart, RankPanel
 from wsss.benchmark.ranking import SHOWN, rank_over_images
 from wsss.benchmark.score_set import ID_GROUP, METRICS, REFERENCE, Benchmark, Case, Metric
 from wsss.benchmark.table_cells import DISTRIBUTIONS
 from wsss.errors import InvalidInput
-from wsss.io.files.atomic import write_text
+from wsss.io.files.atomic import write_bytes
+from wsss.viz.drawing.figures import Format, render
 
-SUFFIX = ".svg"
 PICTURES = (".svg", ".png", ".pdf", ".jpg", ".jpeg")
 
 
-def write_plots(benchmark: Benchmark, folder: Path) -> list[Path]:
-    """Write all plots into ``folder`` as SVG files; return their paths.
+def write_plots(benchmark: Benchmark, folder: Path, kind: Format = "svg") -> list[Path]:
+    """Write all plots into ``folder``, one file each; return their paths.
 
     Raises:
-        InvalidInput: ``folder`` is called like a picture: the plots are many files, and SVG.
+        InvalidInput: ``folder`` has the name of a picture.
     """
     if folder.suffix.lower() in PICTURES:
         raise InvalidInput(
-            f"{folder}: this is a folder's place; the plots are several files, and SVG.",
-            hint=f"Name a folder: {folder.with_suffix('')}. Any browser shows SVG and can print it as PDF.",
+            "the name of a picture", subject=folder, allowed="a folder", hint=f"Pass {folder.with_suffix('')}."
         )
     written = []
-    for name, picture in draw_plots(benchmark).items():
-        written.append(folder / f"{name}{SUFFIX}")
-        write_text(written[-1], picture)
+    for name, content in draw_plots(benchmark, kind).items():
+        written.append(folder / f"{name}.{kind}")
+        write_bytes(written[-1], content)
     return written
 
 
-def draw_plots(benchmark: Benchmark) -> dict[str, str]:
-    """Return name → SVG: per case ``<case>_ranks``, and ``<case>_<metric>`` for each metric with numbers."""
-    pictures = {}
+def draw_plots(benchmark: Benchmark, kind: Format = "svg") -> dict[str, bytes]:
+    """Return name → file content: per case ``<case>_ranks``, and ``<case>_<metric>`` for each metric with scores."""
+    plots = {}
     for case, losses in benchmark.cases.items():
-        place = "_".join(case)
-        pictures[f"{place}_ranks"] = draw_ranks(_ranks(benchmark, case))
+        prefix = "_".join(case)
+        ranks = _ranks(benchmark, case)
+        plots[f"{prefix}_ranks"] = render(rank_diagram.draw_ranks(ranks), rank_diagram.describe(ranks), kind)
         for metric in METRICS:
             if any(metric.name in one.values for one in losses.values()):
-                pictures[f"{place}_{metric.name}"] = draw_boxes(_boxes(benchmark, case, metric))
-    return pictures
+                boxes = _boxes(benchmark, case, metric)
+                plots[f"{prefix}_{metric.name}"] = render(box_plots.draw_boxes(boxes), box_plots.describe(boxes), kind)
+    return plots
 
 
 def _boxes(benchmark: Benchmark, case: Case, metric: Metric) -> BoxChart:
     losses = benchmark.cases[case]
     panels = []
     for group in benchmark.groups:
-        boxes = []
-        for one in losses.values():
-            values = one.values.get(metric.name, np.full(len(one.groups), np.nan))
-            boxes.append(box_of(values[np.array(one.groups) == group]))
-        panels.append(Panel(TITLES["ID"] if group == ID_GROUP else group, tuple(boxes)))
-    unit = " in pixels" if metric.name == "HD95" else ""
-    subtitle = f"{title_of(case)}. Each value is an image and a seed{unit}; {metric.better} is better; circle: mean."
+        values = []
+        for scores in losses.values():
+            column = scores.values.get(metric.name, np.full(len(scores.groups), np.nan))
+            values.append(column[(np.array(scores.groups) == group) & ~np.isnan(column)])
+        panels.append(Panel(TITLES["ID"] if group == ID_GROUP else group, tuple(values)))
+    unit = ", pixels" if metric.name == "HD95" else ""
+    subtitle = (
+        f"{title_of(case)}. One value per image and seed{unit}; {metric.better} is better. "
+        "Box: quartiles; circle: mean."
+    )
     return BoxChart(metric.name, subtitle, tuple(losses), REFERENCE, tuple(panels))
 
 

@@ -1,6 +1,6 @@
-"""Per-image scores in TopoMortar's column names: ``framework/labels/size/loss/seed.csv``, and what lies beside them.
+"""The files of a benchmark: scores per image in TopoMortar's column names, the groups of the images, training costs.
 
-The authors' result files and ours have the same columns and the same places, so that both stand in one table.
+The column names are those of the authors' result files, so that both can be compared in one table.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wsss.benchmark.result_folder import require_folder
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.atomic import write_json, write_text
 from wsss.io.files.contained import open_to_read
@@ -29,27 +30,14 @@ if TYPE_CHECKING:
 ID = "ID"
 GROUP = "group"
 GROUPS_FILE = "dataset_types.txt"
-LEVELS = ("framework", "labels", "size", "loss")
-_WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
-
 
 NO_DISTANCE = 9_999_999.0
-"""What the authors' files have as the HD95 of an empty prediction."""
+"""HD95 of an empty prediction in the authors' files."""
 
 OVERLAPS = ("Dice", "clDice")
-"""How columns begin whose scores are at most 1."""
+"""Prefixes of the columns whose scores are at most 1."""
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where a result file stands: its path, the folders above it, and the seed that names it."""
-
-    path: Path
-    framework: str
-    labels: str
-    size: str
-    loss: str
-    seed: int
+_WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
 
 
 @dataclass(frozen=True)
@@ -57,9 +45,9 @@ class Scores:
     """The content of a result file.
 
     Args:
-        images: ``N`` image keys (see `image_key`), each once, in the order of the file.
+        images: ``N`` distinct image keys (see `image_key`), in the order of the file.
         columns: column name → ``(N,)`` float64; NaN where the cell is empty.
-        unread: columns that were not asked for.
+        unread: names of the columns that were not requested.
     """
 
     images: tuple[str, ...]
@@ -69,7 +57,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a training run cost: seconds, peak memory in bytes (``None`` where unknown), and the kind of device."""
+    """The cost of a training run: seconds, peak memory in bytes (``None`` where unknown), and the device type."""
 
     seconds: float
     memory_bytes: int | None
@@ -77,187 +65,128 @@ class Resources:
 
 
 def image_key(text: str) -> str:
-    """Return what tells images apart: whole numbers by their value (``071`` is ``71``), anything else as it is."""
+    """Return the key of an image: whole numbers by value (``071`` is ``71``), other ids unchanged."""
     text = text.strip()
     return str(int(text.partition(".")[0])) if _WHOLE.fullmatch(text) else text
 
 
-def find_results(root: Path) -> tuple[list[Place], list[str]]:
-    """Return the result files below ``root``, sorted by place and seed, and a sentence on each thing left out.
-
-    Raises:
-        InvalidInput: ``root`` is no folder or holds no result file, or a seed occurs twice (``1`` and ``01``).
-    """
-    _check_folder(root)
-    places, unnamed = [], []
-    inside = _files(
-        root, root.glob("/".join("*" for _ in LEVELS) + "/*.csv")
-    )  # follows links to folders, rglob doesn't
-    elsewhere = [path.relative_to(root).as_posix() for path in _files(root, root.rglob("*.csv")) if path not in inside]
-    for path in inside:
-        framework, labels, size, loss = path.relative_to(root).parts[:-1]
-        seed = re.fullmatch(r"\D*?(\d+)", path.stem)  # 1.csv, seed1.csv, seed_01.csv
-        if seed is None:
-            unnamed.append(path.relative_to(root).as_posix())
-        else:
-            places.append(Place(path, framework, labels, size, loss, int(seed[1])))
-    if not places:
-        found = f"; found {listing(elsewhere + unnamed)}" if elsewhere or unnamed else ""
-        raise InvalidInput(
-            f"{root}: no result here: FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv is looked for, SEED a whole number "
-            f"or a word that ends with one{found}.",
-            hint="Name the folder above the frameworks (results, of TopoMortar's repository).",
-        )
-    _check_seeds(places)
-    notes = []
-    if elsewhere:
-        notes.append(f"left out, not at FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv: {listing(elsewhere)}")
-    if unnamed:
-        notes.append(f"left out, not called by a seed (a whole number): {listing(unnamed)}")
-    return sorted(places, key=lambda one: (one.framework, one.labels, one.size, one.loss, one.seed)), notes
-
-
-def _check_folder(root: Path) -> None:
-    if not root.is_dir():
-        raise InvalidInput(
-            f"{root}: no such folder.", hint="Name the folder above FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv."
-        )
-
-
-def _files(root: Path, paths: Iterable[Path]) -> list[Path]:
-    """Return the files among the paths, sorted; nothing hidden."""
-    shown = (path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts))
-    return sorted(path for path in shown if path.is_file())
-
-
-def _check_seeds(places: Sequence[Place]) -> None:
-    seen: dict[tuple[str, int], Path] = {}
-    for place in places:
-        known = seen.setdefault((str(place.path.parent), place.seed), place.path)
-        if known != place.path:
-            raise InvalidInput(f"{place.path}: duplicate seed {place.seed}; the other is {known.name}.")
-
-
-def read_scores(path: Path, wanted: Sequence[str]) -> Scores:
+def read_scores(path: Path, requested: Sequence[str]) -> Scores:
     """Read a result file.
 
     Args:
-        path: a CSV with the column ``ID``.
-        wanted: score columns to read, those that the file has.
+        path: a CSV file with the column ``ID``.
+        requested: score columns to read, where present.
 
     Raises:
-        InvalidInput: not such a file, none of the wanted columns, an image twice, or a cell that is no finite number,
-            or none that such a score can be.
+        InvalidInput: no such file, none of the requested columns, a duplicate image, or an invalid score.
     """
     rows = _rows(path)
     if not rows or ID not in rows[0]:
-        found = listing(rows[0]) if rows and any(rows[0]) else "nothing"
         raise InvalidInput(
-            f"{path}: the first line must name the columns, {ID!r} among them; found {found}.",
-            hint="Write it with commas between the columns, as wsss score does, or take it away.",
+            "no column names in the first line",
+            subject=path,
+            allowed=f"{ID!r} among them",
+            found=rows[0] if rows and any(rows[0]) else "",
+            hint="Write it with commas between the columns, as wsss score does, or delete it.",
         )
     head, *body = rows
-    twice = [name for name in head if name and head.count(name) > 1]
-    if twice:
-        raise InvalidInput(f"{path}: two columns are called {twice[0]!r}.")
-    present = [name for name in wanted if name in head]
+    duplicate = next((name for name in head if name and head.count(name) > 1), None)
+    if duplicate is not None:
+        raise InvalidInput(f"duplicate column {duplicate!r}", subject=path)
+    present = [name for name in requested if name in head]
     if not present:
-        raise InvalidInput(f"{path}: none of the columns {listing(wanted, limit=20)}; found {listing(head, limit=20)}.")
+        raise InvalidInput(
+            "no score column", subject=path, allowed=f"one of {listing(requested, limit=20)}", found=head
+        )
+    indices = [head.index(name) for name in present]
     images: dict[str, int] = {}
     values = np.full((len(present), len(body)), np.nan)
-    at = [head.index(name) for name in present]
-    for place, row in enumerate(body):
-        where = f"{path}: line {place + 2}"
+    for index, row in enumerate(body):
+        line = f"{path}: line {index + 2}"
         if len(row) != len(head):
-            raise InvalidInput(f"{where}: found {counted(len(row), 'cell')}, expected {len(head)}: is the file whole?")
+            raise InvalidInput("truncated line", subject=line, allowed=counted(len(head), "cell"), found=len(row))
         key = image_key(row[head.index(ID)])
         if not key or key in images:
-            raise InvalidInput(f"{where}: " + (f"duplicate image {key}." if key else f"no {ID}."))
-        images[key] = place
-        values[:, place] = [_score(row[column], head[column], f"{where}: {head[column]}") for column in at]
-    known = {ID, "", *wanted}
-    unread = tuple(name for name in head if name not in known)
+            raise InvalidInput(f"duplicate image {key}" if key else f"no {ID}", subject=line)
+        images[key] = index
+        values[:, index] = [_score(row[column], head[column], line) for column in indices]
+    unread = tuple(name for name in head if name not in {ID, "", *requested})
     return Scores(tuple(images), dict(zip(present, values, strict=True)), unread)
 
 
 def write_scores(path: Path, images: Sequence[str], columns: Mapping[str, Sequence[float]]) -> None:
-    """Write a result file atomically: ``ID`` and the columns, as many digits as tell each float64 from any other.
+    """Write a result file atomically, floats with all digits of a float64.
 
     Args:
-        path: where.
+        path: the file.
         images: ``N`` image ids.
-        columns: column name → ``N`` values; whole numbers are written as such.
+        columns: column name → ``N`` values; integers are written as such.
     """
-    rows = [[ID, *columns]]
-    for place, image in enumerate(images):
-        rows.append([image, *(_text(values[place]) for values in columns.values())])
-    write_text(path, csv_text(rows))
+    rows = zip(images, *([_text(value) for value in values] for values in columns.values()), strict=True)
+    write_text(path, csv_text([[ID, *columns], *rows]))
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """Read which group each image is in: a CSV with the columns ``ID`` and ``group``.
+    """Read the group of each image from a CSV file with the columns ``ID`` and ``group``.
 
     Returns:
         Image key → group.
 
     Raises:
-        InvalidInput: not such a file, or an image in two groups.
+        InvalidInput: no such file, or an image in two groups.
     """
     rows = _rows(path)
     if not rows or ID not in rows[0] or GROUP not in rows[0]:
         raise InvalidInput(
-            f"{path}: the first line must be {ID},{GROUP}; found {listing(rows[0]) if rows else 'nothing'}."
+            "invalid first line", subject=path, allowed=f"{ID},{GROUP}", found=",".join(rows[0]) if rows else ""
         )
-    image_at, group_at = rows[0].index(ID), rows[0].index(GROUP)
+    image_column, group_column = rows[0].index(ID), rows[0].index(GROUP)
     groups: dict[str, str] = {}
     for number, row in enumerate(rows[1:], 2):
-        if len(row) <= max(image_at, group_at) or not row[group_at].strip():
-            raise InvalidInput(f"{path}: line {number}: expected an image and its group, found {','.join(row)!r}.")
-        key, group = image_key(row[image_at]), row[group_at].strip()
+        line = f"{path}: line {number}"
+        if len(row) <= max(image_column, group_column) or not row[group_column].strip():
+            raise InvalidInput(subject=line, allowed="an image and its group", found=",".join(row))
+        key, group = image_key(row[image_column]), row[group_column].strip()
         if groups.setdefault(key, group) != group:
-            raise InvalidInput(f"{path}: line {number}: image {key} is in two groups, {groups[key]} and {group}.")
+            raise InvalidInput(f"image {key} is in two groups, {groups[key]} and {group}", subject=line)
     return groups
 
 
 def write_groups(path: Path, groups: Mapping[str, str]) -> None:
-    """Write a file that `read_groups` reads, atomically."""
-    write_text(path, csv_text([[ID, GROUP], *([image, group] for image, group in groups.items())]))
+    """Write a file for `read_groups` atomically."""
+    write_text(path, csv_text([[ID, GROUP], *groups.items()]))
 
 
 def find_groups(root: Path) -> Path:
-    """Return the groups file that belongs to a folder of results: in it, beside it, or in ``dataset/`` beside it.
+    """Return the groups file of a results folder: inside it, beside it, or in ``dataset/`` inside or beside it.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: no such file.
     """
-    _check_folder(root)
+    require_folder(root)
     candidates = [
-        place
-        for above in dict.fromkeys((root.absolute(), root.resolve()))  # beside a link, or beside what it leads to
-        for place in (
-            above / GROUPS_FILE,
-            above.parent / GROUPS_FILE,
-            above.parent / "dataset" / GROUPS_FILE,
-            above / "dataset" / GROUPS_FILE,
-        )
+        folder / GROUPS_FILE
+        for path in dict.fromkeys((root.absolute(), root.resolve()))  # beside a link, then beside its target
+        for folder in (path, path.parent, path.parent / "dataset", path / "dataset")
     ]
-    found = next((path for path in candidates if path.is_file()), None)
-    if found is None:
+    path = next((path for path in candidates if path.is_file()), None)
+    if path is None:
         raise InvalidInput(
-            f"{root}: which image is in which group? No {GROUPS_FILE} there, beside it, or in dataset/ beside it.",
-            hint=f"Name it: --groups FILE (the dataset's dataset/{GROUPS_FILE}; a CSV with the columns ID and group).",
+            f"no {GROUPS_FILE} in it, beside it, or in dataset/ beside it: the groups of the images are unknown",
+            subject=root,
+            hint=f"Pass --groups FILE (the dataset's dataset/{GROUPS_FILE}, or any CSV file with ID and group).",
         )
-    return found
+    return path
 
 
 def read_resources(path: Path) -> Resources | None:
-    """Return what `write_resources` wrote beside a result file, ``None`` where nothing is there.
+    """Return the training costs beside a result file, ``None`` where there are none.
 
     Args:
-        path: of the result file (``1.csv``; its resources are in ``1.json``).
+        path: the result file (``1.csv``; its costs are in ``1.json``).
 
     Raises:
-        InvalidInput: it is something else.
+        InvalidInput: the file has other content.
     """
     beside = path.with_suffix(".json")
     check_recorded(beside)
@@ -266,7 +195,7 @@ def read_resources(path: Path) -> Resources | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{beside}: not a readable JSON file ({error}).") from error
+        raise InvalidInput(f"not a readable JSON file ({error})", subject=beside) from error
     try:
         memory = value["memory_bytes"]
         seconds = float(value["seconds"])
@@ -275,55 +204,51 @@ def read_resources(path: Path) -> Resources | None:
         return Resources(seconds, None if memory is None else int(memory), str(value["device"]))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InvalidInput(
-            f"{beside}: expected the keys seconds, memory_bytes and device ({type(error).__name__}: {error})."
+            f"invalid training costs ({type(error).__name__}: {error})",
+            subject=beside,
+            allowed="the keys seconds, memory_bytes and device",
         ) from error
 
 
 def write_resources(path: Path, resources: Resources) -> None:
-    """Write what a run cost beside its result file ``path``, atomically."""
-    document = {
-        "seconds": resources.seconds,
-        "memory_bytes": resources.memory_bytes,
-        "device": resources.device,
-    }
-    write_json(path.with_suffix(".json"), document)
+    """Write the training costs beside the result file ``path``, atomically."""
+    write_json(path.with_suffix(".json"), asdict(resources))
 
 
 def _rows(path: Path) -> list[list[str]]:
-    """Return the lines of a CSV that aren't empty."""
+    """Return the non-empty lines of a CSV file."""
     check_recorded(path)
     try:
         with io.TextIOWrapper(open_to_read(path), encoding="utf-8-sig", newline="") as file:
             return [[from_cell(cell.strip()) for cell in row] for row in csv.reader(file, strict=True) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(
-            f"{path}: not a readable CSV file ({error}).", hint="Write it again as UTF-8 text, or take it away."
+            f"not a readable CSV file ({error})", subject=path, hint="Write it as UTF-8 text, or delete it."
         ) from error
 
 
-def _score(text: str, column: str, where: str) -> float:
-    """Return a cell's number. An infinite distance, that of an empty prediction, is the authors' sentinel for one."""
+def _score(text: str, column: str, line: str) -> float:
+    """Return a score; NaN for an empty cell, and `NO_DISTANCE` for an infinite HD95 (that of an empty prediction)."""
+    subject = f"{line}: {column}"
     if column.startswith("HD95") and text.lower() in ("inf", "+inf"):
         return NO_DISTANCE
-    value, highest = _number(text, where), 1.0 if column.startswith(OVERLAPS) else math.inf
-    if not (0 <= value <= highest or math.isnan(value)):
-        allowed = "from 0 to 1" if highest == 1 else "0 or more"
-        raise InvalidInput(
-            f"{where}: found {text}; this score is {allowed}.", hint=f"Is {column} another measure here?"
-        )
-    return value
-
-
-def _number(text: str, where: str) -> float:
-    """Return a cell's number; NaN for an empty one, as pandas writes what isn't defined."""
     if text.lower() in ("", "nan"):
         return math.nan
     try:
         value = float(text)
     except ValueError as error:
-        raise InvalidInput(f"{where}: expected a number, found {text!r}.") from error
+        raise InvalidInput(subject=subject, allowed="a number", found=text) from error
     if not math.isfinite(value):
-        raise InvalidInput(f"{where}: expected a finite number, found {text!r}.")
+        raise InvalidInput(subject=subject, allowed="a finite number", found=text)
+    bounded = column.startswith(OVERLAPS)
+    if value < 0 or (bounded and value > 1):
+        raise InvalidInput(
+            "not a valid score",
+            subject=subject,
+            allowed="a number from 0 to 1" if bounded else "a number of 0 or more",
+            found=value,
+            hint=f"Check whether {column} holds another measure in this file.",
+        )
     return value
 
 

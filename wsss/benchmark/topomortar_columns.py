@@ -1,10 +1,10 @@
-"""Scores of single images in the columns of TopoMortar's authors, so that their result files and ours mix.
+"""Scores per image in the column names of TopoMortar's authors, so that both kinds of result files can be compared.
 
-The numbers are those of their program (Betti numbers with 8-connected foreground by gudhi, local ones in windows of
-128 pixels, medpy's Dice and HD95) wherever prediction and label have foreground; clDice is theirs if it is computed of
-transposed masks (see `wsss.metrics.topology.cldice`): their loader swaps the axes. For empty masks other
-conventions apply: gudhi counts one component in an empty mask (or window), here it has none; their HD95 is
-then 9999999, ours the image's diagonal, which is what their tables make of it; their clDice is then 0/0, ours 0.
+Where prediction and label both have foreground, the scores equal those of the authors' program: Betti numbers by gudhi
+with 8-connected foreground, local ones in windows of 128 pixels, Dice and HD95 by medpy. clDice equals theirs when
+computed on transposed masks, since their loader swaps the axes (see `wsss.metrics.topology.cldice`). Empty masks follow
+other conventions: gudhi counts one component in an empty mask or window, this package none; their HD95 is 9999999, here
+it is the image's diagonal, the value that their tables substitute; their clDice is 0/0, here it is 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WINDOW = 128
 """Side of the windows of the local Betti errors, in pixels."""
 
 GROUPS: tuple[Group, ...] = ("betti", "local_betti", "cldice", "hd95", "dice")
-"""What has to be scored to write all of the authors' columns."""
+"""The metric groups that the authors' columns need."""
 
 COLUMNS = {
     "Betti0ErrorLocal_mortar": "local_betti0_error",
@@ -30,28 +30,28 @@ COLUMNS = {
     "clDice_mortar": "cldice",
     "BettiMatchingError_mortar": "betti_matching_error",
 }
-"""The authors' columns in their order, then ours for what their program lacks → our name of the score."""
+"""Column → metric: the authors' columns in their order, then one that their program lacks."""
 
-_WHOLE = frozenset({"betti0_error", "betti1_error", "betti_matching_error"})
-_NOTHING_TO_FIND = {"dice": 1.0, "cldice": 1.0}
+_INTEGERS = frozenset({"betti0_error", "betti1_error", "betti_matching_error"})
+_ABSENT_CLASS = {"dice": 1.0, "cldice": 1.0}
 
 
 def topomortar_columns(
     per_image: Sequence[Mapping[int, Sequence[float]]], groups: Sequence[Group]
 ) -> dict[str, list[float]]:
-    """Return the columns of a result file: name → a value per image, whole numbers as such.
+    """Return the columns of a result file: name → a value per image, counts as integers.
 
     Args:
-        per_image: what `wsss.metrics.structure.structure_scores` returned for each image, of which class 1 is taken.
-            An image in which neither prediction nor label shows it has no errors.
-        groups: the groups that were scored, `GROUPS` among them; with ``betti_matching`` there is a column for it.
+        per_image: the result of `wsss.metrics.structure.structure_scores` for each image; class 1 is used. An image
+            without class 1 in prediction and label has no errors.
+        groups: the computed metric groups, including `GROUPS`; ``betti_matching`` adds a column.
     """
     names = columns_of(groups)
     columns: dict[str, list[float]] = {}
-    for column, score in COLUMNS.items():
-        if score not in names:
+    for column, metric in COLUMNS.items():
+        if metric not in names:
             continue
-        place = names.index(score)
-        values = [one[1][place] if 1 in one else _NOTHING_TO_FIND.get(score, 0.0) for one in per_image]
-        columns[column] = [round(value) for value in values] if score in _WHOLE else list(values)
+        index = names.index(metric)
+        values = [scores[1][index] if 1 in scores else _ABSENT_CLASS.get(metric, 0.0) for scores in per_image]
+        columns[column] = [round(value) for value in values] if metric in _INTEGERS else list(values)
     return columns

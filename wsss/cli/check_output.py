@@ -1,4 +1,4 @@
-"""What a check of a dataset prints: a bar while it works, then counts, notes and problems."""
+"""Output of dataset checks: a progress bar, then counts, notes and problems."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ if TYPE_CHECKING:
 
 SHOWN_EXAMPLES = 10
 MANY_SPLITS = 4
-"""More splits than this are shown as rows, not as columns."""
-
+"""More splits than this are shown as rows instead of columns."""
 
 TOTALS = ("all", "with labels", "with masks")
 
 
 @contextmanager
 def progress(description: str) -> Iterator[Callable[[int], Callable[[int], None]]]:
-    """Show a bar on stderr; yields a function that takes the number of steps and returns what advances the bar."""
+    """Show a progress bar on stderr; yield a function that takes the number of steps and returns an ``advance``."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -36,7 +35,7 @@ def progress(description: str) -> Iterator[Callable[[int], Callable[[int], None]
 
 
 def print_report(report: Report, *, err: bool = False) -> None:
-    """Print what a check has found, on stdout or on stderr."""
+    """Print the result of a check on stdout or stderr."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -46,15 +45,15 @@ def print_report(report: Report, *, err: bool = False) -> None:
     from wsss.io.rasters.label_masks import ignored_name
     from wsss.io.text.printable import printable
 
-    # Names are the user's: as plain strings, "[red]" or ":cat:" in them would be instructions.
+    # As plain strings, "[red]" or ":cat:" in names would be interpreted as markup.
     table = Table(title=Text(printable(f"{report.name}: {counted(len(report.classes), 'class', 'classes')}")))
     many = len(report.splits) > MANY_SPLITS
     ignored = ignored_name(report.classes)
     lines = [*_split_rows(report, ignored)] if many else [*zip(*_split_columns(report, ignored), strict=True)]
-    for place, title in enumerate(lines[0]):
-        table.add_column(Text(printable(title)), justify="right" if place else "left", no_wrap=not place)
-    for place, line in enumerate(lines[1:], start=1):
-        table.add_row(*map(Text, map(printable, line)), end_section=not many and place == len(TOTALS))
+    for index, title in enumerate(lines[0]):
+        table.add_column(Text(printable(title)), justify="right" if index else "left", no_wrap=not index)
+    for index, line in enumerate(lines[1:], start=1):
+        table.add_row(*map(Text, map(printable, line)), end_section=not many and index == len(TOTALS))
     if report.splits:
         Console(stderr=err).print(table)
     if report.sizes:
@@ -69,25 +68,27 @@ def print_report(report: Report, *, err: bool = False) -> None:
 
 
 def _split_rows(report: Report, ignored: str) -> Iterator[list[str]]:
-    """Yield the rows of the table of counts: one of titles, then one per split."""
+    """Yield the rows of the table of counts: the titles, then one row per split."""
     pixels = (*report.classes, ignored)
     classes = [f"{name}\nimages" for name in report.classes]
     yield ["", "all\nimages", "with\nlabels", "with\nmasks", *classes, *(f"{name}\npixels" for name in pixels)]
     for name, counts in report.splits.items():
         shares = [counts.class_pixels[kind] if counts.class_pixels else None for kind in pixels]
-        numbers = [counts.images, counts.labelled, counts.masked, *(counts.class_images[one] for one in report.classes)]
+        numbers = [
+            counts.images,
+            counts.labelled,
+            counts.masked,
+            *(counts.class_images[name] for name in report.classes),
+        ]
         yield [name, *map(str, numbers), *("" if share is None else f"{share:.1%}" for share in shares)]
 
 
 def _split_columns(report: Report, ignored: str) -> Iterator[list[str]]:
-    """Yield the columns of the table of counts: one of titles, then one or two per split.
-
-    Totals come first, by place: a class may have the name of one.
-    """
+    """Yield the columns of the table of counts: the titles, then one or two columns per split."""
     pixels = ("background", *report.classes, ignored)
     yield ["", *TOTALS, *pixels]
     for name, counts in report.splits.items():
-        classes = [counts.class_images[one] for one in report.classes]
+        classes = [counts.class_images[name] for name in report.classes]
         numbers = [counts.images, counts.labelled, counts.masked, "", *classes, ""]
         yield [f"{name}\nimages", *map(str, numbers)]
         if counts.class_pixels:

@@ -1,8 +1,4 @@
-"""What all commands have in common.
-
-``--debug``, the names of values in help, a suggestion for unknown options, and the refusal of names that no record can
-hold.
-"""
+"""Base classes of all commands: ``--debug``, value names in help, suggestions, and validation of names as UTF-8."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ _HELP = frozenset({"-h", "--help"})
 
 
 def value_name(option: click.Option) -> str:
-    """Return what an option's value is called in help; ``""`` for a flag."""
+    """Return the name of an option's value in help; ``""`` for a flag."""
     if option.is_flag or option.count:
         return ""
     if option.metavar:
@@ -40,11 +36,11 @@ def value_name(option: click.Option) -> str:
 
 
 class Command(click.Command):
-    """A command with ``--debug``, whose values have one name each, and which suggests the closest option.
+    """A command with ``--debug`` and uniform value names, which suggests the closest option.
 
     Args:
-        renamed: option that someone may expect → the option that does it, for the suggestion.
-        positional: the option that a word without an option is meant for, for the suggestion.
+        renamed: plausible wrong option → right option, for suggestions.
+        positional: option to suggest for an unexpected argument.
     """
 
     def __init__(
@@ -66,10 +62,11 @@ class Command(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Parse the arguments after looking at them, and at the working directory: see `wsss.io.text.utf8`.
+        """Parse the arguments after validating them and the working directory.
 
         Raises:
-            InvalidInput: one of them is not valid UTF-8; or the working directory no longer exists.
+            InvalidInput: an argument is not valid UTF-8 (see `wsss.io.text.utf8`), or the working directory does not
+                exist.
         """
         if not _HELP.intersection(args) and not extra.get("resilient_parsing"):
             self._require_utf8(args)
@@ -78,58 +75,58 @@ class Command(click.Command):
         return super().make_context(info_name, args, parent, **extra)
 
     def _require_utf8(self, args: Sequence[str]) -> None:
-        for before, word in zip(["", *args], args, strict=False):
+        for previous, word in zip(["", *args], args, strict=False):
             if not is_utf8(word):
-                require_utf8(word, before if self._takes_value(before) else "")
+                require_utf8(word, previous if self._takes_value(previous) else "")
 
     def _takes_value(self, word: str) -> bool:
-        """Whether the word after an argument is its value."""
+        """Return whether the word after an argument is its value."""
         options = [param for param in self.params if isinstance(param, click.Option) and value_name(param)]
         return word.startswith("--data.") or any(word in option.opts for option in options)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; an unknown option is refused with the closest known one."""
-        given = list(args)  # which parsing empties
+        """Parse the arguments; suggest the closest option for an unknown one."""
+        given = list(args)  # parsing empties the list
         try:
             return super().parse_args(ctx, args)
         except click.MissingParameter as error:
-            better = self._without_option(ctx, given)
-            if better is None:
+            unexpected = self._without_option(ctx, given)
+            if unexpected is None:
                 raise
-            raise better from error
+            raise unexpected from error
         except click.NoSuchOption as error:
             name = error.option_name
             raise click.UsageError(f"No such option {name!r}.{self.suggestion(name)}", ctx) from error
 
     def _without_option(self, ctx: click.Context, args: list[str]) -> click.UsageError | None:
-        """Return the error for a word that needs an option before it; ``None`` where there is no such word."""
+        """Return the error for an argument without its option; ``None`` if there is no such argument."""
         _, extra, _ = self.make_parser(ctx).parse_args(args=args)
         if not extra or self.positional is None:
             return None
         return click.UsageError(f"Unexpected argument {extra[0]!r}. Did you mean '{self.positional} {extra[0]}'?", ctx)
 
     def suggestion(self, unknown: str) -> str:
-        """Return ``" Did you mean X?"`` for the closest option; an empty text where none is close."""
+        """Return ``" Did you mean X?"`` for the closest option; ``""`` if none is close."""
         known = {**self.known_options(), **self.renamed}
         near = difflib.get_close_matches(unknown, known, n=1, cutoff=0.55)
         return f" Did you mean {known[near[0]]!r}?" if near else ""
 
     def known_options(self) -> Mapping[str, str]:
-        """Return what a user may have meant → the option to name."""
+        """Return the options for suggestions: what a user may have written → the right option."""
         params = [param for param in self.params if isinstance(param, click.Option)]
         return {name: name for param in params for name in (*param.opts, *param.secondary_opts)}
 
 
 class Group(click.Group):
-    """A group that suggests the closest command."""
+    """A command group that suggests the closest command."""
 
     command_class = Command
-    group_class = type  # of groups inside a group: the same
+    group_class = type  # nested groups are of the same class
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; name the closest one when there is none."""
+        """Return the command; suggest the closest one for an unknown name."""
         names = self.list_commands(ctx)
         if args and args[0] not in names and not args[0].startswith("-"):
             raise click.UsageError(f"No such command {args[0]!r}{_closest(args[0], names)}", ctx)

@@ -1,4 +1,4 @@
-"""The dataset that a command's PATH names: a dataset's folder, or the ``data:`` of a pipeline."""
+"""The dataset of a command's PATH argument: a dataset folder, or the ``data:`` section of a pipeline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from wsss.cli.named_runs import is_run, is_stage
 from wsss.cli.options.data_options import read_data_options
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, Verbatim, closest, listing
 from wsss.io.files.home import at_home
 from wsss.io.files.stage_files import RUN
 from wsss.pipeline.config import resources
@@ -21,12 +21,12 @@ from wsss.validation import KeyPath
 
 
 @dataclass(frozen=True)
-class Named:
-    """What PATH stands for.
+class NamedDataset:
+    """The dataset of a PATH argument.
 
     Args:
-        source: config of the dataset, options laid over it.
-        pipeline: how `wsss run` is called on the pipeline it comes from, if it comes from one.
+        source: config of the dataset, including options.
+        pipeline: argument of `wsss run` for the pipeline of the dataset, if any.
         is_folder: PATH is the dataset's folder.
     """
 
@@ -41,20 +41,20 @@ class Named:
 
     @property
     def has_layout(self) -> bool:
-        """Whether the layout is named."""
+        """Whether the layout is set."""
         return self.source.value.get("layout", "auto") != "auto"
 
 
-def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str], None]) -> Named:
-    """Return the dataset's config that PATH names: a folder, a pipeline file, or the name of a shipped pipeline.
+def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str], None]) -> NamedDataset:
+    """Return the config of the dataset at PATH: a folder, a pipeline file, or the name of a bundled pipeline.
 
-    A folder with ``pipeline.yaml`` (`wsss init` writes one) stands for that pipeline, a run directory for its dataset;
-    with ``--data.layout`` the folder itself is the dataset.
+    A folder with ``pipeline.yaml`` (written by `wsss init`) stands for that pipeline, unless ``--data.layout`` is set;
+    a run directory stands for the dataset of the run.
 
     Args:
-        path: as the user wrote it.
-        options: ``--data.KEY VALUE``.
-        log: prints one line for the user.
+        path: the argument.
+        options: ``--data.KEY VALUE`` options.
+        log: prints one line.
 
     Raises:
         InvalidInput: no such folder, file or pipeline; a pipeline without a dataset; ``--data.root`` beside a folder.
@@ -63,43 +63,49 @@ def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str]
     folder = at_home(path)
     if folder.is_dir():
         return _of_folder(path, folder, given, log)
-    if folder.is_file() and not resources.is_yaml(path):
-        raise InvalidInput(
-            f"{path}: expected a folder or a pipeline file (.yaml), got another file.",
-            hint=f"Its folder: {folder.parent}",
-        )
-    if not folder.exists() and not resources.is_yaml(path):
-        known = resources.names(resources.shipped("pipelines"))
-        if path not in known:
+    if not resources.is_yaml(path):
+        if folder.is_file():
             raise InvalidInput(
-                f"{path}: no such folder, pipeline file or shipped pipeline{closest(path, known)}",
-                hint=f"Shipped pipelines: {listing(known, limit=20)}.",
+                subject=path,
+                allowed="a folder or a pipeline file (.yaml)",
+                found=Verbatim("another file"),
+                hint=f"Its folder is {folder.parent}.",
+            )
+        known = resources.names(resources.shipped("pipelines"))
+        if not folder.exists() and path not in known:
+            raise InvalidInput(
+                f"no such folder, pipeline file or bundled pipeline{closest(path, known)}",
+                subject=path,
+                hint=f"Bundled pipelines: {listing(known, limit=20)}.",
             )
     return _of_pipeline(path, given)
 
 
-def _of_folder(path: str, folder: Path, given: Source, log: Callable[[str], None]) -> Named:
+def _of_folder(path: str, folder: Path, given: Source, log: Callable[[str], None]) -> NamedDataset:
     if "layout" not in given.value and (folder / IN_FOLDER).is_file():
-        log(f"Dataset: data: in {folder / IN_FOLDER}. With --data.layout NAME the folder itself is read.")
+        log(f"Dataset: data: in {folder / IN_FOLDER} (set --data.layout NAME to check the folder itself).")
         return _of_pipeline(str(folder / IN_FOLDER), given)
     run = read_run(folder) if is_run(folder) else None
     if run is not None:
-        log(f"Dataset: that of the run {path}.")
-        return Named(merge(Source(data_of_run(run), {(): str(folder / RUN)}), given, _layout_tag))
+        log(f"Dataset: the dataset of the run {path}.")
+        return NamedDataset(merge(Source(data_of_run(run), {(): str(folder / RUN)}), given, _layout_tag))
     if is_stage(folder):
-        raise InvalidInput(f"{path}: this is the folder of a stage.", hint=f"The dataset of its run: {folder.parent}")
+        hint = f"For the dataset of its run: {folder.parent}"
+        raise InvalidInput(subject=path, allowed="a dataset", found=Verbatim("the folder of a stage"), hint=hint)
     if "root" in given.value:
-        raise InvalidInput(f"--data.root {given.value['root']}: {path} is the dataset's folder.", hint="Name one.")
-    return Named(merge(Source({"root": str(folder), "layout": "auto"}), given), is_folder=True)
+        raise InvalidInput(
+            f"{path} is already the dataset's folder", subject=f"--data.root {given.value['root']}", hint="Omit one."
+        )
+    return NamedDataset(merge(Source({"root": str(folder), "layout": "auto"}), given), is_folder=True)
 
 
 def _layout_tag(key: KeyPath) -> str | None:
-    """Return which key tells what ``data:`` is, for `merge`: the keys of one layout mean nothing to another."""
+    """Return the discriminator of ``data:`` for `merge`: another layout discards the keys of the first."""
     return "layout" if key == () else None
 
 
-def _of_pipeline(path: str, given: Source) -> Named:
+def _of_pipeline(path: str, given: Source) -> NamedDataset:
     spec = load_spec(path, STAGES)
     if not spec.data:
-        raise InvalidInput(f"{path}: the pipeline has no dataset (data:).")
-    return Named(merge(spec.data_source, given, _layout_tag), pipeline=path)
+        raise InvalidInput("the pipeline has no dataset (data:)", subject=path)
+    return NamedDataset(merge(spec.data_source, given, _layout_tag), pipeline=path)

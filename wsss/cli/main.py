@@ -1,7 +1,7 @@
-"""The ``wsss`` command: finds the command, runs it, turns errors into messages and exit codes.
+"""Entry point of ``wsss``: dispatches commands and converts errors to messages and exit codes.
 
-Exit codes: 0 done; 1 a run failed; 2 wrong usage or invalid input; 130 and 143 interrupted by SIGINT and SIGTERM.
-Nothing heavy is imported here: ``wsss --help`` has to answer at once.
+Exit codes: 0 success; 1 failure; 2 invalid usage or input; 130 and 143 interrupted by SIGINT and SIGTERM. Nothing heavy
+is imported here, so that ``wsss --help`` is instant.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from wsss.stages import STAGES
 
 COMMANDS = {
     "run": ("wsss.cli.commands.run:run", "Run a pipeline from images to masks, scores and a report."),
-    "status": ("wsss.cli.commands.status:status", "Show how far a run is."),
+    "status": ("wsss.cli.commands.status:status", "Show the progress of a run."),
     "init": ("wsss.cli.commands.init:init", "Write a pipeline for your own images and labels."),
-    "export": ("wsss.cli.commands.export:export", "Write masks for other tools: VOC, COCO, CVAT, Label Studio …"),
-    "data": ("wsss.cli.commands.data:data", "Make synthetic datasets, check your own."),
+    "export": ("wsss.cli.commands.export:export", "Export masks to other tools: VOC, COCO, CVAT, Label Studio …"),
+    "data": ("wsss.cli.commands.data:data", "Check datasets, generate synthetic ones."),
     "topo": ("wsss.cli.commands.topo:topo", "Compare the topology of masks: Betti matching, Betti numbers."),
-    "bench": ("wsss.cli.commands.bench:bench", "Compare losses on TopoMortar: tables, significance, plots."),
     "plugins": ("wsss.cli.commands.plugins:plugins", "List what other installed packages add to wsss."),
+    "bench": ("wsss.cli.commands.bench:bench", "Compare losses on TopoMortar: tables, significance tests, plots."),
 }
-"""Command → where it is and what ``wsss --help`` says of it."""
+"""Command → its function, and its line in ``wsss --help``."""
 
 _NO_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF})
-"""Errors without a file's name: of stdout or stderr, since writing files is explained where it is done."""
+"""System errors that, without a file name, concern stdout or stderr."""
 
 
 class LazyGroup(Group):
-    """A group that imports a command only when it is called."""
+    """A command group that imports commands on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all command names, stages in the order of the pipeline."""
@@ -57,7 +57,7 @@ class LazyGroup(Group):
             module, _, name = COMMANDS[cmd_name][0].partition(":")
             command: click.Command = getattr(importlib.import_module(module), name)
             return command
-        if cmd_name == "report":  # takes whole runs, too
+        if cmd_name == "report":  # also takes whole runs
             from wsss.cli.commands.report import report
 
             return report
@@ -68,7 +68,7 @@ class LazyGroup(Group):
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands in two sections, without importing them."""
+        """Write the commands in two sections, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
         with formatter.section("Single stages"):
@@ -81,7 +81,7 @@ def cli() -> None:
     """Pixel masks from image-level labels.
 
     \b
-    First try:    wsss run quickstart
+    First run:    wsss run quickstart
     Your images:  wsss init --images FOLDER --labels FILE, then wsss run
     """
 
@@ -90,14 +90,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; the entry point of the ``wsss`` script.
 
     Args:
-        arguments: of a call from Python, which then runs in this process; without them those of the program itself,
-            which runs in a child process (see `wsss.pipeline.processes.supervise`).
+        arguments: arguments of a call from Python, which runs in this process; by default those of the program, which
+            runs in a supervised child process (see `wsss.pipeline.processes.supervise`).
     """
     settle_streams(replace=arguments is None)
     if arguments is None:
         supervise()
     code = _call(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None:  # torch raises an error wherever one of its processes ends, also when we end them
+    if arguments is None:  # torch raises errors for processes that we end
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     sys.exit(_flushed(code))
 
@@ -123,46 +123,46 @@ def _call(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort) as error:
         if debug:
             traceback.print_exc()
-        _say_interrupted()
+        _print_interrupted()
         interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__  # which click wraps
         return getattr(interrupt, "exit_code", 130) if isinstance(interrupt, KeyboardInterrupt) else 130
     except Exception as error:
-        known = exhausted(error)
-        if known is not None:
+        failure = exhausted(error)
+        if failure is not None:
             if debug:
                 traceback.print_exc()
-            show_error(str(known))
-            return known.exit_code
+            show_error(str(failure))
+            return failure.exit_code
         if isinstance(error, OSError) and error.filename is None and error.errno in _NO_OUTPUT:
-            show_error(f"Can't write the output: {error.strerror}.")
+            show_error(f"Cannot write the output: {error.strerror}.")
             return 1
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            show_error(f"{error.filename}: the name is too long for a file.")
+            show_error(f"{error.filename}: the file name is too long.")
             return InvalidInput.exit_code
         if debug:
             traceback.print_exc()
         show_error(
             f"Unexpected {type(error).__name__}: {error}\n"
-            "This is a bug in wsss: please report it with what --debug prints."
+            "This is a bug in wsss; please report it with the output of --debug."
         )
         return 1
     return code if isinstance(code, int) else 0
 
 
-def _say_interrupted() -> None:
-    """Print how to resume, unless the supervisor has to do it."""
+def _print_interrupted() -> None:
+    """Print how to resume."""
     echo(shared_state.message() or "Interrupted.", err=True)
-    shared_state.clear_messages()  # so that the supervisor doesn't print it again
+    shared_state.clear_messages()  # the supervisor need not print it
 
 
 def _flushed(code: int) -> int:
-    """Return ``code``, or 1 where what is left of our output can't be written."""
+    """Flush stdout; return ``code``, or 1 if the output cannot be written."""
     try:
         sys.stdout.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
-        if not code and not isinstance(error, BrokenPipeError):  # else the trouble has been told
-            show_error(f"Can't write the output: {error.strerror}.")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes again on exit
+        if not code and not isinstance(error, BrokenPipeError):
+            show_error(f"Cannot write the output: {error.strerror}.")
         return code or 1
     return code
 

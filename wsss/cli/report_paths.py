@@ -1,4 +1,4 @@
-"""What `wsss report` takes from the runs it is about: settings, stages, and where the page goes."""
+"""Settings, stages and output folder of `wsss report`, taken from its runs."""
 
 from __future__ import annotations
 
@@ -17,51 +17,48 @@ from wsss.pipeline.store.stage_folder import read_record
 from wsss.stages import STAGES
 from wsss.stages.report import COMPARED, PAGE, compared_runs
 
-PLACE = "the pipeline's own report (see run.json)"
-LONGEST = 200
-"""Bytes of a folder's name; file systems take 255."""
+LOCATION = "the pipeline's own report (see run.json)"
+MAX_NAME_BYTES = 200
+"""Maximum length of a folder name; file systems allow 255."""
 
 
 def own_report(run_dir: Path) -> tuple[Job, tuple[Path, ...]] | None:
-    """Return the report stage of a run's pipeline (the first one), and the folders of the finished stages it takes.
+    """Return the (first) report stage of a run's pipeline, and the folders of its finished inputs.
 
-    What it writes is then the same as what ``wsss run`` writes, and neither has to be made again after the other.
-    ``None`` where the pipeline has no report, or this version can't read the pipeline; that is said.
+    The command then writes the same page as ``wsss run``, and neither invalidates the other's result. ``None`` if the
+    pipeline has no report, or if this version cannot read the pipeline, which is printed.
     """
     run: Mapping[str, Any] = read_run(run_dir) or {}
-    found = next((stage for stage in run.get("stages", []) if stage["uses"] == "report"), None)
-    if found is None:
+    stage = next((stage for stage in run.get("stages", []) if stage["uses"] == "report"), None)
+    if stage is None:
         return None
     try:
         spec = spec_from(Source(run.get("pipeline") or {}))
-        job = job_alone(spec, STAGES, found["id"].partition("@")[0], found["id"])
+        job = job_alone(spec, STAGES, stage["id"].partition("@")[0], stage["id"])
     except InvalidInput as error:
-        echo(f"The settings of the report in {run_dir / 'run.json'} can't be read: {error.message}", err=True)
+        echo(f"The settings of the report in {run_dir / 'run.json'} cannot be read: {error.message}", err=True)
         return None
-    folders = [run_dir / need for need in found.get("needs", [])]
+    folders = [run_dir / need for need in stage.get("needs", [])]
     return job, tuple(folder for folder in folders if (read_record(folder) or {}).get("status") == "done")
 
 
 def settings_of(job: Job) -> Source:
-    """Return a report stage's settings, to lay those of the command line over."""
-    return Source(job.config.model_dump(mode="json"), {(): PLACE})
+    """Return the settings of a report stage, as base for those of the command line."""
+    return Source(job.config.model_dump(mode="json"), {(): LOCATION})
 
 
 def comparison_folder(runs: Sequence[Path]) -> Path:
-    """Return the folder for a comparison of runs where none is named: ``comparison-of-A-and-B``, here.
+    """Return the default folder for a comparison of runs, ``comparison-of-A-and-B`` in the working directory.
 
     Raises:
-        InvalidInput: there is something else in that folder already.
+        InvalidInput: the folder has other contents.
     """
     names = [run.resolve().name for run in runs]
-    text = "comparison-of-" + "-and-".join(names)
-    short = os.fsencode(text)[:LONGEST].decode(errors="ignore")
-    out = Path(text if short == text else f"{short}-and-others")
-    if compared_runs(out) == [str(run.resolve()) for run in runs] or not (out.exists() or out.is_symlink()):
+    full = "comparison-of-" + "-and-".join(names)
+    short = os.fsencode(full)[:MAX_NAME_BYTES].decode(errors="ignore")
+    out = Path(full if short == full else f"{short}-and-others")
+    compared = compared_runs(out)
+    if compared == [str(run.resolve()) for run in runs] or not (out.exists() or out.is_symlink()):
         return out
-    what = (
-        "the comparison of other runs"
-        if compared_runs(out)
-        else f"something that wsss report didn't make (no {COMPARED})"
-    )
-    raise InvalidInput(f"{out} holds {what}; {PAGE} is not written there.", hint="Say with --out DIR where it goes.")
+    content = "the comparison of other runs" if compared else f"other files (no {COMPARED})"
+    raise InvalidInput(f"contains {content}; {PAGE} is not written", subject=out, hint="Set the folder with --out DIR.")

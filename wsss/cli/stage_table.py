@@ -13,14 +13,14 @@ NAMES = {
     "f1": "F1",
     "val_map": "val mAP",
     "val_f1": "val F1",
-    "images_asked": "images at most",
+    "images_asked": "maximum images",
 }
 SHOWN = 3
 _COLOURS = {"done": "green", "skipped": "cyan", "finished": "cyan", "failed": "red", "interrupted": "yellow"}
 
 
 def print_stages(columns: Sequence[str], rows: Sequence[Sequence[str]], *, status: int = 1) -> None:
-    """Print rows of text as a table; the column number ``status`` is coloured."""
+    """Print rows of text as a table; column ``status`` is coloured."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -39,7 +39,7 @@ def print_stages(columns: Sequence[str], rows: Sequence[Sequence[str]], *, statu
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """Return the few numbers of a stage that people look for first (``"mIoU 0.512, recall 0.7"``)."""
+    """Return the most important metrics of a stage as text (``"mIoU 0.512, recall 0.7"``)."""
     numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float) and not isinstance(v, bool)}
     order = [key for key in HEADLINES if key in numbers]
     order += [key for key in numbers if key not in order]

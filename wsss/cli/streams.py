@@ -1,6 +1,6 @@
-"""The standard streams of a command: some are closed when it starts, and some are closed by their reader later on.
+"""Standard streams that are closed at the start of a command, or later by their reader.
 
-``wsss run … | head`` ends its reader long before the run: that is no failure of the run, which goes on in silence.
+``wsss run … | head`` closes stdout long before the run ends; the run continues silently.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 
 
 class Lasting(io.TextIOWrapper):
-    """Text output that is dropped from the moment at which it can't be written any more.
+    """Text stream that discards its output after a write error.
 
     Args:
-        stream: a standard stream, which this one replaces.
-        drops: the errors after which the rest is dropped; others are raised.
+        stream: the standard stream to replace.
+        drops: the errors after which output is discarded; others are raised.
     """
 
     def __init__(self, stream: io.TextIOWrapper, drops: type[OSError]) -> None:
@@ -33,7 +33,7 @@ class Lasting(io.TextIOWrapper):
             return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Flush the buffer."""
         try:
             super().flush()
         except self.drops:
@@ -41,20 +41,20 @@ class Lasting(io.TextIOWrapper):
             super().flush()
 
     def _drop(self) -> None:
-        """Send what is left, and all that follows, to the null device."""
+        """Redirect all further output to the null device."""
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self.fileno())
         os.close(null)
 
 
 def settle_streams(*, replace: bool) -> None:
-    """Replace streams that were closed before we started by the null device; let none fail for want of a character.
+    """Replace closed standard streams by the null device, and escape characters that a stream cannot encode.
 
     Args:
-        replace: have output dropped once its reader has gone; messages whatever the trouble is. For a program of its
-            own only: the stream objects of before can't be used any more.
+        replace: discard stdout after its reader has closed it, and stderr after any error. Only for a separate process,
+            since this invalidates the original stream objects.
     """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # so each gets its own descriptor, 0 to 2
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in this order, for descriptors 0 to 2
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
     drops: dict[str, type[OSError]] = {"stdout": BrokenPipeError, "stderr": OSError}
@@ -63,5 +63,5 @@ def settle_streams(*, replace: bool) -> None:
         if replace and type(stream) is io.TextIOWrapper:
             setattr(sys, name, Lasting(stream, errors))
             setattr(sys, f"__{name}__", getattr(sys, name))
-        elif isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 must not end a run
+        elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

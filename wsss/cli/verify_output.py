@@ -1,4 +1,4 @@
-"""``wsss status --verify``: which files of a run are damaged."""
+"""Verification of the files of a run, for ``wsss status --verify``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def verify(folder: Path) -> Verification:
-    """Read everything that a run or a stage has recorded.
+    """Verify all recorded files of a run or stage.
 
     Raises:
         InvalidInput: the folder is neither.
@@ -28,24 +28,24 @@ def verify(folder: Path) -> Verification:
     finally:
         reporter.stop()
     if found is None:
-        raise InvalidInput(f"{folder} is neither a run directory nor a stage's folder.")
+        raise InvalidInput("neither a run directory nor a stage's folder", subject=folder)
     return found
 
 
 def exit_code(found: Verification) -> int:
-    """Return 1 if anything is damaged, else 0."""
+    """Return 1 if any file is damaged, else 0."""
     return 1 if found.damaged else 0
 
 
 def print_verification(found: Verification) -> None:
-    """Print what was found: a line for each damaged file, then the hints."""
+    """Print a line per damaged file, then the hints."""
     for one in found.damaged:
         text = one.what if str(one.path) in one.what else f"{one.path}: {one.what}"
         echo(text, label="damaged")
     for hint in dict.fromkeys(one.hint for one in found.damaged if one.hint):
         echo(hint)
     if found.not_recorded:
-        echo(f"not recorded: {', '.join(found.not_recorded)} (an older version kept no hashes)")
+        echo(f"not recorded: {', '.join(found.not_recorded)} (by an older version without hashes)")
     if found.unfinished:
         echo(f"not finished: {', '.join(found.unfinished)}")
     damaged: Any = len(found.damaged) or "none"

@@ -1,7 +1,7 @@
-"""Class names, and the mask values that stand for them.
+"""Class names and their mask values.
 
-In memory, masks hold class indices: 0 is the background, 1 … K are the foreground classes, 255 (`IGNORE`) is ignored.
-Files keep the dataset's own ids (VOC's, for example), in ground truth and in results alike, so that other tools can
+In memory, masks contain class indices: 0 is the background, 1 … K are the foreground classes, 255 (`IGNORE`) is
+ignored. Files keep the dataset's own ids (VOC's, for example), in ground truth and in results, so that other tools can
 compare the two. Datasets whose ground truth has other values than class ids (TopoMortar's 0 and 255) describe them in
 `wsss.data.masks.mask_values.MaskValues`.
 """
@@ -25,7 +25,7 @@ KEYS = ("names", "values", "other", "other_as")
 
 @dataclass(frozen=True)
 class Classes:
-    """Class names, and the mask values on disk that stand for them.
+    """Class names, and their mask values on disk.
 
     Args:
         names: ``names[0]`` is the background.
@@ -68,7 +68,7 @@ class Classes:
             ``(H, W)`` uint8, values 0 … K or 255.
 
         Raises:
-            InvalidInput: a value stands for no class.
+            InvalidInput: an unknown value.
         """
         table, valid = lookup_tables(self.values, {IGNORE: IGNORE, **dict.fromkeys(self.other, self.other_as)})
         require_known(mask, valid, where=where, ignore=not any(IGNORE in values for values in self.values))

@@ -1,1 +1,1 @@
-"""Masks as other tools take them: one file per format, each a function of masks, options and a folder."""
+"""Masks in the formats of other tools."""

@@ -1,4 +1,4 @@
-"""The folder of an export: made beside its place, and put there when it is complete."""
+"""The output folder of an export: written as a temporary folder next to it, and renamed when complete."""
 
 from __future__ import annotations
 
@@ -9,53 +9,52 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.io.files.atomic import explain_os_errors, temporary_beside, write_json
 from wsss.io.process.shared_state import deleted_if_killed
 from wsss.io.text.json_files import read_json
 
 RECORD = "export.json"
-"""What was exported; also the sign that a folder was made by an export, which ``--force`` may replace."""
+"""Record of an export; ``--force`` replaces only folders with such a record."""
 
 
 def check_out(out: Path, *, force: bool) -> None:
-    """Refuse to write over what is there.
+    """Require that the output folder can be written or, with ``force``, replaced.
 
     Raises:
-        InvalidInput: ``out`` is a file, the working directory or one above it, or a folder that isn't empty (with
-            ``force``: one that no export made, or that holds files which its export didn't make).
+        InvalidInput: ``out`` is a file, the working directory or one of its parents, or a folder that is not empty
+            (with ``force``: not an export, or with files that do not belong to it).
     """
+    subject, hint = f"--out {out}", "Choose a new folder."
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise InvalidInput(f"--out {out}: not a folder.", hint="Name a new folder.")
+        raise InvalidInput("not a folder", subject=subject, hint=hint)
     place, working = _real(out), _real(Path())
-    if working.is_relative_to(place):  # a new folder takes the place of out: every shell in there would lose its own
-        why = "this is the working directory" if working == place else "the working directory lies in it"
-        raise InvalidInput(f"--out {out}: {why}, which can't be replaced.", hint="Name a new folder.")
+    if working.is_relative_to(place):  # out is replaced by a new folder, so shells in it would lose theirs
+        what = "the working directory" if working == place else "a parent of the working directory"
+        raise InvalidInput(f"{what} cannot be replaced", subject=subject, hint=hint)
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not force:
-        raise InvalidInput(
-            f"--out {out}: the folder is not empty.", hint="Name a new folder, or replace an earlier export by --force."
-        )
+        hint = "Choose a new folder, or replace an earlier export with --force."
+        raise InvalidInput("the folder is not empty", subject=subject, hint=hint)
     record = read_export(out)
     if record is None:
         raise InvalidInput(
-            f"--out {out}: the folder holds something that wsss export didn't make (no {RECORD}); --force replaces "
-            "earlier exports only.",
-            hint="Name a new folder, or empty this one yourself.",
+            f"the folder is not an export (no {RECORD}); --force replaces earlier exports only",
+            subject=subject,
+            hint="Choose a new folder, or empty this one.",
         )
-    strangers = sorted(set(_files(out)) - _recorded(record) - {RECORD})
-    if strangers:
+    foreign = sorted(set(_files(out)) - _recorded(record) - {RECORD})
+    if foreign:
         raise InvalidInput(
-            f"--out {out}: {strangers[0]} is no file of the export that the folder holds"
-            + (f", nor are {len(strangers) - 1} others" if len(strangers) > 1 else "")
-            + f" ({RECORD} lists its files); --force would delete it.",
-            hint="Move it elsewhere, or name a new folder.",
+            f"--force would delete files that are not part of the export (listed in {RECORD}): {listing(foreign)}",
+            subject=subject,
+            hint="Move them elsewhere, or choose a new folder.",
         )
 
 
 def read_export(folder: Path) -> dict[str, Any] | None:
-    """Return what ``export.json`` says of a folder that was made by an export; ``None`` of any other."""
+    """Return the content of ``export.json``; ``None`` if the folder is not an export."""
     try:
         record = read_json(folder / RECORD)
     except (OSError, ValueError):
@@ -65,16 +64,16 @@ def read_export(folder: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def new_folder(out: Path, record: Mapping[str, Any]) -> Iterator[Path]:
-    """Give an empty folder; when the block ends without an error it becomes ``out``, in place of an earlier export.
+    """Yield an empty folder, which replaces ``out`` if the block ends without an error.
 
     Args:
-        out: checked by `check_out`.
-        record: what ``export.json`` says beside the list of files; the block may add to it.
+        out: output folder, checked by `check_out`.
+        record: content of ``export.json`` besides the list of files; the block may add to it.
 
     Raises:
-        RunFailed: the disk is full, or the place can't be written to.
+        RunFailed: the disk is full, or the folder cannot be written.
     """
-    out = _real(out)  # "a/.." has no name of its own
+    out = _real(out)  # resolves "a/.."
     making = temporary_beside(out)
     leaving = making.with_name(f"{making.name}-old")
     try:
@@ -90,24 +89,24 @@ def new_folder(out: Path, record: Mapping[str, Any]) -> Iterator[Path]:
             making.rename(out)
     finally:
         if leaving.is_dir() and not out.is_dir():
-            leaving.rename(out)  # the new folder could not take its place
-        for left_over in (making, leaving):
-            shutil.rmtree(left_over, ignore_errors=True)
+            leaving.rename(out)  # renaming the new folder failed
+        for temporary in (making, leaving):
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _files(folder: Path) -> list[str]:
-    """Return the paths, relative to ``folder``, of all files and links in it and below, sorted."""
+    """Return the sorted relative paths of all files and links below a folder."""
     return sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
     )
 
 
 def _recorded(record: Mapping[str, Any]) -> set[str]:
-    """Return the files that an ``export.json`` lists; none where the list is broken."""
+    """Return the files listed in ``export.json``; empty if the list is broken."""
     files = record.get("files")
     return {str(file) for file in files} if isinstance(files, list) else set()
 
 
 def _real(path: Path) -> Path:
-    """Return where a path leads, also where nothing is there yet (`Path.resolve` fails for links in a circle)."""
+    """Return the resolved path (`Path.resolve` fails for circular links)."""
     return Path(os.path.realpath(path))

@@ -1,4 +1,4 @@
-"""What is exported: masks with their classes, and what is known of their images."""
+"""Masks to export, with their classes and images."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WHERE = (
-    "Say where the dataset is (--data.root DIR) or its images are (--data.images DIR); for masks without a dataset, "
-    "--images DIR."
+    "Pass the folder of the dataset (--data.root DIR) or of its images (--data.images DIR); for masks without a "
+    "dataset, --images DIR."
 )
-"""Hint where images are not known."""
+"""Hint for unknown images."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Item:
     """One mask.
 
     Args:
-        id: unique in the export, and a file name.
-        mask: the mask's file, with the dataset's own values.
-        image: the image's file, or ``None`` where it is not known.
-        splits: names of the dataset's splits that hold the image.
-        mask_values: what the values of this mask mean, where they aren't `Classes.values`.
-        file: the image's path below the folder of the images, with ``/``: what the user calls it.
-        stem: what this mask's files are called in an export, without suffix; may have folders (`naming.with_stems`).
+        id: image id, unique in the export; a valid file name.
+        mask: path of the mask.
+        image: path of the image, if known.
+        splits: splits of the dataset with this image.
+        mask_values: meaning of the values of the mask, if different from `Classes.values`.
+        file: path of the image below the folder of images, with ``/``.
+        stem: path of output files without suffix (`naming.with_stems`).
     """
 
     id: str
@@ -52,37 +52,40 @@ class Item:
 
     @property
     def file_name(self) -> str:
-        """What the image is called in an export: as the user calls it, else its id with the suffix of its file."""
+        """Name of the image in an export: its path, or its id with the suffix of its file."""
         return self.file or self.id + self.suffix
 
     @property
     def suffix(self) -> str:
-        """The suffix of the image's file, empty where it is not known."""
+        """Suffix of the image file, empty if unknown."""
         known = self.file or (self.image.name if self.image is not None else "")
         return known[len(without_suffix(known)) :]
 
     @property
     def name(self) -> str:
-        """What the mask's files are called in an export, without suffix."""
+        """Name of output files without suffix."""
         return self.stem or self.id
 
 
 @dataclass(frozen=True)
 class Options:
-    """How masks are exported; each format looks at some of these.
+    """Export options; each format uses some of them.
 
     Args:
-        min_area: connected regions with fewer pixels than this become background.
-        components: one object per connected region rather than one per class.
-        keep_ignored: export uncertain pixels (255) too, as a class of their own; else they become background.
-        with_images: copy the images, link to them, or leave them where they are.
-        tolerance: of polygons, in pixels.
-        opacity: of the classes' colours over an image, 0 … 1.
-        contours, legend, side_by_side: of overlays: lines round regions, names of the classes, the image beside it.
-        columns, rows: of a contact sheet.
-        pages: what a contact sheet is written as.
-        role: what Label Studio takes the masks for.
-        image_url: what stands before an image's name in Label Studio's tasks.
+        min_area: connected regions with fewer pixels become background.
+        components: one object per connected region, not one per class.
+        keep_ignored: export uncertain pixels (255) as a class; otherwise they become background.
+        with_images: copy the images or link to them.
+        tolerance: tolerance of polygons in pixels.
+        opacity: opacity of the class colours in overlays, 0 … 1.
+        contours: draw outlines of regions in overlays.
+        legend: draw the names of the classes below overlays.
+        side_by_side: place the image to the left of the overlay.
+        columns: columns of a contact sheet.
+        rows: rows of a contact sheet.
+        pages: file format of a contact sheet.
+        role: import the masks into Label Studio as predictions or annotations.
+        image_url: prefix of image names in Label Studio tasks.
     """
 
     min_area: int = 0
@@ -103,7 +106,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Dropped:
-    """What ``min_area`` takes from a mask: the number of its regions, and whether no region is left."""
+    """Regions removed from a mask by ``min_area``: their number, and whether no region is left."""
 
     regions: int
     emptied: bool
@@ -111,13 +114,13 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Masks:
-    """All that is exported.
+    """The masks of an export.
 
     Args:
-        name: shown in the exports: the run and the stage, or the folder.
-        classes: names, and values on disk.
-        items: in order.
-        dropped: id → what ``min_area`` takes from the mask, of masks that were read and lose a region.
+        name: display name: run and stage, or folder.
+        classes: classes, with their values on disk.
+        items: the masks, in order.
+        dropped: id → regions removed by ``min_area``, for masks that were read and lost a region.
     """
 
     name: str
@@ -126,14 +129,13 @@ class Masks:
     dropped: dict[str, Dropped] = field(default_factory=dict, compare=False)
 
     def read(self, item: Item, options: Options) -> NDArray[np.uint8]:
-        """Return a mask as class indices (255 = ignored), as far as ``options`` leave it.
+        """Return a mask as class indices ``(H, W)`` (255 = ignored), filtered by ``options``.
 
         Raises:
-            InvalidInput: it is missing or broken, of another size than its image, or holds a value that stands for no
-                class.
+            InvalidInput: the mask is missing or broken, differs in size from its image, or has an invalid value.
         """
         sample = Sample(item.id, item.mask, mask=item.mask, mask_values=item.mask_values)
-        size = None if item.image is None else size_if_readable(item.image)  # formats that need the image refuse it
+        size = None if item.image is None else size_if_readable(item.image)
         mask = read_truth(sample, self.classes, size=size)
         if options.min_area > 1:
             mask, regions = without_small(mask, options.min_area)
@@ -145,36 +147,36 @@ class Masks:
 
 
 class Each(Protocol):
-    """Calls a function for every item, several at a time."""
+    """Calls a function for every item, in parallel."""
 
     def __call__(self, work: Callable[[Item], T], items: Sequence[Item]) -> Iterator[tuple[Item, T]]:
-        """Yield each item with what the function returned, in order; items that fail are noted and left out."""
+        """Yield each item with its result, in order; failures are recorded and skipped."""
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """Where an export is made, and how.
+class Output:
+    """Output of an export.
 
     Args:
         folder: an empty folder for the files.
-        each: see there.
-        each_quietly: the same without progress, and without noting what fails: for a look beforehand.
-        failed: id → why, of the items that are left out.
-        renamed: the user's name of an image or mask → its name in the export, where the format can't hold the first.
+        each: calls a function for every item.
+        each_silently: the same without progress or recorded failures, for a first pass.
+        failed: id → error, of skipped items.
+        renamed: name of an image or mask → its name in the export, if the format does not allow the first.
     """
 
     folder: Path
     each: Each
-    each_quietly: Each
+    each_silently: Each
     failed: dict[str, InvalidInput]
     renamed: dict[str, str]
 
 
 def without_small(mask: NDArray[np.uint8], min_area: int) -> tuple[NDArray[np.uint8], int]:
-    """Return a mask whose regions of one class (8-connected) with fewer than ``min_area`` pixels are background.
+    """Replace regions of a class (8-connected) with fewer than ``min_area`` pixels by background.
 
     Returns:
-        The mask, and the number of regions that became background.
+        The mask, and the number of removed regions.
     """
     kept, dropped = mask.copy(), 0
     for index in present(mask):
@@ -186,16 +188,16 @@ def without_small(mask: NDArray[np.uint8], min_area: int) -> tuple[NDArray[np.ui
 
 
 def present(mask: NDArray[np.uint8]) -> list[int]:
-    """Return the classes in a mask, in ascending order, without background and 255."""
-    found: list[int] = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist()
-    return [index for index in found if index not in (0, IGNORE)]
+    """Return the class indices in a mask, ascending, without background and 255."""
+    values: list[int] = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist()
+    return [index for index in values if index not in (0, IGNORE)]
 
 
 def objects(mask: NDArray[np.uint8], options: Options) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield the objects of a mask: class index (255 for ignored pixels), and pixels ``(H, W)`` bool.
+    """Yield the objects of a mask as class index (255 for ignored pixels) and region ``(H, W)`` bool.
 
-    One object per class, or with ``options.components`` one per 8-connected region, in reading order of their first
-    pixels; ignored pixels are one object, and the last.
+    One object per class or, with ``options.components``, one per 8-connected region in reading order of their first
+    pixels. Ignored pixels are the last object.
     """
     for index in present(mask):
         region = mask == index
@@ -211,48 +213,47 @@ def objects(mask: NDArray[np.uint8], options: Options) -> Iterator[tuple[int, ND
 
 
 def box(region: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Return the bounding box of a region that isn't empty: x, y, width, height in pixels."""
+    """Return the bounding box of a non-empty region: x, y, width, height in pixels."""
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     top, left = int(rows[0]), int(columns[0])
     return left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top
 
 
 def value_of(classes: Classes, index: int) -> int:
-    """Return the value on disk that stands for a class index; 255 stays 255."""
+    """Return the value on disk of a class index; 255 for ignored pixels."""
     return IGNORE if index == IGNORE else classes.values[index][0]
 
 
 def name_of(classes: Classes, index: int) -> str:
-    """Return a class's name; 255 is called as `wsss.io.rasters.label_masks.ignored_name` says."""
+    """Return the name of a class; for 255 see `wsss.io.rasters.label_masks.ignored_name`."""
     return ignored_name(classes.names) if index == IGNORE else classes.names[index]
 
 
 def colours(values: Iterable[int]) -> list[tuple[int, int, int]]:
-    """Return VOC's colours of values on disk: those of exported masks and labels (pictures have `class_colours`)."""
+    """Return the VOC colours of values on disk, for exported masks and labels (overlays use `class_colours`)."""
     palette = voc_palette()
     return [(int(palette[value, 0]), int(palette[value, 1]), int(palette[value, 2])) for value in values]
 
 
-def refuse_characters(words: Iterable[str], forbidden: str, what: str) -> None:
-    """Refuse names that a text format can't hold.
+def refuse_characters(names: Iterable[str], forbidden: str) -> None:
+    """Refuse class names that a text format does not allow.
 
     Raises:
-        InvalidInput: one is empty, begins or ends with a space, or has a control or a forbidden character.
+        InvalidInput: a name is empty, starts or ends with a space, or has a control or forbidden character.
     """
-    for word in words:
-        bad = [character for character in word if ord(character) < 32 or character in forbidden]
-        if bad or not word or word != word.strip():
-            why = f"has {bad[0]!r} in it" if bad else "is empty or begins or ends with a space"
+    for name in names:
+        invalid = [character for character in name if ord(character) < 32 or character in forbidden]
+        if invalid or not name or name != name.strip():
+            why = f"contains {invalid[0]!r}" if invalid else "is empty, or starts or ends with a space"
             raise InvalidInput(
-                f"The {what} {word!r} {why}, which this format can't hold.",
-                hint="Give it another name: data.classes can (new name: [old name])."
-                if what == "class"
-                else "Rename the image, or leave it out with --ids.",
+                f"the name {why}, which this format does not allow",
+                subject=f"class {name!r}",
+                hint="Rename the class with data.classes (new name: [old name]).",
             )
 
 
 def _components(region: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the labels of the 8-connected components, and their sizes; the size of 0, the outside, is meaningless."""
+    """Return the labels of the 8-connected components, and their sizes by label (0 is the outside)."""
     from scipy.ndimage import label
 
     labels: NDArray[np.int32] = label(region, np.ones((3, 3)))[0]

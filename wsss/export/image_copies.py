@@ -1,4 +1,4 @@
-"""The images beside exported masks: copied, or linked to."""
+"""Images next to exported masks, as copies or links."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from wsss.export.export_items import WHERE, Item
 from wsss.io.files.atomic import atomic_open, explain_os_errors
 
 
-def require_file(item: Item, why: str) -> None:
-    """Make certain that an item's image is there.
+def require_file(item: Item, purpose: str) -> None:
+    """Require that the image of an item exists.
 
     Raises:
-        InvalidInput: it is not.
+        InvalidInput: the image is unknown or missing.
     """
     if item.image is None or not item.image.is_file():
-        where = f"{item.image}: no such file" if item.image is not None else "its image is not known"
-        raise InvalidInput(f"{item.id}: {why}; {where}.", hint=WHERE)
+        why = "is unknown" if item.image is None else f"is missing: {item.image}"
+        raise InvalidInput(f"{purpose} needs the image, which {why}", subject=item.id, hint=WHERE)
 
 
 def put_images(
@@ -29,16 +29,16 @@ def put_images(
     how: Literal["copy", "link"] | None,
     name: Callable[[Item], str] = lambda item: item.file_name,
 ) -> None:
-    """Copy the images into a folder, byte for byte, or make symbolic links to them there.
+    """Copy the images into a folder, or create symbolic links to them.
 
     Args:
-        items: with images that are there (`require_file`).
-        folder: where they go.
-        how: nothing is done for ``None``.
-        name: what an image is called in the folder; of two that share a name the first is taken.
+        items: items with existing images (`require_file`).
+        folder: output folder.
+        how: ``None``: do nothing.
+        name: item → file name; the first of two images with the same name is used.
 
     Raises:
-        RunFailed: the folder can't be written to.
+        RunFailed: the folder cannot be written.
     """
     for item in items if how is not None else ():
         target = folder / name(item)

@@ -1,4 +1,4 @@
-"""``labelmap.txt``: which colour of a mask means which class, as CVAT writes and reads it."""
+"""``labelmap.txt`` of CVAT: class names and their colours in masks."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ LABELMAP = "labelmap.txt"
 
 
 def labelmap(classes: Classes, *, ignored: bool) -> str:
-    """Return the text: a line ``name:red,green,blue::`` per class.
+    """Return the text of a label map, with a line ``name:red,green,blue::`` per class.
 
     Args:
-        classes: the names, and the values whose VOC colours stand for them.
-        ignored: whether there are ignored pixels, which get a line of their own.
+        classes: classes, coloured by the VOC colours of their values.
+        ignored: add a line for ignored pixels.
 
     Raises:
-        InvalidInput: a name has a colon or a line break, or begins with ``#``.
+        InvalidInput: a name has a colon or a line break, or starts with ``#``.
     """
     names = [*classes.names, *([ignored_name(classes.names)] if ignored else [])]
-    refuse_characters(names, ":", "class")
-    refuse_characters([name for name in names if name.startswith("#")], "#", "class")
+    refuse_characters(names, ":")
+    refuse_characters([name for name in names if name.startswith("#")], "#")
     values = [*(values[0] for values in classes.values), *([IGNORE] if ignored else [])]
     lines = [f"{name}:{red},{green},{blue}::" for name, (red, green, blue) in zip(names, colours(values), strict=True)]
     return "\n".join(["# label:color_rgb:parts:actions", *lines]) + "\n"

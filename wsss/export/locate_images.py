@@ -1,4 +1,4 @@
-"""The images of masks in a folder that ``--images`` names."""
+"""Images of masks in the folder ``--images``."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from wsss.export.export_items import Item
 
 
 def images_by_name(folder: Path, items: Sequence[Item]) -> dict[str, Path]:
-    """Return id → image, for the masks whose image is in ``folder`` as ID with any suffix of images.
+    """Return id → image, for the masks with an image in ``folder`` (ID with any image suffix).
 
-    ``a__b`` is also the image ``a/b`` in a folder below. The masks themselves may lie there, too; they are not taken
-    for images.
+    ``a__b`` also matches the image ``a/b`` in a subfolder. Masks in the same folder are skipped.
 
     Raises:
-        InvalidInput: no such folder, no image of any mask, or several of one.
+        InvalidInput: the folder does not exist, no mask has an image, or a mask has several.
     """
     _check(folder)
     masks = {item.mask.resolve() for item in items}
-    images = {
-        one: [path for path in paths if path.resolve() not in masks] for one, paths in images_by_id(folder).items()
-    }
+    images = {id: [path for path in paths if path.resolve() not in masks] for id, paths in images_by_id(folder).items()}
     if any(not images.get(item.id) for item in items):
-        images = {**images_below(folder), **{one: paths for one, paths in images.items() if paths}}
-    known = [item.id for item in items if images.get(item.id)]
-    found = {one: the_image(one, images, where="--images", folder=folder) for one in known}
-    return _some(found, folder, len(items))
+        images = {**images_below(folder), **{id: paths for id, paths in images.items() if paths}}
+    matched = [item.id for item in items if images.get(item.id)]
+    return _require_some(
+        {id: the_image(id, images, where="--images", folder=folder) for id in matched}, folder, len(items)
+    )
 
 
 def images_by_file(folder: Path, files: Mapping[str, str]) -> dict[str, Path]:
-    """Return id → image, for those of ``files`` (id → path relative to the folder) that are in ``folder``.
+    """Return id → image, for the ``files`` (id → relative path) that exist in ``folder``.
 
     Raises:
-        InvalidInput: no such folder, or none of the files is there.
+        InvalidInput: the folder does not exist, or has none of the files.
     """
     _check(folder)
-    return _some(files_below(folder, files), folder, len(files))
+    return _require_some(files_below(folder, files), folder, len(files))
 
 
 def files_below(folder: Path, files: Mapping[str, str]) -> dict[str, Path]:
-    """Return id → path, for those of ``files`` (id → path relative to the folder) that are there; maybe none."""
-    return {one: folder / file for one, file in files.items() if (folder / file).is_file()}
+    """Return id → path, for the ``files`` (id → relative path) that exist in ``folder``; may be empty."""
+    return {id: folder / file for id, file in files.items() if (folder / file).is_file()}
 
 
 def _check(folder: Path) -> None:
     if not folder.is_dir():
-        beside = "; --with-images copy puts the images beside the masks" if str(folder) in ("copy", "link") else ""
-        raise InvalidInput(f"--images {folder}: no such folder.", hint=f"Name the folder of the images{beside}.")
+        copies = "; to copy them next to the masks, use --with-images copy" if str(folder) in ("copy", "link") else ""
+        hint = f"Pass the folder of the images{copies}."
+        raise InvalidInput("no such folder", subject=f"--images {folder}", hint=hint)
 
 
-def _some(found: dict[str, Path], folder: Path, count: int) -> dict[str, Path]:
-    if not found:
+def _require_some(images: dict[str, Path], folder: Path, masks: int) -> dict[str, Path]:
+    if not images:
         raise InvalidInput(
-            f"--images {folder}: no matching image for {counted(count, 'mask')}.",
-            hint="Name the folder of the images, or leave --images out where no image is needed.",
+            f"no matching image for {counted(masks, 'mask')}",
+            subject=f"--images {folder}",
+            hint="Pass the folder of the images, or leave --images out if the format does not need them.",
         )
-    return found
+    return images

@@ -1,4 +1,4 @@
-"""What masks and images are called in an export: as the user's own files, where the format can hold that."""
+"""Names of masks and images in an export: those of the images, as far as the format allows."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from itertools import count
 from pathlib import Path
 
 from wsss.data.sample_ids import check_id, cut, without_suffix
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, together
 from wsss.export.export_items import Item
 
 LONGEST = 255 - len(".geojson")
-"""Bytes that a name without suffix may have, so that every format's file of it can be written."""
+"""Maximum length of a name without suffix in bytes, for all formats."""
 
 
 def path_below(image: Path, folder: Path | None) -> str | None:
-    """Return an image's path below a folder, with ``/``; ``None`` where it lies elsewhere or is no valid text."""
+    """Return the path of an image below a folder, with ``/``; ``None`` if it is elsewhere or not valid text."""
     if folder is None:
         return None
-    absolute, above = Path(os.path.abspath(image)), Path(os.path.abspath(folder))  # noqa: PTH100 - links stay
+    absolute, above = Path(os.path.abspath(image)), Path(os.path.abspath(folder))  # noqa: PTH100 - keeps links
     if not absolute.is_relative_to(above):
         return None
     path = absolute.relative_to(above).as_posix()
@@ -30,62 +30,61 @@ def path_below(image: Path, folder: Path | None) -> str | None:
 
 
 def check_name(item: Item) -> None:
-    """Make certain that an id leads nowhere and can be shown; a long one is shortened by `with_stems`.
+    """Require that an id is a valid file name; long ids are shortened by `with_stems`.
 
     Raises:
-        InvalidInput: it can't be part of a file name.
+        InvalidInput: the id is invalid.
     """
     check_id(item.id, item.mask, most_bytes=None)
 
 
 def with_stems(items: Sequence[Item]) -> tuple[Item, ...]:
-    """Return items with a unique ``stem`` each: the image's path without suffix, or the id where it isn't known."""
-    wanted = [_writable(natural(item)) for item in items]
-    ids = [_writable(item.id) for item in items]
-    clashing = {one for one, times in Counter(wanted).items() if times > 1}
-    free = [ids[place] if one in clashing else one for place, one in enumerate(wanted)]
-    stems = unique(free, [natural(item) for item in items])
+    """Return items with unique stems: the path of the image without suffix, or the id if it is unknown."""
+    names = [_writable(natural(item)) for item in items]
+    duplicates = {name for name, times in Counter(names).items() if times > 1}
+    names = [_writable(item.id) if name in duplicates else name for item, name in zip(items, names, strict=True)]
+    stems = unique(names, [natural(item) for item in items])
     return tuple(replace(item, stem=stem) for item, stem in zip(items, stems, strict=True))
 
 
 def natural(item: Item) -> str:
-    """Return what a mask is called after: the path of its image without suffix, else its id."""
+    """Return the preferred name of a mask: the path of its image without suffix, or its id."""
     return item.id if item.file is None else without_suffix(item.file)
 
 
 def renamed(items: Iterable[Item], written: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the user's name → the name in the export, for those that differ.
+    """Return name of the user → name in the export, for names that differ.
 
     Args:
-        items: with their stems.
-        written: id → name in the export, where that isn't the stem.
+        items: items with stems.
+        written: id → name in the export, if different from the stem.
     """
     names = {item.id: (written or {}).get(item.id, item.name) for item in items}
     return {item.file or item.id: names[item.id] for item in items if names[item.id] != natural(item)}
 
 
 def list_names(items: Sequence[Item]) -> dict[str, str]:
-    """Return id → name that a list with a name per line can hold, as PASCAL VOC's readers (CVAT's among them) read it.
+    """Return id → name for lists with one name per line.
 
-    They strip each line, pass over those that begin with ``#``, and know no quotes.
+    Readers of PASCAL VOC lists (also CVAT's) strip lines, skip those starting with ``#``, and do not support quotes.
     """
     stems = [item.name for item in items]
-    return dict(zip([item.id for item in items], unique([_listable(one) for one in stems], stems), strict=True))
+    return dict(zip([item.id for item in items], unique([_listable(stem) for stem in stems], stems), strict=True))
 
 
 def unique(names: Sequence[str], originals: Sequence[str]) -> list[str]:
-    """Return names of which none comes twice: those that equal their originals stay, others may get a number."""
+    """Make names unique: names equal to their originals do not change, others may get a number."""
     taken = {name for name, original in zip(names, originals, strict=True) if name == original}
     seen: set[str] = set()
-    found = []
+    result = []
     for name, original in zip(names, originals, strict=True):
-        one = name
+        free = name
         if name in (seen if name == original else taken):
-            one = next(other for number in count(2) if (other := f"{name}_{number}") not in taken)
-        taken.add(one)
-        seen.add(one)
-        found.append(one)
-    return found
+            free = next(other for number in count(2) if (other := f"{name}_{number}") not in taken)
+        taken.add(free)
+        seen.add(free)
+        result.append(free)
+    return result
 
 
 def _listable(name: str) -> str:
@@ -98,12 +97,12 @@ def _listable(name: str) -> str:
 
 
 def _writable(name: str) -> str:
-    """Return a path whose parts are names that can be written on any system with a suffix of ours behind them."""
+    """Return a path whose parts are valid file names on every system, with any suffix of the formats."""
     return "/".join(map(_part, name.split("/")))
 
 
 def _part(part: str) -> str:
-    clean = "".join("_" if ord(one) < 32 or one in "\\\x7f" else one for one in part)
+    clean = "".join("_" if ord(char) < 32 or char in "\\\x7f" else char for char in part)
     if len(clean.encode()) <= LONGEST:
         return clean
     digest = hashlib.sha256(clean.encode()).hexdigest()[:8]
@@ -111,12 +110,10 @@ def _part(part: str) -> str:
 
 
 def require_good(items: Sequence[Item], failed: Mapping[str, InvalidInput]) -> None:
-    """Make certain that there is something to export.
+    """Require that at least one item did not fail.
 
     Raises:
-        InvalidInput: every item failed; says why.
+        InvalidInput: all items failed; lists the reasons.
     """
-    from wsss.errors import together
-
     if all(item.id in failed for item in items):
-        raise together([failed[item.id] for item in items], len(items), "masks can't be exported")
+        raise together([failed[item.id] for item in items], len(items), "masks cannot be exported")

@@ -1,8 +1,8 @@
-"""Outlines of regions as polygons: exact along the pixels' edges, or simplified within a tolerance.
+"""Outlines of regions as polygons: exact along pixel edges, or simplified within a tolerance.
 
-Coordinates are those of the image: x to the right, y down, in pixels; (0, 0) is the upper left corner of the upper left
-pixel, and a pixel (row r, column c) is the square from (c, r) to (c + 1, r + 1). So the polygon of a whole image of
-width W has the x coordinates 0 and W.
+Coordinates are pixels, x to the right, y down. (0, 0) is the upper left corner of the upper left pixel, and the pixel
+in row r and column c is the square from (c, r) to (c + 1, r + 1): the polygon of an image of width W has the x
+coordinates 0 and W.
 """
 
 from __future__ import annotations
@@ -15,28 +15,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CORNER = 2**0.5 / 4
-"""A corner's distance from the line through the midpoints of its two edges, in pixels."""
+"""Distance of a corner from the line through the midpoints of its two edges, in pixels."""
 
 FINEST = 0.1
-"""Simplifying with a smaller tolerance than this leaves out next to nothing."""
+"""Smallest useful tolerance of the simplification."""
 
 TINY = np.array([1e-7, 1e-7 * 2**0.5])
-"""A shift that takes points off edges; it is along no edge, since those have rational slopes."""
+"""A shift that moves points off edges; its slope is irrational, so it is parallel to no edge."""
 
 _STEP = np.array([1, 0, -1, 0]), np.array([0, 1, 0, -1])
-"""x and y of the directions east, south, west, north: clockwise on the screen."""
+"""x and y of the directions east, south, west, north (clockwise on the screen)."""
 
 
 def outlines(region: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     """Return the outlines of one 4-connected region.
 
     Args:
-        region: ``(H, W)`` bool, its foreground connected by pixels' edges.
+        region: ``(H, W)`` bool, 4-connected.
 
     Returns:
-        Rings ``(N, 2)`` of corners (x, y), without the first repeated at the end: first the outer one, clockwise on the
-        screen, then the holes, counter-clockwise, in the order of their uppermost corners. No ring touches itself;
-        rings may touch each other at corners.
+        Rings ``(N, 2)`` of corners (x, y), not closed: the outer ring, clockwise on the screen, then the holes,
+        counter-clockwise, ordered by their uppermost corners. No ring touches itself; rings may share corners.
     """
     edges, following = _linked_edges(region)
     rings = []
@@ -47,23 +46,23 @@ def outlines(region: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
         if not left[start]:
             continue
         members = [start]
-        while (place := chain[members[-1]]) != start:
-            members.append(place)
+        while (edge := chain[members[-1]]) != start:
+            members.append(edge)
         left[members] = False
         ring = edges[members]
-        corner = ring % 4 != np.roll(ring, 1) % 4  # an edge that goes on straight starts at no corner
+        corner = ring % 4 != np.roll(ring, 1) % 4  # straight continuations have no corner
         vertices = ring[corner] // 4
         rings.append(np.stack([vertices % width, vertices // width], axis=1))
-    # The edges are in reading order of their starts: the first one is at the top, hence on the outer ring.
+    # Edges are in reading order of their starts: the first is the uppermost, so it is on the outer ring.
     return rings
 
 
 def _linked_edges(region: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the directed pixel edges with the region on their right, and for each the place of the following one.
+    """Return the directed pixel edges with the region on their right, and the index of the next edge for each.
 
-    An edge is known by the number 4 · (its start's place in the grid of corners) + direction. Where four edges meet,
-    two pixels of the region touch at a corner: the outline turns left there, round the pixel outside. Within a
-    4-connected region the two pixels outside then belong to different rings, so that no ring meets itself.
+    An edge has the number 4 · (index of its start in the grid of corners) + direction. Where four edges meet, two
+    pixels of the region touch at a corner, and the outline turns left, around the pixel outside. In a 4-connected
+    region the two pixels outside belong to different rings, so no ring touches itself.
     """
     height, width = region.shape
     padded = np.pad(region, 1)
@@ -85,46 +84,44 @@ def _linked_edges(region: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray
 
 
 def simplified(rings: list[NDArray[np.int64]], tolerance: float, *, overlap: float = 0.99) -> list[NDArray[np.float64]]:
-    """Return a region's outlines with fewer corners, as far as they still show the region.
+    """Simplify the outlines of a region.
 
-    What is simplified (Douglas and Peucker, 1973) is the line through the midpoints of the outline's pixel edges: on
-    staircases it is straighter than the outline, and lies as much inside it as outside. If the result overlaps the
-    region too little, has another area, or touches itself, a smaller tolerance is tried, and at last the exact
-    outlines are taken.
+    The line through the midpoints of the pixel edges is simplified (Douglas and Peucker, 1973): on staircases it is
+    straighter than the outline and unbiased. If the overlap with the region or its area changes too much, or the result
+    touches itself, the tolerance is reduced, down to the exact outlines.
 
     Args:
-        rings: from `outlines`.
-        tolerance: no corner of an exact outline is farther than this from its simplified ring, in pixels; 0 changes
-            nothing.
-        overlap: the least intersection over union of the region and the result, counted by pixels' centres; the
-            result's area differs by at most 1 − ``overlap`` of the region's.
+        rings: result of `outlines`.
+        tolerance: maximum distance of the corners of an exact outline from its simplified ring in pixels; 0: exact.
+        overlap: minimum intersection over union with the region, by pixel centres; the area differs by at most
+            1 − ``overlap`` of that of the region.
 
     Returns:
-        As many rings ``(N, 2)`` float64, in the same order and orientation.
+        The simplified rings ``(N, 2)`` float64, in the same order and orientation.
     """
     rest = tolerance - CORNER
     if rest <= FINEST:
         return [np.asarray(ring, np.float64) for ring in rings]
-    place = rings[0].min(0)
-    exact = [np.asarray(ring - place, np.float64) for ring in rings]
+    origin = rings[0].min(0)
+    exact = [np.asarray(ring - origin, np.float64) for ring in rings]
     width, height = (int(side) for side in exact[0].max(0))
     region, pixels = fill(exact, (height, width)), sum(map(area, exact))
     lines = [_midpoints(ring) for ring in exact]
     needed = [_needed(line) for line in lines]
     while rest > FINEST:
-        found = [line[kept > rest] for line, kept in zip(lines, needed, strict=True)]
-        if all(len(short) > 2 and area(short) * area(ring) > 0 for short, ring in zip(found, exact, strict=True)):
-            # A pixel whose centre is on an edge belongs to either side, as the reader likes: it counts as wrong.
-            one, other = (fill([ring + shift for ring in found], region.shape) for shift in (TINY, -TINY))
+        short = [line[tolerances > rest] for line, tolerances in zip(lines, needed, strict=True)]
+        if all(len(ring) > 2 and area(ring) * area(full) > 0 for ring, full in zip(short, exact, strict=True)):
+            # Readers may assign a pixel with its centre on an edge to either side: it counts as wrong.
+            one, other = (fill([ring + shift for ring in short], region.shape) for shift in (TINY, -TINY))
             same = (one & other & region).sum() >= overlap * (one | other | region).sum()
-            if same and abs(sum(map(area, found)) - pixels) <= (1 - overlap) * pixels and not touching(found):
-                return [ring + place for ring in found]
+            if same and abs(sum(map(area, short)) - pixels) <= (1 - overlap) * pixels and not touching(short):
+                return [ring + origin for ring in short]
         rest /= 1.5
-    return [ring + place for ring in exact]
+    return [ring + origin for ring in exact]
 
 
 def _midpoints(ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the midpoints of the unit edges that a ring along pixels' edges consists of."""
+    """Return the midpoints of the unit edges of a ring along pixel edges."""
     steps = np.roll(ring, -1, axis=0) - ring
     lengths = np.abs(steps).sum(1).astype(np.int64)
     edge = np.repeat(np.arange(len(ring)), lengths)
@@ -133,11 +130,11 @@ def _midpoints(ring: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _needed(ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return for each point of a closed line the tolerance up to which it is needed, ``(N,)``; 0 below `FINEST`.
+    """Return the tolerance ``(N,)`` up to which Douglas and Peucker's method keeps each point of a closed line.
 
-    With a tolerance t, the points that are needed up to more than t are those that Douglas and Peucker's method keeps:
-    it splits the line at the point that is farthest from the straight way, as long as that is farther than t. The line
-    is cut open at a topmost point and at the one farthest from that, which are always kept.
+    The method splits a line at the point farthest from the segment between its ends, if that is farther than the
+    tolerance. The closed line is cut at a topmost point and at the point farthest from it, which are always kept (inf).
+    Values below `FINEST` are 0.
     """
     first = int(np.lexsort((ring[:, 0], ring[:, 1]))[0])
     x, y = np.roll(ring, -first, axis=0).T
@@ -151,16 +148,16 @@ def _needed(ring: NDArray[np.float64]) -> NDArray[np.float64]:
         if end - start < 2:
             continue
         distances = _distances(x[start : end + 1], y[start : end + 1])
-        place = int(distances.argmax())
-        tolerance = min(float(distances[place]) ** 0.5, above)
+        split = int(distances.argmax())
+        tolerance = min(float(distances[split]) ** 0.5, above)
         if tolerance > FINEST:
-            needed[start + place] = tolerance
-            parts += [(start, start + place, tolerance), (start + place, end, tolerance)]
+            needed[start + split] = tolerance
+            parts += [(start, start + split, tolerance), (start + split, end, tolerance)]
     return np.roll(needed[:-1], first)
 
 
 def _distances(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the squared distances of points from the straight way between the first and the last of them."""
+    """Return the squared distances of points from the segment between the first and the last of them."""
     along_x, along_y = x[-1] - x[0], y[-1] - y[0]
     to_x, to_y = x - x[0], y - y[0]
     length = along_x * along_x + along_y * along_y
@@ -172,7 +169,7 @@ def _distances(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def touching(rings: list[NDArray[np.float64]]) -> bool:
-    """Tell whether two edges of rings have a point in common, other than neighbours the corner between them."""
+    """Return whether two edges have a common point, except the corner between adjacent edges."""
     start = np.concatenate(rings)
     end = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
     sizes = np.array([len(ring) for ring in rings])
@@ -180,7 +177,7 @@ def touching(rings: list[NDArray[np.float64]]) -> bool:
     following = offset + (np.arange(len(start)) - offset + 1) % np.repeat(sizes, sizes)
     low, high = np.minimum(start, end), np.maximum(start, end)
     order = np.argsort(low[:, 0], kind="stable")
-    # Pairs of edges whose ranges of x meet: with the edges sorted by their left ends, those up to the right end.
+    # Pairs of edges with overlapping x ranges: edges sorted by left end, up to the right end of the first.
     count = np.searchsorted(low[order, 0], high[order, 0], side="right") - np.arange(len(order)) - 1
     one = np.repeat(np.arange(len(order)), count)
     other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(count) - count, count)
@@ -194,23 +191,23 @@ def touching(rings: list[NDArray[np.float64]]) -> bool:
 
 
 def _side(a: NDArray[np.float64], b: NDArray[np.float64], point: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return on which side of the line from a to b points lie: the sign of the cross product."""
+    """Return the side of the line from a to b on which points are: the sign of the cross product."""
     along, to = b - a, point - a
     side: NDArray[np.float64] = np.sign(along[:, 0] * to[:, 1] - along[:, 1] * to[:, 0])
     return side
 
 
 def area(ring: NDArray[np.float64] | NDArray[np.int64]) -> float:
-    """Return the signed area of a ring in square pixels: positive if it is clockwise on the screen."""
+    """Return the signed area of a ring in square pixels, positive if clockwise on the screen."""
     x, y = np.asarray(ring, np.float64).T
     return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)
 
 
 def fill(rings: list[NDArray[np.float64]], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the pixels whose centres are inside rings by the even-odd rule, ``(H, W)`` bool.
+    """Return the pixels whose centres are inside the rings by the even-odd rule, ``(H, W)`` bool.
 
     Args:
-        rings: outer rings and holes alike, ``(N, 2)`` corners each.
+        rings: outer rings and holes, ``(N, 2)`` corners each.
         size: ``(height, width)``.
     """
     height, width = size
@@ -219,7 +216,7 @@ def fill(rings: list[NDArray[np.float64]], size: tuple[int, int]) -> NDArray[np.
         start, end = np.asarray(ring, np.float64), np.roll(np.asarray(ring, np.float64), -1, axis=0)
         upper = np.where((start[:, 1] <= end[:, 1])[:, None], start, end)
         lower = np.where((start[:, 1] <= end[:, 1])[:, None], end, start)
-        # An edge crosses the rows whose centre line y = r + 0.5 is in [upper, lower).
+        # An edge crosses row r if y = r + 0.5 is in [upper, lower).
         first = np.clip(np.ceil(upper[:, 1] - 0.5), 0, height).astype(np.int64)
         past = np.clip(np.ceil(lower[:, 1] - 0.5), 0, height).astype(np.int64)
         count = past - first

@@ -1,11 +1,11 @@
-"""COCO annotations: one JSON file, masks as compressed run-length encodings."""
+"""COCO annotations: a JSON file with masks as compressed run-length encodings."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from wsss.export.export_items import Item, Masks, Options, Workshop, box, name_of, objects, value_of
+from wsss.export.export_items import Item, Masks, Options, Output, box, name_of, objects, value_of
 from wsss.export.image_copies import put_images
 from wsss.io.files.atomic import write_text
 from wsss.io.rasters.label_masks import IGNORE
@@ -18,29 +18,28 @@ if TYPE_CHECKING:
 ANNOTATIONS = "annotations.json"
 
 
-def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
-    """Write ``annotations.json``, and the images into ``images/`` where they are asked for.
+def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
+    """Write ``annotations.json`` and, on request, the images in ``images/``.
 
-    An annotation is a class in an image, or one connected region of it; its ``category_id`` is the value that the
-    class has in masks. Ignored pixels are an annotation with ``iscrowd`` 1, which COCO's evaluation and most
-    readers leave out.
+    An annotation is an object of a class; its ``category_id`` is the value of the class in masks. Ignored pixels are an
+    annotation with ``iscrowd`` 1, which COCO's evaluation and most readers skip.
     """
 
     def work(item: Item) -> tuple[tuple[int, int], list[dict[str, Any]]]:
         mask = masks.read(item, options)
-        found = [_annotation(value_of(masks.classes, index), region) for index, region in objects(mask, options)]
-        return (mask.shape[0], mask.shape[1]), found
+        regions = [_annotation(value_of(masks.classes, index), region) for index, region in objects(mask, options)]
+        return (mask.shape[0], mask.shape[1]), regions
 
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     exported: list[Item] = []
-    for item, (size, found) in shop.each(work, masks.items):
+    for item, (size, regions) in output.each(work, masks.items):
         exported.append(item)
         images.append({"id": len(images) + 1, "file_name": item.file_name, "height": size[0], "width": size[1]})
-        for one in found:
-            annotations.append({"id": len(annotations) + 1, "image_id": len(images), **one})
+        for region in regions:
+            annotations.append({"id": len(annotations) + 1, "image_id": len(images), **region})
     indices = list(range(1, len(masks.classes)))
-    if any(one["category_id"] == IGNORE for one in annotations):
+    if any(annotation["category_id"] == IGNORE for annotation in annotations):
         indices.append(IGNORE)
     categories = [
         {"id": value_of(masks.classes, index), "name": name_of(masks.classes, index), "supercategory": ""}
@@ -53,8 +52,8 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
         "annotations": annotations,
         "categories": categories,
     }
-    write_text(shop.folder / ANNOTATIONS, json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
-    put_images(exported, shop.folder / "images", options.with_images)
+    write_text(output.folder / ANNOTATIONS, json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+    put_images(exported, output.folder / "images", options.with_images)
     unknown = sum(item.suffix == "" for item in exported)
     return {"annotations": len(annotations), **({"images_without_suffix": unknown} if unknown else {})}
 

@@ -1,4 +1,4 @@
-"""CVAT's format "Segmentation mask 1.1": one zip of colour masks of classes and of objects, and their label map."""
+"""CVAT's format "Segmentation mask 1.1": a zip of colour masks of classes and objects, with a label map."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput, listing
-from wsss.export.export_items import Item, Masks, Options, Workshop, objects
+from wsss.export.export_items import Item, Masks, Options, Output, objects
 from wsss.export.labelmap import LABELMAP, labelmap
 from wsss.export.naming import list_names, renamed
 from wsss.io.files.atomic import atomic_open
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
 ARCHIVE = "segmentation_mask_1.1.zip"
 SUBSET = "default"
 MOST_OBJECTS = 255
-"""Objects of an image that CVAT's importer (datumaro) knows colours for: its table has 256, one of them for none."""
+"""Maximum number of objects per image in CVAT's importer (datumaro), whose palette has 256 colours in all."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The time stamp of every file in the archive, the oldest a zip can hold: the same masks give the same bytes."""
+"""Constant time stamp of all files in the archive (the earliest in a zip), for reproducible bytes."""
 
 
-def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
-    """Write ``segmentation_mask_1.1.zip``; the masks are RGB, since CVAT goes by colours.
+def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
+    """Write ``segmentation_mask_1.1.zip`` with RGB masks, because CVAT matches colours.
 
     Raises:
-        InvalidInput: a class name can't stand in the label map; an image has more objects than CVAT takes; images are
-            to be linked to, which a zip can't.
+        InvalidInput: a class name is not allowed in the label map, an image has too many objects, or images are to be
+            linked, which is impossible in a zip.
     """
-    labelmap(masks.classes, ignored=True)  # what it refuses should not be found last
+    labelmap(masks.classes, ignored=True)  # validates the class names first
     if options.with_images == "link":
-        raise InvalidInput(
-            "--with-images link: a zip holds no links.", hint="Use --with-images copy, or leave --with-images out."
-        )
+        hint = "Use --with-images copy, or leave --with-images out."
+        raise InvalidInput("a zip cannot contain links", subject="--with-images link", hint=hint)
     if options.components:
-        _check_counts(masks, options, shop)
+        _check_counts(masks, options, output)
     names = list_names(masks.items)
     exported: list[Item] = []
     ignored = 0
-    with atomic_open(shop.folder / ARCHIVE) as file, zipfile.ZipFile(file, "w") as archive:
-        for item, (by_class, by_object, unsure) in shop.each(lambda item: _pictures(masks, item, options), masks.items):
+    with atomic_open(output.folder / ARCHIVE) as file, zipfile.ZipFile(file, "w") as archive:
+        pictures = output.each(lambda item: _pictures(masks, item, options), masks.items)
+        for item, (by_class, by_object, has_ignored) in pictures:
             exported.append(item)
-            ignored += unsure
+            ignored += has_ignored
             _add(archive, f"SegmentationClass/{names[item.id]}.png", by_class)
             _add(archive, f"SegmentationObject/{names[item.id]}.png", by_object)
             if options.with_images is not None and item.image is not None:
@@ -55,33 +55,29 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
         lines = "".join(f"{names[item.id]}\n" for item in exported)
         _add(archive, f"ImageSets/Segmentation/{SUBSET}.txt", lines.encode())
         _add(archive, LABELMAP, labelmap(masks.classes, ignored=ignored > 0).encode())
-    shop.renamed.update(renamed(exported, names))
+    output.renamed.update(renamed(exported, names))
     return {}
 
 
-def _check_counts(masks: Masks, options: Options, shop: Workshop) -> None:
-    """Refuse images with more objects than CVAT's reader has colours for; broken masks are left to the export itself.
+def _check_counts(masks: Masks, options: Options, output: Output) -> None:
+    """Refuse images with too many objects; broken masks are reported by the export itself.
 
     Raises:
-        InvalidInput: names them and their numbers of objects.
+        InvalidInput: lists the images with their numbers of objects.
     """
-    quiet = shop.each_quietly(lambda item: sum(1 for _ in objects(masks.read(item, options), options)), masks.items)
-    crowded = [(item, count) for item, count in quiet if count > MOST_OBJECTS]
+    counts = output.each_silently(lambda item: sum(1 for _ in objects(masks.read(item, options), options)), masks.items)
+    crowded = [(item, count) for item, count in counts if count > MOST_OBJECTS]
     if crowded:
         shown = listing(f"{item.file or item.id} has {count} objects" for item, count in crowded)
         raise InvalidInput(
-            f"cvat: at most {MOST_OBJECTS} objects per image can be imported; {shown}.",
-            hint="Drop small regions with --min-area N, or leave --components out (one object per class).",
+            f"CVAT imports at most {MOST_OBJECTS} objects per image; {shown}",
+            subject="cvat",
+            hint="Remove small regions with --min-area N, or leave --components out (one object per class).",
         )
 
 
-def object_colours(count: int) -> NDArray[np.uint8]:
-    """Return a colour for each of ``count`` objects and, first, black for none: ``(count + 1, 3)``, all different."""
-    return voc_palette(count + 1)
-
-
 def _pictures(masks: Masks, item: Item, options: Options) -> tuple[bytes, bytes, bool]:
-    """Return the masks of classes and of objects as PNGs, and whether there are ignored pixels."""
+    """Return the masks of classes and objects as PNGs, and whether there are ignored pixels."""
     mask = masks.read(item, options)
     numbers = np.zeros(mask.shape, np.int64)
     count = 0
@@ -89,7 +85,7 @@ def _pictures(masks: Masks, item: Item, options: Options) -> tuple[bytes, bytes,
         count += 1
         numbers[region] = count
     by_class = voc_palette()[masks.classes.decode(mask)]
-    return _png(by_class), _png(object_colours(count)[numbers]), bool((mask == IGNORE).any())
+    return _png(by_class), _png(voc_palette(count + 1)[numbers]), bool((mask == IGNORE).any())
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
@@ -102,6 +98,6 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     info = zipfile.ZipInfo(name, EPOCH)
-    info.create_system, info.external_attr = 3, 0o644 << 16  # the same on every system
+    info.create_system, info.external_attr = 3, 0o644 << 16  # independent of the system
     info.compress_type = zipfile.ZIP_STORED if name.endswith((".png", ".jpg", ".jpeg")) else zipfile.ZIP_DEFLATED
     archive.writestr(info, content)

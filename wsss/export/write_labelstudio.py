@@ -1,4 +1,4 @@
-"""Label Studio tasks: one JSON file whose regions are brush masks, and the labelling interface they fit."""
+"""Label Studio tasks: a JSON file with brush masks, and the matching labelling interface."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsss.export.export_items import (
     Item,
     Masks,
     Options,
-    Workshop,
+    Output,
     colours,
     name_of,
     objects,
@@ -28,16 +28,16 @@ TASKS = "tasks.json"
 INTERFACE = "label_config.xml"
 IMAGES = "images"
 CONTROL, OBJECT = "label", "image"
-"""Names of the brush and of the image in the labelling interface; every region refers to both."""
+"""Names of brush and image in the labelling interface, which every region refers to."""
 
 
-def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
-    """Write ``tasks.json``, ``label_config.xml``, and the images into ``images/`` where they are asked for.
+def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
+    """Write ``tasks.json``, ``label_config.xml`` and, on request, the images in ``images/``.
 
     Raises:
-        InvalidInput: a class name can't stand in XML.
+        InvalidInput: a class name is not allowed in XML.
     """
-    refuse_characters(masks.classes.foreground, "", "class")
+    refuse_characters(masks.classes.foreground, "")
 
     def work(item: Item) -> list[dict[str, Any]]:
         mask = masks.read(item, options)
@@ -50,9 +50,9 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
     used: set[str] = set()
     count = 0
     exported: list[Item] = []
-    for item, regions in shop.each(work, masks.items):
+    for item, regions in output.each(work, masks.items):
         exported.append(item)
-        used.update(label for one in regions for label in one["value"]["brushlabels"])
+        used.update(label for region in regions for label in region["value"]["brushlabels"])
         result: dict[str, Any] = {"result": regions}
         if options.role == "predictions":
             result["model_version"] = masks.name
@@ -62,14 +62,14 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
         tasks.append({"data": data, options.role: [result]})
     indices = list(range(1, len(masks.classes)))
     indices += [IGNORE] if name_of(masks.classes, IGNORE) in used else []
-    write_text(shop.folder / TASKS, json.dumps(tasks, ensure_ascii=False, allow_nan=False) + "\n")
-    write_text(shop.folder / INTERFACE, interface(masks, indices))
-    put_images(exported, shop.folder / IMAGES, options.with_images)
+    write_text(output.folder / TASKS, json.dumps(tasks, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(output.folder / INTERFACE, interface(masks, indices))
+    put_images(exported, output.folder / IMAGES, options.with_images)
     return {"regions": count}
 
 
 def interface(masks: Masks, indices: list[int]) -> str:
-    """Return the labelling interface: the image, and a brush for each of the classes."""
+    """Return the labelling interface: the image, and a brush per class."""
     shown = colours(value_of(masks.classes, index) for index in indices)
     labels = "".join(
         f"    <Label value={quoteattr(name_of(masks.classes, index))} background={quoteattr(_hex(colour))}/>\n"

@@ -1,4 +1,4 @@
-"""Masks over their images, to look at: a PNG per image, or contact sheets."""
+"""Overlays of masks on their images: a PNG per image, or contact sheets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.export.export_items import Item, Masks, Options, Workshop, name_of, present, value_of
+from wsss.export.export_items import Item, Masks, Options, Output, name_of, present, value_of
 from wsss.export.naming import renamed
 from wsss.io.files.atomic import explain_os_errors
 from wsss.io.rasters.label_masks import IGNORE
@@ -24,60 +24,58 @@ if TYPE_CHECKING:
 
 CELL = 240
 TALLEST = 2 * CELL
-"""A picture on a sheet is as wide as its column; one that would be higher than this is made narrower instead."""
+"""Maximum height of a picture on a sheet; it is as wide as its column, or narrower if it would be higher."""
 
 GAP = 8
 TEXT = 12
 HEADING = TEXT + GAP // 2
 MOST_SIDE, MOST_PIXELS = 60_000, 80_000_000
-"""Of a page without its legend. A PDF holds JPEGs, which end at 65,500 pixels; more pixels than this `read_image`
-refuses, and other readers take for an attack."""
+"""Maximum side and area of a page without its legend. JPEGs in a PDF are limited to 65,500 pixels per side, and image
+readers refuse larger areas as decompression bombs."""
 
 DPI = 150
-"""Of a PDF: a sheet of four columns is then 17 cm wide."""
+"""Resolution of a PDF: a sheet with four columns is 17 cm wide."""
 
 
-def export_overlays(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
-    """Write ``NAME.png`` per image: the mask over the image, with the names of the classes it shows below.
+def export_overlays(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
+    """Write ``NAME.png`` per image: the overlay, with a legend of its classes below.
 
-    Images that are broken, or of another size than their masks, are left out.
+    Images that are broken, or differ in size from their masks, are skipped.
     """
 
     def work(item: Item) -> None:
-        picture, seen = _picture(masks, item, options)
+        picture, shown = _picture(masks, item, options)
         if options.legend:
-            picture = with_legend(picture, _entries(masks, sorted(seen)))
-        write_png(shop.folder / f"{item.name}.png", picture)
+            picture = with_legend(picture, _entries(masks, sorted(shown)))
+        write_png(output.folder / f"{item.name}.png", picture)
 
-    shop.renamed.update(renamed([item for item, _ in shop.each(work, masks.items)]))
+    output.renamed.update(renamed([item for item, _ in output.each(work, masks.items)]))
     return {}
 
 
-def export_sheet(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
+def export_sheet(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
     """Write ``sheet-1.png``, ``sheet-2.png``, … or ``sheet.pdf``: small overlays in rows, with their names.
 
-    A page has fewer rows than it may have where it would become larger than `MOST_SIDE` or `MOST_PIXELS`. Images that
-    are broken, or of another size than their masks, have an empty place there.
+    A page that would exceed `MOST_SIDE` or `MOST_PIXELS` has fewer rows. The cells of images that are broken, or differ
+    in size from their masks, are empty.
     """
-    heights = list(shop.each_quietly(lambda item: _cell_height(item, options), masks.items))
+    heights = list(output.each_silently(lambda item: _cell_height(item, options), masks.items))
     readable = {item.id for item, _ in heights}
-    for _ in shop.each(
-        lambda item: _cell_height(item, options), [one for one in masks.items if one.id not in readable]
-    ):
-        pass  # notes why they can't be read
+    unreadable = [item for item in masks.items if item.id not in readable]
+    list(output.each(lambda item: _cell_height(item, options), unreadable))  # records the errors
     masks = replace(masks, items=tuple(item for item, _ in heights))
     pages = paginate([height for _, height in heights], options.columns, options.rows)
-    for number, (page, shown) in enumerate(zip(pages, _pages(masks, options, shop, pages), strict=True), start=1):
+    for number, (plan, page) in enumerate(zip(pages, _pages(masks, options, output, pages), strict=True), start=1):
         if options.pages == "pdf":
-            _add_page(shop.folder / "sheet.pdf", shown, first=page.start == 0, title=masks.name)
+            _add_page(output.folder / "sheet.pdf", page, first=plan.start == 0, title=masks.name)
         else:
-            write_png(shop.folder / f"sheet-{number:0{len(str(len(pages)))}}.png", shown)
+            write_png(output.folder / f"sheet-{number:0{len(str(len(pages)))}}.png", page)
     return {"pages": len(pages)}
 
 
 @dataclass(frozen=True)
 class PagePlan:
-    """Which of the cells are on a page (``start`` up to ``stop``), and how high each of its rows is, in pixels."""
+    """Cells of a page (``start`` up to ``stop``), and the heights of its rows in pixels."""
 
     start: int
     stop: int
@@ -85,11 +83,12 @@ class PagePlan:
 
 
 def paginate(cells: Sequence[int], columns: int, rows: int) -> list[PagePlan]:
-    """Deal cells out to rows and pages, in order.
+    """Distribute cells over rows and pages, in order.
 
     Args:
-        cells: the height of each, pixels.
-        columns, rows: of a page; it gets fewer rows where it would become larger than `MOST_SIDE` or `MOST_PIXELS`.
+        cells: heights of the cells in pixels.
+        columns: columns of a page.
+        rows: maximum number of rows of a page; fewer if it would exceed `MOST_SIDE` or `MOST_PIXELS`.
     """
     most = min(MOST_SIDE, MOST_PIXELS // _width(columns))
     pages: list[PagePlan] = []
@@ -103,28 +102,28 @@ def paginate(cells: Sequence[int], columns: int, rows: int) -> list[PagePlan]:
     return pages
 
 
-def _pages(masks: Masks, options: Options, shop: Workshop, pages: Sequence[PagePlan]) -> Iterator[NDArray[np.uint8]]:
-    """Yield the pages of a sheet, one after the other: there may be more of them than fit into memory."""
+def _pages(masks: Masks, options: Options, output: Output, pages: Sequence[PagePlan]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pages of a sheet one by one, to save memory."""
 
     def work(item: Item) -> tuple[NDArray[np.uint8], set[int]]:
-        picture, seen = _picture(masks, item, options)
-        return np.asarray(scaled(picture, CELL, TALLEST)), seen
+        picture, shown = _picture(masks, item, options)
+        return np.asarray(scaled(picture, CELL, TALLEST)), shown
 
     blank = np.full((1, 1, 3), 255, np.uint8)
     for page in pages:
         items = masks.items[page.start : page.stop]
-        found = {item.id: cell for item, cell in shop.each(work, items)}
-        seen = sorted(set().union(*(classes for _, classes in found.values())))
+        pictures = {item.id: picture for item, picture in output.each(work, items)}
+        shown = sorted(set().union(*(classes for _, classes in pictures.values())))
         cells = [
-            (item.name, found[item.id][0]) if item.id in found else (f"{item.name}: can't be read", blank)
+            (item.name, pictures[item.id][0]) if item.id in pictures else (f"{item.name}: can't be read", blank)
             for item in items
         ]
         sheet = _page(cells, options.columns, page.heights)
-        yield with_legend(sheet, _entries(masks, seen)) if options.legend else sheet
+        yield with_legend(sheet, _entries(masks, shown)) if options.legend else sheet
 
 
 def _cell_height(item: Item, options: Options) -> int:
-    """Return how high an item's picture will be on a sheet; its mask is of the same size as its image."""
+    """Return the height of the picture of an item on a sheet, from the size of its mask."""
     height, width = image_size(item.mask)
     return fit_into((2 * width if options.side_by_side else width, height), CELL, TALLEST)[1]
 
@@ -138,28 +137,28 @@ def _height(rows: Sequence[int]) -> int:
 
 
 def _picture(masks: Masks, item: Item, options: Options) -> tuple[NDArray[np.uint8], set[int]]:
-    """Return the overlay (beside the image where that is asked for), and the classes it shows."""
+    """Return the overlay (with the image to its left for ``side_by_side``), and the classes in it."""
     assert item.image is not None
     mask, image = masks.read(item, options), read_image(item.image)
-    laid = overlay(image, mask, class_colours(masks.classes), options.opacity, options.contours)
-    seen = {*present(mask), *([IGNORE] if (mask == IGNORE).any() else [])}
-    return (np.concatenate([image, laid], axis=1) if options.side_by_side else laid), seen
+    picture = overlay(image, mask, class_colours(masks.classes), options.opacity, options.contours)
+    shown = {*present(mask), *([IGNORE] if (mask == IGNORE).any() else [])}
+    return (np.concatenate([image, picture], axis=1) if options.side_by_side else picture), shown
 
 
 def _entries(masks: Masks, indices: Sequence[int]) -> list[Entry]:
-    """Return the legend's entries, in the colours of the overlays; ignored pixels, hatched, are the last."""
-    shown = [(int(red), int(green), int(blue)) for red, green, blue in class_colours(masks.classes)]
-    return [(_name(masks, index), None if index == IGNORE else shown[index]) for index in indices]
+    """Return the entries of the legend, in the colours of the overlays; ignored pixels are hatched."""
+    colours = [(int(red), int(green), int(blue)) for red, green, blue in class_colours(masks.classes)]
+    return [(_name(masks, index), None if index == IGNORE else colours[index]) for index in indices]
 
 
 def _name(masks: Masks, index: int) -> str:
-    """Return a class's name for the legend; with its value where the name can't be told from others there."""
+    """Return the name of a class for the legend, with its value if the font lacks characters of the name."""
     name = name_of(masks.classes, index)
     return f"{value_of(masks.classes, index)} {name}" if drawable(name).count(UNKNOWN) > name.count(UNKNOWN) else name
 
 
 def _page(cells: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, heights: Sequence[int]) -> NDArray[np.uint8]:
-    """Return small pictures in rows of these heights on white, each with its name above it."""
+    """Return a page of small pictures in rows of these heights, each below its name."""
     from PIL import Image, ImageDraw
 
     letters = font(TEXT)
@@ -177,7 +176,7 @@ def _page(cells: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, heights:
 
 
 def _add_page(path: Path, page: NDArray[np.uint8], *, first: bool, title: str) -> None:
-    """Begin a PDF with a page, or add one to it; without any date, so that the same pages give the same bytes."""
+    """Start a PDF with a page, or append one; without dates, for reproducible bytes."""
     from PIL import Image
 
     options: dict[str, Any] = {"append": True}

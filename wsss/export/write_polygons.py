@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.export.export_items import Item, Masks, Options, Workshop, box, name_of, objects, value_of
+from wsss.export.export_items import Item, Masks, Options, Output, box, name_of, objects, value_of
 from wsss.export.naming import renamed
 from wsss.export.outlines import outlines, simplified
 from wsss.io.files.atomic import write_text
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
-    """Write ``NAME.geojson`` per image: a feature per object, its geometry a ``MultiPolygon``.
+def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
+    """Write ``NAME.geojson`` per image, with a ``MultiPolygon`` feature per object.
 
     A polygon is a 4-connected region: its outline, then its holes, each closed by its first corner. Coordinates are
-    pixels from the image's upper left corner, x to the right, y down (see `wsss.export.outlines`).
+    pixels from the upper left corner of the image, x to the right, y down (see `wsss.export.outlines`).
     """
 
     def work(item: Item) -> int:
@@ -46,28 +46,28 @@ def export(masks: Masks, options: Options, shop: Workshop) -> dict[str, Any]:
             "tolerance": options.tolerance,
             "features": features,
         }
-        write_text(shop.folder / f"{item.name}.geojson", json.dumps(document, ensure_ascii=False) + "\n")
+        write_text(output.folder / f"{item.name}.geojson", json.dumps(document, ensure_ascii=False) + "\n")
         return corners
 
-    corners = [found for _, found in shop.each(work, masks.items)]
-    shop.renamed.update(renamed(masks.items))
+    corners = [count for _, count in output.each(work, masks.items)]
+    output.renamed.update(renamed(masks.items))
     return {"corners": sum(corners)}
 
 
 def _rings(region: NDArray[np.bool_]) -> list[list[NDArray[np.int64]]]:
-    """Return the outlines of every 4-connected part of a region, in the image's coordinates."""
+    """Return the outlines of every 4-connected part of a region, in image coordinates."""
     from scipy.ndimage import find_objects, label
 
     left, top, width, height = box(region)
     labels = label(region[top : top + height, left : left + width])[0]
-    found = []
-    for number, place in enumerate(find_objects(labels), start=1):
-        corner = np.array([place[1].start + left, place[0].start + top])
-        found.append([ring + corner for ring in outlines(labels[place] == number)])
-    return found
+    polygons = []
+    for number, window in enumerate(find_objects(labels), start=1):
+        corner = np.array([window[1].start + left, window[0].start + top])
+        polygons.append([ring + corner for ring in outlines(labels[window] == number)])
+    return polygons
 
 
 def _closed(ring: NDArray[np.float64]) -> list[list[float]]:
-    """Return a ring as GeoJSON has it: the first corner again at the end, whole numbers without a fraction."""
+    """Return a ring for GeoJSON: the first corner repeated at the end, integers without a fraction."""
     corners = [*ring.tolist(), ring[0].tolist()]
     return [[int(value) if value == int(value) else value for value in corner] for corner in corners]

@@ -1,4 +1,4 @@
-"""Confusion counts per image, as JSON: what any overlap score, over any set of the images, can be computed from."""
+"""Confusion counts per image, as JSON: sufficient for any overlap score over any subset of the images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, unreadable
 from wsss.io.files.atomic import write_text
 from wsss.io.files.recorded import check_recorded
 from wsss.io.text.json_files import read_json
@@ -28,7 +28,7 @@ class Confusions:
 
     Args:
         classes: the C class names, background first.
-        images: image id → ``(C, C + 1)`` int64 pixel counts, rows true, columns predicted, the last column unsure.
+        images: image id → ``(C, C + 1)`` int64 pixel counts: true class × predicted class, last column uncertain.
     """
 
     classes: tuple[str, ...]
@@ -41,7 +41,7 @@ class Confusions:
 
 
 def write_confusions(path: Path, confusions: Confusions) -> None:
-    """Write them atomically, one image per line: its cells that aren't 0 as ``[true, predicted, pixels]``."""
+    """Write confusion counts atomically, one image per line, as non-zero cells ``[true, predicted, pixels]``."""
     lines = []
     for image_id, counts in confusions.images.items():
         cells = [[int(true), int(column), int(counts[true, column])] for true, column in np.argwhere(counts)]
@@ -52,25 +52,25 @@ def write_confusions(path: Path, confusions: Confusions) -> None:
 
 
 def read_confusions(path: Path) -> Confusions:
-    """Read what `write_confusions` wrote.
+    """Read a file written by `write_confusions`.
 
     Raises:
-        InvalidInput: missing, or not such a file.
+        InvalidInput: the file is missing, or not such a file.
     """
     check_recorded(path)
     try:
         value = read_json(path)
-    except FileNotFoundError as error:
-        raise InvalidInput(f"{path}: no such file.") from error
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path}: not a readable JSON file ({error}).") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except ValueError as error:
+        raise InvalidInput(f"not a JSON file ({error})", subject=path) from error
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise InvalidInput(f"{path}: not a file of confusion counts that this version can read.")
+        raise InvalidInput("not a file of confusion counts that this version can read", subject=path)
     try:
         classes = tuple(str(name) for name in value["classes"])
         images = {str(name): _matrix(cells, len(classes)) for name, cells in value["images"].items()}
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise InvalidInput(f"{path}: not a file of confusion counts ({type(error).__name__}: {error}).") from error
+        raise InvalidInput(f"not a file of confusion counts ({type(error).__name__}: {error})", subject=path) from error
     return Confusions(classes, images)
 
 
@@ -79,6 +79,6 @@ def _matrix(cells: Any, classes: int) -> NDArray[np.int64]:
     for true, column, pixels in cells:
         cell = [true, column, pixels]
         if not all(isinstance(number, int) and number >= 0 for number in cell):
-            raise ValueError(f"expected whole numbers of 0 or more, got {cell}")
+            raise ValueError(f"expected non-negative integers, got {cell}")
         matrix[true, column] = pixels
     return matrix

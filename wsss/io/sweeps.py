@@ -1,4 +1,4 @@
-"""Counts of a threshold sweep, per image: what its curve, over any set of the images, can be computed from."""
+"""Counts of a threshold sweep per image: sufficient for its curve over any subset of the images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SweepCounts:
 
 
 def write_sweep_counts(path: Path, sweep: SweepCounts) -> None:
-    """Write them atomically, as ``.npz``."""
+    """Write the counts of a sweep as ``.npz``, atomically."""
     write_arrays(
         path,
         {
@@ -48,20 +48,22 @@ def write_sweep_counts(path: Path, sweep: SweepCounts) -> None:
 
 
 def read_sweep_counts(path: Path) -> SweepCounts:
-    """Read what `write_sweep_counts` wrote.
+    """Read a file written by `write_sweep_counts`.
 
     Raises:
-        InvalidInput: missing, broken, or not such a file.
+        InvalidInput: the file is missing, broken, or not such a file.
     """
     arrays = read_arrays(path)
     missing = {"classes", "levels", "images", "counts"} - arrays.keys()
     if missing:
-        raise InvalidInput(f"{path}: not a file of a sweep's counts (no array {', '.join(sorted(missing))}).")
+        raise InvalidInput(f"not the counts of a sweep (missing arrays: {', '.join(sorted(missing))})", subject=path)
     names, levels, images, counts = (arrays[key] for key in ("classes", "levels", "images", "counts"))
     one_axis = names.ndim == levels.ndim == images.ndim == 1
     if not one_axis or counts.shape != (len(images), len(levels), 3, len(names)):
-        raise InvalidInput(f"{path}: not a file of a sweep's counts (counts {counts.shape}).")
-    ascending = levels.dtype.kind == "f" and bool((np.diff(levels) > 0).all())  # NaN is not
+        raise InvalidInput(f"not the counts of a sweep (counts of shape {counts.shape})", subject=path)
+    ascending = levels.dtype.kind == "f" and bool((np.diff(levels) > 0).all())  # false for NaN
     if not ascending or counts.dtype.kind not in "iu" or int(counts.min(initial=0)) < 0:
-        raise InvalidInput(f"{path}: expected ascending levels and counts of 0 or more.", hint="Re-run the sweep.")
+        raise InvalidInput(
+            subject=path, allowed="ascending levels and non-negative integer counts", hint="Re-run the sweep."
+        )
     return SweepCounts(tuple(map(str, names)), tuple(float(level) for level in levels), tuple(map(str, images)), counts)

@@ -1,1 +1,73 @@
-"""Segmentation losses, one file per family, chosen by name."""
+"""Segmentation losses as torch modules: ``BettiMatchingLoss(alpha=0.5)``, or by name, ``build("cldice", alpha=0.3)``.
+
+Importing this package imports no torch; the classes are imported on first access.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from wsss.losses.catalogue import LOSSES, loss_class
+
+if TYPE_CHECKING:
+    from wsss.losses.base import Loss
+    from wsss.losses.betti_matching import BettiMatchingLoss
+    from wsss.losses.cbdice import CbDiceLoss
+    from wsss.losses.cldice import ClDiceLoss
+    from wsss.losses.region import CrossEntropyDiceLoss, CrossEntropyLoss, DiceLoss
+    from wsss.losses.region_wise import RegionWiseLoss
+    from wsss.losses.skeleton_recall import SkeletonRecallLoss
+    from wsss.losses.supervision import DeepSupervision
+    from wsss.losses.topo_window import TopoWindowLoss
+    from wsss.losses.topoloss import TopoLoss
+    from wsss.losses.warping_loss import WarpingLoss
+
+__all__ = [
+    "LOSSES",
+    "BettiMatchingLoss",
+    "CbDiceLoss",
+    "ClDiceLoss",
+    "CrossEntropyDiceLoss",
+    "CrossEntropyLoss",
+    "DeepSupervision",
+    "DiceLoss",
+    "Loss",
+    "RegionWiseLoss",
+    "SkeletonRecallLoss",
+    "TopoLoss",
+    "TopoWindowLoss",
+    "WarpingLoss",
+    "build",
+]
+
+_MODULES = {
+    "Loss": "wsss.losses.base",
+    "DeepSupervision": "wsss.losses.supervision",
+    **{attribute: module for module, attribute in (target.split(":") for target in LOSSES.values())},
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def build(name: str, /, **settings: Any) -> Loss:
+    """Build a loss by its name in pipelines (`LOSSES`).
+
+    Args:
+        name: such as ``"cldice"``.
+        **settings: keyword arguments of the class.
+
+    Raises:
+        InvalidInput: unknown name or setting, or an invalid value.
+
+    Example:
+        >>> from wsss.losses import build
+        >>> build("cldice", alpha=0.3).config.alpha
+        0.3
+    """
+    loss: Loss = loss_class(name)(**settings)
+    return loss

@@ -1,63 +1,78 @@
-"""The registry of losses, and what every loss is.
+"""Base class of the losses, and the form of predictions and targets.
 
 A loss is a module called with
 
 * ``logits`` ``(B, C, H, W)``, any real values, and
-* ``target`` ``(B, H, W)`` int64, class indices 0 … C − 1, or 255 for ignored pixels; or, for a loss that
-  `Loss.takes_soft`, class probabilities ``(B, C, H, W)``, all 0 for ignored pixels.
+* ``target`` ``(B, H, W)`` int64, class indices 0 … C − 1, or 255 for ignored pixels; for losses with
+  `Loss.takes_soft` also class probabilities ``(B, C, H, W)``, all 0 at ignored pixels.
 
-Logits of one channel, ``(B, 1, H, W)``, are those of the foreground. Other usual forms are converted: see `prepared`.
+Logits of one channel, ``(B, 1, H, W)``, are those of the foreground. `prepared` and `InputForm` convert other forms.
 
-It returns a scalar. Ignored pixels have no gradient, and neither value nor gradient depends on their logits, even if
-these are NaN; where all pixels are ignored the loss is 0 with zero gradients. NaN at any other pixel gives NaN.
+The result is a scalar. Neither its value nor its gradient depends on the logits of ignored pixels, even if these are
+NaN; if all pixels are ignored, the loss is 0 with zero gradients. NaN at any other pixel gives NaN.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
-from importlib import import_module
-from typing import Any
+from functools import cache
+from typing import Any, ClassVar, Self
 
 import torch
+from pydantic import create_model
 from torch import Tensor, nn
 
-from wsss.errors import InvalidInput, closest, listing
 from wsss.io.rasters.label_masks import IGNORE
+from wsss.losses.catalogue import loss_class
+from wsss.losses.config import InputForm
+from wsss.losses.conversion import converted
 from wsss.losses.inputs import check_distribution, check_foreground, check_form, check_logits
 from wsss.losses.targets import check_indices, checked_once
-
-LOSSES = {
-    "ce": "wsss.losses.region:CrossEntropy",
-    "dice": "wsss.losses.region:Dice",
-    "ce_dice": "wsss.losses.region:CrossEntropyDice",
-    "region_wise": "wsss.losses.region_wise:RegionWiseLoss",
-    "betti_matching": "wsss.losses.betti_matching:BettiMatchingLoss",
-    "cldice": "wsss.losses.cldice:ClDiceLoss",
-    "skeleton_recall": "wsss.losses.skeleton_recall:SkeletonRecallLoss",
-    "topo": "wsss.losses.topo_window:TopoWindowLoss",
-    "topoloss": "wsss.losses.topoloss:TopoLoss",
-    "cbdice": "wsss.losses.cbdice:CbDiceLoss",
-    "warping": "wsss.losses.warping_loss:WarpingLoss",
-}
-"""Name → module and class; the class is made from its config."""
+from wsss.validation import Settings, validate
 
 
 class Loss(nn.Module):
-    """Base of all losses.
+    """Base class of all losses. Keyword arguments are the fields of `config_type` and of `InputForm`.
 
     Attributes:
-        takes_soft: whether the target may be probabilities; a loss that doesn't is given `hard` ones.
+        config_type: pydantic model of the settings.
+        takes_soft: whether the target may be probabilities; other losses get `hard` targets.
+        config: the validated settings.
+        form: form of predictions and targets.
     """
 
+    config_type: ClassVar[type[Settings]] = Settings
     takes_soft = False
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the loss, as any module; the target is checked once, also where a base loss gets it too."""
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = _signature(cls.config_type)  # type: ignore[attr-defined]
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        plain = {key: value.config if isinstance(value, Loss) else value for key, value in settings.items()}
+        valid = validate(_with_form(self.config_type), plain, where=type(self).__name__)
+        self.config: Any = _part(valid, self.config_type)
+        self.form = _part(valid, InputForm)
+
+    @classmethod
+    def from_config(cls, config: Any) -> Self:
+        """Build the loss of a pipeline from its config."""
+        return cls(**dict(config))
+
+    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the scalar loss of predictions and target in the form that the constructor was given.
+
+        Raises:
+            InvalidInput: predictions or target of another form.
+        """
         with checked_once():
-            return super().__call__(*args, **kwargs)
+            losses = [super(Loss, self).__call__(*pair) for pair in converted(logits, target, self.form)]
+        return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
 
     def begin_step(self, step: int, steps: int) -> None:
-        """Say that training step ``step`` (0 … ``steps`` − 1) comes next; for losses that change over training."""
+        """Announce training step ``step`` of ``steps`` (from 0), for losses that change during training."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss of ``logits`` ``(B, C, H, W)`` and ``target`` ``(B, H, W)``."""
@@ -68,60 +83,76 @@ def build_loss(config: Any) -> Loss:
     """Build a loss from its config (see `wsss.losses.config.LossConfig`).
 
     Raises:
-        InvalidInput: no loss of this name.
+        InvalidInput: unknown name.
     """
-    if config.name not in LOSSES:
-        raise InvalidInput(
-            f"loss.name: unknown loss {config.name!r}; allowed are {listing(LOSSES, limit=40)}"
-            f"{closest(config.name, LOSSES)}"
-        )
-    module, name = LOSSES[config.name].split(":")
-    loss: Loss = getattr(import_module(module), name)(config)
+    loss: Loss = loss_class(config.name).from_config(config)
     return loss
 
 
-def known(target: Tensor) -> Tensor:
-    """Return ``(B, H, W)`` bool: the pixels of which the target, indices or probabilities, says something."""
+@cache
+def _with_form(config_type: type[Settings]) -> type[Settings]:
+    """Return a model with the fields of a config and of `InputForm`, so that one error lists all valid keys."""
+    return create_model(config_type.__name__, __base__=(InputForm, config_type))
+
+
+def _part(valid: Settings, part: type[Settings]) -> Any:
+    return part.model_construct(**{name: getattr(valid, name) for name in part.model_fields})
+
+
+def _signature(config_type: type[Settings]) -> inspect.Signature:
+    fields = {**config_type.model_fields, **InputForm.model_fields}
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.get_default(call_default_factory=True),
+                annotation=field.annotation,
+            )
+            for name, field in fields.items()
+            if name != "name"
+        ]
+    )
+
+
+def labelled(target: Tensor) -> Tensor:
+    """Return ``(B, H, W)`` bool: the pixels that are not ignored."""
     return target.sum(1) > 0.5 if is_soft(target) else target != IGNORE
 
 
 def is_soft(target: Tensor) -> bool:
-    """Tell whether a target holds probabilities ``(B, C, H, W)`` rather than class indices ``(B, H, W)``."""
-    return target.ndim == 4
+    """Return whether a target holds probabilities ``(B, C, H, W)`` rather than class indices."""
+    return target.ndim == 4 and target.is_floating_point()
 
 
 def hard(target: Tensor) -> Tensor:
-    """Return the most probable class of each pixel, ``(B, H, W)`` int64, 255 where nothing is known.
+    """Return the most probable class of each pixel, ``(B, H, W)`` int64, 255 at ignored pixels.
 
-    A target of class indices is returned as it is.
+    Class indices are returned unchanged.
     """
-    return target.argmax(1).masked_fill_(~known(target), IGNORE) if is_soft(target) else target
+    return target.argmax(1).masked_fill_(~labelled(target), IGNORE) if is_soft(target) else target
 
 
 def full_precision(logits: Tensor) -> Tensor:
-    """Return logits of half precision as float32 (sums over pixels need it); others as they are."""
+    """Return half-precision logits as float32, since sums over pixels need it."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits and target in the form that losses compute with.
+    """Validate logits and target and convert them to the form that losses compute with.
 
     Args:
-        logits: ``(B, C, H, W)`` of any float type; one channel is the foreground's, and stands for two of which the
-            background's is 0, since softmax then gives the foreground its sigmoid.
-        target: ``(B, H, W)`` class indices of bool or any integer type, with or without a channel of one; or
-            probabilities ``(B, C, H, W)``; or, beside logits of one channel, the foreground's probabilities
-            ``(B, 1, H, W)``.
+        logits: ``(B, C, H, W)`` of any float type. One channel is the foreground's: a background logit of 0 is added,
+            with which softmax equals the sigmoid of the foreground.
+        target: ``(B, H, W)`` or ``(B, 1, H, W)`` class indices of bool or any integer type; or probabilities
+            ``(B, C, H, W)``; or, with logits of one channel, foreground probabilities ``(B, 1, H, W)``.
 
     Returns:
-        Logits ``(B, max(C, 2), H, W)``, float32 or float64, and the target as `wsss.losses.base` has it.
-
-        Logits of ignored pixels are 0 whatever they were, so that no loss reads them: neither its value nor its
-        gradient depends on them, not even on NaN.
+        Logits ``(B, max(C, 2), H, W)``, float32 or float64, and a target as described in `wsss.losses.base`. Logits of
+        ignored pixels are 0 without a gradient, so that losses never see NaN there.
 
     Raises:
-        InvalidInput: the target is of another batch, size or number of classes, class indices are floats, one is
-            neither 0 … C − 1 nor 255, or probabilities are no distribution (see `wsss.losses.inputs`).
+        InvalidInput: mismatched shapes, class indices as floats or out of range, or invalid probabilities.
     """
     check_logits(logits)
     channels = logits.shape[1]
@@ -141,19 +172,18 @@ def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     else:
         target = target if target.dtype == torch.int64 else target.long()
         check_indices(target, logits.shape[1])
-    return _without_ignored(logits, known(target)), target
+    return _without_ignored(logits, labelled(target)), target
 
 
 def _without_ignored(logits: Tensor, mask: Tensor) -> Tensor:
-    """Return logits that are 0, without a gradient, where the mask ``(B, H, W)`` is False."""
     return logits if mask.all() else torch.where(mask.unsqueeze(1), logits, 0.0)
 
 
-def nothing(logits: Tensor) -> Tensor:
-    """Return a 0 that is connected to ``logits``, whatever their values, so that it has a gradient (zeros)."""
+def zero_loss(logits: Tensor) -> Tensor:
+    """Return 0, connected to ``logits`` with zero gradients whatever their values."""
     return full_precision(logits[:0]).sum()
 
 
-def not_a_number(logits: Tensor) -> Tensor:
-    """Return a NaN that is connected to ``logits``; its gradient is NaN."""
+def nan_loss(logits: Tensor) -> Tensor:
+    """Return NaN, connected to ``logits`` with NaN gradients."""
     return (full_precision(logits) * math.nan).sum()

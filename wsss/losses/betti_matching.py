@@ -1,7 +1,7 @@
-"""Betti matching loss (Stucki et al., ICML 2023): matched features should agree, unmatched ones should vanish.
+"""Betti matching loss (Stucki et al., ICML 2023): matched features should agree, unmatched features should vanish.
 
-The matching names the pixel of every birth and death (`wsss.topology`), and the loss is a sum of squares of their
-probabilities. So its gradient is known without torch, and is zero elsewhere: a step costs little more than matching.
+The matching gives the pixel of every birth and death (`wsss.topology`), and the loss is a sum of squares of their
+probabilities. Its gradient is therefore computed without torch and is zero at all other pixels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.losses.base import not_a_number, nothing
+from wsss.losses.base import nan_loss, zero_loss
 from wsss.losses.config import BettiMatchingConfig
 from wsss.losses.sparse import Slopes, sparse_loss
 from wsss.losses.term import LossWithTerm, foreground
@@ -25,59 +25,68 @@ from wsss.topology import LossSlopes, NotFinite, betti_matching_batch, loss_slop
 class BettiMatchingLoss(LossWithTerm):
     """``base_weight · base + alpha · mean over images and classes of BM(p, g)``.
 
-    ``BM = Σ_k w_k (2 Σ_matched [(b − b')² + (d − d')²] + Σ_unmatched (b − d)²)`` over dimensions k = 0, 1 with births b
-    and deaths d of the prediction and b', d' of the label; unmatched ones of both. The probabilities of each class but
-    the background are matched with where the label is that class. Pixels of unknown class are background in both.
+    ``BM = Σ_k w_k (2 Σ_matched [(b − b')² + (d − d')²] + Σ_unmatched (b − d)²)`` over dimensions k = 0, 1, with births
+    b and deaths d of the prediction and b', d' of the label; the last sum runs over unmatched features of both. The
+    probabilities of each class except the background are matched with the mask of that class. Ignored pixels are
+    background in both.
 
-    ``essential: omit`` is the formula of Betti-Matching-3D; ``match`` adds 2 (max p − max g)², as Betti-matching does.
-    The authors train with Dice + ½ BM and ``frame: own-max``; ``bothlevel`` adds the losses of both filtrations.
+    ``essential="omit"`` is the formula of Betti-Matching-3D; ``"match"`` adds 2 (max p − max g)² like Betti-matching.
+    The authors train with Dice + ½ BM and ``frame="own-max"``; ``filtration="bothlevel"`` adds the losses of both
+    filtrations.
 
     With ``crop``, windows of that side are matched instead of the whole image, ``stride`` apart, and their sum is
-    scaled by the image's area over theirs. Small windows cost less and see only what is wrong inside them; a stride
-    beyond the side leaves pixels out.
+    scaled by the image's area over theirs. A stride larger than the side skips pixels.
 
     NaN or infinite logits give NaN.
+
+    Example:
+        >>> import torch
+        >>> from wsss.losses import BettiMatchingLoss
+        >>> loss = BettiMatchingLoss(alpha=0.5, filtration="superlevel")
+        >>> logits = torch.randn(2, 1, 32, 32, requires_grad=True)
+        >>> loss(logits, torch.randint(0, 2, (2, 32, 32))).backward()
+        >>> logits.grad.abs().sum().item() > 0
+        True
     """
 
-    def __init__(self, config: BettiMatchingConfig | None = None) -> None:
-        self.config = config or BettiMatchingConfig()
-        super().__init__(self.config)
+    config_type = BettiMatchingConfig
+    config: BettiMatchingConfig
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean Betti matching loss; see `LossWithTerm.term`."""
         pairs = _pairs(_probabilities(logits.detach(), self.config.background), target, self.config)
-        if not pairs.places:
-            return nothing(logits)
+        if not pairs.windows:
+            return zero_loss(logits)
         try:
             loss, slopes = _match(pairs, self.config, logits.shape[3])
         except NotFinite:
-            return not_a_number(logits)
+            return nan_loss(logits)
         return sparse_loss(logits, loss, slopes, pairs.scale)
 
 
-_kept = threading.local()
+_buffers = threading.local()
 
 
 def _probabilities(logits: Tensor, background: bool) -> Tensor:
-    """Return those of the classes that are matched; they may lie where this thread's last ones did.
+    """Return the probabilities of the matched classes; of two classes in a buffer that the thread re-uses.
 
-    Fresh memory for two classes would cost as much as the work on them.
+    Allocating memory for two classes would take as long as computing them.
     """
     if background:
         return logits.softmax(1)
     if logits.shape[1] > 2:
         return foreground(logits)
     shape, kind, device = (len(logits), 1, *logits.shape[2:]), logits.dtype, logits.device
-    room: Tensor | None = getattr(_kept, "room", None)
-    if room is None or (room.shape, room.dtype, room.device) != (shape, kind, device):
-        with torch.inference_mode(False):  # what inference makes can't be used in training
-            room = _kept.room = torch.empty(shape, dtype=kind, device=device)
-    return torch.sub(logits[:, 1:], logits[:, :1], out=room).sigmoid_()
+    buffer: Tensor | None = getattr(_buffers, "buffer", None)
+    if buffer is None or (buffer.shape, buffer.dtype, buffer.device) != (shape, kind, device):
+        with torch.inference_mode(False):  # tensors made in inference mode cannot be used in training
+            buffer = _buffers.buffer = torch.empty(shape, dtype=kind, device=device)
+    return torch.sub(logits[:, 1:], logits[:, :1], out=buffer).sigmoid_()
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a window lies: image of the batch, class, row and column of its first pixel."""
+class _Window:
+    """Index of the image, class, and first row and column of a window."""
 
     image: int
     channel: int
@@ -89,56 +98,56 @@ class _Place:
 class _Pairs:
     """Windows to match, and the factor that makes the sum of their losses a mean."""
 
-    places: list[_Place]
+    windows: list[_Window]
     predictions: list[NDArray[np.floating]]
     labels: list[NDArray[np.bool_]]
     scale: float
 
 
 def _pairs(probabilities: Tensor, target: Tensor, config: BettiMatchingConfig) -> _Pairs:
-    """Cut out what is to be matched."""
+    """Cut out the windows to match, of images with a labelled pixel."""
     first = 0 if config.background else 1
     predictions, classes = probabilities.cpu().numpy(), target.cpu().numpy()
     complete = classes.max() < IGNORE
     if not complete:
         predictions = predictions * (classes != IGNORE)[:, None]
     height, width = classes.shape[1:]
-    tops, tall = _windows(height, config)
-    lefts, wide = _windows(width, config)
-    found = _Pairs([], [], [], 0.0)
-    counted = 0
-    for image, target_of_image in enumerate(classes):
-        if not complete and target_of_image.min() == IGNORE:
-            continue  # an image of which nothing is known says nothing
+    tops, tall = _starts(height, config)
+    lefts, wide = _starts(width, config)
+    pairs = _Pairs([], [], [], 0.0)
+    masks = 0
+    for image, indices in enumerate(classes):
+        if not complete and indices.min() == IGNORE:
+            continue
         for channel in range(first, first + predictions.shape[1]):
-            label = target_of_image == channel
+            label = indices == channel
             if config.absent == "skip" and not label.any():
                 continue
-            counted += 1
+            masks += 1
             for top in tops:
                 for left in lefts:
-                    window = np.s_[top : top + tall, left : left + wide]
-                    found.places.append(_Place(image, channel, top, left))
-                    found.predictions.append(predictions[image, channel - first][window])
-                    found.labels.append(label[window])
-    scale = height * width / (len(tops) * len(lefts) * tall * wide * max(1, counted))
-    return _Pairs(found.places, found.predictions, found.labels, scale)
+                    cut = np.s_[top : top + tall, left : left + wide]
+                    pairs.windows.append(_Window(image, channel, top, left))
+                    pairs.predictions.append(predictions[image, channel - first][cut])
+                    pairs.labels.append(label[cut])
+    scale = height * width / (len(tops) * len(lefts) * tall * wide * max(1, masks))
+    return _Pairs(pairs.windows, pairs.predictions, pairs.labels, scale)
 
 
-def _windows(length: int, config: BettiMatchingConfig) -> tuple[list[int], int]:
-    """Return where windows begin along one side, and their length; the last one ends at the border."""
+def _starts(length: int, config: BettiMatchingConfig) -> tuple[list[int], int]:
+    """Return the first pixels of the windows along one side, and their length; the last window ends at the border."""
     if config.crop is None or config.crop >= length:
         return [0], length
     stride = config.stride or config.crop
     last = length - config.crop
     starts = list(range(0, last + 1, stride))
-    if starts[-1] != last and stride <= config.crop:  # windows that leave gaps anyhow needn't reach the border
+    if starts[-1] != last and stride <= config.crop:  # larger strides leave gaps anyway
         starts.append(last)
     return starts, config.crop
 
 
 def _match(pairs: _Pairs, config: BettiMatchingConfig, width: int) -> tuple[float, list[Slopes]]:
-    """Return the sum of the losses of all pairs, and its derivatives by probabilities; ``width`` is the images'."""
+    """Return the sum of the losses of all pairs, and its derivatives; ``width`` is that of the images."""
     loss = 0.0
     slopes: list[Slopes] = []
     for filtration in ("superlevel", "sublevel") if config.filtration == "bothlevel" else (config.filtration,):
@@ -150,15 +159,15 @@ def _match(pairs: _Pairs, config: BettiMatchingConfig, width: int) -> tuple[floa
             frame=config.frame,
             essential=config.essential,
         )
-        for place, matching in zip(pairs.places, matchings, strict=True):
+        for window, matching in zip(pairs.windows, matchings, strict=True):
             part = loss_slopes(matching, config.dimension_weights)
             loss += part.loss
-            slopes.append(_placed(part, place, matching.pred.columns, width))
+            slopes.append(_in_image(part, window, matching.pred.columns, width))
     return loss, slopes
 
 
-def _placed(part: LossSlopes, place: _Place, columns: int, width: int) -> Slopes:
-    """Go from pixels of a window with ``columns`` to those of its image, ``width`` wide."""
+def _in_image(part: LossSlopes, window: _Window, columns: int, width: int) -> Slopes:
+    """Convert pixel indices of a window with ``columns`` to those of its image of width ``width``."""
     cells = part.cells if columns == width else part.cells // columns * width + part.cells % columns
-    start = place.top * width + place.left
-    return Slopes(place.image, place.channel, cells + start, part.values, part.slopes)
+    start = window.top * width + window.left
+    return Slopes(window.image, window.channel, cells + start, part.values, part.slopes)

@@ -1,4 +1,4 @@
-"""Remember what was computed from a label, sample by sample, for as long as memory allows."""
+"""Cache of what losses compute from labels, per sample."""
 
 from __future__ import annotations
 
@@ -12,36 +12,35 @@ from torch import Tensor
 
 
 class LabelCache:
-    """Apply a function to each sample's label; a label seen before costs a look-up.
+    """Apply a function to the label of each sample, with a cache keyed by the label's content.
 
-    Labels recur where they aren't augmented, with gradient accumulation over the same crop, and in validation. They
-    are told apart by their content, so that a random crop of a known image is a new label.
+    Labels recur without augmentation, with gradient accumulation over the same crop, and in validation.
 
     Args:
-        compute: bool ``(C, H, W)`` → tensor on the same device, of any kind, its shape depending on the label's only.
-        megabytes: room for results; those not used for longest are dropped first. 0 keeps none.
+        compute: bool ``(C, H, W)`` → tensor on the same device, whose shape depends only on that of the label.
+        megabytes: size of the cache in MiB; the least recently used results are dropped first. 0: no cache.
     """
 
     def __init__(self, compute: Callable[[Tensor], Tensor], megabytes: int) -> None:
-        self.compute, self.room = compute, megabytes << 20
-        self.kept: OrderedDict[bytes, Tensor] = OrderedDict()
+        self.compute, self.capacity = compute, megabytes << 20
+        self.results: OrderedDict[bytes, Tensor] = OrderedDict()
         self.size = 0
 
     def __call__(self, labels: Tensor) -> Tensor:
-        """Return the results for labels ``(B, C, H, W)`` bool, stacked, on their device."""
+        """Return the stacked results for labels ``(B, C, H, W)`` bool, on their device."""
         return torch.stack([self._one(label) for label in labels.cpu()]).to(labels.device)
 
     def _one(self, label: Tensor) -> Tensor:
-        if not self.room:
+        if not self.capacity:
             return self.compute(label)
         key = _digest(label)
-        result = self.kept.pop(key, None)
+        result = self.results.pop(key, None)
         if result is None:
             result = self.compute(label)
             self.size += result.nbytes
-        self.kept[key] = result  # at the end: used last
-        while self.size > self.room:
-            self.size -= self.kept.popitem(last=False)[1].nbytes
+        self.results[key] = result  # most recently used: last
+        while self.size > self.capacity:
+            self.size -= self.results.popitem(last=False)[1].nbytes
         return result
 
 

@@ -1,4 +1,4 @@
-"""Configs of the losses. No torch here: the command line reads configs to check a pipeline."""
+"""Configs of the losses, without torch: the command line validates pipelines against them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,49 @@ Weight = Annotated[float, Field(ge=0)]
 Weighting = Literal["inverse", "linear"]
 
 
+class InputForm(Settings):
+    """Form of the predictions and targets that a loss is called with."""
+
+    from_logits: bool = Field(default=True, description="predictions are logits; false: probabilities")
+    targets: Literal["auto", "indices", "one-hot"] = Field(
+        default="auto",
+        description="auto: integers are class indices, floats probabilities; indices: class indices of any type, even "
+        "floats; one-hot: a 0/1 channel per class of any type, where pixels without a class are ignored",
+    )
+    multilabel: bool = Field(
+        default=False,
+        description="channels are independent foreground regions (sigmoid) that may overlap, without a background "
+        "channel; the loss is the mean over channels",
+    )
+    ignore_index: int = Field(default=255, description="class index of ignored pixels")
+
+    @model_validator(mode="after")
+    def _forms_agree(self) -> InputForm:
+        if self.multilabel and self.targets == "one-hot":
+            raise ValueError("targets: expected auto or indices with multilabel targets")
+        return self
+
+
 class CrossEntropyConfig(Settings):
     """Cross-entropy per pixel."""
 
     name: Literal["ce"] = "ce"
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of the target spread over all classes")
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="fraction of the target spread over all classes"
+    )
 
 
 class DiceConfig(Settings):
     """Soft Dice over classes."""
 
     name: Literal["dice"] = "dice"
-    background: bool = Field(default=True, description="the background counts as a class")
+    background: bool = Field(default=True, description="include the background class")
     absent: Literal["skip", "count"] = Field(
         default="skip",
-        description="classes without a target pixel: left out of the mean, or counted (any probability costs)",
+        description="classes without a target pixel: excluded from the mean (skip) or included, so that their "
+        "probabilities are penalised (count)",
     )
-    per_image: bool = Field(default=False, description="Dice of each image, then the mean; else of the whole batch")
+    per_image: bool = Field(default=False, description="mean of the Dice of each image; false: Dice of the whole batch")
     smooth: float = Field(default=1e-5, gt=0, description="added to numerator and denominator")
 
 
@@ -43,7 +69,7 @@ class CrossEntropyDiceConfig(Settings):
 
 
 RegionLossConfig = Annotated[CrossEntropyConfig | DiceConfig | CrossEntropyDiceConfig, Field(discriminator="name")]
-"""A loss over regions, which a topological term can be added to."""
+"""A region loss, the base of a topological term."""
 
 
 class RegionWiseConfig(Settings):
@@ -51,7 +77,7 @@ class RegionWiseConfig(Settings):
 
     name: Literal["region_wise"] = "region_wise"
     cache_mb: Annotated[int, NotInIdentity()] = Field(
-        default=64, ge=0, description="maps of labels are kept in memory up to so many MiB; 0: none"
+        default=64, ge=0, description="memory for cached maps of labels in MiB; 0: no cache"
     )
 
 
@@ -64,21 +90,21 @@ def _foreground_dice() -> DiceConfig:
 
 
 class WeightedTermConfig(Settings):
-    """``base_weight · base + alpha · term``: what all topological losses share."""
+    """Weights of ``base_weight · base + alpha · term``."""
 
     base_weight: float = Field(default=1.0, ge=0, description="weight of the base loss; 0: the term alone")
     alpha: float = Field(default=0.5, ge=0, description="weight of the topological term")
     active_from: float = Field(
         default=0.0,
         ge=0,
-        description="the term counts from this step on; below 1: from this share of all steps on (0.7: the last 30 %)",
+        description="first step with the term; below 1: as a fraction of all steps (0.7: the last 30 %)",
     )
 
 
 class TermConfig(WeightedTermConfig):
-    """A term beside a loss over regions, which is a choice, too."""
+    """A topological term with a choice of base losses."""
 
-    base: RegionLossConfig = Field(default_factory=_foreground_dice, description="ce, dice or ce_dice")
+    base: RegionLossConfig = Field(default_factory=_foreground_dice, description="base loss: ce, dice or ce_dice")
 
 
 class BettiMatchingConfig(TermConfig):
@@ -86,30 +112,34 @@ class BettiMatchingConfig(TermConfig):
 
     name: Literal["betti_matching"] = "betti_matching"
     filtration: Literal["superlevel", "sublevel", "bothlevel"] = Field(
-        default="superlevel", description="bright pixels first, dark ones first, or the sum of both"
+        default="superlevel", description="bright pixels first, dark pixels first, or the sum of both losses"
     )
     frame: Literal["none", "own-max", "zero"] = Field(
-        default="none", description="a pixel around each image; own-max is the paper's relative"
+        default="none", description="frame of one pixel around each image; own-max is the paper's relative=True"
     )
     essential: Literal["omit", "match"] = Field(
         default="omit",
-        description="essential components: left out (Betti-Matching-3D), or matched with each other (Betti-matching)",
+        description="essential components: left out (Betti-Matching-3D) or matched with each other (Betti-matching)",
     )
-    dimension_weights: tuple[Weight, Weight] = Field(default=(1.0, 1.0), description="of components and of holes")
-    background: bool = Field(default=False, description="the background counts as a class")
+    dimension_weights: tuple[Weight, Weight] = Field(default=(1.0, 1.0), description="weights of components and holes")
+    background: bool = Field(default=False, description="include the background class")
     absent: Literal["skip", "count"] = Field(
-        default="count", description="classes that an image doesn't show: left out, or all that is predicted is wrong"
+        default="count",
+        description="classes absent from an image: left out (skip), or all their predicted features are penalised "
+        "(count)",
     )
-    crop: int | None = Field(default=None, ge=2, description="side of square windows to match in; by default the image")
-    stride: int | None = Field(default=None, ge=1, description="step between windows; by default their side")
+    crop: int | None = Field(
+        default=None, ge=2, description="side of the square windows that are matched; null: the whole image"
+    )
+    stride: int | None = Field(default=None, ge=1, description="step between windows; null: their side")
     threads: Annotated[int | None, NotInIdentity()] = Field(
-        default=None, ge=1, description="pairs matched at a time; by default as many as there are processors"
+        default=None, ge=1, description="number of pairs matched in parallel; null: one per processor"
     )
 
     @model_validator(mode="after")
     def _stride_of_windows(self) -> BettiMatchingConfig:
         if self.stride is not None and self.crop is None:
-            raise ValueError("stride: it is the step between windows; give crop, their side, too")
+            raise ValueError("stride: expected together with crop, the side of the windows")
         return self
 
 
@@ -122,11 +152,14 @@ class ClDiceConfig(TermConfig):
         default=3,
         ge=0,
         le=10_000,
-        description="erosions of the soft skeleton: at least half the width of the structures, in pixels",
+        description="erosions of the soft skeleton: at least half the width of the structures in pixels",
     )
     smooth: float = Field(default=1.0, gt=0, description="added to numerators and denominators")
+    per_image: bool = Field(
+        default=False, description="mean of the clDice of each image, as in MONAI; false: clDice of the whole batch"
+    )
     cache_mb: Annotated[int, NotInIdentity()] = Field(
-        default=64, ge=0, description="skeletons of labels are kept in memory up to so many MiB (on a CPU); 0: none"
+        default=64, ge=0, description="memory for cached skeletons of labels in MiB (CPU only); 0: no cache"
     )
 
 
@@ -134,65 +167,67 @@ class SkeletonRecallConfig(TermConfig):
     """Recall of the label's skeleton."""
 
     name: Literal["skeleton_recall"] = "skeleton_recall"
-    base: RegionLossConfig = Field(default_factory=CrossEntropyConfig, description="ce, dice or ce_dice")
+    base: RegionLossConfig = Field(default_factory=CrossEntropyConfig, description="base loss: ce, dice or ce_dice")
     alpha: float = Field(default=1.0, ge=0, description="weight of the topological term")
-    tube: int = Field(default=2, ge=0, le=10_000, description="times the skeleton is dilated, inside the label")
+    tube: int = Field(default=2, ge=0, le=10_000, description="number of dilations of the skeleton inside the label")
     smooth: float = Field(default=1.0, gt=0, description="added to numerator and denominator")
     cache_mb: Annotated[int, NotInIdentity()] = Field(
-        default=64, ge=0, description="skeletons of labels are kept in memory up to so many MiB; 0: none"
+        default=64, ge=0, description="memory for cached skeletons of labels in MiB; 0: no cache"
     )
 
 
 class TopoLossConfig(TermConfig):
-    """Distance of persistence diagrams."""
+    """Distance between persistence diagrams."""
 
     name: Literal["topoloss"] = "topoloss"
-    base: RegionLossConfig = Field(default_factory=CrossEntropyConfig, description="ce, dice or ce_dice")
+    base: RegionLossConfig = Field(default_factory=CrossEntropyConfig, description="base loss: ce, dice or ce_dice")
     alpha: float = Field(default=100.0, ge=0, description="weight of the topological term, a mean over pixels")
     patch: int = Field(default=50, ge=2, description="side of the patches whose diagrams are compared, in pixels")
-    frame: Literal["none", "own-max", "zero"] = Field(default="own-max", description="a pixel around each patch")
-    dimension_weights: tuple[Weight, Weight] = Field(default=(1.0, 1.0), description="of components and of holes")
+    frame: Literal["none", "own-max", "zero"] = Field(
+        default="own-max", description="frame of one pixel around each patch"
+    )
+    dimension_weights: tuple[Weight, Weight] = Field(default=(1.0, 1.0), description="weights of components and holes")
     min_persistence: float = Field(
-        default=0.03, ge=0, lt=1, description="what the prediction has too much isn't removed up to this persistence"
+        default=0.03, ge=0, lt=1, description="maximum persistence of spurious features that are not penalised"
     )
     threads: Annotated[int | None, NotInIdentity()] = Field(
-        default=None, ge=1, description="images worked on at a time; by default as many as there are processors"
+        default=None, ge=1, description="number of images processed in parallel; null: one per processor"
     )
 
 
 class TopoConfig(WeightedTermConfig):
-    """A distance map in which regions stay apart, and whole."""
+    """TOPO: a regressed distance map whose background regions stay separate and connected."""
 
     name: Literal["topo"] = "topo"
-    revision: Literal[2] = Field(default=2, description="of what is computed, so that older results are not reused")
+    revision: Literal[2] = Field(default=2, description="revision of the formula; older results are recomputed")
     alpha: float = Field(default=1e-3, ge=0, description="weight of the topological term, a sum over windows")
-    beta: float = Field(default=0.1, ge=0, description="weight of regions that should stay whole, inside the term")
+    beta: float = Field(default=0.1, ge=0, description="weight of the connectedness of regions within the term")
     window: int = Field(default=64, ge=2, description="side of the windows, in pixels")
-    d_max: float = Field(default=20.0, gt=0, description="distances are clipped here, in pixels")
+    d_max: float = Field(default=20.0, gt=0, description="maximum distance, in pixels; larger ones are clipped")
     d_min: float = Field(
-        default=10.0, gt=0, description="pixels that are to stay connected are at least so far from the structure"
+        default=10.0,
+        gt=0,
+        description="minimum distance to the structure of pixels that must stay connected",
     )
     margin: float = Field(
-        default=5.0, ge=0, description="the structure is made so many pixels wider before it divides the background"
+        default=5.0, ge=0, description="dilation of the structure before it divides the background, in pixels"
     )
     gaps: Literal["keep", "close"] = Field(
         default="keep",
-        description="gaps of the label that the wider structure closes: they stay (keep), or are to be closed, as in "
-        "the authors' code (close): a perfect prediction then costs something",
+        description="gaps of the label that the dilated structure closes: allowed in the prediction (keep), or "
+        "penalised as in the authors' code (close), so that a perfect prediction has a loss above 0",
     )
     pixels_per_logit: float = Field(
-        default=5.0, gt=0, description="pixels of distance that a difference of 1 between two logits stands for"
+        default=5.0, gt=0, description="distance in pixels that a logit difference of 1 stands for"
     )
     threads: Annotated[int | None, NotInIdentity()] = Field(
-        default=None, ge=1, description="images worked on at a time; by default as many as there are processors"
+        default=None, ge=1, description="number of images processed in parallel; null: one per processor"
     )
 
     @model_validator(mode="after")
     def _distances_in_order(self) -> TopoConfig:
         if not self.margin < self.d_min <= self.d_max:
-            raise ValueError(
-                f"margin < d_min ≤ d_max is needed, found {self.margin:g}, {self.d_min:g} and {self.d_max:g}"
-            )
+            raise ValueError(f"expected margin < d_min ≤ d_max, got {self.margin:g}, {self.d_min:g} and {self.d_max:g}")
         return self
 
 
@@ -202,32 +237,34 @@ class CbDiceConfig(TermConfig):
     name: Literal["cbdice"] = "cbdice"
     base: RegionLossConfig = Field(
         default_factory=lambda: CrossEntropyDiceConfig(ce_weight=0.5, dice_weight=0.25, dice=_dice_per_image()),
-        description="ce, dice or ce_dice",
+        description="base loss: ce, dice or ce_dice",
     )
     alpha: float = Field(default=0.25, ge=0, description="weight of the topological term")
     smooth: float = Field(default=1.0, gt=0, description="added to numerators and denominators")
     weighting: Weighting = Field(
         default="inverse",
-        description="how skeleton pixels of thin branches gain weight: 1 / radius (inverse: the authors' code of "
-        "September 2024, and TopoMortar's), or falling linearly with the radius (linear: the authors' present code)",
+        description="weight of a skeleton pixel: 1 / radius (inverse: the authors' code of September 2024 and "
+        "TopoMortar's), or decreasing linearly with the radius (linear: the authors' current code)",
     )
     cache_mb: Annotated[int, NotInIdentity()] = Field(
-        default=64, ge=0, description="skeletons of labels are kept in memory up to so many MiB; 0: none"
+        default=64, ge=0, description="memory for cached skeletons of labels in MiB; 0: no cache"
     )
 
 
 class WarpingConfig(TermConfig):
-    """Cross-entropy where homotopy warping finds the topology to differ."""
+    """Cross-entropy at the pixels where homotopy warping finds a topological difference."""
 
     name: Literal["warping"] = "warping"
-    base: RegionLossConfig = Field(default_factory=_dice_per_image, description="ce, dice or ce_dice")
+    base: RegionLossConfig = Field(default_factory=_dice_per_image, description="base loss: ce, dice or ce_dice")
     alpha: float = Field(default=0.1, ge=0, description="weight of the topological term")
-    connectivity: Literal[4, 8] = Field(default=4, description="of the foreground; the background has the other")
+    connectivity: Literal[4, 8] = Field(
+        default=4, description="connectivity of the foreground; the background has the other one"
+    )
     mean_over: Literal["all", "critical"] = Field(
-        default="all", description="the cross-entropy is divided by the number of all pixels, or of critical ones"
+        default="all", description="divisor of the cross-entropy: the number of all pixels or of critical pixels"
     )
     threads: Annotated[int | None, NotInIdentity()] = Field(
-        default=None, ge=1, description="masks warped at a time; by default as many as there are processors"
+        default=None, ge=1, description="number of masks warped in parallel; null: one per processor"
     )
 
 
@@ -245,4 +282,4 @@ LossConfig = Annotated[
     | WarpingConfig,
     Field(discriminator="name"),
 ]
-"""Any loss, told apart by ``name``. A new loss adds its config here, and its class to `wsss.losses.base.LOSSES`."""
+"""Any loss, selected by ``name``. A new loss adds its config here and its class to `wsss.losses.catalogue.LOSSES`."""

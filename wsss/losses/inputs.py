@@ -1,101 +1,140 @@
-"""Validation of what losses are given: shapes, types, and soft targets that are distributions over the classes."""
+"""Validation of predictions and targets: types, shapes, and probabilities that are distributions over the classes."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 
 TOLERANCE = 0.01
-"""By how much the probabilities of a pixel may miss their sum: float16 and bfloat16 round each of them."""
+"""Maximum deviation of a sum of probabilities from 1: float16 and bfloat16 round each of them."""
+
+SLICES = "Losses are two-dimensional; pass the slices of a volume as a batch (B · D, C, H, W)."
+
+
+def check_tensors(logits: Any, target: Any) -> None:
+    """Require two tensors that are no volumes.
+
+    Raises:
+        InvalidInput: another type, or five dimensions.
+    """
+    for subject, value in (("logits", logits), ("target", target)):
+        if isinstance(value, list | tuple):
+            raise InvalidInput(
+                subject=subject,
+                found=Verbatim(type(value).__name__),
+                allowed="a tensor",
+                hint="For several outputs (deep supervision) wrap the loss: wsss.losses.DeepSupervision(loss).",
+            )
+        if not isinstance(value, Tensor):
+            raise InvalidInput(
+                subject=subject,
+                found=Verbatim(type(value).__name__),
+                allowed="a tensor",
+                hint=f"Pass torch.as_tensor({subject}).",
+            )
+        if value.ndim == 5:
+            raise InvalidInput(
+                "volumes are not supported",
+                subject=subject,
+                found=Verbatim(tuple(value.shape)),
+                allowed="images",
+                hint=SLICES,
+            )
 
 
 def check_logits(logits: Tensor) -> None:
-    """Require logits ``(B, C, H, W)`` of a float type, with at least one channel.
+    """Require logits ``(B, C, H, W)`` of a float type with at least one channel.
 
     Raises:
-        InvalidInput: they are not.
+        InvalidInput: another shape or type.
     """
     if logits.ndim != 4 or not logits.shape[1]:
-        raise InvalidInput(f"logits: (B, C, H, W) is needed, found {shape_of(logits)}")
+        raise InvalidInput(
+            subject="logits",
+            found=Verbatim(tuple(logits.shape)),
+            allowed="shape (B, C, H, W)",
+            hint="Add the missing dimension: logits.unsqueeze(1) to (B, H, W), logits.unsqueeze(0) to (C, H, W).",
+        )
     if not logits.is_floating_point():
-        raise InvalidInput(f"logits: floats are needed, found {logits.dtype}")
+        raise InvalidInput(subject="logits", found=Verbatim(logits.dtype), allowed="floats")
 
 
 def check_form(target: Tensor, logits: Tensor) -> None:
     """Require class indices ``(B, H, W)`` of an integer type, or floats of the shape of the logits.
 
     Args:
-        target: as the caller gave it.
+        target: the target, without a channel of one.
         logits: ``(B, C, H, W)`` with C ≥ 2.
 
     Raises:
-        InvalidInput: other shapes or types, with a hint that fits what was found.
+        InvalidInput: another shape or type; the hint is the likely conversion.
     """
     indices = target.shape == (logits.shape[0], *logits.shape[2:]) and not target.is_floating_point()
     probabilities = target.shape == logits.shape and target.is_floating_point()
-    if not indices and not probabilities:
-        one_hot = target.shape == logits.shape
-        raise InvalidInput(
-            f"target: {shape_of(target)} of {target.dtype} does not go with logits {shape_of(logits)}; expected class "
-            "indices (B, H, W) of integers, or probabilities (B, C, H, W) of floats"
-            f"{', got one channel of integers per class (one-hot)' if one_hot else ''}",
-            hint=_of_one_hot(target) if one_hot else _hint(target, logits),
-        )
+    if indices or probabilities:
+        return
+    one_hot = target.shape == logits.shape
+    raise InvalidInput(
+        f"does not match logits {tuple(logits.shape)}",
+        subject="target",
+        allowed="class indices (B, H, W) of integers, or probabilities (B, C, H, W) of floats",
+        found=Verbatim(f"{tuple(target.shape)} of {target.dtype}"),
+        hint=_one_hot_hint(target) if one_hot else _hint(target, logits),
+    )
 
 
-def _of_one_hot(target: Tensor) -> str:
+def _one_hot_hint(target: Tensor) -> str:
     indices = "target.long().argmax(1)" if target.dtype == torch.bool else "target.argmax(1)"
-    return f"Pass class indices, {indices}; or target.float(), which ignores pixels without any class."
+    return (
+        f"For one-hot targets set targets='one-hot', or pass class indices, {indices}; for overlapping regions set "
+        "multilabel=True."
+    )
 
 
 def _hint(target: Tensor, logits: Tensor) -> str:
-    """Return how to convert another target to class indices or probabilities."""
     if not target.is_floating_point():
-        return "Pass one class index for each pixel of the logits."
-    hint = "Of class indices as floats, pass target.long()."
+        return SLICES if target.ndim == 4 and target.shape[1] > 1 else "Pass one class index per pixel of the logits."
+    hint = "For class indices as floats pass target.long(), or set targets='indices'."
     if target.ndim == 3 and logits.shape[1] == 2:
-        hint += " Of foreground probabilities, pass target.unsqueeze(1) beside logits of one channel."
+        hint += " For foreground probabilities pass target.unsqueeze(1) with logits of one channel."
     return hint
 
 
-def check_foreground(target: Tensor) -> None:
+def check_foreground(values: Tensor, subject: str = "target") -> None:
     """Require foreground probabilities in [0, 1].
 
     Raises:
-        InvalidInput: how many pixels have other values, and one of them.
+        InvalidInput: other values; the error has their number and an example.
     """
-    wrong = ~((target >= 0) & (target <= 1))  # so that NaN is wrong
+    wrong = ~((values >= 0) & (values <= 1))  # also true for NaN
     if wrong.any():
         raise InvalidInput(
-            f"target: {int(wrong.sum())} of {wrong.numel()} pixels hold no foreground probability, for example "
-            f"{target[wrong][0].item():.4g}; expected values from 0 to 1",
-            hint="Of class indices as floats (0, 1, 255), pass target.long(); of scores, pass target.sigmoid().",
+            f"{int(wrong.sum())} of {wrong.numel()} pixels have no foreground probability",
+            subject=subject,
+            found=float(values[wrong][0]),
+            allowed="values from 0 to 1",
+            hint="For class indices as floats (0, 1, 255) pass target.long(); for scores pass target.sigmoid().",
         )
 
 
-def check_distribution(target: Tensor) -> None:
-    """Require that the probabilities of each pixel are ≥ 0 and sum to 1, or are all 0 (ignored).
-
-    Args:
-        target: ``(B, C, H, W)`` floats.
+def check_distribution(values: Tensor, subject: str = "target") -> None:
+    """Require probabilities ``(B, C, H, W)`` ≥ 0 that sum to 1 at each pixel, or are all 0 (ignored).
 
     Raises:
-        InvalidInput: how many pixels have other values, and one of them.
+        InvalidInput: other values; the error has the number of pixels and an example.
     """
-    sums = target.sum(1, dtype=torch.promote_types(target.dtype, torch.float32))
-    fits = ((sums - 1).abs() <= TOLERANCE) | (sums == 0)
-    wrong = ~(fits & (target >= 0).all(1))  # so that NaN is wrong
+    sums = values.sum(1, dtype=torch.promote_types(values.dtype, torch.float32))
+    valid = ((sums - 1).abs() <= TOLERANCE) | (sums == 0)
+    wrong = ~(valid & (values >= 0).all(1))  # also true for NaN
     if wrong.any():
-        example = ", ".join(f"{value:.4g}" for value in target.movedim(1, -1)[wrong][0].tolist())
         raise InvalidInput(
-            f"target: {int(wrong.sum())} of {wrong.numel()} pixels hold no class probabilities, for example "
-            f"({example}); expected values ≥ 0 that sum to 1, or all 0 for an ignored pixel",
-            hint="Of scores, pass target.softmax(1); of class indices as floats, pass target.long().",
+            f"{int(wrong.sum())} of {wrong.numel()} pixels have no class probabilities",
+            subject=subject,
+            found=[f"{value:.4g}" for value in values.movedim(1, -1)[wrong][0].tolist()],
+            allowed="values ≥ 0 that sum to 1, or all 0 for an ignored pixel",
+            hint="For scores pass target.softmax(1); for class indices as floats pass target.long().",
         )
-
-
-def shape_of(tensor: Tensor) -> str:
-    """Return a shape as text: ``(2, 3, 16, 16)``."""
-    return f"({', '.join(map(str, tensor.shape))})"

@@ -1,43 +1,50 @@
-"""Losses over regions: cross-entropy, soft Dice, and their sum."""
+"""Region losses: cross-entropy, soft Dice, and their sum."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.losses.base import Loss, hard, is_soft, known, nothing, prepared
+from wsss.losses.base import Loss, hard, is_soft, labelled, prepared, zero_loss
 from wsss.losses.config import CrossEntropyConfig, CrossEntropyDiceConfig, DiceConfig
 
 
-class CrossEntropy(Loss):
-    """``−mean log p(target)`` over the pixels whose class is known.
+class CrossEntropyLoss(Loss):
+    """``−mean log p(target)`` over the labelled pixels.
 
-    With probabilities t as target it is ``−mean Σ_c t_c log p_c``, over pixels with a known t.
+    For probabilities t as target it is ``−mean Σ_c t_c log p_c``.
+
+    Example:
+        >>> import torch
+        >>> from wsss.losses import CrossEntropyLoss
+        >>> target = torch.tensor([[[0, 1, 255]]])  # 255 is ignored
+        >>> round(CrossEntropyLoss()(torch.zeros(1, 2, 1, 3), target).item(), 4)
+        0.6931
     """
 
+    config_type = CrossEntropyConfig
+    config: CrossEntropyConfig
     takes_soft = True
-
-    def __init__(self, config: CrossEntropyConfig) -> None:
-        super().__init__()
-        self.label_smoothing = config.label_smoothing
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
         logits, target = prepared(logits, target)
-        mask = known(target)
-        return self.of_logs(logits.log_softmax(1), target, mask) if mask.any() else nothing(logits)
+        mask = labelled(target)
+        return self.of_log_probabilities(logits.log_softmax(1), target, mask) if mask.any() else zero_loss(logits)
 
-    def of_logs(self, logs: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        """Return the same of the logarithms of probabilities, ``(B, C, H, W)``.
+    def of_log_probabilities(self, logs: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """Return the loss of log-probabilities ``(B, C, H, W)``.
 
         Args:
-            logs: see above.
+            logs: log-probabilities.
             target: see `wsss.losses.base`.
-            mask: ``(B, H, W)`` bool, which pixels are `known`: not none.
+            mask: ``(B, H, W)`` bool, the `labelled` pixels, at least one.
         """
-        smoothing = self.label_smoothing
+        smoothing = self.config.label_smoothing
         if is_soft(target):
             spread = target * (1 - smoothing) + smoothing / logs.shape[1]
             per_pixel = -(spread * logs).sum(1)
@@ -47,33 +54,38 @@ class CrossEntropy(Loss):
         return F.nll_loss(logs, target, ignore_index=IGNORE)
 
 
-class Dice(Loss):
-    """``1 − mean_c (2 Σ p_c g_c + s) / (Σ p_c + Σ g_c + s)`` with softmax probabilities p and one-hot targets g.
+class DiceLoss(Loss):
+    """``1 − mean_c (2 Σ p_c g_c + s) / (Σ p_c + Σ g_c + s)`` of softmax probabilities p and one-hot targets g.
 
-    Milletari et al., 3DV 2016, with plain sums in the denominator; the mean runs over classes (and images, with
-    ``per_image``). A class without a target pixel is left out of the mean (``absent: skip``), or is counted: then its
-    Dice is ``s / (Σ p_c + s)``. With all left out the loss is 0.
+    Milletari et al., 3DV 2016, with plain sums in the denominator; the mean runs over classes (with ``per_image`` also
+    over images). Classes without a target pixel are excluded from the mean (``absent="skip"``), or have a Dice of
+    ``s / (Σ p_c + s)``. If all are excluded, the loss is 0.
 
-    With probabilities as target g are those, and a class is absent where it is the most probable one of no pixel.
+    For probabilities as target, g are those, and a class is absent if it is the most probable class of no pixel.
+
+    Example:
+        >>> import torch
+        >>> from wsss.losses import DiceLoss
+        >>> target = torch.tensor([[[0, 1, 1]]])
+        >>> round(DiceLoss(background=False)(torch.zeros(1, 1, 1, 3), target).item(), 4)
+        0.4286
     """
 
+    config_type = DiceConfig
+    config: DiceConfig
     takes_soft = True
-
-    def __init__(self, config: DiceConfig) -> None:
-        super().__init__()
-        self.config = config
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
         logits, target = prepared(logits, target)
-        mask = known(target)
-        return self.of_probabilities(logits.softmax(1), target, mask) if mask.any() else nothing(logits)
+        mask = labelled(target)
+        return self.of_probabilities(logits.softmax(1), target, mask) if mask.any() else zero_loss(logits)
 
     def of_probabilities(self, probabilities: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        """Return the same of probabilities ``(B, C, H, W)``; for ``mask`` see `CrossEntropy.of_logs`."""
+        """Return the loss of probabilities ``(B, C, H, W)``; see `CrossEntropyLoss.of_log_probabilities`."""
         config = self.config
         indices = torch.arange(probabilities.shape[1], device=target.device).view(1, -1, 1, 1)
-        winners = hard(target).unsqueeze(1) == indices  # False where unknown; much faster than F.one_hot
+        winners = hard(target).unsqueeze(1) == indices  # False at ignored pixels; much faster than F.one_hot
         classes = target if is_soft(target) else winners.to(probabilities.dtype)
         if not mask.all():
             weight = mask.unsqueeze(1).to(probabilities.dtype)
@@ -81,32 +93,42 @@ class Dice(Loss):
         axes = (2, 3) if config.per_image else (0, 2, 3)
         overlap = (probabilities * classes).sum(axes)
         dice = (2 * overlap + config.smooth) / (probabilities.sum(axes) + classes.sum(axes) + config.smooth)
-        counted = winners.sum(axes) > 0 if config.absent == "skip" else torch.ones_like(dice, dtype=torch.bool)
+        included = winners.sum(axes) > 0 if config.absent == "skip" else torch.ones_like(dice, dtype=torch.bool)
         if config.per_image:
-            counted = counted & mask.flatten(1).any(1).unsqueeze(1)  # an image of which nothing is known says nothing
+            included = included & mask.flatten(1).any(1).unsqueeze(1)  # exclude images without a labelled pixel
         if not config.background:
-            dice, counted = dice[..., 1:], counted[..., 1:]
-        if not counted.any():
-            return (probabilities * 0).sum()  # unlike `nothing`, NaN for NaN
-        return 1 - (dice * counted).sum() / counted.sum()
+            dice, included = dice[..., 1:], included[..., 1:]
+        if not included.any():
+            return (probabilities * 0).sum()  # unlike `zero_loss`, NaN for NaN
+        return 1 - (dice * included).sum() / included.sum()
 
 
-class CrossEntropyDice(Loss):
-    """Weighted sum of `CrossEntropy` and `Dice`."""
+class CrossEntropyDiceLoss(Loss):
+    """``ce_weight · cross-entropy + dice_weight · Dice``; see `CrossEntropyLoss` and `DiceLoss`.
 
+    Example:
+        >>> import torch
+        >>> from wsss.losses import CrossEntropyDiceLoss
+        >>> loss = CrossEntropyDiceLoss(dice={"background": False}, ce_weight=0.5)
+        >>> round(loss(torch.zeros(1, 2, 1, 3), torch.tensor([[[0, 1, 1]]])).item(), 4)
+        0.7751
+    """
+
+    config_type = CrossEntropyDiceConfig
+    config: CrossEntropyDiceConfig
     takes_soft = True
 
-    def __init__(self, config: CrossEntropyDiceConfig) -> None:
-        super().__init__()
-        self.ce, self.dice = CrossEntropy(config.ce), Dice(config.dice)
-        self.ce_weight, self.dice_weight = config.ce_weight, config.dice_weight
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.ce, self.dice = CrossEntropyLoss.from_config(self.config.ce), DiceLoss.from_config(self.config.dice)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
         logits, target = prepared(logits, target)
-        mask = known(target)
+        mask = labelled(target)
         if not mask.any():
-            return nothing(logits)
-        logs = logits.log_softmax(1)  # once for both
-        ce, dice = self.ce.of_logs(logs, target, mask), self.dice.of_probabilities(logs.exp(), target, mask)
-        return self.ce_weight * ce + self.dice_weight * dice
+            return zero_loss(logits)
+        logs = logits.log_softmax(1)
+        ce = self.ce.of_log_probabilities(logs, target, mask)
+        dice = self.dice.of_probabilities(logs.exp(), target, mask)
+        return self.config.ce_weight * ce + self.config.dice_weight * dice

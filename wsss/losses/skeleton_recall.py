@@ -1,14 +1,15 @@
-"""Skeleton Recall (Kirchhoff et al., ECCV 2024): how much of the label's tubed skeleton is predicted."""
+"""Skeleton Recall (Kirchhoff et al., ECCV 2024): recall of the dilated skeleton of the label."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from wsss.losses.base import known
+from wsss.losses.base import labelled
 from wsss.losses.cache import LabelCache
 from wsss.losses.config import SkeletonRecallConfig
 from wsss.losses.term import LossWithTerm, foreground, one_hot
@@ -18,28 +19,38 @@ from wsss.topology import skeleton
 class SkeletonRecallLoss(LossWithTerm):
     """``base_weight · base + alpha · (1 − mean_c (Σ t_c p_c + s) / (Σ t_c + s))``.
 
-    p are probabilities, s is ``smooth``, the sums run over the batch, the mean over all classes but the background. t_c
-    is the skeleton of the whole foreground (Zhang and Suen), dilated ``tube`` times by a cross, inside class c: as in
-    the authors' code, but for the constant 1, which makes a perfect prediction cost 0. Nothing but the label is
-    skeletonised, so the gradient is that of a weighted sum. Pixels of unknown class are background.
+    p are probabilities and s is ``smooth``; sums run over the batch, the mean over all classes except the background.
+    t_c is the skeleton of the whole foreground (Zhang and Suen), dilated ``tube`` times by a cross, inside class c.
+    This is the authors' code plus the constant 1, so that a perfect prediction has a loss of 0. Ignored pixels are
+    background.
 
-    A class that the skeleton of the whole foreground does not pass through (a ring around another class) has a recall
-    of 1, whatever is predicted: the base loss alone sees it. `ClDiceLoss` treats each class by itself.
+    A class that the skeleton of the whole foreground misses (a ring around another class) has a recall of 1 whatever is
+    predicted, so that only the base loss covers it. `ClDiceLoss` treats each class separately.
 
-    Skeletons are computed on the CPU, wherever the logits are, and kept per sample (`LabelCache`).
+    Skeletons are computed on the CPU and cached per sample (`LabelCache`).
+
+    Example:
+        >>> import torch
+        >>> from wsss.losses import SkeletonRecallLoss
+        >>> loss = SkeletonRecallLoss(base_weight=0, tube=1)
+        >>> target = torch.zeros(1, 16, 16, dtype=torch.long)
+        >>> target[:, 7:10] = 1
+        >>> loss(torch.full((1, 1, 16, 16), 20.0), target).item() < 1e-6  # everything is recalled
+        True
     """
 
-    def __init__(self, config: SkeletonRecallConfig | None = None) -> None:
-        config = config or SkeletonRecallConfig()
-        super().__init__(config)
-        self.smooth = config.smooth
-        self.cache = LabelCache(partial(tubed_skeleton, tube=config.tube), config.cache_mb)
+    config_type = SkeletonRecallConfig
+    config: SkeletonRecallConfig
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.cache = LabelCache(partial(tubed_skeleton, tube=self.config.tube), self.config.cache_mb)
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return ``1 − recall``; see `LossWithTerm.term`."""
         tubes = self.cache(one_hot(target, logits.shape[1])).to(logits.dtype)
-        found = (tubes * foreground(logits) * known(target).unsqueeze(1)).sum((0, 2, 3))
-        recall = (found + self.smooth) / (tubes.sum((0, 2, 3)) + self.smooth)
+        recalled = (tubes * foreground(logits) * labelled(target).unsqueeze(1)).sum((0, 2, 3))
+        recall = (recalled + self.config.smooth) / (tubes.sum((0, 2, 3)) + self.config.smooth)
         return 1 - recall.mean()
 
 
@@ -56,5 +67,5 @@ def tubed_skeleton(labels: Tensor, tube: int) -> Tensor:
     from scipy.ndimage import binary_dilation
 
     line = skeleton(labels.any(0).numpy())
-    thick = binary_dilation(line, iterations=tube) if tube else line  # 0 iterations would mean: until nothing changes
+    thick = binary_dilation(line, iterations=tube) if tube else line  # SciPy dilates until convergence for 0
     return labels & torch.from_numpy(np.ascontiguousarray(thick))

@@ -1,4 +1,4 @@
-"""Losses of few pixels' probabilities, computed outside torch together with their gradients."""
+"""Losses that depend on few pixels, computed outside torch together with their gradients."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Slopes:
-    """Derivatives of a loss by the probabilities of one class at ``n`` pixels of one image.
+    """Derivatives of a loss with respect to the probabilities of one class at ``n`` pixels of one image.
 
     Args:
-        image: which of the batch.
+        image: index in the batch.
         channel: the class.
-        pixels: ``(n,)`` int64 among ``H · W``; one may occur several times.
-        probabilities: ``(n,)`` of this class there.
-        values: ``(n,)`` the derivatives; those of a pixel that occurs several times have to be added up.
+        pixels: ``(n,)`` int64 indices into ``H · W``, possibly repeated.
+        probabilities: ``(n,)`` of this class at the pixels.
+        values: ``(n,)`` derivatives; those of repeated pixels add up.
     """
 
     image: int
@@ -32,15 +32,15 @@ class Slopes:
 
 
 def sparse_loss(logits: Tensor, loss: float, slopes: Sequence[Slopes], scale: float) -> Tensor:
-    """Return the scalar ``scale · loss``, with its gradient by the logits ``(B, C, H, W)``; first derivative only.
+    """Return the scalar ``scale · loss`` with its gradient with respect to the logits ``(B, C, H, W)``.
 
-    With ``create_graph=True`` the gradient is a constant that raises `NotImplementedError` in a second backward pass.
+    Only first derivatives exist: a second backward pass (``create_graph=True``) raises `NotImplementedError`.
 
     Args:
-        logits: whose softmax over channels gives the probabilities.
+        logits: their softmax over channels gives the probabilities.
         loss: a function of these probabilities.
-        slopes: its derivatives, all that aren't zero.
-        scale: factor on both.
+        slopes: all its non-zero derivatives.
+        scale: factor of the value and the gradient.
     """
     value: Tensor = _SparseLoss.apply(logits, loss * scale, slopes, scale)
     return value
@@ -60,29 +60,28 @@ class _SparseLoss(torch.autograd.Function):
         with torch.no_grad():
             gradient = upstream.new_zeros(ctx.shape)
             gradient.view(-1).index_add_(0, ctx.where, ctx.values * upstream)
-        if torch.is_grad_enabled():  # create_graph: the gradient may be differentiated, too
+        if torch.is_grad_enabled():  # create_graph=True
             gradient = _NoSecondDerivative.apply(gradient, upstream, *ctx.saved_tensors)
         return gradient, None, None, None
 
 
 class _NoSecondDerivative(torch.autograd.Function):
-    """Return a gradient that raises an error where it is differentiated; as a constant it would count as 0."""
+    """Return a gradient that raises an error when differentiated; a constant would silently have derivative 0."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor, *of: Tensor) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, *inputs: Tensor) -> Tensor:
         return gradient.view_as(gradient)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, ...]:
         raise NotImplementedError(
-            "the Betti matching loss and TopoLoss have a first derivative only: their matching is computed outside "
-            "autograd. Differentiate their gradient with no second backward pass (create_graph=False), or leave the "
-            "term out of what is differentiated twice (alpha: 0)"
+            "the Betti matching loss and TopoLoss have no second derivatives, since their matching is computed outside "
+            "autograd. Use create_graph=False, or exclude the term from the differentiated loss (alpha: 0)."
         )
 
 
 def _by_logits(logits: Tensor, slopes: Sequence[Slopes]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Go on from probabilities to logits: ``∂p_c / ∂x_k = p_c (δ_ck − p_k)``.
+    """Apply the chain rule of softmax: ``∂p_c / ∂x_k = p_c (δ_ck − p_k)``.
 
     Returns:
         Indices into the flattened logits, and the derivatives there, to be added up.

@@ -1,76 +1,82 @@
-"""A topological term beside a loss over regions: ``base_weight · base + alpha · term``."""
+"""A topological term added to a region loss: ``base_weight · base + alpha · term``."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from wsss.losses.base import Loss, build_loss, hard, not_a_number, nothing, prepared
-from wsss.losses.config import TermConfig, WeightedTermConfig
+from wsss.losses.base import Loss, build_loss, hard, nan_loss, prepared, zero_loss
+from wsss.losses.config import WeightedTermConfig
 
 
 class LossWithTerm(Loss):
-    """Base of the losses that add a term to a loss over regions, from a step on (`TermConfig.active_from`).
+    """Base class of losses with a topological term.
 
-    Before that step the base loss alone counts, with its weight. Outside training, where nobody says which step it
-    is, the term counts.
+    Before training step ``active_from`` only the weighted base loss counts. Outside training, where no step is
+    announced, the term counts.
 
-    With probabilities as target the term is that of the most probable classes: topology is a property of masks. The
-    base loss is given the probabilities, if it knows what to do with them.
+    For probabilities as target, the term uses the most probable classes, since topology is a property of masks; the
+    base loss gets the probabilities if it accepts them.
     """
 
+    config_type = WeightedTermConfig
+    config: WeightedTermConfig
     takes_soft = True
 
-    def __init__(self, config: WeightedTermConfig, base: Loss | None = None) -> None:
-        super().__init__()
-        if base is None:
-            assert isinstance(config, TermConfig), "a loss without a base of choice brings its own"
-            base = build_loss(config.base)
-        self.base = base
-        self.base_weight, self.alpha, self.active_from = config.base_weight, config.alpha, config.active_from
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.base = self.make_base()
         self.active = True
 
+    def make_base(self) -> Loss:
+        """Return the base loss: by default that of the config."""
+        return build_loss(self.config.base)  # type: ignore[attr-defined]  # configs without one override this
+
     def begin_step(self, step: int, steps: int) -> None:
-        """Decide whether the term counts in this step."""
-        first = self.active_from * steps if self.active_from < 1 else self.active_from
-        self.active = step >= first - 1e-9 * steps  # 0.07 * 100 is a little more than 7
+        """Activate the term from step ``active_from`` on."""
+        start = self.config.active_from
+        first = start * steps if start < 1 else start
+        self.active = step >= first - 1e-9 * steps  # 0.07 * 100 is slightly more than 7
         self.base.begin_step(step, steps)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
         logits, target = prepared(logits, target)
         if not target.numel():
-            return nothing(logits)
+            return zero_loss(logits)
+        base_weight, alpha = self.config.base_weight, self.config.alpha
         parts: list[Tensor] = []
         labels = hard(target)
-        if self.active and self.alpha:
-            parts.append(self.alpha * self.term(logits, labels))
-        if self.base_weight:
-            parts.append(self.base_weight * self.base(logits, target if self.base.takes_soft else labels))
+        if self.active and alpha:
+            parts.append(alpha * self.term(logits, labels))
+        if base_weight:
+            parts.append(base_weight * self.base(logits, target if self.base.takes_soft else labels))
         elif logits.detach().softmax(1).isnan().any():
-            return not_a_number(logits)  # a term alone need not read the pixel; a base loss reads all
-        return sum(parts, nothing(logits))
+            return nan_loss(logits)  # a term does not read every pixel, a base loss does
+        return sum(parts, zero_loss(logits))
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the term of logits ``(B, C, H, W)`` (float32 or float64, C ≥ 2) and target ``(B, H, W)``.
 
-        A scalar ≥ 0, connected to the logits; 0 where no pixel has a known class.
+        A scalar ≥ 0, connected to the logits; 0 if all pixels are ignored.
         """
         raise NotImplementedError
 
 
 def foreground(logits: Tensor) -> Tensor:
-    """Return the probabilities ``(B, C − 1, H, W)`` of all classes but the background (softmax over channels)."""
+    """Return the softmax probabilities ``(B, C − 1, H, W)`` of all classes except the background."""
     if logits.shape[1] == 2:
-        return (logits[:, 1:] - logits[:, :1]).sigmoid_()  # in place: what is subtracted needs no memory of its own
+        return (logits[:, 1:] - logits[:, :1]).sigmoid_()  # in place: saves the memory of the difference
     return logits.softmax(1)[:, 1:]
 
 
 def log_odds(logits: Tensor) -> Tensor:
-    """Return ``log p − log(1 − p)`` ``(B, C − 1, H, W)`` of all classes but the background.
+    """Return ``log p − log(1 − p)`` ``(B, C − 1, H, W)`` of all classes except the background.
 
-    Of two classes it is the difference of the logits. Where it is positive, the class is more probable than all others
-    together.
+    For two classes it is the difference of the logits. A positive value means that the class is more probable than all
+    others together.
     """
     if logits.shape[1] == 2:
         return logits[:, 1:] - logits[:, :1]
@@ -80,5 +86,5 @@ def log_odds(logits: Tensor) -> Tensor:
 
 
 def one_hot(target: Tensor, classes: int) -> Tensor:
-    """Return ``(B, C − 1, H, W)`` bool: where the target is each class but the background; False where unknown."""
+    """Return ``(B, C − 1, H, W)`` bool masks of all classes except the background; False at ignored pixels."""
     return target.unsqueeze(1) == torch.arange(1, classes, device=target.device).view(1, -1, 1, 1)

@@ -1,4 +1,4 @@
-"""Variants beside each other: means over seeds, intervals over images, paired differences to a reference."""
+"""Comparison of variants: means over seeds, confidence intervals over images, paired differences to a reference."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Measured:
     """One score of one variant with one seed.
 
     Args:
-        value: the score; ``None`` where it is not defined.
-        counts: ``(N, …)`` counts of the images it was computed from, ``None`` where nobody kept them.
+        value: the score; ``None`` if undefined.
+        counts: ``(N, …)`` counts of the images it was computed from; ``None`` if unavailable.
     """
 
     value: float | None
@@ -29,7 +29,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made: number of resamples, confidence in (0, 1), seed of the draws."""
+    """Settings of bootstrap intervals: number of resamples, confidence in (0, 1), seed."""
 
     resamples: int = 2000
     confidence: float = 0.95
@@ -38,13 +38,13 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class Difference:
-    """A variant less the reference, over the seeds that both have.
+    """Difference between a variant and the reference over their common seeds.
 
     Args:
-        mean, std: over those seeds, of the difference with the same seed; ``std`` is ``None`` for a single seed.
-        interval: of the mean over seeds, images resampled in pairs; ``None`` where it can't be computed.
-        seeds: how many seeds both have.
-        positive: in how many of them the variant is above the reference.
+        mean, std: mean and standard deviation of the differences per seed; ``std`` is ``None`` for a single seed.
+        interval: confidence interval of the mean, with images resampled in pairs; ``None`` if unavailable.
+        seeds: number of common seeds.
+        positive: number of seeds in which the variant is above the reference.
     """
 
     mean: float
@@ -59,10 +59,10 @@ class Cell:
     """One score of one variant.
 
     Args:
-        seeds: seed → score, those that are defined.
-        mean, std: over them.
-        interval: of the mean over seeds, under resampling of the images; ``None`` where it can't be computed.
-        difference: to the reference; ``None`` for the reference itself, without one, or without a common seed.
+        seeds: seed → score, if defined.
+        mean, std: mean and standard deviation over the seeds.
+        interval: confidence interval of the mean under resampling of the images; ``None`` if unavailable.
+        difference: difference to the reference; ``None`` for the reference itself, without one or a common seed.
     """
 
     seeds: Mapping[str, float]
@@ -78,13 +78,13 @@ def compare(
     reference: str | None,
     bootstrap: Bootstrap,
 ) -> dict[str, Cell | None]:
-    """Return one column of a table: variant → cell, ``None`` for a variant without a defined score.
+    """Return one column of a table: variant → cell, ``None`` for variants without a defined score.
 
     Args:
         measured: variant → seed → score. All counts are of the same images in the same order.
-        statistic: computes the score from summed counts; ``None`` for a score that can't be, which has no intervals.
+        statistic: computes the score from summed counts; ``None`` for other scores, which have no intervals.
         reference: the variant that the others are compared with.
-        bootstrap: see there. An interval says how much the mean over *these* seeds depends on the images.
+        bootstrap: settings of the intervals, which show how the mean over *these* seeds depends on the images.
     """
     defined = {
         row: {seed: one for seed, one in seeds.items() if one.value is not None} for row, seeds in measured.items()
@@ -110,7 +110,7 @@ def compare(
 def _drawn(
     seeds: Mapping[str, Measured], statistic: Statistic | None, bootstrap: Bootstrap
 ) -> dict[str, NDArray[np.float64]]:
-    """Return seed → replicates. All rows have the same draws, which is what makes their differences paired."""
+    """Return seed → replicates. All variants use the same draws, so that their differences are paired."""
     if statistic is None or not bootstrap.resamples:
         return {}
     return {
@@ -121,18 +121,19 @@ def _drawn(
 
 
 def _difference(
-    mine: Mapping[str, Measured],
-    theirs: Mapping[str, Measured],
-    my_draws: Mapping[str, NDArray[np.float64]],
-    their_draws: Mapping[str, NDArray[np.float64]],
+    variant: Mapping[str, Measured],
+    reference: Mapping[str, Measured],
+    variant_draws: Mapping[str, NDArray[np.float64]],
+    reference_draws: Mapping[str, NDArray[np.float64]],
     *,
     confidence: float,
 ) -> Difference | None:
-    common = [seed for seed in mine if seed in theirs]
+    common = [seed for seed in variant if seed in reference]
     if not common:
         return None
-    values = [float(mine[seed].value or 0) - float(theirs[seed].value or 0) for seed in common]
-    paired = {seed: my_draws[seed] - their_draws[seed] for seed in common if seed in my_draws and seed in their_draws}
+    values = [float(variant[seed].value or 0) - float(reference[seed].value or 0) for seed in common]
+    drawn = [seed for seed in common if seed in variant_draws and seed in reference_draws]
+    paired = {seed: variant_draws[seed] - reference_draws[seed] for seed in drawn}
     total = spread(values)
     interval = _interval(paired, common, confidence)
     return Difference(total.mean, total.std, interval, len(common), sum(value > 0 for value in values))
@@ -141,7 +142,7 @@ def _difference(
 def _interval(
     drawn: Mapping[str, NDArray[np.float64]], seeds: list[str], confidence: float
 ) -> tuple[float, float] | None:
-    """Return the interval of the mean over ``seeds``, if all of them were drawn."""
+    """Return the interval of the mean over ``seeds``, if all of them have replicates."""
     if any(seed not in drawn for seed in seeds):
         return None
     return percentile_interval(np.mean([drawn[seed] for seed in seeds], axis=0), confidence)

@@ -1,4 +1,4 @@
-"""Masks against image-level labels: absent classes that a mask shows, and labelled ones that it misses."""
+"""Contradictions between masks and image-level labels: spurious classes and missing classes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from wsss.data.sample import Sample
 
 MIN_SHARE = 0.001
-"""A mask shows a class that has at least this share of the image's pixels."""
+"""Minimum fraction of the image's pixels at which a class counts as present in a mask."""
 
 
 @dataclass(frozen=True)
 class Contradiction:
-    """What a mask and the image's labels disagree on.
+    """Contradiction between a mask and the labels of its image.
 
     Args:
-        shows: class index → share of the image's pixels, of the classes that the labels call absent.
-        misses: indices of the labelled classes that the mask doesn't show.
+        shows: classes of the mask that the labels exclude: class index → fraction of the image's pixels.
+        misses: indices of labelled classes that are missing from the mask.
     """
 
     shows: Mapping[int, float]
@@ -30,22 +30,22 @@ class Contradiction:
 
     @property
     def severity(self) -> float:
-        """Number of missed classes plus the share of pixels of absent ones: the larger, the worse."""
+        """Number of missing classes plus the fraction of pixels of spurious ones; larger is worse."""
         return len(self.misses) + sum(self.shows.values())
 
 
 def contradiction(shares: NDArray[np.float64], sample: Sample) -> Contradiction | None:
-    """Return what a mask and the labels of its image disagree on, ``None`` where nothing.
+    """Return the contradiction between a mask and the labels of its image, or ``None``.
 
     Args:
-        shares: ``(C,)``, share of the image's pixels of each class, background first.
-        sample: its labels; without any there is nothing to contradict. Nothing is said of its unknown classes.
+        shares: ``(C,)``, fraction of the image's pixels of each class, background first.
+        sample: the image with its labels; unknown classes and images without labels are never contradicted.
     """
     if sample.labels is None:
         return None
     known = [index for index in range(1, len(shares)) if index not in sample.unknown]
-    shows = {one: float(shares[one]) for one in known if one not in sample.labels and shares[one] >= MIN_SHARE}
-    misses = tuple(one for one in known if one in sample.labels and shares[one] < MIN_SHARE)
+    shows = {k: float(shares[k]) for k in known if k not in sample.labels and shares[k] >= MIN_SHARE}
+    misses = tuple(k for k in known if k in sample.labels and shares[k] < MIN_SHARE)
     return Contradiction(shows, misses) if shows or misses else None
 
 

@@ -1,4 +1,4 @@
-"""Which way is better, for every measure that is compared: the one table that colours and verdicts are made from."""
+"""Direction of improvement of every measure: whether higher or lower values are better."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ DIRECTIONS: dict[str, Direction] = {
     **dict.fromkeys(("betti_matching_error", "betti_matching_error_dim0", "betti_matching_error_dim1"), "lower"),
     **dict.fromkeys(("hd95", "train_loss", "val_loss", "loss", "empty_masks", "seconds"), "lower"),
 }
-"""Measure → which way is better. What isn't here (numbers of images, fractions of pixels) has no better way."""
+"""Measure → better direction. Other measures (numbers of images, fractions of pixels) have none."""
 
 
 def direction(measure: str) -> Direction | None:
-    """Return which way a measure is better, ``None`` where that isn't known.
+    """Return the better direction of a measure, or ``None``.
 
     Args:
-        measure: key of a metric, of one inside another (``iou.cat``, ``structure.classes.cat.hd95.mean``), or a measure
-            with its condition (``recall at precision ≥ 0.5``). Standard deviations have no direction.
+        measure: key of a metric, also nested (``iou.cat``, ``structure.classes.cat.hd95.mean``) or with a condition
+            (``recall at precision ≥ 0.5``). Standard deviations have no direction.
     """
     *_, last = parts = measure.partition(" at ")[0].split(".")
     if last in ("std", "images"):
@@ -31,8 +31,8 @@ def direction(measure: str) -> Direction | None:
 
 
 def verdict(measure: str, difference: float) -> Literal["better", "worse"] | None:
-    """Return whether a value that differs by ``difference`` is better or worse; ``None``: neither, or not known."""
-    way = direction(measure)
-    if way is None or not difference:
+    """Return whether a difference is an improvement; ``None`` for no difference or no direction."""
+    better = direction(measure)
+    if better is None or not difference:
         return None
-    return "better" if (difference > 0) == (way == "higher") else "worse"
+    return "better" if (difference > 0) == (better == "higher") else "worse"

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MultilabelScores:
-    """Scores over the classes that occur.
+    """Scores over the classes with a positive image.
 
     Args:
-        mean_average_precision: macro mean of ``average_precision``; ``None`` when no class occurs.
-        f1: macro mean of F1 at probability ½ over the same classes.
-        average_precision: class position → average precision.
-        absent: positions of classes without a positive image; they are in no mean.
+        mean_average_precision: macro mean of ``average_precision``; ``None`` without such a class.
+        f1: macro mean of F1 at probability ½.
+        average_precision: class → average precision.
+        absent: classes without a positive image, excluded from the means.
     """
 
     mean_average_precision: float | None
@@ -29,7 +29,7 @@ class MultilabelScores:
 
 
 def multilabel_scores(probabilities: NDArray[np.floating], labels: NDArray[np.floating]) -> MultilabelScores:
-    """Score probabilities against labels, each class on the images where its label is known.
+    """Score probabilities of classes on the images with a known label.
 
     Args:
         probabilities: ``(N, K)`` in [0, 1].
@@ -53,20 +53,20 @@ def _known(
 
 
 def average_precision(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> float:
-    """Return ``Σ (R_n − R_{n−1}) P_n`` over the thresholds n, without interpolation; equal scores share a threshold.
+    """Return ``Σ (R_n − R_{n−1}) P_n`` over the thresholds n, without interpolation.
 
     Args:
-        scores: ``(N,)``.
-        labels: ``(N,)``, at least one true.
+        scores: ``(N,)``; equal scores share a threshold.
+        labels: ``(N,)``, at least one True.
     """
     order = np.argsort(-scores, kind="stable")
     ranked, positive = scores[order], labels[order]
-    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # the last image at each threshold
-    found = np.cumsum(positive)[last]
-    recall = found / positive.sum()
-    return float(np.sum(np.diff(recall, prepend=0.0) * found / (last + 1)))
+    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # last image at each threshold
+    hits = np.cumsum(positive)[last]
+    recall = hits / positive.sum()
+    return float(np.sum(np.diff(recall, prepend=0.0) * hits / (last + 1)))
 
 
 def _f1(predicted: NDArray[np.bool_], labels: NDArray[np.bool_]) -> float:
-    """Return ``2·TP / (2·TP + FP + FN)``; the class occurs, so the denominator isn't 0."""
+    """Return ``2·TP / (2·TP + FP + FN)``; for classes with a positive image."""
     return float(2 * (predicted & labels).sum() / (predicted.sum() + labels.sum()))

@@ -1,4 +1,4 @@
-"""Overlap of predicted with true masks: everything comes from one confusion matrix."""
+"""Overlap scores, all computed from confusion matrices."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.metrics.surface import masks_of_one_shape
+from wsss.metrics.surface import mask_pair
+from wsss.topology.kernels.image_keys import as_array, require_one_shape
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -23,17 +25,23 @@ def confusion_matrix(
     """Count pixels by true and predicted class.
 
     Args:
-        prediction: ``(H, W)`` class indices 0 … ``classes`` − 1, or 255 where the prediction is unsure.
-        truth: ``(H, W)`` class indices, or 255 for pixels that don't count.
-        classes: number of classes, background included.
-        unsure: what unsure pixels of the prediction are: ``miss`` (wrong for their true class, charged to no other),
-            ``skip`` (left out) or ``background``.
+        prediction: class indices 0 … ``classes`` − 1, or 255 for unsure pixels; an array of any shape.
+        truth: class indices of the same shape, or 255 for ignored pixels.
+        classes: number of classes including the background.
+        unsure: unsure pixels are wrong for their true class (``miss``), left out (``skip``) or ``background``.
 
     Returns:
-        ``(classes, classes + 1)`` counts, rows true, columns predicted; the last column counts unsure pixels.
+        ``(classes, classes + 1)`` counts with true classes in rows and predicted classes in columns; the last column
+        counts unsure pixels.
 
     Raises:
-        ValueError: an index is neither below ``classes`` nor 255.
+        ValueError: class indices out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from wsss.metrics import confusion_matrix
+        >>> confusion_matrix(np.array([0, 1, 255]), np.array([0, 0, 1]), 2).tolist()
+        [[1, 1, 0], [0, 0, 1]]
     """
     for name, mask in (("prediction", prediction), ("truth", truth)):
         wrong = np.unique(mask[(mask >= classes) & (mask != IGNORE)])
@@ -48,8 +56,77 @@ def confusion_matrix(
     return np.bincount(cells, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
 
 
+def class_iou(
+    pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, ignore_index: int = IGNORE
+) -> NDArray[np.float64]:
+    """Return the intersection over union of each class, on the pixels of all images together.
+
+    Args:
+        pred: class indices; an array or a tensor of bool, integers or whole floats, of any shape.
+        gt: class indices of the same shape.
+        classes: number of classes including the background; by default the largest class index plus 1.
+        ignore_index: value of ignored pixels of ``gt``; in ``pred`` it is wrong for every class.
+
+    Returns:
+        ``(classes,)`` in [0, 1]; NaN for classes without a true pixel.
+
+    Raises:
+        InvalidInput: different shapes, values that are no class indices, or indices out of range.
+
+    Example:
+        >>> from wsss.metrics import class_iou
+        >>> class_iou([0, 1, 1, 0], [0, 1, 0, 255]).tolist()
+        [0.5, 0.5]
+    """
+    first, second = _indices(pred, "pred", ignore_index), _indices(gt, "gt", ignore_index)
+    require_one_shape(first, second)
+    present = [values[values != IGNORE].max(initial=0) for values in (first, second)]
+    count = int(max(present)) + 1 if classes is None else classes
+    for name, values, largest in zip(("pred", "gt"), (first, second), present, strict=True):
+        if largest >= count or values.min(initial=0) < 0:
+            raise InvalidInput(
+                subject=name,
+                found=int(largest if largest >= count else values.min()),
+                allowed=f"class indices 0 to {count - 1}, or {ignore_index} for ignored pixels",
+            )
+    return iou_per_class(confusion_matrix(first, second, count))
+
+
+def mean_iou(pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, ignore_index: int = IGNORE) -> float:
+    """Return the mean of `class_iou` over the classes with true pixels; NaN without a labelled pixel.
+
+    Args:
+        pred: see `class_iou`.
+        gt: see `class_iou`.
+        classes: see `class_iou`.
+        ignore_index: see `class_iou`.
+
+    Raises:
+        InvalidInput: see `class_iou`.
+
+    Example:
+        >>> from wsss.metrics import mean_iou
+        >>> mean_iou([[0, 1], [1, 2]], [[0, 1], [1, 1]])
+        0.8333333333333333
+    """
+    iou = class_iou(pred, gt, classes=classes, ignore_index=ignore_index)
+    return float(supported_mean(np.nan_to_num(iou), ~np.isnan(iou)))
+
+
+def _indices(values: ArrayLike, name: str, ignore_index: int) -> NDArray[np.int64]:
+    """Return class indices as integers, with 255 for ignored pixels."""
+    array = as_array(values, name)
+    whole = array.dtype.kind in "bui" or (array.dtype.kind == "f" and bool((array == np.round(array)).all()))
+    if not whole:
+        raise InvalidInput(
+            "not class indices", subject=name, allowed="integers", hint="Take the argmax of probabilities first."
+        )
+    indices = array.astype(np.int64)
+    return np.where(indices == ignore_index, IGNORE, indices) if ignore_index != IGNORE else indices
+
+
 def iou_per_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return intersection over union per class, ``(classes,)``; NaN for a class without a true pixel."""
+    """Return the intersection over union of each class, ``(classes,)``; NaN for a class without a true pixel."""
     hit = np.diag(confusion)
     true = confusion.sum(1)
     union = true + confusion[:, :-1].sum(0) - hit
@@ -57,14 +134,14 @@ def iou_per_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def mean_scores(confusions: NDArray[Any], measure: Measure) -> NDArray[np.float64]:
-    """Return one score of many confusion matrices at once.
+    """Return one score of many confusion matrices.
 
     Args:
-        confusions: ``(…, C, C + 1)`` counts as from `confusion_matrix`, integers or whole floats.
-        measure: which; as in `overlap_scores`.
+        confusions: ``(…, C, C + 1)`` counts of `confusion_matrix`, integers or whole floats.
+        measure: a score of `overlap_scores`.
 
     Returns:
-        ``(…)`` in [0, 1]; NaN where no pixel counts.
+        ``(…)`` in [0, 1]; NaN for matrices without counts.
     """
     hit = np.diagonal(confusions, axis1=-2, axis2=-1).astype(np.float64)
     true, predicted = confusions.sum(-1), confusions[..., :-1].sum(-2)
@@ -75,7 +152,7 @@ def mean_scores(confusions: NDArray[Any], measure: Measure) -> NDArray[np.float6
 
 
 def supported_mean(values: NDArray[np.float64], supported: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the mean over the last axis where ``supported``; NaN where nothing is."""
+    """Return the mean of the ``supported`` values over the last axis; NaN if there are none."""
     return _ratio(np.where(supported, values, 0.0).sum(-1), supported.sum(-1))
 
 
@@ -83,21 +160,23 @@ def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
 
 
-def dice(pred: ArrayLike, gt: ArrayLike) -> float:
+def dice(pred: ArrayLike, gt: ArrayLike, *, ignore_index: int | None = None) -> float:
     """Return the Dice coefficient ``2 |A ∩ B| / (|A| + |B|)`` in [0, 1]; 1 if both masks are empty.
 
     Args:
-        pred: ``(H, W)``, everything but 0 is foreground.
-        gt: ``(H, W)``, likewise.
+        pred: ``(H, W)`` mask, or with leading dimensions of 1; an array or a tensor, non-zero pixels are foreground.
+        gt: ``(H, W)`` mask of the same shape.
+        ignore_index: value of pixels of ``gt`` that are background in both masks.
 
     Raises:
-        InvalidInput: no masks of one shape.
+        InvalidInput: not two masks of one shape.
 
     Example:
+        >>> from wsss.metrics import dice
         >>> dice([[1, 1, 0]], [[1, 0, 0]])
         0.6666666666666666
     """
-    first, second = masks_of_one_shape(pred, gt)
+    first, second = mask_pair(pred, gt, ignore_index)
     total = int(first.sum()) + int(second.sum())
     return 2 * int((first & second).sum()) / total if total else 1.0
 
@@ -105,17 +184,16 @@ def dice(pred: ArrayLike, gt: ArrayLike) -> float:
 def overlap_scores(confusion: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
     """Return mIoU, precision, recall and pixel accuracy, each in [0, 1].
 
-    Means run over the classes (background included) that have true pixels; the others are listed under
-    ``unsupported`` and have a ``null`` IoU. A class with true pixels that is never predicted has precision 0.
+    Means run over the classes (including the background) with true pixels; the others are listed under ``unsupported``
+    with an IoU of ``None``. A class with true pixels that is never predicted has a precision of 0.
 
     Args:
-        confusion: ``(C, C + 1)`` as from `confusion_matrix`, summed over images.
+        confusion: ``(C, C + 1)`` counts of `confusion_matrix`, summed over images.
         names: the C class names.
 
     Returns:
         ``{"miou", "precision", "recall", "pixel_accuracy", "iou": {name: value}, "unsupported": [name],
-        "unsure": fraction of counted pixels on which the prediction is unsure}``; values are ``None`` where no
-        pixel counts at all.
+        "unsure": fraction of unsure pixels}``; values are ``None`` if no pixel counts.
     """
     hit = np.diag(confusion).astype(np.float64)
     true, predicted = confusion.sum(1), confusion[:, :-1].sum(0)

@@ -1,12 +1,11 @@
-"""Spread of a score: over seeds (mean and standard deviation), and over images (the bootstrap).
+"""Variation of a score over seeds (standard deviation) and over images (bootstrap).
 
-The bootstrap over images (Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993, ch. 13: percentile interval)
-draws as many images as there are, with replacement, and computes the score anew from the summed counts of those drawn.
-It asks how much a score depends on which photographs one happens to have; how much it depends on the seed of the
-training is what the standard deviation over seeds tells.
+The bootstrap (Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993, ch. 13: percentile interval) draws as many
+images as there are, with replacement, and computes the score from their summed counts. It measures how a score depends
+on the choice of images; the standard deviation over seeds measures how it depends on the seed of the training.
 
-The draws depend on nothing but the number of images and a seed. Two variants scored on the same images are therefore
-drawn in pairs: the difference of their replicates is the replicate of their difference.
+The draws depend only on the number of images and a seed. Two variants scored on the same images are therefore paired:
+the difference of their replicates is the replicate of their difference.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Statistic = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
-"""Counts summed over images, ``(R, …)``, to one number each, ``(R,)``; NaN where it is not defined."""
+"""Counts summed over images, ``(R, …)`` → scores ``(R,)``; NaN if undefined."""
 
 CHUNK = 128
-"""Draws made at a time; it bounds memory, and (with the seed) fixes which images are drawn."""
+"""Draws per block; it bounds memory, and with the seed it determines the draws."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean over seeds; sample standard deviation (divisor n − 1), ``None`` for a single one; and their number n."""
+    """Mean and sample standard deviation (divisor n − 1, ``None`` for n = 1) of n values."""
 
     mean: float
     std: float | None
@@ -38,24 +37,24 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Return mean and sample standard deviation of at least one number.
+    """Return mean and sample standard deviation.
 
     Raises:
-        ValueError: there is none.
+        ValueError: no value.
     """
     if not values:
         raise ValueError("no value to average")
     mean = math.fsum(values) / len(values)
     if len(values) == 1:
         return Spread(mean, None, 1)
-    return Spread(mean, math.sqrt(math.fsum((one - mean) ** 2 for one in values) / (len(values) - 1)), len(values))
+    return Spread(mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)), len(values))
 
 
 def draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield how often each image is drawn, ``(r, N)`` with rows that sum to N; ``resamples`` rows in all.
+    """Yield blocks of draws, ``(r, N)`` counts of each image with row sums N, ``resamples`` rows in total.
 
     Raises:
-        ValueError: there is no image.
+        ValueError: no image.
     """
     if images < 1:
         raise ValueError("no image to draw")
@@ -72,18 +71,18 @@ def replicates(
 ) -> NDArray[np.float64]:
     """Return the statistic of every resample of the images, ``(resamples,)``.
 
-    The same number of images, resamples and seed give the same draws: arrays of two variants are paired.
+    Replicates of two variants with the same number of images, resamples and seed are paired.
 
     Args:
         counts: ``(N, …)`` non-negative integers, the counts of each image.
-        statistic: takes the counts summed over the images drawn.
-        resamples: how many.
-        seed: of the draws.
+        statistic: computes the score from counts summed over the drawn images.
+        resamples: number of resamples.
+        seed: seed of the draws.
 
     Raises:
-        ValueError: there is no image.
+        ValueError: no image.
     """
-    # As floats the counts are exact below 2⁵³ pixels, in whatever order they are summed.
+    # Counts are exact as floats below 2⁵³ pixels, in any order of summation.
     flat = counts.reshape(len(counts), math.prod(counts.shape[1:])).astype(np.float64)
     parts = [
         statistic((drawn @ flat).reshape(len(drawn), *counts.shape[1:]))
@@ -93,9 +92,9 @@ def replicates(
 
 
 def percentile_interval(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float] | None:
-    """Return the two percentiles that enclose ``confidence`` (in (0, 1)) of the replicates ``(R,)``.
+    """Return the percentiles that enclose ``confidence`` (in (0, 1)) of the replicates ``(R,)``.
 
-    ``None`` if a replicate is undefined: an interval of the rest would be one of an easier question.
+    ``None`` if any replicate is undefined, since an interval of the others would be biased.
     """
     if not np.isfinite(values).all():
         return None

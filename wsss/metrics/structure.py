@@ -1,4 +1,4 @@
-"""Topology, surface and Dice scores of a whole set of masks: per image and class, and in the mean."""
+"""Topology, surface and Dice scores of a set of masks, per image and class and averaged."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ COLUMNS: Mapping[Group, tuple[str, ...]] = {
     "hd95": ("hd95",),
     "dice": ("dice",),
 }
-"""What each group of scores consists of."""
+"""Scores of each group."""
 
 
 def columns_of(groups: Sequence[Group]) -> list[str]:
-    """Return the names of the scores of some groups, in the order of `COLUMNS`."""
+    """Return the names of the scores of the groups, in the order of `COLUMNS`."""
     return [column for group, columns in COLUMNS.items() if group in groups for column in columns]
 
 
@@ -43,31 +43,30 @@ def structure_scores(
     skip_unsure: bool = False,
     transposed: bool = False,
 ) -> dict[int, list[float]]:
-    """Score each class of an image but the background, one against the rest.
+    """Score each class of an image except the background against the rest.
 
     Args:
-        prediction: ``(H, W)`` class indices, or 255 where unsure: no foreground of any class.
-        truth: ``(H, W)`` class indices, or 255 for pixels that don't count: background in both masks.
-        classes: number of classes, background included.
-        groups: which scores.
+        prediction: ``(H, W)`` class indices, or 255 for unsure pixels, which are background.
+        truth: ``(H, W)`` class indices, or 255 for ignored pixels, which are background in both masks.
+        classes: number of classes including the background.
+        groups: groups of scores.
         window: side of the windows of ``local_betti`` in pixels.
-        frame: of ``betti_matching``, see `wsss.metrics.topology.betti_matching_error`.
-        skip_unsure: unsure pixels don't count, as if the truth were 255 there.
-        transposed: of ``cldice``, see `wsss.metrics.topology.cldice`.
+        frame: frame of ``betti_matching``, see `wsss.metrics.betti_matching_error`.
+        skip_unsure: ignore unsure pixels, as if the truth were 255 there.
+        transposed: option of `wsss.metrics.cldice`.
 
     Returns:
-        Class index → scores in the order of `columns_of`. Classes that neither mask shows are left out: there is
-        nothing to be right or wrong about.
+        Class index → scores in the order of `columns_of`, for the classes present in either mask.
     """
     counted = truth != IGNORE
     if skip_unsure:
         counted &= prediction != IGNORE
-    found = {}
+    scores = {}
     for index in range(1, classes):
         pred, gt = (prediction == index) & counted, (truth == index) & counted
         if pred.any() or gt.any():
-            found[index] = _scores(pred, gt, groups, window, frame, transposed)
-    return found
+            scores[index] = _scores(pred, gt, groups, window, frame, transposed)
+    return scores
 
 
 def _scores(
@@ -85,8 +84,8 @@ def _scores(
         return error.total, error.dim0, error.dim1
 
     scores: Mapping[Group, Callable[[], Sequence[float]]] = {
-        "betti": lambda: topology.betti_number_error(pred, gt),
-        "local_betti": lambda: topology.local_betti_number_error(pred, gt, window=window),
+        "betti": lambda: topology.betti_error(pred, gt),
+        "local_betti": lambda: topology.local_betti_error(pred, gt, window=window),
         "betti_matching": matching,
         "cldice": lambda: (topology.cldice(pred, gt, transposed=transposed),),
         "hd95": lambda: (surface.hd95(pred, gt),),
@@ -101,14 +100,14 @@ def summarise(
     """Return means and standard deviations (ddof 1) over the images of each class, and the mean over classes.
 
     Args:
-        per_image: what `structure_scores` returned for each image.
+        per_image: result of `structure_scores` for each image.
         names: class names, background first.
-        groups: which scores.
+        groups: groups of scores.
 
     Returns:
-        ``{"classes": {name: {"images": n, score: {"mean", "std"}}}, "mean": {score: value}}``. A class counts in the
-        images that show it in the label or the prediction; one without any has ``None`` throughout and is in no mean.
-        The standard deviation of a single image is ``None``.
+        ``{"classes": {name: {"images": n, score: {"mean", "std"}}}, "mean": {score: value}}``. Images without the class
+        in label and prediction are left out. Classes without images have ``None`` and are excluded from the mean; the
+        standard deviation of a single image is ``None``.
     """
     columns = columns_of(groups)
     classes: dict[str, Any] = {}
@@ -124,8 +123,8 @@ def summarise(
         classes[name] = {"images": len(rows), **scores}
     means = {}
     for column in columns:
-        of_classes = [one[column]["mean"] for one in classes.values() if one["images"]]
-        means[column] = float(np.mean(of_classes)) if of_classes else None
+        values = [scores[column]["mean"] for scores in classes.values() if scores["images"]]
+        means[column] = float(np.mean(values)) if values else None
     return {"classes": classes, "mean": means}
 
 
@@ -135,8 +134,8 @@ def table_rows(
     names: Sequence[str],
     groups: Sequence[Group],
 ) -> list[list[str]]:
-    """Return a heading and one row per image and class: ``image_id, class`` and the scores."""
+    """Return a header and one row per image and class: ``image_id, class`` and the scores."""
     rows = [["image_id", "class", *columns_of(groups)]]
-    for image_id, found in zip(ids, per_image, strict=True):
-        rows += [[image_id, names[index], *(f"{value:.6g}" for value in found[index])] for index in sorted(found)]
+    for image_id, scores in zip(ids, per_image, strict=True):
+        rows += [[image_id, names[index], *(f"{value:.6g}" for value in scores[index])] for index in sorted(scores)]
     return rows

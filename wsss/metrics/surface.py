@@ -1,4 +1,4 @@
-"""Distances between the surfaces of two masks."""
+"""Hausdorff distance between two masks."""
 
 from __future__ import annotations
 
@@ -7,57 +7,59 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.errors import InvalidInput
-from wsss.topology.kernels.image_keys import checked_mask
+from wsss.topology.kernels.image_keys import as_array, as_plane, checked_masks
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-def hd95(pred: ArrayLike, gt: ArrayLike) -> float:
-    """Return the 95 % Hausdorff distance in pixels, by TopoMortar's definition (that of medpy 0.4).
+def hd95(pred: ArrayLike, gt: ArrayLike, *, ignore_index: int | None = None) -> float:
+    """Return the 95 % Hausdorff distance in pixels, as defined by TopoMortar (medpy 0.4).
 
-    A surface pixel is a foreground pixel with a background 4-neighbour, where what lies outside the image is
-    background. The distances of each mask's surface pixels to the other's nearest one are stacked, both directions
-    together, and their 95th percentile is taken (interpolated linearly). Many programs take the larger of two
-    percentiles instead, one for each direction.
+    A surface pixel is a foreground pixel with a 4-neighbour that is background or outside the image. The distances of
+    each mask's surface pixels to the nearest surface pixel of the other are concatenated, and their 95th percentile is
+    taken (linear interpolation). Many programs take the larger of the percentiles of both directions instead.
 
     Args:
-        pred: ``(H, W)``, everything but 0 is foreground.
-        gt: ``(H, W)``, likewise.
+        pred: ``(H, W)`` mask, or with leading dimensions of 1; an array or a tensor, non-zero pixels are foreground.
+        gt: ``(H, W)`` mask of the same shape.
+        ignore_index: value of pixels of ``gt`` that are background in both masks.
 
     Returns:
-        At least 0. If both masks are empty, 0. If just one is, there is no distance; the image's diagonal, from the
-        centre of one corner pixel to that of the other, stands for it (√2 · 511 in TopoMortar's tables), the largest
-        distance there can be. Never NaN, infinite, or beyond the diagonal.
+        A value from 0 to the length of the image's diagonal. 0 if both masks are empty; if one is empty, the diagonal
+        between the centres of opposite corner pixels (√2 · 511 in TopoMortar's tables).
 
     Raises:
-        InvalidInput: the masks aren't two-dimensional, have no pixels, or differ in shape.
+        InvalidInput: not two masks of one shape with pixels.
 
     Example:
+        >>> from wsss.metrics import hd95
         >>> hd95([[1, 0, 0, 0]], [[0, 0, 1, 0]])
         2.0
     """
-    first, second = masks_of_one_shape(pred, gt)
+    first, second = mask_pair(pred, gt, ignore_index)
     if not first.any() and not second.any():
         return 0.0
     if not first.any() or not second.any():
         return math.dist((0, 0), (first.shape[0] - 1, first.shape[1] - 1))
-    one, other = _surface(first), _surface(second)
-    distances = np.concatenate([_distances(one, other), _distances(other, one)])
+    surfaces = _surface(first), _surface(second)
+    distances = np.concatenate([_distances(*surfaces), _distances(*surfaces[::-1])])
     return float(np.percentile(distances, 95))
 
 
-def masks_of_one_shape(pred: ArrayLike, gt: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return both masks as ``(H, W)`` bool.
+def mask_pair(
+    pred: ArrayLike, gt: ArrayLike, ignore_index: int | None = None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return both masks as ``(H, W)`` bool; pixels with ``ignore_index`` in ``gt`` are background in both.
 
     Raises:
-        InvalidInput: they aren't two-dimensional masks of one shape with at least one pixel.
+        InvalidInput: not two masks of one shape with pixels.
     """
-    masks = checked_mask(pred, "pred"), checked_mask(gt, "gt")
-    if masks[0].shape != masks[1].shape:
-        raise InvalidInput(f"pred and gt: the shapes must agree, found {masks[0].shape} and {masks[1].shape}")
-    return masks
+    if ignore_index is None:
+        return checked_masks(pred, gt)
+    counted = as_plane(gt, "gt") != ignore_index
+    first, second = checked_masks(pred, as_array(gt, "gt") * counted)
+    return first & counted, second
 
 
 def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -66,9 +68,9 @@ def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask & ~binary_erosion(mask)
 
 
-def _distances(of: NDArray[np.bool_], to: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the distance of every pixel in ``of`` to the nearest in ``to``, in no particular order."""
+def _distances(pixels: NDArray[np.bool_], targets: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the distance of every pixel to the nearest target."""
     from scipy.ndimage import distance_transform_edt
 
-    found: NDArray[np.float64] = distance_transform_edt(~to)[of]
-    return found
+    distances: NDArray[np.float64] = distance_transform_edt(~targets)[pixels]
+    return distances

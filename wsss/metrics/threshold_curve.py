@@ -1,10 +1,10 @@
-"""All fixed thresholds of class maps against the ground truth, from one histogram per image.
+"""Scores of class maps at all fixed thresholds, from one histogram per image.
 
-At threshold t a pixel has the class of its highest map if that is above t, else background. Whether it is depends on
-nothing but how many of the thresholds lie below its highest map: counting pixels by true class, best class and that
-number gives the confusion matrices of all thresholds as sums from above.
+At threshold t a pixel has the class of its highest map if the value exceeds t, else it is background. This depends only
+on the number of thresholds below the value: counting pixels by true class, best class and that number gives the
+confusion matrices of all thresholds as cumulative sums.
 
-Whatever is chosen by these numbers was chosen by the ground truth: it is an oracle's, and says so wherever it appears.
+A threshold chosen by these scores is chosen by the ground truth, and is marked as an oracle's wherever it appears.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HIT, PREDICTED, TRUE = range(3)
 
 BAND = 512
-"""Rows that are counted at a time: what bounds the memory."""
+"""Rows counted at a time, which bounds the memory."""
 
 
 def even_levels(count: int) -> tuple[float, ...]:
@@ -39,21 +39,21 @@ def level_histogram(
     classes: int,
     levels: Sequence[float],
 ) -> NDArray[np.int64]:
-    """Count pixels by true class, best class, and how many thresholds lie below the best map's value.
+    """Count pixels by true class, best class, and number of thresholds below the best map's value.
 
     Args:
-        maps: K' maps ``(H, W)`` float32 in [0, 1], read one by one; of equal ones the first counts as the best.
+        maps: K' maps ``(H, W)`` float32 in [0, 1], read one by one; the first of equal ones is the best.
         indices: the K' class indices (≥ 1).
-        truth: ``(H, W)`` class indices, 255 for pixels that don't count.
-        classes: C, background included.
+        truth: ``(H, W)`` class indices, 255 for ignored pixels.
+        classes: C, including the background.
         levels: L ascending thresholds.
 
     Returns:
-        ``(C, C, L + 1)`` counts: true class, best class (0 without any map), number of thresholds below.
+        ``(C, C, L + 1)`` counts: true class, best class (0 without maps), number of thresholds below.
     """
     highest, best = best_class(maps, indices, truth.shape)
     total = np.zeros(classes * classes * (len(levels) + 1), np.int64)
-    ascending = np.asarray(levels, np.float32)  # "above t" as float32 sees it, like the masks of a fixed threshold
+    ascending = np.asarray(levels, np.float32)  # compared as float32, like the masks of a fixed threshold
     for top in range(0, len(truth), BAND):
         rows = slice(top, top + BAND)
         counted = truth[rows] != IGNORE
@@ -73,9 +73,9 @@ def level_confusions(histogram: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def level_counts(confusions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return what precision and recall need of confusion matrices ``(…, L, C, C + 1)``: ``(…, L, 3, C)``.
+    """Return the counts for precision and recall, ``(…, L, 3, C)``, of confusion matrices ``(…, L, C, C + 1)``.
 
-    The three are the pixels of each class that are `HIT` (rightly predicted), `PREDICTED` and `TRUE`.
+    The three are the numbers of `HIT` (correctly predicted), `PREDICTED` and `TRUE` pixels of each class.
     """
     hit = np.diagonal(confusions, axis1=-2, axis2=-1)
     return np.stack([hit, confusions[..., :-1].sum(-2), confusions.sum(-1)], axis=-2)
@@ -84,14 +84,14 @@ def level_counts(confusions: NDArray[np.int64]) -> NDArray[np.int64]:
 def foreground_precision_recall(counts: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return macro precision and recall of the foreground at each threshold.
 
-    Both are means over the foreground classes that have true pixels, of each class's precision and recall on the
-    pixels of all images together. Where such a class is predicted nowhere its precision is 0.
+    Both are means, over the foreground classes with true pixels, of the precision and recall on the pixels of all
+    images together. A class that is never predicted has a precision of 0.
 
     Args:
-        counts: ``(…, L, 3, C)`` as from `level_counts`, summed over images.
+        counts: ``(…, L, 3, C)`` counts of `level_counts`, summed over images.
 
     Returns:
-        Two arrays ``(…, L)`` in [0, 1]; NaN where no foreground class has true pixels.
+        Two arrays ``(…, L)`` in [0, 1]; NaN if no foreground class has true pixels.
     """
     hit, predicted, true = (counts[..., part, 1:] for part in (HIT, PREDICTED, TRUE))
     supported = true > 0
@@ -105,17 +105,17 @@ def best_recall(counts: NDArray[Any], minimum_precision: float) -> tuple[NDArray
     """Return the highest macro foreground recall of the thresholds whose precision is at least ``minimum_precision``.
 
     Args:
-        counts: ``(…, L, 3, C)`` as from `level_counts`, summed over images.
-        minimum_precision: in [0, 1].
+        counts: ``(…, L, 3, C)`` counts of `level_counts`, summed over images.
+        minimum_precision: minimum precision in [0, 1].
 
     Returns:
-        The recall ``(…)`` and which threshold has it (the first, of several). Where no threshold is that precise the
-        recall is 0, as if nothing were foreground, and the threshold −1. NaN where no foreground class has true pixels.
+        The recall ``(…)`` and the index of the (first) threshold with it. If no threshold is that precise, the recall
+        is 0 and the index −1. The recall is NaN if no foreground class has true pixels.
     """
     precision, recall = foreground_precision_recall(counts)
     with np.errstate(invalid="ignore"):
         allowed = np.where(precision >= minimum_precision, recall, -1.0)
-    place = allowed.argmax(-1)
-    found = np.take_along_axis(allowed, place[..., None], -1)[..., 0]
-    place = np.where(found >= 0, place, -1)
-    return np.where(np.isnan(recall).any(-1), np.nan, np.maximum(found, 0.0)), place
+    index = allowed.argmax(-1)
+    best = np.take_along_axis(allowed, index[..., None], -1)[..., 0]
+    index = np.where(best >= 0, index, -1)
+    return np.where(np.isnan(recall).any(-1), np.nan, np.maximum(best, 0.0)), index

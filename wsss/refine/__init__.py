@@ -1,1 +1,1 @@
-"""From class activation maps to masks: background policies and dense CRF."""
+"""From class activation maps to masks: background policies, dense CRF, and removal of small components."""

@@ -1,4 +1,4 @@
-"""Fully-connected CRF (Krähenbühl & Koltun, NeurIPS 2011) that pulls masks to the edges of the image."""
+"""Dense CRF (Krähenbühl & Koltun, NeurIPS 2011), which aligns masks with the edges of the image."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 MAX_SIDE = 1024
-"""Pixels: twice the size of the photographs that the presets were made for. 24 megapixels would take 5 GB."""
+"""Default maximum side in pixels, twice that of the photographs the presets were tuned on (24 megapixels need 5 GB)."""
 
 
 class CrfConfig(Settings):
-    """Parameters of the dense CRF; ``configs/crf`` holds the settings in use in the field."""
+    """Parameters of the dense CRF; ``configs/crf`` has published settings."""
 
     unary: Literal["softmax", "labels"] = Field(
         default="labels",
-        description="unary energies: softmax of class scores, or labels with a probability of being right",
+        description="unary energies: from class scores (softmax), or from labels with label_probability",
     )
     label_probability: float = Field(
-        default=0.7, gt=0, lt=1, description="probability that a given label is right (unary: labels)"
+        default=0.7, gt=0, lt=1, description="probability that a label is correct, for unary: labels"
     )
     iterations: int = Field(default=10, ge=1, le=10_000, description="iterations of mean-field inference")
     gauss_sigma: float = Field(default=3.0, gt=0, description="standard deviation of the position kernel, in pixels")
@@ -43,11 +43,11 @@ class CrfConfig(Settings):
         ge=16,
         description="maximum longer side in pixels; larger images are reduced; null: never",
     )
-    """Labels are brought back to full size along the image's edges (`wsss.refine.upsample`)."""
+    """Labels are enlarged along the edges of the full-size image (`wsss.refine.upsample`)."""
 
 
 def working_size(size: tuple[int, ...], max_side: int | None) -> tuple[int, int]:
-    """Return ``(height, width)`` at which the CRF of an image of ``size`` is computed: its own, or a smaller one."""
+    """Return the ``(height, width)`` at which the CRF is computed: that of the image, or a smaller one."""
     return scaled_size(size, reduction(size, max_side))
 
 
@@ -55,31 +55,31 @@ def refine_scores(image: NDArray[np.uint8], scores: NDArray[np.float32], config:
     """Refine class scores.
 
     Args:
-        image: ``(H, W, 3)`` uint8 RGB at original size, as it came from the file.
-        scores: ``(C, H, W)`` float32 ≥ 0, background first; a pixel's scale doesn't matter. Or ``(C, h, w)`` at the
-            `working_size`.
-        config: see `CrfConfig`.
+        image: ``(H, W, 3)`` uint8 RGB at original size, not normalised.
+        scores: ``(C, H, W)`` float32 ≥ 0, background first, or ``(C, h, w)`` at the `working_size`. The scale of the
+            scores of a pixel does not matter.
+        config: parameters of the CRF.
 
     Returns:
-        ``(H, W)`` positions 0 … C − 1 in ``scores``.
+        ``(H, W)`` indices 0 … C − 1 into ``scores``.
     """
     size = working_size(image.shape[:2], config.max_side)
     if scores.shape[1:] == image.shape[:2] and size != image.shape[:2]:
-        scores = np.stack([_shrunk(one, size) for one in scores])
+        scores = np.stack([_shrink(channel, size) for channel in scores])
     return _infer(image, -np.log(np.clip(scores, 1e-5, None)), config)
 
 
 def refine_labels(
     image: NDArray[np.uint8], labels: NDArray[np.integer], count: int, config: CrfConfig, *, unsure: int | None = None
 ) -> NDArray[np.integer]:
-    """Refine a labelling.
+    """Refine labels.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
-        labels: ``(H, W)`` values 0 … ``count`` − 1, or ``unsure``. Or ``(h, w)`` at the `working_size`.
+        labels: ``(H, W)`` values 0 … ``count`` − 1 or ``unsure``, or ``(h, w)`` at the `working_size`.
         count: number of labels.
-        config: ``label_probability`` is the chance that a given label is right; the rest is shared by the others.
-        unsure: value of pixels about which nothing is known (all labels equally likely).
+        config: ``label_probability`` is the probability that a label is correct; the others share the rest.
+        unsure: value of unlabelled pixels (all labels equally probable).
 
     Returns:
         ``(H, W)`` values 0 … ``count`` − 1.
@@ -98,28 +98,28 @@ def refine_labels(
 
 
 def _set_where(probability: NDArray[np.float32], where: NDArray[np.bool_], value: float) -> None:
-    """Set a map of probabilities to ``value`` where a mask says so; a mask of larger size in part."""
+    """Set probabilities to ``value`` inside a mask; a larger mask is averaged over the pixels of the smaller size."""
     if where.shape == probability.shape:
         probability[where] = value
         return
-    share = _shrunk(where.astype(np.float32), (probability.shape[0], probability.shape[1]))
+    share = _shrink(where.astype(np.float32), (probability.shape[0], probability.shape[1]))
     probability += share * (value - probability)
 
 
-def _shrunk(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return ``(H, W)`` values averaged over the pixels of a smaller size."""
+def _shrink(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize ``(H, W)`` values to a smaller size by averaging."""
     import cv2
 
     return np.asarray(cv2.resize(values, size[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _infer(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConfig) -> NDArray[np.integer]:
-    # The bilateral kernel measures grey levels: a normalised or mean-subtracted image would give quiet nonsense.
+    # The bilateral kernel is in grey levels: a normalised image would give wrong results without an error.
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"the image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
+        raise ValueError(f"expected an image (H, W, 3) uint8, got {image.shape} {image.dtype}")
     size = working_size(image.shape[:2], config.max_side)
     if unary.shape[1:] != size:
-        raise ValueError(f"image {image.shape[:2]}, for the CRF {size}, and unary {unary.shape[1:]} differ in size")
+        raise ValueError(f"expected unary energies of size {size}, got {unary.shape[1:]}")
     if len(unary) == 1:
         return np.zeros(image.shape[:2], np.uint8)
     if size == image.shape[:2]:
@@ -132,7 +132,7 @@ def _infer(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConf
 
 
 def _marginals(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConfig) -> NDArray[np.float32]:
-    """Return the label probabilities ``(C, H, W)`` of an image of the unary's size."""
+    """Return the label probabilities ``(C, H, W)``; image and unary energies have the same size."""
     from pydensecrf.densecrf import DenseCRF2D
 
     count, height, width = unary.shape
@@ -144,10 +144,10 @@ def _marginals(image: NDArray[np.uint8], unary: NDArray[np.float32], config: Crf
         crf.addPairwiseBilateral(
             sxy=config.bilateral_sigma_xy,
             srgb=config.bilateral_sigma_rgb,
-            rgbim=np.array(image, order="C"),  # a copy: pydensecrf asks for a writable buffer
+            rgbim=np.array(image, order="C"),  # pydensecrf needs a writable buffer
             compat=config.bilateral_weight,
         )
-    # One iteration at a time, as crf.inference does it: signals and other threads have their turn in between.
+    # As crf.inference, but one iteration at a time, so that signals and other threads are handled in between.
     marginals, *scratch = crf.startInference()
     for _ in range(config.iterations):
         crf.stepInference(marginals, *scratch)

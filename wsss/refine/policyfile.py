@@ -1,4 +1,4 @@
-"""``policy.json`` of pseudo masks: the background policy that they were made by, with the thresholds it found."""
+"""``policy.json``: the background policy of pseudo masks, with its thresholds over the dataset."""
 
 from __future__ import annotations
 
@@ -12,63 +12,60 @@ from wsss.errors import InvalidInput, listing
 from wsss.io.files.atomic import write_json
 from wsss.io.files.recorded import check_recorded
 from wsss.io.text.json_files import read_json
-from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power
+from wsss.refine.thresholds import Adaptive, Policy
 
 POLICY_FILE = "policy.json"
 
-Thresholds = Mapping[int, float] | None
-"""Class index → threshold of an adaptive policy over the dataset; ``None`` for all others."""
 
+def write_policy(folder: Path, policy: Policy, thresholds: Mapping[int, float] | None) -> None:
+    """Write ``policy.json`` into a folder of pseudo masks, atomically.
 
-def write_policy(folder: Path, policy: Fixed | Power | Adaptive, thresholds: Thresholds) -> None:
-    """Write ``policy.json`` into a folder of pseudo masks, atomically."""
+    Args:
+        folder: folder of the masks.
+        policy: the policy.
+        thresholds: class index → threshold of an adaptive policy over the dataset; ``None`` for others.
+    """
     write_json(folder / POLICY_FILE, {"policy": policy.model_dump(), "thresholds": thresholds})
 
 
-def read_policy(folder: Path, classes: Iterable[int] = ()) -> tuple[Fixed | Power | Adaptive, dict[int, float] | None]:
+def read_policy(folder: Path, classes: Iterable[int] = ()) -> tuple[Policy, dict[int, float] | None]:
     """Read and validate ``policy.json``.
 
     Args:
-        folder: of pseudo masks.
-        classes: indices (≥ 1) of the classes to apply it to.
+        folder: folder of pseudo masks.
+        classes: indices (≥ 1) of classes that need a threshold.
 
     Raises:
-        InvalidInput: missing, broken, thresholds that aren't in [0, 1], or none of one of the classes.
+        InvalidInput: the file is missing or broken, or a threshold is missing or not in [0, 1].
     """
     path = folder / POLICY_FILE
     if not path.is_file():
         raise InvalidInput(
-            f"{folder}: no {POLICY_FILE}; with maps given, the masks must come from the pseudo stage.",
-            hint="Leave --cams out to refine masks of any origin.",
+            f"no {POLICY_FILE}; maps can only be used with masks of a pseudo stage",
+            subject=folder,
+            hint="Leave --cams out to refine other masks.",
         )
     check_recorded(path)
+    hint = "Re-run the pseudo stage."
     try:
         stored = read_json(path)
-        policy = TypeAdapter(Policy).validate_python(stored["policy"])
+        policy: Policy = TypeAdapter(Policy).validate_python(stored["policy"])
         thresholds = _thresholds(stored["thresholds"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{path}: not a background policy ({error}).", hint="Re-run the pseudo stage.") from error
-    _require(policy, thresholds, classes, path)
+        raise InvalidInput(f"not a background policy ({error})", subject=path, hint=hint) from error
+    if isinstance(policy, Adaptive) and policy.scope == "dataset":
+        missing = [index for index in classes if index not in (thresholds or {})]
+        if thresholds is None or missing:
+            what = f"of class {listing(missing)}" if missing else f"for the policy {policy.name} over the dataset"
+            raise InvalidInput(f"no threshold {what}", subject=path, hint=hint)
     return policy, thresholds
 
 
 def _thresholds(stored: Any) -> dict[int, float] | None:
     if stored is None:
         return None
-    found = {int(index): float(value) for index, value in stored.items()}
-    wrong = {index: value for index, value in found.items() if not 0 <= value <= 1}  # NaN is neither
-    if wrong:
-        raise ValueError(f"thresholds: expected numbers in [0, 1], got {wrong}")
-    return found
-
-
-def _require(
-    policy: Fixed | Power | Adaptive, thresholds: dict[int, float] | None, classes: Iterable[int], path: Path
-) -> None:
-    """Require the thresholds that the policy applies to some classes."""
-    if not isinstance(policy, Adaptive) or policy.scope != "dataset":
-        return
-    missing = [index for index in classes if index not in (thresholds or {})]
-    if thresholds is None or missing:
-        what = f"of class {listing(missing)}" if missing else f"for the policy {policy.name} over the dataset"
-        raise InvalidInput(f"{path}: no threshold {what}.", hint="Re-run the pseudo stage with the same maps.")
+    thresholds = {int(index): float(value) for index, value in stored.items()}
+    invalid = {index: value for index, value in thresholds.items() if not 0 <= value <= 1}  # NaN fails both
+    if invalid:
+        raise ValueError(f"thresholds: expected numbers in [0, 1], got {invalid}")
+    return thresholds

@@ -1,9 +1,9 @@
-"""Labels at full size from label probabilities at a working size, along the edges of the full-size image.
+"""Labels at full size from label probabilities at a smaller size, along the edges of the full-size image.
 
-The probabilities of each label are fitted around every pixel by a linear function of the reduced image's colours
-(guided filter: He, Sun & Tang, TPAMI 2013); its coefficients are enlarged and applied to the full-size image (fast
-guided filter: He & Sun, arXiv 1505.00996). On VOC photographs reduced to a sixth, 0.9 points more of the pixels near
-borders get the right label than by bilinear enlargement (docs/pipelines.md, "Large photographs").
+In a window around every pixel, the probabilities of each label are fitted by a linear function of the colours of the
+reduced image (guided filter: He, Sun & Tang, TPAMI 2013); its coefficients are enlarged and applied to the full-size
+image (fast guided filter: He & Sun, arXiv 1505.00996). On VOC photographs reduced to a sixth, it labels 0.9 percentage
+points more pixels near borders correctly than bilinear enlargement (docs/pipelines.md, "Large photographs").
 """
 
 from __future__ import annotations
@@ -20,48 +20,44 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 RADIUS = 2
-"""The fit at a pixel of the working size is over the square of 2·RADIUS + 1 pixels around it."""
+"""The window has 2·RADIUS + 1 pixels per side at the smaller size."""
 
 EPSILON = 1e-4
-"""Regularisation of the fit, for colours in [0, 1]: below this variance a neighbourhood counts as flat."""
+"""Regularisation of the fit, for colours in [0, 1]: windows with a smaller variance count as flat."""
 
 BAND = 256
-"""Rows of the full-size image that are worked on at a time: what bounds the memory."""
+"""Number of rows of the full-size image processed at a time, which limits memory."""
 
 
 def upsample_labels(image: NDArray[np.uint8], small: NDArray[np.uint8], marginals: Floats) -> NDArray[np.uint8]:
     """Return the most probable label of every pixel of an image.
 
-    Beside its arguments it needs about 6 bytes per pixel of the image, and 60 per pixel of the reduced one.
+    Needs about 6 bytes per pixel of the image and 60 per pixel of the reduced one, in addition to its arguments.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
-        small: ``(h, w, 3)`` uint8, the same image reduced.
+        small: ``(h, w, 3)`` uint8, the reduced image.
         marginals: ``(C, h, w)`` float32 label probabilities, C ≤ 256.
 
     Returns:
-        ``(H, W)`` uint8 positions 0 … C − 1; of equally probable ones the first.
+        ``(H, W)`` uint8 indices 0 … C − 1; the first of equally probable labels.
     """
     guide = _Guide(small)
     best = np.full(image.shape[:2], -np.inf, np.float32)
     labels = np.zeros(image.shape[:2], np.uint8)
-    for position, probability in enumerate(marginals):
+    for index, probability in enumerate(marginals):
         coefficients = guide.fit(probability)
         for top in range(0, image.shape[0], BAND):
             rows = slice(top, min(top + BAND, image.shape[0]))
             value = _apply(coefficients, image, rows)
             better = value > best[rows]
-            labels[rows][better] = position
+            labels[rows][better] = index
             np.maximum(best[rows], value, out=best[rows])
     return labels
 
 
 class _Guide:
-    """The local statistics of a reduced image, and fits of maps by its colours.
-
-    Args:
-        small: ``(h, w, 3)`` uint8.
-    """
+    """Local statistics of a reduced image ``(h, w, 3)`` uint8, for fits by its colours."""
 
     def __init__(self, small: NDArray[np.uint8]) -> None:
         self.colours = small.astype(np.float32) / 255
@@ -76,7 +72,7 @@ class _Guide:
         self.inverse = _inverse(covariance)
 
     def fit(self, values: Floats) -> Floats:
-        """Return ``(h, w, 4)``: three factors of the colours and a constant, averaged over the neighbourhood."""
+        """Return coefficients ``(h, w, 4)``: three for the colours and a constant, averaged over the window."""
         mean = _box(values)
         with_colours = np.stack(
             [_box(self.colours[..., i] * values) - self.mean[..., i] * mean for i in range(3)], axis=-1
@@ -87,16 +83,16 @@ class _Guide:
 
 
 def _apply(coefficients: Floats, image: NDArray[np.uint8], rows: slice) -> Floats:
-    """Return the fitted values ``(rows, W)`` of some rows of the full-size image."""
-    enlarged = _enlarged(coefficients, image.shape[:2], rows)
+    """Return the fitted values ``(rows, W)`` for some rows of the full-size image."""
+    enlarged = _enlarge(coefficients, image.shape[:2], rows)
     value = enlarged[..., 3].copy()
     for channel in range(3):
         value += enlarged[..., channel] * (image[rows, :, channel] / np.float32(255))
     return value
 
 
-def _enlarged(values: Floats, size: tuple[int, ...], rows: slice) -> Floats:
-    """Return some rows of ``values`` ``(h, w, N)``, bilinearly enlarged to ``size``."""
+def _enlarge(values: Floats, size: tuple[int, ...], rows: slice) -> Floats:
+    """Return some rows of ``(h, w, N)`` values, enlarged to ``size`` (bilinear)."""
     import cv2
 
     above, below, weight = bilinear_rows(values.shape[0], size[0], rows)
@@ -113,7 +109,7 @@ def _box(values: NDArray[Any]) -> Floats:
 
 
 def _inverse(matrices: Floats) -> Floats:
-    """Return the inverses of symmetric 3×3 matrices ``(…, 3, 3)``: the adjugate over the determinant."""
+    """Return the inverses of symmetric 3×3 matrices ``(…, 3, 3)``: adjugate / determinant."""
     a, b, c = matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 0, 2]
     d, e, f = matrices[..., 1, 1], matrices[..., 1, 2], matrices[..., 2, 2]
     adjugate = np.stack(

@@ -1,4 +1,4 @@
-"""The mean of several classifiers' maps: what they learned in common, without the whims of one seed."""
+"""Average the maps of several classifiers, which reduces the variance between seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsss.io.files.stage_files import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.finished import check_maps
 from wsss.stages.common.inspect_inputs import inspect_maps
-from wsss.stages.common.require_inputs import MAKE_MAPS, require_each
+from wsss.stages.common.require_inputs import require_maps
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class AverageConfig(StageConfig):
     """Config of `average`."""
 
-    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to average maps of")
+    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits whose maps are averaged")
 
 
 def run(ctx: Context[AverageConfig]) -> Result:
@@ -32,20 +32,21 @@ def run(ctx: Context[AverageConfig]) -> Result:
     samples = ctx.data.samples(ctx.config.splits)
     folders = [artifact.path for artifact in ctx.inputs["cams"]]
     if not folders:
-        raise InvalidInput("average: no maps to average.", hint="Name cam stages among its needs, or give --cams DIR.")
-    check = partial(_check_own, first=folders[0], out=ctx.out, classes=ctx.data.classes)
+        hint = "Add cam stages to its needs, or pass --cams DIR."
+        raise InvalidInput("no maps to average", subject="average", hint=hint)
+    check = partial(_check_finished, first=folders[0], out=ctx.out, classes=ctx.data.classes)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, partial(_average, folders=folders, out=ctx.out, classes=ctx.data.classes), "averaging")
     ctx.ranks.barrier()
     return Result({"images": len(samples), "maps": len(folders)}, {"averaged": len(folders)})
 
 
-def _check_own(sample: Sample, *, first: Path, out: Path, classes: Classes) -> None:
+def _check_finished(sample: Sample, *, first: Path, out: Path, classes: Classes) -> None:
     from wsss.data.artifacts import read_maps
 
-    like = read_maps(first, sample, classes)
-    height, width = like.maps.shape[1:]
-    check_maps(sample, out=out, classes=classes, of=like.classes, shape=(height, width))
+    source = read_maps(first, sample, classes)
+    height, width = source.maps.shape[1:]
+    check_maps(sample, out=out, classes=classes, of=source.classes, shape=(height, width))
 
 
 def _average(sample: Sample, *, folders: list[Path], out: Path, classes: Classes) -> None:
@@ -55,14 +56,15 @@ def _average(sample: Sample, *, folders: list[Path], out: Path, classes: Classes
     from wsss.io.rasters.cams import Cams, write_cams
 
     first, *others = (read_maps(folder, sample, classes) for folder in folders)
-    for folder, one in zip(folders[1:], others, strict=True):
-        if (one.classes, one.size, one.maps.shape) != (first.classes, first.size, first.maps.shape):
+    for folder, cams in zip(folders[1:], others, strict=True):
+        if (cams.classes, cams.size, cams.maps.shape) != (first.classes, first.size, first.maps.shape):
             raise InvalidInput(
-                f"{cam_path(folder, sample.id)}: maps of classes {one.classes} and shape {one.maps.shape}, in "
-                f"{folders[0]} of {first.classes} and {first.maps.shape}; only maps of one kind can be averaged.",
-                hint="Make them with the same classes and stride.",
+                f"classes {cams.classes} and shape {cams.maps.shape} differ from {first.classes} and "
+                f"{first.maps.shape} in {folders[0]}",
+                subject=cam_path(folder, sample.id),
+                hint="Compute all maps with the same classes and stride.",
             )
-    mean = np.stack([first.maps, *(one.maps for one in others)]).mean(axis=0, dtype=np.float32)
+    mean = np.stack([first.maps, *(cams.maps for cams in others)]).mean(axis=0, dtype=np.float32)
     write_cams(cam_path(out, sample.id), Cams(np.asarray(mean), first.classes, first.size))
 
 
@@ -77,7 +79,7 @@ def _check(config: AverageConfig, data: Any) -> None:
 def _ready(ctx: Context[AverageConfig]) -> None:
     samples = ctx.data.samples(ctx.config.splits)
     for artifact in ctx.inputs["cams"]:
-        require_each(artifact.path, samples, cam_path, what="maps", hint=MAKE_MAPS)
+        require_maps(artifact.path, samples)
 
 
 def _inspect(ctx: Context[AverageConfig]) -> None:

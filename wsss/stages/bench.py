@@ -1,4 +1,4 @@
-"""The tables of a benchmark: losses compared on TopoMortar, with the paper's statistics, from a matrix of scores."""
+"""Benchmark tables: losses compared on TopoMortar, with the statistics of the paper, from a matrix of scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, listing
 from wsss.pipeline.config.matrix import read_instance_id
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.validation import OptionName
@@ -30,35 +30,36 @@ LEVELS: tuple[Level, ...] = ("framework", "labels", "size", "loss", "seed")
 class BenchConfig(StageConfig):
     """Config of `bench`."""
 
-    framework: str = Field("supervised", description="framework of the scores, if the matrix has no axis framework")
+    framework: str = Field("supervised", description="framework of the scores, unless the matrix has an axis framework")
     labels: Annotated[str, OptionName("label-kind")] = Field(
         "accurate",
-        description="training labels of the scores (accurate, noisy, weak …), if the matrix has no axis labels",
+        description="training labels of the scores (accurate, noisy, weak …), unless the matrix has an axis labels",
     )
     size: Annotated[str, OptionName("train-size")] = Field(
-        "large", description="training set size of the scores, if the matrix has no axis size"
+        "large", description="training set size of the scores, unless the matrix has an axis size"
     )
     loss: str | None = Field(
-        None, description="loss of the scores, if the matrix has no axis loss; by default the recorded training loss"
+        None,
+        description="loss of the scores, unless the matrix has an axis loss; by default the training loss",
     )
     places: dict[str, dict[Level, str | int]] = Field(
         default_factory=dict,
-        description="score stage → its framework, labels, size, loss or seed, where no axis of the matrix gives it",
+        description="score stage → its framework, labels, size, loss or seed, unless the matrix has such an axis",
     )
     groups: Path | None = Field(
         None,
-        description="CSV with the columns ID and group; by default the dataset's splits test-indistr, test-angles …",
+        description="CSV with the columns ID and group; by default the splits test-indistr, test-angles and so on",
     )
     against: str | None = Field(
         None,
         pattern=r"^[^/]+/[^/]+/[^/]+/[^/]+$",
-        description="compare all others with this one, whatever their labels",
+        description="reference that all others are compared with, across labels",
     )
-    swaps: int = Field(10_000, ge=100, le=1_000_000, description="random sign swaps per permutation test")
+    swaps: int = Field(10_000, ge=100, le=1_000_000, description="number of random sign swaps per permutation test")
 
 
 def run(ctx: Context[BenchConfig]) -> Result:
-    """Lay out the scores as result files, and make tables and plots of them, as ``wsss bench tables`` does."""
+    """Write the scores as result files, and their tables and plots, as ``wsss bench tables`` does."""
     if ctx.ranks.rank == 0:
         _gather(ctx)
         tables = _tables(ctx)
@@ -72,7 +73,7 @@ def run(ctx: Context[BenchConfig]) -> Result:
 
 
 def _gather(ctx: Context[BenchConfig]) -> None:
-    """Write ``results/framework/labels/size/loss/seed.csv``, what each cost beside it, and the groups."""
+    """Write ``results/framework/labels/size/loss/seed.csv`` with time and memory of each training, and the groups."""
     from wsss.benchmark.result_files import write_groups, write_resources
     from wsss.benchmark.score_set import folder_name
     from wsss.benchmark.topomortar_columns import FILE
@@ -84,15 +85,15 @@ def _gather(ctx: Context[BenchConfig]) -> None:
     for score in ctx.inputs["scores"]:
         source = score.path / FILE
         if not source.is_file():
-            raise InvalidInput(
-                f"{score.id}: no {FILE} there.", hint="Score with the preset score/topomortar (topomortar: true)."
-            )
+            hint = "Score with the preset score/topomortar (topomortar: true)."
+            raise InvalidInput(f"no {FILE} in {score.path}", subject=score.id, hint=hint)
         place = place_of(ctx.config, score)
         target = Path(*(place[level] for level in LEVELS[:3]), folder_name(place["loss"]), f"{place['seed']}.csv")
         if target in places:
             raise InvalidInput(
-                f"{places[target]} and {score.id} are both {target.with_suffix('')}.",
-                hint="Leave one out of needs, or tell them apart (places: {STAGE: {labels: …}}).",
+                f"{places[target]} and {score.id} are both {target.with_suffix('')}",
+                subject="bench",
+                hint="Remove one from needs, or distinguish them (places: {STAGE: {labels: …}}).",
             )
         places[target] = str(score.id)
         path = ctx.out / RESULTS / target
@@ -105,41 +106,43 @@ def _gather(ctx: Context[BenchConfig]) -> None:
 
 
 def _check_one_cldice(scores: Sequence[Artifact]) -> None:
-    """Require the same clDice in all scores: tables compare its columns."""
+    """Require the same clDice definition in all scores."""
     swapped = [str(score.id) for score in scores if score.config.get("transposed")]
     if swapped and len(swapped) < len(scores):
         raise InvalidInput(
-            f"bench: {len(swapped)} of {len(scores)} scores have clDice of transposed masks ({listing(swapped)}), the "
-            "others do not; their columns are not comparable.",
+            f"{len(swapped)} of {len(scores)} scores have clDice of transposed masks ({listing(swapped)}), which "
+            "is not comparable with that of the others",
+            subject="bench",
             hint="Set transposed to the same value in all score stages.",
         )
 
 
 def place_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
-    """Return framework, labels, size, loss and seed of a score: from its place in the matrix, else from the config.
+    """Return framework, labels, size, loss and seed of a score, from the matrix or else from the config.
 
     Raises:
-        InvalidInput: the loss is not known, the seed is no whole number, or a name can't be that of a folder.
+        InvalidInput: the loss is unknown, the seed is not an integer, or a name is not a valid folder name.
     """
-    found = _told(config, score.id or score.path.name)
-    found["loss"] = found["loss"] or score.provenance.get("loss")
-    if found["loss"] is None:
+    values = _configured(config, score.id or score.path.name)
+    values["loss"] = values["loss"] or score.provenance.get("loss")
+    if values["loss"] is None:
         entry, _ = read_instance_id(score.id or score.path.name)
         raise InvalidInput(
-            f"{score.id}: which loss was it trained with? Neither the matrix nor the training says.",
-            hint="Give it: loss: NAME, or places: {" + entry + ": {loss: NAME}}.",
+            "unknown training loss: neither the matrix nor the training records it",
+            subject=score.id,
+            hint="Set loss: NAME, or places: {" + entry + ": {loss: NAME}}.",
         )
-    place = {level: str(found[level]) for level in LEVELS}
+    place = {level: str(values[level]) for level in LEVELS}
     if not place["seed"].isdecimal():
-        raise InvalidInput(f"{score.id}: a seed is a whole number here; found {place['seed']!r}.")
-    bad = next((level for level in LEVELS if _FOLDER.fullmatch(place[level]) is None), None)
-    if bad is not None:
-        raise InvalidInput(f"{score.id}: {bad}: {place[bad]!r} can't be the name of a folder.")
+        raise InvalidInput(subject=f"{score.id}: seed", found=place["seed"], allowed="a non-negative integer")
+    invalid = next((level for level in LEVELS if _FOLDER.fullmatch(place[level]) is None), None)
+    if invalid is not None:
+        raise InvalidInput(subject=f"{score.id}: {invalid}", found=place[invalid], allowed="a valid folder name")
     return place
 
 
-def _told(config: BenchConfig, id: str) -> dict[Level, Any]:
-    """Return what matrix and config say of a score's place; its loss is ``None`` if only the training can tell."""
+def _configured(config: BenchConfig, id: str) -> dict[Level, Any]:
+    """Return the place of a score by matrix and config; the loss is ``None`` if only the training records it."""
     entry, point = read_instance_id(id)
     defaults: dict[Level, Any] = {
         "framework": config.framework,
@@ -161,18 +164,18 @@ def _groups(ctx: Context[BenchConfig]) -> dict[str, str]:
 
 
 def _resources(score: Artifact, segmenters: Sequence[Artifact]) -> Resources | None:
-    """Return what training cost: all segmenters that the score builds on.
+    """Return time and memory of training: of all segmenters upstream of the score.
 
-    Where the records don't tell (stages from elsewhere), those whose place in the matrix is the score's, or a part.
+    If the records do not list them (external stages), of those whose matrix values are a subset of the score's.
     """
     from wsss.benchmark.result_files import Resources
 
     _, point = read_instance_id(score.id or score.path.name)
     upstream = _upstream(score)
-    trained = [one for one in segmenters if one.id in upstream] or [
-        one for one in segmenters if read_instance_id(one.id or "")[1].items() <= point.items()
+    trained = [segmenter for segmenter in segmenters if segmenter.id in upstream] or [
+        segmenter for segmenter in segmenters if read_instance_id(segmenter.id or "")[1].items() <= point.items()
     ]
-    records = [_worked(one.path) for one in trained]
+    records = [_original_record(segmenter.path) for segmenter in trained]
     records = [record for record in records if isinstance(record.get("seconds"), int | float)]
     if not records:
         return None
@@ -181,8 +184,8 @@ def _resources(score: Artifact, segmenters: Sequence[Artifact]) -> Resources | N
     return Resources(seconds, max(memory, default=None), str(records[-1].get("device")))
 
 
-def _worked(folder: Path) -> Mapping[str, Any]:
-    """Return the record of a stage; of one that was copied the record of the one that did the work."""
+def _original_record(folder: Path) -> Mapping[str, Any]:
+    """Return the record of a stage; for a copy that of the original."""
     from wsss.pipeline.store.stage_folder import read_record
 
     record = read_record(folder) or {}
@@ -192,18 +195,18 @@ def _worked(folder: Path) -> Mapping[str, Any]:
 
 
 def _upstream(score: Artifact) -> set[str]:
-    """Return the ids of all stages that a score builds on, as far as their records lie beside it."""
+    """Return the ids of all stages upstream of a score whose records are in the same run."""
     from wsss.pipeline.store.stage_folder import read_record
 
-    found: set[str] = set()
-    left = [score.path.name]
-    while left:
-        inputs = (read_record(score.path.parent / left.pop()) or {}).get("inputs") or {}
-        needs = [one for value in inputs.values() for one in (value if isinstance(value, list) else [value])]
-        new = [one for one in needs if isinstance(one, str) and "/" not in one and one not in found]
-        found.update(new)
-        left += new
-    return found
+    upstream: set[str] = set()
+    pending = [score.path.name]
+    while pending:
+        inputs = (read_record(score.path.parent / pending.pop()) or {}).get("inputs") or {}
+        needs = [id for value in inputs.values() for id in (value if isinstance(value, list) else [value])]
+        new = [id for id in needs if isinstance(id, str) and "/" not in id and id not in upstream]
+        upstream.update(new)
+        pending += new
+    return upstream
 
 
 def _tables(ctx: Context[BenchConfig]) -> Tables:
@@ -232,7 +235,7 @@ def _tables(ctx: Context[BenchConfig]) -> Tables:
 
 
 def _metrics(tables: Tables) -> dict[str, Any]:
-    """Return the means, a row per case, distribution and loss, and which of them are bold."""
+    """Return the means, one row per case, group and loss, and the significantly better ones."""
     means: dict[tuple[str, str, str], dict[str, Any]] = {}
     better = []
     for row in tables.rows:
@@ -245,40 +248,35 @@ def _metrics(tables: Tables) -> dict[str, Any]:
 
 def _check(config: BenchConfig, data: Any) -> None:
     if config.groups is None and not any(name.startswith(GROUP_PREFIX) for name in getattr(data, "splits", {})):
-        found = f"its splits are {listing(data.splits, limit=20)}" if data is not None else "no dataset is given"
+        why = f"its splits are {listing(data.splits, limit=20)}" if data is not None else "no dataset is given"
         raise InvalidInput(
-            f"bench: which image is in which group? No split of the dataset is called {GROUP_PREFIX}GROUP: {found}.",
-            hint="Use the layout topomortar or bricks, or name a CSV with the columns ID and group: groups: FILE.",
+            f"unknown groups of images: the dataset has no split {GROUP_PREFIX}GROUP ({why})",
+            subject="bench",
+            hint="Use the layout topomortar or bricks, or a CSV with the columns ID and group: groups: FILE.",
         )
 
 
 def _check_inputs(config: BenchConfig, ids: Mapping[str, Sequence[str]]) -> None:
     entries = {read_instance_id(id)[0] for id in ids["scores"]}
-    unknown = [name for name in config.places if name not in entries]
-    if unknown:
-        raise InvalidInput(
-            f"places: no score is called {unknown[0]!r}; there are {listing(sorted(entries), limit=20)}"
-            f"{closest(unknown[0], entries)}"
-        )
+    unknown = next((name for name in config.places if name not in entries), None)
+    if unknown is not None:
+        raise InvalidInput("no such score stage", subject="places", found=unknown, allowed=sorted(entries))
     if config.against is not None:
         _check_against(config, config.against, ids["scores"])
 
 
 def _check_against(config: BenchConfig, against: str, ids: Sequence[str]) -> None:
-    """Refuse a reference that none of the scores can be; the loss of some is only known once they are trained."""
+    """Refuse a reference that no score can match; some losses are unknown until training has finished."""
     from wsss.benchmark.score_set import short_name
 
     *case, loss = against.split("/")
-    found = {}
-    for place in (_told(config, id) for id in ids):
+    matches = {}
+    for place in (_configured(config, id) for id in ids):
         known = None if place["loss"] is None else short_name(str(place["loss"]))
-        name = "/".join([*(str(place[level]) for level in LEVELS[:3]), known or "LOSS"])
-        found[name] = [str(place[level]) for level in LEVELS[:3]] == case and known in (None, short_name(loss))
-    if not any(found.values()):
-        raise InvalidInput(
-            f"against: {against!r} is not among the scores; there are {listing(list(found), limit=20)}"
-            f"{closest(against, found)}"
-        )
+        levels = [str(place[level]) for level in LEVELS[:3]]
+        matches["/".join([*levels, known or "LOSS"])] = levels == case and known in (None, short_name(loss))
+    if not any(matches.values()):
+        raise InvalidInput("no such score", subject="against", found=against, allowed=matches)
 
 
 STAGE = Stage(
@@ -289,7 +287,7 @@ STAGE = Stage(
     provides="benchmark",
     inputs={
         "scores": Input(("scores",), "score stages with topomortar: true, or a whole run", many=True),
-        "segmenters": Input(("segmenter",), "segment stages, for time and memory", many=True, optional=True),
+        "segmenters": Input(("segmenter",), "segment stages, for training time and memory", many=True, optional=True),
     },
     reads=lambda config: () if config.groups is not None else [Read(ALL_SPLITS, "labels")],
     check=_check,

@@ -1,7 +1,7 @@
-"""Class activation maps of every image of a split.
+"""Class activation maps of all images of the chosen splits.
 
-Memory grows with the pixels that go through the network at once: those of a batch, times the largest scale squared,
-times two with ``flip``. ``max_side`` bounds them for large photographs. Maps keep the images' size over ``stride``.
+Memory is proportional to the pixels per forward pass: those of a batch, times the largest scale squared, times two with
+``flip``. ``max_side`` bounds it for large photographs; the size of the maps (image size / ``stride``) does not change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wsss.io.files.stage_files import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.models.config import Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import load_trained, trained
+from wsss.stages.common.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.stages.common.finished import check_maps
 from wsss.stages.common.reduced import note_reduced
 from wsss.train.config import MOST_IMAGES
@@ -33,19 +33,23 @@ if TYPE_CHECKING:
     from wsss.models.classifier import CAMClassifier
 
 
-class AdaptConfig(Settings):
-    """A few training steps on an image's own tiles, before its maps are made."""
+PLAIN = PlainCam().name
+"""Name of the method without gradients, computed by `wsss.models.multiscale_cam`."""
 
-    steps: int = Field(default=20, ge=1, description="optimiser steps; many overfit the few tiles")
+
+class AdaptConfig(Settings):
+    """Fine-tuning of the classifier on the tiles of one image, before its maps are computed."""
+
+    steps: int = Field(default=20, ge=1, description="optimiser steps; too many overfit the few tiles")
     lr: float = Field(default=1e-3, gt=0, description="learning rate (AdamW, constant)")
 
 
 class CamConfig(StageConfig):
     """Config of `cam`."""
 
-    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to compute maps of")
+    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to compute maps for")
     method: CamMethod = Field(
-        default=PlainCam(), description="kind of map: cam, gradcam++, layercam or advcam, with its settings"
+        default=PlainCam(), description="attribution method: cam, gradcam++, layercam or advcam, with its settings"
     )
     scales: tuple[Scale, ...] = Field(
         default=(1.0, 0.5, 1.5, 2.0), min_length=1, description="scale factors of the image"
@@ -54,25 +58,24 @@ class CamConfig(StageConfig):
     stride: int = Field(default=4, ge=1, le=32, description="image pixels per map element")
     activation: Literal["relu", "sigmoid"] = Field(
         default="relu",
-        description="activation of class scores before maps are summed (method cam only); sigmoid "
-        "keeps negative scores "
-        "distinct, for otsu thresholds where object and background are mixed everywhere",
+        description="activation of the class scores before maps are summed (method cam only); sigmoid keeps negative "
+        "scores distinct, for otsu thresholds where object and background are mixed everywhere",
     )
     normalise: Literal["max", "minmax"] = Field(
-        default="max", description="max divides each map by its maximum; minmax subtracts its minimum first"
+        default="max", description="divide each map by its maximum (max), or subtract its minimum first (minmax)"
     )
     classes: Annotated[Literal["labels", "predicted"], OptionName("map-classes")] = Field(
-        default="labels", description="classes with a map: those of the image-level labels, or the predicted ones"
+        default="labels",
+        description="classes with a map: those of the image-level labels, or the predicted classes",
     )
     threshold: Annotated[float, OptionName("class-threshold")] = Field(
-        default=0.5, gt=0, lt=1, description="minimum probability of a predicted class"
+        default=0.5, gt=0, lt=1, description="probability above which a class is predicted"
     )
     taper: float = Field(
         default=0.0,
         ge=0,
-        description="multiply maps by exp(−taper·(x² + y²)), x and y from −1 to 1 across the image: "
-        "a centre prior, as a "
-        "control for samplers",
+        description="centre prior, as a control for samplers: multiply maps by exp(−taper·(x² + y²)), with x and y "
+        "from −1 to 1 across the image; 0: off",
     )
     max_side: int | None = Field(
         default=1024, ge=16, description="maximum longer side in pixels; larger images are reduced; null: never"
@@ -80,24 +83,25 @@ class CamConfig(StageConfig):
     batch_size: int = Field(default=1, ge=1, le=MOST_IMAGES, description="images of equal size per forward pass")
 
     adapt: AdaptConfig | None = Field(
-        default=None, description="adapt the classifier to each image on the labels of its own tiles; requires tiles"
+        default=None,
+        description="fine-tune the classifier on the tiles of each image before its maps are computed; requires tiles",
     )
 
     @model_validator(mode="after")
-    def _adapted_one_by_one(self) -> CamConfig:
+    def _adapt_one_image_at_a_time(self) -> CamConfig:
         if self.adapt is not None and self.batch_size > 1:
-            raise ValueError("adapt gives each image a classifier of its own; set batch_size to 1")
+            raise ValueError("adapt fine-tunes the classifier per image; set batch_size to 1")
         return self
 
     @model_validator(mode="after")
     def _activation_of_plain_maps(self) -> CamConfig:
-        if self.activation != "relu" and not isinstance(self.method, PlainCam):
-            raise ValueError(f"activation: {self.activation} is for method cam; the method is {self.method.name}")
+        if self.activation != "relu" and self.method.name != PLAIN:
+            raise ValueError(f"activation: {self.activation} requires method {PLAIN}, got {self.method.name}")
         return self
 
 
 def run(ctx: Context[CamConfig]) -> Result:
-    """Make the maps, batch by batch."""
+    """Compute the maps, batch by batch."""
     import torch
 
     from wsss.stages.common.batches import require_all, work_in_batches
@@ -105,36 +109,42 @@ def run(ctx: Context[CamConfig]) -> Result:
 
     config = ctx.config
     samples = ctx.data.samples(config.splits)
-    model = load_trained(ctx)
+    model = load_on_all_ranks(ctx)
     classifier_of = _adapting(ctx, model) if config.adapt else lambda sample: model
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     with deterministic(ctx.device, ctx.seed):
         failed = work_in_batches(
             ctx,
             samples,
-            lambda batch: _make_maps(classifier_of(batch[0]), batch, config, ctx.out),
+            lambda batch: _write_maps(classifier_of(batch[0]), batch, config, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: [cam_path(ctx.out, sample.id)],
-            check=partial(_check_own, config=config, out=ctx.out, classes=ctx.data.classes),
+            check=partial(_check_finished, config=config, out=ctx.out, classes=ctx.data.classes),
             description="class activation maps",
         )
     require_all(failed, samples)
     ctx.ranks.barrier()
     _note_unknown(ctx, samples)
     mean, sizes = _read_back(samples, ctx.out)
-    reduced = note_reduced(ctx, sizes, config.max_side, how="maps keep the size that they have without")
+    reduced = note_reduced(ctx, sizes, config.max_side, how="the size of the maps does not change")
+    metrics = {"images": len(samples), "mean_activation": mean, **reduced}
+    return Result(metrics, {"cam": _provenance(config) | reduced})
+
+
+def _provenance(config: CamConfig) -> dict[str, Any]:
     settings = config.method.model_dump(mode="json", exclude={"name"})
-    shown: dict[str, Any] = {"method": config.method.name}
-    shown |= {"settings": settings} if settings else {}
-    shown |= {"taper": config.taper} if config.taper else {}
-    shown |= {"activation": config.activation} if config.activation != "relu" else {}
-    shown |= {"adapted_to_image": config.adapt.model_dump()} if config.adapt else {}
-    shown |= {"scales": list(config.scales), "flip": config.flip}
-    shown |= reduced
-    return Result({"images": len(samples), "mean_activation": mean, **reduced}, {"cam": shown})
+    return {
+        "method": config.method.name,
+        **({"settings": settings} if settings else {}),
+        **({"taper": config.taper} if config.taper else {}),
+        **({"activation": config.activation} if config.activation != "relu" else {}),
+        **({"adapted_to_image": config.adapt.model_dump()} if config.adapt else {}),
+        "scales": list(config.scales),
+        "flip": config.flip,
+    }
 
 
-def _check_own(sample: Sample, *, config: CamConfig, out: Path, classes: Classes) -> None:
+def _check_finished(sample: Sample, *, config: CamConfig, out: Path, classes: Classes) -> None:
     of = sample.labels or () if config.classes == "labels" else None
     check_maps(sample, out=out, classes=classes, of=of, stride=config.stride)
 
@@ -143,17 +153,16 @@ def _note_unknown(ctx: Context[CamConfig], samples: Sequence[Sample]) -> None:
     unknown = [sample.id for sample in samples if sample.unknown]
     if unknown and ctx.config.classes == "labels" and ctx.ranks.rank == 0:
         ctx.log(
-            f"note: {counted(len(unknown), 'image')} with classes that may or may not be present ({listing(unknown)}): "
-            "maps are made of the classes that certainly are, so pixels of the others count as background in masks "
-            "made of these maps."
+            f"note: {counted(len(unknown), 'image')} with classes of unknown presence ({listing(unknown)}): these "
+            "classes get no map, so their pixels count as background in masks computed from the maps."
         )
 
 
 def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample], CAMClassifier]:
-    """Return a function that adapts the classifier to an image; one without tiles has it as it is.
+    """Return a function that fine-tunes the classifier on the tiles of an image, if it has any.
 
     Raises:
-        InvalidInput: there are no tiles.
+        InvalidInput: the stage has no tiles.
     """
     from wsss.data.tiles.tile_table import Tile, read_tiles
     from wsss.train.classification import tile_examples
@@ -163,24 +172,25 @@ def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample
     config, artifact = ctx.config.adapt, ctx.inputs["tiles"]
     if artifact is None or config is None:
         raise InvalidInput(
-            "cam.adapt: no tiles to adapt the classifier by.",
-            hint="Name the tiles stage among its needs (or --tiles DIR), or leave adapt out.",
+            "no tiles to fine-tune the classifier on",
+            subject="cam.adapt",
+            hint="Add a tiles stage to its needs (or pass --tiles DIR), or leave adapt out.",
         )
     tiles: dict[str, list[Tile]] = {}
     for tile in read_tiles(artifact.path, ctx.data.classes):
         tiles.setdefault(tile.image, []).append(tile)
 
-    def of(sample: Sample) -> CAMClassifier:
+    def classifier_of(sample: Sample) -> CAMClassifier:
         if sample.id not in tiles:
             return model
         examples = tile_examples(artifact.path, tiles[sample.id], model.head.out_channels, cache_bytes=1 << 30)
         seed = derive_seed("image", ctx.seed, sample.id)
         return adapted(model, examples, steps=config.steps, lr=config.lr, seed=seed)
 
-    return of
+    return classifier_of
 
 
-def _make_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamConfig, out: Path) -> None:
+def _write_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamConfig, out: Path) -> None:
     import numpy as np
 
     from wsss.io.rasters.cams import Cams, write_cams
@@ -200,7 +210,7 @@ def _make_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamConfig,
 def _maps_and_classes(
     model: CAMClassifier, images: NDArray[np.uint8], batch: Sequence[Sample], config: CamConfig
 ) -> tuple[Tensor, list[tuple[int, ...]]]:
-    """Return maps ``(B, K, h, w)``, not normalised, and of each image the classes (indices ≥ 1) that get one."""
+    """Return maps ``(B, K, h, w)``, not normalised, and the classes (indices ≥ 1) that get a map in each image."""
     import numpy as np
     import torch
 
@@ -209,24 +219,22 @@ def _maps_and_classes(
 
     classes = [sample.labels or () for sample in batch]
     views: dict[str, Any] = {key: getattr(config, key) for key in ("scales", "flip", "stride", "max_side")}
-    method = config.method
-    if isinstance(method, PlainCam) or config.classes == "predicted":
+    plain, predicted = config.method.name == PLAIN, config.classes == "predicted"
+    if plain or predicted:
         raw = class_maps(model, images, activation=config.activation, **views)
-        if config.classes == "predicted":
-            found = raw.probabilities.cpu().numpy() > config.threshold
-            classes = [tuple(int(k) + 1 for k in np.flatnonzero(row)) for row in found]
-        if isinstance(method, PlainCam):
+        if predicted:
+            present = raw.probabilities.cpu().numpy() > config.threshold
+            classes = [tuple(int(k) + 1 for k in np.flatnonzero(row)) for row in present]
+        if plain:
             return raw.maps, classes
-    wanted = torch.zeros(len(batch), model.head.out_channels, dtype=torch.bool)
-    for row, indices in zip(wanted, classes, strict=True):
+    requested = torch.zeros(len(batch), model.head.out_channels, dtype=torch.bool)
+    for row, indices in zip(requested, classes, strict=True):
         row[[index - 1 for index in indices]] = True
-    return attribution_maps(model, images, wanted, method, **views), classes
+    return attribution_maps(model, images, requested, config.method, **views), classes
 
 
 def _read_back(samples: Sequence[Sample], out: Path) -> tuple[float | None, list[tuple[str, tuple[int, int]]]]:
-    """Return the mean of all maps (how much of the images is seen as a class of theirs; ``None`` without any map), and
-    the id and size of every image.
-    """
+    """Return the mean over all maps (``None`` without maps), and the id and size of every image."""
     from wsss.io.rasters.cams import read_cams
 
     means: list[float] = []
@@ -246,8 +254,9 @@ def _reads(config: CamConfig) -> list[Read]:
 def _check_inputs(config: CamConfig, ids: Mapping[str, Sequence[str]]) -> None:
     if bool(config.adapt) != bool(ids.get("tiles")):
         raise InvalidInput(
-            "cam: adapt and tiles belong together: the classifier is adapted to each image by its own tiles.",
-            hint="Name the tiles stage among its needs and set adapt: {}, or do neither.",
+            "adapt and tiles must be used together: the classifier is fine-tuned on the tiles of each image",
+            subject="cam",
+            hint="Add a tiles stage to its needs and set adapt: {}, or do neither.",
         )
 
 
@@ -263,11 +272,11 @@ def _require_labels(samples: Sequence[Sample]) -> None:
     try:
         require_labels(samples)
     except InvalidInput as error:
-        raise InvalidInput(error.message, hint="Use cam.classes: predicted, or add the labels.") from error
+        raise error.with_hint("Use cam.classes: predicted, or add the labels.") from error
 
 
 def _ready(ctx: Context[CamConfig]) -> None:
-    trained(ctx)
+    load_input_classifier(ctx)
 
 
 STAGE = Stage(
@@ -279,7 +288,7 @@ STAGE = Stage(
     resumes=True,
     inputs={
         "classifier": Input(("classifier",), "folder of a classify, expand or shrink stage"),
-        "tiles": Input(("tiles",), "folder of a tiles stage to adapt to", optional=True),
+        "tiles": Input(("tiles",), "folder of a tiles stage, for adapt", optional=True),
     },
     reads=_reads,
     covers=lambda config: config.splits,

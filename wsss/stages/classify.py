@@ -1,4 +1,4 @@
-"""Train the CAM classifier on image-level labels."""
+"""Train the classifier for class activation maps on image-level labels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from wsss.stages.common.classifier_training import (
     LabelledConfig,
     check_labelled,
     labelled_reads,
+    prepare_backbone,
     ready_labelled,
     supervision,
     train_on_labels,
@@ -25,7 +26,7 @@ class ClassifyConfig(ClassifierConfig, LabelledConfig, StageConfig):
 
 
 def run(ctx: Context[ClassifyConfig]) -> Result:
-    """Train; the weights after the last epoch are the result."""
+    """Train, and save the weights of the last epoch."""
     from wsss.models.classifier import build_classifier, save_classifier
     from wsss.train.classification import multilabel_loss
     from wsss.train.optim import trunk_and_head
@@ -50,13 +51,6 @@ def _check(config: ClassifyConfig, data: Dataset) -> None:
     check_labelled(config, data)
 
 
-def _prepare(config: ClassifyConfig, data: Dataset) -> None:
-    from wsss.models.backbones import check_weights_fit
-
-    if config.backbone is not None:
-        check_weights_fit(config.backbone)
-
-
 STAGE = Stage(
     name="classify",
     version=1,
@@ -67,7 +61,7 @@ STAGE = Stage(
     inputs={"tiles": TILES},
     reads=labelled_reads,
     check=_check,
-    prepare=_prepare,
+    prepare=prepare_backbone,
     ready=ready_labelled,
     trains=lambda config: config.images_per_step,
 )

@@ -1,4 +1,4 @@
-"""Maps of a colour channel: what can be had without any label. A baseline to set beside learned maps."""
+"""Maps from a colour channel: a baseline without labels or training."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ Channel = Literal["L", "-L", "a", "-a", "b", "-b"]
 class ColourConfig(StageConfig):
     """Config of `colour`."""
 
-    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to compute maps of")
+    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to compute maps for")
     channel: Channel = Field(
         default="-a",
-        description="CIELAB channel: lightness L, a (green to red) or b (blue to yellow); a minus inverts it",
+        description="CIELAB channel: lightness L, a (green to red) or b (blue to yellow); a minus sign inverts it",
     )
 
 
 def run(ctx: Context[ColourConfig]) -> Result:
-    """Make the maps: at the image's own size, from the channel's lowest value (0) to its highest (1)."""
+    """Write the maps at the size of the image, scaled so that the channel's minimum is 0 and its maximum 1."""
     from wsss.pipeline.run.items import map_items, pending
 
     config = ctx.config
     samples = ctx.data.samples(config.splits)
-    work = partial(_make_map, out=ctx.out, channel=config.channel)
+    work = partial(_write_map, out=ctx.out, channel=config.channel)
     check = partial(check_maps, out=ctx.out, classes=ctx.data.classes, of=(1,), stride=1)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, work, "colour maps", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
@@ -49,7 +49,7 @@ def run(ctx: Context[ColourConfig]) -> Result:
     )
 
 
-def _make_map(sample: Sample, *, out: Path, channel: Channel) -> None:
+def _write_map(sample: Sample, *, out: Path, channel: Channel) -> None:
     import numpy as np
     from skimage.color import rgb2lab
 
@@ -68,9 +68,9 @@ def _check(config: ColourConfig, data: Dataset) -> None:
     data.samples(config.splits)
     if len(data.classes.foreground) != 1:
         raise InvalidInput(
-            f"colour: the dataset has the classes {listing(data.classes.foreground, limit=30)}; a colour tells one "
-            "class from the background.",
-            hint="Keep a single class with data.classes.",
+            f"expected one foreground class, got {listing(data.classes.foreground, limit=30)}",
+            subject="colour",
+            hint="Select a single class with data.classes.",
         )
 
 

@@ -1,8 +1,8 @@
-"""Dense CRF on masks: each image's labelling is pulled to the image's own edges.
+"""Dense CRF on masks, which aligns their borders with the edges of the image.
 
-Given the maps behind pseudo masks, the CRF runs once with the upper and once with the lower background score of their
-policy, and pixels on which the two results disagree stay uncertain (as IRN makes its seeds). Given masks alone, it
-refines those, and fills uncertain pixels in.
+With the maps that pseudo masks come from, the CRF runs once with the upper and once with the lower background score of
+their policy; pixels on which the results disagree stay uncertain (as in IRN). Without maps it refines the masks
+themselves and labels uncertain pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.files.stage_files import cam_path, mask_path, probability_path
+from wsss.io.files.stage_files import mask_path, probability_path
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.dense_crf import CrfConfig
@@ -26,7 +26,7 @@ from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.inspect_inputs import inspect_maps, inspect_masks, inspect_probabilities
 from wsss.stages.common.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.common.reduced import note_reduced, reduced_ids
-from wsss.stages.common.require_inputs import MAKE_MAPS, MAKE_MASKS, require_each
+from wsss.stages.common.require_inputs import MAKE_MASKS, require_maps
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
@@ -34,21 +34,22 @@ if TYPE_CHECKING:
 
 
 REDUCED = "reduced.json"
-"""Which images were reduced for the CRF; only where any were."""
+"""Lists the images that were reduced for the CRF; written only if there are any."""
 
 USUAL_LABELS = 4
-"""Classes of an image, with the background, that memory is estimated for."""
+"""Number of classes per image, including background, assumed in memory estimates."""
 
 
 class CrfStageConfig(CrfConfig, StageConfig):
-    """Config of `crf`: the parameters of the CRF, and what to refine."""
+    """Config of `crf`: the parameters of the CRF, and the masks to refine."""
 
-    splits: tuple[str, ...] = Field(("train",), description="splits to refine masks of")
+    splits: tuple[str, ...] = Field(("train",), description="splits whose masks are refined")
     clean: CleaningConfig = Field(
-        CleaningConfig(), description="drop small components and holes of the refined masks; by default none"
+        CleaningConfig(),
+        description="remove small components and fill small holes afterwards; by default off",
     )
     name: Annotated[str, OptionName("crf-name")] = Field(
-        "custom", description="name of these CRF settings in scores; presets set their own"
+        "custom", description="name of these CRF settings in the provenance of scores; set by presets"
     )
 
 
@@ -71,26 +72,27 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     )
     check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
-    several = config.unary == "softmax" and cams is None  # else only the few classes of an image take part
-    labels = len(ctx.data.classes) if several else min(len(ctx.data.classes), USUAL_LABELS)
+    every_class = config.unary == "softmax" and cams is None  # else only the classes of the image
+    labels = len(ctx.data.classes) if every_class else min(len(ctx.data.classes), USUAL_LABELS)
     map_items(ctx, todo, work, "dense CRF", memory=partial(_bytes, labels=labels, config=config))
     ctx.ranks.barrier()
     parts = map_items(ctx, samples, partial(_changed, after=ctx.out), "reading back")
     sizes = [(sample.id, part.size) for sample, part in zip(samples, parts, strict=True)]
-    reduced = note_reduced(ctx, sizes, config.max_side, how="labels follow the full-size image's edges")
+    reduced = note_reduced(ctx, sizes, config.max_side, how="labels follow the edges of the full-size image")
     if reduced and ctx.ranks.rank == 0:
         write_json(ctx.out / REDUCED, {"max_side": config.max_side, "images": reduced_ids(sizes, config.max_side)})
+    earlier = ctx.inputs["masks"].provenance.get("crf")
     return Result(
         {
             "images": len(samples),
-            "empty_masks": count_empty(ctx, samples, [part.shows for part in parts]),
+            "empty_masks": count_empty(ctx, samples, [part.shows_class for part in parts]),
             "changed_fraction": sum(part.changed for part in parts) / len(parts),
             "uncertain_fraction": sum(part.uncertain for part in parts) / len(parts),
             "crf": config.name,
             **reduced,
         },
         {
-            "crf": _after(ctx.inputs["masks"].provenance.get("crf"), config.name),
+            "crf": f"{earlier}, then {config.name}" if earlier else config.name,
             **config.clean.provenance,
             **({"crf_reduced": reduced["reduced"]} if reduced else {}),
         },
@@ -98,15 +100,10 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
 
 
 def _bytes(sample: Sample, *, labels: int, config: CrfStageConfig) -> int:
-    """Estimate the memory that an image needs: measured, docs/pipelines.md has the commands."""
+    """Return the estimated memory for an image, fitted to measurements (docs/pipelines.md has the commands)."""
     pixels = image_bytes(sample, per_pixel=1)
     working = pixels if config.max_side is None else min(pixels, config.max_side**2)
     return 20 * pixels + (150 + 40 * labels) * working
-
-
-def _after(before: Any, name: str) -> str:
-    """Name all CRFs that had a part: when this one refines a network, also that of the masks it learned from."""
-    return f"{before}, then {name}" if before else name
 
 
 def _refine(
@@ -128,7 +125,7 @@ def _refine(
 
 
 def _refine_seeds(image: Any, sample: Sample, masks: Path, cams: Path, config: CrfStageConfig, classes: Classes) -> Any:
-    """Refine with the upper and the lower background, and merge."""
+    """Refine with the upper and with the lower background score, and merge the results."""
     import numpy as np
 
     from wsss.data.artifacts import read_maps
@@ -167,7 +164,6 @@ def _refine_mask(image: Any, mask: Any, config: CrfStageConfig) -> Any:
     from wsss.io.rasters.label_masks import IGNORE
     from wsss.refine.dense_crf import refine_labels
 
-    # Only classes present take part, and the background always does.
     present = sorted({0, *np.unique(mask[mask != IGNORE]).tolist()})
     values = np.asarray(present, np.uint8)
     positions = np.full(256, len(present), np.uint8)
@@ -177,11 +173,11 @@ def _refine_mask(image: Any, mask: Any, config: CrfStageConfig) -> Any:
 
 @dataclass(frozen=True)
 class _Change:
-    """What the CRF did to one mask: fractions of pixels, whether any has a class afterwards, (height, width)."""
+    """Effect of the CRF on one mask: fractions of pixels, whether a class is left, (height, width)."""
 
     changed: float
     uncertain: float
-    shows: bool
+    shows_class: bool
     size: tuple[int, int]
 
 
@@ -198,12 +194,12 @@ def _changed(sample: Sample, *, after: Path) -> _Change:
 
 
 def _refines_masks(config: CrfStageConfig, cams: Artifact | None) -> bool:
-    """Whether the masks themselves are refined, rather than the scores behind them."""
+    """Return whether the masks themselves are refined, not class scores."""
     return cams is None and config.unary != "softmax"
 
 
 def _masked(ctx: Context[CrfStageConfig], log: Callable[[str], None] = lambda line: None) -> tuple[Sample, ...]:
-    """Return the samples with the masks to refine; ``log`` prints a note on guessed file names."""
+    """Return the samples with the masks to refine; ``log`` receives a note on guessed file names."""
     folder, splits = ctx.inputs["masks"].path, ctx.config.splits
     samples = ctx.data.samples(splits)
     return with_masks(folder, samples, ctx.data, of=f"splits {listing(splits)}", hint=MAKE_MASKS, log=log)
@@ -212,9 +208,10 @@ def _masked(ctx: Context[CrfStageConfig], log: Callable[[str], None] = lambda li
 def _check_unary(config: CrfStageConfig, masks: Path, cams: Artifact | None, samples: tuple[Sample, ...]) -> None:
     if config.unary == "softmax" and cams is None and not probability_path(masks, samples[0].id).is_file():
         raise InvalidInput(
-            "crf.unary: softmax needs class scores: maps (a cam stage among its needs, or --cams), or masks of a "
-            f"predict stage with save_probabilities; {masks} has neither.",
-            hint="Use unary: labels to refine masks alone.",
+            "softmax requires class scores: maps (a cam stage in its needs, or --cams DIR), or masks of a predict "
+            f"stage with save_probabilities; {masks} has neither",
+            subject="crf.unary",
+            hint="Use unary: labels to refine masks without scores.",
         )
 
 
@@ -228,11 +225,11 @@ def _ready(ctx: Context[CrfStageConfig]) -> None:
     samples = _masked(ctx)
     if _refines_masks(ctx.config, cams):
         classes = ctx.data.classes
-        hint = f"If 255 means a class there, {renumber(classes)}."
+        hint = f"If 255 means a class, {renumber(classes)}."
         require_class(ctx.inputs["masks"], samples, classes, purpose="to refine", hint=hint)
     if cams is not None:
         read_policy(masks)
-        require_each(cams.path, samples, cam_path, what="maps", hint=MAKE_MAPS)
+        require_maps(cams.path, samples)
 
 
 def _inspect(ctx: Context[CrfStageConfig]) -> None:
@@ -255,7 +252,7 @@ STAGE = Stage(
     resumes=True,
     inputs={
         "masks": Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}"),
-        "cams": Input(("cams",), "folder of the cam stage that the pseudo masks come from", optional=True),
+        "cams": Input(("cams",), "folder of the cam stage that the pseudo masks were computed from", optional=True),
     },
     reads=_reads,
     covers=lambda config: config.splits,

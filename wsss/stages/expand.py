@@ -1,4 +1,4 @@
-"""Train the expansion sampler: its offsets make the image-level loss larger, everything behind it makes it smaller."""
+"""Train the expansion sampler: its offsets maximise the image-level loss, all layers behind it minimise the loss."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput
 from wsss.models.config import ExpansionConfig, SamplingConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import check_labelled, labelled_reads, load_trained, ready_labelled, trained
+from wsss.stages.common.classifier_training import (
+    check_labelled,
+    labelled_reads,
+    load_input_classifier,
+    load_on_all_ranks,
+    ready_labelled,
+)
 from wsss.stages.common.sampler_stage import (
     AREA,
     Placement,
     SamplingTraining,
     check_update,
     classifier_input,
-    put_sampler,
+    insert_samplers,
     train_sampler,
 )
 
@@ -33,47 +39,43 @@ class ExpandConfig(SamplingTraining, StageConfig):
     )
     placement: Placement = Field(
         default="bottleneck",
-        description="after the last feature map, or (bottleneck) before the 1×1 convolution that widens it in the "
-        "MobileNets: a quarter of the channels",
+        description="position of the sampler: features (after the last feature map), or bottleneck (before the final "
+        "1×1 convolution of a MobileNet, with a quarter of the channels)",
     )
     area: float = Field(default=-5.0, description=AREA)
 
     @model_validator(mode="after")
-    def _update_names_what_is_there(self) -> ExpandConfig:
+    def _validate_update(self) -> ExpandConfig:
         check_update(self, self.sampler)
         return self
 
 
 def run(ctx: Context[ExpandConfig]) -> Result:
-    """Put the sampler behind the trained trunk and train; the weights after the last epoch are the result."""
+    """Insert the sampler behind the trained trunk, train, and save the weights of the last epoch."""
     from wsss.train.runtime import deterministic
 
     config = ctx.config
-    classifier = load_trained(ctx)
+    classifier = load_on_all_ranks(ctx)
     with deterministic(ctx.device, ctx.seed):
-        _put(classifier, ctx)
+        _insert(classifier, ctx)
     metrics = train_sampler(ctx, "expand", classifier, classifier.samplers.expansion)
     return Result(metrics, {"samplers": "expansion" if config.sampler else "none (trained on)"})
 
 
-def _put(classifier: CAMClassifier, ctx: Context[ExpandConfig]) -> None:
-    """Put the sampler into a classifier.
-
-    Raises:
-        InvalidInput: there is one already, or it doesn't fit.
-    """
-    had = classifier.config.sampling
-    if had is not None and (had.expansion is not None or had.shrinkage is not None):
+def _insert(classifier: CAMClassifier, ctx: Context[ExpandConfig]) -> None:
+    config, existing = ctx.config, classifier.config.sampling
+    if existing is not None and (existing.expansion is not None or existing.shrinkage is not None):
         raise InvalidInput(
-            f"{ctx.inputs['classifier'].path}: this classifier has samplers already.",
-            hint="Give the folder of a classify stage.",
+            "this classifier already has samplers",
+            subject=ctx.inputs["classifier"].path,
+            hint="Use the folder of a classify stage.",
         )
-    config = ctx.config
-    put_sampler(classifier, SamplingConfig(placement=config.placement, expansion=config.sampler, merge="expansion"))
+    sampling = SamplingConfig(placement=config.placement, expansion=config.sampler, merge="expansion")
+    insert_samplers(classifier, sampling)
 
 
 def _ready(ctx: Context[ExpandConfig]) -> None:
-    _put(trained(ctx), ctx)
+    _insert(load_input_classifier(ctx), ctx)
     ready_labelled(ctx)
 
 

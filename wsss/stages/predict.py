@@ -1,8 +1,8 @@
-"""Masks of any split, or of any folder of images, by a trained segmentation network.
+"""Masks of splits or of a folder of images, predicted by a trained segmentation network.
 
-Memory: photographs of several megapixels are predicted a few rows at a time, or in tiles where ``max_side`` doesn't
-reduce them (see `wsss.models.blockwise_prediction`), so that one of 24 megapixels needs little more than one of 2. With
-``save_probabilities`` 2 bytes × classes × pixels come on top, in memory and (before compression) on disk.
+Photographs of several megapixels are predicted a few rows at a time, or in tiles unless ``max_side`` reduces them (see
+`wsss.models.blockwise_prediction`), so that 24 megapixels need little more memory than 2. ``save_probabilities`` adds
+2 bytes × classes × pixels, in memory and (before compression) on disk.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from wsss.io.files.stage_files import mask_path
 from wsss.models.config import Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common import predict_batch
+from wsss.stages.common.classifier_training import require_same_classes
 from wsss.stages.common.predict_batch import outputs_of
 from wsss.stages.common.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
 from wsss.stages.common.reduced import note_predicted
@@ -33,53 +34,47 @@ class PredictConfig(StageConfig):
     """Config of `predict`."""
 
     splits: tuple[str, ...] | None = Field(
-        default=None, min_length=1, description="splits to predict; by default val, unless a folder is given"
+        default=None, min_length=1, description="splits to predict; by default val, unless images is set"
     )
-    images: Path | None = Field(default=None, description="a folder of images to predict instead")
-    recursive: bool = Field(
-        default=False, description="also the images in folders below that one; a/b.jpg becomes a__b.png"
-    )
+    images: Path | None = Field(default=None, description="folder of images to predict instead of splits")
+    recursive: bool = Field(default=False, description="include images in subfolders; the mask of a/b.jpg is a__b.png")
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
-    flip: bool = Field(default=False, description="also use the mirrored image")
+    flip: bool = Field(default=False, description="average with the prediction of the mirrored image")
     max_side: int | None = Field(
-        # Unless they are reduced, images of more than about 4 megapixels are predicted in overlapping tiles.
         default=None,
         ge=16,
-        description="maximum longer side in pixels; larger images are reduced; null: never",
+        description="maximum longer side in pixels; larger images are reduced; null: never reduce, and predict images "
+        "above about 4 megapixels in overlapping tiles",
     )
-    save_probabilities: bool = Field(default=False, description="also write class probabilities (float16 npz)")
-    batch_size: int = Field(
-        default=1, ge=1, le=MOST_IMAGES, description="images of one size that go through the network together"
-    )
+    save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")
+    batch_size: int = Field(default=1, ge=1, le=MOST_IMAGES, description="images of equal size per forward pass")
     labels: Literal["ignore", "restrict"] = Field(
         default="ignore",
-        description="image-level labels: restrict leaves out the classes that an image doesn't have; images without "
-        "labels may show any class",
+        description="use of image-level labels: ignore, or restrict (predict only the classes in the labels of an "
+        "image; images without labels are not restricted)",
     )
 
     @model_validator(mode="after")
     def _one_source(self) -> PredictConfig:
         if self.images is not None and self.splits is not None:
-            raise ValueError("give either splits or images, not both")
+            raise ValueError("expected either splits or images, got both")
         if self.recursive and self.images is None:
-            raise ValueError("recursive is for a folder of images; a split lists its images")
+            raise ValueError("recursive requires images, a folder; splits list their images")
         if self.labels == "restrict" and self.images is not None:
-            raise ValueError(
-                "labels: restrict is for splits of a dataset; a folder of images has no image-level labels"
-            )
+            raise ValueError("labels: restrict requires splits of a dataset; a folder of images has no labels")
         return self
 
     @property
     def chosen_splits(self) -> tuple[str, ...]:
-        """The splits to predict; none when a folder of images is given."""
+        """The splits to predict; empty for a folder of images."""
         return () if self.images is not None else self.splits or ("val",)
 
 
 def run(ctx: Context[PredictConfig]) -> Result:
-    """Predict, batch by batch; what fails is recorded in ``images.json`` once all other images are done.
+    """Predict batch by batch; failures are recorded in ``images.json`` after all other images are finished.
 
     Raises:
-        RunFailed: names the images that failed.
+        RunFailed: lists the images that failed.
     """
     import torch
 
@@ -91,7 +86,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
     folder = _folder(config)
     samples = ctx.data.samples(config.chosen_splits) if folder is None else folder.samples
     if folder is None:
-        classes = ctx.data.classes  # the masks lie beside this dataset's, which may not be the one trained on
+        classes = ctx.data.classes  # values on disk may differ from those of the training dataset
     if ctx.ranks.rank == 0:
         _begin(ctx, folder, samples, classes)
     ctx.ranks.barrier()
@@ -119,7 +114,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
 def _begin(
     ctx: Context[PredictConfig], folder: ImageFolder | None, samples: Sequence[Sample], classes: Classes
 ) -> None:
-    """Log what is left out or treated specially, and discard masks of images that changed since others failed."""
+    """Log skipped and renamed images, and discard masks of images that changed since others failed."""
     for note in _notes(ctx.config, folder, samples):
         ctx.log(f"note: {note}")
     discard_outdated(ctx, samples, classes)
@@ -131,59 +126,49 @@ def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[
 
         notes = left_out_notes(config.images, recursive=config.recursive)
         if folder.renamed:
-            shown = listing((f"{file!r} is {one}" for one, file in folder.renamed.items()), limit=3)
+            renamed = listing((f"{file!r} → {id}" for id, file in folder.renamed.items()), limit=3)
             count = counted(len(folder.renamed), "mask")
-            notes.append(f"{count} with other names than the images (images.json lists them): {shown}.")
+            notes.append(f"{count} named differently from the image (images.json lists all): {renamed}.")
         if folder.unnamed:
-            notes.append(f"images whose names are no valid text are left out: {listing(folder.unnamed)}.")
+            notes.append(f"images skipped because their names are not valid text: {listing(folder.unnamed)}.")
         if folder.closed:
-            notes.append(f"folders that can't be read are left out: {listing(folder.closed)}.")
+            notes.append(f"unreadable folders skipped: {listing(folder.closed)}.")
         return notes
-    without = [sample.id for sample in samples if sample.labels is None]
-    if config.labels == "restrict" and without:
-        shown = listing(without)
-        return [f"{len(without)} of {len(samples)} images have no labels, so any class may be predicted: {shown}."]
+    unlabelled = [sample.id for sample in samples if sample.labels is None]
+    if config.labels == "restrict" and unlabelled:
+        count = f"{len(unlabelled)} of {len(samples)} images"
+        return [f"{count} have no labels, so any class may be predicted: {listing(unlabelled)}."]
     return []
 
 
 def _load(ctx: Context[PredictConfig]) -> tuple[SegmentationNetwork, Classes]:
-    """Return the network and the classes it knows.
+    """Return the network and its classes.
 
     Raises:
-        InvalidInput: no network there, or one of other classes than the dataset's.
+        InvalidInput: the folder contains no network, or its classes differ from those of the dataset.
     """
     from wsss.models.segmenters import load_segmenter
 
-    model, classes = load_segmenter(ctx.inputs["segmenter"].path)
-    if ctx.config.images is None and classes.names != ctx.data.classes.names:
-        raise InvalidInput(
-            f"The network knows the classes {listing(classes.names, limit=30)}; "
-            f"the dataset has {listing(ctx.data.classes.names, limit=30)}."
-        )
+    folder = ctx.inputs["segmenter"].path
+    model, classes = load_segmenter(folder)
+    if ctx.config.images is None:
+        require_same_classes(folder, "network", classes.names, ctx.data.classes.names)
     return model, classes
 
 
 def _ready(ctx: Context[PredictConfig]) -> None:
-    _check_apart(ctx.config.images, ctx.out)
+    images = ctx.config.images
+    if images is not None and ctx.out.resolve().is_relative_to(images.resolve()):
+        raise InvalidInput(
+            f"the output folder must not be inside the folder of images, {images}: the masks would change the input",
+            subject=ctx.out,
+            hint="Choose another output folder (--out or --run-dir).",
+        )
     _load(ctx)
 
 
-def _check_apart(images: Path | None, out: Path) -> None:
-    """Refuse to write among the images that are read.
-
-    Raises:
-        InvalidInput: ``out`` is in ``images``.
-    """
-    if images is not None and out.resolve().is_relative_to(images.resolve()):
-        raise InvalidInput(
-            f"{out} lies inside the folder of images, {images}: what is written there would change the input, and "
-            "the stage would never be finished.",
-            hint="Choose a folder (--out or --run-dir) beside that of the images.",
-        )
-
-
 def _result(ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Classes) -> Result:
-    """Return in how many images each class was predicted, and how that fits the image-level labels."""
+    """Return the number of images per predicted class, and the agreement with the image-level labels."""
     import numpy as np
 
     from wsss.io.rasters.label_masks import read_mask
@@ -207,7 +192,7 @@ def _result(ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Cla
 
 
 def _folder(config: PredictConfig) -> ImageFolder | None:
-    """Return the images of the folder, ``None`` where splits are predicted."""
+    """Return the images of the folder; ``None`` if splits are predicted."""
     if config.images is None:
         return None
     from wsss.data.readers.imagefolder import images_in
@@ -226,7 +211,8 @@ def _check(config: PredictConfig, data: Dataset) -> None:
     samples = data.samples(config.chosen_splits)
     if config.labels == "restrict" and all(sample.labels is None for sample in samples):
         raise InvalidInput(
-            f"predict.labels: restrict needs image-level labels; no image of {listing(config.chosen_splits)} has any.",
+            f"restrict requires image-level labels; no image of {listing(config.chosen_splits)} has any",
+            subject="predict.labels",
             hint="Add the images to the label file, or leave labels out.",
         )
 
@@ -238,9 +224,7 @@ STAGE = Stage(
     run=run,
     provides="masks",
     resumes=True,
-    inputs={
-        "segmenter": Input(("segmenter",), "folder of a segment stage, or of any network it made", alias="weights")
-    },
+    inputs={"segmenter": Input(("segmenter",), "folder of a segment stage, or a copy of its network", alias="weights")},
     reads=_reads,
     covers=lambda config: config.chosen_splits or None,
     check=_check,

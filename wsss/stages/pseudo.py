@@ -1,4 +1,4 @@
-"""Pseudo masks from class activation maps, by a background policy that sees no pixel label."""
+"""Pseudo masks from class activation maps, by a threshold policy that uses no pixel labels."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from wsss.errors import listing
-from wsss.io.files.stage_files import cam_path, mask_path
+from wsss.io.files.stage_files import mask_path
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.policyfile import write_policy
-from wsss.refine.thresholds import Adaptive, Fixed, Policy, Power, describe
+from wsss.refine.thresholds import Adaptive, Fixed, Policy
 from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.inspect_inputs import inspect_maps
 from wsss.stages.common.mask_inputs import count_empty
-from wsss.stages.common.require_inputs import MAKE_MAPS, require_each
+from wsss.stages.common.require_inputs import require_maps, require_truth
 
 if TYPE_CHECKING:
     from wsss.data.sample import Classes, Sample
@@ -29,27 +28,26 @@ BYTES_PER_PIXEL = 30
 class PseudoConfig(StageConfig):
     """Config of `pseudo`."""
 
-    splits: tuple[str, ...] = Field(("train",), description="splits to make masks for")
+    splits: tuple[str, ...] = Field(("train",), description="splits to create masks for")
     policy: Policy = Field(Adaptive(name="otsu"), description="threshold policy for the background")
     clean: CleaningConfig = Field(
-        CleaningConfig(), description="drop small components and holes of the masks; by default none"
+        CleaningConfig(), description="remove small components and fill small holes afterwards; by default off"
     )
     oracle: bool = Field(
         False,
-        description="replace the policy by the fixed threshold that is best on the ground-truth "
-        "masks; every number derived "
-        "from it is stamped ORACLE",
+        description="replace the policy by the fixed threshold with the best mIoU on the ground-truth masks; "
+        "all scores derived from it are stamped ORACLE",
     )
 
 
 def run(ctx: Context[PseudoConfig]) -> Result:
-    """Resolve the policy (thresholds over the dataset, or the oracle's sweep), then label every image."""
+    """Determine thresholds (over the dataset, or by the oracle's sweep), then label every image."""
     from wsss.pipeline.run.items import map_items, pending
 
     config, cams = ctx.config, ctx.inputs["cams"].path
     samples = ctx.data.samples(config.splits)
     metrics: dict[str, Any] = {}
-    policy: Fixed | Power | Adaptive = config.policy
+    policy: Policy = config.policy
     thresholds: dict[int, float] | None = None
     if config.oracle:
         policy, metrics["oracle_sweep"] = _sweep(ctx, samples)
@@ -74,11 +72,9 @@ def run(ctx: Context[PseudoConfig]) -> Result:
     ctx.ranks.barrier()
     fractions = map_items(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
     metrics["empty_masks"] = count_empty(ctx, samples, [foreground > 0 for foreground, _ in fractions])
-    names = ("foreground", "uncertain")
-    metrics |= {
-        f"{name}_fraction": sum(part[place] for part in fractions) / len(fractions) for place, name in enumerate(names)
-    }
-    stamp = f"ORACLE {describe(policy)} (best on the ground-truth masks)" if config.oracle else describe(policy)
+    metrics["foreground_fraction"] = sum(foreground for foreground, _ in fractions) / len(fractions)
+    metrics["uncertain_fraction"] = sum(uncertain for _, uncertain in fractions) / len(fractions)
+    stamp = f"ORACLE {policy.summary} (best on the ground-truth masks)" if config.oracle else policy.summary
     return Result(
         {"images": len(samples), "threshold_policy": stamp, **metrics},
         {"threshold_policy": stamp, **config.clean.provenance},
@@ -90,7 +86,7 @@ def _label(
     *,
     folder: Path,
     out: Path,
-    policy: Fixed | Power | Adaptive,
+    policy: Policy,
     thresholds: dict[int, float] | None,
     classes: Classes,
     cleaning: CleaningConfig,
@@ -113,7 +109,7 @@ def _fractions(sample: Sample, *, out: Path, classes: Classes) -> tuple[float, f
 
 
 def _dataset_thresholds(ctx: Context[PseudoConfig], policy: Adaptive, samples: tuple[Sample, ...]) -> dict[int, float]:
-    """The threshold of each class, from all its maps. Every process reads all maps: each needs the same value."""
+    """Return class index → threshold over all maps of the class; every process reads all maps."""
     from collections import Counter
 
     import numpy as np
@@ -139,7 +135,7 @@ def _histograms(sample: Sample, *, folder: Path, classes: Classes) -> dict[int, 
 
 
 def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fixed, list[dict[str, float]]]:
-    """Score fixed thresholds .02 … .98 against the ground truth; return the best with all scores."""
+    """Score the fixed thresholds 0.02 … 0.98 against the ground truth; return the best policy and all scores."""
     import numpy as np
 
     from wsss.metrics.overlap import overlap_scores
@@ -158,25 +154,19 @@ def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fix
 
 
 def _reads(config: PseudoConfig) -> list[Read]:
-    """Masks only for the oracle; the labels' fingerprint holds the ids and the values of the classes, too."""
+    """Return masks only for the oracle; the fingerprint of the labels covers ids and class values."""
     kinds: tuple[Kind, ...] = ("labels", "masks") if config.oracle else ("labels",)
     return [Read(split, kind) for split in config.splits for kind in kinds]
 
 
 def _check(config: PseudoConfig, data: Any) -> None:
-    if not config.oracle:
-        return
-    from wsss.data.checks.ground_truth import check_truth, require_masks
-
-    samples, of = data.samples(config.splits), f"splits {listing(config.splits)}"
-    hint = "Leave --oracle out: the label-free policies need no masks."
-    require_masks(data, samples, of=of, hint=hint, start="pseudo.oracle: ")
-    check_truth(samples, data.classes, where=f"pseudo.oracle: {of}")
+    if config.oracle:
+        hint = "Leave --oracle out: the other policies need no masks."
+        require_truth(data, config.splits, where="pseudo.oracle", hint=hint)
 
 
 def _ready(ctx: Context[PseudoConfig]) -> None:
-    samples = ctx.data.samples(ctx.config.splits)
-    require_each(ctx.inputs["cams"].path, samples, cam_path, what="maps", hint=MAKE_MAPS)
+    require_maps(ctx.inputs["cams"].path, ctx.data.samples(ctx.config.splits))
 
 
 STAGE = Stage(

@@ -1,4 +1,4 @@
-"""The report: what a run did, what came out, and pictures to judge it by, as one HTML file."""
+"""HTML report of a run: stages, settings, scores and pictures in one file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 COMPARED = "compared.json"
-"""Beside the page that sets runs side by side: which runs they are."""
+"""Lists the runs of a page that compares runs."""
 
 KINDS = ("tiles", "classifier", "cams", "masks", "segmenter", "scores", "comparison", "benchmark")
 
@@ -33,20 +33,24 @@ KINDS = ("tiles", "classifier", "cams", "masks", "segmenter", "scores", "compari
 class ReportConfig(StageConfig):
     """Config of `report`."""
 
-    title: str | None = Field(None, description="title of the page; by default the name of the run's folder")
+    title: str | None = Field(None, description="title of the page; by default the name of the run folder")
     images: Annotated[int, OptionName("gallery")] = Field(
         24, ge=0, le=5000, description="maximum number of images in the gallery"
     )
-    splits: tuple[str, ...] = Field((), description="splits in the gallery; by default all that have maps or masks")
+    splits: tuple[str, ...] = Field((), description="splits in the gallery; by default all splits with maps or masks")
     columns: Annotated[tuple[str, ...], OptionName("gallery-stages")] = Field(
         (),
-        description="stages with pictures (maps, masks, samplings), `*` matches any text (*seed=0*); by default all",
+        description="stages in the gallery (with maps, masks or samplings), `*` matches any text (*seed=0*); "
+        "by default all",
     )
     sampling: int = Field(12, ge=0, le=200, description="maximum number of images with sampling positions")
     topology: int = Field(8, ge=0, le=200, description="maximum number of images with matched components and holes")
     seed: int | None = Field(None, description="seed of the image selection; by default the run's seed")
     max_megabytes: float = Field(
-        9.5, gt=0, le=200, description="maximum size of the page; pictures shrink first, then images are omitted"
+        9.5,
+        gt=0,
+        le=200,
+        description="maximum size of the page in MB; pictures are reduced first, then images are omitted",
     )
 
 
@@ -57,7 +61,7 @@ def run(ctx: Context[ReportConfig]) -> Result:
     from wsss.viz.report.run_page import Options, build_report
 
     config = ctx.config
-    run_dir = _run_of(ctx.inputs["stages"]) or ctx.run_dir  # the page may go elsewhere
+    run_dir = _run_of(ctx.inputs["stages"]) or ctx.run_dir  # the page may be written to another folder
     options = Options(
         title=config.title or run_dir.resolve().name,
         images=config.images,
@@ -84,7 +88,7 @@ def run(ctx: Context[ReportConfig]) -> Result:
         write_text(ctx.out / PAGE, page.html)
         if page.left_out:
             ctx.log(
-                f"report: {page.left_out} of {page.shown + page.left_out} images left out to keep the page below "
+                f"report: {page.left_out} of {page.shown + page.left_out} images omitted to keep the page below "
                 f"{config.max_megabytes:g} MB"
             )
         if page.unread:
@@ -94,23 +98,24 @@ def run(ctx: Context[ReportConfig]) -> Result:
 
 
 def _run_of(artifacts: Sequence[Artifact]) -> Path | None:
-    """Return the run directory that all of the stages lie in, or ``None`` where there is none."""
+    """Return the common run directory of the stages; ``None`` without one."""
     folders = {artifact.path.parent for artifact in artifacts}
     return folders.pop() if len(folders) == 1 and read_run(artifacts[0].path.parent) is not None else None
 
 
 def collect(run_dir: Path) -> tuple[Artifact, ...]:
-    """Return the finished stages of a run in pipeline order, reports left out.
+    """Return the finished stages of a run in pipeline order, without reports.
 
     Raises:
-        InvalidInput: the folder holds no finished stage, or a broken record.
+        InvalidInput: the folder has no finished stage, or a broken record.
     """
     from wsss.viz.report.run_overview import read_record
 
     folders = sorted(path.parent for path in run_dir.glob(f"*/{RECORD}"))
     found = [record for record in map(read_record, folders) if record.status == "done" and record.uses != STAGE.name]
     if not found:
-        raise InvalidInput(f"{run_dir}: no finished stage here.", hint="Name the folder of a run (wsss run makes one).")
+        hint = "Pass the folder of a run (created by wsss run)."
+        raise InvalidInput("no finished stage in this folder", subject=run_dir, hint=hint)
     return tuple(
         Artifact(
             record.path,
@@ -126,14 +131,13 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
 
 
 def unread_text(unread: Sequence[Unread]) -> str:
-    """Say which images a page leaves out since they can't be read."""
-    shown = listing(f"{one.id} ({one.why.rstrip('.')})" for one in unread)
-    subject = "it" if len(unread) == 1 else "they"
-    return f"{counted(len(unread), 'image')} left out, since {subject} can't be read: {shown}"
+    """Return the log line on images that cannot be read."""
+    images = listing(f"{one.id} ({one.why.rstrip('.')})" for one in unread)
+    return f"{counted(len(unread), 'unreadable image')} omitted: {images}"
 
 
 def as_records(artifacts: Iterable[Artifact], run_dir: Path) -> list[StageRecord]:
-    """Read what each stage's folder says, beside what the engine already knows of it; in pipeline order."""
+    """Read the records in the stage folders, updated from the artifacts; in pipeline order."""
     from wsss.viz.report.run_overview import read_record
 
     records = [
@@ -151,17 +155,18 @@ def as_records(artifacts: Iterable[Artifact], run_dir: Path) -> list[StageRecord
 
 
 def check_page_folder(out: Path) -> None:
-    """Refuse to write a page into the folder of another stage.
+    """Refuse an output folder that is, or is inside, the folder of another stage.
 
     Raises:
-        InvalidInput: ``out`` is one, or lies in one.
+        InvalidInput: ``out`` is such a folder.
     """
     for folder in (out.resolve(), *out.resolve().parents):
         record = read_stage(folder)
         if record is not None and record.get("uses") != STAGE.name:
             raise InvalidInput(
-                f"--out {out}: {folder} is the folder of the stage {record.get('id')!r} ({record.get('uses')}).",
-                hint="Name a folder of its own.",
+                f"{folder} is the folder of the stage {record.get('id')!r} ({record.get('uses')})",
+                subject=f"--out {out}",
+                hint="Choose another folder.",
             )
 
 
@@ -175,16 +180,16 @@ def compare_runs(
     workers: int,
     log: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Write a page that sets runs side by side; return its path.
+    """Write a page that compares runs; return its path.
 
     Args:
-        run_dirs: run directories; the first is what the others are compared with.
-        data: the dataset they worked on, or ``None`` for no pictures.
-        config: of the page; its ``columns`` and ``sampling`` have no use here.
+        run_dirs: run directories; the first is the reference.
+        data: the dataset of the runs; ``None`` for no pictures.
+        config: config of the page; ``columns`` and ``sampling`` are ignored.
         out: folder of the page.
-        seed: of the draw of images.
-        workers: threads that make thumbnails.
-        log: prints one line for the user.
+        seed: seed of the image selection.
+        workers: number of threads for thumbnails.
+        log: receives warnings.
 
     Raises:
         InvalidInput: a run has no finished stage.
@@ -201,7 +206,7 @@ def compare_runs(
         for stage in stages:
             changes = changes_since(stage.path, (read_stage(stage.path) or {}).get("artifacts") or {})
             if changes:
-                log(f"warning: report: {stage.path}: {changes}; taken as they are.")
+                log(f"warning: report: {stage.path}: {changes}; used as they are.")
         runs.append(Run(name, tuple(as_records(stages, folder)), settings))
     page = build_runs_page(
         runs,
@@ -220,7 +225,7 @@ def compare_runs(
 
 
 def compared_runs(out: Path) -> list[str] | None:
-    """Return the runs that the page in a folder compares, or ``None`` where it holds no such page."""
+    """Return the runs that the page in a folder compares; ``None`` without such a page."""
     try:
         record = read_json(out / COMPARED)
     except (OSError, ValueError):
@@ -229,26 +234,25 @@ def compared_runs(out: Path) -> list[str] | None:
 
 
 def _names(run_dirs: Sequence[Path]) -> list[str]:
-    """Call each run by its folder; folders of one name get as much of their path as tells them apart."""
+    """Return the folder names of the runs, with as many parent folders as make them unique."""
     parts = [folder.resolve().parts for folder in run_dirs]
     for length in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(one[-length:]) for one in parts]
+        names = ["/".join(path[-length:]) for path in parts]
         if len(set(names)) == len(names):
             return names
-    raise InvalidInput(f"{run_dirs[0]}: the same run is named twice.", hint="Name different runs.")
+    raise InvalidInput("this run is given twice", subject=run_dirs[0], hint="Pass different runs.")
 
 
 def _others(records: Sequence[StageRecord]) -> list[StageRecord]:
-    """Return the other stages of the records' run, as it lists them; reports left out.
+    """Return the other stages of the run, without reports, to complete the pipeline graph.
 
-    They failed, were interrupted, haven't run yet, were deleted since, or are finished and not reported on: without
-    them the picture of the pipeline would lack its joints.
+    They failed, were interrupted, have not run yet, were deleted, or are finished and not part of the report.
     """
     from wsss.viz.report.run_overview import read_record
 
     run_dir = records[0].path.parent if records else Path()
     known = {record.id for record in records}
-    found = []
+    others = []
     run = read_run(run_dir) or {}
     for stage in run.get("stages", []):
         if stage["id"] in known or stage["uses"] == STAGE.name:
@@ -257,15 +261,15 @@ def _others(records: Sequence[StageRecord]) -> list[StageRecord]:
         record = read_stage(folder) or {}
         status = status_in_run(run, stage["id"], str(record.get("status", "pending")), record.get("finished"))
         needs = tuple(stage.get("needs") or ())
-        found.append(read_record(folder, id=stage["id"], uses=stage["uses"], status=status, needs=needs))
-    return found
+        others.append(read_record(folder, id=stage["id"], uses=stage["uses"], status=status, needs=needs))
+    return others
 
 
 def _in_pipeline_order(records: list[StageRecord], run_dir: Path) -> list[StageRecord]:
-    """Sort records as the run lists its stages; what it doesn't list comes last, as it came."""
+    """Sort records by the order of stages in the run; others keep their order at the end."""
     stages = (read_run(run_dir) or {}).get("stages", [])
-    places = {stage["id"]: place for place, stage in enumerate(stages)}
-    return sorted(records, key=lambda record: places.get(record.id, len(places)))
+    positions = {stage["id"]: position for position, stage in enumerate(stages)}
+    return sorted(records, key=lambda record: positions.get(record.id, len(positions)))
 
 
 def _reads(config: ReportConfig) -> list[Read]:

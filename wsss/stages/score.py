@@ -1,4 +1,4 @@
-"""Score masks against the ground truth: mIoU, per-class IoU, precision, recall, pixel accuracy."""
+"""Score masks against the ground truth: mIoU, per-class IoU, precision, recall, pixel accuracy, topology."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from wsss.io.text.tables import csv_text
 from wsss.metrics.structure import COLUMNS, Group
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.footprint import image_bytes
-from wsss.stages.common.mask_inputs import ANY_FOLDER, Look, with_masks
+from wsss.stages.common.mask_inputs import ANY_FOLDER, MaskSummary, with_masks
+from wsss.stages.common.require_inputs import require_truth
 from wsss.stages.common.score_image import Pair, count, name_values
 
 if TYPE_CHECKING:
@@ -34,68 +35,67 @@ class ScoreConfig(StageConfig):
     split: str = Field("val", description="split to score on")
     unsure: Literal["miss", "skip", "background"] = Field(
         "miss",
-        description="uncertain pixels (255) of the predicted masks count as wrong, are ignored, or count as background",
+        description="uncertain pixels (255) of the predicted masks: count as wrong (miss), are ignored (skip), "
+        "or count as background",
     )
     pred_values: Literal["ours", "dataset"] = Field(
         "ours",
-        description="values of the predicted masks: ours (255 = uncertain), or those of the dataset's own masks "
-        "(TopoMortar: 255 = mortar)",
+        description="values of the predicted masks: as wsss writes them (ours; 255 = uncertain), or as in the masks of "
+        "the dataset (TopoMortar: 255 = mortar)",
     )
     pred_mask_values: MaskNames = Field(
         None,
-        description="value of the masks → class name, background or ignore, where they are neither: "
+        description="other values of the predicted masks: value → class name, background or ignore, for example "
         "{0: background, 255: cat}",
     )
-    structure: tuple[Group, ...] = Field(
-        (), description="also compute these topology and surface metrics per image and class"
-    )
+    structure: tuple[Group, ...] = Field((), description="topology and surface metrics to compute per image and class")
     topomortar: bool = Field(
-        False, description=f"also write {FILE}, one row per image with the column names of TopoMortar's authors"
+        False,
+        description=f"also write {FILE}, one row per image, with the column names of the TopoMortar paper's results",
     )
-    window: int = Field(128, ge=1, description="window side of local_betti, in pixels")
+    window: int = Field(128, ge=1, description="side of the windows of local_betti in pixels")
     frame: Literal["own-max", "none"] = Field(
-        "own-max", description="frame around each mask for betti_matching; own-max is the paper's"
+        "own-max", description="frame around each mask for betti_matching; own-max: as in the paper"
     )
     transposed: bool = Field(
         False,
-        description="for cldice: skeletons of the transposed masks, as in the results of TopoMortar's authors, whose "
-        "program swaps the axes",
+        description="compute cldice from skeletons of the transposed masks, as the TopoMortar paper's code does",
     )
 
     @model_validator(mode="after")
-    def _windows_are_the_authors(self) -> ScoreConfig:
+    def _window_of_the_paper(self) -> ScoreConfig:
         if self.topomortar and self.window != WINDOW:
-            raise ValueError(f"topomortar: true goes with window: {WINDOW}, the authors'")
+            raise ValueError(f"topomortar: true requires window: {WINDOW}, as in the paper")
         return self
 
     @model_validator(mode="after")
     def _one_meaning_of_values(self) -> ScoreConfig:
         if self.pred_mask_values is not None and self.pred_values != "ours":
-            raise ValueError("pred_mask_values: leave pred_values out; one of the two names what values mean")
+            raise ValueError("expected either pred_mask_values or pred_values, got both")
         return self
 
     @model_validator(mode="after")
     def _transposed_for_cldice(self) -> ScoreConfig:
         if self.transposed and "cldice" not in self.groups:
-            raise ValueError("transposed: it changes cldice alone; add cldice to structure, or leave transposed out")
+            raise ValueError("transposed affects cldice only; add cldice to structure, or leave transposed out")
         return self
 
     @model_validator(mode="after")
-    def _settings_of_groups_computed(self) -> ScoreConfig:
+    def _settings_of_computed_groups(self) -> ScoreConfig:
         for name, group in (("window", "local_betti"), ("frame", "betti_matching")):
             if name in self.model_fields_set and group not in self.groups:
-                raise ValueError(f"{name}: it changes {group} alone; add {group} to structure, or leave {name} out")
+                raise ValueError(f"{name} affects {group} only; add {group} to structure, or leave {name} out")
         return self
 
     @property
     def groups(self) -> tuple[Group, ...]:
         """The groups of structure scores to compute, in the order of `wsss.metrics.structure.COLUMNS`."""
-        wanted = {*self.structure, *(GROUPS if self.topomortar else ())}
-        return tuple(group for group in COLUMNS if group in wanted)
+        requested = {*self.structure, *(GROUPS if self.topomortar else ())}
+        return tuple(group for group in COLUMNS if group in requested)
 
 
 def run(ctx: Context[ScoreConfig]) -> Result:
-    """Add up one confusion matrix over the split, and derive everything from it."""
+    """Sum the confusion matrices of the split, and compute all scores from the total."""
     import numpy as np
 
     from wsss.data.checks.ground_truth import log_remarks
@@ -122,10 +122,10 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     per_image = [np.asarray(one.confusion) for one in counted]
     total = np.sum(per_image, axis=0)
     others = np.sum([one.others for one in counted], axis=0)
-    _check_unsure(ctx, pred, folder, [one.look for one in counted])
+    _check_uncertain(ctx, pred, folder, [one.summary for one in counted])
     _check_values(ctx, folder, others, predicted=int(total[:, 1:-1].sum()))
     if ctx.ranks.rank == 0:
-        log_remarks(ctx.log, [remark for one in counted for remark in one.look.remarks])
+        log_remarks(ctx.log, [remark for one in counted for remark in one.summary.remarks])
         write_text(ctx.out / PER_IMAGE, _table(samples, per_image, classes))
         named = {sample.id: counts for sample, counts in zip(samples, per_image, strict=True)}
         write_confusions(ctx.out / CONFUSIONS, Confusions(classes.names, named))
@@ -148,7 +148,7 @@ def run(ctx: Context[ScoreConfig]) -> Result:
 def _structure(
     ctx: Context[ScoreConfig], samples: tuple[Sample, ...], per_image: list[dict[int, list[float]]]
 ) -> dict[str, Any]:
-    """Write a row per image and class, and return the means; nothing unless asked for."""
+    """Write a row per image and class, and return the means; empty if no group is computed."""
     from wsss.benchmark.result_files import write_scores
     from wsss.benchmark.topomortar_columns import topomortar_columns
     from wsss.io.files.atomic import write_text
@@ -169,70 +169,63 @@ def _structure(
 
 
 def _pairs(ctx: Context[ScoreConfig], pred: Artifact) -> list[Pair]:
-    """Return the images of the split with the masks to score.
-
-    Raises:
-        InvalidInput: an image has no mask, or two.
-    """
+    """Return the images of the split with their predicted masks."""
     split = ctx.config.split
     samples = ctx.data.split(split)
-    hint = "Predict that split first, or score another one (--split)."
+    hint = "Predict this split first, or score another one (--split)."
     masked = with_masks(pred.path, samples, ctx.data, of=f"split {split!r}", hint=hint, log=ctx.log)
     return [Pair(sample, one.mask) for sample, one in zip(samples, masked, strict=True) if one.mask is not None]
 
 
 def _check_values(ctx: Context[ScoreConfig], folder: Path, others: Any, *, predicted: int) -> None:
-    """Masks of another numbering (1, 2, 3 … for VOC's 8, 10, 12 …) would score near 0 without a word.
+    """Refuse masks with other class values (1, 2, 3 … for VOC's 8, 10, 12 …), which would score near 0.
 
     Args:
-        others: pixels per value of the classes left out, in ascending order of the values.
-        predicted: pixels that have a foreground class, counted where there is ground truth.
+        others: pixels per value of the classes left out, values ascending.
+        predicted: pixels with a predicted foreground class, where there is ground truth.
     """
     classes = ctx.data.classes
-    found = [value for value, pixels in zip(sorted(classes.other), others, strict=True) if pixels]
-    if not found:
+    left_out = [value for value, pixels in zip(sorted(classes.other), others, strict=True) if pixels]
+    if not left_out:
         return
-    of_classes = {name: values[0] for name, values in zip(classes.foreground, classes.values[1:], strict=True)}
-    allowed = listing([f"{name} {value}" for name, value in of_classes.items()], limit=30)
-    message = (
-        f"{folder}: the masks have the values {listing(found)}, which stand for classes left out of data.classes; "
-        f"the values of the chosen ones are {allowed}."
+    pairs = [f"{name} {values[0]}" for name, values in zip(classes.foreground, classes.values[1:], strict=True)]
+    problem = (
+        f"the masks have the values {listing(left_out)} of classes left out of data.classes; "
+        f"the chosen classes have the values {listing(pairs, limit=30)}."
     )
     if not predicted:
         raise InvalidInput(
-            f"{message} No pixel has one of those: the masks seem to be numbered in another way.",
-            hint="Say which value means which class, for example --data.classes '{cat: 1, dog: 2}', if the ground "
-            "truth is numbered like that; else renumber the masks.",
+            f"{problem} No pixel has one of these: the masks seem to have other class values.",
+            subject=folder,
+            hint="If the ground truth has the same values, assign them to classes, for example --data.classes "
+            "'{cat: 1, dog: 2}'; otherwise renumber the masks.",
         )
-    ctx.log(f"warning: {message} They count as {'background' if classes.other_as == 0 else 'unsure'}.")
+    counted_as = "background" if classes.other_as == 0 else "uncertain"
+    ctx.log(f"warning: {folder}: {problem} Left-out classes count as {counted_as}.")
 
 
-def _check_unsure(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, looks: Sequence[Look]) -> None:
-    """Masks of 0 and 255 from elsewhere would score as if they were unsure wherever they have a class.
-
-    Raises:
-        InvalidInput: no mask from elsewhere has a class, and some have 255. A stage of ours may be unsure throughout.
-    """
+def _check_uncertain(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, summaries: Sequence[MaskSummary]) -> None:
+    """Refuse external masks with the values 0 and 255 only, which would be scored as uncertain; warn of a stage's."""
     from wsss.io.rasters.label_masks import IGNORE
 
-    unsure = sum(look.ignored for look in looks)
-    if not unsure or any(look.shows_class for look in looks):
+    uncertain = sum(summary.ignored for summary in summaries)
+    if not uncertain or any(summary.shows_class for summary in summaries):
         return
-    found = f"{folder}: the masks hold no class but the background, and 255 in {unsure} of {len(looks)} masks"
+    problem = f"no mask has a foreground class, and {uncertain} of {len(summaries)} masks contain 255 (uncertain)"
     if pred.uses is not None:
-        ctx.log(f"warning: {found}.")
+        ctx.log(f"warning: {folder}: {problem}.")
         return
     values = [sample.mask_values for sample in ctx.data.split(ctx.config.split)]
     of_dataset = any(IGNORE in of_class for one in values if one is not None for of_class in one.classes[1:])
     if of_dataset and ctx.config.pred_values == "ours":
-        hint = "If they have the values of the dataset's own masks: --pred-values dataset (pred_values in a pipeline)."
+        hint = "If the masks have the values of the dataset: --pred-values dataset (pred_values in a pipeline)."
     else:
-        hint = f"If 255 means a class there: {name_values(ctx.data.classes)}"
-    raise InvalidInput(f"{found}. In masks to score 255 means unsure.", hint=hint)
+        hint = f"If 255 means a class: {name_values(ctx.data.classes)}"
+    raise InvalidInput(problem, subject=folder, hint=hint)
 
 
 def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) -> str:
-    """Return one CSV row per image: its scores over the classes it shows."""
+    """Return a CSV with one row per image: the scores over its classes."""
     from wsss.metrics.overlap import overlap_scores
 
     keys = ("miou", "precision", "recall", "pixel_accuracy", "unsure")
@@ -245,18 +238,15 @@ def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) 
 
 
 def _check(config: ScoreConfig, data: Any) -> None:
-    from wsss.data.checks.ground_truth import check_truth, require_masks
-
-    samples, of = data.split(config.split), f"split {config.split!r}"
     if config.topomortar and len(data.classes) != 2:
         raise InvalidInput(
-            f"score: topomortar: true is for one foreground class; this dataset has "
-            f"{listing(data.classes.foreground)}.",
-            hint="Choose one class (data.classes), or ask for structure: alone, which has a row per class.",
+            "topomortar: true requires one foreground class",
+            subject="score",
+            found=data.classes.foreground,
+            hint="Select one class (data.classes), or set structure only, which has a row per class.",
         )
-    hint = "Score a split that has masks, or leave the score stage out."
-    require_masks(data, samples, of=of, hint=hint, start="score: ")
-    check_truth(samples, data.classes, where=f"score: {of}")
+    hint = "Score a split with masks, or leave the score stage out."
+    require_truth(data, (config.split,), where="score", hint=hint)
 
 
 STAGE = Stage(
@@ -265,7 +255,7 @@ STAGE = Stage(
     config=ScoreConfig,
     run=run,
     provides="scores",
-    inputs={"pred": Input(("masks",), f"folder of masks: of a stage, or {ANY_FOLDER}")},
+    inputs={"pred": Input(("masks",), f"folder of a stage that writes masks, or {ANY_FOLDER}")},
     reads=lambda config: [Read(config.split, "masks")],
     needs_splits=lambda config: (config.split,),
     check=_check,

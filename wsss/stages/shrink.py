@@ -1,4 +1,4 @@
-"""Train the shrinkage sampler behind the expansion sampler: an ordinary deformable convolution on clipped features."""
+"""Train the shrinkage sampler, a deformable convolution on clipped features, behind the expansion sampler."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput
 from wsss.models.config import SamplingConfig, ShrinkageConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import check_labelled, labelled_reads, load_trained, ready_labelled, trained
+from wsss.stages.common.classifier_training import (
+    check_labelled,
+    labelled_reads,
+    load_input_classifier,
+    load_on_all_ranks,
+    ready_labelled,
+)
 from wsss.stages.common.sampler_stage import (
     AREA,
     SCOPES,
@@ -19,7 +25,7 @@ from wsss.stages.common.sampler_stage import (
     Scope,
     check_update,
     classifier_input,
-    put_sampler,
+    insert_samplers,
     train_sampler,
 )
 
@@ -28,13 +34,13 @@ if TYPE_CHECKING:
 
 
 class GentleShrinkageConfig(ShrinkageConfig):
-    """A shrinkage sampler that reaches and cuts off no more than what gains on photographs (docs/esol.md)."""
+    """A shrinkage sampler with small offsets and mild clipping, the best settings on photographs (docs/esol.md)."""
 
     max_offset: float | None = Field(
-        default=0.5, gt=0, description="R: offsets are R·tanh(o/R), in feature pixels; null: unbounded"
+        default=0.5, gt=0, description="maximum offset R in feature pixels, as R·tanh(o/R); null: unbounded"
     )
     clip: float | None = Field(
-        default=0.9, gt=0, le=1, description="β: features are clipped at β times their channel's maximum"
+        default=0.9, gt=0, le=1, description="clip features at β times the maximum of their channel; null: no clipping"
     )
 
 
@@ -44,12 +50,12 @@ class ShrinkConfig(SamplingTraining, StageConfig):
     sampler: GentleShrinkageConfig = Field(default=GentleShrinkageConfig(), description="shrinkage sampler")
     placement: Placement | None = Field(
         default=None,
-        description="after the last feature map (features), or before the 1×1 convolution that widens it in the "
-        "MobileNets (bottleneck); null: as the expansion sampler, or bottleneck without one",
+        description="position of the sampler: features (after the last feature map), or bottleneck (before the final "
+        "1×1 convolution of a MobileNet); null: that of the expansion sampler, or bottleneck without one",
     )
     merge: Merge = Field(
         default="mean",
-        description="maps from before this sampler (expansion), from after it (shrinkage), or mean or maximum of both",
+        description="maps before this sampler (expansion), after it (shrinkage), or the mean or maximum of both",
     )
     update: tuple[Scope, ...] = Field(
         default=("offsets", "kernel"), min_length=1, description=f"trainable parts: {SCOPES}"
@@ -57,54 +63,51 @@ class ShrinkConfig(SamplingTraining, StageConfig):
     area: float = Field(default=0.1, description=AREA)
 
     @model_validator(mode="after")
-    def _update_names_what_is_there(self) -> ShrinkConfig:
+    def _validate_update(self) -> ShrinkConfig:
         check_update(self, self.sampler)
         if self.merge == "expansion" and not {"head", "trunk"}.intersection(self.update):
             raise ValueError(
-                "merge: 'expansion' leaves the sampler out, and nothing else learns (update): maps would stay as they "
-                "were; allowed are shrinkage, mean, max"
+                "merge: 'expansion' bypasses the sampler, and update trains no other part, so the maps would not "
+                "change; expected shrinkage, mean or max"
             )
         return self
 
 
 def run(ctx: Context[ShrinkConfig]) -> Result:
-    """Put the sampler behind those that are there and train; the weights after the last epoch are the result."""
+    """Insert the sampler behind an existing expansion sampler, train, and save the weights of the last epoch."""
     from wsss.train.runtime import deterministic
 
-    classifier = load_trained(ctx)
+    classifier = load_on_all_ranks(ctx)
     with deterministic(ctx.device, ctx.seed):
-        _put(classifier, ctx)
+        _insert(classifier, ctx)
     metrics = train_sampler(ctx, "shrink", classifier, classifier.samplers.shrinkage)
     before = "expansion" if classifier.samplers.expansion else "none"
     return Result(metrics, {"samplers": f"{before}, shrinkage (maps: {ctx.config.merge})"})
 
 
-def _put(classifier: CAMClassifier, ctx: Context[ShrinkConfig]) -> None:
-    """Put the sampler into a classifier, behind the expansion sampler where it has one.
-
-    Raises:
-        InvalidInput: there is one already, it doesn't fit, or it is to stand elsewhere than the expansion sampler.
-    """
+def _insert(classifier: CAMClassifier, ctx: Context[ShrinkConfig]) -> None:
     config, folder = ctx.config, ctx.inputs["classifier"].path
-    had = classifier.config.sampling or SamplingConfig()
-    if had.shrinkage is not None:
+    existing = classifier.config.sampling or SamplingConfig()
+    if existing.shrinkage is not None:
         raise InvalidInput(
-            f"{folder}: this classifier has a shrinkage sampler already.",
-            hint="Give the folder of an expand stage (or of a classify stage).",
+            "this classifier already has a shrinkage sampler",
+            subject=folder,
+            hint="Use the folder of an expand or classify stage.",
         )
-    placement = config.placement or had.placement
-    if had.expansion is not None and placement != had.placement:
+    placement = config.placement or existing.placement
+    if existing.expansion is not None and placement != existing.placement:
         raise InvalidInput(
-            f"shrink.placement: {placement}, but the expansion sampler of {folder} stands at {had.placement}; the one "
-            "comes behind the other.",
-            hint="Leave shrink.placement out, or set expand.placement to the same.",
+            subject="shrink.placement",
+            found=placement,
+            allowed=f"{existing.placement!r}, the placement of the expansion sampler of {folder}",
+            hint="Leave shrink.placement out, or train the expansion sampler with the same placement.",
         )
     changes = {"placement": placement, "shrinkage": config.sampler, "merge": config.merge}
-    put_sampler(classifier, had.model_copy(update=changes))
+    insert_samplers(classifier, existing.model_copy(update=changes))
 
 
 def _ready(ctx: Context[ShrinkConfig]) -> None:
-    _put(trained(ctx), ctx)
+    _insert(load_input_classifier(ctx), ctx)
     ready_labelled(ctx)
 
 

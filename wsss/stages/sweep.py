@@ -1,23 +1,25 @@
-"""Score maps at every fixed threshold against the ground truth: an oracle, for comparing maps with one another."""
+"""Score maps at every fixed threshold against the ground truth: an oracle for comparing maps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from wsss.errors import InvalidInput
-from wsss.io.files.stage_files import cam_path
 from wsss.io.text.tables import csv_text
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
-from wsss.refine.thresholds import Fixed, describe
+from wsss.refine.thresholds import Fixed
 from wsss.stages.common.inspect_inputs import inspect_maps
-from wsss.stages.common.require_inputs import MAKE_MAPS, require_each
+from wsss.stages.common.require_inputs import require_maps, require_truth
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from wsss.data.sample import Sample
+    from wsss.stages.common.threshold_counts import LevelCount
 
 TABLE = "sweep.csv"
 
@@ -26,100 +28,110 @@ class SweepConfig(StageConfig):
     """Config of `sweep`."""
 
     split: str = Field("val", description="split to score on")
-    levels: int = Field(200, ge=2, le=1000, description="number of thresholds: 0, 1/N, 2/N … below 1")
+    levels: int = Field(200, ge=2, le=1000, description="number N of thresholds: 0, 1/N, 2/N … (N − 1)/N")
     minimum_precision: float = Field(
-        0.5, ge=0, le=1, description="minimum precision at which the highest recall is reported"
+        0.5, ge=0, le=1, description="report the highest recall at this precision or above"
     )
 
 
 def run(ctx: Context[SweepConfig]) -> Result:
-    """Count every image once; derive the curve, the best threshold, and the highest recall at a given precision."""
+    """Count every image once; compute the curve, the best threshold, and the highest recall at a given precision."""
     import numpy as np
 
-    from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
     from wsss.io.files.atomic import write_text
-    from wsss.io.sweeps import SWEEP_COUNTS, SweepCounts, write_sweep_counts
     from wsss.metrics.overlap import mean_scores, overlap_scores
-    from wsss.metrics.threshold_curve import (
-        best_recall,
-        even_levels,
-        foreground_precision_recall,
-        level_confusions,
-        level_counts,
-    )
+    from wsss.metrics.threshold_curve import even_levels, foreground_precision_recall, level_confusions, level_counts
     from wsss.stages.common.threshold_counts import count_levels
 
-    config, cams, classes = ctx.config, ctx.inputs["cams"], ctx.data.classes
+    config, classes = ctx.config, ctx.data.classes
     samples, levels = ctx.data.split(config.split), even_levels(config.levels)
     counted = count_levels(ctx, samples, levels)
     histogram = np.zeros((len(classes), len(classes), len(levels) + 1), np.int64)
-    for one in counted:
-        one.add_to(histogram)
+    for count in counted:
+        count.add_to(histogram)
     confusions = level_confusions(histogram)
     curve = {measure: mean_scores(confusions, measure) for measure in ("miou", "precision", "recall")}
     if np.isnan(curve["miou"]).any():
-        raise InvalidInput(f"No pixel of the ground truth of split {config.split!r} counts: all are ignored.")
+        raise InvalidInput("all pixels of the ground truth are ignored", subject=f"sweep: split {config.split!r}")
     best = int(curve["miou"].argmax())
     counts = level_counts(confusions)
     curve["foreground_precision"], curve["foreground_recall"] = foreground_precision_recall(counts)
-    recall, place = best_recall(counts, config.minimum_precision)
     if ctx.ranks.rank == 0:
         write_text(ctx.out / TABLE, _table(levels, curve))
-        # Image by image: all matrices at once would take much memory where there are many images and classes.
-        per_image, at_best = [], {}
-        for sample, one in zip(samples, counted, strict=True):
-            matrices = level_confusions(one.dense())
-            per_image.append(level_counts(matrices))
-            at_best[sample.id] = matrices[best]
-        ids = tuple(sample.id for sample in samples)
-        write_sweep_counts(ctx.out / SWEEP_COUNTS, SweepCounts(classes.names, levels, ids, np.stack(per_image)))
-        write_confusions(ctx.out / CONFUSIONS, Confusions(classes.names, at_best))
-    found = int(place) >= 0
+        _write_counts(ctx, samples, levels, counted, best)
     policy = Fixed(name="fixed", foreground=levels[best], background=levels[best])
-    stamp = f"ORACLE {describe(policy)} (best on the ground-truth masks)"
-    carried: Mapping[str, Any] = {**cams.provenance, "threshold_policy": stamp}
-    return Result(
-        {
-            **overlap_scores(confusions[best], classes.names),
-            "oracle": True,
-            "best_threshold": levels[best],
-            "recall_at_precision": {
-                "oracle": True,
-                "minimum_precision": config.minimum_precision,
-                "recall": None if np.isnan(recall) else float(recall),
-                "precision": float(curve["foreground_precision"][place]) if found else None,
-                "threshold": levels[int(place)] if found else None,
-            },
-            "images": len(samples),
-            "split": config.split,
-            "threshold_policy": stamp,
-            "provenance": dict(carried),
-        },
-        {"threshold_policy": stamp},
-    )
+    stamp = f"ORACLE {policy.summary} (best on the ground-truth masks)"
+    metrics = {
+        **overlap_scores(confusions[best], classes.names),
+        "oracle": True,
+        "best_threshold": levels[best],
+        "recall_at_precision": _recall_at_precision(config.minimum_precision, levels, counts, curve),
+        "images": len(samples),
+        "split": config.split,
+        "threshold_policy": stamp,
+        "provenance": {**ctx.inputs["cams"].provenance, "threshold_policy": stamp},
+    }
+    return Result(metrics, {"threshold_policy": stamp})
+
+
+def _recall_at_precision(
+    minimum: float, levels: tuple[float, ...], counts: NDArray[np.int64], curve: Mapping[str, NDArray[np.float64]]
+) -> dict[str, Any]:
+    import numpy as np
+
+    from wsss.metrics.threshold_curve import best_recall
+
+    recall, position = best_recall(counts, minimum)
+    reached = int(position) >= 0
+    return {
+        "oracle": True,
+        "minimum_precision": minimum,
+        "recall": None if np.isnan(recall) else float(recall),
+        "precision": float(curve["foreground_precision"][position]) if reached else None,
+        "threshold": levels[int(position)] if reached else None,
+    }
+
+
+def _write_counts(
+    ctx: Context[SweepConfig],
+    samples: Sequence[Sample],
+    levels: tuple[float, ...],
+    counted: Sequence[LevelCount],
+    best: int,
+) -> None:
+    """Write the counts of each image at all levels, and its confusion matrix at the best one."""
+    import numpy as np
+
+    from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
+    from wsss.io.sweeps import SWEEP_COUNTS, SweepCounts, write_sweep_counts
+    from wsss.metrics.threshold_curve import level_confusions, level_counts
+
+    names = ctx.data.classes.names
+    per_image, at_best = [], {}
+    for sample, count in zip(samples, counted, strict=True):  # all matrices at once would take too much memory
+        matrices = level_confusions(count.dense())
+        per_image.append(level_counts(matrices))
+        at_best[sample.id] = matrices[best]
+    write_sweep_counts(ctx.out / SWEEP_COUNTS, SweepCounts(names, levels, tuple(at_best), np.stack(per_image)))
+    write_confusions(ctx.out / CONFUSIONS, Confusions(names, at_best))
 
 
 def _table(levels: tuple[float, ...], curve: Mapping[str, NDArray[np.float64]]) -> str:
-    """Return one CSV row per threshold."""
+    """Return a CSV with one row per threshold."""
     table: list[list[Any]] = [["threshold", *(f"oracle_{name}" for name in curve)]]
-    for place, level in enumerate(levels):
-        values = [float(column[place]) for column in curve.values()]
+    for index, level in enumerate(levels):
+        values = [float(column[index]) for column in curve.values()]
         table.append([level, *("" if value != value else f"{value:.6f}" for value in values)])
     return csv_text(table)
 
 
 def _check(config: SweepConfig, data: Any) -> None:
-    from wsss.data.checks.ground_truth import check_truth, require_masks
-
-    samples, of = data.split(config.split), f"split {config.split!r}"
-    hint = "Sweep a split that has masks, or leave the sweep out: no other stage needs it."
-    require_masks(data, samples, of=of, hint=hint, start="sweep: ")
-    check_truth(samples, data.classes, where=f"sweep: {of}")
+    hint = "Sweep a split with masks, or leave the sweep stage out."
+    require_truth(data, (config.split,), where="sweep", hint=hint)
 
 
 def _ready(ctx: Context[SweepConfig]) -> None:
-    samples = ctx.data.split(ctx.config.split)
-    require_each(ctx.inputs["cams"].path, samples, cam_path, what="maps", hint=MAKE_MAPS)
+    require_maps(ctx.inputs["cams"].path, ctx.data.split(ctx.config.split))
 
 
 STAGE = Stage(

@@ -1,4 +1,4 @@
-"""Draw tiles and keep of each only which classes are in it: the labels that a `classify` stage learns from."""
+"""Draw tiles with image-level labels from the masks, as training data for `classify`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field
 from wsss.data.tiles.tiling import TilesConfig, draw_tiles
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
 from wsss.stages.common.mask_inputs import survey
+from wsss.stages.common.require_inputs import require_truth
 
 if TYPE_CHECKING:
     from wsss.data.sample import Dataset
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 class TilesStageConfig(TilesConfig, StageConfig):
     """Config of `tiles`."""
 
-    split: str = Field(default="train", description="split whose images are cut and whose masks give labels")
+    split: str = Field(default="train", description="split whose images are cut into tiles, labelled from its masks")
 
 
 def run(ctx: Context[TilesStageConfig]) -> Result:
-    """Draw the tiles, in one process."""
+    """Draw the tiles on the first rank."""
     from wsss.data.masks.encodings import check_encoding
     from wsss.data.tiles.tile_table import DRAWN
     from wsss.io.text.json_files import read_json
@@ -30,7 +31,7 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
     config = ctx.config
     if ctx.ranks.rank == 0:
         samples = ctx.data.split(config.split)
-        seen = zip(samples, (look.shown for look in survey(ctx, samples)), strict=True)
+        seen = zip(samples, (summary.shown for summary in survey(ctx, samples)), strict=True)
         check_encoding(seen, ctx.data.classes, where=f"tiles: split {config.split!r}")
         draw_tiles(
             samples,
@@ -49,12 +50,8 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
 
 
 def _check(config: TilesStageConfig, data: Dataset) -> None:
-    from wsss.data.checks.ground_truth import check_truth, require_masks
-
-    samples, of = data.split(config.split), f"split {config.split!r}"
-    hint = "Choose a split that has masks; tiles that people have labelled are a dataset of layout folder."
-    require_masks(data, samples, of=of, hint=hint, start="tiles: ")
-    check_truth(samples, data.classes, where=f"tiles: {of}")
+    hint = "Choose a split with masks. For tiles labelled by hand, use a dataset with layout folder."
+    require_truth(data, (config.split,), where="tiles", hint=hint)
 
 
 STAGE = Stage(

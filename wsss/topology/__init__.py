@@ -1,6 +1,6 @@
-"""Persistence, Betti matching, Betti numbers, skeletons, distances, warping, critical pixels of two-dimensional images.
+"""Persistence, Betti matching, Betti numbers, skeletons, distances, warping and critical pixels of 2-D images.
 
-NumPy and Numba only. Nothing is compiled, nor Numba imported, before a function is asked for.
+NumPy and Numba only. Importing this package neither imports Numba nor compiles anything.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsss.topology.betti import betti_numbers, local_betti_error
+    from wsss.topology.betti import BettiErrors, BettiNumbers, betti_numbers, local_betti_error
     from wsss.topology.distance import distance_transform
     from wsss.topology.kernels.image_keys import NotFinite
     from wsss.topology.malis import CriticalPixels, critical_pixels
@@ -20,31 +20,11 @@ if TYPE_CHECKING:
     from wsss.topology.slopes import LossSlopes, loss_slopes
     from wsss.topology.warping import warp, warping_error_mask
 
-_HOMES = {
-    "Barcode": "results",
-    "BettiMatching": "results",
-    "CriticalPixels": "malis",
-    "DimensionMatching": "results",
-    "Intervals": "results",
-    "LossSlopes": "slopes",
-    "NotFinite": "kernels.image_keys",
-    "barcode": "persistence",
-    "betti_matching": "persistence",
-    "betti_matching_batch": "persistence",
-    "betti_numbers": "betti",
-    "critical_pixels": "malis",
-    "distance_transform": "distance",
-    "local_betti_error": "betti",
-    "loss_slopes": "slopes",
-    "skeleton": "skeletons",
-    "warmup": "precompile",
-    "warp": "warping",
-    "warping_error_mask": "warping",
-}
-
 __all__ = [
     "Barcode",
+    "BettiErrors",
     "BettiMatching",
+    "BettiNumbers",
     "CriticalPixels",
     "DimensionMatching",
     "Intervals",
@@ -64,8 +44,22 @@ __all__ = [
     "warping_error_mask",
 ]
 
+_MODULES = {
+    "betti": ("BettiErrors", "BettiNumbers", "betti_numbers", "local_betti_error"),
+    "distance": ("distance_transform",),
+    "kernels.image_keys": ("NotFinite",),
+    "malis": ("CriticalPixels", "critical_pixels"),
+    "persistence": ("barcode", "betti_matching", "betti_matching_batch"),
+    "precompile": ("warmup",),
+    "results": ("Barcode", "BettiMatching", "DimensionMatching", "Intervals"),
+    "skeletons": ("skeleton",),
+    "slopes": ("LossSlopes", "loss_slopes"),
+    "warping": ("warp", "warping_error_mask"),
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,10 +1,9 @@
-"""Betti numbers of binary masks: β₀ components and β₁ holes, for either connectivity.
+"""Betti numbers of binary masks: β₀ components and β₁ holes, for both connectivities.
 
-Components are counted by union-find, holes from the Euler characteristic ``χ = β₀ − β₁``, which is a sum over all 2×2
-windows (Gray, "Local properties of binary images in two dimensions", 1971): with ``Q₁``, ``Q₃`` windows of one and of
-three foreground pixels and ``Q_D`` windows of two diagonal ones, ``4χ = Q₁ − Q₃ ± 2 Q_D``, minus for 8-connected
-foreground, plus for 4-connected. The background has the other connectivity, and the outside of the image is
-background.
+Components are counted by union-find, holes by the Euler characteristic ``χ = β₀ − β₁``, a sum over all 2×2 windows
+(Gray, "Local properties of binary images in two dimensions", 1971): with ``Q₁`` and ``Q₃`` windows of one and of three
+foreground pixels and ``Q_D`` windows of two diagonal ones, ``4χ = Q₁ − Q₃ ± 2 Q_D``, minus for 8-connected foreground,
+plus for 4-connected. The background has the other connectivity; pixels outside the image are background.
 """
 
 from __future__ import annotations
@@ -16,19 +15,32 @@ from numpy.typing import ArrayLike, NDArray
 
 from wsss.errors import InvalidInput
 from wsss.topology.compiling import call, kernel
-from wsss.topology.kernels.image_keys import checked_connectivity, checked_mask
+from wsss.topology.kernels.image_keys import checked_connectivity, checked_mask, checked_masks
 from wsss.topology.kernels.unionfind import find
 
 
 class BettiNumbers(NamedTuple):
-    """Components and holes; compares equal to a plain pair."""
+    """Numbers of components and holes.
+
+    Example:
+        >>> from wsss.topology import betti_numbers
+        >>> components, holes = betti_numbers([[1, 0, 1]])
+        >>> components, holes
+        (2, 0)
+    """
 
     b0: int
     b1: int
 
 
 class BettiErrors(NamedTuple):
-    """Mean absolute differences of components and of holes."""
+    """Mean absolute differences of the numbers of components and holes.
+
+    Example:
+        >>> from wsss.topology import local_betti_error
+        >>> local_betti_error([[1, 0, 1]], [[1, 1, 1]]).b0
+        1.0
+    """
 
     b0: float
     b1: float
@@ -38,18 +50,19 @@ def betti_numbers(mask: ArrayLike, *, connectivity: int = 8) -> BettiNumbers:
     """Return the number of components and of holes of a mask.
 
     Args:
-        mask: ``(H, W)``; bool or integers, where everything but 0 is foreground (so 0/1 and 0/255 both do); floats
-            are allowed if they are all 0 or 1.
-        connectivity: 8 (TopoMortar's convention: the foreground is 8-connected, holes are 4-connected) or 4 (that of
-            `betti_matching`: foreground 4, holes 8).
+        mask: ``(H, W)``, an array or a tensor; bool or integers, non-zero pixels are foreground (0/1 as well as 0/255);
+            floats if they are all 0 or 1.
+        connectivity: 8 (as in TopoMortar: 8-connected foreground, 4-connected holes) or 4 (as in `betti_matching`:
+            4-connected foreground, 8-connected holes).
 
     Returns:
         ``(b0, b1)``; ``(0, 0)`` for an empty mask, ``(1, 0)`` for a full one.
 
     Raises:
-        InvalidInput: the mask isn't two-dimensional, is empty of pixels, holds probabilities; another connectivity.
+        InvalidInput: not a two-dimensional mask with pixels, probabilities, or another connectivity.
 
     Example:
+        >>> from wsss.topology import betti_numbers
         >>> betti_numbers([[1, 1, 1], [1, 0, 1], [1, 1, 1]])
         BettiNumbers(b0=1, b1=1)
     """
@@ -57,25 +70,29 @@ def betti_numbers(mask: ArrayLike, *, connectivity: int = 8) -> BettiNumbers:
 
 
 def local_betti_error(pred: ArrayLike, gt: ArrayLike, *, window: int = 128, connectivity: int = 8) -> BettiErrors:
-    """Return the mean absolute difference of Betti numbers over windows that tile the image.
+    """Return the mean absolute differences of the Betti numbers over windows that tile the image.
 
-    Unlike the global difference, a component too many here can't make up for one too few there.
+    Unlike in the global difference, spurious and missing components in different places do not cancel out. Windows
+    that are empty in both masks have an error of 0.
 
     Args:
         pred: ``(H, W)`` mask, see `betti_numbers`.
         gt: ``(H, W)`` mask of the same shape.
-        window: side of the windows in pixels; those at the right and lower border may be smaller, and count as much.
+        window: side of the windows in pixels; those at the right and lower border may be smaller.
         connectivity: see `betti_numbers`.
 
     Raises:
-        InvalidInput: as for `betti_numbers`; the shapes differ; ``window`` is less than 1.
+        InvalidInput: invalid masks, different shapes, another connectivity, or ``window`` below 1.
+
+    Example:
+        >>> from wsss.topology import local_betti_error
+        >>> local_betti_error([[1, 0, 0, 0]], [[0, 0, 0, 1]], window=2)
+        BettiErrors(b0=1.0, b1=0.0)
     """
-    first, second = checked_mask(pred, "pred"), checked_mask(gt, "gt")
+    first, second = checked_masks(pred, gt)
     eight = checked_connectivity(connectivity)
-    if first.shape != second.shape:
-        raise InvalidInput(f"pred and gt: the shapes must agree, found {first.shape} and {second.shape}")
     if window < 1:
-        raise InvalidInput(f"window: at least 1 pixel is needed, found {window}")
+        raise InvalidInput(subject="window", found=window, allowed="at least 1 pixel")
     differences = []
     for r in range(0, first.shape[0], window):
         for c in range(0, first.shape[1], window):
@@ -115,7 +132,7 @@ def _components(padded, eight):
 
 @kernel
 def _union(links, p, q):
-    """Join two components; return 1 if they were apart, else 0."""
+    """Join two components; return 1 if they were separate, else 0."""
     a, b = find(links, p), find(links, q)
     links[max(a, b)] = min(a, b)
     return 1 if a != b else 0

@@ -1,7 +1,7 @@
-"""Compile the kernels: once, cached on disk, announced when it takes long, and never out of date.
+"""Compilation of the kernels, cached on disk and announced if it takes long.
 
-Numba caches machine code beside the source file (or in the user's cache folder where that can't be written to), and
-forgets it when *that* file changes. A kernel holds the code of the kernels it calls, so here it is forgotten when any
+Numba caches machine code beside the source file (or in the user's cache folder if that is read-only) and invalidates it
+when *that* file changes. A kernel includes the code of the kernels it calls, so here the cache is invalidated when any
 file of this package changes.
 """
 
@@ -31,35 +31,35 @@ _STAMP = _package_stamp()
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile ``function`` with Numba: no Python objects, the GIL released, cached on disk where that is possible."""
+    """Compile ``function`` with Numba, without the GIL and cached on disk if possible."""
     try:
         dispatcher: Any = numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # Numba found no folder it may write to; `_say` tells
+    except RuntimeError:  # Numba has no writable cache folder; `_announce` warns
         _uncached.append(function.__name__)
         return numba.njit(nogil=True)(function)
     cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if cache_file is not None:
-        # A private name: the pair (time, size) that cached code is compared with, which is that of a single file.
+        # Private attribute: the (time, size) that cached code is compared with, by default those of a single file.
         cache_file._source_stamp = _STAMP
     return dispatcher
 
 
 _uncached: list[str] = []
-_said = threading.Event()
+_announced = threading.Event()
 
 
-def _say() -> None:
-    if _said.is_set():
+def _announce() -> None:
+    if _announced.is_set():
         return
-    _said.set()
-    kept = "in every run, as no cache folder can be written to: set NUMBA_CACHE_DIR" if _uncached else "once"
-    print(f"Compiling the topology kernels (about half a minute, {kept}) …", file=sys.stderr)
+    _announced.set()
+    often = "in every process, since no cache folder is writable: set NUMBA_CACHE_DIR" if _uncached else "once"
+    print(f"Compiling the topology kernels (about half a minute, {often}) …", file=sys.stderr)
 
 
 @contextmanager
 def announced() -> Iterator[None]:
-    """Say on stderr, once per process, that kernels are being compiled, if the block takes longer than `PATIENCE`."""
-    timer = threading.Timer(PATIENCE, _say)
+    """Announce a compilation on stderr, once per process, if the block takes longer than `PATIENCE`."""
+    timer = threading.Timer(PATIENCE, _announce)
     timer.daemon = True
     timer.start()
     try:
@@ -69,20 +69,20 @@ def announced() -> Iterator[None]:
 
 
 class _Announcing(event.Listener):
-    """Announces what Numba compiles; code that comes from the cache on disk, however slowly, is not compiled."""
+    """Announces compilations, but not code loaded from the cache on disk."""
 
     def __init__(self) -> None:
-        self._depth = 0  # compiling a kernel compiles those that it calls
+        self._depth = 0  # compiling a kernel compiles the kernels it calls
         self._outermost = ExitStack()
 
     def on_start(self, event: Any) -> None:
-        """Start waiting at the outermost compilation."""
+        """Start the timer at the outermost compilation."""
         self._depth += 1
         if self._depth == 1:
             self._outermost.enter_context(announced())
 
     def on_end(self, event: Any) -> None:
-        """Stop waiting at its end."""
+        """Stop the timer at its end."""
         self._depth -= 1
         if self._depth == 0:
             self._outermost.close()
@@ -93,20 +93,18 @@ _loaded: set[tuple[str, str]] = set()
 
 
 def call(dispatcher: Any, kind: str, *arguments: Any) -> Any:
-    """Call a kernel; the first call of each ``kind`` of arguments announces a compilation, if there is one.
+    """Call a kernel, and announce a compilation at the first call of each ``kind``.
 
     Args:
-        dispatcher: what `kernel` returned.
-        kind: whatever distinguishes the types of the arguments, such as the name of a dtype.
+        dispatcher: a `kernel`.
+        kind: identifies the types of the arguments, such as the name of a dtype.
         arguments: passed on.
     """
-    known = (dispatcher.__name__, kind)
-    if known not in _loaded:
-        with (
-            _lock,
-            event.install_listener("numba:compile", _Announcing()),
-        ):  # other threads wait here rather than compile the same and announce it again
+    key = (dispatcher.__name__, kind)
+    if key not in _loaded:
+        # Other threads wait for the lock instead of compiling and announcing the same kernel again.
+        with _lock, event.install_listener("numba:compile", _Announcing()):
             result = dispatcher(*arguments)
-        _loaded.add(known)
+        _loaded.add(key)
         return result
     return dispatcher(*arguments)

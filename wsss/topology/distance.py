@@ -1,9 +1,10 @@
 """Exact Euclidean distances of foreground pixels to the background.
 
 Meijster, Roerdink and Hesselink, "A general algorithm for computing distance transforms in linear time" (2000): first
-the distance to the background within each column, then, along each row, the lower envelope of the parabolas that stand
-on these. A row's runs of foreground are treated one by one: no parabola from beyond the background pixel that ends a
-run can reach into it.
+the distance to the background within each column, then, along each row, the lower envelope of the parabolas on these.
+Runs of foreground are processed one by one, since no parabola from beyond the end of a run reaches into it.
+
+Four times as fast as SciPy's transform, and exact where OpenCV's is not: `benchmarks/distances.py`.
 """
 
 from __future__ import annotations
@@ -18,22 +19,27 @@ from wsss.topology.kernels.image_keys import checked_mask
 def distance_transform(mask: ArrayLike) -> NDArray[np.float32]:
     """Return each foreground pixel's Euclidean distance to the nearest background pixel.
 
-    Without any background pixel, the pixels around the image count as background (SciPy leaves that case open).
+    In a mask without background, the pixels around the image are background (undefined in SciPy).
 
     Args:
-        mask: ``(H, W)``; bool or integers, where everything but 0 is foreground; floats if they are all 0 or 1.
+        mask: ``(H, W)``, see `wsss.topology.betti_numbers`.
 
     Returns:
         ``(H, W)`` float32 in pixels: at least 1 in the foreground, 0 in the background.
 
     Raises:
-        InvalidInput: the mask isn't two-dimensional, is empty of pixels, holds probabilities.
+        InvalidInput: not a two-dimensional mask with pixels.
+
+    Example:
+        >>> from wsss.topology import distance_transform
+        >>> distance_transform([[0, 1, 1, 1, 0]]).tolist()
+        [[0.0, 1.0, 2.0, 1.0, 0.0]]
     """
     return np.sqrt(squared_distances(mask), dtype=np.float32)
 
 
 def squared_distances(mask: ArrayLike) -> NDArray[np.int32]:
-    """Return the squares of `distance_transform`, ``(H, W)`` int32: integers, so that they can be compared exactly."""
+    """Return the squares of `distance_transform`, ``(H, W)`` int32, for exact comparisons."""
     checked = checked_mask(mask, "mask").view(np.uint8)
     squared = np.empty(checked.shape, np.int32)
     call(_squared_distances, "uint8", checked, squared)
@@ -52,7 +58,7 @@ def _squared_distances(mask, squared):
         return
     sites, starts = np.empty(columns, np.int64), np.empty(columns, np.int64)
     for r in range(rows):
-        first = -1  # of a run of foreground
+        first = -1  # start of a run of foreground
         for c in range(columns):
             if heights[r, c] == 0:
                 squared[r, c] = 0
@@ -67,9 +73,9 @@ def _squared_distances(mask, squared):
 
 @kernel
 def _along_columns(mask, heights):
-    """Write distances to the background within each column; return whether there is any background.
+    """Write distances to the background within each column; return whether the mask has background.
 
-    In a column without background they are larger than any distance in the image.
+    In columns without background they exceed every distance in the image.
     """
     rows, columns = mask.shape
     far = rows + columns

@@ -1,10 +1,10 @@
-"""Which pixels decide whether background regions stay apart, and whether they stay whole (MALIS on a distance map).
+"""Critical pixels for the separation and the connectedness of background regions (MALIS on a distance map).
 
 MALIS (Turaga et al., "Maximin affinity learning of image segmentation", NeurIPS 2009): two pixels are connected as well
-as the worst pixel of the best path between them. Here the pixels' values are predicted distances to a structure, the
-regions are what the true structure separates, and pairs of pixels are counted by the *critical pixel*, the worst one on
-their best path: Kruskal's algorithm takes pixels in descending order, and the pixel that joins two components is
-critical for all pairs between them. So a window costs a sort, though it has millions of pairs.
+as the worst pixel of the best path between them, the *critical pixel* of the pair. Here the values are predicted
+distances to a structure, and the regions are separated by the true structure. Kruskal's algorithm visits pixels in
+descending order; a pixel that joins two components is critical for all pairs between them. A window with millions of
+pairs thus costs one sort.
 """
 
 from __future__ import annotations
@@ -14,18 +14,26 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 from wsss.topology.compiling import call, kernel
 from wsss.topology.kernels.unionfind import find
 
 
 class CriticalPixels(NamedTuple):
-    """Per pixel, the share of pairs that it is critical for, in its window."""
+    """Fraction of the pairs of pixels of a window for which each pixel is critical.
+
+    Example:
+        >>> import numpy as np
+        >>> from wsss.topology import critical_pixels
+        >>> true = np.array([[2.0, 1.0, 0.0, 1.0, 2.0]])
+        >>> critical_pixels(true, true, margin=0.5, far=2).between.sum().item()
+        1.0
+    """
 
     between: NDArray[np.float64]
-    """``(H, W)``: of the pairs of pixels of separate regions; the sum over a window is 1, or 0 without such pairs."""
+    """``(H, W)``, of pairs in separate regions; the sum over a window is 1, or 0 without such pairs."""
     within: NDArray[np.float64]
-    """``(H, W)``: of the pairs of pixels of one region, both far from the structure; likewise."""
+    """``(H, W)``, of pairs in one region, both far from the structure; the same sums."""
 
 
 def critical_pixels(
@@ -37,48 +45,56 @@ def critical_pixels(
     far: float = 10.0,
     keep_gaps: bool = True,
 ) -> CriticalPixels:
-    """Find the critical pixels of a predicted distance map, window by window.
+    """Return the critical pixels of a predicted distance map, window by window.
 
     The true distances divide a window into *regions*, the 4-connected components of pixels farther than ``margin`` from
     the structure, and the zone between them. Paths are 4-connected and stay in their window.
 
-    - ``between``: of regions that the structure itself separates; where it has a gap of its own, the regions on both
-      sides of the gap are one, unless ``keep_gaps`` is false. Only the zone's predictions count; inside a region all
-      pixels are connected perfectly. Critical is the zone's pixel with the smallest prediction on the best path between
-      two regions: it should be the structure.
-    - ``within``: paths that stay in one region, between pixels at least ``far`` from the structure. The critical pixel
-      should be as far from the structure as it truly is.
+    - ``between``: pairs of regions separated by the structure itself; regions on both sides of a gap of the structure
+      are one unless ``keep_gaps`` is false. Only predictions in the zone count: the critical pixel is the one with the
+      smallest prediction on the best path between two regions, and should be structure.
+    - ``within``: paths inside one region, between pixels at least ``far`` from the structure. The predicted distance of
+      the critical pixel should be the true one.
 
     Of equal predictions, the first in reading order counts as the larger one.
 
     Args:
-        predicted: ``(H, W)`` distances to the structure (pixels); NaN counts as smaller than all numbers.
-        true: ``(H, W)`` true ones, 0 in the structure.
-        window: side of the windows that tile the image (pixels); those at the right and lower border may be smaller.
-        margin: pixels nearer than this, or exactly as near, belong to no region. It is rounded to the type of ``true``:
-            to be as near exactly, a distance need not be a number that this type holds (√2, 0.1).
-        far: see above; rounded likewise.
-        keep_gaps: see above.
+        predicted: ``(H, W)`` distances to the structure in pixels; NaN counts as smaller than all numbers.
+        true: ``(H, W)`` true distances, 0 in the structure.
+        window: side of the windows that tile the image in pixels; those at the right and lower border may be smaller.
+        margin: pixels at this distance or nearer belong to no region. It is rounded to the type of ``true``, so that
+            comparisons are exact for values such as √2.
+        far: minimum distance for ``within``; also rounded.
+        keep_gaps: whether gaps of the structure connect regions.
 
     Raises:
-        InvalidInput: the shapes differ or aren't two-dimensional; ``window`` is less than 1.
+        InvalidInput: not two images of one shape, or ``window`` below 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from wsss.topology import critical_pixels
+        >>> true = np.array([[2.0, 1.0, 0.0, 1.0, 2.0]])  # two regions, separated by a structure
+        >>> critical_pixels(true, true, margin=0.5, far=2).between.argmax().item()
+        2
     """
     if predicted.ndim != 2 or predicted.shape != true.shape:
         raise InvalidInput(
-            f"predicted and true: two images (H, W) of one shape are needed, found {predicted.shape} and {true.shape}"
+            subject="predicted and true",
+            found=Verbatim(f"{predicted.shape} and {true.shape}"),
+            allowed="images (H, W) of one shape",
         )
     if window < 1:
-        raise InvalidInput(f"window: at least 1 pixel is needed, found {window}")
-    found = CriticalPixels(np.zeros(predicted.shape), np.zeros(predicted.shape))
-    wanted = np.ascontiguousarray(predicted, np.float64), np.ascontiguousarray(true, np.float64)
+        raise InvalidInput(subject="window", found=window, allowed="at least 1 pixel")
+    result = CriticalPixels(np.zeros(predicted.shape), np.zeros(predicted.shape))
+    maps = np.ascontiguousarray(predicted, np.float64), np.ascontiguousarray(true, np.float64)
     margin, far = (float(np.asarray(limit, np.result_type(true, np.float32))) for limit in (margin, far))
-    call(_all_windows, "float64", *wanted, window, margin, far, keep_gaps, *found)
-    return found
+    call(_all_windows, "float64", *maps, window, margin, far, keep_gaps, *result)
+    return result
 
 
 @kernel
 def _all_windows(predicted, true, window, margin, far, keep_gaps, between, within):
-    """Write the shares of every window to ``between`` and ``within``, zeros before."""
+    """Write the fractions of every window to ``between`` and ``within``, which hold zeros."""
     rows, columns = true.shape
     for top in range(0, rows, window):
         for left in range(0, columns, window):
@@ -91,21 +107,19 @@ def _all_windows(predicted, true, window, margin, far, keep_gaps, between, withi
 
 @kernel
 def _window(order, true, columns, margin, far, keep_gaps, between, within):
-    """Write the shares of one window.
+    """Write the fractions of one window.
 
     Args:
         order: ``(n,)`` pixels of the window, flattened, in descending order of the prediction.
         true: ``(n,)`` true distances.
         columns: width of the window.
-        margin: see `critical_pixels`.
-        far: see `critical_pixels`.
-        keep_gaps: see `critical_pixels`.
-        between: ``(h, w)`` written to; ``within`` too.
+        margin, far, keep_gaps: see `critical_pixels`.
+        between, within: ``(h, w)``, written to.
     """
     count = true.size
     regions = _components(true, columns, margin)
     pairs_within = _pairs_of_one_region(regions, true, margin, far)
-    # Two forests: regions that are joined through the zone, and pixels that are joined inside their region.
+    # Two forests: regions joined through the zone, and pixels joined inside their region.
     joined = _united(regions, _components(true, columns, 0.0), true, margin) if keep_gaps else regions.copy()
     inside = np.arange(count).astype(np.uint32)
     whole, part = np.zeros(count), np.zeros(count)
@@ -143,7 +157,7 @@ def _window(order, true, columns, margin, far, keep_gaps, between, within):
 
 @kernel
 def _components(true, columns, margin):
-    """Return a forest ``(n,)`` of the window's pixels whose trees are the components of those beyond ``margin``."""
+    """Return a forest ``(n,)`` of the window's pixels whose trees are the components of pixels beyond ``margin``."""
     links = np.arange(true.size).astype(np.uint32)
     sizes = np.zeros(true.size)
     for p in range(true.size):
@@ -157,7 +171,7 @@ def _components(true, columns, margin):
 
 @kernel
 def _united(regions, background, true, margin):
-    """Return a forest like ``regions`` in which those of one component of the background are one tree."""
+    """Return a forest like ``regions`` in which the regions of one background component are one tree."""
     links, sizes = regions.copy(), np.zeros(true.size)
     first = np.full(true.size, -1, np.int64)
     for p in range(true.size):
@@ -171,7 +185,7 @@ def _united(regions, background, true, margin):
 
 @kernel
 def _pairs_of_one_region(regions, true, margin, far):
-    """Return how many pairs of far pixels lie in one region."""
+    """Return the number of pairs of far pixels in one region."""
     sizes = np.zeros(true.size)
     for p in range(true.size):
         if true[p] > margin and true[p] >= far:
@@ -181,7 +195,7 @@ def _pairs_of_one_region(regions, true, margin, far):
 
 @kernel
 def _join(links, sizes, p, q):
-    """Join two components; return the number of pairs between them, 0 if they are one already."""
+    """Join two components; return the number of pairs between them, 0 if they are already joined."""
     a, b = find(links, p), find(links, q)
     if a == b:
         return 0.0

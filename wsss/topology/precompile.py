@@ -1,4 +1,4 @@
-"""Compile everything ahead of the first use."""
+"""Compilation of all kernels before the first use."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ from wsss.topology.warping import warping_error_mask
 
 
 def warmup() -> float:
-    """Compile all kernels (or load them from the cache) and return the seconds it took.
+    """Compile all kernels, or load them from the cache, and return the seconds it took.
 
-    About half a minute when nothing is cached yet; each later process then loads the machine code in under a second.
+    The first compilation takes about half a minute; later processes load the machine code in less than a second.
+
+    Example:
+        >>> from wsss.topology import warmup
+        >>> warmup() > 0
+        True
     """
     start = time.perf_counter()
     exact = np.arange(12, dtype=np.float64).reshape(3, 4)
-    for image in (exact > 5, exact.astype(np.float32), exact, exact / 3):  # the last with int64 keys, others with int32
+    for image in (exact > 5, exact.astype(np.float32), exact, exact / 3):  # only the last has int64 keys
         barcode(image, frame="own-max")
         loss_slopes(betti_matching(image, image, frame="own-max"))
     betti_numbers(exact > 5)
     critical_pixels(exact, exact)
-    warping_error_mask(exact > 5, exact > 3)  # and distances
+    warping_error_mask(exact > 5, exact > 3)  # also compiles distances
     return time.perf_counter() - start

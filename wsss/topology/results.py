@@ -1,4 +1,4 @@
-"""What the functions of this package return: intervals with their pixels, barcodes, matchings."""
+"""Results: intervals with their pixels, barcodes, matchings."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_PIXEL = -1
-"""Index, row and column where a value belongs to no pixel of the image."""
+"""Index, row and column of a value without a pixel of the image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
     """``n`` persistence intervals of one dimension, in the image's own values.
 
-    In the superlevel filtration births are larger than deaths, in the sublevel filtration smaller.
+    Births are larger than deaths in the superlevel filtration, and smaller in the sublevel filtration.
 
     Attributes:
         births: ``(n,)`` float64.
         deaths: ``(n,)`` float64.
-        birth_cells: ``(n,)`` int64: indices into the flattened image of the pixels that ``births`` are the values of;
-            -1 where no pixel has the value: a frame of zeros, the death of an essential class.
-        death_cells: ``(n,)`` int64, likewise.
+        birth_cells: ``(n,)`` int64, indices into the flattened image of the pixels with the values ``births``; -1 for
+            values without a pixel (on a frame of zeros, and deaths of essential classes).
+        death_cells: ``(n,)`` int64, the same for ``deaths``.
         columns: width of the image.
+
+    Example:
+        >>> from wsss.topology import barcode
+        >>> components = barcode([[0.9, 0.1, 0.5]]).dim0
+        >>> components.values.tolist(), components.death_pixels.tolist()
+        ([[0.5, 0.1]], [[0, 1]])
     """
 
     births: NDArray[np.float64]
@@ -51,18 +57,18 @@ class Intervals:
         """``(n, 2)``: row and column of each death; ``(-1, -1)`` for none."""
         return _pixels(self.death_cells, self.columns)
 
-    def take(self, numbers: NDArray[np.integer] | NDArray[np.bool_]) -> Intervals:
-        """Return the intervals with these numbers (or where a mask is True)."""
+    def take(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> Intervals:
+        """Return the intervals with these indices, or where a mask is True."""
         return Intervals(
-            self.births[numbers],
-            self.deaths[numbers],
-            self.birth_cells[numbers],
-            self.death_cells[numbers],
+            self.births[index],
+            self.deaths[index],
+            self.birth_cells[index],
+            self.death_cells[index],
             self.columns,
         )
 
     def followed_by(self, other: Intervals) -> Intervals:
-        """Return these intervals and then the other ones."""
+        """Return the concatenation with other intervals."""
         return Intervals(
             np.concatenate([self.births, other.births]),
             np.concatenate([self.deaths, other.deaths]),
@@ -85,10 +91,16 @@ class Barcode:
     Attributes:
         values: ``(2 n0 + 2 n1 + 1,)`` float64: births and deaths of dimension 0, births and deaths of dimension 1, the
             birth of the essential class.
-        cells: as many int64: the pixels that have these values; see `Intervals`.
+        cells: ``(2 n0 + 2 n1 + 1,)`` int64, the pixels with these values; see `Intervals`.
         components: n0.
         columns: width of the image.
-        never: the value of the essential class's death.
+        never: death of the essential class.
+
+    Example:
+        >>> from wsss.topology import barcode
+        >>> bars = barcode([[1, 1, 1], [1, 0, 1], [1, 1, 1]])
+        >>> len(bars.dim0), len(bars.dim1), bars.essential.births.tolist()
+        (0, 1, [1.0])
     """
 
     values: NDArray[np.float64]
@@ -109,7 +121,7 @@ class Barcode:
 
     @cached_property
     def essential(self) -> Intervals:
-        """The one component that never dies: its death is ``-inf`` (superlevel) or ``inf``, and has no pixel."""
+        """The component that never dies; its death, ``-inf`` (superlevel) or ``inf``, has no pixel."""
         never, nowhere = np.array([self.never]), np.array([NO_PIXEL])
         return Intervals(self.values[-1:], never, self.cells[-1:], nowhere, self.columns)
 
@@ -123,6 +135,11 @@ class DimensionMatching:
     """Matched and unmatched intervals of one dimension.
 
     Row ``i`` of ``matched_pred`` is matched with row ``i`` of ``matched_gt``.
+
+    Example:
+        >>> from wsss.topology import betti_matching
+        >>> betti_matching([[1, 0, 1]], [[1, 1, 1]]).dim0.unmatched_pred.birth_pixels.tolist()
+        [[0, 2]]
     """
 
     matched_pred: Intervals
@@ -158,9 +175,14 @@ class BettiMatching:
     Attributes:
         pred: barcode of the prediction.
         gt: barcode of the label.
-        pairs: per dimension ``(m, 2)`` int32: which interval of ``pred`` is matched with which of ``gt``.
-        essential_matched: whether the essential classes count as matched with each other, their deaths as 0; else they
-            are left out.
+        pairs: per dimension ``(m, 2)`` int32, indices of matched intervals of ``pred`` and ``gt``.
+        essential_matched: whether the essential classes are matched with each other, with deaths at 0, or left out.
+
+    Example:
+        >>> from wsss.topology import betti_matching
+        >>> matching = betti_matching([[0.9, 0.2, 0.6]], [[1, 1, 1]])
+        >>> matching.error, round(matching.loss(), 2)
+        (1, 0.16)
     """
 
     pred: Barcode
@@ -171,14 +193,14 @@ class BettiMatching:
     @cached_property
     def dim0(self) -> DimensionMatching:
         """Connected components. With ``essential="match"`` the last matched row is the essential class."""
-        found = _split(self.pred.dim0, self.gt.dim0, self.pairs[0])
+        split = _split(self.pred.dim0, self.gt.dim0, self.pairs[0])
         if not self.essential_matched:
-            return found
+            return split
         return DimensionMatching(
-            found.matched_pred.followed_by(_dying_at_zero(self.pred.essential)),
-            found.matched_gt.followed_by(_dying_at_zero(self.gt.essential)),
-            found.unmatched_pred,
-            found.unmatched_gt,
+            split.matched_pred.followed_by(_dying_at_zero(self.pred.essential)),
+            split.matched_gt.followed_by(_dying_at_zero(self.gt.essential)),
+            split.unmatched_pred,
+            split.unmatched_gt,
         )
 
     @cached_property

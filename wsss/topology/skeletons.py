@@ -7,34 +7,32 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wsss.errors import InvalidInput
-from wsss.topology.kernels.image_keys import checked_option
+from wsss.topology.kernels.image_keys import checked_mask, checked_option
 
 Method = Literal["zhang", "lee"]
 
 
 def skeleton(mask: ArrayLike, *, method: Method = "zhang") -> NDArray[np.bool_]:
-    """Return the one pixel wide skeleton of a mask.
+    """Return the skeleton of a mask, one pixel wide.
 
     Args:
-        mask: ``(H, W)``; bool or integers, where everything but 0 is foreground.
+        mask: ``(H, W)``, see `betti_numbers`.
         method: ``zhang`` (Zhang and Suen 1984) or ``lee`` (Lee, Kashyap and Chu 1994).
 
     Returns:
         ``(H, W)`` bool, a subset of the foreground.
 
     Raises:
-        InvalidInput: the mask isn't two-dimensional, holds floats, or ``method`` is unknown.
+        InvalidInput: not a two-dimensional mask, or an unknown method.
+
+    Example:
+        >>> from wsss.topology import skeleton
+        >>> skeleton([[0, 0, 0, 0, 0]] + [[0, 1, 1, 1, 0]] * 5).any(0).tolist()
+        [False, False, True, False, False]
     """
-    from skimage.morphology import skeletonize  # imports scipy: only when it is needed
+    from skimage.morphology import skeletonize  # slow to import, since it imports SciPy
 
     checked_option(method, Method, "method")
-    array = np.asarray(mask)
-    if array.ndim != 2 or array.dtype.kind not in "bui":
-        raise InvalidInput(
-            f"mask: a two-dimensional mask (H, W) of bool or integers is needed, "
-            f"found shape {array.shape} of {array.dtype}"
-        )
-    if array.size == 0:
-        return np.zeros(array.shape, bool)
-    return np.asarray(skeletonize(array != 0, method=method), bool)
+    if np.size(mask) == 0 and np.ndim(mask) == 2:
+        return np.zeros(np.shape(mask), bool)
+    return np.asarray(skeletonize(checked_mask(mask, "mask"), method=method), bool)

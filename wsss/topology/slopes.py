@@ -1,4 +1,4 @@
-"""The loss of a matching together with its derivatives, in one pass over the intervals."""
+"""The loss of a matching and its derivatives, in one pass over the intervals."""
 
 from __future__ import annotations
 
@@ -12,23 +12,40 @@ from wsss.topology.results import BettiMatching
 
 
 class LossSlopes(NamedTuple):
-    """A weighted sum of `DimensionMatching.loss` and what it depends on in the prediction, ``n`` values of pixels."""
+    """A weighted sum of `DimensionMatching.loss`, and its derivatives at ``n`` pixels of the prediction.
+
+    Example:
+        >>> from wsss.topology import betti_matching, loss_slopes
+        >>> part = loss_slopes(betti_matching([[0.9, 0.2, 0.6]], [[1, 1, 1]]))
+        >>> part.cells.tolist(), part.slopes.round(2).tolist()
+        ([2, 1], [0.8, -0.8])
+    """
 
     loss: float
     cells: NDArray[np.int64]
-    """``(n,)`` indices into the flattened image; one may occur several times. Values that no pixel has are left out."""
+    """``(n,)`` indices into the flattened image, possibly repeated. Values without a pixel are left out."""
     values: NDArray[np.float64]
-    """``(n,)`` the prediction there."""
+    """``(n,)`` values of the prediction at these pixels."""
     slopes: NDArray[np.float64]
-    """``(n,)`` the derivatives; those of a pixel that occurs several times have to be added up."""
+    """``(n,)`` derivatives; those of repeated pixels add up."""
 
 
 def loss_slopes(matching: BettiMatching, weights: tuple[float, float] = (1, 1)) -> LossSlopes:
-    """Return ``weights[0] · dim0.loss() + weights[1] · dim1.loss()`` and its derivatives by the prediction's pixels."""
+    """Return ``weights[0] · dim0.loss() + weights[1] · dim1.loss()`` and its derivatives at the prediction's pixels.
+
+    Args:
+        matching: a result of `betti_matching`.
+        weights: of components and holes.
+
+    Example:
+        >>> from wsss.topology import betti_matching, loss_slopes
+        >>> round(loss_slopes(betti_matching([[0.9, 0.2, 0.6]], [[1, 1, 1]]), weights=(0.5, 1)).loss, 2)
+        0.08
+    """
     pred, gt = matching.pred, matching.gt
-    mine, other = (pred.values, pred.components), (gt.values, gt.components)
-    kinds = (float(weights[0]), float(weights[1]), matching.essential_matched)
-    return LossSlopes(*call(_loss_slopes, "int32", *mine, pred.cells, *other, *matching.pairs, *kinds))
+    options = (float(weights[0]), float(weights[1]), matching.essential_matched)
+    own, other = (pred.values, pred.components, pred.cells), (gt.values, gt.components)
+    return LossSlopes(*call(_loss_slopes, "int32", *own, *other, *matching.pairs, *options))
 
 
 @kernel
@@ -36,9 +53,9 @@ def _loss_slopes(values, n0, cells, other_values, other_n0, pairs0, pairs1, weig
     """Return loss, cells, values and slopes.
 
     Args:
-        values: of the prediction's barcode; ``n0`` of its intervals are components. ``other_…``: of the label's.
-        cells: of the prediction's barcode.
-        pairs0: ``(k, 2)`` numbers of matched intervals of dimension 0; ``pairs1`` of dimension 1.
+        values: those of the prediction's barcode, ``n0`` of whose intervals are components; ``other_…``: the label's.
+        cells: those of the prediction's barcode.
+        pairs0: ``(k, 2)`` indices of matched intervals of dimension 0; ``pairs1`` of dimension 1.
         weight0: factor of dimension 0; ``weight1`` of dimension 1.
         essential: whether the essential classes are matched, with deaths at 0.
     """

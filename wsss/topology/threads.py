@@ -1,4 +1,4 @@
-"""Map a function over items with a few threads that live on, and with them their workspaces."""
+"""Map a function over items in a pool of threads that stays alive and keeps its workspaces."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class _Helpers:
-    """Threads for all who ask, as many as any of them wanted at once; each keeps its workspace."""
+class _Pool:
+    """Threads shared by all callers, as many as the largest request so far."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -27,27 +27,32 @@ class _Helpers:
         """Begin ``work`` in ``count`` threads."""
         with self.lock:
             if count > self.count:
-                self.pool.shutdown(wait=False)  # its threads end, once they have nothing to do
+                self.pool.shutdown(wait=False)  # its threads end when they are idle
                 self.count, self.pool = count, ThreadPoolExecutor(count, thread_name_prefix="wsss-topology")
             return [self.pool.submit(work) for _ in range(count)]
 
 
-_helpers = _Helpers()
-# A forked child inherits the pool but not its threads, and a lock that another thread may have held.
+_pool = _Pool()
+# A forked child inherits the pool without its threads, and possibly a lock held by another thread.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_helpers.__init__)  # type: ignore[misc]
+    os.register_at_fork(after_in_child=_pool.__init__)  # type: ignore[misc]
 
 
 def in_threads(function: Callable[[Item], Result], items: Sequence[Item], threads: int | None) -> list[Result]:
-    """Return ``[function(item) for item in items]``, worked on by ``threads`` threads at a time, this one included.
+    """Return ``[function(item) for item in items]``, computed by several threads including the current one.
+
+    Args:
+        function: called with each item.
+        items: the items.
+        threads: number of threads; by default one per processor.
 
     Raises:
-        InvalidInput: ``threads`` is less than 1.
-        Exception: the error of the first item that has one; all items are worked on nevertheless.
+        InvalidInput: ``threads`` is below 1.
+        Exception: the error of the first failed item; all items are processed nevertheless.
     """
     count = available_cores() if threads is None else threads
     if count < 1:
-        raise InvalidInput(f"threads: at least 1 is needed, found {threads}")
+        raise InvalidInput(subject="threads", found=threads, allowed="at least 1")
     count = min(count, len(items))
     if count <= 1:
         return [function(item) for item in items]
@@ -58,7 +63,7 @@ def in_threads(function: Callable[[Item], Result], items: Sequence[Item], thread
     results: dict[int, Result] = {}
     errors: dict[int, Exception] = {}
 
-    def work() -> None:  # one task per thread, not per item: handing over a task costs as much as a small image
+    def work() -> None:  # one task per thread, not per item: submitting a task costs as much as a small image
         while True:
             try:
                 i = waiting.get_nowait()
@@ -69,10 +74,10 @@ def in_threads(function: Callable[[Item], Result], items: Sequence[Item], thread
             except Exception as error:
                 errors[i] = error
 
-    tasks = _helpers.start(work, count - 1)
+    tasks = _pool.start(work, count - 1)
     work()
     for task in tasks:
-        if not task.cancel():  # one that waits behind another caller's would find nothing to do
+        if not task.cancel():  # the queue is empty, so tasks that have not started are not needed
             task.result()
     if errors:
         raise errors[min(errors)]

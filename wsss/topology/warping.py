@@ -1,11 +1,11 @@
 """Homotopy warping: change one mask towards another, pixel by pixel, without changing its topology.
 
-A pixel is *simple* if its mask keeps its topology when the pixel is flipped. Whether it is depends on its eight
-neighbours only (Kong and Rosenfeld, "Digital topology: introduction and survey", 1989): exactly one component of the
-neighbouring foreground, and exactly one of the neighbouring background, must touch the pixel.
+A pixel is *simple* if flipping it preserves the topology of the mask. This depends on its eight neighbours only (Kong
+and Rosenfeld, "Digital topology: introduction and survey", 1989): exactly one component of the neighbouring foreground
+and exactly one of the neighbouring background must touch the pixel.
 
-Hu, "Structure-aware image segmentation with homotopy warping" (NeurIPS 2022) flips, of the pixels in which two masks
-differ, those that are simple, nearest to the boundary first. What can't be flipped is where the topology differs.
+Hu, "Structure-aware image segmentation with homotopy warping" (NeurIPS 2022) flips the simple pixels among those in
+which two masks differ, nearest to the boundary first. The remaining pixels are where the topology differs.
 """
 
 from __future__ import annotations
@@ -15,25 +15,30 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wsss.errors import InvalidInput
 from wsss.topology.compiling import call, kernel
 from wsss.topology.distance import squared_distances
-from wsss.topology.kernels.image_keys import checked_connectivity, checked_mask
+from wsss.topology.kernels.image_keys import checked_connectivity, checked_masks
 
 
 def warping_error_mask(pred: ArrayLike, gt: ArrayLike, *, connectivity: int = 4) -> NDArray[np.bool_]:
-    """Return where the topology of two masks differs: what is left when each is warped towards the other.
+    """Return the pixels that remain different when each mask is warped towards the other: the topological errors.
 
     Args:
-        pred: ``(H, W)`` mask; bool or integers, where everything but 0 is foreground; floats if they are all 0 or 1.
+        pred: ``(H, W)`` mask, see `wsss.topology.betti_numbers`.
         gt: ``(H, W)`` mask of the same shape.
-        connectivity: of the foreground, 4 or 8; the background, which goes on outside the image, has the other.
+        connectivity: connectivity of the foreground, 4 or 8; the background, which includes the pixels outside the
+            image, has the other one.
 
     Returns:
         ``(H, W)`` bool, a subset of the pixels in which the masks differ; symmetric in both.
 
     Raises:
-        InvalidInput: not two masks of one shape; another connectivity.
+        InvalidInput: not two masks of one shape, or another connectivity.
+
+    Example:
+        >>> from wsss.topology import warping_error_mask
+        >>> warping_error_mask([[1, 1, 0, 1]], [[1, 1, 1, 1]]).tolist()  # the gap
+        [[False, False, True, False]]
     """
     first, second, eight = _checked(pred, gt, connectivity)
     if np.array_equal(first, second):
@@ -42,36 +47,40 @@ def warping_error_mask(pred: ArrayLike, gt: ArrayLike, *, connectivity: int = 4)
 
 
 def warp(source: ArrayLike, target: ArrayLike, *, connectivity: int = 4) -> NDArray[np.bool_]:
-    """Return ``source`` made as equal to ``target`` as flipping simple points, one after the other, makes it.
+    """Return ``source`` changed towards ``target`` by flipping simple points one after the other.
 
-    Pixels of the foreground that the target lacks are flipped before those of the background, and those nearer to the
-    source's boundary first (their Euclidean distance; then the row, then the column), as in Hu's published code. That
-    goes over them once; here a pixel is looked at again after a neighbour was flipped, so that in the end no pixel in
-    which the masks differ is simple. The order matters for which pixels are left, and finding the fewest would take
-    exponential time.
+    Spurious foreground is flipped before missing foreground, and pixels nearer to the source's boundary first (by
+    Euclidean distance, then row, then column), as in Hu's published code. That code visits each pixel once; here a
+    pixel is visited again after a neighbour was flipped, so that none of the remaining differing pixels is simple. The
+    order determines which pixels remain; finding the fewest would take exponential time.
 
     Args:
-        source: ``(H, W)`` mask, see `warping_error_mask`.
+        source: ``(H, W)`` mask, see `wsss.topology.betti_numbers`.
         target: ``(H, W)`` mask of the same shape.
-        connectivity: of the foreground, 4 or 8.
+        connectivity: connectivity of the foreground, 4 or 8.
 
     Returns:
         ``(H, W)`` bool with the Betti numbers of the source.
 
     Raises:
-        InvalidInput: as for `warping_error_mask`.
+        InvalidInput: see `warping_error_mask`.
+
+    Example:
+        >>> from wsss.topology import warp
+        >>> warp([[1, 0, 0, 0]], [[1, 1, 1, 0]]).astype(int).tolist()
+        [[1, 1, 1, 0]]
     """
     return _warped(*_checked(source, target, connectivity))
 
 
 @lru_cache(2)
 def simple_points(connectivity: int) -> NDArray[np.uint8]:
-    """Return ``(256,)``: 1 where the eight neighbours make a pixel simple.
+    """Return ``(256,)``: 1 for neighbourhoods of simple pixels.
 
-    Bit k of the index is the k-th neighbour in the order N, NE, E, SE, S, SW, W, NW, 1 in the foreground.
+    Bit k of the index is 1 if the k-th neighbour, in the order N, NE, E, SE, S, SW, W, NW, is foreground.
 
     Args:
-        connectivity: of the foreground, 4 or 8.
+        connectivity: connectivity of the foreground, 4 or 8.
     """
     table = np.zeros(256, np.uint8)
     for code in range(256):
@@ -86,8 +95,8 @@ _RING = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 
 
 def _touching(ring: list[int], value: int, connectivity: int) -> int:
-    """Count the components of ``value`` around a pixel that touch it; 4-connected ones may lie at a corner only."""
-    waiting = {place for place, found in zip(_RING, ring, strict=True) if found == value}
+    """Count the components of ``value`` around a pixel that touch it; a corner alone is not 4-connected to it."""
+    waiting = {offset for offset, neighbour in zip(_RING, ring, strict=True) if neighbour == value}
     count = 0
     while waiting:
         component = [waiting.pop()]
@@ -111,14 +120,14 @@ def _warped(source: NDArray[np.bool_], target: NDArray[np.bool_], eight: bool) -
 
 
 def _in_order(source: NDArray[np.bool_], target: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the pixels that differ, as ``(n,)`` places in the flattened image with a margin of one pixel."""
+    """Return the differing pixels as ``(n,)`` indices into the flattened image with a margin of one pixel."""
     width = source.shape[1]
     parts = []
-    for value in (source, ~source):
-        differing = np.flatnonzero(value & (source != target))
-        distances = squared_distances(value).ravel()[differing] if differing.size else differing
-        places = differing[np.argsort(distances, kind="stable")]
-        parts.append((places // width + 1) * (width + 2) + places % width + 1)
+    for mask in (source, ~source):
+        differing = np.flatnonzero(mask & (source != target))
+        distances = squared_distances(mask).ravel()[differing] if differing.size else differing
+        pixels = differing[np.argsort(distances, kind="stable")]
+        parts.append((pixels // width + 1) * (width + 2) + pixels % width + 1)
     return np.concatenate(parts)
 
 
@@ -128,10 +137,10 @@ def _flip_simple(state, goal, queue, simple):
 
     Args:
         state: ``(H + 2, W + 2)`` uint8 of 0 and 1 whose border is 0.
-        goal: the same; what to come near to.
-        queue: all pixels in which they differ, in order; it is used as a ring: the neighbours of a flipped pixel queue
-            up again, so that each pixel waits at most once.
-        simple: from `simple_points`.
+        goal: the target, in the same form.
+        queue: all differing pixels in order, used as a ring: the neighbours of a flipped pixel are appended again
+            unless they are already waiting.
+        simple: table of `simple_points`.
     """
     width = state.shape[1]
     now, then = state.ravel(), goal.ravel()
@@ -163,7 +172,4 @@ def _flip_simple(state, goal, queue, simple):
 def _checked(
     first: ArrayLike, second: ArrayLike, connectivity: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], bool]:
-    one, other = checked_mask(first, "first mask"), checked_mask(second, "second mask")
-    if one.shape != other.shape:
-        raise InvalidInput(f"both masks: the shapes must agree, found {one.shape} and {other.shape}")
-    return one, other, checked_connectivity(connectivity)
+    return *checked_masks(first, second), checked_connectivity(connectivity)

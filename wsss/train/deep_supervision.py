@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from torch import Tensor
 
 from wsss.errors import InvalidInput
-from wsss.losses.base import Loss, nothing
+from wsss.losses.base import Loss, zero_loss
 from wsss.losses.term import LossWithTerm
 from wsss.train.config import DeepSupervisionConfig
 
@@ -48,7 +48,7 @@ def deep_loss(loss: Loss, outputs: Sequence[Tensor], target: Tensor, config: Dee
         base_only = config.term == "finest" and place > 0 and isinstance(loss, LossWithTerm)
         with _without_term(loss) if base_only else nullcontext():
             # Several processes (DDP) wait for a gradient of every parameter, those of outputs that don't count, too.
-            part = weight * loss(logits, target) if weight else nothing(logits)
+            part = weight * loss(logits, target) if weight else zero_loss(logits)
         total = part if total is None else total + part
     assert total is not None, "at least one output"
     return total

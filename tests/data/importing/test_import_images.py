@@ -1,4 +1,4 @@
-"""Which file a name in a label file means, and what each image will be called."""
+"""Matching of names in label files to images, and ids of images."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.data.image_ids import fold, image_ids, is_cut
-from wsss.data.importers.listing import list_images
+from wsss.data.importers.listing import NOT_UTF8, list_images
 from wsss.data.importers.match_images import Finder
 from wsss.data.sample_ids import check_id, without_suffix
 from wsss.errors import InvalidInput
 
 
 @pytest.mark.parametrize(
-    ("files", "name", "found", "loosely"),
+    ("files", "name", "matches", "difference"),
     [
         (["a.jpg", "b.jpg"], "a.jpg", ["a.jpg"], ""),
         (["a.jpg", "b.jpg"], "a", ["a.jpg"], ""),
@@ -85,14 +85,13 @@ from wsss.errors import InvalidInput
         ([unicodedata.normalize("NFD", "żółw.jpg")], unicodedata.normalize("NFC", "Żółw"), ["żółw.jpg"], "case"),
     ],
 )
-def test_finding(files: list[str], name: str, found: list[str], loosely: str) -> None:
-    result = Finder(files).find(name)
-    assert [unicodedata.normalize("NFC", file) for file in result.files] == found
-    if found:
-        assert result.loosely == loosely
+def test_matching(files: list[str], name: str, matches: list[str], difference: str) -> None:
+    match = Finder(files).find(name)
+    assert [unicodedata.normalize("NFC", file) for file in match.files] == matches
+    assert match.difference == difference
 
 
-def test_the_images_own_folder_may_stand_before_a_name() -> None:
+def test_a_name_may_begin_with_the_images_folder() -> None:
     finder = Finder(["a/cat/1.jpg", "cat/1.jpg", "dog/2.jpg"], root="photos")
     assert finder.find("photos/cat/1.jpg").files == ("cat/1.jpg",)
     assert finder.find("/home/me/photos/a/cat/1.jpg").files == ("a/cat/1.jpg",)
@@ -101,18 +100,18 @@ def test_the_images_own_folder_may_stand_before_a_name() -> None:
     assert finder.find("photos/cat/2.jpg").elsewhere == ("dog/2.jpg",)
 
 
-def test_a_name_with_an_uploads_prefix_means_the_image_less_exactly() -> None:
+def test_a_name_with_an_upload_prefix_matches_less_exactly() -> None:
     finder = Finder(["1.jpg", "2.jpg"])
     exact, loose = finder.find("1.jpg"), finder.find("/data/upload/1/0123abcd-1.jpg")
     assert exact.distance < loose.distance and loose.unprefixed and not exact.unprefixed
-    assert loose.name != finder.find("/data/upload/1/ffffffff-1.jpg").name, "two uploads, of two images perhaps"
+    assert loose.name != finder.find("/data/upload/1/ffffffff-1.jpg").name, "two uploads may be two images"
 
 
-def test_image_files_that_cannot_be_read_are_found_last() -> None:
+def test_unsupported_image_files_match_last() -> None:
     finder = Finder(["b.jpg", "c.jpg"], unread=["a.heic", "sub/c.heic"], root="photos")
     for name in ("a.heic", "a", "photos/a.HEIC"):
-        found = finder.find(name)
-        assert found.files == () and found.unread == ("a.heic",)
+        match = finder.find(name)
+        assert match.files == () and match.unread == ("a.heic",)
     assert finder.find("c.heic").files == ("c.jpg",) and finder.find("x.heic").unread == ()
     raw = Finder(["b.jpg"], unread=["cam/A 1.DNG"])
     for name in ("A 1", "A 1.DNG", "cam/a 1.dng", "a 1.jpg", "https://x.org/cam/A%201.DNG"):
@@ -141,26 +140,26 @@ def test_ids(files: list[str], ids: list[str]) -> None:
 
 
 @pytest.mark.parametrize("folders", [False, True])
-def test_names_that_are_alike_leave_the_ids_of_others_as_they_are(folders: bool) -> None:
+def test_similar_names_do_not_change_the_ids_of_others(folders: bool) -> None:
     others = [f"{name}.jpg" for name in "bcd"]
     pair = ["X.jpg", "x.JPG", "a.bmp", "a.png"]
     alone = image_ids(others, folders=folders)
     both = image_ids([*others, *pair], folders=folders)
     assert alone == {f"{name}.jpg": name for name in "bcd"} and alone.items() <= both.items()
-    assert image_ids(pair, folders=folders).items() <= both.items(), "whatever others there are"
+    assert image_ids(pair, folders=folders).items() <= both.items(), "independent of other images"
     assert image_ids([*pair[::-1], *others], folders=folders) == both, "in any order"
     assert both["a.bmp"] == "a_bmp" and both["X.jpg"].startswith("X_jpg__")
     last = image_ids(["a.jpg", "a.png", "a_jpg.png"], folders=folders)
     assert len({fold(name) for name in last.values()}) == 3 and last["a.png"] == "a_png"
 
 
-def test_long_names_are_cut_and_stay_apart() -> None:
+def test_long_names_are_shortened_to_unique_ids() -> None:
     files = [f"{'写' * 74}{end}.jpg" for end in ("a", "b")] + ["short.jpg"]
     ids = image_ids(files)
     assert ids["short.jpg"] == "short" and not is_cut("short.jpg", "short")
     for file in files[:2]:
         assert ids[file].startswith("写" * 60) and len(ids[file].encode()) <= 200 and is_cut(file, ids[file])
-    assert len(set(ids.values())) == 3 and image_ids(files) == ids, "the same at every call"
+    assert len(set(ids.values())) == 3 and image_ids(files) == ids
     assert image_ids([f"{'x' * 200}.jpg"]) == {f"{'x' * 200}.jpg": "x" * 200}
     deep = [f"{'d' * 150}/{n}{'e' * 100}/1.jpg" for n in range(3)]
     assert len({fold(name) for name in image_ids(deep).values()}) == 3
@@ -172,7 +171,7 @@ names = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=[
 
 
 @given(st.lists(st.builds("/".join, st.lists(names, min_size=1, max_size=3)), min_size=1, max_size=8, unique=True))
-def test_ids_are_unique_whatever_the_names(stems: list[str]) -> None:
+def test_ids_are_unique(stems: list[str]) -> None:
     files = [f"{stem}.png" for stem in stems]
     ids = image_ids(files)
     assert list(ids) == files and len({fold(name) for name in ids.values()}) == len(files)
@@ -185,9 +184,9 @@ BEGINNINGS = ("", "http://", "s3://b/", "/data/upload/", "/data/local-files/?d="
 
 
 @given(st.sampled_from(BEGINNINGS), st.text("ab %2?=#[]/\\.:@0\0żd&", max_size=15))
-def test_any_text_can_be_looked_for(beginning: str, rest: str) -> None:
-    found = Finder(["a b.jpg", "x/1.jpg"], root="p").find(beginning + rest)
-    assert set(found.files) <= {"a b.jpg", "x/1.jpg"}
+def test_any_text_is_a_valid_name(beginning: str, rest: str) -> None:
+    match = Finder(["a b.jpg", "x/1.jpg"], root="p").find(beginning + rest)
+    assert set(match.files) <= {"a b.jpg", "x/1.jpg"}
 
 
 def test_listing(tmp_path: Path) -> None:
@@ -198,19 +197,20 @@ def test_listing(tmp_path: Path) -> None:
     try:
         (tmp_path / "wrong\udcff.png").write_bytes(b"x")
     except OSError:
-        pytest.skip("this file system takes no names that are no text")
-    assert ("files left out, their names are not valid UTF-8", "wrong\udcff.png") in list_images(tmp_path).notes
+        pytest.skip("the file system requires valid UTF-8")
+    assert (f"files {NOT_UTF8}", "wrong\udcff.png") in list_images(tmp_path).notes
 
 
-def test_folders_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="is no folder"):
-        list_images(tmp_path / "absent")
-    with pytest.raises(InvalidInput, match="there is no image in"):
-        list_images(tmp_path)
+@pytest.mark.parametrize("folder", ["absent", "empty"])
+def test_folders_without_images_are_refused(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInput) as error:
+        list_images(tmp_path / folder)
+    assert error.value.subject == f"--images: {tmp_path / folder}"
 
 
-def test_a_name_in_another_form_of_unicode_is_no_difference_in_case() -> None:
+def test_another_unicode_form_is_a_smaller_difference_than_case() -> None:
     finder = Finder(["caf\u00e9.jpg"])
-    assert [finder.find(name).loosely for name in ("cafe\u0301.jpg", "cafe\u0301", "CAF\u00c9.jpg")] == [
+    assert [finder.find(name).difference for name in ("cafe\u0301.jpg", "cafe\u0301", "CAF\u00c9.jpg")] == [
         *("Unicode form", "Unicode form", "case")
     ]

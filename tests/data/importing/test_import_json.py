@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from labelfiles import by_image, by_kind, read
 
-from wsss.data.importers.formats import coco_labels, labelstudio_labels
+from wsss.data.importers.formats.labelstudio_labels import UNANSWERED
 from wsss.data.importers.importer_registry import How, read_labels
-from wsss.data.importers.json import json_records
-from wsss.data.importers.rules.imported_labels import Labels
 from wsss.data.importers.rules.read_context import EMPTY_IMAGES
 from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
@@ -25,10 +23,6 @@ from wsss.io.rasters.label_masks import write_mask
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "labels.json"
-
-
-def found(labels: Labels) -> dict[str, tuple[str, ...]]:
-    return {entry.image: entry.labels for entry in labels.entries}
 
 
 def put(file: Path, value: Any) -> Path:
@@ -54,47 +48,47 @@ def put(file: Path, value: Any) -> Path:
     ],
 )  # fmt: skip
 def test_plain_json(file: Path, value: Any, expected: dict[str, tuple[str, ...]]) -> None:
-    assert found(json_records.read(put(file, value))) == expected
+    assert by_image(read(put(file, value))) == expected
 
 
-def test_texts_that_are_split_are_noted_and_need_not_be(file: Path) -> None:
+def test_strings_are_split_with_a_note(file: Path) -> None:
     put(file, {"a": "cat, dog"})
-    assert [kind for kind, _ in read_labels(file.parent, [], file).notes] == ["texts with ',', read as several labels"]
-    whole = read_labels(file.parent, [], file, How(separator=";"))
-    assert found(whole) == {"a": ("cat, dog",)} and whole.notes == ()
+    assert [kind for kind, _ in read(file).notes] == ["strings with ',', read as several labels"]
+    whole = read(file, separator=";")
+    assert by_image(whole) == {"a": ("cat, dog",)} and whole.notes == ()
 
 
 def test_splits_of_records(file: Path) -> None:
-    labels = json_records.read(
-        put(file, [{"image": "a", "label": "x", "split": "train"}, {"image": "b", "label": "y"}])
-    )
+    labels = read(put(file, [{"image": "a", "label": "x", "split": "train"}, {"image": "b", "label": "y"}]))
     assert [entry.split for entry in labels.entries] == ["train", None]
     assert [entry.where for entry in labels.entries] == [f"{file}: [0]", f"{file}: [1]"]
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "where", "value"),
     [
-        ("{", r"labels.json:1: not valid JSON"),
-        ('{"a": ["x"],\n "b": ' + "7" * 5000 + "}", r"labels.json:2: a number of 5,000 digits"),
-        ('{"a": ["x"],\n "a": []}', "duplicate key 'a'"),
-        ("[" * 100_000, "labels.json"),
-        ("17", "found a number; expected an object"),
-        ("[]", "labels.json: The file holds no image"),
-        ('{"a": 0.3}', r"labels.json: a: found 0.3; expected a class name, or the number of a class"),
-        ('{"a": ["x", 3]}', r"labels.json: a\[1\]: found 3; a class name is a text"),
-        ('{"a": {"cat": 2}}', r"labels.json: a.cat: found 2; a label is 0 or 1"),
-        ('[{"image": "a"}]', r"labels.json: \[0\]: no key names the labels"),
-        ('[{"label": "a"}]', r"labels.json: \[0\]: no key names the image"),
-        ('[{"image": ["a"], "label": "x"}]', r"labels.json: \[0\].image: found a list"),
-        ("[3]", r"labels.json: \[0\]: found a number"),
-        ('{"a": ["x\\ny"]}', "has the character"),
+        ("{", ":1", None),
+        ('{"a": ["x"],\n "b": ' + "7" * 5000 + "}", ":2", None),
+        ('{"a": ["x"],\n "a": []}', "", None),
+        ("[" * 100_000, "", None),
+        ("17", "", ["a number"]),
+        ("[]", "", None),
+        ('{"a": 0.3}', ": a", 0.3),
+        ('{"a": ["x", 3]}', ": a[1]", 3),
+        ('{"a": {"cat": 2}}', ": a.cat", 2),
+        ('{"a": {"cat": [1]}}', ": a.cat", ["a list"]),
+        ('[{"image": "a"}]', ": [0]", ["image"]),
+        ('[{"label": "a"}]', ": [0]", ["label"]),
+        ('[{"image": ["a"], "label": "x"}]', ": [0].image", ["a list"]),
+        ("[3]", ": [0]", ["a number"]),
+        ('{"a": ["x\\ny"]}', ": a[0]", "x\ny"),
     ],
 )
-def test_mistakes_in_plain_json(file: Path, text: str, message: str) -> None:
+def test_mistakes_in_plain_json(file: Path, text: str, where: str, value: Any) -> None:
     file.write_text(text)
-    with pytest.raises(InvalidInput, match=message):
-        read_labels(file.parent, [], file, How("json"))
+    with pytest.raises(InvalidInput) as error:
+        read(file, format="json")
+    assert (error.value.subject, error.value.found) == (f"{file}{where}", value)
 
 
 def instances() -> dict[str, Any]:
@@ -112,12 +106,12 @@ def instances() -> dict[str, Any]:
 
 
 def test_coco(file: Path) -> None:
-    labels = coco_labels.read(put(file, instances()))
-    assert found(labels) == {"train/a.jpg": ("dog", "dining table"), "b.jpg": ("cat",), "c.jpg": ()}
+    labels = read(put(file, instances()), format="coco")
+    assert by_image(labels) == {"train/a.jpg": ("dog", "dining table"), "b.jpg": ("cat",), "c.jpg": ()}
     assert labels.classes == ("cat", "dog", "dining table"), "in the order of their ids"
 
 
-def test_cocos_own_library_finds_the_same(file: Path) -> None:
+def test_pycocotools_finds_the_same(file: Path) -> None:
     tools = pytest.importorskip("pycocotools.coco", reason="pycocotools is not installed")
     put(file, instances())
     api = tools.COCO(str(file))
@@ -125,10 +119,10 @@ def test_cocos_own_library_finds_the_same(file: Path) -> None:
         image["file_name"]: {api.cats[a["category_id"]]["name"] for a in api.loadAnns(api.getAnnIds(image["id"]))}
         for image in api.loadImgs(api.getImgIds())
     }
-    assert {image: set(names) for image, names in found(coco_labels.read(file)).items()} == own
+    assert {image: set(names) for image, names in by_image(read(file, format="coco")).items()} == own
 
 
-def test_ignored_pixels_of_our_own_export_are_no_class(tmp_path: Path) -> None:
+def test_ignored_pixels_of_an_export_are_not_a_class(tmp_path: Path) -> None:
     for name, ignored in (("cat", "ignore"), ("ignore", "ignored")):
         mask = np.zeros((6, 8), np.uint8)
         mask[:3], mask[3, :4] = 1, 255
@@ -137,48 +131,49 @@ def test_ignored_pixels_of_our_own_export_are_no_class(tmp_path: Path) -> None:
         items = tuple(Item(id, tmp_path / "m" / f"{id}.png", None) for id in ("a", "b"))
         masks = Masks("mine", Classes(("background", name), ((0,), (1,))), items)
         export_masks(masks, "coco", Options(), tmp_path / name)
-        labels = coco_labels.read(tmp_path / name / "annotations.json")
-        assert found(labels) == {"a": (name,), "b": ()} and labels.classes == (name,)
-        assert ("categories of ignored pixels, left out", f"{ignored} (id 255, crowds alone)") in labels.notes
+        labels = read(tmp_path / name / "annotations.json", format="coco")
+        assert by_image(labels) == {"a": (name,), "b": ()} and labels.classes == (name,)
+        assert ("categories of ignored pixels, left out", f"{ignored} (id 255, crowds only)") in labels.notes
         assert [kind for kind, _ in labels.notes if kind == EMPTY_IMAGES] == [EMPTY_IMAGES]
 
 
-def test_other_categories_of_number_255_are_classes(file: Path) -> None:
+def test_other_categories_with_id_255_are_classes(file: Path) -> None:
     for name, crowd in (("ignore", 0), ("dog", 1)):
         content = instances()
         content["categories"][0] = {"id": 255, "name": name}
         content["annotations"][0] |= {"category_id": 255, "iscrowd": crowd}
         content["annotations"][1] |= {"category_id": 17}
-        assert name in coco_labels.read(put(file, content)).classes
+        assert name in read(put(file, content), format="coco").classes
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "message"),
+    ("path", "value", "where", "wrong"),
     [
-        (("annotations", 3, "image_id"), 77, r"annotations\[3\].image_id: there is no image with id 77"),
-        (("annotations", 0, "category_id"), 1, r"annotations\[0\].category_id: there is no category with id 1"),
-        (("annotations", 0, "category_id"), "18", r"annotations\[0\].category_id: found '18'; expected a whole number"),
-        (("annotations",), {}, "annotations: found an object; expected a list"),
-        (("annotations", 1), 7, r"annotations\[1\]: found a number; expected an object"),
-        (("images", 1, "id"), 9, r"images\[1\].id: duplicate image 9; the first is 'train/a.jpg'"),
-        (("images", 0), {"id": 3}, r"images\[0\].file_name: this key is required and missing"),
-        (("images", 0, "file_name"), None, r"images\[0\].file_name: found null; expected a file name"),
-        (("categories", 1, "id"), 18, r"categories\[1\].id: duplicate category 18"),
-        (("categories", 1, "name"), "", r"categories\[1\].name: found ''; a class name is"),
+        (("annotations", 3, "image_id"), 77, "annotations[3].image_id", None),
+        (("annotations", 0, "category_id"), 1, "annotations[0].category_id", None),
+        (("annotations", 0, "category_id"), "18", "annotations[0].category_id", "18"),
+        (("annotations",), {}, "annotations", ["an object"]),
+        (("annotations", 1), 7, "annotations[1]", ["a number"]),
+        (("images", 1, "id"), 9, "images[1].id", None),
+        (("images", 0), {"id": 3}, "images[0].file_name", None),
+        (("images", 0, "file_name"), None, "images[0].file_name", ["null"]),
+        (("categories", 1, "id"), 18, "categories[1].id", None),
+        (("categories", 1, "name"), "", "categories[1].name", ""),
     ],
 )
-def test_mistakes_in_coco(file: Path, path: tuple[Any, ...], value: Any, message: str) -> None:
+def test_mistakes_in_coco(file: Path, path: tuple[Any, ...], value: Any, where: str, wrong: Any) -> None:
     content = instances()
     inner: Any = content
     for key in path[:-1]:
         inner = inner[key]
     inner[path[-1]] = value
-    with pytest.raises(InvalidInput, match=f"labels.json: {message}"):
-        coco_labels.read(put(file, content))
+    with pytest.raises(InvalidInput) as error:
+        read(put(file, content), format="coco")
+    assert (error.value.subject, error.value.found) == (f"{file}: {where}", wrong)
 
 
 def task(image: str, *answers: list[str] | None, **more: Any) -> dict[str, Any]:
-    """A task of Label Studio; ``None`` is an annotation that was skipped."""
+    """A task of Label Studio; ``None`` is a skipped annotation."""
     annotations = [
         {
             "was_cancelled": answer is None,
@@ -203,43 +198,40 @@ def test_label_studio(file: Path) -> None:
         task("skipped.jpg", None),
         task("unseen.jpg"),
     ]
-    labels = labelstudio_labels.read(put(file, tasks))
-    assert found(labels) == dict(
+    labels = read(put(file, tasks), format="label-studio")
+    assert by_image(labels) == dict(
         zip((one["data"]["image"] for one in tasks), (("Cat",), ("Cat", "Dog"), ("Dog",), ()), strict=False)
     )
-    notes = {kind: [text for k, text in labels.notes if k == kind] for kind, _ in labels.notes}
-    assert notes["tasks that nobody has answered"] == ["skipped.jpg", "unseen.jpg"]
-    assert notes["images that annotators disagree on; all their labels are taken"] == [
-        "/data/local-files/?d=photos/a%20b.jpg"
-    ]
+    notes = by_kind(labels.notes)
+    assert notes.pop(UNANSWERED) == ["skipped.jpg", "unseen.jpg"]
+    assert ["/data/local-files/?d=photos/a%20b.jpg"] in notes.values(), "annotators disagree"
 
 
 @pytest.mark.parametrize(
-    ("tasks", "message"),
+    ("data", "more", "where", "wrong"),
     [
-        ([{"data": {"text": "hello"}, "annotations": [{"result": []}]}], r"\[0\].data: no image is named here"),
-        ([{"data": {"image": "a.jpg"}, "annotations": []}], "none of the 1 tasks has an annotation"),
-        ([{"data": {"image": "a.jpg"}}], "no Label Studio export"),
+        ({"text": "hello"}, {"annotations": [{"result": []}]}, ": [0].data", ["text"]),
+        ({"image": "a.jpg"}, {"annotations": []}, "", None),
+        ({"image": "a.jpg"}, {}, "", None),
+        ({"image": "a.jpg"}, {"annotations": [{"result": 3}]}, ": [0].annotations[0].result", ["a number"]),
         (
-            [{"data": {"image": "a.jpg"}, "annotations": [{"result": 3}]}],
-            r"\[0\].annotations\[0\].result: found a number",
-        ),
-        (
-            [{"data": {"image": "a.jpg"}, "annotations": [{"result": [{"value": {"choices": "x"}}]}]}],
-            r"\[0\].annotations\[0\].result\[0\].value.choices: found a text; expected a list",
+            {"image": "a.jpg"},
+            {"annotations": [{"result": [{"value": {"choices": "x"}}]}]},
+            *(": [0].annotations[0].result[0].value.choices", ["a string"]),
         ),
     ],
 )
-def test_mistakes_in_label_studio(file: Path, tasks: Any, message: str) -> None:
-    with pytest.raises(InvalidInput, match=message):
-        labelstudio_labels.read(put(file, tasks))
+def test_mistakes_in_label_studio(file: Path, data: Any, more: Any, where: str, wrong: Any) -> None:
+    with pytest.raises(InvalidInput) as error:
+        read(put(file, [{"data": data, **more}]), format="label-studio")
+    assert (error.value.subject, error.value.found) == (f"{file}{where}", wrong)
 
 
-def test_label_studio_with_tasks_that_are_not_annotated(file: Path) -> None:
+def test_label_studio_with_tasks_without_annotation(file: Path) -> None:
     tasks = [{"id": 2, "data": {"image": "new.jpg"}}, task("a.jpg", ["Cat"])]
-    labels = read_labels(file.parent, [], put(file, tasks))
-    assert found(labels) == {"a.jpg": ("Cat",)}
-    assert ("tasks that nobody has answered", "new.jpg") in labels.notes
+    labels = read(put(file, tasks))
+    assert by_image(labels) == {"a.jpg": ("Cat",)}
+    assert (UNANSWERED, "new.jpg") in labels.notes
 
 
 LOCAL = "/data/local-files/?d=imgs/"
@@ -267,52 +259,48 @@ def record(image: str, **more: Any) -> dict[str, Any]:
         ([record("a.jpg", source="phone", kind={"choices": ["cat", "dog"]})], {"a.jpg": ("cat", "dog")}),
         ([record("a.jpg", source="phone", label="lamp, floor")], {"a.jpg": ("lamp, floor",)}),
         ([record("a.jpg", category="outside", choice="cat")], {"a.jpg": ("cat",)}),
-        (
-            [record("a.jpg", parts=["leaf", {"choices": ["stem", "leaf"], "x": 1}])],
-            {"a.jpg": ("leaf", "stem")},
-        ),
+        ([record("a.jpg", parts=["leaf", {"choices": ["stem", "leaf"], "x": 1}])], {"a.jpg": ("leaf", "stem")}),
         ([record("a.jpg", animals="cat", split="train")], {"a.jpg": ("cat",)}),
         ([{"photo": f"{LOCAL}a.jpg", "id": 1, "animals": "cat"}], {f"{LOCAL}a.jpg": ("cat",)}),
         ([record("a.jpg", tags=[{"rectanglelabels": ["x"], "x": 1}, {"x": 3}])], {"a.jpg": ("x",)}),
     ],
 )
 def test_json_min(file: Path, records: list[Any], expected: dict[str, tuple[str, ...]]) -> None:
-    for how in (How(), How("label-studio")):
-        labels = read_labels(file.parent, [], put(file, records), how)
-        assert found(labels) == expected
+    for format in ("auto", "label-studio"):
+        labels = read(put(file, records), format=format)
+        assert by_image(labels) == expected
         assert labels.format == "an export of Label Studio"
 
 
-def test_the_control_is_named_or_asked_for(file: Path) -> None:
-    guessed = read_labels(file.parent, [], put(file, [record("a.jpg", animals="cat")]))
-    assert guessed.notes == (("labels read from the key (--label-key says otherwise)", "animals"),)
+def test_the_control_must_be_unambiguous(file: Path) -> None:
+    guessed = read(put(file, [record("a.jpg", animals="cat")]))
+    assert [message for kind, message in guessed.notes if "--label-key" in kind] == ["animals"]
     put(file, [record("a.jpg", animals="cat", weather="rain"), record("b.jpg", weather="sun")])
-    with pytest.raises(InvalidInput, match=r"labels.json: several keys may hold the labels: animals, weather") as error:
-        read_labels(file.parent, [], file)
-    assert "--label-key" in (error.value.hint or "")
-    told = read_labels(file.parent, [], file, How(label_key="weather"))
-    assert found(told) == {"a.jpg": ("rain",), "b.jpg": ("sun",)} and told.notes == ()
-    wrong = "--label-key wether: there is no such key; found image, animals, weather; did you mean 'weather'?"
-    with pytest.raises(InvalidInput, match=re.escape(wrong)):
-        read_labels(file.parent, [], file, How(label_key="wether"))
+    with pytest.raises(InvalidInput) as error:
+        read(file)
+    assert error.value.found == ["animals", "weather"] and "--label-key" in (error.value.hint or "")
+    chosen = read(file, label_key="weather")
+    assert by_image(chosen) == {"a.jpg": ("rain",), "b.jpg": ("sun",)} and chosen.notes == ()
+    with pytest.raises(InvalidInput) as error:
+        read(file, label_key="wether")
+    assert (error.value.found, error.value.allowed) == ("wether", ("image", "animals", "weather"))
 
 
-def test_records_that_label_studio_may_have_written(file: Path) -> None:
-    """A record without labels may show nothing, or nobody has looked: only Label Studio's are known to show nothing."""
+def test_records_without_labels_show_no_class_only_in_label_studio(file: Path) -> None:
     put(file, [{"image": "a.jpg", "choice": "cat"}, {"image": "b.jpg"}])
-    with pytest.raises(InvalidInput, match=r"\[1\]: no key names the labels") as error:
-        read_labels(file.parent, [], file)
-    assert "--format label-studio" in (error.value.hint or "")
-    assert found(read_labels(file.parent, [], file, How("label-studio"))) == {"a.jpg": ("cat",), "b.jpg": ()}
+    with pytest.raises(InvalidInput) as error:
+        read(file)
+    assert error.value.subject == f"{file}: [1]" and "--format label-studio" in (error.value.hint or "")
+    assert by_image(read(file, format="label-studio")) == {"a.jpg": ("cat",), "b.jpg": ()}
 
 
-def test_a_key_of_plain_records_can_be_named(file: Path) -> None:
+def test_the_key_of_the_labels_in_plain_records(file: Path) -> None:
     put(file, [{"image": "a.jpg", "animal": ["cat"], "label": "x"}, {"image": "b.jpg", "animal": []}])
-    assert found(read_labels(file.parent, [], file, How(label_key="animal"))) == {"a.jpg": ("cat",), "b.jpg": ()}
+    assert by_image(read(file, label_key="animal")) == {"a.jpg": ("cat",), "b.jpg": ()}
     put(file, [{"image": "a.jpg", "animal": ["cat"]}])
-    with pytest.raises(InvalidInput, match=r"\[0\]: no key names the labels") as error:
-        read_labels(file.parent, [], file)
-    assert "--label-key" in (error.value.hint or "")
+    with pytest.raises(InvalidInput) as error:
+        read(file)
+    assert error.value.found == ["image", "animal"] and "--label-key" in (error.value.hint or "")
 
 
 def test_the_key_of_the_image_in_plain_records(file: Path) -> None:
@@ -323,77 +311,87 @@ def test_the_key_of_the_image_in_plain_records(file: Path) -> None:
             {"previous": "i.jpg", "image": "j.jpg", "label": "x"},
         ],
     )
-    assert found(read_labels(file.parent, [], file)) == {"i.jpg": ("cat",), "j.jpg": ("x",)}
-    assert found(read_labels(file.parent, [], file, How(image_key="previous"))) == {"p.jpg": ("cat",), "i.jpg": ("x",)}
+    assert by_image(read(file)) == {"i.jpg": ("cat",), "j.jpg": ("x",)}
+    assert by_image(read(file, image_key="previous")) == {"p.jpg": ("cat",), "i.jpg": ("x",)}
     put(file, [{"before": "b.jpg", "after": "a.jpg", "label": "cat"}])
-    with pytest.raises(InvalidInput, match="several keys may name the image: before, after"):
-        read_labels(file.parent, [], file)
-    assert found(read_labels(file.parent, [], file, How(image_key="after"))) == {"a.jpg": ("cat",)}
+    with pytest.raises(InvalidInput) as error:
+        read(file)
+    assert error.value.found == ["before", "after"]
+    assert by_image(read(file, image_key="after")) == {"a.jpg": ("cat",)}
     put(file, [{"shot": "a", "label": "cat"}])
-    with pytest.raises(InvalidInput, match=r"\[0\]: no key names the image") as error:
-        read_labels(file.parent, [], file)
-    assert "--image-key" in (error.value.hint or "")
-    assert found(read_labels(file.parent, [], file, How(image_key="shot"))) == {"a": ("cat",)}
+    with pytest.raises(InvalidInput) as error:
+        read(file)
+    assert error.value.subject == f"{file}: [0]" and "--image-key" in (error.value.hint or "")
+    assert by_image(read(file, image_key="shot")) == {"a": ("cat",)}
 
 
 def test_keys_of_flags_can_be_named(file: Path) -> None:
     put(file, [{"image": "a", "cat": 1, "dog": 0, "sharp": 1}, {"image": "b", "cat": 0, "dog": 1, "sharp": 1}])
-    assert found(read_labels(file.parent, [], file, How(label_key="cat,dog"))) == {"a": ("cat",), "b": ("dog",)}
-    assert found(read_labels(file.parent, [], file, How(label_key="cat"))) == {"a": ("cat",), "b": ()}
+    assert by_image(read(file, label_key="cat,dog")) == {"a": ("cat",), "b": ("dog",)}
+    assert by_image(read(file, label_key="cat")) == {"a": ("cat",), "b": ()}
     put(file, {"a": {"animal": ["cat"], "weather": "rain"}, "b": {"animal": [], "weather": "sun"}})
-    assert found(read_labels(file.parent, [], file, How(label_key="animal"))) == {"a": ("cat",), "b": ()}
-    with pytest.raises(InvalidInput, match="--label-key animl is for records; this is an object"):
-        read_labels(file.parent, [], file, How(label_key="animl"))
+    assert by_image(read(file, label_key="animal")) == {"a": ("cat",), "b": ()}
+    with pytest.raises(InvalidInput) as error:
+        read(file, label_key="animl")
+    assert error.value.found == "animl"
 
 
 @pytest.mark.parametrize(
-    ("records", "message"),
+    ("records", "where", "wrong"),
     [
-        ([record("a.jpg")], "no key holds the labels; found "),
-        (
-            [record("a.jpg", label=[{"rectanglelabels": [3], "x": 1}])],
-            r"\[0\].label\[0\].rectanglelabels\[0\]: found 3",
-        ),
-        ([{"annotation_id": 3, "lead_time": 1, "choice": "x"}], r"\[0\]: no image is named here"),
-        ([record("a.jpg", choice="x"), 3], r"\[1\]: found a number; expected a record"),
+        ([record("a.jpg")], "", None),
+        ([record("a.jpg", label=[{"rectanglelabels": [3], "x": 1}])], ": [0].label[0].rectanglelabels[0]", 3),
+        ([{"annotation_id": 3, "lead_time": 1, "choice": "x"}], ": [0]", ["choice"]),
+        ([record("a.jpg", choice="x"), 3], ": [1]", ["a number"]),
     ],
 )
-def test_mistakes_in_json_min(file: Path, records: list[Any], message: str) -> None:
-    with pytest.raises(InvalidInput, match=message):
-        read_labels(file.parent, [], put(file, records))
+def test_mistakes_in_json_min(file: Path, records: list[Any], where: str, wrong: Any) -> None:
+    with pytest.raises(InvalidInput) as error:
+        read(put(file, records))
+    assert (error.value.subject, error.value.found) == (f"{file}{where}", wrong)
 
 
-def test_a_format_is_recognised_by_what_is_in_the_file(file: Path) -> None:
-    assert read_labels(file.parent, [], put(file, instances())).format == "COCO annotations"
-    assert read_labels(file.parent, [], put(file, [task("a.jpg", ["x"])])).format == "an export of Label Studio"
-    assert read_labels(file.parent, [], put(file, {"a": ["x"]})).format == "an object of labels (JSON)"
-    assert read_labels(file.parent, [], put(file, [{"image": "a", "label": "x"}])).format == "a list of records (JSON)"
-    with pytest.raises(InvalidInput, match="no COCO annotations"):
-        read_labels(file.parent, [], file, How("coco"))
-    with pytest.raises(InvalidInput, match="its suffix doesn't say what it is"):
-        read_labels(file.parent, [], file.rename(file.with_suffix(".labels")))
-    with pytest.raises(InvalidInput, match="--format csv: the file is missing"):
-        read_labels(file.parent, [], None, How("csv"))
-    with pytest.raises(InvalidInput, match=r"absent\.json: no such file"):
-        read_labels(file.parent, [], file.with_name("absent.json"))
-    with pytest.raises(InvalidInput, match=r"--labels: .* is a folder; .* a file of labels \(") as error:
-        read_labels(file.parent, [], file.parent)
-    assert "--labels FILE" in (error.value.hint or "")
-    with pytest.raises(InvalidInput, match="--format folders: no label file is read for it"):
-        read_labels(file.parent, [], file.with_suffix(".labels"), How("folders"))
+def test_the_format_of_json_is_recognised_by_content(file: Path) -> None:
+    for content, format in (
+        (instances(), "COCO annotations"),
+        ([task("a.jpg", ["x"])], "an export of Label Studio"),
+        ({"a": ["x"]}, "an object of labels (JSON)"),
+        ([{"image": "a", "label": "x"}], "a list of records (JSON)"),
+    ):
+        assert read(put(file, content)).format == format
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "subject"),
+    [
+        ("l.json", "coco", "{0}/l.json"),
+        ("l.labels", "auto", "--labels: {0}/l.labels"),
+        (None, "csv", "--labels"),
+        ("absent.json", "auto", "--labels: {0}/absent.json"),
+        ("", "auto", "--labels"),
+        ("l.json", "folders", "--labels"),
+    ],
+)
+def test_wrong_label_files_and_formats(name: str | None, format: str, subject: str, tmp_path: Path) -> None:
+    for suffix in ("json", "labels"):
+        put(tmp_path / f"l.{suffix}", [{"image": "a", "label": "x"}])
+    with pytest.raises(InvalidInput) as error:
+        read_labels(tmp_path, [], None if name is None else tmp_path / name, How(format))
+    assert error.value.subject == subject.format(tmp_path)
 
 
 @pytest.mark.parametrize("key", ["data", "items", "Images"])
 def test_records_in_a_key_of_an_object(file: Path, key: str) -> None:
     records = [{"image": "a.jpg", "labels": ["cat"]}, {"image": "b.jpg", "labels": []}]
-    labels = read_labels(file.parent, [], put(file, {"version": 1, key: records}))
-    assert found(labels) == {"a": ("cat",), "b": ()} or found(labels) == {"a.jpg": ("cat",), "b.jpg": ()}
-    assert ("records read from a key of the file", f"{key} (not used: version)") in labels.notes
-    with pytest.raises(InvalidInput, match="several keys hold lists of records: train, val"):
-        read_labels(file.parent, [], put(file, {"train": records, "val": records}))
+    labels = read(put(file, {"version": 1, key: records}))
+    assert by_image(labels) == {"a.jpg": ("cat",), "b.jpg": ()}
+    assert any(message == f"{key} (not used: version)" for _, message in labels.notes)
+    with pytest.raises(InvalidInput) as error:
+        read(put(file, {"train": records, "val": records}))
+    assert error.value.found == ["train", "val"]
 
 
-def test_files_per_class_are_refused_with_a_hint(file: Path) -> None:
-    with pytest.raises(InvalidInput, match="name no images, and their values do") as caught:
-        read_labels(file.parent, [], put(file, {"cat": ["a.jpg"], "dog": ["x/b.png"], "bird": []}))
-    assert "Turn it round" in str(caught.value.hint)
+def test_files_per_class_are_refused(file: Path) -> None:
+    with pytest.raises(InvalidInput) as error:
+        read(put(file, {"cat": ["a.jpg"], "dog": ["x/b.png"], "bird": []}))
+    assert error.value.found == ["cat", "dog", "bird"] and error.value.hint

@@ -1,4 +1,4 @@
-"""JSON Lines, CVAT's XML, COCO's variants, and files of other programs that are refused by name."""
+"""JSON Lines, CVAT's XML, variants of COCO, and unsupported files of other programs."""
 
 from __future__ import annotations
 
@@ -7,24 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from labelfiles import by_image, by_kind, noted, read
 
-from wsss.data.importers.importer_registry import How, read_labels
-from wsss.data.importers.rules.imported_labels import Labels
+from wsss.data.importers.importer_registry import read_labels
 from wsss.data.importers.rules.read_context import EMPTY_IMAGES
 from wsss.data.readers.label_rules import Rules
 from wsss.errors import InvalidInput
-
-
-def read(path: Path, **how: Any) -> Labels:
-    return read_labels(path.parent, [], path, How(**how))
-
-
-def found(labels: Labels) -> dict[str, tuple[str, ...] | None]:
-    return {entry.image: entry.labels for entry in labels.entries}
-
-
-def notes(labels: Labels) -> dict[str, list[str]]:
-    return {kind: [message for k, message in labels.notes if k == kind] for kind, _ in labels.notes}
 
 
 def lines(path: Path, *records: object) -> Path:
@@ -52,27 +40,31 @@ def test_a_record_per_line(name: str, records: list[Any], expected: list[tuple[s
     assert labels.format == "a record per line (JSON Lines)" or "cat" in records[0]
 
 
-def test_records_per_line_name_their_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('{"file_name": "a", "label": "cat"}\n\n{"file_name": "b"}\n', 3),
+        ('{"file_name": "a", "label": "cat"}\n{"file_name": \n', 2),
+        ('{"file_name": "a", "label": "cat"}\n{"file_name": "b", "file_name": "c"}\n', 2),
+        ("[1]\n", 1),
+    ],
+)
+def test_mistakes_in_json_lines_are_reported_with_the_line(text: str, line: int, tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text(text)
+    with pytest.raises(InvalidInput) as error:
+        read(tmp_path / "m.jsonl")
+    assert error.value.subject == f"{tmp_path / 'm.jsonl'}:{line}"
+
+
+def test_hints_for_json_lines(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
-    path.write_text('{"file_name": "a", "label": "cat"}\n\n{"file_name": "b"}\n')
-    with pytest.raises(InvalidInput, match=r"m\.jsonl:3: no key names the labels"):
-        read(path)
-    path.write_text('{"file_name": "a", "label": "cat"}\n{"file_name": \n')
-    with pytest.raises(InvalidInput, match=r"m\.jsonl:2: not valid JSON"):
-        read(path)
-    path.write_text('{"file_name": "a", "label": "cat"}\n{"file_name": "b", "file_name": "c"}\n')
-    with pytest.raises(InvalidInput, match=r"m\.jsonl:2: duplicate key 'file_name'"):
-        read(path)
-    path.write_text("[1]\n")
-    with pytest.raises(InvalidInput, match=r"m\.jsonl:1: found a list; expected a record"):
-        read(path)
     path.write_text('{"file_name": "a", "text": "a cat"}\n')
-    with pytest.raises(InvalidInput, match=r"m\.jsonl:1: no key names the labels") as error:
+    with pytest.raises(InvalidInput) as error:
         read(path)
-    assert "--label-key" in (error.value.hint or "") and found(read(path, label_key="text")) == {"a": ("a cat",)}
+    assert "--label-key" in (error.value.hint or "") and by_image(read(path, label_key="text")) == {"a": ("a cat",)}
     path = path.rename(tmp_path / "m.json")
     path.write_text('{"image": "a", "label": "cat"}\n{"image": "b", "label": "dog"}\n')
-    with pytest.raises(InvalidInput, match="not valid JSON") as error:
+    with pytest.raises(InvalidInput) as error:
         read(path)
     assert ".jsonl" in (error.value.hint or "")
 
@@ -96,50 +88,49 @@ def test_cvat(tmp_path: Path) -> None:
       <image id="2" name="c.jpg" subset="Validation"><mask label="cat"/><points label="?dog"/></image>
       <image id="3" name="d.jpg" subset="Validation"></image>"""
     labels = read(cvat(tmp_path / "annotations.xml", images, "dog", "cat", "bird", "wet"))
-    assert found(labels) == {"sub/a.jpg": ("wet", "cat"), "b b.jpg": ("dog",), "c.jpg": ("cat",), "d.jpg": ()}
+    assert by_image(labels) == {"sub/a.jpg": ("wet", "cat"), "b b.jpg": ("dog",), "c.jpg": ("cat",), "d.jpg": ()}
     assert labels.classes == ("dog", "cat", "bird", "wet"), "in the task's order"
     assert [entry.split for entry in labels.entries] == ["train", "train", "val", "val"]
     assert labels.entries[2].unknown == ("dog",)
-    assert notes(labels)["shapes of other kinds than tags, read as: the class is in the image"] == [
-        *("box", "polygon", "mask", "points")
-    ]
-    assert len(notes(labels)[EMPTY_IMAGES]) == 1
-    assert found(read(tmp_path / "annotations.xml", rules=Rules(unknown=("empty",))))["d.jpg"] is None
+    assert ["box", "polygon", "mask", "points"] in by_kind(labels.notes).values()
+    assert len(by_kind(labels.notes)[EMPTY_IMAGES]) == 1
+    assert by_image(read(tmp_path / "annotations.xml", rules=Rules(unknown=("empty",))))["d.jpg"] is None
 
 
-def test_labels_that_the_task_does_not_declare(tmp_path: Path) -> None:
+def test_undeclared_labels(tmp_path: Path) -> None:
     images = '<image name="a"><tag label="dog"/></image><image name="b"><tag label="cat"/></image>'
     assert read(cvat(tmp_path / "a.xml", images, "cat")).classes == ("cat", "dog")
     assert set(read(cvat(tmp_path / "a.xml", images, meta="")).classes) == {"cat", "dog"}
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "words"),
     [
-        ("<annotations><image><tag label='x'/></image></annotations>", r"image\[0\]: the attribute name is missing"),
-        ("<annotations><image name='a'><tag label=''/></image></annotations>", r"image\[0\]: found ''; a class name"),
-        ("<annotations><track label='x'/></annotations>", "CVAT for video"),
+        ("<annotations><image><tag label='x'/></image></annotations>", "image[0]"),
+        ("<annotations><image name='a'><tag label=''/></image></annotations>", "image[0]"),
+        ("<annotations><track label='x'/></annotations>", "video"),
         ("<annotation><object><name>cat</name></object></annotation>", "PASCAL VOC"),
-        ("<html></html>", "the root element is 'html'; expected annotations"),
-        ("<annotations>", "not well-formed XML"),
-        ("<annotations></annotations>", "The file holds no image"),
-        ('<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "a document type or entity is declared"),
-        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>', "a document type or entity is declared"),
+        ("<html></html>", "html"),
+        ("<annotations>", "XML"),
+        ("<annotations></annotations>", "CVAT"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "entity"),
+        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>', "entity"),
     ],
 )
-def test_xml_that_is_not_read(text: str, message: str, tmp_path: Path) -> None:
+def test_invalid_xml(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text(text)
-    with pytest.raises(InvalidInput, match=message) as error:
+    with pytest.raises(InvalidInput) as error:
         read(tmp_path / "a.xml")
-    assert str(tmp_path / "a.xml") in str(error.value)
+    assert error.value.message.startswith(str(tmp_path / "a.xml")) and words in error.value.message
 
 
-def test_a_document_type_cannot_hide_in_another_encoding(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_an_entity_cannot_hide_in_another_encoding(encoding: str, tmp_path: Path) -> None:
     text = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "c">]><annotations>&b;</annotations>'
-    for encoding in ("utf-16", "utf-16-le"):
-        (tmp_path / "a.xml").write_bytes(text.encode(encoding))
-        with pytest.raises(InvalidInput, match=r"a\.xml: not UTF-8"):
-            read(tmp_path / "a.xml")
+    (tmp_path / "a.xml").write_bytes(text.encode(encoding))
+    with pytest.raises(InvalidInput) as error:
+        read(tmp_path / "a.xml")
+    assert "UTF-8" in error.value.message
 
 
 def coco(path: Path, **more: Any) -> Path:
@@ -166,33 +157,34 @@ NAMES = [f"train2014/COCO_{n:012d}.jpg" for n in (9, 4, 5)]
 
 def test_coco_with_gaps_and_unused_categories(tmp_path: Path) -> None:
     labels = read(coco(tmp_path / "i.json"))
-    assert found(labels) == dict(zip(NAMES, [("dog",), ("cat", "dog"), ()], strict=True))
+    assert by_image(labels) == dict(zip(NAMES, [("dog",), ("cat", "dog"), ()], strict=True))
     assert labels.classes == ("person", "cat", "dog", "toothbrush")
-    assert [text.split(" ")[0] for text in notes(labels)[EMPTY_IMAGES]] == [NAMES[2]]
+    assert [text.split(" ")[0] for text in by_kind(labels.notes)[EMPTY_IMAGES]] == [NAMES[2]]
 
 
-def test_another_key_of_a_category_can_be_the_class(tmp_path: Path) -> None:
+def test_another_key_of_a_category_as_class(tmp_path: Path) -> None:
     labels = read(coco(tmp_path / "i.json"), label_key="supercategory")
-    assert found(labels) == dict(zip(NAMES, [("animal",), ("animal",), ()], strict=True))
-    assert "categories of one name, joined" in notes(labels)
-    with pytest.raises(
-        InvalidInput, match=r"--label-key supercategori: there is no such key of a category; .*did you mean"
-    ):
+    assert by_image(labels) == dict(zip(NAMES, [("animal",), ("animal",), ()], strict=True))
+    assert noted(labels, "categories of the same name")
+    with pytest.raises(InvalidInput) as error:
         read(tmp_path / "i.json", label_key="supercategori")
+    assert error.value.found == "supercategori" and "supercategory" in (error.value.allowed or ())
 
 
 def test_scores_of_annotations_are_soft_labels(tmp_path: Path) -> None:
     scores = ((9, 18, 0.9), (9, 17, 0.1), (4, 17, 0.2), (4, 17, 0.8), (5, 18, 0.5))
     scored = [{"id": n, "image_id": i, "category_id": c, "score": s} for n, (i, c, s) in enumerate(scores)]
     coco(tmp_path / "i.json", annotations=scored)
-    with pytest.raises(InvalidInput, match=r"annotations\[0\].score: found 0.9, a soft label"):
+    with pytest.raises(InvalidInput) as error:
         read(tmp_path / "i.json")
+    assert error.value.found == 0.9 and error.value.hint
     labels = read(tmp_path / "i.json", rules=Rules(soft=(0.3, 0.7)))
-    assert found(labels) == dict(zip(NAMES, [("dog",), ("cat",), ()], strict=True))
+    assert by_image(labels) == dict(zip(NAMES, [("dog",), ("cat",), ()], strict=True))
     assert [entry.unknown for entry in labels.entries] == [(), (), ("dog",)]
     scored[0]["score"] = "high"  # type: ignore[assignment]
-    with pytest.raises(InvalidInput, match=r"annotations\[0\].score: found a text; expected a number"):
+    with pytest.raises(InvalidInput) as error:
         read(coco(tmp_path / "i.json", annotations=scored))
+    assert error.value.subject == f"{tmp_path / 'i.json'}: annotations[0].score"
 
 
 def test_panoptic_annotations(tmp_path: Path) -> None:
@@ -201,30 +193,31 @@ def test_panoptic_annotations(tmp_path: Path) -> None:
         {"image_id": 9, "file_name": "9.png", "segments_info": segments},
         {"image_id": 4, "segments_info": []},
     ]
-    assert found(read(coco(tmp_path / "p.json", annotations=annotations))) == dict(
+    assert by_image(read(coco(tmp_path / "p.json", annotations=annotations))) == dict(
         zip(NAMES, [("person", "dog"), (), ()], strict=True)
     )
     segments[1]["category_id"] = 3
-    with pytest.raises(InvalidInput, match=r"annotations\[0\].segments_info\[1\].category_id: there is no category"):
+    with pytest.raises(InvalidInput) as error:
         read(coco(tmp_path / "p.json", annotations=annotations))
+    assert error.value.subject == f"{tmp_path / 'p.json'}: annotations[0].segments_info[1].category_id"
 
 
-@pytest.mark.parametrize(("left_out", "more"), [("categories", {}), ("annotations", {})])
-def test_cocos_other_files_are_refused_by_name(left_out: str, more: dict[str, Any], tmp_path: Path) -> None:
-    content = json.loads(coco(tmp_path / "captions.json", info={}, licenses=[], **more).read_text())
-    del content[left_out]
+@pytest.mark.parametrize("missing", ["categories", "annotations"])
+def test_other_files_of_coco_are_refused(missing: str, tmp_path: Path) -> None:
+    content = json.loads(coco(tmp_path / "captions.json", info={}, licenses=[]).read_text())
+    del content[missing]
     (tmp_path / "captions.json").write_text(json.dumps(content))
-    with pytest.raises(InvalidInput, match="no COCO annotations") as error:
+    with pytest.raises(InvalidInput) as error:
         read(tmp_path / "captions.json")
     assert "captions" in (error.value.hint or "")
 
 
 @pytest.mark.parametrize("name", ["Background", "_background_", "BACKGROUND_Google", "background"])
-def test_the_background_is_no_category(name: str, tmp_path: Path) -> None:
+def test_the_background_is_not_a_class(name: str, tmp_path: Path) -> None:
     categories = [{"id": 0, "name": name}, {"id": 17, "name": "cat"}, {"id": 18, "name": "dog"}]
     annotations = [{"image_id": 9, "category_id": 0}, {"image_id": 4, "category_id": 17}]
     labels = read(coco(tmp_path / "i.json", categories=categories, annotations=annotations))
-    assert labels.classes == ("cat", "dog") and found(labels)[NAMES[0]] == ()
+    assert labels.classes == ("cat", "dog") and by_image(labels)[NAMES[0]] == ()
 
 
 @pytest.mark.parametrize(
@@ -237,14 +230,15 @@ def test_the_background_is_no_category(name: str, tmp_path: Path) -> None:
         ("labels.pkl", "x", "pickle"),
         ("0001.txt", "0 0.5 0.5 0.2 0.1\n17 0.1 0.1 0.3 0.3\n", "YOLO"),
         ("0002.txt", "3 0.1 0.1 0.5 0.1 0.5 0.5\n", "YOLO"),
-        ("labels.dat", "x", "its suffix doesn't say"),
+        ("labels.dat", "x", "suffix"),
     ],
 )
-def test_files_of_other_programs_are_refused_by_name(name: str, content: str, words: str, tmp_path: Path) -> None:
+def test_unsupported_files(name: str, content: str, words: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(InvalidInput, match=words) as error:
+    with pytest.raises(InvalidInput) as error:
         read(tmp_path / name)
-    assert error.value.hint and name in str(error.value)
+    assert error.value.subject == f"--labels: {tmp_path / name}"
+    assert error.value.hint and words in error.value.problem
 
 
 @pytest.mark.parametrize(
@@ -253,17 +247,17 @@ def test_files_of_other_programs_are_refused_by_name(name: str, content: str, wo
         ({"1.xml": "<annotation/>", "2.xml": "<annotation/>"}, "PASCAL VOC"),
         ({"1.txt": "0 0.5 0.5 0.2 0.1\n", "classes.txt": "cat\n"}, "YOLO"),
         ({"1.json": "{}", "2.json": "{}"}, "LabelMe"),
-        ({"labels.csv": "image,label\n"}, "is a folder; expected is a file of labels"),
+        ({"labels.csv": "image,label\n"}, "not a folder"),
     ],
 )
-def test_folders_of_label_files_are_refused_by_name(files: dict[str, str], words: str, tmp_path: Path) -> None:
+def test_folders_of_label_files(files: dict[str, str], words: str, tmp_path: Path) -> None:
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-    with pytest.raises(InvalidInput, match=words) as error:
+    with pytest.raises(InvalidInput) as error:
         read_labels(tmp_path, [], tmp_path)
-    assert error.value.hint
+    assert error.value.hint and words in error.value.message
 
 
-def test_a_table_in_a_text_file_is_still_read(tmp_path: Path) -> None:
+def test_a_table_in_a_text_file(tmp_path: Path) -> None:
     (tmp_path / "l.txt").write_text("a.jpg,cat\nb.jpg,dog\n")
-    assert found(read(tmp_path / "l.txt")) == {"a.jpg": ("cat",), "b.jpg": ("dog",)}
+    assert by_image(read(tmp_path / "l.txt")) == {"a.jpg": ("cat",), "b.jpg": ("dog",)}

@@ -1,4 +1,4 @@
-"""The held-out part has its share of every class."""
+"""The held-out part has a proportional share of every class."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ datasets = st.dictionaries(
 
 
 @given(datasets, st.floats(0.05, 0.9), st.integers(0, 5))
-def test_both_parts_exist_and_depend_on_nothing_but_ids_labels_and_seed(
-    labels: dict[str, set[str]], share: float, seed: int
-) -> None:
+def test_the_division_depends_only_on_ids_labels_and_seed(labels: dict[str, set[str]], share: float, seed: int) -> None:
     parts = stratified(labels, share, seed=seed)
     assert list(parts) == list(labels) and set(parts.values()) == {"train", "val"}
     backwards = dict(reversed(labels.items()))
@@ -38,7 +36,7 @@ def test_with_one_class_per_image_every_class_is_divided_exactly(labels: dict[st
         assert abs(held_out - 0.2 * count) <= 1
 
 
-def test_a_class_of_one_or_two_images_is_trained_on() -> None:
+def test_a_class_of_one_or_two_images_is_in_train() -> None:
     labels = {f"i{number}": {"common"} for number in range(40)} | {"x": {"once"}, "y": {"twice"}, "z": {"twice"}}
     for seed in range(20):
         parts = stratified(labels, 0.2, seed=seed)

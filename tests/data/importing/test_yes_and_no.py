@@ -1,4 +1,4 @@
-"""Labels that say yes and no, are numbers, or have a decimal comma: one rule for all readers, noted, with a way out."""
+"""Labels of yes and no, numbers and decimal commas: the same in every format, noted, and optional."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ KEYED = (table, records, lines)
 def test_a_column_of_yes_and_no_is_one_class(tmp_path: Path, write: Write, no: str, yes: str) -> None:
     path = write(tmp_path, {"a.jpg": yes, "b.jpg": no, "c.jpg": yes})
     assert read(path) == {"a.jpg": ("label",), "b.jpg": (), "c.jpg": ("label",)}
-    assert "read as one class (--label-key label reads" in notes(path)
-    for way_out in (How(label_key="label"), NO_NEGATIVES):
-        assert read(path, way_out) == {"a.jpg": (yes,), "b.jpg": (no,), "c.jpg": (yes,)}
+    assert "read as one class (--label-key label:" in notes(path)
+    for how in (How(label_key="label"), NO_NEGATIVES):
+        assert read(path, how) == {"a.jpg": (yes,), "b.jpg": (no,), "c.jpg": (yes,)}
 
 
 @pytest.mark.parametrize("write", [records, lines])
-def test_values_of_json_that_are_no_texts(tmp_path: Path, write: Write) -> None:
+def test_numbers_and_flags_of_json(tmp_path: Path, write: Write) -> None:
     for no, yes in ((0, 1), (False, True), (0.0, 1.0)):
         path = write(tmp_path, {"a.jpg": yes, "b.jpg": no})
         assert read(path) == {"a.jpg": ("label",), "b.jpg": ()}
@@ -78,9 +78,9 @@ def test_values_of_json_that_are_no_texts(tmp_path: Path, write: Write) -> None:
 def test_a_named_column_of_yes_and_no_is_its_class(tmp_path: Path, key: str, suffix: str) -> None:
     rows = {"a.jpg": "true", "b.jpg": "false"}
     text = (
-        f"image,{key},made\n" + "".join(f"{image},{said},x\n" for image, said in rows.items())
+        f"image,{key},made\n" + "".join(f"{image},{flag},x\n" for image, flag in rows.items())
         if suffix == "csv"
-        else json.dumps([{"image": image, key: said, "made": "x"} for image, said in rows.items()])
+        else json.dumps([{"image": image, key: flag, "made": "x"} for image, flag in rows.items()])
     )
     path = put(tmp_path / f"l.{suffix}", text)
     assert read(path, How(label_key=key)) == {"a.jpg": (key,), "b.jpg": ()}
@@ -93,20 +93,18 @@ def test_a_named_column_of_yes_and_no_is_its_class(tmp_path: Path, key: str, suf
 @pytest.mark.parametrize(("no", "yes"), [("no", "yes"), ("false", "true"), ("n", "y")])
 def test_choices_of_yes_and_no(tmp_path: Path, kind: str, no: str, yes: str) -> None:
     path = labelfiles.WRITERS[kind](tmp_path / "l", {"a.jpg": (yes,), "b.jpg": (no,)})
-    found = {Path(image).name: labels for image, labels in read(path).items()}
-    assert set(found.values()) == {(yes,), ()} and "--no-negatives keeps them as classes" in notes(path)
+    assert set(read(path).values()) == {(yes,), ()} and "--no-negatives" in notes(path)
     assert set(read(path, NO_NEGATIVES).values()) == {(yes,), (no,)}
 
 
-@pytest.mark.parametrize("write", [table, records])
-def test_0_and_1_beside_boxes_are_ids(tmp_path: Path, write: Write) -> None:
+def test_0_and_1_beside_boxes_are_class_ids(tmp_path: Path) -> None:
     path = put(tmp_path / "l.csv", "image,label,xmin\na.jpg,0,3\nb.jpg,1,4\n")
     assert read(path) == {"a.jpg": ("0",), "b.jpg": ("1",)}
     path = put(tmp_path / "l.json", json.dumps([{"image": i, "label": n, "xmin": 3} for n, i in enumerate("ab")]))
     assert read(path) == {"a": ("0",), "b": ("1",)}
 
 
-def test_an_object_of_flags_alone(tmp_path: Path) -> None:
+def test_an_object_of_flags(tmp_path: Path) -> None:
     for no, yes in (("0", "1"), (0, 1), (False, True)):
         path = put(tmp_path / "l.json", json.dumps({"a.jpg": yes, "b.jpg": no}))
         name = str(yes).lower()
@@ -128,7 +126,7 @@ def test_decimal_commas_are_soft_labels(tmp_path: Path) -> None:
     for path in (wide, one, rated, flags, quoted):
         with pytest.raises(InvalidInput) as error:
             read(path)
-        assert "soft label" in error.value.message and "--soft-threshold" in str(error.value.hint), path
+        assert "--soft-threshold" in str(error.value.hint), path
         soft = How(rules=Rules(soft=parse_soft("0.5")))
         assert read(path, soft)["a.jpg"] == (("label",) if path == one else ("cat",))
         assert DECIMAL_COMMAS in notes(path, soft)
@@ -136,14 +134,14 @@ def test_decimal_commas_are_soft_labels(tmp_path: Path) -> None:
     assert read(lists) == {"a.jpg": ("0", "3"), "b.jpg": ("1", "2")}
 
 
-def test_confidences_that_are_no_shares_are_noted(tmp_path: Path) -> None:
+def test_confidences_out_of_range_are_noted(tmp_path: Path) -> None:
     path = put(tmp_path / "l.csv", "image,label,confidence\na.jpg,cat,80\nb.jpg,dog,0\n")
-    assert "not used: every label counts as present: confidence, for example '80'" in notes(path)
+    assert "confidence, for example '80'" in notes(path)
 
 
 def test_a_column_that_sounds_like_labels_in_json(tmp_path: Path) -> None:
     path = put(tmp_path / "l.json", json.dumps([{"image": "a.jpg", "Finding Labels": "mass"}]))
-    assert read(path) == {"a.jpg": ("mass",)} and "--label-key says otherwise" in notes(path)
+    assert read(path) == {"a.jpg": ("mass",)} and "--label-key NAME" in notes(path)
 
 
 @pytest.mark.parametrize(("delimiter", "inner"), [(",", "|"), (";", "|"), ("|", ";"), ("\t", "|")])
@@ -157,23 +155,12 @@ def test_the_hint_for_several_labels_fits_the_delimiter(tmp_path: Path, delimite
     assert read(fixed)["b.jpg"] == ("cat", "dog")
 
 
-@pytest.mark.parametrize(("encoding", "name"), [("cp1252", "WINDOWS-1252"), ("utf-16", "UTF-16")])
-def test_the_hint_for_other_encodings_converts_the_file(tmp_path: Path, encoding: str, name: str) -> None:
-    path = tmp_path / "l.csv"
-    path.write_bytes("image,label\na.jpg,Möwe\n".encode(encoding))
-    with pytest.raises(InvalidInput) as error:
-        read(path)
-    assert f"iconv -f {name} -t UTF-8" in str(error.value.hint) and "Excel" in str(error.value.hint)
-    if encoding == "cp1252":
-        assert "line 2" in error.value.message
-
-
-def test_the_message_says_which_column_names_the_images(tmp_path: Path) -> None:
+def test_the_error_names_the_column_of_the_images(tmp_path: Path) -> None:
     for header, row in (("Bild,Befund", "a.jpg,Riss"), ("Befund,Bild", "Riss,a.jpg")):
         path = put(tmp_path / "l.csv", f"{header}\n{row}\n")
         with pytest.raises(InvalidInput) as error:
             read(path)
-        assert "Bild names the images" in error.value.message and ", ".join(header.split(",")) in error.value.message
+        assert "Bild" in error.value.problem and error.value.found == header.split(",")
         assert str(error.value.hint).endswith("--label-key Befund")
 
 
@@ -203,8 +190,8 @@ def test_background_and_ignored_categories_under_any_key(tmp_path: Path, key: st
     labels = labels_of(coco(tmp_path), How(label_key=key))
     assert labels.classes == (("animal",) if key == "supercategory" else ("cat",))
     assert [entry.labels for entry in labels.entries][1] == ()
-    said = "\n".join(kind for kind, _ in labels.notes)
-    assert "of the background, left out" in said and "categories of ignored pixels, left out" in said
+    kinds = "\n".join(kind for kind, _ in labels.notes)
+    assert "background" in kinds and "categories of ignored pixels, left out" in kinds
 
 
 @pytest.mark.parametrize(("key", "plural"), [("image_id", "images"), ("category_id", "categories")])
@@ -212,8 +199,8 @@ def test_dangling_annotations_are_counted(tmp_path: Path, key: str, plural: str)
     good = {"id": 1, "image_id": 1, "category_id": 1}
     with pytest.raises(InvalidInput) as error:
         labels_of(coco(tmp_path, annotations=[good, {**good, key: 77}, {**good, key: 78}, good]))
-    assert f"annotations[1].{key}" in error.value.message and "id 77" in error.value.message
-    assert f"2 annotations of 4 refer to {plural}" in error.value.message
+    assert error.value.subject == f"{tmp_path / 'c.json'}: annotations[1].{key}"
+    assert "77" in error.value.problem and "2 annotations of 4" in error.value.problem
     assert plural in str(error.value.hint)
 
 
@@ -225,13 +212,13 @@ def test_classes_of_yes_and_no_in_a_dataset_are_noted(tmp_path: Path) -> None:
     lines: list[str] = []
     config = {"layout": "folder", "root": str(tmp_path)}
     assert open_dataset(config, work=tmp_path, log=lines.append).classes.foreground == ("no", "yes")
-    assert any("data.negative: ['no'] says that 'no' means no class" in line for line in lines)
+    assert any("data.negative: ['no'] to read 'no' as no class" in line for line in lines)
     lines.clear()
     assert open_dataset({**config, "negative": ["no"]}, work=tmp_path, log=lines.append).classes.foreground == ("yes",)
-    assert not any("are called" in line for line in lines)
+    assert not any("data.negative" in line for line in lines)
 
 
-def test_words_of_different_case_are_one_word(tmp_path: Path) -> None:
+def test_words_ignore_case(tmp_path: Path) -> None:
     path = put(tmp_path / "l.json", json.dumps({"a.jpg": "No", "b.jpg": "no", "c.jpg": "Yes"}))
     assert read(path) == {"a.jpg": (), "b.jpg": (), "c.jpg": ("Yes",)}
 
@@ -250,11 +237,9 @@ STATEMENTS = [
 
 @pytest.mark.parametrize("form", ["csv", "json", "jsonl", "objects"])
 @pytest.mark.parametrize(("name", "yes", "no"), STATEMENTS)
-def test_a_column_beside_the_labels_says_which_are_present(
-    tmp_path: Path, form: str, name: str, yes: str, no: str
-) -> None:
+def test_a_column_of_presence_beside_the_labels(tmp_path: Path, form: str, name: str, yes: str, no: str) -> None:
     rows = [("a.jpg", "cat", yes), ("a.jpg", "dog", no), ("b.jpg", "cat", no), ("c.jpg", "dog", yes)]
-    said = [{"image": image, "label": label, name: flag} for image, label, flag in rows]
+    records = [{"image": image, "label": label, name: flag} for image, label, flag in rows]
     if form == "csv":
         text = f"image,label,{name}\n" + "".join(f"{','.join(row)}\n" for row in rows)
         path = put(tmp_path / "l.csv", text)
@@ -263,36 +248,34 @@ def test_a_column_beside_the_labels_says_which_are_present(
         listed = [{"image": one, "labels": [{"label": w, name: f} for i, w, f in rows if i == one]} for one in images]
         path = put(tmp_path / "l.json", json.dumps(listed))
     else:
-        text = json.dumps(said) if form == "json" else "\n".join(map(json.dumps, said))
+        text = json.dumps(records) if form == "json" else "\n".join(map(json.dumps, records))
         path = put(tmp_path / f"l.{form}", text)
     assert read(path) == {"a.jpg": ("cat",), "b.jpg": (), "c.jpg": ("dog",)}
     assert f"the label's class is {'absent' if name in ('negated', 'absent') else 'present'}" in notes(path)
 
 
 def test_flags_of_json_beside_a_label(tmp_path: Path) -> None:
-    said = [{"image": f"{at}.jpg", "label": "cat", "present": bool(at)} for at in range(2)]
-    assert read(put(tmp_path / "l.json", json.dumps(said))) == {"0.jpg": (), "1.jpg": ("cat",)}
+    flags = [{"image": f"{at}.jpg", "label": "cat", "present": bool(at)} for at in range(2)]
+    assert read(put(tmp_path / "l.json", json.dumps(flags))) == {"0.jpg": (), "1.jpg": ("cat",)}
 
 
-def test_records_that_do_not_say_it_are_noted(tmp_path: Path) -> None:
-    said = [
-        {"image": "a.jpg", "label": "cat"},
-        *({"image": f"{at}.jpg", "label": "cat", "present": at} for at in (0, 1)),
-    ]
-    path = put(tmp_path / "l.json", json.dumps(said))
+def test_records_without_presence_are_noted(tmp_path: Path) -> None:
+    flags = ({"image": f"{at}.jpg", "label": "cat", "present": at} for at in (0, 1))
+    path = put(tmp_path / "l.json", json.dumps([{"image": "a.jpg", "label": "cat"}, *flags]))
     assert read(path) == {"a.jpg": ("cat",), "0.jpg": (), "1.jpg": ("cat",)}
     assert "records without 'present'" in notes(path)
 
 
 def test_an_unclear_column_of_0_and_1_beside_the_labels_is_refused(tmp_path: Path) -> None:
     path = put(tmp_path / "l.csv", "image,label,Annotation\na.jpg,cat,0\nb.jpg,cat,1\n")
-    with pytest.raises(InvalidInput, match="column 'Annotation' of 0 and 1") as caught:
+    with pytest.raises(InvalidInput) as error:
         read(path)
-    assert "--label-key label" in str(caught.value.hint)
+    assert "--label-key label" in str(error.value.hint)
     assert read(path, How(label_key="label")) == {"a.jpg": ("cat",), "b.jpg": ("cat",)}
     bare = put(tmp_path / "bare.csv", "a.jpg,cat,0\nb.jpg,cat,1\n")
-    with pytest.raises(InvalidInput, match="no header"):
+    with pytest.raises(InvalidInput) as error:
         read(bare)
+    assert "image,label,present" in str(error.value.hint)
 
 
 def test_columns_of_attributes_and_of_classes_beside_the_labels_are_left_out(tmp_path: Path) -> None:
@@ -301,7 +284,8 @@ def test_columns_of_attributes_and_of_classes_beside_the_labels_are_left_out(tmp
     assert "difficult" in notes(path)
 
 
-def test_two_columns_that_say_what_is_present_are_refused(tmp_path: Path) -> None:
+def test_two_columns_of_presence_are_refused(tmp_path: Path) -> None:
     path = put(tmp_path / "l.csv", "image,label,present,negated\na.jpg,cat,0,1\nb.jpg,cat,1,0\n")
-    with pytest.raises(InvalidInput, match="present, negated"):
+    with pytest.raises(InvalidInput) as error:
         read(path)
+    assert error.value.found == ["present", "negated"]

@@ -1,8 +1,9 @@
-"""``wsss bench``: the tables of TopoMortar, from any folder of per-image results."""
+"""``wsss bench``: the TopoMortar benchmark, from any folder of per-image results."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -19,12 +20,12 @@ def bench() -> None:
     """Compare losses on TopoMortar: the paper's tables and statistics.
 
     \b
-    Of result files:   wsss bench tables results/
-    Of a run's scores: wsss bench gather --scores RUN --out tables
+    From result files: wsss bench tables results/
+    From a run:        wsss bench gather --scores RUN --out tables
     """
 
 
-@bench.command("tables", short_help="Tables of a folder of result files.")
+@bench.command("tables", short_help="Print tables of result files.")
 @click.argument("results", metavar="RESULTS_DIR", type=click.Path(path_type=Path))
 @shared(
     "--groups",
@@ -39,18 +40,33 @@ def bench() -> None:
     show_default=True,
     help="Output format: md and html are formatted tables; csv and json have one unrounded row per cell.",
 )
-@shared("--against", more="; csv and json then hold these rows alone")
+@shared("--against", help="Compare all others with this one; csv and json then contain only these rows.")
 @click.option(
     "--plots",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Also write plots (SVG) to this folder.",
+    help="Also write plots to this folder.",
+)
+@click.option(
+    "--plot-format",
+    type=click.Choice(["svg", "pdf"]),
+    default="svg",
+    show_default=True,
+    help="File format of the plots.",
 )
 @shared("--seed", type=click.IntRange(min=0), default=0, show_default=True, more=" of the permutation tests")
-def tables(results: Path, groups: Path | None, style: str, against: str | None, plots: Path | None, seed: int) -> None:
-    """Print tables of all results in RESULTS_DIR, which holds FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv.
+def tables(
+    results: Path,
+    groups: Path | None,
+    style: str,
+    against: str | None,
+    plots: Path | None,
+    plot_format: Literal["svg", "pdf"],
+    seed: int,
+) -> None:
+    """Print tables of the results in RESULTS_DIR, with files FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv.
 
-    Each file has a row per image, in the column names of TopoMortar's authors, so that their results and those of
+    Each file has one row per image, with the column names of TopoMortar's authors, so that their results and those of
     `wsss score` can be compared. Bold: better than CEDice with p < .05 in a paired permutation test.
     """
     from wsss.benchmark.benchmark_view import as_markdown, as_page, view_of
@@ -63,7 +79,7 @@ def tables(results: Path, groups: Path | None, style: str, against: str | None, 
     if plots is not None:
         from wsss.benchmark.plots import write_plots
 
-        written = write_plots(made.benchmark, plots)
+        written = write_plots(made.benchmark, plots, plot_format)
         echo(f"{plots}: {len(written)} plots", err=True)
     rows = as_json(made.rows) if against is None else contrasts_as_json(made.contrasts)
     if style == "json":

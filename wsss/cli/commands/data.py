@@ -1,4 +1,4 @@
-"""``wsss data``: check any dataset or folder of photographs, and cut a dataset into tiles."""
+"""``wsss data``: check datasets and image folders, generate synthetic datasets, extract tiles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wsss.errors import counted
 from wsss.io.files.home import at_home
 
 if TYPE_CHECKING:
-    from wsss.cli.dataset_argument import Named
+    from wsss.cli.dataset_argument import NamedDataset
     from wsss.data.checks.check import Report
     from wsss.data.checks.photographs import Photographs
 
@@ -29,26 +29,26 @@ OUT = click.Path(path_type=Path, file_okay=False)
 
 @click.group("data", cls=Group)
 def data() -> None:
-    """Check datasets and photographs, make synthetic datasets, cut tiles.
+    """Check datasets and image folders, generate synthetic datasets, extract tiles.
 
     \b
-    Your photographs:   wsss data check photos
-    A public dataset:   wsss data check VOCdevkit/VOC2012
-    A pipeline's data:  wsss data check wsss-photos/pipeline.yaml
-    Something to try:   wsss data synth shapes shapes
+    Your images:           wsss data check photos
+    A public dataset:      wsss data check VOCdevkit/VOC2012
+    A pipeline's dataset:  wsss data check wsss-photos/pipeline.yaml
+    Synthetic data:        wsss data synth shapes shapes
     """
 
 
-@data.command("check", cls=DataCommand, short_help="Check a dataset, a pipeline's data or a folder of photographs.")
+@data.command("check", cls=DataCommand, short_help="Check a dataset, a pipeline's dataset or an image folder.")
 @click.argument("path")
 @workers_option
 @json_option
 @click.pass_context
 def check(context: click.Context, path: str, workers: int | None, as_json: bool) -> None:
-    """Check PATH: the folder of a dataset or of photographs, a pipeline file, or the name of a shipped pipeline.
+    """Check PATH: a dataset folder, an image folder, a pipeline file, or the name of a bundled pipeline.
 
-    Reads every image, mask and label once. Exit code 2 means problems, in photographs those of the files as they are;
-    wsss init leaves broken ones out. Notes are for information.
+    Reads every image, mask and label once. Problems give exit code 2; notes are informational. In an image folder,
+    unreadable images are problems, although wsss init skips them.
 
     \b
     wsss data check photos
@@ -61,10 +61,10 @@ def check(context: click.Context, path: str, workers: int | None, as_json: bool)
     is_plain = named.is_folder and not named.has_layout and not context.meta["data"]
     report = _report(named, workers) if not is_plain or _fits_layout(path) else None
     if is_plain and (report is None or _is_unread_table(path, report)):
-        found = _photographs(path, workers)
-        if found is not None:
-            _show_photographs(path, found, report, as_json)
-            context.exit(2 if found.report.problems else 0)
+        photographs = _photographs(path, workers)
+        if photographs is not None:
+            _print_photographs(path, photographs, report, as_json)
+            context.exit(2 if photographs.report.problems else 0)
     report = report or _report(named, workers)
     following = None if named.pipeline is None or report.problems else shlex.join(["wsss", "run", named.pipeline])
     if as_json:
@@ -82,12 +82,12 @@ def _fits_layout(path: str) -> bool:
 
 
 def _is_unread_table(path: str, report: Report) -> bool:
-    """Return whether a folder is no dataset yet: its label table has another form, it has no class list or masks."""
+    """Return whether a folder cannot be opened as a dataset, and has none of the files of a layout but labels."""
     from wsss.data.checks.check import UNOPENED
 
     folder = at_home(path)
-    ours = any((folder / name).exists() for name in ("classes.txt", "masks", "JPEGImages", "dataset"))
-    return not ours and any(problem.kind == UNOPENED for problem in report.problems)
+    is_dataset = any((folder / name).exists() for name in ("classes.txt", "masks", "JPEGImages", "dataset"))
+    return not is_dataset and any(problem.kind == UNOPENED for problem in report.problems)
 
 
 def _photographs(path: str, workers: int | None) -> Photographs | None:
@@ -100,7 +100,7 @@ def _photographs(path: str, workers: int | None) -> Photographs | None:
         return check_photographs(at_home(path), workers=worker_count(workers), start=start)
 
 
-def _show_photographs(path: str, found: Photographs, report: Report | None, as_json: bool) -> None:
+def _print_photographs(path: str, found: Photographs, report: Report | None, as_json: bool) -> None:
     if as_json:
         print_json(found.to_json())
         return
@@ -108,13 +108,13 @@ def _show_photographs(path: str, found: Photographs, report: Report | None, as_j
     print_report(found.report)
     if report is not None:
         echo(
-            f"It can't be used as it is ({report.problems[0].examples[0].partition(chr(10))[0]}); wsss init writes "
-            "what is missing."
+            f"Not usable as a dataset ({report.problems[0].examples[0].partition(chr(10))[0]}); wsss init writes the "
+            "missing files."
         )
     _print_next(found.next)
 
 
-def _report(named: Named, workers: int | None) -> Report:
+def _report(named: NamedDataset, workers: int | None) -> Report:
     from wsss.data.checks.check import check_config
 
     with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Checking") as start:
@@ -137,10 +137,10 @@ def _log(line: str) -> None:
     echo(line, err=True)
 
 
-@data.command("tiles", cls=DataCommand, short_help="Cut tiles out of a dataset's images, with labels from its masks.")
+@data.command("tiles", cls=DataCommand, short_help="Extract labelled tiles from the images of a dataset.")
 @click.argument("path")
 @click.argument("out", type=OUT)
-@shared("--split", default="train", show_default=True, help="Split whose images are cut and whose masks give labels.")
+@shared("--split", default="train", show_default=True, help="Split to extract tiles from.")
 @click.option("--count", type=int, help="Number of tiles. [default: 1000]")
 @click.option("--size", type=int, help="Side length of a tile in pixels. [default: 18]")
 @click.option("--share-without", type=float, help="Share of tiles without any class. [default: 0.5]")
@@ -157,11 +157,11 @@ def _log(line: str) -> None:
 def tiles(
     context: click.Context, path: str, out: Path, split: str, seed: int, as_json: bool, **given: float | None
 ) -> None:
-    """Cut tiles out of the images of the dataset PATH, and write them to the folder OUT.
+    """Extract tiles from the images of the dataset PATH, and write them to the folder OUT.
 
-    Of each tile, only its classes are kept, as an annotator would name them at a glance; they come from the masks of
-    the split, which are not copied. OUT becomes a dataset of the layout folder: images/, labels.csv, classes.txt;
-    tiles.csv has the position of each tile, tiles.json the settings. The same options give the same bytes.
+    Each tile is labelled with its classes, like an annotator's quick answer. Labels come from the masks of the split,
+    which are not copied. OUT is a dataset with the layout folder: images/, labels.csv, classes.txt; tiles.csv lists the
+    position of each tile, tiles.json the settings. The same options give the same bytes.
 
     \b
     wsss data tiles TopoMortar tiles --count 200
@@ -184,7 +184,7 @@ def tiles(
         echo(
             f"{out}: {counted(drawn['tiles'], 'tile')} of {counted(drawn['tile_size'], 'pixel')} from "
             f"{counted(drawn['images'], 'image')}, "
-            f"{drawn['without_any_class']} without any class, {drawn['label_noise']:.0%} of the answers wrong"
+            f"{drawn['without_any_class']} without any class, {drawn['label_noise']:.0%} of the labels wrong"
         )
 
 

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 OUT = click.Path(path_type=Path, file_okay=False)
 OPTIONS = {"classes": "class-count"}
-"""Keys whose option has another name."""
+"""Key → option, if they differ."""
 
 
 @click.group("synth", cls=Group)
 def synth() -> None:
-    """Write a synthetic dataset.
+    """Generate a synthetic dataset.
 
     \b
     wsss data synth shapes shapes --train 40 --val 10
@@ -32,11 +32,11 @@ def synth() -> None:
 
 
 def count_option(key: str, text: str, default: int) -> Any:
-    """Return the decorator of an option that takes a number, its key's default in its help."""
+    """Return the decorator of an integer option, with the default of its key in the help."""
     return click.option(f"--{OPTIONS.get(key, key)}", key, type=int, help=f"{text}. [default: {default}]")
 
 
-@synth.command("shapes", short_help="Scenes of plain bodies with small emblems: several classes.")
+@synth.command("shapes", short_help="Generate scenes of plain shapes with emblems: several classes.")
 @click.argument("out", type=OUT)
 @count_option("train", "Number of training images", 240)
 @count_option("val", "Number of validation images", 80)
@@ -46,10 +46,10 @@ def count_option(key: str, text: str, default: int) -> Any:
 @shared("--seed", type=int, more=". [default: 0]")
 @json_option
 def shapes(out: Path, as_json: bool, **given: int | None) -> None:
-    """Write scenes of plain bodies with small emblems to the folder OUT.
+    """Generate scenes of plain shapes with small emblems in the folder OUT.
 
-    OUT becomes a dataset of the layout folder: images/, masks/, labels.csv, classes.txt. The same options give the same
-    bytes; an interrupted call resumes when it is called again.
+    OUT is a dataset with the layout folder: images/, masks/, labels.csv, classes.txt. The same options give the same
+    bytes; an interrupted call resumes.
     """
     from wsss.data.synthetic.shapes import Config, generate
     from wsss.validation import validate
@@ -65,20 +65,20 @@ def shapes(out: Path, as_json: bool, **given: int | None) -> None:
         echo(f"{out}: {config.train} training and {config.val} validation images")
 
 
-@synth.command("bricks", short_help="Brick walls in TopoMortar's layout, with known Betti numbers.")
+@synth.command("bricks", short_help="Generate brick walls in TopoMortar's layout, with known Betti numbers.")
 @click.argument("out", type=OUT)
 @count_option("train", "Number of training images", 40)
-@count_option("small", "Number of them in the small training set", 8)
+@count_option("small", "Number of training images in the small training set", 8)
 @count_option("val", "Number of validation images", 10)
-@count_option("test", "Number of test images in each of the seven groups", 6)
-@count_option("size", "Side length of the images in pixels (TopoMortar's: 512)", 256)
+@count_option("test", "Number of test images per group, of seven groups", 6)
+@count_option("size", "Side length of the images in pixels (TopoMortar: 512)", 256)
 @shared("--seed", type=int, more=". [default: 0]")
 @json_option
 def bricks(out: Path, as_json: bool, **given: int | None) -> None:
-    """Write brick walls in TopoMortar's layout to the folder OUT.
+    """Generate brick walls in TopoMortar's layout in the folder OUT.
 
-    OUT/dataset holds images and mortar masks of three label kinds, lists, groups, and Betti numbers that follow from
-    how each wall was drawn. The same options give the same bytes; an interrupted call resumes when it is called again.
+    OUT/dataset contains images, mortar masks of three label kinds, lists, groups, and Betti numbers known from the
+    construction of each wall. The same options give the same bytes; an interrupted call resumes.
     """
     from wsss.data.synthetic.bricks import Config, generate
     from wsss.validation import validate
@@ -96,6 +96,6 @@ def bricks(out: Path, as_json: bool, **given: int | None) -> None:
 
 
 def option_at(path: KeyPath) -> str:
-    """Return the option of a key, for messages."""
+    """Return the option of a key, for error messages."""
     key = str(path[0]) if path else ""
     return f"--{OPTIONS.get(key, key)}".replace("_", "-") if key else ""

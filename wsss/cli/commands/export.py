@@ -1,8 +1,9 @@
-"""``wsss export``: masks of a run, or any folder of masks, in the formats of other tools."""
+"""``wsss export``: masks of a run or folder, in the formats of other tools."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from wsss.export.export_items import Masks
 
 BYTES_PER_PIXEL = 20
-"""Of the memory that a thread needs; measured for polygons, which need most."""
+"""Memory of a thread, measured for polygons, the format that needs most."""
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -30,33 +31,39 @@ NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
 @click.argument("run", type=NAMED)
 @shared("--format", "format_name", type=click.Choice(NAMES), required=True, help="Output format.")
 @shared("--out", type=FOLDER, required=True)
-@click.option("--stage", metavar="ID", help="Stage whose masks are taken. [default: the last one that has masks]")
-@shared("--splits", help="Only images of these splits.")
-@click.option("--ids", metavar="A,B,…|@FILE", help="Only these images; @FILE holds one id per line.")
-@click.option("--with-images", type=click.Choice(["copy", "link"]), help="Put the images beside the masks, too.")
-@click.option("--min-area", type=click.IntRange(min=0), help="Smaller regions (pixels) become background. [default: 0]")
-@click.option("--components", is_flag=True, default=None, help="One object per connected region, not one per class.")
+@click.option("--stage", metavar="ID", help="Stage to export. [default: the last stage with masks]")
+@shared("--splits", help="Export only these splits.")
+@click.option("--ids", metavar="A,B,…|@FILE", help="Export only these images; @FILE lists one id per line.")
+@click.option("--with-images", type=click.Choice(["copy", "link"]), help="Also copy or link the images.")
+@click.option(
+    "--min-area", type=click.IntRange(min=0), help="Turn smaller regions (pixels) into background. [default: 0]"
+)
+@click.option(
+    "--components", is_flag=True, default=None, help="Export one object per connected region instead of one per class."
+)
 @click.option(
     "--ignored",
     type=click.Choice(["keep", "drop"]),
-    help="Uncertain pixels (255): a class of their own, or background. [default: keep]",
+    help="Ignored pixels (255): keep as a separate class, or turn into background. [default: keep]",
 )
-@click.option("--tolerance", type=click.FloatRange(0, 50), help="polygons: pixels they may differ. [default: 1]")
-@click.option("--opacity", type=click.FloatRange(0, 1), help="overlay, sheet: of the colours. [default: 0.5]")
-@click.option("--contours/--no-contours", default=None, help="overlay, sheet: lines round the regions. [default: yes]")
-@click.option("--legend/--no-legend", default=None, help="overlay, sheet: the names of the classes. [default: yes]")
-@click.option("--side-by-side", is_flag=True, default=None, help="overlay, sheet: the image beside its overlay.")
-@click.option("--columns", type=click.IntRange(1, 50), help="sheet: images in a row. [default: 4]")
-@click.option("--rows", type=click.IntRange(1, 200), help="sheet: rows on a page. [default: 6]")
-@click.option("--pages", type=click.Choice(["png", "pdf"]), help="sheet: a PNG per page, or one PDF. [default: png]")
+@click.option("--tolerance", type=click.FloatRange(0, 50), help="polygons: maximum deviation in pixels. [default: 1]")
+@click.option("--opacity", type=click.FloatRange(0, 1), help="overlay, sheet: opacity of the colours. [default: 0.5]")
+@click.option(
+    "--contours/--no-contours", default=None, help="overlay, sheet: draw the outlines of regions. [default: yes]"
+)
+@click.option("--legend/--no-legend", default=None, help="overlay, sheet: draw a legend of the classes. [default: yes]")
+@click.option("--side-by-side", is_flag=True, default=None, help="overlay, sheet: show the image beside its overlay.")
+@click.option("--columns", type=click.IntRange(1, 50), help="sheet: images per row. [default: 4]")
+@click.option("--rows", type=click.IntRange(1, 200), help="sheet: rows per page. [default: 6]")
+@click.option("--pages", type=click.Choice(["png", "pdf"]), help="sheet: one PNG per page, or one PDF. [default: png]")
 @click.option(
     "--as",
     "role",
     type=click.Choice(["predictions", "annotations"]),
-    help="label-studio: what the masks are taken for. [default: predictions]",
+    help="label-studio: import masks as predictions or annotations. [default: predictions]",
 )
 @click.option(
-    "--image-url", metavar="PREFIX", help="label-studio: before an image's name. [default: /data/local-files/?d=]"
+    "--image-url", metavar="PREFIX", help="label-studio: URL prefix of image names. [default: /data/local-files/?d=]"
 )
 @shared("--classes", type=FILE, help="Class list (id name), for masks without a dataset.")
 @shared("--images", type=FOLDER, help="Folder of the images, for masks without a dataset.")
@@ -74,10 +81,10 @@ def export(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Write the masks of RUN for other tools: a run, a stage's folder, or any folder of masks (ID.png).
+    """Export the masks of RUN to other tools: a run, a stage's folder, or any folder of masks (ID.png).
 
-    The dataset is that of the run; for other masks, or to change one of its keys, give --data.root DIR and
-    --data.KEY VALUE, as for single stages.
+    The dataset is that of the run. For other masks, or to change a dataset setting, use --data.root DIR and
+    --data.KEY VALUE as for single stages.
 
     \b
     wsss export runs/quickstart --format coco --out coco
@@ -97,7 +104,7 @@ def export(
         run=_run_or_masks(run),
         stage=given["stage"],
         data=read_data_options(context.meta["data"]),
-        splits=_named(given["splits"], "--splits", "split"),
+        splits=_names(given["splits"], "--splits", "split"),
         ids=_ids(given["ids"]),
         classes=given["classes"],
         images=given["images"],
@@ -124,10 +131,10 @@ def export(
 
 
 def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
-    """Print what was written, and then which masks were left out.
+    """Print a summary, and notes on renamed and failed masks.
 
     Raises:
-        RunFailed: some were.
+        RunFailed: some masks were not exported.
     """
     from wsss.export.export_items import WHERE
 
@@ -140,17 +147,17 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
             f"{counted(written['files'], 'file')}"
         )
     if renamed:
-        shown = listing((f"{one!r} is {other!r}" for one, other in renamed.items()), limit=3)
+        shown = listing((f"{old!r} to {new!r}" for old, new in renamed.items()), limit=3)
         echo(
-            f"note: names that this format can't hold were changed (export.json lists them): {shown}. Name the images "
-            "so, too; where the format takes images, --with-images copy does.",
+            f"note: names that the format does not support were changed (see export.json): {shown}. Rename the images "
+            "accordingly; --with-images copy does, for formats with images.",
             err=True,
         )
     if written.get("dropped"):
         echo(_dropped(written), err=True)
     if written.get("images_without_suffix"):
         echo(
-            f"note: images that are not known have a file_name without suffix ({written['images_without_suffix']} of "
+            f"note: unknown images have a file_name without suffix ({written['images_without_suffix']} of "
             f"{written['images']}); {WHERE}",
             err=True,
         )
@@ -159,8 +166,8 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
         more = [f"  and {len(failed) - MOST_SHOWN} more (see export.json)"] if len(failed) > MOST_SHOWN else []
         total = len(failed) + written["images"]
         raise RunFailed(
-            "\n".join([f"{len(failed)} of {total} masks were left out; all others are exported:", *lines, *more]),
-            hint="Repair them and export again with --force, or choose others with --ids.",
+            "\n".join([f"{len(failed)} of {total} masks were skipped; all others are exported:", *lines, *more]),
+            hint="Repair them and export again with --force, or select other masks with --ids.",
         )
 
 
@@ -176,52 +183,53 @@ def _dropped(written: dict[str, Any]) -> str:
 
 
 def _bytes_each(masks: Masks) -> int:
-    """Estimate the memory that a thread needs for the largest mask and its image."""
+    """Return the estimated memory of a thread for the largest mask and its image."""
     from wsss.io.rasters.rgb_images import pixels_in
 
     return BYTES_PER_PIXEL * max((pixels_in(item.mask) for item in masks.items), default=0)
 
 
 def _ids(text: str | None) -> tuple[str, ...]:
-    """Return the ids of ``--ids``: separated by commas, or the lines of ``@FILE``."""
+    """Return the ids of ``--ids``: comma-separated, or the lines of ``@FILE``."""
     if text is None or not text.startswith("@"):
-        return _named(text, "--ids", "id")
+        return _names(text, "--ids", "id")
     from wsss.io.text.text_files import read_lines
 
-    found = tuple(line.text for line in read_lines(Path(text[1:])))
-    if not found:
-        raise InvalidInput(f"--ids {text}: the file names no id.", hint="Leave --ids out to export all there are.")
-    return found
+    return _required((line.text for line in read_lines(Path(text[1:]))), f"--ids {text}", "id")
 
 
-def _named(text: str | None, option: str, what: str) -> tuple[str, ...]:
-    """Return the names in a list separated by commas; none where the option isn't given."""
+def _names(text: str | None, option: str, what: str) -> tuple[str, ...]:
+    """Return the names in a comma-separated list; none if the option is not set."""
     if text is None:
         return ()
-    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    return _required((part.strip() for part in text.split(",") if part.strip()), f"{option} {text}", what)
+
+
+def _required(names: Iterable[str], subject: str, what: str) -> tuple[str, ...]:
+    found = tuple(names)
     if not found:
-        raise InvalidInput(f"{option} {text}: no {what} is named; leave {option} out to export all there are.")
+        raise InvalidInput(subject=subject, allowed=f"at least one {what}", hint="Omit the option to export all masks.")
     return found
 
 
 def _run_or_masks(run: str) -> Path:
-    """Return the run, stage's folder or folder of masks that RUN names."""
+    """Return the run, stage's folder or folder of masks of the argument RUN."""
     from wsss.stages.common.mask_folder import holds_masks, png_files
 
     return named_run(
         run,
         fits=lambda path: is_recorded(path) or holds_masks(path),
         otherwise=lambda path: bool(png_files(path)),
-        wanted="a run, a stage's folder or a folder of masks (ID.png)",
+        expected="a run, a stage's folder or a folder of masks (ID.png)",
     )
 
 
 def _check_apart(out: Path, run: Path) -> None:
-    """Refuse to write into the folder of a stage, or over what is read."""
+    """Refuse an output folder inside a stage's folder, or around the source."""
     from wsss.io.files.stage_files import RECORD
 
-    place, source = out.resolve(), run.resolve()
-    within = next((folder for folder in (place, *place.parents) if (folder / RECORD).is_file()), None)
-    if within is not None or source.is_relative_to(place):
-        why = f"is the folder of a stage, or lies in one ({within})" if within is not None else f"holds {run}"
-        raise InvalidInput(f"--out {out}: {why}.", hint="Name a folder of its own.")
+    target, source = out.resolve(), run.resolve()
+    stage = next((folder for folder in (target, *target.parents) if (folder / RECORD).is_file()), None)
+    if stage is not None or source.is_relative_to(target):
+        why = f"inside the folder of a stage ({stage})" if stage is not None else f"contains {run}"
+        raise InvalidInput(why, subject=f"--out {out}", hint="Choose a separate folder.")

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from wsss.data.importers.gather import Gathered
 
 FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat", "folders")
-"""Those of `wsss.data.importers.importer_registry`, which isn't imported for ``--help``."""
+"""Formats of `wsss.data.importers.importer_registry`, which is not imported for ``--help``."""
 
 
 @click.command("init", cls=Command, positional="--images")
-@shared("--images", required=True, type=click.Path(path_type=Path), help="Folder of images; it is read, never changed.")
-@shared("--labels", type=click.Path(path_type=Path), help="Label file; without one, --images has a folder per class.")
+@shared("--images", required=True, type=click.Path(path_type=Path), help="Folder of images; never changed.")
+@shared("--labels", type=click.Path(path_type=Path), help="Label file; by default, --images has one folder per class.")
 @shared("--out", type=click.Path(path_type=Path), more=". [default: wsss-NAME]")
 @click.option("--name", metavar="NAME", help="Name of the pipeline. [default: name of the image folder]")
 @click.option(
@@ -33,63 +33,57 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
     type=click.FloatRange(0, 1, max_open=True),
     default=0.2,
     show_default=True,
-    help="Share of the labelled images held out for validation, if the labels name no splits.",
+    help="Share of labelled images held out for validation, unless the labels define splits.",
 )
-@shared("--seed", type=click.IntRange(0), default=0, show_default=True, more=" of the held-out images")
+@shared("--seed", type=click.IntRange(0), default=0, show_default=True, more=" of the validation split")
 @shared(
     "--weights",
     default="imagenet",
     show_default=True,
-    help="Initial weights: imagenet (torchvision's, downloaded at the first run), none (random), or a file for "
+    help="Initial weights: imagenet (from torchvision, downloaded on the first run), none (random), or a file for "
     "MobileNetV2.",
 )
-@shared(
-    "--format", type=click.Choice(FORMATS), default="auto", show_default=True, help="File format of the label file."
-)
-@click.option(
-    "--separator", help="Separator of labels inside one CSV cell or one JSON string. [default: as in the file]"
-)
+@shared("--format", type=click.Choice(FORMATS), default="auto", show_default=True, help="Format of the label file.")
+@click.option("--separator", help="Separator of labels within a CSV cell or JSON string. [default: detected]")
 @shared(
     "--classes",
     type=click.Path(path_type=Path),
-    help="Class list, one name per line; for npy, in the order of the vector, or with ids from 1. [default for 20 "
-    "elements: VOC's]",
+    help="Class list, one name per line; for npy in the order of the vector, or with ids from 1. [default for 20 "
+    "elements: VOC's classes]",
 )
 @click.option(
     "--label-key",
-    help="Column, key or control of the labels, in CSV, JSON and Label Studio; in COCO of the class in a category. "
-    "[default: as in the file]",
+    help="Column, key or control of the labels in CSV, JSON and Label Studio; key of class names in COCO categories. "
+    "[default: detected]",
 )
+@click.option("--image-key", help="Column or key of the images in CSV, JSON and Label Studio. [default: detected]")
 @click.option(
-    "--image-key", help="Column or key of the images, in CSV, JSON and Label Studio. [default: as in the file]"
-)
-@click.option(
-    "--use-predictions", is_flag=True, help="Label Studio: take a model's predictions where nobody has answered."
+    "--use-predictions", is_flag=True, help="Label Studio: use model predictions for tasks without annotations."
 )
 @click.option(
     "--negative",
     "negatives",
     multiple=True,
     metavar="WORD",
-    help="Label of images that show no class (several times). [default: ok, good, normal, none, negative, healthy …]",
+    help="Label of images without any class (several times). [default: ok, good, normal, none, negative, healthy …]",
 )
 @click.option(
     "--no-negatives",
     is_flag=True,
-    help="Every label is a class, no, 0 and unknown included; none means that an image shows no class.",
+    help="Treat every label as a class, including no, 0 and unknown; images without labels have no class.",
 )
 @click.option(
     "--unknown",
     multiple=True,
     metavar="WORD|empty",
-    help="Label or cell that leaves open which classes an image shows (several times), besides ?, unknown, todo …",
+    help="Label or cell of images with unknown classes (several times), besides ?, unknown, todo …",
 )
 @click.option(
     "--soft-threshold",
     metavar="P|LOW,HIGH",
-    help="For labels between 0 and 1: present from P on (from HIGH on, absent up to LOW, unknown in between).",
+    help="Threshold of soft labels (0 to 1): present from P, or present from HIGH and absent up to LOW.",
 )
-@shared("--force", is_flag=True, more=", OUT/splits/*.txt included")
+@shared("--force", is_flag=True, more=", including OUT/splits/*.txt")
 @json_option
 def init(
     images: Path,
@@ -112,21 +106,21 @@ def init(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write a pipeline for images with image-level labels, after checking both.
+    """Check images and image-level labels, and write a pipeline for them.
 
     \b
-    Labels are read from
-      CSV            image,labels (one or several per row), or a column of 0 and 1 per class
+    Label formats:
+      CSV            image,labels (one or several per row), or a 0/1 column per class
       JSON           {image: [names]}, or a list of records with image and labels; JSON Lines
-      cls_labels.npy a pickled dict image → 0/1 vector; only arrays, strings and numbers are read
-      COCO           instances_*.json; only the classes of each image are used, not their masks
+      cls_labels.npy pickled dict image → 0/1 vector; only arrays, strings and numbers are loaded
+      COCO           instances_*.json; only the classes of each image are used, not the masks
       Label Studio   choices, or labels of boxes, exported as JSON, JSON-MIN or CSV
       CVAT           tags, or labels of shapes, exported as CVAT for images 1.1 (XML)
       folders        without --labels: cat/1.jpg, dog/2.jpg, or train/cat/1.jpg, val/dog/2.jpg
 
-    Findings are printed on stderr, the command that runs the pipeline on stdout. Images are not copied. Labels without
-    an image and images that can't be read are listed and skipped. Exit code 2 means that nothing was written, or that
-    problems remain in what was written, such as equal images in train and val (wsss data check PIPELINE lists them).
+    Notes and problems are printed to stderr, the command that runs the pipeline to stdout. Images are not copied.
+    Labels without an image and unreadable images are listed and skipped. Exit code 2: nothing was written, or problems
+    remain, such as duplicate images in train and val (wsss data check PIPELINE lists them).
     """
     from wsss.cli.check_output import print_report, progress
     from wsss.data.importers.gather import gather
@@ -136,7 +130,7 @@ def init(
     from wsss.pipeline.config.spec import NAME
 
     if negatives and no_negatives:
-        raise InvalidInput("--negative and --no-negatives: give one of the two.")
+        raise InvalidInput("mutually exclusive", subject="--negative and --no-negatives")
     rules = Rules(
         negative=negatives or (() if no_negatives else None),
         unknown=unknown,
@@ -144,10 +138,10 @@ def init(
     )
     name = name or default_name(images)
     if not NAME.match(name):
-        raise InvalidInput(f"--name: found {name!r}; a name has letters, digits, '.', '_' and '-' and names a folder.")
+        raise InvalidInput(subject="--name", allowed="a folder name of letters, digits, '.', '_' and '-'", found=name)
     folder = out or Path(f"wsss-{name}")
     for option, path in (("--images", images), ("--out", folder), ("--weights", Path(weights))):
-        require_utf8(path.resolve(), option)  # which the pipeline holds: a link may lead anywhere
+        require_utf8(path.resolve(), option)  # a link may lead to a name that the pipeline cannot hold
     with progress("Checking") as start:
         how = How(format, separator, classes, label_key, rules, image_key, use_predictions)
         gathered = gather(images, labels, how, start=start)
@@ -163,15 +157,15 @@ def init(
     if as_json:
         print_json({"pipeline": str(pipeline), "command": command, "report": project.report.to_json()})
     else:
-        first = "Solve the problems above first; then" if project.unfit else "Look through it, then"
-        echo(f"Written: {pipeline}. {first} run:", err=True)
+        first = "Solve the problems above, then" if project.unfit else "Review it, then"
+        echo(f"Wrote {pipeline}. {first} run:", err=True)
         echo(command)
     if project.unfit:
         click.get_current_context().exit(InvalidInput.exit_code)
 
 
 def _warn_of_other_run(name: str, folder: Path) -> None:
-    """Warn where the pipeline's run directory holds a run of another dataset, whose results would be replaced."""
+    """Warn if the pipeline's run directory contains a run of another dataset."""
     from wsss.io.files.stage_files import RUNS
     from wsss.pipeline.store.run_folder import read_run
 
@@ -179,22 +173,22 @@ def _warn_of_other_run(name: str, folder: Path) -> None:
     try:
         run = read_run(run_dir)
     except InvalidInput:
-        return  # wsss run explains a damaged record
+        return  # wsss run reports a damaged record
     data = (run or {}).get("pipeline", {}).get("data") or {}
     root = data.get("root")
     if root is not None and Path(str(root)).resolve() != folder.resolve():
         echo(
-            f"{run_dir} is a run on {root}: wsss run would replace its results. Another name: --name NAME",
+            f"{run_dir} is a run on {root}; wsss run would replace its results. To keep them, use --name NAME.",
             err=True,
             label="warning",
         )
 
 
 def _refuse_without_effect(gathered: Gathered) -> None:
-    """Refuse options of the division into train and val where the labels name the splits.
+    """Refuse the options of the validation split if the labels define splits.
 
     Raises:
-        InvalidInput: one of them is given.
+        InvalidInput: such an option is set.
     """
     splits = sorted({picture.split for picture in gathered.labelled if picture.split is not None})
     source = click.get_current_context().get_parameter_source
@@ -202,6 +196,7 @@ def _refuse_without_effect(gathered: Gathered) -> None:
         if splits and source(name) is ParameterSource.COMMANDLINE:
             option = f"--{name.replace('_', '-')}"
             raise InvalidInput(
-                f"{option}: the labels name the splits ({listing(splits)}), so no images are held out.",
-                hint=f"Leave {option} out, or remove the splits from the labels.",
+                f"no effect, since the labels define splits ({listing(splits)})",
+                subject=option,
+                hint=f"Omit {option}, or remove the splits from the labels.",
             )

@@ -1,4 +1,4 @@
-"""``wsss report``: one HTML page about a run, or about several side by side."""
+"""``wsss report``: an HTML page about a run, or a comparison of runs."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from wsss.io.text.utf8 import require_utf8
 from wsss.stages import STAGES
 
 DEFAULT_OUT = "report"
-WANTED = "a run directory (single stages: --stages DIR --out DIR)"
+EXPECTED = "a run directory (for single stages: --stages DIR --out DIR)"
 
 
 class ReportCommand(StageCommand):
-    """The command of the stage ``report``, which also takes run directories as plain arguments."""
+    """The command of the stage ``report``, which also takes run directories as arguments."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Fill in what a run directory tells: its stages, where its report goes."""
+        """Set stages and output folder from a run directory."""
         rest = super().parse_args(ctx, args)
-        runs = [named_run(run, fits=is_run, wanted=WANTED) for run in ctx.params.pop("runs")]
+        runs = [named_run(run, fits=is_run, expected=EXPECTED) for run in ctx.params.pop("runs")]
         given = ctx.params
         stages, out = given["key_stages"], given["out"]
         if not runs and not stages:
-            raise click.UsageError("Missing argument 'RUN...': the run directory to report on, or several to compare.")
+            raise click.UsageError("Missing argument 'RUN...': a run directory, or several to compare.")
         if runs and stages:
-            raise click.UsageError("Give run directories, or --stages; not both.")
+            raise click.UsageError("RUN and --stages are mutually exclusive.")
         if not runs and out is None:
             raise click.UsageError("Missing option '--out'.")
-        ctx.meta["runs"], ctx.meta["own_place"] = runs, out is None
+        ctx.meta["runs"], ctx.meta["default_out"] = runs, out is None
         if len(runs) == 1:
             _take_from_run(ctx, runs[0])
         elif runs and out is None:
@@ -45,46 +45,43 @@ class ReportCommand(StageCommand):
 
 
 def _take_from_run(ctx: click.Context, run: Path) -> None:
-    """Fill in what the run's own report stage says: stages, settings, seed, folder."""
+    """Set stages, settings, seed and folder from the run's own report stage."""
     given = ctx.params
-    given["key_stages"], place = (run,), run / DEFAULT_OUT
+    given["key_stages"], out = (run,), run / DEFAULT_OUT
     own = own_report(run)
     if own is not None:
         job, folders = own
-        given["key_stages"], place = folders or (run,), run / job.id
+        given["key_stages"], out = folders or (run,), run / job.id
         ctx.meta["settings"] = settings_of(job)
         if ctx.get_parameter_source("seed") is click.core.ParameterSource.DEFAULT:
             given["seed"] = job.seed
-    given["out"] = given["out"] or place
+    given["out"] = given["out"] or out
 
 
 def command() -> click.Command:
-    """Return the command; its options are those of the stage."""
+    """Return the command, with the options of the stage."""
     base = stage_command(STAGES["report"])
-    params: list[click.Parameter] = []
     for param in base.params:
         if param.name in ("key_stages", "out"):
             param.required = False
-        params.append(param)
     runs = click.Argument(["runs"], nargs=-1, type=NAMED)
     return ReportCommand(
         base.name,
         stage=STAGES["report"],
         callback=_call,
-        help="Make an HTML page of a run: pictures, scores, curves, settings. Of several runs: their differences in "
-        "settings and scores, and their masks side by side.\n\nRUN is a run directory, or its name below runs/. The "
-        "dataset is that of the run; --data.root DIR, or another --data.KEY VALUE, changes a key of it. If the "
-        "pipeline has a report stage, that report is made again with its settings, and options change them. The page "
-        "is RUN/report/index.html, for several runs comparison-of-A-and-B/index.html in the current folder, or "
-        "index.html in --out.",
+        help="Write an HTML page about a run: images, scores, curves, settings. For several runs: a comparison of "
+        "their settings, scores and masks.\n\nRUN is a run directory, or its name below runs/. The dataset is that of "
+        "the run; --data.KEY VALUE changes a dataset setting. If the pipeline has a report stage, its settings are the "
+        "defaults. The page is RUN/report/index.html, comparison-of-A-and-B/index.html in the current folder for "
+        "several runs, or index.html in --out.",
         short_help=base.short_help,
-        params=[runs, *params],
+        params=[runs, *base.params],
     )
 
 
 @click.pass_context
 def _call(context: click.Context, **given: Any) -> None:
-    from wsss.cli.report_overwrite import check_dataset, checked
+    from wsss.cli.report_overwrite import require_dataset, requiring_images
 
     runs, options = context.meta["runs"], context.meta["data"]
     if len(runs) > 1:
@@ -94,23 +91,23 @@ def _call(context: click.Context, **given: Any) -> None:
     generated = _generated(runs[0]) if runs else None
     settings = context.meta.get("settings")
     if settings is not None and not data:
-        settings = settings.without("splits")  # without a dataset there are none
+        settings = settings.without("splits")  # needs a dataset
     opener = open_incomplete
-    if runs and context.meta["own_place"] and not given["force"]:
+    if runs and context.meta["default_out"] and not given["force"]:
         if not data:
-            check_dataset(given["out"], runs[0])
-        opener = checked(open_incomplete, given["out"])
+            require_dataset(given["out"], runs[0])
+        opener = requiring_images(open_incomplete, given["out"])
     run_single(STAGES["report"], data, given, generated=generated, opener=opener, base=settings)
 
 
 def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the dataset that a run worked on as ``--data.…`` options; none where it isn't there any more.
+    """Return the dataset of a run as ``--data.…`` options; none if the dataset is missing.
 
-    Single images may be missing: the page says so.
+    Individual images may be missing; the page lists them.
 
     Args:
         run: the run directory.
-        given: options of the command, which come after these; another layout has none of the run's keys.
+        given: the command's options, which override the result; with another layout, the result is empty.
     """
     import json
 
@@ -120,15 +117,17 @@ def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
     data, own = data_of_run(read_run(run)), dict(given)
     if own.get("data.layout", data.get("layout")) != data.get("layout"):
         return []
-    gone = None if own.keys() & {"data.root", "data.layout"} else why_gone(data)
-    if gone is not None:
-        echo(f"The dataset of {run}: {gone}: no pictures. Name it with --data.root DIR.", err=True)
+    reason = None if own.keys() & {"data.root", "data.layout"} else why_gone(data)
+    if reason is not None:
+        echo(
+            f"note: no images, since the dataset of {run} is missing: {reason}. Set it with --data.root DIR.", err=True
+        )
         return []
     return [(f"data.{key}", json.dumps(value)) for key, value in data.items()]
 
 
 def _generated(run: Path) -> Path | None:
-    """Return where a run keeps the dataset that it generated; ``None`` without one, or where we may not write."""
+    """Return the folder of a run's generated dataset; ``None`` if it is missing or not writable."""
     import os
 
     from wsss.pipeline.store.run_folder import DATA
@@ -138,7 +137,7 @@ def _generated(run: Path) -> Path | None:
 
 
 def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[str, Any]) -> None:
-    """Write the page that sets runs side by side."""
+    """Write the page of a comparison of runs."""
     import tempfile
 
     from wsss.cli.options.shared_options import print_json, worker_count
@@ -148,7 +147,7 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
 
     stage = STAGES["report"]
     for run in runs:
-        require_utf8(run.resolve(), f"RUN {run}")  # which the page's record holds: a link may lead anywhere
+        require_utf8(run.resolve(), f"RUN {run}")  # a link may lead to a name that the page's record cannot hold
     check_page_folder(given["out"])
     source = config_source(stage, given)
     config = validate(stage.config, source.value, where="", locate=source.locate)

@@ -14,9 +14,7 @@ from wsss.cli.command import Command
 from wsss.cli.echo import echo
 from wsss.cli.options.option_table import shared
 from wsss.cli.options.shared_options import (
-    check_data,
     machine_options,
-    open_data,
     print_json,
     set_resume_message,
     worker_count,
@@ -24,22 +22,23 @@ from wsss.cli.options.shared_options import (
 from wsss.errors import WsssError
 from wsss.io.files.stage_files import RUNS
 from wsss.io.process import shared_state
+from wsss.whole_run import action, check_data, empty_document, open_data, plan_document, reasons, run_document
 
 if TYPE_CHECKING:
     from wsss.pipeline.config.spec import Spec
-    from wsss.pipeline.plan.run_plan import Choice, Step
+    from wsss.pipeline.plan.run_plan import Choice
     from wsss.pipeline.run.execute import RunResult
 
 
 DATA: dict[str, Any] = {"open_data": open_data, "check_data": check_data}
-"""How the engine gets at datasets."""
+"""Access of the engine to datasets."""
 
 
 class RunCommand(Command):
-    """The command of a pipeline: settings of its dataset and stages are set by ``--set``."""
+    """The command of a pipeline, with suggestions of ``--set`` for settings of its dataset and stages."""
 
     def suggestion(self, unknown: str) -> str:
-        """Return the closest option, or how a key of the pipeline is set."""
+        """Return the closest option, or the use of ``--set`` for a key."""
         if unknown.startswith("--data."):
             return f" Did you mean '--set {unknown.removeprefix('--')}=VALUE'?"
         key = unknown.removeprefix("--").replace("-", "_")
@@ -47,13 +46,13 @@ class RunCommand(Command):
             return f" Did you mean '--set {key}=VALUE'?"
         having = _stages_with(key)
         if having:
-            known = f"{key} is one of {', '.join(having)}"
-            return f" Keys of the pipeline are set by --set STAGE.KEY=VALUE; {known}: --set {having[0]}.{key}=VALUE."
-        return super().suggestion(unknown) or " Keys of the pipeline are set by --set STAGE.KEY=VALUE."
+            known = f"stages with {key}: {', '.join(having)}"
+            return f" To change a setting, use --set STAGE.KEY=VALUE ({known}): --set {having[0]}.{key}=VALUE."
+        return super().suggestion(unknown) or " To change a setting, use --set STAGE.KEY=VALUE."
 
 
 def _stages_with(key: str) -> list[str]:
-    """Return the kinds of stages whose config has a key."""
+    """Return the names of stages whose config has a key."""
     from wsss.stages import STAGES
     from wsss.validation import keys_of
 
@@ -66,10 +65,10 @@ def _stages_with(key: str) -> list[str]:
     "--run-dir", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the run. [default: runs/NAME]"
 )
 @shared("--set", "sets", multiple=True, more=": crf.iterations=5, data.root=DIR")
-@click.option("--from", "start", metavar="ID", help="First stage to run; all stages before it must be finished.")
+@click.option("--from", "start", metavar="ID", help="First stage to run; all earlier stages must be finished.")
 @click.option("--until", metavar="ID", help="Last stage to run.")
-@shared("--force", metavar="ID", more=" of this stage and of all stages that depend on it")
-@click.option("--dry-run", is_flag=True, help="Print which stages would run, and why; change nothing.")
+@shared("--force", metavar="ID", more=" of this stage and all dependent stages")
+@click.option("--dry-run", is_flag=True, help="Print which stages would run, and why, without running them.")
 @shared(
     "--precision",
     metavar="32-true|bf16-mixed|16-mixed",
@@ -89,10 +88,10 @@ def run(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Run PIPELINE: the name of a shipped one (quickstart), a YAML file, or the folder that `wsss init` wrote.
+    """Run PIPELINE: a bundled pipeline (quickstart), a YAML file, or a folder written by `wsss init`.
 
-    Finished stages are skipped, an interrupted stage resumes, and a changed setting re-runs its stage and all that
-    depend on it.
+    Finished stages are skipped, and an interrupted stage resumes. A changed setting re-runs its stage and all dependent
+    stages.
     """
     from wsss.pipeline.config.spec import load_spec
     from wsss.pipeline.plan.run_plan import Choice
@@ -108,20 +107,15 @@ def run(
             return
         result = _run(spec, folder, choice, device, worker_count(workers), as_json)
     except WsssError:
-        if as_json:  # the document is printed whatever happened; the message goes to stderr
-            print_json(_without_stages(folder, "failed"))
+        if as_json:  # always print the document; the message goes to stderr
+            print_json(empty_document(folder, "failed"))
         raise
-    if result is None:  # a rank that leaves the words to the first
+    if result is None:  # only rank 0 prints
         return
     _print(result, as_json)
     shared_state.set_documents("", "")
     if result.error is not None:
         raise result.error
-
-
-def _without_stages(folder: Path | None, status: str) -> dict[str, Any]:
-    """Return the document of a run of whose stages nothing is known."""
-    return {"run_dir": folder and str(folder), "status": status, "report": None, "stages": []}
 
 
 def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, as_json: bool) -> RunResult | None:
@@ -136,7 +130,7 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, a
         if ranks.rank == 0:
             set_resume_message()
             if as_json:
-                ends = (json.dumps(_without_stages(run_dir, status)) for status in ("interrupted", "failed"))
+                ends = (json.dumps(empty_document(run_dir, status)) for status in ("interrupted", "failed"))
                 shared_state.set_documents(*ends)
         session = Session(run_dir, device, workers, Reporter(quiet=ranks.rank != 0), ranks)
         command = [*launcher(), *sys.argv[1:]]
@@ -147,7 +141,7 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, a
         except WsssError as error:
             if ranks.rank == 0:
                 raise
-            echo(f"rank {ranks.rank}: {error}", err=True)  # stdout is the first rank's
+            echo(f"rank {ranks.rank}: {error}", err=True)  # stdout belongs to rank 0
             raise click.exceptions.Exit(error.exit_code) from error
         return result if ranks.rank == 0 else None
 
@@ -159,28 +153,13 @@ def _dry_run(spec: Spec, run_dir: Path, choice: Choice, as_json: bool) -> None:
     from wsss.stages import STAGES
 
     rank, ranks = ranks_in(os.environ) or (0, 1)
-    if rank != 0:  # the words are the first one's
+    if rank != 0:  # only rank 0 prints
         return
     steps = dry_run(spec, STAGES, run_dir=run_dir, choice=choice, ranks=ranks, **DATA)
     if as_json:
-        stages = [
-            {"id": s.job.id, "uses": s.job.stage.name, "action": _action(s), "reasons": list(_reasons(s))}
-            for s in steps
-        ]
-        print_json({"run_dir": str(run_dir), "status": "planned", "report": None, "stages": stages})
+        print_json(plan_document(run_dir, steps))
     else:
-        print_stages(("stage", "plan", "why"), [(s.job.id, _action(s), "; ".join(_reasons(s))) for s in steps])
-
-
-def _action(step: Step) -> str:
-    return "run" if step.runs else "skip"
-
-
-def _reasons(step: Step) -> tuple[str, ...]:
-    if not step.selected and step.decision.action == "run":
-        return ("left out by --from or --until",)
-    same = (f"duplicate of {step.duplicate_of}: will be copied",) if step.duplicate_of else ()
-    return (*step.decision.reasons, *same)
+        print_stages(("stage", "plan", "why"), [(s.job.id, action(s), "; ".join(reasons(s))) for s in steps])
 
 
 def _print(result: RunResult, as_json: bool) -> None:
@@ -191,12 +170,7 @@ def _print(result: RunResult, as_json: bool) -> None:
     from wsss.stages.bench import STAGE as BENCH
 
     if as_json:
-        stages: list[dict[str, Any]] = [
-            {"id": o.id, "uses": o.uses, "status": o.status, "seconds": o.seconds, "metrics": dict(o.metrics)}
-            for o in result.outcomes
-        ]
-        report = result.report and str(result.report)
-        print_json({"run_dir": str(result.run_dir), "status": result.status, "report": report, "stages": stages})
+        print_json(run_document(result))
         return
     rows = [(o.id, o.status, duration(o.seconds), headline(o.metrics)) for o in result.outcomes]
     if rows:

@@ -1,4 +1,4 @@
-"""One command per stage, made from its declaration: inputs, config fields and the dataset become options."""
+"""Commands of single stages, generated from their declarations: inputs, config fields and the dataset are options."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from wsss.cli.named_runs import NAMED, is_recorded, is_stage, named_input, named
 from wsss.cli.options.data_options import DataCommand, read_data_options
 from wsss.cli.options.field_options import as_source, dashed, field_options, fields_with_option, option_of, variable
 from wsss.cli.options.option_table import shared
-from wsss.cli.options.shared_options import machine_options, open_data, print_json, set_resume_message, worker_count
+from wsss.cli.options.shared_options import machine_options, print_json, set_resume_message, worker_count
 from wsss.errors import InvalidInput, RunFailed, counted, listing
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
 from wsss.stages import STAGES
+from wsss.whole_run import open_data
 
 PRINTED = frozenset({"scores", "comparison"})
-"""Kinds whose result is printed: ``--out`` may be left out, and ``--json`` prints the metrics alone."""
+"""Kinds whose result is printed: ``--out`` is optional, and ``--json`` prints only the metrics."""
 
 
 def stage_command(stage: Stage[Any]) -> click.Command:
-    """Return the command of one stage."""
+    """Return the command of a stage."""
 
     @click.pass_context
     def call(context: click.Context, **given: Any) -> None:
@@ -55,7 +56,7 @@ class StageCommand(DataCommand):
         self.stage = stage
 
     def known_options(self) -> Mapping[str, str]:
-        """Return the options, and keys whose option has another name."""
+        """Return the options, and the keys of options with another name."""
         known, fields = dict(super().known_options()), fields_with_option(self.stage).items()
         return known | {f"--{dashed(key)}": f"--{option_of(key, field)}" for key, field in fields}
 
@@ -69,18 +70,18 @@ def run_single(
     opener: Callable[..., Any] | None = None,
     base: Source | None = None,
 ) -> None:
-    """Check the options, run the stage, print the result.
+    """Validate the options, run the stage and print the result.
 
     Args:
-        stage: what to run.
+        stage: the stage.
         data_options: ``--data.…`` options.
         given: values of all other options.
-        generated: a folder that holds generated datasets already; by default they are drawn beside the result.
-        opener: opens the dataset in place of `open_data`.
-        base: settings to lay the given ones over.
+        generated: folder of existing generated datasets; by default they are generated beside the result.
+        opener: opens the dataset; by default `open_data`.
+        base: settings overridden by the options.
 
     Raises:
-        WsssError: wrong options, or the stage failed.
+        WsssError: invalid options, or the stage failed.
     """
     from wsss.pipeline.processes.ranks import join_ranks
     from wsss.pipeline.run.execute import locked_for
@@ -100,7 +101,7 @@ def run_single(
         reporter = Reporter(quiet=ranks.rank != 0)
         session = Session(out.parent, given["device"], worker_count(given["workers"]), reporter, ranks)
         with locked_for(out, session) as work:
-            inputs = {name: _take(name, declared, given, reporter) for name, declared in stage.inputs.items()}
+            inputs = {name: _input(name, declared, given, reporter) for name, declared in stage.inputs.items()}
             data = None
             if data_source.value:
                 data = (opener or open_data)(
@@ -123,7 +124,7 @@ def run_single(
 
 @contextmanager
 def _failure_printed(given: Mapping[str, Any], out: Path, *, quiet: bool) -> Iterator[None]:
-    """With ``--json``, print the document of a stage that fails, too; the error itself goes to stderr."""
+    """With ``--json``, print a document if the stage fails; the error itself goes to stderr."""
     from wsss.data.masks.predicted_masks import read_predicted
 
     try:
@@ -131,14 +132,14 @@ def _failure_printed(given: Mapping[str, Any], out: Path, *, quiet: bool) -> Ite
     except RunFailed as error:
         if given["as_json"] and not quiet:
             predicted = read_predicted(out)
-            failed = {} if predicted is None else {one: vars(why) for one, why in predicted.failed.items()}
+            failed = {} if predicted is None else {id: vars(reason) for id, reason in predicted.failed.items()}
             shown = str(given["out"]) if given["out"] else None
             print_json({"out": shown, "status": "failed", "error": error.message, "failed": failed})
         raise
 
 
 def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | None = None) -> Source:
-    """Return the config as written: ``base``, ``--config``, options, ``--set``, each laid over the one before."""
+    """Return the config: ``base``, ``--config``, options and ``--set``, each overriding the previous ones."""
     from wsss.pipeline.config.presets import with_presets
     from wsss.pipeline.config.source import merge, parse_yaml, read_yaml
     from wsss.validation import discriminator_at
@@ -153,14 +154,14 @@ def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | No
         key, equals, value = text.partition("=")
         place = f"--set {text}"
         if not equals or not all(key.split(".")):
-            raise InvalidInput(f"{place}: expected key.path=value, for example batch_size=8.")
+            raise InvalidInput(subject=place, allowed="key.path=value, such as batch_size=8")
         over = merge(over, parse_yaml(value, place, lines=False).under(tuple(key.split("."))))
     tag_at = partial(discriminator_at, stage.config)
     return with_presets(merge(base, over, tag_at), where=stage.name, tag_at=tag_at)
 
 
-def _take(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -> Any:
-    """Return the artifact (or several) that an input option names."""
+def _input(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -> Any:
+    """Return the artifact (or several) of an input option."""
     from wsss.pipeline.plan.external_inputs import artifact_at, artifacts_of_run
 
     option, value = f"--{dashed(declared.alias or name)}", given[variable(name)]
@@ -179,10 +180,10 @@ def _take(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -
 
 
 def _refuse_incomplete(folder: Path, option: str) -> None:
-    """Refuse a prediction of which some images failed: the result would be that of a smaller set of images.
+    """Refuse a prediction with failed images: the result would cover fewer images.
 
     Raises:
-        InvalidInput: names the number of these images and the first of them.
+        InvalidInput: some images failed.
     """
     from wsss.data.masks.predicted_masks import PREDICTED, read_predicted
 
@@ -190,10 +191,10 @@ def _refuse_incomplete(folder: Path, option: str) -> None:
     if predicted is not None and predicted.failed:
         count = counted(len(predicted.failed), "image has", "images have")
         raise InvalidInput(
-            f"{option} {folder}: {count} no mask, since the prediction failed there: {listing(predicted.failed)} "
-            f"({folder / PREDICTED} says why).",
-            hint="Repair these images and run the command that predicted them again, or take them out of the split "
-            "(then the result is that of a smaller split).",
+            f"{count} no mask, since their prediction failed: {listing(predicted.failed)} (see {folder / PREDICTED})",
+            subject=f"{option} {folder}",
+            hint="Repair these images and predict them again, or remove them from the split (the result then covers a "
+            "smaller split).",
         )
 
 
@@ -202,10 +203,8 @@ def _check_paths(config: Any, source: Source) -> None:
 
     for path, value in paths_in(config):
         if not value.exists():
-            key = ".".join(map(str, path))
-            raise InvalidInput(
-                ": ".join(part for part in (source.locate(path), key, f"no such file or folder: {value}") if part)
-            )
+            subject = ": ".join(filter(None, (source.locate(path), ".".join(map(str, path)))))
+            raise InvalidInput(f"no such file or folder: {value}", subject=subject)
 
 
 def _refuse_unread(stage: Stage[Any], config: Any, data: Source) -> None:
@@ -253,7 +252,7 @@ def _print(stage: Stage[Any], outcome: Any, given: Mapping[str, Any]) -> None:
 
 def _metric_lines(metrics: Mapping[str, Any], indent: str = "") -> Iterator[str]:
     for key, value in metrics.items():
-        if value is None or value == {} or value == []:  # not known, or does not apply
+        if value is None or value == {} or value == []:  # unknown or not applicable
             continue
         if isinstance(value, Mapping):
             yield f"{indent}{key}:"
@@ -267,15 +266,15 @@ def _metric_lines(metrics: Mapping[str, Any], indent: str = "") -> Iterator[str]
 
 def _usage(stage: Stage[Any]) -> str:
     others = [key for key in stage.config.model_fields if key not in fields_with_option(stage)]
-    lines = ["Dataset: --data.root DIR; where its layout is not recognised, also --data.layout NAME and its keys."]
+    lines = ["Dataset: --data.root DIR, and --data.layout NAME with its keys if the layout is not recognised."]
     if others:
-        lines.append(f"Settings without an option, for --set and --config: {', '.join(others)}.")
+        lines.append(f"Settings without an option (use --set or --config): {', '.join(others)}.")
     return "\n\n".join(lines)
 
 
 def _common_options(stage: Stage[Any]) -> list[click.Option]:
     printed = stage.provides in PRINTED
-    more = "; an unfinished run resumes" + (". [default: print the result only]" if printed else "")
+    more = "; an unfinished run resumes" + (". [default: only print the result]" if printed else "")
     return _options_of(
         shared("--out", type=click.Path(path_type=Path, file_okay=False), required=not printed, more=more),
         shared("--config", "config_file", type=click.Path(path_type=Path)),
@@ -286,7 +285,7 @@ def _common_options(stage: Stage[Any]) -> list[click.Option]:
 
 
 def _options_of(*decorators: Callable[[Callable[..., Any]], Callable[..., Any]]) -> list[click.Option]:
-    """Return the options that decorators add to a command, in their order."""
+    """Return the options added by decorators, in order."""
 
     def bare() -> None: ...
 

@@ -1,4 +1,4 @@
-"""``wsss status``: how far a run is."""
+"""``wsss status``: progress, verification and repair of a run."""
 
 from __future__ import annotations
 
@@ -18,24 +18,21 @@ from wsss.errors import InvalidInput
 
 @click.command("status", cls=Command)
 @click.argument("run", type=NAMED)
-@click.option("--verify", is_flag=True, help="Read all recorded files and list what is damaged (exit code 1).")
+@click.option("--verify", is_flag=True, help="Verify all recorded files and list damaged ones (exit code 1).")
 @click.option(
     "--repair",
     is_flag=True,
-    help="Restore lost or damaged records (run.json, stage.json) from their copies, if all files match "
-    "them (exit code 1 if one can't be restored).",
+    help="Restore lost or damaged records (run.json, stage.json) from their copies, if all files match (exit code 1 if "
+    "a record cannot be restored).",
 )
 @json_option
 def status(run: str, verify: bool, repair: bool, as_json: bool) -> int:
-    """Show the stages of RUN: a run directory, or the name of one below runs/.
-
-    Also takes the folder of a single stage.
-    """
+    """Show the stages of RUN: a run directory, its name below runs/, or the folder of a single stage."""
     from wsss.pipeline.store.run_summary import summarise
 
     if repair:
         if verify:
-            raise click.UsageError("Give --repair or --verify; not both.")
+            raise click.UsageError("--repair and --verify are mutually exclusive.")
         return _repair(run, as_json)
     folder = named_run(run, otherwise=_has_copies)
     if verify:
@@ -43,8 +40,9 @@ def status(run: str, verify: bool, repair: bool, as_json: bool) -> int:
     summary = summarise(folder)
     if summary is None:
         raise InvalidInput(
-            f"{folder}: the record of the run or stage is lost.",
-            hint=f"wsss status --repair {folder} restores it if its copy is sound.",
+            "the record of the run or stage is missing",
+            subject=folder,
+            hint=f"wsss status --repair {folder} restores it from its copy.",
         )
     if as_json:
         print_json(summary)
@@ -64,17 +62,17 @@ def _repair(run: str, as_json: bool) -> int:
     from wsss.pipeline.store.repair import repair_folder
 
     folder = named_run(run, fits=_has_copies)
-    found = repair_folder(folder, Reporter().log)
+    records = repair_folder(folder, Reporter().log)
     if as_json:
-        print_json({"run_dir": str(folder), "records": [one.to_json() for one in found]})
+        print_json({"run_dir": str(folder), "records": [record.to_json() for record in records]})
     else:
-        for one in found:
-            echo(f"{'restored' if one.restored else 'not restored'}: {one.path}: {one.what}.")
-            if one.hint:
-                echo(one.hint)
-        if not found:
-            echo("No record is lost or damaged.")
-    return 0 if all(one.restored for one in found) else 1
+        for record in records:
+            echo(f"{'restored' if record.restored else 'not restored'}: {record.path}: {record.what}.")
+            if record.hint:
+                echo(record.hint)
+        if not records:
+            echo("No record is missing or damaged.")
+    return 0 if all(record.restored for record in records) else 1
 
 
 def _verify(folder: Path, as_json: bool) -> int:
@@ -93,10 +91,10 @@ def _print(summary: dict[str, Any]) -> None:
     from wsss.pipeline.run.progress import duration
 
     held = summary["held_by"]
-    by = f", process {held['pid']} on {held['host']} is working on it since {held['start']}" if held else ""
+    by = f" (process {held['pid']} on {held['host']} since {held['start']})" if held else ""
     echo(f"{summary['name']} in {summary['run_dir']}: {summary['status']}{by}")
     if summary["lock_problem"]:
-        echo(f"note: {summary['lock_problem']}. Whether a process is working on it is unknown.")
+        echo(f"note: {summary['lock_problem']}. Whether a process is running is unknown.")
     rows = []
     for stage in summary["stages"]:
         age = _age(stage["finished"])

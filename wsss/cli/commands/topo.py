@@ -1,4 +1,4 @@
-"""``wsss topo``: compare the topology of two masks or images, count components and holes."""
+"""``wsss topo``: compare the topology of masks, count components and holes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsss.cli.command import Group
 from wsss.cli.echo import echo
 from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 
 if TYPE_CHECKING:
     from wsss.io.rasters.planes import Plane
@@ -33,15 +33,13 @@ class Threshold(click.ParamType):
         try:
             number = float(value)
         except ValueError:
-            self.fail(f"{value!r} is neither a number nor none.", param, ctx)
+            self.fail(f"expected a number or none, got {value!r}.", param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value!r} separates nothing; a finite number is needed, or none.", param, ctx)
+            self.fail(f"expected a finite number or none, got {value!r}.", param, ctx)
         return number
 
 
-class_option = click.option(
-    "--class", "value", type=int, help="Foreground of a mask with several classes: the pixels of this value."
-)
+class_option = click.option("--class", "value", type=int, help="Foreground value of a mask with several classes.")
 
 
 @click.group("topo", cls=Group)
@@ -61,7 +59,7 @@ def topo() -> None:
     "--threshold",
     type=Threshold(),
     metavar="NUMBER|none",
-    help="Foreground: values above this. [default: 0.5 for probabilities in a PNG, none for .npy arrays]",
+    help="Foreground: values above this. [default: 0.5 for probability PNGs, none for .npy arrays]",
 )
 @class_option
 @click.option(
@@ -69,26 +67,26 @@ def topo() -> None:
     type=click.Choice(["none", "own-max", "zero"]),
     default="none",
     show_default=True,
-    help="Frame of one pixel around each image: its own maximum (the paper's relative=True), or zero.",
+    help="One-pixel frame around each image: its own maximum (relative=True in the paper's code), or zero.",
 )
 @click.option(
     "--essential",
     type=click.Choice(["omit", "match"]),
     default="omit",
     show_default=True,
-    help="Essential component (it never dies): omit it, or match it with the other image's.",
+    help="Essential component, which never dies: omit it, or match it with that of the other image.",
 )
 @click.option(
     "--filtration",
     type=click.Choice(["superlevel", "sublevel"]),
     default="superlevel",
     show_default=True,
-    help="Order in which pixels enter: bright ones first, or dark ones first.",
+    help="Order of pixels: bright first (superlevel), or dark first (sublevel).",
 )
 @click.option(
     "--plot",
     type=FILE,
-    help="Write a picture (PNG or SVG): matched features share a colour, unmatched ones are circled.",
+    help="Write a plot (PNG or SVG): matched features share a colour, unmatched features are circled.",
 )
 @json_option
 def match(
@@ -102,9 +100,9 @@ def match(
 ) -> None:
     """Match the components and holes of PRED with those of GT (Betti matching, Stucki et al., ICML 2023).
 
-    PRED and GT are mask or probability PNGs, or .npy arrays. Between masks, the number of unmatched features is the
-    Betti matching error; --frame own-max gives the paper's. In the JSON, births and deaths are values of the images,
-    and pixels are [row, column], or -1 for a value without a pixel.
+    PRED and GT are mask or probability PNGs, or .npy arrays. For masks, the number of unmatched features is the Betti
+    matching error; --frame own-max reproduces the paper. In the JSON document, births and deaths are image values, and
+    pixels are [row, column], or -1 for values without a pixel.
     """
     from wsss.io.rasters.planes import read_plane
     from wsss.topology import betti_matching
@@ -117,8 +115,10 @@ def match(
     first, second = (_thresholded(plane, threshold) for plane in planes)
     if first.shape != second.shape:
         raise InvalidInput(
-            f"{pred} is {first.shape[1]}×{first.shape[0]} (width×height), {gt} is {second.shape[1]}×{second.shape[0]}; "
-            "they must be of one size."
+            f"size (width×height) differs from {gt}",
+            subject=pred,
+            allowed=f"{second.shape[1]}×{second.shape[0]}",
+            found=Verbatim(f"{first.shape[1]}×{first.shape[0]}"),
         )
     found = betti_matching(first, second, **options)
     _note_empty([(pred, first), (gt, second)], options)
@@ -138,7 +138,7 @@ def match(
     metavar="NUMBER|none",
     default=0.5,
     show_default=True,
-    help="Foreground: values above this, in probabilities and arrays; none: all values but 0.",
+    help="Foreground of probabilities and arrays: values above this; none: all values but 0.",
 )
 @class_option
 @click.option(
@@ -146,7 +146,7 @@ def match(
     type=click.Choice(["8", "4"]),
     default="8",
     show_default=True,
-    help="Connectivity of the foreground; holes have the other one. TopoMortar uses 8, Betti matching 4.",
+    help="Connectivity of the foreground; holes use the other one. TopoMortar uses 8, Betti matching 4.",
 )
 @json_option
 def betti(mask: Path, threshold: float | str, value: int | None, connectivity: str, as_json: bool) -> None:
@@ -164,10 +164,10 @@ def betti(mask: Path, threshold: float | str, value: int | None, connectivity: s
         echo(f"components {found.b0}, holes {found.b1}")
 
 
-@topo.command("warmup", short_help="Compile the topology kernels ahead of their first use.")
+@topo.command("warmup", short_help="Compile the topology kernels.")
 @json_option
 def warmup(as_json: bool) -> None:
-    """Compile the topology kernels ahead of their first use (half a minute, once per installation)."""
+    """Compile the topology kernels before their first use (half a minute, once per installation)."""
     from wsss.topology import warmup as compile_all
 
     seconds = compile_all()
@@ -178,34 +178,34 @@ def warmup(as_json: bool) -> None:
 
 
 def _thresholded(plane: Plane, threshold: float | str | None) -> Any:
-    """Return a mask as it is, and an image above the threshold that was asked for, or that its kind has by default."""
+    """Return a mask unchanged, and an image thresholded by ``threshold`` or the default of its kind."""
     if plane.kind == "mask" or threshold == "none" or (threshold is None and plane.kind == "array"):
         return plane.values
     return plane.values > (0.5 if threshold is None else threshold)
 
 
 def _note_absent_class(planes: list[tuple[Path, Plane]], value: int | None) -> None:
-    """Print a note on masks without a pixel of the class asked for."""
+    """Print a note on masks without pixels of the class."""
     for path, plane in planes:
         if value is not None and not plane.values.any():
-            echo(f"note: {path} has no pixel of class {value}.", err=True)
+            echo(f"note: {path} has no pixels of class {value}.", err=True)
 
 
 def _note_empty(images: list[tuple[Path, Any]], options: dict[str, Any]) -> None:
-    """Say what a mask without foreground does to the result."""
+    """Print a note on the effect of a mask without foreground."""
     empty = [path for path, values in images if values.dtype == bool and not values.any()]
     if len(empty) != 1:
         return
     if options["frame"] == "own-max":
         echo(
-            f"note: {empty[0]} has no foreground. Its own maximum, and so its frame, is 0: it is matched as a mask of "
-            "foreground everywhere. wsss score --structure frames it by foreground, like any other mask.",
+            f"note: {empty[0]} has no foreground. Its own maximum, and thus its frame, is 0: it is matched like a mask "
+            "of only foreground. wsss score --structure frames it with foreground, like any other mask.",
             err=True,
         )
     elif options["essential"] == "omit":
         echo(
-            f"note: {empty[0]} has no foreground. The other image's essential component is left out on both sides, "
-            "so that one component without a partner isn't counted.",
+            f"note: {empty[0]} has no foreground. The essential component of the other image is omitted, so one "
+            "unmatched component is not counted.",
             err=True,
         )
 
@@ -216,7 +216,7 @@ def _to_json(found: BettiMatching) -> dict[str, Any]:
 
 
 def _part_to_json(part: DimensionMatching) -> dict[str, Any]:
-    """Return lists in ascending order of their values, and beside them the pixels of births and deaths."""
+    """Return sorted intervals, with the pixels of their births and deaths."""
     import numpy as np
 
     def listed(*sides: Intervals) -> tuple[list[Any], list[Any]]:

@@ -1,4 +1,4 @@
-"""``--data.KEY VALUE``: the dataset's config on the command line."""
+"""``--data.KEY VALUE`` options: the dataset's config on the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHOWN = "--data.KEY"
 PATHS = frozenset({"root", "layout", "images", "masks", "labels", "files"})
 KEYS = ("root", "layout", "images", "masks", "labels", "classes", "splits", "files", "aliases")
-"""Keys that a mistaken option is compared with."""
+"""Keys suggested for unknown options."""
 
 
 class DataCommand(Command):
@@ -25,20 +25,19 @@ class DataCommand(Command):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        if not any(SHOWN in param.opts for param in self.params):  # for help alone, see `parse_args`
-            one = SHARED[SHOWN]
-            names, text = [SHOWN, "data_key"], f"{one.meaning}."
-            shown = click.Option(names, metavar=one.value, multiple=True, expose_value=False, help=text)
-            self.params.insert(-1, shown)
+        if not any(SHOWN in param.opts for param in self.params):  # only for help, see `parse_args`
+            names, text, value = [SHOWN, "data_key"], f"{SHARED[SHOWN].meaning}.", SHARED[SHOWN].value
+            option = click.Option(names, metavar=value, multiple=True, expose_value=False, help=text)
+            self.params.insert(-1, option)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the ``--data.…`` options out before click sees the rest."""
+        """Extract the ``--data.…`` options, and parse the others."""
         pairs, rest = split_data_options(args)
         ctx.meta["data"] = pairs
         return super().parse_args(ctx, rest)
 
     def known_options(self) -> Mapping[str, str]:
-        """Return the command's own options, and keys of a dataset with and without ``data.``."""
+        """Return the command's own options, and dataset keys with and without ``data.``."""
         keys = {f"--{key}": f"--data.{key}" for key in KEYS}
         return {"--data": "--data.KEY VALUE", **keys, **super().known_options()}
 
@@ -69,10 +68,10 @@ def split_data_options(args: list[str]) -> tuple[list[tuple[str, str]], list[str
 def read_data_options(pairs: list[tuple[str, str]]) -> Source:
     """Return the dataset's config from ``--data.KEY VALUE`` options.
 
-    Values are YAML; those of `PATHS` are text, so that a folder may be called ``2012`` or ``yes``.
+    Values are YAML, except text for the keys in `PATHS`: a folder may be called ``2012`` or ``yes``.
 
     Raises:
-        InvalidInput: a key is missing, or a value is not YAML.
+        InvalidInput: an empty key, or a value that is not YAML.
     """
     from wsss.pipeline.config.source import Source, merge, parse_yaml
 
@@ -81,7 +80,7 @@ def read_data_options(pairs: list[tuple[str, str]]) -> Source:
         place = f"--{key} {value}"
         words = tuple(key.split(".")[1:])
         if not all(words):
-            raise InvalidInput(f"--{key}: expected --data.KEY VALUE.")
+            raise InvalidInput(subject=f"--{key}", allowed="--data.KEY VALUE")
         if words[0] in PATHS and value[:1] not in ("[", "{", '"', "'") and value not in ("null", "~"):
             parsed = Source(value, {(): place})
         else:

@@ -1,4 +1,4 @@
-"""Options made of a stage's config: every field whose value fits on a command line gets one."""
+"""Options generated from the config of a stage, for scalars and lists of scalars."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from wsss.pipeline.stage import Stage
 from wsss.validation import OptionName
 
 RESERVED = frozenset({"out", "seed", "config", "set", "force", "device", "workers", "json", "debug", "help", "data"})
-"""Names that every stage's command uses itself."""
+"""Names of the options that every stage command has."""
 
 
 def field_options(stage: Stage[Any]) -> list[click.Option]:
-    """Return the options of a stage's settings."""
+    """Return the options of a stage's config fields."""
     return [_field_option(key, field) for key, field in fields_with_option(stage).items()]
 
 
 def fields_with_option(stage: Stage[Any]) -> dict[str, FieldInfo]:
-    """Return the config fields that get an option: scalars and lists of scalars whose name is not taken."""
+    """Return the config fields that have an option."""
     taken = RESERVED | set(stage.inputs)
     fields = stage.config.model_fields.items()
     return {key: field for key, field in fields if key not in taken and _has_option(field.annotation)}
 
 
 def option_of(key: str, field: FieldInfo) -> str:
-    """Return the name of a setting's option, without dashes before it: its key's, or that of its `OptionName`."""
+    """Return the name of a field's option without leading dashes: its key, or its `OptionName`."""
     own = next((mark.name for mark in field.metadata if isinstance(mark, OptionName)), None)
     return own or dashed(key)
 
 
 def as_source(stage: Stage[Any], given: Mapping[str, Any]) -> dict[str, Source]:
-    """Return key → its value as given by an option, for the options that were given."""
-    found = {}
+    """Return key → config source, for the options that are set."""
+    sources = {}
     for key, field in fields_with_option(stage).items():
         value = given.get(variable(key))
         if value is None:
@@ -53,17 +53,17 @@ def as_source(stage: Stage[Any], given: Mapping[str, Any]) -> dict[str, Source]:
             parsed = parse_yaml(f"[{value}]", place, lines=False).value
         else:
             parsed = value if _is_text(field.annotation) else parse_yaml(value, place, lines=False).value
-        found[key] = Source({key: parsed}, {(): place, (key,): place})
-    return found
+        sources[key] = Source({key: parsed}, {(): place, (key,): place})
+    return sources
 
 
 def dashed(name: str) -> str:
-    """Return a key as option names have it."""
+    """Return a key as part of an option name."""
     return name.replace("_", "-")
 
 
 def variable(name: str) -> str:
-    """Return the parameter's name of a key or an input."""
+    """Return the name of the click parameter of a key or input."""
     return f"key_{name}"
 
 
@@ -80,13 +80,13 @@ def _field_option(key: str, field: FieldInfo) -> click.Option:
         text += f" [default: {_shown(default)}]"
     if _bare(field.annotation) == {bool}:
         return click.Option([f"--{name}/--no-{name}", variable(key)], default=None, help=text)
-    known, own = SHARED.get(f"--{name}"), _metavar(field.annotation)  # the values of a choice are listed as they are
+    known, own = SHARED.get(f"--{name}"), _metavar(field.annotation)
     metavar = known.value if known and is_free(own) else own
     return click.Option([f"--{name}", variable(key)], default=None, metavar=metavar, help=text)
 
 
 def is_free(metavar: str) -> bool:
-    """Return whether a value is not one of several names that help lists (``mean|max``)."""
+    """Return whether a metavar is not a list of choices (``mean|max``)."""
     return not re.fullmatch(r"[^A-Z|]+(\|[^A-Z|]+)+(,…)?", metavar)
 
 
@@ -97,7 +97,7 @@ def _shown(value: Any) -> str:
 
 
 def _bare(annotation: Any) -> set[Any]:
-    """Return the types an annotation allows, without ``None``; all values of a Literal count as one type."""
+    """Return the types of an annotation except ``None``; for a Literal, the types of its values."""
     origin = get_origin(annotation)
     if origin in (Union, types.UnionType):
         return {kind for argument in get_args(annotation) for kind in _bare(argument)}
@@ -114,13 +114,13 @@ def _is_scalar(annotation: Any) -> bool:
 
 
 def _without_none(annotation: Any) -> Any:
-    """Return ``T`` for ``T | None``, anything else as it is."""
+    """Return ``T`` for ``T | None``, other annotations unchanged."""
     members = [kind for kind in get_args(annotation) if kind is not type(None)]
     return members[0] if get_origin(annotation) in (Union, types.UnionType) and len(members) == 1 else annotation
 
 
 def _is_list(annotation: Any) -> bool:
-    """Tell whether an annotation is a list of scalars of any length; it is given as ``A,B,C``."""
+    """Return whether an annotation is a list of scalars, written ``A,B,C``."""
     annotation = _without_none(annotation)
     if get_origin(annotation) is list:
         return _is_scalar(get_args(annotation)[0])
@@ -139,8 +139,7 @@ def _is_text(annotation: Any) -> bool:
 
 def _metavar(annotation: Any) -> str:
     if _is_list(annotation):
-        one = _metavar(get_args(_without_none(annotation))[0])
-        return f"{one},…"
+        return f"{_metavar(get_args(_without_none(annotation))[0])},…"
     words = [
         str(value)
         for part in (annotation, *get_args(annotation))

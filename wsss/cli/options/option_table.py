@@ -1,6 +1,6 @@
-"""Options that several commands share: one name, one kind of value, one meaning. ``docs/cli.md`` shows this table.
+"""Options shared by several commands: one name, one kind of value, one meaning.
 
-A test walks all commands: a name that two of them use has to be here, with the value it has here.
+``docs/cli.md`` contains this table. A test requires every option of several commands to be listed here.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Shared:
-    """What an option is called on every command that has it.
+    """A shared option.
 
     Args:
-        value: what it takes, as help shows it (``""``: a flag; ``NAME``: one of the names that help lists).
-        meaning: its help text, or the part of it that all commands share; without a full stop.
-        own_text: each command's help text says it in its own words.
+        value: name of its value in help (``""``: a flag; ``NAME``: one of the names that the help lists).
+        meaning: its help text, or the common beginning of it, without a full stop.
+        own_text: each command has its own help text.
     """
 
     value: str
@@ -37,20 +37,20 @@ SHARED = {
     "--classes": Shared("FILE", "Class list", own_text=True),
     "--weights": Shared("FILE|DIR|NAME", "Trained or initial weights", own_text=True),
     "--groups": Shared("FILE", "CSV with the columns ID and group", own_text=True),
-    # Earlier stages, as inputs.
+    # Inputs from earlier stages.
     "--classifier": Shared("DIR", "Folder of a stage with a trained classifier", own_text=True),
     "--tiles": Shared("DIR", "Folder of a tiles stage", own_text=True),
     "--cams": Shared("DIR", "Folder of a stage with class activation maps", own_text=True),
     "--masks": Shared("DIR", "Folder of masks", own_text=True),
-    "--scores": Shared("DIR", "Score stages, or a whole run", own_text=True),
+    "--scores": Shared("DIR", "Folders of score stages, or a run directory", own_text=True),
     # The dataset.
-    "--data.KEY": Shared("VALUE", "Key of the dataset's config, as below data: in a pipeline file"),
-    "--split": Shared("NAME", "The split that is read", own_text=True),
-    "--splits": Shared("NAME,…", "The splits that are read", own_text=True),
-    "--val-split": Shared("NAME", "Split that is evaluated during training", own_text=True),
+    "--data.KEY": Shared("VALUE", "Dataset setting, as under data: in a pipeline file"),
+    "--split": Shared("NAME", "Dataset split", own_text=True),
+    "--splits": Shared("NAME,…", "Dataset splits", own_text=True),
+    "--val-split": Shared("NAME", "Validation split", own_text=True),
     # Settings.
     "--set": Shared("KEY=VALUE", "Override a setting (YAML value)"),
-    "--config": Shared("FILE", "YAML file of settings; may name a preset"),
+    "--config": Shared("FILE", "YAML file with settings; may reference presets"),
     "--seed": Shared("INT", "Random seed"),
     "--format": Shared("NAME", "File format", own_text=True),
     "--batch-size": Shared("INT", "Images per forward pass", own_text=True),
@@ -58,20 +58,20 @@ SHARED = {
     "--placement": Shared("NAME", "Position of a sampler in the network", own_text=True),
     "--frame": Shared("NAME", "Frame around each mask", own_text=True),
     "--threshold": Shared("NUMBER|none", "Foreground: values above this", own_text=True),
-    "--against": Shared("FRAMEWORK/LABELS/SIZE/LOSS", "Compare all others with this one, whatever their labels"),
-    # How a command runs and what it prints.
+    "--against": Shared("FRAMEWORK/LABELS/SIZE/LOSS", "Reference configuration of comparisons", own_text=True),
+    # Execution and output.
     "--force": Shared("", "Replace existing results"),
-    "--device": Shared("NAME", "Device for networks"),
-    "--workers": Shared("INT", "Parallel workers; results do not depend on it"),
+    "--device": Shared("NAME", "Compute device"),
+    "--workers": Shared("INT", "Number of parallel workers; does not affect results"),
     "--precision": Shared("NAME", "Floating-point precision of training", own_text=True),
-    "--json": Shared("", "Print one JSON document on stdout"),
+    "--json": Shared("", "Print a JSON document to stdout"),
     "--debug": Shared("", "Show tracebacks"),
 }
-"""Option → what it is on all commands, in the order in which the page lists them."""
+"""Option → its definition, in the order of the reference page."""
 
 VARIANTS = {("run", "--force"): "ID", ("predict", "--labels"): "ignore|restrict"}
-"""(command, option) → the value it takes there: a run has many results, so its ``--force`` names the stage; predict has
-its image-level labels from the dataset, and its ``--labels`` says how they are used."""
+"""(command, option) → a deviating value: ``--force`` of a run takes a stage, and ``--labels`` of predict the use of the
+dataset's image-level labels."""
 
 
 def shared(name: str, *names: str, more: str = "", **settings: Any) -> Callable[[F], F]:
@@ -79,15 +79,15 @@ def shared(name: str, *names: str, more: str = "", **settings: Any) -> Callable[
 
     Args:
         name: the option.
-        names: the parameter's name, where it is another.
-        more: what this command adds to the help text, from its punctuation on (``"; also splits/*.txt"``).
-        settings: of `click.option`.
+        names: the parameter's name, if it differs.
+        more: command-specific end of the help text, beginning with punctuation (``"; also splits/*.txt"``).
+        settings: keyword arguments of `click.option`.
     """
-    one = SHARED[name]
-    text = one.meaning + more
+    option = SHARED[name]
+    text = option.meaning + more
     settings.setdefault("help", text if text.endswith("]") else f"{text}.")
-    if one.value and not isinstance(settings.get("type"), click.Choice):
-        settings.setdefault("metavar", one.value)
+    if option.value and not isinstance(settings.get("type"), click.Choice):
+        settings.setdefault("metavar", option.value)
     return click.option(name, *names, **settings)
 
 

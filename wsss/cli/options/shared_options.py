@@ -1,4 +1,4 @@
-"""Options that several commands share, and what the engine needs of them."""
+"""Handling of shared options, and access to datasets for the engine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 
 from wsss.cli.echo import echo
 from wsss.cli.options.option_table import device_option, json_option, workers_option
-from wsss.errors import InvalidInput
-from wsss.io.files.home import at_home
 from wsss.io.process import shared_state
 from wsss.io.process.cores import available_cores
 from wsss.io.text.printable import escape_json
@@ -26,75 +24,43 @@ def machine_options(command: F) -> F:
 
 
 def worker_count(workers: int | None) -> int:
-    """Return the number of processes to use: as asked, else one per core we may run on."""
+    """Return the number of processes: ``workers``, or one per available core."""
     if workers is not None:
         return max(1, workers)
     return available_cores()
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on stdout."""
+    """Print a JSON document to stdout."""
     echo(escape_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
 
 
 def set_resume_message() -> None:
-    """Have the command that resumes this one printed if it is interrupted."""
+    """Set the message of an interrupt: the command that resumes this one."""
     shared_state.set_message(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}")
 
 
 def resume_command(arguments: Sequence[str] | None = None) -> str:
-    """Return the command that resumes an interrupted one: the same without ``--force``, in as many processes.
+    """Return the command that resumes an interrupted one: the same without ``--force``, with the same launcher.
 
-    The ``--force`` of ``wsss run`` names a stage, that of a single stage is a flag.
+    ``--force`` takes a stage for ``wsss run``, and is a flag for a single stage.
     """
     from wsss.pipeline.processes.launch import launcher
 
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    names_a_stage = "run" in given[:1]
+    words = iter(sys.argv[1:] if arguments is None else arguments)
     kept: list[str] = []
-    skip = False
-    for word in given:
-        if skip:
-            skip = False
-        elif word == "--force":
-            skip = names_a_stage
-        elif not word.startswith("--force="):
+    for word in words:
+        if word == "--force" and kept[:1] == ["run"]:
+            next(words, None)
+        elif word != "--force" and not word.startswith("--force="):
             kept.append(word)
     return shlex.join([*launcher(), *kept])
-
-
-def check_data(config: Mapping[str, Any], *, locate: Callable[..., str]) -> None:
-    """Check a ``data:`` mapping without opening the dataset; what the engine is given as its `CheckData`.
-
-    Raises:
-        InvalidInput: a wrong key, or its root is no folder.
-    """
-    from wsss.data.readers.registry import AUTO, parse_config
-
-    if config.get("layout", AUTO) == AUTO:  # the layout is that of the folder
-        _check_root(config, locate)
-    parse_config(config, locate=locate)
-    _check_root(config, locate)
-
-
-def open_data(config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]) -> Any:
-    """Open the dataset that a ``data:`` mapping describes; what the engine is given as its `OpenData`."""
-    from wsss.data.readers.registry import open_dataset
-
-    return open_dataset(config, work=work, log=log, locate=locate)
 
 
 def open_incomplete(
     config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[..., str]
 ) -> Any:
-    """Open a dataset as `open_data` does, also where images of it are missing."""
+    """Open a dataset like `open_data`, even if images are missing."""
     from wsss.data.readers.registry import open_dataset
 
     return open_dataset(config, work=work, log=log, locate=locate, complete=False)
-
-
-def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:
-    root = config.get("root")
-    if isinstance(root, str | Path) and not at_home(root).is_dir():
-        place = ": ".join(part for part in (locate(("root",)), "data.root") if part)
-        raise InvalidInput(f"{place}: no such folder: {root}", hint="Say where the dataset is: --set data.root=FOLDER")

@@ -1,1 +1,6 @@
-"""Import of image-level labels that others have written: one file per format, then matching, splits, a pipeline."""
+"""Import of image-level labels in the formats of other programs: reading, matching to images, splits, a pipeline.
+
+Rooms, each of which imports only from those before it: ``rules`` (shared by all formats), ``json``, ``formats`` (one
+module per format), and this package (the call of the importers, and what `wsss init` makes of their result). The
+readers of datasets do not import from here.
+"""

@@ -1,13 +1,14 @@
-"""A held-out part of the images in which every class has its share, though an image may show several."""
+"""A held-out part of multi-label images with a proportional share of every class."""
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Collection, Hashable, Mapping
 
 TRAIN, VAL = "train", "val"
-_NONE = None
-"""Stands for a class that all images without any class have: they are dealt out evenly, too."""
+_NO_CLASS = None
+"""Pseudo class of the images without any class, so that they are divided evenly, too."""
 
 
 def stratified(
@@ -17,19 +18,17 @@ def stratified(
     seed: int = 0,
     equal: Collection[Collection[str]] = (),
 ) -> dict[str, str]:
-    """Deal images out to ``train`` and ``val``.
+    """Divide images into ``train`` and ``val``.
 
-    Iterative stratification (Sechidis, Tsoumakas & Vlahavas, ECML PKDD 2011): the class with the fewest images left is
-    dealt out first, each of its images to the part that still lacks most of that class, then most images. Where both
-    lack the same, ``train`` gets it. In which order the images of a class come is decided by a hash of the seed and the
-    id, so the same images and seed give the same parts on any machine.
+    Iterative stratification (Sechidis, Tsoumakas & Vlahavas, ECML PKDD 2011): the class with the fewest remaining
+    images is divided first, each image going to the part that lacks most of that class, then most images, then to
+    ``train``. The order of the images of a class is a hash of seed and id, so the result depends on nothing else.
 
     Args:
         labels: id → classes of the image.
-        val_share: share of the images that ``val`` gets, from 0 to 1 (exclusive). With two images or more, and a
-            share above 0, neither part is empty.
-        seed: another seed gives other parts.
-        equal: groups of ids whose images are the same picture: they stay together.
+        val_share: share of the images in ``val``, in [0, 1). Above 0, and with two images or more, no part is empty.
+        seed: another seed gives another division.
+        equal: groups of ids of the same picture, which stay together.
 
     Returns:
         id → ``"train"`` or ``"val"``, in the order of ``labels``.
@@ -38,33 +37,32 @@ def stratified(
     units: dict[str, set[str]] = {}
     for name in labels:
         units.setdefault(leader.get(name, name), set()).add(name)
-    classes = {unit: frozenset(c for name in names for c in labels[name]) or {_NONE} for unit, names in units.items()}
+    classes = {unit: frozenset(c for n in names for c in labels[n]) or {_NO_CLASS} for unit, names in units.items()}
     order = sorted(units, key=lambda unit: hashlib.sha256(f"{seed}:{unit}".encode()).digest())
     shares = {TRAIN: 1 - val_share, VAL: val_share}
     if val_share == 0 or len(units) < 2:
         return dict.fromkeys(labels, TRAIN)
-    lacking: dict[str, dict[Hashable, float]] = {part: {} for part in shares}
+    lacking: dict[str, dict[Hashable, float]] = {part: defaultdict(float) for part in shares}
     for part, share in shares.items():
         for unit in order:
             for kind in classes[unit]:
-                lacking[part][kind] = lacking[part].get(kind, 0.0) + share * len(units[unit])
+                lacking[part][kind] += share * len(units[unit])
     images = {part: share * len(labels) for part, share in shares.items()}
-    placed: dict[str, str] = {}
-    while len(placed) < len(units):
+    part_of: dict[str, str] = {}
+    while len(part_of) < len(units):
         left: dict[Hashable, list[str]] = {}
         for unit in order:
-            if unit not in placed:
+            if unit not in part_of:
                 for kind in classes[unit]:
                     left.setdefault(kind, []).append(unit)
         rarest = min(left, key=lambda kind: (len(left[kind]), str(kind)))
         for unit in left[rarest]:
-            # Rounded, so that shares that are equal on paper (0.8 · 5 - 3 and 1) compare as equal.
+            # Rounded, so that equal shares (0.8 · 5 - 3 and 1) compare as equal.
             part = max((TRAIN, VAL), key=lambda part: (round(lacking[part][rarest], 9), round(images[part], 9)))
-            placed[unit] = part
+            part_of[unit] = part
             images[part] -= len(units[unit])
             for kind in classes[unit]:
                 lacking[part][kind] -= len(units[unit])
-    if len(set(placed.values())) == 1:  # a share so small (or large) that one part has got none
-        found = next(iter(placed.values()))
-        placed[order[0]] = VAL if found == TRAIN else TRAIN
-    return {name: placed[leader.get(name, name)] for name in labels}
+    if len(set(part_of.values())) == 1:  # a share so small (or large) that one part is empty
+        part_of[order[0]] = VAL if part_of[order[0]] == TRAIN else TRAIN
+    return {name: part_of[leader.get(name, name)] for name in labels}

@@ -1,10 +1,10 @@
-"""What lies in the images' folder: images, image files that are not read, and everything that is left out."""
+"""The contents of the images' folder: images, unsupported image files, and everything left out."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +16,17 @@ from wsss.io.rasters.image_kinds import unread
 from wsss.io.text.utf8 import is_utf8
 
 OURS = (("stage.json",), ("run.json",), ("pipeline.yaml", "image_labels.csv"))
-"""Files that are in the folders of a stage, of a run and of `wsss init`: what lies there is no input."""
+"""Files in the folders of a stage, of a run and of `wsss init`, which are not input."""
 
-UNREAD = "image files of kinds that are not read, left out"
-NO_IMAGES = "files that are no images, left out"
+UNREAD = "image files of unsupported formats, left out"
+NO_IMAGES = "files other than images, left out"
+SYSTEM = "folders of the system or of other programs, left out"
+LISTED = "folders that are listed already, left out"
+LOOPS = "links to folders that contain the link itself, not followed"
+WRITTEN = "folders written by wsss, left out"
+HIDDEN = "hidden images, left out"
+CARRIAGE_RETURN = "images with a carriage return in the name, left out"
+NOT_UTF8 = "with names that are not valid UTF-8, left out"
 
 
 @dataclass
@@ -27,8 +34,8 @@ class Listing:
     """Paths below the images' folder, with ``/``, sorted.
 
     Args:
-        images: files with the suffix of an image that can be read.
-        unread: image files that can't → why, and what helps.
+        images: files with the suffix of a supported image format.
+        unread: unsupported image file → the reason, and a remedy.
         notes: what is left out.
     """
 
@@ -38,31 +45,29 @@ class Listing:
 
 
 def list_images(folder: Path, *, known: Collection[Path] = ()) -> Listing:
-    """List the images below a folder, with those in its subfolders.
+    """List the images below a folder and its subfolders.
 
-    Links to folders are followed where they lead out of ``folder``. Hidden files and folders, those of the system and
-    those that `wsss` writes are left out, which is noted.
+    Links to folders outside ``folder`` are followed. Hidden files and folders, those of the system and those that
+    `wsss` writes are left out, which is noted.
 
     Args:
         folder: of the images.
-        known: files that need no note, such as the label file.
+        known: files without a note, such as the label file.
 
     Raises:
-        InvalidInput: no such folder, it can't be read, or there is no image in it.
+        InvalidInput: no such folder, an unreadable one, or no images in it.
     """
     if not folder.is_dir():
-        raise InvalidInput(f"--images: {folder} is no folder.", hint="Name the folder that holds the images.")
+        raise InvalidInput("no such folder", subject=f"--images: {folder}", hint="Pass the folder of the images.")
     found = _Walk(folder, {path.resolve() for path in known}).listing()
     if not found.images:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in list(found.unread.items())[:3])
-        raise InvalidInput(
-            f"--images: there is no image in {folder}" + (f" that can be read.{reasons}" if reasons else ".")
-        )
+        raise InvalidInput(f"no images of a supported format{reasons}", subject=f"--images: {folder}")
     return found
 
 
 class _Walk:
-    """One walk through a folder; links come last, so that a folder is listed under its own name."""
+    """One walk through a folder; links are followed last, so that a folder is listed under its own name."""
 
     def __init__(self, root: Path, known: Collection[Path]) -> None:
         self._root, self._known = root, known
@@ -91,46 +96,43 @@ class _Walk:
     def _note(self, kind: str, message: str) -> None:
         self._listing.notes.append((kind, message))
 
-    def _folder(self, place: str) -> None:
-        self._seen[self._real(place)] = place
-        for entry in _entries(self._root / place):
-            path = f"{place}/{entry.name}" if place else entry.name
+    def _folder(self, folder: str) -> None:
+        self._seen[self._real(folder)] = folder
+        for entry in _entries(self._root / folder):
+            path = f"{folder}/{entry.name}" if folder else entry.name
             if not is_utf8(entry.name):
-                self._unnamed(entry, path)
+                self._not_utf8(entry, path)
             elif entry.is_dir(follow_symlinks=False):
                 self._subfolder(path)
             elif entry.is_symlink() and Path(entry.path).is_dir():
                 self._links.append(path)
-            else:  # a link that leads nowhere is named when the image is read
+            else:  # a broken link is reported when the image is read
                 self._file(path, regular=entry.is_symlink() or entry.is_file())
 
-    def _unnamed(self, entry: os.DirEntry[str], path: str) -> None:
-        """Note what can't be named in the pipeline's files."""
+    def _not_utf8(self, entry: os.DirEntry[str], path: str) -> None:
         if entry.is_dir():
             inside = counted(_count_images(self._root / path), "image")
-            self._note("folders left out, their names are not valid UTF-8", f"{path} ({inside})")
+            self._note(f"folders {NOT_UTF8}", f"{path} ({inside})")
         else:
-            self._note("files left out, their names are not valid UTF-8", path)
+            self._note(f"files {NOT_UTF8}", path)
 
     def _subfolder(self, path: str) -> None:
         name = path.rpartition("/")[2]
         if name.startswith(".") or name.casefold() in SYSTEM_FOLDERS:
             inside = _count_images(self._root / path)
             if inside or not name.startswith("."):
-                self._note(
-                    "folders of the system or of other programs, left out", f"{path} ({counted(inside, 'image')})"
-                )
-        elif (twin := self._seen.get(self._real(path))) is not None:
-            self._note("folders that are listed already, left out", f"{path} (it is {twin or 'the whole folder'})")
+                self._note(SYSTEM, f"{path} ({counted(inside, 'image')})")
+        elif (same := self._seen.get(self._real(path))) is not None:
+            self._note(LISTED, f"{path} (the same as {same or 'the whole folder'})")
         elif any(all((self._root / path / ours).is_file() for ours in files) for files in OURS):
-            self._note("folders that wsss has written, left out", path)
+            self._note(WRITTEN, path)
         else:
             self._folder(path)
 
     def _link(self, path: str) -> None:
         target = self._real(path)
         if any(real.is_relative_to(target) for real in ((self._root / path).parent.resolve(), self._real(""))):
-            self._note("links to folders that hold the link itself, not followed", f"{path} → {target}")
+            self._note(LOOPS, f"{path} → {target}")
         else:
             self._subfolder(path)
 
@@ -140,9 +142,9 @@ class _Walk:
         is_image = regular and (reason is not None or without_suffix(name) != name)
         if name.startswith("."):
             if is_image:
-                self._note("hidden images, left out", path)
+                self._note(HIDDEN, path)
         elif is_image and "\r" in path:
-            self._note("images left out, their names have a carriage return", repr(path))
+            self._note(CARRIAGE_RETURN, repr(path))
         elif is_image and reason is not None:
             self._listing.unread[path] = reason
         else:
@@ -154,17 +156,17 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        raise InvalidInput(f"{folder}: can't be read ({error.strerror}).") from error
+        raise InvalidInput(f"cannot be read ({error.strerror})", subject=folder) from error
 
 
 def _count_images(folder: Path) -> int:
-    """Return the number of images below a folder that is left out; what can't be read in it doesn't count."""
+    """Return the number of images below a folder, without unreadable subfolders."""
     return sum(without_suffix(name) != name for _, _, names in os.walk(folder) for name in names)
 
 
 def _by_suffix(files: Collection[str]) -> Iterator[str]:
-    """Yield one line per suffix: how many files have it, and which."""
-    groups: Mapping[str, list[str]] = defaultdict(list)
+    """Yield one line per suffix: the number of files, and examples."""
+    groups: dict[str, list[str]] = defaultdict(list)
     for file in files:
         groups[Path(file).suffix.lower()].append(file)
     for suffix, group in sorted(groups.items()):

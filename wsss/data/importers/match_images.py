@@ -1,4 +1,4 @@
-"""Which of the user's images a label file means."""
+"""Matching of the names in a label file to image files."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from wsss.data.image_ids import composed, fold
-from wsss.data.importers.rules.urls import SCHEME, image_of, is_url, without_prefix, without_upload_folder
+from wsss.data.importers.rules.urls import SCHEME, image_path, is_url, without_prefix, without_upload_folder
 from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput
 from wsss.io.rasters.image_kinds import OTHER_IMAGES
 
-LOOSER = ("", "suffix", "Unicode form", "case", "number")
-"""How a name may differ from a file's, from nothing on."""
+DIFFERENCES = ("", "suffix", "Unicode form", "case", "number")
+"""Differences between a name and a file name, from none to the largest."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """The images that a name in a label file may mean.
+class Match:
+    """The images that match a name in a label file.
 
     Args:
-        files: paths below the images' folder; several: the name doesn't tell which.
-        loosely: how the name differs from the file's (one of `LOOSER`), or ``""``.
-        name: as it was compared; entries with one name of one image mean the same.
-        distance: how far the name is from the file's path: place in `LOOSER`, whether an upload's prefix was taken off,
-            number of folders that the name leaves out, number of folders that it puts before. The smallest tuple names
-            the image most exactly.
-        elsewhere: where there are no ``files``: images of this name in folders that contradict it.
-        unread: where there are no ``files``: image files that the name fits, and that can't be read.
-        unprefixed: the name was found without the prefix of an upload to Label Studio.
+        files: paths below the images' folder; several: the name is ambiguous.
+        difference: one of `DIFFERENCES`.
+        name: the name as compared; equal names of one image are certain to mean the same image.
+        distance: between the name and the path, smallest for the most exact match: index in `DIFFERENCES`, 1 if an
+            upload prefix was removed, number of folders missing in the name, number of extra folders in it.
+        elsewhere: without ``files``: images with the name in folders that contradict it.
+        unread: without ``files``: matching image files that cannot be read.
+        unprefixed: the name matches without its prefix of an upload to Label Studio.
     """
 
     files: tuple[str, ...]
-    loosely: str = ""
+    difference: str = ""
     name: str = ""
     distance: tuple[int, ...] = ()
     elsewhere: tuple[str, ...] = ()
@@ -44,104 +43,105 @@ class Found:
     unprefixed: bool = False
 
 
-class Finder:
-    """Finds the images that label files name.
+@dataclass(frozen=True)
+class _Table:
+    """Images by one part of their paths (``part``), in one form of Unicode and case (``form``)."""
 
-    A name fits, from the strictest to the loosest: as a path below the folder; without suffix; by the file's name
-    alone; without folder and suffix; the same four, ignoring the form of Unicode, then case, too; and a number (``9``)
-    by the digits at the end of the name (``COCO_train2014_000000000009``). A name may say more or fewer folders than
-    the file lies in, never others: ``dog/1.jpg`` is ``1.jpg`` or ``train/dog/1.jpg``, not ``cat/1.jpg``. Of several
-    files, the one that shares most folders with the name is meant. A name is looked for as it stands, then (of a URL)
-    unescaped, then without the prefix that Label Studio puts before uploaded files.
+    part: Callable[[str], str]
+    form: Callable[[str], str]
+    difference: str
+    files: Mapping[str, list[str]]
+
+
+class Finder:
+    """Matches names in label files to images.
+
+    A name matches, from the strictest to the loosest: the path below the folder; the path without suffix; the file
+    name; the file name without folder and suffix; the same four ignoring Unicode form, then also ignoring case; and a
+    number (``9``) the digits at the end of the file name (``COCO_train2014_000000000009``). A name may have more or
+    fewer folders than the path, but not different ones: ``dog/1.jpg`` matches ``1.jpg`` and ``train/dog/1.jpg``, not
+    ``cat/1.jpg``. Of several files, those sharing the most folders with the name match. A name is compared unchanged,
+    then (if it is a URL) unescaped, then without the prefix that Label Studio adds to uploaded files.
 
     Args:
         files: paths below the images' folder.
-        root: name of the images' folder itself, which may stand before such a path.
-        unread: paths of image files that can't be read.
+        root: name of the images' folder, which a path may begin with.
+        unread: paths of image files that cannot be read.
     """
 
     def __init__(self, files: Sequence[str], *, root: str = "", unread: Collection[str] = ()) -> None:
         self._root = fold(root)
-        self._unread = {_as_image(path): path for path in unread}
+        self._unread = {_with_read_suffix(path): path for path in unread}
         self._others = Finder(list(self._unread), root=root) if unread else None
         self._tables: list[_Table] = []
-        for loosely, form in (("", str), ("Unicode form", composed), ("case", fold)):
-            for kind, suffix in ((str, ""), (without_suffix, "suffix"), (_name, ""), (_stem, "suffix")):
+        for difference, form in (("", str), ("Unicode form", composed), ("case", fold)):
+            for part, suffix in ((str, ""), (without_suffix, "suffix"), (_name, ""), (_stem, "suffix")):
                 table: dict[str, list[str]] = defaultdict(list)
                 for file in files:
-                    table[form(kind(file))].append(file)
-                self._tables.append(_Table(kind, form, loosely or suffix, table))
+                    table[form(part(file))].append(file)
+                self._tables.append(_Table(part, form, difference or suffix, table))
         self._numbers: dict[int, list[str]] = defaultdict(list)
         for file in files:
             digits = re.search(r"[0-9]{1,18}$", _stem(file))
             if digits:
                 self._numbers[int(digits[0])].append(file)
 
-    def find(self, name: str) -> Found:
-        """Return the images that ``name`` fits best; none where nothing fits."""
-        found = self._find(name)
-        if found.files or self._others is None:
-            return found
-        return replace(found, unread=tuple(self._unread[path] for path in self._others.find(_as_image(name)).files))
+    def find(self, name: str) -> Match:
+        """Return the images that match ``name`` best; its ``files`` are empty if none do."""
+        match = self._find(name)
+        if match.files or self._others is None:
+            return match
+        others = self._others.find(_with_read_suffix(name)).files
+        return replace(match, unread=tuple(self._unread[path] for path in others))
 
-    def _find(self, name: str) -> Found:
-        whole = self._readings(name)
-        cut = [(without_prefix(path), path) for path in whole if without_prefix(path) != path]
+    def _find(self, name: str) -> Match:
+        paths = self._paths(name)
+        unprefixed = [(without_prefix(path), path) for path in paths if without_prefix(path) != path]
         elsewhere: list[str] = []
-        for readings in ([(path, path) for path in whole], cut):
-            for table, (path, original) in product(self._tables, readings):
-                fitting = table.files.get(table.form(table.kind(path)), [])
-                files = [file for file in fitting if _agree(table.form(path), table.form(file))]
+        for candidates in ([(path, path) for path in paths], unprefixed):
+            for table, (path, original) in product(self._tables, candidates):
+                equal = table.files.get(table.form(table.part(path)), [])
+                files = [file for file in equal if _folders_agree(table.form(path), table.form(file))]
                 if files:
-                    # an id, which has no suffix, differs in none
-                    loosely = "" if table.loosely == "suffix" and without_suffix(path) == path else table.loosely
-                    return _found(path, _nearest(path, files), loosely, original)
-                elsewhere = elsewhere or fitting
-        return self._by_number(whole[0]) or Found((), elsewhere=tuple(elsewhere))
+                    # an id has no suffix to differ in
+                    no_suffix = table.difference == "suffix" and without_suffix(path) == path
+                    return _match(path, _nearest(path, files), "" if no_suffix else table.difference, original)
+                elsewhere = elsewhere or equal
+        return self._find_number(paths[0]) or Match((), elsewhere=tuple(elsewhere))
 
-    def _by_number(self, name: str) -> Found | None:
-        """Return the images that a number means; one with a suffix (``9.jpg``) means files that are called a number."""
+    def _find_number(self, name: str) -> Match | None:
+        """Return the images that a number matches; with a suffix (``9.jpg``), only files whose name is a number."""
         stem = without_suffix(name)
         numbered = self._numbers.get(int(stem), []) if re.fullmatch(r"[0-9]{1,18}", stem) else []
         files = [file for file in numbered if stem == name or _stem(file).isdigit()]
-        return _found(name, files, "number", name) if files else None
+        return _match(name, files, "number", name) if files else None
 
-    def _readings(self, name: str) -> list[str]:
-        """Return a name as paths, and what follows the images' folder in them."""
-        readings: list[str] = []
-        paths = _spellings(name)
-        for path in dict.fromkeys([*paths, *map(without_upload_folder, paths)]):
+    def _paths(self, name: str) -> list[str]:
+        """Return a name as paths, also relative to the images' folder if that is in them."""
+        paths: list[str] = []
+        spellings = _spellings(name)
+        for path in dict.fromkeys([*spellings, *map(without_upload_folder, spellings)]):
             parts = [part for part in posixpath.normpath(path).split("/") if part not in ("", ".", "..")]
             starts = [at + 1 for at, part in enumerate(parts[:-1]) if self._root and fold(part) == self._root]
-            readings += ["/".join(parts[start:]) for start in (0, *starts)]
-        return readings
+            paths += ["/".join(parts[start:]) for start in (0, *starts)]
+        return paths
 
 
 def _spellings(name: str) -> list[str]:
-    """Return a name as a path; of a URL as it stands (nobody has to escape what is no URL), then unescaped."""
+    """Return a name as a path; of a URL, first unchanged (its writer may not have escaped it), then unescaped."""
     path = re.sub(SCHEME.pattern + "[^/]*/", "", name.replace("\\", "/"))
     if not is_url(name):
         return [path]
     try:
-        unescaped = image_of(name)
-    except InvalidInput:  # the file's name may look like a URL that is broken
+        unescaped = image_path(name)
+    except InvalidInput:  # a file name that looks like a broken URL
         return [path]
-    whole = "/" not in name.partition("?")[2]  # else the last part of the path would be one of the query
-    return [path, unescaped] if whole else [unescaped]
+    in_query = "/" in name.partition("?")[2]  # then the last part of the unchanged path is in the query
+    return [unescaped] if in_query else [path, unescaped]
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Images by one part of their paths (``kind``), written in one ``form``."""
-
-    kind: Callable[[str], str]
-    form: Callable[[str], str]
-    loosely: str
-    files: Mapping[str, list[str]]
-
-
-def _as_image(path: str) -> str:
-    """Return a path with the suffix of an image that is read in place of one that isn't."""
+def _with_read_suffix(path: str) -> str:
+    """Return a path with ``.png`` in place of the suffix of an image that cannot be read."""
     stem, _, suffix = path.rpartition(".")
     return f"{stem}.png" if f".{suffix.lower()}" in OTHER_IMAGES else path
 
@@ -158,26 +158,26 @@ def _folders(path: str) -> list[str]:
     return path.split("/")[:-1]
 
 
-def _agree(name: str, file: str) -> bool:
-    """Whether the folders of one are the last folders of the other."""
+def _folders_agree(name: str, file: str) -> bool:
+    """Return whether the folders of one path are the last folders of the other."""
     pairs = zip(reversed(_folders(name)), reversed(_folders(file)), strict=False)
     return all(one == other for one, other in pairs)
 
 
 def _nearest(name: str, files: list[str]) -> list[str]:
-    """Return the files, all of which agree with ``name``, that share most folders with it."""
+    """Return the files that share the most folders with ``name``."""
     named = len(_folders(name))
     most = max(min(named, len(_folders(file))) for file in files)
     return [file for file in files if min(named, len(_folders(file))) == most]
 
 
-def _found(name: str, files: Sequence[str], loosely: str, original: str) -> Found:
-    """Return what was found by ``name``, which is ``original``, or that without the prefix of an upload."""
-    more = len(_folders(files[0])) - len(_folders(name))
-    return Found(
+def _match(name: str, files: Sequence[str], difference: str, original: str) -> Match:
+    """Return a match of ``name``, which is ``original`` with or without the prefix of an upload."""
+    missing = len(_folders(files[0])) - len(_folders(name))
+    return Match(
         tuple(files),
-        loosely,
-        name=original if loosely else without_suffix(original),
-        distance=(LOOSER.index(loosely), int(original != name), max(0, more), max(0, -more)),
+        difference,
+        name=original if difference else without_suffix(original),
+        distance=(DIFFERENCES.index(difference), int(original != name), max(0, missing), max(0, -missing)),
         unprefixed=original != name,
     )

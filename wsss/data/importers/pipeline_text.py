@@ -1,4 +1,4 @@
-"""The text of a pipeline file: YAML with a reason beside every choice."""
+"""The text of a pipeline file: YAML with comments for the user who edits it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IMAGENET, NONE = "imagenet", "none"
 
 @dataclass(frozen=True)
 class Setting:
-    """What a pipeline is about.
+    """The contents of a pipeline file.
 
     Args:
         name: of the pipeline.
@@ -22,8 +22,8 @@ class Setting:
         root: folder of the label table, the class list and the split lists.
         images: folder of the images.
         files: name of the table id → file, or ``None``.
-        splits: names of the splits; ``train`` is one of them.
-        unlabelled: the split without labels, if there is one (not among ``splits``).
+        splits: names of the labelled splits, ``train`` among them.
+        unlabelled: name of the split without labels, or ``None``.
         weights: ``"imagenet"``, ``"none"``, or a file.
         recipe: see `Recipe`.
     """
@@ -41,110 +41,158 @@ class Setting:
 
 def pipeline_text(setting: Setting) -> str:
     """Return the pipeline as YAML."""
+    pretrained = setting.weights != NONE
     predicted = [*setting.splits, *([setting.unlabelled] if setting.unlabelled else [])]
-    trained = _pretrained(setting) if setting.weights != NONE else _from_scratch(setting)
-    return "\n".join([_head(setting), _data(setting, predicted), "stages:", trained, _rest(setting, predicted), ""])
+    return "\n".join(
+        [
+            _head(setting),
+            _data(setting, predicted),
+            "stages:",
+            _classify(setting) if pretrained else _classify_from_scratch(setting),
+            _samplers(setting.recipe, "mobilenet_v2_bnfolded" if pretrained else "small"),
+            _masks(setting.recipe),
+            _segment(setting.recipe) if pretrained else _segment_from_scratch(setting.recipe),
+            _results(setting.recipe, predicted),
+            "",
+        ]
+    )
 
 
 def quoted(value: object) -> str:
-    """Return a text as YAML holds it whatever is in it (a JSON string is one)."""
+    """Return a value as a YAML string, whatever characters it has (a JSON string is one)."""
     return json.dumps(str(value), ensure_ascii=False)
 
 
 def _head(setting: Setting) -> str:
     return f"""\
-# {setting.description}; written by `wsss init`.
-# Everything here may be changed, in this file or for one run:  --set classify.epochs=10
-# What is finished and not affected by a change is kept. `wsss STAGE --help` explains the settings of a stage.
+# {setting.description}.
+#
+# Written by `wsss init`, with epochs and sizes chosen for the number and the size of these images. Edit it freely, or
+# change a setting for one run only: wsss run … --set classify.epochs=10
+# After a change, only the stages that depend on it run again. Settings of a stage: wsss classify --help
 name: {quoted(setting.name)}
 description: {quoted(setting.description)}
-seed: 0"""
+seed: 0
+"""
 
 
 def _data(setting: Setting, splits: Sequence[str]) -> str:
-    files = [f"  files: {setting.files}                     # which file each image id stands for"] * bool(
-        setting.files
-    )
-    lines = [
-        "",
-        "data:",
-        "  layout: folder",
-        f"  root: {quoted(setting.root)}",
-        "  labels: image_labels.csv              # beside it in root: classes.txt, splits/*.txt",
-        f"  images: {quoted(setting.images)}   # they stay where they are",
-        *files,
-        f"  splits: [{', '.join(quoted(name) for name in splits)}]",
-        "  # classes: [a, b]                     # keeps these classes only",
-        "  # masks: FOLDER                       # true masks ID.png (values as in classes.txt), only for scoring",
-        "",
-    ]
-    return "\n".join(lines)
+    files = f"\n  files: {setting.files}                      # image id → file" if setting.files else ""
+    return f"""\
+data:
+  layout: folder
+  root: {quoted(setting.root)}
+  labels: image_labels.csv              # in root, with classes.txt and splits/*.txt
+  images: {quoted(setting.images)}   # read in place, never changed{files}
+  splits: [{", ".join(quoted(name) for name in splits)}]
+  # classes: [a, b]                     # use these classes only
+  # masks: FOLDER                       # ground-truth masks ID.png (values as in classes.txt), for scoring only
+"""
 
 
-def _val(setting: Setting) -> str:
-    return "\n      val: val" if "val" in setting.splits else ""
-
-
-def _train_side(recipe: Recipe) -> str:
-    """Return the line with the working size of a training stage; nothing where no image is larger."""
+def _side(recipe: Recipe) -> str:
+    """Return the line with the working size of a training stage; none if no image is larger."""
     return f"\n      max_side: {recipe.train_side}" if recipe.train_side else ""
 
 
-def _pretrained(setting: Setting) -> str:
+def _extra(setting: Setting) -> str:
+    """Return the last lines of the classifier's settings: working size and validation split."""
+    return _side(setting.recipe) + ("\n      val: val" if "val" in setting.splits else "")
+
+
+def _classify(setting: Setting) -> str:
     recipe = setting.recipe
-    side = _train_side(recipe)
-    if setting.weights == IMAGENET:
-        weights = """\
-        # torchvision's ImageNet weights: 14 MB, downloaded at the first run. Without a network put them here as a file
-        # (weights: {path: FILE}; with mean: [R, G, B], std: [R, G, B] where they expect other than ImageNet's usual
-        # ones), or start from random weights (wsss init … --weights none): that needs far more images and epochs.
-        weights: imagenet"""
-    else:
-        weights = f"""\
-        # Key names as in torchvision. If the file expects another normalisation than ImageNet's usual one, add
-        # mean: [R, G, B], std: [R, G, B] (in 0 … 1) beside path.
-        weights: {{path: {quoted(setting.weights)}}}"""
-    area = (
-        f"{{size: {recipe.classify_crop}, method: resized_crop, area: [0.5, 1.0]}}"
-        if recipe.small
-        else f"{{size: {recipe.classify_crop}, method: scale_crop, longer_side: [170, 430]}}"
-    )
+    size = recipe.classify_crop
+    crop = "method: resized_crop, area: [0.5, 1.0]" if recipe.small else "method: scale_crop, longer_side: [170, 430]"
     return f"""\
-  # A classifier that learns which classes are in an image.
+  # Trains a classifier on the image-level labels.
   classify:
     uses: classify
     with:
       backbone: &backbone
         name: mobilenet_v2
         output_stride: 16
-        freeze_batchnorm: true             # few images can't replace ImageNet's statistics
-{weights}
+        freeze_batchnorm: true          # keeps ImageNet's statistics, which few images cannot re-estimate
+{_weights(setting.weights)}
       epochs: {recipe.classify_epochs}
       batch_size: {recipe.batch}
       optimiser: {{name: adamw, lr: 1.0e-4, head_lr_factor: 10, weight_decay: 1.0e-4}}
-      augmentation: &crop {area}{side}{_val(setting)}
+      augmentation: &crop {{size: {size}, {crop}}}{_extra(setting)}
+"""
 
-  # Two samplers (ESOL) make its maps cover more of each object. To do without: --set expand.enabled=false
-  # --set shrink.enabled=false
+
+def _weights(weights: str | Path) -> str:
+    if weights == IMAGENET:
+        return """\
+        # torchvision's ImageNet weights, 14 MB, downloaded by the first run. Without a network, use a file:
+        # weights: {path: FILE}, with mean: [R, G, B], std: [R, G, B] if it expects another normalisation than
+        # ImageNet's. Random weights (wsss init … --weights none) need far more images and epochs.
+        weights: imagenet"""
+    return f"""\
+        # Key names as in torchvision. If the file expects another normalisation than ImageNet's, add
+        # mean: [R, G, B], std: [R, G, B] (from 0 to 1) beside path.
+        weights: {{path: {quoted(weights)}}}"""
+
+
+def _classify_from_scratch(setting: Setting) -> str:
+    recipe = setting.recipe
+    return f"""\
+  # Trains a classifier on the image-level labels, from random weights: this needs thousands of images, or classes that
+  # are easy to tell apart. Pretrained weights are almost always better (wsss init … --weights imagenet|FILE).
+  classify:
+    uses: classify
+    with:
+      backbone: &backbone {{name: resnet18, output_stride: 16, weights: none}}
+      epochs: {recipe.classify_epochs}
+      batch_size: {recipe.batch}
+      optimiser: &optimiser {{name: adamw, lr: 2.0e-3, head_lr_factor: 1, weight_decay: 1.0e-3}}
+      schedule: &schedule {{warmup_steps: 30}}
+      augmentation: &crop {{size: {recipe.classify_crop}, method: resized_crop, area: [0.5, 1.0]}}{_extra(setting)}
+"""
+
+
+def _samplers(recipe: Recipe, preset: str) -> str:
+    return f"""\
+  # Two samplers (ESOL, NeurIPS 2022) refine the classifier's maps: expand covers more of each object, shrink removes
+  # background. To skip them: --set expand.enabled=false --set shrink.enabled=false
   expand:
     uses: expand
     needs: [classify]
     with:
-      preset: expand/mobilenet_v2_bnfolded
+      preset: expand/{preset}
       epochs: {recipe.sampler_epochs}
       batch_size: {recipe.batch}
-      augmentation: *crop{side}
+      augmentation: *crop{_side(recipe)}
 
   shrink:
     uses: shrink
     needs: [expand]
     with:
-      preset: shrink/mobilenet_v2_bnfolded
+      preset: shrink/{preset}
       epochs: {recipe.sampler_epochs}
       batch_size: {recipe.batch}
-      augmentation: *crop{side}
-{_masks(setting)}
-  # A network learns from those masks; it starts from the classifier's trunk.
+      augmentation: *crop{_side(recipe)}
+"""
+
+
+def _masks(recipe: Recipe) -> str:
+    scales = "scales: [1, 1.5], stride: 2" if recipe.small else "scales: [1, 0.5, 1.5, 2]"
+    return f"""\
+  # Class activation maps of the training images.
+  cam: {{uses: cam, needs: [shrink], with: {{splits: [train], {scales}, max_side: {recipe.max_side}}}}}
+
+  # Pseudo masks from the maps, by a threshold per class; no pixel labels are used.
+  pseudo: {{uses: pseudo, needs: [cam], with: {{preset: pseudo/otsu_li, splits: [train]}}}}
+
+  # A dense CRF aligns the pseudo masks with edges in the images.
+  crf: {{uses: crf, needs: [pseudo, cam], with: {{preset: crf/irn, splits: [train], max_side: {recipe.crf_side}}}}}
+"""
+
+
+def _segment(recipe: Recipe) -> str:
+    low, high = recipe.train_scales
+    return f"""\
+  # Trains a segmentation network on these masks, starting from the classifier's backbone.
   segment:
     uses: segment
     needs: [crf, classify]
@@ -154,47 +202,14 @@ def _pretrained(setting: Setting) -> str:
       epochs: {recipe.segment_epochs}
       batch_size: {recipe.batch}
       optimiser: {{name: adamw, lr: 2.0e-4, head_lr_factor: 5, weight_decay: 1.0e-2}}
-      augmentation: {{size: {recipe.segment_crop}, scale: [{recipe.train_scales[0]}, {recipe.train_scales[1]}]}}{side}
+      augmentation: {{size: {recipe.segment_crop}, scale: [{low}, {high}]}}{_side(recipe)}
 """
 
 
-def _from_scratch(setting: Setting) -> str:
-    recipe = setting.recipe
-    side = _train_side(recipe)
+def _segment_from_scratch(recipe: Recipe) -> str:
+    low, high = recipe.train_scales
     return f"""\
-  # A classifier that learns which classes are in an image, from random weights: this wants thousands of images, or
-  # classes that are easy to tell apart. Initial weights are nearly always better (wsss init … --weights imagenet|FILE).
-  classify:
-    uses: classify
-    with:
-      backbone: &backbone {{name: resnet18, output_stride: 16, weights: none}}
-      epochs: {recipe.classify_epochs}
-      batch_size: {recipe.batch}
-      optimiser: &optimiser {{name: adamw, lr: 2.0e-3, head_lr_factor: 1, weight_decay: 1.0e-3}}
-      schedule: &schedule {{warmup_steps: 30}}
-      augmentation: &crop {{size: {recipe.classify_crop}, method: resized_crop, area: [0.5, 1.0]}}{side}{_val(setting)}
-
-  # Two samplers (ESOL) make its maps cover more of each object. To do without: --set expand.enabled=false
-  # --set shrink.enabled=false
-  expand:
-    uses: expand
-    needs: [classify]
-    with:
-      preset: expand/small
-      epochs: {recipe.sampler_epochs}
-      batch_size: {recipe.batch}
-      augmentation: *crop{side}
-
-  shrink:
-    uses: shrink
-    needs: [expand]
-    with:
-      preset: shrink/small
-      epochs: {recipe.sampler_epochs}
-      batch_size: {recipe.batch}
-      augmentation: *crop{side}
-{_masks(setting)}
-  # A network learns from those masks.
+  # Trains a segmentation network on these masks.
   segment:
     uses: segment
     needs: [crf]
@@ -205,38 +220,24 @@ def _from_scratch(setting: Setting) -> str:
       batch_size: {recipe.batch}
       optimiser: *optimiser
       schedule: *schedule
-      augmentation: {{size: {recipe.segment_crop}, scale: [{recipe.train_scales[0]}, {recipe.train_scales[1]}]}}{side}
+      augmentation: {{size: {recipe.segment_crop}, scale: [{low}, {high}]}}{_side(recipe)}
 """
 
 
-def _masks(setting: Setting) -> str:
-    recipe = setting.recipe
-    scales = "scales: [1, 1.5], stride: 2" if recipe.small else "scales: [1, 0.5, 1.5, 2]"
-    return f"""
-  # Maps of where each class is, then masks by a threshold per class (no pixel label is used), then dense CRF.
-  cam: {{uses: cam, needs: [shrink], with: {{splits: [train], {scales}, max_side: {recipe.max_side}}}}}
-
-  pseudo: {{uses: pseudo, needs: [cam], with: {{preset: pseudo/otsu_li, splits: [train]}}}}
-
-  crf: {{uses: crf, needs: [pseudo, cam], with: {{preset: crf/irn, splits: [train], max_side: {recipe.crf_side}}}}}
-"""
-
-
-def _rest(setting: Setting, predicted: Sequence[str]) -> str:
-    recipe = setting.recipe
+def _results(recipe: Recipe, splits: Sequence[str]) -> str:
     scales = "scales: [1]" if recipe.small else "scales: [0.5, 0.75]"
-    names = ", ".join(quoted(name) for name in predicted)
+    names = ", ".join(quoted(name) for name in splits)
     return f"""\
-  # Masks of all images: predict/masks/ID.png in the run's folder.
+  # Masks of all images: predict/masks/ID.png in the run directory.
   predict:
     uses: predict
     needs: [segment]
     with: {{splits: [{names}], {scales}, flip: true, max_side: {recipe.max_side}}}
 
-  # With true masks of some images (data.masks), this says how good the masks are:
+  # Scores of the predicted masks; needs ground-truth masks (data.masks).
   # score: {{uses: score, needs: [predict], with: {{split: val}}}}
 
-  # Images of these splits; maps, pseudo masks and CRF exist for train.
+  # An HTML report: report/index.html in the run directory. Maps, pseudo masks and CRF masks exist for train only.
   report:
     uses: report
     needs: [classify, expand, shrink, cam, pseudo, crf, segment, predict]

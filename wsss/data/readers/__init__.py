@@ -1,1 +1,1 @@
-"""Dataset layouts: one file per layout, and the label tables that they share."""
+"""Dataset layouts: one module per layout, and the label tables that they share."""

@@ -1,4 +1,4 @@
-"""Reader of a plain folder: images, a CSV table of image-level labels, and whatever else there is.
+"""Reader of a plain folder: images, a CSV table of image-level labels, and optional files.
 
 ::
 
@@ -18,12 +18,11 @@ from pydantic import Field, field_validator
 
 from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.dataset import Dataset
-from wsss.data.masks.mask_values import MaskValues
 from wsss.data.readers.find_images import images_by_id, require_images, the_image, unread_note
-from wsss.data.readers.label_cells import NEGATIVE_KEY, Known, class_names, read_rows
+from wsss.data.readers.label_cells import NEGATIVE_KEY, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
 from wsss.data.readers.label_tables import LabelRow, choose_splits, read_image_table, read_label_table
-from wsss.data.readers.layout import Layout, Log, hash_cache
+from wsss.data.readers.layout import Layout, Log, hash_cache, require_root
 from wsss.data.readers.own_masks import OwnMasksConfig, find_masks, own_values
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
@@ -35,7 +34,10 @@ from wsss.io.text.text_files import read_lines
 CLASSES = "classes.txt"
 LISTS = "splits"
 UNLABELLED = "unlabelled"
-MEND = "data.images in the pipeline file, --set data.images=DIR of wsss run, --data.images DIR of other commands."
+SET_IMAGES = (
+    "Set the folder of the images: data.images in the pipeline file, --set data.images=DIR of wsss run, --data.images "
+    "DIR of other commands."
+)
 
 
 class Config(OwnMasksConfig):
@@ -43,32 +45,28 @@ class Config(OwnMasksConfig):
 
     layout: Literal["folder"] = "folder"
     root: Path = Field(description="The dataset's folder.")
-    images: str = Field("images", description="Folder of the images, below root (or anywhere: an absolute path).")
+    images: str = Field("images", description="Folder of the images, relative to root, or an absolute path.")
     files: str | None = Field(
         None,
-        description="Table image_id,file, below root: which file below images is which image, where they lie in "
-        "subfolders or have other names than their ids; absent = every image directly in the folder.",
+        description="Table image_id,file, relative to root: the path of each image below the image folder, for images "
+        "in subfolders or whose ids are not their names; absent = every image directly in the folder.",
     )
     labels: str = Field("labels.csv", description="Table of image-level labels: image_id,labels[,split].")
     negative: list[str] | None = Field(
         None,
-        description="Labels of images that show no class; absent = the usual words (ok, good, normal, none, negative, "
-        "healthy), where they are no classes of classes.txt; [] = none.",
+        description="Labels of images without a class; absent = the usual words (ok, good, normal, none, negative, "
+        "healthy), unless classes.txt lists them as classes; [] = none.",
     )
-    unknown: list[str] = Field(
-        [], description="Labels, besides ?, of images of which it is not known which classes they show."
-    )
-    masks: str = Field(
-        "masks", description="Folder of ground-truth masks, if there are any: <id>.png, or .tif, .bmp, .gif."
-    )
+    unknown: list[str] = Field([], description="Labels of unlabelled images, besides ?.")
+    masks: str = Field("masks", description="Folder of ground-truth masks, if any: <id>.png, or .tif, .bmp, .gif.")
     classes: ClassChoice = Field(
-        None, description="Names to keep, or new name → id(s) or name(s) it gathers; absent = all of classes.txt, or "
+        None, description="Names to keep, or new name → id(s) or name(s) it merges; absent = all of classes.txt, or "
         "all names in the label table in alphabetical order."
     )  # fmt: skip
-    other: Other = Field("background", description="What mask pixels of the classes left out become.")
+    other: Other = Field("background", description="How mask pixels of unselected classes are read.")
     splits: list[str] | None = Field(None, description="Splits to read; absent = all.")
     val_fraction: float = Field(
-        0.2, ge=0, lt=1, description="Share of the images that becomes the split val, where nothing names any split."
+        0.2, ge=0, lt=1, description="Share of the images in the split val, if no file defines splits."
     )
 
     @field_validator("images", "labels", "masks", "files")
@@ -78,81 +76,76 @@ class Config(OwnMasksConfig):
 
 
 def recognise(root: Path) -> bool:
-    """Whether ``root`` holds a folder images, and labels.csv or classes.txt."""
+    """Return whether ``root`` contains a folder images, and labels.csv or classes.txt."""
     return (root / "images").is_dir() and ((root / "labels.csv").is_file() or (root / CLASSES).is_file())
 
 
 def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Dataset:
     """Return the dataset; see `wsss.data.readers.layout.Reader`. Images may be missing unless ``complete``."""
-    root = config.root
-    if not root.is_dir():
-        raise InvalidInput(f"data.root: {root} is no folder.", hint="Set data.root to the dataset's folder.")
+    root = require_root(config.root, hint="Set data.root to the dataset's folder.")
     folder = root / config.images
     images = _images(config, root, folder, complete)
-    if config.files is None and (left_out := unread_note(folder)) is not None:
-        log(left_out)
+    if config.files is None and (note := unread_note(folder)) is not None:
+        log(note)
+    find = partial(the_image, images=images, folder=folder, complete=complete)
     for name in images:
         check_id(name, folder)
-        the_image(name, images, where=folder, folder=folder)
-    the = partial(the_image, images=images, folder=folder, complete=complete)
+        find(name, where=folder)
     table = root / config.labels
     rows = {row.id: row for row in read_label_table(table)} if table.is_file() else {}
-    require_images(((row.id, row.where) for row in rows.values()), the)
-    ids = _split_ids(config, root, images, rows, log, the)
+    require_images(((row.id, row.where) for row in rows.values()), find)
+    ids = _split_ids(config, root, images, rows, log, find)
     known = {*images, *(name for members in ids.values() for name in members)}
     required = complete and "masks" in config.model_fields_set
     masks = find_masks(config, root / config.masks, known, required=required)
     names = _classes(config, root, rows.values(), has_masks=bool(masks.found))
-    pair = no_and_yes(names.classes.foreground)
-    if pair is not None and config.negative is None and rows:
-        no, yes = map(repr, pair)
-        hint = f"data.negative: [{no}] says that {no} means no class"
-        log(f"note: {table}: the classes are called {no} and {yes}; {hint}.")
+    if rows and config.negative is None:
+        _note_yes_and_no(names, table, log)
     values = own_values(config, names, log)
     labels = read_rows(rows.values(), names, _rules(config), lambda line: log(f"{table}: {line}"), way_out=NEGATIVE_KEY)
-    splits = {
-        split: tuple(
-            _sample(name, the(name, where=root), labels.get(name), masks.found.get(name), values) for name in members
-        )
-        for split, members in ids.items()
-    }
-    gone = {name for name in images if config.files is not None and not complete and not images[name][0].is_file()}
+
+    def sample(name: str) -> Sample:
+        present, unknown = labels.get(name, (None, ()))
+        return Sample(name, find(name, where=root), present, masks.found.get(name), values, unknown)
+
+    tabled = config.files is not None and not complete
+    missing = {name for name, paths in images.items() if tabled and not paths[0].is_file()}
     return Dataset(
         name=root.resolve().name,
         root=root,
         classes=names.classes,
-        splits=splits,
-        missing=frozenset(name for members in ids.values() for name in members if name not in images or name in gone),
+        splits={split: tuple(map(sample, members)) for split, members in ids.items()},
+        missing=frozenset(
+            name for members in ids.values() for name in members if name not in images or name in missing
+        ),
         cache=hash_cache(work),
         image_root=folder,
         remarks=tuple(masks.remarks()),
     )
 
 
-def _sample(name: str, image: Path, known: Known | None, mask: Path | None, values: MaskValues | None) -> Sample:
-    labels, unknown = known or (None, ())
-    return Sample(name, image, labels, mask, values, unknown)
-
-
 def _rules(config: Config) -> Rules:
     return Rules(None if config.negative is None else tuple(config.negative), tuple(config.unknown))
 
 
+def _note_yes_and_no(names: LabelNames, table: Path, log: Log) -> None:
+    """Log a hint if the only two classes are words for no and yes."""
+    pair = no_and_yes(names.classes.foreground)
+    if pair is not None:
+        no, yes = map(repr, pair)
+        log(f"note: {table}: the classes are {no} and {yes}; set data.negative: [{no}] to read {no} as no class.")
+
+
 def _images(config: Config, root: Path, folder: Path, complete: bool) -> dict[str, list[Path]]:
-    """Return the images by id; where the folder itself is gone, an incomplete dataset has none."""
-    if not folder.is_dir():
-        if not complete:  # the table tells their names also where they are gone
-            return {} if config.files is None else read_image_table(root / config.files, folder, complete=False)
-        raise InvalidInput(
-            f"{folder}: no such folder; the images are looked for there.",
-            hint=f"Say where they are: {MEND}",
-        )
+    """Return the images by id; an incomplete dataset may lack the whole folder."""
+    if not folder.is_dir() and complete:
+        raise InvalidInput("no such folder of images", subject=folder, hint=SET_IMAGES)
     if config.files is not None:
         images = read_image_table(root / config.files, folder, complete=complete)
     else:
-        images = images_by_id(folder)
+        images = images_by_id(folder) if folder.is_dir() else {}
     if complete and not images:
-        raise InvalidInput(f"{folder}: no image here.", hint=f"Say where they are: {MEND}")
+        raise InvalidInput("no image", subject=folder, hint=SET_IMAGES)
     return images
 
 
@@ -160,35 +153,35 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
     class_file = root / CLASSES
     if class_file.is_file():
         base = read_class_list(class_file)
-    elif isinstance(config.classes, dict):
-        base = _numbered(_named_in_masks(config))
-    elif isinstance(config.classes, list):
-        base = _numbered([*config.classes, *(name for name in _named_in_masks(config) if name not in config.classes)])
+    elif config.classes is not None:
+        selected = config.classes if isinstance(config.classes, list) else []
+        base = _numbered(dict.fromkeys([*selected, *_named_in_masks(config)]))
     elif has_masks and config.mask_values is None:
         raise InvalidInput(
-            f"{root}: there are masks, and no {CLASSES} that says which mask value means which class.",
+            f"mask values need class names: there are masks, but no {CLASSES}",
+            subject=root,
             hint=f"Write {class_file} with one line 'id name' per class, set data.classes to {{name: id}}, or "
             "data.mask_values to {0: background, VALUE: NAME}.",
         )
     else:
-        found = set(class_names(rows, _rules(config)))
-        base = _numbered(sorted(found | set(_named_in_masks(config))))
+        base = _numbered(sorted({*class_names(rows, _rules(config)), *_named_in_masks(config)}))
         if not base:
             raise InvalidInput(
-                f"{root}: no class is named: neither in {CLASSES}, nor in {config.labels}, nor in data.classes.",
+                f"no class names in {CLASSES}, {config.labels} or data.classes",
+                subject=root,
                 hint=f"Write {class_file} with one class name per line.",
             )
     return choose_classes(config.classes, base, other=config.other, where="data.classes")
 
 
 def _named_in_masks(config: Config) -> list[str]:
-    """Return the classes that ``mask_values`` names, in order, but for those that ``classes`` gathers others under."""
-    gathered = config.classes if isinstance(config.classes, dict) else {}
+    """Return the classes in ``mask_values`` in order, without the merged classes defined by ``classes``."""
+    merged = config.classes if isinstance(config.classes, dict) else {}
     names = dict.fromkeys((config.mask_values or {}).values())
-    return [name for name in names if name not in (BACKGROUND, IGNORED_NAMES[0], *gathered)]
+    return [name for name in names if name not in (BACKGROUND, IGNORED_NAMES[0], *merged)]
 
 
-def _numbered(names: list[str]) -> dict[str, int]:
+def _numbered(names: Iterable[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(names, start=1)}
 
 
@@ -198,47 +191,51 @@ def _split_ids(
     images: dict[str, list[Path]],
     rows: dict[str, LabelRow],
     log: Log,
-    the: Callable[..., Path],
+    find: Callable[..., Path],
 ) -> dict[str, list[str]]:
     """Return split → ids: from splits/*.txt, else from the column ``split``, else by a hash of the id."""
     lists = sorted((root / LISTS).glob("*.txt"))
     if lists:
-        splits = {path.stem: _read_split(path, the) for path in lists}
+        splits = {path.stem: _read_split(path, find) for path in lists}
+        return choose_splits(splits, config.splits, where=root)
+    if any(row.split is not None for row in rows.values()):
+        splits = _column_splits(rows)
     else:
-        if any(row.split is not None for row in rows.values()):
-            splits = {}
-            for row in rows.values():
-                if not row.split:
-                    raise InvalidInput(f"{row.where}: the column split is empty for image {row.id!r}.")
-                splits.setdefault(row.split, []).append(row.id)
-        else:
-            ids = sorted(rows or images)
-            train, val = hash_split(ids, config.val_fraction)
-            splits = {"train": train, "val": val} if val else {"train": train}
-            log(f"{root}: no splits are given; by a hash of the image id {len(train)} go to train, {len(val)} to val.")
-        without_row = [name for name in images if rows and name not in rows]
-        if without_row:
-            splits[UNLABELLED] = sorted([*splits.get(UNLABELLED, []), *without_row])
-            log(f"{root}: {counted(len(without_row), 'image')} without a row in {config.labels}: split {UNLABELLED!r}.")
+        train, val = hash_split(sorted(rows or images), config.val_fraction)
+        splits = {"train": train, "val": val} if val else {"train": train}
+        log(f"{root}: no splits; assigned by a hash of the image id: train {len(train)}, val {len(val)}.")
+    without_row = [name for name in images if rows and name not in rows]
+    if without_row:
+        splits[UNLABELLED] = sorted([*splits.get(UNLABELLED, []), *without_row])
+        log(f"{root}: {counted(len(without_row), 'image')} without a row in {config.labels}: split {UNLABELLED!r}.")
     return choose_splits(splits, config.splits, where=root)
 
 
-def _read_split(path: Path, the: Callable[..., Path]) -> list[str]:
+def _column_splits(rows: dict[str, LabelRow]) -> dict[str, list[str]]:
+    splits: dict[str, list[str]] = {}
+    for row in rows.values():
+        if not row.split:
+            raise InvalidInput(f"no split of image {row.id!r}", subject=row.where, allowed="a name in the column split")
+        splits.setdefault(row.split, []).append(row.id)
+    return splits
+
+
+def _read_split(path: Path, find: Callable[..., Path]) -> list[str]:
     entries = [(check_id(without_suffix(line.text), line), line) for line in read_lines(path)]
-    for name, line in unique_ids(entries, path):
-        the(name, where=line)
-    return [name for name, _ in entries]
+    ids = unique_ids(entries, path)
+    require_images(ids, find)
+    return [name for name, _ in ids]
 
 
 def hash_split(ids: list[str], val_fraction: float) -> tuple[list[str], list[str]]:
-    """Deal ids out to train and val by a hash of each id, so that an image added later moves no other.
+    """Assign ids to train and val by a hash of each id, so that new images do not change the split of others.
 
-    Neither part is empty where there are two ids or more, and ``val_fraction`` isn't 0; a single id is train.
+    With two or more ids and ``val_fraction`` > 0, both splits have at least one id; a single id is in train.
     """
-    place = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 for name in ids}
-    val = {name for name in ids if place[name] < val_fraction}
+    position = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 for name in ids}
+    val = {name for name in ids if position[name] < val_fraction}
     if val_fraction > 0 and len(ids) > 1:
-        ranked = sorted(ids, key=lambda name: (place[name], name))
+        ranked = sorted(ids, key=lambda name: (position[name], name))
         val = (val or {ranked[0]}) - ({ranked[-1]} if len(val) == len(ids) else set())
     elif len(ids) == 1:
         val = set()
@@ -251,5 +248,5 @@ LAYOUT: Layout[Config] = Layout(
     read=read,
     read_incomplete=partial(read, complete=False),
     recognise=recognise,
-    looks_for="the folder images with labels.csv or classes.txt beside it",
+    looks_for="the folder images, and labels.csv or classes.txt next to it",
 )

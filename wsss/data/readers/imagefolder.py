@@ -1,4 +1,4 @@
-"""A plain folder of images, without labels or splits: what a trained network is applied to."""
+"""A folder of images without labels or splits, as input of a trained network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wsss.io.rasters.rgb_images import explained, frames, open_image
 from wsss.io.text.utf8 import is_utf8
 
 PAGED = (".tif", ".tiff", ".webp")
-"""Formats whose files may hold several images and are read all the same; animated GIFs are refused."""
+"""Supported formats whose files may contain several images; animated GIFs are rejected."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class ImageFolder:
 
     Args:
         samples: in the order of their names.
-        renamed: id → path below the folder, for images whose ids are not their names; see `wsss.data.image_ids`.
-        unnamed: images left out since their names are no valid text, escaped.
-        closed: folders below that can't be read, and why.
+        renamed: id → path below the folder, for images whose id is not their name; see `wsss.data.image_ids`.
+        unnamed: escaped names of images that are skipped because their name is not UTF-8.
+        closed: unreadable subfolders, with the reason.
     """
 
     samples: tuple[Sample, ...]
@@ -43,99 +43,97 @@ def images_in(folder: Path, *, recursive: bool = False) -> ImageFolder:
     """Return the images in a folder.
 
     Args:
-        folder: where to look; hidden files and folders are left out.
-        recursive: also look in all folders below; ``a/b.jpg`` gets the id ``a__b``. Links to folders aren't followed.
+        folder: the folder; hidden files and folders are skipped.
+        recursive: search subfolders too; ``a/b.jpg`` gets the id ``a__b``. Links to folders are not followed.
 
     Raises:
-        InvalidInput: no such folder, or no image in it.
+        InvalidInput: a missing folder, or no image in it.
     """
-    found: dict[str, Path] = {}
+    images: dict[str, Path] = {}
     unnamed: list[str] = []
     closed: list[str] = []
     for path in _below(folder, closed=closed) if recursive else _directly(folder):
         relative = path.relative_to(folder)
-        if not is_utf8(str(relative)):
-            unnamed.append(repr(str(relative)))
+        if is_utf8(str(relative)):
+            images[relative.as_posix()] = path
         else:
-            found[relative.as_posix()] = path
-    if not found:
-        raise InvalidInput(f"{folder}: no image here; allowed are {listing(IMAGE_SUFFIXES, limit=20)}.{_hint(folder)}")
-    ids = image_ids(list(found), folders=True)
-    samples = tuple(Sample(ids[file], path) for file, path in found.items())
-    others = {one: file for file, one in renamed(ids).items()}
-    return ImageFolder(samples, others, tuple(unnamed), tuple(closed))
+            unnamed.append(repr(str(relative)))
+    if not images:
+        raise InvalidInput(
+            "no image", subject=folder, allowed=f"files of the formats {', '.join(IMAGE_SUFFIXES)}", hint=_hint(folder)
+        )
+    ids = image_ids(list(images), folders=True)
+    samples = tuple(Sample(ids[file], path) for file, path in images.items())
+    return ImageFolder(samples, {name: file for file, name in renamed(ids).items()}, tuple(unnamed), tuple(closed))
 
 
 def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
-    """Return sentences that name what `images_in` leaves out although it may be meant: one for each reason."""
+    """Return one sentence for each reason why `images_in` skips files that may be relevant."""
     notes = []
     others = other_images(folder, recursive=recursive)
     if others:
-        notes.append(
-            f"{counted(len(others), 'image file')} in {folder} left out: "
-            f"{listing(f'{name} ({reason})' for name, reason in others.items())}."
-        )
+        notes.append(f"{counted(len(others), 'image file')} in {folder} skipped: {_with_reasons(others)}.")
     several = several_pages(folder, recursive=recursive)
     if several:
-        notes.append(f"of files with several frames or pages the first is used: {listing(several)}.")
+        notes.append(f"only the first frame or page is used: {listing(several)}.")
     hidden = [one.relative_to(folder).as_posix() for one in _below(folder, hidden=True, deep=recursive)]
     if hidden:
-        notes.append(f"hidden images in {folder} are left out: {listing(hidden)}.")
-    passed = passed_over(folder) if recursive else []
-    if passed:
-        notes.append(f"links to folders and folders of the system are left out: {listing(passed)}.")
+        notes.append(f"hidden images in {folder} skipped: {listing(hidden)}.")
+    links = passed_over(folder) if recursive else []
+    if links:
+        notes.append(f"links to folders and system folders skipped: {listing(links)}.")
     if not recursive and has_images_below(folder):
-        notes.append(f"the images in folders below {folder} are left out; --recursive takes them.")
+        notes.append(f"images in subfolders of {folder} skipped; use --recursive to include them.")
     return notes
 
 
 def other_images(folder: Path, *, recursive: bool = False) -> dict[str, str]:
-    """Return the files (paths below the folder) that are images by their suffix and are not read → why."""
+    """Return the image files (relative paths) in unsupported formats → the reason."""
     return {
-        (place / name).relative_to(folder).as_posix(): reason
-        for place, names in _walk(folder, deep=recursive)
+        (parent / name).relative_to(folder).as_posix(): reason
+        for parent, names in _walk(folder, deep=recursive)
         for name in names
         if not name.startswith(".") and (reason := unread(name)) is not None
     }
 
 
 def several_pages(folder: Path, *, recursive: bool = False) -> list[str]:
-    """Return the TIFF and WebP files (paths below the folder) that hold several images."""
-    found = []
+    """Return the TIFF and WebP files (relative paths) that contain several images."""
+    paged = []
     for path in _below(folder) if recursive else _directly(folder):
         if path.suffix.lower() in PAGED:
             with suppress(InvalidInput), open_image(path, decode=False) as image, explained(path):
                 if frames(image) > 1:
-                    found.append(path.relative_to(folder).as_posix())
-    return found
+                    paged.append(path.relative_to(folder).as_posix())
+    return paged
 
 
 def passed_over(folder: Path) -> list[str]:
-    """Return the folders below (relative paths) that a recursive search leaves out: links, and the system's own."""
+    """Return the subfolders (relative paths) that a recursive search skips: links and system folders."""
     return [
         path.relative_to(folder).as_posix()
-        for place, folders, _ in os.walk(folder)
-        for path in (Path(place) / name for name in sorted(folders))
+        for parent, folders, _ in os.walk(folder)
+        for path in (Path(parent) / name for name in sorted(folders))
         if path.is_symlink() or path.name.casefold() in SYSTEM_FOLDERS
     ]
 
 
-def _is_read(name: str) -> bool:
-    return without_suffix(name) != name and unread(name) is None
-
-
 def images_below(folder: Path) -> dict[str, list[Path]]:
-    """Return the images in folders below this one by the ids that `images_in` gives them."""
-    found: dict[str, list[Path]] = {}
+    """Return the images in subfolders by id, as in `images_in`."""
+    images: dict[str, list[Path]] = {}
     for path in _below(folder):
         if path.parent != folder:
-            found.setdefault(image_id(path.relative_to(folder).as_posix()), []).append(path)
-    return found
+            images.setdefault(image_id(path.relative_to(folder).as_posix()), []).append(path)
+    return images
 
 
 def has_images_below(folder: Path) -> bool:
-    """Tell whether folders below this one hold images, which `images_in` leaves out unless it is recursive."""
+    """Return whether subfolders contain images."""
     return any(path.parent != folder for path in _below(folder))
+
+
+def _is_read(name: str) -> bool:
+    return without_suffix(name) != name and unread(name) is None
 
 
 def _directly(folder: Path) -> list[Path]:
@@ -144,43 +142,49 @@ def _directly(folder: Path) -> list[Path]:
 
 
 def _below(folder: Path, *, hidden: bool = False, deep: bool = True, closed: list[str] | None = None) -> Iterator[Path]:
-    """Yield the images in a folder and in all below it, in a fixed order; either the hidden ones or the others.
+    """Yield the images in a folder and its subfolders in a fixed order.
 
     Args:
-        folder: where to begin.
-        hidden: which of the two.
-        deep: also in folders below.
-        closed: gets the folders that can't be read.
+        folder: the folder.
+        hidden: yield only hidden images instead of only visible ones.
+        deep: search subfolders.
+        closed: receives the unreadable subfolders.
     """
-    for place, names in _walk(folder, hidden=hidden, deep=deep, closed=closed):
-        inside = any(part.startswith(".") for part in place.relative_to(folder).parts)
+    for parent, names in _walk(folder, hidden=hidden, deep=deep, closed=closed):
+        inside = any(part.startswith(".") for part in parent.relative_to(folder).parts)
         for name in names:
             if (inside or name.startswith(".")) == hidden and _is_read(name):
-                yield place / name
+                yield parent / name
 
 
 def _walk(
     folder: Path, *, hidden: bool = False, deep: bool = True, closed: list[str] | None = None
 ) -> Iterator[tuple[Path, list[str]]]:
-    """Yield each folder from ``folder`` down with the names of its files, sorted."""
+    """Yield ``folder`` and its subfolders, each with its sorted file names."""
 
     def note(error: OSError) -> None:
         if Path(str(error.filename)) == folder:
-            raise InvalidInput(f"{folder}: can't be read ({error.strerror}).") from error
+            raise InvalidInput(f"unreadable ({error.strerror})", subject=folder) from error
         if closed is not None:
             closed.append(f"{error.filename} ({error.strerror})")
 
-    for place, folders, names in os.walk(folder, onerror=note):
+    for parent, folders, names in os.walk(folder, onerror=note):
         folders[:] = sorted(
             name
             for name in folders
             if deep and (hidden or not name.startswith(".")) and name.casefold() not in SYSTEM_FOLDERS
         )
-        yield Path(place), sorted(names)
+        yield Path(parent), sorted(names)
 
 
-def _hint(folder: Path) -> str:
-    below = " There are some in folders below it; --recursive takes them." if has_images_below(folder) else ""
+def _with_reasons(files: Mapping[str, str]) -> str:
+    return listing(f"{name} ({reason})" for name, reason in files.items())
+
+
+def _hint(folder: Path) -> str | None:
     others = other_images(folder)
-    left_out = listing(f"{name}: {reason}" for name, reason in others.items())
-    return below + (f" Left out: {left_out}." if others else "")
+    hints = [
+        *(["There are images in subfolders; use --recursive to include them."] if has_images_below(folder) else []),
+        *([f"Unsupported: {_with_reasons(others)}."] if others else []),
+    ]
+    return " ".join(hints) or None

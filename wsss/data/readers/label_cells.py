@@ -1,4 +1,4 @@
-"""Cells of a dataset's own label table: class names, ``?name`` for a class that may be there, words for no class."""
+"""Cells of a dataset's label table: class names, ``?name`` for an unknown label, and words for no class."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from wsss.data.readers.label_tables import LabelRow, split_labels
 from wsss.errors import counted, listing
 
 Known = tuple[tuple[int, ...] | None, tuple[int, ...]]
-"""Indices of the classes in an image (``None``: nobody has said), and of those that may or may not be in it."""
+"""Indices of the classes in an image (``None`` if unlabelled), and of those that may or may not be in it."""
 
 
 @dataclass
 class LabelCells:
-    """Reads cells, and counts the words that are not classes.
+    """Parser of cells that counts the words that are not classes.
 
     Args:
-        names: the classes, and what each name means.
-        rules: words for no class and for unknown; a name of ``names`` is a class whatever they say.
-        words: (kind, word) → how often it occurs.
-        contradictions: rows with a class and a word for no class.
-        way_out: what a note on such a word adds: the key that makes it a class.
+        names: the classes, and the valid names.
+        rules: words for no class and for unknown labels; names of classes take precedence.
+        words: (kind, word) → number of occurrences.
+        contradictions: rows with both a class and a word for no class.
+        way_out: added to the note on a word for no class: the key that makes it a class.
     """
 
     names: LabelNames
@@ -34,10 +34,10 @@ class LabelCells:
     way_out: str = ""
 
     def read(self, row: LabelRow) -> Known:
-        """Return what a row says.
+        """Return the labels of a row.
 
         Raises:
-            InvalidInput: a name is neither a class nor such a word; names file and line.
+            InvalidInput: an unknown name; names file and line.
         """
         marked: list[str] = []
         present: list[str] = []
@@ -51,46 +51,49 @@ class LabelCells:
                 marked.append(name.removeprefix(UNKNOWN_MARK))
             else:
                 present.append(name)
-        found = self.names.indices(present, row.where)
-        unknown = tuple(index for index in self.names.indices(marked, row.where) if index not in found)
-        if found and Word.NEGATIVE in words:
+        labels = self.names.indices(present, row.where)
+        unknown = tuple(index for index in self.names.indices(marked, row.where) if index not in labels)
+        if labels and Word.NEGATIVE in words:
             self.contradictions.append(f"{row.where}: {row.labels}")
-        if self.rules.empty_is_unknown and not (found or unknown) and words <= {Word.MISSING}:
+        if self.rules.empty_is_unknown and not (labels or unknown) and words <= {Word.MISSING}:
             return None, ()
         if Word.UNKNOWN in words:
-            return (found or None), tuple(n for n in range(1, len(self.names.classes)) if found and n not in found)
-        return found, unknown
+            others = tuple(n for n in range(1, len(self.names.classes)) if n not in labels)
+            return (labels, others) if labels else (None, ())
+        return labels, unknown
 
     def notes(self) -> list[str]:
         """Return a line for each word that was read as no class or as unknown."""
         meaning = {
-            Word.NEGATIVE: "no class is in the image" + self.way_out,
-            Word.UNKNOWN: "it is not known which classes are in the image",
-            Word.MISSING: "an empty cell: no class is in the image",
-            Word.BACKGROUND: "no class is in the image: the background is not a class",
+            Word.NEGATIVE: f"no class{self.way_out}",
+            Word.UNKNOWN: "unlabelled",
+            Word.MISSING: "no class (empty cell)",
+            Word.BACKGROUND: "no class (the background is not a class)",
         }
         lines = [
             f"{counted(count, 'label')} {name!r} read as: {meaning[word]}."
             for (word, name), count in self.words.items()
         ]
         if self.contradictions:
-            lines.append(f"contradictory labels of an image, whose classes are taken: {listing(self.contradictions)}.")
-        met = {name.casefold() for _, name in self.words}
-        for key, chosen in (("negative", self.rules.negative or ()), ("unknown", self.rules.unknown)):
-            absent = [word for word in chosen if word.casefold() not in met and word not in ("", EMPTY)]
-            if absent:
-                lines.append(f"data.{key} names {listing(absent)}, and no label is called that.")
+            lines.append(
+                f"a class together with a word for no class, read as the class: {listing(self.contradictions)}."
+            )
+        used = {name.casefold() for _, name in self.words}
+        for key, words in (("negative", self.rules.negative or ()), ("unknown", self.rules.unknown)):
+            unused = [word for word in words if word.casefold() not in used and word not in ("", EMPTY)]
+            if unused:
+                lines.append(f"data.{key}: no label is {listing(unused)}.")
         return lines
 
 
 def names_of(cell: str, known: Collection[str], rules: Rules) -> list[str]:
-    """Return the names in a cell; one that is as a whole a word such as "no finding" is not split."""
+    """Return the names in a cell; a cell that is a word such as "no finding" as a whole is not split."""
     whole = bool(cell) and cell not in known and rules.word(cell) is not None
     return [cell] if whole else split_labels(cell, tuple(known))
 
 
 def class_names(rows: Iterable[LabelRow], rules: Rules) -> list[str]:
-    """Return the names in a label table that are classes, in alphabetical order."""
+    """Return the class names in a label table in alphabetical order."""
     names = {name.removeprefix(UNKNOWN_MARK) for row in rows for name in names_of(row.labels, (), rules)}
     return sorted(name for name in names if name and rules.word(name) is None)
 
@@ -101,20 +104,20 @@ NEGATIVE_KEY = " (data.negative: [] reads it as the name of a class)"
 def read_rows(
     rows: Iterable[LabelRow], names: LabelNames, rules: Rules, log: Callable[[str], None], *, way_out: str = ""
 ) -> dict[str, Known]:
-    """Return image id → what its row says; words that are not classes are logged.
+    """Return image id → labels; words that are not classes are logged.
 
     Args:
-        rows: of the table.
+        rows: rows of the table.
         names: the classes.
-        rules: words for no class and for unknown.
-        log: prints one line.
+        rules: words for no class and for unknown labels.
+        log: prints one line for the user.
         way_out: see `LabelCells`.
 
     Raises:
         InvalidInput: see `LabelCells.read`.
     """
     cells = LabelCells(names, rules, way_out=way_out)
-    found = {row.id: cells.read(row) for row in rows}
+    labels = {row.id: cells.read(row) for row in rows}
     for line in cells.notes():
         log(line)
-    return found
+    return labels

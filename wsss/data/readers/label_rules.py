@@ -1,7 +1,8 @@
-"""Rules that every reader of image-level labels shares: usual keys and columns, and words that are not classes."""
+"""Common rules for image-level labels: usual keys and columns, and words that are not classes."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,31 +14,31 @@ IMAGE_KEYS = (
     *("image", "image_id", "img", "file", "file_name", "filepath", "path", "image_path", "image_file"),
     *("image_name", "image_index", "img_path", "img_id", "img_name", "picture", "photo", "name", "id"),
 )
-"""Keys and columns that name the image, the likeliest first; compared by `plain`."""
+"""Keys and columns of the image, the most likely first; compared by `plain`."""
 
 ONE_LABEL = ("label", "class", "category", "tag", "target", "choice", "label_name", "class_name", "category_name")
 ALL_LABELS = ("labels", "classes", "categories", "tags", "targets", "choices")
 LABEL_KEYS = tuple(key for pair in zip(ALL_LABELS, ONE_LABEL, strict=False) for key in pair) + ONE_LABEL[6:]
 SPLIT_KEYS = ("split", "set", "subset", "dataset_split", "fold_name")
 VALIDATION_FLAGS = ("is_valid", "is_val", "is_validation")
-"""Columns of true and false, as fastai writes them: true is the split val, false is train."""
+"""Boolean columns as written by fastai: true is the split val, false is train."""
 
 BOX_KEYS = ("x_min", "y_min", "x_max", "y_max", "x1", "y1", "bbox", "bbox_x", "encoded_pixels", "segmentation")
-"""Columns of a table that has a row per object."""
+"""Columns of a table with a row per object."""
 
 CONFIDENCE_KEYS = ("confidence", "score", "probability", "prob", "conf")
 PRESENT_KEYS = (
     *("present", "is_present", "presence", "exists", "value", "answer", "state", "status", "polarity"),
     *("positive", "is_positive", "has_label", "applies", "contains", "visible", "is_visible"),
 )
-"""Columns that say whether the class that stands beside them is present."""
+"""Columns for the presence of the class in the same row."""
 
 ABSENT_KEYS = ("negated", "is_negated", "negation", "absent", "is_absent", "absence")
-"""Columns that say whether the class that stands beside them is absent."""
+"""Columns for the absence of the class in the same row."""
 
 PRESENT_WORDS = frozenset({"present", "pos", "positive", "+"})
 ABSENT_WORDS = frozenset({"absent", "neg", "negative", "not present", "-"})
-"""Besides `YES` and `NO`, what stands in such columns."""
+"""Values of such columns, besides `YES` and `NO`."""
 
 ATTRIBUTE_KEYS = (
     *CONFIDENCE_KEYS,
@@ -49,7 +50,7 @@ ATTRIBUTE_KEYS = (
     *("x_min", "x_max", "y_min", "y_max", "x1", "x2", "y1", "y2", "bbox_x", "bbox_y", "bbox_w", "bbox_h"),
     *("click_x", "click_y", "unnamed_0", "region_id", "annotation_id", "object_id", "box_id"),
 )
-"""Columns that describe an image, a box or an annotation: 0 and 1 in them are no classes."""
+"""Columns that describe an image, a box or an annotation; 0 and 1 in them are not labels."""
 
 _BACKGROUND = frozenset({"background", "backgroundgoogle"})
 _NEGATIVE = frozenset(
@@ -61,28 +62,28 @@ _UNCLEAR = frozenset(
     {"unknown", "unclear", "unsure", "uncertain", "undecided", "todo", "tbd", "void", "ignore", "ignored", "notsure"}
     | {"notlabelled", "notlabeled", "unannotated", "notannotated", "unclassified", "dontknow"}
 )
-"""Words that leave open what an image shows, compared by `plain`; they may be classes, too."""
+"""Words for unlabelled images, compared by `plain`; they may also be class names."""
 
 YES = frozenset({"1", "1.0", "true", "yes", "y", "x", "t"})
 NO = frozenset({"0", "0.0", "false", "no", "n", "f"})
 
 LETTERS = frozenset({"y", "x", "t", "n", "f"})
-"""Those of `YES` and `NO` that are names of classes in a column that is called label or labels."""
+"""Members of `YES` and `NO` that are class names in a column called label or labels."""
 
 YES_AND_NO_LETTERS = frozenset({"y", "n"})
-"""Those of `LETTERS` that mean yes and no where a column has both and nothing else."""
+"""Members of `LETTERS` that mean yes and no in a column with exactly these two values."""
 
 _DECIMAL_COMMA = re.compile(r"\s*-?[0-9]+,[0-9]+\s*")
 
 EMPTY = "empty"
-"""What ``--unknown`` calls a cell without content."""
+"""The name of an empty cell in ``--unknown``."""
 
 UNKNOWN_MARK = "?"
-"""Before a class name in a label table: whether the image shows this class is not known."""
+"""Prefix of a class name in a label table: the class may or may not be in the image."""
 
 
 class Word(Enum):
-    """What a label in a file is, besides the name of a class."""
+    """Kinds of labels that are not class names."""
 
     BACKGROUND = "background"
     NEGATIVE = "negative"
@@ -92,15 +93,14 @@ class Word(Enum):
 
 @dataclass(frozen=True)
 class Rules:
-    """How labels are read where the usual rules don't fit.
+    """How labels that are not class names are read.
 
     Args:
-        negative: labels of images that show no class; ``None``: the usual words (ok, good, normal, none, negative,
-            healthy …), unless one stands beside a class; ``()``: every word is a class, "unknown" and the like, too.
-        unknown: labels and cells that leave open whether a class is there, besides ``?``; `EMPTY` stands for a cell
-            without content.
-        soft: ``(low, high)`` for labels between 0 and 1: from ``high`` on a class is present, up to ``low`` it is
-            absent, and unknown in between; ``None``: such labels are refused.
+        negative: labels of images without a class; ``None``: the usual words (ok, good, normal, none, negative,
+            healthy …), unless next to a class; ``()``: every word is a class, including "unknown" and the like.
+        unknown: labels and cells of unlabelled images, besides ``?``; `EMPTY` is an empty cell.
+        soft: thresholds ``(low, high)`` for labels between 0 and 1: present from ``high``, absent up to ``low``,
+            unknown in between; ``None``: such labels are invalid.
     """
 
     negative: tuple[str, ...] | None = None
@@ -108,7 +108,7 @@ class Rules:
     soft: tuple[float, float] | None = None
 
     def word(self, label: str) -> Word | None:
-        """Return what a label is; ``None`` for the name of a class."""
+        """Return the kind of a label; ``None`` for a class name."""
         text = label.strip().casefold()
         if text in (word.casefold() for word in self.unknown if word != EMPTY):
             return Word.UNKNOWN
@@ -126,14 +126,14 @@ class Rules:
 
     @property
     def empty_is_unknown(self) -> bool:
-        """Whether a cell without content leaves open which classes the image shows."""
+        """Whether an empty cell means unlabelled."""
         return EMPTY in self.unknown or "" in self.unknown
 
     def present(self, value: float) -> bool | None:
-        """Return whether a label between 0 and 1 means that the class is there; ``None``: unknown.
+        """Return whether a label between 0 and 1 means that the class is present; ``None``: unknown.
 
         Raises:
-            ValueError: there is no ``soft``, and the value is neither 0 nor 1.
+            ValueError: the value is neither 0 nor 1, and there are no ``soft`` thresholds.
         """
         if value in (0, 1):
             return value == 1
@@ -144,10 +144,10 @@ class Rules:
 
 
 def parse_soft(text: str) -> tuple[float, float]:
-    """Return low and high of ``"0.5"`` or ``"0.3,0.7"``.
+    """Parse ``"0.5"`` or ``"0.3,0.7"`` into `Rules.soft`.
 
     Raises:
-        InvalidInput: not one or two numbers in ascending order, above 0 and up to 1.
+        InvalidInput: expected one or two ascending numbers in (0, 1].
     """
     try:
         numbers = [float(part) for part in text.split(",")]
@@ -155,19 +155,15 @@ def parse_soft(text: str) -> tuple[float, float]:
         numbers = []
     if not 1 <= len(numbers) <= 2 or not 0 < numbers[0] <= numbers[-1] <= 1:
         raise InvalidInput(
-            f"--soft-threshold {text}: expected one number (0.5), or a lower and an upper one (0.3,0.7), in (0, 1]."
+            subject="--soft-threshold",
+            allowed="one number (0.5), or a lower and an upper one (0.3,0.7), in (0, 1]",
+            found=text,
         )
-    return (numbers[0] if len(numbers) == 2 else _below(numbers[0])), numbers[-1]
-
-
-def _below(value: float) -> float:
-    import math
-
-    return math.nextafter(value, 0)
+    return (numbers[0] if len(numbers) == 2 else math.nextafter(numbers[0], 0)), numbers[-1]
 
 
 def number_in(text: str) -> float | None:
-    """Return the number that a text is, with a decimal point or a decimal comma (``0,8``); ``None`` if it is none."""
+    """Parse a number with a decimal point or a decimal comma (``0,8``); ``None`` for other text."""
     try:
         return float(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text)
     except ValueError:
@@ -175,10 +171,10 @@ def number_in(text: str) -> float | None:
 
 
 def no_and_yes(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return the two names in lower case that mean no and yes; ``None`` where there are others, or one of them alone.
+    """Return the two lower-case names for no and yes; ``None`` unless these are the only names.
 
     Args:
-        names: all labels of a file, but for those that mean "unknown".
+        names: all labels of a file except those of unlabelled images.
     """
     known = {name.strip().casefold() for name in names}
     no, yes = known & NO, known & YES
@@ -188,24 +184,24 @@ def no_and_yes(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def may_be_unknown(label: str) -> bool:
-    """Whether a label is a word such as "unknown" or "todo", which a list of classes may hold, too."""
+    """Return whether a label is a word such as "unknown" or "todo", which may also be a class name."""
     return plain(label) in _UNCLEAR
 
 
 def sounds_like_labels(name: str) -> bool:
-    """Whether a key or column is called like ``Finding Labels``, ``class_id`` or ``ClassId``."""
+    """Return whether the name of a key or column resembles ``Finding Labels``, ``class_id`` or ``ClassId``."""
     words = [word.casefold() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
     ends = words[-2:-1] if words[-1:] in (["id"], ["name"]) else words[-1:]
     return bool(ends) and ends[0] in (*ALL_LABELS, *ONE_LABEL) and words[0] != "is"
 
 
 def plain(name: str) -> str:
-    """Return a key or a word as it is compared: lower case, without spaces, hyphens, underscores and dots."""
+    """Normalise a key or word for comparison: lower case, without spaces, hyphens, underscores, colons and dots."""
     return re.sub(r"[\s_.:-]+", "", name.casefold())
 
 
 def find_key(found: Iterable[str], wanted: Iterable[str]) -> str | None:
-    """Return the key of ``found`` that comes first in ``wanted``, compared by `plain`; ``None`` if there is none."""
+    """Return the key in ``found`` that comes first in ``wanted``, compared by `plain`; ``None`` without a match."""
     by_plain: dict[str, str] = {}
     for key in found:
         by_plain.setdefault(plain(key), key)
@@ -213,5 +209,5 @@ def find_key(found: Iterable[str], wanted: Iterable[str]) -> str | None:
 
 
 def is_one_of(key: str, wanted: Iterable[str]) -> bool:
-    """Whether a key is one of ``wanted``, compared by `plain`."""
+    """Return whether a key is in ``wanted``, compared by `plain`."""
     return plain(key) in {plain(one) for one in wanted}

@@ -1,4 +1,4 @@
-"""The small text files of a dataset: lists of ids, tables of image-level labels."""
+"""CSV tables of a dataset: image-level labels, and image files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TypeVar
 from wsss.data.readers.find_images import MISSING_HINT
 from wsss.data.readers.label_rules import UNKNOWN_MARK
 from wsss.data.sample_ids import check_id, without_suffix
-from wsss.errors import InvalidInput, closest, counted, listing, together
+from wsss.errors import InvalidInput, together
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES
 from wsss.io.text.tables import from_cell
 from wsss.io.text.text_files import read_text
@@ -26,8 +26,8 @@ class LabelRow:
 
     Args:
         id: image id, without suffix.
-        labels: the cell as it stands.
-        split: the cell of the ``split`` column, or ``None`` where there is no such column.
+        labels: the cell ``labels``, stripped.
+        split: the cell ``split``, or ``None`` without such a column.
         where: ``"file:line"``.
     """
 
@@ -38,19 +38,21 @@ class LabelRow:
 
 
 def read_label_table(path: Path) -> list[LabelRow]:
-    """Read a CSV table ``image_id,labels[,split]`` with a header line; further columns are left alone.
+    """Read a CSV table ``image_id,labels[,split]`` with a header line; other columns are ignored.
 
     Raises:
-        InvalidInput: no such columns, a row that is too short, a bad id, or an id that comes twice.
+        InvalidInput: missing columns, a short row, or an invalid or duplicate id.
     """
     rows = _csv_rows(path)
     if not rows:
-        raise InvalidInput(f"{path}: the file is empty; expected a header line image_id,labels[,split].")
+        raise InvalidInput("empty file", subject=path, allowed="a header line image_id,labels[,split]")
     header = [cell.strip() for cell in rows[0][1]]
     if not {"image_id", "labels"} <= set(header):
         raise InvalidInput(
-            f"{path}:{rows[0][0]}: the header is {','.join(header)!r}; expected the columns image_id and labels, "
-            "separated by a comma (and split, if the file also says which split an image belongs to)."
+            "invalid header",
+            subject=f"{path}:{rows[0][0]}",
+            allowed="the columns image_id and labels (and split, optionally), separated by commas",
+            found=",".join(header),
         )
     id_at, labels_at = header.index("image_id"), header.index("labels")
     split_at = header.index("split") if "split" in header else None
@@ -58,11 +60,12 @@ def read_label_table(path: Path) -> list[LabelRow]:
     for number, cells in rows[1:]:
         where = f"{path}:{number}"
         if len(cells) <= max(id_at, labels_at, split_at or 0):
-            raise InvalidInput(f"{where}: the row has {counted(len(cells), 'cell')}, the header {len(header)}.")
+            raise InvalidInput("short row", subject=where, allowed=f"{len(header)} cells", found=len(cells))
         name = check_id(without_suffix(cells[id_at].strip()), where)
         if name in table:
             raise InvalidInput(
-                f"{where}: image id {name!r} comes twice; the first time is at {table[name].where}.",
+                f"duplicate image id {name!r}, first listed at {table[name].where}",
+                subject=where,
                 hint="Give each image one row, with all its labels separated by spaces.",
             )
         split = None if split_at is None else cells[split_at].strip()
@@ -71,45 +74,50 @@ def read_label_table(path: Path) -> list[LabelRow]:
 
 
 def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict[str, list[Path]]:
-    """Read a CSV table ``image_id,file`` that says which file below ``folder`` is which image.
+    """Read a CSV table ``image_id,file`` of image files below ``folder``.
 
     Returns:
-        id → the one path, in the form of `images_by_id`; unless ``complete``, files may be missing.
+        id → list of its one path, as from `images_by_id`; the files may be missing unless ``complete``.
 
     Raises:
-        InvalidInput: no such columns, a bad id or one that comes twice, or a file that is missing, has no suffix of an
-            image, or lies outside ``folder``.
+        InvalidInput: missing columns, an invalid or duplicate id, or a file that is missing, has no image suffix, or
+            lies outside ``folder``.
     """
     rows = _csv_rows(path)
-    header = [cell.strip() for cell in rows[0][1]] if rows else []
-    if header != ["image_id", "file"]:
-        raise InvalidInput(f"{path}:1: the header is {','.join(header)!r}; expected image_id,file.")
-    found: dict[str, list[Path]] = {}
+    header = ",".join(cell.strip() for cell in rows[0][1]) if rows else ""
+    if header != "image_id,file":
+        raise InvalidInput("invalid header", subject=f"{path}:1", allowed="image_id,file", found=header)
+    images: dict[str, list[Path]] = {}
     missing: list[InvalidInput] = []
     for number, cells in rows[1:]:
         where = f"{path}:{number}"
         if len(cells) != 2:
-            raise InvalidInput(f"{where}: the row has {counted(len(cells), 'cell')}, the header 2.")
-        name, file = check_id(cells[0].strip(), where), PurePosixPath(cells[1])
-        if name in found:
-            raise InvalidInput(f"{where}: image id {name!r} comes twice.", hint="Give each image one row.")
-        if file.is_absolute() or ".." in file.parts:
-            raise InvalidInput(f"{where}: {cells[1]!r} leads out of {folder}; name a file below it.")
-        if without_suffix(file.name) == file.name:
-            raise InvalidInput(f"{where}: {cells[1]!r} is no image ({', '.join(IMAGE_SUFFIXES)} are).")
+            raise InvalidInput(subject=where, allowed="2 cells", found=len(cells))
+        name, file = check_id(cells[0].strip(), where), cells[1]
+        if name in images:
+            raise InvalidInput(f"duplicate image id {name!r}", subject=where, hint="Give each image one row.")
+        _check_image_path(file, folder, where)
         if complete and not (folder / file).is_file():
-            missing.append(InvalidInput(f"{where}: there is no file {cells[1]!r} in {folder}.", hint=MISSING_HINT))
-        found[name] = [folder / file]
+            missing.append(InvalidInput(f"no file {file!r} in {folder}", subject=where, hint=MISSING_HINT))
+        images[name] = [folder / file]
     if missing:
-        raise together(missing, len(found), "listed images can't be found")
-    return found
+        raise together(missing, len(images), "listed images are missing")
+    return images
+
+
+def _check_image_path(file: str, folder: Path, where: str) -> None:
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts:
+        raise InvalidInput("invalid path", subject=where, allowed=f"a file below {folder}", found=file)
+    if without_suffix(path.name) == path.name:
+        raise InvalidInput("not an image", subject=where, allowed=f"a {', '.join(IMAGE_SUFFIXES)} file", found=file)
 
 
 def split_labels(cell: str, known: Sequence[str]) -> list[str]:
     """Return the class names in a cell.
 
-    They are separated by ``;`` or ``|``, or, where there is neither, by spaces. A cell that is itself a known class
-    name (``"dining table"``) is that class.
+    They are separated by ``;`` or ``|``, or, without either, by spaces. A cell that is a known class name as a whole
+    (``"dining table"``) is that class.
     """
     for separator in (";", "|"):
         if separator in cell:
@@ -118,24 +126,21 @@ def split_labels(cell: str, known: Sequence[str]) -> list[str]:
 
 
 def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Return (line number, cells) of all rows that aren't blank."""
+    """Return (line number, cells) of all rows that are not blank."""
     reader = csv.reader(io.StringIO(read_text(path)))
     try:
         return [(reader.line_num, list(map(from_cell, row))) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
-        raise InvalidInput(f"{path}:{reader.line_num}: not a CSV table ({error}).") from error
+        raise InvalidInput(f"invalid CSV ({error})", subject=f"{path}:{reader.line_num}") from error
 
 
 def choose_splits(splits: Mapping[str, S], wanted: Sequence[str] | None, *, where: Path) -> dict[str, S]:
-    """Return the splits that ``data.splits`` names, in its order; all of them where it names none.
+    """Return the splits of ``data.splits`` in its order; all splits if it is ``None``.
 
     Raises:
-        InvalidInput: there is no such split in ``where``.
+        InvalidInput: an unknown split.
     """
     for name in wanted or ():
         if name not in splits:
-            raise InvalidInput(
-                f"data.splits: {where} has no split {name!r}; there are {listing(splits, limit=20)}"
-                f"{closest(name, splits)}"
-            )
+            raise InvalidInput(f"unknown split of {where}", subject="data.splits", found=name, allowed=splits)
     return dict(splits) if wanted is None else {name: splits[name] for name in wanted}

@@ -1,4 +1,4 @@
-"""What a dataset layout is: its config, how its folder is recognised, and how it is read."""
+"""The interface of a dataset layout: its config, its recognition, and its reader."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from wsss.errors import InvalidInput
 from wsss.validation import Settings
 
 if TYPE_CHECKING:
@@ -32,27 +33,26 @@ class Reader(Protocol[C_contra]):
         """Return the dataset.
 
         Args:
-            config: the layout's validated config.
-            work: a folder that we may write to: generated data and remembered content hashes.
+            config: the validated config of the layout.
+            work: writable folder for generated data and the cache of content hashes.
             log: prints one line for the user.
 
         Raises:
-            InvalidInput: the folder doesn't hold what the layout says; names file and line.
+            InvalidInput: the files do not match the layout; names file and line.
         """
 
 
 @dataclass(frozen=True)
 class Layout(Generic[C]):
-    """A layout's declaration; each reader module has one, named ``LAYOUT``.
+    """Declaration of a layout; each reader module has one, named ``LAYOUT``.
 
     Args:
         name: the value of ``data.layout``.
         config: the pydantic model of ``data:``.
         read: see `Reader`.
-        read_incomplete: reads the dataset also where images are missing (`Dataset.missing` names them); ``None`` for a
-            layout whose `read` does.
-        recognise: whether a folder looks like this layout; ``None`` for a layout that is never guessed.
-        looks_for: what `recognise` looks for, in words.
+        read_incomplete: reader that accepts missing images (`Dataset.missing`); ``None`` if ``read`` does.
+        recognise: whether a folder has this layout; ``None`` for a layout that is never detected automatically.
+        looks_for: description of the files that ``recognise`` requires.
     """
 
     name: str
@@ -66,6 +66,18 @@ class Layout(Generic[C]):
 AnyLayout = Layout[Any]
 
 
+def require_root(root: Path, *, hint: str | None = None) -> Path:
+    """Return the folder of a dataset, ``~`` expanded.
+
+    Raises:
+        InvalidInput: no such folder.
+    """
+    root = root.expanduser()
+    if not root.is_dir():
+        raise InvalidInput("no such folder", subject=f"data.root: {root}", hint=hint)
+    return root
+
+
 def hash_cache(work: Path) -> Path:
-    """Return the file in ``work`` that remembers content hashes (see `wsss.data.manifest`)."""
+    """Return the file in ``work`` that caches content hashes (see `wsss.data.manifest`)."""
     return work / "content-hashes.json"

@@ -1,4 +1,4 @@
-"""All dataset layouts, and the one function that opens a dataset of any of them.
+"""All dataset layouts, and the function that opens a dataset of any of them.
 
 A layout is one module with a ``LAYOUT`` (see `wsss.data.readers.layout`) and one line here, or an entry point
 ``wsss.layouts`` of another package.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from wsss.data.readers.layout import AnyLayout, LayoutConfig, Log
+from wsss.data.readers.layout import AnyLayout, LayoutConfig, Log, require_root
 from wsss.errors import InvalidInput, listing
 from wsss.extensions import Extensions
 from wsss.io.files.home import at_home
@@ -34,10 +34,10 @@ LAYOUTS = Extensions(
 
 
 def get_layout(name: str) -> AnyLayout:
-    """Return a layout by its name.
+    """Return a layout by name.
 
     Raises:
-        InvalidInput: there is none of this name.
+        InvalidInput: unknown layout.
     """
     if name not in LAYOUTS:
         raise InvalidInput("unknown layout", subject="data.layout", found=name, allowed=[*LAYOUTS, AUTO])
@@ -49,47 +49,42 @@ def _recognisable() -> list[AnyLayout]:
 
 
 def fitting_layouts(root: Path) -> list[AnyLayout]:
-    """Return the layouts whose files a folder has."""
+    """Return the layouts that match the files of a folder."""
     return [layout for layout in _recognisable() if layout.recognise is not None and layout.recognise(root)]
 
 
 def recognise(root: Path) -> AnyLayout:
-    """Return the layout that a folder has.
+    """Return the layout of a folder.
 
     Raises:
-        InvalidInput: no such folder, no layout fits (says what was looked for), or several do.
+        InvalidInput: a missing folder, no matching layout, or several.
     """
-    if not root.is_dir():
-        raise InvalidInput(f"data.root: {root} is no folder.")
-    fitting = fitting_layouts(root)
+    fitting = fitting_layouts(require_root(root))
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise InvalidInput(
-            f"{root}: the folder fits several layouts: {listing(layout.name for layout in fitting)}.",
-            hint="Say which one with data.layout.",
-        )
+        names = listing(layout.name for layout in fitting)
+        raise InvalidInput(f"matches several layouts: {names}", subject=root, hint="Choose one with data.layout.")
     raise InvalidInput(
-        f"{root}: no dataset layout is recognised. Looked for\n"
+        "unknown dataset layout. The layouts require\n"
         + "\n".join(f"  {layout.name}: {layout.looks_for}" for layout in _recognisable()),
-        hint="Images with labels of any form: wsss init --images FOLDER --labels FILE. For a dataset, arrange the "
-        "files as one of these (data/README.md shows each), or set data.layout and its keys.",
+        subject=root,
+        hint="Images with labels in any format: wsss init --images FOLDER --labels FILE. For a dataset, arrange the "
+        "files like one of these (see data/README.md), or set data.layout and its keys.",
     )
 
 
 def why_gone(config: Mapping[str, Any]) -> str | None:
-    """Return why a dataset that was there once can't be opened any more; ``None`` where nothing speaks against it.
-
-    Its root is no folder, or what its layout was recognised by is gone.
+    """Return why a dataset that once existed cannot be opened: no root, or no recognisable layout; else ``None``.
 
     Args:
-        config: ``data:`` as it was then.
+        config: the ``data:`` section of that time.
     """
     if not isinstance(config.get("root"), str):
         return None
     root = at_home(config["root"])
     if not root.is_dir():
-        return f"{root} is not there"
+        return f"{root} does not exist"
     if config.get("layout", AUTO) == AUTO:
         try:
             recognise(root)
@@ -108,18 +103,19 @@ def parse_config(
         locate: key path relative to ``config`` → ``"file.yaml:12"`` or ``""``.
 
     Raises:
-        InvalidInput: unknown layout, unknown key, wrong type, missing root, or a folder of no known layout.
+        InvalidInput: an unknown layout or key, a wrong type, a missing root, or a folder without a known layout.
     """
     name = config.get("layout", AUTO)
     if not isinstance(name, str):
-        raise InvalidInput(f"data.layout: expected a name, found {name!r}.")
+        raise InvalidInput(subject="data.layout", allowed="a name", found=name)
     if name != AUTO:
         layout = get_layout(name)
     elif isinstance(config.get("root"), str | Path):
         layout = recognise(at_home(config["root"]))
     else:
         raise InvalidInput(
-            "data.root: this key is required and missing.",
+            "this key is required and missing",
+            subject="data.root",
             hint=f"Set data.root to the dataset's folder, or data.layout to one of {listing(LAYOUTS)}.",
         )
     checked = validate(layout.config, {**config, "layout": layout.name}, where="data", locate=locate)
@@ -134,18 +130,17 @@ def open_dataset(
     locate: Callable[[KeyPath], str] = lambda path: "",
     complete: bool = True,
 ) -> Dataset:
-    """Open the dataset that ``data:`` describes; relative paths are relative to the current folder.
+    """Open the dataset of a ``data:`` section; relative paths are relative to the working directory.
 
     Args:
         config: layout and its keys; see `parse_config`.
-        work: a folder that we may write to: generated data and remembered content hashes.
+        work: writable folder for generated data and the cache of content hashes.
         log: prints one line for the user.
-        locate: key path relative to ``config`` → ``"file.yaml:12"`` or ``""``, to say where a key stands.
-        complete: a missing image is an error. For what looks at finished results, and can do without some images:
-            false, then `Dataset.missing` names them.
+        locate: key path relative to ``config`` → ``"file.yaml:12"`` or ``""``, for messages.
+        complete: a missing image is an error; pass ``False`` to inspect finished results, and see `Dataset.missing`.
 
     Raises:
-        InvalidInput: a wrong config, or files that aren't what the layout says.
+        InvalidInput: an invalid config, or files that do not match the layout.
     """
     layout, checked = parse_config(config, locate=locate)
     read = layout.read if complete else layout.read_incomplete or layout.read

@@ -22,7 +22,7 @@ from wsss.data.readers.imagefolder import images_below
 from wsss.data.readers.label_cells import Known, read_rows
 from wsss.data.readers.label_rules import Rules
 from wsss.data.readers.label_tables import choose_splits, read_label_table
-from wsss.data.readers.layout import Layout, Log, hash_cache
+from wsss.data.readers.layout import Layout, Log, hash_cache, require_root
 from wsss.data.readers.own_masks import OwnMasksConfig, find_masks, own_values
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
@@ -46,59 +46,56 @@ class Config(OwnMasksConfig):
     """``data:`` of a folder in PASCAL VOC layout."""
 
     layout: Literal["voc"] = "voc"
-    root: Path = Field(description="The folder that holds JPEGImages, usually VOCdevkit/VOC2012.")
+    root: Path = Field(description="The folder that contains JPEGImages, usually VOCdevkit/VOC2012.")
     classes: ClassChoice = Field(
         None,
-        description="Names to keep, or new name → id(s) or name(s) it gathers; absent = all.",
+        description="Names to keep, or new name → id(s) or name(s) it merges; absent = all.",
     )
-    # In VOC "background" means "none of the classes". A subset changes which classes there are, so what is left out
-    # becomes background, as trees and computers are. To ignore it would hide false positives on it from every score.
-    other: Other = Field("background", description="What mask pixels of the classes left out become.")
+    # VOC's background is everything but the classes, so unselected classes become background, like trees and computers.
+    # Ignoring them would hide false positives from every score.
+    other: Other = Field("background", description="How mask pixels of unselected classes are read.")
     splits: list[str] | None = Field(None, description="Lists in ImageSets/Segmentation to read; absent = all.")
     labels: Literal["auto", "csv", "annotations", "masks"] = Field(
         "auto",
-        description="Where image-level labels come from: image_labels.csv, Annotations/*.xml, or the pixel labels "
-        "(only when asked for); auto = the first of the former two that is there.",
+        description="Source of image-level labels: image_labels.csv, Annotations/*.xml, or pixel labels; auto = the "
+        "first of the former two that exists.",
     )
     masks: list[str] = Field(
         ["SegmentationClass", "SegmentationClassAug"],
-        description="Folders of masks; an image's mask is taken from the first that has one.",
+        description="Folders of masks; the first that has a mask of an image is used.",
     )
 
 
 def recognise(root: Path) -> bool:
-    """Whether ``root`` holds JPEGImages and ImageSets/Segmentation."""
+    """Return whether ``root`` contains JPEGImages and ImageSets/Segmentation."""
     return (root / IMAGES).is_dir() and (root / LISTS).is_dir()
 
 
 def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Dataset:
     """Return the dataset; see `wsss.data.readers.layout.Reader`. Images may be missing unless ``complete``."""
-    root = config.root
-    if not root.is_dir():
-        raise InvalidInput(f"data.root: {root} is no folder.", hint="Set data.root to the folder with JPEGImages.")
+    root = require_root(config.root, hint="Set data.root to the folder with JPEGImages.")
     class_file = root / CLASSES
     base = read_class_list(class_file) if class_file.is_file() else VOC_IDS
     names = choose_classes(config.classes, base, other=config.other, where="data.classes")
     values = own_values(config, names, log)
     images = _images(root / IMAGES) if complete or (root / IMAGES).is_dir() else {}
-    if (left_out := unread_note(root / IMAGES)) is not None:
-        log(left_out)
+    if (note := unread_note(root / IMAGES)) is not None:
+        log(note)
     known = images.keys() | _mask_names(config, root)
     lists = {name: _read_split(path, config, known, log) for name, path in _split_files(config, root).items()}
     needed = {name: line for entries in lists.values() for name, line in entries}
     folders = _mask_folders(config, root, {*images, *needed}, complete)
     masks = {name: path for folder in reversed(folders) for name, path in folder.found.items()}
 
-    the = partial(the_image, images=images, folder=root / IMAGES, complete=complete)
-    require_images(needed.items(), the)
+    find = partial(the_image, images=images, folder=root / IMAGES, complete=complete)
+    require_images(needed.items(), find)
 
     def sample(name: str, line: Line) -> Sample:
-        image = the(name, where=line)
-        return Sample(name, image, mask=masks.get(name), mask_values=values)
+        return Sample(name, find(name, where=line), mask=masks.get(name), mask_values=values)
 
-    bare = {split: [sample(name, line) for name, line in entries] for split, entries in lists.items()}
-    labels = _labels(config, root, names, {one.id: one for several in bare.values() for one in several}, log)
-    splits = {split: tuple(_labelled(one, labels.get(one.id)) for one in several) for split, several in bare.items()}
+    unlabelled = {split: [sample(name, line) for name, line in entries] for split, entries in lists.items()}
+    labels = _labels(config, root, names, {one.id: one for split in unlabelled.values() for one in split}, log)
+    splits = {name: tuple(_labelled(one, labels.get(one.id)) for one in split) for name, split in unlabelled.items()}
     return Dataset(
         name=root.resolve().name,
         root=root,
@@ -111,80 +108,82 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     )
 
 
-def _labelled(sample: Sample, known: Known | None) -> Sample:
-    labels, unknown = known or (None, ())
-    return replace(sample, labels=labels, unknown=unknown)
+def _labelled(sample: Sample, labels: Known | None) -> Sample:
+    present, unknown = labels or (None, ())
+    return replace(sample, labels=present, unknown=unknown)
 
 
 def _images(folder: Path) -> dict[str, list[Path]]:
-    """Return the images by id; that of ``a/b.jpg`` in a folder below is ``a__b``."""
+    """Return the images by id; ``a/b.jpg`` in a subfolder has the id ``a__b``."""
     return {**images_below(folder), **images_by_id(folder)} if folder.is_dir() else images_by_id(folder)
 
 
 def _split_files(config: Config, root: Path) -> dict[str, Path]:
     folder = root / LISTS
-    found = {path.stem: path for path in sorted(folder.glob("*.txt"))}
-    if not found:
+    files = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    if not files:
         raise InvalidInput(
-            f"{folder}: no list of images (*.txt) here.",
-            hint=f"Write {folder / 'train.txt'} with one image id per line, and val.txt if there is one.",
+            "no list of images (*.txt)",
+            subject=folder,
+            hint=f"Write {folder / 'train.txt'} with one image id per line, and val.txt for validation.",
         )
-    return choose_splits(found, config.splits, where=folder)
+    return choose_splits(files, config.splits, where=folder)
 
 
 def _read_split(path: Path, config: Config, known: Collection[str], log: Log) -> list[tuple[str, Line]]:
     """Return the ids of a list with their lines: ``id``, ``id label``, or ``/JPEGImages/id.jpg /masks/id.png``.
 
-    A whole line that is the id of an image (of ``known``) is that id, spaces and all.
+    A line that is a ``known`` id as a whole is that id, including spaces.
     """
     marks: set[str] = set()
-    others: set[str] = set()
+    mask_folders: set[str] = set()
 
     def entries() -> Iterator[tuple[str, Line]]:
         for line in read_lines(path):
             first, *further = [line.text] if _id(line.text, known) in known else line.text.split()
-            # The usual train_aug lists name paths; anything but JPEGImages/<file> stays an error of the id.
+            # train_aug lists contain paths; those outside JPEGImages are invalid ids.
             name = check_id(_id(first, known), line)
             if further and "/" in further[0]:
-                others.add(_folder_of_mask(further[0], name, line))
+                mask_folders.add(_folder_of_mask(further[0], name, line))
             elif further:
                 marks.add(further[0])
             yield name, line
 
-    found = unique_ids(entries(), path)
+    ids = unique_ids(entries(), path)
     if marks and marks <= {"-1", "0", "1"}:  # ImageSets/Main/cat_train.txt
-        log(f"note: {path}: the column of -1, 0 and 1 is not read; the split holds all {len(found)} images.")
-    unread = sorted(others - set(config.masks))
-    if unread:
-        log(f"note: {path} names masks in {listing(unread)}; masks are read from {listing(config.masks)} (data.masks).")
-    return found
+        log(f"note: {path}: the column of -1, 0 and 1 is ignored; the split contains all {len(ids)} images.")
+    unused = sorted(mask_folders - set(config.masks))
+    if unused:
+        log(f"note: {path} lists masks in {listing(unused)}; masks are read from {listing(config.masks)} (data.masks).")
+    return ids
 
 
 def _id(text: str, known: Collection[str]) -> str:
-    """Return the id of a path in a list: that of ``a/b.jpg`` is ``a__b``, where there is such an image."""
+    """Return the id of a path in a list: ``a__b`` for ``a/b.jpg`` if it is known, else the name without suffix."""
     below = _below(IMAGES, text)
     name = without_suffix(below)
-    ids = [one.replace("/", SEPARATOR) for one in (below, name)]  # "a.png" may be an id, too
+    ids = [one.replace("/", SEPARATOR) for one in (below, name)]  # "a.png" may be an id too
     return next((one for one in ids if one in known), name)
 
 
 def _below(folder: str, path: str) -> str:
-    """Return what follows ``folder/`` in a path of a list (``/JPEGImages/a.jpg``), or the path as it is."""
-    before, found, name = path.rpartition(f"{folder}/")
-    return name if found and (not before or before.endswith("/")) and ".." not in before.split("/") else path
+    """Remove everything up to ``folder/`` from a path in a list (``/JPEGImages/a.jpg``)."""
+    before, separator, name = path.rpartition(f"{folder}/")
+    return name if separator and (not before or before.endswith("/")) and ".." not in before.split("/") else path
 
 
 def _folder_of_mask(path: str, image: str, line: Line) -> str:
-    """Return the folder of a mask that a list names beside an image.
+    """Return the folder of a mask in a list.
 
     Raises:
-        InvalidInput: the mask is called like another image.
+        InvalidInput: mask and image have different names.
     """
     folder, _, name = path.rpartition("/")
     if Path(name).stem != image:
         raise InvalidInput(
-            f"{line}: the mask {path!r} stands beside image {image!r}; a mask is called like its image.",
-            hint=f"Rename it to {image}.png, or take the column of masks out of the list.",
+            f"mask {path!r} of image {image!r}: a mask must have the name of its image",
+            subject=line,
+            hint=f"Rename it to {image}.png, or delete the column of masks from the list.",
         )
     return folder.rpartition("/")[2]
 
@@ -194,12 +193,12 @@ def _mask_folders(config: Config, root: Path, ids: Collection[str], complete: bo
     required = (
         complete and "masks" in config.model_fields_set and not any((root / one).is_dir() for one in config.masks)
     )
-    found = [find_masks(config, root / folder, ids, required=required) for folder in config.masks]
-    return [replace(masks, found={**_below_folder(masks.folder, ids), **masks.found}) for masks in found]
+    folders = [find_masks(config, root / folder, ids, required=required) for folder in config.masks]
+    return [replace(masks, found={**_below_folder(masks.folder, ids), **masks.found}) for masks in folders]
 
 
 def _below_folder(folder: Path, ids: Collection[str]) -> dict[str, Path]:
-    """Return the masks in folders below: ``a/b.png`` is that of the image ``a__b``."""
+    """Return the masks in subfolders; ``a/b.png`` is the mask of image ``a__b``."""
     return {name: path for name, path in _masks_in(folder).items() if path.parent != folder and name in ids}
 
 
@@ -218,16 +217,16 @@ def _labels(config: Config, root: Path, names: LabelNames, needed: Mapping[str, 
     if source == "auto":
         source = "csv" if table.is_file() else "annotations"
         if source == "annotations" and not annotations.is_dir():
-            log(f"{root}: neither {LABELS} nor {ANNOTATIONS}/: no image-level labels.")
+            log(f"{root}: no image-level labels ({LABELS} or {ANNOTATIONS}/).")
             return {}
     if source == "csv":
         return read_rows(read_label_table(table), names, Rules(), lambda line: log(f"{table}: {line}"))
     if source == "annotations":
         if not annotations.is_dir():
-            raise InvalidInput(f"data.labels: annotations are asked for, and {annotations} is no folder.")
+            raise InvalidInput(f"no such folder: {annotations}", subject="data.labels: annotations")
         files = [(name, annotations / f"{name}.xml") for name in needed]
         return {name: (_annotated(path, names), ()) for name, path in files if path.is_file()}
-    log("data.labels: masks: image-level labels are derived from pixel labels, as if someone had looked at each image.")
+    log("data.labels: masks: image-level labels are derived from pixel labels.")
     with_mask = [sample for sample in needed.values() if sample.mask is not None]
     check_truth(with_mask, names.classes, where="data.labels: masks")
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -236,10 +235,9 @@ def _labels(config: Config, root: Path, names: LabelNames, needed: Mapping[str, 
 
 
 def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:
-    """Return the classes of all objects in an annotation, "difficult" ones too: they are in the image."""
+    """Return the classes of all objects in an annotation, including "difficult" ones."""
     tree = read_xml(path, most=MAX_XML_BYTES)
-    found = [(element.findtext("name") or "").strip() for element in tree.iter("object")]
-    return names.indices(found, str(path))
+    return names.indices([(element.findtext("name") or "").strip() for element in tree.iter("object")], str(path))
 
 
 def _seen(sample: Sample, classes: Classes) -> tuple[int, ...]:

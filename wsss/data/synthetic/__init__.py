@@ -1,1 +1,1 @@
-"""Synthetic datasets: made by our own code, so that anyone may use and redistribute them."""
+"""Synthetic datasets, free to use and redistribute."""

@@ -1,6 +1,6 @@
-"""Brick bonds: which brick lies where. All lengths are in millimetres, u to the right, v downwards.
+"""Brick bonds: the layout of the bricks in a wall. Lengths are in millimetres, u to the right, v downwards.
 
-Bonds are named as bricklayers name them. A *stretcher* shows its long face (length × height), a *header* its end.
+Bonds have their names in masonry. A *stretcher* shows its long face (length × height), a *header* its end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BONDS = (*COURSED, "herringbone")
 
 @dataclass(frozen=True)
 class BrickSize:
-    """Length of a stretcher, height of a course's brick, and width of the joints."""
+    """Length of a stretcher, height of a brick, and width of the joints."""
 
     length: float
     height: float
@@ -29,7 +29,7 @@ class BrickSize:
 
     @property
     def header(self) -> float:
-        """Width of a header: two headers and the joint between them are as long as a stretcher."""
+        """Width of a header: two headers and the joint between them have the length of a stretcher."""
         return (self.length - self.joint) / 2
 
 
@@ -39,8 +39,8 @@ class Bricks:
 
     Args:
         faces: ``(N, 4)`` left, top, right, bottom.
-        group: ``(N,)``; bricks of one number have no mortar between them (a head joint is missing).
-        course: ``(N,)`` the course that each lies in; -1 where there are none.
+        group: ``(N,)``; bricks with the same number have no mortar between them (a missing head joint).
+        course: ``(N,)`` course of each brick; -1 in bonds without courses.
     """
 
     faces: NDArray[np.float64]
@@ -57,24 +57,24 @@ def lay(
     jitter: float = 0.0,
     missing: float = 0.0,
 ) -> Bricks:
-    """Lay the bricks that cover an area.
+    """Cover an area with bricks.
 
     Args:
-        rng: draws where the bond begins, the jitter and the missing joints.
+        rng: random generator for the offset of the bond, the jitter and the missing joints.
         bond: one of `BONDS`.
-        size: of the bricks and joints.
-        area: left, top, right, bottom of what has to be covered.
-        jitter: standard deviation of each head joint's place and of each course's height, as a share of the joint;
-            cut off at 0.35, so that no joint gets narrower than 0.3 of its width.
-        missing: probability that a head joint is missing: its two bricks touch.
+        size: size of bricks and joints.
+        area: left, top, right, bottom of the area.
+        jitter: standard deviation of head joint positions and course heights, as a share of the joint width; clipped
+            at 0.35, so that every joint keeps at least 0.3 of its width.
+        missing: probability that a head joint is missing, so that its two bricks touch.
 
     Raises:
-        ValueError: an unknown bond.
+        ValueError: unknown bond.
     """
     if bond == "herringbone":
         return _herringbone(rng, size, area)
     if bond not in COURSED:
-        raise ValueError(f"unknown bond {bond!r}; allowed are {', '.join(BONDS)}")
+        raise ValueError(f"unknown bond; expected {', '.join(BONDS)}, got {bond!r}")
     left, top, right, bottom = area
     pitch = size.height + size.joint
     first = math.floor(top / pitch) - 1
@@ -90,7 +90,7 @@ def lay(
         number = laid + np.concatenate([[0], np.cumsum(~joined)])
         half = size.joint / 2
         lefts, rights = ends[:-1] + half, ends[1:] - half
-        overlap = half / 2  # so that rough edges don't open what is closed
+        overlap = half / 2  # so that rough edges do not open a gap
         rights[:-1][joined], lefts[1:][joined] = ends[1:-1][joined] + overlap, ends[1:-1][joined] - overlap
         faces.append(np.column_stack([lefts, np.full_like(lefts, low), rights, np.full_like(lefts, high)]))
         groups.append(number)
@@ -102,7 +102,7 @@ def lay(
 def _head_joints(
     rng: np.random.Generator, bond: str, course: int, size: BrickSize, left: float, right: float
 ) -> NDArray[np.float64]:
-    """Return the middles of a course's head joints, ascending, from before ``left`` to beyond ``right``."""
+    """Return the centres of the head joints of a course, ascending, from before ``left`` to beyond ``right``."""
     stretcher, header = size.length + size.joint, size.header + size.joint
     if bond == "wild":
         return _wild(rng, stretcher, header, left, right)
@@ -116,7 +116,7 @@ def _head_joints(
 
 
 def _pattern(bond: str, course: int, stretcher: float, header: float) -> tuple[Sequence[float], float]:
-    """Return the lengths that a course repeats, joints included, and where the course begins."""
+    """Return the repeated lengths of a course, including joints, and its offset."""
     if bond in ("running", "third", "stack"):
         share = {"running": course % 2 / 2, "third": course % 3 / 3, "stack": 0.0}[bond]
         return (stretcher,), share * stretcher
@@ -128,7 +128,7 @@ def _pattern(bond: str, course: int, stretcher: float, header: float) -> tuple[S
 
 
 def _wild(rng: np.random.Generator, stretcher: float, header: float, left: float, right: float) -> NDArray[np.float64]:
-    """Deal stretchers, headers and three-quarter bricks out at random, at most two headers in a row."""
+    """Return random head joints of stretchers, headers and three-quarter bricks, at most two headers in a row."""
     place = left - stretcher * (1 + rng.random())
     ends, headers = [place], 0
     while place < right + stretcher:
@@ -144,10 +144,10 @@ def _nudges(rng: np.random.Generator, count: int, sigma: float, joint: float) ->
 
 
 def _herringbone(rng: np.random.Generator, size: BrickSize, area: tuple[float, float, float, float]) -> Bricks:
-    """Lay bricks of 2:1 as herringbone, its zigzags along the diagonal: dominoes on a grid of headers.
+    """Lay 2:1 bricks as diagonal herringbone: dominoes on a grid of headers.
 
-    The cell (x, y) is the left half of a lying brick where x − y ≡ 0 (mod 4), and the upper half of a standing one
-    where it is ≡ 3.
+    Cell (x, y) is the left half of a horizontal brick if x − y ≡ 0 (mod 4), and the upper half of a vertical one if
+    x − y ≡ 3.
     """
     cell = size.header + size.joint
     left, top, right, bottom = area

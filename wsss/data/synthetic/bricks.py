@@ -1,9 +1,8 @@
-"""The dataset `bricks`: synthetic walls in TopoMortar's layout; `wsss.data.readers.topomortar` reads it."""
+"""The dataset `bricks`: synthetic walls in the layout of `wsss.data.readers.topomortar`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,12 +16,12 @@ from wsss.data.readers import topomortar
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.readers.topomortar import FOLDER, GROUP_FILE, GROUPS, KINDS, MASK_VALUES, PARTS, SPLITS, SPLITS_SMALL
 from wsss.data.synthetic.brickwork import draw_wall
-from wsss.data.synthetic.generated import Generated
+from wsss.data.synthetic.generated import Generated, drawn
 from wsss.io.files.atomic import write_text
 from wsss.io.rasters.rgb_images import write_png
 
 GENERATOR = 2
-"""Raise it whenever the same config gives other pictures; generated folders are named by it too."""
+"""Version of the generator; raise it whenever the images of a config change."""
 
 BETTI = "betti_numbers.csv"
 
@@ -32,8 +31,8 @@ class Config(LayoutConfig):
 
     layout: Literal["bricks"] = "bricks"
     size: int = Field(256, ge=64, le=1024, description="Side length of the square images in pixels.")
-    train: int = Field(40, ge=1, le=5_000, description="Number of training images (large).")
-    small: int = Field(8, ge=1, le=5_000, description="Number of them in the small training set.")
+    train: int = Field(40, ge=1, le=5_000, description="Number of images in the large training set.")
+    small: int = Field(8, ge=1, le=5_000, description="Number of these in the small training set.")
     val: int = Field(10, ge=0, le=2_000, description="Number of validation images.")
     test: int = Field(6, ge=0, le=500, description="Number of test images in each of the seven groups.")
     seed: int = Field(0, ge=0, description="Random seed.")
@@ -42,7 +41,7 @@ class Config(LayoutConfig):
     @model_validator(mode="after")
     def _small_is_a_part(self) -> Config:
         if self.small > self.train:
-            raise ValueError(f"small: {self.small} of {self.train} training images")
+            raise ValueError(f"small: expected at most train ({self.train}), got {self.small}")
         return self
 
     @property
@@ -56,19 +55,19 @@ class _Wall:
     id: str
     part: str
     group: str
-    number: int  # in its part and group, so that a larger part changes no wall of another
+    number: int  # within its part and group, so that the size of one part does not change the walls of another
 
     def path(self, kind: str) -> str:
         return f"{FOLDER}/{self.part}/{kind}/{self.id}.png"
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Label kinds that it has; test images have accurate labels alone."""
+        """Its label kinds; test images have accurate labels only."""
         return KINDS[:1] if self.part == "test" else KINDS
 
 
 def read(config: Config, *, work: Path, log: Log) -> Dataset:
-    """Return the dataset, generated below ``work`` if it isn't there yet."""
+    """Return the dataset, generated below ``work`` if necessary."""
     root = _generated(config).ensure(
         work, _files(config), lambda out: generate(config, out), log=log, count=config.count
     )
@@ -79,33 +78,28 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
 def generate(config: Config, out: Path, *, advance: Callable[[int], None] = lambda steps: None) -> None:
     """Write the dataset to ``out``; equal configs give equal bytes.
 
-    Files that an interrupted call has left are kept, and what is missing is drawn.
+    Files from an interrupted call are kept; only missing ones are drawn.
 
     Args:
-        config: what to draw.
-        out: the folder; it has to be new, empty, or of the same config.
-        advance: called with the number of images done, to show progress.
+        config: the settings.
+        out: the folder; it must be new, empty, or of the same config.
+        advance: called with the number of finished images, to show progress.
 
     Raises:
-        InvalidInput: ``out`` holds something else.
-        RunFailed: the disk is full, or ``out`` can't be written to.
+        InvalidInput: ``out`` contains other files.
+        RunFailed: the disk is full, or ``out`` is not writable.
     """
-    generated = _generated(config)
-    generated.claim(out)
-    walls = _walls(config)
+    walls, base = _walls(config), out / FOLDER
+    lists = {part: [wall.path("images") for wall in walls if wall.part == part] for part in PARTS}
     rows = ["ID,Betti0,Betti1,Betti2\n"]
-    with ThreadPoolExecutor(max_workers=4) as pool:  # threads mostly wait for the disk to confirm each file
-        for wall, betti in zip(walls, pool.map(lambda wall: _write(config, wall, out), walls), strict=True):
+    with _generated(config).writing(out, _files(config)):
+        for wall, betti in drawn(walls, lambda wall: _write(config, wall, out), advance):
             if wall.part == "test":
                 rows.append(f"{wall.id},{betti[0]},{betti[1]},0\n")
-            advance(1)
-    base = out / FOLDER
-    lists = {part: [wall.path("images") for wall in walls if wall.part == part] for part in PARTS}
-    write_text(base / SPLITS, _yaml(lists))
-    write_text(base / SPLITS_SMALL, _yaml({**lists, "train": lists["train"][: config.small]}))
-    write_text(base / GROUP_FILE, "ID,group\n" + "".join(f"{wall.id},{wall.group}\n" for wall in walls))
-    write_text(base / BETTI, "".join(rows))
-    generated.finish(out, _files(config))
+        write_text(base / SPLITS, _yaml(lists))
+        write_text(base / SPLITS_SMALL, _yaml({**lists, "train": lists["train"][: config.small]}))
+        write_text(base / GROUP_FILE, "ID,group\n" + "".join(f"{wall.id},{wall.group}\n" for wall in walls))
+        write_text(base / BETTI, "".join(rows))
 
 
 def _yaml(lists: dict[str, list[str]]) -> str:
@@ -123,17 +117,17 @@ def _files(config: Config) -> set[str]:
 
 
 def _walls(config: Config) -> list[_Wall]:
-    """Return all walls, numbered as TopoMortar's are: train, val, then test group by group."""
+    """Return all walls, numbered as in TopoMortar: train, val, then test group by group."""
     counts = [("train", GROUPS[0], config.train), ("val", GROUPS[0], config.val)]
     counts += [("test", group, config.test) for group in GROUPS]
     walls = [(part, group, number) for part, group, count in counts for number in range(count)]
-    return [_Wall(f"{place:03d}", *wall) for place, wall in enumerate(walls, start=1)]
+    return [_Wall(f"{number:03d}", *wall) for number, wall in enumerate(walls, start=1)]
 
 
 def _write(config: Config, wall: _Wall, out: Path) -> tuple[int, int]:
-    """Draw one wall and write what of it isn't there; return the Betti numbers of its accurate mask."""
+    """Draw one wall and write its missing files; return the Betti numbers of its accurate mask."""
     missing = [kind for kind in ("images", *wall.kinds) if not (out / wall.path(kind)).is_file()]
-    if not missing and wall.part != "test":  # nobody asks for its Betti numbers
+    if not missing and wall.part != "test":  # its Betti numbers are not used
         return 0, 0
     seed = [config.seed, PARTS.index(wall.part), GROUPS.index(wall.group), wall.number]
     drawn = draw_wall(np.random.default_rng(seed), wall.group, size=config.size)

@@ -1,4 +1,4 @@
-"""One synthetic wall of a group: its picture, its labels of all kinds, and the Betti numbers of the accurate one."""
+"""One synthetic wall: its image, its labels of all kinds, and the Betti numbers of the accurate label."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BOND_SHARES = (0.4, 0.1, 0.02, 0.12, 0.1, 0.12, 0.12, 0.02)
-"""How frequent each of `BONDS` is."""
+"""Frequency of each of `BONDS`."""
 
 NARROWEST = 2.6
-"""Width of the narrowest joint in a picture, in pixels: the camera comes nearer until it is reached, so that no joint
-falls through the pixel grid."""
+"""Minimum width of a joint in pixels; the magnification is raised until it is reached."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A wall on paper.
+    """A drawn wall.
 
     Args:
         image: ``(S, S, 3)`` uint8 RGB.
@@ -46,7 +45,7 @@ def draw_wall(rng: np.random.Generator, group: str, *, size: int) -> Drawn:
     """Draw a wall.
 
     Args:
-        rng: all that is random.
+        rng: random generator.
         group: one of TopoMortar's groups: indistr, angles, colors, graffiti, objects, occlusion, shadows.
         size: side length S in pixels.
     """
@@ -85,9 +84,9 @@ def draw_wall(rng: np.random.Generator, group: str, *, size: int) -> Drawn:
 
 
 def _camera(rng: np.random.Generator, size: int, joint: float, *, steep: bool) -> Camera:
-    """Look at a wall nearly straight, or (``steep``) turned, from the side, or from below or above."""
+    """Return a nearly frontal camera, or a rotated, lateral, low or high one (``steep``)."""
     magnification = size * rng.uniform(0.012, 0.036) / joint
-    # About the axis of view, the vertical and the horizontal: bounded, so that no horizon comes into view.
+    # Roll, yaw and pitch, bounded so that the horizon stays out of view.
     angles = np.clip(rng.normal(0, 1, 3), -2, 2) * ((0.1, 0.25, 0.12) if steep else (0.03, 0.07, 0.07))
     if steep:
         axis = rng.integers(3)

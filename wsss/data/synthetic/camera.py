@@ -1,4 +1,4 @@
-"""A camera that looks at a wall: from pixels to millimetres on the wall, and back."""
+"""A camera in front of a wall: the homography between pixels and millimetres on the wall."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Camera:
     """A homography between image and wall.
 
     Args:
-        to_wall: ``(3, 3)``; takes (x, y, 1) in pixels to (u, v, 1) in millimetres, up to a factor.
+        to_wall: ``(3, 3)``; maps (x, y, 1) in pixels to (u, v, 1) in millimetres, up to scale.
         size: side length of the image in pixels.
     """
 
@@ -38,13 +38,13 @@ class Camera:
         return _apply(np.asarray(np.linalg.inv(self.to_wall), np.float64), u, v)
 
     def area(self) -> tuple[float, float, float, float]:
-        """Return left, top, right, bottom of what is seen of the wall, in millimetres."""
+        """Return left, top, right, bottom of the visible part of the wall, in millimetres."""
         low, high = 0.0, float(self.size)
         u, v = _apply(self.to_wall, np.array([low, high, low, high]), np.array([low, low, high, high]))
         return float(u.min()), float(v.min()), float(u.max()), float(v.max())
 
     def pixels_per_mm(self) -> tuple[float, float]:
-        """Return the smallest and the largest magnification in the image, over all places and directions."""
+        """Return the smallest and the largest magnification over all positions and directions in the image."""
         steps = np.arange(5) * (self.size / 4)
         x, y = (axis.ravel() for axis in np.meshgrid(steps, steps))
         here, right, down = (np.array(_apply(self.to_wall, x + a, y + b)) for a, b in ((0, 0), (0.01, 0), (0, 0.01)))
@@ -54,13 +54,13 @@ class Camera:
 
 
 def look(size: int, pixels_per_mm: float, *, roll: float, yaw: float, pitch: float, distance: float) -> Camera:
-    """Return a camera that looks at the wall's origin.
+    """Return a camera directed at the origin of the wall.
 
     Args:
         size: side length of the image in pixels.
-        pixels_per_mm: magnification at the origin, for a camera that looks straight at the wall.
-        roll, yaw, pitch: its angles in radians: about the axis of view, the vertical and the horizontal.
-        distance: from the origin, in image widths (a wide lens is near, a long one far).
+        pixels_per_mm: magnification at the origin for a frontal camera.
+        roll, yaw, pitch: rotations in radians about the optical, the vertical and the horizontal axis.
+        distance: distance from the origin in image widths (short for wide lenses, long for telephoto lenses).
     """
     focal = distance * size
     turn_x = np.array([[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]])
@@ -68,7 +68,7 @@ def look(size: int, pixels_per_mm: float, *, roll: float, yaw: float, pitch: flo
     turn_z = np.array([[math.cos(roll), -math.sin(roll), 0], [math.sin(roll), math.cos(roll), 0], [0, 0, 1]])
     turn = turn_z @ turn_x @ turn_y
     depth = focal / pixels_per_mm
-    # A point (u, v, 0) of the wall is at turn · (u, v, 0) + (0, 0, depth) before the camera.
+    # A point (u, v, 0) on the wall has camera coordinates turn · (u, v, 0) + (0, 0, depth).
     from_wall = np.column_stack([turn[:, 0], turn[:, 1], (0.0, 0.0, depth)])
     intrinsic = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
     return Camera(np.linalg.inv(intrinsic @ from_wall), size)

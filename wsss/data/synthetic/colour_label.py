@@ -1,9 +1,9 @@
-"""Pseudo labels: mortar found by its colour, with the errors that such a method makes.
+"""Pseudo labels: mortar segmented by colour, with the typical errors of such methods.
 
-A linear discriminant is fitted to the colours under a few pen strokes against those elsewhere (differences of light
-over the wall are largely taken out before), and thresholded: by Otsu's method (1979), more leniently under the strokes.
-Light bricks, stains and smears become mortar in patches, and joints are lost where they have the bricks' colour; small
-specks and holes are cleared away, as one would do with such masks before training on them.
+A linear discriminant separates the colours under pen strokes from those elsewhere, after most of the uneven lighting is
+removed. Its values are thresholded by Otsu's method (1979), with a lower threshold under the strokes. Light bricks,
+stains and smears become patches of mortar, and joints with the colour of the bricks are lost; small specks and holes
+are removed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LENIENT = 0.25
-"""Under the strokes this much of the way from the bricks' mean colour to the mortar's is enough."""
+"""Threshold under the strokes: position between the mean values of bricks (0) and mortar (1)."""
 
 
 def colour_label(image: NDArray[np.uint8], drawn: NDArray[np.bool_], *, joint: float) -> NDArray[np.bool_]:
-    """Return where mortar seems to be, ``(S, S)``.
+    """Return a pseudo label of the mortar, ``(S, S)`` bool.
 
     Args:
         image: ``(S, S, 3)`` uint8.

@@ -1,4 +1,4 @@
-"""Drawing on the pixel grid: curves, strokes and filled shapes as planes of cover, ``(S, S)`` in [0, 1]."""
+"""Drawing on the pixel grid: coverage of curves, strokes and filled shapes, ``(S, S)`` in [0, 1]."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     Points = NDArray[np.float64]
 
 SUBPIXEL = 4
-"""Bits of the fractions that OpenCV draws with."""
+"""Number of fractional bits in OpenCV's coordinates."""
 
 
 def strokes(size: int, lines: Iterable[Points], width: float) -> Plane:
-    """Return the cover of open lines, each ``(N, 2)`` of x and y in pixels, drawn with a round pen."""
+    """Return the coverage of open lines, each ``(N, 2)`` of x and y in pixels, drawn with a round pen."""
     import cv2
 
-    # OpenCV's own thick lines are some two pixels too wide: distance from a thin line, at twice the resolution.
+    # OpenCV's thick lines are about two pixels too wide, so use the distance from a thin line at twice the resolution.
     canvas = np.ones((2 * size, 2 * size), np.uint8)
     for line in lines:
         cv2.polylines(canvas, [_fixed(2 * line)], False, 0, 1, cv2.LINE_8, SUBPIXEL)
@@ -34,7 +34,7 @@ def strokes(size: int, lines: Iterable[Points], width: float) -> Plane:
 
 
 def filled(size: int, shapes: Iterable[Points]) -> Plane:
-    """Return the cover of closed shapes, each ``(N, 2)`` of x and y in pixels."""
+    """Return the coverage of closed shapes, each ``(N, 2)`` of x and y in pixels."""
     import cv2
 
     canvas = np.zeros((size, size), np.uint8)
@@ -54,14 +54,14 @@ def smooth_line(points: Points, steps: int = 12) -> Points:
 
 
 def wander(rng: np.random.Generator, start: Points, heading: float, length: float, bend: float, count: int) -> Points:
-    """Return a curve of ``count`` points that sets out from ``start`` and turns by ``bend`` radians (std) per step."""
+    """Return a random curve of ``count`` points from ``start`` that turns by ``bend`` radians (std) per step."""
     headings = heading + np.cumsum(rng.normal(0, bend, count - 1))
     steps = length / (count - 1) * np.column_stack([np.cos(headings), np.sin(headings)])
     return np.concatenate([start[None], start + np.cumsum(steps, axis=0)])
 
 
 def leaf(centre: Points, length: float, width: float, heading: float) -> Points:
-    """Return the outline of a pointed leaf that begins at ``centre`` and lies along ``heading``."""
+    """Return the outline of a pointed leaf from ``centre`` in direction ``heading``."""
     t = np.linspace(0, 1, 16)
     half = 0.5 * width * np.sin(math.pi * t**0.8)
     along = np.concatenate([t, t[::-1]]) * length
@@ -77,7 +77,7 @@ def disc(centre: Points, radius: float, count: int = 48) -> Points:
 
 
 def without_specks(mask: NDArray[np.bool_], smallest: int) -> NDArray[np.bool_]:
-    """Return a mask without its components (8-connected) of fewer than ``smallest`` pixels."""
+    """Remove components (8-connected) of fewer than ``smallest`` pixels from a mask."""
     from scipy import ndimage
 
     parts, _ = ndimage.label(mask, structure=np.ones((3, 3)))
@@ -87,15 +87,15 @@ def without_specks(mask: NDArray[np.bool_], smallest: int) -> NDArray[np.bool_]:
 
 
 def without_pinholes(mask: NDArray[np.bool_], smallest: int) -> NDArray[np.bool_]:
-    """Return a mask with its holes (4-connected, within the image) of fewer than ``smallest`` pixels filled."""
+    """Fill holes (4-connected, within the image) of fewer than ``smallest`` pixels in a mask."""
     from scipy import ndimage
 
-    parts, _ = ndimage.label(~np.pad(mask, 1))  # what touches the image's edge is no hole
+    parts, _ = ndimage.label(~np.pad(mask, 1))  # a region at the image border is not a hole
     small = np.bincount(parts.ravel()) < smallest
     small[0] = False
     return np.asarray(mask | small[parts[1:-1, 1:-1]])
 
 
 def _fixed(points: Points) -> NDArray[np.int32]:
-    # Pixel centres are at .5 for us and at whole numbers for OpenCV.
+    # Pixel centres are at .5 here, and at integers in OpenCV.
     return np.asarray(np.round((np.clip(points, -4e4, 4e4) - 0.5) * 2**SUBPIXEL), np.int32)

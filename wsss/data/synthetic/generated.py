@@ -1,13 +1,15 @@
-"""Folders of generated data: drawn once, completed after an interruption, repaired, never mixed with anything else."""
+"""Folders of generated data: drawn once, completed after an interruption, repaired, never mixed with other files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wsss.data.manifest import ContentHashes
 from wsss.data.readers.layout import LayoutConfig, Log, hash_cache
@@ -17,17 +19,20 @@ from wsss.io.files.contained import check_regular, check_tree
 from wsss.io.files.locking import file_lock
 from wsss.io.text.json_files import read_json
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Generated:
-    """A generated dataset, told apart from others by its layout, its generator's version and its config.
+    """A generated dataset, identified by layout, generator version and config.
 
-    A file ``<layout>.json`` is written to its folder first, to claim it, and last, to say that it is complete; just
-    before, ``<layout>.sha256.json`` with the hashes of all files.
+    The marker file ``<layout>.json`` is written first, to claim the folder, and last, to mark it as complete;
+    ``<layout>.sha256.json`` with the hashes of all files is written just before.
 
     Args:
-        config: what is drawn.
-        generator: raise it whenever the same config gives other files; the folder is named by it too.
+        config: settings of the generator.
+        generator: version of the generator, raised whenever the files of a config change.
     """
 
     config: LayoutConfig
@@ -35,108 +40,101 @@ class Generated:
 
     @property
     def marker(self) -> str:
-        """Name of the file that says whose folder it is."""
+        """Name of the file that identifies the dataset."""
         return f"{self.config.layout}.json"
 
     @property
     def hashes(self) -> str:
-        """Name of the file that has the SHA-256 of every other one."""
+        """Name of the file with the SHA-256 of all other files."""
         return f"{self.config.layout}.sha256.json"
 
     def ensure(self, work: Path, files: Iterable[str], draw: Callable[[Path], None], *, log: Log, count: int) -> Path:
-        """Return the dataset's folder below ``work``, drawn if it isn't there yet, and damaged files drawn again.
+        """Return the dataset's folder below ``work``; missing and damaged files are drawn.
 
         Args:
-            work: a folder that we may write to.
-            files: relative paths that a complete dataset has.
-            draw: writes the dataset to a folder; draws what is missing there.
+            work: writable folder.
+            files: relative paths of the complete dataset.
+            draw: writes the missing files of the dataset to a folder.
             log: prints one line for the user.
             count: number of images, for the log.
         """
         description = json.dumps(self._content(complete=True), sort_keys=True).encode()
         root = work / f"{self.config.layout}-{hashlib.sha256(description).hexdigest()[:12]}"
         wanted, hashes = frozenset(files), ContentHashes(hash_cache(work))
-        if not self.is_complete(root, wanted, hashes):
+        if not self._is_complete(root, wanted, hashes):
             check_tree(root)
             check_regular(work / f"{root.name}.lock")
             work.mkdir(parents=True, exist_ok=True)
-            with file_lock(work / f"{root.name}.lock"):  # all ranks of a run start at once: one draws, the others wait
-                if not self.is_complete(root, wanted, hashes):
+            with file_lock(work / f"{root.name}.lock"):  # one rank draws, the others wait
+                if not self._is_complete(root, wanted, hashes):
                     self._discard_damaged(root, wanted, hashes, log)
                     log(f"Drawing {count} synthetic images into {root}")
                     draw(root)
         hashes.save()
         return root
 
-    def is_complete(self, out: Path, files: Iterable[str], hashes: ContentHashes | None = None) -> bool:
-        """Whether ``out`` holds the whole dataset, with all of ``files``, none of them changed since it was drawn.
-
-        Args:
-            out: the folder.
-            files: relative paths that a complete dataset has.
-            hashes: remembers the hashes of files that were read before.
-        """
-        wanted = frozenset(files)
-        if not self._is_ours(out, complete=True) or self._missing(out, wanted):
+    def _is_complete(self, out: Path, files: frozenset[str], hashes: ContentHashes) -> bool:
+        """Return whether ``out`` contains all ``files``, unchanged."""
+        if not self._is_ours(out, complete=True):
             return False
-        return not self._changed(out, wanted, hashes or ContentHashes(None))
-
-    def _missing(self, out: Path, files: frozenset[str]) -> frozenset[str]:
-        return files - {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        missing = files - {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+        return not missing and not self._changed(out, files, hashes)
 
     def _changed(self, out: Path, files: frozenset[str], hashes: ContentHashes) -> list[str]:
-        """Return the files that aren't what was drawn; a folder of an older version has no hashes to compare with."""
+        """Return the changed files; folders of older versions have no hashes to compare."""
         if not (out / self.hashes).exists():
             return [name for name in sorted(files) if (out / name).is_dir()]
         recorded = _read(out / self.hashes) or {}
         return [name for name in sorted(files) if _hash(out / name, hashes) != recorded.get(name)]
 
     def _discard_damaged(self, out: Path, files: frozenset[str], hashes: ContentHashes, log: Log) -> None:
-        """Delete what is damaged in a folder that was drawn before, so that it is drawn again."""
+        """Delete the damaged files of a complete dataset, so that they are drawn again."""
         if not out.is_dir() or self._is_ours(out, complete=False):
-            return  # not begun, or interrupted while it was drawn
+            return  # new, or an interrupted call
         marked = self._is_ours(out, complete=True)
         damaged = self._changed(out, files, hashes)
         if not marked and not (out / self.hashes).exists():
-            damaged = sorted(files)  # nothing tells which of them are whole
-        found = [name for name in damaged if (out / name).exists()]
+            damaged = sorted(files)  # without hashes, any file may be damaged
+        deleted = [name for name in damaged if (out / name).exists()]
         own = [name for name in (self.marker, self.hashes) if (out / name).is_dir()]
-        for name in [*found, *own]:
+        for name in [*deleted, *own]:
             discard(out / name)
         if not marked and any(out.iterdir()):
             write_json(out / self.marker, self._content(complete=False))
-            found.append(self.marker)
-        if found:
-            log(f"warning: {out}: damaged since it was drawn, and drawn again: {listing(found)}")
+            deleted.append(self.marker)
+        if deleted:
+            log(f"warning: {out}: damaged files are drawn again: {listing(deleted)}")
 
-    def claim(self, out: Path) -> None:
-        """Make ``out`` ours before the first picture is in it, and clear what an interrupted call was writing.
+    @contextmanager
+    def writing(self, out: Path, files: Iterable[str]) -> Iterator[None]:
+        """Claim ``out``, and mark it as complete when the block has written ``files``.
 
         Raises:
-            InvalidInput: ``out`` holds something else.
-            RunFailed: ``out`` can't be written to.
+            InvalidInput: ``out`` contains other files.
+            RunFailed: ``out`` is not writable.
         """
-        with explain_os_errors(out):
-            out.mkdir(parents=True, exist_ok=True)
-            stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
-        found = _read(out / self.marker)
-        ours = self._is_ours(out, complete=False) or self._is_ours(out, complete=True)
-        if not ours and (found is not None or stranger is not None):
-            other = f"synthetic images of another config ({self.marker})"
-            what = other if found is not None else f"files ({stranger})"
-            raise InvalidInput(
-                f"{out}: the folder already holds {what}.", hint="Choose a new folder, or delete this one."
-            )
-        check_tree(out)
-        if found is None:
-            write_json(out / self.marker, self._content(complete=False))
-        sweep(out)
-
-    def finish(self, out: Path, files: Iterable[str]) -> None:
-        """Say that ``out`` is complete, and record the hashes of its files."""
+        self._claim(out)
+        yield
         hashes = ContentHashes(None)
         write_json(out / self.hashes, {name: hashes.of(out / name) for name in sorted(files)})
         write_json(out / self.marker, self._content(complete=True))
+
+    def _claim(self, out: Path) -> None:
+        """Create ``out`` with the marker file, and delete temporary files of an interrupted call."""
+        with explain_os_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+            stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
+        marker = _read(out / self.marker)
+        ours = self._is_ours(out, complete=False) or self._is_ours(out, complete=True)
+        if not ours and (marker is not None or stranger is not None):
+            other = f"synthetic images of another config ({self.marker})" if marker is not None else stranger
+            raise InvalidInput(
+                f"not empty; contains {other}", subject=out, hint="Choose a new folder, or delete this one."
+            )
+        check_tree(out)
+        if marker is None:
+            write_json(out / self.marker, self._content(complete=False))
+        sweep(out)
 
     def _content(self, *, complete: bool) -> dict[str, Any]:
         return {"generator": self.generator, "config": self.config.model_dump(), "complete": complete}
@@ -145,17 +143,27 @@ class Generated:
         return _read(out / self.marker) == self._content(complete=complete)
 
 
+def drawn(
+    items: Sequence[Item], draw: Callable[[Item], Result], advance: Callable[[int], None]
+) -> Iterator[tuple[Item, Result]]:
+    """Yield each item with the result of ``draw``, in order; items are drawn by a thread pool."""
+    with ThreadPoolExecutor(max_workers=4) as pool:  # threads mostly wait for the disk
+        for item, result in zip(items, pool.map(draw, items), strict=True):
+            yield item, result
+            advance(1)
+
+
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return a JSON object; ``None`` where there is none, or it is damaged."""
+    """Return a JSON object; ``None`` if the file is missing or damaged."""
     try:
-        found = read_json(path)
+        content = read_json(path)
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 def _hash(path: Path, hashes: ContentHashes) -> str | None:
     try:
         return hashes.of(path)
-    except InvalidInput:  # missing, a folder, or not to be read
+    except InvalidInput:  # missing, a folder, or unreadable
         return None

@@ -1,4 +1,4 @@
-"""How bricks and mortar look: colours, texture, relief, weather. Pictures are ``(S, S, 3)`` RGB in [0, 1]."""
+"""Appearance of bricks and mortar: colours, texture, relief, weathering. Pictures are ``(S, S, 3)`` RGB in [0, 1]."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 Hsv = tuple[float, float, float]
 
 SHARP = 0.02
-"""How finely a person labels, as a share of the image's side."""
+"""Precision of a human annotator, as a share of the image side."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """A kind of wall.
+    """Appearance of a wall.
 
     Args:
         brick: mean hue (turns), saturation, value.
-        spread: standard deviation of the same between bricks.
-        burnt: share of bricks that are dark from the kiln.
+        spread: standard deviation of hue, saturation and value between bricks.
+        burnt: share of bricks darkened in the kiln.
         mortar: hue, saturation, value.
-        texture: strength of the bricks' texture.
-        grain: strength of the sand in the mortar.
-        smear: how much mortar lies on the bricks' faces, 0 … 1.
-        erosion: how much of the mortar is washed out, and dark, 0 … 1.
-        slack: how far the edges in the picture stray from those of the label, as a share of the joint, or of `SHARP`
-            for wide ones (standard deviation): nobody labels to the pixel.
-        stains: strength of dirt and white salts over the wall, 0 … 1.
-        relief: strength of light and shadow at the bricks' edges, 0 … 1.
-        light: direction that the light comes from, in radians from the right, clockwise.
+        texture: strength of the brick texture.
+        grain: strength of the sand texture of the mortar.
+        smear: amount of mortar on the faces of the bricks, 0 … 1.
+        erosion: amount of dark, washed-out mortar, 0 … 1.
+        slack: standard deviation of edges in the picture from those of the label, as a share of the joint width, or of
+            `SHARP` for wide joints: annotations are not exact to the pixel.
+        stains: strength of dirt and white salts, 0 … 1.
+        relief: strength of light and shadow at the edges of bricks, 0 … 1.
+        light: direction of the light source, in radians from the right, clockwise.
         exposure: brightness of the photograph; 1 is neutral.
     """
 
@@ -59,13 +59,13 @@ class Look:
 
 
 def red_look(rng: np.random.Generator) -> Look:
-    """Draw the look of an in-distribution wall: red, orange or brown bricks, mortar that is mostly lighter."""
+    """Draw the look of an in-distribution wall: red, orange or brown bricks, usually lighter mortar."""
     kind = rng.choice(4, p=(0.4, 0.25, 0.2, 0.15))
     hue = (0.015, 0.04, 0.02, 0.03)[kind] + rng.normal(0, 0.006)
     saturation = (0.5, 0.66, 0.42, 0.55)[kind] + rng.normal(0, 0.06)
     value = (0.6, 0.72, 0.5, 0.62)[kind] + rng.normal(0, 0.05)
     mottled = kind == 3  # bricks of many colours from one kiln
-    tone = rng.choice(3, p=(0.5, 0.25, 0.25))  # light, dark, and of much the colour of the bricks
+    tone = rng.choice(3, p=(0.5, 0.25, 0.25))  # light, dark, or similar to the bricks
     mortar_value = (rng.uniform(0.58, 0.8), rng.uniform(0.3, 0.42), value * rng.uniform(0.75, 1.15))[tone]
     mortar_saturation = saturation * rng.uniform(0.35, 0.6) if tone == 2 else rng.uniform(0.05, 0.22)
     return _look(
@@ -78,7 +78,7 @@ def red_look(rng: np.random.Generator) -> Look:
 
 
 def other_look(rng: np.random.Generator) -> Look:
-    """Draw the look of a wall whose bricks are of other colours: yellow, grey, white, black or green."""
+    """Draw the look of a wall with yellow, grey, white, black or green bricks."""
     brick = (
         (rng.uniform(0.1, 0.13), rng.uniform(0.28, 0.5), rng.uniform(0.65, 0.85)),
         (rng.uniform(0.0, 1.0), rng.uniform(0.02, 0.1), rng.uniform(0.5, 0.75)),
@@ -111,12 +111,12 @@ def _look(rng: np.random.Generator, *, brick: Hsv, spread: Hsv, burnt: float, mo
 
 
 def paint_wall(rng: np.random.Generator, view: View, look: Look, *, joint: float) -> Plane:
-    """Paint bricks and mortar; openings are left as mortar.
+    """Paint bricks and mortar; openings are painted as mortar.
 
     Args:
-        rng: draws every brick's colour and all texture.
-        view: where they are.
-        look: what they look like.
+        rng: random generator for colours and textures.
+        view: positions of bricks and mortar.
+        look: their appearance.
         joint: width of the joints in millimetres.
     """
     side = view.depth.shape[0]
@@ -135,7 +135,7 @@ def paint_wall(rng: np.random.Generator, view: View, look: Look, *, joint: float
 
 
 def expose(rng: np.random.Generator, picture: Plane, *, exposure: float, blur: float) -> NDArray[np.uint8]:
-    """Return the photograph of a picture: uneven light, a lens that blurs (sigma in pixels), a sensor's noise."""
+    """Return a photograph of a picture, with uneven light, lens blur (sigma in pixels) and sensor noise."""
     from scipy import ndimage
 
     side = picture.shape[0]
@@ -146,7 +146,7 @@ def expose(rng: np.random.Generator, picture: Plane, *, exposure: float, blur: f
 
 
 def _faces(rng: np.random.Generator, view: View, look: Look, width: Plane) -> Plane:
-    """Return the bricks' faces, as if they covered the whole picture."""
+    """Return the faces of the bricks over the whole picture, including joints."""
     side = view.depth.shape[0]
     numbers, places = np.unique(view.brick, return_inverse=True)
     colours = np.array([_brick_colour(rng, look) for _ in numbers])[places.reshape(view.brick.shape)]
@@ -161,7 +161,7 @@ def _faces(rng: np.random.Generator, view: View, look: Look, width: Plane) -> Pl
     down, right = np.gradient(view.depth)
     slope = right * math.cos(look.light) + down * math.sin(look.light)
     rim = np.exp(-np.maximum(view.depth, 0) / np.maximum(0.22 * width, 0.7))
-    # An edge that faces the light has its depth growing away from it.
+    # At an edge that faces the light, depth increases away from the light.
     return np.asarray(picture * (1 - 0.22 * look.relief * np.clip(slope, -1, 1) * rim)[..., None])
 
 
@@ -181,11 +181,11 @@ def _mortar(rng: np.random.Generator, look: Look, width: float, side: int) -> Pl
 
 
 def _shade_of_joints(view: View, look: Look, width: Plane) -> Plane:
-    """Return the shadow that bricks cast on the recessed mortar, as a factor."""
+    """Return the shadow of the bricks on the recessed mortar, as a factor."""
     from scipy import ndimage
 
     reach = float(0.3 * width.mean())
-    # What lies towards the light of each pixel: the picture moved away from the light.
+    # Bricks between each pixel and the light: the picture shifted away from the light.
     shift = (-reach * math.sin(look.light), -reach * math.cos(look.light))
     solid = np.clip(view.depth + 0.5, 0, 1)
     above = ndimage.shift(solid, shift, order=1, mode="nearest")
@@ -194,7 +194,7 @@ def _shade_of_joints(view: View, look: Look, width: Plane) -> Plane:
 
 
 def _smeared(rng: np.random.Generator, view: View, look: Look, width: Plane) -> Plane:
-    """Return how much mortar lies on the bricks: patches that spread from the joints."""
+    """Return the amount of mortar on the bricks: patches near the joints."""
     side = view.depth.shape[0]
     patches = blurred_noise(rng, side, side / 22) + 0.5 * blurred_noise(rng, side, side / 90)
     near = np.exp(-np.maximum(view.depth, 0) / (0.8 * width))
@@ -202,7 +202,7 @@ def _smeared(rng: np.random.Generator, view: View, look: Look, width: Plane) -> 
 
 
 def _weathered(rng: np.random.Generator, picture: Plane, look: Look) -> Plane:
-    """Lay dark dirt and white salts over a picture."""
+    """Add dark dirt and white salts to a picture."""
     side = picture.shape[0]
     dirt = np.clip(blurred_noise(rng, side, side / 9) - 0.4, 0, 2)
     salt = np.clip(blurred_noise(rng, side, side / 12) + 0.6 * blurred_noise(rng, side, side / 60) - 1.5, 0, 1)

@@ -1,6 +1,6 @@
-"""What makes a wall hard to read: graffiti on it, shadows across it, things in front of it.
+"""Out-of-distribution changes: graffiti, shadows and occlusions.
 
-None of them changes the label: mortar under paint, in the shade or behind a leaf is still mortar, as in TopoMortar.
+None of them changes the label: as in TopoMortar, mortar under paint, in the shade or behind a leaf is still mortar.
 Pictures are ``(S, S, 3)`` RGB in [0, 1].
 """
 
@@ -24,7 +24,7 @@ GREEN = (0.24, 0.34)
 
 
 def graffiti(rng: np.random.Generator, picture: Plane) -> Plane:
-    """Spray a few letters, and perhaps a filled patch, over a wall."""
+    """Paint a few letters, and possibly a filled patch, on a wall."""
     from scipy import ndimage
 
     size = picture.shape[0]
@@ -43,7 +43,7 @@ def graffiti(rng: np.random.Generator, picture: Plane) -> Plane:
 
 
 def shadows(rng: np.random.Generator, picture: Plane) -> Plane:
-    """Cast the shadow of leaves, of poles, or of a roof's edge on a wall."""
+    """Add the shadow of leaves, of poles, or of the edge of a roof."""
     from scipy import ndimage
 
     size = picture.shape[0]
@@ -69,19 +69,19 @@ def shadows(rng: np.random.Generator, picture: Plane) -> Plane:
     if rng.random() < 0.3:
         cover = 1 - cover  # patches of sun in the shade
     depth = rng.uniform(0.72, 0.88) * ndimage.gaussian_filter(cover, soft * size)
-    # The sky lights what the sun doesn't: shade is bluish.
+    # Shade is lit by the sky, so it is bluish.
     picture = picture * (1 - depth[..., None] * np.array([1.0, 0.95, 0.88]))
     return np.asarray(picture * rng.uniform(1.1, 1.45))
 
 
 def occlusion(rng: np.random.Generator, picture: Plane) -> Plane:
-    """Put plants, a pole, cables or a bicycle in front of a wall."""
+    """Add plants, a pole, cables or a bicycle in front of a wall."""
     kind = rng.choice(4, p=(0.45, 0.2, 0.15, 0.2))
     return (_plant, _pole, _cables, _bicycle)[kind](rng, picture)
 
 
 def _word(rng: np.random.Generator, size: int, height: float) -> list[Plane]:
-    """Return the lines of a few letters beside each other: up, down and round, as nobody can read them."""
+    """Return the lines of a few illegible letters in a row."""
     slope, slant = rng.normal(0, 0.2), rng.normal(0.1, 0.15)
     advance = 0.75 * height
     start = np.array([rng.uniform(-0.3, 0.5), rng.uniform(0.2, 1.0)]) * size
@@ -106,13 +106,13 @@ def _spray(rng: np.random.Generator) -> Plane:
 
 
 def _worn(rng: np.random.Generator, cover: Plane, strength: float) -> Plane:
-    """Paint that doesn't take everywhere: fine holes where the ground is rough."""
+    """Return the cover of paint with fine holes, as on a rough surface."""
     holes = np.clip(blurred_noise(rng, cover.shape[0], 1.3) - 1.4, 0, 1)
     return np.clip(strength * cover - holes * cover, 0, 1)
 
 
 def _foliage(rng: np.random.Generator, size: int, count: int) -> list[Plane]:
-    """Return outlines of leaves that hang on a few twigs."""
+    """Return outlines of leaves on a few twigs."""
     shapes = []
     twigs = [
         smooth_line(wander(rng, rng.uniform(-0.1, 1.1, 2) * size, rng.uniform(0, math.tau), 0.9 * size, 0.3, 7))
@@ -159,7 +159,7 @@ def _pole(rng: np.random.Generator, picture: Plane) -> Plane:
     off = ((x - middle[0]) * reach[1] - (y - middle[1]) * reach[0]) / size / half
     round_shade = 0.45 + 0.65 * np.sqrt(np.clip(1 - (off - 0.3) ** 2 / 1.7, 0, 1))
     colour = rgb(rng.random(), rng.uniform(0.0, 0.3), rng.uniform(0.3, 0.75))
-    cast = np.clip((1.6 - np.abs(off - 1.2)) * 2, 0, 1)  # its own shadow beside it
+    cast = np.clip((1.6 - np.abs(off - 1.2)) * 2, 0, 1)  # the shadow of the pole
     picture = picture * (1 - 0.45 * cast)[..., None]
     cover = strokes(size, [np.array([middle - 2 * reach, middle + 2 * reach])], 2 * half)
     return paint(
@@ -182,7 +182,7 @@ def _cables(rng: np.random.Generator, picture: Plane) -> Plane:
 
 
 def _bicycle(rng: np.random.Generator, picture: Plane) -> Plane:
-    """A wheel, with spokes and mudguard, and part of the frame."""
+    """Add a wheel with spokes and mudguard, and part of the frame."""
     size = picture.shape[0]
     centre = np.array([rng.uniform(0.2, 0.8), rng.uniform(0.6, 1.0)]) * size
     radius = rng.uniform(0.35, 0.55) * size

@@ -1,4 +1,4 @@
-"""Openings in a wall: windows, doors, vents, signs, beams. Each is bedded in mortar, and part of the background."""
+"""Openings in a wall: windows, doors, vents, signs, beams; background, surrounded by mortar."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
 
 def place_openings(rng: np.random.Generator, area: Box, size: BrickSize) -> tuple[Box, ...]:
-    """Return one opening, or two beside each other, that are partly or wholly in view.
+    """Return one or two openings that are at least partly visible.
 
     Args:
-        rng: draws them.
-        area: what is seen of the wall, in millimetres.
-        size: of the bricks; openings begin and end with whole courses, so that no sliver of a brick is left.
+        rng: random generator.
+        area: visible part of the wall in millimetres.
+        size: size of the bricks; openings span whole courses, so that no slivers of bricks remain.
     """
     left, top, right, bottom = area
     width, height = right - left, bottom - top
     kind = rng.choice(4, p=(0.4, 0.3, 0.12, 0.18))
-    if kind == 0:  # a window or door that goes on beyond the picture
+    if kind == 0:  # a window or door, cropped by the image border
         u, v = rng.uniform(0.45, 0.75), rng.uniform(0.35, 0.7)
         boxes = [(left + u * width, top + v * height, right + width, bottom + height)]
         if rng.random() < 0.5:
             boxes = [(left - width, *boxes[0][1:2], right - u * width, bottom + height)]
-    elif kind == 1:  # a window, vent or sign in the middle of it
+    elif kind == 1:  # a window, vent or sign in the middle
         wide, high = rng.uniform(0.12, 0.25) * width, rng.uniform(0.12, 0.25) * height
         u, v = left + rng.uniform(0.35, 0.65) * width, top + rng.uniform(0.35, 0.65) * height
         boxes = [(u - wide, v - high, u + wide, v + high)]
-    elif kind == 2:  # a beam or string course across it
+    elif kind == 2:  # a beam or string course across the wall
         v, thick = top + rng.uniform(0.2, 0.8) * height, rng.uniform(0.08, 0.2) * height
         boxes = [(left - width, v - thick / 2, right + width, v + thick / 2)]
-    else:  # two small ones
+    else:  # two small openings
         v, half = top + rng.uniform(0.3, 0.7) * height, rng.uniform(0.06, 0.13) * width
         places = left + np.array([rng.uniform(0.15, 0.35), rng.uniform(0.6, 0.85)]) * width
         boxes = [(u - half, v - half, u + half, v + half) for u in places]
@@ -54,7 +54,7 @@ def place_openings(rng: np.random.Generator, area: Box, size: BrickSize) -> tupl
 def paint_openings(rng: np.random.Generator, picture: Plane, view: View, openings: tuple[Box, ...]) -> Plane:
     """Paint each opening over a picture ``(S, S, 3)`` in [0, 1]: window, door, vent, sign or timber."""
     for place, (left, top, right, bottom) in enumerate(openings):
-        # Where in the opening: 0 … 1 from its left (top) to its right (bottom) edge.
+        # Relative position: 0 … 1 from the left (top) to the right (bottom) edge of the opening.
         across, down = (view.u - left) / (right - left), (view.v - top) / (bottom - top)
         cover = np.where(view.opening == place + 1, np.clip(view.depth + 0.5, 0, 1), 0)
         wide = (right - left) > 4 * (bottom - top)

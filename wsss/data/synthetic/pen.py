@@ -1,4 +1,4 @@
-"""Noisy labels: the joints drawn quickly with a pen of one width, as a person does who has many walls to label."""
+"""Noisy labels: joints drawn with a pen of fixed width, like quick manual annotations."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pen:
-    """How someone draws.
+    """Drawing style.
 
     Args:
-        width: of the pen, in thousandths of the image's side; at least 1.5 pixels are drawn.
-        sway: how far strokes stray from the middle of a joint, as a share of its width (standard deviation).
-        reach: how far short strokes overshoot the middles of the joints that they end in, as a share of the joint:
-            mean and standard deviation; too short leaves a gap, too long a spur.
-        lifted: probability that a short stroke is forgotten.
+        width: pen width in thousandths of the image side; at least 1.5 pixels.
+        sway: standard deviation of strokes from the centre line of a joint, as a share of its width.
+        reach: overshoot of short strokes beyond the centre lines of the joints at their ends, as a share of the joint
+            width: mean and standard deviation; short strokes leave gaps, long ones spurs.
+        lifted: probability that a short stroke is missing.
     """
 
     width: float = 10.0
@@ -37,14 +37,14 @@ class Pen:
 
 
 def pen_label(rng: np.random.Generator, wall: Wall, pen: Pen = Pen()) -> NDArray[np.bool_]:
-    """Draw a wall's joints; ``(S, S)``, true where the pen went.
+    """Draw the joints of a wall; ``(S, S)`` bool, true under the pen.
 
-    Long strokes follow the bed joints from edge to edge, short ones the head joints between them (in herringbone, the
-    left and the upper side of each brick).
+    Long strokes follow the bed joints, short ones the head joints between them (in herringbone bond, the left and the
+    upper side of each brick).
     """
     side = wall.camera.size
     off_x, off_y = (blurred_noise(rng, side, side / 45) for _ in range(2))
-    joint = wall.size.joint * side / (wall.camera.area()[2] - wall.camera.area()[0])  # in pixels, about
+    joint = wall.size.joint * side / (wall.camera.area()[2] - wall.camera.area()[0])  # approximate, in pixels
     lines = []
     for points in _joints(rng, wall, pen):
         x, y = wall.camera.in_image(points[:, 0], points[:, 1])
@@ -53,11 +53,11 @@ def pen_label(rng: np.random.Generator, wall: Wall, pen: Pen = Pen()) -> NDArray
             np.column_stack([x + pen.sway * joint * off_x[row, column], y + pen.sway * joint * off_y[row, column]])
         )
     drawn = strokes(side, lines, max(1.5, pen.width * side / 1000)) >= 0.5
-    return without_specks(drawn, round(4 * joint))  # nobody draws the bits that a joint leaves at the image's edge
+    return without_specks(drawn, round(4 * joint))  # annotators skip short pieces of joints at the image border
 
 
 def _joints(rng: np.random.Generator, wall: Wall, pen: Pen) -> Iterator[Points]:
-    """Yield the middle lines of all joints on the wall, in millimetres."""
+    """Yield the centre lines of all joints in millimetres."""
     bricks, area = wall.bricks, wall.camera.area()
     joint = wall.size.joint
     if (bricks.course < 0).all():
@@ -81,7 +81,7 @@ def _joints(rng: np.random.Generator, wall: Wall, pen: Pen) -> Iterator[Points]:
 
 
 def _short(rng: np.random.Generator, ends: Box, joint: float, pen: Pen) -> Iterator[Points]:
-    """Yield a short stroke with its errors, or nothing where it was forgotten."""
+    """Yield a short stroke with its errors, or nothing if it is missing."""
     begin, end = joint * rng.normal(*pen.reach, 2)
     if rng.random() < pen.lifted:
         return

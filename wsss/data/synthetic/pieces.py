@@ -1,13 +1,12 @@
 """Pieces of a wall on the pixel grid, and the Betti numbers of the mortar between them, known by construction.
 
-A wall's picture is divided into *pieces* (bricks, windows: everything that isn't mortar) and mortar. `tidy` sees to it
-that each piece is one 4-connected patch of pixels without holes, and that no two pieces are 4-adjacent. Then the
-mortar's Betti numbers (8-connected foreground, 4-connected holes; the outside of the image is background) need no
-topological algorithm:
+An image consists of mortar and *pieces* (bricks, windows: everything else). `tidy` ensures that each piece is a
+4-connected region without holes, and that no two pieces are 4-adjacent. The Betti numbers of the mortar (8-connected
+foreground, 4-connected holes; the outside of the image is background) then follow without a topological algorithm:
 
-- each piece that doesn't touch the image's edge is a hole: ``β₁`` is their number;
-- each other piece continues the outside. If it touches the edge along k stretches, k − 1 loops run through it and
-  the outside, and each of them fences a part of the mortar off: ``β₀ = 1 + Σ (k − 1)`` (Alexander duality).
+- each piece that does not touch the image border is a hole: ``β₁`` is their number;
+- each other piece is connected to the outside. If it touches the border along k segments, k − 1 loops run through the
+  piece and the outside, and each separates a part of the mortar: ``β₀ = 1 + Σ (k − 1)`` (Alexander duality).
 """
 
 from __future__ import annotations
@@ -24,16 +23,15 @@ if TYPE_CHECKING:
 
 
 def tidy(pieces: Pieces, *, smallest: int = 6) -> Pieces:
-    """Return pieces that are simply connected and apart from each other; what has to give way becomes mortar.
+    """Make all pieces simply connected and separated by mortar.
 
-    The rules, in this order: where two pieces are 4-adjacent, the pixels of the one with the higher number become
-    mortar; a piece keeps its largest 4-connected patch, if that has at least ``smallest`` pixels; whatever a piece
-    encloses becomes part of it, and so do remnants of fewer than ``smallest`` pixels that it encloses together with the
-    image's edge.
+    In this order: where two pieces are 4-adjacent, the pixels of the one with the higher number become mortar; a piece
+    keeps its largest 4-connected region, if that has at least ``smallest`` pixels; regions enclosed by a piece become
+    part of it, and so do regions of fewer than ``smallest`` pixels enclosed by a piece and the image border.
 
     Args:
-        pieces: ``(H, W)`` int32; 0 is mortar, each other number one piece.
-        smallest: in pixels.
+        pieces: ``(H, W)`` int32; 0 is mortar, each other number is one piece.
+        smallest: minimum area in pixels.
 
     Returns:
         A new array.
@@ -58,14 +56,14 @@ def tidy(pieces: Pieces, *, smallest: int = 6) -> Pieces:
 
 
 def betti_numbers_of(pieces: Pieces) -> tuple[int, int]:
-    """Return (β₀, β₁) of the mortar between tidy pieces (see the module); there has to be some mortar.
+    """Return (β₀, β₁) of the mortar between tidy pieces; see the module docstring.
 
     Raises:
-        ValueError: there is none.
+        ValueError: no mortar.
     """
     if pieces.all():
         raise ValueError("no mortar between the pieces")
-    edge = np.concatenate([pieces[0, :-1], pieces[:-1, -1], pieces[-1, :0:-1], pieces[:0:-1, 0]])  # once around
+    edge = np.concatenate([pieces[0, :-1], pieces[:-1, -1], pieces[-1, :0:-1], pieces[:0:-1, 0]])  # clockwise
     starts = edge[edge != np.roll(edge, 1)]
     touching, stretches = np.unique(starts[starts != 0], return_counts=True)
     inner = np.setdiff1d(np.unique(pieces), [0, *touching]).size
@@ -73,7 +71,7 @@ def betti_numbers_of(pieces: Pieces) -> tuple[int, int]:
 
 
 def _part(pieces: Pieces) -> None:
-    """Turn the pixel of the higher number into mortar wherever two pieces are 4-adjacent."""
+    """Where two pieces are 4-adjacent, turn the pixels of the higher number into mortar."""
     for one, other in (
         (pieces[:, :-1], pieces[:, 1:]),
         (pieces[:-1], pieces[1:]),
@@ -94,11 +92,11 @@ def _boxes(pieces: Pieces) -> Iterator[tuple[int, tuple[slice, slice]]]:
 
 
 def _fill(pieces: Pieces, number: int, box: tuple[slice, slice], smallest: int) -> None:
-    """Give a piece what it encloses: all of it inside the image, small remnants at the image's edge."""
+    """Add enclosed regions to a piece: all inside the image, small ones at the image border."""
     from scipy import ndimage
 
     view = pieces[box]
-    if not (view == number).any():  # another piece has enclosed it
+    if not (view == number).any():  # enclosed by another piece
         return
     rows, columns = box
     inner_edges = (
@@ -112,6 +110,6 @@ def _fill(pieces: Pieces, number: int, box: tuple[slice, slice], smallest: int) 
         where = gaps == gap
         top, bottom, left, right = where[0].any(), where[-1].any(), where[:, 0].any(), where[:, -1].any()
         if any(reaches and inner for reaches, inner in zip((top, bottom, left, right), inner_edges, strict=True)):
-            continue  # goes on beyond the box: not enclosed
+            continue  # not enclosed: extends beyond the box
         if where.sum() < smallest or not (top or bottom or left or right):
             view[where] = number

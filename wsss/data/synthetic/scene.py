@@ -1,8 +1,8 @@
-"""Scenes of `shapes`: large plain bodies, each with one small emblem that alone tells its class.
+"""Scenes of `shapes`: large plain bodies, each with a small emblem that determines its class.
 
-All bodies have the same warm colours, and their contours say little of the class, so a classifier looks at emblems
-and its class activation maps leave most of each body out. What is left out can be won back: a body differs from its
-background in colour and has a clear edge.
+All bodies have similar warm colours, and their contours depend little on the class, so the class activation maps of a
+classifier cover the emblems but not most of the bodies. Refinement can recover the bodies, which differ from the
+background in colour and have clear edges.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     Plane = NDArray[np.float64]
 
 CLASS_NAMES = ("cross", "ring", "bars", "star", "check")
-"""Each class is named after its emblem; mask values are 1 … 5 in this order."""
+"""Classes, named after their emblems; mask values are 1 … 5 in this order."""
 
 EMBLEM_COLOURS = ((0.98, 0.2, 0.2), (0.25, 0.9, 0.95), (0.98, 0.9, 0.2), (0.95, 0.35, 0.95), (0.35, 0.95, 0.3))
 PLATE = (0.08, 0.08, 0.1)
 
 CONTOUR_HINT = 0.4
-"""Share of objects that have their class's favourite contour; the others have any."""
+"""Share of objects with the typical contour of their class; the others have a random one."""
 
 MIN_VISIBLE = 0.7
-"""An object that later ones cover more than this share of isn't left in a scene; emblems are never covered."""
+"""Minimum share of each object that stays visible; emblems are never covered."""
 
 TRIES = 60
 
 
 @dataclass(frozen=True)
 class Body:
-    """One object: where it lies in pixels, and its looks.
+    """One object: its position in pixels, and its shape.
 
     Args:
         kind: class index, 1 … 5.
@@ -64,7 +64,7 @@ class Body:
         return dx * cos + dy * sin, dy * cos - dx * sin
 
     def depth(self, x: Plane, y: Plane) -> Plane:
-        """Return how far inside the contour each pixel is, in pixels, negative outside (first-order distance)."""
+        """Return the first-order signed distance to the contour in pixels, positive inside."""
         along, across = self.local(x, y)
         u, v = along / self.axes[0], across / self.axes[1]
         if self.contour == 0:  # ellipse
@@ -81,7 +81,7 @@ class Body:
         return np.asarray((1 - level) / np.maximum(np.hypot(slope_x, slope_y), 1e-6))
 
     def emblem_plane(self, x: Plane, y: Plane) -> tuple[Plane, Plane]:
-        """Return coordinates in the emblem: its disc is the unit circle."""
+        """Return coordinates in which the emblem is the unit disc."""
         along, across = self.local(x, y)
         return (
             (along - self.emblem[0] * self.axes[0]) / self.radius,
@@ -95,11 +95,11 @@ def draw_scene(
     """Draw one scene.
 
     Args:
-        rng: all that is random.
+        rng: random generator.
         size: side length S in pixels.
-        first: class (1 … ``classes``) of the first object; the others are drawn.
+        first: class (1 … ``classes``) of the first object; the others are random.
         classes: number of classes.
-        most: highest number of objects; the number is drawn from 1 … ``most``.
+        most: maximum number of objects; the number is drawn from 1 … ``most``.
 
     Returns:
         The image ``(S, S, 3)`` uint8 RGB and the mask ``(S, S)`` uint8, 0 = background.
@@ -142,7 +142,7 @@ def _draw_body(rng: np.random.Generator, size: int, kind: int, classes: int) -> 
 def _fits(
     body: Body, inside: NDArray[np.bool_], bodies: list[Body], owner: NDArray[np.int64], x: Plane, y: Plane
 ) -> bool:
-    """Whether a new body lies well within the image and leaves enough of the bodies below it to be seen."""
+    """Return whether a new body is within the image and leaves enough of earlier bodies visible."""
     size = owner.shape[0]
     full = math.pi * body.axes[0] * body.axes[1]
     disc = np.hypot(*body.emblem_plane(x, y)) <= 1.1
@@ -173,7 +173,7 @@ def _paint_body(rng: np.random.Generator, picture: Plane, body: Body, x: Plane, 
 
 
 def _symbol(kind: int, p: Plane, q: Plane) -> Plane:
-    """Return how far inside its emblem's symbol each point is, in emblem radii, negative outside."""
+    """Return the approximate signed distance to the symbol of an emblem in emblem radii, positive inside."""
     reach = np.hypot(p, q)
     if kind == 1:  # cross
         return np.asarray(np.minimum(0.28 - np.minimum(np.abs(p), np.abs(q)), 0.85 - reach))

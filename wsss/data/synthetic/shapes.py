@@ -1,9 +1,8 @@
-"""The dataset `shapes`: synthetic multi-label scenes, written as a plain folder (see `wsss.data.readers.folder`)."""
+"""The dataset `shapes`: synthetic multi-label scenes in the layout of `wsss.data.readers.folder`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,14 +13,14 @@ from pydantic import Field
 from wsss.data.dataset import Dataset
 from wsss.data.readers import folder
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache
-from wsss.data.synthetic.generated import Generated
+from wsss.data.synthetic.generated import Generated, drawn
 from wsss.data.synthetic.scene import CLASS_NAMES, draw_scene
 from wsss.io.files.atomic import write_text
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.io.rasters.rgb_images import write_png
 
 GENERATOR = 1
-"""Raise it whenever the same config gives other pictures; generated folders are named by it too."""
+"""Version of the generator; raise it whenever the images of a config change."""
 
 LABELS = "labels.csv"
 
@@ -47,7 +46,7 @@ class _Scene:
 
 
 def read(config: Config, *, work: Path, log: Log) -> Dataset:
-    """Return the dataset, generated below ``work`` if it isn't there yet."""
+    """Return the dataset, generated below ``work`` if necessary."""
     root = _generated(config).ensure(
         work, _files(config), lambda out: generate(config, out), log=log, count=config.train + config.val
     )
@@ -58,34 +57,24 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
 def generate(config: Config, out: Path, *, advance: Callable[[int], None] = lambda steps: None) -> None:
     """Write the dataset to ``out``; equal configs give equal bytes.
 
-    Files that an interrupted call has left are kept, and what is missing is drawn.
+    Files from an interrupted call are kept; only missing ones are drawn.
 
     Args:
-        config: what to draw.
-        out: the folder; it has to be new, empty, or of the same config.
-        advance: called with the number of images done, to show progress.
+        config: the settings.
+        out: the folder; it must be new, empty, or of the same config.
+        advance: called with the number of finished images, to show progress.
 
     Raises:
-        InvalidInput: ``out`` holds something else.
-        RunFailed: the disk is full, or ``out`` can't be written to.
+        InvalidInput: ``out`` contains other files.
+        RunFailed: the disk is full, or ``out`` is not writable.
     """
-    generated = _generated(config)
-    generated.claim(out)
-    scenes = _scenes(config)
     rows = ["image_id,labels,split\n"]
-    with ThreadPoolExecutor(max_workers=4) as pool:  # threads mostly wait for the disk to confirm each file
-        for scene, labels in zip(scenes, pool.map(lambda scene: _write(config, scene, out), scenes), strict=True):
-            rows.append(f"{scene.id},{labels},{scene.split}\n")
-            advance(1)
-    write_text(out / LABELS, "".join(rows))
     names = enumerate(("background", *CLASS_NAMES[: config.classes]))
-    write_text(out / folder.CLASSES, "".join(f"{number} {name}\n" for number, name in names))
-    generated.finish(out, _files(config))
-
-
-def is_complete(config: Config, out: Path) -> bool:
-    """Whether ``out`` holds the whole dataset of ``config``."""
-    return _generated(config).is_complete(out, _files(config))
+    with _generated(config).writing(out, _files(config)):
+        for scene, labels in drawn(_scenes(config), lambda scene: _write(config, scene, out), advance):
+            rows.append(f"{scene.id},{labels},{scene.split}\n")
+        write_text(out / LABELS, "".join(rows))
+        write_text(out / folder.CLASSES, "".join(f"{number} {name}\n" for number, name in names))
 
 
 def _generated(config: Config) -> Generated:
@@ -98,7 +87,7 @@ def _files(config: Config) -> set[str]:
 
 
 def _scenes(config: Config) -> list[_Scene]:
-    """Return all scenes in order; classes take turns as the first object, so that all are equally frequent."""
+    """Return all scenes in order; the class of the first object cycles, so that all classes are equally frequent."""
     numbers = [("train", number) for number in range(config.train)] + [("val", number) for number in range(config.val)]
     return [
         _Scene(f"{split}_{number:05d}", split, number, first=1 + number % config.classes) for split, number in numbers
@@ -106,7 +95,7 @@ def _scenes(config: Config) -> list[_Scene]:
 
 
 def _write(config: Config, scene: _Scene, out: Path) -> str:
-    """Draw and write one scene unless it is there; return the names of its classes, separated by spaces."""
+    """Draw and write one scene unless it exists; return the names of its classes, separated by spaces."""
     image_path, mask_path = out / "images" / f"{scene.id}.png", out / "masks" / f"{scene.id}.png"
     if image_path.is_file() and mask_path.is_file():
         mask = read_mask(mask_path)

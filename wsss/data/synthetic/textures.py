@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Plane = NDArray[np.float64]
 
 COOL_HUES = (0.27, 0.78)
-"""Green over blue to violet: the hues of backgrounds; objects keep to the warm rest of the circle."""
+"""Hues of backgrounds, from green to violet; objects have the remaining, warm hues."""
 
 
 def rgb(hue: float, saturation: float, value: float) -> Plane:
@@ -23,7 +23,7 @@ def rgb(hue: float, saturation: float, value: float) -> Plane:
 
 
 def cool_colour(rng: np.random.Generator) -> Plane:
-    """Draw a colour of a background: cool, muted, neither black nor white."""
+    """Draw a background colour: cool, muted, neither black nor white."""
     return rgb(rng.uniform(*COOL_HUES), rng.uniform(0.1, 0.5), rng.uniform(0.3, 0.85))
 
 
@@ -34,7 +34,7 @@ def pixel_centres(size: int) -> tuple[Plane, Plane]:
 
 
 def smooth_noise(rng: np.random.Generator, size: int, cells: int) -> Plane:
-    """Return ``(S, S)`` value noise in [0, 1]: a random grid of ``cells`` + 1 knots a side, interpolated linearly."""
+    """Return ``(S, S)`` value noise in [0, 1]: a linearly interpolated grid of ``cells`` + 1 knots per side."""
     position = (np.arange(size) + 0.5) / size * cells
     knots = np.arange(cells + 1)
     weights = np.clip(1 - np.abs(position[:, None] - knots[None, :]), 0, 1)
@@ -65,7 +65,7 @@ def background(rng: np.random.Generator, size: int) -> Plane:
 
 
 def clutter(rng: np.random.Generator, picture: Plane) -> Plane:
-    """Lay distractors over a background: cool blobs, and thin warm scribbles in the colours of the objects."""
+    """Add distractors to a background: cool blobs, and thin scribbles in the warm colours of objects."""
     size = picture.shape[0]
     x, y = pixel_centres(size)
     for _ in range(rng.integers(2, 6)):
@@ -84,12 +84,12 @@ def clutter(rng: np.random.Generator, picture: Plane) -> Plane:
 
 
 def paint(picture: Plane, alpha: Plane, colour: Plane) -> Plane:
-    """Lay a colour (``(3,)`` or ``(S, S, 3)``) over a picture where ``alpha`` (``(S, S)``, [0, 1]) says so."""
+    """Blend a colour (``(3,)`` or ``(S, S, 3)``) into a picture with opacity ``alpha`` (``(S, S)``, [0, 1])."""
     return np.asarray(picture + alpha[..., None] * (colour - picture))
 
 
 def blurred_noise(rng: np.random.Generator, size: int, sigma: float) -> Plane:
-    """Return ``(S, S)`` Gaussian noise, mean 0, variance 1, correlated over ``sigma`` pixels in all directions."""
+    """Return ``(S, S)`` Gaussian noise, mean 0, variance 1, with a correlation length of ``sigma`` pixels."""
     from scipy import ndimage
 
     step = max(1, int(sigma / 3))  # coarse noise is drawn on a coarse grid

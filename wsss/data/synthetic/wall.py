@@ -1,4 +1,4 @@
-"""A brick wall as the camera sees it: which pixel belongs to which brick, and how far each is from its edge."""
+"""A brick wall on the pixel grid: the brick of each pixel, and the distance to its edge."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Wall:
-    """All that says where mortar is.
+    """Geometry of a wall.
 
     Args:
-        camera: who looks.
-        size: of the bricks and joints.
-        bricks: where they lie.
-        openings: windows and the like, each bedded in a joint of mortar.
-        wave: how far courses stray from a straight line, in millimetres.
-        roughness: how far a brick's edge strays, as a share of the joint.
-        rounding: radius of the bricks' corners in millimetres.
+        camera: the camera.
+        size: size of bricks and joints.
+        bricks: positions of the bricks.
+        openings: windows etc., each surrounded by a mortar joint.
+        wave: deviation of courses from a straight line in millimetres.
+        roughness: deviation of brick edges as a share of the joint width.
+        rounding: radius of the brick corners in millimetres.
     """
 
     camera: Camera
@@ -49,11 +49,11 @@ class View:
     """A wall on the pixel grid; all arrays are ``(S, S)``.
 
     Args:
-        pieces: int32; 0 = mortar, else the number of a brick (or of bricks that touch) or of an opening.
-        brick: int32; 0 = mortar or opening, else 1 + the place of a brick in `Bricks`.
-        opening: int32; 0, or 1 + the place of an opening.
-        depth: how far inside its piece each pixel is, in pixels; negative in mortar.
-        u, v: place on the wall in millimetres, the courses' waves undone.
+        pieces: int32; 0 = mortar, else the number of a brick (or of touching bricks) or of an opening.
+        brick: int32; 0 = mortar or opening, else 1 + the index of a brick in `Bricks`.
+        opening: int32; 0, or 1 + the index of an opening.
+        depth: distance to the edge of the piece in pixels; negative in mortar.
+        u, v: position on the wall in millimetres, without the waves of the courses.
         scale: pixels per millimetre.
     """
 
@@ -67,17 +67,17 @@ class View:
 
     @property
     def mortar(self) -> NDArray[np.bool_]:
-        """Where mortar is: the accurate label."""
+        """The mortar: the accurate label."""
         return np.asarray(self.pieces == 0)
 
     @property
     def betti_numbers(self) -> tuple[int, int]:
-        """(β₀, β₁) of the mortar, from how the wall was made (see `wsss.data.synthetic.pieces`)."""
+        """(β₀, β₁) of the mortar, known by construction (see `wsss.data.synthetic.pieces`)."""
         return betti_numbers_of(self.pieces)
 
 
 def see(rng: np.random.Generator, wall: Wall) -> View:
-    """Put a wall on the pixel grid; ``rng`` draws its irregularities."""
+    """Render a wall on the pixel grid with random irregularities."""
     side = wall.camera.size
     u, v = wall.camera.on_wall()
     u = u + wall.wave * blurred_noise(rng, side, side / 9)
@@ -120,7 +120,7 @@ def see(rng: np.random.Generator, wall: Wall) -> View:
 
 
 def _inside(face: NDArray[np.float64], u: Plane, v: Plane, rounding: float) -> Plane:
-    """Return how far inside a rectangle with round corners each point is, negative outside."""
+    """Return the signed distance to the edge of a rectangle with rounded corners, positive inside."""
     left, top, right, bottom = face
     across = np.abs(u - (left + right) / 2) - (right - left) / 2 + rounding
     down = np.abs(v - (top + bottom) / 2) - (bottom - top) / 2 + rounding
@@ -129,7 +129,7 @@ def _inside(face: NDArray[np.float64], u: Plane, v: Plane, rounding: float) -> P
 
 
 def _seen_box(wall: Wall, face: NDArray[np.float64], margin: float) -> tuple[slice, slice] | None:
-    """Return the rows and columns of the image that hold a brick and the joints around it; ``None`` if none do."""
+    """Return the rows and columns of a brick and its joints in the image; ``None`` if it is not visible."""
     margin = margin + 3 * wall.wave
     left, top, right, bottom = face + margin * np.array([-1, -1, 1, 1])
     x, y = wall.camera.in_image(np.array([left, right, right, left]), np.array([top, top, bottom, bottom]))
@@ -140,13 +140,13 @@ def _seen_box(wall: Wall, face: NDArray[np.float64], margin: float) -> tuple[sli
 
 
 def _scale(u: Plane, v: Plane) -> Plane:
-    """Return pixels per millimetre at each pixel: the root of the area ratio."""
+    """Return pixels per millimetre at each pixel: the square root of the area ratio."""
     u_y, u_x = np.gradient(u)
     v_y, v_x = np.gradient(v)
     return np.asarray(1 / np.sqrt(np.maximum(np.abs(u_x * v_y - u_y * v_x), 1e-9)))
 
 
 def _agreeing(depth: Plane, inside: NDArray[np.bool_]) -> Plane:
-    """Return depths whose sign says what the pieces say, where tidying has changed them."""
+    """Correct the sign of the depths where `tidy` has changed the pieces."""
     depth = np.where(inside & (depth <= 0), 0.25, depth)
     return np.where(~inside & (depth > 0), -0.25, depth)

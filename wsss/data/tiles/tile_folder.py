@@ -1,4 +1,4 @@
-"""Draw the tiles of a dataset into a folder of their own: what ``wsss data tiles`` does."""
+"""``wsss data tiles``: draw the tiles of a dataset into a folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wsss.data.sample import Dataset
 
 MARKER = "drawing.json"
-"""Written first: says what a folder of tiles is being drawn with."""
+"""File with the settings of the tiles, written first."""
 
 
 def draw_into(
@@ -30,13 +30,13 @@ def draw_into(
     seed: int,
     start: Callable[[int], Callable[[int], None]],
 ) -> dict[str, Any]:
-    """Draw the tiles of a split into a folder of their own, in this process; see `draw_tiles`.
+    """Draw the tiles of a split into a folder, in this process; see `draw_tiles`.
 
     Args:
-        out: a new folder, an empty one, or one that holds the same tiles.
+        out: a new or empty folder, or one with the same tiles.
         dataset: with masks.
-        config, split, seed: what to draw.
-        start: number of steps → function that advances a progress bar.
+        config, split, seed: see `draw_tiles`.
+        start: called with the number of steps; returns a function that advances a progress bar.
 
     Raises:
         InvalidInput: no such split, masks that are missing, show no class or mix two encodings, or ``out`` holds
@@ -47,26 +47,28 @@ def draw_into(
     require_masks(dataset, samples, of=of, hint="Choose a split that has masks.")
     check_truth(samples, dataset.classes, where=of)
     read_and_check_encoding(samples, dataset.classes, where=of)
-    claim = {"split": split, "seed": seed, **config.model_dump()}
+    settings = {"split": split, "seed": seed, **config.model_dump()}
     marker = out / MARKER
     with explain_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         others = (path.name for path in out.iterdir() if path != marker and not path.name.startswith(TEMPORARY))
-        stranger = next(others, None)  # a marker alone is of a drawing that came to nothing
-    if stranger is not None and _read_json(marker) != claim:
+        other = next(others, None)
+    if other is not None and _read_json(marker) != settings:
         raise InvalidInput(
-            f"{out}: the folder already holds something else ({stranger}).",
-            hint="Choose a new folder, or delete this one.",
+            "has files other than these tiles",
+            subject=out,
+            found=other,
+            hint="Choose a new output folder, or delete this one.",
         )
     check_tree(out)
-    write_json(marker, claim)
+    write_json(marker, settings)
 
     def each(work: Callable[[Any], Any], items: Sequence[Any], description: str) -> list[Any]:
-        advance, found = start(len(items)), []
+        advance, results = start(len(items)), []
         for item in items:
-            found.append(work(item))
+            results.append(work(item))
             advance(1)
-        return found
+        return results
 
     return draw_tiles(samples, out, classes=dataset.classes, config=config, split=split, seed=seed, each=each)
 

@@ -5,8 +5,8 @@
     out/images/<image>_<row>_<column>.png    the tile
         labels.csv                           image_id,labels,split: a plain folder, see `wsss.data.readers.folder`
         classes.txt
-        tiles.csv                            where each was cut, and the colour statistics of its image
-        tiles.json                           how they were drawn
+        tiles.csv                            position of each tile, and the colour statistics of its image
+        tiles.json                           settings and counts
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from wsss.data.readers.folder import CLASSES
 from wsss.data.sample_ids import check_id
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.atomic import write_json, write_text
 from wsss.io.text.tables import csv_text, read_rows
 from wsss.io.text.text_files import read_text
@@ -29,9 +29,9 @@ from wsss.io.text.text_files import read_text
 if TYPE_CHECKING:
     from wsss.data.sample import Classes
 
-IMAGES, LABELS, PLACES, DRAWN = "images", "labels.csv", "tiles.csv", "tiles.json"
+IMAGES, LABELS, POSITIONS, DRAWN = "images", "labels.csv", "tiles.csv", "tiles.json"
 SPLIT = "train"
-"""What a folder of tiles calls its only split."""
+"""The only split of a folder of tiles."""
 
 _STATISTICS = tuple(f"{what}_{channel}" for what in ("mean", "std") for channel in ("red", "green", "blue"))
 _COLUMNS = ("tile_id", "image_id", "row", "column", "size", "labels", *_STATISTICS)
@@ -39,14 +39,14 @@ _COLUMNS = ("tile_id", "image_id", "row", "column", "size", "labels", *_STATISTI
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile.
+    """A square crop of an image with image-level labels.
 
     Args:
-        image: id of the image it is cut from.
-        row, column: its upper left pixel there.
-        size: its side length in pixels.
-        labels: sorted indices (≥ 1) of the classes that are said to be in it.
-        mean, std: of red, green and blue over the whole image it is cut from, in [0, 1].
+        image: id of the image.
+        row, column: upper left pixel in the image.
+        size: side length in pixels.
+        labels: sorted indices (≥ 1) of its classes.
+        mean, std: of red, green and blue over the whole image, in [0, 1].
     """
 
     image: str
@@ -59,33 +59,33 @@ class Tile:
 
     @property
     def id(self) -> str:
-        """The tile's name: image, row and column."""
+        """Image, row and column."""
         return f"{self.image}_{self.row:05d}_{self.column:05d}"
 
     def path(self, folder: Path) -> Path:
-        """Return the tile's picture below the folder of all tiles."""
+        """Return the tile's PNG below the folder of all tiles."""
         return folder / IMAGES / f"{self.id}.png"
 
 
 def write_tables(out: Path, tiles: Sequence[Tile], *, classes: Classes, drawn: Mapping[str, Any]) -> None:
-    """Write the tables beside the pictures.
+    """Write the tables of a folder of tiles.
 
     Args:
         out: folder of all tiles.
-        tiles: all of them.
+        tiles: all tiles.
         classes: of the dataset.
-        drawn: how they were drawn, for ``tiles.json``.
+        drawn: content of ``tiles.json``.
     """
     names = [" ".join(classes.names[index] for index in tile.labels) for tile in tiles]
-    labels = [(tile.id, seen, SPLIT) for tile, seen in zip(tiles, names, strict=True)]
+    labels = [(tile.id, of_tile, SPLIT) for tile, of_tile in zip(tiles, names, strict=True)]
     write_text(out / LABELS, csv_text([("image_id", "labels", "split"), *labels]))
     rows = [
-        (tile.id, tile.image, tile.row, tile.column, tile.size, seen, *(f"{x:.9g}" for x in (*tile.mean, *tile.std)))
-        for tile, seen in zip(tiles, names, strict=True)
+        (tile.id, tile.image, tile.row, tile.column, tile.size, of_tile, *(f"{x:.9g}" for x in (*tile.mean, *tile.std)))
+        for tile, of_tile in zip(tiles, names, strict=True)
     ]
-    write_text(out / PLACES, csv_text([_COLUMNS, *rows]))
-    of_classes = zip(classes.values, classes.names, strict=True)
-    write_text(out / CLASSES, "".join(f"{values[0]} {name}\n" for values, name in of_classes))
+    write_text(out / POSITIONS, csv_text([_COLUMNS, *rows]))
+    ids = zip(classes.values, classes.names, strict=True)
+    write_text(out / CLASSES, "".join(f"{values[0]} {name}\n" for values, name in ids))
     write_json(out / DRAWN, dict(drawn))
 
 
@@ -93,37 +93,38 @@ def read_tiles(folder: Path, classes: Classes) -> list[Tile]:
     """Read the table that `write_tables` wrote.
 
     Raises:
-        InvalidInput: there is none, it is broken, names a class that the dataset doesn't have, or a picture is missing.
+        InvalidInput: no table or an invalid one, an unknown class, tiles of different sizes, or a missing PNG.
     """
-    path = folder / PLACES
+    path = folder / POSITIONS
     if not path.is_file():
         raise InvalidInput(
-            f"{path}: no such file.", hint="Give the folder of a tiles stage, or one that `wsss data tiles` wrote."
+            "no such file", subject=path, hint="Pass the folder of a tiles stage, or one written by `wsss data tiles`."
         )
     rows = read_rows(io.StringIO(read_text(path)), path)
     tiles = [_read_row(row, f"{path}: row {number}", classes) for number, row in enumerate(rows, start=1)]
     if not tiles:
-        raise InvalidInput(f"{path}: the table lists no tile.")
+        raise InvalidInput("the table has no tiles", subject=path)
     missing = [tile.id for tile in tiles if not tile.path(folder).is_file()]
     if missing:
-        raise InvalidInput(f"{folder}: {len(missing)} of {len(tiles)} tiles have no picture: {listing(missing)}.")
+        raise InvalidInput(
+            f"{len(missing)} of {counted(len(tiles), 'tile')} have no PNG: {listing(missing)}", subject=folder
+        )
     sizes = sorted({tile.size for tile in tiles})
     if len(sizes) > 1:
-        raise InvalidInput(
-            f"{path}: tiles of different sizes ({listing(sizes)}); one training takes tiles of one size."
-        )
+        raise InvalidInput("sizes of the tiles", subject=path, found=sizes, allowed="one size")
     return tiles
 
 
 def _read_row(row: Mapping[str, str], where: str, classes: Classes) -> Tile:
     try:
-        values = [float(row[name]) for name in _STATISTICS]
-        place = [int(row[name]) for name in ("row", "column", "size")]
+        statistics = [float(row[name]) for name in _STATISTICS]
+        top, left, size = (int(row[name]) for name in ("row", "column", "size"))
         image, names = row["image_id"], row["labels"].split()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidInput(f"{where}: expected the columns {listing(_COLUMNS, limit=20)} ({error}).") from error
-    if min(place) < 0 or place[2] < 1 or not np.isfinite(values).all() or min(values[3:]) < 0:
-        raise InvalidInput(f"{where}: a place or a colour statistic is out of its range.")
-    mean, std = (values[0], values[1], values[2]), (values[3], values[4], values[5])
+        columns = f"a row of {listing(_COLUMNS, limit=20)}"
+        raise InvalidInput(f"invalid row ({error})", subject=where, allowed=columns) from error
+    if min(top, left) < 0 or size < 1 or not np.isfinite(statistics).all() or min(statistics[3:]) < 0:
+        raise InvalidInput("position or colour statistics out of range", subject=where)
+    mean, std = (statistics[0], statistics[1], statistics[2]), (statistics[3], statistics[4], statistics[5])
     labels = tuple(sorted(classes.index(name) for name in names))
-    return Tile(check_id(image, where), place[0], place[1], place[2], labels, mean, std)
+    return Tile(check_id(image, where), top, left, size, labels, mean, std)

@@ -1,9 +1,8 @@
-"""Small tiles of images, of which only this is kept: which classes can be seen in each, yes or no.
+"""Draws tiles of images with image-level labels, read from ground-truth masks.
 
-An annotator who looks at a tile and says "there is mortar in it" gives far less than a mask, in a second. Here the
-answers come from masks of a dataset: a mask is asked nothing but those questions, and no mask is written. So that half
-of the tiles can be without any class (where classes are everywhere, random tiles hardly ever are), masks also say where
-such tiles may be drawn; an annotator would go on until there are enough of both.
+A label "this tile has mortar in it" takes an annotator a second, a mask minutes. Here the masks of a dataset stand in
+for the annotator: they give the labels of the tiles, and nothing else of them is written. Masks also choose the
+positions, so that a given share of the tiles shows no class: where classes are everywhere, random tiles rarely do.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class TilesConfig(Settings):
-    """How tiles are drawn."""
+    """Settings of the tiles."""
 
     count: int = Field(default=1000, ge=2, le=1_000_000, description="number of tiles")
     size: int = Field(default=18, ge=3, le=1024, description="side length of a tile in pixels")
@@ -46,64 +45,65 @@ class TilesConfig(Settings):
 
 
 @dataclass(frozen=True)
-class Places:
-    """How many places an image has for tiles without any class, and with one at least."""
+class Counts:
+    """Numbers of tiles of an image without any class, and with at least one."""
 
     without: int
     having: int
 
 
-def count_places(sample: Sample, *, classes: Classes, config: TilesConfig) -> Places:
-    """Count the places of one image.
+def count_positions(sample: Sample, *, classes: Classes, config: TilesConfig) -> Counts:
+    """Count the possible tiles of an image.
 
     Raises:
         InvalidInput: see `wsss.data.sample.read_truth`.
     """
-    having, without = _places(read_truth(sample, classes), len(classes), config)
-    return Places(int(without.sum()), int(having.any(0).sum()))
+    having, without = _positions(read_truth(sample, classes), len(classes), config)
+    return Counts(int(without.sum()), int(having.any(0).sum()))
 
 
-def share_out(places: Sequence[Places], config: TilesConfig, seed: int) -> list[Places]:
-    """Return how many tiles each image gives: as evenly as their places allow.
+def allot(possible: Sequence[Counts], config: TilesConfig, seed: int) -> list[Counts]:
+    """Return the numbers of tiles to draw from each image, as even as its possible tiles allow.
 
     Args:
-        places: of each image.
+        possible: of each image.
         config: ``count`` and ``share_without``.
-        seed: decides which images give one more than others.
+        seed: decides which images get one more than others.
 
     Raises:
-        InvalidInput: there aren't as many places.
+        InvalidInput: too few possible tiles.
     """
     without = round(config.count * config.share_without)
-    order = np.random.default_rng([seed, 0]).permutation(len(places)).tolist()
-    quotas = {
-        "without any class": _evenly(without, [one.without for one in places], order),
-        "with a class": _evenly(config.count - without, [one.having for one in places], order[::-1]),
+    order = np.random.default_rng([seed, 0]).permutation(len(possible)).tolist()
+    kinds = {
+        "without any class": (without, [one.without for one in possible], order),
+        "with a class": (config.count - without, [one.having for one in possible], order[::-1]),
     }
-    for what, quota in quotas.items():
-        if quota is None:
+    for kind, (count, available, _) in kinds.items():
+        if sum(available) < count:
             raise InvalidInput(
-                f"tiles: the {len(places)} images have no places for as many tiles {what} as count {config.count} and "
-                f"share_without {config.share_without:g} ask for, at size {config.size}.",
-                hint="Ask for fewer or smaller tiles, or change share_without or least.",
+                f"too few tiles {kind}, at size {config.size}",
+                subject="tiles",
+                found=sum(available),
+                allowed=f"at least {count} (count {config.count}, share_without {config.share_without:g})",
+                hint="Draw fewer or smaller tiles, or change share_without or least.",
             )
-    chosen = [quota for quota in quotas.values() if quota is not None]
-    return [Places(*pair) for pair in zip(*chosen, strict=True)]
+    return [Counts(*pair) for pair in zip(*(_even_shares(*kind) for kind in kinds.values()), strict=True)]
 
 
 @dataclass(frozen=True)
 class Request:
-    """How many tiles an image gives.
+    """The tiles to draw from an image.
 
     Args:
-        number: of the image in its split; with the seed it decides which places are drawn.
+        number: index of the image in its split; with the seed it decides the positions.
         sample: the image.
-        quota: how many tiles.
+        quota: numbers of tiles.
     """
 
     number: int
     sample: Sample
-    quota: Places
+    quota: Counts
 
     @property
     def id(self) -> str:
@@ -112,31 +112,31 @@ class Request:
 
 
 def cut_tiles(request: Request, *, out: Path, classes: Classes, config: TilesConfig, seed: int) -> list[Tile]:
-    """Draw the tiles of one image and write their pictures, unless they are there.
+    """Draw the tiles of one image, and write those that do not exist.
 
     Args:
-        request: the image, and how many.
+        request: image and numbers of tiles.
         out: folder of all tiles.
         classes: of the dataset.
         config: see `TilesConfig`.
-        seed: another one draws other tiles.
+        seed: decides the positions.
 
     Raises:
-        InvalidInput: image or mask are broken, or of different sizes.
+        InvalidInput: an invalid image or mask, or different sizes of the two.
     """
     sample, quota = request.sample, request.quota
     if not quota.without and not quota.having:
         return []
     image = read_image(sample.image)
     mask = read_truth(sample, classes, size=(image.shape[0], image.shape[1]))
-    having, without = _places(mask, len(classes), config)
+    having, without = _positions(mask, len(classes), config)
     rng = np.random.default_rng([seed, 1, request.number])
-    places = [*_draw(without, quota.without, rng), *_draw(np.asarray(having.any(0)), quota.having, rng)]
+    positions = [*_choose(without, quota.without, rng), *_choose(np.asarray(having.any(0)), quota.having, rng)]
     mean, std = colour_statistics(image)
     tiles = []
-    for row, column in places:
-        seen = having[:, row, column] ^ (rng.random(len(having)) < config.label_noise)
-        labels = tuple(int(index) + 1 for index in np.flatnonzero(seen))
+    for row, column in positions:
+        present = having[:, row, column] ^ (rng.random(len(having)) < config.label_noise)
+        labels = tuple(int(index) + 1 for index in np.flatnonzero(present))
         tile = Tile(sample.id, row, column, config.size, labels, mean, std)
         if not tile.path(out).is_file():
             write_png(tile.path(out), image[row : row + config.size, column : column + config.size].copy())
@@ -152,7 +152,7 @@ def colour_statistics(image: NDArray[np.uint8]) -> tuple[tuple[float, float, flo
 
 
 def summary(config: TilesConfig, tiles: Sequence[Tile], *, split: str, images: int, seed: int) -> dict[str, Any]:
-    """Return how tiles were drawn, for metrics and ``tiles.json``."""
+    """Return settings and counts, for metrics and ``tiles.json``."""
     return {
         "tiles": len(tiles),
         "tile_size": config.size,
@@ -178,21 +178,21 @@ def draw_tiles(
     seed: int,
     each: Callable[[Callable[[Any], Any], Sequence[Any], str], list[Any]],
 ) -> dict[str, Any]:
-    """Draw all tiles, write pictures and tables, and return the `summary`; equal arguments give equal bytes.
+    """Draw all tiles, write them with their tables, and return the `summary`; equal arguments give equal bytes.
 
     Args:
         samples: images with masks.
         out: folder for the tiles.
         classes: of the dataset.
-        config, seed: how to draw.
-        split: what the samples are called.
-        each: function, items, description → the results for every item, in order; a pool of processes, say.
+        config, seed: settings of the tiles.
+        split: name of the samples' split.
+        each: (function, items, description) → results of all items in order, for example by a pool of processes.
 
     Raises:
-        InvalidInput: an image has no mask; see `share_out` and `cut_tiles`.
+        InvalidInput: an image without a mask; see `allot` and `cut_tiles`.
     """
-    places = each(partial(count_places, classes=classes, config=config), samples, "looking for tiles")
-    quotas = share_out(places, config, seed)
+    possible = each(partial(count_positions, classes=classes, config=config), samples, "looking for tiles")
+    quotas = allot(possible, config, seed)
     requests = [Request(*of_image) for of_image in zip(range(len(samples)), samples, quotas, strict=True)]
     cut = each(partial(cut_tiles, out=out, classes=classes, config=config, seed=seed), requests, "tiles")
     tiles = [tile for of_image in cut for tile in of_image]
@@ -201,22 +201,24 @@ def draw_tiles(
     return drawn
 
 
-def _places(mask: NDArray[np.uint8], classes: int, config: TilesConfig) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return, per upper left pixel ``(H', W')`` of a tile, which classes ``(K, H', W')`` are seen, and if none is.
+def _positions(
+    mask: NDArray[np.uint8], classes: int, config: TilesConfig
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return, per upper left pixel ``(H', W')`` of a tile, the classes ``(K, H', W')`` in it, and whether it has none.
 
-    Where a tile holds ignored pixels, or less than ``least`` but some of any class, both are false.
+    Both are false for a tile with ignored pixels, or with a share above 0 but below ``least`` of any class.
     """
     size = config.size
     if min(mask.shape) < size:
         return np.zeros((classes - 1, 0, 0), bool), np.zeros((0, 0), bool)
-    pixels = np.stack([_inside(mask == index, size) for index in range(1, classes)])
-    seen = pixels >= config.least * size**2
-    clear = (seen | (pixels == 0)).all(0) & (_inside(mask == IGNORE, size) == 0)
-    return seen & clear, clear & ~seen.any(0)
+    pixels = np.stack([_count_inside(mask == index, size) for index in range(1, classes)])
+    present = pixels >= config.least * size**2
+    clear = (present | (pixels == 0)).all(0) & (_count_inside(mask == IGNORE, size) == 0)
+    return present & clear, clear & ~present.any(0)
 
 
-def _inside(mask: NDArray[np.bool_], size: int) -> NDArray[np.int64]:
-    """Return how many pixels of ``mask`` every square of ``size``² holds, by the position of its upper left pixel."""
+def _count_inside(mask: NDArray[np.bool_], size: int) -> NDArray[np.int64]:
+    """Return the number of pixels of ``mask`` in every square of side ``size``, by its upper left pixel."""
     total = np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     inside: NDArray[np.int64] = (
         total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
@@ -224,21 +226,19 @@ def _inside(mask: NDArray[np.bool_], size: int) -> NDArray[np.int64]:
     return inside
 
 
-def _draw(places: NDArray[np.bool_], count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Return ``count`` different places (row, column)."""
-    chosen = rng.choice(np.flatnonzero(places), count, replace=False)
-    rows, columns = np.unravel_index(chosen, places.shape)
+def _choose(possible: NDArray[np.bool_], count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Return ``count`` different positions (row, column)."""
+    chosen = rng.choice(np.flatnonzero(possible), count, replace=False)
+    rows, columns = np.unravel_index(chosen, possible.shape)
     return list(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
-def _evenly(count: int, places: Sequence[int], order: Sequence[int]) -> list[int] | None:
-    """Deal ``count`` out in turns to those that have places left; ``None`` where there are too few places."""
-    if sum(places) < count:
-        return None
-    given = [0] * len(places)
+def _even_shares(count: int, available: Sequence[int], order: Sequence[int]) -> list[int]:
+    """Distribute ``count`` in turns, in an order, among those with something left."""
+    shares = [0] * len(available)
     while count:
-        open_ones = [index for index in order if given[index] < places[index]]
+        open_ones = [index for index in order if shares[index] < available[index]]
         for index in open_ones[:count]:
-            given[index] += 1
+            shares[index] += 1
         count -= min(count, len(open_ones))
-    return given
+    return shares

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is either the old one, or the complete new one, also after a power cut.
+"""Atomic writes: a file holds either its old or its complete new content, even after a power failure.
 
 A file is written under a temporary name in its own folder, flushed to the disk, and renamed.
 """
@@ -22,10 +22,10 @@ from wsss.io.process.shared_state import deleted_if_killed
 from wsss.io.text.utf8 import unwritable
 
 TEMPORARY = ".wsss-tmp-"
-"""Prefix of the temporary names; left-overs of a killed process are swept by `sweep`."""
+"""Prefix of temporary names; `sweep` deletes those left by killed processes."""
 
-_NO_PLACE = frozenset(
-    # the last ones come from file systems that are none for files (/proc), or that lack what we need
+_UNSUITABLE = frozenset(
+    # the second line: pseudo file systems (/proc), and file systems without the required operations
     {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
     | {errno.ENOENT, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 )
@@ -33,12 +33,12 @@ _NO_PLACE = frozenset(
 
 @contextmanager
 def atomic_open(path: Path) -> Iterator[BinaryIO]:
-    """Open ``path`` for writing bytes; it appears under its name only when the block ends without an error.
+    """Open ``path`` for writing bytes; the file is replaced only if the block succeeds.
 
     Raises:
-        RunFailed: the disk is full, or the folder can't be written to.
-        Obstructed: ``path`` is a folder, or something above it is a file.
-        InvalidInput: a link inside a run directory takes ``path`` out of it.
+        RunFailed: the disk is full, or the folder is not writable.
+        Obstructed: ``path`` is a folder, or one of its parents is a file.
+        InvalidInput: a link inside a run directory leads out of it.
     """
     temporary = temporary_beside(path)
     check_place(path)
@@ -47,20 +47,20 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
             path.parent.mkdir(parents=True, exist_ok=True)
             with deleted_if_killed(temporary):
                 temporary.unlink(missing_ok=True)
-                with temporary.open("xb") as file:  # made by us: no link or pipe of this name is written through
+                with temporary.open("xb") as file:  # exclusive: never writes through a link or pipe
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
                 temporary.replace(path)
             _sync_folder(path.parent)
     except BaseException:
-        with suppress(OSError):  # what is left over is swept later; the first error is the one to tell
+        with suppress(OSError):  # `sweep` deletes leftovers; raise the first error
             temporary.unlink()
         raise
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return the temporary name of this process for ``path``, hashed where it is long: names end at 255 bytes."""
+    """Return this process's temporary name for ``path``; long names are hashed to stay below 255 bytes."""
     name = path.name
     if len(os.fsencode(name)) > 200:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
@@ -77,7 +77,7 @@ def write_text(path: Path, content: str) -> None:
     """Write UTF-8 text to ``path`` atomically.
 
     Raises:
-        InvalidInput: the text has half a surrogate pair, as names of files that are not valid UTF-8 do.
+        InvalidInput: the text contains half a surrogate pair, from a file name that is not valid UTF-8.
     """
     try:
         encoded = content.encode()
@@ -87,54 +87,59 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON; NaN and infinities are refused, since JSON has none."""
+    """Write ``value`` as indented JSON, atomically; non-finite numbers raise a `ValueError`."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as 64 hex digits; `OSError` for a pipe or a device."""
+    """Return the SHA-256 of a file as 64 hex digits; pipes and devices raise an `OSError`."""
     with open_to_read(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sweep(folder: Path) -> int:
-    """Delete temporary files that a killed process left below ``folder``; return how many there were."""
-    left_over = [path for path in folder.rglob(f"{TEMPORARY}*") if path.is_file()]
-    for path in left_over:
+    """Delete temporary files of killed processes below ``folder``, and return their number."""
+    leftovers = [path for path in folder.rglob(f"{TEMPORARY}*") if path.is_file()]
+    for path in leftovers:
         path.unlink(missing_ok=True)
-    return len(left_over)
+    return len(leftovers)
 
 
 @contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk, a missing permission or something in the way into an error that names the path and the hint."""
+    """Convert system errors on writing (full disk, no permission, obstructed path) to errors with a hint."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunFailed(
-                f"No space left on device while writing {path}.",
+                "no space left on device",
+                subject=path,
                 hint="Free some space and run the same command again: finished work is kept.",
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise RunFailed(
-                f"Can't write {path}: {error.strerror}.",
-                hint="Choose a folder that you may write to (--run-dir or --out), or change its permissions.",
+            raise _unwritable(
+                path, error, "Choose a writable folder (--run-dir or --out), or change its permissions."
             ) from error
-        if _concerns(error, path) and (found := obstacle(error, path)) is not None:
-            raise found from error
-        if error.errno in _NO_PLACE and _concerns(error, path):
-            raise RunFailed(f"Can't write {path}: {error.strerror}.", hint="Choose another folder.") from error
+        if _concerns(error, path) and (obstructed := obstacle(error, path)) is not None:
+            raise obstructed from error
+        if error.errno in _UNSUITABLE and _concerns(error, path):
+            raise _unwritable(path, error, "Choose another folder.") from error
         if error.errno in (errno.EIO, errno.ESTALE, errno.ENXIO):
-            raise RunFailed(
-                f"Can't write {path}: {error.strerror}.",
-                hint="Check the disk or the network drive, or choose another folder; then run the same command again.",
+            raise _unwritable(
+                path,
+                error,
+                "Check the disk or the network drive, or choose another folder; then run the same command again.",
             ) from error
         raise
 
 
+def _unwritable(path: Path, error: OSError, hint: str) -> RunFailed:
+    return RunFailed(f"cannot be written ({error.strerror})", subject=path, hint=hint)
+
+
 def _sync_folder(folder: Path) -> None:
-    """Flush a folder's entries, so that the rename itself survives a power cut."""
+    """Flush a folder's entries, so that a rename survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -143,7 +148,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _concerns(error: OSError, path: Path) -> bool:
-    """Whether an error is about ``path`` or what is beside, above or below it, not about a file read meanwhile."""
+    """Return whether an error is about ``path``, its siblings or parents, not about a file read meanwhile."""
     if error.filename is None:
         return True
     named = Path(os.fsdecode(error.filename))
@@ -151,11 +156,11 @@ def _concerns(error: OSError, path: Path) -> bool:
 
 
 def discard(path: Path) -> None:
-    """Delete a file, or a folder where a file should be; a missing one passes.
+    """Delete a file, or a folder in place of a file, if it exists.
 
     Raises:
         InvalidInput: see `delete_file`.
-        RunFailed: it can't be deleted.
+        RunFailed: it cannot be deleted.
     """
     with explain_os_errors(path):
         if path.is_dir() and not path.is_symlink():

@@ -1,8 +1,8 @@
-"""Files that stay below their folder: recorded names, links inside run directories, and files that are none.
+"""Containment of file access: recorded names, links and special files inside run directories.
 
-A run directory may come from someone else. A name in one of its records must not lead out of it, a link in it must not
-redirect what is written or deleted, and a pipe in it must not block. The run directory itself may be reached through
-links (``runs`` on another disk), and so may a dataset.
+A run directory may come from an untrusted source. A name in its records must not lead out of it, a link in it must not
+redirect writing or deleting, and a pipe in it must not block. The run directory itself may be reached through links
+(``runs`` on another disk), and so may a dataset.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ import stat
 from io import BufferedReader
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 from wsss.io.files.stage_files import RECORD, RUN
 from wsss.io.process.exhausted import raise_if_exhausted
 from wsss.io.text.utf8 import is_utf8
 
 DEPTH = 12
-"""Folders above a file among which its run directory or its stage's folder is looked for."""
+"""Number of parents searched for the run directory or stage folder of a file."""
 
-MOST_OF_NAME, MOST_OF_PATH = 255, 4000
-"""Bytes of a file's name, and of a path."""
+MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4000
 
 HINT = (
-    "Replace the link by a folder or a file of its own. To keep results on another disk, move the whole run directory "
-    "there and link to that."
+    "Replace the link by a folder or file. To keep results on another disk, move the whole run directory there and "
+    "link to it."
 )
 
 
@@ -35,24 +34,25 @@ def below(root: Path, name: str, *, where: object, hint: str | None = None) -> P
 
     Args:
         root: the folder.
-        name: relative, with ``/``.
-        where: the record that holds the name, for the error.
+        name: a relative path with ``/``.
+        where: the record, as subject of the error.
         hint: hint of the error.
 
     Raises:
-        InvalidInput: empty, absolute (also of Windows), with a part ``..`` or ``.``, or with a null character.
+        InvalidInput: the name is empty, absolute (also on Windows), too long, or contains ``..``, ``.`` or a null
+            character.
     """
     problem = name_problem(name)
     if problem:
-        raise InvalidInput(f"{where}: the name {name!r} {problem}; expected a file below {root}.", hint=hint)
+        raise InvalidInput(f"the name {name!r} {problem}", subject=where, allowed=f"a path below {root}", hint=hint)
     return root / name
 
 
 def name_problem(name: str) -> str:
-    """Return why a recorded name can't be a path below a folder (``"leads out of its folder"``); ``""`` if it can."""
+    """Return why a recorded name is no valid path below a folder (``"leads out of its folder"``); ``""`` if valid."""
     windows = PureWindowsPath(name)
     if not is_utf8(name):
-        return "is no valid text"
+        return "is not valid UTF-8"
     if not name or "\0" in name:
         return "has a null character" if name else "is empty"
     if PurePosixPath(name).is_absolute() or windows.drive or windows.root:
@@ -65,20 +65,20 @@ def name_problem(name: str) -> str:
 
 
 def length_problem(path: str) -> str:
-    """Return why no file system has such a path, since it is too long; ``""`` if one may."""
-    if any(len(os.fsencode(part)) > MOST_OF_NAME for part in path.split("/")):
-        return f"has a part of more than {MOST_OF_NAME} bytes"
-    return f"has more than {MOST_OF_PATH} bytes" if len(os.fsencode(path)) > MOST_OF_PATH else ""
+    """Return why a path is too long for any file system; ``""`` if it is not."""
+    if any(len(os.fsencode(part)) > MAX_NAME_BYTES for part in path.split("/")):
+        return f"has a part of more than {MAX_NAME_BYTES} bytes"
+    return f"has more than {MAX_PATH_BYTES} bytes" if len(os.fsencode(path)) > MAX_PATH_BYTES else ""
 
 
 def check_place(path: Path) -> None:
-    """Refuse a path that a link inside a run directory or a stage's folder takes out of it.
+    """Refuse a path that leaves its run directory or stage folder through a link.
 
-    To be called before anything is written to, or deleted at, ``path``. The last part is not looked at: files are
-    replaced by renaming and deleted by unlinking, both of which act on a link and not on what it leads to.
+    Call this before writing or deleting ``path``. The last component is not checked: files are replaced by renaming
+    and deleted by unlinking, both of which act on the link itself.
 
     Raises:
-        InvalidInput: names the link.
+        InvalidInput: a link leads out of the run directory; it is the subject.
     """
     root: Path | None = None
     for folder in reversed(Path(os.path.abspath(path)).parents[:DEPTH]):  # noqa: PTH100 - resolve would follow links
@@ -89,14 +89,14 @@ def check_place(path: Path) -> None:
 
 
 def check_tree(folder: Path, root: Path | None = None) -> None:
-    """Refuse a folder that is to be written to and holds something that would redirect or block it.
+    """Refuse an output folder with contents that would redirect or block writing.
 
     Args:
-        folder: of a stage, or of generated data; it need not exist.
-        root: the run directory; by default the one that it is found in, if any.
+        folder: the folder of a stage or of generated data; it need not exist.
+        root: the run directory; by default the closest one above ``folder``, if any.
 
     Raises:
-        InvalidInput: it is a link out of its run directory; or there is a link in it that leads out of it, or a pipe, a
+        InvalidInput: the folder is a link out of its run directory, or contains a link that leads out of it, a pipe, a
             device or a socket.
     """
     check_place(folder / RECORD)
@@ -107,50 +107,51 @@ def check_tree(folder: Path, root: Path | None = None) -> None:
             path = Path(place, name)
             try:
                 mode = path.lstat().st_mode
-            except FileNotFoundError:  # a temporary file that another process has renamed meanwhile
+            except FileNotFoundError:  # a temporary file renamed by another process
                 continue
             if stat.S_ISLNK(mode):
                 check_link(path, folder)
             elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise InvalidInput(f"{path}: neither a file nor a folder.", hint="Delete it.")
+                raise InvalidInput("neither a file nor a folder", subject=path, hint="Delete it.")
 
 
 def check_regular(path: Path) -> None:
-    """Refuse to append to anything but a file: no link, pipe or device; a missing one passes.
+    """Require a regular file or a missing one, before appending to it.
 
     Raises:
-        InvalidInput: says what it is.
+        InvalidInput: it is a link, a folder, a pipe or a device.
     """
     try:
         mode = path.lstat().st_mode
     except OSError:
         return
     if not stat.S_ISREG(mode):
-        what = "a link" if stat.S_ISLNK(mode) else "not a file"
-        raise InvalidInput(f"{path} is {what}; expected a file.", hint="Delete it: a new one is written.")
+        found = Verbatim("a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "a special file")
+        hint = "Delete it: a new one is written."
+        raise InvalidInput(subject=path, allowed="a regular file", found=found, hint=hint)
 
 
 def delete_file(path: Path) -> None:
-    """Delete a file, or a link itself; a missing one passes.
+    """Delete a file or link, if it exists.
 
     Raises:
-        InvalidInput: a link inside its run directory takes the path out of it.
-        OSError: it can't be deleted.
+        InvalidInput: a link inside its run directory leads out of it.
+        OSError: it cannot be deleted.
     """
     check_place(path)
     path.unlink(missing_ok=True)
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Return a descriptor of a file, without waiting for the other end of a pipe.
+    """Return a descriptor of a regular file, without blocking on pipes.
 
     Args:
-        path: the file; a link to one is followed unless ``flags`` has ``O_NOFOLLOW``.
+        path: the file; links are followed unless ``flags`` has ``O_NOFOLLOW``.
         flags: as for `os.open`.
 
     Raises:
-        OSError: missing, can't be read, or no file (a folder, a pipe, a device).
-        RunFailed: this process has too many files open, which is no fault of this one.
+        OSError: missing, unreadable, or not a regular file.
+        RunFailed: this process has too many open files.
     """
     try:
         descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
@@ -160,16 +161,16 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise OSError(errno.EINVAL, "not a file", os.fspath(path))
+    raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
 
 
 def open_to_read(path: Path) -> BufferedReader:
-    """Open a file for reading bytes; see `open_regular`."""
+    """Open a regular file for reading bytes; see `open_regular`."""
     return os.fdopen(open_regular(path), "rb")
 
 
 def read_file(path: Path) -> str:
-    """Return the text (UTF-8) of a file; see `open_regular`.
+    """Return the text (UTF-8) of a regular file; see `open_regular`.
 
     Raises:
         OSError: see `open_regular`.
@@ -180,15 +181,13 @@ def read_file(path: Path) -> str:
 
 
 def check_link(link: Path, root: Path) -> None:
-    """Refuse a link that leads out of a folder; anything else passes.
+    """Refuse a link that leads out of ``root``; other paths pass.
 
     Raises:
-        InvalidInput: names the link, and where it leads.
+        InvalidInput: otherwise.
     """
     if not link.is_symlink():
         return
     target, above = os.path.realpath(link), os.path.realpath(root)
     if not Path(target).is_relative_to(above):
-        raise InvalidInput(
-            f"{link}: this link leads out of {root}, to {target}; nothing is written or deleted through it.", hint=HINT
-        )
+        raise InvalidInput(f"the link leads out of {root}, to {target}", subject=link, hint=HINT)

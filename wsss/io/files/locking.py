@@ -1,7 +1,6 @@
-"""Locks on files: the operating system's (``flock``), which end with the process that holds them.
+"""File locks of the operating system (``flock``), which end with the process that holds them.
 
-Not every file system has them (some network drives). That is an error of its own here,
-never taken for a lock that another process holds.
+Some file systems (network drives) lack locks. That raises its own error and is never mistaken for a held lock.
 """
 
 from __future__ import annotations
@@ -17,27 +16,27 @@ from typing import Literal
 from wsss.errors import RunFailed
 from wsss.io.files.contained import open_regular
 
-EVERY = 0.05
-"""Seconds between two attempts to get a lock."""
+INTERVAL = 0.05
+"""Seconds between two attempts to acquire a lock."""
 
 State = Literal["free", "held", "unknown"]
 
 HINT = (
-    "Put the run on a local disk (--run-dir or --out), or have the network file system mounted with locks; results can "
-    "be moved when they are finished."
+    "Put the run on a local disk (--run-dir or --out), or mount the network file system with locks; finished "
+    "results can be moved."
 )
 
 
 def lock_state(path: Path) -> tuple[State, str]:
-    """Return whether a process holds the lock of a file, and why that is unknown; nothing is changed.
+    """Return the state of a file's lock, and the reason if it is unknown.
 
     Args:
-        path: the file; a missing one, or something that is no file, is locked by nobody.
+        path: the lock file; ``"free"`` if it is missing or not a regular file.
     """
     try:
         descriptor = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
     except PermissionError as error:
-        return "unknown", f"{path} can't be opened: {error.strerror}"
+        return "unknown", f"{path} cannot be opened: {error.strerror}"
     except OSError:
         return "free", ""
     try:
@@ -45,7 +44,7 @@ def lock_state(path: Path) -> tuple[State, str]:
     except BlockingIOError:
         return "held", ""
     except OSError as error:
-        return "unknown", f"{path} can't be locked: {error.strerror}"
+        return "unknown", f"{path} cannot be locked: {error.strerror}"
     finally:
         os.close(descriptor)
     return "free", ""
@@ -53,11 +52,11 @@ def lock_state(path: Path) -> tuple[State, str]:
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file (made if missing) inside the block; wait for other processes.
+    """Hold the lock of a file (created if missing) inside the block, after waiting for other processes.
 
     Raises:
-        OSError: the file can't be made, or is a link, a folder or a pipe.
-        RunFailed: its file system has no locks.
+        OSError: the file cannot be created, or is not a regular file.
+        RunFailed: the file system has no locks.
     """
     while (descriptor := acquire(path, timeout=1.0)) is None:
         pass
@@ -68,10 +67,10 @@ def file_lock(path: Path) -> Iterator[None]:
 
 
 def acquire(path: Path, timeout: float) -> int | None:
-    """Return a descriptor that holds the lock until `release`; ``None`` where another process still holds it.
+    """Return a descriptor that holds the lock until `release`; ``None`` if another process still holds it.
 
     Args:
-        path: of the file, made if missing.
+        path: the lock file, created if missing.
         timeout: seconds to wait for another process.
 
     Raises:
@@ -90,21 +89,21 @@ def acquire(path: Path, timeout: float) -> int | None:
             os.close(descriptor)
         except OSError as error:
             os.close(descriptor)
-            raise RunFailed(f"{path} can't be locked: {error.strerror}.", hint=HINT) from error
+            raise RunFailed(f"cannot be locked ({error.strerror})", subject=path, hint=HINT) from error
         if time.monotonic() >= end:
             return None
-        time.sleep(EVERY)
+        time.sleep(INTERVAL)
 
 
 def release(descriptor: int) -> None:
-    """Give a lock back, also where a forked process has a copy of the descriptor."""
-    with suppress(OSError):  # a network drive that is gone has no lock either
+    """Release a lock, even if a forked process has a copy of the descriptor."""
+    with suppress(OSError):  # a disconnected network drive has no locks
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Return whether an open file is still the one of that name: who held the lock before may have deleted it."""
+    """Return whether an open file still has that name: the previous holder of the lock may have deleted it."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:

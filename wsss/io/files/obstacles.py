@@ -1,6 +1,6 @@
-"""Something else where a file or a folder of ours belongs, such as a folder called ``metrics.json``.
+"""Errors for output paths occupied by something else, such as a folder called ``metrics.json``.
 
-In a run directory the hint is to delete it: another folder would cost the whole run.
+In a run directory the suggested fix is to delete it; choosing another folder would cost the whole run.
 """
 
 from __future__ import annotations
@@ -10,29 +10,26 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from wsss.errors import Obstructed
+from wsss.errors import Obstructed, Verbatim
 from wsss.io.files.contained import DEPTH
 from wsss.io.files.stage_files import RECORD, RUN
 
 
 def obstacle(error: OSError, path: Path) -> Obstructed | None:
-    """Return the error to show where a file or a folder could not be made since something else has its name.
+    """Return the error to report if a path could not be created because it is occupied; ``None`` for other errors.
 
     Args:
-        error: of the system.
-        path: what was to be written; looked at where ``error`` names nothing.
-
-    Returns:
-        ``None`` for any other error.
+        error: the system's error.
+        path: the path to write, used if ``error`` names none.
     """
     named = [Path(os.fsdecode(name)) for name in (error.filename2, error.filename) if isinstance(name, str | bytes)]
     if error.errno == errno.EISDIR:
-        folder = next((one for one in named or [path] if one.is_dir()), None)
+        folder = next((candidate for candidate in named or [path] if candidate.is_dir()), None)
         return None if folder is None else obstructed(folder, "file", path)
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        above = (one for start in (*named, path) for one in (start, *start.parents))
-        found = next((one for one in above if os.path.lexists(one)), None)
-        return None if found is None or found.is_dir() else obstructed(found, "folder", path)
+        parents = (parent for start in (*named, path) for parent in (start, *start.parents))
+        existing = next((parent for parent in parents if os.path.lexists(parent)), None)
+        return None if existing is None or existing.is_dir() else obstructed(existing, "folder", path)
     return None
 
 
@@ -40,16 +37,16 @@ def obstructed(path: Path, expected: Literal["file", "folder"], written: Path | 
     """Return the error for a path that is something else than expected.
 
     Args:
-        path: what is in the way.
-        expected: what belongs there.
-        written: what was to be written, where that is another path.
+        path: the obstructing path.
+        expected: the expected kind.
+        written: the path to write, if it is another one.
     """
-    start = f"Can't write {written}: " if written not in (None, path) else ""
-    found = "a folder" if path.is_dir() else "a file" if path.is_file() else f"not a {expected}"
-    return Obstructed(f"{start}{path} is {found}; expected a {expected}.", hint=_hint(path))
+    found = Verbatim("a folder" if path.is_dir() else "a file" if path.is_file() else "a special file or broken link")
+    error = Obstructed(subject=path, allowed=f"a {expected}", found=found, hint=_hint(path))
+    return error if written in (None, path) else error.within(f"cannot write {written}")
 
 
 def _hint(path: Path) -> str:
-    """Return the hint to delete what is in the way; outside of runs, where it may be the user's, to go elsewhere."""
-    inside = any((above / name).is_file() for above in path.absolute().parents[:DEPTH] for name in (RUN, RECORD))
+    """Return the hint to delete the path in a run; elsewhere, where it may be the user's, to choose another folder."""
+    inside = any((parent / name).is_file() for parent in path.absolute().parents[:DEPTH] for name in (RUN, RECORD))
     return "Delete it: a new one is written." if inside else "Choose another folder (--run-dir or --out), or delete it."

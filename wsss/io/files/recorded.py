@@ -1,8 +1,7 @@
-"""Files of finished stages, compared with the hashes in their stage's record before anything is made of them.
+"""Verification of the files of finished stages against the hashes in their record, before the files are used.
 
-A disk, a copy or another program may change a byte and leave size and time of change as they were. Whoever looks at
-those alone (`wsss run` does, so that a finished run ends at once) doesn't see it; so every file is hashed by who reads
-it, once in a process.
+A disk, a copy or another program may change bytes without changing size and modification time, which are all that
+`wsss run` checks before it skips a finished run. Readers therefore hash every file, once per process.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import DamagedFile, InvalidInput
+from wsss.errors import DamagedFile, Verbatim, unreadable
 from wsss.io.files.atomic import sha256_file
 from wsss.io.files.sealed import read_sealed_json
 from wsss.io.files.stage_files import RECORD, RUN
 
 DEPTH = 4
-"""Folders above a file in which its record is looked for."""
+"""Number of parents of a file searched for its record."""
 
 _State = tuple[int, int, int]
 
@@ -28,13 +27,13 @@ _intact: set[tuple[Path, int, int, str]] = set()
 
 @dataclass(frozen=True)
 class Recorded:
-    """What is recorded of a file.
+    """The record of a file.
 
     Args:
-        folder: of its stage.
+        folder: the folder of its stage.
         stage: the stage's id.
-        sha256: of its bytes when the stage finished.
-        mtime_ns: its time of change then.
+        sha256: hash of the file when the stage finished.
+        mtime_ns: its modification time then.
     """
 
     folder: Path
@@ -44,17 +43,17 @@ class Recorded:
 
 
 def check_recorded(path: Path, *, always: bool = False) -> None:
-    """Compare a file with the record of the finished stage that made it; a file of no stage passes.
+    """Verify a file against the record of its finished stage, if there is one.
 
-    A file that was edited since (it has another time of change) passes, too: who gives a stage's folder by hand is
-    warned of it, and `wsss run` re-runs the stage.
+    A file edited since (with another modification time) passes as well: a single stage prints a warning, and `wsss run`
+    re-runs the stage that wrote it.
 
     Args:
-        path: the file; a missing one passes, so that the reader says so.
-        always: read it also if it was found intact before, and refuse edits (for weights).
+        path: the file; a missing one passes, since its reader reports it.
+        always: also hash files verified before, and refuse edited ones (for weights).
 
     Raises:
-        DamagedFile: it isn't what the stage wrote, or the stage's record is damaged.
+        DamagedFile: the file differs from what the stage wrote, or the stage's record is damaged.
     """
     try:
         state = path.stat()
@@ -67,20 +66,25 @@ def check_recorded(path: Path, *, always: bool = False) -> None:
     edited = state.st_mtime_ns != known.mtime_ns
     if key in _intact and not always:
         return
-    found = _hash(path)
-    if found == known.sha256:
+    try:
+        digest = sha256_file(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if digest == known.sha256:
         _intact.add(key)
     elif always or not edited:
-        on_purpose = f" To use it as it is, delete {known.folder / RECORD}." if edited else ""
+        keep = f" To use it anyway, delete {known.folder / RECORD}." if edited else ""
         raise DamagedFile(
-            f"{path}: the file is damaged: expected the SHA-256 {known.sha256[:12]}… that was recorded when stage "
-            f"{known.stage!r} finished, got {found[:12]}….",
-            hint=rerun_hint(known.folder, known.stage) + on_purpose,
+            f"the file is damaged: it changed after stage {known.stage!r} had finished",
+            subject=path,
+            allowed=f"SHA-256 {known.sha256[:12]}…",
+            found=Verbatim(f"{digest[:12]}…"),
+            hint=rerun_hint(known.folder, known.stage) + keep,
         )
 
 
 def find_recorded(path: Path) -> Recorded | None:
-    """Return what is recorded of a file; ``None`` where no finished stage has recorded a hash of it.
+    """Return the record of a file; ``None`` if no finished stage has recorded its hash.
 
     Raises:
         DamagedFile: the record of its stage is damaged.
@@ -97,11 +101,11 @@ def find_recorded(path: Path) -> Recorded | None:
 
 
 def rerun_hint(folder: Path, stage: str) -> str:
-    """Return how a damaged stage is made again.
+    """Return how to re-run a damaged stage.
 
     Args:
-        folder: of the stage.
-        stage: its id.
+        folder: the stage's folder.
+        stage: the stage's id.
     """
     if (folder.parent / RUN).is_file():
         return (
@@ -122,13 +126,7 @@ def _record_in(folder: Path) -> Mapping[str, Any] | None:
         try:
             record = read_sealed_json(path)
         except (OSError, ValueError) as error:
-            raise DamagedFile(f"{path}: can't be read ({error}).", hint=rerun_hint(folder, folder.name)) from error
+            hint = rerun_hint(folder, folder.name)
+            raise DamagedFile(f"cannot be read ({error})", subject=path, hint=hint) from error
         _records[folder] = (state, record if isinstance(record, Mapping) else {})
     return _records[folder][1]
-
-
-def _hash(path: Path) -> str:
-    try:
-        return sha256_file(path)
-    except OSError as error:
-        raise InvalidInput(f"{path}: can't be read ({error.strerror or error}).") from error

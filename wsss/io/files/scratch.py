@@ -1,4 +1,4 @@
-"""A folder for the temporary files of a command, which is gone when it ends, or soon after it was killed."""
+"""Temporary folder of a command, deleted when the command ends, or later if it was killed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pathlib import Path
 PREFIX = ".wsss-scratch-"
 _NAME = re.compile(re.escape(PREFIX) + r"[a-z0-9_]{8}")
 
-YOUNG = 60.0
-"""Seconds for which a folder is left alone, also if nobody holds its lock: it may have been made a moment ago."""
+MIN_AGE = 60.0
+"""Seconds after which an unlocked folder counts as abandoned; a new one may not be locked yet."""
 
 
 class Scratch:
-    """A folder below the system's temporary one, locked by this process.
+    """A folder in the system's temporary directory, locked by this process.
 
-    Processes that were killed leave such folders; those that nobody holds a lock on are deleted first.
+    Creating one first deletes the abandoned folders of killed processes.
 
     Raises:
-        OSError: there is no place for temporary files.
+        OSError: no temporary directory is usable.
     """
 
     def __init__(self) -> None:
@@ -34,33 +34,33 @@ class Scratch:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def delete(self) -> None:
-        """Delete the folder with all that is in it."""
+        """Delete the folder and its contents."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
 
     def leave(self) -> None:
-        """Close this process's copy of the lock, after a fork: the other process holds it."""
+        """Close this process's copy of the lock after a fork; the other process keeps it."""
         os.close(self._lock)
 
 
 def sweep_scratch(folder: Path) -> int:
-    """Delete the folders in ``folder`` that killed commands left; return how many there were."""
-    found = 0
+    """Delete the abandoned scratch folders in ``folder``, and return their number."""
+    deleted = 0
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if _NAME.fullmatch(entry.name) and _is_abandoned(entry):
                 shutil.rmtree(entry.path, ignore_errors=True)
-                found += 1
-    return found
+                deleted += 1
+    return deleted
 
 
 def _is_abandoned(entry: os.DirEntry[str]) -> bool:
-    """Tell whether a folder of ours is not new, and no process holds its lock."""
+    """Return whether a scratch folder of this user is old enough, and unlocked."""
     with suppress(OSError):
         state = entry.stat(follow_symlinks=False)
         if not entry.is_dir(follow_symlinks=False) or state.st_uid != os.getuid():
             return False
-        if abs(time.time() - state.st_mtime) < YOUNG:
+        if abs(time.time() - state.st_mtime) < MIN_AGE:
             return False
         descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW)
         try:

@@ -1,8 +1,7 @@
-"""Files that carry a checksum of their own content: zip files and JSON objects.
+"""Zip files and JSON objects that contain a checksum of their own content.
 
-A checksum in a second file would have a moment, between two writes, in which it belongs to another content. Both kinds
-stay what they were for other readers: a zip file has it in the comment that it may end with (`torch.load` reads on), an
-object has one key more.
+A checksum in a second file would be invalid between two writes. Other readers are not affected: a zip file holds the
+checksum in its comment (`torch.load` still reads it), an object in one additional key.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any, BinaryIO
 
 from wsss.io.files.atomic import atomic_open
 from wsss.io.files.contained import open_to_read
-from wsss.io.text.json_files import MOST_BYTES, parse_json
+from wsss.io.text.json_files import MAX_BYTES, parse_json
 from wsss.io.text.utf8 import unwritable
 
 SEAL = "seal"
@@ -28,18 +27,20 @@ SEAL = "seal"
 _MARK = b"sha256:"
 _COMMENT = len(_MARK) + 2 * hashlib.sha256().digest_size
 _END = struct.Struct("<4s16sH")
-"""A zip file's last record: its signature, positions and counts, and the length of the comment that follows it."""
+"""Last record of a zip file: signature, positions and counts, length of the comment that follows."""
+
+_MISMATCH = "its content does not match its checksum"
 
 
 def write_sealed_zip(file: BinaryIO, content: memoryview) -> None:
-    """Write a zip file's bytes with their checksum.
+    """Write a zip file with its checksum.
 
     Args:
-        file: where to.
+        file: the output.
         content: a zip file without a comment.
 
     Raises:
-        ValueError: it has a comment, or is no zip file.
+        ValueError: it has a comment, or is not a zip file.
     """
     end = bytes(content[-_END.size :])
     if len(end) < _END.size or not end.startswith(b"PK\x05\x06") or end[-2:] != b"\0\0":
@@ -52,11 +53,11 @@ def write_sealed_zip(file: BinaryIO, content: memoryview) -> None:
 
 
 def check_sealed_zip(path: Path) -> None:
-    """Compare a file that `write_sealed_zip` wrote with its checksum.
+    """Verify the checksum of a file written by `write_sealed_zip`.
 
     Raises:
-        ValueError: it is damaged, or has no checksum; says which.
-        OSError: it can't be read.
+        ValueError: the file is damaged, or has no checksum.
+        OSError: it cannot be read.
     """
     digest = hashlib.sha256()
     left = path.stat().st_size - _COMMENT
@@ -69,36 +70,34 @@ def check_sealed_zip(path: Path) -> None:
             left -= len(part)
         comment = file.read()
     if not comment.startswith(_MARK):
-        raise ValueError("it is damaged or incomplete: it doesn't end with a checksum")
+        raise ValueError("it is damaged or incomplete: it does not end with a checksum")
     if comment != _MARK + digest.hexdigest().encode():
-        raise ValueError("it is damaged: its bytes don't have the checksum that was written with them")
+        raise ValueError(f"it is damaged: {_MISMATCH}")
 
 
 def check_stored_zip(path: Path) -> None:
-    """Require a zip file whose members aren't compressed: one that is may need any amount of memory.
+    """Require an uncompressed zip file, since a compressed one may need any amount of memory.
 
     Raises:
-        ValueError: not a zip file, or a compressed one.
-        OSError: it can't be read.
+        ValueError: not a zip file, or compressed.
+        OSError: it cannot be read.
     """
     try:
         with open_to_read(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except zipfile.BadZipFile as error:
-        raise ValueError(f"it is no zip file ({error})") from error
-    if any(
-        member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size for member in members
-    ):
-        raise ValueError("it is compressed, as no file of ours is")
+        raise ValueError(f"it is not a zip file ({error})") from error
+    if any(one.compress_type != zipfile.ZIP_STORED or one.file_size != one.compress_size for one in members):
+        raise ValueError("it is compressed; expected an uncompressed zip file")
 
 
 def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object with its checksum, atomically; NaN and infinities are refused, since JSON has none.
+    """Write a JSON object with its checksum, atomically; non-finite numbers raise a `ValueError`.
 
     Raises:
         InvalidInput: see `wsss.io.files.atomic.write_text`.
     """
-    written = time.time_ns() // 10**9 * 10**9  # whole seconds, which every file system and archive keeps
+    written = time.time_ns() // 10**9 * 10**9  # whole seconds, which every file system and archive preserves
     content = json.loads(json.dumps({name: inner for name, inner in value.items() if name != SEAL}, allow_nan=False))
     try:
         digest = _digest(content)
@@ -113,38 +112,40 @@ def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_sealed_json(path: Path) -> Any:
-    """Read JSON; an object is compared with its checksum, which is left out.
+    """Read JSON, and verify and remove the checksum of an object.
 
-    An object that someone has edited since (its file has another time of change) is taken as it is, and so is one
-    without a checksum.
+    Objects without a checksum, and objects edited since (recognised by their modification time), are not verified.
 
     Raises:
-        OSError: no such file, or it can't be read.
-        ValueError: not JSON (see `wsss.io.text.json_files`), or damaged: its content has changed without a trace in its
-            time of change.
+        OSError: the file is missing or unreadable.
+        ValueError: invalid JSON (see `wsss.io.text.json_files`), or damaged: the content has changed while the
+            modification time has not.
     """
-    with open_to_read(path) as file:
-        value = parse_json(file.read(MOST_BYTES + 1))
-        changed = os.fstat(file.fileno()).st_mtime_ns
-    seal = value.pop(SEAL, None) if isinstance(value, dict) else None
+    value, seal, changed = _read(path)
     if isinstance(seal, dict) and seal.get("mtime_ns") == changed and seal.get("sha256") != _digest(value):
-        raise ValueError("it is damaged: its content doesn't have the checksum that was written with it")
+        raise ValueError(f"it is damaged: {_MISMATCH}")
     return value
 
 
 def read_intact_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object that `write_sealed_json` wrote, whatever its time of change: it has to be what was written.
+    """Read a JSON object written by `write_sealed_json`, and verify its checksum whatever its modification time.
 
     Raises:
-        OSError: no such file, or it can't be read.
-        ValueError: no such object, or its content doesn't have the checksum that was written with it.
+        OSError: the file is missing or unreadable.
+        ValueError: no such object, or its content does not match its checksum.
     """
-    with open_to_read(path) as file:
-        value = parse_json(file.read(MOST_BYTES + 1))
-    seal = value.pop(SEAL, None) if isinstance(value, dict) else None
+    value, seal, _ = _read(path)
     if not isinstance(seal, dict) or seal.get("sha256") != _digest(value):
-        raise ValueError("its content doesn't have the checksum that was written with it")
+        raise ValueError(_MISMATCH)
     return dict(value)
+
+
+def _read(path: Path) -> tuple[Any, Any, int]:
+    """Return the value in a JSON file without its seal, the seal, and the modification time in nanoseconds."""
+    with open_to_read(path) as file:
+        value = parse_json(file.read(MAX_BYTES + 1))
+        changed = os.fstat(file.fileno()).st_mtime_ns
+    return value, value.pop(SEAL, None) if isinstance(value, dict) else None, changed
 
 
 def _digest(value: Mapping[str, Any]) -> str:

@@ -1,23 +1,23 @@
-"""Names of files in a stage's folder, and where it keeps what it makes of each image."""
+"""Names and paths of the files in a stage's folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 RECORD = "stage.json"
-"""Record of a stage, in its folder: what made it, and the hashes of its files."""
+"""Record of a stage, in its folder: its config, inputs, and the hashes of its files."""
 
 RUN = "run.json"
 """Record of a run, in its folder."""
 
 RUNS = Path("runs")
-"""Folder of the run directories that are called by a name alone, in the working directory."""
+"""Default parent of run directories, in the working directory."""
 
 COPIES = {RECORD: ".wsss-stage.json", RUN: ".wsss-run.json"}
-"""The records' copies beside them, from which ``wsss status --repair`` restores one that is lost or damaged."""
+"""Backup copies of the records, from which ``wsss status --repair`` restores lost or damaged ones."""
 
 CHECKPOINT = "checkpoint.pt"
-"""State of an unfinished training run, in its stage's folder; deleted once the stage is recorded as done."""
+"""State of an unfinished training run, in its stage's folder; deleted when the stage is done."""
 
 
 def mask_path(folder: Path, image_id: str) -> Path:

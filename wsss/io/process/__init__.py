@@ -1,1 +1,1 @@
-"""Resources of the machine and of this process: cores, memory, limits, shared state."""
+"""Resources of the machine and of the process: cores, memory, limits, shared state."""

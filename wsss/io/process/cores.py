@@ -1,4 +1,4 @@
-"""How many processor cores this process may use, and with how many processes of its run it shares them."""
+"""Number of processor cores that this process may use, and of local processes that share them."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from wsss.errors import InvalidInput
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use: fewer than the machine has in a container, say."""
+    """Return the number of cores that this process may use, which is lower than the machine's in some containers."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processes_here(total: int, environment: Mapping[str, str] | None = None) -> int:
-    """Return how many of the processes that work together run on this machine, as ``torchrun`` or SLURM say.
+    """Return the number of local processes of a distributed run, as set by ``torchrun`` or SLURM.
 
     Args:
-        total: number of them on all machines, taken where nobody says.
+        total: number of processes on all machines; the default.
         environment: by default ``os.environ``.
 
     Raises:
-        InvalidInput: a variable of the environment is no positive number.
+        InvalidInput: an environment variable is not a positive integer.
     """
-    found = os.environ if environment is None else environment
+    variables = os.environ if environment is None else environment
     for name in ("LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE"):
-        value = found.get(name)
+        value = variables.get(name)
         if value and not (value.isascii() and value.isdigit() and int(value)):
             raise InvalidInput(
-                f"The environment has {name}={value!r}; expected a positive number.",
+                subject=f"environment variable {name}",
+                found=value,
+                allowed="a positive integer",
                 hint=f"Start the processes with torchrun, or unset {name}.",
             )
         if value:

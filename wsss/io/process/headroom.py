@@ -1,4 +1,4 @@
-"""How much memory is left for worker processes: the least of what the machine, a container and a limit allow."""
+"""Memory available to worker processes: the minimum over the machine, its container and resource limits."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from contextlib import suppress
 from pathlib import Path
 
 WORKER_BYTES = 150 << 20
-"""Memory of a worker process before it works on anything: Python with NumPy, OpenCV and SciPy."""
+"""Memory of an idle worker process: Python with NumPy, OpenCV and SciPy."""
 
 SHARE = 0.8
-"""Of the available memory, what the processes may use together: other programs need some, and estimates err."""
+"""Fraction of the available memory for all processes together; the rest covers other programs and bad estimates."""
 
 _PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 _UNLIMITED = 1 << 60
-"""Version 1 of cgroups writes a limit of about 2⁶³ where there is none."""
+"""cgroups v1 reports a limit of about 2⁶³ for "no limit"."""
 
 
 class Budget:
-    """Which items can be worked on at a time within the available memory.
+    """Limits the number of workers and of concurrent items to the available memory.
 
     Args:
-        workers: processes that are wanted.
-        available: bytes, ``None`` where unknown.
+        workers: requested number of processes.
+        available: available bytes, ``None`` if unknown.
     """
 
     def __init__(self, workers: int, available: int | None) -> None:
@@ -33,46 +33,47 @@ class Budget:
         self.room = None if room is None else room - self.workers * WORKER_BYTES
 
     def admits(self, running: Sequence[int], following: int) -> bool:
-        """Tell whether an item that needs ``following`` bytes fits beside those that run; alone it always does."""
+        """Return whether an item of ``following`` bytes fits beside the running ones; a single item always fits."""
         return not running or self.room is None or sum(running) + following <= self.room
 
 
 def that_fit(wanted: int, each: int, log: Callable[[str], None], what: str) -> int:
-    """Return how many threads or processes to use where every one needs ``each`` bytes: at least 1.
+    """Return the number of workers (threads or processes) that fit into the available memory, at least 1.
 
     Args:
-        wanted: at most.
-        each: an estimate.
-        log: prints a line if memory makes it fewer.
-        what: what they do (``"loading images"``).
+        wanted: maximum number of workers.
+        each: estimated bytes per worker.
+        log: prints one line if the number is reduced.
+        what: the task, for the log (``"loading images"``).
     """
     available = available_bytes()
     if available is None or each <= 0 or wanted * each <= SHARE * available:
         return wanted
     fit = max(1, int(SHARE * available / each))
     log(
-        f"note: {what}: {fit} instead of {wanted} at a time, since each needs about {size_text(each)} and "
-        f"{size_text(available)} of memory are available."
+        f"note: {what}: {fit} workers instead of {wanted}; each needs about {size_text(each)} of memory, and "
+        f"{size_text(available)} are available."
     )
     return fit
 
 
 def available_bytes(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int | None:
-    """Return the bytes that can be allocated before the system swaps, refuses or kills; ``None`` where unknown.
+    """Return the bytes that can be allocated without swapping or being killed; ``None`` if unknown.
 
-    The least of the machine's available memory, what is left of the memory limits of this process's cgroups
-    (versions 1 and 2: containers, SLURM and systemd set them), and of its address space (``ulimit -v``). The last is
-    a limit of each process; here it counts for all of them together, to be safe.
+    The minimum of the machine's available memory, the unused part of the memory limits of this process's cgroups (v1
+    and v2, set by containers, SLURM and systemd) and of its address space (``ulimit -v``). The last is a limit per
+    process, but is conservatively shared by all of them.
 
     Args:
-        proc, cgroups: where the system shows them.
+        proc: mount point of procfs.
+        cgroups: mount point of the cgroup file system.
     """
-    found = [*_of_machine(proc), *_of_cgroups(proc, cgroups), *_of_process(proc)]
-    return max(0, min(found)) if found else None
+    limits = [*_of_machine(proc), *_of_cgroups(proc, cgroups), *_of_process(proc)]
+    return max(0, min(limits)) if limits else None
 
 
 def size_text(count: int) -> str:
-    """Return a number of bytes as people read it: ``1.5 GiB``, ``300 MiB``."""
+    """Return a number of bytes as text: ``1.5 GiB``, ``300 MiB``."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
@@ -83,7 +84,7 @@ def _of_machine(proc: Path) -> Iterator[int]:
 
 
 def _of_cgroups(proc: Path, cgroups: Path) -> Iterator[int]:
-    """Yield what is left of each limit that holds for this process: its own cgroup's, and those above it."""
+    """Yield the unused memory of this process's cgroup and of its parents."""
     for line in _lines(proc / "self" / "cgroup"):
         _, controllers, name = line.split(":", 2)
         if controllers == "":
@@ -96,17 +97,17 @@ def _of_cgroups(proc: Path, cgroups: Path) -> Iterator[int]:
 
 
 def _upwards(root: Path, name: str) -> Iterator[Path]:
-    """Yield the folder of a cgroup and of those above it; in a container only the root may be there."""
+    """Yield the folders of a cgroup and its parents; in a container, only the root may exist."""
     folder = root / name.strip("/")
-    yield from (one for one in (folder, *folder.parents) if one.is_relative_to(root))
+    yield from (parent for parent in (folder, *folder.parents) if parent.is_relative_to(root))
 
 
 def _left(folder: Path, limit: str, usage: str, cache: str) -> Iterator[int]:
-    """Yield limit − usage, if there is a limit; the page cache that can be dropped doesn't count as used."""
-    most, used = _number(folder / limit), _number(folder / usage)
-    if most is None or used is None or most >= _UNLIMITED:
+    """Yield limit − usage, if there is a limit; the reclaimable page cache is not counted as used."""
+    maximum, used = _number(folder / limit), _number(folder / usage)
+    if maximum is None or used is None or maximum >= _UNLIMITED:
         return
-    yield most - used + (_field(folder / "memory.stat", cache) or 0)
+    yield maximum - used + (_field(folder / "memory.stat", cache) or 0)
 
 
 def _of_process(proc: Path) -> Iterator[int]:
@@ -119,13 +120,13 @@ def _of_process(proc: Path) -> Iterator[int]:
 
 
 def _number(path: Path) -> int | None:
-    """Return the only number of a file; ``None`` where there is none (``max``)."""
+    """Return the number in a file; ``None`` for ``max`` or a missing file."""
     lines = _lines(path)
     return int(lines[0]) if lines and lines[0].isdigit() else None
 
 
 def _field(path: Path, name: str) -> int | None:
-    """Return the number behind a name in a file of lines ``NAME NUMBER …``."""
+    """Return the number after a name in a file of lines ``NAME NUMBER …``."""
     for line in _lines(path):
         words = line.split()
         if len(words) > 1 and words[0] == name and words[1].isdigit():

@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them, also when that one is killed."""
+"""Child processes that end with their parent, even if the parent is killed."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ import sys
 import threading
 import time
 
-EVERY = 1.0
-"""Seconds between two looks at the parent, where the system can't send a signal."""
+INTERVAL = 1.0
+"""Seconds between two checks of the parent, on systems without a death signal."""
 
-_SET_DEATH_SIGNAL = 1
-"""``PR_SET_PDEATHSIG`` of Linux's ``prctl``."""
+_PR_SET_PDEATHSIG = 1
+"""Option of Linux's ``prctl``."""
 
 
 def end_with_parent(parent: int) -> None:
-    """End this process as soon as its parent has ended, for whatever reason.
+    """End this process as soon as its parent ends, for whatever reason.
 
-    On Linux the kernel does it, also in the middle of a long native call; elsewhere a thread, when Python runs again.
+    On Linux the kernel does it, even during a long native call; elsewhere a thread polls the parent.
 
     Args:
-        parent: the parent's process id, as the parent knows it.
+        parent: the parent's process id, determined by the parent.
     """
-    if not (sys.platform.startswith("linux") and _ask_kernel()):
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    elif os.getppid() != parent:  # it ended before the kernel was asked
+    if not (sys.platform.startswith("linux") and _set_death_signal()):
+        threading.Thread(target=_poll, args=(parent,), daemon=True).start()
+    elif os.getppid() != parent:  # it ended before the call
         os._exit(1)
 
 
-def _ask_kernel() -> bool:
+def _set_death_signal() -> bool:
     import ctypes
 
     try:
-        return not ctypes.CDLL(None, use_errno=True).prctl(_SET_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
+        return not ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     except (OSError, AttributeError):
         return False
 
 
-def _follow(parent: int) -> None:
+def _poll(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(EVERY)
+        time.sleep(INTERVAL)
     os._exit(1)

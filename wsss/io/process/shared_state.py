@@ -1,7 +1,7 @@
-"""What this process is doing, in memory that a supervising process shares: it reads it if this one is killed.
+"""State of this process in memory shared with its supervisor, which reads it if the process is killed.
 
-A killed process can neither print how to resume nor delete its temporary folders; `wsss.pipeline.processes.supervise`
-does both for it. In a process without a supervisor nothing is shared, and nothing here has an effect.
+A killed process can neither print how to resume nor delete its temporary folders; its supervisor
+(`wsss.pipeline.processes.supervise`) does. Without a supervisor, nothing in this module has an effect.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 SLOT = 1 << 15
-"""Bytes of each of the two halves of the memory; one is written while the other stays valid."""
+"""Bytes of each half of the memory; one half is written while the other stays valid."""
 
 
 @dataclass
 class State:
-    """What to do for a process that was killed.
+    """What the supervisor does for a killed process.
 
     Args:
         message: printed on stderr after an interrupt.
         document: printed on stdout after an interrupt.
         failure: printed on stdout after a crash.
-        items: names of the images being worked on.
+        items: names of the images in progress.
         paths: temporary files and folders to delete.
         batch_size: images that go through a network together, 1 where none do.
     """
@@ -42,22 +42,22 @@ class State:
 
 
 class Memory:
-    """A `State` in anonymous shared memory: one process writes it, the process that forked it reads it."""
+    """A `State` in anonymous shared memory, written by one process and read by its parent."""
 
     def __init__(self) -> None:
         self._bytes = mmap.mmap(-1, 2 * SLOT + 1)
 
     def write(self, state: State) -> None:
-        """Replace the state; one that doesn't fit leaves the former one."""
+        """Replace the state; a state that is too large is dropped."""
         content = json.dumps(asdict(state)).encode()
         if len(content) > SLOT:
             return
         other = 1 - self._bytes[0]
         self._bytes[1 + other * SLOT : 1 + (other + 1) * SLOT] = content.ljust(SLOT)
-        self._bytes[0] = other  # one byte: a process killed before this leaves the former state whole
+        self._bytes[0] = other  # a single byte, so that a kill never leaves a partial state
 
     def read(self) -> State:
-        """Return the last state that was written completely."""
+        """Return the last complete state."""
         valid = self._bytes[0]
         content = self._bytes[1 + valid * SLOT : 1 + (valid + 1) * SLOT].strip(b"\0 ")
         return State(**json.loads(content)) if content else State()
@@ -70,51 +70,51 @@ _lock = threading.RLock()
 
 
 def share(memory: Memory) -> None:
-    """Write this process's state to ``memory`` from now on; processes forked from it don't."""
+    """Write the state of this process, but not of its forked children, to ``memory`` from now on."""
     global _memory, _writer
     _memory, _writer = memory, os.getpid()
     _publish()
 
 
 def is_shared() -> bool:
-    """Tell whether this process has a supervisor."""
+    """Return whether this process has a supervisor."""
     return _memory is not None and os.getpid() == _writer
 
 
 def set_message(message: str) -> None:
-    """Set what is printed on stderr after an interrupt."""
+    """Set the text printed on stderr after an interrupt."""
     with _lock:
         _state.message = message
         _publish()
 
 
 def set_documents(interrupted: str, failed: str) -> None:
-    """Set what is printed on stdout if this process is killed: because of an interrupt, or by the system."""
+    """Set the documents printed on stdout if this process is killed after an interrupt, or by the system."""
     with _lock:
         _state.document, _state.failure = interrupted, failed
         _publish()
 
 
 def clear_messages() -> None:
-    """Leave nothing to print: this process has printed it."""
+    """Clear all texts, once this process has printed them itself."""
     set_message("")
     set_documents("", "")
 
 
 def message() -> str:
-    """Return the message set last by `set_message`."""
+    """Return the current message."""
     return _state.message
 
 
 def working_on(items: Iterable[str]) -> None:
-    """Set the names of the images that are being worked on: a message about a killed process names them."""
+    """Set the names of the images in progress, for the message about a killed process."""
     with _lock:
         _state.items = list(items)
         _publish()
 
 
 def current_items() -> list[str]:
-    """Return the names of the images that are being worked on."""
+    """Return the names of the images in progress."""
     return list(_state.items)
 
 
@@ -140,7 +140,7 @@ def batch_size() -> int:
 
 @contextmanager
 def deleted_if_killed(path: Path) -> Iterator[None]:
-    """Have the supervisor delete a temporary file or folder if this process is killed inside the block."""
+    """Let the supervisor delete a temporary file or folder if this process is killed inside the block."""
     text = str(path.absolute())
     with _lock:
         _state.paths.append(text)
@@ -154,7 +154,7 @@ def deleted_if_killed(path: Path) -> Iterator[None]:
 
 
 def delete(paths: Iterable[str]) -> None:
-    """Delete files and folders; one that is gone or can't be deleted is left."""
+    """Delete files and folders, ignoring errors."""
     for path in map(Path, paths):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Arrays as compressed ``.npz`` without pickle; the same arrays give the same bytes."""
+"""Arrays in compressed ``.npz`` files without pickle, written deterministically."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim, unreadable
 from wsss.io.files.atomic import write_bytes
 from wsss.io.files.contained import open_to_read
 from wsss.io.files.recorded import check_recorded
@@ -23,31 +23,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TOLERANCE = 2**-10
-"""Distance of neighbouring float16 numbers above 1: values in [0, 1] may be rounded by as much."""
+"""Spacing of float16 numbers above 1: the rounding error of values in [0, 1]."""
 
-
-MOST_ARRAYS = 64
-MOST_BYTES = 2_000_000_000
-MOST_HONEST_BYTES = 16_000_000_000
-MOST_RATIO = 100
-"""Limits of an ``.npz``: arrays, bytes of all when decompressed, the same where they are hardly compressed, and what
-"hardly" is. Probabilities of 21 classes of 80 megapixels have 3.4 GB, and are compressed about tenfold."""
+MAX_ARRAYS = 64
+MAX_BYTES = 2_000_000_000
+MAX_BYTES_LOW_RATIO = 16_000_000_000
+MAX_RATIO = 100
+"""Limits of an ``.npz``: number of arrays, decompressed bytes, the same for compression ratios up to ``MAX_RATIO``.
+Probabilities of 21 classes for 80 megapixels take 3.4 GB, at a ratio of about 10."""
 
 UNREADABLE = (
     *(OSError, ValueError, EOFError, KeyError, TypeError, RuntimeError, NotImplementedError, SyntaxError, TokenError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
 )
-"""What zipfile and NumPy raise for a broken file (a header is a Python literal)."""
+"""Exceptions of zipfile and NumPy for a broken file (an array header is a Python literal)."""
 
 PART = 1 << 24
-"""Bytes that are read at a time."""
+"""Bytes read at a time."""
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays to ``path`` atomically. Object arrays are refused (they would need pickle)."""
+    """Write named arrays to ``path`` atomically; object arrays, which need pickle, raise a `ValueError`."""
     for name, array in arrays.items():
         if array.dtype.hasobject:
-            raise ValueError(f"array {name!r} holds Python objects")
+            raise ValueError(f"array {name!r} contains Python objects")
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_bytes(path, buffer.getvalue())
@@ -65,30 +64,32 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             _check_size(path, archive.infolist())
             return {member.filename.removesuffix(".npy"): _member(archive, member) for member in archive.infolist()}
     except FileNotFoundError as error:
-        raise InvalidInput(f"{path}: no such file.") from error
+        raise unreadable(path, error) from error
     except UNREADABLE as error:
-        raise InvalidInput(f"{path}: not a readable .npz file ({error}).") from error
+        raise InvalidInput(f"not a readable .npz file ({error})", subject=path) from error
 
 
 def require_range(values: NDArray[np.floating[Any]], path: Path, name: str, *, hint: str) -> None:
-    """Require an array of floats to be finite and in [0, 1], but for what half precision rounds away.
+    """Require an array of floats to be finite and in [0, 1], up to rounding to half precision.
 
     Args:
-        values: the array, of one axis or more; its parts along the first are looked at one by one, to save memory.
+        values: array with at least one axis; its slices along the first axis are checked one by one, to save memory.
         path: its file.
-        name: what the array is called.
-        hint: hint.
+        name: its name.
+        hint: hint of the error.
 
     Raises:
-        InvalidInput: names the first value that isn't, and where it is.
+        InvalidInput: names the first invalid value and its index.
     """
     for number, part in enumerate(values):
-        fits = (part >= -TOLERANCE) & (part <= 1 + TOLERANCE)  # NaN is neither
-        if not fits.all():
-            at = tuple(int(place) for place in np.argwhere(~fits)[0])
+        valid = (part >= -TOLERANCE) & (part <= 1 + TOLERANCE)  # false for NaN
+        if not valid.all():
+            index = tuple(np.argwhere(~valid)[0].tolist())
             raise InvalidInput(
-                f"{path}: {name}: expected finite values in [0, 1], got {float(part[at])} at {[number, *at]} "
-                f"({int((~fits).sum())} of {part.size} values of {name}[{number}] are invalid).",
+                f"{int((~valid).sum())} of {part.size} values of {name}[{number}] are invalid",
+                subject=f"{path}: {name}{[number, *index]}",
+                allowed="finite values in [0, 1]",
+                found=float(part[index]),
                 hint=hint,
             )
 
@@ -104,19 +105,21 @@ def read_array(path: Path) -> NDArray[Any]:
         with open_to_read(path) as file:
             return _read(file, path.stat().st_size)
     except FileNotFoundError as error:
-        raise InvalidInput(f"{path}: no such file.") from error
+        raise unreadable(path, error) from error
     except UNREADABLE as error:
-        raise InvalidInput(f"{path}: not a NumPy array that can be read ({error}).") from error
+        raise InvalidInput(f"not a readable .npy file ({error})", subject=path) from error
 
 
 def _check_size(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
-    """Refuse a bomb before anything is decompressed: the sizes are in the zip file's directory."""
+    """Refuse decompression bombs by the sizes in the zip file's directory."""
     size = sum(member.file_size for member in members)
     packed = sum(member.compress_size for member in members)
-    if len(members) > MOST_ARRAYS or size > (MOST_BYTES if size > MOST_RATIO * packed else MOST_HONEST_BYTES):
+    limit = MAX_BYTES if size > MAX_RATIO * packed else MAX_BYTES_LOW_RATIO
+    if len(members) > MAX_ARRAYS or size > limit:
         raise InvalidInput(
-            f"{path}: {len(members)} arrays of {size:,} bytes in {packed:,} compressed ones; at most {MOST_ARRAYS} "
-            f"arrays are read, and {MOST_BYTES:,} bytes where they are compressed more than {MOST_RATIO}-fold.",
+            subject=path,
+            allowed=f"at most {MAX_ARRAYS} arrays and {limit:,} bytes",
+            found=Verbatim(f"{len(members)} arrays and {size:,} bytes (compressed {packed:,})"),
             hint="Make the image smaller, or cut it into tiles.",
         )
 
@@ -124,19 +127,19 @@ def _check_size(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     with archive.open(member) as file:
         array = _read(file, member.file_size)
-        file.read()  # to the end, where zipfile compares the checksum
+        file.read()  # zipfile verifies the checksum at the end
     return array
 
 
 def _read(file: IO[bytes], size: int) -> NDArray[Any]:
-    """Return an array, once it is certain that its header claims no more bytes than the file has.
+    """Return an array after checking that its header claims the bytes that the file has.
 
     Args:
-        file: at its beginning; zipfile hands out no more than the size in its directory.
-        size: of the file in bytes.
+        file: an open file at its start; zipfile returns at most the size in its directory.
+        size: file size in bytes.
 
     Raises:
-        ValueError: no array, objects in it, or another size.
+        ValueError: not an array, an object array, or of another size.
     """
     version = np.lib.format.read_magic(file)
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -144,15 +147,15 @@ def _read(file: IO[bytes], size: int) -> NDArray[Any]:
         raise ValueError(f"npy version {version}")
     shape, in_columns, kind = headers[version](file)
     if kind.hasobject:
-        raise ValueError("it holds pickled objects")
-    claimed, there = math.prod(shape) * kind.itemsize, size - file.tell()
-    if claimed != there or any(length < 0 for length in shape):
-        raise ValueError(f"an array of {claimed} bytes in {there}")
+        raise ValueError("it contains pickled objects")
+    claimed, available = math.prod(shape) * kind.itemsize, size - file.tell()
+    if claimed != available or any(length < 0 for length in shape):
+        raise ValueError(f"expected an array of {claimed} bytes, got {available}")
     array = np.empty(math.prod(shape), kind)
     buffer = array.view(np.uint8) if claimed else np.empty(0, np.uint8)
     for start in range(0, claimed, PART):
         part = file.read(min(PART, claimed - start))
         if len(part) < min(PART, claimed - start):
-            raise ValueError("it ends too early")
+            raise ValueError("it is truncated")
         buffer[start : start + len(part)] = np.frombuffer(part, np.uint8)
     return array.reshape(shape, order="F" if in_columns else "C")

@@ -1,4 +1,4 @@
-"""Which files are images, which of them are read, and what the others need first."""
+"""Image file types: suffixes, signatures, and why some are not supported."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".avif"),
     *HEIF_SUFFIXES,
 )
-"""Suffixes of images, in lower case; what they hold is found by content, not by suffix."""
+"""Suffixes of images, in lower case; the format itself is determined from the content."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "HEIF")
-"""Pillow's names of the formats that are opened at all: a decoder that nobody needs is one more to attack."""
+"""Pillow's names of the formats that are opened; every further decoder is an attack surface."""
 
 PLUGINS = ("Jpeg", "Mpo", "Png", "Bmp", "Tiff", "WebP", "Gif", "Avif")
-"""Pillow's modules for `FORMATS`; MPO is how cameras store JPEGs with previews. HEIF comes from `HEIF_PACKAGES`."""
+"""Pillow's plugins for `FORMATS`; MPO is a JPEG with a camera's preview. HEIF comes from `HEIF_PACKAGES`."""
 
 HEIF_PACKAGES = ("pi_heif", "pillow_heif")
-"""Either reads HEIC. The extra installs pi-heif (LGPL); wheels of pillow-heif bundle x265, which is under the GPL."""
+"""Packages that read HEIC. The extra installs pi-heif (LGPL); wheels of pillow-heif bundle x265 (GPL)."""
 
 HEIC_NEEDS = "HEIC needs pip install 'wsss[heic]'"
 AVIF_NEEDS = "AVIF needs Pillow 11.3 or newer: pip install -U pillow"
@@ -31,7 +31,7 @@ _RAW = (
     *(".srw", ".x3f", ".iiq", ".3fr", ".erf", ".kdc", ".dcr", ".mrw", ".raw"),
 )
 _KINDS: dict[str, tuple[str, ...]] = {
-    "a camera's raw image": _RAW,
+    "a raw camera image": _RAW,
     "JPEG 2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
     "JPEG XL": (".jxl",),
     "JPEG XR": (".jxr", ".wdp", ".hdp"),
@@ -42,18 +42,18 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "an icon": (".ico", ".icns", ".cur"),
     "a NetPBM image": (".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"),
     "a medical image": (".dcm", ".dicom", ".nii", ".mha", ".nrrd"),
-    "a microscope's image": (".svs", ".ndpi", ".czi", ".lif", ".nd2", ".lsm", ".vsi"),
-    "an image with a high dynamic range": (".hdr", ".exr"),
+    "a microscopy image": (".svs", ".ndpi", ".czi", ".lif", ".nd2", ".lsm", ".vsi"),
+    "a high-dynamic-range image": (".hdr", ".exr"),
     "an animation": (".apng", ".mng", ".flif", ".heics", ".avifs"),
-    "an image of a rare kind": (".tga", ".dds", ".pcx", ".qoi", ".bpg", ".sgi", ".xbm", ".xpm", ".fits", ".fit"),
+    "an uncommon image format": (".tga", ".dds", ".pcx", ".qoi", ".bpg", ".sgi", ".xbm", ".xpm", ".fits", ".fit"),
 }
 KIND_OF = MappingProxyType({suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes})
-"""Suffix in lower case → what such a file is; nothing reads it here."""
+"""Suffix in lower case → type, of image files that are not supported."""
 
 OTHER_IMAGES = tuple(KIND_OF)
-"""Suffixes of image files that are not read."""
+"""Suffixes of unsupported image files."""
 
-_BEGINNINGS = {
+_SIGNATURES = {
     b"8BPS": "a Photoshop file",
     b"DDS ": "a texture (DDS)",
     b"\0\0\0\x0cjP  ": "JPEG 2000",
@@ -64,7 +64,7 @@ _BEGINNINGS = {
     b"<svg": "a vector graphic",
     **{f"P{number}\n".encode(): "a NetPBM image" for number in range(1, 8)},
 }
-_READ_BEGINNINGS = {
+_READ_SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n": "PNG",
     b"GIF8": "GIF",
@@ -77,21 +77,21 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b
 
 
 def unread(name: str) -> str | None:
-    """Return why a file that is an image by its name is not read here, and what helps; ``None`` for all others."""
+    """Return why an image file is not supported (by suffix), and a fix; ``None`` for all other files."""
     suffix = PurePath(name).suffix.lower()
     if suffix in HEIF_SUFFIXES and not reads_heif():
         return HEIC_NEEDS
     if suffix == ".avif" and not reads_avif():
         return AVIF_NEEDS
     kind = KIND_OF.get(suffix)
-    return None if kind is None else f"{suffix} is {kind}, which is not read: {CONVERT}"
+    return None if kind is None else f"{suffix} is {kind}, which is not supported: {CONVERT}"
 
 
 def content_unread(beginning: bytes) -> str | None:
-    """Return what a file is that was called an image and isn't one that is read; ``None`` where nothing is known.
+    """Return why a file is not supported (by signature), and a fix; ``None`` if unknown.
 
     Args:
-        beginning: its first 32 bytes or more.
+        beginning: the first 32 bytes or more.
     """
     if beginning[4:8] == b"ftyp":
         brand = beginning[8:12]
@@ -101,15 +101,15 @@ def content_unread(beginning: bytes) -> str | None:
             return None if reads_heif() else HEIC_NEEDS
     if beginning.lower().startswith(_WEB_PAGES):
         return "it is a web page, not an image"
-    kind = next((kind for magic, kind in _BEGINNINGS.items() if beginning.startswith(magic)), None)
+    kind = next((kind for magic, kind in _SIGNATURES.items() if beginning.startswith(magic)), None)
     return None if kind is None else f"it is {kind}: {CONVERT}"
 
 
 def begins_like(beginning: bytes) -> str | None:
-    """Return the format that is read here whose signature a file begins with; ``None`` where it has none of them.
+    """Return the supported format of a file's signature, ``None`` for other files.
 
     Args:
-        beginning: its first 32 bytes or more.
+        beginning: the first 32 bytes or more.
     """
     if beginning[4:8] == b"ftyp":
         return {b"avif": "AVIF", b"avis": "AVIF"}.get(beginning[8:12]) or (
@@ -117,16 +117,16 @@ def begins_like(beginning: bytes) -> str | None:
         )
     if beginning[:4] == b"RIFF" and beginning[8:12] == b"WEBP":
         return "WebP"
-    return next((kind for magic, kind in _READ_BEGINNINGS.items() if beginning.startswith(magic)), None)
+    return next((kind for magic, kind in _READ_SIGNATURES.items() if beginning.startswith(magic)), None)
 
 
 def reads_heif() -> bool:
-    """Whether one of `HEIF_PACKAGES` is installed."""
+    """Return whether one of `HEIF_PACKAGES` is installed."""
     return any(find_spec(package) is not None for package in HEIF_PACKAGES)
 
 
 def reads_avif() -> bool:
-    """Whether Pillow reads AVIF."""
+    """Return whether Pillow reads AVIF."""
     from PIL import features
 
     return "avif" in features.get_supported_modules()

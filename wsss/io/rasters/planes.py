@@ -1,4 +1,4 @@
-"""Reading one plane of values: a mask or probabilities, from a PNG or a NumPy file."""
+"""Reading of single-channel masks and probabilities from PNG and NumPy files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.io.rasters.arrays import read_array
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import explained, open_image
@@ -23,7 +23,7 @@ class Plane:
 
     Attributes:
         values: ``(H, W)``; bool for a mask, float32 in [0, 1] for probabilities of a PNG, as stored for an array.
-        kind: what the file was taken for.
+        kind: the interpretation of the file.
     """
 
     values: NDArray[Any]
@@ -31,33 +31,36 @@ class Plane:
 
 
 def read_plane(path: Path, *, value: int | None = None) -> Plane:
-    """Read ``.npy`` as it is, and any other file as a PNG mask or probability image.
+    """Read an ``.npy`` array unchanged, and any other file as a PNG mask or probability image.
 
-    A PNG is a mask if it has a palette or one bit, or if its grey values are at most 1; its foreground is everything
-    but 0, and but 255 (ignore) in a palette that has other values, too. Other grey images are probabilities, 0 for
-    black and 1 for white, with 8 or 16 bits; so a mask of 0 and 255 may be taken for probabilities, which are the same.
+    A PNG is a mask if it has a palette, one bit, or grey values of at most 1. Its foreground are all values but 0, and
+    but 255 (ignore) if a palette image has other values as well. Other grey images of 8 or 16 bits are probabilities, 0
+    for black and 1 for white; this includes grey masks of 0 and 255, with the same result.
 
     Args:
         path: the file.
-        value: take the pixels of this value for the foreground of a mask: a class of a mask of several.
+        value: class of a mask with several classes; its pixels are the foreground.
 
     Raises:
-        InvalidInput: the file is missing, broken, of several channels, not two-dimensional, not numeric or not finite;
-            ``value`` for an array of floats, or one that the file's pixels can't have.
+        InvalidInput: the file is missing, broken, multi-channel, not two-dimensional, not numeric or not finite;
+            ``value`` is set for an array of floats, or is out of the file's range.
     """
     if path.suffix.lower() == ".npy":
         array = _read_npy(path)
         if value is None:
             return Plane(array, "mask" if array.dtype == bool else "array")
         if array.dtype.kind == "f":
-            raise InvalidInput(f"{path}: a class is a value of a mask; this array is of {array.dtype}.")
+            raise InvalidInput("a class needs integers", subject=path, allowed="a mask", found=Verbatim(array.dtype))
         low, high = (0, 1) if array.dtype == bool else (np.iinfo(array.dtype).min, np.iinfo(array.dtype).max)
         return Plane(_of_value(array, value, int(low), int(high), path), "mask")
     with open_image(path) as image, explained(path):
         mode, values = image.mode, np.asarray(image)
     if mode not in ("P", "1", "L", "I;16", "I;16B", "I;16L", "I"):
         raise InvalidInput(
-            f"{path}: found an image of mode {mode!r}; a mask or probabilities have a single channel.",
+            "image mode",
+            subject=path,
+            allowed="a single channel",
+            found=mode,
             hint="Save it as a grey or indexed PNG, or as a NumPy array (.npy).",
         )
     if value is not None:
@@ -73,12 +76,14 @@ def read_plane(path: Path, *, value: int | None = None) -> Plane:
 
 
 def _of_value(values: NDArray[Any], value: int, low: int, high: int, path: Path) -> NDArray[np.bool_]:
-    """Return where the pixels have a value, which has to be one that they can have."""
+    """Return the pixels with a value, which has to be in the range of the pixels."""
     if not low <= value <= high:
-        found = listing((int(one) for one in np.unique(values)), limit=10)
         raise InvalidInput(
-            f"{path}: class {value} is no value of this mask, whose pixels can be {low} to {high}; found {found}.",
-            hint="Name the value of a class: --class VALUE.",
+            f"invalid class; the mask has the values {listing(np.unique(values).tolist(), limit=10)}",
+            subject=path,
+            allowed=f"a value from {low} to {high}",
+            found=value,
+            hint="Select a class by its value: --class VALUE.",
         )
     return np.asarray(values == value)
 
@@ -87,14 +92,17 @@ def _read_npy(path: Path) -> NDArray[Any]:
     array = read_array(path)
     if array.ndim != 2 or array.dtype.kind not in "buif" or not array.size:
         raise InvalidInput(
-            f"{path}: expected a two-dimensional array of bool, integers or floats, got {array.dtype} of shape "
-            f"{array.shape}.",
+            subject=path,
+            allowed="a two-dimensional array of bool, integers or floats",
+            found=Verbatim(f"{array.dtype} of shape {array.shape}"),
             hint="Save one channel of one image.",
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         row, column = np.argwhere(~np.isfinite(array))[0]
         raise InvalidInput(
-            f"{path}: found {array[row, column]} at row {row}, column {column}; all values must be finite.",
-            hint="Look for a division by zero or an overflow where the array was made.",
+            subject=f"{path}: row {row}, column {column}",
+            allowed="finite values",
+            found=float(array[row, column]),
+            hint="Look for a division by zero or an overflow in the code that wrote the array.",
         )
     return array

@@ -1,4 +1,4 @@
-"""The checksums inside a PNG. Pillow skips those of the pixels, so that a flipped bit may pass as another picture."""
+"""Verification of the pixel checksums in a PNG, which Pillow skips: a flipped bit may yield another image."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _HEAD = struct.Struct(">I4s")
 
 
 def check_pixel_chunks(path: Path) -> None:
-    """Compare the chunks of a PNG that hold its pixels with their checksums; any other file passes.
+    """Verify the checksums of the pixel chunks of a PNG; other files pass.
 
     Raises:
-        ValueError: one is damaged.
-        OSError: the file can't be read.
+        ValueError: a chunk is damaged.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         if file.read(len(SIGNATURE)) != SIGNATURE:
@@ -29,4 +29,4 @@ def check_pixel_chunks(path: Path) -> None:
                 continue
             content, expected = file.read(length), file.read(4)
             if struct.pack(">I", zlib.crc32(content, zlib.crc32(name))) != expected:
-                raise ValueError("the checksum of its pixels is wrong")
+                raise ValueError("wrong checksum of the pixels")

@@ -1,4 +1,4 @@
-"""Class probabilities on disk: one ``.npz`` per image, float16, at the image's size."""
+"""Files of class probabilities: one ``.npz`` per image, float16, at the image size."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 from wsss.io.rasters.arrays import read_arrays, require_range, write_arrays
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUM_TOLERANCE = 0.01
-"""How far the sum of a pixel's probabilities may be from 1: several times what half precision rounds away."""
+"""Tolerance of the sum of a pixel's probabilities: several times the rounding error of half precision."""
 
 ROWS = 256
-"""Rows that are added up at a time: what bounds the memory."""
+"""Rows summed at a time, to save memory."""
 
-HINT = "Predict the images again with save_probabilities, by a network of the dataset's classes."
+HINT = "Predict the images again with save_probabilities, using a network for the dataset's classes."
 
 
 def write_probabilities(path: Path, probabilities: NDArray[np.float16]) -> None:
@@ -35,35 +35,37 @@ def write_probabilities(path: Path, probabilities: NDArray[np.float16]) -> None:
 def read_probabilities(
     path: Path, *, classes: int | None = None, size: tuple[int, ...] | None = None
 ) -> NDArray[np.float16]:
-    """Read and validate class probabilities ``(C, H, W)`` float16 in [0, 1], their sum 1 but for rounding.
+    """Read and validate class probabilities ``(C, H, W)`` float16 in [0, 1], which sum to 1 up to rounding.
 
     Args:
         path: an ``.npz`` with an array ``probabilities``.
-        classes: C that it must have.
-        size: (H, W) that it must have.
+        classes: expected C.
+        size: expected (H, W).
 
     Raises:
-        InvalidInput: missing, broken, of another shape, of other classes, or no probabilities.
+        InvalidInput: the file is missing or broken, or the array has another shape or order of classes, or holds no
+            probabilities.
     """
     arrays = read_arrays(path)
     found = arrays.get("probabilities")
     if found is None:
-        raise InvalidInput(f"{path}: holds no array 'probabilities'.", hint=HINT)
+        raise InvalidInput("missing array 'probabilities'", subject=path, hint=HINT)
     expected = (classes or found.shape[0] if found.ndim else 0, *(size or found.shape[1:]))
     if found.ndim != 3 or found.dtype.kind != "f" or found.shape != expected:
-        wanted = f"floats of shape (classes, height, width) = ({expected[0]}, {', '.join(map(str, expected[1:]))})"
-        raise InvalidInput(f"{path}: probabilities: expected {wanted}, got {found.dtype} {found.shape}.", hint=HINT)
-    named = arrays.get("classes", np.arange(len(found)))
-    if not np.array_equal(named, np.arange(len(found))):
         raise InvalidInput(
-            f"{path}: classes: expected 0 to {len(found) - 1} in this order, got {named.tolist()}.", hint=HINT
-        )
-    stated = arrays.get("size", np.asarray(found.shape[1:]))
-    if stated.tolist() != list(found.shape[1:]):
-        raise InvalidInput(
-            f"{path}: size: expected that of the probabilities, {list(found.shape[1:])}, got {stated.tolist()}.",
+            subject=f"{path}: probabilities",
+            allowed=f"floats of shape (classes, height, width) = {expected}",
+            found=Verbatim(f"{found.dtype} {found.shape}"),
             hint=HINT,
         )
+    named = arrays.get("classes", np.arange(len(found)))
+    if not np.array_equal(named, np.arange(len(found))):
+        allowed = f"0 to {len(found) - 1} in ascending order"
+        raise InvalidInput(subject=f"{path}: classes", allowed=allowed, found=named.tolist(), hint=HINT)
+    stated = arrays.get("size", np.asarray(found.shape[1:]))
+    if stated.tolist() != list(found.shape[1:]):
+        allowed = f"the size of the probabilities, {list(found.shape[1:])}"
+        raise InvalidInput(subject=f"{path}: size", allowed=allowed, found=stated.tolist(), hint=HINT)
     require_range(found, path, "probabilities", hint=HINT)
     _require_sums(found, path)
     return found.astype(np.float16, copy=False)
@@ -72,11 +74,13 @@ def read_probabilities(
 def _require_sums(probabilities: NDArray[np.floating], path: Path) -> None:
     for top in range(0, probabilities.shape[1], ROWS):
         sums = probabilities[:, top : top + ROWS].sum(0, dtype=np.float32)
-        wrong = np.argwhere(~(np.abs(sums - 1) <= SUM_TOLERANCE))
-        if len(wrong):
-            row, column = wrong[0]
+        invalid = np.argwhere(~(np.abs(sums - 1) <= SUM_TOLERANCE))
+        if len(invalid):
+            row, column = invalid[0]
             raise InvalidInput(
-                f"{path}: these are no class probabilities: expected the sum 1 at every pixel, got "
-                f"{float(sums[row, column]):.4g} at row {top + row}, column {column}.",
+                "not class probabilities",
+                subject=f"{path}: row {top + row}, column {column}",
+                allowed="the sum 1",
+                found=Verbatim(f"{float(sums[row, column]):.4g}"),
                 hint=HINT,
             )

@@ -1,4 +1,4 @@
-"""Reading photographs: always 8-bit RGB, upright, of a bounded size."""
+"""Reading of images as upright 8-bit RGB, of bounded size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.errors import InvalidInput, WsssError
+from wsss.errors import InvalidInput, Verbatim, WsssError, unreadable
 from wsss.io.files.atomic import atomic_open
 from wsss.io.files.recorded import check_recorded
 from wsss.io.process.exhausted import raise_if_exhausted
@@ -26,43 +26,42 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 80_000_000
-"""Larger images are refused: a decompression bomb, or something to cut into tiles first."""
+"""Maximum image size, against decompression bombs; larger images have to be tiled."""
 
-BROKEN_HINT = "Copy the image again from its source, or open it in an image editor and save it anew."
+BROKEN_HINT = "Copy the image again from its source, or open it in an image editor and save it."
 
 BAND = 1024
-"""Rows that are handed over from Pillow to NumPy at a time."""
+"""Rows copied from Pillow to NumPy at a time."""
 
 ORIENTATION = 0x0112
-"""EXIF tag: 1 = upright, 2–4 mirrored or upside down, 5–8 lying on a side."""
+"""EXIF tag: 1 upright, 2–4 mirrored or upside down, 5–8 transposed or rotated by 90°."""
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read an image as ``(H, W, 3)`` uint8 RGB, turned upright by its EXIF orientation.
+    """Read an image as ``(H, W, 3)`` uint8 RGB, rotated upright according to its EXIF orientation.
 
-    CMYK, palette, grey and 16-bit grey images are converted (16-bit: the upper 8 bits); transparency is laid on
-    white.
+    CMYK, palette, grey and 16-bit grey images are converted (16-bit: the upper 8 bits); transparent images are composed
+    onto white.
 
     Raises:
-        InvalidInput: missing, empty, truncated, too large, of floating-point pixels, or not an image.
+        InvalidInput: the file is missing, empty, truncated, too large, of floating-point pixels, or not an image.
     """
     with open_image(path) as image, explained(path):
         return rgb_array(image, path)
 
 
 def rgb_array(image: Image.Image, where: object) -> NDArray[np.uint8]:
-    """Return an opened image as `read_image` does, ``(H, W, 3)`` uint8 RGB.
+    """Return an open image as ``(H, W, 3)`` uint8 RGB, see `read_image`.
 
     Args:
-        image: of any mode.
-        where: what to call it in an error.
+        image: an image of any mode.
+        where: subject of errors.
 
     Raises:
         InvalidInput: floating-point pixels.
     """
     turned = upright(_to_rgb(image, where), orientation(image))
-    # A copy: what Pillow hands out is read-only, which torch warns of. Some rows at a time, since Pillow needs twice
-    # the memory of what it hands out.
+    # A copy, since Pillow's array is read-only, which torch warns about; in bands, since Pillow needs twice the memory.
     pixels = np.empty((turned.height, turned.width, 3), np.uint8)
     for top in range(0, turned.height, BAND):
         pixels[top : top + BAND] = np.asarray(turned.crop((0, top, turned.width, min(top + BAND, turned.height))))
@@ -73,19 +72,19 @@ def image_size(path: Path) -> tuple[int, int]:
     """Return ``(height, width)`` of the upright image, from its header (PNG and TIFF are decoded).
 
     Raises:
-        InvalidInput: missing, empty or not an image.
+        InvalidInput: the file is missing, empty or not an image.
     """
     with open_image(path, decode=False) as image:
         with explained(path):
             if image.format == "TIFF":
-                image.load()  # Pillow turns a TIFF by itself, some versions at once, others when it is decoded
+                image.load()  # Pillow rotates a TIFF itself: some versions on opening, others on decoding
             turned = orientation(image) >= 5
         width, height = image.size
         return (width, height) if turned else (height, width)
 
 
 def pixels_in(path: Path) -> int:
-    """Return the number of pixels of an image, from its header; 0 where it can't be read, which later work explains."""
+    """Return the number of pixels of an image, from its header; 0 if it cannot be read."""
     try:
         with open_image(path, decode=False) as image:
             return image.width * image.height
@@ -94,7 +93,7 @@ def pixels_in(path: Path) -> int:
 
 
 def size_if_readable(path: Path) -> tuple[int, int] | None:
-    """Return `image_size`; ``None`` where the image can't be read: for what is of use without it, such as a mask."""
+    """Return `image_size`, or ``None`` if the image cannot be read."""
     try:
         return image_size(path)
     except InvalidInput:
@@ -102,16 +101,16 @@ def size_if_readable(path: Path) -> tuple[int, int] | None:
 
 
 def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of an opened image, 1 … 8; 1 where there is none, or none that can be read."""
+    """Return the EXIF orientation of an open image, 1 … 8; 1 if missing or broken."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except (SyntaxError, ValueError, KeyError, TypeError, struct.error):  # broken EXIF says nothing about the pixels
+    except (SyntaxError, ValueError, KeyError, TypeError, struct.error):  # broken EXIF
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def upright(image: Image.Image, turn: int) -> Image.Image:
-    """Return the image turned and mirrored as its EXIF orientation ``turn`` (1 … 8) says."""
+    """Return the image rotated and mirrored according to its EXIF orientation ``turn`` (1 … 8)."""
     from PIL.Image import Transpose
 
     steps = {
@@ -135,18 +134,22 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def open_image(path: Path, *, decode: bool = True) -> Image.Image:
-    """Open an image of a bounded size, decoded by default; errors name the file.
+    """Open an image of bounded size.
 
-    Only `wsss.io.rasters.image_kinds.FORMATS` are opened, whatever the file's suffix.
+    Only `wsss.io.rasters.image_kinds.FORMATS` are supported, whatever the file's suffix.
+
+    Args:
+        path: the file.
+        decode: also decode the pixels.
 
     Raises:
-        InvalidInput: missing, empty, truncated, too large, an animated GIF, or not an image that is read.
+        InvalidInput: the file is missing, empty, truncated, too large, an animated GIF, or not a supported image.
     """
     from PIL import Image
 
     with explained(path):
         if path.stat().st_size == 0:
-            raise InvalidInput(f"{path}: the file is empty (0 bytes).")
+            raise InvalidInput("the file is empty (0 bytes)", subject=path)
         if decode:
             check_recorded(path)
         image = Image.open(path, formats=_formats())
@@ -155,8 +158,11 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
                 raise _too_large(path, f"{image.width}×{image.height} pixels")
             if image.format == "GIF" and frames(image) > 1:
                 raise InvalidInput(
-                    f"{path}: an animation of {frames(image)} frames; an image has one.",
-                    hint="Save the frame that is meant as PNG.",
+                    "animations are not supported",
+                    subject=path,
+                    allowed="a single frame",
+                    found=frames(image),
+                    hint="Save one frame as PNG.",
                 )
             if decode:
                 check_pixel_chunks(path)
@@ -168,21 +174,21 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
 
 
 def frames(image: Image.Image) -> int:
-    """Return the number of frames or pages of an opened image; only the first one is read.
+    """Return the number of frames or pages of an open image; only the first one is read.
 
-    The preview that a camera stores behind a JPEG, and the further images of a HEIC container, aren't counted.
+    Previews in a JPEG and further images of a HEIC container are not counted.
     """
     return getattr(image, "n_frames", 1) if image.format in ("GIF", "PNG", "WEBP", "TIFF", "AVIF") else 1
 
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Return those of `FORMATS` that can be opened, once their plugins are registered."""
+    """Register the plugins of `FORMATS`, and return the formats that can be opened."""
     from PIL import Image
 
     for name in PLUGINS:
         module = f"PIL.{name}ImagePlugin"
-        if find_spec(module) is not None:  # AVIF is younger than the oldest Pillow that we run with
+        if find_spec(module) is not None:  # older versions of Pillow lack AVIF
             import_module(module)
     package = next((name for name in HEIF_PACKAGES if find_spec(name) is not None), None)
     if package is not None:
@@ -192,43 +198,50 @@ def _formats() -> tuple[str, ...]:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what Pillow raises into errors that name the file."""
+    """Convert Pillow's exceptions to errors about a file."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         yield
     except FileNotFoundError as error:
-        raise InvalidInput(f"{path}: no such file.") from error
+        raise unreadable(path, error) from error
     except UnidentifiedImageError as error:
-        raise InvalidInput(f"{path}: {_what_it_is(path)}.", hint=BROKEN_HINT) from error
+        raise InvalidInput(_description(path), subject=path, hint=BROKEN_HINT) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path, str(error).partition(",")[0]) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         raise_if_exhausted(error)
         if isinstance(error, OSError) and error.errno is not None:
-            raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
-        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).", hint=BROKEN_HINT) from error
+            raise unreadable(path, error) from error
+        raise _broken(path, error) from error
     except (WsssError, MemoryError):
         raise
-    except Exception as error:  # decoders raise whatever their libraries do: RuntimeError of AVIF, zlib.error …
+    except Exception as error:  # any exception of a decoder: RuntimeError of AVIF, zlib.error …
         raise_if_exhausted(error)
-        raise InvalidInput(f"{path}: the image is broken or truncated ({error}).", hint=BROKEN_HINT) from error
+        raise _broken(path, error) from error
 
 
-def _what_it_is(path: Path) -> str:
-    """Return what a file that Pillow can't identify is, by its suffix or its content, and what helps."""
+def _broken(path: Path, error: Exception) -> InvalidInput:
+    return InvalidInput(f"the image is broken or truncated ({error})", subject=path, hint=BROKEN_HINT)
+
+
+def _description(path: Path) -> str:
+    """Return what a file is that Pillow cannot identify, by its suffix or content, and a fix."""
     with path.open("rb") as file:
         beginning = file.read(64)
     other = unread(path.name) or content_unread(beginning)
     if other is None and (kind := begins_like(beginning)):
-        return f"not an image that can be decoded: it begins like {kind}, and is broken or truncated"
-    return other or "not an image that can be read"
+        return f"it begins like {kind}, but is broken or truncated"
+    return other or "not an image"
 
 
 def _too_large(path: Path, found: str) -> InvalidInput:
     return InvalidInput(
-        f"{path}: too large: {found}; at most {MAX_PIXELS:,} pixels are allowed.",
-        hint="Cut the image into smaller ones.",
+        "the image is too large",
+        subject=path,
+        allowed=f"at most {MAX_PIXELS:,} pixels",
+        found=Verbatim(found),
+        hint="Cut the image into tiles.",
     )
 
 
@@ -239,7 +252,8 @@ def _to_rgb(image: Image.Image, where: object) -> Image.Image:
         values = np.asarray(image).astype(np.int64)
         return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        raise InvalidInput(f"{where}: floating-point pixels have no defined range.", hint="Save it with 8 or 16 bits.")
+        hint = "Save it with 8 or 16 bits."
+        raise InvalidInput("floating-point pixels have no defined range", subject=where, hint=hint)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))

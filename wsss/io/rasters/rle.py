@@ -1,4 +1,4 @@
-"""Run-length encodings of binary masks that other tools read: COCO's, and the one of Label Studio's brush."""
+"""Run-length encodings of binary masks: COCO's, and that of Label Studio's brush."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BRUSH_SIZES = (3, 4, 8, 16)
-"""Bits of the four sizes of run lengths; Label Studio's own choice."""
+"""Bits of the four sizes of run lengths, as in Label Studio."""
 
 
 def runs(values: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the lengths of runs of equal values; the first is that of zeros, and is 0 if the first value is one.
+    """Return the lengths of runs of equal values, beginning with zeros (length 0 if the first value is one).
 
     Args:
         values: ``(N,)`` bool, N ≥ 1.
@@ -27,9 +27,9 @@ def runs(values: NDArray[np.bool_]) -> NDArray[np.int64]:
 def coco_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """Return a mask as COCO's compressed run-length encoding, ``{"size": [H, W], "counts": text}``.
 
-    The runs go down the columns and begin with background. From the fourth on, a run is written as its difference to
-    the run before the last; each number is split into groups of five bits, lowest first, the highest of which keeps
-    the sign, and each group becomes the character with the code 48 + group (+ 32 if more groups follow).
+    Runs are column-major and begin with background. From the fourth on, a run is encoded as its difference to the run
+    two before. Each number is split into groups of five bits, lowest first, with the sign in the highest group; each
+    group becomes the character with the code 48 + group (+ 32 if more groups follow).
 
     Args:
         mask: ``(H, W)`` bool.
@@ -51,10 +51,10 @@ def coco_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
 def brush_rle(mask: NDArray[np.bool_]) -> list[int]:
     """Return a mask as Label Studio's brush encoding: the bytes of a bit stream.
 
-    The mask becomes an RGBA image, all four channels 255 inside and 0 outside, row by row. The stream (the format
-    of the JavaScript package rle-pack) begins with the number of values (32 bits), the bits of a value less one (5),
-    and four bit lengths less one (4 each); then come the runs: a one, which of the four lengths (2 bits), the run's
-    length less one (that many bits), and its value. Runs longer than the largest length can say are split.
+    The mask is encoded as a row-major RGBA image with all four channels 255 inside and 0 outside. The stream (the
+    format of the JavaScript package rle-pack) consists of the number of values (32 bits), the bits per value minus one
+    (5), four bit lengths minus one (4 each), and the runs: a one, the index of the bit length (2 bits), the run length
+    minus one (of that bit length), and the value. Runs beyond the largest bit length are split.
 
     Args:
         mask: ``(H, W)`` bool.
@@ -81,7 +81,7 @@ def brush_rle(mask: NDArray[np.bool_]) -> list[int]:
 
 
 def _bits(numbers: NDArray[np.int64], widths: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return numbers as one row of bits, each with its own width, highest bit first."""
+    """Return the bits of numbers of individual widths, highest bit first, concatenated."""
     ends = np.cumsum(widths)
-    behind = np.repeat(ends, widths) - 1 - np.arange(ends[-1])  # bits of the same number that follow
-    return (np.repeat(numbers, widths) >> behind & 1).astype(np.uint8)
+    shifts = np.repeat(ends, widths) - 1 - np.arange(ends[-1])  # following bits of the same number
+    return (np.repeat(numbers, widths) >> shifts & 1).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The size at which large images are worked on, and rows of the result enlarged to full size again."""
+"""Reduced working size of large images, and upsampling of rows of the result."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ if TYPE_CHECKING:
 
 
 def reduction(size: Sequence[int], max_side: int | None) -> float:
-    """Return the factor, at most 1, by which ``max_side`` makes images of a size (height, width) smaller."""
+    """Return the factor ≤ 1 that limits an image of size (height, width) to ``max_side``."""
     return 1.0 if max_side is None else min(1.0, max_side / max(size))
 
 
 def scaled_size(size: Sequence[int], factor: float) -> tuple[int, int]:
-    """Return (height, width) times a factor: rounded, at least 1 pixel."""
+    """Return (height, width) times a factor, rounded, at least 1 pixel."""
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def bilinear_rows(
     height: int, full: int, rows: slice
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Return which rows of a small array make up some rows of the enlarged one, and by what weight.
+    """Return source rows and weights of bilinear upsampling.
 
-    Pixel centres are aligned as ``F.interpolate(…, align_corners=False)`` and ``cv2.resize`` align them.
+    Pixel centres are aligned as in ``F.interpolate(…, align_corners=False)`` and ``cv2.resize``.
 
     Args:
-        height: rows of the small array.
-        full: rows of the enlarged one.
-        rows: those of the enlarged one that are wanted.
+        height: rows of the source array.
+        full: rows of the upsampled array.
+        rows: range of upsampled rows.
 
     Returns:
-        Index of the row above, of the row below, and the weight in [0, 1] of the row below, for each row.
+        For each row, the index of the source row above and below, and the weight in [0, 1] of the row below.
     """
     position = (np.arange(rows.start, rows.stop) + 0.5) * height / full - 0.5
     position = position.clip(0, height - 1)

@@ -1,1 +1,1 @@
-"""Text files and text from outside: JSON, CSV, XML, printable names."""
+"""Text files: JSON, CSV, XML, and printable names."""

@@ -1,4 +1,4 @@
-"""Reading our own JSON files: each may be damaged or made by someone else, so it is bounded in what it can hold."""
+"""Bounded reading of JSON files, which may be damaged or come from an untrusted source."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from typing import Any
 
 from wsss.io.files.contained import open_to_read
 
-DEPTH = 60
-"""Objects and lists inside one another; records have about ten."""
+MAX_DEPTH = 60
+"""Maximum nesting; our records have about ten levels."""
 
-MOST_BYTES = 256_000_000
-"""Of a file; the record of a stage with a million masks has 200 MB."""
+MAX_BYTES = 256_000_000
+"""Maximum file size; the record of a stage with a million masks has 200 MB."""
 
 
 def read_json(path: Path) -> Any:
     """Return the value in a JSON file (UTF-8).
 
     Raises:
-        OSError: no such file, it can't be read, or it is a pipe or a device.
-        ValueError: not JSON; a number that isn't finite; text that can't be written as UTF-8; larger
-            than `MOST_BYTES`, or nested deeper than `DEPTH`.
+        OSError: the file is missing, unreadable, a pipe or a device.
+        ValueError: invalid JSON, a non-finite number, text that is not valid UTF-8, more than `MAX_BYTES` bytes, or
+            more than `MAX_DEPTH` levels.
     """
     with open_to_read(path) as file:
-        return parse_json(file.read(MOST_BYTES + 1))
+        return parse_json(file.read(MAX_BYTES + 1))
 
 
 def parse_json(content: bytes) -> Any:
     """Return the value of JSON text; see `read_json`."""
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"larger than {MOST_BYTES:,} bytes")
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"larger than {MAX_BYTES:,} bytes")
     text = content.decode("utf-8")
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except RecursionError as error:
-        raise ValueError(f"nested deeper than {DEPTH}") from error
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels") from error
     _check_depth(value)
-    if "\\ud" in text or "\\uD" in text:  # half of a pair: text that no file can hold and no terminal can show
+    if "\\ud" in text or "\\uD" in text:  # half a surrogate pair raises UnicodeEncodeError
         json.dumps(value, ensure_ascii=False).encode()
     return value
 
 
 def _refuse(constant: str) -> float:
-    raise ValueError(f"found the number {constant}, expected a finite one")
+    raise ValueError(f"expected a finite number, got {constant}")
 
 
 def _finite(number: str) -> float:
@@ -54,9 +54,9 @@ def _finite(number: str) -> float:
 
 def _check_depth(value: Any) -> None:
     level = [value]
-    for _ in range(DEPTH):
-        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
-        level = [one for container in inner for one in container if isinstance(one, dict | list)]
+    for _ in range(MAX_DEPTH):
+        containers = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [inner for container in containers for inner in container if isinstance(inner, dict | list)]
         if not level:
             return
-    raise ValueError(f"nested deeper than {DEPTH}")
+    raise ValueError(f"nested deeper than {MAX_DEPTH} levels")

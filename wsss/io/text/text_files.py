@@ -1,4 +1,4 @@
-"""Reading UTF-8 text files, with errors that name the file, the line and the way to convert it."""
+"""Reading of UTF-8 text files, with errors that name the line and a conversion command."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, unreadable
 from wsss.io.files.recorded import check_recorded
 
 
@@ -32,23 +32,22 @@ def read_text(path: Path) -> str:
     check_recorded(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InvalidInput(f"{path}: no such file.") from error
     except UnicodeDecodeError as error:
         marked = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        utf16 = marked or b"\0" in error.object
         line = error.object.count(b"\n", 0, error.start) + 1
-        found = "it is UTF-16" if marked else f"line {line}: {error.reason} at byte {error.start}"
-        raise InvalidInput(f"{path}: not UTF-8 text ({found}).", hint=_as_utf8(path, utf16=utf16)) from error
+        reason = "it is UTF-16" if marked else f"line {line}: {error.reason} at byte {error.start}"
+        hint = _conversion_hint(path, utf16=marked or b"\0" in error.object)
+        raise InvalidInput(f"not UTF-8 text ({reason})", subject=path, hint=hint) from error
     except OSError as error:
-        raise InvalidInput(f"{path}: can't be read ({error.strerror}).") from error
-    if "\0" in text:  # UTF-16 without a mark at its beginning
-        raise InvalidInput(f"{path}: not UTF-8 text (it has NUL characters).", hint=_as_utf8(path, utf16=True))
+        raise unreadable(path, error) from error
+    if "\0" in text:  # UTF-16 without byte-order mark
+        hint = _conversion_hint(path, utf16=True)
+        raise InvalidInput("not UTF-8 text (it contains NUL characters)", subject=path, hint=hint)
     return text
 
 
 def read_lines(path: Path) -> list[Line]:
-    """Return the lines of a text file that aren't empty, stripped.
+    """Return the non-empty lines of a text file, stripped.
 
     Raises:
         InvalidInput: see `read_text`.
@@ -57,10 +56,10 @@ def read_lines(path: Path) -> list[Line]:
     return [Line(path, number, text.strip()) for number, text in lines if text.strip()]
 
 
-def _as_utf8(path: Path, *, utf16: bool) -> str:
-    """Return the hint for a text in another encoding: on Windows that is Windows-1252 (Excel's plain CSV) or UTF-16."""
+def _conversion_hint(path: Path, *, utf16: bool) -> str:
+    """Return how to convert a file: Windows writes Windows-1252 (Excel's plain CSV) or UTF-16."""
     excel = " (in Excel: Save As, 'CSV UTF-8')" if path.suffix.lower() in (".csv", ".tsv", ".txt") else ""
     encoding = "UTF-16" if utf16 else "WINDOWS-1252"
     old, new = shlex.quote(str(path)), shlex.quote(f"{path.stem}-utf8{path.suffix}")
-    guess = "" if utf16 else " (if Windows wrote it in Western Europe)"
+    guess = "" if utf16 else " (if it is Windows-1252, the Western European encoding)"
     return f"Save the file as UTF-8{excel}, or convert it{guess}: iconv -f {encoding} -t UTF-8 {old} > {new}"

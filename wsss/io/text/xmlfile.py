@@ -1,4 +1,4 @@
-"""Reading of XML files: no document types and entities, a bounded size, errors name the file."""
+"""Reading of XML files of bounded size, without document types and entities."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from wsss.io.text.text_files import read_text
 def read_xml(path: Path, *, most: int) -> ElementTree.Element:
     """Return the root element of an XML file.
 
-    The text is decoded before it is searched: a declaration in UTF-16 would pass unseen otherwise.
+    The text is decoded before the search for declarations, so that none in UTF-16 is missed.
 
     Args:
         path: the file, UTF-8.
-        most: largest size in bytes.
+        most: maximum size in bytes.
 
     Raises:
-        InvalidInput: missing, too large, not UTF-8, not well-formed, or with a document type or an entity.
+        InvalidInput: missing, too large, not UTF-8, not well-formed, or with a document type or entity.
     """
     if path.is_file() and path.stat().st_size > most:
-        raise InvalidInput(f"{path}: {path.stat().st_size:,} bytes; at most {most:,} are read.")
+        raise InvalidInput(subject=path, allowed=f"at most {most:,} bytes", found=path.stat().st_size)
     text = read_text(path)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise InvalidInput(f"{path}: a document type or entity is declared, which no annotation needs; refused.")
+        raise InvalidInput("document type and entity declarations are not supported", subject=path)
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise InvalidInput(f"{path}: not well-formed XML ({error}).") from error
+        raise InvalidInput(f"not well-formed XML ({error})", subject=path) from error

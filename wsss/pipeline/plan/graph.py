@@ -93,7 +93,8 @@ class _Builder:
         axes = set() if entry.id in self.off else references(entry.source.value, "matrix")
         unknown = sorted(axes - set(self.spec.axes))
         if unknown:
-            raise entry.error("unknown axis of the matrix", found=unknown[0], allowed=self.spec.axes)
+            allowed = self.spec.axes or "an axis of matrix:, which has none"
+            raise entry.error("unknown axis of the matrix", found=unknown[0], allowed=allowed)
         for need in entry.needs:
             if need in self.off or self.fans_over(entry, need):
                 axes |= set(self.fans.get(need, ()))
@@ -160,7 +161,9 @@ def _unknown_names(spec: Spec, registry: Registry) -> list[InvalidInput]:
         for index, need in enumerate(entry.needs):
             path = ("needs", index)
             if need not in spec.entries:
-                others = [id for id in spec.entries if id != entry.id]
+                others = [
+                    id for id in spec.entries if id != entry.id
+                ] or "another stage of the pipeline, which has none"
                 problems.append(entry.error("unknown stage", path, found=need, allowed=others))
             elif need in entry.needs[:index]:
                 problems.append(entry.error(f"duplicate {need!r}", path))

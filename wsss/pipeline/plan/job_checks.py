@@ -72,6 +72,6 @@ def _check_settings(job: Job, jobs: Mapping[str, Job]) -> None:
                 if getattr(provider.config, key, None) != required:
                     setting = f"{key}: {json.dumps(required)}"
                     raise InvalidInput(
-                        f"requires {setting} of its input {name}, {provider.id!r}",
+                        f"requires its input {name}, {provider.id!r}, to have {setting}",
                         hint=f"Set {setting} in {provider.id!r}, or use a stage that has it.",
                     )

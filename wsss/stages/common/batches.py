@@ -1,8 +1,8 @@
-"""Per-image work of a network: batches of images of one size, done in this process, shared among ranks.
+"""Work on batches of equally sized images in this process, shared among ranks.
 
-Which images share a batch depends on the list of images alone: a run that was interrupted does whole batches again,
-so that each image always goes through the network in the same company. (On a CPU this makes no difference to the
-result; on a GPU another batch size may mean another algorithm.)
+The composition of batches depends on the list of images alone, and an interrupted run repeats whole batches: each image
+is always processed together with the same others. (On a GPU another batch size may select another algorithm and change
+the result; on a CPU it does not.)
 """
 
 from __future__ import annotations
@@ -32,28 +32,29 @@ def work_in_batches(
     check: Callable[[Sample], Any],
     description: str,
 ) -> dict[str, InvalidInput]:
-    """Do ``work`` for every batch whose files aren't all there; the wait for other ranks is the caller's.
+    """Call ``work`` for every batch with unfinished images; does not wait for other ranks.
 
     Args:
-        ctx: gives ranks, progress and log.
+        ctx: provides ranks, progress and log.
         samples: all images.
-        work: makes the files of a batch.
-        batch_size: most images in a batch; all of one size.
-        outputs: an image's files.
-        check: reads an image's files, and raises `InvalidInput` when they are no result of it; its batch is done again
+        work: writes the files of a batch.
+        batch_size: maximum number of images in a batch; all have the same size.
+        outputs: returns the files of an image.
+        check: reads the files of an image and raises `InvalidInput` if they are invalid; the batch is then repeated
             with a warning.
-        description: shown beside the progress bar.
+        description: label of the progress bar.
 
     Returns:
-        This rank's images that can't be processed, id → why; all others are done.
+        Image id → error, for the images of this rank that failed; all others are finished.
     """
     mine = ctx.ranks.shard(same_size_batches(samples, batch_size))
     left = [batch for batch in mine if not _complete(ctx, batch, outputs, check)]
-    own, done = sum(map(len, mine)), sum(map(len, mine)) - sum(map(len, left))
-    if own < len(samples):  # other ranks have the rest; their images count by their files
-        done = sum(all(path.is_file() for path in outputs(sample)) for sample in samples)
-    log_resume(ctx, done, len(samples))
-    advance = ctx.progress.track(description, sum(map(len, mine)), sum(map(len, mine)) - sum(map(len, left)))
+    total = sum(map(len, mine))
+    done = finished = total - sum(map(len, left))
+    if total < len(samples):  # other ranks work on the rest
+        finished = sum(all(path.is_file() for path in outputs(sample)) for sample in samples)
+    log_resume(ctx, finished, len(samples))
+    advance = ctx.progress.track(description, total, done)
     failed: dict[str, InvalidInput] = {}
     for batch in left:
         working_on(sample.id for sample in batch)
@@ -64,39 +65,33 @@ def work_in_batches(
 
 
 def require_all(failed: Mapping[str, InvalidInput], samples: Sequence[Sample]) -> None:
-    """Raise one error for all images that `work_in_batches` returned.
+    """Raise one error for all failures that `work_in_batches` returned.
 
     Raises:
-        InvalidInput: names them.
+        InvalidInput: at least one image failed.
     """
     if failed:
         raise together(list(failed.values()), len(samples), "images failed", hint=REPAIR)
 
 
 def _failures(work: Callable[[Batch], None], batch: Batch, log: Callable[[str], None]) -> dict[str, InvalidInput]:
-    """Do the work, of several images one by one where together they fail; return what still fails."""
+    """Process a batch, image by image if it fails as a whole; return the errors."""
     try:
         work(batch)
     except DamagedFile:
         raise
     except InvalidInput as error:
         if len(batch) > 1:
-            return {name: why for one in batch for name, why in _failures(work, (one,), log).items()}
-        named = named_after(batch[0], error)
+            return {id: failure for one in batch for id, failure in _failures(work, (one,), log).items()}
+        sample = batch[0]
+        named = error if sample.id in error.message else error.within(sample.image)
         log(f"warning: {named.message} The other images are processed first.")
-        return {batch[0].id: named}
+        return {sample.id: named}
     return {}
 
 
-def named_after(sample: Sample, error: InvalidInput) -> InvalidInput:
-    """Return an error that names the image."""
-    if sample.id in error.message:
-        return error
-    return InvalidInput(f"{sample.image}: {error.message}", hint=error.hint)
-
-
 def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]:
-    """Return batches of images of one size, in the order of their first images."""
+    """Return batches of equally sized images, ordered by their first images."""
     if batch_size == 1:
         return [(sample,) for sample in samples]
     from wsss.io.rasters.rgb_images import image_size
@@ -106,7 +101,7 @@ def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]
     for sample in samples:
         try:
             size = image_size(sample.image)
-        except InvalidInput:  # the work fails for the same reason
+        except InvalidInput:  # reported when the image is processed
             batches.append([sample])
             continue
         batch = open_batches.get(size)
@@ -128,6 +123,6 @@ def _complete(
         try:
             check(sample)
         except InvalidInput as error:
-            ctx.log(f"warning: {error.message} It is made again.")
+            ctx.log(f"warning: {error.message} It is computed again.")
             complete = False
     return complete

@@ -1,4 +1,4 @@
-"""What stages share that train a classifier on image-level labels, or take a trained one."""
+"""Training of a classifier on image-level labels, shared by `classify`, `expand` and `shrink`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wsss.data.sample import Dataset, Sample
     from wsss.metrics.multilabel import MultilabelScores
     from wsss.models.classifier import CAMClassifier
+    from wsss.train.classification import ClassificationExamples, TileExamples
     from wsss.train.optim import Group
 
 
@@ -32,48 +33,55 @@ class LabelledConfig(TrainConfig):
 
     split: str = Field(
         default="train",
-        description="split to train on, by its image-level labels only; unused with tiles",
+        description="split to train on, using its image-level labels only; ignored with tiles",
     )
     val: Annotated[str | None, OptionName("val-split")] = Field(
-        default=None, description="split to report mAP and F1 on; no checkpoint is selected by it"
+        default=None, description="split for mAP and F1 after each epoch; not used to select a checkpoint"
     )
     augmentation: ClassificationAugmentation = Field(
         default=ClassificationAugmentation.model_validate({}),
-        description="random crops, flips and colours; tiles are only flipped and rotated",
+        description="random crops, flips and colour changes; tiles are only flipped and rotated",
     )
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Every split that is read."""
+        """All splits that are read."""
         return (self.split, *([self.val] if self.val is not None else []))
 
 
-def load_trained(ctx: Context[Any]) -> CAMClassifier:
-    """Load the classifier that is a stage's input, in every process.
-
-    Raises:
-        InvalidInput: see `trained`.
-    """
+def load_on_all_ranks(ctx: Context[Any]) -> CAMClassifier:
+    """Load the input classifier on the first rank, then on the others; see `load_input_classifier`."""
     from wsss.train.runtime import leader_first
 
-    return leader_first(ctx.ranks, lambda: trained(ctx))
+    return leader_first(ctx.ranks, lambda: load_input_classifier(ctx))
 
 
-def trained(ctx: Context[Any]) -> CAMClassifier:
-    """Load the classifier that is a stage's input.
+def load_input_classifier(ctx: Context[Any]) -> CAMClassifier:
+    """Load the classifier that is an input of the stage.
 
     Raises:
-        InvalidInput: there is none in its folder, or it knows other classes than the dataset has.
+        InvalidInput: the folder contains no classifier, or its classes differ from those of the dataset.
     """
     from wsss.models.classifier import load_classifier
 
-    model, classes = load_classifier(ctx.inputs["classifier"].path)
-    if classes.names != ctx.data.classes.names:
-        raise InvalidInput(
-            f"The classifier knows the classes {listing(classes.foreground, limit=30)}; "
-            f"the dataset has {listing(ctx.data.classes.foreground, limit=30)}."
-        )
+    folder = ctx.inputs["classifier"].path
+    model, classes = load_classifier(folder)
+    require_same_classes(folder, "classifier", classes.foreground, ctx.data.classes.foreground)
     return model
+
+
+def require_same_classes(folder: object, what: str, trained: Sequence[str], expected: Sequence[str]) -> None:
+    """Require that a network was trained on the classes of the dataset.
+
+    Raises:
+        InvalidInput: the classes, or their order, differ.
+    """
+    if tuple(trained) != tuple(expected):
+        raise InvalidInput(
+            f"the {what} was trained on the classes {listing(trained, limit=30)}; "
+            f"the dataset has {listing(expected, limit=30)}",
+            subject=folder,
+        )
 
 
 def train_on_labels(
@@ -86,119 +94,127 @@ def train_on_labels(
     network: nn.Module | None = None,
     watch: Callable[[], dict[str, float]] = dict,
 ) -> dict[str, Any]:
-    """Train a classifier, in place, to the end of the last epoch.
+    """Train a classifier in place, up to the end of the last epoch.
 
     Args:
-        ctx: with a config that is a `LabelledConfig`.
-        name: of the job, in messages.
-        classifier: what is scored after every epoch.
-        groups: parameters to train, with their learning rates.
+        ctx: its config is a `LabelledConfig`.
+        name: name of the job in messages.
+        classifier: scored after every epoch.
+        groups: trainable parameters with their learning rates.
         loss: network, batch → loss.
-        network: what is trained, where that is not the classifier itself but something around it.
-        watch: further numbers to note after every epoch.
+        network: module to train, if it wraps the classifier.
+        watch: further values to record after every epoch.
 
     Returns:
-        Metrics of the training, and on ``val``.
+        Metrics of the training and, if ``val`` is set, of the validation split.
     """
     from wsss.data.readers.label_matrix import label_targets
-    from wsss.data.tiles.tile_table import read_tiles
-    from wsss.train.classification import ClassificationExamples, TileExamples, score_classifier, tile_examples
-    from wsss.train.image_cache import cached_images
+    from wsss.train.classification import score_classifier
     from wsss.train.loop import Job, fit
     from wsss.train.training_pictures import map_pictures
 
     config: LabelledConfig = ctx.config
     classes = ctx.data.classes.foreground
-    tiles: Artifact | None = ctx.inputs.get("tiles")
-    examples: ClassificationExamples | TileExamples
-
-    def cached(chosen: Sequence[Sample]) -> Any:
-        paths = [sample.image for sample in chosen]
-        return cached_images(paths, cache_bytes=config.cache_mb << 20, max_side=config.max_side)
-
-    if tiles is not None:
-        found = read_tiles(tiles.path, ctx.data.classes)
-        room = config.cache_mb << 20
-        examples = tile_examples(tiles.path, found, len(classes), cache_bytes=room, max_side=config.max_side)
-    else:
-        samples = ctx.data.split(config.split)
-        examples = ClassificationExamples(cached(samples), label_targets(samples, len(classes)), config.augmentation)
-    require_absent(
-        examples.labels,
-        classes,
-        f"image of split {config.split!r}" if tiles is None else "tile",
-        ctx.log if ctx.ranks.rank == 0 else lambda line: None,
-    )
+    examples = _examples(ctx)
     held_out = ctx.data.split(config.val) if config.val is not None and ctx.ranks.rank == 0 else ()
-    val_images, val_labels = cached(held_out), label_targets(held_out, len(classes))
+    val_images, val_labels = _cached(held_out, config), label_targets(held_out, len(classes))
     scores: list[MultilabelScores] = []
 
     def validate() -> dict[str, float]:
-        found: dict[str, float | None] = {}
+        values: dict[str, float | None] = {}
         if held_out:
             scores[:] = [score_classifier(classifier, val_images, val_labels, size=config.augmentation.size)]
-            found = {"val_map": scores[0].mean_average_precision, "val_f1": scores[0].f1}
-        return {name: value for name, value in found.items() if value is not None} | watch()
+            values = {"val_map": scores[0].mean_average_precision, "val_f1": scores[0].f1}
+        return {name: value for name, value in values.items() if value is not None} | watch()
 
-    pictures = map_pictures(classifier, examples)
-    history = fit(
-        Job(
-            name,
-            network or classifier,
-            groups,
-            examples,
-            loss,
-            validate,
-            pictures=pictures,
-            image_bytes=examples.images.largest,
-        ),
-        config,
-        ctx,
+    job = Job(
+        name,
+        network or classifier,
+        groups,
+        examples,
+        loss,
+        validate,
+        pictures=map_pictures(classifier, examples),
+        image_bytes=examples.images.largest,
     )
-    if held_out and not scores:  # the last epoch ended before an interruption
+    history = fit(job, config, ctx)
+    if held_out and not scores:  # interrupted after the last epoch
         classifier.eval()
         validate()
-    metrics: dict[str, Any] = {
-        "images": len(examples),
+    metrics = training_metrics(config, len(examples), history)
+    return metrics | (_val_metrics(scores[0], classes, len(held_out)) if scores else {})
+
+
+def training_metrics(config: TrainConfig, images: int, history: Sequence[Any]) -> dict[str, Any]:
+    """Return the metrics of a training: images, epochs (unless steps are counted), steps and the last loss."""
+    return {
+        "images": images,
         **({"epochs": config.epochs} if config.epochs is not None else {}),
         "steps": history[-1]["step"],
         "train_loss": history[-1]["train_loss"],
     }
-    return metrics | (_val_metrics(scores[0], classes, len(held_out)) if scores else {})
+
+
+def _cached(samples: Sequence[Sample], config: LabelledConfig) -> Any:
+    from wsss.train.image_cache import cached_images
+
+    paths = [sample.image for sample in samples]
+    return cached_images(paths, cache_bytes=config.cache_mb << 20, max_side=config.max_side)
+
+
+def _examples(ctx: Context[Any]) -> ClassificationExamples | TileExamples:
+    """Return the training examples of the tiles or, without tiles, of the split."""
+    from wsss.data.readers.label_matrix import label_targets
+    from wsss.data.tiles.tile_table import read_tiles
+    from wsss.train.classification import ClassificationExamples, tile_examples
+
+    config: LabelledConfig = ctx.config
+    classes = ctx.data.classes.foreground
+    log = ctx.log if ctx.ranks.rank == 0 else lambda line: None
+    artifact: Artifact | None = ctx.inputs.get("tiles")
+    if artifact is not None:
+        tiles, cache = read_tiles(artifact.path, ctx.data.classes), config.cache_mb << 20
+        examples = tile_examples(artifact.path, tiles, len(classes), cache_bytes=cache, max_side=config.max_side)
+        require_absent(examples.labels, classes, "tile", log)
+        return examples
+    samples = ctx.data.split(config.split)
+    labels = label_targets(samples, len(classes))
+    require_absent(labels, classes, f"image of split {config.split!r}", log)
+    return ClassificationExamples(_cached(samples, config), labels, config.augmentation)
 
 
 def require_absent(
     labels: NDArray[np.float32], classes: Sequence[str], what: str, log: Callable[[str], None] = lambda line: None
 ) -> None:
-    """Refuse labels that leave nothing to learn; warn of classes that are in every image.
+    """Refuse labels without positives or without negatives; warn about classes without negatives.
 
     Args:
         labels: ``(N, K)``: 1 present, 0 absent, NaN unknown.
         classes: names of the K classes.
-        what: what a row stands for.
-        log: takes the warning.
+        what: noun for a row.
+        log: receives the warning.
 
     Raises:
-        InvalidInput: no class is absent from any image, or none is present in any.
+        InvalidInput: no class has a negative, or none has a positive.
     """
     everywhere = [name for name, column in zip(classes, labels.T, strict=True) if not (column == 0).any()]
     if len(everywhere) == len(classes):
         raise InvalidInput(
-            f"Every {what} shows {listing(map(repr, everywhere))}, so a classifier has nothing to tell apart.",
-            hint="Add images without the class (an empty label, or one such as ok), or cut images into tiles, some of "
-            "which lack it (stage tiles).",
+            f"Every {what} shows {listing(map(repr, everywhere))}: there are no negative examples.",
+            hint="Add images without the class (with an empty label, or one such as ok), or cut the images into tiles "
+            "(stage tiles).",
         )
     if not (labels == 1).any():
-        raise InvalidInput(f"No {what} shows any class, so that there is nothing to learn.")
+        raise InvalidInput(f"No {what} shows any class: there are no positive examples.")
     if everywhere:
         log(
-            f"warning: every {what} shows {listing(map(repr, everywhere))}: without images that lack it the classifier "
-            "can't learn where it is."
+            f"warning: every {what} shows {listing(map(repr, everywhere))}: without negative examples the classifier "
+            "cannot learn to localise it."
         )
 
 
 def supervision(ctx: Context[Any]) -> str:
-    """Say what labels the classifier learns from."""
+    """Return a description of the training labels."""
     artifact: Artifact | None = ctx.inputs.get("tiles")
     if artifact is None:
         return "image-level labels"
@@ -216,15 +232,15 @@ def _val_metrics(scores: MultilabelScores, names: tuple[str, ...], images: int) 
 
 
 def labelled_reads(config: LabelledConfig) -> list[Read]:
-    """Return what such a stage reads of the dataset: images and labels, never masks."""
+    """Return the images and labels that training reads; masks are never read."""
     return [Read(split, kind) for split in config.splits for kind in ("images", "labels")]
 
 
 def check_labelled(config: LabelledConfig, data: Dataset) -> None:
-    """Check, before anything runs, that every image has labels.
+    """Require image-level labels of all images.
 
     Raises:
-        InvalidInput: one has none, or there is no such split.
+        InvalidInput: an image has no labels, or a split does not exist.
     """
     from wsss.data.sample import require_labels
 
@@ -232,8 +248,16 @@ def check_labelled(config: LabelledConfig, data: Dataset) -> None:
         require_labels(data.split(split))
 
 
+def prepare_backbone(config: Any, data: Dataset) -> None:
+    """Require that the initial weights of ``config.backbone`` fit its architecture."""
+    from wsss.models.backbones import check_weights_fit
+
+    if config.backbone is not None:
+        check_weights_fit(config.backbone)
+
+
 def ready_labelled(ctx: Context[Any]) -> None:
-    """Refuse labels that leave nothing to learn before an earlier result is discarded; see `require_absent`."""
+    """Apply `require_absent` before an earlier result is discarded."""
     from wsss.data.readers.label_matrix import label_targets
 
     if ctx.inputs.get("tiles") is None:

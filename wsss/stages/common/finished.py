@@ -1,4 +1,4 @@
-"""Whether what an interrupted stage left for an image is its result: readable, of its size, of its classes."""
+"""Validation of the files that an interrupted stage wrote for an image: readable, of its size and of its classes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def check_mask(sample: Sample, *, out: Path, classes: Classes, allowed: Collection[int] | None = None) -> None:
-    """Read an image's mask in a stage's own folder.
+    """Validate the mask of an image in the folder of the stage that wrote it.
 
     Args:
         sample: the image.
-        out: the stage's folder.
-        classes: what the values of masks mean.
-        allowed: class indices (255 = ignore) that the stage can have written; by default all, and 255.
+        out: folder of the stage.
+        classes: classes, with their values on disk.
+        allowed: class indices (255 = ignore) that the stage can write; by default all classes and 255.
 
     Raises:
-        InvalidInput: it is damaged, of another size than its image, holds a value that the stage doesn't write, or is
-            255 everywhere. A stage may write that, too; then computing it again costs time and changes nothing.
+        InvalidInput: the mask is damaged, differs in size from its image, has a value that the stage does not write, or
+            is 255 everywhere: a stage may write that, but computing it again is safe.
     """
     import numpy as np
 
@@ -32,15 +32,15 @@ def check_mask(sample: Sample, *, out: Path, classes: Classes, allowed: Collecti
     from wsss.io.rasters.rgb_images import image_size
 
     path = mask_path(out, sample.id)
-    possible = (*range(len(classes)), IGNORE) if allowed is None else sorted(allowed)
-    written = classes.decode(np.asarray(possible, np.uint8)).tolist()
+    indices = (*range(len(classes)), IGNORE) if allowed is None else sorted(allowed)
+    values = set(classes.decode(np.asarray(indices, np.uint8)).tolist())
     found = set(np.unique(read_mask(path, size=image_size(sample.image))).tolist())
-    wrong = sorted(found - set(written))
-    if wrong:
-        expected = listing(sorted(set(written)), limit=30)
-        raise InvalidInput(f"{path}: invalid mask value {listing(wrong)}; expected only {expected} for this image.")
+    invalid = sorted(found - values)
+    if invalid:
+        expected = listing(sorted(values), limit=30)
+        raise InvalidInput("invalid mask value", subject=path, found=invalid, allowed=f"only {expected} for this image")
     if found == {IGNORE}:
-        raise InvalidInput(f"{path}: all pixels of the mask are ignored (255).")
+        raise InvalidInput("all pixels of the mask are ignored (255)", subject=path)
 
 
 def check_maps(
@@ -52,33 +52,33 @@ def check_maps(
     shape: tuple[int, int] | None = None,
     stride: int | None = None,
 ) -> None:
-    """Read an image's maps in a stage's own folder.
+    """Validate the maps of an image in the folder of the stage that wrote them.
 
     Args:
         sample: the image.
-        out: the stage's folder.
-        classes: of the dataset.
-        of: class indices that have a map, where they are known.
-        shape: height and width of the maps, where they are known; or
-        stride: pixels of the image per element of a map.
+        out: folder of the stage.
+        classes: classes of the dataset.
+        of: expected class indices, if known.
+        shape: expected height and width of the maps, if known.
+        stride: image pixels per map element, as an alternative to ``shape``.
 
     Raises:
-        InvalidInput: see `wsss.io.rasters.cams.read_cams`; or they are of other classes or of another shape.
+        InvalidInput: see `wsss.io.rasters.cams.read_cams`; or classes or shape differ from the expected ones.
     """
     from wsss.data.artifacts import read_maps
     from wsss.io.files.stage_files import cam_path
 
-    path, found = cam_path(out, sample.id), read_maps(out, sample, classes)
-    if of is not None and found.classes != of:
-        raise InvalidInput(f"{path}: maps of classes {found.classes}; expected {of}.")
+    path, cams = cam_path(out, sample.id), read_maps(out, sample, classes)
+    if of is not None and cams.classes != of:
+        raise InvalidInput(subject=path, found=cams.classes, allowed=f"maps of the classes {listing(of) or 'none'}")
     if stride is not None:
-        shape = (-(-found.size[0] // stride), -(-found.size[1] // stride))
-    if shape is not None and found.maps.shape[1:] != shape:
-        raise InvalidInput(f"{path}: maps of shape {found.maps.shape[1:]}; expected {shape}.")
+        shape = (-(-cams.size[0] // stride), -(-cams.size[1] // stride))
+    if shape is not None and cams.maps.shape[1:] != shape:
+        raise InvalidInput(subject=path, found=cams.maps.shape[1:], allowed=f"maps of shape {listing(shape)}")
 
 
 def check_probabilities(sample: Sample, *, out: Path, classes: Classes) -> None:
-    """Read an image's class probabilities in a stage's own folder.
+    """Validate the class probabilities of an image in the folder of the stage that wrote them.
 
     Raises:
         InvalidInput: see `wsss.io.rasters.probabilities.read_probabilities`.

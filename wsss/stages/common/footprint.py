@@ -1,4 +1,4 @@
-"""Memory needed per image, by which `wsss.pipeline.run.items.map_items` bounds the number of workers."""
+"""Memory estimates per image, by which `wsss.pipeline.run.items.map_items` limits the number of workers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ if TYPE_CHECKING:
 
 
 def image_bytes(sample: Sample, *, per_pixel: int) -> int:
-    """Estimate the bytes for one image, by the pixels that its header gives.
+    """Return ``per_pixel`` times the number of pixels in the header of an image; 0 if it cannot be read.
 
-    Args:
-        sample: the image.
-        per_pixel: bytes, measured (docs/pipelines.md, "Large photographs").
+    Measured values of ``per_pixel`` are in docs/pipelines.md, "Large photographs".
     """
     from wsss.io.rasters.rgb_images import pixels_in
 

@@ -1,4 +1,4 @@
-"""How predicted masks fit the image-level labels: which images show an absent class, or miss a labelled one."""
+"""Comparison of predicted masks with the image-level labels: absent classes that are shown, present ones missed."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ if TYPE_CHECKING:
     from wsss.data.sample import Sample
 
 WORST = 10
-"""Maximum number of images listed."""
+"""Maximum number of contradictions listed."""
 
 
 def label_check(samples: Sequence[Sample], shares: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return metrics of how masks fit the image-level labels; none where no image has labels.
+    """Return metrics of how masks agree with the image-level labels; empty if no image has labels.
 
     Args:
         samples: the images.
-        shares: of each image, the share of its pixels of each class, ``(C,)``.
-        names: of the classes.
+        shares: share of each class in the pixels of each image, ``(C,)``.
+        names: names of the C classes.
 
     Returns:
-        ``label_check``: numbers of images; ``contradictions``: the worst, worst first.
+        ``label_check``: counts of images; ``contradictions``: the most severe ones first.
     """
     from wsss.metrics.contradictions import MIN_SHARE, contradiction, in_words
 
-    labelled = [one for one in zip(samples, shares, strict=True) if one[0].labels is not None]
+    labelled = [(sample, share) for sample, share in zip(samples, shares, strict=True) if sample.labels is not None]
     if not labelled:
         return {}
-    pairs = [(sample, contradiction(found, sample)) for sample, found in labelled]
+    pairs = [(sample, contradiction(share, sample)) for sample, share in labelled]
     wrong = [(sample, one) for sample, one in pairs if one is not None]
     worst = sorted(wrong, key=lambda pair: (-pair[1].severity, pair[0].id))[:WORST]
     counts = {

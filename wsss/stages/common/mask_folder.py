@@ -1,4 +1,4 @@
-"""The folder of masks that is meant by a run, a stage's folder, or any folder; and the masks in it."""
+"""Folders of masks: of a run, of a stage, or any folder; and the masks in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import InvalidInput, closest, counted, listing
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.mask_files import MASK_SUFFIXES, masks_alone, masks_by_id, masks_folder
 from wsss.pipeline.plan.external_inputs import artifact_at
 from wsss.pipeline.stage import Artifact
@@ -20,15 +20,15 @@ KINDS = ("masks",)
 
 
 def find_folder(folder: Path, stage: str | None, reporter: Reporter) -> tuple[Path, str, Mapping[str, Any] | None]:
-    """Return the folder that holds the masks or ``masks/``, what to call it, and the record of its run.
+    """Return the folder with the masks (or ``masks/``), its display name, and the record of its run.
 
     Args:
-        folder: a run directory, a stage's folder, or a folder of masks.
-        stage: id of a stage of the run; by default the last that has masks.
-        reporter: prints which stage was chosen.
+        folder: a run directory, the folder of a stage, or a folder of masks.
+        stage: id of a stage of the run; by default the last stage with masks.
+        reporter: logs which stage was chosen.
 
     Raises:
-        InvalidInput: no such folder or stage, a stage that isn't finished or makes no masks.
+        InvalidInput: folder or stage does not exist, or the stage is unfinished or has no masks.
     """
     run = read_run(folder)
     if run is not None:
@@ -37,18 +37,19 @@ def find_folder(folder: Path, stage: str | None, reporter: Reporter) -> tuple[Pa
         return folder / chosen, f"{run['name']}/{chosen}", run
     if stage is not None:
         raise InvalidInput(
-            f"--stage {stage}: {folder} is no run directory, so it has no stages.",
-            hint="Name the run's folder, or leave --stage out.",
+            f"{folder} is not a run directory",
+            subject=f"--stage {stage}",
+            hint="Pass the folder of the run, or leave --stage out.",
         )
     if not folder.is_dir():
-        raise InvalidInput(f"{folder}: no such folder.", hint="Name a run, a stage's folder or a folder of masks.")
+        raise InvalidInput("no such folder", subject=folder, hint="Pass a run, the folder of a stage, or of masks.")
     artifact = _artifact(folder, "RUN", reporter)
-    above = read_run(folder.resolve().parent) if artifact.id else None
-    return folder, artifact.id or folder.resolve().name, above
+    parent_run = read_run(folder.resolve().parent) if artifact.id else None
+    return folder, artifact.id or folder.resolve().name, parent_run
 
 
 def _artifact(folder: Path, option: str, reporter: Reporter) -> Artifact:
-    """Return a finished stage, or a prediction of which some images failed; see `artifact_at`."""
+    """Return a finished stage, or a prediction in which only some images failed; see `artifact_at`."""
     record = read_record(folder)
     if record is not None and _is_usable(folder, record):
         return Artifact(folder, id=record.get("id"), uses=record.get("uses"))
@@ -56,7 +57,7 @@ def _artifact(folder: Path, option: str, reporter: Reporter) -> Artifact:
 
 
 def _is_usable(folder: Path, record: Mapping[str, Any]) -> bool:
-    """Whether a stage failed at some images only, and recorded which: the other masks are complete."""
+    """Return whether a failed stage recorded the images that failed, so that all other masks are complete."""
     from wsss.data.masks.predicted_masks import read_predicted
 
     if record.get("status") != "failed" or record.get("provides") not in KINDS:
@@ -65,52 +66,50 @@ def _is_usable(folder: Path, record: Mapping[str, Any]) -> bool:
     return predicted is not None and bool(predicted.failed)
 
 
-def _stage_of_run(folder: Path, wanted: str | None, run: Mapping[str, Any], log: Callable[[str], None]) -> str:
-    """Return the id of the stage: the one asked for, or the last of the pipeline that has made masks."""
-    known = [str(stage["id"]) for stage in run.get("stages", [])]
-    records = {one: read_record(folder / one) or {} for one in known}
-    makers = [one for one in known if records[one].get("provides") in KINDS]
-    done = [one for one in makers if records[one].get("status") == "done" or _is_usable(folder / one, records[one])]
-    if wanted is not None:
-        if wanted not in known:
-            raise InvalidInput(
-                f"--stage {wanted}: {folder} has no such stage; those with masks are "
-                f"{listing(makers, limit=20) or 'none'}{closest(wanted, makers)}"
-            )
-        return wanted
+def _stage_of_run(folder: Path, requested: str | None, run: Mapping[str, Any], log: Callable[[str], None]) -> str:
+    """Return the id of the requested stage or, without one, of the last stage with masks."""
+    ids = [str(stage["id"]) for stage in run.get("stages", [])]
+    records = {id: read_record(folder / id) or {} for id in ids}
+    with_masks = [id for id in ids if records[id].get("provides") in KINDS]
+    if requested is not None:
+        if requested not in ids:
+            allowed = with_masks or "a stage with masks, but there is none"
+            raise InvalidInput(f"no such stage in {folder}", subject="--stage", found=requested, allowed=allowed)
+        return requested
+    done = [id for id in with_masks if records[id].get("status") == "done" or _is_usable(folder / id, records[id])]
     if not done:
         raise InvalidInput(
-            f"{folder}: no finished stage of this run has masks.", hint="Run it first: wsss run, wsss status."
+            "no finished stage of this run has masks", subject=folder, hint="Run it first: wsss run, wsss status."
         )
     if len(done) > 1:
-        log(f"Exporting the masks of {done[-1]}; --stage takes {listing(done[:-1], limit=8)}, too.")
+        log(f"Exporting the masks of {done[-1]}; choose others with --stage: {listing(done[:-1], limit=8)}.")
     return done[-1]
 
 
 def mask_files(folder: Path, log: Callable[[str], None], ids: Collection[str] = ()) -> dict[str, Path]:
-    """Return the masks by id: those of the images ``ids`` (see `masks_by_id`), and all others by their own names.
+    """Return id → mask: those of the images ``ids`` (see `masks_by_id`), and all others by their file names.
 
     Raises:
-        InvalidInput: there is none, or there are two of one id.
+        InvalidInput: the folder has no mask, or two with the same id.
     """
     place = masks_folder(folder)
-    known = masks_by_id(place, ids).found
-    used = set(known.values())
-    files = {**known, **{one: path for one, path in masks_alone(place).items() if path not in used}}
+    matched = masks_by_id(place, ids).found
+    used = set(matched.values())
+    files = {**matched, **{id: path for id, path in masks_alone(place).items() if path not in used}}
     below = [path.relative_to(place).as_posix() for path in sorted(place.glob("*/*")) if _is_mask(path)]
     if not files:
         raise InvalidInput(
-            f"{folder}: no mask here; masks are looked for as ID.png (or .tif, .bmp, .gif), in the folder or in masks/ "
-            "below it.",
-            hint=f"Name the folder that holds them: {place / below[0].rpartition('/')[0]}." if below else None,
+            "no masks in this folder or in masks/ below it; expected ID.png (or .tif, .bmp, .gif)",
+            subject=folder,
+            hint=f"Pass the folder with the masks: {place / below[0].rpartition('/')[0]}." if below else None,
         )
     if below and place != folder:
-        log(f"note: {counted(len(below), 'mask')} in folders below {place}, left out: {listing(below)}.")
+        log(f"note: {counted(len(below), 'mask')} in subfolders of {place} skipped: {listing(below)}.")
     return dict(sorted(files.items()))
 
 
 def holds_masks(folder: Path) -> bool:
-    """Return whether a folder seems to hold masks: its first PNG has a palette or one channel."""
+    """Return whether a folder appears to contain masks: its first PNG has a palette or one channel."""
     from wsss.io.rasters.rgb_images import open_image
 
     for path in png_files(folder)[:1]:
@@ -123,7 +122,7 @@ def holds_masks(folder: Path) -> bool:
 
 
 def png_files(folder: Path) -> list[Path]:
-    """Return the PNG files in a folder, or in ``masks/`` below it; none where it is no folder."""
+    """Return the mask files in a folder, or in ``masks/`` below it; empty if the folder does not exist."""
     inside = folder / "masks"
     place = inside if inside.is_dir() else folder
     return [path for path in sorted(place.iterdir()) if _is_mask(path)] if place.is_dir() else []

@@ -1,4 +1,4 @@
-"""Masks that a stage is given as an input: found by the images' ids, and looked at before they are worked on."""
+"""Masks as inputs of a stage: matched to images by id, and validated before they are used."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from wsss.data.sample import Classes, Dataset, Remark, Sample
     from wsss.pipeline.stage import Artifact, Context
 
-ANY_FOLDER = "any that holds ID.png or masks/ID.png"
-"""What an input of masks may be beside a stage's folder, for help."""
+ANY_FOLDER = "any folder with ID.png or masks/ID.png"
+"""Alternative to the folder of a stage, for the help of inputs."""
 
 
 def with_masks(
@@ -33,18 +33,18 @@ def with_masks(
     hint: str,
     log: Callable[[str], None] = lambda line: None,
 ) -> tuple[Sample, ...]:
-    """Return the samples, each with its mask from a folder in place of the ground truth.
+    """Return the samples with their masks replaced by those of a folder.
 
     Args:
-        folder: of a stage, or any that holds ``ID.png`` itself or in ``masks/``.
+        folder: folder of a stage, or any folder with ``ID.png`` or ``masks/ID.png``.
         samples: the images.
-        data: the dataset; masks of its other images may be there, too.
-        of: what the images are called in an error (``"split 'val'"``).
+        data: the dataset; the folder may also have masks of its other images.
+        of: name of the samples in messages (``"split 'val'"``).
         hint: hint for missing masks.
-        log: prints a note on masks that were matched by a part of their name.
+        log: receives a note on masks that were matched by a part of their name.
 
     Raises:
-        InvalidInput: some images have no mask there, or two.
+        InvalidInput: an image has no mask, or two.
     """
     place = masks_folder(folder)
     ids = {sample.id for split in data.splits.values() for sample in split} | {sample.id for sample in samples}
@@ -52,89 +52,91 @@ def with_masks(
     missing = [sample.id for sample in samples if sample.id not in files.found]
     remarks = dict(files.remarks())
     if missing:
-        found = f"{place}: no mask of {len(missing)} of the {len(samples)} images of {of}: {listing(missing)}."
-        raise InvalidInput("\n".join([found, *(f"{remarks[kind]}." for kind in UNUSED if kind in remarks)]), hint=hint)
+        problem = f"no mask for {len(missing)} of {len(samples)} images of {of}: {listing(missing)}."
+        unused = [f"{remarks[kind]}." for kind in UNUSED if kind in remarks]
+        raise InvalidInput("\n".join([problem, *unused]), subject=place, hint=hint)
     if GUESSED in remarks:
         log(f"note: {remarks[GUESSED]}")
     return tuple(replace(sample, mask=files.found[sample.id], mask_values=None) for sample in samples)
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a mask shows, and how it was read."""
+class MaskSummary:
+    """Whether a mask shows a foreground class, whether it has ignored pixels, and remarks on how it was read."""
 
     shown: Shown
     remarks: tuple[Remark, ...] = ()
 
     @property
     def shows_class(self) -> bool:
-        """Whether it shows a class other than the background."""
+        """Whether it shows a foreground class."""
         return self.shown.a_class
 
     @property
     def ignored(self) -> bool:
-        """Whether it has ignored (unsure) pixels."""
+        """Whether it has ignored pixels."""
         return self.shown.ignored > 0
 
 
-def look_at(mask: NDArray[np.uint8], remarks: tuple[Remark, ...] = ()) -> Look:
-    """Return what a mask of class indices shows."""
+def summarise_mask(mask: NDArray[np.uint8], remarks: tuple[Remark, ...] = ()) -> MaskSummary:
+    """Return the summary of a mask of class indices ``(H, W)``."""
     from wsss.data.masks.encodings import shown
 
-    return Look(shown(mask), remarks)
+    return MaskSummary(shown(mask), remarks)
 
 
-def survey(ctx: Context[Any], samples: Sequence[Sample]) -> list[Look]:
-    """Read the masks of all samples once, and print the remarks on how they were read; for the first rank alone.
+def survey(ctx: Context[Any], samples: Sequence[Sample]) -> list[MaskSummary]:
+    """Read the masks of all samples once, and log the remarks on how they were read; on the first rank only.
 
     Raises:
-        InvalidInput: a mask can't be read.
+        InvalidInput: a mask cannot be read.
     """
     from wsss.data.checks.ground_truth import log_remarks
 
-    advance = ctx.progress.track("looking at the masks", len(samples))
-    looks = []
-    with ThreadPoolExecutor(max(1, ctx.workers)) as pool:  # decoding leaves Python's lock
-        for look in pool.map(partial(_look, classes=ctx.data.classes), samples):
-            looks.append(look)
+    advance = ctx.progress.track("reading the masks", len(samples))
+    summaries = []
+    with ThreadPoolExecutor(max(1, ctx.workers)) as pool:  # decoding releases the GIL
+        for summary in pool.map(partial(_summarise, classes=ctx.data.classes), samples):
+            summaries.append(summary)
             advance(1)
-    log_remarks(ctx.log, [remark for look in looks for remark in look.remarks])
-    return looks
+    log_remarks(ctx.log, [remark for summary in summaries for remark in summary.remarks])
+    return summaries
 
 
-def _look(sample: Sample, *, classes: Classes) -> Look:
+def _summarise(sample: Sample, *, classes: Classes) -> MaskSummary:
     from wsss.data.sample import load_truth
 
-    return look_at(*load_truth(sample, classes))
+    return summarise_mask(*load_truth(sample, classes))
 
 
 def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, *, purpose: str, hint: str) -> None:
-    """Refuse given masks in which no pixel has a class; the first mask usually answers.
+    """Refuse external masks in which no pixel has a class; the first mask usually suffices.
 
-    Masks of 0 and 255 from elsewhere are the usual mistake: 255 would mean "unsure" in all of them.
+    The usual mistake are masks with the values 0 and 255, where 255 would mean "uncertain".
 
     Args:
-        masks: the input; masks that a stage of ours made may be unsure throughout.
-        samples: with the masks.
-        classes: of the dataset.
-        purpose: what the masks are for (``"to train on"``).
-        hint: hint for masks in which 255 means a class.
+        masks: the input; masks of a stage may be uncertain everywhere.
+        samples: samples with these masks.
+        classes: classes of the dataset.
+        purpose: use of the masks in messages (``"to train on"``).
+        hint: hint if 255 means a class.
 
     Raises:
-        InvalidInput: no pixel of any mask has a class, and 255 occurs in masks from elsewhere.
+        InvalidInput: no pixel of any mask has a class, and 255 occurs in external masks.
     """
     from wsss.data.sample import read_truth
 
-    unsure = 0
+    ignored = 0
     for sample in samples:
-        look = look_at(read_truth(sample, classes))
-        if look.shows_class:
+        summary = summarise_mask(read_truth(sample, classes))
+        if summary.shows_class:
             return
-        unsure += look.ignored
-    if unsure and masks.uses is None:
+        ignored += summary.ignored
+    if ignored and masks.uses is None:
         raise InvalidInput(
-            f"{_folder_of(samples)}: no pixel of any mask has a class other than the background, and {unsure} of "
-            f"{len(samples)} masks hold 255, which means unsure in masks {purpose}.",
+            f"no pixel of any mask has a foreground class, and {ignored} of {len(samples)} masks contain 255, which "
+            f"means uncertain in masks {purpose}",
+            subject=samples[0].mask and samples[0].mask.parent,
             hint=hint,
         )
 
@@ -145,22 +147,18 @@ def renumber(classes: Classes) -> str:
     return f"renumber it: {listing(pairs, limit=10)}"
 
 
-def count_empty(ctx: Context[Any], samples: Sequence[Sample], shown: Sequence[bool]) -> int:
-    """Return how many masks are background (or unsure) everywhere, and warn if there are any.
+def count_empty(ctx: Context[Any], samples: Sequence[Sample], shows_class: Sequence[bool]) -> int:
+    """Return the number of masks without a foreground class, and log a warning if there are any.
 
-    Images whose image-level labels name no class are not counted: their masks are empty by right.
+    Images without a class in their image-level labels are not counted.
 
     Args:
-        ctx: gives rank and log.
+        ctx: provides rank and log.
         samples: the images.
-        shown: per image whether its mask shows a class.
+        shows_class: whether the mask of each image shows a class.
     """
-    empty = [sample.id for sample, shows in zip(samples, shown, strict=True) if not shows and sample.labels != ()]
+    expected = [(sample.id, shown) for sample, shown in zip(samples, shows_class, strict=True) if sample.labels != ()]
+    empty = [id for id, shown in expected if not shown]
     if empty and ctx.ranks.rank == 0:
-        expected = sum(sample.labels != () for sample in samples)
-        ctx.log(f"warning: {len(empty)} of {expected} masks show no class: {listing(empty)}.")
+        ctx.log(f"warning: {len(empty)} of {len(expected)} masks show no class: {listing(empty)}.")
     return len(empty)
-
-
-def _folder_of(samples: Sequence[Sample]) -> Path | None:
-    return samples[0].mask and samples[0].mask.parent

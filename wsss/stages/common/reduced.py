@@ -1,4 +1,4 @@
-"""What stages say of images that were too large to be worked on at their own size, or as a whole."""
+"""Notes and metrics on images that were reduced to ``max_side`` or predicted in tiles."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ Sizes = Sequence[tuple[str, tuple[int, int]]]
 
 
 def note_reduced(ctx: Context[Any], sizes: Sizes, max_side: int | None, *, how: str) -> dict[str, Any]:
-    """Log which images were reduced, and return what metrics and scores carry.
+    """Log which images were reduced, and return an entry for metrics and provenance.
 
     Args:
-        ctx: the stage's context.
-        sizes: of every image.
-        max_side: longer side in pixels to which larger images were reduced; ``None``: none was.
+        ctx: the context of the stage.
+        sizes: ids and sizes of all images.
+        max_side: longer side in pixels to which larger images were reduced; ``None``: no limit.
         how: how the result was brought back to full size.
 
     Returns:
-        ``{"reduced": {"max_side": …, "images": number}}``; nothing where no image was reduced.
+        ``{"reduced": {"max_side": …, "images": number}}``; empty if no image was reduced.
     """
     ids = reduced_ids(sizes, max_side)
     if not ids:
         return {}
     ctx.log(
-        f"note: {ctx.out.name}: {len(ids)} of {len(sizes)} images are longer than max_side, {max_side} pixels, and "
-        f"were reduced to that; {how}: {listing(ids)}"
+        f"note: {ctx.out.name}: {len(ids)} of {len(sizes)} images exceed max_side and were reduced to {max_side} "
+        f"pixels; {how}: {listing(ids)}"
     )
     return {"reduced": {"max_side": max_side, "images": len(ids)}}
 
 
 def reduced_ids(sizes: Sizes, max_side: int | None) -> list[str]:
-    """Return the ids of the images whose longer side is above ``max_side`` pixels."""
+    """Return the ids of the images whose longer side exceeds ``max_side`` pixels."""
     return [id for id, size in sizes if max_side is not None and max(size) > max_side]
 
 
 def note_predicted(ctx: Context[Any], samples: Sequence[Sample], classes: int) -> dict[str, Any]:
-    """Log which images the stage `predict` reduced or cut into tiles, and return what its metrics carry.
+    """Log which images `predict` reduced or split into tiles, and return entries for its metrics.
 
     Args:
-        ctx: the stage's context, with its masks written.
-        samples: its images; those without a mask don't count.
+        ctx: the context of the stage, with its masks written.
+        samples: the images; those without a mask are skipped.
         classes: number of classes.
 
     Returns:
-        ``{"reduced": …}`` as from `note_reduced`, and ``{"tiled": {"images": number}}``, where there are any.
+        ``{"reduced": …}`` as from `note_reduced`, and ``{"tiled": {"images": number}}``, if there are any.
     """
     from wsss.models.blockwise_prediction import needs_tiles
 
@@ -61,15 +61,14 @@ def note_predicted(ctx: Context[Any], samples: Sequence[Sample], classes: int) -
     if not tiled:
         return noted
     ctx.log(
-        f"note: {ctx.out.name}: {len(tiled)} of {len(sizes)} images are too large to be predicted as a whole and were "
-        f"predicted in overlapping tiles: {listing(tiled)}. A network that was trained on reduced images needs "
-        "max_side."
+        f"note: {ctx.out.name}: {len(tiled)} of {len(sizes)} images are too large for one forward pass and were "
+        f"predicted in overlapping tiles: {listing(tiled)}. A network trained on reduced images needs max_side instead."
     )
     return {**noted, "tiled": {"images": len(tiled)}}
 
 
 def _sizes_of_masks(ctx: Context[Any], samples: Sequence[Sample]) -> list[tuple[str, tuple[int, int]]]:
-    """Return id and size of every image that has a mask in the stage's folder, from the masks' headers."""
+    """Return id and size of every image that has a mask in the folder of the stage, from the headers of the masks."""
     from wsss.io.files.stage_files import mask_path
     from wsss.io.rasters.rgb_images import open_image
 

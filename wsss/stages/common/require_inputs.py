@@ -1,38 +1,50 @@
-"""Whether an input holds a file for each image: looked at before anything of an earlier run is deleted."""
+"""Checks of inputs and ground truth before a run starts or an earlier result is deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.files.stage_files import cam_path
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Sample
+    from wsss.data.sample import Dataset, Sample
+
+MAKE_MASKS = "Create masks for the same splits first (--splits)."
 
 
-def require_each(
-    folder: Path, samples: Sequence[Sample], path_of: Callable[[Path, str], Path], *, what: str, hint: str
-) -> None:
-    """Refuse a folder that lacks the files of some images.
-
-    Args:
-        folder: of the input.
-        samples: the images.
-        path_of: folder, image id → the file.
-        what: to call a file in the message.
-        hint: what to do about it.
+def require_maps(folder: Path, samples: Sequence[Sample]) -> None:
+    """Require class activation maps of every image.
 
     Raises:
-        InvalidInput: names the images without one.
+        InvalidInput: lists the images without maps.
     """
-    missing = [sample.id for sample in samples if not path_of(folder, sample.id).is_file()]
+    missing = [sample.id for sample in samples if not cam_path(folder, sample.id).is_file()]
     if missing:
         raise InvalidInput(
-            f"{folder}: no {what} of {len(missing)} of the {len(samples)} images: {listing(missing)}.", hint=hint
+            f"no maps for {len(missing)} of {len(samples)} images: {listing(missing)}",
+            subject=folder,
+            hint="Compute maps for the same splits first (cam, --splits).",
         )
 
 
-MAKE_MAPS = "Make maps of the same splits first (cam, --splits)."
-MAKE_MASKS = "Make masks of the same splits first (--splits)."
+def require_truth(data: Dataset, splits: Sequence[str], *, where: str, hint: str) -> None:
+    """Require ground-truth masks of all images of some splits, and that one of them shows a class.
+
+    Args:
+        data: the dataset.
+        splits: the splits.
+        where: stage or key that needs the masks, for messages.
+        hint: hint for missing masks.
+
+    Raises:
+        InvalidInput: masks are missing or broken, or no pixel has a class.
+    """
+    from wsss.data.checks.ground_truth import check_truth, require_masks
+
+    samples = data.samples(splits)
+    of = f"split {splits[0]!r}" if len(splits) == 1 else f"splits {listing(splits)}"
+    require_masks(data, samples, of=of, hint=hint, start=f"{where}: ")
+    check_truth(samples, data.classes, where=f"{where}: {of}")

@@ -1,4 +1,4 @@
-"""What `expand` and `shrink` share: training a sampler behind a trained classifier."""
+"""Training of a sampler in a trained classifier, shared by `expand` and `shrink`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from wsss.stages.common.classifier_training import TILES, LabelledConfig, train_
 from wsss.train.config import AdamWConfig, OptimiserConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from wsss.data.sample import Sample
@@ -25,33 +27,34 @@ Merge = Literal["expansion", "shrinkage", "mean", "max"]
 Placement = Literal["bottleneck", "features"]
 Scope = Literal["offsets", "kernel", "sampler", "head", "trunk"]
 
-SCOPES = "offset branch, kernel, both (sampler), all layers after the sampler (head), trunk"
+SCOPES = "offsets (branch), kernel, sampler (both), head (all layers after the sampler), trunk"
 AREA = (
-    "weight μ of the area term (mean area of the maps of present classes) in the loss; positive values shrink maps, "
-    "negative ones enlarge them; the opposite holds for offsets with a reversed gradient"
+    "weight μ of the area term in the loss (mean area of the maps of present classes): positive values shrink the "
+    "maps, negative values enlarge them; reversed for offsets with gradient reversal"
 )
 
 
 def classifier_input(origin: str) -> dict[str, Input]:
-    """Return the stage's inputs: a classifier, from the stages named, and tiles to train it on."""
+    """Return the inputs of the stage: a classifier, and tiles to train on."""
     return {"classifier": Input(("classifier",), f"folder of {origin}"), "tiles": TILES}
 
 
 LARGEST = 1024
-"""Longer side in pixels of an image whose offsets are looked at, unless the stage has a ``max_side``."""
+"""Longer side in pixels to which images are reduced before offsets are measured, unless ``max_side`` is set."""
 
 WATCHED = 32
-"""Images, the first of val (or else of split), whose offsets are measured after every epoch."""
+"""Number of images (the first of val, else of split) whose offsets are measured after every epoch."""
 
 
 class SamplingTraining(LabelledConfig):
-    """Training of a sampler, with the classifier around it.
+    """Training of a sampler and the classifier around it.
 
-    The defaults, here and in both stages, are those of the presets for photographs: docs/esol.md says what they gain.
+    The defaults are those of the presets for photographs; docs/esol.md lists the ablations.
     """
 
     optimiser: OptimiserConfig = Field(
-        default_factory=lambda: AdamWConfig(lr=1e-3, head_lr_factor=1, weight_decay=1e-4), description="sgd or adamw"
+        default_factory=lambda: AdamWConfig(lr=1e-3, head_lr_factor=1, weight_decay=1e-4),
+        description="optimiser: sgd or adamw, with its settings",
     )
     update: tuple[Scope, ...] = Field(
         default=("offsets", "kernel", "head"), min_length=1, description=f"trainable parts: {SCOPES}"
@@ -69,39 +72,39 @@ class SamplingTraining(LabelledConfig):
 
 
 def check_update(config: SamplingTraining, sampler: SamplerConfig | None) -> None:
-    """Check that ``update``, where it was given, names what there is; its default means as much of it as there is.
+    """Validate an explicit ``update``; the default skips parts that do not exist.
 
     Raises:
-        ValueError: it names a sampler, or learned offsets, that aren't there; or leaves out offsets that should learn.
+        ValueError: a part does not exist, or learned offsets are not trained.
     """
     if "update" not in config.model_fields_set:
         return
-    here = {"head", "trunk"}
+    trainable = {"head", "trunk"}
     if sampler is not None:
-        here |= {"kernel", "sampler"} | ({"offsets"} if sampler.offsets == "learned" else set())
-    missing = [scope for scope in config.update if scope not in here]
+        trainable |= {"kernel", "sampler"} | ({"offsets"} if sampler.offsets == "learned" else set())
+    missing = [scope for scope in config.update if scope not in trainable]
     if missing:
-        what = "there is no sampler" if sampler is None else f"its offsets are {sampler.offsets!r}"
+        why = "there is no sampler" if sampler is None else f"sampler.offsets is {sampler.offsets!r}"
         raise ValueError(
-            f"update: {listing(missing)} can't learn, since {what}; here can learn {listing(sorted(here))}"
+            f"update: cannot train {listing(missing)}, because {why}; expected {listing(sorted(trainable))}"
         )
-    if "offsets" in here and not {"offsets", "sampler"}.intersection(config.update):
+    if "offsets" in trainable and not {"offsets", "sampler"}.intersection(config.update):
         raise ValueError(
-            f"update: {listing(config.update)} without offsets: those of the sampler would stay next to 0, where they "
-            "begin; add offsets, or set sampler.offsets to none"
+            f"update: {listing(config.update)} leaves the offsets at their initial values near 0; add offsets, or set "
+            "sampler.offsets to none"
         )
 
 
-def put_sampler(classifier: CAMClassifier, sampling: SamplingConfig) -> None:
-    """Put samplers into a classifier.
+def insert_samplers(classifier: CAMClassifier, sampling: SamplingConfig) -> None:
+    """Insert samplers into a classifier.
 
     Raises:
-        InvalidInput: they don't fit its features.
+        InvalidInput: they do not fit the features of the classifier.
     """
     try:
         classifier.resample(sampling)
     except ValueError as error:
-        raise InvalidInput(f"sampler: {error}.") from error
+        raise InvalidInput(str(error), subject="sampler") from error
 
 
 def train_sampler(
@@ -110,20 +113,20 @@ def train_sampler(
     classifier: CAMClassifier,
     sampler: DeformableSampler | None,
 ) -> dict[str, Any]:
-    """Train a sampler that stands in ``classifier``, and the classifier around it; write both, and some offsets.
+    """Train a sampler and the classifier around it; write the classifier, and the offsets on some images.
 
     Args:
-        ctx: with a config that is a `SamplingTraining`.
-        name: the stage's.
-        classifier, sampler: as loaded, and the new one in it, if any.
+        ctx: its config is a `SamplingTraining`.
+        name: name of the stage.
+        classifier: the loaded classifier, with the new sampler inserted.
+        sampler: the new sampler, if any.
 
     Returns:
-        Metrics, among them how far the samples have moved.
+        Metrics, including statistics of the offsets.
 
     Raises:
-        RunFailed: the offsets have grown without bounds.
+        RunFailed: the offsets are not finite.
     """
-    from wsss.io.rasters.offsets import Offsets, write_offsets
     from wsss.models.classifier import save_classifier
     from wsss.train.classification import multilabel_loss
     from wsss.train.sampler_training import LogitsAndArea, area_loss, offset_summary, sampler_groups
@@ -137,11 +140,11 @@ def train_sampler(
         offset_factor=config.offset_lr_factor,
         kernel_factor=config.kernel_lr_factor,
     )
-    looked_at = ctx.data.split(config.val or config.split) if sampler else ()
+    samples = ctx.data.split(config.val or config.split) if sampler else ()
 
     def watch() -> dict[str, float]:
-        watched = looked_at[:WATCHED]
-        return offset_summary([_offsets(classifier, one, config.max_side)[0] for one in watched]) if watched else {}
+        offsets = [_offsets(classifier, sample, config.max_side)[0] for sample in samples[:WATCHED]]
+        return offset_summary(offsets) if offsets else {}
 
     metrics = train_on_labels(
         ctx,
@@ -155,41 +158,39 @@ def train_sampler(
     if ctx.ranks.rank == 0:
         classifier.eval()
         metrics |= watch()
-        for sample in looked_at[: config.show]:
-            offsets, size, stride = _offsets(classifier, sample, config.max_side)
-            taps = offsets[0].unflatten(0, (-1, 2)).cpu().numpy()
-            try:
-                write_offsets(offsets_path(ctx.out, sample.id), Offsets(taps, stride, size))
-            except ValueError as error:
-                raise RunFailed(
-                    f"sampler: on {sample.id} {error}: they have grown without bounds.",
-                    hint="Set sampler.max_offset to a number of feature pixels, or a lower offset_lr_factor.",
-                ) from error
+        for sample in samples[: config.show]:
+            _save_offsets(ctx.out, classifier, sample, config.max_side)
         save_classifier(ctx.out, classifier, ctx.data.classes)
     return metrics
 
 
+def _save_offsets(out: Path, classifier: CAMClassifier, sample: Sample, max_side: int | None) -> None:
+    from wsss.io.rasters.offsets import Offsets, write_offsets
+
+    offsets, size, stride = _offsets(classifier, sample, max_side)
+    taps = offsets[0].unflatten(0, (-1, 2)).cpu().numpy()
+    try:
+        write_offsets(offsets_path(out, sample.id), Offsets(taps, stride, size))
+    except ValueError as error:
+        raise RunFailed(
+            f"the offsets diverged: {error}",
+            subject=f"sampler: {sample.id}",
+            hint="Set sampler.max_offset to a number of feature pixels, or lower offset_lr_factor.",
+        ) from error
+
+
 def _offsets(classifier: CAMClassifier, sample: Sample, max_side: int | None) -> tuple[Tensor, tuple[int, int], int]:
-    """Return the last sampler's offsets on an image.
-
-    Args:
-        classifier: with a sampler.
-        sample: the image.
-        max_side: longer side in pixels that larger images are reduced to; by default `LARGEST`.
-
-    Returns:
-        ``(1, 2·T, h, w)``, the image's own size, and its pixels per feature pixel.
-    """
+    """Return the offsets ``(1, 2·T, h, w)`` of the last sampler, the image size, and image pixels per feature pixel."""
     import torch
 
     from wsss.io.rasters.rgb_images import read_image
     from wsss.train.image_cache import reduced
 
-    whole = read_image(sample.image)
-    image = reduced(whole, max_side or LARGEST)
+    original = read_image(sample.image)
+    image = reduced(original, max_side or LARGEST)
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].to(classifier.head.weight.device)
     with torch.no_grad():
         offsets = classifier.samplers.offsets(classifier.features(pixels))
-    assert offsets is not None, "a sampler has just been trained"
-    stride = round(classifier.backbone.output_stride * max(whole.shape[:2]) / max(image.shape[:2]))
-    return offsets, (whole.shape[0], whole.shape[1]), stride
+    assert offsets is not None, "the classifier has a sampler"
+    stride = round(classifier.backbone.output_stride * max(original.shape[:2]) / max(image.shape[:2]))
+    return offsets, (original.shape[0], original.shape[1]), stride

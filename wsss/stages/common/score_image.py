@@ -1,14 +1,14 @@
-"""One image of a `score` stage: its mask and ground truth read and counted."""
+"""Pixel counts and structure scores of one image, for `score`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from wsss.errors import InvalidInput
-from wsss.stages.common.mask_inputs import Look, look_at
+from wsss.stages.common.mask_inputs import MaskSummary, summarise_mask
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,45 +17,60 @@ if TYPE_CHECKING:
     from wsss.data.masks.encodings import Shown
     from wsss.data.masks.mask_values import MaskValues
     from wsss.data.sample import Classes, Sample
-    from wsss.stages.score import ScoreConfig
+    from wsss.metrics.structure import Group
+
+
+class ScoreSettings(Protocol):
+    """The settings of `wsss.stages.score` that determine the counts of an image."""
+
+    unsure: Literal["miss", "skip", "background"]
+    pred_values: Literal["ours", "dataset"]
+    pred_mask_values: dict[int, str] | None
+    window: int
+    frame: Literal["own-max", "none"]
+    transposed: bool
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Groups of structure scores to compute."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image with ground truth, and the mask to score."""
+    """An image with ground truth, and its predicted mask."""
 
     sample: Sample
     pred: Path
 
     @property
     def id(self) -> str:
-        """The image's id."""
+        """Id of the image."""
         return self.sample.id
 
 
 class Counted(NamedTuple):
-    """What one image gives.
+    """Counts of one image.
 
     Attributes:
-        confusion: its matrix.
-        others: pixels of the mask per value of the classes left out.
-        look: what the mask shows, with the remarks on mask and ground truth.
-        truth: what the ground truth shows.
-        structure: what `wsss.metrics.structure.structure_scores` says.
+        confusion: its confusion matrix.
+        others: pixels of the mask per value of the classes left out, values ascending.
+        summary: summary of the predicted mask, with remarks on mask and ground truth.
+        truth: encoding shown by the ground truth.
+        structure: see `wsss.metrics.structure.structure_scores`.
     """
 
     confusion: list[list[int]]
     others: list[int]
-    look: Look
+    summary: MaskSummary
     truth: Shown
     structure: dict[int, list[float]]
 
 
-def count(pair: Pair, *, classes: Classes, config: ScoreConfig) -> Counted:
-    """Count the pixels of one image.
+def count(pair: Pair, *, classes: Classes, config: ScoreSettings) -> Counted:
+    """Compare the predicted mask of one image with its ground truth.
 
     Raises:
-        InvalidInput: mask or ground truth can't be read, are of different sizes, or have values without a meaning.
+        InvalidInput: a mask cannot be read, the sizes differ, or a value has no meaning.
     """
     import numpy as np
 
@@ -64,32 +79,38 @@ def count(pair: Pair, *, classes: Classes, config: ScoreConfig) -> Counted:
     from wsss.io.rasters.label_masks import load_mask
     from wsss.io.rasters.rgb_images import image_size
     from wsss.metrics.overlap import confusion_matrix
-    from wsss.metrics.structure import structure_scores
 
     sample, path = pair.sample, pair.pred
     truth, remarks = load_truth(sample, classes)
     values = _values_of_masks(sample, classes, config)
     mask, conversion = load_mask(path, grey=values is not classes)
-    if mask.shape != truth.shape:  # the image's own size tells which of the two is wrong
+    if mask.shape != truth.shape:  # the size of the image decides which of the two is wrong
         size = image_size(sample.image)
         read_truth(sample, classes, size=size)
         load_mask(path, size=size)
-    found = np.bincount(mask.ravel(), minlength=256)
+    histogram = np.bincount(mask.ravel(), minlength=256)
+    others = [int(histogram[value]) if values is classes else 0 for value in sorted(classes.other)]
     prediction = _encode(values, mask, path, classes, config)
     confusion = confusion_matrix(prediction, truth, len(classes), unsure=config.unsure)
-    structure = {}
-    if config.groups:
-        skip = config.unsure == "skip"
-        options: dict[str, Any] = {"window": config.window, "frame": config.frame, "skip_unsure": skip}
-        options["transposed"] = config.transposed
-        structure = structure_scores(prediction, truth, len(classes), config.groups, **options)
-    others = [int(found[value]) if values is classes else 0 for value in sorted(classes.other)]
-    look = look_at(prediction, (*remarks, *mask_remarks(path, mask, conversion, values)))
-    return Counted(confusion.tolist(), others, look, shown(truth), structure)
+    summary = summarise_mask(prediction, (*remarks, *mask_remarks(path, mask, conversion, values)))
+    return Counted(
+        confusion.tolist(), others, summary, shown(truth), _structure(prediction, truth, len(classes), config)
+    )
 
 
-def _values_of_masks(sample: Sample, classes: Classes, config: ScoreConfig) -> Classes | MaskValues:
-    """Return what encodes the masks to score."""
+def _structure(
+    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], classes: int, config: ScoreSettings
+) -> dict[int, list[float]]:
+    from wsss.metrics.structure import structure_scores
+
+    if not config.groups:
+        return {}
+    options: dict[str, Any] = {"window": config.window, "frame": config.frame, "transposed": config.transposed}
+    return structure_scores(prediction, truth, classes, config.groups, skip_unsure=config.unsure == "skip", **options)
+
+
+def _values_of_masks(sample: Sample, classes: Classes, config: ScoreSettings) -> Classes | MaskValues:
+    """Return the encoding of the predicted mask."""
     from wsss.data.class_list import LabelNames
     from wsss.data.masks.mask_values import resolve
 
@@ -100,30 +121,33 @@ def _values_of_masks(sample: Sample, classes: Classes, config: ScoreConfig) -> C
 
 
 def _encode(
-    values: Classes | MaskValues, mask: NDArray[np.uint8], path: Path, own: Classes, config: ScoreConfig
+    values: Classes | MaskValues, mask: NDArray[np.uint8], path: Path, own: Classes, config: ScoreSettings
 ) -> NDArray[np.uint8]:
     import numpy as np
 
     from wsss.data.masks.mask_values import smoothing_hint, unknown_values
     from wsss.data.sample import Classes
 
+    class_values = [value for of_class in own.values for value in of_class]
     try:
         if isinstance(values, Classes):
             return values.encode(mask, where=str(path))
-        return values.encode(mask, where=str(path), ids=[value for of_class in own.values for value in of_class])
+        return values.encode(mask, where=str(path), ids=class_values)
     except InvalidInput as error:
-        found = [int(value) for value in np.unique(mask) if value]
-        legal = [*own.other, *(value for of_class in own.values for value in of_class)]
-        named = name_values(own, found[:8])
-        smoothed = smoothing_hint(unknown_values(mask, np.isin(np.arange(256), [0, 255, *legal])))
-        hint = error.hint or f"{smoothed}Say what the values mean: {named}"
         if config.pred_values == "dataset":
-            hint = "Leave --pred-values dataset out if the masks have the values that wsss writes."
-        raise InvalidInput(error.message, hint=hint) from error
+            raise error.with_hint(
+                "Leave --pred-values dataset out if the masks have the values that wsss writes."
+            ) from error
+        if error.hint:
+            raise
+        found = [int(value) for value in np.unique(mask) if value]
+        legal = np.isin(np.arange(256), [0, 255, *own.other, *class_values])
+        smoothed = smoothing_hint(unknown_values(mask, legal))
+        raise error.with_hint(f"{smoothed}Name the values: {name_values(own, found[:8])}") from error
 
 
 def name_values(classes: Classes, values: Sequence[int] = (255,)) -> str:
-    """Return the option that tells what values mean in the masks to score; of several classes a word stands for one."""
+    """Return the option that names values of predicted masks, with a placeholder for one of several classes."""
     from wsss.data.masks.mask_values import as_key
     from wsss.io.rasters.label_masks import BACKGROUND
 

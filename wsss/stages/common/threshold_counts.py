@@ -1,4 +1,4 @@
-"""Maps counted against the ground truth at many thresholds: what `sweep` and the oracle of `pseudo` share."""
+"""Pixel counts of maps against the ground truth at many thresholds, for `sweep` and the oracle of `pseudo`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ BYTES_PER_PIXEL = 30
 
 
 def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[float]) -> list[LevelCount]:
-    """Read each image's maps once, and count its pixels for all thresholds.
+    """Read the maps of each image once, and count its pixels at all thresholds.
 
     Args:
-        ctx: gives maps (input ``cams``), dataset and workers.
+        ctx: provides maps (input ``cams``), dataset and workers.
         samples: images with ground truth.
         levels: ascending thresholds.
 
     Raises:
-        InvalidInput: maps or ground truth of an image can't be read, or don't fit each other; or the
-            ground truth mixes two encodings (`wsss.data.masks.encodings`).
+        InvalidInput: maps or ground truth cannot be read, do not fit each other, or the ground truth mixes two
+            encodings (`wsss.data.masks.encodings`).
     """
     from wsss.data.checks.ground_truth import log_remarks
     from wsss.data.masks.encodings import check_encoding
@@ -50,7 +50,7 @@ def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[
 
 
 class LevelCount:
-    """One image's histogram (see `wsss.metrics.threshold_curve.level_histogram`), kept as its cells that aren't 0."""
+    """The histogram of one image (see `wsss.metrics.threshold_curve.level_histogram`), stored as its non-zero cells."""
 
     def __init__(self, shape: tuple[int, int, int], cells: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
         self.shape, self._cells, self._counts = shape, cells, counts

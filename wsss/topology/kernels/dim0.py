@@ -1,9 +1,8 @@
 """Dimension 0: connected components, by Kruskal's algorithm on the critical edges in ascending order.
 
-When an edge joins two components, the younger one dies: the one whose representative, its smallest (value, index), is
-larger. The pair (representative, edge) is an interval unless both have the same value. The elder's root stays a root,
-so a root *is* its component's representative under the image's own values.
-"""
+When an edge joins two components, the younger one dies, whose representative, its smallest (value, index), is larger.
+The pair (representative, edge) is an interval unless both have the same value. The elder's root stays a root, so that a
+root *is* its component's representative under the image's own values."""
 
 from __future__ import annotations
 
@@ -15,20 +14,20 @@ from wsss.topology.kernels.unionfind import find
 
 @kernel
 def component_intervals(events, count, keys, columns, links, births, deaths):
-    """Find the intervals of an image.
+    """Compute the intervals of an image.
 
-    Events that merged components are taken out, since they can't merge faces (`dim1`); the others move to the front.
+    Events that merged components are removed, since they cannot merge faces (`dim1`); the others move to the front.
 
     Args:
         events: ``(count,)`` sorted events.
         keys: ``(cells,)`` keys of the image.
         columns: width of the image.
         links: ``(cells,)`` uint32, the forest of pixels.
-        births: written to: the pixel each interval is born at.
-        deaths: written to: the event each interval dies at.
+        births: written to: the birth pixel of each interval.
+        deaths: written to: the death event of each interval.
 
     Returns:
-        The number of intervals, and the number of events that are left.
+        The number of intervals, and the number of remaining events.
     """
     found = kept = 0
     for i in range(count):
@@ -53,20 +52,20 @@ def component_intervals(events, count, keys, columns, links, births, deaths):
 
 @kernel
 def component_matches(events, count, keys, columns, links, guests, best, numbers, matches):
-    """Match the intervals of two guests through the components of their comparison image; return how many matched.
+    """Match the intervals of two guests through the components of their comparison image; return the number of matches.
 
-    At each merge of positive length in the comparison image, the representatives under both guests that are killed
-    there name the intervals that are matched.
+    At each merge of positive length in the comparison image, the representatives under both guests that die there
+    identify the matched intervals.
 
     Args:
-        events: ``(count,)`` sorted events of the comparison image, updates included, less those that merged faces.
+        events: ``(count,)`` sorted events of the comparison image, with updates and without events that merged faces.
         keys: ``(cells,)`` keys of the comparison image.
         columns: width of the image.
         links: ``(cells,)`` uint32, the forest of pixels.
         guests: two arrays ``(cells,)``: keys of both images.
         best: two arrays ``(cells,)`` uint32: at roots, the component's best pixel under each guest.
-        numbers: two arrays ``(cells,)`` int32: at a pixel, the number of the guest's interval born there, or -1.
-        matches: ``(n, 2)`` written to: the numbers of the matched intervals.
+        numbers: two arrays ``(cells,)`` int32: index of the guest's interval born at a pixel, or -1.
+        matches: ``(n, 2)`` written to: indices of the matched intervals.
     """
     guest0, guest1, best0, best1, numbers0, numbers1 = guests[0], guests[1], best[0], best[1], numbers[0], numbers[1]
     found = 0
@@ -80,7 +79,7 @@ def component_matches(events, count, keys, columns, links, guests, best, numbers
         if not event & CRITICAL:
             continue
         p, q = ends(event, columns)
-        a, b = find(links, p), find(links, q)  # never the same: the event would have merged faces
+        a, b = find(links, p), find(links, q)  # never equal: the event would have merged faces
         elder = better_pixel(keys, a, b)
         younger = a ^ b ^ elder  # the other one
         links[younger] = elder

@@ -1,13 +1,13 @@
 """Dimension 1: holes, by Alexander duality the components of faces in the reversed filtration.
 
-Read from the last edge to the first, an edge that closes a cycle of pixels joins the two faces on its sides. Then the
-face component whose representative, its largest (value, index), is smaller dies; the pair (edge, representative) is
-the interval of a hole: born with the edge, filled in by the face. All faces outside the image are one node that is
-never killed.
+Read from the last edge to the first, an edge that closes a cycle of pixels joins the two faces on its sides. The
+face component whose representative, its largest (value, index), is smaller dies, and the pair (edge, representative) is
+the interval of a hole, born with the edge and filled by the face. All faces outside the image are one node that never
+dies.
 
-With the direction of time the roles of the images swap: image persistence needs the edges in the *guest's* order (the
-prediction's, the label's) and follows the representatives of the *host*, the comparison image. A face of the host that
-dies at the birth of a guest's interval is what that interval is known by when the host's own holes are looked up.
+With the direction of time the roles of the images swap: image persistence needs the edges in the order of the *guest*
+(prediction or label) and tracks the representatives of the *host*, the comparison image. The face of the host that dies
+at the birth of a guest's interval identifies the interval when the host's own holes are matched.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from wsss.topology.kernels.unionfind import find
 
 @kernel
 def hole_intervals(events, count, keys, values, columns, links, births, deaths):
-    """Find the intervals of an image.
+    """Compute the intervals of an image.
 
-    Events that merged faces are taken out, since they can't merge components (`dim0`); the others move to the back.
+    Events that merged faces are removed, since they cannot merge components (`dim0`); the others move to the back.
 
     Args:
-        events: ``(count,)`` sorted events, with or without those that merged components.
+        events: ``(count,)`` sorted events, with or without events that merged components.
         keys: ``(cells,)`` keys of the pixels.
         values: ``(cells,)`` values of the faces.
         columns: width of the image.
         links: ``(cells,)`` uint32, the forest of faces.
-        births: written to: the event each interval is born at.
+        births: written to: the birth event of each interval.
         deaths: written to: the face that fills the hole.
 
     Returns:
-        The number of intervals, and the place of the first event that is left.
+        The number of intervals, and the index of the first remaining event.
     """
     found, first = 0, count
     for i in range(count - 1, -1, -1):
@@ -61,13 +61,13 @@ def hole_intervals(events, count, keys, values, columns, links, births, deaths):
 
 @kernel
 def tracked_hole_intervals(events, count, keys, values, columns, links, host, best, births, deaths, known_by, numbers):
-    """`hole_intervals` of a guest, with the face of the host that is killed at each birth; return their number.
+    """`hole_intervals` of a guest, with the face of the host that dies at each birth; return their number.
 
-    Args beyond those of `hole_intervals`; the events here are without those that merged components:
+    Arguments beyond those of `hole_intervals`; the events exclude those that merged components:
         host: ``(cells,)`` values of the host's faces.
         best: ``(cells,)`` uint32: at roots, the component's best face under the host.
-        known_by: written to: the face of the host each interval is known by.
-        numbers: ``(cells,)`` int32, -1 everywhere: written to: at a face of the host, the number of the interval.
+        known_by: written to: the face of the host that identifies each interval.
+        numbers: ``(cells,)`` int32, -1 everywhere: written to: index of the interval by face of the host.
     """
     found = 0
     for i in range(count - 1, -1, -1):
@@ -97,12 +97,12 @@ def tracked_hole_intervals(events, count, keys, values, columns, links, host, be
 
 @kernel
 def hole_matches(host_deaths, numbers, matches):
-    """Match the guests' intervals that are known by the same face of the host; return how many matched.
+    """Match the guests' intervals that are identified by the same face of the host; return the number of matches.
 
     Args:
         host_deaths: faces that fill the host's holes.
         numbers: two arrays of `tracked_hole_intervals`.
-        matches: ``(n, 2)`` written to: the numbers of the matched intervals.
+        matches: ``(n, 2)`` written to: indices of the matched intervals.
     """
     found = 0
     for face in host_deaths:

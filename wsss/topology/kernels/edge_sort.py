@@ -1,9 +1,9 @@
-"""From flags at pixels to a sorted list of edges.
+"""Sorting of flagged edges.
 
-An event is one 64-bit number: the edge's value in the upper half, the edge's number and two flags in the lower one. So
-comparing events compares (value, row, column, type), the order of the C++ reference.
+An event is a 64-bit number with the edge's value in the upper half, and the edge's index and two flags in the lower
+half. Its order is (value, row, column, type), that of the C++ reference.
 
-int32 keys fit into the upper half exactly. int64 keys are scaled to 32 bits, and runs of events that agree there are
+int32 keys fit into the upper half. int64 keys are scaled to 32 bits, and runs of events with equal upper halves are
 sorted again by their exact keys.
 """
 
@@ -15,23 +15,23 @@ from wsss.topology.compiling import kernel
 from wsss.topology.kernels.padded_layout import set_cells
 
 CRITICAL, UPDATE = np.uint64(1), np.uint64(2)
-"""Flags of an event: the edge may merge two components; representatives have to be updated."""
+"""Flags of an event: the edge may merge two components; representatives are updated."""
 
 HALF = np.uint64(32)
 
 DIGIT = 11
-"""Bits per pass of the radix sort: a histogram of 2048 counts stays in the first-level cache."""
+"""Bits per pass of the radix sort: a histogram of 2048 counts fits into the first-level cache."""
 
 
 @kernel
 def sorted_events(flags, keys, smallest, largest, columns, events, spare):
-    """Write the flagged edges in ascending order to ``events``; return how many there are.
+    """Write the flagged edges in ascending order to ``events``; return their number.
 
     Args:
         flags: ``(cells,)`` uint8, two bits for critical edges and two for updates (`gradient`, `tracking`).
         keys: ``(cells,)`` keys; ``smallest`` and ``largest`` are those of the image.
         columns: width of the image.
-        events: ``(2 * cells,)`` uint64, written to. ``spare`` is scratch space of the same kind.
+        events: ``(2 * cells,)`` uint64, written to. ``spare`` is scratch space of the same form.
     """
     shift = 0
     while ((np.int64(largest) >> shift) - (np.int64(smallest) >> shift)) >= 2**32 or (
@@ -53,7 +53,7 @@ def _extract(flags, keys, floor, shift, columns, events, spare):
     for i in range(flagged):
         p = spare[i]
         kinds = np.uint64(flags[p])
-        # Both edges are written, each counted only if it is flagged: this saves an unpredictable branch.
+        # Both edges are written, but only flagged ones counted, which avoids an unpredictable branch.
         down = np.uint64((np.int64(max(keys[p], keys[p + np.uint64(columns + 1)])) >> shift) - floor)
         right = np.uint64((np.int64(max(keys[p], keys[p + np.uint64(1)])) >> shift) - floor)
         edge = p << np.uint64(3)
@@ -67,7 +67,7 @@ def _extract(flags, keys, floor, shift, columns, events, spare):
 
 @kernel
 def _radix_sort(events, spare, count, spread):
-    """Sort by the upper halves, least significant digit first; stable, so equal values stay in the order of edges."""
+    """Sort by the upper halves, least significant digit first; stable, so that equal values keep the order of edges."""
     counts = np.empty(1 << DIGIT, np.int64)
     mask = np.uint64((1 << DIGIT) - 1)
     source, target = events[:count], spare[:count]

@@ -1,13 +1,13 @@
-"""Contract before sorting: a discrete gradient leaves only the edges that can matter.
+"""Contraction before sorting: a discrete gradient leaves only the edges that can matter.
 
 The plain algorithm sorts all ``2N`` edges and merges pixels (dimension 0, ascending) and faces (dimension 1, in
-reversed order) along them. Almost all these merges are trivial, and they can be found without sorting, by one round of
-Borůvka's algorithm on both sides of the plane:
+reversed order) along them. Almost all these merges are trivial and are found without sorting, by one round of Borůvka's
+algorithm on both sides of the plane:
 
 - The first edge at a pixel, in the order of the edges, always merges that pixel; the merge has length zero, because
   the pixel and the edge appear together. So the pixel can be linked along its first edge in advance. The first edge
-  leads to the first neighbour that isn't above the pixel, looked for in the order up, left, down, right.
-- The last edge around a face, dually, always merges that face. It is the lower edge if the face's maximum lies in its
+  leads to the first neighbour, in the order up, left, down, right, that is not above the pixel.
+- Dually, the last edge around a face always merges that face. It is the lower edge if the face's maximum lies in its
   lower row; else the right one, if the maximum is the upper right pixel; else the upper one.
 
 An edge that merges pixels never merges faces and the other way round (a spanning tree and its dual share no edge).
@@ -20,7 +20,7 @@ representative of a component is a root whenever a merge of positive length asks
 needs to know. At the moment an edge is processed, both its ends have already been linked to their roots, since the
 first edge of a cell comes before all others at it.
 
-All loops here are free of branches and run over flat arrays with unsigned indices: so the compiler vectorises them.
+All loops are free of branches and run over flat arrays with unsigned indices, so that the compiler vectorises them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from wsss.topology.compiling import kernel
 from wsss.topology.kernels.padded_layout import OUTSIDE, fill_outside, fill_padding
 
 ROOT = np.uint8(0)
-"""Codes of directions: a root, or the way to the cell it is linked to."""
+"""Codes of directions: a root, or the direction of the linked cell."""
 UP, LEFT, DOWN, RIGHT = np.uint8(1), np.uint8(2), np.uint8(3), np.uint8(4)
 
 GOES_DOWN, GOES_RIGHT = np.uint8(1), np.uint8(2)
@@ -81,7 +81,7 @@ def face_directions(keys, values, rows, columns, directions):
 
 @kernel
 def link_pixels(directions, rows, columns, links):
-    """Turn directions into links to other pixels, skipping ahead along upward links."""
+    """Convert directions to links to other pixels, skipping ahead along upward links."""
     stride = columns + 1
     for r in range(rows):
         i = (r + 1) * stride + 1
@@ -91,7 +91,7 @@ def link_pixels(directions, rows, columns, links):
 
 @kernel
 def link_faces(directions, rows, columns, links):
-    """Turn directions into links to other faces, skipping ahead along downward links; all outside faces are one."""
+    """Convert directions to links to other faces, skipping ahead along downward links; outside faces are one node."""
     stride = columns + 1
     fill_outside(links, rows, columns, OUTSIDE)
     for r in range(rows - 2, -1, -1):
@@ -102,7 +102,7 @@ def link_faces(directions, rows, columns, links):
 
 @kernel
 def _link_row(directions, skip, skipped_to, start, vertical, step, links):
-    """Link one row. ``skip`` is the direction whose links are taken over from the row before, ``skipped_to``."""
+    """Link one row. ``skip`` is the direction whose links are copied from the previous row, ``skipped_to``."""
     for c in range(directions.size):
         here = np.uint32(start + c)
         d = directions[c]
@@ -116,7 +116,7 @@ def _link_row(directions, skip, skipped_to, start, vertical, step, links):
 
 @kernel
 def critical_edges(pixels, faces, rows, columns, flags):
-    """Flag the edges that no direction of a pixel or a face goes along."""
+    """Flag the edges along which no pixel or face is linked."""
     s = np.uint64(columns + 1)
     zero = np.uint8(0)
     fill_padding(flags, rows, columns, zero)

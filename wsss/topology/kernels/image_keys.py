@@ -1,4 +1,4 @@
-"""From what a user passes to keys in a workspace: check the image, choose the kind of keys, add the frame."""
+"""Validation of images and options, and conversion of images to keys in a workspace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wsss.errors import InvalidInput, closest
+from wsss.errors import InvalidInput, Verbatim
 from wsss.topology.kernels.padded_layout import (
     MAX_CELLS,
     OUTSIDE,
@@ -29,34 +29,40 @@ Image = NDArray[np.bool_] | NDArray[np.float32] | NDArray[np.float64]
 
 
 class NotFinite(InvalidInput):
-    """An image holds NaN or infinite values."""
+    """An image with NaN or infinite values.
+
+    Example:
+        >>> from wsss.topology import NotFinite, barcode
+        >>> try:
+        ...     barcode([[0.5, float("nan")]])
+        ... except NotFinite as error:
+        ...     print(error.subject, error.problem)
+        image value at row 0, column 1
+    """
 
 
 def checked_image(image: ArrayLike, name: str = "image") -> Image:
-    """Return ``image`` as a contiguous array of floats, or of bool, with the same values.
+    """Return ``image`` as a contiguous array of floats or bool with the same values.
 
     Args:
-        image: ``(H, W)``; bool, any integer or float type. Values are taken as they are (a mask of 0 and 255 has the
-            values 0 and 255).
-        name: what the messages call it.
+        image: ``(H, W)``, or with leading dimensions of 1; bool, any integer or float type; an array or a tensor.
+            Values are not scaled (a mask of 0 and 255 has these values).
+        name: subject of errors.
 
     Raises:
-        InvalidInput: it isn't two-dimensional, has no pixels, isn't numeric, or holds integers beyond 2**53.
+        InvalidInput: not two-dimensional, without pixels, not numeric, or with integers beyond 2**53.
     """
-    array = np.asarray(image)
-    if array.ndim != 2:
-        raise InvalidInput(
-            f"{name}: a two-dimensional image (H, W) is needed, found shape {array.shape}",
-            hint="Pass one channel of one sample, such as probabilities[sample, channel].",
-        )
-    if array.size == 0:
-        raise InvalidInput(f"{name}: an image needs at least one pixel, found shape {array.shape}")
+    array = as_plane(image, name)
     if array.size > MAX_CELLS // 2:
-        raise InvalidInput(f"{name}: at most {MAX_CELLS // 2} pixels can be handled, found shape {array.shape}")
+        raise InvalidInput(subject=name, found=Verbatim(array.shape), allowed=f"at most {MAX_CELLS // 2:,} pixels")
     if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
-        raise InvalidInput(f"{name}: bool, integers or floats (up to 64 bits) are needed, found {array.dtype}")
-    if array.dtype.kind in "ui" and array.dtype.itemsize == 8 and max(int(array.max()), -int(array.min())) > 2**53:
-        raise InvalidInput(f"{name}: integers beyond 2**53 can't be told apart as floats")
+        raise InvalidInput(
+            subject=name, found=Verbatim(array.dtype), allowed="bool, integers or floats of up to 64 bits"
+        )
+    if array.dtype.kind in "ui" and array.dtype.itemsize == 8:
+        largest = max(int(array.max()), -int(array.min()))
+        if largest > 2**53:
+            raise InvalidInput(subject=name, found=largest, allowed="integers up to 2**53, which floats can represent")
     if array.dtype.kind == "b":
         return np.ascontiguousarray(array)
     if array.dtype.itemsize <= (2 if array.dtype.kind in "ui" else 4):
@@ -65,53 +71,116 @@ def checked_image(image: ArrayLike, name: str = "image") -> Image:
 
 
 def checked_mask(mask: ArrayLike, name: str) -> NDArray[np.bool_]:
-    """Return ``mask`` as contiguous ``(H, W)`` bool: everything but 0 is foreground.
+    """Return ``mask`` as contiguous ``(H, W)`` bool, True where it is not 0.
+
+    Args:
+        mask: ``(H, W)``, or with leading dimensions of 1; bool, integers, or floats that are all 0 or 1.
+        name: subject of errors.
 
     Raises:
-        InvalidInput: it isn't two-dimensional, is empty of pixels, or holds probabilities.
+        InvalidInput: not two-dimensional, without pixels, or probabilities.
     """
-    array = np.asarray(mask)
-    if array.ndim != 2 or array.size == 0:
-        raise InvalidInput(f"{name}: a two-dimensional mask (H, W) with pixels is needed, found shape {array.shape}")
+    array = as_plane(mask, name)
     if array.dtype.kind not in "buif":
-        raise InvalidInput(f"{name}: a mask of bool or integers is needed, found {array.dtype}")
-    if array.dtype.kind == "f" and not np.isin(array, (0, 1)).all():
-        raise InvalidInput(
-            f"{name}: a mask is needed, found floats that are neither 0 nor 1", hint="Threshold it: probabilities > 0.5"
-        )
+        raise InvalidInput(subject=name, found=Verbatim(array.dtype), allowed="a mask of bool or integers")
+    if array.dtype.kind == "f":
+        wrong = array[(array != 0) & (array != 1)]
+        if wrong.size:
+            raise InvalidInput(
+                subject=name,
+                found=float(wrong[0]),
+                allowed="a mask, floats of 0 and 1 only",
+                hint="Threshold probabilities: probabilities > 0.5",
+            )
     return np.ascontiguousarray(array != 0)
 
 
-def checked_connectivity(connectivity: int) -> bool:
-    """Return whether the foreground's connectivity is 8.
+def checked_masks(pred: ArrayLike, gt: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return two masks of one shape as `checked_mask` does.
 
     Raises:
-        InvalidInput: it is neither 4 nor 8.
+        InvalidInput: see `checked_mask`; different shapes.
+    """
+    masks = checked_mask(pred, "pred"), checked_mask(gt, "gt")
+    require_one_shape(*masks)
+    return masks
+
+
+def require_one_shape(pred: NDArray[Any], gt: NDArray[Any], name: str = "pred and gt") -> None:
+    """Require equal shapes.
+
+    Raises:
+        InvalidInput: different shapes.
+    """
+    if pred.shape != gt.shape:
+        raise InvalidInput(subject=name, found=Verbatim(f"{pred.shape} and {gt.shape}"), allowed="equal shapes")
+
+
+def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Return values as an array; a tensor is copied to the CPU, without importing torch.
+
+    Raises:
+        InvalidInput: no array can be made of them.
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        if "bfloat16" in str(values.dtype):  # NumPy has no such type
+            values = values.float()
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:  # nested sequences of different lengths
+        raise InvalidInput(subject=name, found=Verbatim(type(values).__name__), allowed="an array") from error
+
+
+def as_plane(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Return values as an array ``(H, W)`` with pixels, without leading dimensions of 1.
+
+    Raises:
+        InvalidInput: another number of dimensions, or no pixels.
+    """
+    array = as_array(values, name)
+    plane = array.reshape(array.shape[-2:]) if set(array.shape[:-2]) == {1} else array
+    if plane.ndim != 2:
+        raise InvalidInput(
+            subject=name,
+            found=Verbatim(f"shape {array.shape}"),
+            allowed="a two-dimensional image (H, W)",
+            hint="Pass one channel of one image, such as batch[image, channel]; of a volume, one slice.",
+        )
+    if not plane.size:
+        raise InvalidInput(subject=name, found=Verbatim(f"shape {array.shape}"), allowed="at least one pixel")
+    return plane
+
+
+def checked_connectivity(connectivity: int) -> bool:
+    """Return whether the connectivity of the foreground is 8.
+
+    Raises:
+        InvalidInput: neither 4 nor 8.
     """
     if connectivity not in (4, 8):
-        raise InvalidInput(f"connectivity: found {connectivity!r}, allowed are 4 and 8 (of the foreground)")
+        raise InvalidInput(subject="connectivity", found=connectivity, allowed="4 or 8")
     return connectivity == 8
 
 
 def checked_option(value: str, options: Any, name: str) -> None:
-    """Refuse ``value`` unless it is one of the literal type ``options``.
+    """Require a value of the literal type ``options``.
 
     Raises:
-        InvalidInput: it isn't; the message lists what is allowed.
+        InvalidInput: another value.
     """
-    allowed = get_args(options)
-    if value not in allowed:
-        raise InvalidInput(f"{name}: found {value!r}, allowed are {', '.join(allowed)}{closest(str(value), allowed)}")
+    if value not in get_args(options):
+        raise InvalidInput(subject=name, found=value, allowed=get_args(options))
 
 
 def load_keys(images: Sequence[Image], filtration: Filtration, frame: Frame, names: Sequence[str]) -> Workspace:
     """Write the keys of one or two images of the same shape into this thread's workspace.
 
-    Both images get the same kind of keys, since the comparison image takes its values from both: int32 if float32
-    holds all values of both exactly, else int64.
+    Both images get the same type of keys, since the comparison image takes its values from both: int32 if float32
+    represents all values of both exactly, else int64.
 
     Raises:
-        NotFinite: a value is NaN or infinite.
+        NotFinite: NaN or infinite values.
     """
     rows, columns = images[0].shape
     margin = 0 if frame == "none" else 1
@@ -126,10 +195,10 @@ def load_keys(images: Sequence[Image], filtration: Filtration, frame: Frame, nam
         else:
             finite = keys_from_float64(image.astype(np.float64, copy=False), sign, margin, keys)
         if not finite:
-            _refuse_non_finite(image, names[i])
+            raise _not_finite(image, names[i])
         if frame == "own-max":
-            # The value that enters the filtration first. The comparison image then has the better of both frames,
-            # which is its own first value. Until it is known, the frame holds the largest key, like the padding.
+            # The first value of the filtration. The comparison image then has the better of both frames, which is its
+            # own first value. Until that value is known, the frame holds the largest key, like the padding.
             fill_frame(keys, framed_rows, framed_columns, keys[OUTSIDE])
             fill_frame(keys, framed_rows, framed_columns, key_range(keys, framed_rows, framed_columns)[0])
         elif frame == "zero":
@@ -137,9 +206,12 @@ def load_keys(images: Sequence[Image], filtration: Filtration, frame: Frame, nam
     return w
 
 
-def _refuse_non_finite(image: Image, name: str) -> None:
+def _not_finite(image: Image, name: str) -> NotFinite:
     row, column = np.argwhere(~np.isfinite(image))[0]
-    raise NotFinite(
-        f"{name}: found {image[row, column]} at row {row}, column {column}; all values must be finite",
-        hint="Look for a division by zero or an overflow where the image was made.",
+    return NotFinite(
+        f"value at row {row}, column {column}",
+        subject=name,
+        found=float(image[row, column]),
+        allowed="finite values",
+        hint="Check the computation of the image for a division by zero or an overflow.",
     )

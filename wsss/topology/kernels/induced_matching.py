@@ -1,9 +1,9 @@
-"""Barcodes and the induced matching of two images, from keys to intervals named by pixels.
+"""Barcodes and the induced matching of two images, from keys to pixels of intervals.
 
-Both images map into their comparison image (here, in sublevel wording, the pointwise minimum: the union of their
-sublevel sets). An interval of the first and one of the second are matched when image persistence takes both to the
-same interval of the comparison image (Stucki et al., "Topologically faithful image segmentation via induced matching of
-persistence barcodes", ICML 2023). See `dim0` and `dim1` for how each dimension does this.
+Both images map into their comparison image (for sublevel sets the pointwise minimum: the union of the sublevel sets).
+Two intervals are matched if image persistence maps both to the same interval of the comparison image (Stucki et al.,
+"Topologically faithful image segmentation via induced matching of persistence barcodes", ICML 2023); see `dim0` and
+`dim1`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from wsss.topology.kernels.gradient import (
 from wsss.topology.kernels.interval_pixels import ends_of_image
 from wsss.topology.kernels.padded_layout import key_range
 from wsss.topology.kernels.tracking import (
-    ask_faces,
-    ask_pixels,
     flag_face_updates,
     flag_pixel_updates,
+    request_faces,
+    request_pixels,
     settle_faces,
     settle_pixels,
 )
@@ -40,7 +40,7 @@ def intervals_of_image(rows, columns, w):
     """Barcode of the image in ``w.keys[0]``.
 
     Returns:
-        The pixels of all intervals (`ends.ends_of_image`) and how many of these are components.
+        The pixels of all intervals (`ends_of_image`) and the number of components.
     """
     keys, faces = w.keys[0], w.faces[0]
     face_values(keys, rows, columns, faces)
@@ -59,8 +59,8 @@ def match_images(rows, columns, w):
     """Barcodes of the images in ``w.keys[0]`` and ``w.keys[1]``, and their matching.
 
     Returns:
-        For both images what `intervals_of_image` returns. Then, per dimension, an ``(m, 2)`` array of matched interval
-        numbers (in the first image, in the second).
+        The results of `intervals_of_image` for both images, and per dimension an ``(m, 2)`` array of indices of matched
+        intervals (in the first image, in the second).
     """
     host, host_faces = w.keys[2], w.faces[1]
     np.minimum(w.keys[0], w.keys[1], host)
@@ -74,11 +74,11 @@ def match_images(rows, columns, w):
     _contract(host, host_faces, rows, columns, w)
     _identity(w.best[0])
     _identity(w.best[1])
-    w.asking[:] = 0
-    ask_pixels(w.pixel_directions, host, smallest, w.keys[0], largest0, columns, w.asking)
-    ask_pixels(w.pixel_directions, host, smallest, w.keys[1], largest1, columns, w.asking)
-    settle_pixels(w.asking, w.events[1], w.keys, w.links[0], w.best)
-    flag_pixel_updates(w.asking, columns, w.flags)
+    w.requests[:] = 0
+    request_pixels(w.pixel_directions, host, smallest, w.keys[0], largest0, columns, w.requests)
+    request_pixels(w.pixel_directions, host, smallest, w.keys[1], largest1, columns, w.requests)
+    settle_pixels(w.requests, w.events[1], w.keys, w.links[0], w.best)
+    flag_pixel_updates(w.requests, columns, w.flags)
     count = sorted_events(w.flags, host, smallest, min(largest0, largest1), columns, w.events[0], w.events[1])
     n, start = hole_intervals(w.events[0], count, host, host_faces, columns, w.links[1], w.births[4], w.deaths[4])
     m1 = hole_matches(w.deaths[4, :n], w.numbers[2:], w.matches[1])
@@ -87,22 +87,22 @@ def match_images(rows, columns, w):
     )
     for i in range(2):
         pixels, components = (first, second)[i]
-        _forget(w.numbers[i], w.births[i, :components])
-        _forget(w.numbers[2 + i], w.known_by[i, : pixels.size // 2 - components])
+        _reset(w.numbers[i], w.births[i, :components])
+        _reset(w.numbers[2 + i], w.known_by[i, : pixels.size // 2 - components])
     return first, second, w.matches[0, :m0].copy(), w.matches[1, :m1].copy()
 
 
 @kernel
 def _image_intervals(i, rows, columns, smallest, largest, host_smallest, w):
-    """Barcode of image ``i``, leaving what the matching needs in ``w.numbers[i]`` and ``w.numbers[2 + i]``."""
+    """Barcode of image ``i``; writes the indices for the matching to ``w.numbers[i]`` and ``w.numbers[2 + i]``."""
     keys, faces, host_faces = w.keys[i], w.faces[0], w.faces[1]
     face_values(keys, rows, columns, faces)
     _contract(keys, faces, rows, columns, w)
     _identity(w.best[0])
-    w.asking[:] = 0
-    ask_faces(w.face_directions, faces, keys, largest, host_faces, host_smallest, columns, w.asking)
-    settle_faces(w.asking, w.events[1], host_faces, w.links[1], w.best[0])
-    flag_face_updates(w.asking, columns, w.flags)
+    w.requests[:] = 0
+    request_faces(w.face_directions, faces, keys, largest, host_faces, host_smallest, columns, w.requests)
+    settle_faces(w.requests, w.events[1], host_faces, w.links[1], w.best[0])
+    flag_face_updates(w.requests, columns, w.flags)
     count = sorted_events(w.flags, keys, smallest, largest, columns, w.events[0], w.events[1])
 
     births0, deaths0, births1, deaths1 = w.births[i], w.deaths[i], w.births[2 + i], w.deaths[2 + i]
@@ -146,6 +146,6 @@ def _identity(cells):
 
 
 @kernel
-def _forget(numbers, cells):
+def _reset(numbers, cells):
     for cell in cells:
         numbers[np.int64(cell)] = -1

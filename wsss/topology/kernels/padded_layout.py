@@ -1,19 +1,19 @@
-"""The padded layout, and keys: pixel values as integers that sort in the order of the sublevel filtration.
+"""The padded layout, and keys: pixel values as integers in the order of the sublevel filtration.
 
-**Layout.** An image of ``rows × columns`` pixels lies in a flat array with a stride of ``columns + 1``: one padding
-row above and below, and one padding column that is both the right neighbour of a row's last pixel and the left
-neighbour of the next row's first. Padding holds the largest key, so no pixel ever wants to go there and no loop over
-neighbours tests for borders.
+**Layout.** An image of ``rows × columns`` pixels is a flat array with a stride of ``columns + 1``: one padding row
+above and below, and one padding column that is both the right neighbour of a row's last pixel and the left neighbour of
+the next row's first. Padding holds the largest key and is thus never the first neighbour of a pixel, so that loops over
+neighbours need no border tests.
 
 - pixel ``(r, c)`` has index ``(r + 1) * stride + c + 1``;
-- the edge that goes down from pixel ``p`` is ``2 * p``, the one to the right ``2 * p + 1``: ascending edge numbers are
-  the C++ reference's order of ties (row, column, type);
-- a face (four pixels) has the index of its upper left pixel. Faces that contain padding lie outside the image; all of
-  them together are the node `OUTSIDE`.
+- the edge from pixel ``p`` downwards is ``2 * p``, the one to the right ``2 * p + 1``: ascending edge indices are the
+  C++ reference's order of ties (row, column, type);
+- a face (four pixels) has the index of its upper left pixel. Faces that contain padding are outside the image and form
+  the single node `OUTSIDE`.
 
 **Keys.** The bits of a float, read as a signed integer and with the lower bits of negative numbers flipped, sort like
-the float. float32 gives int32 keys; float64 gives int32 keys too when every value survives the way to float32 and
-back (masks, quantised probabilities), else int64. −0.0 becomes 0.0. The superlevel filtration is the sublevel
+the float. float32 gives int32 keys; float64 gives int32 keys if float32 represents every value (masks, quantised
+probabilities), else int64. −0.0 becomes 0.0. The superlevel filtration is the sublevel
 filtration of the negated values.
 """
 
@@ -24,14 +24,14 @@ import numpy as np
 from wsss.topology.compiling import kernel
 
 OUTSIDE = 0
-"""Index of the node that stands for all faces outside the image."""
+"""Index of the node of all faces outside the image."""
 
 MAX_CELLS = 2**29
-"""Edge numbers and two flags share 32 bits."""
+"""Edge indices and two flags share 32 bits."""
 
 
 def cells_of(rows: int, columns: int) -> int:
-    """Return the length of a flat array, rounded up to 8 so that bytes can be read as 64-bit words."""
+    """Return the length of the flat array, a multiple of 8 so that bytes can be read as 64-bit words."""
     return -(-((rows + 2) * (columns + 1) + 2) // 8) * 8
 
 
@@ -118,7 +118,7 @@ def _float64_row(bits, flip, keys):
 
 @kernel
 def fits_float32(image):
-    """Return whether every value of a float64 image survives the way to float32 and back (NaN does not)."""
+    """Return whether float32 represents every value of a float64 image (False for NaN)."""
     for r in range(image.shape[0]):
         same = True
         for c in range(image.shape[1]):
@@ -130,7 +130,7 @@ def fits_float32(image):
 
 @kernel
 def set_cells(flags, cells):
-    """Write the indices of the non-zero entries of ``flags`` to ``cells``; return how many there are."""
+    """Write the indices of the non-zero entries of ``flags`` to ``cells``; return their number."""
     count = 0
     words = flags.view(np.uint64)
     for w in range(words.size):

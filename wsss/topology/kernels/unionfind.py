@@ -1,4 +1,4 @@
-"""Union-find on a flat array of links: a root links to itself, every other cell to a cell nearer to its root."""
+"""Union-find on a flat array of links; a root links to itself, every other cell towards its root."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wsss.topology.compiling import kernel
 
 @kernel
 def find(links, cell):
-    """Return the root of ``cell``; every other cell on the way is linked to its grandparent (path halving)."""
+    """Return the root of ``cell``, with path halving."""
     here = np.uint32(cell)
     while True:
         parent = links[here]

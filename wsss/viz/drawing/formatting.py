@@ -1,4 +1,4 @@
-"""Numbers, times and nested values as text for people."""
+"""Formatting of numbers, times and nested values."""
 
 from __future__ import annotations
 
@@ -15,17 +15,14 @@ NOT_DEFINED = "–"
 
 
 def escape(text: str) -> Markup:
-    """Return text for HTML and SVG: its control characters, which XML can't hold, as visible escapes."""
+    """Escape text for HTML and SVG; control characters, which XML forbids, become visible escapes."""
     from markupsafe import escape as escape_markup
 
     return escape_markup(printable(text))
 
 
 def number(value: Any) -> str:
-    """Return a number with as many digits as are worth reading; anything else as text.
-
-    Fractions of one get three decimals, so that a column of scores lines up.
-    """
+    """Format a number: values in [0, 1] with three decimals, others with four digits; other types with `str`."""
     if value is None:
         return NOT_DEFINED
     if isinstance(value, bool):
@@ -42,7 +39,7 @@ def number(value: Any) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as ``0.4 s``, ``2 min 05 s`` or ``1 h 02 min``, with spaces at which no line breaks."""
+    """Format seconds as ``0.4 s``, ``2 min 05 s`` or ``1 h 02 min``, with no-break spaces."""
     if seconds is None:
         return NOT_DEFINED
     whole = round(seconds)
@@ -58,7 +55,7 @@ def duration(seconds: float | None) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return a config or provenance value as one line of text."""
+    """Format a config or provenance value as one line of text."""
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, Mapping):
@@ -69,7 +66,7 @@ def plain(value: Any) -> str:
 
 
 def words(key: str) -> str:
-    """Return a key such as ``pixel_accuracy`` as words; known abbreviations get their usual spelling."""
+    """Return a key such as ``pixel_accuracy`` as words, abbreviations in their usual spelling."""
     known = {
         "miou": "mIoU",
         "iou": "IoU",

@@ -1,4 +1,4 @@
-"""Activation maps as colours."""
+"""Activation maps in colour."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def heat(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Colour a map by magma.
+    """Colour a map with magma.
 
     Args:
-        values: ``(H, W)`` floats in [0, 1]; values outside are clipped.
+        values: ``(H, W)`` floats in [0, 1]; other values are clipped.
 
     Returns:
         ``(H, W, 3)`` uint8 RGB.
@@ -25,12 +25,12 @@ def heat(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def heat_overlay(image: NDArray[np.uint8], values: NDArray[Any], *, opacity: float = 0.7) -> NDArray[np.uint8]:
-    """Lay a map over an image.
+    """Blend a map over an image.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
-        values: ``(h, w)`` floats in [0, 1], of any size; resized bilinearly.
-        opacity: of the map, 0 … 1.
+        values: ``(h, w)`` floats in [0, 1]; resized bilinearly.
+        opacity: of the map, in [0, 1].
 
     Returns:
         ``(H, W, 3)`` uint8 RGB.
@@ -41,7 +41,7 @@ def heat_overlay(image: NDArray[np.uint8], values: NDArray[Any], *, opacity: flo
 
 
 def resize_map(values: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize an ``(h, w)`` map in [0, 1] to ``size`` = (height, width), bilinearly, averaging where it shrinks."""
+    """Resize an ``(h, w)`` map in [0, 1] to ``size`` = (height, width), bilinearly; averages when shrinking."""
     from PIL import Image
 
     grey = Image.fromarray(np.clip(np.asarray(values, np.float32), 0, 1), mode="F")
@@ -49,5 +49,5 @@ def resize_map(values: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float3
 
 
 def to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Map floats in [0, 1] to 0 … 255, clipping what lies outside."""
+    """Map floats in [0, 1] to 0 … 255; other values are clipped."""
     return (np.clip(np.asarray(values, np.float32), 0, 1) * 255).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What the colours of masks mean, as a strip below a picture."""
+"""The legend of a mask's colours, as a strip below a picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Entry = tuple[str, tuple[int, int, int] | None]
-"""A name and its colour; ``None`` is the hatching of ignored pixels."""
+"""A name and its colour; ``None`` for the hatching of ignored pixels."""
 
 SIZE = 13
 GAP = 8
@@ -23,11 +23,11 @@ GAP = 8
 def with_legend(picture: NDArray[np.uint8], entries: Sequence[Entry]) -> NDArray[np.uint8]:
     """Return a picture with a white strip below it: a coloured field and a name for each entry.
 
-    The strip has as many lines as the picture's width asks for; a picture narrower than a name gets white at its right.
+    The strip wraps at the width of the picture; a picture narrower than a name is padded with white on the right.
 
     Args:
         picture: ``(H, W, 3)`` uint8 RGB.
-        entries: in order; none leaves the picture as it is.
+        entries: in order; without entries, the picture is returned unchanged.
     """
     if not entries:
         return picture
@@ -38,16 +38,16 @@ def with_legend(picture: NDArray[np.uint8], entries: Sequence[Entry]) -> NDArray
     measure: Any = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     lengths = [SIZE + GAP // 2 + int(np.ceil(measure.textlength(name, font=letters))) + GAP for name, _ in entries]
     width = max(picture.shape[1], GAP + max(lengths))
-    places, x, line = [], GAP, 0
-    for needed in lengths:
-        if x > GAP and x + needed > width:
+    positions, x, line = [], GAP, 0
+    for length in lengths:
+        if x > GAP and x + length > width:
             x, line = GAP, line + 1
-        places.append((x, line))
-        x += needed + GAP
+        positions.append((x, line))
+        x += length + GAP
     step = SIZE + GAP
     strip = Image.new("RGB", (width, (line + 1) * step + GAP), "white")
     draw: Any = ImageDraw.Draw(strip)
-    for (name, colour), (left, row) in zip(entries, places, strict=True):
+    for (name, colour), (left, row) in zip(entries, positions, strict=True):
         top = GAP + row * step
         field = [left, top, left + SIZE, top + SIZE]
         if colour is None:

@@ -1,4 +1,4 @@
-"""The features of a Betti matching as something to draw: which pixels, which colour, whether it has a partner."""
+"""The features of a Betti matching for drawing: their pixels, colours, and matched pairs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNMATCHED = (213, 94, 0)
 
 @dataclass(frozen=True)
 class Feature:
-    """An interval to draw: dimension, birth, death, cell inside it, number of its pair (None without a partner)."""
+    """An interval to draw: dimension, birth, death, a cell inside, and the index of its pair (None if unmatched)."""
 
     dimension: int
     birth: float
@@ -29,7 +29,7 @@ class Feature:
 
     @property
     def colour(self) -> tuple[int, int, int]:
-        """The pair's, or that of all without a partner."""
+        """The colour of the pair, or `UNMATCHED`."""
         return UNMATCHED if self.pair is None else pair_colour(self.pair)
 
     @property
@@ -39,7 +39,7 @@ class Feature:
 
 
 def features_of(matching: BettiMatching, side: int) -> Iterator[Feature]:
-    """Yield the features of one image; holes are entered at their death pixel, components at their birth pixel."""
+    """Yield the features of one image; the cell is the death pixel of a hole, the birth pixel of a component."""
     parts: tuple[DimensionMatching, ...] = (matching.dim0, matching.dim1)
     number = 0
     for dimension, part in enumerate(parts):
@@ -54,9 +54,9 @@ def features_of(matching: BettiMatching, side: int) -> Iterator[Feature]:
 
 
 def most_telling(sides: Sequence[Sequence[Feature]], most: int) -> list[list[Feature]]:
-    """Choose at most ``most`` features of each image: first those without a partner, then whole pairs.
+    """Select at most ``most`` features of each image: unmatched ones first, then whole pairs.
 
-    Of each kind the most persistent come first; a pair is as persistent as the longer of its two intervals.
+    Within each kind, the most persistent come first; the persistence of a pair is that of its longer interval.
     """
     alone = [sorted((one for one in side if one.pair is None), key=lambda one: -one.length)[:most] for side in sides]
     lengths: dict[int, float] = {}
@@ -70,18 +70,18 @@ def most_telling(sides: Sequence[Sequence[Feature]], most: int) -> list[list[Fea
 
 
 def hatched(region: NDArray[np.bool_], period: int) -> NDArray[np.bool_]:
-    """Return a region without every ``period``-th diagonal of the image; as it is, if nothing of it were left."""
+    """Return a region without every ``period``-th diagonal; unchanged if nothing would remain."""
     rows, columns = np.nonzero(region)
-    left = (rows + columns) % period > 0
-    if not left.any():
+    kept = (rows + columns) % period > 0
+    if not kept.any():
         return region
     stripes = np.zeros_like(region)
-    stripes[rows[left], columns[left]] = True
+    stripes[rows[kept], columns[kept]] = True
     return stripes
 
 
 def pair_colour(number: int) -> tuple[int, int, int]:
-    """Return the colour of a matched pair: hues a golden angle apart, without the reds of `UNMATCHED`."""
+    """Return the colour of a matched pair: hues a golden angle apart, without the reds near `UNMATCHED`."""
     hue = 0.13 + 0.78 * (number * 0.6180339887 % 1)
     lightness = (0.45, 0.6, 0.72)[number % 3]
     red, green, blue = colorsys.hls_to_rgb(hue, lightness, 0.75)
@@ -89,7 +89,7 @@ def pair_colour(number: int) -> tuple[int, int, int]:
 
 
 class Regions:
-    """Where features are, in superlevel wording; labelled images are kept, since masks need one of each kind only."""
+    """The pixels of features, in superlevel terms; caches labelled images, since masks need one per dimension."""
 
     def __init__(self, values: NDArray[np.float64], sign: int) -> None:
         self.values, self.sign = values, sign
@@ -98,13 +98,13 @@ class Regions:
     def of(self, feature: Feature) -> NDArray[np.bool_]:
         """Return the pixels of a feature, ``(H, W)`` bool."""
         level = self.sign * (feature.birth if feature.dimension else feature.death)
-        return self._around(feature.dimension, level, feature.cell)
+        return self._component(feature.dimension, level, feature.cell)
 
     def last_component(self, cell: int) -> NDArray[np.bool_]:
-        """Return what the essential component is of the foreground: all above the lowest value."""
-        return self._around(0, float(self.values.min()), cell)
+        """Return the foreground part of the essential component: its pixels above the lowest value."""
+        return self._component(0, float(self.values.min()), cell)
 
-    def _around(self, dimension: int, level: float, cell: int) -> NDArray[np.bool_]:
+    def _component(self, dimension: int, level: float, cell: int) -> NDArray[np.bool_]:
         labels = self.labels.get((dimension, level))
         if labels is None:
             from scipy.ndimage import label
@@ -112,8 +112,8 @@ class Regions:
             inside = self.values < level if dimension else self.values > level
             neighbours = np.ones((3, 3)) if dimension else None
             labels = label(inside, neighbours)[0]
-            if len(self.labels) < 8:  # masks have one level; a float image's are rarely asked for twice
+            if len(self.labels) < 8:  # masks have one level; those of float images rarely repeat
                 self.labels[dimension, level] = labels
         number = labels.ravel()[cell]
-        found: NDArray[np.bool_] = (labels == number) & (number > 0)
-        return found
+        region: NDArray[np.bool_] = (labels == number) & (number > 0)
+        return region

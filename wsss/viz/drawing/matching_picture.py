@@ -1,4 +1,4 @@
-"""A Betti matching as a picture: what belongs together in one colour on both images, what has no partner circled."""
+"""A Betti matching as a picture: matched features in one colour on both images, unmatched ones circled."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from wsss.topology import BettiMatching
 
 PANEL = 640
-"""Smaller images are enlarged by a whole factor until their longer side is about this long; columns are as wide."""
+"""Width of a column; smaller images are enlarged by an integer factor to about this longer side."""
 
 MOST = 300
-"""Features drawn per image, the most telling ones; smaller ones wouldn't be seen among so many."""
+"""Maximum number of features drawn per image; more would hide the small ones."""
 
 CIRCLE = (255, 255, 255)
 ESSENTIAL = (170, 170, 170)
@@ -35,21 +35,21 @@ RIM = 6
 """Pixels between a feature and its circle."""
 
 PLOTS = (".png", ".svg")
-"""What a plot may be; its file's name says which."""
+"""File name suffixes of the supported formats."""
 
 FONT_SIZE = 26
-"""Of the headings, pixels: what was left out has to fit, too."""
+"""Of the headings, pixels; leaves room for the number of drawn features."""
 
 GAP, HEADING = 8, 44
-"""Of the SVG, pixels: between the panels, and above them for their headings."""
+"""Of the SVG, pixels: between the panels, and above them for the headings."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One image of the two.
+    """One of the two images.
 
     Args:
-        title: its heading.
+        title: heading.
         canvas: ``(H, W, 3)`` uint8, the image with its features painted in.
         factor: how many times it is enlarged.
         circles: boxes (left, top, right, bottom) of the unmatched features, in the enlarged image's pixels.
@@ -62,48 +62,47 @@ class Panel:
 
 
 def check_plot(path: Path) -> None:
-    """Check, before any work, that a plot's name says what it is to be.
+    """Validate the file name of a plot.
 
     Raises:
-        InvalidInput: it ends neither with .png nor with .svg.
+        InvalidInput: its suffix is neither ``.png`` nor ``.svg``.
     """
     if path.suffix.lower() not in PLOTS:
         raise InvalidInput(
-            f"--plot {path}: a plot is a PNG or an SVG, by its name's ending.",
-            hint=f"Call it {path.with_suffix('.png')} or {path.with_suffix('.svg')}.",
+            "unsupported format", subject="--plot", allowed="a file name ending with .png or .svg", found=path
         )
 
 
 def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path: Path) -> None:
-    """Write prediction and label side by side as a PNG or an SVG, with the features of their matching painted in.
+    """Write prediction and label side by side as PNG or SVG, with the features of their matching painted in.
 
-    A component is painted where it lives just before it dies, a hole, hatched, where it is before it is filled.
-    Matched features have the same colour on both sides, each pair its own; unmatched ones are vermilion and circled in
-    white, and counted in the heading, components + holes. The essential component is grey where it is in no list.
-    Features outside the image (of a frame) can't be drawn. Of more than `MOST`, those without a partner are drawn
-    before pairs and the more persistent before others; the heading says how many of them.
+    A component is painted with its extent just before its death, a hole (hatched) just before it is filled. Each
+    matched pair has its own colour on both sides; unmatched features are vermilion, circled in white, and counted in
+    the heading (components + holes). The essential component is grey unless it is matched. Features outside the image
+    (of a frame) are not drawn. At most `MOST` features are drawn per image, see
+    `wsss.viz.drawing.matched_regions.most_telling`; the heading gives the number if some are omitted.
 
     Args:
-        pred: ``(H, W)`` that was matched.
-        gt: ``(H, W)`` likewise.
+        pred: ``(H, W)`` prediction.
+        gt: ``(H, W)`` label.
         matching: of these two, in either filtration.
-        path: the file to write, of one of the endings in `PLOTS`; the same input gives the same bytes.
+        path: the file to write, with a suffix in `PLOTS`; equal input gives equal bytes.
 
     Raises:
-        InvalidInput: another ending.
+        InvalidInput: another suffix.
     """
     check_plot(path)
     panels = []
-    every = [list(features_of(matching, side)) for side in (0, 1)]
-    drawn = most_telling(every, MOST)
+    features = [list(features_of(matching, side)) for side in (0, 1)]
+    drawn = most_telling(features, MOST)
     for name, image, side in (("prediction", pred, 0), ("label", gt, 1)):
         values = np.asarray(image, np.float64)
         bars = (matching.pred, matching.gt)[side]
         superlevel = bool(bars.essential.deaths[0] < 0)
         unmatched = [len((part.unmatched_pred, part.unmatched_gt)[side]) for part in (matching.dim0, matching.dim1)]
         title = f"{name}: {unmatched[0]} + {unmatched[1]} unmatched"
-        if len(drawn[side]) < len(every[side]):
-            title += f" ({len(drawn[side])}/{len(every[side])} drawn)"
+        if len(drawn[side]) < len(features[side]):
+            title += f" ({len(drawn[side])}/{len(features[side])} drawn)"
         panels.append(_panel(title, values, drawn[side], int(bars.essential.birth_cells[0]), superlevel))
     if path.suffix.lower() == ".svg":
         write_text(path, _svg(panels))
@@ -121,11 +120,11 @@ def _panel(title: str, values: NDArray[np.float64], features: list[Feature], ess
     first = values.ravel()[essential]
     if first > values.min() if superlevel else first < values.max():
         canvas[regions.last_component(essential)] = ESSENTIAL
-    found = sorted(((regions.of(feature), feature) for feature in features), key=lambda item: -int(item[0].sum()))
-    for region, feature in found:
+    painted = sorted(((regions.of(feature), feature) for feature in features), key=lambda item: -int(item[0].sum()))
+    for region, feature in painted:
         canvas[hatched(region, 3) if feature.dimension else region] = feature.colour
     factor = max(1, round(PANEL / max(values.shape)))
-    unmatched = (region for region, feature in found if feature.pair is None)
+    unmatched = (region for region, feature in painted if feature.pair is None)
     circles = tuple(_around(region, factor) for region in unmatched if region.any())
     return Panel(title, canvas, factor, circles)
 
@@ -138,20 +137,20 @@ def _around(region: NDArray[np.bool_], factor: int) -> tuple[int, int, int, int]
 
 
 def _circled(panel: Panel) -> NDArray[np.uint8]:
-    """Return the enlarged image with its circles, ``(h, w, 3)`` uint8, on white as wide as a heading."""
+    """Return the enlarged image with its circles, ``(h, w, 3)`` uint8, padded with white to the width of a heading."""
     from PIL import Image, ImageDraw
 
     large = panel.canvas.repeat(panel.factor, axis=0).repeat(panel.factor, axis=1)
     picture = Image.new("RGB", (max(PANEL, large.shape[1]), large.shape[0]), "white")
     picture.paste(Image.fromarray(large))
     draw: Any = ImageDraw.Draw(picture)
-    for place in panel.circles:
-        draw.ellipse(place, outline=CIRCLE, width=2)
+    for box in panel.circles:
+        draw.ellipse(box, outline=CIRCLE, width=2)
     return np.array(picture)
 
 
 def _svg(panels: Sequence[Panel]) -> str:
-    """Return the panels side by side as an SVG: the images as pixels, headings and circles as shapes."""
+    """Return the panels side by side as SVG: the images as pixels, headings and circles as shapes."""
     heights = [panel.canvas.shape[0] * panel.factor for panel in panels]
     widths = [panel.canvas.shape[1] * panel.factor for panel in panels]
     columns = [max(PANEL, wide) for wide in widths]

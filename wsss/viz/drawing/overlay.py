@@ -1,4 +1,4 @@
-"""Masks laid over images, and sheets of images with headings."""
+"""Mask overlays, and contact sheets with headings."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 CONTOUR = (255, 255, 255)
 
 BAND = 128
-"""Rows that are drawn at a time."""
+"""Rows drawn at a time; bounds the memory for large photographs."""
 
 
 def mask_layer(mask: NDArray[np.uint8], palette: NDArray[np.uint8], *, contours: bool = True) -> NDArray[np.uint8]:
-    """Draw a mask as a layer to lay over its image.
+    """Draw a mask as a transparent layer for its image.
 
     Args:
-        mask: ``(H, W)`` class indices, 255 where ignored.
-        palette: ``(K + 1, 3)`` uint8, a colour per class; ``palette[0]`` (background) is not drawn.
+        mask: ``(H, W)`` class indices, 255 for ignored pixels.
+        palette: ``(K + 1, 3)`` uint8, a colour per class; the background (``palette[0]``) is not drawn.
         contours: draw a white line, one pixel wide, along the inner border of each region.
 
     Returns:
@@ -46,7 +46,7 @@ def _draw_rows(
     rows: slice,
     lines: NDArray[np.bool_] | None,
 ) -> None:
-    """Draw some rows of a mask into a transparent layer of as many rows."""
+    """Draw some rows of a mask into a transparent layer with the same number of rows."""
     part = mask[rows]
     ignored = part == IGNORE
     drawn = (part > 0) & ~ignored
@@ -62,27 +62,27 @@ def _draw_rows(
 
 
 def _bands(height: int) -> Iterator[slice]:
-    """Yield the rows of an image, `BAND` at a time: what bounds the memory that a large photograph takes."""
+    """Yield the rows of an image, `BAND` at a time."""
     for top in range(0, height, BAND):
         yield slice(top, min(top + BAND, height))
 
 
 def _lines(mask: NDArray[np.uint8], rows: slice) -> NDArray[np.bool_]:
-    """Return where the contours of a mask's regions run in some of its rows."""
+    """Return the contour pixels in some rows of a mask."""
     around = slice(max(0, rows.start - 1), rows.stop + 1)
-    found = border(mask[around])[rows.start - around.start :][: rows.stop - rows.start]
-    return found & (mask[rows] > 0) & (mask[rows] != IGNORE)
+    lines = border(mask[around])[rows.start - around.start :][: rows.stop - rows.start]
+    return lines & (mask[rows] > 0) & (mask[rows] != IGNORE)
 
 
 def border(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return the pixels with a 4-neighbour of another value, ``(H, W)`` bool. The image's own edge is no border."""
-    found = np.zeros(mask.shape, bool)
+    """Return the pixels with a 4-neighbour of another value, ``(H, W)`` bool; the image edge does not count."""
+    pixels = np.zeros(mask.shape, bool)
     across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
-    found[:, 1:] |= across
-    found[:, :-1] |= across
-    found[1:] |= down
-    found[:-1] |= down
-    return found
+    pixels[:, 1:] |= across
+    pixels[:, :-1] |= across
+    pixels[1:] |= down
+    pixels[:-1] |= down
+    return pixels
 
 
 def overlay(
@@ -92,13 +92,13 @@ def overlay(
     opacity: float = 0.6,
     contours: bool = True,
 ) -> NDArray[np.uint8]:
-    """Lay a mask over its image.
+    """Blend a mask over its image.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
-        mask: ``(H, W)`` class indices, 255 where ignored.
+        mask: ``(H, W)`` class indices, 255 for ignored pixels.
         palette: ``(K + 1, 3)`` uint8, a colour per class.
-        opacity: of the classes' colours, 0 … 1; contours are always opaque.
+        opacity: of the class colours, in [0, 1]; contours are opaque.
         contours: draw the borders of the regions.
 
     Returns:
@@ -128,22 +128,22 @@ def contact_sheet(
     """Write rows of images side by side under column headings, as one PNG on white.
 
     Args:
-        rows: per row one ``(H, W, 3)`` uint8 RGB image per column; each is scaled to ``width``, and a row is as high
-            as its highest image.
+        rows: per row one ``(H, W, 3)`` uint8 RGB image per column; each is scaled to ``width``; the highest one
+            determines the height of the row.
         titles: one heading per column, drawn in Pillow's own font.
-        path: the PNG to write (atomically; the same pixels give the same bytes).
+        path: the PNG to write (atomically; equal pixels give equal bytes).
         width: of a column, pixels.
-        gap: between images and round the sheet, pixels.
+        gap: between images and around the sheet, pixels.
         font_size: of the headings, pixels; by default a fifteenth of ``width``, at least 12.
 
     Raises:
-        ValueError: a row has not as many images as there are titles.
+        ValueError: the number of images in a row differs from the number of titles.
     """
     from PIL import Image, ImageDraw
 
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if len(row) != len(titles):
-            raise ValueError(f"row {place} has {len(row)} images, but there are {len(titles)} titles")
+            raise ValueError(f"row {index}: expected {len(titles)} images, one per title, got {len(row)}")
     pictures = [[scaled(image, width) for image in row] for row in rows]
     font_size = font_size or max(12, width // 15)
     letters = font(font_size)
@@ -163,7 +163,7 @@ def contact_sheet(
 
 
 def scaled(image: NDArray[np.uint8], width: int, height: int | None = None) -> Any:
-    """Return an ``(H, W, 3)`` uint8 image as a Pillow image that fits `fit_into` ``width`` × ``height`` pixels."""
+    """Resize an ``(H, W, 3)`` uint8 image to the size given by `fit_into`; returns a Pillow image."""
     from PIL import Image
 
     picture = Image.fromarray(image)
@@ -172,19 +172,19 @@ def scaled(image: NDArray[np.uint8], width: int, height: int | None = None) -> A
 
 
 def fit_into(size: tuple[int, int], width: int, height: int | None = None) -> tuple[int, int]:
-    """Return ``(width, height)`` of a picture that fills a width, or a height where it would be higher than allowed.
+    """Return ``(width, height)`` of a picture scaled to a width, or less if its height would exceed the limit.
 
     Args:
         size: width and height of the picture, pixels.
-        width: to fill.
-        height: the picture's, at most; ``None`` for any.
+        width: target width.
+        height: maximum height; ``None`` for no limit.
     """
     factor = width / size[0] if height is None else min(width / size[0], height / size[1])
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def fitted(draw: Any, text: str, letters: Any, width: int) -> str:
-    """Return a heading in letters that can be drawn, shortened with an ellipsis until it is at most ``width`` wide."""
+    """Return a heading in drawable letters, cut with an ellipsis to at most ``width`` pixels."""
     text = shown = drawable(text)
     while draw.textlength(shown, font=letters) > width and len(shown) > 1:
         text = text[:-1]

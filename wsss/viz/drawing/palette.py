@@ -1,4 +1,4 @@
-"""Colours: one per class, that everyone can tell apart, and one map from numbers to colours (magma)."""
+"""Colours: colour-blind safe class colours, and the colour map magma."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from wsss.data.sample import Classes
 
 HATCH: tuple[tuple[int, int, int], tuple[int, int, int]] = ((236, 236, 236), (112, 112, 112))
-"""The two greys of the hatching that marks ignored pixels; VOC gives neither to any of its classes."""
+"""The two greys of the hatching of ignored pixels; neither is a VOC class colour."""
 
-# Every 15th of the 256 colours of magma (Nathaniel Smith and Stéfan van der Walt, matplotlib, CC0); interpolating
-# between them is never more than 3/255 off.
+# Every 15th of the 256 colours of magma (Nathaniel Smith and Stéfan van der Walt, matplotlib, CC0); the error of linear
+# interpolation is at most 3/255.
 _MAGMA = (
     "000004 090720 1a1042 311165 4a1079 621980 792282 912b81 aa337d c23b75 d9466b ec5860 f7725c fc8e64 feaa74 fec68a "
     "fde2a3 fcfdbf"
 )
 
 
-# Okabe and Ito's colours (Color Universal Design, 2008), those first that stand out from photographs.
+# Okabe and Ito's colours (Color Universal Design, 2008), the most visible on photographs first.
 _DISTINCT = "56b4e9 e69f00 009e73 f0e442 cc79a7 d55e00 0072b2"
 
 
 def class_colours(classes: Classes) -> NDArray[np.uint8]:
-    """Return the colour of each class in pictures as ``(K + 1, 3)`` uint8; the background's is black.
+    """Return the display colour of each class, ``(K + 1, 3)`` uint8, with black for the background.
 
-    Up to seven classes have colours that people who see few colours can tell apart. Of more classes no such set is
-    known: they have VOC's, for the values that they have on disk. (Masks on disk have VOC's colours always.)
+    Up to seven classes get colour-blind safe colours; more classes get the VOC colours of their values on disk, as in
+    mask files.
     """
     distinct = [(0, 0, 0), *(tuple(bytes.fromhex(colour)) for colour in _DISTINCT.split())]
     if len(classes) <= len(distinct):
@@ -51,22 +51,3 @@ def magma() -> NDArray[np.uint8]:
 def hex_colour(colour: NDArray[np.uint8]) -> str:
     """Return an RGB colour, ``(3,)`` uint8, as ``#rrggbb``."""
     return "#" + bytes(int(channel) for channel in colour).hex()
-
-
-def luminance(colour: NDArray[np.uint8]) -> float:
-    """Return the relative luminance of an sRGB colour in [0, 1] (WCAG 2.1)."""
-    value = np.asarray(colour, np.float64) / 255
-    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
-
-
-def contrast(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Return the contrast ratio of two sRGB colours, 1 … 21 (WCAG 2.1); symmetric."""
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def ink_on(colour: NDArray[np.uint8]) -> str:
-    """Return ``#000000`` or ``#ffffff``, whichever is better read on ``colour``; the contrast is at least 4.5."""
-    black, white = np.zeros(3, np.uint8), np.full(3, 255, np.uint8)
-    return "#000000" if contrast(colour, black) >= contrast(colour, white) else "#ffffff"

@@ -1,4 +1,4 @@
-"""Several runs side by side: what they were told, what came out, and where their masks differ."""
+"""Several runs side by side: their settings, scores and masks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from wsss.metrics.directions import verdict
 from wsss.viz.drawing.formatting import plain, words
 from wsss.viz.report.comparison_table import signed_text
-from wsss.viz.report.gallery import Gallery, Unread, heat_scale, legend, make_gallery, reasons
+from wsss.viz.report.gallery import make_gallery
+from wsss.viz.report.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
 from wsss.viz.report.page import render
 from wsss.viz.report.report_scores import Score, fraction, scores_of
 from wsss.viz.report.run_overview import StageRecord
@@ -20,16 +21,18 @@ if TYPE_CHECKING:
 
 MEASURES = ("miou", "precision", "recall", "pixel_accuracy")
 ABSENT = "absent"
+_MISSING = object()
+"""Placeholder for a missing key; ``None`` is a valid value."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One of the runs that are compared.
+    """One of the compared runs.
 
     Args:
-        name: what the page calls it; no two runs share one.
+        name: unique among the runs.
         records: its finished stages, in pipeline order.
-        settings: what holds for the whole run: pipeline, seed, dataset.
+        settings: of the whole run: pipeline, seed, dataset.
     """
 
     name: str
@@ -38,32 +41,32 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Time of all stages whose time is known, in seconds."""
+        """Total recorded time of the stages, in seconds."""
         return sum(record.seconds for record in self.records if record.seconds is not None)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that isn't the same in all runs: where it is, and per run what it says."""
+    """A setting that differs between runs: its stage (or ``run``), its key, and its value in each run."""
 
-    place: str
+    stage: str
     key: str
     values: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Result:
-    """One number of one score stage.
+    """One metric of one score stage.
 
     Args:
         score: the stage.
-        split: what it was measured on.
-        measure: in words.
+        split: that it was measured on.
+        measure: name of the metric, in words.
         values: per run.
-        steps: per run the step from the first; empty for the first, and throughout where it isn't `fair`.
-        verdicts: per step ``better`` or ``worse``; ``None`` without a step, or where the better way isn't known.
-        fair: false where the runs measured it on other images or classes: then there are no steps.
-        oracle: ground truth took part.
+        steps: per run the difference from the first; empty for the first, and unless `fair`.
+        verdicts: per step ``better`` or ``worse``; ``None`` without a step or a known better direction.
+        fair: whether all runs measured it on the same images and classes.
+        oracle: ground truth was used to make the masks.
     """
 
     score: str
@@ -77,40 +80,36 @@ class Result:
 
 
 def differences(runs: Sequence[Run]) -> tuple[Difference, ...]:
-    """Return every setting, of the runs and of their stages, that isn't the same in all of them.
+    """Return the settings that differ between runs or between their stages.
 
-    Stages are matched by their ids; a stage that a run doesn't have is one difference, not one per key.
+    Stages are matched by id; a stage that a run lacks is a single difference.
     """
-    found = _differing("run", [flatten(run.settings) for run in runs])
+    differing = _differing("run", [flatten(run.settings) for run in runs])
     by_id = [{record.id: record for record in run.records} for run in runs]
     for stage in dict.fromkeys(record.id for run in runs for record in run.records):
         present = [records.get(stage) for records in by_id]
         if None in present:
             values = tuple(record.uses if record else ABSENT for record in present)
-            found.append(Difference(stage, "stage", values))
+            differing.append(Difference(stage, "stage", values))
         configs = [flatten({"uses": record.uses, **record.config}) if record else None for record in present]
-        found += _differing(stage, configs)
-    return tuple(found)
+        differing += _differing(stage, configs)
+    return tuple(differing)
 
 
-def _differing(place: str, configs: Sequence[Mapping[str, Any] | None]) -> list[Difference]:
-    known = [config for config in configs if config is not None]
-    found = []
-    for key in dict.fromkeys(key for config in known for key in config):
-        values = [config.get(key, _Absent) for config in known]
+def _differing(stage: str, configs: Sequence[Mapping[str, Any] | None]) -> list[Difference]:
+    present = [config for config in configs if config is not None]
+    differing = []
+    for key in dict.fromkeys(key for config in present for key in config):
+        values = [config.get(key, _MISSING) for config in present]
         if any(value != values[0] for value in values):
-            of_all = [_Absent if config is None else config.get(key, _Absent) for config in configs]
-            texts = tuple(ABSENT if value is _Absent else plain(value) for value in of_all)
-            found.append(Difference(place, key, texts))
-    return found
-
-
-class _Absent:
-    """Stands for a key that isn't there; ``None`` is a value that a setting may have."""
+            cells = [_MISSING if config is None else config.get(key, _MISSING) for config in configs]
+            texts = tuple(ABSENT if value is _MISSING else plain(value) for value in cells)
+            differing.append(Difference(stage, key, texts))
+    return differing
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return ``{"optimiser.lr": 0.001, …}`` of nested settings; lists stay in one piece."""
+    """Flatten nested settings to ``{"optimiser.lr": 0.001, …}``; lists are values."""
     flat: dict[str, Any] = {}
     for key, one in value.items():
         if isinstance(one, Mapping) and one:
@@ -121,27 +120,27 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def results(runs: Sequence[Run]) -> tuple[Result, ...]:
-    """Return the numbers of every score stage that a run has, matched by the stages' ids."""
+    """Return the metrics of all score stages, matched by stage id."""
     scores = [{score.id: score for score in scores_of(run.records)} for run in runs]
     records = [{record.id: record for record in run.records} for run in runs]
-    found = []
+    rows = []
     for stage in dict.fromkeys(score for of_run in scores for score in of_run):
         pairs = [(one[stage], other[stage]) for one, other in zip(scores, records, strict=True) if stage in one]
-        known = [score for score, _ in pairs]
+        measured = [score for score, _ in pairs]
         fair = len({_measured_on(score, record.reads) for score, record in pairs}) == 1
         numbers = [_numbers(of_run[stage]) if stage in of_run else {} for of_run in records]
         for measure in dict.fromkeys(measure for of_run in numbers for measure in of_run):
             values = tuple(of_run.get(measure) for of_run in numbers)
-            changes = [_change(values[0], value) if fair and place else None for place, value in enumerate(values)]
+            changes = [_change(values[0], value) if fair and index else None for index, value in enumerate(values)]
             steps = tuple("" if change is None else signed_text(change) for change in changes)
             verdicts = tuple(None if change is None else verdict(measure, round(change, 3)) for change in changes)
-            oracle = any(score.oracle for score in known)
-            found.append(Result(stage, known[0].split, words(measure), values, steps, verdicts, fair, oracle))
-    return tuple(found)
+            oracle = any(score.oracle for score in measured)
+            rows.append(Result(stage, measured[0].split, words(measure), values, steps, verdicts, fair, oracle))
+    return tuple(rows)
 
 
 def _numbers(record: StageRecord) -> dict[str, float | None]:
-    """Return the numbers of a score stage by their keys: overlap, then topology and surfaces where measured."""
+    """Return the metrics of a score stage: overlap, then topology and surface metrics if measured."""
     structure = record.metrics.get("structure")
     means = structure.get("mean", {}) if isinstance(structure, Mapping) else {}
     numbers = {name: record.metrics.get(name) for name in MEASURES} | dict(means or {})
@@ -149,7 +148,7 @@ def _numbers(record: StageRecord) -> dict[str, float | None]:
 
 
 def _measured_on(score: Score, reads: Mapping[str, str]) -> tuple[Any, ...]:
-    """Return what a score was measured on: split, number of images, classes, and the digest of the true masks."""
+    """Return the basis of a score: split, number of images, classes, and the digest of the true masks."""
     images = next((fact.value for fact in score.facts if fact.name == "images"), None)
     return score.split, images, tuple(score.iou), reads.get(f"{score.split}/masks")
 
@@ -161,16 +160,16 @@ def _change(first: float | None, value: float | None) -> float | None:
 def masks_side_by_side(
     runs: Sequence[Run], data: Dataset, *, splits: Sequence[str], count: int, seed: int, budget: int, workers: int
 ) -> Gallery:
-    """Return a gallery with the last scored masks of each run; the first run's score ranks the images.
+    """Return a gallery with the last scored masks of each run; the score of the first run ranks the images.
 
     Args:
         runs: see `Run`.
         data: the dataset of the first run.
-        splits: splits to show; none for all with masks.
-        count: images, at most.
+        splits: splits to show; empty for all with masks.
+        count: maximum number of images.
         seed: of the random draw.
-        budget: bytes that the pictures may take.
-        workers: threads.
+        budget: maximum size of the pictures, bytes.
+        workers: number of threads.
     """
     records = [
         replace(record, id=f"{run.name}: {record.id}", needs=tuple(f"{run.name}: {need}" for need in record.needs))
@@ -194,7 +193,7 @@ def masks_side_by_side(
 
 
 def _last_masks(run: Run) -> set[str]:
-    """Return, per split that was scored, the stage whose masks were scored last; without scores the last masks."""
+    """Return the stage whose masks were scored last, per scored split; without scores, the last masks."""
     scored = {score.split: score.masks for score in scores_of(run.records) if score.masks is not None}
     return set(scored.values()) or {record.id for record in [one for one in run.records if one.has_masks][-1:]}
 
@@ -211,21 +210,21 @@ def build_runs_page(
     workers: int = 1,
     tell_unread: Callable[[Sequence[Unread]], None] = lambda unread: None,
 ) -> str:
-    """Return the HTML page that sets runs side by side.
+    """Return the HTML page of several runs side by side.
 
     Args:
-        runs: two or more; differences are to the first.
-        data: the dataset they worked on; without one there are no pictures.
+        runs: two or more; the first one is the reference.
+        data: their dataset; ``None`` for no pictures.
         title: heading.
-        splits: splits to show; none for all with masks.
-        images: images in the gallery, at most.
+        splits: splits to show; empty for all with masks.
+        images: maximum number of images in the gallery.
         seed: of the random draw among them.
         max_bytes: size limit of the page.
-        workers: threads that make thumbnails.
-        tell_unread: is told of the images that are left out because they are missing or broken, if there are any.
+        workers: number of threads.
+        tell_unread: called with the omitted images, missing or broken, if any.
 
     Raises:
-        InvalidInput: a split is unknown.
+        InvalidInput: an unknown split.
     """
     values: dict[str, Any] = {
         "title": title,
@@ -241,8 +240,8 @@ def build_runs_page(
     }
     if data is None:
         return render("runs.html.j2", values)
-    room = max(0, max_bytes - len(render("runs.html.j2", values).encode()) - 20_000)
-    gallery = masks_side_by_side(runs, data, splits=splits, count=images, seed=seed, budget=room, workers=workers)
+    budget = max(0, max_bytes - len(render("runs.html.j2", values).encode()) - 20_000)
+    gallery = masks_side_by_side(runs, data, splits=splits, count=images, seed=seed, budget=budget, workers=workers)
     if gallery.unread:
         tell_unread(gallery.unread)
     return render("runs.html.j2", {**values, "gallery": gallery, "reasons": reasons(gallery)})

@@ -1,4 +1,4 @@
-"""A comparison as JSON, CSV and Markdown, and back from JSON for the report."""
+"""The table of a compare stage: as JSON, CSV and Markdown, and read from JSON for the report."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class ShownColumn:
 
     Args:
         name: unique among the columns.
-        title: its heading; begins with ORACLE where ground truth chose a threshold.
+        title: heading; begins with ORACLE where ground truth chose a threshold.
         measure: key of the metric.
         split: of all its scores.
-        images: how many images they were measured on.
-        oracle: ground truth took part.
-        facts: what its scores say of themselves: fact → all values found.
-        cells: row → cell, ``None`` where there is no score.
+        images: number of images measured.
+        oracle: ground truth chose a threshold.
+        facts: provenance of its scores: fact → all distinct values.
+        cells: row → cell, ``None`` without a score.
     """
 
     name: str
@@ -48,7 +48,7 @@ class ShownColumn:
 
     @property
     def heading(self) -> str:
-        """Title and split, for the head of a column, and whether less of the measure is better."""
+        """Title and split, and a note if lower is better."""
         return f"{self.title} · {self.split}" + (f" ({LOWER})" if direction(self.measure) == "lower" else "")
 
 
@@ -57,10 +57,10 @@ class Comparison:
     """The table of a matrix.
 
     Args:
-        axis: axis of the matrix that makes the rows, ``""`` for none.
-        over: axis that is averaged over.
+        axis: axis of the matrix whose values are the rows, ``""`` for none.
+        over: axis averaged over.
         rows: in order.
-        reference: the row that the others are compared with.
+        reference: the reference row.
         resamples, confidence: of the bootstrap intervals.
         columns: see `ShownColumn`.
         curves: the precision–recall charts.
@@ -77,51 +77,51 @@ class Comparison:
 
     @property
     def seeds(self) -> int:
-        """How many values a cell is the mean of, at most."""
+        """Maximum number of values averaged in a cell."""
         return max((len(cell.seeds) for one in self.columns for cell in one.cells.values() if cell), default=0)
 
     @property
     def has_differences(self) -> bool:
-        """Whether some cell is compared with the reference."""
+        """Whether any cell has a difference from the reference."""
         return any(cell is not None and cell.difference for one in self.columns for cell in one.cells.values())
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return the comparison as a JSON object; numbers are not rounded."""
+    """Return the comparison as a JSON object, unrounded."""
     return {"format": FORMAT, **asdict(comparison)}
 
 
 def from_json(value: Mapping[str, Any]) -> Comparison:
-    """Read what `as_json` made.
+    """Read the output of `as_json`.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: other content.
     """
     if value.get("format") != FORMAT:
-        raise ValueError(f"format {value.get('format')}; this version reads {FORMAT}")
+        raise ValueError(f"expected format {FORMAT}, got {value.get('format')}")
     fields = {key: one for key, one in value.items() if key != "format"}
     comparison = TypeAdapter(Comparison).validate_python(fields)
-    lengths = [{len(one.levels), len(one.recall), len(one.precision)} for c in comparison.curves for one in c.curves]
-    if any(len(several) > 1 for several in lengths):
+    curves = [curve for chart in comparison.curves for curve in chart.curves]
+    if any(len({len(one.levels), len(one.recall), len(one.precision)}) > 1 for one in curves):
         raise ValueError("curves: levels, recall and precision have different lengths")
     return comparison
 
 
 def read_comparison(folder: Path) -> Comparison:
-    """Read the table that a compare stage wrote.
+    """Read the table of a compare stage.
 
     Raises:
-        InvalidInput: it is not such a file.
+        InvalidInput: other content.
     """
     path = folder / COMPARISON
     try:
         return from_json(read_object(path))
     except ValueError as error:
-        raise InvalidInput(f"{path}: not the table of a compare stage ({error}).") from error
+        raise InvalidInput(f"not the table of a compare stage ({error})", subject=path) from error
 
 
 def as_csv(comparison: Comparison) -> str:
-    """Return one line per row and column, unrounded; empty where something is not defined."""
+    """Return one line per row and column, unrounded; undefined values are empty."""
     table: list[list[Any]] = [
         [
             *("row", "column", "measure", "split", "images", "oracle", "seeds", "mean", "std", "low", "high"),
@@ -148,40 +148,40 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """Return the table, the differences, and what each column was measured on and with."""
+    """Return the table, the differences, and the provenance of each column."""
     lines = ["# Comparison", "", markdown(explain(comparison)), "", *_table(comparison, differences=False)]
     if comparison.has_differences:
-        lines += ["", f"## Differences to {markdown(comparison.reference or '')}", ""]
+        lines += ["", f"## Differences from {markdown(comparison.reference or '')}", ""]
         lines += [markdown(explain_differences(comparison)), "", *_table(comparison, differences=True)]
-    lines += ["", "## What was measured", ""]
+    lines += ["", "## Measurements", ""]
     lines += [f"- **{markdown(column.heading)}**: {markdown(describe(column))}" for column in comparison.columns]
     if any(column.oracle for column in comparison.columns):
-        lines += ["", "ORACLE: the ground truth chose the threshold. Not a result of weak supervision."]
+        lines += ["", "ORACLE: ground truth chose the threshold. Not a weakly supervised result."]
     return "\n".join(lines) + "\n"
 
 
 def explain(comparison: Comparison) -> str:
-    """Return what the numbers of the table are, in a sentence."""
+    """Explain the numbers of the table."""
     most = comparison.seeds
     text = f"Mean over {most} {comparison.over}s ± sample standard deviation." if most > 1 else "One value each."
     if _has_intervals(comparison):
         text += (
-            f" In brackets: {_percent(comparison.confidence)} bootstrap interval over the images "
+            f" In brackets: {_percent(comparison.confidence)} bootstrap interval over images "
             f"({comparison.resamples:,} resamples)."
         )
     return text
 
 
 def explain_differences(comparison: Comparison) -> str:
-    """Return what the differences are, in a sentence."""
-    text = f"Mean difference of runs with the same {comparison.over}"
+    """Explain the differences."""
+    text = f"Mean difference between runs with the same {comparison.over}"
     if _has_intervals(comparison):
-        text += f", {_percent(comparison.confidence)} interval from images resampled in pairs"
-    return f"{text}, and in how many of the {comparison.over}s it is positive."
+        text += f", {_percent(comparison.confidence)} paired bootstrap interval over images"
+    return f"{text}, and number of {comparison.over}s with a positive difference."
 
 
 def describe(column: ShownColumn) -> str:
-    """Return what a column was measured on and with, in one line."""
+    """Return the provenance of a column, in one line."""
     way = direction(column.measure)
     better = f" ({way} is better)" if way else ""
     images = [] if column.images is None else [counted(column.images, "image")]
@@ -190,7 +190,7 @@ def describe(column: ShownColumn) -> str:
 
 
 def mean_text(cell: Cell | None, seeds: int) -> str:
-    """Return ``0.465 ± 0.002``, and the number of values where it isn't ``seeds``."""
+    """Return ``0.465 ± 0.002``, with the number of values unless it is ``seeds``."""
     if cell is None:
         return NOT_DEFINED
     number = "" if len(cell.seeds) == seeds else f" (n = {len(cell.seeds)})"
@@ -198,7 +198,7 @@ def mean_text(cell: Cell | None, seeds: int) -> str:
 
 
 def interval_text(interval: tuple[float, float] | None, *, signed: bool = False) -> str:
-    """Return ``[0.431, 0.498]``, or nothing where there is no interval."""
+    """Return ``[0.431, 0.498]``, or an empty string without an interval."""
     if interval is None:
         return ""
     low, high = (signed_text(one) if signed else f"{one:.3f}" for one in interval)
@@ -206,7 +206,7 @@ def interval_text(interval: tuple[float, float] | None, *, signed: bool = False)
 
 
 def signed_text(value: float) -> str:
-    """Return ``+0.030`` or ``−0.004``."""
+    """Return a number with its sign: ``+0.030`` or ``−0.004``."""
     return f"{value:+.3f}".replace("-", "−")
 
 

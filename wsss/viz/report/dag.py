@@ -1,7 +1,7 @@
-"""A pipeline as a picture: a layered drawing (after Sugiyama) of its stages as inline SVG.
+"""The graph of a pipeline as inline SVG: a layered drawing (Sugiyama).
 
-Stages stand in layers by their longest way from a source; long edges are led through invisible places in the layers
-between; places within a layer are ordered by the barycentre of their neighbours, so that few edges cross.
+The layer of a stage is its longest path from a source; long edges bend at dummy nodes in the layers between; nodes
+within a layer are ordered by the barycentre of their neighbours, so that few edges cross.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ from wsss.viz.drawing.formatting import duration, escape
 from wsss.viz.report.run_overview import StageRecord, in_order
 
 Direction = Literal["right", "down"]
-Place = tuple[str, int]
-"""A stage in its layer, or a bend of a long edge: (name, layer)."""
+Node = tuple[str, int]
+"""A node: a stage, or a dummy on a long edge, and its layer."""
 
 NODES: Mapping[Direction, tuple[int, int]] = {"right": (152, 62), "down": (112, 62)}
-"""Width and height of a stage's box, in the picture's pixels."""
+"""Width and height of a box, pixels."""
 
 SYMBOLS = {"done": "✓", "skipped": "✓", "failed": "✗", "running": "…", "pending": "○"}
 
 
 def draw(records: Sequence[StageRecord], direction: Direction) -> Markup:
-    """Draw the stages and who needs whom.
+    """Draw the stages and their dependencies.
 
     Args:
         records: the stages, in any order.
         direction: ``right`` for wide pages, ``down`` for phones.
 
     Returns:
-        An ``<svg>`` with a text alternative; statuses are told by symbol and word, not by colour alone.
+        An ``<svg>`` with a text alternative; the status has a symbol and a word, not only a colour.
     """
     layers, edges = layout(records)
-    node = NODES[direction]
+    width, height = NODES[direction]
     gap_along, gap_across = (36, 18) if direction == "right" else (30, 10)
-    along, across = node if direction == "right" else (node[1], node[0])
+    along, across = (width, height) if direction == "right" else (height, width)
     deepest = max(len(layer) for layer in layers)
     breadth = deepest * (across + gap_across) - gap_across
-    centres: dict[Place, tuple[float, float]] = {}
+    centres: dict[Node, tuple[float, float]] = {}
     for depth, layer in enumerate(layers):
         start = (breadth - (len(layer) * (across + gap_across) - gap_across)) / 2
-        for slot, place in enumerate(layer):
+        for slot, node in enumerate(layer):
             a = 2 + depth * (along + gap_along) + along / 2
             b = 2 + start + slot * (across + gap_across) + across / 2
-            centres[place] = (a, b) if direction == "right" else (b, a)
+            centres[node] = (a, b) if direction == "right" else (b, a)
     length = len(layers) * (along + gap_along) - gap_along
     width, height = (length + 4, breadth + 4) if direction == "right" else (breadth + 4, length + 4)
 
-    # Below seven tenths of its size the text can't be read: then the picture scrolls in its own box.
+    # Text is unreadable below seven tenths of its size: narrower pages scroll the picture.
     bounds = f"max-width:{width}px;min-width:{0.7 * width:.0f}px"
     parts = [
         f'<svg class="dag {direction}" viewBox="0 0 {width} {height}" style="{bounds}" role="img" '
@@ -66,7 +66,7 @@ def draw(records: Sequence[StageRecord], direction: Direction) -> Markup:
 
 
 def describe(records: Sequence[StageRecord]) -> str:
-    """Return the picture in words."""
+    """Return the graph in words."""
     return "Pipeline. " + "; ".join(
         f"{one.id} ({one.uses}, {one.status}, {duration(one.seconds)})"
         + (f" needs {', '.join(one.needs)}" if one.needs else "")
@@ -74,12 +74,12 @@ def describe(records: Sequence[StageRecord]) -> str:
     )
 
 
-def layout(records: Sequence[StageRecord]) -> tuple[list[list[Place]], list[list[Place]]]:
-    """Return the layers (each a list of places in order) and the edges (each a chain of places, layer by layer)."""
+def layout(records: Sequence[StageRecord]) -> tuple[list[list[Node]], list[list[Node]]]:
+    """Return the layers (ordered nodes) and the edges (chains of nodes, one per layer)."""
     known = {record.id for record in records}
     needs = {record.id: [need for need in record.needs if need in known] for record in records}
     depth = _depths({record.id: needs[record.id] for record in in_order(records)})
-    layers: list[list[Place]] = [[] for _ in range(max(depth.values(), default=0) + 1)]
+    layers: list[list[Node]] = [[] for _ in range(max(depth.values(), default=0) + 1)]
     for record in records:
         layers[depth[record.id]].append((record.id, depth[record.id]))
     chains = []
@@ -94,17 +94,17 @@ def layout(records: Sequence[StageRecord]) -> tuple[list[list[Place]], list[list
 
 
 def _depths(needs: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Return each stage's longest way from a source; ``needs`` lists stages after what they need."""
+    """Return the longest path of each stage from a source; ``needs`` is sorted topologically."""
     depth: dict[str, int] = {}
     for name, parents in needs.items():
         depth[name] = 1 + max((depth[parent] for parent in parents if parent in depth), default=-1)
     return depth
 
 
-def _order(layers: list[list[Place]], chains: Sequence[Sequence[Place]]) -> None:
-    """Sort each layer by the mean position of its neighbours, down and up a few times."""
-    before: dict[Place, list[Place]] = {}
-    after: dict[Place, list[Place]] = {}
+def _order(layers: list[list[Node]], chains: Sequence[Sequence[Node]]) -> None:
+    """Sort each layer by the mean position of its neighbours, in alternating sweeps."""
+    before: dict[Node, list[Node]] = {}
+    after: dict[Node, list[Node]] = {}
     for chain in chains:
         for one, other in pairwise(chain):
             after.setdefault(one, []).append(other)
@@ -112,16 +112,16 @@ def _order(layers: list[list[Place]], chains: Sequence[Sequence[Place]]) -> None
     for sweep in range(6):
         forward = sweep % 2 == 0
         for layer in layers if forward else reversed(layers):
-            position = {place: slot - (len(row) - 1) / 2 for row in layers for slot, place in enumerate(row)}
+            position = {node: slot - (len(row) - 1) / 2 for row in layers for slot, node in enumerate(row)}
             layer.sort(key=partial(_barycentre, before if forward else after, position))
 
 
-def _barycentre(neighbours: Mapping[Place, list[Place]], position: Mapping[Place, float], place: Place) -> float:
-    beside = neighbours.get(place)
-    return sum(position[one] for one in beside) / len(beside) if beside else position[place]
+def _barycentre(neighbours: Mapping[Node, list[Node]], position: Mapping[Node, float], node: Node) -> float:
+    beside = neighbours.get(node)
+    return sum(position[one] for one in beside) / len(beside) if beside else position[node]
 
 
-def _real(layer: Sequence[Place]) -> list[str]:
+def _real(layer: Sequence[Node]) -> list[str]:
     return [name for name, _ in layer if not name.startswith("\0")]
 
 
@@ -129,10 +129,10 @@ def _node(record: StageRecord, x: float, y: float, direction: Direction) -> str:
     width, height = NODES[direction]
     left, top = x - width / 2, y - height / 2
     inset = left + (12 if direction == "right" else 8)
-    # A phone's boxes are narrow: there the symbol alone says "done"; any other status is spelt out.
+    # Narrow boxes omit the word "done"; its symbol is enough.
     symbol = SYMBOLS.get(record.status, "•")
-    told = [] if direction == "down" and record.status == "done" and record.seconds is not None else [record.status]
-    state = " · ".join(told + ([] if record.seconds is None else [duration(record.seconds)]))
+    status = [] if direction == "down" and record.status == "done" and record.seconds is not None else [record.status]
+    state = " · ".join(status + ([] if record.seconds is None else [duration(record.seconds)]))
     letters = (width - 20) // 8
     return (
         f'<g class="node {escape(record.status)}"><title>{escape(record.id)}: {escape(record.uses)}</title>'
@@ -143,9 +143,9 @@ def _node(record: StageRecord, x: float, y: float, direction: Direction) -> str:
     )
 
 
-def _edge(chain: Sequence[Place], centres: Mapping[Place, tuple[float, float]], direction: Direction) -> str:
-    """Draw a chain as smooth curves that leave and enter along the direction of the layers."""
-    points = [centres[place] for place in chain]
+def _edge(chain: Sequence[Node], centres: Mapping[Node, tuple[float, float]], direction: Direction) -> str:
+    """Draw a chain as smooth curves with an arrow head."""
+    points = [centres[node] for node in chain]
     reach = NODES[direction][0] / 2 if direction == "right" else NODES[direction][1] / 2
     path = ""
     for (x1, y1), (x2, y2) in pairwise(points):
@@ -157,7 +157,7 @@ def _edge(chain: Sequence[Place], centres: Mapping[Place, tuple[float, float]], 
             y1, y2 = y1 + reach, y2 - reach
             middle = (y1 + y2) / 2
             curve = f"C{x1:.1f} {middle:.1f} {x2:.1f} {middle:.1f} {x2:.1f} {y2:.1f}"
-        # Through a bend the edge runs straight, from one side of the place to the other.
+        # Across a dummy node the edge is straight.
         path += (f"M{x1:.1f} {y1:.1f}" if not path else f"L{x1:.1f} {y1:.1f}") + curve
     x, y = points[-1]
     tip = (x - reach, y) if direction == "right" else (x, y - reach)

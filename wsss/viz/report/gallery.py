@@ -1,147 +1,34 @@
-"""The report's gallery: one row per image, one column per stage that makes maps or masks, ground truth last."""
+"""The report's gallery: one row per image, one column per stage with maps or masks, ground truth last."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from wsss.data.artifacts import read_maps
-from wsss.data.sample import read_truth
-from wsss.errors import DamagedFile, InvalidInput
-from wsss.io.files.stage_files import mask_path
 from wsss.io.process.headroom import that_fit
-from wsss.io.rasters.label_masks import IGNORE, read_mask
-from wsss.io.rasters.rgb_images import pixels_in, read_image
-from wsss.metrics.contradictions import contradiction, in_words
-from wsss.viz.drawing.palette import class_colours, hex_colour, magma
+from wsss.io.rasters.rgb_images import pixels_in
+from wsss.viz.report.gallery_layout import Gallery, Row, Section, Unread, missing_image
+from wsss.viz.report.gallery_tiles import PREDICT, Column, make_row
 from wsss.viz.report.report_scores import Score
 from wsss.viz.report.run_overview import StageRecord
 from wsss.viz.report.selection import Pick, choose, distinct, ranking_score, read_per_image
-from wsss.viz.report.thumbnails import DETAILS, Detail, heat_uri, mask_uri, photo_uri
+from wsss.viz.report.thumbnails import DETAILS, Detail
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from wsss.data.sample import Classes, Dataset, Sample
 
 TRUTH = "ground truth"
-PREDICT = "predict"
-"""Kind of the stages whose masks are compared with the image-level labels."""
 
 BYTES_PER_PIXEL = 15
-"""Of a photograph, while its thumbnails are made."""
+"""Peak memory per pixel of a photograph while its thumbnails are made."""
 
+TRIAL = 6
+"""Number of rows made first, to choose the resolution."""
 
-@dataclass(frozen=True)
-class Column:
-    """A column: the maps or masks of one stage, or the ground truth.
-
-    Args:
-        title: the stage's id.
-        kind: what it shows.
-        images: ids of the images it has something for.
-        stage: the stage's record; ``None`` for the ground truth.
-        values: image id → mIoU of this column's mask, where a score stage measured it.
-        oracle: ground truth took part in making the masks; stamped on every one of those values.
-    """
-
-    title: str
-    kind: Literal["cams", "masks", "truth"]
-    images: frozenset[str]
-    stage: StageRecord | None = None
-    values: Mapping[str, float] = field(default_factory=dict)
-    oracle: bool = False
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One picture over the photograph: a layer as data address, a caption, the same in words, and whether it is a
-    predicted mask that contradicts the image's labels.
-    """
-
-    kind: str
-    title: str
-    note: str
-    source: str
-    alt: str
-    contradicts: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """One image: its photograph, and per column the tiles on it (none where the stage made nothing of it).
-
-    ``classes`` are the indices of the classes it shows, by its labels or else its true mask.
-    """
-
-    id: str
-    reason: str
-    labels: tuple[str, ...] | None
-    width: int
-    height: int
-    photo: str
-    cells: tuple[tuple[Tile, ...], ...]
-    classes: tuple[int, ...] = ()
-
-    @property
-    def contradicts(self) -> bool:
-        """Whether a predicted mask contradicts the image's labels."""
-        return any(tile.contradicts for cell in self.cells for tile in cell)
-
-    def weight(self) -> int:
-        """Return how many bytes the row takes in the page, roughly."""
-        sources = [self.photo, *(tile.source for cell in self.cells for tile in cell)]
-        texts = sum(400 + len(tile.alt) + len(tile.note) for cell in self.cells for tile in cell)
-        return sum(map(len, sources)) + texts + 1200
-
-
-@dataclass(frozen=True)
-class Unread:
-    """An image without a row: its photograph is missing or broken."""
-
-    id: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """The rows of one split, by which score stage they were ranked, and images of it that could not be shown."""
-
-    split: str
-    size: int
-    ranked_by: str | None
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    unread: tuple[Unread, ...] = ()
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """All that the gallery shows.
-
-    Args:
-        sections: the rows, by split.
-        left_out: how many images were asked for and did not fit the page's size limit.
-        detail: how fine the pictures are.
-        unread: images that could not be shown.
-        other_splits: splits with maps or masks of which no image was asked for.
-    """
-
-    sections: tuple[Section, ...]
-    left_out: int
-    detail: Detail
-    unread: tuple[Unread, ...] = ()
-    other_splits: tuple[str, ...] = ()
-
-    @property
-    def shown(self) -> int:
-        """Number of images shown."""
-        return sum(len(section.rows) for section in self.sections)
+Advance = Callable[[int], None]
 
 
 def make_gallery(
@@ -155,28 +42,28 @@ def make_gallery(
     budget: int,
     only: Collection[str] | None = None,
     workers: int = 1,
-    track: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
+    track: Callable[[int], Advance] = lambda total: lambda steps: None,
 ) -> Gallery:
-    """Choose the images and make their thumbnails, the finest that fit.
+    """Choose the images and make their thumbnails, in the highest resolution that fits.
 
     Args:
-        data: the dataset the run worked on.
+        data: the dataset of the run.
         records: the stages in pipeline order.
         scores: their scores, to rank the images by.
-        splits: the splits to show; none for every split that a stage made maps or masks of.
-        count: how many images are asked for.
+        splits: the splits to show; empty for every split with maps or masks.
+        count: number of images.
         seed: of the random draw among them.
-        budget: bytes that all rows together may take.
-        only: ids of the stages that get a column; ``None`` for all.
+        budget: maximum size of all rows, bytes.
+        only: ids of the stages shown as columns; ``None`` for all.
         workers: number of threads; the result does not depend on it.
-        track: number of images → a function that is told of each that is done.
+        track: number of images → progress callback.
 
     Raises:
         InvalidInput: an unknown split.
     """
     columns = _columns(data, records, scores, only)
-    pictured = frozenset[str]().union(*(column.images for column in columns if column.kind != "truth"))
-    candidates = _candidates(data, splits, pictured)
+    with_pictures = frozenset[str]().union(*(column.images for column in columns if column.kind != "truth"))
+    candidates = _candidates(data, splits, with_pictures)
     missing = {one.id: one for samples in candidates.values() for one in samples if one.id in data.missing}
     sizes = {name: len(samples) for name, samples in candidates.items()}
     candidates = {
@@ -186,106 +73,113 @@ def make_gallery(
     ranked_by = {name: _ranking(scores, name, samples, per_image) for name, samples in candidates.items()}
     values = {name: per_image[score.id] for name, score in ranked_by.items() if score is not None}
     flagged = _flagged(records)
-    picks = choose(candidates, count, seed, values, flagged)
-    asked = len(picks)
-    made: dict[tuple[str, str], Row | Unread] = {}
+    rows = _Rows(columns, data.classes, workers)
+    asked, picks, detail = _fit(
+        rows, lambda limit: choose(candidates, min(limit, count), seed, values, flagged), count, budget, track
+    )
+    sections = tuple(
+        _section(name, sizes[name], score.id if score else None, columns, mine)
+        for name, score in ranked_by.items()
+        if (mine := rows.of(pick for pick in picks if pick.split == name))
+    )
+    unread = [missing_image(sample) for sample in missing.values()] if count else []
+    other_splits = _other_splits(data, candidates, with_pictures) if splits else ()
+    return Gallery(sections, asked - len(picks), detail, (*unread, *rows.unread()), other_splits)
 
-    def make(picks: Sequence[Pick], detail: Detail, advance: Callable[[int], None]) -> list[Row]:
-        new = [pick for pick in picks if (pick.split, pick.sample.id) not in made]
-        work = partial(_row_or_why, columns=columns, classes=data.classes, detail=detail)
+
+@dataclass
+class _Rows:
+    """The rows made so far, by split and image."""
+
+    columns: Sequence[Column]
+    classes: Classes
+    workers: int
+    made: dict[tuple[str, str], Row | Unread] = field(default_factory=dict)
+
+    def make(self, picks: Sequence[Pick], detail: Detail, advance: Advance = lambda steps: None) -> int:
+        """Make the missing rows of the picks in parallel; return the size of all of them, bytes."""
+        new = [pick for pick in picks if (pick.split, pick.sample.id) not in self.made]
         largest = max((pixels_in(pick.sample.image) for pick in new), default=0)
-        threads = that_fit(max(1, workers), BYTES_PER_PIXEL * largest, lambda line: None, "thumbnails")
+        threads = that_fit(max(1, self.workers), BYTES_PER_PIXEL * largest, lambda line: None, "thumbnails")
+        work = partial(make_row, columns=self.columns, classes=self.classes, detail=detail)
         with ThreadPoolExecutor(threads) as pool:
             for pick, row in zip(new, pool.map(work, new), strict=True):
-                made[pick.split, pick.sample.id] = row
+                self.made[pick.split, pick.sample.id] = row
                 advance(1)
-        return [row for row in (made[pick.split, pick.sample.id] for pick in picks) if isinstance(row, Row)]
+        return sum(row.weight() for _, row in self.of(picks))
 
-    # A few rows tell how fine the pictures may be; only then are all of them made.
-    trial = picks[:: max(1, len(picks) // 6)][:6]
+    def of(self, picks: Iterable[Pick]) -> list[tuple[Pick, Row]]:
+        """Return the rows of the picks, without unreadable images."""
+        rows = ((pick, self.made[pick.split, pick.sample.id]) for pick in picks)
+        return [(pick, row) for pick, row in rows if isinstance(row, Row)]
+
+    def unread(self) -> Collection[Unread]:
+        """Return the unreadable images, each once."""
+        return {one.id: one for one in self.made.values() if isinstance(one, Unread)}.values()
+
+
+def _fit(
+    rows: _Rows,
+    choose_up_to: Callable[[int], tuple[Pick, ...]],
+    count: int,
+    budget: int,
+    track: Callable[[int], Advance],
+) -> tuple[int, tuple[Pick, ...], Detail]:
+    """Make rows that fit the budget: in a lower resolution, then fewer.
+
+    Returns:
+        The number of images without a budget, those that fit, and their resolution.
+    """
+    picks = choose_up_to(count)
+    asked = len(picks)
+    # A few rows determine the resolution; all rows are made in that one.
+    trial = picks[:: max(1, asked // TRIAL)][:TRIAL]
     for detail in DETAILS:
-        made.clear()
-        weight = sum(row.weight() for row in make(trial, detail, lambda steps: None)) / max(1, len(trial))
+        rows.made.clear()
+        weight = rows.make(trial, detail) / max(1, len(trial))
         if weight * asked <= 0.9 * budget:
             break
     else:
-        picks = choose(candidates, min(count, int(0.95 * budget / weight)), seed, values, flagged)
+        picks = choose_up_to(int(0.95 * budget / weight))
     advance = track(len(picks))
-    rows = make(picks, detail, advance)
-    while (total := sum(row.weight() for row in rows)) > budget:
-        fewer = min(len(picks) - 1, int(len(picks) * 0.97 * budget / total))
-        picks = choose(candidates, fewer, seed, values, flagged)
-        rows = make(picks, detail, advance)
-
-    sections = []
-    for name, score in ranked_by.items():
-        found = [(pick, made[pick.split, pick.sample.id]) for pick in picks if pick.split == name]
-        mine = [(pick, row) for pick, row in found if isinstance(row, Row)]
-        if mine:
-            sections.append(_section(name, sizes[name], score.id if score else None, columns, mine))
-    unread = [missing_image(sample) for sample in missing.values()] if count else []
-    unread += {one.id: one for one in made.values() if isinstance(one, Unread)}.values()
-    other_splits = _other_splits(data, candidates, pictured) if splits else ()
-    return Gallery(tuple(sections), asked - len(picks), detail, tuple(unread), other_splits)
+    while (total := rows.make(picks, detail, advance)) > budget:
+        picks = choose_up_to(min(len(picks) - 1, int(len(picks) * 0.97 * budget / total)))
+    return asked, picks, detail
 
 
-def _candidates(data: Dataset, splits: Sequence[str], pictured: Collection[str]) -> dict[str, Sequence[Sample]]:
-    """Return the images that have maps or masks, by split: of these splits, or of all that differ."""
+def _candidates(data: Dataset, splits: Sequence[str], with_pictures: Collection[str]) -> dict[str, Sequence[Sample]]:
+    """Return the images with maps or masks, by split: of the given splits, or of all distinct ones."""
     samples = {name: data.split(name) for name in splits} or data.splits
-    found = {name: [one for one in several if one.id in pictured] for name, several in samples.items()}
-    with_pictures: dict[str, Sequence[Sample]] = {name: several for name, several in found.items() if several}
-    return with_pictures if splits else distinct(with_pictures)
+    pictured = {name: [one for one in several if one.id in with_pictures] for name, several in samples.items()}
+    candidates: dict[str, Sequence[Sample]] = {name: several for name, several in pictured.items() if several}
+    return candidates if splits else distinct(candidates)
 
 
 def _other_splits(
-    data: Dataset, candidates: Mapping[str, Sequence[Sample]], pictured: Collection[str]
+    data: Dataset, candidates: Mapping[str, Sequence[Sample]], with_pictures: Collection[str]
 ) -> tuple[str, ...]:
-    """Return the splits with maps or masks of images that are in none of those shown."""
+    """Return the splits with maps or masks, none of whose images is shown."""
     shown = {sample.id for samples in candidates.values() for sample in samples}
-    every = _candidates(data, (), pictured)
+    every = _candidates(data, (), with_pictures)
     return tuple(name for name, samples in every.items() if not any(sample.id in shown for sample in samples))
 
 
-def missing_image(sample: Sample) -> Unread:
-    """Return what is said of an image of `Dataset.missing`."""
-    return Unread(sample.id, f"no such image in {sample.image.parent}")
-
-
-def reasons(gallery: Gallery) -> tuple[str, ...]:
-    """Return why images were chosen, failures first."""
-    found = {row.reason for section in gallery.sections for row in section.rows}
-    return tuple(reason for reason in ("worst", "random", "best", "contradicts labels", "spread") if reason in found)
-
-
 def _flagged(records: Sequence[StageRecord]) -> list[str]:
-    """Return the images whose predicted masks contradict their labels, as the stages list them, worst first."""
+    """Return the images whose predicted masks contradict their labels, as recorded by the stages, worst first."""
     lists = [record.metrics.get("contradictions") or [] for record in records if record.uses == PREDICT]
     return list(dict.fromkeys(str(row["image"]) for rows in lists for row in rows))
-
-
-def legend(data: Dataset | None) -> list[tuple[str, str]]:
-    """Return (name, colour) of each foreground class."""
-    if data is None:
-        return []
-    colours = class_colours(data.classes)
-    return [(name, hex_colour(colours[index])) for index, name in enumerate(data.classes.names) if index > 0]
-
-
-def heat_scale() -> str:
-    """Return the colours of heat maps from 0 to 1 as stops of a CSS gradient."""
-    return ", ".join(hex_colour(colour) for colour in magma()[::15])
 
 
 def _ranking(
     scores: Sequence[Score], split: str, samples: Sequence[Sample], per_image: Mapping[str, Mapping[str, float]]
 ) -> Score | None:
-    """Return the score to rank a split's images by: measured on it, or on a larger split that holds it."""
-    fit = ranking_score(scores, split, [one for one, values in per_image.items() if values])
-    if fit is not None:
-        return fit
-    held = [one for one in scores if per_image.get(one.id) and all(each.id in per_image[one.id] for each in samples)]
-    wider = dict.fromkeys(one.split for one in held)
-    return next((found for name in wider if (found := ranking_score(held, name, [one.id for one in held]))), None)
+    """Return the score that ranks the images of a split: measured on the split, or on a larger one."""
+    score = ranking_score(scores, split, [one for one, values in per_image.items() if values])
+    if score is not None:
+        return score
+    wider = [one for one in scores if per_image.get(one.id) and all(each.id in per_image[one.id] for each in samples)]
+    names = dict.fromkeys(one.split for one in wider)
+    return next((one for name in names if (one := ranking_score(wider, name, [one.id for one in wider]))), None)
 
 
 def _columns(
@@ -313,86 +207,9 @@ def _columns(
 def _section(
     name: str, size: int, ranked_by: str | None, columns: Sequence[Column], mine: Sequence[tuple[Pick, Row]]
 ) -> Section:
-    """Gather a split's rows; columns that have nothing for any of them are dropped."""
-    used = [place for place, column in enumerate(columns) if any(row.cells[place] for _, row in mine)]
-    rows = tuple(replace(row, reason=pick.reason, cells=tuple(row.cells[one] for one in used)) for pick, row in mine)
-    return Section(name, size, ranked_by, tuple(columns[place].title for place in used), rows)
-
-
-def _row_or_why(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail: Detail) -> Row | Unread:
-    """Return an image's row; a photograph that is broken or gone costs its row, and not the whole report."""
-    try:
-        return _row(pick, columns=columns, classes=classes, detail=detail)
-    except DamagedFile:
-        raise
-    except InvalidInput as error:
-        return Unread(pick.sample.id, error.message)
-
-
-def _row(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail: Detail) -> Row:
-    sample = pick.sample
-    image = read_image(sample.image)
-    height, width = image.shape[:2]
-    cells = tuple(
-        _cell_or_why(column, sample, (height, width), classes, detail) if sample.id in column.images else ()
-        for column in columns
+    """Return the section of a split, without the columns that are empty in all rows."""
+    used = [index for index in range(len(columns)) if any(row.cells[index] for _, row in mine)]
+    rows = tuple(
+        replace(row, reason=pick.reason, cells=tuple(row.cells[index] for index in used)) for pick, row in mine
     )
-    labels = None if sample.labels is None else tuple(classes.names[index] for index in sample.labels)
-    return Row(sample.id, pick.reason, labels, width, height, photo_uri(image, detail), cells, _shown(sample, classes))
-
-
-def _shown(sample: Sample, classes: Classes) -> tuple[int, ...]:
-    """Return the indices of the classes in an image; none where neither labels nor a readable mask tell."""
-    if sample.labels is not None or sample.mask is None:
-        return sample.labels or ()
-    try:
-        return tuple(int(index) for index in np.unique(read_truth(sample, classes)) if 0 < index < IGNORE)
-    except InvalidInput:  # said in the column of the ground truth
-        return ()
-
-
-def _cell_or_why(
-    column: Column, sample: Sample, size: tuple[int, int], classes: Classes, detail: Detail
-) -> tuple[Tile, ...]:
-    """Return the tiles of one picture; a broken mask is said in its place, and doesn't cost the whole report."""
-    try:
-        return _cell(column, sample, size, classes, detail)
-    except DamagedFile:
-        raise
-    except InvalidInput as error:
-        why = f"can't be shown: {error.message}"
-        blank = mask_uri(np.zeros(size, np.uint8), class_colours(classes), detail)
-        return (Tile("mask", column.title, why, blank, f"{column.title} of {sample.id} {why}"),)
-
-
-def _cell(column: Column, sample: Sample, size: tuple[int, int], classes: Classes, detail: Detail) -> tuple[Tile, ...]:
-    if column.stage is None:
-        mask = read_truth(sample, classes, size=size)
-        return (_mask_tile(column, sample, mask, classes, detail),)
-    if column.kind == "masks":
-        path = mask_path(column.stage.path, sample.id)
-        mask = classes.encode(read_mask(path, size=size), where=str(path))
-        return (_mask_tile(column, sample, mask, classes, detail),)
-    cams = read_maps(column.stage.path, sample, classes, size=size)
-    tiles = []
-    for index, values in zip(cams.classes, cams.maps, strict=True):
-        name = classes.names[index]
-        alt = f"{column.title}: heat map of {name} on {sample.id}, {np.mean(values >= 0.5):.0%} of it above 0.5"
-        tiles.append(Tile("heat", column.title, name, heat_uri(values, size, detail), alt))
-    return tuple(tiles)
-
-
-def _mask_tile(column: Column, sample: Sample, mask: NDArray[np.uint8], classes: Classes, detail: Detail) -> Tile:
-    counts = np.bincount(mask.ravel(), minlength=256) / mask.size
-    areas = [f"{classes.names[index]} {counts[index]:.0%}" for index in range(1, len(classes)) if counts[index]]
-    areas += [f"ignored {counts[IGNORE]:.0%}"] if counts[IGNORE] else []
-    alt = f"{column.title} of {sample.id}: {', '.join(areas) or 'background only'}"
-    value = column.values.get(sample.id)
-    notes = [] if value is None else [f"{'ORACLE ' if column.oracle else ''}mIoU {value:.2f}"]
-    notes += [f"{counts[IGNORE]:.0%} unsure"] if column.stage and counts[IGNORE] >= 0.005 else []
-    wrong = None
-    if column.stage is not None and column.stage.uses == PREDICT:
-        wrong = contradiction(counts[: len(classes)], sample)
-    notes += [] if wrong is None else [in_words(wrong, classes.names)]
-    picture = mask_uri(mask, class_colours(classes), detail)
-    return Tile("mask", column.title, ", ".join(notes), picture, alt, wrong is not None)
+    return Section(name, size, ranked_by, tuple(columns[index].title for index in used), rows)

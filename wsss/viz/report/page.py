@@ -1,4 +1,4 @@
-"""Make one self-contained HTML page of a template: styles, scripts and pictures inside, nothing fetched."""
+"""Rendering of a template to one self-contained HTML page: styles, scripts and pictures inside, nothing fetched."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wsss.io.text.printable import printable
 from wsss.metrics.directions import direction, verdict
 from wsss.viz.drawing.charts import line_chart
-from wsss.viz.drawing.curves import RULES
-from wsss.viz.drawing.curves import draw as draw_curves
+from wsss.viz.drawing.curves import embedded
 from wsss.viz.drawing.formatting import duration, number, plain, words
 from wsss.viz.report.comparison_table import (
     describe,
@@ -27,33 +26,27 @@ from wsss.viz.report.report_scores import is_oracle
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-STYLES = ("report.css",)
 SCRIPTS = ("report.js", "viewer.js", "topology.js")
 
 
 def environment() -> Environment:
-    """Return Jinja's environment for our templates: all text is escaped, and an unknown name is an error."""
+    """Return the Jinja environment of the templates: all text is escaped, and an unknown name is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    made = Environment(
-        loader=PackageLoader("wsss.viz", "templates"),
+    environment = Environment(
+        loader=PackageLoader("wsss.viz.report", "templates"),
         autoescape=True,
-        finalize=_shown,
+        finalize=_printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "duration": duration, "plain": plain, "words": words}
-    return made
-
-
-def _shown(value: Any) -> Any:
-    """Return text of others without control characters and bidirectional overrides; Jinja escapes the rest."""
-    return printable(value) if type(value) is str else value
+    environment.filters |= {"number": number, "duration": duration, "plain": plain, "words": words}
+    return environment
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """Return the page that a template of ``wsss/viz/report/templates`` makes of ``values``."""
+    """Return the page of a template in ``wsss/viz/report/templates``, filled with ``values``."""
     from markupsafe import Markup
 
     pages = environment()
@@ -61,7 +54,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         "line_chart": line_chart,
         "is_oracle": is_oracle,
         "sum": sum,
-        "draw_curves": draw_curves,
+        "embedded": embedded,
         "describe": describe,
         "direction": direction,
         "verdict": verdict,
@@ -71,11 +64,25 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         "interval_text": interval_text,
         "signed_text": signed_text,
     }
-    files = resources.files("wsss.viz.report") / "templates"
-    style = "".join((files / name).read_text(encoding="utf-8") for name in STYLES)
-    script = "".join((files / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    # The policy lets this one script run and nothing be fetched, whatever a class or a file may be called.
+    script = "".join(map(_text, SCRIPTS))
+    # The policy of the page allows this one script, whatever the names of classes and files contain.
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return pages.get_template(template).render(
-        **values, style=Markup(style + RULES), script=Markup(script), script_hash=allowed
+        **values, style=style_sheet(), script=Markup(script), script_hash=allowed
     )
+
+
+def style_sheet() -> Any:
+    """Return the style sheet of the pages as markup."""
+    from markupsafe import Markup
+
+    return Markup(_text("report.css"))
+
+
+def _text(name: str) -> str:
+    return (resources.files("wsss.viz.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _printable(value: Any) -> Any:
+    """Return text without control characters and bidirectional overrides; Jinja escapes the rest."""
+    return printable(value) if type(value) is str else value

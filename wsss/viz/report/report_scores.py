@@ -1,4 +1,4 @@
-"""The numbers of the report: scores with all that they were measured on, per-class tables, and what may be compared."""
+"""The scores of a report with their provenance, per-class tables, and ratios to full supervision."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from wsss.viz.report.run_overview import StageRecord, is_from_segmenter, maps_of
 
 MEASURES = ("miou", "precision", "recall", "pixel_accuracy")
 STATED = ("split", "images", "threshold_policy", "crf", "scales", "initial_weights", "supervision")
-"""What every score has to say of itself; a fact that nobody recorded is shown as ``not stated``."""
+"""The facts shown for every score; missing ones are shown as ``not recorded``."""
 
 WEAK, FULL = "image-level labels", "ground-truth masks"
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that a score was measured on or with."""
+    """One fact about the measurement of a score."""
 
     name: str
     value: str
@@ -28,19 +28,19 @@ class Fact:
 
 @dataclass(frozen=True)
 class Score:
-    """What one score stage says, ready to be shown.
+    """The result of one score stage.
 
     Args:
         id: the score stage.
-        masks: the stage whose masks were measured, or ``None`` for a folder from elsewhere.
+        masks: the stage whose masks were measured, ``None`` for an external folder.
         maps: the stage whose maps were measured at their best threshold, if any.
         split: name of the split.
-        miou, precision, recall, pixel_accuracy: in [0, 1], or ``None`` where undefined.
-        iou: per class, ``None`` for a class without a pixel in the ground truth.
+        miou, precision, recall, pixel_accuracy: in [0, 1], ``None`` if undefined.
+        iou: per class, ``None`` for a class without pixels in the ground truth.
         facts: split, images, threshold policy and so on.
-        oracle: ground truth took part in making the masks that were measured.
-        supervision: `WEAK`, `FULL`, other text, or ``None`` where nobody said.
-        segmenter: the masks come from a trained network rather than from CAMs.
+        oracle: ground truth was used to make the measured masks.
+        supervision: `WEAK`, `FULL`, other text, or ``None`` if not recorded.
+        segmenter: whether the masks come from a segmentation network, not from CAMs.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A weakly supervised network's mIoU as a share of a fully supervised one's, on the same images."""
+    """The ratio of the mIoU of a weakly to that of a fully supervised network, on the same images."""
 
     weak: Score
     full: Score
@@ -74,27 +74,24 @@ def scores_of(records: Sequence[StageRecord]) -> tuple[Score, ...]:
 
 
 def is_oracle(*values: Any) -> bool:
-    """Return whether metrics or provenance say, at any depth, that ground truth chose a threshold.
-
-    A text that speaks of an oracle counts, and so does any key that names one with a true value.
-    """
-    return any(_speaks_of_oracle(value) for value in values)
+    """Return whether metrics or provenance mention an oracle at any depth, in a text or as a key with a true value."""
+    return any(_mentions_oracle(value) for value in values)
 
 
-def _speaks_of_oracle(value: Any) -> bool:
+def _mentions_oracle(value: Any) -> bool:
     if isinstance(value, str):
         return "oracle" in value.lower()
     if isinstance(value, Mapping):
-        return any(_speaks_of_oracle(one) or ("oracle" in str(key).lower() and bool(one)) for key, one in value.items())
+        return any(_mentions_oracle(one) or ("oracle" in str(key).lower() and bool(one)) for key, one in value.items())
     if isinstance(value, Sequence):
-        return any(_speaks_of_oracle(one) for one in value)
+        return any(_mentions_oracle(one) for one in value)
     return False
 
 
 def ratios(scores: Sequence[Score]) -> tuple[Ratio, ...]:
-    """Pair weakly with fully supervised networks that were scored on the same images and classes.
+    """Pair weakly and fully supervised networks scored on the same images and classes.
 
-    Scores that an oracle touched are left out. What else differs between the two (initial weights, scales) is listed.
+    Oracle scores are excluded. Other differences within a pair (initial weights, scales) are listed.
     """
     return tuple(
         Ratio(weak, full, weak.miou / full.miou, _differences(weak, full))
@@ -108,7 +105,7 @@ def ratios(scores: Sequence[Score]) -> tuple[Ratio, ...]:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class's IoU in each score; the flag says which of them had no pixel of it in the ground truth."""
+    """The IoU of one class in each score, and whether the class has no pixels in its ground truth."""
 
     name: str
     values: tuple[float | None, ...]
@@ -116,7 +113,7 @@ class ClassRow:
 
 
 def class_table(scores: Sequence[Score]) -> tuple[ClassRow, ...]:
-    """Return a row per class, in the order in which the scores name them; a score without the class has a gap."""
+    """Return a row per class, in order of occurrence; a score without the class has a gap."""
     names = dict.fromkeys(name for score in scores for name in score.iou)
     return tuple(
         ClassRow(
@@ -170,19 +167,19 @@ def _score(record: StageRecord, records: Sequence[StageRecord]) -> Score:
 
 
 def _facts(known: Mapping[str, Any], provenance: Mapping[str, Any], full: bool) -> Iterator[Fact]:
-    """Yield the facts that every score owes, then whatever else the stages upstream recorded."""
+    """Yield the facts in `STATED`, then the rest of the provenance."""
     shown = set()
     for key in STATED:
-        found = [one for one, value in known.items() if _states(one, value, key)]
-        shown.update(found)
-        for one in found:
+        matching = [one for one, value in known.items() if _states(one, value, key)]
+        shown.update(matching)
+        for one in matching:
             yield Fact(words(one), plain(known[one]))
-        if not found and key == "crf" and provenance:
+        if not matching and key == "crf" and provenance:
             yield Fact("CRF", "none")
-        elif not found and key == "threshold_policy" and full:
-            yield Fact(words(key), "none: no CAM was thresholded")
-        elif not found:
-            yield Fact(words(key), "not stated", stated=False)
+        elif not matching and key == "threshold_policy" and full:
+            yield Fact(words(key), "none (no CAM was thresholded)")
+        elif not matching:
+            yield Fact(words(key), "not recorded", stated=False)
     for key in (*provenance, "unsure", "unsure_counted_as"):
         if key not in shown and known.get(key) is not None:
             shown.add(key)
@@ -197,12 +194,12 @@ def _states(name: str, value: Any, key: str) -> bool:
 
 
 def fraction(value: Any) -> float | None:
-    """Return a recorded score as a number; ``None`` for anything else that another stage may have put there."""
+    """Return a recorded score as a number; ``None`` for other values."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def is_full(supervision: str | None) -> bool:
-    """Return whether pixel masks were trained on."""
+    """Return whether a network was trained on pixel masks."""
     return supervision is not None and ("ground" in supervision.lower() or "full" in supervision.lower())
 
 
@@ -215,7 +212,7 @@ def _images(score: Score) -> str:
 
 
 def _differences(weak: Score, full: Score) -> tuple[str, ...]:
-    """Name what both state and state differently, beside the supervision and what comes with it."""
+    """Return the facts in which both scores differ, apart from supervision and its consequences."""
     expected = {"supervision", "threshold policy", "CRF", "unsure"}
     ours, theirs = ({fact.name: fact.value for fact in one.facts if fact.stated} for one in (weak, full))
     return tuple(name for name in ours if name not in expected and theirs.get(name, ours[name]) != ours[name])

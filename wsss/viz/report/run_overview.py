@@ -1,4 +1,4 @@
-"""What the report knows of each stage of a run, and how the stages hang together."""
+"""The stages of a run as recorded on disk, and their dependencies."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from wsss.io.files.sealed import read_sealed_json
 COMPARISON = "compare.json"
 BENCHMARK = "benchmark.json"
 MANY = 12
-"""More stages than this are drawn with all instances of a matrix in one place."""
+"""Above this number of stages, the instances of a matrix are drawn as one node."""
 
 
 @dataclass(frozen=True)
 class StageRecord:
-    """One stage: what ``stage.json`` says, and what lies in its folder.
+    """One stage: the content of ``stage.json`` and of its folder.
 
     Args:
         id: the stage's id in the pipeline.
         uses: name of the stage type.
         path: its folder.
         status: ``done``, ``failed``, ``pending``, ….
-        seconds: wall-clock time of the run that made it, or ``None`` where unknown.
-        needs: ids of the stages it takes its inputs from.
+        seconds: wall-clock time, ``None`` if unknown.
+        needs: ids of its input stages.
         config, metrics, provenance, versions: as in ``stage.json``.
-        identity: the hash that stands for all its result depends on, or ``None`` where unknown.
-        device: ``cpu`` or ``cuda``, or ``None`` where unknown.
-        reads: ``split/kind`` of the dataset → digest of what the stage read there.
+        identity: hash of everything that its result depends on, ``None`` if unknown.
+        device: ``cpu`` or ``cuda``, ``None`` if unknown.
+        reads: ``split/kind`` of the dataset → digest of the data read.
     """
 
     id: str
@@ -76,7 +76,7 @@ class StageRecord:
 
     @property
     def entry(self) -> str:
-        """Id of the stage in the pipeline file: without the place in a matrix."""
+        """Id of the stage in the pipeline file, without the matrix values."""
         return self.id.partition("@")[0]
 
     @property
@@ -91,14 +91,14 @@ class StageRecord:
 
 
 def read_record(path: Path, **known: Any) -> StageRecord:
-    """Read a stage's folder; what ``stage.json`` lacks is left at its default.
+    """Read the folder of a stage; fields missing from ``stage.json`` keep their default.
 
     Args:
         path: the folder.
-        known: fields that the caller knows better than the file; ``None`` and empty values don't count.
+        known: fields that override the file, unless ``None`` or empty.
 
     Raises:
-        InvalidInput: ``stage.json`` is there and not a record of a stage.
+        InvalidInput: ``stage.json`` exists and is not the record of a stage.
     """
     raw = read_stage_record(path) or {}
     fields: dict[str, Any] = {
@@ -117,34 +117,30 @@ def read_record(path: Path, **known: Any) -> StageRecord:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an absent file is an empty one.
+    """Read a JSON object; a missing file is an empty one.
 
     Raises:
-        InvalidInput: the file is not a JSON object, or damaged.
+        InvalidInput: not a JSON object, or damaged.
     """
     check_recorded(path)
-    return _read(path)
-
-
-def _read(path: Path) -> dict[str, Any]:
     try:
         value = read_sealed_json(path)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path}: not valid JSON ({error}).") from error
+        raise InvalidInput(f"not valid JSON ({error})", subject=path) from error
     if not isinstance(value, dict):
-        raise InvalidInput(f"{path}: expected a JSON object.")
+        raise InvalidInput(subject=path, allowed="a JSON object", found=type(value).__name__)
     return value
 
 
 def in_order(records: Iterable[StageRecord]) -> tuple[StageRecord, ...]:
-    """Return the records so that each comes after all that it needs, and otherwise as they came."""
+    """Sort the records topologically: each after its inputs, otherwise in the given order."""
     waiting = {record.id: record for record in records}
     ordered: dict[str, StageRecord] = {}
     while waiting:
         ready = [one for one in waiting.values() if not any(need in waiting for need in one.needs if need != one.id)]
-        for record in ready or list(waiting.values()):  # a circle can't come from the engine; don't hang on one
+        for record in ready or list(waiting.values()):  # a cycle in damaged records
             ordered[record.id] = waiting.pop(record.id)
             if ready:
                 break
@@ -152,17 +148,17 @@ def in_order(records: Iterable[StageRecord]) -> tuple[StageRecord, ...]:
 
 
 def by_entry(records: Iterable[StageRecord]) -> list[tuple[str, list[StageRecord]]]:
-    """Return the stages of the pipeline file, each with its instances, in the order of the first ones."""
-    found: dict[str, list[StageRecord]] = {}
+    """Group the records by stage of the pipeline file, in order of first occurrence."""
+    entries: dict[str, list[StageRecord]] = {}
     for record in records:
-        found.setdefault(record.entry, []).append(record)
-    return list(found.items())
+        entries.setdefault(record.entry, []).append(record)
+    return list(entries.items())
 
 
 def fold(records: Sequence[StageRecord]) -> Sequence[StageRecord]:
-    """Return the records as they are, or, of more than `MANY`, one for all instances of a stage together.
+    """Merge the instances of each stage if there are more than `MANY` records.
 
-    A folded record has the time of all, and the status of all, or of the first instance that isn't done.
+    A merged record has the total time, and the status ``done`` or that of the first unfinished instance.
     """
     if len(records) <= MANY:
         return records
@@ -184,19 +180,19 @@ def fold(records: Sequence[StageRecord]) -> Sequence[StageRecord]:
 
 
 def masks_of(score: StageRecord, records: Sequence[StageRecord]) -> StageRecord | None:
-    """Return the stage whose masks a score stage measured, or ``None`` where it was a folder from elsewhere."""
+    """Return the stage whose masks a score stage measured, ``None`` for an external folder."""
     by_id = {record.id: record for record in records}
     return next((by_id[need] for need in score.needs if need in by_id and by_id[need].has_masks), None)
 
 
 def maps_of(score: StageRecord, records: Sequence[StageRecord]) -> StageRecord | None:
-    """Return the stage whose maps a sweep measured, or ``None``."""
+    """Return the stage whose maps a sweep measured, if any."""
     by_id = {record.id: record for record in records}
     return next((by_id[need] for need in score.needs if need in by_id and by_id[need].has_cams), None)
 
 
 def is_from_segmenter(score: StageRecord, records: Sequence[StageRecord]) -> bool:
-    """Return whether the masks that were measured come from a network (perhaps refined), not from CAMs."""
+    """Return whether the measured masks come from a segmentation network (refined or not), not from CAMs."""
     by_id = {record.id: record for record in records}
     masks = masks_of(score, records)
     seen: set[str] = set()

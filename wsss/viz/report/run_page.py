@@ -1,4 +1,4 @@
-"""The HTML report: one self-contained file that opens from disk, in any browser, without a network."""
+"""The HTML report of a run: one self-contained file for any browser, readable offline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from wsss.viz.drawing.charts import Chart, read_history
 from wsss.viz.drawing.formatting import number, plain, words
 from wsss.viz.report.comparison_table import read_comparison
 from wsss.viz.report.dag import draw
-from wsss.viz.report.gallery import Gallery, Section, Unread, heat_scale, legend, make_gallery, reasons
+from wsss.viz.report.gallery import make_gallery
+from wsss.viz.report.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
 from wsss.viz.report.page import render
 from wsss.viz.report.report_scores import class_table, ratios, scores_of
 from wsss.viz.report.run_overview import StageRecord, by_entry, fold, in_order
@@ -29,17 +30,17 @@ PAGE = "report.html.j2"
 
 @dataclass(frozen=True)
 class Options:
-    """What to put into a report.
+    """Options of a report.
 
     Args:
-        title: its heading.
-        images: how many images the gallery shows, at most.
-        splits: whose images; none for every split that a stage made maps or masks of.
+        title: heading.
+        images: maximum number of images in the gallery.
+        splits: their splits; empty for every split with maps or masks.
         seed: of the random draw among them.
-        columns: patterns (``*`` for any text) of the stages that have pictures; none for all.
-        sampling: how many images of where samplers look, at most.
-        topology: how many images whose features are matched with the label's, at most.
-        max_bytes: the file's size limit; thumbnails shrink, then images are left out, to keep it.
+        columns: patterns (``*`` for any text) of the stages with pictures; empty for all.
+        sampling: maximum number of images with sampling positions.
+        topology: maximum number of images in the topology view.
+        max_bytes: size limit of the file; thumbnails shrink first, then images are omitted.
     """
 
     title: str
@@ -58,9 +59,9 @@ class Page:
 
     Args:
         html: the page.
-        shown: how many images its gallery shows.
-        left_out: how many were left out to keep its size limit.
-        unread: images that were left out because their photograph is missing or broken.
+        shown: number of images in the gallery.
+        left_out: number of images omitted to keep the size limit.
+        unread: images omitted since their photograph is missing or broken.
     """
 
     html: str
@@ -71,7 +72,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Group:
-    """A table of nested metrics (say, one value per class), folded away below a stage's numbers."""
+    """A table of nested metrics (such as one value per class), collapsed below the metrics of a stage."""
 
     title: str
     head: tuple[str, ...]
@@ -91,16 +92,16 @@ def build_report(
     """Build the report of a run.
 
     Args:
-        records: its stages, in any order; the page itself may be among them.
-        data: the dataset it worked on; without one there is no gallery.
+        records: its stages, in any order, with or without the report itself.
+        data: its dataset; ``None`` for no gallery.
         options: see `Options`.
-        others: the rest of the pipeline (stages that failed, haven't run, or are not reported on), for its picture.
-        benchmarks: of each stage that compares losses, its record, tables and plots, as `benchmark.html.j2` shows them.
-        workers: threads that make thumbnails; the page does not depend on it.
-        track: what is made, and how many → a function that is told of each that is done.
+        others: the rest of the pipeline (failed, pending or excluded stages), for the pipeline graph.
+        benchmarks: record, tables and plots of each bench stage, for `benchmark.html.j2`.
+        workers: number of threads; the page does not depend on it.
+        track: name and number of items → progress callback.
 
     Raises:
-        InvalidInput: a mask or a table of the run can't be read, or a split is unknown.
+        InvalidInput: an unreadable table, or an unknown split.
     """
     records = in_order(records)
     scores = scores_of(records)
@@ -108,8 +109,7 @@ def build_report(
     compared = {need for record in records if record.has_comparison or record.has_benchmark for need in record.needs}
     alone = [score for score in scores if score.id not in compared]
     pictured = [record for record in records if _matches(record.id, options.columns)]
-    empty = Gallery((), 0, DETAILS[0])
-    sampling = _sampling(data, pictured, options)
+    sampling = sampling_sections(data, pictured, count=options.sampling, detail=DETAILS[1]) if data else ()
     pipeline = in_order(fold(in_order([*records, *others])))
     values: dict[str, Any] = {
         "title": options.title,
@@ -140,15 +140,14 @@ def build_report(
         )
         if data
         else TopologyView(),
-        "gallery": empty,
+        "gallery": Gallery((), 0, DETAILS[0]),
         "sampling": [section for section in sampling if section.rows],
         "unread": (),
         "reasons": (),
         "limit": options.max_bytes / 1e6,
     }
     if data is None:
-        html = render(PAGE, values)
-        return Page(html, 0, 0)
+        return Page(render(PAGE, values), 0, 0)
     gallery = make_gallery(
         data,
         records,
@@ -168,7 +167,7 @@ def build_report(
 
 
 def stage_numbers(metrics: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Group]]:
-    """Sort a stage's metrics into plain ones, and tables of nested ones. Provenance has a place of its own."""
+    """Split the metrics of a stage into scalars and tables of nested metrics, without the provenance."""
     scalars: list[tuple[str, str]] = []
     groups: list[Group] = []
     for key, value in metrics.items():
@@ -190,18 +189,14 @@ def _cell(value: Any) -> str:
     return plain(value) if isinstance(value, Mapping | list) else number(value)
 
 
-def _sampling(data: Dataset | None, records: Sequence[StageRecord], options: Options) -> tuple[Section, ...]:
-    return () if data is None else sampling_sections(data, records, count=options.sampling, detail=DETAILS[1])
-
-
 def _curves(records: Sequence[StageRecord]) -> list[tuple[str, list[tuple[StageRecord, tuple[Chart, ...]]]]]:
-    """Return the learning curves of each stage of the pipeline file, instance by instance."""
-    found: dict[str, list[tuple[StageRecord, tuple[Chart, ...]]]] = {}
+    """Return the learning curves of each stage of the pipeline file, by instance."""
+    curves: dict[str, list[tuple[StageRecord, tuple[Chart, ...]]]] = {}
     for record in records:
         charts = read_history(record.path / HISTORY) if (record.path / HISTORY).is_file() else ()
         if charts:
-            found.setdefault(record.entry, []).append((record, charts))
-    return list(found.items())
+            curves.setdefault(record.entry, []).append((record, charts))
+    return list(curves.items())
 
 
 def _matches(id: str, patterns: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Which images a report shows: the worst first, then a random draw, then the best; without scores, contradictions."""
+"""Selection of the images in a report: worst, random and best; without scores, contradictions and an even spread."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ Reason = Literal["worst", "random", "best", "contradicts labels", "spread"]
 
 @dataclass(frozen=True)
 class Pick:
-    """One image to show, and why: by its score or by chance; without scores, since its mask contradicts its labels, or
-    evenly spread over the split.
-    """
+    """One image to show, and the reason."""
 
     sample: Sample
     split: str
@@ -33,10 +31,10 @@ class Pick:
 
 
 def read_per_image(folder: Path) -> dict[str, float]:
-    """Return image id → mIoU from ``per_image.csv`` of a score stage; images without one are left out.
+    """Return image id → mIoU from ``per_image.csv`` of a score stage; images without a score are omitted.
 
     Raises:
-        InvalidInput: the file lacks a column, or holds something that is not a number.
+        InvalidInput: a missing column, or a score that is not a number.
     """
     path = folder / PER_IMAGE
     if not path.is_file():
@@ -45,54 +43,52 @@ def read_per_image(folder: Path) -> dict[str, float]:
     rows = read_table(path)
     missing = sorted({"image_id", "miou"} - rows[0].keys()) if rows else []
     if missing:
-        raise InvalidInput(f"{path}: no column {', '.join(missing)}.")
+        raise InvalidInput(f"no column {', '.join(missing)}", subject=path, found=list(rows[0]))
     try:
         values = {row["image_id"]: float(row["miou"]) for row in rows if row["miou"]}
     except ValueError as error:
-        raise InvalidInput(f"{path}: column 'miou': {error}.") from error
+        raise InvalidInput(str(error), subject=f"{path}: miou") from error
     return {image: value for image, value in values.items() if math.isfinite(value)}
 
 
 def distinct(splits: Mapping[str, Sequence[Sample]]) -> dict[str, Sequence[Sample]]:
-    """Return splits of which no two show the same images, in order.
+    """Return the splits without redundant ones, in order.
 
-    Datasets may offer one set of images under several names: the groups of a test set beside the whole of it, a small
-    training set inside the large one, the same images with other masks. A split that smaller, disjoint ones make up
-    is left out for them; then those that lie inside another one, or equal an earlier one.
+    Datasets may offer the same images under several names: a test set and its groups, a small training set inside a
+    large one, the same images with other masks. Omitted are splits that are the union of smaller disjoint ones, then
+    splits that are contained in another one or equal an earlier one.
     """
     ids = {name: frozenset(sample.id for sample in samples) for name, samples in splits.items()}
-    parted = {name for name in ids if _parts(name, ids) >= 2}
-    kept = [name for name in ids if name not in parted]
-    inside = {
-        name
-        for place, name in enumerate(kept)
-        for other_place, other in enumerate(kept)
-        if ids[name] < ids[other] or (ids[name] == ids[other] and other_place < place)
+    kept = [name for name in ids if _parts(name, ids) < 2]
+    return {
+        name: splits[name]
+        for index, name in enumerate(kept)
+        if not any(ids[name] < ids[other] for other in kept)
+        and not any(ids[name] == ids[other] for other in kept[:index])
     }
-    return {name: splits[name] for name in kept if name not in inside}
 
 
 def _parts(name: str, ids: Mapping[str, frozenset[str]]) -> int:
-    """Return how many smaller disjoint splits make up a split; 0 where none do."""
-    left, parts = ids[name], 0
+    """Return the number of smaller disjoint splits whose union is a split; 0 if there are none."""
+    rest, parts = ids[name], 0
     for other, several in ids.items():
-        if other != name and several and several < ids[name] and several <= left:
-            left, parts = left - several, parts + 1
-    return 0 if left else parts
+        if other != name and several and several < ids[name] and several <= rest:
+            rest, parts = rest - several, parts + 1
+    return 0 if rest else parts
 
 
 def ranking_score(scores: Sequence[Score], split: str, ranked: Collection[str]) -> Score | None:
-    """Return the score to rank a split's images by: the last of the weakly supervised ones, without an oracle.
+    """Return the score that ranks the images of a split: the last one, preferably weakly supervised without oracle.
 
     Args:
         scores: all scores in pipeline order.
         split: name of the split.
-        ranked: ids of the score stages that have values per image.
+        ranked: ids of the score stages with scores per image.
     """
-    fit = [score for score in scores if score.split == split and score.id in ranked]
-    # False sorts before True, and the sort is stable: of equally good ones the last remains last.
-    fit.sort(key=lambda score: (not score.oracle, not is_full(score.supervision)))
-    return fit[-1] if fit else None
+    candidates = [score for score in scores if score.split == split and score.id in ranked]
+    # The sort is stable: among equals, the last one remains last.
+    candidates.sort(key=lambda score: (not score.oracle, not is_full(score.supervision)))
+    return candidates[-1] if candidates else None
 
 
 def choose(
@@ -102,18 +98,18 @@ def choose(
     values: Mapping[str, Mapping[str, float]],
     flagged: Sequence[str] = (),
 ) -> tuple[Pick, ...]:
-    """Choose about equally many images of each split, ``count`` in all.
+    """Choose about equally many images from each split, ``count`` in total.
 
     Args:
-        splits: split name → the samples that can be shown.
-        count: how many images, at most.
-        seed: of the random draw; each split draws on its own.
+        splits: split name → candidate images.
+        count: maximum number of images.
+        seed: of the random draw, independent for each split.
         values: split name → image id → score.
         flagged: ids of images whose masks contradict their labels, worst first.
 
     Returns:
-        Per split, in order: a third the worst (worst first), a third at random, a third the best (best first). Without
-        scores up to a third the flagged ones, and the others at even distances.
+        Per split, in order: one third the worst (worst first), one third at random, one third the best (best first).
+        Without scores: up to one third flagged images, and the rest evenly spaced over the split.
     """
     picks: list[Pick] = []
     for name, share in shares({name: len(samples) for name, samples in splits.items()}, count).items():
@@ -139,12 +135,12 @@ def choose(
 
 
 def shares(sizes: Mapping[str, int], count: int) -> dict[str, int]:
-    """Deal ``count`` places out to splits evenly; what a small one has no images for goes to the others."""
-    dealt = dict.fromkeys(sizes, 0)
-    for place, name in enumerate(sorted(sizes, key=lambda one: sizes[one])):
-        dealt[name] = min(sizes[name], (count - sum(dealt.values())) // (len(sizes) - place))
-    return dealt
+    """Divide ``count`` evenly among splits; small splits leave their surplus to the others."""
+    share = dict.fromkeys(sizes, 0)
+    for index, name in enumerate(sorted(sizes, key=lambda one: sizes[one])):
+        share[name] = min(sizes[name], (count - sum(share.values())) // (len(sizes) - index))
+    return share
 
 
 def _spread(samples: Sequence[Sample], count: int) -> list[Sample]:
-    return [samples[place * len(samples) // count] for place in range(count)]
+    return [samples[index * len(samples) // count] for index in range(count)]

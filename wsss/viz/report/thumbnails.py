@@ -1,7 +1,7 @@
-"""Small pictures as ``data:`` addresses, to be embedded in a page.
+"""Thumbnails as data URIs.
 
-A photograph is embedded once; masks and heat maps are separate layers that the page lays over it, which keeps the
-page small and the opacity adjustable.
+A photograph is embedded once; masks and heat maps are separate layers over it, which keeps the page small and the
+opacity adjustable.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Detail:
-    """How fine thumbnails are.
+    """The resolution of thumbnails.
 
     Args:
-        side: longer side of photographs and masks, pixels; smaller images are not enlarged.
-        quality: of the JPEG, 1 … 95.
-        heat_side: longer side of heat maps, pixels; the browser smooths them up to the photograph's size.
+        side: longer side of photographs and masks, pixels; smaller images keep their size.
+        quality: of the JPEG, 1–95.
+        heat_side: longer side of heat maps, pixels; the browser interpolates them to the size of the photograph.
     """
 
     side: int
@@ -43,7 +43,7 @@ DETAILS = (
     Detail(192, 72, 72),
     Detail(144, 68, 56),
 )
-"""From fine to coarse; a page takes the finest that fits its size limit."""
+"""From high to low; a page uses the highest that fits its size limit."""
 
 
 def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
@@ -53,14 +53,14 @@ def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def photo_uri(image: NDArray[np.uint8], detail: Detail) -> str:
-    """Return an ``(H, W, 3)`` uint8 RGB image as a JPEG data address."""
+    """Return an ``(H, W, 3)`` uint8 RGB image as a JPEG data URI."""
     from PIL import Image
 
     height, width = fit(image.shape[:2], detail.side)
     small = Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, format="JPEG", quality=detail.quality, optimize=True)
-    return _uri("image/jpeg", buffer.getvalue())
+    return data_uri("image/jpeg", buffer.getvalue())
 
 
 def mask_uri(mask: NDArray[np.uint8], palette: NDArray[np.uint8], detail: Detail) -> str:
@@ -73,7 +73,7 @@ def mask_uri(mask: NDArray[np.uint8], palette: NDArray[np.uint8], detail: Detail
 
 
 def heat_uri(values: NDArray[Any], size: tuple[int, int], detail: Detail) -> str:
-    """Return an ``(h, w)`` map in [0, 1] as a PNG in magma's colours, in 64 steps, shaped like ``size``."""
+    """Return an ``(h, w)`` map in [0, 1] as a PNG with the aspect ratio of ``size``, in 64 colours of magma."""
     from PIL import Image
 
     steps = to_bytes(resize_map(values, fit(size, detail.heat_side))) // 4
@@ -83,20 +83,20 @@ def heat_uri(values: NDArray[Any], size: tuple[int, int], detail: Detail) -> str
 
 
 def png_uri(content: bytes) -> str:
-    """Return a PNG file's bytes as a data address."""
-    return _uri("image/png", content)
+    """Return the content of a PNG file as a data URI."""
+    return data_uri("image/png", content)
 
 
 def indexed_png(layer: NDArray[np.uint8]) -> bytes:
-    """Return an ``(H, W, 4)`` RGBA layer as PNG bytes: with a palette where it has at most 256 colours."""
+    """Return an ``(H, W, 4)`` RGBA layer as PNG bytes: with a palette if it has at most 256 colours."""
     from PIL import Image
 
     packed = np.ascontiguousarray(layer).view(np.uint32)[..., 0]
-    colours, places = np.unique(packed, return_inverse=True)
+    colours, indices = np.unique(packed, return_inverse=True)
     if len(colours) > 256:
         return _save_png(Image.fromarray(layer))
     table = colours.view(np.uint8).reshape(-1, 4)
-    picture = Image.fromarray(places.reshape(packed.shape).astype(np.uint8))
+    picture = Image.fromarray(indices.reshape(packed.shape).astype(np.uint8))
     picture.putpalette(table[:, :3].ravel().tolist())
     return _save_png(picture, transparency=table[:, 3].tobytes())
 
@@ -107,5 +107,6 @@ def _save_png(picture: Any, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _uri(kind: str, content: bytes) -> str:
+def data_uri(kind: str, content: bytes) -> str:
+    """Return a file of a media type as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

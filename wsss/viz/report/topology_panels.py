@@ -1,4 +1,4 @@
-"""The topology view's pictures of one mask and its label: matched features in one colour, the others marked."""
+"""The pictures of the topology view: matched features in one colour on both sides, unmatched ones marked."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from wsss.viz.drawing.matched_regions import UNMATCHED, Feature, Regions, featur
 from wsss.viz.report.thumbnails import Detail, fit, indexed_png, png_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from wsss.topology import BettiMatching
 
-FOUND, SPURIOUS, MISSED = (0, 158, 115), UNMATCHED, (86, 180, 233)
-"""Okabe and Ito's green, vermilion and sky blue, which those who don't see red and green apart can tell."""
+CORRECT, SPURIOUS, MISSED = (0, 158, 115), UNMATCHED, (86, 180, 233)
+"""Okabe and Ito's green, vermilion and sky blue: colour-blind safe."""
+
+Side = Literal["prediction", "label"]
+SIDES: tuple[Side, Side] = ("prediction", "label")
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A feature without a partner: in which panel, what it is, and the box around it in pixels (left, top, w, h)."""
+    """An unmatched feature: its panel, its kind, and its bounding box in pixels (left, top, width, height)."""
 
     number: int
-    panel: Literal["prediction", "label"]
+    panel: Side
     name: str
     pixels: int
     box: tuple[int, int, int, int]
@@ -32,7 +37,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture: a layer over the photograph, both as data addresses."""
+    """One picture: a layer over the photograph, as a data URI."""
 
     title: str
     caption: str
@@ -42,33 +47,51 @@ class Panel:
 def matching_panels(
     matching: BettiMatching, masks: tuple[NDArray[np.bool_], NDArray[np.bool_]], detail: Detail
 ) -> tuple[list[Panel], list[Mark]]:
-    """Return a panel each for prediction and label, matched pairs in one colour, and all features without a partner.
+    """Return the panels of prediction and label, and all unmatched features.
 
     Args:
         matching: of the masks.
         masks: prediction and label, ``(H, W)``.
-        detail: how fine the pictures are.
+        detail: resolution of the pictures.
     """
     panels: list[Panel] = []
     marks: list[Mark] = []
-    for side, mask in enumerate(masks):
-        title: Literal["prediction", "label"] = "label" if side else "prediction"
-        layer, found = _painted(mask, list(features_of(matching, side)), title, len(marks))
-        marks += found
-        parts = (matching.dim0, matching.dim1)
-        alone = [len(part.unmatched_gt if side else part.unmatched_pred) for part in parts]
-        caption = f"{alone[0]} components and {alone[1]} holes without a partner"
+    for side, (title, mask) in enumerate(zip(SIDES, masks, strict=True)):
+        layer, unmatched = _painted(mask, features_of(matching, side), title, len(marks))
+        marks += unmatched
+        components, holes = (
+            len(part.unmatched_gt if side else part.unmatched_pred) for part in (matching.dim0, matching.dim1)
+        )
+        caption = f"{components} unmatched components, {holes} unmatched holes"
         panels.append(Panel(title, caption, _layer_uri(layer, detail)))
     return panels, marks
 
 
+def centreline_panel(pred: NDArray[np.bool_], gt: NDArray[np.bool_], detail: Detail) -> Panel:
+    """Return the terms of clDice: centrelines of each mask that the other one covers or misses."""
+    from wsss.topology.skeletons import skeleton
+
+    pred_lines, gt_lines = skeleton(pred), skeleton(gt)
+    spurious, missed = pred_lines & ~gt, gt_lines & ~pred
+    layer = np.zeros((*pred.shape, 4), np.uint8)
+    layer[pred & gt] = (150, 150, 150, 110)
+    for lines, colour in ((pred_lines & gt, CORRECT), (spurious, SPURIOUS), (missed, MISSED)):
+        layer[_thickened(lines)] = (*colour, 255)
+    shares = [
+        f"{part.sum() / total:.0%}" if (total := lines.sum()) else "none"
+        for part, lines in ((spurious, pred_lines), (missed, gt_lines))
+    ]
+    caption = f"{shares[0]} of the prediction's centreline is spurious, {shares[1]} of the label's is missed"
+    return Panel("centrelines", caption, _layer_uri(layer, detail))
+
+
 def _painted(
-    values: NDArray[np.bool_], features: list[Feature], panel: Literal["prediction", "label"], first: int
+    mask: NDArray[np.bool_], features: Iterable[Feature], panel: Side, first: int
 ) -> tuple[NDArray[np.uint8], list[Mark]]:
-    """Paint features on a transparent layer ``(H, W, 4)``; matched pairs have one colour on both sides."""
-    layer = np.zeros((*values.shape, 4), np.uint8)
-    layer[values] = (150, 150, 150, 170)
-    regions = Regions(values.astype(np.float64), 1)
+    """Paint features on a transparent layer ``(H, W, 4)``; return it with the unmatched ones."""
+    layer = np.zeros((*mask.shape, 4), np.uint8)
+    layer[mask] = (150, 150, 150, 170)
+    regions = Regions(mask.astype(np.float64), 1)
     marks: list[Mark] = []
     for feature in features:
         region = regions.of(feature)
@@ -85,27 +108,8 @@ def _painted(
     return layer, marks
 
 
-def centreline_panel(pred: NDArray[np.bool_], gt: NDArray[np.bool_], detail: Detail) -> Panel:
-    """Return what clDice counts: centrelines of one mask that the other covers, or doesn't."""
-    from wsss.topology.skeletons import skeleton
-
-    of_pred, of_gt = skeleton(pred), skeleton(gt)
-    layer = np.zeros((*pred.shape, 4), np.uint8)
-    layer[pred & gt] = (150, 150, 150, 110)
-    parts = ((of_pred & gt, FOUND), (of_pred & ~gt, SPURIOUS), (of_gt & ~pred, MISSED))
-    for lines, colour in parts:
-        layer[_thickened(lines)] = (*colour, 255)
-    spurious, missed = int(parts[1][0].sum()), int(parts[2][0].sum())
-    shares = [
-        f"{count / total:.0%}" if total else "none"
-        for count, total in ((spurious, of_pred.sum()), (missed, of_gt.sum()))
-    ]
-    caption = f"{shares[0]} of the prediction's centreline is spurious, {shares[1]} of the label's is missed"
-    return Panel("centrelines", caption, _layer_uri(layer, detail))
-
-
 def _layer_uri(layer: NDArray[np.uint8], detail: Detail) -> str:
-    """Return a layer as a data address, at most twice as large as photographs are: thin lines have to stay."""
+    """Return a layer as a data URI, at up to twice the resolution of photographs, to keep thin lines."""
     from PIL import Image
 
     height, width = fit(layer.shape[:2], 2 * detail.side)
@@ -115,7 +119,7 @@ def _layer_uri(layer: NDArray[np.uint8], detail: Detail) -> str:
 
 
 def _thickened(lines: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Make lines two pixels wide, so that they are seen."""
+    """Make lines two pixels wide, for visibility."""
     thick = lines.copy()
     thick[1:] |= lines[:-1]
     thick[:, 1:] |= lines[:, :-1]

@@ -1,4 +1,4 @@
-"""The report's topology view: which components and holes of a mask have a partner in the label, and where not."""
+"""The report's topology view: matched and unmatched components and holes of predictions and labels."""
 
 from __future__ import annotations
 
@@ -32,12 +32,18 @@ if TYPE_CHECKING:
 
 STRUCTURE = "structure.csv"
 FRAMES = ("own-max", "none")
-"""Frames around masks that a score may have been computed with."""
+"""Frames around masks, as in the config of the score stage."""
 
-ERRORS = ("betti_matching_error", "betti0_error", "betti1_error", "local_betti0_error", "local_betti1_error")
+ERRORS = (
+    ("betti_matching_error",),
+    ("betti0_error", "betti1_error"),
+    ("local_betti0_error", "local_betti1_error"),
+)
+"""Columns to rank images by; the sum of the first ones that were measured."""
+
 MOST_MARKS = 60
 MOST_SCORES = 4
-"""More scores than this (a matrix of losses and seeds) are not all shown."""
+"""Maximum number of scores shown; a matrix of losses and seeds has more."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,14 @@ class TopologyRow:
     Args:
         id: of the image.
         name: of the class.
-        stage: whose mask it is.
+        stage: that made the mask.
         width, height: of the image, pixels.
-        photo: as a data address.
+        photo: as a data URI.
         panels: prediction, label, centrelines.
         marks: unmatched features, the largest first.
-        left_out: how many more there are.
+        left_out: number of further marks.
         summary: the counts in words.
-        diagram, bars: persistence diagram and barcode as SVG; empty where the stage kept no probabilities.
+        diagram, bars: persistence diagram and barcode as SVG; empty without stored probabilities.
     """
 
     id: str
@@ -71,27 +77,27 @@ class TopologyRow:
     bars: str
 
     def weight(self) -> int:
-        """Return how many bytes it takes in the page, roughly: the photograph stands there once per panel."""
+        """Return the approximate size in the page, bytes; the photograph occurs once per panel."""
         layers = sum(len(self.photo) + len(panel.layer) + 600 for panel in self.panels)
         return layers + len(self.diagram) + len(self.bars) + 700 * len(self.marks) + 1500
 
 
 @dataclass(frozen=True)
 class Unshown:
-    """An image that can't be shown, and why."""
+    """An image that cannot be shown, and the reason."""
 
     id: str
     stage: str
     why: str
 
     def weight(self) -> int:
-        """Return how many bytes it takes in the page, roughly."""
+        """Return the approximate size in the page, bytes."""
         return 400 + len(self.why)
 
 
 @dataclass(frozen=True)
 class TopologyView:
-    """The rows, and how many more there would be in a page with more room (an image of two scores has two)."""
+    """The rows, and the number of rows omitted to keep the size limit (an image has a row per score)."""
 
     rows: tuple[TopologyRow | Unshown, ...] = ()
     left_out: int = 0
@@ -112,30 +118,30 @@ def topology_view(
     workers: int = 1,
     track: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
 ) -> TopologyView:
-    """Return the worst images, by their topology, of every score stage that measured it.
+    """Return the images with the worst topology of every score stage that measured it.
 
     Args:
         data: the dataset.
         records: the stages in pipeline order.
-        count: rows, at most, shared out over the scores.
-        detail: how fine the pictures are.
-        budget: bytes that the rows may take; the last ones of each score are left out to keep it.
-        workers: threads; the result doesn't depend on it.
-        track: number of images → a function that is told of each that is done.
+        count: maximum number of rows, divided among the scores.
+        detail: resolution of the pictures.
+        budget: maximum size of the rows, bytes; the last rows of each score are omitted to keep it.
+        workers: number of threads; the result does not depend on it.
+        track: number of images → progress callback.
 
     Raises:
-        InvalidInput: a table of scores can't be read.
+        InvalidInput: an invalid table of scores.
     """
-    found = [record for record in records if (record.path / STRUCTURE).is_file() and masks_of(record, records)]
-    found = _one_of_each(found)[-MOST_SCORES:]
+    measured = [record for record in records if (record.path / STRUCTURE).is_file() and masks_of(record, records)]
+    shown = _first_seeds(measured)[-MOST_SCORES:]
     samples = {sample.id: sample for several in data.splits.values() for sample in several if sample.mask is not None}
     jobs: list[tuple[Sample, str, StageRecord, str]] = []
-    for place, score in enumerate(found):
-        share = count // len(found) + (place < count % len(found))
+    for index, score in enumerate(shown):
+        share = count // len(shown) + (index < count % len(shown))
         masks = masks_of(score, records)
         frame = str(score.config.get("frame", FRAMES[0]))
         if frame not in FRAMES:
-            raise InvalidInput(f"{score.path / RECORD}: config.frame: expected {' or '.join(FRAMES)}, got {frame!r}.")
+            raise InvalidInput(subject=f"{score.path / RECORD}: config.frame", allowed=FRAMES, found=frame)
         split = score.metrics.get("split")
         known = {one.id: one for one in data.splits.get(str(split), ())} or samples
         for image, name in _worst(score.path / STRUCTURE)[:share]:
@@ -144,19 +150,19 @@ def topology_view(
     advance = track(len(jobs)) if jobs else lambda steps: None
     rows = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for row in pool.map(lambda job: _row_or_why(*job, classes=data.classes, detail=detail), jobs):
+        for row in pool.map(lambda job: _row_or_error(*job, classes=data.classes, detail=detail), jobs):
             rows.append(row)
             advance(1)
     while rows and sum(row.weight() for row in rows) > budget:
         fullest = Counter(row.stage for row in rows).most_common(1)[0][0]
-        rows.pop(max(place for place, row in enumerate(rows) if row.stage == fullest))
+        rows.pop(max(index for index, row in enumerate(rows) if row.stage == fullest))
     return TopologyView(tuple(rows), len(jobs) - len(rows))
 
 
-def _row_or_why(
+def _row_or_error(
     sample: Sample, name: str, masks: StageRecord, frame: str, *, classes: Classes, detail: Detail
 ) -> TopologyRow | Unshown:
-    """Return a row; a file that is broken or gone is said in its place, and doesn't cost the whole report."""
+    """Return a row; a missing or broken file is reported in its place and only costs this row."""
     try:
         return _row(sample, name, masks, classes, frame, detail)
     except DamagedFile:
@@ -165,8 +171,8 @@ def _row_or_why(
         return Unshown(sample.id, masks.id, error.message)
 
 
-def _one_of_each(records: Sequence[StageRecord]) -> list[StageRecord]:
-    """Keep the first seed of each score."""
+def _first_seeds(records: Sequence[StageRecord]) -> list[StageRecord]:
+    """Return the first seed of each score."""
     kept: dict[tuple[str, ...], StageRecord] = {}
     for record in records:
         entry, _, point = record.id.partition("@")
@@ -175,20 +181,21 @@ def _one_of_each(records: Sequence[StageRecord]) -> list[StageRecord]:
 
 
 def _worst(path: Path) -> list[tuple[str, str]]:
-    """Return (image, class) by falling topology error; by rising clDice where no error was measured."""
+    """Return (image, class) by descending topology error, or by ascending clDice without errors."""
     check_recorded(path)
     rows = read_table(path)
 
     def badness(row: Mapping[str, str]) -> float:
-        errors = [float(row[name]) for name in ERRORS[:1] if row.get(name)]
-        errors = errors or [float(row[name]) for name in ERRORS[1:3] if row.get(name)]
-        errors = errors or [float(row[name]) for name in ERRORS[3:] if row.get(name)]
-        return sum(errors) if errors else -float(row.get("cldice") or 0)
+        for names in ERRORS:
+            errors = [float(row[name]) for name in names if row.get(name)]
+            if errors:
+                return sum(errors)
+        return -float(row.get("cldice") or 0)
 
     try:
         ranked = sorted((-badness(row), row["image_id"], row["class"]) for row in rows)
     except (KeyError, ValueError) as error:
-        raise InvalidInput(f"{path}: not a table of topology scores ({error}).") from error
+        raise InvalidInput(f"not a table of topology scores ({error})", subject=path) from error
     return [(image, name) for _, image, name in ranked]
 
 
@@ -229,8 +236,8 @@ def _summary(matching: BettiMatching) -> str:
     texts = []
     for name, part in (("components", matching.dim0), ("holes", matching.dim1)):
         texts.append(
-            f"{name}: {len(part.matched_pred)} matched, {len(part.unmatched_pred)} in the prediction alone, "
-            f"{len(part.unmatched_gt)} in the label alone"
+            f"{name}: {len(part.matched_pred)} matched, {len(part.unmatched_pred)} spurious, "
+            f"{len(part.unmatched_gt)} missed"
         )
     return "; ".join(texts)
 
@@ -238,7 +245,7 @@ def _summary(matching: BettiMatching) -> str:
 def _soft(
     sample: Sample, index: int, classes: int, masks: StageRecord, gt: NDArray[np.bool_], frame: str
 ) -> tuple[str, str]:
-    """Return persistence diagram and barcode of the class's probabilities, where the stage kept them."""
+    """Return persistence diagram and barcode of the class probabilities, if the stage stored them."""
     from wsss.topology import betti_matching
 
     path = probability_path(masks.path, sample.id)

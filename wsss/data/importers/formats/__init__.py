@@ -1,1 +1,1 @@
-"""One file per label format."""
+"""One module per label format."""

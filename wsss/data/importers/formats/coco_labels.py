@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wsss.data.importers.json.json_file import kind, read_json
-from wsss.data.importers.rules.imported_labels import Entry, Labels, class_name, collect, either
+from wsss.data.importers.json.json_file import read_json, wrong_type
+from wsss.data.importers.rules.collect_labels import collect
+from wsss.data.importers.rules.imported_labels import Entry, Labels, any_present, class_name
 from wsss.data.importers.rules.keys import require_key
 from wsss.data.importers.rules.presence import without_no
 from wsss.data.importers.rules.read_context import ReadContext
@@ -15,66 +16,66 @@ from wsss.data.readers.label_rules import Word
 from wsss.errors import InvalidInput, counted
 from wsss.io.rasters.label_masks import IGNORE, IGNORED_NAMES
 
-BACKGROUND = "categories of the background, left out: every image has a background"
 PARTS = frozenset({"images", "annotations", "categories"})
 
 
 class _Object(NamedTuple):
-    """Something annotated: in which image, of which category; ``there`` is ``None`` where a model was not sure."""
+    """An annotated object; ``present`` is ``None`` if the score of a model leaves it open."""
 
     image: int
     category: int
-    there: bool | None
+    present: bool | None
     crowd: bool
 
 
 def looks_like(content: Any) -> bool:
-    """Whether a JSON document has COCO's three parts, or is one of COCO's files without categories (captions)."""
+    """Return whether a JSON document has COCO's three parts, or is a COCO file without categories (captions)."""
     return isinstance(content, dict) and (set(content) >= PARTS or {"info", "images", "licenses"} <= set(content))
 
 
-def read(path: Path, *, label_key: str | None = None, context: ReadContext | None = None) -> Labels:
-    """Read COCO annotations. Crowds (``iscrowd``) count: the class is in the image; masks and boxes aren't used.
+def read(path: Path, context: ReadContext) -> Labels:
+    """Read COCO annotations. Crowds (``iscrowd``) count as objects; masks and boxes are not used.
 
-    Ignored pixels, which `wsss.export.write_coco` writes as a category 255 that has crowds alone, are no class. An
-    annotation with a ``score`` is a model's, and is read as a soft label.
+    The category of ignored pixels, which `wsss.export.write_coco` writes as number 255 with crowds only, is not a
+    class. The ``score`` of an annotation, written by a model, is a soft label.
 
-    An image that the file lists without any annotation has no class in it, since COCO's annotations are complete.
-    Classes come in the order of their category ids.
-
-    Args:
-        path: the file.
-        label_key: key of a category that names the class, such as ``supercategory``; by default ``name``.
-        context: rules in force.
+    An image without annotations shows no class, since COCO's annotations are complete. Classes are in the order of
+    their category ids. ``label_key`` may be another key of a category than ``name``, such as ``supercategory``.
 
     Raises:
         InvalidInput: names file and key.
     """
-    context, content = context or ReadContext(), read_json(path)
+    content, label_key = read_json(path), context.how.label_key
     if not isinstance(content, dict) or not set(content) >= PARTS:
         raise InvalidInput(
-            f"{path}: no COCO annotations: the keys images, annotations and categories are required.",
-            hint="Of COCO's files, instances_*.json and panoptic_*.json name classes; captions and image lists don't.",
+            "not COCO annotations",
+            subject=path,
+            allowed="the keys images, annotations and categories",
+            hint="Of COCO's files, instances_*.json and panoptic_*.json name classes; captions and image lists do not.",
         )
     names = _names(content, path, label_key)
     files = _files(content, path)
-    found: dict[int, dict[int, bool | None]] = {identity: {} for identity in files}
-    objects: set[int] = set()
+    presence: dict[int, dict[int, bool | None]] = {image: {} for image in files}
+    with_objects: set[int] = set()
     for one in _objects(content, path, files, names, context):
-        there = found[one.image]
-        there[one.category] = either(there.get(one.category, False), one.there)
-        objects |= set() if one.crowd else {one.category}
+        of_image = presence[one.image]
+        of_image[one.category] = any_present(of_image.get(one.category, False), one.present)
+        if not one.crowd:
+            with_objects.add(one.category)
     own = _own_names(content)
-    if own.get(IGNORE) in IGNORED_NAMES and IGNORE not in objects:
-        context.note("categories of ignored pixels, left out", f"{own[IGNORE]} (id {IGNORE}, crowds alone)")
+    if own.get(IGNORE) in IGNORED_NAMES and IGNORE not in with_objects:
+        context.note("categories of ignored pixels, left out", f"{own[IGNORE]} (id {IGNORE}, crowds only)")
         del names[IGNORE]
-    for category in [] if label_key is None else [one for one in names if _is_background(own.get(one), context)]:
-        context.note(BACKGROUND, f"{own[category]} ({label_key}: {names.pop(category)})")
+    if label_key is not None:
+        for category in [one for one in names if _is_background(own.get(one), context)]:
+            kind = "background categories, left out: every image has a background"
+            context.note(kind, f"{own[category]} ({label_key}: {names.pop(category)})")
     if len(set(names.values())) < len(names):
-        context.note("categories of one name, joined", str(path))
-    entries = [_entry(file, found[identity], names, where) for identity, (file, where) in files.items()]
+        context.note("categories of the same name, joined", str(path))
+    entries = [_entry(file, presence[image], names, where) for image, (file, where) in files.items()]
     order = dict.fromkeys(names[category] for category in sorted(names))
-    return collect("COCO annotations", *without_no(entries, list(order), context), context=context)
+    entries, classes = without_no(entries, list(order), context)
+    return collect("COCO annotations", entries, context, classes=classes)
 
 
 def _names(content: dict[str, Any], path: Path, label_key: str | None) -> dict[int, str]:
@@ -88,13 +89,13 @@ def _names(content: dict[str, Any], path: Path, label_key: str | None) -> dict[i
         where = f"{path}: categories[{number}]"
         identity = _number(category, "id", where)
         if identity in names:
-            raise InvalidInput(f"{where}.id: duplicate category {identity}.")
+            raise InvalidInput(f"duplicate category {identity}", subject=f"{where}.id")
         names[identity] = class_name(_member(category, key, where), f"{where}.{key}")
     return names
 
 
 def _own_names(content: dict[str, Any]) -> dict[int, str]:
-    """Return category id → ``name``, whichever key names the classes."""
+    """Return category id → ``name``, whichever key holds the class names."""
     named = [one for one in content["categories"] if isinstance(one.get("name"), str)]
     return {one["id"]: one["name"].strip() for one in named}
 
@@ -104,15 +105,16 @@ def _is_background(name: str | None, context: ReadContext) -> bool:
 
 
 def _files(content: dict[str, Any], path: Path) -> dict[int, tuple[str, str]]:
-    """Return image id → file name and where the file says so."""
+    """Return image id → file name, and its location."""
     files: dict[int, tuple[str, str]] = {}
     for number, image in enumerate(_list(content, "images", path)):
         where = f"{path}: images[{number}]"
         identity, file = _number(image, "id", where), _member(image, "file_name", where)
         if not isinstance(file, str) or not file:
-            raise InvalidInput(f"{where}.file_name: found {kind(file)}; expected a file name.")
+            raise wrong_type(file, f"{where}.file_name", "a file name")
         if identity in files:
-            raise InvalidInput(f"{where}.id: duplicate image {identity}; the first is {files[identity][0]!r}.")
+            first = files[identity][0]
+            raise InvalidInput(f"duplicate image {identity}; the first is {first!r}", subject=f"{where}.id")
         files[identity] = (file, where)
     return files
 
@@ -120,86 +122,85 @@ def _files(content: dict[str, Any], path: Path) -> dict[int, tuple[str, str]]:
 def _objects(
     content: dict[str, Any], path: Path, images: Collection[int], categories: Collection[int], context: ReadContext
 ) -> Iterator[_Object]:
-    """Yield what is annotated: one object per annotation, or per segment of a panoptic one."""
+    """Yield one object per annotation, or per segment of a panoptic annotation."""
     annotations = _list(content, "annotations", path)
     for number, annotation in enumerate(annotations):
         where = f"{path}: annotations[{number}]"
         image = _number(annotation, "image_id", where)
         if image not in images:
             raise _dangling(f"{where}.image_id", "image", image, annotations, images)
+        parts = [(annotation, where)]
         if "segments_info" in annotation:
             segments = _list(annotation, "segments_info", where)
             parts = [(segment, f"{where}.segments_info[{at}]") for at, segment in enumerate(segments)]
-        else:
-            parts = [(annotation, where)]
-        for part, place in parts:
-            category = _number(part, "category_id", place)
+        for part, at in parts:
+            category = _number(part, "category_id", at)
             if category not in categories:
-                raise _dangling(f"{place}.category_id", "category", category, _parts(annotations), categories)
-            yield _Object(image, category, _there(part, place, context), part.get("iscrowd") == 1)
+                raise _dangling(f"{at}.category_id", "category", category, _parts(annotations), categories)
+            yield _Object(image, category, _present(part, at, context), part.get("iscrowd") == 1)
 
 
 def _parts(annotations: list[Any]) -> list[Any]:
-    """Return the annotations, or the segments of panoptic ones; what is none of them fails when it is read."""
+    """Return the annotations, or the segments of panoptic ones; invalid ones are skipped."""
     lists = (one.get("segments_info", [one]) if isinstance(one, dict) else [] for one in annotations)
     return [part for parts in lists if isinstance(parts, list) for part in parts]
 
 
 def _dangling(where: str, what: str, identity: int, parts: list[Any], known: Collection[int]) -> InvalidInput:
-    """Return the error for annotations of an image or a category that the file doesn't list.
+    """Return the error for annotations of an image or a category that the file does not list.
 
     Args:
-        where: of the first one.
+        where: location of the first one.
         what: ``"image"`` or ``"category"``.
-        identity: that it names.
+        identity: unknown id.
         parts: all annotations.
-        known: ids that exist.
+        known: valid ids.
     """
-    found = [part.get(f"{what}_id") for part in parts if isinstance(part, dict)]
-    count = sum(isinstance(one, int) and one not in known for one in found)
+    ids = [part.get(f"{what}_id") for part in parts if isinstance(part, dict)]
+    count = sum(isinstance(one, int) and one not in known for one in ids)
     plural = {"image": "images", "category": "categories"}[what]
     return InvalidInput(
-        f"{where}: there is no {what} with id {identity} ({counted(count, 'annotation')} of {len(found)} refer to "
-        f"{plural} that the file doesn't list).",
-        hint=f"Add the missing entries to the key {plural}, or remove these annotations; a subset has to be cut from "
-        "images and annotations alike.",
+        f"unknown {what} id {identity}; {counted(count, 'annotation')} of {len(ids)} refer to {plural} that the file "
+        "does not list",
+        subject=where,
+        hint=f"Add the missing {plural}, or remove these annotations. To make a subset, filter images and annotations.",
     )
 
 
-def _there(part: dict[str, Any], where: str, context: ReadContext) -> bool | None:
+def _present(part: dict[str, Any], where: str, context: ReadContext) -> bool | None:
     score = part.get("score")
     if score is None:
         return True
     if isinstance(score, bool) or not isinstance(score, int | float):
-        raise InvalidInput(f"{where}.score: found {kind(score)}; expected a number from 0 to 1.")
+        raise wrong_type(score, f"{where}.score", "a number from 0 to 1")
     return context.soft(score, f"{where}.score")
 
 
-def _entry(file: str, found: Mapping[int, bool | None], names: Mapping[int, str], where: str) -> Entry:
-    """Return an image's entry; its labels come in the order of the categories."""
-    kept = {category: found[category] for category in sorted(found) if category in names}
-    present = tuple(dict.fromkeys(names[category] for category, there in kept.items() if there))
-    unknown = tuple(dict.fromkeys(names[category] for category, there in kept.items() if there is None))
-    scored = any(there is not True for there in kept.values())
+def _entry(file: str, presence: Mapping[int, bool | None], names: Mapping[int, str], where: str) -> Entry:
+    """Return the entry of an image, its labels in the order of the categories."""
+    kept = {category: presence[category] for category in sorted(presence) if category in names}
+    present = tuple(dict.fromkeys(names[category] for category, value in kept.items() if value))
+    unknown = tuple(dict.fromkeys(names[category] for category, value in kept.items() if value is None))
+    scored = any(value is not True for value in kept.values())
     return Entry(file, present, where, unknown=unknown, explicit=scored)
 
 
 def _list(content: dict[str, Any], key: str, where: object) -> list[Any]:
     if not isinstance(content[key], list):
-        raise InvalidInput(f"{where}: {key}: found {kind(content[key])}; expected a list.")
+        raise wrong_type(content[key], f"{where}: {key}", "a list")
     return list(content[key])
 
 
 def _member(record: Any, key: str, where: str) -> Any:
     if not isinstance(record, dict):
-        raise InvalidInput(f"{where}: found {kind(record)}; expected an object.")
+        raise wrong_type(record, where, "an object")
     if key not in record:
-        raise InvalidInput(f"{where}.{key}: this key is required and missing.")
+        raise InvalidInput("missing key", subject=f"{where}.{key}")
     return record[key]
 
 
 def _number(record: Any, key: str, where: str) -> int:
     value = _member(record, key, where)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidInput(f"{where}.{key}: found {value!r}; expected a whole number.")
+        raise InvalidInput(subject=f"{where}.{key}", found=value, allowed="an integer")
     return value

@@ -1,9 +1,8 @@
 """Label Studio's exports JSON-MIN and CSV: one flat record per annotation.
 
-A record has the task's data (the image's URL and whatever else was imported), some of `METADATA`, and, for each control
-of the labelling config, what was chosen under the control's *name*: a text for one choice, ``{"choices": [...]}`` for
-several, a list of regions with their labels for boxes and the like. A control that nothing was chosen in has no key.
-The CSV has the same in cells.
+A record has the task's data (the image's URL and other imported columns), some of `METADATA`, and for each control of
+the labelling config its value under the control's *name*: a string for one choice, ``{"choices": [...]}`` for several,
+a list of labelled regions for boxes and the like. A control without a choice has no key. The CSV has the same in cells.
 """
 
 from __future__ import annotations
@@ -12,10 +11,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wsss.data.importers.json.json_file import kind, read_json
+from wsss.data.importers.json.json_file import read_json, wrong_type
 from wsss.data.importers.json.json_labels import labels_in
-from wsss.data.importers.rules.imported_labels import Entry, Labels, collect
-from wsss.data.importers.rules.keys import LABEL_MEND, columns_of, image_key, label_keys, looks_like_an_image
+from wsss.data.importers.rules.collect_labels import collect
+from wsss.data.importers.rules.imported_labels import Entry, Labels
+from wsss.data.importers.rules.keys import LABEL_HINT, columns_of, image_key, is_image, label_keys
 from wsss.data.importers.rules.presence import yes_and_no
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.importers.rules.split_names import split_in
@@ -26,74 +26,55 @@ from wsss.errors import InvalidInput, listing
 METADATA = frozenset(
     {"annotation_id", "annotator", "lead_time", "created_at", "updated_at", "agreement", "history", "id"}
 )
-SIGNS = frozenset({"annotation_id", "annotator", "lead_time"})
-"""Keys that every record of an export has; two of them are hardly another program's."""
+SIGNATURE = frozenset({"annotation_id", "annotator", "lead_time"})
+"""Keys of every record of an export; other programs hardly write two of them."""
 
 FORMAT = "an export of Label Studio"
-REGIONS = "labels of boxes and regions, read as: the class is in the image"
+REGIONS = "labels of boxes and regions, read as labels of the image"
 CHOICE_KEYS = ("choice", "choices")
-"""What Label Studio's own templates call the control."""
+"""Names of the control in Label Studio's own templates."""
 
 Record = tuple[str, Mapping[str, Any]]
-"""``"file:line"`` or ``"file: [number]"``, and what is there."""
+"""Location (``"file:line"`` or ``"file: [number]"``), and key → value."""
 
 
 def looks_like(content: Any) -> bool:
-    """Whether a JSON document is a list of such records."""
-    return isinstance(content, list) and any(isinstance(record, dict) and is_record(record) for record in content)
-
-
-def is_record(record: Mapping[str, Any]) -> bool:
-    """Whether Label Studio has written a record."""
-    served = any(isinstance(value, str) and value.startswith(LOCAL) for value in record.values())
-    return served or is_signed(record)
+    """Return whether a JSON document is a list with records of Label Studio."""
+    return isinstance(content, list) and any(isinstance(record, dict) and _is_record(record) for record in content)
 
 
 def is_signed(keys: Collection[str]) -> bool:
-    """Whether keys or columns are those that Label Studio writes."""
-    return len(SIGNS.intersection(keys)) > 1
+    """Return whether keys or columns are those of Label Studio."""
+    return len(SIGNATURE.intersection(keys)) > 1
 
 
-def read(path: Path, *, label_key: str | None = None, context: ReadContext | None = None) -> Labels:
+def read(path: Path, context: ReadContext) -> Labels:
     """Read an export JSON-MIN.
-
-    Args:
-        path: the file.
-        label_key: name of the control; see `collect_records`.
 
     Raises:
         InvalidInput: names file and key.
     """
     content = read_json(path)
     if not isinstance(content, list):
-        raise InvalidInput(f"{path}: no Label Studio export: found {kind(content)}; expected a list.")
-    records: list[Record] = []
-    for number, record in enumerate(content):
-        where = f"{path}: [{number}]"
+        raise wrong_type(content, path, "a list of records (Label Studio's JSON-MIN)")
+    records = [(f"{path}: [{number}]", record) for number, record in enumerate(content)]
+    for where, record in records:
         if not isinstance(record, dict):
-            raise InvalidInput(f"{where}: found {kind(record)}; expected a record with an image and its labels.")
-        records.append((where, record))
-    return collect_records(path, records, label_key=label_key, context=context)
+            raise wrong_type(record, where, "a record with an image and its labels")
+    return collect_records(path, records, context)
 
 
-def collect_records(
-    path: Path, records: Sequence[Record], *, label_key: str | None, context: ReadContext | None = None
-) -> Labels:
-    """Return the labels that records hold; one without the control's key says that no class is in the image.
+def collect_records(path: Path, records: Sequence[Record], context: ReadContext) -> Labels:
+    """Return the labels of records; an image whose record lacks the control's key shows no class.
 
-    Args:
-        path: of the file.
-        records: see `Record`.
-        label_key: name of the control, or several names separated by commas; by default ``choice``, else the only key
-            that holds ``{"choices": ...}``, else another usual name, else the only one with labels of regions, else
-            the only text that is not the image.
+    Without a ``label_key``, the control is ``choice``, else the only key with ``{"choices": ...}``, else another usual
+    name, else the only key with labels of regions, else the only string that is not the image.
 
     Raises:
-        InvalidInput: nothing or several things can be the labels; an image isn't named; a label is no name.
+        InvalidInput: no or several candidates for the labels, a missing image, or an invalid label.
     """
     own = [(where, {key: value for key, value in r.items() if key not in METADATA}) for where, r in records]
-    context = context or ReadContext()
-    columns = columns_of(record for _, record in own)
+    columns, label_key = columns_of(record for _, record in own), context.how.label_key
     image = image_key(columns, path, context, served=True)
     if label_key is not None:
         controls = label_keys(label_key, columns, path)
@@ -104,30 +85,52 @@ def collect_records(
     context.note(REGIONS, *regions)
     entries = [
         Entry(
-            _image(record, image, where),
+            image_of(record, image, where),
             tuple(dict.fromkeys(n for name in controls for n in _chosen(record.get(name), f"{where}.{name}"))),
             where,
             split_in(record, where),
         )
         for where, record in own
     ]
-    return collect(FORMAT, entries if regions or label_key else yes_and_no(entries, context), context=context)
+    return collect(FORMAT, entries if regions or label_key else yes_and_no(entries, context), context)
+
+
+def image_of(record: Mapping[str, Any], key: str | None, where: str) -> str:
+    """Return the image of a record.
+
+    Raises:
+        InvalidInput: no key, or no string under it.
+    """
+    image = record.get(key) if key is not None else None
+    if not isinstance(image, str) or not image:
+        allowed = "the key image, or the path or URL of an image" if key is None else f"the key {key}"
+        raise InvalidInput("no image", subject=where, found=list(record) or None, allowed=allowed)
+    return image
+
+
+def _is_record(record: Mapping[str, Any]) -> bool:
+    served = any(isinstance(value, str) and value.startswith(LOCAL) for value in record.values())
+    return served or is_signed(record)
 
 
 def _note_control(control: str, columns: Mapping[str, Sequence[Any]], context: ReadContext) -> None:
-    others = [name for name, values in columns.items() if name != control and any(map(_is_control, values))]
-    beside = f", not {listing(others)}" if others else ""
+    others = [
+        name
+        for name, values in columns.items()
+        if name != control and any(_is_choices(value) or _is_region(value) for value in values)
+    ]
     if control not in CHOICE_KEYS or others:
-        context.note("labels read from the key (--label-key says otherwise)", f"{control}{beside}")
+        message = f"{control}, not {listing(others)}" if others else control
+        context.note("labels taken from the key (--label-key NAME: another)", message)
 
 
 def _control(path: Path, columns: Mapping[str, Sequence[Any]]) -> str:
-    """Return the key that holds the labels, among all but that of the image."""
-    texts = [
+    """Return the key of the labels, among all but that of the image."""
+    strings = [
         key
         for key, values in columns.items()
         if all(isinstance(value, str) for value in values)
-        and not any(map(looks_like_an_image, values))
+        and not any(map(is_image, values))
         and not is_one_of(key, (*IMAGE_KEYS, *SPLIT_KEYS))
     ]
     groups: Iterable[list[str]] = (
@@ -135,17 +138,14 @@ def _control(path: Path, columns: Mapping[str, Sequence[Any]]) -> str:
         [key for key, values in columns.items() if any(map(_is_choices, values))],
         [key for key in columns if is_one_of(key, LABEL_KEYS)],
         [key for key, values in columns.items() if any(map(_is_region, values))],
-        texts,
+        strings,
     )
-    found = next((group for group in groups if group), [])
-    if len(found) == 1:
-        return found[0]
-    problem = f"several keys may hold the labels: {listing(found)}" if found else "no key holds the labels"
-    raise InvalidInput(f"{path}: {problem}; found {listing(columns, limit=20)}.", hint=LABEL_MEND)
-
-
-def _is_control(value: Any) -> bool:
-    return _is_choices(value) or _is_region(value)
+    candidates = next((group for group in groups if group), [])
+    if len(candidates) > 1:
+        raise InvalidInput("several keys may hold the labels", subject=path, found=candidates, hint=LABEL_HINT)
+    if not candidates:
+        raise InvalidInput("no key holds the labels", subject=path, found=list(columns) or None, hint=LABEL_HINT)
+    return candidates[0]
 
 
 def _is_choices(value: Any) -> bool:
@@ -155,7 +155,7 @@ def _is_choices(value: Any) -> bool:
 
 
 def _is_region(value: Any) -> bool:
-    """Whether a value is a list of regions; one that was drawn without a label has none."""
+    """Return whether a value is a list of regions, of which some may be unlabelled."""
     return isinstance(value, list) and any(isinstance(item, dict) and _region_key(item) for item in value)
 
 
@@ -164,16 +164,8 @@ def _region_key(region: Mapping[str, Any]) -> str | None:
     return next((key for key in region if key.endswith("labels") and key != "labels"), None)
 
 
-def _image(record: Mapping[str, Any], key: str | None, where: str) -> str:
-    image = record.get(key) if key is not None else None
-    if not isinstance(image, str) or not image:
-        expected = "the key image, or a text that ends like one" if key is None else f"the key {key}"
-        raise InvalidInput(f"{where}: no image is named here; expected {expected}.")
-    return image
-
-
 def _chosen(value: Any, where: str) -> tuple[str, ...]:
-    """Return the names in a control's value, which is a list where the control was used several times."""
+    """Return the names in a control's value, which is a list if the control was used several times."""
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
         parts = [_chosen(item, f"{where}[{at}]") for at, item in enumerate(value)]
         return tuple(dict.fromkeys(name for part in parts for name in part))

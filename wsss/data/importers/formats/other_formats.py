@@ -1,86 +1,84 @@
-"""Label files of other programs that are not read here: refused by name, with a hint to what is read."""
+"""Label files of other programs that are not supported: refused by name, with a hint to a supported format."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 from wsss.errors import InvalidInput
 
-TO_COCO = "Convert them to COCO (one JSON file), CVAT for images (one XML file), or a table image,labels."
-YOLO_LINE = re.compile(r"\s*[0-9]+(\s+-?[0-9.]+(e-?[0-9]+)?){4,}\s*", re.IGNORECASE)
-"""Class number and a box, or a polygon, all relative to the image's size."""
+_TO_COCO = "Convert them to COCO (one JSON file), CVAT for images (one XML file), or a table image,labels."
+_TO_CSV = "Save it as CSV (UTF-8) with the columns image and labels."
+_UNPACK = "Unpack it, and pass the label file in it."
+_NO_PICKLE = "Save the labels as CSV or JSON."
 
-_BEGINNING = 4000
-"""Bytes that are looked at."""
+_YOLO_LINE = re.compile(r"\s*[0-9]+(\s+-?[0-9.]+(e-?[0-9]+)?){4,}\s*", re.IGNORECASE)
+"""Class number and a box or a polygon, relative to the image's size."""
+
+_SNIFFED = 4000
+"""Bytes of a file that are inspected."""
 
 _BY_SUFFIX = {
-    ".yaml": "a YAML file, as YOLO keeps class names in",
-    ".yml": "a YAML file, as YOLO keeps class names in",
-    ".parquet": "a Parquet file",
-    ".arrow": "an Arrow file",
-    ".tfrecord": "TensorFlow records",
-    ".xlsx": "an Excel workbook",
-    ".xls": "an Excel workbook",
-    ".ods": "a spreadsheet",
-    ".zip": "an archive",
-    ".tar": "an archive",
-    ".gz": "an archive",
-    ".mat": "a MATLAB file",
-    ".pkl": "a pickle",
-    ".pickle": "a pickle",
-    ".pt": "a pickle",
-    ".npz": "an archive of arrays",
+    **dict.fromkeys((".yaml", ".yml"), ("a YAML file, such as YOLO's list of classes", _TO_CSV)),
+    ".parquet": ("a Parquet file", _TO_CSV),
+    ".arrow": ("an Arrow file", _TO_CSV),
+    ".tfrecord": ("a TFRecord file", _TO_CSV),
+    **dict.fromkeys((".xlsx", ".xls"), ("an Excel workbook", _TO_CSV)),
+    ".ods": ("a spreadsheet", _TO_CSV),
+    ".mat": ("a MATLAB file", _TO_CSV),
+    ".npz": ("an archive of arrays", _TO_CSV),
+    **dict.fromkeys((".zip", ".tar", ".gz"), ("an archive", _UNPACK)),
+    **dict.fromkeys((".pkl", ".pickle", ".pt"), ("a pickle", _NO_PICKLE)),
 }
-_MENDS = {"an archive": "Unpack it, and name the label file in it.", "a pickle": "Save the labels as CSV or JSON."}
+"""Suffix → kind of file, and hint."""
 
 
 def refuse_file(path: Path) -> None:
     """Refuse a label file of another program.
 
     Raises:
-        InvalidInput: it is one; names the program or the kind of file.
+        InvalidInput: names the program or the kind of file.
     """
-    kind = _BY_SUFFIX.get(path.suffix.lower())
-    if kind is not None:
-        hint = _MENDS.get(kind, "Save it as CSV (UTF-8) with the columns image and labels.")
-        raise InvalidInput(f"--labels: {path} is {kind}, which is not read.", hint=hint)
+    kind, hint = _BY_SUFFIX.get(path.suffix.lower(), (None, _TO_COCO))
     if path.suffix.lower() == ".txt" and is_yolo(path):
-        raise InvalidInput(f"--labels: {path} holds YOLO's boxes of one image, which are not read.", hint=TO_COCO)
+        kind = "YOLO's boxes of one image"
+    if kind is not None:
+        raise _unsupported(path, kind, hint)
 
 
 def refuse_folder(folder: Path, suffixes: Sequence[str]) -> None:
-    """Refuse a folder in place of a label file, and name what it seems to hold.
+    """Refuse a folder in place of a label file, with a guess of what it holds.
 
     Raises:
         InvalidInput: always.
     """
-    names = list(islice(_files(folder), 2000))
-    found = {
-        "PASCAL VOC annotations (XML, a file per image)": any(path.suffix.lower() == ".xml" for path in names),
-        "YOLO labels (text, a file per image)": any(path.suffix == ".txt" and is_yolo(path) for path in names[:50]),
-        "annotations in JSON (a file per image, as LabelMe writes them)": sum(p.suffix == ".json" for p in names) > 1,
-    }
-    kind = next((kind for kind, there in found.items() if there), None)
-    if kind is not None:
-        raise InvalidInput(f"--labels: {folder} is a folder of {kind}; they are not read.", hint=TO_COCO)
+    files = (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+    paths = list(islice(files, 2000))
+    if any(path.suffix.lower() == ".xml" for path in paths):
+        raise _unsupported(folder, "a folder of PASCAL VOC annotations (an XML file per image)", _TO_COCO)
+    if any(path.suffix == ".txt" and is_yolo(path) for path in paths[:50]):
+        raise _unsupported(folder, "a folder of YOLO labels (a text file per image)", _TO_COCO)
+    if sum(path.suffix == ".json" for path in paths) > 1:
+        raise _unsupported(folder, "a folder of JSON annotations (a file per image, as of LabelMe)", _TO_COCO)
     raise InvalidInput(
-        f"--labels: {folder} is a folder; expected is a file of labels ({', '.join(suffixes)}).",
-        hint=f"Name the file: --labels FILE; if {folder} holds a folder of images per class: --images {folder}",
+        subject="--labels",
+        found=folder,
+        allowed=f"a label file ({', '.join(suffixes)}), not a folder",
+        hint=f"Pass the file: --labels FILE; if {folder} has a folder of images per class: --images {folder}",
     )
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith("."))
-
-
 def is_yolo(path: Path) -> bool:
-    """Whether the first lines of a text are those of YOLO."""
+    """Return whether the first lines of a text file are YOLO's."""
     with path.open("rb") as file:
-        beginning = file.read(_BEGINNING)
+        beginning = file.read(_SNIFFED)
     lines = beginning.decode("utf-8", "replace").splitlines()
-    whole = lines if len(beginning) < _BEGINNING else lines[:-1]
-    filled = [line for line in whole if line.strip()]
-    return bool(filled) and all(map(YOLO_LINE.fullmatch, filled))
+    complete = lines if len(beginning) < _SNIFFED else lines[:-1]
+    filled = [line for line in complete if line.strip()]
+    return bool(filled) and all(map(_YOLO_LINE.fullmatch, filled))
+
+
+def _unsupported(path: Path, kind: str, hint: str) -> InvalidInput:
+    return InvalidInput(f"unsupported format: {kind}", subject=f"--labels: {path}", hint=hint)

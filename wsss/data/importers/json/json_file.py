@@ -1,4 +1,4 @@
-"""Reading of JSON label files: duplicate keys, depth and size are checked, errors name file and line."""
+"""JSON label files: size, depth and duplicate keys are checked, errors name file and line."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from wsss.errors import InvalidInput
 from wsss.io.text.text_files import read_text
 
 MAX_BYTES = 1 << 30
-"""The instances of COCO's 118,287 training images are half of this."""
+"""Maximum file size, twice that of COCO's instances of 118,287 training images."""
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        InvalidInput: missing, too large, not UTF-8, not JSON, a key twice in one object, nested too deeply, or a
-            number of thousands of digits.
+        InvalidInput: missing, too large, not UTF-8, or see `parse_json`.
     """
     return parse_json(read_bounded(path), path)
 
@@ -31,21 +30,21 @@ def read_bounded(path: Path) -> str:
     Raises:
         InvalidInput: missing, larger than `MAX_BYTES`, or not UTF-8.
     """
-    if path.is_file() and path.stat().st_size > MAX_BYTES:
-        raise InvalidInput(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read.")
+    if path.is_file() and (size := path.stat().st_size) > MAX_BYTES:
+        raise InvalidInput("file too large", subject=path, found=size, allowed=f"at most {MAX_BYTES:,} bytes")
     return read_text(path)
 
 
 def parse_json(text: str, path: Path, *, first: int = 1) -> Any:
-    """Return what a JSON text holds.
+    """Parse a JSON text.
 
     Args:
-        text: all of a file, or one of its lines.
+        text: a whole file, or one of its lines.
         path: of the file, for errors.
         first: number of the text's first line in the file.
 
     Raises:
-        InvalidInput: as of `read_json`.
+        InvalidInput: not JSON, a duplicate key, nested too deeply, or a number with thousands of digits.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -53,32 +52,34 @@ def parse_json(text: str, path: Path, *, first: int = 1) -> Any:
         if len(value) != len(pairs):
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
-            place = path if first == 1 else f"{path}:{first}"
-            raise InvalidInput(f"{place}: duplicate key {twice!r} in one object.")
+            raise InvalidInput(f"duplicate key {twice!r}", subject=path if first == 1 else f"{path}:{first}")
         return value
 
     try:
         return json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
-        more = error.msg == "Extra data" and first == 1
+        lines = error.msg == "Extra data" and first == 1
         raise InvalidInput(
-            f"{path}:{error.lineno + first - 1}: not valid JSON ({error.msg}, column {error.colno}).",
-            hint="If each line is a record of its own (JSON Lines), call the file .jsonl." if more else None,
+            f"not valid JSON ({error.msg}, column {error.colno})",
+            subject=f"{path}:{error.lineno + first - 1}",
+            hint="If each line is a record of its own (JSON Lines), rename the file to .jsonl." if lines else None,
         ) from error
     except RecursionError as error:
-        raise InvalidInput(f"{path}: nested too deeply for a label file.") from error
-    except ValueError as error:  # Python converts no number of more digits
-        most = sys.get_int_max_str_digits()
-        digits = re.search(rf"[0-9]{{{most + 1},}}", text)
+        raise InvalidInput("nested too deeply", subject=path) from error
+    except ValueError as error:  # Python limits the digits of an integer
+        limit = sys.get_int_max_str_digits()
+        digits = re.search(rf"[0-9]{{{limit + 1},}}", text)
         if digits is None:
-            raise InvalidInput(f"{path}: not valid JSON ({error}).") from error
+            raise InvalidInput(f"not valid JSON ({error})", subject=path) from error
         line = text.count("\n", 0, digits.start()) + first
         raise InvalidInput(
-            f"{path}:{line}: a number of {len(digits[0]):,} digits; at most {most:,} are read."
+            f"a number of {len(digits[0]):,} digits", subject=f"{path}:{line}", allowed=f"at most {limit:,}"
         ) from error
 
 
-def kind(value: Any) -> str:
-    """Return what a JSON value is, in words, for messages."""
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
+_KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+
+
+def wrong_type(value: Any, where: object, allowed: str) -> InvalidInput:
+    """Return the error for a JSON value of the wrong type; its ``found`` is the name of the type."""
+    return InvalidInput(subject=where, found=[_KINDS.get(type(value), "a number")], allowed=allowed)

@@ -1,10 +1,10 @@
-"""What a value of a JSON file says as labels: names in a list or a text, or a flag per name."""
+"""Labels in a JSON value: names in a list or a string, or a flag per name."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from wsss.data.importers.json.json_file import kind
+from wsss.data.importers.json.json_file import wrong_type
 from wsss.data.importers.rules.cells import names_in
 from wsss.data.importers.rules.imported_labels import class_name
 from wsss.data.readers.label_rules import LABEL_KEYS, LETTERS, NO, UNKNOWN_MARK, YES, find_key, is_one_of, number_in
@@ -12,68 +12,69 @@ from wsss.errors import InvalidInput
 
 
 def labels_in(value: Any, where: str, separator: str | None = None) -> tuple[str, ...]:
-    """Return the labels in a JSON value: a list, a text, ``null``, or ``{"choices": …}``.
+    """Return the class names in a list, a string, ``null``, or ``{"choices": …}``.
 
     Args:
         value: see above.
-        where: of the value.
-        separator: between the names in a text; ``None``: a text is one name.
+        where: location of the value.
+        separator: between the names in a string; ``None``: a string is one name.
 
     Raises:
-        InvalidInput: it is something else.
+        InvalidInput: any other value.
     """
     if value is None or value == "":
         return ()
     if isinstance(value, str):
         return tuple(class_name(name, where) for name in names_in(value, separator, where))
     if isinstance(value, list):
-        parts = [(item, f"{where}[{number}]") for number, item in enumerate(value)]
-        named = (labels_in(one, at) if isinstance(one, dict) else (class_name(one, at),) for one, at in parts)
-        return tuple(name for names in named for name in names)
+        items = [(item, f"{where}[{number}]") for number, item in enumerate(value)]
+        names = (labels_in(item, at) if isinstance(item, dict) else (class_name(item, at),) for item, at in items)
+        return tuple(name for part in names for name in part)
     if isinstance(value, dict):
         key = find_key(value, LABEL_KEYS)
         if key is not None and not is_flag(value[key]):
             return labels_in(value[key], f"{where}.{key}", separator)
         wrong = next((name for name, flag in value.items() if not is_flag(flag)), None)
-        place = where if wrong is None else f"{where}.{wrong}"
-        raise InvalidInput(f"{place}: found {kind(value if wrong is None else value[wrong])}; expected class names.")
-    raise InvalidInput(f"{where}: found {kind(value)}; expected a list of class names.")
+        if wrong is not None:
+            raise wrong_type(value[wrong], f"{where}.{wrong}", "class names")
+    raise wrong_type(value, where, "a list of class names")
 
 
-def with_numbers_as_texts(value: Any, where: str) -> Any:
-    """Return a JSON value with a number, or a list of numbers, as texts; a number beside names is a mistake."""
+def with_numbers_as_names(value: Any, where: str) -> Any:
+    """Return a number, or a list of numbers, as names (class ids); any other value unchanged.
+
+    Raises:
+        InvalidInput: a number with decimals.
+    """
     if isinstance(value, int | float):
-        return _numbered(value, where)
+        return _number_name(value, where)
     if isinstance(value, list) and all(isinstance(item, int | float) for item in value):
-        return [_numbered(item, f"{where}[{number}]") for number, item in enumerate(value)]
+        return [_number_name(item, f"{where}[{number}]") for number, item in enumerate(value)]
     return value
 
 
-def _numbered(value: float, where: str) -> str:
-    """Return a number or a flag as a label: the id of a class, or what `wsss.data.importers.rules.presence` reads.
-
-    Raises:
-        InvalidInput: it has decimals.
-    """
+def _number_name(value: float, where: str) -> str:
     if value != int(value):
         raise InvalidInput(
-            f"{where}: found {value}; expected a class name, or the number of a class.",
+            subject=where,
+            found=value,
+            allowed="a class name or a class id",
             hint="A soft label needs the name of its class: {IMAGE: {CLASS: 0.8}}, or a record with a key per class; "
             "then --soft-threshold 0.5",
         )
     return str(value).lower() if isinstance(value, bool) else str(int(value))
 
 
-def has_text(value: Any) -> bool:
-    """Whether a value is a text of labels, or ``{"choices": text}``; the names in a list are not separated."""
+def has_string(value: Any) -> bool:
+    """Return whether labels are a string, or ``{"choices": string}``, which a separator splits."""
     if isinstance(value, dict):
         key = find_key(value, LABEL_KEYS)
-        return key is not None and not is_flag(value[key]) and has_text(value[key])
+        return key is not None and not is_flag(value[key]) and has_string(value[key])
     return isinstance(value, str)
 
 
 def flags_in(value: Any) -> dict[str, Any] | None:
-    """Return ``{name: 0 or 1}`` where a value is that."""
+    """Return a value of the form ``{name: 0 or 1}``; ``None`` for any other."""
     if not isinstance(value, dict) or not value:
         return None
     named = any(is_one_of(key, LABEL_KEYS) and not is_flag(flag) for key, flag in value.items())
@@ -81,7 +82,7 @@ def flags_in(value: Any) -> dict[str, Any] | None:
 
 
 def is_flag(value: Any) -> bool:
-    """Whether a value says if a class is there: true, a number, null, or a text such as "?"."""
+    """Return whether a value states presence: true or false, a number, null, or a string such as "?"."""
     if isinstance(value, str):
         number = number_in(value)
         soft = number is not None and 0 <= number <= 1
@@ -90,5 +91,5 @@ def is_flag(value: Any) -> bool:
 
 
 def cell_of(flag: Any) -> str:
-    """Return a value as a cell of a table has it; ``null`` is an empty cell."""
+    """Return a value as a table cell; ``null`` is an empty cell."""
     return "" if flag is None else str(flag)

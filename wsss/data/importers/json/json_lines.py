@@ -11,20 +11,14 @@ from wsss.data.importers.rules.imported_labels import Labels
 from wsss.data.importers.rules.read_context import ReadContext
 
 
-def read(
-    path: Path, *, label_key: str | None = None, separator: str | None = None, context: ReadContext | None = None
-) -> Labels:
-    """Read ``{"file_name": "a.jpg", "label": "cat"}``, a record per line; labels may be those of ``objects``, too.
-
-    Args:
-        path: the file.
-        label_key, separator, context: as in `wsss.data.importers.json.json_records.read`.
+def read(path: Path, context: ReadContext) -> Labels:
+    """Read ``{"file_name": "a.jpg", "label": "cat"}``, a record per line; the labels may also be in ``objects``.
 
     Raises:
         InvalidInput: names file and line.
     """
-    lines = enumerate(read_bounded(path).split("\n"), start=1)  # other line breaks may be part of a text
+    lines = enumerate(read_bounded(path).split("\n"), start=1)  # other line breaks may be part of a string
     records: list[tuple[str, Any]] = [
         (f"{path}:{number}", parse_json(line, path, first=number)) for number, line in lines if line.strip()
     ]
-    return read_records(path, records, "a record per line (JSON Lines)", label_key, separator, context or ReadContext())
+    return read_records(path, records, "a record per line (JSON Lines)", context)

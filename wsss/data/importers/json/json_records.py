@@ -6,258 +6,229 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wsss.data.importers.json.json_file import kind, read_json
-from wsss.data.importers.json.json_labels import cell_of, flags_in, has_text, is_flag, labels_in, with_numbers_as_texts
-from wsss.data.importers.json.json_shapes import refuse_files_per_class, wrapped
+from wsss.data.importers.json.json_file import read_json, wrong_type
+from wsss.data.importers.json.json_labels import (
+    cell_of,
+    flags_in,
+    has_string,
+    is_flag,
+    labels_in,
+    with_numbers_as_names,
+)
+from wsss.data.importers.json.json_objects import presence_of_objects
+from wsss.data.importers.json.json_shapes import records_key, refuse_files_per_class
 from wsss.data.importers.rules import wide_tables
 from wsss.data.importers.rules.cells import separator_of
-from wsss.data.importers.rules.imported_labels import Entry, Labels, class_name, collect, stated
-from wsss.data.importers.rules.keys import (
-    IMAGE_MEND,
-    LABEL_MEND,
-    columns_of,
-    image_key,
-    label_key_of,
-    label_keys,
-)
+from wsss.data.importers.rules.collect_labels import collect
+from wsss.data.importers.rules.imported_labels import Entry, Labels, class_name, explicit_entry
+from wsss.data.importers.rules.keys import IMAGE_HINT, LABEL_HINT, columns_of, image_key, label_key_of, label_keys
 from wsss.data.importers.rules.presence import is_of_one_class, yes_and_no
-from wsss.data.importers.rules.presence_column import Statement, by_statement, implied, objects_in, statement_of
+from wsss.data.importers.rules.presence_column import PresenceColumn, apply_presence, default_flag, presence_column
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.importers.rules.split_names import split_in, split_keys
-from wsss.data.readers.label_rules import (
-    BOX_KEYS,
-    CONFIDENCE_KEYS,
-    IMAGE_KEYS,
-    LABEL_KEYS,
-    find_key,
-    is_one_of,
-)
-from wsss.errors import InvalidInput, listing
+from wsss.data.readers.label_rules import BOX_KEYS, CONFIDENCE_KEYS, IMAGE_KEYS, LABEL_KEYS, find_key, is_one_of
+from wsss.errors import InvalidInput
 
-OBJECTS = "objects"
-"""Where Hugging Face's ImageFolder keeps boxes and their classes: ``{"bbox": [...], "categories": [...]}``."""
+_LIST = "a list of records (JSON)"
+_OBJECTS = "objects"
+"""Key of the boxes and their classes in Hugging Face's ImageFolder: ``{"bbox": [...], "categories": [...]}``."""
 
-ABSENT_MEND = (
-    "Give each record its labels, [] where there are none; if Label Studio wrote the file, which leaves them out where "
-    "nothing was chosen: --format label-studio"
+_ABSENT_HINT = (
+    "Give each record its labels, [] for none. Label Studio omits the key if nothing was chosen; if it wrote the file: "
+    "--format label-studio"
 )
 
+Record = tuple[str, dict[str, Any]]
+"""Location, and key → value."""
 
-def read(
-    path: Path, *, label_key: str | None = None, separator: str | None = None, context: ReadContext | None = None
-) -> Labels:
+
+class _Image(NamedTuple):
+    """An image with its labels as in the file, the location of the record, and that of the labels."""
+
+    name: str
+    labels: Any
+    where: str
+    labels_at: str
+    split: str | None = None
+
+
+def read(path: Path, context: ReadContext) -> Labels:
     """Read ``{"a.jpg": ["cat", "dog"], …}`` or ``[{"image": "a.jpg", "labels": ["cat"]}, …]``.
-
-    Args:
-        path: the file.
-        label_key: of the labels in a record, or several keys of 0 and 1 (``cat,dog``); by default the first of
-            `LABEL_KEYS` that it has.
-        separator: what stands between labels in a text that is not in a list; by default as
-            `wsss.data.importers.rules.cells.separator_of` finds.
-        context: rules in force.
 
     Raises:
         InvalidInput: names file and key.
     """
-    context, content = context or ReadContext(), read_json(path)
+    content, label_key = read_json(path), context.how.label_key
     if isinstance(content, list):
         rows = [(f"{path}: [{number}]", record) for number, record in enumerate(content)]
-        return read_records(path, rows, "a list of records (JSON)", label_key, separator, context)
+        return read_records(path, rows, _LIST, context)
     if not isinstance(content, dict):
-        raise InvalidInput(
-            f"{path}: found {kind(content)}; expected an object {{image: [class names]}} or a list of records."
-        )
-    inner = wrapped(path, content, context)
-    if inner is not None:
-        rows = [(f"{path}: {inner}[{number}]", record) for number, record in enumerate(content[inner])]
-        return read_records(path, rows, "a list of records (JSON)", label_key, separator, context)
+        raise wrong_type(content, path, "an object {image: [class names]} or a list of records")
+    key = records_key(path, content, context)
+    if key is not None:
+        rows = [(f"{path}: {key}[{number}]", record) for number, record in enumerate(content[key])]
+        return read_records(path, rows, _LIST, context)
     refuse_files_per_class(path, content)
-    found = _object(path, content, label_key, context)
-    named = label_key is not None and find_key((label_key,), LABEL_KEYS) is not None
-    return _collected(path, found, "an object of labels (JSON)", separator, context, names=named)
+    images = _from_object(path, content, context)
+    names = label_key is not None and is_one_of(label_key, LABEL_KEYS)
+    return _collect(path, images, "an object of labels (JSON)", context, names=names)
 
 
-def _object(path: Path, content: dict[str, Any], label_key: str | None, context: ReadContext) -> list[Found]:
-    """Return what ``{image: labels}`` holds, or ``{image: {label_key: labels, …}}``.
-
-    Raises:
-        InvalidInput: there is no such key.
-    """
+def _from_object(path: Path, content: dict[str, Any], context: ReadContext) -> list[_Image]:
+    """Return the images of ``{image: labels}`` or ``{image: {label_key: labels, …}}``."""
+    label_key = context.how.label_key
     keyed = label_key is not None and all(isinstance(value, dict) and label_key in value for value in content.values())
-    for option, key in (("--image-key", context.image_key), ("--label-key", None if keyed else label_key)):
+    for option, key in (("--image-key", context.how.image_key), ("--label-key", None if keyed else label_key)):
         if key is not None:
             raise InvalidInput(
-                f"{path}: {option} {key} is for records; this is an object {{image: labels}}, whose keys are images.",
+                f"{option} applies to records; the file is an object {{image: labels}}, whose keys are images",
+                subject=path,
+                found=key,
                 hint=f"Leave {option} out.",
             )
-    places = {image: f"{path}: {image}" for image in content}
+    at = {image: f"{path}: {image}" for image in content}
     if keyed:
-        return [Found(i, value[label_key], places[i], f"{places[i]}.{label_key}") for i, value in content.items()]
-    return [Found(image, value, places[image], places[image]) for image, value in content.items()]
+        return [_Image(i, value[label_key], at[i], f"{at[i]}.{label_key}") for i, value in content.items()]
+    return [_Image(image, value, at[image], at[image]) for image, value in content.items()]
 
 
-def read_records(
-    path: Path,
-    records: Sequence[tuple[str, Any]],
-    format: str,
-    label_key: str | None,
-    separator: str | None,
-    context: ReadContext,
-) -> Labels:
-    """Return the labels of records, each with the place where it stands; see `read`.
+def read_records(path: Path, records: Sequence[tuple[str, Any]], format: str, context: ReadContext) -> Labels:
+    """Return the labels of records, each with its location; see `read`.
 
     Raises:
         InvalidInput: names file and key.
     """
     for where, record in records:
         if not isinstance(record, dict):
-            raise InvalidInput(f"{where}: found {kind(record)}; expected a record with an image and its labels.")
-    columns = columns_of(record for _, record in records)
+            raise wrong_type(record, where, "a record with an image and its labels")
+    columns, label_key = columns_of(record for _, record in records), context.how.label_key
     chosen = label_keys(label_key, columns, path) if label_key is not None and columns else ()
-    keys = chosen or _guessed([record for _, record in records], path, context)
+    keys = chosen or _default_keys([record for _, record in records], path, context)
     flags = len(keys) == 1 and _is_of_one_class(keys[0], columns, len(records), context, chosen=bool(chosen))
     if flags or len(chosen) > 1 or (not keys and records and _is_wide([record for _, record in records])):
-        if separator is not None:
-            raise InvalidInput(f"{path}: --separator: the records have a key per class, and no texts to separate.")
+        if context.how.separator is not None:
+            raise _no_strings(path, "the records have a key per class")
         empty = dict.fromkeys(columns, "")
-        return wide_tables.read(path, [(where, empty | _cells(record)) for where, record in records], keys, context)
+        lines = [(where, empty | {key: cell_of(value) for key, value in record.items()}) for where, record in records]
+        return wide_tables.read(path, lines, keys, context)
     image = image_key(columns, path, context)
     usual = not chosen and find_key(keys, LABEL_KEYS) is not None  # records may have different ones
-    found = list(_records(records, image, LABEL_KEYS if usual or not keys else keys, context))
-    statement = _statement(path, records, keys, image, context, chosen=bool(chosen))
-    ids = bool(statement or find_key(columns, CONFIDENCE_KEYS) or find_key(columns, BOX_KEYS) or OBJECTS in columns)
-    named = bool(chosen) and find_key(chosen, LABEL_KEYS) is not None
-    return _collected(path, found, format, separator, context, statement, names=ids or named)
+    images = list(_from_records(records, image, LABEL_KEYS if usual or not keys else keys, context))
+    presence = _presence(path, records, keys, image, context, chosen=bool(chosen))
+    ids = presence or find_key(columns, CONFIDENCE_KEYS) or find_key(columns, BOX_KEYS) or _OBJECTS in columns
+    names = bool(ids) or find_key(chosen, LABEL_KEYS) is not None
+    return _collect(path, images, format, context, presence, names=names)
 
 
-def _collected(
+def _collect(
     path: Path,
-    found: Sequence[Found],
+    images: Sequence[_Image],
     format: str,
-    separator: str | None,
     context: ReadContext,
-    statement: Statement | None = None,
+    presence: PresenceColumn | None = None,
     *,
-    names: bool = False,
+    names: bool,
 ) -> Labels:
-    """Return the labels of what was found; ``names``: labels such as 0 and 1 are names of classes."""
-    if separator is not None and not any(has_text(one.labels) for one in found):
-        raise InvalidInput(
-            f"{path}: --separator: no labels are texts, so there is nothing to separate.",
-            hint="Leave --separator out.",
-        )
+    """Return the labels of all images; ``names``: labels such as 0 and 1 are class names."""
+    separator = context.how.separator
+    if separator is not None and not any(has_string(image.labels) for image in images):
+        raise _no_strings(path, "no labels are strings")
     if separator is None:
-        separator = separator_of(one.labels for one in found if isinstance(one.labels, str))
+        separator = separator_of(image.labels for image in images if isinstance(image.labels, str))
         if separator is not None:
-            context.note(f"texts with {separator!r}, read as several labels", f"{path} (--separator says otherwise)")
-    flags = [flag for one in found for flag in (flags_in(one.labels) or {}).values()]
-    context.settle_minus_one(map(cell_of, flags), str(path))
-    entries = [_entry(one, separator, context) for one in found]
+            context.note(f"strings with {separator!r}, read as several labels", f"{path} (--separator SIGN: another)")
+    flags = [flag for image in images for flag in (flags_in(image.labels) or {}).values()]
+    context.resolve_minus_one(map(cell_of, flags), str(path))
+    entries = [_entry(image, separator, context) for image in images]
     entries = entries if names else yes_and_no(entries, context)
-    return collect(format, by_statement(entries, statement, context), context=context)
+    return collect(format, apply_presence(entries, presence, context), context)
 
 
-def _statement(
-    path: Path,
-    records: Sequence[tuple[str, dict[str, Any]]],
-    keys: Sequence[str],
-    image: str | None,
-    context: ReadContext,
-    *,
-    chosen: bool,
-) -> Statement | None:
-    """Return which key of the records says whether their labels are present; see `statement_of`."""
+def _no_strings(path: Path, reason: str) -> InvalidInput:
+    return InvalidInput(
+        f"no strings to separate: {reason}", subject=f"{path}: --separator", hint="Leave --separator out."
+    )
+
+
+def _presence(
+    path: Path, records: Sequence[Record], keys: Sequence[str], image: str | None, context: ReadContext, *, chosen: bool
+) -> PresenceColumn | None:
+    """Return the key that states whether the labels of a record are present; see `presence_column`."""
     taken = {image, *keys}
     values = columns_of(record for _, record in records)
     others = [key for key in values if key not in taken and not split_keys((key,)) and not is_one_of(key, LABEL_KEYS)]
     plain = [key for key in others if not any(isinstance(value, dict | list) for value in values[key])]
-    cells = {key: [cell_of(record.get(key, implied(key))) for _, record in records] for key in plain}
-    labels = [record[key] for _, record in records for key in keys if isinstance(record.get(key), str)]
-    column = keys[0] if keys else ""
-    found = statement_of(cells, path, context, column=column, classes=set(labels), chosen=chosen)
-    if found is not None and implied(found.key):
-        without = (where for where, record in records if found.key not in record)
-        context.note(f"records without {found.key!r}, whose labels count as present", *without)
-    return found
+    cells = {key: [cell_of(record.get(key, default_flag(key))) for _, record in records] for key in plain}
+    classes = {record[key] for _, record in records for key in keys if isinstance(record.get(key), str)}
+    label_column = keys[0] if keys else ""
+    column = presence_column(cells, path, context, label_column=label_column, classes=classes, chosen=chosen)
+    if column is not None and default_flag(column.key):
+        without = (where for where, record in records if column.key not in record)
+        context.note(f"records without {column.key!r}, whose labels count as present", *without)
+    return column
 
 
-def _guessed(records: Sequence[dict[str, Any]], path: Path, context: ReadContext) -> tuple[str, ...]:
+def _default_keys(records: Sequence[dict[str, Any]], path: Path, context: ReadContext) -> tuple[str, ...]:
     """Return the key of the labels by its name, if there is one; see `label_key_of`."""
     keys = dict.fromkeys(key for record in records for key in record)
-    if find_key(keys, LABEL_KEYS) is None and (OBJECTS in keys or _is_wide(records)):
+    if find_key(keys, LABEL_KEYS) is None and (_OBJECTS in keys or _is_wide(records)):
         return ()
-    found = label_key_of([key for key in keys if not is_one_of(key, IMAGE_KEYS)], path, context)
-    return () if found is None else (found,)
+    key = label_key_of([key for key in keys if not is_one_of(key, IMAGE_KEYS)], path, context)
+    return () if key is None else (key,)
 
 
 def _is_of_one_class(
     key: str, columns: Mapping[str, Sequence[Any]], count: int, context: ReadContext, *, chosen: bool
 ) -> bool:
-    """Whether all records have a text, a number or a flag under ``key``, which says if they show one class."""
     values = columns[key]
     if len(values) < count or not all(value is None or isinstance(value, str | int | float) for value in values):
         return False
     return is_of_one_class(key, list(map(cell_of, values)), columns, context, chosen=chosen)
 
 
-def _is_wide(content: Sequence[Any]) -> bool:
-    """Whether a list holds records of one form, without labels but with flags: ``{"image": "a", "cat": 1}``."""
-    if not content or not all(isinstance(record, dict) and record.keys() == content[0].keys() for record in content):
+def _is_wide(records: Sequence[Any]) -> bool:
+    """Return whether records have the same keys, no labels but flags: ``{"image": "a", "cat": 1}``."""
+    if not records or not all(isinstance(record, dict) and record.keys() == records[0].keys() for record in records):
         return False
-    if find_key(content[0], LABEL_KEYS) is not None or find_key(content[0], IMAGE_KEYS) is None:
+    if find_key(records[0], LABEL_KEYS) is not None or find_key(records[0], IMAGE_KEYS) is None:
         return False
-    return any(all(is_flag(record[key]) for record in content) for key in content[0] if key not in IMAGE_KEYS)
+    return any(all(is_flag(record[key]) for record in records) for key in records[0] if key not in IMAGE_KEYS)
 
 
-def _cells(record: dict[str, Any]) -> dict[str, str]:
-    return {key: cell_of(value) for key, value in record.items()}
-
-
-def _entry(one: Found, separator: str | None, context: ReadContext) -> Entry:
-    flags = flags_in(one.labels)
-    if flags is None and (said := objects_in(one.labels, one.key, separator, context)):
-        return stated(one.image, said, one.where, one.split)
+def _entry(image: _Image, separator: str | None, context: ReadContext) -> Entry:
+    flags = flags_in(image.labels)
+    at = image.labels_at
+    if flags is None and (presence := presence_of_objects(image.labels, at, separator, context)):
+        return explicit_entry(image.name, presence, image.where, image.split)
     if flags is None:
-        labels = labels_in(with_numbers_as_texts(one.labels, one.key), one.key, separator)
-        return Entry(one.image, labels, one.where, one.split)
-    named = {class_name(name, one.key): (f"{one.key}.{name}", cell_of(flag)) for name, flag in flags.items()}
-    found = {name: context.presence(cell, where) for name, (where, cell) in named.items()}
-    return stated(one.image, found, one.where, one.split)
+        labels = labels_in(with_numbers_as_names(image.labels, at), at, separator)
+        return Entry(image.name, labels, image.where, image.split)
+    presence = {class_name(name, at): context.presence(cell_of(flag), f"{at}.{name}") for name, flag in flags.items()}
+    return explicit_entry(image.name, presence, image.where, image.split)
 
 
-class Found(NamedTuple):
-    """An image and its labels as they stand in the file; ``where`` is the place of both, ``key`` that of the labels."""
-
-    image: str
-    labels: Any
-    where: str
-    key: str
-    split: str | None = None
-
-
-def _records(
-    records: Sequence[tuple[str, dict[str, Any]]], named: str | None, keys: Sequence[str], context: ReadContext
-) -> Iterator[Found]:
+def _from_records(
+    records: Sequence[Record], chosen: str | None, keys: Sequence[str], context: ReadContext
+) -> Iterator[_Image]:
     some = any(find_key(record, keys) for _, record in records)
-    objects = keys == LABEL_KEYS and not some
-    hint = ABSENT_MEND if some else LABEL_MEND
-    images = (named,) if context.image_key is not None and named else ((named,) if named else ()) + IMAGE_KEYS
+    labels_keys = keys if some or keys != LABEL_KEYS else (*keys, _OBJECTS)
+    hint = _ABSENT_HINT if some else LABEL_HINT
+    image_keys: tuple[str, ...] = IMAGE_KEYS
+    if chosen:
+        image_keys = (chosen,) if context.how.image_key is not None else (chosen, *IMAGE_KEYS)
     for where, record in records:
-        image_name = _key(record, images, where, "the image", hint=IMAGE_MEND)
-        labels_key = _key(record, (*keys, OBJECTS) if objects else keys, where, "the labels", hint=hint)
-        image = record[image_name]
+        image_at = _key(record, image_keys, where, "the image", IMAGE_HINT)
+        labels_at = _key(record, labels_keys, where, "the labels", hint)
+        image = record[image_at]
         if isinstance(image, bool) or not isinstance(image, str | int) or image == "":
-            raise InvalidInput(f"{where}.{image_name}: found {kind(image)}; expected a file name or an id.")
-        if labels_key == OBJECTS:
-            context.note("labels of objects, read as: the class is in the image", OBJECTS)
-        yield Found(str(image), record[labels_key], where, f"{where}.{labels_key}", split_in(record, where))
+            raise wrong_type(image, f"{where}.{image_at}", "a file name or an id")
+        if labels_at == _OBJECTS:
+            context.note("labels of objects, read as labels of the image", _OBJECTS)
+        yield _Image(str(image), record[labels_at], where, f"{where}.{labels_at}", split_in(record, where))
 
 
-def _key(record: dict[str, Any], keys: Sequence[str], where: str, what: str, *, hint: str | None = None) -> str:
-    found = find_key(record, keys)
-    if found is None:
-        raise InvalidInput(
-            f"{where}: no key names {what}; allowed are {listing(keys, limit=20)}; found {listing(record, limit=20)}.",
-            hint=hint,
-        )
-    return found
+def _key(record: dict[str, Any], keys: Sequence[str], where: str, what: str, hint: str) -> str:
+    key = find_key(record, keys)
+    if key is None:
+        raise InvalidInput(f"no key for {what}", subject=where, found=list(record), allowed=keys, hint=hint)
+    return key

@@ -1,42 +1,41 @@
-"""Objects of JSON that are no ``{image: labels}``: records in one of their keys, or the files of each class."""
+"""JSON objects other than ``{image: labels}``: records in one of their keys, or the files of each class."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from wsss.data.importers.rules.keys import VAGUE, looks_like_an_image
+from wsss.data.importers.rules.keys import VAGUE, is_image
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.readers.label_rules import IMAGE_KEYS, find_key
 from wsss.errors import InvalidInput, listing
 
 
-def wrapped(path: Path, content: dict[str, Any], context: ReadContext) -> str | None:
+def records_key(path: Path, content: dict[str, Any], context: ReadContext) -> str | None:
     """Return the key that holds a list of records (``{"version": 1, "data": [...]}``), which is noted.
 
     Raises:
-        InvalidInput: several keys do.
+        InvalidInput: several keys hold records.
     """
     keys = [key for key, value in content.items() if _is_records(value)]
     if len(keys) > 1:
         raise InvalidInput(
-            f"{path}: several keys hold lists of records: {listing(keys)}.",
-            hint="Put the records of all of them into one list.",
+            "several keys hold lists of records", subject=path, found=keys, hint="Put all records into one list."
         )
     if not keys:
         return None
-    left = listing(key for key in content if key != keys[0])
-    context.note("records read from a key of the file", f"{keys[0]}" + (f" (not used: {left})" if left else ""))
+    unused = listing(key for key in content if key != keys[0])
+    context.note("records taken from a key of the file", keys[0] + (f" (not used: {unused})" if unused else ""))
     return keys[0]
 
 
 def _is_records(value: Any) -> bool:
-    """Whether a value is a list of objects that each name an image."""
+    """Return whether a value is a list of objects that each name an image."""
     records = value if isinstance(value, list) else []
     usual = [key for key in IMAGE_KEYS if key not in VAGUE]
     return bool(records) and all(
         isinstance(record, dict)
-        and ((key := find_key(record, usual)) is not None or any(map(looks_like_an_image, record.values())))
+        and ((key := find_key(record, usual)) is not None or any(map(is_image, record.values())))
         and (key is None or isinstance(record[key], str | int))
         for record in records
     )
@@ -46,13 +45,15 @@ def refuse_files_per_class(path: Path, content: dict[str, Any]) -> None:
     """Refuse ``{"cat": ["a.jpg", …]}``.
 
     Raises:
-        InvalidInput: all values are lists of images, and no key is one.
+        InvalidInput: all values are lists of images, and no key is an image.
     """
     lists = [value for value in content.values() if value]
-    files = lists and all(isinstance(value, list) and all(map(looks_like_an_image, value)) for value in lists)
-    if files and not any(map(looks_like_an_image, content)):
+    files = lists and all(isinstance(value, list) and all(map(is_image, value)) for value in lists)
+    if files and not any(map(is_image, content)):
         raise InvalidInput(
-            f"{path}: the keys ({listing(content, limit=3)}) name no images, and their values do; expected an object "
-            "{image: [class names]}.",
-            hint='Turn it round, with [] for images that show no class: {"a.jpg": ["cat"], "b.jpg": []}',
+            "images as values",
+            subject=path,
+            found=list(content),
+            allowed="images as keys: {image: [class names]}",
+            hint='Invert it, with [] for images without any class: {"a.jpg": ["cat"], "b.jpg": []}',
         )

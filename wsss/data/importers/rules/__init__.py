@@ -1,1 +1,1 @@
-"""Rules that all importers share: keys, names of splits, presence and absence."""
+"""Rules shared by all importers: keys and columns, class names, splits, presence and absence."""

@@ -1,4 +1,4 @@
-"""Several class names in one text: separated by a sign, or a list as Python, pandas, NumPy and JSON print it."""
+"""Several class names in one string: separated by a character, or a list as Python, pandas, NumPy and JSON print it."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ from typing import Any
 from wsss.errors import InvalidInput
 
 SEPARATORS = (";", "|", ",")
-"""What may stand between labels in one text, looked for in this order."""
+"""Possible separators, in order of preference."""
 
 LIST = re.compile(r"\[.*\]|\{.*\}", re.DOTALL)
-MEANT_AS_LIST = re.compile(r"""[\[{]\s*["'].*|\[.*,.*\]""", re.DOTALL)
-QUOTED = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(\s+(?=['"]))?""", re.DOTALL)
-"""A quoted text, and a gap to the next one as NumPy prints it; Python would take both for one text."""
+_LIKE_LIST = re.compile(r"""[\[{]\s*["'].*|\[.*,.*\]""", re.DOTALL)
+_QUOTED = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(\s+(?=['"]))?""", re.DOTALL)
+"""A quoted string and the gap before the next one: NumPy prints no comma, and Python would concatenate the two."""
 
 
-def separator_of(texts: Iterable[str]) -> str | None:
-    """Return the first of `SEPARATORS` that occurs in a text which is no printed list."""
-    plain = [text for text in texts if not LIST.fullmatch(text)]
-    return next((sign for sign in SEPARATORS if any(sign in text for text in plain)), None)
+def separator_of(cells: Iterable[str]) -> str | None:
+    """Return the first of `SEPARATORS` that occurs in a cell other than a printed list."""
+    plain = [cell for cell in cells if not LIST.fullmatch(cell)]
+    return next((separator for separator in SEPARATORS if any(separator in cell for cell in plain)), None)
 
 
-def names_in(text: str, separator: str | None, where: str) -> list[str]:
-    """Return the names in a text.
+def names_in(cell: str, separator: str | None, where: str) -> list[str]:
+    """Return the class names in a cell.
 
     Args:
-        text: a printed list of texts, ``{"choices": [...]}`` (Label Studio), or names.
-        separator: between names; ``None``: the text is one name.
-        where: of the text.
+        cell: a printed list of strings, ``{"choices": [...]}`` (Label Studio), or names.
+        separator: between names; ``None``: the cell is one name.
+        where: location of the cell.
 
     Raises:
-        InvalidInput: it begins like a list, and is none of texts.
+        InvalidInput: the cell begins like a list but is not a list of strings.
     """
-    listed = _listed(text)
-    if listed is not None:
-        return listed
-    if MEANT_AS_LIST.fullmatch(text):
+    names = _printed_list(cell)
+    if names is not None:
+        return names
+    if _LIKE_LIST.fullmatch(cell):
         raise InvalidInput(
-            f"{where}: found {text[:80]!r}, which looks like a list and is none of class names; expected is "
-            """["cat", "dog"] or ['cat', 'dog'].""",
-            hint="Put names between quotes; in CSV, put the whole list between double quotes, too.",
+            subject=where,
+            found=cell,
+            allowed="""a list of class names such as ["cat", "dog"] or ['cat', 'dog']""",
+            hint="Quote the names; in CSV, put the whole list between double quotes, too.",
         )
-    return [part for part in (text.split(separator) if separator else [text]) if part.strip()]
+    return [part for part in (cell.split(separator) if separator else [cell]) if part.strip()]
 
 
-def _listed(text: str) -> list[str] | None:
-    """Return the texts in a printed list."""
-    if not LIST.fullmatch(text):
+def _printed_list(cell: str) -> list[str] | None:
+    if not LIST.fullmatch(cell):
         return None
-    readers: tuple[Callable[[str], Any], ...] = (json.loads, _python_list)
-    for reader in readers:
+    parsers: tuple[Callable[[str], Any], ...] = (json.loads, _python_literal)
+    for parse in parsers:
         try:
-            value = reader(text)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # what literal_eval may raise
+            value = parse(cell)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # as documented for literal_eval
             continue
         if isinstance(value, dict):
             value = value.get("choices")
@@ -65,5 +65,5 @@ def _listed(text: str) -> list[str] | None:
     return None
 
 
-def _python_list(text: str) -> Any:
-    return ast.literal_eval(QUOTED.sub(lambda found: found[1] + (", " if found[2] else ""), text))
+def _python_literal(cell: str) -> Any:
+    return ast.literal_eval(_QUOTED.sub(lambda match: match[1] + (", " if match[2] else ""), cell))

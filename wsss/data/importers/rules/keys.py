@@ -1,4 +1,4 @@
-"""Which key, column or control of a label file names the image, and which of them the labels."""
+"""Which key or column of a label file names the image, and which holds the labels."""
 
 from __future__ import annotations
 
@@ -7,60 +7,59 @@ from pathlib import Path
 from typing import Any
 
 from wsss.data.importers.rules.read_context import ReadContext
-from wsss.data.importers.rules.urls import LOCAL, ends_like_an_image
+from wsss.data.importers.rules.urls import LOCAL, is_image_url
 from wsss.data.readers.label_rules import IMAGE_KEYS, LABEL_KEYS, find_key, sounds_like_labels
-from wsss.errors import InvalidInput, closest, listing
+from wsss.errors import InvalidInput, listing
 
-LABEL_MEND = "Say which key or column holds the labels: --label-key NAME"
-IMAGE_MEND = "Say which key or column names the image: --image-key NAME"
+LABEL_HINT = "Name the key or column of the labels: --label-key NAME"
+IMAGE_HINT = "Name the key or column of the image: --image-key NAME"
 
 VAGUE = ("name", "id")
-"""Those of `IMAGE_KEYS` that may as well be about something else; a value that ends like an image counts for more."""
+"""Those of `IMAGE_KEYS` that often name something else; a key with image file names takes precedence."""
 
 
 def image_key(
-    values: Mapping[str, Sequence[Any]],
+    columns: Mapping[str, Sequence[Any]],
     path: Path,
     context: ReadContext,
     *,
     prefer: Collection[str] = (),
     served: bool = False,
 ) -> str | None:
-    """Return the key of the image: the one of ``--image-key``, else by name and by what its values look like.
+    """Return the key of the image: that of ``--image-key``, else the best one by its name and its values.
 
     Args:
-        values: key → its values in all records; ``None`` and ``""`` where a record has none.
+        columns: key → values in all records; ``None`` and ``""`` where a record has none.
         path: of the file.
-        context: has ``image_key``, and takes a note of a guess.
-        prefer: keys that something else in the file refers to.
-        served: the image is a URL or path, never a bare id.
+        context: options; receives a note if the key is a guess.
+        prefer: keys that another part of the file refers to.
+        served: the image is a URL or a path, never a bare id.
 
     Returns:
-        The key, or ``None`` where nothing names an image.
+        The key, or ``None`` if no key names an image.
 
     Raises:
-        InvalidInput: there is no key of that name, or several may be it.
+        InvalidInput: no such key, or several candidates.
     """
-    if context.image_key is not None:
-        return require_key(context.image_key, values, path, option="--image-key")
-    like = [key for key, found in values.items() if _images(found)]
-    usual = [key for key in IMAGE_KEYS if key not in VAGUE]
-    found = next((key for key in prefer if key in like), None) or find_key(like, IMAGE_KEYS)
-    if found is None and not served:
-        found = find_key(values, usual)
-    if found is None and len(like) > 1:
-        raise InvalidInput(f"{path}: several keys may name the image: {listing(like)}.", hint=IMAGE_MEND)
-    if found is None and like:
-        found = like[0]
-        context.note("image read from the only key that holds images (--image-key NAME reads another)", found)
-    elif found is not None and len(like) > 1:
-        others = listing(key for key in like if key != found)
-        context.note("image read from one of several keys (--image-key NAME reads another)", f"{found}, not {others}")
-    return found or find_key([key for key, column in values.items() if any(map(_filled, column))], IMAGE_KEYS)
+    if context.how.image_key is not None:
+        return require_key(context.how.image_key, columns, path, option="--image-key")
+    candidates = [key for key, values in columns.items() if _are_images(values)]
+    key = next((key for key in prefer if key in candidates), None) or find_key(candidates, IMAGE_KEYS)
+    if key is None and not served:
+        key = find_key(columns, [name for name in IMAGE_KEYS if name not in VAGUE])
+    if key is None and len(candidates) > 1:
+        raise InvalidInput("several keys may name the image", subject=path, found=candidates, hint=IMAGE_HINT)
+    if key is None and candidates:
+        key = candidates[0]
+        context.note("image taken from the only key with image files (--image-key NAME: another)", key)
+    elif key is not None and len(candidates) > 1:
+        others = listing(other for other in candidates if other != key)
+        context.note("image taken from one of several keys (--image-key NAME: another)", f"{key}, not {others}")
+    return key or find_key([key for key, values in columns.items() if any(map(_is_filled, values))], IMAGE_KEYS)
 
 
 def columns_of(records: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Return key → its values in all records that have it."""
+    """Return key → values in all records that have it."""
     columns: dict[str, list[Any]] = {}
     for record in records:
         for key, value in record.items():
@@ -72,56 +71,54 @@ def require_key(name: str, known: Collection[str], path: Path, *, option: str, w
     """Return the key that an option names.
 
     Raises:
-        InvalidInput: there is none; names the closest one.
+        InvalidInput: no such key.
     """
     if name not in known:
-        raise InvalidInput(
-            f"{path}: {option} {name}: there is no such {what}; found {listing(known, limit=20)}{closest(name, known)}"
-        )
+        raise InvalidInput(f"unknown {what}", subject=f"{path}: {option}", found=name, allowed=known)
     return name
 
 
 def label_keys(option: str, known: Collection[str], path: Path, *, what: str = "key") -> tuple[str, ...]:
-    """Return the key, or the keys separated by commas, that ``--label-key`` names.
+    """Return the key, or the comma-separated keys, that ``--label-key`` names.
 
     Raises:
-        InvalidInput: there is no such key.
+        InvalidInput: no such key.
     """
     names = (option,) if option in known else tuple(name.strip() for name in option.split(","))
     return tuple(require_key(name, known, path, option="--label-key", what=what) for name in names)
 
 
 def label_key_of(keys: Iterable[str], path: Path, context: ReadContext) -> str | None:
-    """Return the key or column of the labels by its name; one that only sounds like it (``ClassId``) is noted.
+    """Return the key or column of the labels by its name; an unusual name (``ClassId``) is noted.
 
     Args:
         keys: all but that of the image.
         path: of the file.
-        context: takes the note.
+        context: receives the note.
 
     Raises:
-        InvalidInput: several may be it.
+        InvalidInput: several candidates.
     """
     names = list(keys)
-    found = find_key(names, LABEL_KEYS)
-    if found is not None:
-        return found
-    like = [name for name in names if sounds_like_labels(name)]
-    if len(like) > 1:
-        raise InvalidInput(f"{path}:1: several columns may hold the labels: {listing(like)}.", hint=LABEL_MEND)
-    context.note("labels read from the column (--label-key says otherwise)", *like)
-    return like[0] if like else None
+    usual = find_key(names, LABEL_KEYS)
+    if usual is not None:
+        return usual
+    candidates = [name for name in names if sounds_like_labels(name)]
+    if len(candidates) > 1:
+        raise InvalidInput("several columns may hold the labels", subject=path, found=candidates, hint=LABEL_HINT)
+    context.note("labels taken from the column (--label-key NAME: another)", *candidates)
+    return candidates[0] if candidates else None
 
 
-def looks_like_an_image(value: Any) -> bool:
-    """Whether a value is the path or URL of an image."""
-    return isinstance(value, str) and (value.startswith(LOCAL) or ends_like_an_image(value))
+def is_image(value: Any) -> bool:
+    """Return whether a value is the path or URL of an image."""
+    return isinstance(value, str) and (value.startswith(LOCAL) or is_image_url(value))
 
 
-def _images(values: Sequence[Any]) -> bool:
-    filled = [value for value in values if _filled(value)]
-    return bool(filled) and all(map(looks_like_an_image, filled))
+def _are_images(values: Sequence[Any]) -> bool:
+    filled = [value for value in values if _is_filled(value)]
+    return bool(filled) and all(map(is_image, filled))
 
 
-def _filled(value: Any) -> bool:
+def _is_filled(value: Any) -> bool:
     return value is not None and value != ""

@@ -1,4 +1,4 @@
-"""Labels that say yes and no of one class instead of naming classes: one rule for all readers."""
+"""Labels that state the presence of one class (yes and no) instead of naming classes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from wsss.data.readers.label_rules import (
 
 
 def is_binary(cells: Iterable[str], context: ReadContext, *, share: float = 1.0, letters: bool = False) -> bool:
-    """Whether at least a share of the filled cells are 0 and 1, yes and no or the like, and one is.
+    """Return whether at least a share of the filled cells are 0 and 1, yes and no or the like.
 
     Args:
-        cells: of one column.
-        context: rules in force.
-        share: of the filled cells.
-        letters: single letters such as ``x`` count, too; otherwise only where a column has y and n alone.
+        cells: one column.
+        context: rules.
+        share: minimum share of the filled cells, of which there must be one.
+        letters: also accept single letters such as ``x``; else only in a column of nothing but y and n.
     """
     filled = _filled(cells, context)
     if set(filled) == YES_AND_NO_LETTERS:
@@ -42,7 +42,7 @@ def is_binary(cells: Iterable[str], context: ReadContext, *, share: float = 1.0,
 
 
 def is_soft(cells: Iterable[str], context: ReadContext) -> bool:
-    """Whether all filled cells are numbers from 0 to 1."""
+    """Return whether all filled cells, of which there must be one, are numbers from 0 to 1."""
     numbers = [number_in(cell) for cell in _filled(cells, context)]
     return bool(numbers) and all(number is not None and 0 <= number <= 1 for number in numbers)
 
@@ -50,27 +50,26 @@ def is_soft(cells: Iterable[str], context: ReadContext) -> bool:
 def is_of_one_class(
     name: str, cells: Sequence[str], columns: Collection[str], context: ReadContext, *, chosen: bool = False
 ) -> bool:
-    """Whether a column or key of labels says of one class, which is called like it, whether an image shows it.
+    """Return whether a column states the presence of one class, which has the column's name.
 
     Args:
         name: of the column.
-        cells: its texts.
-        columns: names of all columns; beside a confidence or a box, 0 and 1 are the ids of classes.
-        context: rules in force; takes a note where 0 and 1 could be names as well.
-        chosen: ``--label-key`` names the column: one with a usual name such as ``label`` then holds names.
+        cells: of the column.
+        columns: names of all columns; beside a confidence or a box, 0 and 1 are class ids.
+        context: rules; receives a note if 0 and 1 could be class names as well.
+        chosen: ``--label-key`` names the column; if its name is usual, such as ``label``, it holds class names.
     """
     usual = is_one_of(name, LABEL_KEYS) or sounds_like_labels(name)
-    names = chosen and usual
+    holds_names = chosen and usual
     decimals = any("." in cell or ("," in cell and not is_one_of(name, ALL_LABELS)) for cell in cells)
     if is_soft(cells, context) and (decimals or context.rules.soft is not None):
-        return context.rules.soft is not None or not names
-    beside = find_key(columns, CONFIDENCE_KEYS) or find_key(columns, BOX_KEYS)
-    if names or beside or context.rules.negative == () or not is_binary(cells, context):
+        return context.rules.soft is not None or not holds_names
+    objects = find_key(columns, CONFIDENCE_KEYS) or find_key(columns, BOX_KEYS)
+    if holds_names or objects or context.rules.negative == () or not is_binary(cells, context):
         return False
     if usual:
         words = " and ".join(sorted(set(_filled(cells, context))))
-        kind = f"column {name!r} of {words}, read as one class (--label-key {name} reads {words} as classes)"
-        context.note(kind, name)
+        context.note(f"column {name!r} of {words}, read as one class (--label-key {name}: {words} are classes)", name)
     return True
 
 
@@ -78,10 +77,10 @@ def yes_and_no(entries: list[Entry], context: ReadContext, *, digits: bool = Tru
     """Read two labels ``no`` and ``yes`` (``false`` and ``true``, ``0`` and ``1``) as absent and present.
 
     Args:
-        entries: an image has one of the two, or none.
-        context: rules in force; takes a note.
-        digits: whether ``0`` and ``1`` count; in annotations of objects they are names of classes.
-        what: the labels are (``folders``).
+        entries: all entries; returned unchanged if one has several labels.
+        context: rules; receives a note.
+        digits: accept ``0`` and ``1``; in annotations of objects they are class names.
+        what: noun for the labels in the note.
     """
     names = _names(entries)
     pair = no_and_yes(name for name in names if context.rules.word(name) is not Word.UNKNOWN)
@@ -90,16 +89,15 @@ def yes_and_no(entries: list[Entry], context: ReadContext, *, digits: bool = Tru
     no = {name for name in names if name.casefold() == pair[0]}
     if any(len(set(entry.labels or ())) > 1 for entry in entries):
         return entries
-    kind = f"{what} read as: no class is in the image (--no-negatives keeps them as classes)"
-    context.note(kind, *map(repr, sorted(no)))
+    context.note(f"{what} read as no class (--no-negatives: kept as classes)", *map(repr, sorted(no)))
     return [replace(one, labels=(), explicit=True) if no & set(one.labels or ()) else one for one in entries]
 
 
 def without_no(entries: list[Entry], classes: list[str], context: ReadContext) -> tuple[list[Entry], list[str]]:
-    """Return entries as `yes_and_no` reads annotations of objects, and the classes in their order without ``no``."""
-    read = yes_and_no(entries, context, digits=False)
-    dropped = _names(entries) - _names(read)
-    return read, [name for name in classes if name not in dropped]
+    """Return annotations of objects after `yes_and_no`, and their classes in order, without ``no``."""
+    kept = yes_and_no(entries, context, digits=False)
+    dropped = _names(entries) - _names(kept)
+    return kept, [name for name in classes if name not in dropped]
 
 
 def _names(entries: list[Entry]) -> set[str]:
@@ -107,5 +105,5 @@ def _names(entries: list[Entry]) -> set[str]:
 
 
 def _filled(cells: Iterable[str], context: ReadContext) -> list[str]:
-    """Return the cells besides empty ones and words for absent and unknown."""
+    """Return the cells, in lower case, without empty ones and words for "no class" and "unknown"."""
     return [cell.strip().casefold() for cell in cells if context.rules.word(cell) is None]

@@ -1,46 +1,70 @@
-"""One reading of a label file: the rules in force, the notes made on the way, and which rules were needed."""
+"""The state of reading one label file: the rules, the notes, and which rules were used."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
 from wsss.data.readers.label_rules import EMPTY, NO, YES, Rules, Word, number_in
-from wsss.errors import InvalidInput, closest
+from wsss.errors import InvalidInput
 
 Note = tuple[str, str]
-"""(kind, message): something worth knowing, as in `wsss.data.checks.check.Finding`."""
+"""(kind, message), as in `wsss.data.checks.check.Finding`."""
+
+SOFT_HINT = "Set the threshold of presence: --soft-threshold 0.5, or --soft-threshold 0.3,0.7 (unknown in between)."
+DECIMAL_COMMAS = "numbers with a decimal comma"
+EMPTY_CELLS = "empty cells read as absent (--unknown empty: read as unknown)"
+EMPTY_IMAGES = "images with an empty label, read as no class (--unknown empty: read as unlabelled)"
+MISSING_WORDS = "labels read as empty cells"
 
 _MINUS_ONE = "-1"
-SOFT_MEND = (
-    "Say from where on a class is present: --soft-threshold 0.5, or --soft-threshold 0.3,0.7 to leave open what lies "
-    "between."
-)
-DECIMAL_COMMAS = "numbers with a decimal comma"
-EMPTY_CELLS = "empty cells, read as: the class is absent (--unknown empty says it is not known)"
-EMPTY_IMAGES = "images with an empty label, read as: no class is in the image (--unknown empty leaves them unlabelled)"
-
-
-MISSING_WORDS = "labels read as an empty cell"
 
 
 def times(count: int) -> str:
-    """Return how often something occurs, in words."""
+    """Return ``once`` or ``N times``."""
     return "once" if count == 1 else f"{count} times"
 
 
-class ReadContext:
-    """What a reader needs besides its file.
+@dataclass(frozen=True)
+class How:
+    """Options for reading a label file; `wsss.data.importers.format_options` lists which apply to which format.
 
     Args:
-        rules: see `Rules`.
-        image_key: key or column that names the image; ``None``: as it is usually called.
+        format: one of `wsss.data.importers.importer_registry.FORMATS`, or ``auto``: by suffix, for JSON by content.
+        separator: between labels in a cell of a CSV table or in a JSON string; ``None``: see
+            `wsss.data.importers.rules.cells.separator_of`.
+        classes: class list with the names of the vectors' elements, for ``npy``.
+        label_key: key, column or control of the labels; comma-separated for several columns of 0 and 1; ``None``: one
+            with a usual name.
+        rules: which labels mean "no class" or "unknown"; ``None``: the usual words.
+        image_key: key or column of the images; ``None``: one with a usual name.
+        use_predictions: Label Studio: read the predictions of tasks without annotation.
     """
 
-    def __init__(self, rules: Rules | None = None, *, image_key: str | None = None) -> None:
-        self.rules = rules or Rules()
-        self.image_key = image_key
+    format: str = "auto"
+    separator: str | None = None
+    classes: Path | None = None
+    label_key: str | None = None
+    rules: Rules | None = None
+    image_key: str | None = None
+    use_predictions: bool = False
+
+
+class ReadContext:
+    """The state of reading one label file.
+
+    Attributes:
+        how: options.
+        rules: which labels mean "no class" or "unknown".
+        notes: notes so far.
+    """
+
+    def __init__(self, how: How | None = None) -> None:
+        self.how = how or How()
+        self.rules = self.how.rules or Rules()
         self.notes: list[Note] = []
         self._used: set[str] = set()
         self._minus_one: bool | None = None
@@ -52,44 +76,44 @@ class ReadContext:
         self.notes += [(kind, message) for message in messages]
 
     def word(self, label: str) -> Word | None:
-        """Return what a label is (see `Rules.word`), and remember that it was met."""
+        """Return the meaning of a label (see `Rules.word`), and record that it occurs."""
         self._used.add(label.strip().casefold())
         return self.rules.word(label)
 
     def empty_is_unknown(self) -> bool:
-        """Whether an empty cell means "not known"; remembers that there was one."""
+        """Return whether an empty cell means "unknown", and record that one occurs."""
         self._used.add(EMPTY)
         return self.rules.empty_is_unknown
 
-    def settle_minus_one(self, cells: Iterable[str], where: str) -> None:
-        """Decide what -1 means in a file of 0 and 1: "absent" where it takes the place of 0, else "not known".
+    def resolve_minus_one(self, cells: Iterable[str], where: str) -> None:
+        """Decide the meaning of -1 in a file of 0 and 1: "absent" if it replaces 0, else "unknown".
 
         CheXpert writes 1, 0, -1 for present, absent, uncertain; other files write 1 and -1 for present and absent.
 
         Args:
             cells: all cells of 0 and 1 in the file.
-            where: of the file.
+            where: the file.
         """
-        texts = {_whole(cell.strip().casefold()) for cell in cells}
-        if _MINUS_ONE not in texts or _MINUS_ONE in (*self.rules.unknown, *(self.rules.negative or ())):
+        values = {_integer(cell.strip().casefold()) for cell in cells}
+        if _MINUS_ONE not in values or _MINUS_ONE in (*self.rules.unknown, *(self.rules.negative or ())):
             return
-        if texts & NO:
-            self.note("-1 beside 0, read as: not known (--negative -1 says: absent)", where)
+        if values & NO:
+            self.note("-1 beside 0, read as unknown (--negative -1: read as absent)", where)
         else:
             self._minus_one = False
-            self.note("-1 in place of 0, read as: absent (--unknown -1 says: not known)", where)
+            self.note("-1 in place of 0, read as absent (--unknown -1: read as unknown)", where)
 
     def presence(self, cell: str, where: str) -> bool | None:
-        """Return whether a cell of 0 and 1 says that a class is present; ``None``: it is not known.
+        """Return whether a cell of 0 and 1 marks a class as present; ``None``: unknown.
 
         Args:
             cell: its text.
-            where: of the cell.
+            where: location of the cell.
 
         Raises:
-            InvalidInput: it is none of 0, 1, yes, no, ``?`` and the like, or a soft label without a threshold.
+            InvalidInput: none of 0, 1, yes, no, ``?`` and the like, or a soft label without a threshold.
         """
-        text = _whole(cell.strip().casefold())
+        text = _integer(cell.strip().casefold())
         word = self.word(text)
         if word is Word.MISSING:
             if text:
@@ -110,59 +134,61 @@ class ReadContext:
         value = number_in(text)
         if value is None:
             raise InvalidInput(
-                f"{where}: found {text!r}; allowed are 0 and 1 (or true and false, yes and no), ? for unknown, and "
-                "nothing.",
-                hint="Cells with another word for unknown or absent: --unknown WORD, --negative WORD.",
+                subject=where,
+                found=text,
+                allowed="0 or 1 (true or false, yes or no), ? for unknown, or an empty cell",
+                hint="Other words for unknown or absent: --unknown WORD, --negative WORD.",
             )
         if "," in text:
             self.note(DECIMAL_COMMAS, f"{where}: {text} is {value:g}")
         return self.soft(value, where)
 
     def soft(self, value: float, where: str) -> bool | None:
-        """Return what a label between 0 and 1 means; ``None``: the class is neither present nor absent for certain.
+        """Return whether a label in [0, 1] means "present"; ``None``: unknown.
 
         Raises:
-            InvalidInput: it is out of range, or there is no threshold.
+            InvalidInput: out of range, or soft (neither 0 nor 1) without a threshold.
         """
         if not 0 <= value <= 1:
-            raise InvalidInput(f"{where}: found {value:g}; a label is 0 or 1, or lies between them.")
+            raise InvalidInput(subject=where, found=value, allowed="a label from 0 to 1")
         try:
-            there = self.rules.present(value)
+            present = self.rules.present(value)
         except ValueError as error:
             raise InvalidInput(
-                f"{where}: found {value:g}, a soft label; labels of training images are 0 or 1.", hint=SOFT_MEND
+                "a soft label needs a threshold", subject=where, found=value, allowed="0 or 1", hint=SOFT_HINT
             ) from error
-        self._soft[there] += 1
-        return there
+        self._soft[present] += 1
+        return present
 
     def note_counts(self) -> None:
-        """Note how many labels the threshold has decided, and which words stood for empty cells."""
+        """Note the number of labels decided by the threshold, and the words read as empty cells."""
         if self.rules.soft is not None and self._soft:
-            counts = {"present": self._soft[True], "absent": self._soft[False], "not known": self._soft[None]}
-            said = ", ".join(f"{count} {what}" for what, count in counts.items())
-            self.note("labels between 0 and 1, decided by --soft-threshold", said)
+            counts = f"{self._soft[True]} present, {self._soft[False]} absent, {self._soft[None]} unknown"
+            self.note("labels between 0 and 1, decided by --soft-threshold", counts)
         self.note(MISSING_WORDS, *(f"{word!r} ({times(count)})" for word, count in self._missing.items()))
 
-    def require_used(self, names: Iterable[str]) -> None:
-        """Refuse words of ``--negative`` and ``--unknown`` that nothing in the file is called.
+    def require_used(self, classes: Iterable[str]) -> None:
+        """Require the words of ``--negative`` and ``--unknown``, and soft labels for a threshold, to occur in the file.
 
         Args:
-            names: the classes, for a suggestion.
+            classes: for a suggestion.
 
         Raises:
             InvalidInput: names the option and the word.
         """
         if self.rules.soft is not None and not self._soft:
             raise InvalidInput(
-                "--soft-threshold: no label in the file lies between 0 and 1.", hint="Leave --soft-threshold out."
+                "no label in the file lies between 0 and 1",
+                subject="--soft-threshold",
+                hint="Leave --soft-threshold out.",
             )
-        known = list(names)
+        known = list(classes)
         for option, words in (("--negative", self.rules.negative or ()), ("--unknown", self.rules.unknown)):
             for word in words:
                 if (word or EMPTY).casefold() not in self._used:
-                    raise InvalidInput(f"{option} {word}: no label in the file has this name{closest(word, known)}")
+                    raise InvalidInput("no such label in the file", subject=option, found=word, allowed=known or None)
 
 
-def _whole(text: str) -> str:
-    """Return ``-1`` for ``-1.0``: tables with an empty cell in a column have its numbers written as fractions."""
+def _integer(text: str) -> str:
+    """Return ``-1`` for ``-1.0``: pandas writes a column of integers with an empty cell as floats."""
     return re.sub(r"(-?[0-9]+)[.,]0+", r"\1", text) if re.fullmatch(r"-?[0-9]+[.,]0+", text) else text

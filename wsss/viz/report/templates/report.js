@@ -1,5 +1,5 @@
 "use strict";
-// What all sections share: the opacity of layers, and which rows of the gallery are shown.
+// Shared by all sections: the opacity of layers, and the filters of the gallery.
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
 // The sliders of the gallery and of the viewer show the same value.
@@ -10,7 +10,7 @@ for (const slider of all("input[data-opacity]")) {
   });
 }
 
-// A row is shown when it has the chosen reason, split and class ("" stands for any).
+// Show the rows with the selected reason, split and class ("": any).
 (() => {
   const rows = all("#gallery .row");
   const choices = all("button[data-reason]");

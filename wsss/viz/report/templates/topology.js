@@ -1,4 +1,4 @@
-// The topology view: a chosen feature is brought near in all pictures of its image.
+// The topology view: zoom all pictures of an image to the selected feature.
 for (const card of all(".topology")) {
   const pictures = all("svg.field", card);
   const [width, height] = ["width", "height"].map((name) => Number(card.dataset[name]));

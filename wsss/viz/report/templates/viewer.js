@@ -1,4 +1,4 @@
-// The viewer: one picture large, or two of the same image with a divider between them.
+// The viewer: one enlarged picture, or two of the same image with a divider.
 (() => {
   const viewer = document.getElementById("viewer");
   if (!viewer) return;
@@ -7,7 +7,7 @@
   const [stage, name, compare, divide, zoom] = [".stage", ".name", "[data-compare]", "[data-divide]", "[data-zoom]"].map(find);
   let current = null;
 
-  // Tiles are told apart by column and note: a cam stage has one for each class.
+  // The key of a tile is its column and note: a cam stage has one tile per class.
   const tiles = (row) => all(".tile", row);
   const key = (tile) => tile.dataset.key;
   const picture = (tile) => tile.querySelector(".pic").cloneNode(true);
@@ -98,14 +98,14 @@
     if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("select")) return;
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const zooms = { "+": 1, "=": 1, "-": -1 };
-    // Arrows belong to a slider that has the focus, and to a picture that is larger than its frame.
+    // Arrow keys belong to a focused slider, and to a picture larger than its frame.
     const scrolls = event.target === stage.parentElement && Number(zoom.value) > 1;
     if (moves[event.key] && event.target.type !== "range" && !scrolls) step(...moves[event.key]);
     else if (event.key in zooms) setZoom(Number(zoom.value) + zooms[event.key]);
     else return;
     event.preventDefault();
   });
-  // Back to the picture that was looked at last, which need not be the one the viewer was opened with.
+  // Return the focus to the last picture shown.
   viewer.addEventListener("close", () => {
     current.querySelector("button").focus();
     current.scrollIntoView({ block: "nearest" });

@@ -1,0 +1,102 @@
+"""The public metrics on the arrays and tensors that users have."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.classification import multiclass_jaccard_index
+
+import wsss.metrics as metrics
+from wsss.errors import InvalidInput
+from wsss.metrics import class_iou, mean_iou
+
+MASKS = [
+    getattr(metrics, name) for name in metrics.__all__ if name not in ("class_iou", "confusion_matrix", "mean_iou")
+]
+EVERY_MASK_METRIC = pytest.mark.parametrize("metric", MASKS, ids=lambda metric: metric.__name__)
+
+
+def masks() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    gt = generator.random((12, 15)) > 0.4
+    return gt ^ (generator.random(gt.shape) > 0.9), gt
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    code = "import sys, wsss.metrics; assert not {'torch', 'numpy', 'numba'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError):
+        _ = metrics.missing
+
+
+@EVERY_MASK_METRIC
+def test_masks_of_every_usual_form(metric: Callable[..., Any]) -> None:
+    pred, gt = masks()
+    expected = metric(pred, gt)
+    for dtype in (np.uint8, np.int32, np.int64, np.float32):
+        assert metric(pred.astype(dtype), gt.astype(dtype)) == expected
+    tensors = torch.from_numpy(pred), torch.from_numpy(gt)
+    for convert in (lambda t: t, lambda t: 255 * t.byte(), lambda t: t.bfloat16(), lambda t: t.half()):
+        assert metric(*map(convert, tensors)) == expected
+    assert metric(tensors[0][None, None], gt[None]) == expected
+
+
+@EVERY_MASK_METRIC
+def test_ignored_pixels_are_background_in_both_masks(metric: Callable[..., Any]) -> None:
+    pred, gt = masks()
+    labels = gt.astype(np.uint8)
+    labels[3:6] = 255
+    pred[4] = True
+    inside = np.ones_like(gt)
+    inside[3:6] = False
+    assert metric(pred, labels, ignore_index=255) == metric(pred & inside, gt & inside)
+    assert metric(pred[None], torch.from_numpy(labels)[None], ignore_index=255) == metric(pred & inside, gt & inside)
+
+
+@EVERY_MASK_METRIC
+def test_volumes_and_probabilities_are_refused(metric: Callable[..., Any]) -> None:
+    for wrong in (np.zeros((2, 4, 4)), np.full((4, 4), 0.5)):
+        with pytest.raises(InvalidInput) as error:
+            metric(wrong, wrong)
+        assert error.value.subject == "pred" and error.value.hint
+
+
+@pytest.mark.parametrize("shape", [(40,), (6, 7), (2, 1, 6, 7)])
+def test_iou_against_torchmetrics(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    pred, gt = torch.randint(0, 4, (2, *shape), generator=generator)
+    gt[..., :2] = 255
+    options = {"num_classes": 4, "ignore_index": 255}
+    each = multiclass_jaccard_index(pred, gt, average="none", **options)
+    np.testing.assert_allclose(class_iou(pred, gt), each, rtol=1e-6)
+    expected = pytest.approx(each.mean().item(), rel=1e-6)
+    assert mean_iou(pred, gt) == expected
+    other = gt.masked_fill(gt == 255, -100)
+    for same in (other.int(), other.float().numpy()):
+        assert mean_iou(pred.to(torch.uint8), same, classes=4, ignore_index=-100) == expected
+
+
+def test_iou_of_absent_classes_and_of_no_label() -> None:
+    np.testing.assert_array_equal(class_iou([0, 2], [0, 0], classes=4), [0.5, np.nan, np.nan, np.nan])
+    assert np.isnan(mean_iou([0, 1], [255, 255]))
+
+
+@pytest.mark.parametrize(
+    ("pred", "gt", "classes", "subject"),
+    [
+        ([0, 3], [0, 1], 3, "pred"),
+        ([0, 1], [0, -1], None, "gt"),
+        ([0.5, 1], [0, 1], None, "pred"),
+        ([0, 1], [0, 1, 1], None, "pred and gt"),
+    ],
+)
+def test_invalid_class_indices(pred: list[float], gt: list[int], classes: int | None, subject: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        mean_iou(pred, gt, classes=classes)
+    assert error.value.subject == subject

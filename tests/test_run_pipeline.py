@@ -1,0 +1,54 @@
+"""`wsss.run_pipeline` returns the document of ``wsss run --json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tinyrun import TINY
+
+import wsss
+from wsss.cli.main import _call
+from wsss.errors import InvalidInput
+
+OVERRIDES = {"data.train": 3, "data.val": 2, "classify.epochs": 1}
+
+
+def command_line(run_dir: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, object]:
+    """Return the document that the command prints."""
+    sets = [word for key, value in OVERRIDES.items() for word in ("--set", f"{key}={value}")]
+    assert _call(["run", str(TINY), "--run-dir", str(run_dir), *sets, "--json", *options]) == 0
+    document: dict[str, object] = json.loads(capsys.readouterr().out)
+    return document
+
+
+def test_a_run_and_the_command_are_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_dir = tmp_path / "run"
+    result = wsss.run_pipeline(TINY, OVERRIDES, run_dir, until="classify", device="cpu", workers=1, quiet=True)
+    assert capsys.readouterr() == ("", "")
+    assert result["status"] == "done" and [stage["status"] for stage in result["stages"]] == ["done"]
+    again = wsss.run_pipeline(
+        str(TINY), [f"{key}={value}" for key, value in OVERRIDES.items()], run_dir, until="classify"
+    )
+    printed = command_line(run_dir, capsys, "--until", "classify")
+    for stages in (again["stages"], printed["stages"]):
+        assert [stage.pop("seconds") >= 0 for stage in stages] and stages[0]["status"] == "skipped"
+    assert again == printed and printed["run_dir"] == str(run_dir)
+
+
+def test_a_plan_is_that_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = wsss.run_pipeline(TINY, OVERRIDES, tmp_path / "run", dry_run=True)
+    assert plan == command_line(tmp_path / "run", capsys, "--dry-run")
+    assert plan["status"] == "planned" and {stage["action"] for stage in plan["stages"]} == {"run"}
+
+
+def test_a_failed_stage_raises_its_error(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput):
+        wsss.run_pipeline(TINY, run_dir=tmp_path / "run", start="segment", quiet=True)
+
+
+def test_overrides_are_no_single_text() -> None:
+    with pytest.raises(InvalidInput) as error:
+        wsss.run_pipeline(TINY, "segment.epochs=2")
+    assert error.value.subject == "overrides"

@@ -1,0 +1,81 @@
+"""The layout of a results folder: ``framework/labels/size/loss/seed.csv``, the same as in the authors' repository."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsss.errors import InvalidInput, listing
+
+LAYOUT = "FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv"
+_SEED = re.compile(r"\D*?(\d+)")  # 1.csv, seed1.csv, seed_01.csv
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """A result file: its path, the four folders above it, and the seed in its name."""
+
+    path: Path
+    framework: str
+    labels: str
+    size: str
+    loss: str
+    seed: int
+
+
+def find_results(root: Path) -> tuple[list[ResultFile], list[str]]:
+    """Return the result files below ``root``, sorted by folder and seed, and a note on each kind of ignored file.
+
+    Raises:
+        InvalidInput: ``root`` is no folder or holds no result file, or a seed occurs twice (``1`` and ``01``).
+    """
+    require_folder(root)
+    inside = _visible_files(root, root.glob("*/*/*/*/*.csv"))  # unlike rglob, glob follows links to folders
+    elsewhere = [path for path in _visible_files(root, root.rglob("*.csv")) if path not in inside]
+    unnamed = [path for path in inside if _SEED.fullmatch(path.stem) is None]
+    results = [
+        ResultFile(path, *path.relative_to(root).parts[:-1], int(match[1]))
+        for path in inside
+        if (match := _SEED.fullmatch(path.stem))
+    ]
+    if not results:
+        raise InvalidInput(
+            "no results",
+            subject=root,
+            allowed=f"files at {LAYOUT}, SEED being a whole number or a word that ends with one",
+            found=_relative(root, [*elsewhere, *unnamed]) or None,
+            hint="Pass the folder above the frameworks (results/ in TopoMortar's repository).",
+        )
+    _require_unique_seeds(results)
+    notes = []
+    if elsewhere:
+        notes.append(f"ignored, not at {LAYOUT}: {listing(_relative(root, elsewhere))}")
+    if unnamed:
+        notes.append(f"ignored, file name without a seed: {listing(_relative(root, unnamed))}")
+    return sorted(results, key=lambda one: (one.framework, one.labels, one.size, one.loss, one.seed)), notes
+
+
+def require_folder(root: Path) -> None:
+    """Raise `InvalidInput` unless ``root`` is a folder."""
+    if not root.is_dir():
+        raise InvalidInput("no such folder", subject=root, hint=f"Pass the folder above {LAYOUT}.")
+
+
+def _visible_files(root: Path, paths: Iterable[Path]) -> list[Path]:
+    """Return the files among the paths, sorted, without hidden ones."""
+    visible = (path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    return sorted(path for path in visible if path.is_file())
+
+
+def _relative(root: Path, paths: Iterable[Path]) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
+def _require_unique_seeds(results: Sequence[ResultFile]) -> None:
+    seen: dict[tuple[Path, int], Path] = {}
+    for result in results:
+        first = seen.setdefault((result.path.parent, result.seed), result.path)
+        if first != result.path:
+            raise InvalidInput(f"duplicate seed {result.seed}, also in {first.name}", subject=result.path)

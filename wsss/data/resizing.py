@@ -1,0 +1,38 @@
+"""Resizing of images with OpenCV."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wsss.io.rasters.working_size import scaled_size
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@cache
+def opencv() -> Any:
+    """Return OpenCV, limited to one thread."""
+    import cv2
+
+    cv2.setNumThreads(0)  # images are processed in parallel already, and OpenCV's threads do not survive a fork
+    return cv2
+
+
+def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize ``(H, W, 3)`` uint8 to ``size`` = (height, width): area interpolation to shrink, else bilinear."""
+    cv2 = opencv()
+    height, width = size
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), dtype=np.uint8)
+
+
+def scaled(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
+    """Resize ``(H, W, 3)`` uint8 by ``factor`` for multi-scale inference; sides are rounded, at least 1 pixel."""
+    height, width = image.shape[:2]
+    size = scaled_size((height, width), factor)
+    return image if size == (height, width) else resize(image, size)

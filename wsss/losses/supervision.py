@@ -1,0 +1,105 @@
+"""Deep supervision: the weighted sum of a loss over the outputs of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wsss.errors import InvalidInput
+from wsss.losses.base import Loss, zero_loss
+from wsss.losses.term import LossWithTerm
+
+Outputs = Tensor | Sequence[Tensor]
+
+
+class DeepSupervision(nn.Module):
+    """``Σ_k w_k · loss(outputs[k], targets[k])``, the finest output first.
+
+    Args:
+        loss: any loss of this package.
+        weights: one per output; by default each is half of the previous one, and their sum is 1 (as in nnU-Net, Isensee
+            et al., 2021, which also sets the last one to 0).
+        term: outputs with a topological term, ``"all"`` or ``"finest"``: then coarser ones only have the base loss.
+
+    Example:
+        >>> import torch
+        >>> from wsss.losses import ClDiceLoss, DeepSupervision
+        >>> outputs = [torch.randn(2, 2, size, size) for size in (32, 16)]
+        >>> loss = DeepSupervision(ClDiceLoss(), weights=(0.75, 0.25))
+        >>> loss(outputs, torch.randint(0, 2, (2, 32, 32))).shape
+        torch.Size([])
+    """
+
+    def __init__(
+        self, loss: Loss, weights: Sequence[float] | None = None, *, term: Literal["all", "finest"] = "all"
+    ) -> None:
+        super().__init__()
+        if term not in ("all", "finest"):
+            raise InvalidInput(subject="DeepSupervision.term", found=term, allowed=("all", "finest"))
+        self.loss, self.weights, self.term = loss, weights, term
+
+    def begin_step(self, step: int, steps: int) -> None:
+        """Announce a training step to the loss."""
+        self.loss.begin_step(step, steps)
+
+    def forward(self, outputs: Outputs, target: Outputs) -> Tensor:
+        """Return the scalar loss.
+
+        Args:
+            outputs: logits ``(B, C, H, W)``, finest first; as a list, or stacked to ``(B, K, C, H, W)`` as by MONAI's
+                DynUNet. A single ``(B, C, H, W)`` tensor counts as one output.
+            target: one target, resized to smaller outputs by nearest neighbour, or a list with one per output.
+
+        Raises:
+            InvalidInput: the number of targets or weights differs from that of the outputs.
+        """
+        logits = _listed(outputs)
+        targets = [_resized(target, one) for one in logits] if isinstance(target, Tensor) else list(target)
+        weights = halves(len(logits)) if self.weights is None else tuple(self.weights)
+        for subject, values in (("target", targets), ("weights", weights)):
+            if len(values) != len(logits):
+                raise InvalidInput(
+                    subject=subject, found=len(values), allowed=f"{len(logits)}, one per output, the finest first"
+                )
+        parts = [
+            # zero_loss: DDP expects a gradient for the parameters of every output
+            weight * self._one(place, *pair) if weight else zero_loss(pair[0])
+            for place, (weight, pair) in enumerate(zip(weights, zip(logits, targets, strict=True), strict=True))
+        ]
+        return sum(parts[1:], parts[0])
+
+    def _one(self, place: int, logits: Tensor, target: Tensor) -> Tensor:
+        loss = self.loss
+        if not place or self.term == "all" or not isinstance(loss, LossWithTerm):
+            return loss(logits, target)
+        before, loss.active = loss.active, False
+        try:
+            return loss(logits, target)
+        finally:
+            loss.active = before
+
+
+def halves(count: int) -> tuple[float, ...]:
+    """Return ``count`` weights with sum 1, each half of the previous one."""
+    return tuple(0.5**place / (2 - 0.5 ** (count - 1)) for place in range(count))
+
+
+def _listed(outputs: Outputs) -> list[Tensor]:
+    if not isinstance(outputs, Tensor):
+        if not outputs:
+            raise InvalidInput(subject="outputs", found=0, allowed="at least one output")
+        return list(outputs)
+    return list(outputs.unbind(1)) if outputs.ndim == 5 else [outputs]
+
+
+def _resized(target: Tensor, logits: Tensor) -> Tensor:
+    """Return the target at the size of an output."""
+    size = logits.shape[-2:]
+    if target.shape[-2:] == size:
+        return target
+    pixels = target if target.ndim == 4 else target.unsqueeze(1)
+    small = F.interpolate(pixels.float(), size=tuple(size), mode="nearest-exact").to(target.dtype)
+    return small if target.ndim == 4 else small.squeeze(1)
