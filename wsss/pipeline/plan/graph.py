@@ -161,9 +161,7 @@ def _unknown_names(spec: Spec, registry: Registry) -> list[InvalidInput]:
         for index, need in enumerate(entry.needs):
             path = ("needs", index)
             if need not in spec.entries:
-                others = [
-                    id for id in spec.entries if id != entry.id
-                ] or "another stage of the pipeline, which has none"
+                others = [id for id in spec.entries if id != entry.id] or "another stage, but there is none"
                 problems.append(entry.error("unknown stage", path, found=need, allowed=others))
             elif need in entry.needs[:index]:
                 problems.append(entry.error(f"duplicate {need!r}", path))
