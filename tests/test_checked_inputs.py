@@ -1,4 +1,4 @@
-"""Real commands on a mini pipeline: damage to what a stage takes is refused by name, and costs no finished result."""
+"""Commands on a small pipeline: damaged inputs are refused by name, and cost no finished result."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def here(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of it that a test may damage, as the current folder."""
+    """A copy of it that a test may damage, as the working directory."""
     copy = finished.parent / "copy"
     subprocess.run(["cp", "-a", str(finished), str(copy)], check=True)
     monkeypatch.chdir(copy)
@@ -77,7 +77,7 @@ def run(*more: str) -> subprocess.CompletedProcess[str]:
 
 
 def stages(folder: Path) -> dict[str, bytes]:
-    """Every byte of every stage; not what the run notes of itself."""
+    """Return the bytes of all files of all stages."""
     run_dir = folder / "R"
     return dict(snapshot(run_dir, ignore=lambda name: "/" not in name or name.startswith(("data/", ".wsss"))))
 
@@ -86,7 +86,7 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
 
 
-def be_a_folder(path: Path) -> None:
+def replace_by_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
 
@@ -99,24 +99,24 @@ def crop_mask(path: Path) -> None:
     write_mask(path, read_mask(path)[:20])
 
 
-def spoil_mask(path: Path) -> None:
+def write_unknown_value(path: Path) -> None:
     write_mask(path, np.where(read_mask(path) > 0, 77, 0).astype(np.uint8))
 
 
 DAMAGES: list[tuple[str, Callable[[Path], None], str]] = [
     ("images/train_00001.png", Path.unlink, "no such image"),
     ("images/train_00001.png", truncate, "broken or truncated"),
-    ("images/train_00001.png", be_a_folder, "not a file"),
+    ("images/train_00001.png", replace_by_folder, "not a file"),
     ("images/val_00000.png", truncate, "broken or truncated"),
     ("images/val_00000.png", crop_image, "must be of one size"),
     ("masks/val_00001.png", crop_mask, "must be of one size"),
-    ("masks/val_00001.png", spoil_mask, "unknown mask value"),
+    ("masks/val_00001.png", write_unknown_value, "unknown mask value"),
     ("labels.csv", Path.unlink, "no image-level labels"),
 ]
 
 
 def test_damage_to_the_dataset_costs_no_finished_result(here: Path) -> None:
-    """Weights were deleted because an image had changed, and only then was it found to be damaged."""
+    """A damaged image is refused before weights are deleted because it changed."""
     before = stages(here)
     for name, damage, words in DAMAGES:
         path = here / "ds" / name
@@ -131,10 +131,10 @@ def test_damage_to_the_dataset_costs_no_finished_result(here: Path) -> None:
         path.write_bytes(whole)
     done = run()
     assert done.returncode == 0, done.stderr
-    assert stages(here) == before  # repaired, nothing is to be done
+    assert stages(here) == before
 
 
-def test_a_damaged_artifact_is_found_before_what_is_made_of_it_is_deleted(here: Path) -> None:
+def test_a_damaged_artifact_is_refused_before_results_are_deleted(here: Path) -> None:
     mask = here / "R/pseudo/masks/train_00001.png"
     whole = stages(here)
     flip(mask, 8 * (mask.stat().st_size - 20))
@@ -142,8 +142,8 @@ def test_a_damaged_artifact_is_found_before_what_is_made_of_it_is_deleted(here: 
     done = run("--set", "stages.segment.with.steps=3")
     assert done.returncode == 2 and "pseudo/masks/train_00001.png" in done.stderr, done.stderr
     assert stages(here) == before
-    be_a_folder(here / "R/segment/model.json")
-    shutil.rmtree(here / "R/pseudo")  # as advised
+    replace_by_folder(here / "R/segment/model.json")
+    shutil.rmtree(here / "R/pseudo")
     done = run()
     assert done.returncode == 0 and "model.json is replaced by a folder" in done.stderr, done.stderr
     made = {name: content for name, content in stages(here).items() if not name.endswith("stage.json")}
@@ -151,8 +151,8 @@ def test_a_damaged_artifact_is_found_before_what_is_made_of_it_is_deleted(here: 
     assert made == {name: whole[name] for name in made}
 
 
-def test_every_taker_refuses_what_is_handed_over_wrongly(here: Path) -> None:
-    """NaN maps, maps of another size and NaN weights gave plausible masks."""
+def test_every_stage_refuses_invalid_inputs(here: Path) -> None:
+    """NaN maps, maps of another size and NaN weights would give plausible masks."""
     for name in ("cam", "segment", "classify", "predict"):
         shutil.copytree(here / "R" / name, here / name, ignore=shutil.ignore_patterns("stage.json", "metrics.json"))
 
@@ -174,11 +174,11 @@ def test_every_taker_refuses_what_is_handed_over_wrongly(here: Path) -> None:
     assert done.returncode != 0 and "maps of class 9" in done.stderr
 
     weights = load_file(here / "segment/model.safetensors")
-    spoilt = next(name for name, tensor in weights.items() if tensor.is_floating_point())
-    weights[spoilt].view(-1)[0] = torch.nan
+    first = next(name for name, tensor in weights.items() if tensor.is_floating_point())
+    weights[first].view(-1)[0] = torch.nan
     save_file(weights, here / "segment/model.safetensors")
     done = wsss("predict", "--weights", "segment", "--images", "ds/images", "--out", "p")
-    assert done.returncode == 2 and f"tensor '{spoilt}'" in done.stderr, done.stderr
+    assert done.returncode == 2 and f"tensor '{first}'" in done.stderr, done.stderr
     assert not list(here.glob("p/masks/*"))
 
     text = (here / "classify/model.json").read_text()

@@ -1,4 +1,4 @@
-"""A finished run in which a disk has flipped bits: whoever reads a damaged file refuses it, and says what to do."""
+"""Flipped bits in a finished run: every reader refuses a damaged file and suggests a fix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wsss.pipeline.store.verification import verify_folder
 
 FLIPS = 60
 UNREAD = ("run.log", "tensorboard/", ".wsss-", ".lock")
-"""Files that nothing is made from."""
+"""Files that no stage reads."""
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def finished(memory: Path) -> Path:
-    """A run that nothing disturbed; what a test flips it flips back."""
+    """An undisturbed run; tests restore the bits that they flip."""
     done = wsss(*command(memory / "finished"))
     assert done.returncode == 0, done.stderr
     return memory / "finished"
@@ -45,7 +45,7 @@ def run_dir(finished: Path, tmp_path: Path) -> Path:
 
 
 def reader(path: Path) -> Callable[[Path], Any] | None:
-    """Return what the stages, the export and the report read such a file with; ``None`` for one that nothing reads."""
+    """Return the function by which stages, export and report read a file, ``None`` if nothing reads it."""
     from wsss.io.confusions import read_confusions
     from wsss.io.rasters.arrays import read_arrays
     from wsss.io.rasters.label_masks import read_mask
@@ -67,7 +67,7 @@ def reader(path: Path) -> Callable[[Path], Any] | None:
 
 
 def content_of_data(root: Path) -> Any:
-    """Return all that a run takes of its generated dataset, read afresh."""
+    """Return everything that a run reads of its generated dataset."""
     from wsss.data.readers.folder import LAYOUT, Config
     from wsss.data.truth import read_truth
     from wsss.io.rasters.rgb_images import read_image
@@ -90,10 +90,10 @@ def fingerprints(root: Path) -> Any:
     return [data.fingerprint(split, kind) for split in data.splits for kind in kinds]  # type: ignore[arg-type]
 
 
-def test_flipped_bits_all_over_a_run(finished: Path) -> None:
-    """Each is found by who reads the file, and by `wsss status --verify`; or nothing depends on it."""
+def test_flipped_bits_throughout_a_run(finished: Path) -> None:
+    """Each is noticed by the reader of the file and by `wsss status --verify`, or nothing depends on it."""
     files = sorted(path for path in finished.rglob("*") if path.is_file() and path.stat().st_size)
-    groups: dict[str, list[Path]] = {}  # of every kind as many, though there are hundreds of images
+    groups: dict[str, list[Path]] = {}  # all kinds are equally likely, although most files are images
     for path in files:
         groups.setdefault("data" if path.is_relative_to(finished / "data") else path.suffix, []).append(path)
     root = next((finished / "data").glob("shapes-*/shapes.json")).parent
@@ -122,16 +122,16 @@ def test_flipped_bits_all_over_a_run(finished: Path) -> None:
 
 
 def data_is_refused_or_same(root: Path, content: Any, known: Any) -> bool:
-    """Tell whether a flipped bit of the dataset is an error, another fingerprint (stages run again), or no change."""
+    """Return whether a flipped bit of the dataset is an error, another fingerprint (stages re-run), or no change."""
     try:
         return bool(fingerprints(root) != known or content_of_data(root) == content)
     except InvalidInput:
         return True
 
 
-def test_a_damaged_network_is_refused_by_all_who_load_it(run_dir: Path, finished: Path, tmp_path: Path) -> None:
+def test_a_damaged_network_is_refused_by_all_commands(run_dir: Path, finished: Path, tmp_path: Path) -> None:
     flip(run_dir / "segment/model.safetensors", 40_001)
-    assert set(statuses(run_dir).values()) == {"skipped"}  # nothing to do, nothing to read
+    assert set(statuses(run_dir).values()) == {"skipped"}
     done = wsss("status", str(run_dir), "--verify")
     assert done.returncode == 1 and f"{run_dir}/segment/model.safetensors: changed" in done.stdout
     images = str(next(run_dir.glob("data/shapes-*/images")))
@@ -142,7 +142,7 @@ def test_a_damaged_network_is_refused_by_all_who_load_it(run_dir: Path, finished
     done = wsss(*command(run_dir))
     assert done.returncode == 2 and "Stage 'predict' failed" in done.stderr
     assert f"--force segment; or delete {run_dir}/segment" in done.stderr
-    subprocess.run(["rm", "-r", str(run_dir / "segment")], check=True)  # as advised
+    subprocess.run(["rm", "-r", str(run_dir / "segment")], check=True)
     assert statuses(run_dir)["segment"] == "done"
     assert results(run_dir) == results(finished)
 
@@ -162,10 +162,10 @@ def test_a_damaged_mask_is_neither_exported_nor_reported(run_dir: Path, tmp_path
     assert not (tmp_path / "voc").exists()
 
 
-def test_what_is_kept_of_a_repaired_stage_is_read(run_dir: Path, finished: Path) -> None:
-    """A lost file makes the stage run again; its other files get a new record, so they have to be right."""
+def test_kept_artifacts_of_a_repaired_stage_are_verified(run_dir: Path, finished: Path) -> None:
+    """A stage with a missing file re-runs; its other files enter a new record."""
     (run_dir / "cam/cams/train_00001.npz").unlink()
     flip(run_dir / "cam/cams/train_00002.npz", 1001)
     done = wsss(*command(run_dir))
-    assert done.returncode == 0 and "cams/train_00002.npz is changed; it is made again" in done.stderr, done.stderr
+    assert done.returncode == 0 and "cams/train_00002.npz is changed; it is computed again" in done.stderr, done.stderr
     assert results(run_dir) == results(finished)

@@ -1,4 +1,4 @@
-"""Run directories made by someone else: no command writes or deletes outside of one, hangs, or ends in a traceback."""
+"""Run directories from untrusted sources: no command writes or deletes outside, hangs, or ends in a traceback."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def artifact(name: str) -> Callable[[Path, Path], None]:
-    """Return what records a file outside as a damaged artifact of a stage, which a run deletes."""
+    """Return a function that records an outside file as a damaged artifact of a stage, which a run deletes."""
 
     def act(run: Path, victim: Path) -> None:
         record = read_sealed_json(run / "pseudo" / "stage.json")
@@ -46,7 +46,7 @@ def stage_id(run: Path, victim: Path) -> None:
 
 
 def link(name: str) -> Callable[[Path, Path], None]:
-    """Return what replaces something in a run directory by a link to the folder outside, or to a file in it."""
+    """Return a function that replaces a path in a run directory by a link to the outside folder, or to a file in it."""
 
     def act(run: Path, victim: Path) -> None:
         path = run / name
@@ -105,13 +105,13 @@ def test_nothing_outside_is_touched(finished: Path, tmp_path: Path, case: str) -
     done = wsss(*words, timeout=60)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr and "Unexpected" not in done.stderr
-    assert str(run) in done.stderr and len(done.stderr.splitlines()) > 1, "names the place, and has a hint"
+    assert str(run) in done.stderr and len(done.stderr.splitlines()) > 1
     assert snapshot(victim) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "victim"]
 
 
 def test_a_run_on_another_disk_works(finished: Path, tmp_path: Path) -> None:
-    """The run directory may be reached through links: above it, and it itself."""
+    """The run directory and its parents may be links."""
     (tmp_path / "disk").mkdir()
     shutil.copytree(finished, tmp_path / "disk" / "run")
     (tmp_path / "runs").symlink_to(tmp_path / "disk")

@@ -1,4 +1,4 @@
-"""Whole runs that are resumed by another number of processes or threads: the same bytes, or another beginning."""
+"""Runs resumed with another number of processes or threads: the same bytes, or a restart."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wsss.io.process.cores import available_cores
 
 UNTIL = ("--until", "classify")
 AT = 3
-"""The write after its first checkpoint at which a training is killed."""
+"""Number of the write after its first checkpoint at which a training is killed."""
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def one(memory: Path) -> Path:
-    """Made by one process, to the refined masks. Treat it as read-only."""
+    """A run of one process, up to the refined masks; read-only."""
     done = wsss(*command(memory / "one", "--until", "crf"))
     assert done.returncode == 0, done.stderr
     return memory / "one"
@@ -42,16 +42,16 @@ def one(memory: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def two(memory: Path) -> Path:
-    """Trained by two processes. Treat it as read-only."""
+    """A training by two processes; read-only."""
     done = several(2, *command(memory / "two", *UNTIL))
     assert done.returncode == 0, done.stderr
     return memory / "two"
 
 
 @pytest.fixture(scope="module")
-def begun(memory: Path) -> Path:
-    """Killed in the middle of a training by one process with one thread. Treat it as read-only."""
-    run_dir = memory / "begun"
+def killed(memory: Path) -> Path:
+    """A training by one process with one thread, killed in the middle; read-only."""
+    run_dir = memory / "killed"
     checkpoint = run_dir / "classify" / "checkpoint.pt"
     done, _ = kill_command(
         command(run_dir, *UNTIL), AT, cwd=memory, after=checkpoint, start=warm.command(), OMP_NUM_THREADS="1"
@@ -91,7 +91,7 @@ def test_a_finished_training_of_two_processes_is_not_that_of_one(one: Path, two:
     assert weights(run_dir) == weights(one)
 
 
-def test_a_training_that_is_left_out_may_be_of_any_number_of_processes(two: Path, tmp_path: Path) -> None:
+def test_a_training_that_is_left_out_may_have_any_number_of_processes(two: Path, tmp_path: Path) -> None:
     run_dir = copied(two, tmp_path / "run")
     without = ("--set", "expand.enabled=false", "--set", "shrink.enabled=false")
     found = statuses_in(wsss(*command(run_dir, "--from", "cam", "--until", "cam", "--json", *without)))
@@ -99,9 +99,9 @@ def test_a_training_that_is_left_out_may_be_of_any_number_of_processes(two: Path
     assert weights(run_dir) == weights(two)
 
 
-def test_one_process_does_not_resume_what_two_began(one: Path, tmp_path: Path) -> None:
+def test_one_process_does_not_resume_a_training_of_two(one: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
-    longer = ("--set", "classify.epochs=60")  # so that the signal comes in the middle
+    longer = ("--set", "classify.epochs=60")  # the signal comes in the middle
     call = [*SEVERAL, "2", "-m", "wsss.cli.main", *command(run_dir, *UNTIL, *longer)]
     process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
     deadline = time.monotonic() + 120
@@ -121,8 +121,8 @@ def test_one_process_does_not_resume_what_two_began(one: Path, tmp_path: Path) -
     assert weights(run_dir) == weights(one)
 
 
-def test_two_processes_do_not_resume_what_one_began(two: Path, begun: Path, tmp_path: Path) -> None:
-    run_dir = copied(begun, tmp_path / "run")
+def test_two_processes_do_not_resume_a_training_of_one(two: Path, killed: Path, tmp_path: Path) -> None:
+    run_dir = copied(killed, tmp_path / "run")
     done = several(2, *command(run_dir, *UNTIL))
     assert done.returncode == 0 and "1 → 2" in done.stderr, done.stderr
     assert weights(run_dir) == weights(two)
@@ -141,17 +141,17 @@ def test_single_images_do_not_depend_on_the_number_of_processes(one: Path, tmp_p
     assert identities[0] == identities[1]
 
 
-def test_a_training_is_resumed_with_the_threads_it_began_with(one: Path, begun: Path, tmp_path: Path) -> None:
-    run_dir = copied(begun, tmp_path / "run")
-    done = wsss(*command(run_dir, *UNTIL), OMP_NUM_THREADS=None)  # as many threads as there are cores
+def test_a_training_resumes_with_the_same_number_of_threads(one: Path, killed: Path, tmp_path: Path) -> None:
+    run_dir = copied(killed, tmp_path / "run")
+    done = wsss(*command(run_dir, *UNTIL), OMP_NUM_THREADS=None)  # by default one thread per core
     assert done.returncode == 0, done.stderr
     assert weights(run_dir) == weights(one)
     assert machine(run_dir)["threads"] == 1
 
 
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="torch takes no more threads than there are cores")
-def test_threads_that_are_asked_for_are_taken_and_recorded(begun: Path, tmp_path: Path) -> None:
-    run_dir = copied(begun, tmp_path / "run")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="requires two cores")
+def test_a_number_of_threads_set_by_the_user_is_recorded(killed: Path, tmp_path: Path) -> None:
+    run_dir = copied(killed, tmp_path / "run")
     done = wsss(*command(run_dir, *UNTIL), OMP_NUM_THREADS="2")
     assert done.returncode == 0, done.stderr
     assert "the number of threads was 1 so far and is 2 now" in done.stderr
@@ -160,8 +160,8 @@ def test_threads_that_are_asked_for_are_taken_and_recorded(begun: Path, tmp_path
     assert statuses_in(again) == {"classify": "skipped"}
 
 
-def test_processes_that_share_a_machine_share_its_cores_from_the_first_step_on(tmp_path: Path) -> None:
-    """Started as SLURM starts them; Fabric used to change the number after it had been recorded."""
+def test_processes_on_one_machine_share_its_cores(tmp_path: Path) -> None:
+    """Started as by SLURM; Fabric must not change the number after it is recorded."""
     call = [*MODULE, *command(tmp_path / "run", "--until", "expand")]
     environments = ranks(2, OMP_NUM_THREADS=None, MKL_NUM_THREADS=None)
     processes = [subprocess.Popen(call, env=variables) for variables in environments]
@@ -171,8 +171,8 @@ def test_processes_that_share_a_machine_share_its_cores_from_the_first_step_on(t
     assert [record["machine"]["threads"] for record in records] == [expected, expected]
 
 
-def test_a_checkpoint_with_a_flipped_bit_is_discarded(one: Path, begun: Path, tmp_path: Path) -> None:
-    run_dir = copied(begun, tmp_path / "run")
+def test_a_checkpoint_with_a_flipped_bit_is_discarded(one: Path, killed: Path, tmp_path: Path) -> None:
+    run_dir = copied(killed, tmp_path / "run")
     path = run_dir / "classify" / "checkpoint.pt"
     flip(path, bit=8 * (path.stat().st_size // 2) + 2)
     done = wsss(*command(run_dir, *UNTIL))

@@ -1,4 +1,4 @@
-"""Runs killed at random times, resumed by other numbers of processes, threads and workers."""
+"""Runs killed at random times and resumed with other numbers of processes, threads and workers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ HARNESS = Path(__file__).parent / "support" / "randomkills.py"
 
 
 @pytest.mark.slow
-def test_what_killed_runs_leave_is_that_of_undisturbed_ones() -> None:
-    """A minute's share of what ``python tests/support/randomkills.py`` does for hours."""
+def test_killed_runs_end_with_the_same_bytes() -> None:
+    """One minute of ``python tests/support/randomkills.py``."""
     call = [sys.executable, str(HARNESS), "--kills", "16", "--seed", "5"]
     done = subprocess.run(call, capture_output=True, text=True, timeout=1200, env=environment())
     assert done.returncode == 0, done.stdout + done.stderr

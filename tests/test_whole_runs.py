@@ -1,4 +1,4 @@
-"""Whole runs of a real pipeline: killed anywhere, changed, damaged, interrupted, the result is the same."""
+"""Whole runs of a real pipeline: the same result after kills, changes, damage and interrupts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def finished(memory: Path) -> Path:
-    """A run that nothing disturbed. Treat it as read-only."""
+    """An undisturbed run; read-only."""
     run_dir = memory / "finished"
     assert set(statuses(run_dir)) == set(STAGES)
     return run_dir
@@ -73,7 +73,7 @@ def run_in_process(run_dir: Path) -> None:
             raise
 
 
-def test_killed_at_points_all_over_a_run_it_ends_byte_identical(finished: Path, memory: Path) -> None:
+def test_a_run_killed_at_any_write_ends_byte_identical(finished: Path, memory: Path) -> None:
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     warm.preload()
     expected = results(finished)
@@ -86,9 +86,9 @@ def test_killed_at_points_all_over_a_run_it_ends_byte_identical(finished: Path, 
         run_dir = memory / f"killed-{at}"
         code, made = run_and_kill(lambda folder=run_dir: run_in_process(folder), at, before=number % 2 == 0)
         assert (code, made) == (KILLED, at)
-        begun = [path.parent.name for path in run_dir.glob("*/stage.json")]
+        started = [path.parent.name for path in run_dir.glob("*/stage.json")]
         interrupted |= {
-            name for name in begun if json.loads((run_dir / name / "stage.json").read_text())["status"] != "done"
+            name for name in started if json.loads((run_dir / name / "stage.json").read_text())["status"] != "done"
         }
         code, _ = run_and_kill(lambda folder=run_dir: run_in_process(folder), None)
         assert code == 0
@@ -97,10 +97,10 @@ def test_killed_at_points_all_over_a_run_it_ends_byte_identical(finished: Path, 
         different = [name for name in expected if found[name] != expected[name]]
         assert not different, f"killed at write {at} of {writes}"
         subprocess.run(["rm", "-r", str(run_dir)], check=True)
-    assert len(interrupted) >= 4, "the kills came in the middle of many stages"
+    assert len(interrupted) >= 4, "many stages were interrupted"
 
 
-def test_a_finished_run_does_nothing_and_at_once(run_dir: Path) -> None:
+def test_a_finished_run_ends_at_once(run_dir: Path) -> None:
     before = results(run_dir)
     start = time.monotonic()
     assert set(statuses(run_dir).values()) == {"skipped"}
@@ -108,12 +108,12 @@ def test_a_finished_run_does_nothing_and_at_once(run_dir: Path) -> None:
     assert results(run_dir) == before
 
 
-def test_a_crf_parameter_reruns_crf_and_what_depends_on_it(run_dir: Path) -> None:
+def test_a_crf_parameter_re_runs_crf_and_its_dependants(run_dir: Path) -> None:
     ran = {name for name, status in statuses(run_dir, "--set", "crf.iterations=3").items() if status == "done"}
     assert ran == {"crf", "segment", "predict", "score-segment", "report"}
 
 
-def test_damaged_generated_data_is_drawn_again_and_nothing_reruns(run_dir: Path) -> None:
+def test_damaged_generated_data_is_generated_again_without_re_runs(run_dir: Path) -> None:
     image = next(run_dir.glob("data/*/images/train_00000.png"))
     mask = next(run_dir.glob("data/*/masks/val_00000.png"))
     before = image.read_bytes(), mask.read_bytes()
@@ -122,7 +122,7 @@ def test_damaged_generated_data_is_drawn_again_and_nothing_reruns(run_dir: Path)
     plan = wsss(*command(run_dir, "--dry-run", "--json"))
     assert plan.returncode == 0, plan.stderr
     assert {stage["action"] for stage in json.loads(plan.stdout)["stages"]} == {"skip"}
-    assert (image.read_bytes(), mask.read_bytes()) != before, "a dry run changes nothing"
+    assert (image.read_bytes(), mask.read_bytes()) != before
     done = wsss(*command(run_dir, "--json"))
     assert "drawn again: images/train_00000.png, masks/val_00000.png" in done.stderr
     assert set(statuses_in(done).values()) == {"skipped"}
@@ -142,10 +142,10 @@ def test_a_truncated_artifact_is_rebuilt_with_a_warning(run_dir: Path, finished:
 
 
 @pytest.mark.parametrize(("workers", "kind"), [("0", signal.SIGTERM), ("2", signal.SIGINT)])
-def test_a_signal_to_all_its_processes_leaves_a_resumable_run(
+def test_a_signal_to_the_process_group_leaves_a_resumable_run(
     tmp_path: Path, finished: Path, kind: signal.Signals, workers: str
 ) -> None:
-    """As Ctrl-C in a terminal does it: the whole process group gets the signal."""
+    """As with Ctrl-C in a terminal."""
     run_dir = tmp_path / "run"
     call = [sys.executable, "-m", "wsss.cli.main", *command(run_dir), "--workers", workers]
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Puts the helpers of this folder on the path."""
+"""Adds this folder to the import path."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Reads odd inputs and notes what must not happen: other errors than those for people, hangs, memory without bound.
+"""Fuzzing: reads corrupted inputs and reports unexpected errors, hangs and unbounded memory.
 
-A minute's share runs with the tests. For hours: ``python tests/fuzz/fuzzing.py --cases 50000``; the seed of a failure
-finds it again.
+One minute of it runs with the tests. For hours: ``python tests/fuzz/fuzzing.py --cases 50000``; a failure is reproduced
+with its seed.
 """
 
 from __future__ import annotations
@@ -20,37 +20,38 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 10
-"""Limit of one case."""
+"""Time limit of one case."""
 
 MEMORY = 1500 << 20
-"""Bytes that all cases together may add to the process's largest memory."""
+"""Maximum growth of the process's peak memory in bytes, over all cases."""
 
 
 class Hang(BaseException):
-    """A case took longer than `SECONDS`; no ``except Exception`` may swallow it."""
+    """A case took longer than `SECONDS`; a `BaseException`, so that no ``except Exception`` swallows it."""
 
 
 def fuzz(target: Any, cases: int, seed: int) -> list[str]:
-    """Read so many odd inputs of a target; return what went wrong."""
+    """Read ``cases`` corrupted inputs of a target; return the failures."""
     from wsss.errors import WsssError
 
     failures: list[str] = []
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        stream = target.cases(Path(folder), dice)
+        stream = target.cases(Path(folder), rng)
         peak = _peak()
         for number in range(cases):
-            told, read = next(stream)
+            description, read = next(stream)
+            case = f"{target.name}, seed {seed}, case {number}"
             try:
                 with _limited():
                     read()
             except WsssError:
                 pass
             except (Exception, Hang) as error:
-                failures.append(f"{target.name}, seed {seed}, case {number}: {error!r:.300}: {told:.1500}")
+                failures.append(f"{case}: {error!r:.300}: {description:.1500}")
             if _peak() > peak + MEMORY:
-                failures.append(f"{target.name}, seed {seed}, case {number}: {_peak() - peak >> 20} MiB: {told:.1500}")
+                failures.append(f"{case}: {_peak() - peak >> 20} MiB: {description:.1500}")
                 peak = _peak()
     return failures
 
@@ -74,7 +75,7 @@ def _peak() -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fuzz all targets, or some; exit with 1 if anything went wrong."""
+    """Fuzz all targets or some; exit with 1 after failures."""
     from fuzztargets import TARGETS
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,9 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     failures: list[str] = []
     for target in targets:
         cases, start = round(share * target.quick), time.monotonic()
-        found = fuzz(target, cases, args.seed)
-        failures += found
-        print(f"{target.name}: {cases} cases in {time.monotonic() - start:.0f} s, {len(found)} failures", flush=True)
+        failed = fuzz(target, cases, args.seed)
+        failures += failed
+        print(f"{target.name}: {cases} cases in {time.monotonic() - start:.0f} s, {len(failed)} failures", flush=True)
     print("\n".join(failures))
     sys.exit(bool(failures))
 

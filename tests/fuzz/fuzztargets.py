@@ -1,4 +1,4 @@
-"""What is fuzzed: a good file or text of each kind, and the code that reads it."""
+"""Targets of fuzzing: a valid file or text of each kind, and the code that reads it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 from click.testing import CliRunner
-from odd import WORDS, odd_bytes, odd_text
+from corruption import WORDS, corrupt_bytes, corrupt_text
 from PIL import Image
 
 SUPPORT = Path(__file__).parents[1] / "support"
 PIPELINE = SUPPORT / "quick.yaml"
 
 Case = tuple[str, Callable[[], object]]
-"""What is odd about it, and what reads it."""
+"""Description of the corrupted input, and the function that reads it."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Target:
     """A kind of input.
 
     Args:
-        name: for messages and ``--only``.
-        cases: folder for files, dice → odd inputs without end.
-        quick: number of cases that take about five seconds.
+        name: name in messages and for ``--only``.
+        cases: folder for files, random numbers → endless corrupted inputs.
+        quick: number of cases in about five seconds.
     """
 
     name: str
@@ -38,37 +38,37 @@ class Target:
 
 
 def command(*arguments: str) -> None:
-    """Run ``wsss ARGUMENTS`` in this process; an exit code is as good as an end."""
+    """Run ``wsss ARGUMENTS`` in this process; any exit code is valid."""
     from wsss.cli.main import cli
 
     error = CliRunner().invoke(cli, list(arguments)).exception
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # which `main` explains
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # reported by `main`
         return
     if error is not None and not isinstance(error, SystemExit):
         raise error
 
 
-def pipelines(folder: Path, dice: random.Random) -> Iterator[Case]:
+def pipelines(folder: Path, rng: random.Random) -> Iterator[Case]:
     """Pipeline files, planned by ``wsss run --dry-run``."""
     text = PIPELINE.read_text(encoding="utf-8") + "matrix: {n: [1, 2]}\n"
-    path = folder / "odd.yaml"
+    path = folder / "corrupted.yaml"
     while True:
-        odd = odd_text(text, dice)
-        path.write_bytes(odd.encode("utf-8", "surrogatepass"))
-        yield repr(odd), lambda: command("run", str(path), "--dry-run", "--run-dir", str(folder / "run"))
+        corrupted = corrupt_text(text, rng)
+        path.write_bytes(corrupted.encode("utf-8", "surrogatepass"))
+        yield repr(corrupted), lambda: command("run", str(path), "--dry-run", "--run-dir", str(folder / "run"))
 
 
-def settings(folder: Path, dice: random.Random) -> Iterator[Case]:
+def settings(folder: Path, rng: random.Random) -> Iterator[Case]:
     """Values of ``--set``."""
     keys = ("classify.epochs=2", "cam.scales=[1, 2]", "data.root=x", "seed=3", "matrix.seed=[1, 2]", "name=x")
     keys += ("segment.optimiser={name: sgd, lr: 1e-3}", "crf.enabled=false", "pseudo.preset=pseudo/otsu")
     while True:
-        odd = odd_text(dice.choice(keys), dice).replace("\0", "")
-        arguments = ("run", str(PIPELINE), "--dry-run", "--run-dir", str(folder / "run"), "--set", odd)
-        yield repr(odd), lambda arguments=arguments: command(*arguments)
+        corrupted = corrupt_text(rng.choice(keys), rng).replace("\0", "")
+        arguments = ("run", str(PIPELINE), "--dry-run", "--run-dir", str(folder / "run"), "--set", corrupted)
+        yield repr(corrupted), lambda arguments=arguments: command(*arguments)
 
 
-def labels(folder: Path, dice: random.Random) -> Iterator[Case]:
+def labels(folder: Path, rng: random.Random) -> Iterator[Case]:
     """Label files of all formats, read by ``wsss init``."""
     import labelfiles
 
@@ -84,75 +84,75 @@ def labels(folder: Path, dice: random.Random) -> Iterator[Case]:
         files.append((path, path.read_bytes()))
     count = 0
     while True:
-        path, content = dice.choice(files)
-        if path.suffix == ".npy" or dice.random() < 0.2:
-            odd = odd_bytes(content, dice)
+        path, content = rng.choice(files)
+        if path.suffix == ".npy" or rng.random() < 0.2:
+            corrupted = corrupt_bytes(content, rng)
         else:
-            odd = odd_text(content.decode(), dice).encode("utf-8", "surrogatepass")
-        path.write_bytes(odd)
+            corrupted = corrupt_text(content.decode(), rng).encode("utf-8", "surrogatepass")
+        path.write_bytes(corrupted)
         count += 1
         out = str(folder / "out" / str(count))
         arguments = ("init", "--images", str(images), "--labels", str(path), "--weights", "none", "--out", out)
-        yield f"{path.name} {odd!r}", lambda arguments=arguments: command(*arguments)
+        yield f"{path.name} {corrupted!r}", lambda arguments=arguments: command(*arguments)
         path.write_bytes(content)
 
 
-def names(folder: Path, dice: random.Random) -> Iterator[Case]:
-    """Odd paths in the arguments of commands."""
+def names(folder: Path, rng: random.Random) -> Iterator[Case]:
+    """Corrupted paths in the arguments of commands."""
     pictures = folder / "pictures"
     for number, kind in enumerate(("cat", "cat", "dog", "dog")):
         (pictures / kind).mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((9, 9, 3), number, np.uint8)).save(pictures / kind / f"{number}.png")
     init = ("init", "--weights", "none", "--images")
     commands: tuple[Callable[[str], tuple[str, ...]], ...] = (
-        lambda odd: ("run", str(PIPELINE), "--dry-run", "--run-dir", odd),
-        lambda odd: ("run", odd, "--dry-run"),
-        lambda odd: ("status", odd),
-        lambda odd: ("status", odd, "--repair"),
-        lambda odd: ("export", odd, "--format", "voc", "--out", str(folder / "export")),
-        lambda odd: ("data", "check", odd),
-        lambda odd: (*init, str(pictures), "--out", odd),
-        lambda odd: (*init, odd, "--out", str(folder / "project"), "--force"),
-        lambda odd: (*init, str(pictures), "--labels", odd, "--out", str(folder / "project"), "--force"),
-        lambda odd: ("score", "--pred", odd, "--data.root", str(pictures)),
-        lambda odd: ("topo", "betti", odd),
+        lambda corrupted: ("run", str(PIPELINE), "--dry-run", "--run-dir", corrupted),
+        lambda corrupted: ("run", corrupted, "--dry-run"),
+        lambda corrupted: ("status", corrupted),
+        lambda corrupted: ("status", corrupted, "--repair"),
+        lambda corrupted: ("export", corrupted, "--format", "voc", "--out", str(folder / "export")),
+        lambda corrupted: ("data", "check", corrupted),
+        lambda corrupted: (*init, str(pictures), "--out", corrupted),
+        lambda corrupted: (*init, corrupted, "--out", str(folder / "project"), "--force"),
+        lambda corrupted: (*init, str(pictures), "--labels", corrupted, "--out", str(folder / "project"), "--force"),
+        lambda corrupted: ("score", "--pred", corrupted, "--data.root", str(pictures)),
+        lambda corrupted: ("topo", "betti", corrupted),
     )
-    # what is written stays below the folder; no argument of a process has a null character
+    # output stays below the folder; arguments of processes cannot contain null characters
     words = [word for word in WORDS if "/" not in word and "\0" not in word]
     while True:
-        arguments = dice.choice(commands)(f"{folder}/{odd_text('name', dice, words)}")
+        arguments = rng.choice(commands)(f"{folder}/{corrupt_text('name', rng, words)}")
         yield repr(arguments), lambda arguments=arguments: command(*arguments)
 
 
-def images(folder: Path, dice: random.Random) -> Iterator[Case]:
-    """Images of all formats that are opened, as photographs and as masks."""
+def images(folder: Path, rng: random.Random) -> Iterator[Case]:
+    """Images of all supported formats, as photographs and as masks."""
     from wsss.io.rasters.label_masks import load_mask
     from wsss.io.rasters.planes import read_plane
     from wsss.io.rasters.rgb_images import read_image
 
-    rng = np.random.default_rng(0)
-    colour = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
-    grey = Image.fromarray(rng.integers(0, 3, (24, 32), np.uint8))
+    pixels = np.random.default_rng(0)
+    colour = Image.fromarray(pixels.integers(0, 256, (24, 32, 3), np.uint8))
+    grey = Image.fromarray(pixels.integers(0, 3, (24, 32), np.uint8))
     indexed = grey.convert("P")
-    deep = Image.fromarray(rng.integers(0, 65536, (24, 32), np.uint16))
+    deep = Image.fromarray(pixels.integers(0, 65536, (24, 32), np.uint16))
     files = [(colour, kind) for kind in ("png", "jpg", "webp", "bmp", "gif", "tif", "avif", "ppm")]
     files += [(grey, "png"), (grey, "tif"), (indexed, "png"), (indexed, "gif"), (deep, "png"), (deep, "tif")]
     contents = []
     for image, suffix in files:
         buffer = io.BytesIO()
-        with contextlib.suppress(KeyError, OSError):  # a build of Pillow without this format
+        with contextlib.suppress(KeyError, OSError):  # Pillow without this format
             image.save(buffer, {"jpg": "jpeg", "tif": "tiff"}.get(suffix, suffix))
             contents.append((suffix, buffer.getvalue()))
     while True:
-        suffix, content = dice.choice(contents)
-        path = folder / f"odd.{dice.choice((suffix, suffix, 'png', 'jpg'))}"
-        odd = odd_bytes(content, dice)
-        path.write_bytes(odd)
-        read = dice.choice((read_image, load_mask, read_plane))
-        yield f"{path.name} {read.__name__} {odd!r}", lambda read=read, path=path: read(path)
+        suffix, content = rng.choice(contents)
+        path = folder / f"corrupted.{rng.choice((suffix, suffix, 'png', 'jpg'))}"
+        corrupted = corrupt_bytes(content, rng)
+        path.write_bytes(corrupted)
+        read = rng.choice((read_image, load_mask, read_plane))
+        yield f"{path.name} {read.__name__} {corrupted!r}", lambda read=read, path=path: read(path)
 
 
-def arrays(folder: Path, dice: random.Random) -> Iterator[Case]:
+def arrays(folder: Path, rng: random.Random) -> Iterator[Case]:
     """``.npz`` and ``.npy`` files: maps, offsets, probabilities, planes."""
     from wsss.io.rasters.arrays import read_arrays
     from wsss.io.rasters.cams import Cams, read_cams, write_cams
@@ -165,15 +165,15 @@ def arrays(folder: Path, dice: random.Random) -> Iterator[Case]:
     readers = {"cams.npz": (read_cams, read_arrays), "offsets.npz": (read_offsets,), "plane.npy": (read_plane,)}
     contents = {name: (folder / name).read_bytes() for name in readers}
     while True:
-        name = dice.choice(list(readers))
-        read = dice.choice(readers[name])
-        odd = odd_bytes(contents[name], dice)
-        path = folder / f"odd{Path(name).suffix}"
-        path.write_bytes(odd)
-        yield f"{name} {read.__name__} {odd!r}", lambda read=read, path=path: read(path)
+        name = rng.choice(list(readers))
+        read = rng.choice(readers[name])
+        corrupted = corrupt_bytes(contents[name], rng)
+        path = folder / f"corrupted{Path(name).suffix}"
+        path.write_bytes(corrupted)
+        yield f"{name} {read.__name__} {corrupted!r}", lambda read=read, path=path: read(path)
 
 
-def networks(folder: Path, dice: random.Random) -> Iterator[Case]:
+def networks(folder: Path, rng: random.Random) -> Iterator[Case]:
     """Folders of a network: ``model.safetensors`` and ``model.json``."""
     from wsss.data.classes import Classes
     from wsss.io.weights import DESCRIPTION, WEIGHTS
@@ -185,13 +185,13 @@ def networks(folder: Path, dice: random.Random) -> Iterator[Case]:
     save_classifier(folder, build_classifier(config, 2), classes)
     contents = {name: (folder / name).read_bytes() for name in (WEIGHTS, DESCRIPTION)}
     while True:
-        name = dice.choice(list(contents))
-        if name == DESCRIPTION and dice.random() < 0.8:
-            odd = odd_text(contents[name].decode(), dice).encode("utf-8", "surrogatepass")
+        name = rng.choice(list(contents))
+        if name == DESCRIPTION and rng.random() < 0.8:
+            corrupted = corrupt_text(contents[name].decode(), rng).encode("utf-8", "surrogatepass")
         else:
-            odd = odd_bytes(contents[name], dice)
-        (folder / name).write_bytes(odd)
-        yield f"{name} {odd[:3000]!r}", lambda: load_classifier(folder)
+            corrupted = corrupt_bytes(contents[name], rng)
+        (folder / name).write_bytes(corrupted)
+        yield f"{name} {corrupted[:3000]!r}", lambda: load_classifier(folder)
         (folder / name).write_bytes(contents[name])
 
 

@@ -1,4 +1,4 @@
-"""Odd files and texts of every kind that is read end well, or with an error that is meant for people."""
+"""Corrupted files and texts of every kind are read, or refused with an error for the user."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from fuzztargets import TARGETS, Target
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_odd_inputs(target: Target) -> None:
+def test_corrupted_inputs(target: Target) -> None:
     failures = fuzz(target, target.quick, seed=0)
     assert not failures, "\n".join(failures[:5])

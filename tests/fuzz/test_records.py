@@ -1,4 +1,4 @@
-"""Odd records in a run directory: every command ends well, or with an error that is meant for people."""
+"""Mutated records in a run directory: every command succeeds, or ends with an error for the user."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from wsss.stages import STAGES
 PIPELINE = Path(__file__).parents[1] / "support" / "hostile.yaml"
 MUTATIONS = 30
 EVERY = 10
-"""The report takes longer than the other commands, so that it is made of one mutation in so many."""
+"""The report, which takes longest, runs for one in so many mutations."""
 
 METRICS: dict[str, dict[str, Any]] = {
     "classify": {"images": 4, "val_map": 0.5},
@@ -38,7 +38,7 @@ METRICS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory as an interrupted run leaves it, made by hand: nothing is trained."""
+    """A run directory written directly, without training."""
     folder = tmp_path_factory.mktemp("box") / "run"
     spec = load_spec(str(PIPELINE), STAGES, ())
     data = open_dataset(spec.data, work=folder / "data", log=lambda line: None, locate=lambda key: "")
@@ -78,7 +78,7 @@ def _record(folder: Path, id: str, needs: list[str]) -> dict[str, Any]:
     }
 
 
-def test_every_command_survives_odd_records(run: Path, tmp_path: Path) -> None:
+def test_every_command_survives_mutated_records(run: Path, tmp_path: Path) -> None:
     (run.parent / "victim").write_text("kept")
     files = [
         run / RUN,
@@ -92,15 +92,15 @@ def test_every_command_survives_odd_records(run: Path, tmp_path: Path) -> None:
     for number in range(MUTATIONS):
         path = generator.choice(files)
         original = path.read_bytes()
-        told, content = next(streams[path])
+        change, content = next(streams[path])
         path.write_bytes(content)
         for arguments in _commands(run, tmp_path / f"out{number}", report=number % EVERY == 0):
             error = CliRunner().invoke(cli, arguments).exception
             refused += isinstance(error, InvalidInput)
             clean = error is None or isinstance(error, InvalidInput | SystemExit)
-            assert clean, f"{arguments[0]}: {path.relative_to(run)}: {told}: {error!r}"
+            assert clean, f"{arguments[0]}: {path.relative_to(run)}: {change}: {error!r}"
         path.write_bytes(original)
-        assert sorted(one.name for one in run.parent.iterdir()) == ["run", "victim"], told
+        assert sorted(one.name for one in run.parent.iterdir()) == ["run", "victim"], change
     assert refused > MUTATIONS / 5
 
 

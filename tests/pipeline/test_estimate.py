@@ -1,4 +1,4 @@
-"""Remaining times, with a clock of our own."""
+"""Estimated times, with a fake clock."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @given(st.integers(1, 1000), times, times)
-def test_it_is_never_below_the_time_already_spent_on_the_present_step(steps: int, usual: float, current: float) -> None:
+def test_the_estimate_is_at_least_the_time_spent_on_the_present_step(steps: int, usual: float, current: float) -> None:
     left = seconds_left(steps, usual, current)
     assert left >= current
     assert left >= (steps - 1) * usual
 
 
 @given(st.integers(1, 1000), times, times, times)
-def test_it_grows_with_a_step_that_takes_longer_than_usual(steps: int, usual: float, late: float, more: float) -> None:
+def test_the_estimate_grows_during_a_slow_step(steps: int, usual: float, late: float, more: float) -> None:
     assert seconds_left(steps, usual, usual + late + more) >= seconds_left(steps, usual, usual + late)
 
 
-def test_steps_that_take_as_long_as_usual_count_down() -> None:
+def test_the_estimate_counts_down_during_a_usual_step() -> None:
     assert [seconds_left(3, 10, spent) for spent in (0, 2, 5)] == [30, 28, 25]
     assert seconds_left(0, 10, 99) == 0
 
 
 def test_a_long_image_after_short_ones() -> None:
-    """Three images of a second each, then one of minutes: what stood at "1.0 s left" before."""
+    """Three images of one second each, then one of minutes."""
     steps = Steps("crf", 4, 0, 0.0)
     for now in (1, 2, 3):
         steps.advance(1, now)
@@ -60,14 +60,14 @@ def test_a_long_image_after_short_ones() -> None:
         working_on([])
 
 
-def test_before_the_first_step_there_is_no_estimate_but_the_time_spent() -> None:
+def test_no_estimate_before_the_first_step() -> None:
     steps = Steps("crf", 4, 2, 0.0)
     assert steps.seconds_left(100) is None
     assert steps.line(1) == "2/4 (50 %)"
     assert steps.line(100) == "2/4 (50 %), the present step for 1 min 40 s"
 
 
-def test_a_line_now_and_then_while_nothing_is_finished(tmp_path: Path, clock: Clock) -> None:
+def test_plain_lines_during_a_slow_step(tmp_path: Path, clock: Clock) -> None:
     stream = io.StringIO()
     reporter = Reporter(stream)
     reporter.start("crf", tmp_path)
@@ -88,7 +88,7 @@ def test_a_line_now_and_then_while_nothing_is_finished(tmp_path: Path, clock: Cl
     ]
 
 
-def test_the_time_beside_a_bar_grows_too(clock: Clock) -> None:
+def test_the_time_beside_a_bar(clock: Clock) -> None:
     stream = io.StringIO()
     bars = Progress(time_left_column(clock.monotonic), console=Console(file=stream, width=80))
     state = Steps("crf", 4, 0, 0.0)

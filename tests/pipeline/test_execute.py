@@ -83,7 +83,7 @@ def test_everything_runs_once(here: Path) -> None:
     assert [outcome.status for outcome in again.outcomes] == ["skipped"] * len(ALL)
     assert [outcome.metrics for outcome in again.outcomes] == [outcome.metrics for outcome in result.outcomes]
     assert again.report == result.report
-    assert snapshot(here) == before  # not even run.json or run.log
+    assert snapshot(here) == before  # run.json and run.log included
 
 
 def test_run_json_holds_the_pipeline(here: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_change_re_runs_its_dependants_only(here: Path) -> None:
     }
 
 
-def test_a_record_with_a_former_config_explains_why_its_stage_runs_again(here: Path) -> None:
+def test_a_record_with_a_former_config_explains_why_its_stage_re_runs(here: Path) -> None:
     """A run directory that was made before `TrainConfig` had the field ``scales``."""
     ran()
     for folder in sorted(Path("runs/toy").glob("train@*")):
@@ -304,7 +304,7 @@ def test_problems_of_all_stages_are_listed_before_anything_runs(here: Path) -> N
     assert not (here / "runs" / "toy" / "make").exists()
 
 
-def test_wrong_data_keys_name_their_line(here: Path) -> None:
+def test_invalid_data_keys_name_their_line(here: Path) -> None:
     with pytest.raises(InvalidInput, match=r"p\.yaml:2: data\.rot: unknown key"):
         ran(text=TEXT.replace("{root: d}", "{rot: d}"))
     with pytest.raises(InvalidInput, match=r"--set data\.root=no: data\.root: no is no folder"):
@@ -337,7 +337,7 @@ def test_a_foreign_folder_in_place_of_a_stage_is_not_emptied(here: Path) -> None
     assert not (here / "runs" / "toy" / "double@f=2").exists()
 
 
-def test_an_unwritable_run_directory_is_found_before_anything_runs(here: Path) -> None:
+def test_a_run_directory_that_is_not_writable_is_refused(here: Path) -> None:
     (here / "file").write_text("x")
     with pytest.raises(RunFailed, match="cannot write file/run: file: "):
         ran(run_dir=Path("file/run"))
@@ -394,8 +394,8 @@ def test_missing_splits_of_inputs_are_listed_before_anything_runs(here: Path, sp
     with pytest.raises(InvalidInput) as caught:
         plan()
     assert caught.value.message.splitlines() == [
-        "Stage 'count@f=2': it requires the images of val, and 'double@f=2' covers train only.",
-        "Stage 'count@f=3': it requires the images of val, and 'double@f=3' covers train only.",
+        "Stage 'count@f=2': requires the images of val, but 'double@f=2' covers train only.",
+        "Stage 'count@f=3': requires the images of val, but 'double@f=3' covers train only.",
     ]
     assert "Add val to the splits of 'double@f=2'" in (caught.value.hint or "")
 

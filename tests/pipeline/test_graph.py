@@ -109,7 +109,7 @@ def test_dependants_of_an_invalid_stage_are_not_reported() -> None:
     assert invalid.subject == "p.yaml:3: stages.a" and not invalid.errors
 
 
-def test_enabled_takes_words_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_enabled_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "stages:\n  make: {uses: make}\n  double: {uses: double, needs: [make], enabled: '${{ env.ON }}'}\n"
     monkeypatch.setenv("ON", "False")
     assert list(jobs_of(text)) == ["make"]
@@ -121,7 +121,7 @@ def test_enabled_takes_words_from_the_environment(monkeypatch: pytest.MonkeyPatc
     ("stages", "subject", "fields"),
     [
         ("a: {uses: mkae}", "p.yaml:3: stages.a.uses", {"found": "mkae", "allowed": tuple(TOYS)}),
-        ("a: {uses: double, needs: [b]}", "p.yaml:3: stages.a.needs.0", {"found": "b", "allowed": ()}),
+        ("a: {uses: double, needs: [b]}", "p.yaml:3: stages.a.needs.0", {"found": "b"}),
         ("a: {uses: double, needs: [a]}", "p.yaml:3: stages.a.needs", {"problem": "a → a"}),
         (
             "a: {uses: double, needs: [b]}\n  b: {uses: double, needs: [a]}",
@@ -146,7 +146,7 @@ def test_enabled_takes_words_from_the_environment(monkeypatch: pytest.MonkeyPatc
         ("a: {uses: make, with: {n: x}}", "p.yaml:3: stages.a.with.n", {}),
         ("a: {uses: make, with: {weights: no.pth}}", "p.yaml:3: stages.a.with.weights", {"problem": "no.pth"}),
         ("a: {uses: make, seed: x}", "p.yaml:3: stages.a.seed", {"found": "x"}),
-        ("a: {uses: make, with: {text: '${{ matrix.f }}'}}", "p.yaml:3: stages.a", {"found": "f", "allowed": ()}),
+        ("a: {uses: make, with: {text: '${{ matrix.f }}'}}", "p.yaml:3: stages.a", {"found": "f"}),
         ("a: {uses: make, enabled: false}", "t", {}),
     ],
 )
@@ -164,7 +164,7 @@ def test_a_matrix_is_counted_before_its_instances_are_made() -> None:
     assert invalid.subject == "p.yaml:14: stages.make" and f"{100**10:,}" in invalid.problem and invalid.hint
 
 
-def test_problems_of_a_large_matrix_are_counted_and_a_few_listed() -> None:
+def test_many_problems_are_counted() -> None:
     invalid = error(
         "matrix: {n: [1, 2, 3]}\n"
         + "stages:\n"

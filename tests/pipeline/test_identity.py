@@ -35,10 +35,10 @@ def test_the_identity_is_a_hash_of_canonical_json() -> None:
     found = parts()
     text = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert identity_of(found) == hashlib.sha256(text.encode()).hexdigest()
-    assert identity_of(json.loads(json.dumps(found))) == identity_of(found)  # what stage.json keeps is enough
+    assert identity_of(json.loads(json.dumps(found))) == identity_of(found)  # as in stage.json
 
 
-def test_everything_that_matters_changes_it() -> None:
+def test_every_part_changes_the_identity() -> None:
     other = Stage("make", 2, MAKE.config, MAKE.run, "numbers", "x")
     ids = [
         identity_of(parts()),
@@ -75,7 +75,7 @@ def test_a_folder_counts_by_names_and_bytes_of_its_visible_files(tmp_path: Path)
     assert [p.name for p in visible_files(tmp_path / "two")] == ["b.png", "a.png"]
 
 
-def test_contents_notice_a_changed_file(tmp_path: Path) -> None:
+def test_a_changed_file_is_hashed_again(tmp_path: Path) -> None:
     contents, path = Contents(), tmp_path / "a"
     path.write_text("1")
     first = contents.of(path)
@@ -83,7 +83,7 @@ def test_contents_notice_a_changed_file(tmp_path: Path) -> None:
     assert contents.of(path) != first
 
 
-def test_fingerprints_are_asked_for_once(tmp_path: Path) -> None:
+def test_fingerprints_are_computed_once(tmp_path: Path) -> None:
     data = ToyData(make_toy_data(tmp_path))
     fingerprints = Fingerprints(data)
     for _ in range(3):
@@ -92,7 +92,7 @@ def test_fingerprints_are_asked_for_once(tmp_path: Path) -> None:
     assert found["reads"] == {"val/masks": hashlib.sha256(b"val masks").hexdigest()}
 
 
-def test_reading_without_a_dataset_is_explained() -> None:
+def test_reading_requires_a_dataset() -> None:
     with pytest.raises(InvalidInput, match="") as caught:
         Fingerprints(None).of("val", "masks")
     assert "--data.root" in str(caught.value)
@@ -146,7 +146,7 @@ def test_a_field_that_a_stage_has_gained_is_named() -> None:
     ]
 
 
-def test_how_often_training_is_saved_does_not_change_what_it_is() -> None:
+def test_checkpoint_settings_do_not_count() -> None:
     from wsss.stages import STAGES
 
     for name in ("classify", "segment"):
@@ -204,7 +204,7 @@ def test_plain_values() -> None:
         ({"reads": {}}, ["images of train no longer read"]),
     ],
 )
-def test_a_change_is_explained(change: dict[str, Any], reasons: list[str]) -> None:
+def test_changes_are_described(change: dict[str, Any], reasons: list[str]) -> None:
     old = {
         "stage": "crf",
         "version": 1,
@@ -216,13 +216,13 @@ def test_a_change_is_explained(change: dict[str, Any], reasons: list[str]) -> No
     assert describe_changes(old, {**old, **change}) == reasons
 
 
-def test_a_changed_file_is_explained() -> None:
+def test_a_changed_file_is_described() -> None:
     one, two = {"config": {"weights": {"sha256": "a"}}}, {"config": {"weights": {"sha256": "b"}}}
     assert describe_changes(one, two) == ["config changed: content of weights"]
     assert describe_changes({"config": {"weights": None}}, one) == ["config changed: weights null → a file (a…)"]
 
 
-def test_the_number_of_processes_counts_where_a_network_is_trained() -> None:
+def test_the_number_of_processes_counts_for_trainings() -> None:
     fingerprints, contents = Fingerprints(None), Contents()
     plain_stage = Stage("s", 1, StageConfig, lambda ctx: Result({}), "numbers", "x")
     trains = replace(plain_stage, trains=lambda config: 4)
@@ -239,7 +239,7 @@ def test_the_number_of_processes_counts_where_a_network_is_trained() -> None:
     assert describe_changes(of(trains, 1), of(trains, 2))[0].endswith("1 → 2")
 
 
-def test_every_stage_that_trains_says_so() -> None:
+def test_every_stage_that_trains_declares_it() -> None:
     from wsss.stages import STAGES
     from wsss.train.config import TrainConfig
 

@@ -1,4 +1,4 @@
-"""What was made from other bytes of an input is made again, though the identity is the same."""
+"""Results computed from other bytes of an input are computed again, under the same identity."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def registry() -> dict[str, Any]:
-    """As another machine would make it: the first stage's files hold something else, under the same identity."""
+    """Return the stages as of another machine: the first writes other bytes under the same identity."""
     real = TOYS["make"].run
 
     def make(ctx: Context[Any]) -> Result:
@@ -73,13 +73,13 @@ def doubled() -> list[str]:
     return [path.read_text() for path in sorted((RUN / "double" / "items").iterdir())]
 
 
-def lose() -> None:
+def delete_first_stage() -> None:
     shutil.rmtree(RUN / "make")
 
 
-def test_an_input_that_is_made_again_with_other_bytes_reruns_what_depends_on_it() -> None:
+def test_an_input_re_run_with_other_bytes_re_runs_its_dependants() -> None:
     run(TOYS)
-    lose()
+    delete_first_stage()
     assert ran(registry()) == ["make", "double", "train", "all"]
     found = list_artifacts(RUN / "double").keys(), doubled()
     shutil.rmtree(RUN)
@@ -87,27 +87,27 @@ def test_an_input_that_is_made_again_with_other_bytes_reruns_what_depends_on_it(
     assert (list_artifacts(RUN / "double").keys(), doubled()) == found
 
 
-def test_an_input_that_is_made_again_with_the_same_bytes_reruns_nothing_else() -> None:
+def test_an_input_re_run_with_the_same_bytes_re_runs_nothing_else() -> None:
     run(TOYS)
-    lose()
+    delete_first_stage()
     assert ran(TOYS) == ["make"]
 
 
-def test_a_plan_sees_an_input_that_another_run_made() -> None:
+def test_a_plan_compares_inputs_of_an_earlier_run() -> None:
     run(TOYS)
-    lose()
+    delete_first_stage()
     result = run(registry(), until="make")
-    assert [outcome.id for outcome in result.outcomes if outcome.status != "done"] == []  # no stale stage is listed
+    assert [outcome.id for outcome in result.outcomes if outcome.status != "done"] == []
     assert planned()["double"] == ("input numbers: re-run with another result",)
     assert ran(registry()) == ["double", "train", "all"]
 
 
-def test_what_was_interrupted_is_not_resumed_from_another_input() -> None:
+def test_an_interrupted_stage_does_not_resume_from_another_input() -> None:
     run(TOYS)
     record = read_record(RUN / "double")
     assert record is not None
     write_record(RUN / "double", {**record, "status": "interrupted"})
-    lose()
+    delete_first_stage()
     assert "double" in ran(registry())
     assert all(text.startswith("another ") for text in doubled())
     assert planned() == {}
@@ -118,12 +118,12 @@ def test_a_record_without_hashes_stays_finished() -> None:
     record = read_record(RUN / "double")
     assert record is not None and set(record[INPUT_RESULTS]) == {"numbers"}
     write_record(RUN / "double", {name: value for name, value in record.items() if name != INPUT_RESULTS})
-    lose()
+    delete_first_stage()
     assert ran(registry()) == ["make", "all"]
 
 
-def test_a_twin_of_another_input_is_not_copied() -> None:
-    """Two stages of one identity whose inputs hold other bytes."""
+def test_a_result_of_another_input_is_not_copied() -> None:
+    """Two stages of one identity whose inputs have other bytes."""
     run(TOYS)
     record = read_record(RUN / "double")
     assert record is not None
@@ -131,8 +131,8 @@ def test_a_twin_of_another_input_is_not_copied() -> None:
     assert read_original(RUN / "double", record["identity"], {"numbers": "0" * 64}) is None
 
 
-def test_a_stage_is_given_an_identity_that_counts_seed_and_bytes_of_inputs(tmp_path: Path) -> None:
-    """A checkpoint holds it, so that one that is copied from another run isn't resumed."""
+def test_the_identity_in_the_context_depends_on_seed_and_bytes_of_inputs(tmp_path: Path) -> None:
+    """Checkpoints hold it, so that one copied from another run is not resumed."""
     seen = []
 
     def double(ctx: Context[Any]) -> Result:
@@ -173,5 +173,5 @@ def test_only_known_hashes_that_differ_count(before: Any, now: Any) -> None:
     "record",
     [None, {"status": "running", "artifacts": {"a": {"sha256": "x"}}}, {"status": "done", "artifacts": {"a": {}}}],
 )
-def test_no_hash_of_an_unfinished_or_older_stage(record: Any) -> None:
+def test_no_hash_of_an_unfinished_stage_or_without_recorded_hashes(record: Any) -> None:
     assert result_of(record) is None

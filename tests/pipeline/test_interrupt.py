@@ -24,7 +24,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def swallow(number: signal.Signals) -> None:
-    """Get a signal where the exception is lost, as in a finaliser."""
+    """Raise a signal and swallow its exception, as in a finaliser."""
     try:
         signal.raise_signal(number)
     except BaseException:
@@ -47,11 +47,11 @@ def test_an_error_after_a_signal_is_the_interrupt(number: signal.Signals) -> Non
         swallow(number)
         raise RuntimeError("DataLoader worker (pid 7) exited unexpectedly")
     assert caught.value.exit_code == 128 + number
-    with pytest.raises(RuntimeError, match="a bug"), interruptible():  # the next block knows nothing of it
+    with pytest.raises(RuntimeError, match="a bug"), interruptible():
         raise RuntimeError("a bug")
 
 
-def test_a_stage_that_breaks_after_a_signal_was_interrupted(tmp_path: Path) -> None:
+def test_a_stage_that_fails_after_a_signal_was_interrupted(tmp_path: Path) -> None:
     def breaks(ctx: Any) -> Any:
         swallow(signal.SIGTERM)
         raise RuntimeError("DataLoader worker (pid 7) exited unexpectedly")
@@ -66,7 +66,7 @@ def test_a_stage_that_breaks_after_a_signal_was_interrupted(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("cause", [RuntimeError("DataLoader worker (pid 7) is killed"), BrokenProcessPool("gone")])
-def test_a_worker_that_dies_before_we_hear_of_the_signal(cause: Exception) -> None:
+def test_a_worker_that_dies_before_the_signal_arrives(cause: Exception) -> None:
     failed = RunFailed("a worker process ended")
     failed.__cause__ = cause
     with interruptible():
@@ -76,14 +76,14 @@ def test_a_worker_that_dies_before_we_hear_of_the_signal(cause: Exception) -> No
     assert found.exit_code == 143
 
 
-def test_other_errors_stay_what_they_are() -> None:
+def test_other_errors_are_unchanged() -> None:
     for error in (RuntimeError("DataLoader worker (pid 7) is killed"), ValueError("x"), KeyboardInterrupt()):
         with interruptible():
             assert as_interrupt(error) is error
 
 
-def test_a_worker_that_was_just_forked_dies_of_the_signal() -> None:
-    """It must not go on as a second main process, with our exception."""
+def test_a_forked_worker_dies_of_the_signal() -> None:
+    """It must not continue as a second main process."""
     with interruptible():
         child = os.fork()
         if child == 0:
@@ -98,8 +98,8 @@ def test_a_worker_that_was_just_forked_dies_of_the_signal() -> None:
     assert os.WTERMSIG(status) == signal.SIGTERM
 
 
-def test_a_block_inside_another_changes_nothing() -> None:
-    """Commands are interruptible as a whole; what they call may say so again."""
+def test_nested_blocks() -> None:
+    """Commands are interruptible as a whole, and may call interruptible functions."""
     with pytest.raises(Interrupted) as caught, interruptible():
         with interruptible():
             swallow(signal.SIGTERM)
@@ -109,8 +109,8 @@ def test_a_block_inside_another_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(("wait", "code"), [(0.0, 0), (AGAIN + 0.1, -signal.SIGTERM)])
-def test_a_second_signal_ends_the_process_unless_it_is_the_same_one(wait: float, code: int) -> None:
-    """``timeout`` and shells signal a process and its group: it gets one request twice."""
+def test_a_second_signal_ends_the_process(wait: float, code: int) -> None:
+    """``timeout`` and shells signal a process and its group, which counts as one signal."""
     child = os.fork()
     if child == 0:
         try:

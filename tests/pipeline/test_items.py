@@ -76,7 +76,7 @@ def die_at(item: int, bad: int) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_results_come_in_order_whatever_the_number_of_workers(tmp_path: Path, workers: int) -> None:
+def test_results_are_in_order(tmp_path: Path, workers: int) -> None:
     progress = Counter()
     items = list(range(30))
     assert map_items(context(tmp_path, workers, progress), items, square, "squares") == [i * i for i in items]
@@ -109,37 +109,37 @@ def test_an_error_names_the_item(
     assert (error.value.hint or "").startswith(hint or "")
 
 
-def test_a_killed_worker_is_explained(tmp_path: Path) -> None:
+def test_a_killed_worker_names_its_item(tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match="processed 5") as caught:
         map_items(context(tmp_path, 2), list(range(40)), partial(die_at, bad=5), "x")
     assert "--workers" in str(caught.value)
 
 
-def test_an_error_that_is_no_items_own_stops_the_other_workers(tmp_path: Path) -> None:
+def test_an_error_of_the_machine_stops_the_other_workers(tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(RunFailed):
-        map_items(context(tmp_path, 2), [3, 0, 0, 0], partial(slow_or_bad, seconds=30.0), "x")
+        map_items(context(tmp_path, 2), [3, 0, 0, 0], partial(fail_or_sleep, seconds=30.0), "x")
     assert time.monotonic() - begun < 15
 
 
-def mark_or_refuse(item: int, out: Path) -> None:
+def touch_or_fail(item: int, out: Path) -> None:
     if item in (1, 4):
         raise InvalidInput(f"{out}/{item}: broken.")
     (out / str(item)).touch()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_all_other_items_are_finished_before_those_that_are_invalid_are_named(tmp_path: Path, workers: int) -> None:
+def test_all_valid_items_are_finished_before_invalid_ones_are_listed(tmp_path: Path, workers: int) -> None:
     progress = Counter()
     with pytest.raises(InvalidInput) as caught:
-        map_items(context(tmp_path, workers, progress), list(range(6)), partial(mark_or_refuse, out=tmp_path), "x")
+        map_items(context(tmp_path, workers, progress), list(range(6)), partial(touch_or_fail, out=tmp_path), "x")
     assert {path.name for path in tmp_path.iterdir()} == {"0", "2", "3", "5"}
     assert caught.value.message == f"2 of 6 images failed:\n  {tmp_path}/1: broken.\n  {tmp_path}/4: broken."
     assert caught.value.hint == REPAIR
     assert progress.done == progress.total == 6
 
 
-def test_many_failures_are_counted_rather_than_listed(tmp_path: Path) -> None:
+def test_many_failures_are_counted(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="30 of 30 images failed") as caught:
         map_items(context(tmp_path), list(range(30)), refuse, "x")
     assert (
@@ -153,7 +153,7 @@ def refuse(item: int) -> None:
     raise InvalidInput(f"{item}: no.", hint="Use 5.")
 
 
-def slow_or_bad(item: int, seconds: float) -> int:
+def fail_or_sleep(item: int, seconds: float) -> int:
     if item == 3:
         raise RunFailed("the disk is full.")
     time.sleep(seconds)
@@ -165,15 +165,15 @@ import sys, time
 from functools import partial
 from collections.abc import Callable
 from pathlib import Path
-from test_items import context, tell_pid
+from test_items import context, write_pid
 from wsss.pipeline.run.items import map_items
 if __name__ == "__main__":
     out = Path(sys.argv[1])
-    map_items(context(out, 2), [0, 1], partial(tell_pid, out=str(out)), "x")
+    map_items(context(out, 2), [0, 1], partial(write_pid, out=str(out)), "x")
 """
 
 
-def tell_pid(item: int, out: str) -> int:
+def write_pid(item: int, out: str) -> int:
     (Path(out) / f"{item}.pid").write_text(str(os.getpid()))
     time.sleep(60)
     return item
@@ -208,15 +208,15 @@ def alive(pid: int) -> bool:
 def read_in(folder: Path) -> Callable[[int], None]:
     def read(item: int) -> None:
         path = folder / str(item)
-        if path.read_text() != "whole":
+        if path.read_text() != "intact":
             raise InvalidInput(f"{path}: broken.")
 
     return read
 
 
-def test_pending_are_items_without_a_whole_output(tmp_path: Path) -> None:
+def test_pending_items_lack_a_valid_output(tmp_path: Path) -> None:
     messages: list[str] = []
-    (tmp_path / "1").write_text("whole")
+    (tmp_path / "1").write_text("intact")
     (tmp_path / "2").write_text("ho")
     found = pending(
         context(tmp_path, log=messages.append), [0, 1, 2, 3], lambda item: tmp_path / str(item), read_in(tmp_path)
@@ -226,7 +226,7 @@ def test_pending_are_items_without_a_whole_output(tmp_path: Path) -> None:
     assert messages == [f"warning: {tmp_path / '2'}: broken. It is computed again."]
 
 
-def test_pending_shares_the_items_among_ranks_the_same_way_whatever_is_there(tmp_path: Path) -> None:
+def test_pending_items_keep_their_rank(tmp_path: Path) -> None:
     items = list(range(10))
 
     def left() -> list[list[int]]:
@@ -242,7 +242,7 @@ def test_pending_shares_the_items_among_ranks_the_same_way_whatever_is_there(tmp
 
     before = left()
     assert sorted(item for share in before for item in share) == items
-    (tmp_path / "4").write_text("whole")
+    (tmp_path / "4").write_text("intact")
     assert left() == [[item for item in share if item != 4] for share in before]
 
 
@@ -261,7 +261,7 @@ def test_an_interrupt_in_the_parent_stops_the_workers(tmp_path: Path) -> None:
     begun = time.monotonic()
     try:
         with pytest.raises(KeyboardInterrupt):
-            map_items(context(tmp_path, 2), [0, 1], partial(tell_pid, out=str(tmp_path)), "x")
+            map_items(context(tmp_path, 2), [0, 1], partial(write_pid, out=str(tmp_path)), "x")
     finally:
         timer.cancel()
         signal.signal(signal.SIGINT, before)
@@ -271,9 +271,9 @@ def test_an_interrupt_in_the_parent_stops_the_workers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_resumed_work_says_where_and_its_bar_begins_there(tmp_path: Path, workers: int) -> None:
+def test_resumed_work_is_logged_and_shown(tmp_path: Path, workers: int) -> None:
     for item in (0, 1, 2, 5):
-        (tmp_path / f"{item}.txt").write_text("whole")
+        (tmp_path / f"{item}.txt").write_text("intact")
     bars: list[tuple[int, int]] = []
     logged: list[str] = []
 
@@ -295,11 +295,11 @@ def test_resumed_work_says_where_and_its_bar_begins_there(tmp_path: Path, worker
 
 def test_several_ranks_count_the_finished_items_of_all(tmp_path: Path) -> None:
     for item in (0, 1, 3):
-        (tmp_path / f"{item}.txt").write_text("whole")
+        (tmp_path / f"{item}.txt").write_text("intact")
     logged: list[str] = []
     for rank, own in ((0, [2, 4]), (1, [5])):
         ctx = context(tmp_path / "cam", ranks=DistributedRanks(rank, 2), log=logged.append)
         left = pending(ctx, range(6), lambda item: tmp_path / f"{item}.txt", lambda path: None)
         assert left == own
         map_items(ctx, left, square, "squares")
-    assert logged == ["cam: resumed at 3/6"], "the first rank says it for all"
+    assert logged == ["cam: resumed at 3/6"], "logged by the first rank only"

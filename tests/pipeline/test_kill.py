@@ -1,4 +1,4 @@
-"""SIGKILL at every atomic write of a run: whatever is left, the next run ends as if nothing had happened."""
+"""SIGKILL at every atomic write of a run: the next run ends with the same bytes as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def statuses(run_dir: Path) -> set[str]:
 def kill_everywhere(
     prepare: Callable[[Path], None], work: Callable[[Path], None], folder: Path, *, before: int, after: int
 ) -> int:
-    """Kill ``work`` at its writes, run it again, compare with a run that was left alone; return how often.
+    """Kill ``work`` at its writes, run it again and compare with an undisturbed run; return the number of kills.
 
     Args:
-        prepare, work: what is done to a run directory.
-        folder: for run directories.
-        before, after: kill before every so many-th write is synchronised, and after it.
+        prepare, work: called with a run directory.
+        folder: parent of the run directories.
+        before, after: kill before every n-th write is synchronised, and after it.
     """
-    whole = folder / "whole"
+    whole = folder / "intact"
     prepare(whole)
     code, writes = run_and_kill(lambda: work(whole), None)
     assert code == 0
@@ -81,7 +81,7 @@ def kill_everywhere(
 
 
 def change(run_dir: Path) -> None:
-    """Run with another config: old artifacts must not pass for new ones, wherever the emptying of folders ended."""
+    """Run with another config: old artifacts must not count as new ones, wherever the deletion of files ended."""
     run(run_dir, "make.text=y", "train.steps=2")
 
 
@@ -111,16 +111,16 @@ def test_a_run_survives_a_kill_at_every_write(folder: Path, situation: str) -> N
     assert kill_everywhere(prepare, work, folder, before=1, after=3) > 40
 
 
-def test_forced_stages_are_all_run_also_after_a_kill(folder: Path) -> None:
-    """Killed anywhere after the marks are set, the next run does what ``--force`` wanted without being told again."""
-    run(folder / "whole")
-    _, writes = run_and_kill(lambda: run(folder / "whole", force="double"), None)
+def test_forced_stages_re_run_after_a_kill(folder: Path) -> None:
+    """After a kill, the next run re-runs the forced stages without ``--force``."""
+    run(folder / "intact")
+    _, writes = run_and_kill(lambda: run(folder / "intact", force="double"), None)
     for at in range(12, writes, 9):
         run_dir = folder / str(at)
         run(run_dir)
         left = [run_dir / "double" / "items" / "extra.txt", run_dir / "all" / "extra.txt"]
         for path in left:
-            path.write_text("not made by the stage")
+            path.write_text("foreign")
         code, _ = run_and_kill(lambda folder=run_dir: run(folder, force="double"), at)
         assert code == KILLED
         run(run_dir)
@@ -130,10 +130,10 @@ def test_forced_stages_are_all_run_also_after_a_kill(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_with_workers_survives_kills_at_any_time(tmp_path: Path) -> None:
-    """The whole process group is killed again and again, a little later each time, until a run gets through."""
+    """The whole process group is killed repeatedly, a little later each time, until a run finishes."""
     (tmp_path / "p.yaml").write_text(TEXT)
     arguments = ["run", "p.yaml", "--workers", "2", "--set", "make.n=40", "--set", "make.pause=0.1"]
-    whole = toy(*arguments, "--run-dir", "whole", cwd=tmp_path)
+    whole = toy(*arguments, "--run-dir", "intact", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     kills = 0
     for tenths in range(1, 200):
@@ -149,7 +149,7 @@ def test_a_run_with_workers_survives_kills_at_any_time(tmp_path: Path) -> None:
         break
     assert kills >= 5
     assert snapshot(tmp_path / "runs" / "toy", ignore=is_bookkeeping) == snapshot(
-        tmp_path / "whole", ignore=is_bookkeeping
+        tmp_path / "intact", ignore=is_bookkeeping
     )
 
 

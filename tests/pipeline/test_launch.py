@@ -22,11 +22,11 @@ TORCHRUN = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
         ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4"}, "wsss"),
     ],
 )
-def test_the_command_that_starts_as_many_processes(environment: dict[str, str], expected: str) -> None:
+def test_the_command_that_starts_the_same_number_of_processes(environment: dict[str, str], expected: str) -> None:
     assert " ".join(launcher(environment)) == expected
 
 
-def test_an_interrupted_command_is_resumed_by_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_suggested_command_starts_the_same_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
     found = resume_command(["run", "p.yaml", "--force", "crf", "--json"])

@@ -38,7 +38,7 @@ def hold(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_second_process_hears_who_holds_the_lock(tmp_path: Path) -> None:
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
     process = hold(tmp_path)
     try:
         assert is_held(tmp_path)
@@ -55,7 +55,7 @@ def test_a_second_process_hears_who_holds_the_lock(tmp_path: Path) -> None:
         process.wait()
 
 
-def test_what_a_killed_process_left_is_taken_over_with_a_message(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
     process = hold(tmp_path)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -70,7 +70,7 @@ def test_what_a_killed_process_left_is_taken_over_with_a_message(tmp_path: Path)
     assert not (tmp_path / HOLDER).exists()
 
 
-def test_the_lock_is_free_after_the_block_also_after_an_error(tmp_path: Path) -> None:
+def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
     messages: list[str] = []
     with pytest.raises(KeyError), run_lock(tmp_path, messages.append):
         raise KeyError
@@ -89,8 +89,8 @@ time.sleep(2)
 """
 
 
-def test_children_of_a_dead_holder_are_waited_for(tmp_path: Path) -> None:
-    """A forked child shares its parent's lock; it may outlive a killed parent for some seconds."""
+def test_wait_for_children_of_a_dead_holder(tmp_path: Path) -> None:
+    """A forked child shares its parent's lock, and may outlive a killed parent for some seconds."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     write_json(tmp_path / HOLDER, {"pid": dead.pid, "host": socket.gethostname(), "start": "then"})
@@ -105,7 +105,7 @@ def test_children_of_a_dead_holder_are_waited_for(tmp_path: Path) -> None:
     assert "Taking over" in messages[1]
 
 
-def test_holders_that_are_alive_elsewhere_or_unreadable(tmp_path: Path) -> None:
+def test_holders(tmp_path: Path) -> None:
     assert not Holder(os.getpid(), socket.gethostname(), "").is_dead
     assert not Holder(1, socket.gethostname(), "").is_dead
     assert not Holder(2**22 + 12345, "elsewhere", "").is_dead
@@ -117,13 +117,13 @@ def test_holders_that_are_alive_elsewhere_or_unreadable(tmp_path: Path) -> None:
     assert read_holder(tmp_path) is None
 
 
-def test_asking_changes_nothing(tmp_path: Path) -> None:
+def test_reading_the_state_creates_no_file(tmp_path: Path) -> None:
     assert not is_held(tmp_path)
     assert not (tmp_path / LOCK).exists()
 
 
-def test_a_folder_that_cannot_go_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On NFS a file that is still open leaves another one behind when it is deleted."""
+def test_an_empty_folder_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On NFS the folder may remain, which hides no error."""
     new = tmp_path / "new"
     new.mkdir()
     (new / LOCK).touch()

@@ -21,7 +21,7 @@ from wsss.pipeline.store.stage_folder import read_record
 
 @pytest.fixture(autouse=True)
 def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nobody asks for a number of threads, and torch has two."""
+    """The user sets no number of threads, and torch has two."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TORCHELASTIC_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
     before = torch.get_num_threads()
@@ -31,7 +31,7 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def training(*, stops: bool = False, trains: bool = True) -> Stage[Any]:
-    """A stage that writes down the number of threads, and leaves a checkpoint."""
+    """Return a stage that writes the number of threads and a checkpoint."""
 
     def work(ctx: Context[Any]) -> Result:
         write_text(ctx.out / "checkpoint.pt", "half")
@@ -58,7 +58,7 @@ def machine(out: Path) -> dict[str, Any]:
     return found
 
 
-def begun_with_one(out: Path, *, trains: bool = True) -> None:
+def interrupt_with_one_thread(out: Path, *, trains: bool = True) -> None:
     torch.set_num_threads(1)
     with pytest.raises(RunFailed):
         run(training(stops=True, trains=trains), out)
@@ -74,8 +74,8 @@ def test_the_record_names_processes_and_threads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("trains", [True, False])
-def test_a_stage_is_resumed_with_the_threads_it_began_with(tmp_path: Path, trains: bool) -> None:
-    begun_with_one(tmp_path / "a", trains=trains)
+def test_a_stage_resumes_with_the_same_number_of_threads(tmp_path: Path, trains: bool) -> None:
+    interrupt_with_one_thread(tmp_path / "a", trains=trains)
     messages = run(training(trains=trains), tmp_path / "a")
     assert (tmp_path / "a" / "threads.txt").read_text() == "1"
     assert machine(tmp_path / "a")["threads"] == 1 and "mixed_threads" not in machine(tmp_path / "a")
@@ -83,7 +83,7 @@ def test_a_stage_is_resumed_with_the_threads_it_began_with(tmp_path: Path, train
     assert torch.get_num_threads() == 2
 
 
-def test_too_few_cores_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_cores_are_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunFailed):
         run(training(stops=True), tmp_path / "a")
     torch.set_num_threads(1)
@@ -92,18 +92,18 @@ def test_too_few_cores_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (tmp_path / "a" / "threads.txt").read_text() == "2"
 
 
-def test_threads_that_are_asked_for_are_taken_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun_with_one(tmp_path / "a")
+def test_a_number_of_threads_set_by_the_user_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_with_one_thread(tmp_path / "a")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     run(training(), tmp_path / "a")
     assert (tmp_path / "a" / "threads.txt").read_text() == "2"
     assert machine(tmp_path / "a")["mixed_threads"] == [1, 2]
-    begun_with_one(tmp_path / "b", trains=False)
+    interrupt_with_one_thread(tmp_path / "b", trains=False)
     assert "a part was computed with 1 thread, the rest with 2" in run(training(trains=False), tmp_path / "b")
 
 
-def test_the_one_thread_that_torchrun_sets_is_nobodys_wish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun_with_one(tmp_path / "a")
+def test_the_default_of_torchrun_is_not_set_by_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_with_one_thread(tmp_path / "a")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     run(training(), tmp_path / "a")
@@ -111,7 +111,7 @@ def test_the_one_thread_that_torchrun_sets_is_nobodys_wish(tmp_path: Path, monke
 
 
 def test_a_training_without_a_checkpoint_is_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun_with_one(tmp_path / "a")
+    interrupt_with_one_thread(tmp_path / "a")
     (tmp_path / "a" / "checkpoint.pt").unlink()
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     run(training(), tmp_path / "a")
@@ -126,14 +126,14 @@ def test_a_finished_stage_stays_finished_with_other_threads(tmp_path: Path) -> N
     assert (tmp_path / "a" / "stage.json").read_bytes() == before
 
 
-def test_a_forced_stage_begins_with_the_threads_there_are(tmp_path: Path) -> None:
-    begun_with_one(tmp_path / "a")
+def test_a_forced_stage_uses_the_present_number_of_threads(tmp_path: Path) -> None:
+    interrupt_with_one_thread(tmp_path / "a")
     run(training(), tmp_path / "a", force=True)
     assert (tmp_path / "a" / "threads.txt").read_text() == "2"
 
 
 def test_a_record_without_a_machine_is_resumed(tmp_path: Path) -> None:
-    begun_with_one(tmp_path / "a")
+    interrupt_with_one_thread(tmp_path / "a")
     from wsss.pipeline.store.stage_folder import write_record
 
     record = read_record(tmp_path / "a")

@@ -1,4 +1,4 @@
-"""Peak memory of a stage, as the record says it."""
+"""Peak memory of a stage."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from wsss.pipeline.processes.memory import peak_bytes, reset_peak
 LINUX = Path("/proc/self/clear_refs").exists()
 
 
-@pytest.mark.skipif(not LINUX, reason="only Linux says what the peak was")
-def test_the_peak_is_of_what_was_used_since() -> None:
+@pytest.mark.skipif(not LINUX, reason="requires /proc")
+def test_the_peak_since_the_reset() -> None:
     reset_peak("cpu")
     before = peak_bytes("cpu")
     with mmap.mmap(-1, 60_000_000) as block:  # new pages, whatever the allocator still holds
@@ -25,7 +25,7 @@ def test_the_peak_is_of_what_was_used_since() -> None:
     assert again is not None and again < after
 
 
-def test_without_the_system_s_help_there_is_no_number(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_peak_is_unknown_without_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("wsss.pipeline.processes.memory._STATUS", tmp_path / "none")
     monkeypatch.setattr("wsss.pipeline.processes.memory._CLEAR", tmp_path / "none" / "none")
     reset_peak("cpu")

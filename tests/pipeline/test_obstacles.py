@@ -1,4 +1,4 @@
-"""Folders in place of a run's files, and files in place of its folders: deleted, replaced, or the user's to delete."""
+"""Folders in place of a run's files, and files in place of its folders: replaced, or left to the user to delete."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(force: str | None = None) -> None:
 
 
 def put_folder(path: Path) -> Path:
-    """Put a folder with something in it in place of a file."""
+    """Replace a file by a folder that is not empty."""
     path.unlink(missing_ok=True)
     path.mkdir()
     (path / "inside").write_text("x")
@@ -74,7 +74,7 @@ def test_a_folder_in_place_of_any_file_is_replaced_or_named(here: Path, force: s
             if path.name in (RUN, RECORD):
                 assert [one.restored for one in repair_folder(RUN_DIR, lambda line: None)] == [True]
             run(force)
-        unread = path.name in COPIES.values() and path.is_dir()  # of a run that had nothing to write
+        unread = path.name in COPIES.values() and path.is_dir()
         assert not unread or force is None, name
         assert {key: value for key, value in results().items() if not (unread and key.startswith(name))} == before, name
         shutil.rmtree(RUN_DIR)
@@ -97,7 +97,7 @@ def test_a_file_in_place_of_a_folder_is_named(here: Path, name: str) -> None:
     assert results() == before
 
 
-def test_folders_with_temporary_names_are_passed_over(here: Path) -> None:
+def test_folders_with_temporary_names_are_kept(here: Path) -> None:
     for folder in (RUN_DIR, RUN_DIR / "train"):
         (folder / ".wsss-tmp-3-x").mkdir()
     run("train")
@@ -105,7 +105,7 @@ def test_folders_with_temporary_names_are_passed_over(here: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [RUN, f"train/{RECORD}"])
-def test_repair_names_a_folder_and_goes_on(here: Path, name: str) -> None:
+def test_repair_names_a_folder_and_continues(here: Path, name: str) -> None:
     path = put_folder(RUN_DIR / name)
     (RUN_DIR / "make" / RECORD).unlink()
     found = {one.path: one for one in repair_folder(RUN_DIR, lambda line: None)}
@@ -127,9 +127,7 @@ def test_a_folder_in_place_of_a_record_without_a_copy(here: Path) -> None:
     assert found.value.hint is not None and found.value.hint.startswith(f"Delete {folder} and run the same command")
 
 
-def test_the_engine_refuses_a_run_directory_that_no_record_can_hold(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_directory_that_is_not_utf8_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("test_obstacles.RUN_DIR", Path("r\udcff"))
     with pytest.raises(InvalidInput, match="not valid UTF-8"):
         run()

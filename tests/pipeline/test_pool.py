@@ -1,4 +1,4 @@
-"""Worker processes and memory: how many are at work at a time, and what is said when one is killed."""
+"""Worker processes and memory: the number at a time, and the error for a killed one."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def span(item: int, seconds: float) -> tuple[float, float]:
 
 
 def busiest(spans: list[tuple[float, float]]) -> int:
-    """Return how many items were worked on at a time, at most."""
+    """Return the maximum number of items processed at a time."""
     return max(sum(begin <= start < end for begin, end in spans) for start, _ in spans)
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, workers: int, beside: int) -> None:
-    """Let so much memory be available that ``beside`` bytes are left for items beside the processes themselves."""
+    """Set the available memory to that of ``workers`` processes and ``beside`` bytes for items."""
     available = int((workers * WORKER_BYTES + beside) / SHARE) + 1
     monkeypatch.setattr("wsss.pipeline.processes.pool.available_bytes", lambda: available)
 
@@ -40,9 +40,7 @@ def needs(item: int, of_each: dict[int, int]) -> int:
     return of_each.get(item, MIB)
 
 
-def test_large_items_are_worked_on_alone_and_small_ones_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_items_are_processed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, 3, 100 * MIB)
     lines: list[str] = []
     large = {3: 100 * MIB, 4: 5000 * MIB}
@@ -56,7 +54,7 @@ def test_large_items_are_worked_on_alone_and_small_ones_together(
     assert lines[0].startswith("note: fewer than 3 images at a time: 3 needs about 100 MiB")
 
 
-def test_nothing_is_said_where_all_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_message_if_all_items_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, 2, 1000 * MIB)
     lines: list[str] = []
     ctx = context(tmp_path, 2, log=lines.append)
@@ -64,7 +62,7 @@ def test_nothing_is_said_where_all_fit(tmp_path: Path, monkeypatch: pytest.Monke
     assert lines == []
 
 
-def test_fewer_processes_where_their_own_memory_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_processes_in_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, 1, 0)
     lines: list[str] = []
     spans = map_items(context(tmp_path, 3, log=lines.append), [0, 1, 2], partial(span, seconds=0.1), "maps")
@@ -81,7 +79,7 @@ def test_unknown_memory_limits_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
 def die_at(item: int, bad: int, log: str) -> int:
     if item == bad:
-        while len(list(Path(log).iterdir())) < 2:  # the other process works on something, too
+        while len(list(Path(log).iterdir())) < 2:  # until the other process has an item
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGKILL)
     Path(log, str(item)).touch()
@@ -89,8 +87,8 @@ def die_at(item: int, bad: int, log: str) -> int:
     return item
 
 
-def test_a_killed_process_names_its_image_the_cause_and_a_hint(tmp_path: Path) -> None:
-    """As the kernel kills one when memory runs out; the image of the other process is not to blame."""
+def test_a_killed_process_names_its_image_and_a_hint(tmp_path: Path) -> None:
+    """The kernel kills one process; the image of the other is not named."""
     with pytest.raises(RunFailed) as caught:
         map_items(context(tmp_path, 2), list(range(40)), partial(die_at, bad=5, log=str(tmp_path)), "x")
     assert "processed 5;" in caught.value.problem
@@ -118,7 +116,7 @@ def test_a_failed_allocation_has_the_same_hint(tmp_path: Path, workers: int, err
     assert "--workers 1" in str(caught.value)
 
 
-def test_what_is_worked_on_is_known_meanwhile(tmp_path: Path) -> None:
+def test_items_in_work_are_published(tmp_path: Path) -> None:
     from wsss.io.process.shared_state import current_items
 
     seen: list[list[str]] = []

@@ -52,7 +52,7 @@ def test_no_flood_of_plain_lines(tmp_path: Path, clock: Clock) -> None:
     ]
 
 
-def test_a_stage_is_not_named_twice(tmp_path: Path, clock: Clock) -> None:
+def test_the_label_does_not_repeat_the_stage(tmp_path: Path, clock: Clock) -> None:
     stream = io.StringIO()
     reporter = Reporter(stream)
     reporter.start("cam@seed=1", tmp_path)
@@ -73,7 +73,7 @@ def test_short_work_prints_nothing(tmp_path: Path, clock: Clock) -> None:
     assert stream.getvalue() == ""
 
 
-def test_notes_say_how_far_an_interrupted_stage_was(tmp_path: Path, clock: Clock) -> None:
+def test_notes_of_an_interrupted_stage(tmp_path: Path, clock: Clock) -> None:
     reporter = Reporter(io.StringIO())
     reporter.start("cam", tmp_path)
     advance = reporter.track("maps", 10, 2)
@@ -103,7 +103,7 @@ def test_bars_on_a_terminal(tmp_path: Path) -> None:
     assert "a [bold]message[/bold]" in stream.getvalue()
 
 
-def test_messages_go_to_the_log_too(tmp_path: Path, clock: Clock) -> None:
+def test_messages_are_logged_to_the_file(tmp_path: Path, clock: Clock) -> None:
     stream = io.StringIO()
     reporter = Reporter(stream)
     reporter.file = tmp_path / "run.log"
@@ -114,7 +114,7 @@ def test_messages_go_to_the_log_too(tmp_path: Path, clock: Clock) -> None:
     reporter.log("a log that can't be written ends nothing")
 
 
-def test_a_quiet_reporter_is_quiet(tmp_path: Path) -> None:
+def test_a_quiet_reporter_writes_nothing(tmp_path: Path) -> None:
     stream = Terminal()
     reporter = Reporter(stream, quiet=True)
     reporter.file = tmp_path / "run.log"
@@ -134,7 +134,7 @@ def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_a_total_of_zero_is_fine(tmp_path: Path, clock: Clock) -> None:
+def test_a_total_of_zero(tmp_path: Path, clock: Clock) -> None:
     stream = io.StringIO()
     reporter: Any = Reporter(stream)
     reporter.start("cam", tmp_path)

@@ -21,26 +21,26 @@ from wsss.pipeline.processes.ranks import DistributedRanks, SingleRank, join_ran
         ({}, None),
         ({"WORLD_SIZE": "1", "RANK": "0"}, None),
         ({"WORLD_SIZE": "4", "RANK": "2"}, (2, 4)),
-        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}, None),  # an interactive allocation, not a launch of ours
+        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}, None),  # an interactive allocation
         ({"SLURM_NTASKS": "4", "SLURM_PROCID": "1", "MASTER_ADDR": "n1"}, (1, 4)),
         ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "MASTER_ADDR": "n1"}, None),
         ({"WORLD_SIZE": "2", "RANK": "1", "SLURM_NTASKS": "8", "SLURM_PROCID": "0", "MASTER_ADDR": "n"}, (1, 2)),
     ],
 )
-def test_who_we_are_is_read_from_the_environment(variables: dict[str, str], expected: tuple[int, int] | None) -> None:
+def test_rank_and_size_from_the_environment(variables: dict[str, str], expected: tuple[int, int] | None) -> None:
     assert ranks_in(variables) == expected
 
 
 @pytest.mark.parametrize(
     "variables", [{"WORLD_SIZE": "2"}, {"WORLD_SIZE": "two", "RANK": "0"}, {"WORLD_SIZE": "2", "RANK": "2"}]
 )
-def test_a_broken_environment_is_explained(variables: dict[str, str]) -> None:
+def test_an_invalid_environment_is_refused(variables: dict[str, str]) -> None:
     with pytest.raises(InvalidInput) as error:
         ranks_in(variables)
     assert "environment variable" in (error.value.subject or "")
 
 
-def test_one_process_is_alone() -> None:
+def test_a_single_process() -> None:
     with join_ranks("cpu", {}) as ranks:
         assert isinstance(ranks, SingleRank)
         assert ranks.shard([1, 2, 3]) == [1, 2, 3]
@@ -74,7 +74,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 
 @pytest.mark.slow
-def test_two_ranks_talk(tmp_path: Path) -> None:
+def test_two_ranks_exchange_values_and_errors(tmp_path: Path) -> None:
     script = tmp_path / "talk.py"
     script.write_text(TALK)
     subprocess.run([*TORCHRUN, str(script), str(tmp_path)], env=environment(), check=True, timeout=120)
@@ -98,8 +98,8 @@ with join_ranks("cpu") as ranks:
 
 
 @pytest.mark.slow
-def test_a_barrier_lets_nobody_go_before_all_have_come(tmp_path: Path) -> None:
-    """A broadcast among four lets the third go before the fourth has come."""
+def test_a_barrier_waits_for_all_ranks(tmp_path: Path) -> None:
+    """A broadcast among four would let the third continue before the fourth arrives."""
     script = tmp_path / "wait.py"
     script.write_text(WAIT)
     call = [*TORCHRUN[:-1], "4", str(script), str(tmp_path)]
@@ -124,12 +124,12 @@ def torchrun(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_two_ranks_make_what_one_makes(tmp_path: Path) -> None:
+def test_two_ranks_write_the_same_files_as_one(tmp_path: Path) -> None:
     make_toy_data(tmp_path / "d")
     (tmp_path / "p.yaml").write_text(PIPELINE)
     both = torchrun("run", "p.yaml", "--json", cwd=tmp_path)
     assert both.returncode == 0, both.stderr
-    document = json.loads(both.stdout)  # one document: only the first rank prints
+    document = json.loads(both.stdout)  # only the first rank prints
     assert [stage["status"] for stage in document["stages"]] == ["done"] * 4
     one = toy("run", "p.yaml", "--run-dir", "one", cwd=tmp_path)
     assert one.returncode == 0, one.stderr
@@ -138,12 +138,12 @@ def test_two_ranks_make_what_one_makes(tmp_path: Path) -> None:
     )
     again = torchrun("run", "p.yaml", "--json", cwd=tmp_path)
     assert [stage["status"] for stage in json.loads(again.stdout)["stages"]] == ["skipped"] * 4
-    alone = toy("run", "p.yaml", "--json", cwd=tmp_path)  # what two have made, one finds finished
+    alone = toy("run", "p.yaml", "--json", cwd=tmp_path)  # finished by two ranks
     assert [stage["status"] for stage in json.loads(alone.stdout)["stages"]] == ["skipped"] * 4
 
 
 @pytest.mark.slow
-def test_two_ranks_copy_what_is_the_same_work(tmp_path: Path) -> None:
+def test_two_ranks_copy_duplicates(tmp_path: Path) -> None:
     make_toy_data(tmp_path / "d")
     same = PIPELINE.replace("  all: ", "  again: {uses: train, needs: [double]}\n  all: ").replace(
         "[make, double, train]", "[make, double, train, again]"
@@ -168,7 +168,7 @@ def test_a_failure_ends_all_ranks(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_other_ranks_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_ranks_that_do_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from wsss.pipeline.processes import ranks
 
     monkeypatch.setattr(ranks, "JOINING", ranks.timedelta(seconds=1))

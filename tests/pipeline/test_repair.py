@@ -37,13 +37,13 @@ def record(folder: Path, status: str) -> dict[str, Any]:
     }
 
 
-def test_nothing_to_repair(run: Path) -> None:
+def test_an_intact_run_needs_no_repair(run: Path) -> None:
     assert repair_folder(run, silent) == []
     assert can_hold_records(run) and not can_hold_records(run / "nowhere")
 
 
 @pytest.mark.parametrize("content", [None, "", "{", '{"id": 3}'])
-def test_lost_and_damaged_records_come_back(run: Path, content: str | None) -> None:
+def test_lost_and_damaged_records_are_restored(run: Path, content: str | None) -> None:
     before = read_run(run), stage_folder.read_record(run / "make")
     for path in (run / RUN, run / "make" / RECORD):
         path.unlink() if content is None else path.write_text(content)
@@ -61,7 +61,7 @@ def test_a_single_stage(run: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["changed", "missing", "unlisted", "copy damaged", "no copy"])
-def test_what_cannot_be_verified_is_refused(run: Path, how: str) -> None:
+def test_records_that_cannot_be_verified_are_not_restored(run: Path, how: str) -> None:
     folder = run / "make"
     copy = folder / COPIES[RECORD]
     (folder / RECORD).unlink()
@@ -80,13 +80,13 @@ def test_what_cannot_be_verified_is_refused(run: Path, how: str) -> None:
     assert stage_folder.read_record(folder) is None
 
 
-def test_the_copy_ends_with_the_result(run: Path) -> None:
-    """Else a stage that was begun again could come back as finished."""
+def test_the_copy_is_deleted_with_the_result(run: Path) -> None:
+    """Otherwise a restarted stage could be restored as finished."""
     stage_folder.write_record(run / "make", record(run / "make", "stale"))
     assert not (run / "make" / COPIES[RECORD]).exists()
 
 
-def test_a_damaged_record_names_the_repair(run: Path) -> None:
+def test_a_damaged_record_suggests_the_repair(run: Path) -> None:
     (run / "make" / RECORD).write_text("{")
     with pytest.raises(InvalidInput) as caught:
         stage_folder.read_record(run / "make")

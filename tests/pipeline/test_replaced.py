@@ -1,4 +1,4 @@
-"""What finished stages will be replaced from is read before any of their files is deleted."""
+"""The dataset and the inputs of replaced stages are read before any of their files is deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toys import ToyData
 
 from wsss.errors import InvalidInput
 from wsss.pipeline.plan.decide import Decision
-from wsss.pipeline.run.replaced import NOTHING_LOST, REPAIR, Replaced, check_replaced
+from wsss.pipeline.run.replaced import REPAIR, RESULTS_KEPT, Replaced, check_replaced
 from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.run.task import Session
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
@@ -38,15 +38,15 @@ def names(caught: pytest.ExceptionInfo[InvalidInput], data: ToyData) -> list[str
     return [line.removeprefix(f"{data.root}/").removesuffix(": damaged.") for line in lines]
 
 
-def test_all_of_a_changed_split_is_read_once_and_nothing_of_others(data: ToyData) -> None:
+def test_changed_splits_are_read_once(data: ToyData) -> None:
     now = {"train/images": "9", "train/masks": "2", "val/images": "3"}
     with pytest.raises(InvalidInput) as caught:
         check_replaced([replaced(now), replaced({"train/images": "9"})], data, lambda line: None)
     assert names(caught, data) == ["train/images", "train/masks"]
-    assert caught.value.hint == f"{REPAIR}\n{NOTHING_LOST}"
+    assert caught.value.hint == f"{REPAIR}\n{RESULTS_KEPT}"
 
 
-def test_nothing_is_read_where_nothing_is_lost_or_has_changed(data: ToyData) -> None:
+def test_nothing_is_read_if_no_result_is_deleted(data: ToyData) -> None:
     reads = DONE["identity_parts"]["reads"]  # type: ignore[index]
     changed = {"train/images": "9"}
     stages = [replaced(dict(reads)), replaced(changed, keep=True), replaced(changed, record=False)]
@@ -57,7 +57,7 @@ def test_a_damaged_file_of_a_finished_input_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "maker"
     folder.mkdir(parents=True)
     path = folder / "a.txt"
-    path.write_text("whole")
+    path.write_text("intact")
     write_record(folder, {"identity": "x", "status": "done", "id": "maker", "artifacts": list_artifacts(folder)})
     stages = [replaced({}, folder)]
     check_replaced(stages, None, lambda line: None)
@@ -72,7 +72,7 @@ def test_a_damaged_file_of_a_finished_input_is_named(tmp_path: Path) -> None:
     assert caught.value.hint is not None and "Re-run the stage" in caught.value.hint
 
 
-def test_inputs_are_inspected_only_where_an_earlier_result_would_be_deleted(tmp_path: Path) -> None:
+def test_inputs_are_inspected_only_if_a_result_would_be_deleted(tmp_path: Path) -> None:
     bad = False
 
     def inspect(ctx: Context[StageConfig]) -> None:

@@ -22,7 +22,7 @@ from wsss.pipeline.store.stage_folder import read_record, write_record
 
 @pytest.fixture
 def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run that was killed: one stage done, one under way, one not reached, one broken, one marked to run anew."""
+    """A killed run: one stage done, one running, one not reached, one broken, one marked to re-run."""
     monkeypatch.chdir(tmp_path)
     run_dir = tmp_path / "runs" / "toy"
     session = Session(run_dir, reporter=Reporter(io.StringIO()))
@@ -40,7 +40,7 @@ def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return run_dir
 
 
-def test_states_of_a_run_that_was_killed(run_dir: Path) -> None:
+def test_the_state_of_a_killed_run(run_dir: Path) -> None:
     summary = summarise(run_dir)
     assert summary is not None
     assert (summary["name"], summary["status"], summary["held_by"]) == ("toy", "interrupted", None)
@@ -66,8 +66,8 @@ def test_a_live_process_is_named(run_dir: Path) -> None:
         assert {s["id"]: s["status"] for s in summary["stages"]}["killed"] == "running"
 
 
-def test_the_command_shows_it(run_dir: Path) -> None:
-    output = CliRunner().invoke(cli, ["status", "toy"]).output  # a name means runs/NAME
+def test_wsss_status(run_dir: Path) -> None:
+    output = CliRunner().invoke(cli, ["status", "toy"]).output
     lines = {line.split()[0]: line for line in output.splitlines()}
     assert output.startswith("toy in runs/toy: interrupted\n")
     assert "interrupted" in lines["killed"]

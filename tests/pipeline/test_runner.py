@@ -67,7 +67,7 @@ def test_a_stage_runs_once_and_is_then_skipped(tmp_path: Path) -> None:
     assert second.artifact == first.artifact
 
 
-def test_what_prepare_refuses_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+def test_an_error_of_prepare_leaves_the_folder_unchanged(tmp_path: Path) -> None:
     seen: list[int] = []
 
     def prepare(config: Any, data: Any) -> None:
@@ -85,8 +85,8 @@ def test_what_prepare_refuses_leaves_the_folder_as_it_was(tmp_path: Path) -> Non
     assert snapshot(tmp_path) == before
 
 
-def test_what_ready_refuses_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
-    """`ready` sees the finished inputs, `prepare` doesn't."""
+def test_an_error_of_ready_leaves_the_folder_unchanged(tmp_path: Path) -> None:
+    """`ready` is called with the finished inputs, `prepare` is not."""
 
     def ready(ctx: Any) -> None:
         text = (ctx.inputs["numbers"].path / "items" / "002.txt").read_text()
@@ -105,7 +105,7 @@ def test_what_ready_refuses_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     assert run(stage, tmp_path / "double", inputs={"numbers": good}).status == "skipped"
 
 
-def test_the_record_has_all_that_is_promised(tmp_path: Path) -> None:
+def test_the_keys_of_a_record(tmp_path: Path) -> None:
     run(MAKE, tmp_path / "make", {"text": "t"})
     record = json.loads((tmp_path / "make" / "stage.json").read_text())
     assert {
@@ -125,7 +125,7 @@ def test_a_changed_config_empties_the_folder_first(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "make" / "items").iterdir()) == ["000.txt", "001.txt"]
 
 
-def test_a_damaged_artifact_is_made_again_and_the_rest_kept(tmp_path: Path) -> None:
+def test_damaged_artifacts_are_computed_again_and_the_others_kept(tmp_path: Path) -> None:
     run(MAKE, tmp_path / "make")
     whole = snapshot(tmp_path / "make", ignore=is_bookkeeping)
     kept = tmp_path / "make" / "items" / "003.txt"
@@ -141,7 +141,7 @@ def test_a_damaged_artifact_is_made_again_and_the_rest_kept(tmp_path: Path) -> N
     assert "warning: make: artifact items/002.txt is missing; it is computed again." in messages(again)
 
 
-def test_metrics_that_were_changed_are_written_again(tmp_path: Path) -> None:
+def test_changed_metrics_are_restored(tmp_path: Path) -> None:
     run(MAKE, tmp_path / "make")
     path = tmp_path / "make" / "metrics.json"
     whole = path.read_bytes()
@@ -160,9 +160,9 @@ def test_force_runs_from_scratch(tmp_path: Path) -> None:
     assert not (tmp_path / "make" / "items" / "extra.txt").exists()
 
 
-def test_an_interrupted_training_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+def test_an_interrupted_training_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     numbers = run(MAKE, tmp_path / "make").artifact
-    whole = run(TRAIN, tmp_path / "whole", inputs={"numbers": numbers}, seed=5)
+    whole = run(TRAIN, tmp_path / "intact", inputs={"numbers": numbers}, seed=5)
 
     def stop(ctx: Any) -> Result:
         class Progress:
@@ -184,10 +184,10 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(tmp_path: Path) -> No
     assert json.loads((tmp_path / "parts" / "checkpoint.pt").read_text())[0] == 3
     outcome = run(TRAIN, tmp_path / "parts", inputs={"numbers": numbers}, seed=5)
     assert outcome.artifact.identity == whole.artifact.identity
-    assert snapshot(tmp_path / "parts", ignore=is_bookkeeping) == snapshot(tmp_path / "whole", ignore=is_bookkeeping)
+    assert snapshot(tmp_path / "parts", ignore=is_bookkeeping) == snapshot(tmp_path / "intact", ignore=is_bookkeeping)
 
 
-def test_the_checkpoint_stays_until_the_stage_is_recorded_as_done(
+def test_the_checkpoint_is_kept_until_the_stage_is_recorded_as_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped(*_: Any) -> None:
@@ -206,7 +206,7 @@ def test_the_checkpoint_stays_until_the_stage_is_recorded_as_done(
     assert not checkpoint.exists()
 
 
-def test_provenance_is_gathered_from_upstream(tmp_path: Path) -> None:
+def test_provenance_is_collected_from_upstream(tmp_path: Path) -> None:
     made = run(MAKE, tmp_path / "make").artifact
     doubled = run(DOUBLE, tmp_path / "double", inputs={"numbers": made}).artifact
     trained = run(TRAIN, tmp_path / "train", inputs={"numbers": doubled}).artifact
@@ -245,13 +245,13 @@ def test_other_folders_are_not_touched(tmp_path: Path) -> None:
     assert snapshot(tmp_path) == {"mine/thesis.tex": b"x"}
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(RunFailed, match="cannot write"):
         run(MAKE, tmp_path / "file" / "make")
 
 
-def test_missing_inputs_and_failing_checks_come_before_any_work(tmp_path: Path) -> None:
+def test_missing_inputs_and_failing_checks_are_raised_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         run(DOUBLE, tmp_path / "double")
     assert (error.value.subject, error.value.allowed) == ("double", "numbers")
@@ -262,7 +262,7 @@ def test_missing_inputs_and_failing_checks_come_before_any_work(tmp_path: Path) 
     assert not (tmp_path / "count").exists()
 
 
-def test_the_dataset_counts(tmp_path: Path) -> None:
+def test_a_changed_dataset_re_runs_a_stage(tmp_path: Path) -> None:
     root = make_toy_data(tmp_path / "d")
     made = run(MAKE, tmp_path / "make").artifact
     for expected in ("done", "skipped"):
@@ -274,8 +274,8 @@ def test_the_dataset_counts(tmp_path: Path) -> None:
     assert run(COUNT, tmp_path / "count", inputs={"pred": made}, data=ToyData(root)).status == "skipped"
 
 
-def test_a_stage_that_reads_whatever_splits_there_are(tmp_path: Path) -> None:
-    """The report with no splits named: without a dataset it has no gallery, with one it shows all of it."""
+def test_a_stage_that_reads_all_splits(tmp_path: Path) -> None:
+    """The report without ``splits``."""
     from wsss.stages.report import STAGE as REPORT
 
     anything = replace(MAKE, reads=lambda config: REPORT.reads(REPORT.config()))
@@ -293,7 +293,7 @@ def test_a_stage_that_reads_whatever_splits_there_are(tmp_path: Path) -> None:
     assert run(anything, tmp_path / "make").status == "done"
 
 
-def test_a_report_without_a_dataset_says_so(tmp_path: Path) -> None:
+def test_a_report_without_a_dataset(tmp_path: Path) -> None:
     from wsss.stages.report import STAGE as REPORT
 
     made = run(MAKE, tmp_path / "make").artifact
@@ -302,7 +302,7 @@ def test_a_report_without_a_dataset_says_so(tmp_path: Path) -> None:
     assert "no dataset given: no gallery" in messages(one)
 
 
-def test_why_a_stage_runs_again_is_told(tmp_path: Path) -> None:
+def test_the_reason_of_a_re_run_is_logged(tmp_path: Path) -> None:
     one = session(tmp_path)
     run(MAKE, tmp_path / "make", session=one)
     run(MAKE, tmp_path / "make", session=one)
@@ -311,7 +311,7 @@ def test_why_a_stage_runs_again_is_told(tmp_path: Path) -> None:
     assert "make runs again: config changed: n 4 → 2\n" in messages(one)
 
 
-def test_a_resumed_stage_tells_where(tmp_path: Path) -> None:
+def test_a_resumed_stage_logs_its_position(tmp_path: Path) -> None:
     run(MAKE, tmp_path / "make", {"n": 20})
     path = tmp_path / "make" / "stage.json"
     record = json.loads(path.read_text())
@@ -332,7 +332,7 @@ def test_a_resumed_stage_tells_where(tmp_path: Path) -> None:
     assert "make: resumed at 8/20" in messages(one)
 
 
-def test_a_stage_that_starts_over_says_so(tmp_path: Path) -> None:
+def test_a_stage_that_restarts_logs_it(tmp_path: Path) -> None:
     made = run(MAKE, tmp_path / "make").artifact
     run(DOUBLE, tmp_path / "double", inputs={"numbers": made})
     path = tmp_path / "double" / "stage.json"
@@ -342,8 +342,8 @@ def test_a_stage_that_starts_over_says_so(tmp_path: Path) -> None:
     assert messages(one) == "double runs again: interrupted\n"
 
 
-def test_every_stage_that_keeps_work_says_that_it_resumes() -> None:
-    """All stages that work image by image with `pending` or batches, or train with `fit`, and no others."""
+def test_every_stage_that_keeps_work_declares_that_it_resumes() -> None:
+    """Stages that use `pending`, batches or `fit`, and no others."""
     for name in STAGES:
         module = importlib.import_module(STAGES[name].run.__module__)
         source = inspect.getsource(module)
@@ -364,7 +364,7 @@ def test_external_folders(tmp_path: Path) -> None:
     assert artifacts_of_run(tmp_path, ("numbers",), "--stages", log.append) is None
 
 
-def test_external_folders_that_are_no_input(tmp_path: Path) -> None:
+def test_invalid_external_folders(tmp_path: Path) -> None:
     run(MAKE, tmp_path / "make")
     with pytest.raises(InvalidInput) as error:
         artifact_at(tmp_path / "make", ("model",), "--start", print)
@@ -396,7 +396,7 @@ def test_many_inputs(tmp_path: Path) -> None:
     assert outcome.metrics == {"stages": 2}
 
 
-def test_left_overs_of_a_killed_process_are_swept(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_process_are_deleted(tmp_path: Path) -> None:
     (tmp_path / "make").mkdir()
     (tmp_path / "make" / ".wsss-tmp-1-stage.json").write_text("{")
     run(MAKE, tmp_path / "make")

@@ -1,4 +1,4 @@
-"""Every shipped YAML, and the one in the documentation, against the code it configures."""
+"""Every shipped YAML file, and the example in the documentation, against the code that it configures."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from wsss.validation import validate
 
 PIPELINES = names(shipped("pipelines"))
 PRESETS = names(shipped("configs"))
-GO_ON = {"voc_animals_supervised": "voc_animals", "topomortar_weak_again": "topomortar_weak"}
-"""Pipelines that go on in the run directory of another one."""
+CONTINUED = {"voc_animals_supervised": "voc_animals", "topomortar_weak_again": "topomortar_weak"}
+"""Pipelines that continue in the run directory of another one."""
 
 
-def test_something_is_shipped() -> None:
+def test_pipelines_and_presets_are_shipped() -> None:
     assert PIPELINES
     assert PRESETS
 
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_pipelines_can_be_planned(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From any working directory; files that a user has to bring are put where they are looked for."""
+    """From any working directory; files that the user provides are created."""
     monkeypatch.chdir(tmp_path)
     spec = load_spec(name, STAGES)
-    assert spec.name == GO_ON.get(name, name)
+    assert spec.name == CONTINUED.get(name, name)
     assert spec.description
     assert planned(spec)
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_reports_show_the_pictures_of_every_stage(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stage whose maps or masks are of splits that the report doesn't show would have no picture."""
+def test_reports_show_images_of_every_stage(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stage with maps or masks covers a split of the report."""
     monkeypatch.chdir(tmp_path)
     jobs = planned(load_spec(name, STAGES))
     for report in [job for job in jobs.values() if job.stage.name == "report" and job.config.splits]:
@@ -53,7 +53,7 @@ def test_reports_show_the_pictures_of_every_stage(name: str, tmp_path: Path, mon
 
 
 def planned(spec: Spec) -> dict[str, Job]:
-    """Return the jobs of a pipeline; files that it misses are put where they are looked for."""
+    """Return the jobs of a pipeline; missing files are created."""
     for _ in range(10):
         try:
             return build_jobs(spec, STAGES)
@@ -61,10 +61,10 @@ def planned(spec: Spec) -> dict[str, Job]:
             missing = re.findall(r"no such file or folder: (.+) \(another: --set ", error.message)
             assert len(missing) == len(error.message.splitlines()), error.message
             for path in map(Path, missing):
-                for folder in reversed(path.parents):  # one by one: a path may lead through "..", down and up again
+                for folder in reversed(path.parents):  # one by one: a path may contain ".."
                     folder.mkdir(exist_ok=True)
                 path.touch()
-    pytest.fail("the files that are missing keep changing")
+    pytest.fail("too many missing files")
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -77,7 +77,7 @@ def test_presets_fit_the_stage_they_are_named_after(name: str) -> None:
     source = with_presets(read_yaml(path), where=stage)
     try:
         validate(STAGES[stage].config, source.value, where=stage, locate=source.locate)
-    except InvalidInput as error:  # a preset may leave a key to its user, but not be wrong
+    except InvalidInput as error:  # a preset may leave required keys to the user
         assert all(line.endswith("required key is missing.") for line in error.message.splitlines()), error.message
 
 
@@ -94,9 +94,9 @@ def test_the_example_in_the_documentation_is_valid(tmp_path: Path) -> None:
     assert spec.entries["segment"].needs == ("crf",)
 
 
-@pytest.mark.parametrize(("name", "base"), GO_ON.items())
-def test_a_pipeline_that_goes_on_keeps_every_stage_of_its_base_as_it_is(name: str, base: str) -> None:
-    """All but what gathers the scores: a stage with another config would run again."""
+@pytest.mark.parametrize(("name", "base"), CONTINUED.items())
+def test_a_continued_pipeline_keeps_the_stages_of_its_base(name: str, base: str) -> None:
+    """Except the stages that collect scores: a stage with another config would re-run."""
     more, stages = load_spec(name, STAGES).entries, load_spec(base, STAGES).entries
     changed = {id for id, entry in stages.items() if more[id].source.value != entry.source.value}
     assert changed <= {"bench", "report"} and len(more) > len(stages)

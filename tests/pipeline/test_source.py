@@ -43,7 +43,7 @@ def test_every_key_has_a_line() -> None:
     assert source.locate(("name",)) == "p.yaml:1"
     assert source.locate(("stages", "crf", "with", "iterations")) == "p.yaml:5"
     assert source.locate(("stages", "crf", "with", "scales", 1)) == "p.yaml:6"
-    assert source.locate(("stages", "crf", "with", "no such key")) == "p.yaml:4"  # the nearest above
+    assert source.locate(("stages", "crf", "with", "no such key")) == "p.yaml:4"  # the nearest parent
     assert source.at(("stages", "crf")).locate(("with", "iterations")) == "p.yaml:5"
     assert source.at(("stages", "crf")).under(("x",)).locate(("x", "with", "iterations")) == "p.yaml:5"
 
@@ -162,7 +162,7 @@ def test_merge_is_idempotent(value: object) -> None:
 
 
 @given(mappings, mappings)
-def test_merged_places_say_where_each_value_came_from(a: object, b: object) -> None:
+def test_places_of_merged_values(a: object, b: object) -> None:
     merged = merge(placed(a, "a"), placed(b, "b"))
     assert set(merged.places) == set(paths(merged.value))
     for path in paths(merged.value):
@@ -177,7 +177,7 @@ def test_merged_places_say_where_each_value_came_from(a: object, b: object) -> N
         assert source == value
 
 
-def test_lists_are_replaced_whole() -> None:
+def test_lists_are_replaced() -> None:
     merged = merge(parse_yaml("{x: [1, 2, 3]}", "a"), parse_yaml("{x: [4]}", "b"))
     assert merged.value == {"x": [4]}
     assert merged.locate(("x", 2)) == "b:1"

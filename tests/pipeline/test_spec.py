@@ -167,7 +167,7 @@ matrix:
 def test_a_list_of_names_selects_values(folder: Path) -> None:
     spec = load(MATRIX, "matrix.size=[large, small]", "matrix.text=[c]")
     assert spec.axes == {"size": {"large": {"n": 3}, "small": {"n": 1}}, "text": {"c": "c"}}
-    assert list(spec.axes) == ["size", "text"], "ids name the axes in the order of the file"
+    assert list(spec.axes) == ["size", "text"], "ids depend on the order of the axes"
     assert load(MATRIX, "matrix.size=[4]").axes["size"] == {"4": {"n": 4}}
     assert list(load(MATRIX, "matrix.size.huge={n: 9}").axes["size"]) == ["small", "middle", "large", "4", "huge"]
     (folder / "parent.yaml").write_text(MATRIX)

@@ -79,7 +79,7 @@ def test_verify_finds_missing_truncated_and_changed_files(folder: Path) -> None:
     path.write_bytes(b"aaab")
     os.utime(path, ns=(1, 1))
     assert verify(folder, artifacts) == [Damage("cams/a.npz", "changed")]
-    path.write_bytes(b"aaaa")  # same bytes, another time: copied or restored
+    path.write_bytes(b"aaaa")  # the same bytes with another time, as after a copy
     os.utime(path, ns=(1, 1))
     assert verify(folder, artifacts) == []
     path.unlink()
@@ -88,13 +88,13 @@ def test_verify_finds_missing_truncated_and_changed_files(folder: Path) -> None:
     assert len(verify(folder, artifacts)) == 1
 
 
-def test_unlisted_files_are_noticed(folder: Path) -> None:
+def test_unlisted_files(folder: Path) -> None:
     assert not has_unlisted_files(folder, artifacts_of(folder))
     (folder / "more.txt").write_text("x")
     assert has_unlisted_files(folder, artifacts_of(folder))
 
 
-def test_damaged_files_are_deleted_and_nothing_else(folder: Path) -> None:
+def test_only_damaged_files_are_deleted(folder: Path) -> None:
     delete_damaged(folder, [Damage("cams/a.npz", "truncated"), Damage("gone", "missing")])
     assert [path.name for path in artifact_files(folder)] == ["b.json"]
 
@@ -104,15 +104,15 @@ def test_empty_keeps_the_record_and_marks_it(folder: Path, tmp_path: Path) -> No
     outside.mkdir()
     (outside / "precious").write_text("x")
     (folder / "link").symlink_to(outside, target_is_directory=True)
-    (folder / ".wsss-data").mkdir()  # generated data, and they are in use
+    (folder / ".wsss-data").mkdir()  # generated data in use
     (folder / ".wsss-lock").touch()
     empty(folder, record_of(folder))
     assert sorted(path.name for path in folder.iterdir()) == [".wsss-data", ".wsss-lock", RECORD]
     assert record_of(folder)["status"] == "stale"
-    assert (outside / "precious").read_text() == "x"  # a link is removed, not what it leads to
+    assert (outside / "precious").read_text() == "x"  # the link is deleted, not its target
 
 
-def test_records_that_are_not_ours_are_refused(folder: Path) -> None:
+def test_invalid_records_are_refused(folder: Path) -> None:
     assert read_record(folder.parent) is None
     assert read_record(folder / "b.json") is None
     for text in ("{", "[]", '{"id": 1}', "\xff"):
@@ -121,7 +121,7 @@ def test_records_that_are_not_ours_are_refused(folder: Path) -> None:
             read_record(folder)
 
 
-def test_folders_that_are_not_ours_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_other_folders_are_refused(folder: Path, tmp_path: Path) -> None:
     check_stage_folder(folder)
     check_stage_folder(tmp_path / "new")
     (tmp_path / "empty").mkdir()

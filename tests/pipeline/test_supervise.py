@@ -1,4 +1,4 @@
-"""A command and the process that watches it, as real processes and real signals."""
+"""A command and its supervisor, as real processes with real signals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wsss.io.process import shared_state
 from wsss.pipeline.processes.interrupt import Interrupted, interruptible
 from wsss.pipeline.processes.supervise import supervise, visible_pid
 
-def busy():  # a loop in C that lets no other Python code run, signal handlers included, for many minutes
+def busy():  # a loop in C that blocks signal handlers for many minutes
     print("busy", os.getpid(), flush=True)
     sum(range(10**11))
 
@@ -56,7 +56,7 @@ def run(body: str) -> tuple[int, str, str]:
 
 
 def until_busy(process: subprocess.Popen[str]) -> int:
-    """Wait for the child's line, and until it is in the call behind it; return its process id."""
+    """Wait until the child is inside its native call; return its process id."""
     assert process.stdout is not None
     pid = int(process.stdout.readline().split()[1])
     time.sleep(0.3)
@@ -71,7 +71,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(("body", "code"), [("pass", 0), ("sys.exit(3)", 3), ("raise SystemExit(2)", 2)])
-def test_the_exit_code_is_the_child_s(body: str, code: int) -> None:
+def test_the_exit_code_of_the_child(body: str, code: int) -> None:
     assert run(body) == (code, "", "")
 
 
@@ -86,7 +86,7 @@ def test_a_command_that_ends_by_itself_after_a_signal() -> None:
         assert time.monotonic() - begun < 2
 
 
-def test_the_command_sees_the_process_that_the_user_started() -> None:
+def test_the_visible_process_is_the_supervisor() -> None:
     process = start("print(visible_pid())")
     assert process.communicate(timeout=30)[0] == f"{process.pid}\n"
 
@@ -95,7 +95,7 @@ def test_the_command_sees_the_process_that_the_user_started() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("whom", ["supervisor", "child", "group"])
 def test_a_native_call_is_ended_within_five_seconds(tmp_path: Path, number: signal.Signals, whom: str) -> None:
-    """And what the child would have printed is printed, and its temporary files are deleted."""
+    """The supervisor prints the child's message and deletes its temporary files."""
     (tmp_path / "half").mkdir()
     body = f"""
 shared_state.set_message("how to resume")
@@ -156,8 +156,8 @@ def test_no_child_outlives_a_killed_supervisor() -> None:
     assert not alive(child)
 
 
-def test_a_process_that_the_system_kills_is_explained() -> None:
-    """As the kernel does it when memory runs out."""
+def test_a_process_killed_by_the_system_is_reported() -> None:
+    """As the kernel does if memory runs out."""
     body = """
 shared_state.set_documents("interrupted", "failed")
 shared_state.working_on(["photo_17"])
@@ -174,14 +174,14 @@ def test_a_killed_process_that_worked_in_batches_names_the_batch_size() -> None:
     assert code == 1 and "memory ran out. Lower batch_size (64;" in messages
 
 
-def test_a_crash_is_explained_and_other_signals_are_passed_on() -> None:
+def test_a_crash_is_reported_and_other_signals_are_passed_on() -> None:
     code, _, messages = run("os.kill(os.getpid(), signal.SIGSEGV)")
     assert code == 1 and "SIGSEGV" in messages and "please report it" in messages
     code, _, messages = run("os.kill(os.getpid(), signal.SIGHUP)")
     assert (code, messages) == (-signal.SIGHUP, "")
 
 
-def test_signals_of_forked_processes_are_no_signals_of_the_command() -> None:
+def test_signals_of_forked_processes_are_ignored() -> None:
     body = """
 child = os.fork()
 if child == 0:
@@ -195,7 +195,7 @@ print("finished")
     assert run(body) == (0, "finished\n", "")
 
 
-def test_temporary_files_are_gone_in_any_case(tmp_path: Path) -> None:
+def test_temporary_files_are_always_deleted(tmp_path: Path) -> None:
     for body in ("", "os.kill(os.getpid(), signal.SIGKILL)"):
         code = "import tempfile; print(tempfile.mkdtemp(), os.environ['TMPDIR'], flush=True)\n" + body
         _, output, _ = run(code)
@@ -204,7 +204,7 @@ def test_temporary_files_are_gone_in_any_case(tmp_path: Path) -> None:
         assert not parent.exists()
 
 
-def test_a_debugger_keeps_its_process() -> None:
+def test_no_supervisor_with_a_debugger() -> None:
     code = START.replace("supervise()\n", "sys.settrace(lambda *_: None)\nsupervise()\nprint(os.getpid())")
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment())
     assert process.communicate(timeout=30)[0] == f"{process.pid}\n"

@@ -1,4 +1,4 @@
-"""Settings of a loss (or a policy) mean nothing to another one: where the tag changes, the mapping is replaced."""
+"""Settings of one loss do not apply to another: a mapping with another tag is replaced."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def loss(text: str, *sets: str) -> dict[str, Any]:
 DICE = {"name": "dice", "per_image": False, "smooth": 1.0}
 
 
-def test_keys_beside_a_preset_may_choose_another_loss() -> None:
+def test_another_loss_beside_a_preset() -> None:
     assert loss("stages: {a: {uses: learn, with: {preset: ce, loss: {name: dice}}}}") == DICE
     assert loss("stages: {a: {uses: learn, with: {preset: [ce, dice]}}}") == {**DICE, "per_image": True}
     same = loss("stages: {a: {uses: learn, with: {preset: dice, loss: {name: dice, smooth: 2}}}}")
     assert same == {"name": "dice", "per_image": True, "smooth": 2.0}
 
 
-def test_set_may_choose_another_loss_in_any_order() -> None:
+def test_another_loss_with_set_in_any_order() -> None:
     text = "stages: {a: {uses: learn, with: {loss: {name: ce, smoothing: 0.1}}}}"
     assert loss(text, "a.loss.name=dice") == DICE
     assert loss(text, "a.loss.name=dice", "a.loss.smooth=3") == {**DICE, "smooth": 3.0}
@@ -70,25 +70,25 @@ def test_set_may_choose_another_loss_in_any_order() -> None:
     assert loss(text, "a.loss.smoothing=0.2") == {"name": "ce", "smoothing": 0.2}
 
 
-def test_extends_may_choose_another_loss() -> None:
+def test_another_loss_with_extends() -> None:
     Path("base.yaml").write_text("stages: {a: {uses: learn, with: {epochs: 2, loss: {name: ce, smoothing: 0.1}}}}")
     assert loss("extends: base.yaml\nstages: {a: {with: {loss: {name: dice}}}}") == DICE
 
 
-def test_single_stage_commands_may_choose_another_loss() -> None:
+def test_another_loss_of_a_single_stage_command() -> None:
     Path("c.yaml").write_text("preset: ce\n")
     given = {"config_file": Path("c.yaml"), "sets": ("loss.smooth=3", "loss.name=dice")}
     assert config_source(STAGE, given).value == {"epochs": 3, "loss": {"name": "dice", "smooth": 3}}
 
 
-def test_places_of_replaced_keys_are_forgotten() -> None:
+def test_places_of_replaced_keys_are_dropped() -> None:
     base, over = parse_yaml("loss: {name: ce, smoothing: 1}", "a"), parse_yaml("loss: {name: dice}", "b")
     merged = merge(base, over, lambda path: "name" if path == ("loss",) else None)
     assert merged.value == {"loss": {"name": "dice"}}
     assert merged.locate(("loss", "smoothing")) == "b:1"
 
 
-def test_extends_may_choose_another_layout() -> None:
+def test_another_layout_with_extends() -> None:
     Path("base.yaml").write_text("data: {layout: voc, root: ../voc, classes: [cat]}\nstages: {a: {uses: learn}}\n")
     Path("p.yaml").write_text("extends: base.yaml\ndata: {layout: shapes, classes: 2}\n")
     assert load_spec("p.yaml", {"learn": STAGE}).data == {"layout": "shapes", "classes": 2}

@@ -41,7 +41,7 @@ def damaged(folder: Path) -> list[tuple[str | None, str]]:
     return [(one.stage, one.path.relative_to(folder).as_posix()) for one in verified(folder).damaged]
 
 
-def test_a_whole_run_is_read_and_left_as_it_is(run_dir: Path) -> None:
+def test_an_intact_run_is_read_and_unchanged(run_dir: Path) -> None:
     before, steps = snapshot(run_dir), []
 
     def track(what: str, total: int) -> Callable[[int], None]:
@@ -78,7 +78,7 @@ def test_a_flipped_bit_is_listed_with_a_hint(run_dir: Path, path: str, stage: st
         assert f"delete {run_dir / str(stage)}" in found.damaged[0].hint
 
 
-def test_files_that_are_gone_or_cut(run_dir: Path) -> None:
+def test_missing_and_truncated_files(run_dir: Path) -> None:
     (run_dir / "make/items/000.txt").unlink()
     (run_dir / "make/items/002.txt").write_text("")
     (run_dir / "double/metrics.json").unlink()
@@ -88,27 +88,27 @@ def test_files_that_are_gone_or_cut(run_dir: Path) -> None:
 
 
 def edit_record(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Edit a record as an older version would have left it: without its checksum."""
+    """Edit a record, without its checksum."""
     record = json.loads((folder / "stage.json").read_text())
     change(record)
     (folder / "stage.json").write_text(json.dumps(record))
 
 
-def test_records_without_hashes_are_named(run_dir: Path) -> None:
+def test_records_without_hashes_are_listed(run_dir: Path) -> None:
     def without_hashes(record: dict[str, Any]) -> None:
         for known in record["artifacts"].values():
             del known["sha256"]
 
     edit_record(run_dir / "make", without_hashes)
     edit_record(run_dir / "double", lambda record: record.pop("artifacts"))
-    flip(run_dir / "make/items/000.txt", 9)  # can't be known
+    flip(run_dir / "make/items/000.txt", 9)  # undetectable
     found = verified(run_dir)
     assert (found.files, found.damaged, found.not_recorded) == (1, [], ["make", "double"])
     (run_dir / "make/items/001.txt").unlink()
     assert damaged(run_dir) == [("make", "make/items/001.txt")]
 
 
-def test_unfinished_stages_have_nothing_to_verify_but_a_checkpoint(run_dir: Path) -> None:
+def test_unfinished_stages_have_only_a_checkpoint_to_verify(run_dir: Path) -> None:
     record = read_record(run_dir / "train")
     assert record is not None
     interrupted = {**record, "status": "interrupted", "artifacts": {}}
@@ -121,7 +121,7 @@ def test_unfinished_stages_have_nothing_to_verify_but_a_checkpoint(run_dir: Path
     assert verified(run_dir).unfinished == ["train"] and not damaged(run_dir)
 
 
-def test_a_run_without_its_record_is_verified_stage_by_stage(run_dir: Path) -> None:
+def test_a_run_with_a_damaged_record_is_verified_stage_by_stage(run_dir: Path) -> None:
     (run_dir / "run.json").write_text("{")
     flip(run_dir / "train/model.bin", 3)
     assert damaged(run_dir) == [(None, "run.json"), ("train", "train/model.bin")]

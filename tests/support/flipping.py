@@ -1,4 +1,4 @@
-"""Damages a file as a failing disk does: one bit, without a trace in its size and times."""
+"""Damage a file as a failing disk does: one bit, with the same size and times."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def flip(path: Path, bit: int) -> None:
-    """Flip one bit of a file; its time of change stays what it was."""
+    """Flip one bit of a file and keep its times."""
     content, state = bytearray(path.read_bytes()), path.stat()
     content[bit // 8] ^= 1 << (bit % 8)
     path.write_bytes(content)

@@ -1,7 +1,7 @@
-"""Run `segment` on a folder that a test has made, and be killed in the middle of a step.
+"""Run `segment` and kill it in the middle of a step.
 
 Usage: ``python killedsegment.py PLACE OUT CONFIG KILL_AT``. PLACE holds ``data`` (see `learning.coloured_dataset`) and
-``teacher`` (masks or probabilities); KILL_AT counts losses from 1, 0 kills nothing.
+``teacher`` (masks or probabilities); KILL_AT counts losses from 1, 0 means no kill.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Kills a process at a chosen atomic write, to see that a later one puts everything right.
+"""Kill a process at a chosen atomic write, to test that a later one repairs everything.
 
-`wsss.io.files.atomic.atomic_open` makes a file visible in three steps: write and ``fsync`` the temporary file,
-rename it, ``fsync`` the folder. The harness counts calls of ``os.fsync`` in a process and lets SIGKILL strike
-at the n-th: before it (the temporary file may be incomplete), or after it.
+`wsss.io.files.atomic.atomic_open` makes a file visible in three steps: write and ``fsync`` the temporary file, rename
+it, ``fsync`` the folder. The harness counts calls of ``os.fsync`` in a process and sends SIGKILL at the n-th: before
+it (the temporary file may be incomplete) or after it.
 
-Two ways: `run_and_kill` forks this process (fast; only for work that has not yet started threads of its own), and
-`kill_command` starts ``wsss …`` (for real pipelines).
+`run_and_kill` forks this process (fast; only for work that starts no threads), `kill_command` starts ``wsss …`` (for
+real pipelines).
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from typing import Any
 
 KILLED = -signal.SIGKILL
 STRIKE = "WSSS_TEST_STRIKE"
-"""Environment variable: when the command that is started kills itself."""
+"""Environment variable with the arguments of `strike` for the started command."""
 
 
 def run_and_kill(work: Callable[[], Any], at: int | None, *, before: bool = True) -> tuple[int, int]:
     """Run ``work`` in a forked child that kills itself at its ``at``-th ``os.fsync`` (counted from 1).
 
     Args:
-        work: what to run; an exception in it makes the child exit with 1.
-        at: which call; ``None``: never (to count them).
-        before: strike before the call, or after it.
+        work: function to run; after an exception the child exits with 1.
+        at: number of the call; ``None``: never (to count them).
+        before: kill before the call rather than after it.
 
     Returns:
-        The child's exit code (`KILLED`, or 0 when it ended before the n-th call), and the number of calls it made.
-        Only calls in the child itself count and kill, not those of processes it starts.
+        The child's exit code (`KILLED`, or 0 if it ended before the n-th call), and the number of its calls. Calls of
+        processes that it starts do not count.
     """
     context = multiprocessing.get_context("fork")
     count = context.Value("i", 0)
@@ -62,17 +62,18 @@ def kill_command(
     """Run ``wsss ARGUMENTS`` in a process that kills itself at its ``at``-th ``os.fsync``; see `run_and_kill`.
 
     Args:
-        arguments: of the ``wsss`` command.
-        cwd: working directory; the count is left there in ``.fsync-count``.
-        before: strike before the call, or after it.
-        after: calls are counted from when this file exists; ``None``: all of them. How many come before it may
-            depend on how busy the machine is, since some files are written by time.
-        start: words that start it: afresh, or as `warm.command` has them.
+        arguments: arguments of ``wsss``.
+        at: number of the call; ``None``: never.
+        cwd: working directory; the count is written to its ``.fsync-count``.
+        before: kill before the call rather than after it.
+        after: count calls once this file exists; ``None``: all of them. The number of earlier calls may depend on the
+            load of the machine, since some files are written at intervals.
+        start: words that start the command, or `warm.command`.
         timeout: seconds.
         more: environment variables.
 
     Returns:
-        The finished process (``returncode`` is `KILLED` if the kill struck), and the number of calls it made.
+        The finished process (its ``returncode`` is `KILLED` after a kill), and the number of its calls.
     """
     here = Path(__file__).parent
     path = os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
@@ -91,7 +92,7 @@ def kill_command(
 
 @contextmanager
 def memory_folder(fallback: Path) -> Iterator[Path]:
-    """Give a folder in memory, where the system has one: thousands of ``fsync`` calls cost nothing there."""
+    """Yield a folder in memory, if the system has one: ``fsync`` is fast there."""
     memory = Path("/dev/shm")
     if not os.access(memory, os.W_OK):
         yield fallback
@@ -101,20 +102,20 @@ def memory_folder(fallback: Path) -> Iterator[Path]:
 
 
 def snapshot(folder: Path, *, ignore: Callable[[str], bool] = lambda name: False) -> Mapping[str, bytes]:
-    """Return relative path → bytes of all files below a folder but those to ignore."""
+    """Return relative path → bytes of all files below a folder, except ignored ones."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     named = {path.relative_to(folder).as_posix(): path for path in files}
     return {name: path.read_bytes() for name, path in named.items() if not ignore(name)}
 
 
 def is_bookkeeping(name: str) -> bool:
-    """Tell whether a file of a run directory holds times or host names, and so differs from run to run."""
+    """Return whether a file of a run directory holds times or host names, which differ between runs."""
     last = name.rsplit("/", 1)[-1]
     return last in ("run.json", "run.log", "stage.json") or last.startswith(".wsss-") or "tensorboard/" in name
 
 
 def strike(at: int | None, before: bool, counted: Callable[[], int]) -> None:
-    """Replace `os.fsync` in this process by one that kills at the ``at``-th call; ``counted`` counts and returns."""
+    """Replace `os.fsync` in this process: the ``at``-th call kills it; ``counted`` returns the number of the call."""
     real, me = os.fsync, os.getpid()
 
     def fsync(descriptor: int) -> None:
@@ -141,7 +142,7 @@ def _child(work: Callable[[], Any], at: int | None, before: bool, count: Any) ->
 
 
 def strike_as_asked() -> bool:
-    """Do as `kill_command` asked the command that this process becomes, if it was that which started it."""
+    """Apply `STRIKE`, if `kill_command` started this process."""
     if STRIKE not in os.environ:
         return False
     asked = json.loads(os.environ.pop(STRIKE))

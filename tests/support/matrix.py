@@ -1,4 +1,4 @@
-"""Scores of a small matrix: variants × seeds, made by the real sweep, pseudo and score stages from drawn maps."""
+"""Scores of a small matrix (variants × seeds), computed by the sweep, pseudo and score stages from synthetic maps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VARIANTS = {"control": 0.25, "better": 0.1, "worse": 0.4}
 
 
 def draw_maps(folder: Path, data: Dataset, noise: float, seed: int, splits: Sequence[str]) -> None:
-    """Write maps that follow the ground truth, under noise."""
+    """Write maps of the ground truth with noise."""
     generator = np.random.default_rng([seed, int(1000 * noise)])
     for sample in data.samples(splits):
         truth = read_truth(sample, data.classes)
@@ -40,7 +40,7 @@ def score_matrix(
     splits: Sequence[str] = ("val",),
     variants: dict[str, float] | None = None,
 ) -> tuple[Artifact, ...]:
-    """Write maps, pseudo masks, sweeps and scores of a whole matrix; return the scores in the order of a pipeline."""
+    """Write maps, pseudo masks, sweeps and scores of a matrix; return the scores in the order of a pipeline."""
     made: dict[str, list[Artifact]] = {}
     for variant, noise in (variants or VARIANTS).items():
         for seed in seeds:

@@ -1,14 +1,14 @@
-"""Runs that are killed at random times and resumed by other numbers of processes, threads and workers.
+"""Kill runs at random times, and resume them with other numbers of processes, threads and workers.
 
-A run goes through several attempts. Each is one process or two (as ``torchrun`` would start them) with some number of
-threads and workers, and is killed at a random time: all its processes, or one of them alone; its partner, which gets
-SIGTERM a while later as from ``torchrun``, and SIGKILL as from the supervisor of a command, must end then. The last
-attempt may finish. What it leaves is compared byte by byte with a run that nothing disturbed: by as many processes,
-every stage by as many threads as ``stage.json`` records. A stage that was resumed with another number of threads
-because that was asked for is recorded as mixed; it has no counterpart and is counted apart.
+A run consists of several attempts of one process or two (as under ``torchrun``) with some number of threads and
+workers. Each is killed at a random time: all its processes, or one of them; the other then gets SIGTERM as from
+``torchrun``, later SIGKILL as from the supervisor of a command, and must end. The last attempt finishes. Its files
+are compared byte by byte with an undisturbed run with the same number of processes, and the number of threads that
+``stage.json`` records for each stage. A stage resumed with another number of threads on request is recorded as mixed,
+and counted separately.
 
-All processes are forked from one that has imported everything, which saves most of their time. Run it by hand for
-hours: ``python tests/support/randomkills.py --kills 500``.
+All processes are forked from one that has imported everything. For hours:
+``python tests/support/randomkills.py --kills 500``.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ PIPELINE = Path(__file__).parent / "quick.yaml"
 COMPUTED = ("classify", "expand", "cam", "segment", "predict")
 """Stages whose last digits depend on the number of threads."""
 LONGEST = 4.0
-"""Seconds until an attempt is killed, at most."""
+"""Maximum number of seconds until an attempt is killed."""
 
 NOTICE = 3.0
-"""Seconds after which the partner of a killed process gets SIGTERM, unless it has ended by itself."""
+"""Seconds after which the partner of a killed process gets SIGTERM."""
 
 GRACE = 5.0
-"""Seconds after which it gets SIGKILL: `wsss.pipeline.processes.supervise`, which these processes lack, takes 3."""
+"""Seconds after which it gets SIGKILL, as from `wsss.pipeline.processes.supervise`."""
 
 PATIENCE = 60.0
-"""Seconds that it has to end then, and ten times as many for a whole run."""
+"""Maximum number of seconds until it ends then; a whole run may take ten times as long."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """How a run is started.
+    """The processes of one attempt.
 
     Args:
-        ranks: processes that work together.
-        threads: torch's, as a user asks for them; ``None``: not asked for, as many as there are cores.
-        workers: processes for single images, of each rank.
+        ranks: number of processes that work together.
+        threads: number of torch threads set by the user; ``None``: not set, one per core.
+        workers: number of processes for single images, per rank.
     """
 
     ranks: int
@@ -62,7 +62,7 @@ class Attempt:
 
 @dataclass
 class Tally:
-    """What happened."""
+    """Counts of kills, runs and their outcomes."""
 
     kills: int = 0
     runs: int = 0
@@ -77,12 +77,12 @@ class Tally:
 
 
 def kill_at_random(folder: Path, kills: int, seed: int) -> Tally:
-    """Kill runs in a folder until so many kills are reached, and compare what they leave."""
-    dice, tally = random.Random(seed), Tally()
+    """Kill runs in a folder until the number of kills is reached, and compare their files."""
+    rng, tally = random.Random(seed), Tally()
     references: dict[tuple[int, ...], Mapping[str, bytes]] = {}
     while tally.kills < kills:
         run_dir = folder / f"run{tally.runs}"
-        _one_run(run_dir, dice, tally, references)
+        _one_run(run_dir, rng, tally, references)
         shutil.rmtree(run_dir)
         tally.runs += 1
         print(tally, file=sys.stderr, flush=True)
@@ -90,17 +90,17 @@ def kill_at_random(folder: Path, kills: int, seed: int) -> Tally:
 
 
 def _one_run(
-    run_dir: Path, dice: random.Random, tally: Tally, references: dict[tuple[int, ...], Mapping[str, bytes]]
+    run_dir: Path, rng: random.Random, tally: Tally, references: dict[tuple[int, ...], Mapping[str, bytes]]
 ) -> None:
     history = []
-    ranks, threads = dice.choice((1, 2)), dice.choice((1, None))
-    for _ in range(dice.randint(3, 12)):
-        if dice.random() < 0.2:
+    ranks, threads = rng.choice((1, 2)), rng.choice((1, None))
+    for _ in range(rng.randint(3, 12)):
+        if rng.random() < 0.2:
             ranks = 3 - ranks
-        if dice.random() < 0.2:
-            threads = dice.choice((1, None))
-        attempt = Attempt(ranks, threads, dice.choice((0, 0, 2)))
-        after, alone = dice.uniform(0.05, LONGEST), dice.random() < 0.3
+        if rng.random() < 0.2:
+            threads = rng.choice((1, None))
+        attempt = Attempt(ranks, threads, rng.choice((0, 0, 2)))
+        after, alone = rng.uniform(0.05, LONGEST), rng.random() < 0.3
         history.append(f"{attempt} killed after {after:.2f} s")
         outcome = _attempt(run_dir, attempt, after, alone)
         tally.kills += outcome == "killed"
@@ -116,12 +116,12 @@ def _one_run(
     if any("mixed_threads" in machine for machine in machines):
         tally.mixed += 1
         return
-    wanted = (ranks, *(int(machine["threads"]) for machine in machines))
-    if wanted not in references:
-        references[wanted] = _reference(run_dir.with_name("reference"), *wanted)
-    different = _differences(results(run_dir), references[wanted])
+    key = (ranks, *(int(machine["threads"]) for machine in machines))
+    if key not in references:
+        references[key] = _reference(run_dir.with_name("reference"), *key)
+    different = _differences(results(run_dir), references[key])
     if different:
-        tally.failures.append(f"{wanted}: {different}\n  " + "\n  ".join(history))
+        tally.failures.append(f"{key}: {different}\n  " + "\n  ".join(history))
     else:
         tally.identical += 1
 
@@ -131,7 +131,7 @@ def _differences(found: Mapping[str, bytes], expected: Mapping[str, bytes]) -> l
 
 
 def _reference(folder: Path, ranks: int, *threads: int) -> Mapping[str, bytes]:
-    """Run the pipeline undisturbed, each of `COMPUTED` by its number of threads."""
+    """Run the pipeline undisturbed, with a number of threads for each of `COMPUTED`."""
     shutil.rmtree(folder, ignore_errors=True)
     for stage, number in zip((*COMPUTED[:-1], "report"), threads, strict=True):
         outcome = _attempt(folder, Attempt(ranks, number, 0), None, False, "--until", stage)
@@ -140,13 +140,13 @@ def _reference(folder: Path, ranks: int, *threads: int) -> Mapping[str, bytes]:
 
 
 def _attempt(run_dir: Path, attempt: Attempt, after: float | None, alone: bool, *more: str) -> str:
-    """Run the pipeline; return ``"done"``, ``"killed"``, or what went wrong.
+    """Run the pipeline; return ``"done"``, ``"killed"``, or a description of the failure.
 
     Args:
         run_dir: its run directory.
-        attempt: by how many.
-        after: seconds until the kill; ``None``: none.
-        alone: kill one process of several only, at random; the others must end.
+        attempt: its processes.
+        after: seconds until the kill; ``None``: no kill.
+        alone: kill only one process of several.
         more: arguments of ``wsss run``.
     """
     log = run_dir.with_name("messages.txt")
@@ -175,7 +175,7 @@ def _attempt(run_dir: Path, attempt: Attempt, after: float | None, alone: bool, 
 
 
 def _start(arguments: list[str], environment: Mapping[str, str], log: Path) -> int:
-    """Fork one process of an attempt, in a process group of its own; return its id."""
+    """Fork one process of an attempt in its own process group; return its id."""
     child = os.fork()
     if child:
         os.setpgid(child, child)
@@ -188,7 +188,7 @@ def _start(arguments: list[str], environment: Mapping[str, str], log: Path) -> i
 
 
 def _wait(children: list[int], ended: dict[int, int], deadline: float) -> None:
-    """Wait until all children have ended, or the time is over."""
+    """Wait until all children have ended, or until the deadline."""
     while len(ended) < len(children) and time.monotonic() < deadline:
         for child in children:
             if child not in ended and (found := os.waitpid(child, os.WNOHANG))[0]:
@@ -201,17 +201,17 @@ def _give_up(children: list[int], ended: dict[int, int], why: str) -> str:
         if child not in ended:
             os.killpg(child, signal.SIGKILL)
     _wait(children, ended, time.monotonic() + PATIENCE)
-    return f"{why} within its time"
+    return f"{why} in time"
 
 
 def main() -> None:
-    """Kill as often as asked; exit with 1 if any run was not what it should be."""
+    """Run the harness; exit with 1 after failures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     warm.preload()
-    folder = tempfile.mkdtemp()  # a TemporaryDirectory would be deleted by every forked process that ends
+    folder = tempfile.mkdtemp()  # every forked process would delete a TemporaryDirectory at its end
     try:
         tally = kill_at_random(Path(folder), args.kills, args.seed)
     finally:

@@ -1,4 +1,4 @@
-"""Toy stages and a toy dataset: the engine's tests need no images."""
+"""Toy stages and a toy dataset, to test the engine without images."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ToyData:
         return {path.name: (f"the sample of {path.name}",) for path in sorted(self.root.iterdir()) if path.is_dir()}
 
     def read_split(self, split: str, kind: str) -> None:
-        """Refuse a file whose text begins with ``damaged``."""
+        """Refuse a file whose text starts with ``damaged``."""
         path = self.root / split / kind
         if path.read_text().startswith("damaged"):
             raise InvalidInput(f"{path}: damaged.")
@@ -106,13 +106,13 @@ def _write_number(item: int, out: Path, text: str, pause: float, seed: int) -> i
     time.sleep(pause)
     if os.environ.get("TOY_BLOCKS") == str(item):
         (out / "blocked").touch()
-        sum(range(10**11))  # a loop in C that lets no other Python code run, signal handlers included
+        sum(range(10**11))  # a loop in C, which blocks signal handlers
     write_text(out / "items" / f"{item:03d}.txt", f"{text} {item} {seed}.\n")
     return item
 
 
 def _make(ctx: Context[MakeConfig]) -> Result:
-    """Write one file per item; items that are there are not written again."""
+    """Write one file per missing item."""
     config = ctx.config
     items = pending(
         ctx,
@@ -174,7 +174,7 @@ class TrainConfig(StageConfig):
 
 
 def _train(ctx: Context[TrainConfig]) -> Result:
-    """A chain of hashes with a checkpoint after each step: an interrupted one has to end the same."""
+    """Compute a chain of hashes with a checkpoint after each step."""
     if ctx.ranks.rank == 0:
         checkpoint = ctx.out / "checkpoint.pt"
         step, state = 0, hashlib.sha256(str(ctx.seed).encode()).hexdigest()
@@ -292,10 +292,10 @@ def run_toys(
     stream: TextIO | None = None,
     **choice: str,
 ) -> RunResult:
-    """Run a pipeline of toy stages on the toy dataset; raise what ended it early.
+    """Run a pipeline of toy stages on the toy dataset; raise its error.
 
     Args:
-        pipeline: as YAML, or read already.
+        pipeline: YAML text or spec.
         run_dir: its run directory.
         stages: the registry.
         stream: receives the messages.

@@ -1,4 +1,4 @@
-"""A training run of a tiny network, also as a program that a test can kill: ``python toytraining.py OUT [KILL_AT]``."""
+"""The training of a tiny network, also as a program that a test can kill: ``python toytraining.py OUT [KILL_AT]``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONFIG: dict[str, Any] = {"epochs": 3, "batch_size": 2, "checkpoint_steps": 2, "
 
 
 class Toy(nn.Module):
-    """A convolution, batch normalisation, dropout and a linear layer: something of each kind that has a state."""
+    """A convolution, batch normalisation, dropout and a linear layer: one layer of each kind with a state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class ToyExamples:
 
 
 class Interrupted(Exception):
-    """Stands for a process that ends in the middle of a step."""
+    """The process ends in the middle of a step."""
 
 
 def toy_loss(after: int | None = None, stop: Callable[[], None] | None = None) -> Callable[..., Tensor]:

@@ -80,7 +80,8 @@ def _look_up(expression: str, scope: Mapping[str, Any], subject: str) -> Any:
             if parents == ["env"]:
                 raise InvalidInput(f"the environment variable {word} is not set", subject=subject)
             name = f"key of {'.'.join(parents)}" if parents else "name"
-            raise InvalidInput(f"unknown {name}", subject=subject, found=word, allowed=map(str, value))
+            allowed = list(map(str, value)) or "a key, but there are none"
+            raise InvalidInput(f"unknown {name}", subject=subject, found=word, allowed=allowed)
         value = value[word]
         parents.append(word)
     if isinstance(value, str):
@@ -91,7 +92,7 @@ def _look_up(expression: str, scope: Mapping[str, Any], subject: str) -> Any:
 def _as_text(value: Any, expression: str, subject: str) -> str:
     if isinstance(value, Mapping | list):
         subject = f"{subject}: ${{{{ {expression} }}}}"
-        raise InvalidInput("inside a longer string", subject=subject, found=value, allowed="a scalar")
+        raise InvalidInput("a mapping or list inside a longer string", subject=subject, found=value, allowed="a scalar")
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)

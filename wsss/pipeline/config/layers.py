@@ -53,10 +53,10 @@ def _extended(base: Any, path: Path, subject: str) -> Path:
             return find_pipeline(base)
         except InvalidInput as error:
             raise error.within(subject) from error
-    found = path.parent / base
-    if not found.is_file():
+    file = path.parent / base
+    if not file.is_file():
         raise InvalidInput(f"no such file {base!r} (relative to {shown_path(path.parent)})", subject=subject)
-    return found
+    return file
 
 
 def override_all(source: Source, sets: Sequence[str], registry: Registry) -> Source:

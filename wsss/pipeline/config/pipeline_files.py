@@ -34,12 +34,12 @@ def find_pipeline(pipeline: str) -> Path:
             return file
     folder = resources.shipped("pipelines")
     is_path = resources.is_yaml(path) or len(path.parts) > 1
-    found = resources.find(pipeline, [folder]) if NAME.match(pipeline) and not is_path else None
-    if found is None:
+    shipped = resources.find(pipeline, [folder]) if NAME.match(pipeline) and not is_path else None
+    if shipped is None:
         known = [*resources.names(folder), *pipelines_here(), *(pipelines_here(path.parent) if is_path else ())]
         hint = None if is_path else _hint(pipeline)
         raise InvalidInput("no such pipeline", found=pipeline, allowed=dict.fromkeys(known), hint=hint)
-    return found
+    return shipped
 
 
 def pipelines_here(folder: Path = Path()) -> list[str]:

@@ -1,7 +1,7 @@
 """Plain values with the place of every key, and the merging of several such documents.
 
-A `Source` maps key paths to places (``"crf.yaml:3"``, ``"--set crf.iterations=5"``), so that an error found long after
-reading can name the line to change.
+A `Source` maps key paths to places (``"crf.yaml:3"``, ``"--set crf.iterations=5"``), so that a later error can
+name the line to change.
 """
 
 from __future__ import annotations

@@ -38,9 +38,10 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, log: Callable
         return Artifact(folder)
     if record.get("status") != "done":
         hint = "Finish it first, with the command that started it."
-        raise InvalidInput(f"this stage is not finished (status {record.get('status')})", subject=subject, hint=hint)
+        raise InvalidInput(f"the stage is not finished (status {record.get('status')})", subject=subject, hint=hint)
     if record.get("provides") not in (None, *kinds):
-        raise InvalidInput(f"made by {record.get('uses')}", subject=subject, found=record["provides"], allowed=kinds)
+        problem = f"the stage ({record.get('uses')}) provides another kind"
+        raise InvalidInput(problem, subject=subject, found=record["provides"], allowed=kinds)
     changes = changes_since(folder, record.get("artifacts") or {})
     if changes:
         log(f"warning: {subject}: {changes}; they are used as they are.")

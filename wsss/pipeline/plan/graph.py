@@ -37,12 +37,12 @@ def job_alone(spec: Spec, registry: Registry, entry: str, id: str) -> Job:
     Raises:
         InvalidInput: no such instance, or its config is invalid.
     """
-    found = spec.entries.get(entry)
-    if found is not None and found.uses in registry:
-        builder = _Builder(spec, registry, [found])
-        for point in points(spec.axes, builder.axes_of(found)):
+    declared = spec.entries.get(entry)
+    if declared is not None and declared.uses in registry:
+        builder = _Builder(spec, registry, [declared])
+        for point in points(spec.axes, builder.axes_of(declared)):
             if instance_id(entry, point) == id:
-                return make_job(spec, registry[found.uses], found, point, id)
+                return make_job(spec, registry[declared.uses], declared, point, id)
     raise InvalidInput(f"the pipeline has no stage {id!r}", subject=spec.name)
 
 
@@ -93,7 +93,8 @@ class _Builder:
         axes = set() if entry.id in self.off else references(entry.source.value, "matrix")
         unknown = sorted(axes - set(self.spec.axes))
         if unknown:
-            raise entry.error("unknown axis of the matrix", found=unknown[0], allowed=self.spec.axes)
+            allowed = self.spec.axes or "an axis of matrix:, which has none"
+            raise entry.error("unknown axis of the matrix", found=unknown[0], allowed=allowed)
         for need in entry.needs:
             if need in self.off or self.fans_over(entry, need):
                 axes |= set(self.fans.get(need, ()))
@@ -112,7 +113,8 @@ class _Builder:
         if entry.id in self.off or not is_enabled(self.spec, entry, point):
             self.substitutes[id] = tuple(dict.fromkeys([*needed, *substitutes]))
             return
-        job = inputs = None
+        job: Job | None = None
+        inputs: dict[str, tuple[str, ...]] | None = None
         try:
             job = make_job(self.spec, self.registry[entry.uses], entry, point, id)
         except InvalidInput as error:
@@ -159,7 +161,7 @@ def _unknown_names(spec: Spec, registry: Registry) -> list[InvalidInput]:
         for index, need in enumerate(entry.needs):
             path = ("needs", index)
             if need not in spec.entries:
-                others = [id for id in spec.entries if id != entry.id]
+                others = [id for id in spec.entries if id != entry.id] or "another stage, but there is none"
                 problems.append(entry.error("unknown stage", path, found=need, allowed=others))
             elif need in entry.needs[:index]:
                 problems.append(entry.error(f"duplicate {need!r}", path))

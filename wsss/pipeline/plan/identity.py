@@ -85,12 +85,12 @@ class Fingerprints:
         Raises:
             InvalidInput: see `of`.
         """
-        found: dict[str, str] = {}
+        fingerprints: dict[str, str] = {}
         filled = [name for name, samples in self.data.splits.items() if samples] if self.data is not None else []
         for read in reads:
             for split in filled if read.split == ALL_SPLITS else [read.split]:
-                found[f"{split}/{read.kind}"] = self.of(split, read.kind)
-        return dict(sorted(found.items()))
+                fingerprints[f"{split}/{read.kind}"] = self.of(split, read.kind)
+        return dict(sorted(fingerprints.items()))
 
 
 def identity_parts(

@@ -45,20 +45,20 @@ class Job:
 
 def downstream(jobs: Mapping[str, Job], ids: Sequence[str]) -> set[str]:
     """Return ``ids`` and every job that depends on one of them."""
-    found = set(ids)
+    reached = set(ids)
     for job in jobs.values():  # in topological order: one pass is enough
-        if found.intersection(job.needs):
-            found.add(job.id)
-    return found
+        if reached.intersection(job.needs):
+            reached.add(job.id)
+    return reached
 
 
 def upstream(jobs: Mapping[str, Job], ids: Sequence[str]) -> set[str]:
     """Return ``ids`` and every job that one of them depends on."""
-    found = set(ids)
+    reached = set(ids)
     for job in reversed(list(jobs.values())):
-        if job.id in found:
-            found.update(job.needs)
-    return found
+        if job.id in reached:
+            reached.update(job.needs)
+    return reached
 
 
 def select(jobs: Mapping[str, Job], name: str, option: str) -> list[str]:
@@ -72,8 +72,8 @@ def select(jobs: Mapping[str, Job], name: str, option: str) -> list[str]:
     Raises:
         InvalidInput: no such stage.
     """
-    found = [job.id for job in jobs.values() if name in (job.id, job.entry)]
-    if not found:
+    ids = [job.id for job in jobs.values() if name in (job.id, job.entry)]
+    if not ids:
         allowed = dict.fromkeys([*(job.entry for job in jobs.values()), *jobs])
         raise InvalidInput("no such stage", subject=option, found=name, allowed=allowed)
-    return found
+    return ids

@@ -58,7 +58,7 @@ def _check_splits(job: Job, jobs: Mapping[str, Job], data: Data | None) -> None:
         missing = [s for s in job.stage.needs_splits(job.config) if not samples.issuperset(data.splits.get(s, ()))]
         if missing:
             raise InvalidInput(
-                f"it requires the images of {listing(missing)}, and {provider.id!r} covers {listing(covered)} only",
+                f"requires the images of {listing(missing)}, but {provider.id!r} covers {listing(covered)} only",
                 hint=f"Add {listing(missing)} to the splits of {provider.id!r} (and of the stages it needs), or change "
                 f"those of {job.id!r}.",
             )
@@ -72,6 +72,6 @@ def _check_settings(job: Job, jobs: Mapping[str, Job]) -> None:
                 if getattr(provider.config, key, None) != required:
                     setting = f"{key}: {json.dumps(required)}"
                     raise InvalidInput(
-                        f"it requires {setting} of its input {name}, {provider.id!r}",
+                        f"requires its input {name}, {provider.id!r}, to have {setting}",
                         hint=f"Set {setting} in {provider.id!r}, or use a stage that has it.",
                     )

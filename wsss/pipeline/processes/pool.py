@@ -23,7 +23,7 @@ R = TypeVar("R")
 PREFETCH = 4
 """Items submitted per process in addition to the present one."""
 
-_NOTHING = -1
+_IDLE = -1
 
 
 def run_in_pool(
@@ -138,14 +138,14 @@ class _Current:
 
     def indices(self) -> list[int]:
         """Return the indices of the items that are being processed, in order."""
-        return sorted(index for pid, index in self._pairs() if pid and index != _NOTHING)
+        return sorted(index for pid, index in self._pairs() if pid and index != _IDLE)
 
     def killed(self) -> list[int]:
         """Return the indices of the items of processes that something outside of this program ended."""
         for process in self.processes.values():
             process.join(1)
         ended = {pid for pid, process in self.processes.items() if process.exitcode not in (None, 0, -signal.SIGTERM)}
-        return sorted(index for pid, index in self._pairs() if pid in ended and index != _NOTHING) or self.indices()
+        return sorted(index for pid, index in self._pairs() if pid in ended and index != _IDLE) or self.indices()
 
     def _pairs(self) -> list[tuple[int, int]]:
         values = list(self.slots)
@@ -160,7 +160,7 @@ def _processes(workers: int) -> Iterator[tuple[ProcessPoolExecutor, _Current]]:
     context = multiprocessing.get_context("spawn")
     slots, started = context.RawArray("q", 2 * workers), context.Value("i", 0)
     for slot in range(workers):
-        slots[2 * slot + 1] = _NOTHING
+        slots[2 * slot + 1] = _IDLE
     current = _Current(slots)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_child, initargs=(slots, started))
     current.processes = pool._processes  # the only access to their exit codes
@@ -219,4 +219,4 @@ def _work_on(work: Callable[[T], R], index: int, item: T) -> R:
     try:
         return work(item)
     finally:
-        _slots[2 * _slot + 1] = _NOTHING
+        _slots[2 * _slot + 1] = _IDLE

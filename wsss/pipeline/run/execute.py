@@ -1,4 +1,4 @@
-"""Running a whole pipeline in its run directory."""
+"""Running a pipeline in its run directory."""
 
 from __future__ import annotations
 

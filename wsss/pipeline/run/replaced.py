@@ -19,7 +19,7 @@ from wsss.pipeline.stage import Data, Kind
 from wsss.pipeline.store.stage_folder import read_record
 
 REPAIR = "Repair or replace the file and run the same command again."
-NOTHING_LOST = "Earlier results were kept."
+RESULTS_KEPT = "Earlier results were kept."
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ def check_replaced(stages: Iterable[Replaced], data: Data | None, log: Callable[
     """
     replaced = [stage for stage in stages if stage.decision.deletes]
     problems: list[InvalidInput] = []
-    for split, kind in _changed_reads(replaced) if data is not None else ():
-        assert data is not None
-        if kind != "labels":
-            log(f"reading the {kind} of {split} before earlier results are deleted")
-        problems += _problem(partial(data.read_split, split, kind))
-    hints = [REPAIR, NOTHING_LOST] if problems else [NOTHING_LOST]
+    if data is not None:
+        for split, kind in _changed_reads(replaced):
+            if kind != "labels":
+                log(f"reading the {kind} of {split} before earlier results are deleted")
+            problems += _problem(partial(data.read_split, split, kind))
+    hints = [REPAIR, RESULTS_KEPT] if problems else [RESULTS_KEPT]
     for folder in dict.fromkeys(folder for stage in replaced for folder in stage.inputs):
         for name in (read_record(folder) or {}).get("artifacts") or {}:
             problems += _problem(partial(check_recorded, folder / name))

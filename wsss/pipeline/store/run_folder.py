@@ -78,7 +78,7 @@ def check_run_dir(run_dir: Path, name: str) -> None:
     foreign = sorted(path.name for path in run_dir.iterdir() if not _may_be_ours(path)) if run_dir.is_dir() else []
     if foreign:
         raise InvalidInput(
-            f"not empty and not a run directory ({foreign[0]!r} and no {RUN})",
+            f"not empty and not a run directory (contains {foreign[0]!r}, but no {RUN})",
             subject=run_dir,
             hint="Choose another --run-dir, or empty it yourself.",
         )

@@ -73,15 +73,15 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
 
 def artifact_files(folder: Path) -> list[Path]:
     """Return the files of a stage's result, sorted: no bookkeeping, no logs, nothing hidden."""
-    found = []
+    files = []
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in relative.parts)
         if hidden or relative.parts[0] in UNLISTED_FOLDERS or (len(relative.parts) == 1 and path.name in BOOKKEEPING):
             continue
         if path.is_file():
-            found.append(path)
-    return sorted(found)
+            files.append(path)
+    return sorted(files)
 
 
 def list_artifacts(folder: Path) -> dict[str, dict[str, Any]]:
@@ -147,7 +147,7 @@ def delete_damaged(folder: Path, damages: Sequence[Damage]) -> None:
 
 def drop_checkpoint(folder: Path) -> None:
     """Delete the checkpoint of a stage whose record says done; any earlier, a kill would cost all the work."""
-    if os.path.lexists(folder / CHECKPOINT):  # a finished stage may be a link: only deletion requires it to be ours
+    if os.path.lexists(folder / CHECKPOINT):  # a finished stage may be a link, in which nothing is deleted
         with explain_os_errors(folder / CHECKPOINT):
             delete_file(folder / CHECKPOINT)
 
@@ -191,7 +191,7 @@ def check_stage_folder(folder: Path, uses: str | None = None) -> None:
         foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".wsss-"))
         if foreign:
             raise InvalidInput(
-                f"not empty and not the folder of a stage ({foreign[0]!r} and no {RECORD})",
+                f"not empty and not the folder of a stage (contains {foreign[0]!r}, but no {RECORD})",
                 subject=folder,
                 hint=f"{repair_hint(folder)}Choose another folder, or empty it yourself.",
             )

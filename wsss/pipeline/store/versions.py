@@ -26,9 +26,9 @@ PACKAGES = (
 
 @functools.cache
 def versions() -> Mapping[str, str]:
-    """Return package → version of the installed ones, and of Python."""
-    found = {"python": platform.python_version()}
+    """Return package → version of the installed packages, and of Python."""
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            installed[package] = version(package)
+    return installed
