@@ -42,6 +42,7 @@ class Entry:
         target: ``"module:attribute"``.
         package: name and version of the package that adds it; empty for `wsss` itself.
         shadowed: whether another entry of this name takes precedence, so that this one has no effect.
+        value: the object itself, if it was registered instead of a target.
     """
 
     group: str
@@ -49,6 +50,7 @@ class Entry:
     target: str
     package: str = ""
     shadowed: bool = False
+    value: Any = None
 
     def load(self) -> Any:
         """Import the object.
@@ -56,6 +58,8 @@ class Entry:
         Raises:
             InvalidInput: a package's entry can't be imported; the exception of the import is its cause.
         """
+        if self.value is not None:
+            return self.value
         module, _, attribute = self.target.partition(":")
         if not self.package:
             return getattr(import_module(module), attribute)
@@ -79,12 +83,12 @@ class Extensions(Mapping[str, Any]):
 
     def __init__(self, group: str, built_in: Mapping[str, str]) -> None:
         self.group = group
-        self._built_in = dict(built_in)
+        self._built_in: dict[str, Any] = dict(built_in)
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
         """All entries, the shadowed ones too."""
-        own = [Entry(self.group, name, target) for name, target in self._built_in.items()]
+        own = [self._own(name, target) for name, target in self._built_in.items()]
         found = sorted(entry_points(group=self.group), key=lambda one: (one.name, _package(one)))
         names = set(self._built_in)
         others = []
@@ -92,6 +96,11 @@ class Extensions(Mapping[str, Any]):
             others.append(Entry(self.group, one.name, one.value, _package(one), one.name in names))
             names.add(one.name)
         return (*own, *others)
+
+    def _own(self, name: str, target: Any) -> Entry:
+        if isinstance(target, str):
+            return Entry(self.group, name, target)
+        return Entry(self.group, name, repr(target), value=target)
 
     @cached_property
     def _active(self) -> dict[str, Entry]:
@@ -111,12 +120,12 @@ class Extensions(Mapping[str, Any]):
                 warnings.warn(str(error), stacklevel=2)
         return found
 
-    def register(self, name: str, target: str) -> None:
+    def register(self, name: str, target: Any) -> None:
         """Add an entry in this process alone: for notebooks, and programs that use `wsss` as a library.
 
         Args:
             name: name in pipelines; an entry of the same name is replaced.
-            target: ``"module:attribute"``, importable in worker processes too.
+            target: the object, or ``"module:attribute"``.
         """
         self._built_in[name] = target
         self._forget()
