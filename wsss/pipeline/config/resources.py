@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import wsss
-
 SUFFIXES = (".yaml", ".yml")
 
 
 def shipped(kind: str) -> Path:
     """Return the folder of the shipped ``"configs"`` or ``"pipelines"`` (which may not exist)."""
-    package = Path(wsss.__file__).parent
+    package = Path(__file__).parents[2]
     installed = package / kind
     return installed if installed.is_dir() else package.parent / kind
 
