@@ -170,6 +170,5 @@ def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:
     root = config.get("root")
     if isinstance(root, str | Path) and not at_home(root).is_dir():
         subject = ": ".join(part for part in (locate(("root",)), "data.root") if part)
-        raise InvalidInput(
-            f"no such folder: {root}", subject=subject, hint="Set the dataset's folder: --set data.root=FOLDER"
-        )
+        hint = "Set the dataset's folder: --set data.root=FOLDER"
+        raise InvalidInput(f"no such folder: {root}", subject=subject, hint=hint)
