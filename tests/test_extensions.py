@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from inprocess import wsss
-from pluginpackage import lay_down
+from pluginpackage import write_installed
 from toys import MAKE
 
 from wsss.cli.commands.plugins import REGISTRIES, registry
@@ -22,7 +22,7 @@ GROUP = "wsss.stages"
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Extensions]:
     """A registry with one entry of its own, beside a package that adds three."""
     points = {GROUP: {"make": "toys:MAKE", "own": "toys:DOUBLE", "broken": "absent_module:STAGE"}}
-    lay_down(tmp_path, "toyplugin", points)
+    write_installed(tmp_path, "toyplugin", points)
     monkeypatch.syspath_prepend(tmp_path)
     yield Extensions(GROUP, {"own": "json:dumps"})
     STAGES._forget()
