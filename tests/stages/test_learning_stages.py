@@ -267,7 +267,7 @@ def test_maps_and_predictions_of_reduced_images_say_so(place: Path, tmp_path: Pa
 def test_images_that_are_predicted_in_tiles_are_named(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wsss.models.blockwise_prediction.WHOLE", 1000)
+    monkeypatch.setattr("wsss.models.blockwise_prediction.MAX_PIXELS", 1000)
     lines: list[str] = []
     data = dataset(place)
     result = run_stage(predict.STAGE, {}, tmp_path / "p", data, lines=lines, segmenter=place / "segment")
@@ -397,9 +397,7 @@ def test_segment_from_the_trunk_of_a_classifier(place: Path, tmp_path: Path) -> 
     start, _ = load_classifier(classifier)
     built = build_segmenter(SegmenterConfig.model_validate({"backbone": BACKBONE}), 3, start=start)
     assert torch.equal(built.backbone.high[5].conv[0][0].weight, start.backbone.high[5].conv[0][0].weight)
-    with pytest.raises(
-        InvalidInput, match=r"backbone\.name is resnet18, but the classifier to start from is a mobilenet"
-    ):
+    with pytest.raises(InvalidInput, match=r"backbone\.name: expected mobilenet_v2, .* got 'resnet18'"):
         run_stage(
             segment.STAGE,
             SEGMENT | {"backbone": {"name": "resnet18", "weights": "none"}},

@@ -52,7 +52,7 @@ def sampler_groups(
     for group in groups:
         for parameter in group.parameters:
             parameter.requires_grad_(True)
-    classifier.keep_still()
+    classifier.freeze_untrained_parts()
     return groups
 
 
