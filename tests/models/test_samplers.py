@@ -220,7 +220,7 @@ def test_resample_keeps_trained_samplers() -> None:
         {"expansion": {"max_offset": 2}, "shrinkage": {"offsets": "none"}, "placement": "features"},
         {"expansion": {"max_offset": 2}},
     ):
-        with pytest.raises(ValueError, match="expansion|shrinkage"):
+        with pytest.raises(ValueError, match=r"expansion|shrinkage"):
             model.resample(SamplingConfig.model_validate(invalid))
 
 
@@ -235,7 +235,7 @@ def test_features_keep_their_type_under_autocast() -> None:
 
 
 def test_offset_groups_must_divide_the_channels() -> None:
-    with pytest.raises(ValueError, match="offset_groups.*6.*1, 2, 3, 6.*4"):
+    with pytest.raises(ValueError, match=r"offset_groups.*6.*1, 2, 3, 6.*4"):
         DeformableSampler(SamplerConfig(offset_groups=4), 6)
 
 
