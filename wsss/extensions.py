@@ -128,11 +128,6 @@ class Extensions(Mapping[str, Any]):
         for cached in ("entries", "_active"):
             self.__dict__.pop(cached, None)
 
-    @property
-    def plugins(self) -> tuple[Entry, ...]:
-        """Entries of other packages, without shadowed ones."""
-        return tuple(entry for entry in self._active.values() if entry.package)
-
     def __getitem__(self, name: str) -> Any:
         return self._active[name].load()
 
