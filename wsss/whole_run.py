@@ -17,7 +17,7 @@ from wsss.io.files.stage_files import RUNS
 from wsss.io.process.cores import available_cores
 
 if TYPE_CHECKING:
-    from wsss.pipeline.plan.run_plan import Step
+    from wsss.pipeline.plan.step import Step
     from wsss.pipeline.run.execute import RunResult
 
 
@@ -67,7 +67,7 @@ def run_pipeline(
         ('planned', 'classify')
     """
     from wsss.pipeline.config.spec import load_spec
-    from wsss.pipeline.plan.run_plan import Choice
+    from wsss.pipeline.plan.step import Choice
     from wsss.pipeline.processes.ranks import join_ranks
     from wsss.pipeline.run import execute
     from wsss.pipeline.run.progress import Reporter

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wsss.data.masks.mask_values import MaskValues
 
 T = TypeVar("T")
-WHERE = (
+UNKNOWN_IMAGES = (
     "Pass the folder of the dataset (--data.root DIR) or of its images (--data.images DIR); for masks without a "
     "dataset, --images DIR."
 )

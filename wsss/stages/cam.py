@@ -21,7 +21,7 @@ from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, Stage
 from wsss.stages.common.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.stages.common.finished import check_maps
 from wsss.stages.common.reduced import note_reduced
-from wsss.train.config import MOST_IMAGES
+from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName, Settings
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class CamConfig(StageConfig):
     max_side: int | None = Field(
         default=1024, ge=16, description="maximum longer side in pixels; larger images are reduced; null: never"
     )
-    batch_size: int = Field(default=1, ge=1, le=MOST_IMAGES, description="images of equal size per forward pass")
+    batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
 
     adapt: AdaptConfig | None = Field(
         default=None,

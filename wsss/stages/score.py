@@ -99,8 +99,8 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     """Sum the confusion matrices of the split, and compute all scores from the total."""
     import numpy as np
 
-    from wsss.data.checks.ground_truth import log_remarks
     from wsss.data.masks.encodings import check_encoding
+    from wsss.data.masks.ground_truth import log_remarks
     from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
     from wsss.io.files.atomic import write_text
     from wsss.metrics.overlap import overlap_scores

@@ -127,7 +127,7 @@ def init(
     from wsss.data.importers.project import default_name, plan_project, write_project
     from wsss.data.importers.rules.read_context import ReadOptions
     from wsss.data.readers.label_rules import Rules, parse_soft
-    from wsss.pipeline.config.spec import NAME
+    from wsss.pipeline.config.pipeline_files import NAME
 
     if negatives and no_negatives:
         raise InvalidInput("mutually exclusive", subject="--negative and --no-negatives")

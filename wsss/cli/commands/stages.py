@@ -84,7 +84,7 @@ def run_single(
         WsssError: invalid options, or the stage failed.
     """
     from wsss.pipeline.processes.ranks import join_ranks
-    from wsss.pipeline.run.execute import locked_for
+    from wsss.pipeline.run.guard import locked_for
     from wsss.pipeline.run.progress import Reporter
     from wsss.pipeline.run.runner import run_stage
     from wsss.pipeline.run.task import Session
@@ -199,7 +199,7 @@ def _refuse_incomplete(folder: Path, option: str) -> None:
 
 
 def _check_paths(config: Any, source: Source) -> None:
-    from wsss.pipeline.plan.graph import paths_in
+    from wsss.pipeline.plan.instance import paths_in
 
     for path, value in paths_in(config):
         if not value.exists():
@@ -237,7 +237,7 @@ def _out_folder(stage: Stage[Any], out: Path | None) -> Iterator[Path]:
 
 
 def _print(stage: Stage[Any], outcome: Any, given: Mapping[str, Any]) -> None:
-    from wsss.pipeline.run.progress import duration
+    from wsss.pipeline.run.estimate import duration
 
     out = str(given["out"]) if given["out"] else None
     if given["as_json"]:

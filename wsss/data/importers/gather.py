@@ -163,7 +163,7 @@ def _findings(problems: Collector, *, besides: str = "") -> str:
 
 def _match(read: Labels, images: Path, listed: Listing, problems: Collector, notes: Collector) -> dict[str, Entry]:
     """Return file → entry; several entries that match one file are joined."""
-    finder = Finder(listed.images, root=images.absolute().name, unread=listed.unread)
+    finder = Finder(listed.images, root=images.absolute().name, unread=listed.unsupported)
     matches: dict[str, list[tuple[Entry, Match]]] = defaultdict(list)
     for entry in read.entries:
         match = finder.find(entry.image)
@@ -173,7 +173,7 @@ def _match(read: Labels, images: Path, listed: Listing, problems: Collector, not
         elif match.files:
             problems.add(AMBIGUOUS, f"{message}: {listing(match.files, limit=3)}")
         elif match.unread:
-            reason = listed.unread[match.unread[0]]
+            reason = listed.unsupported[match.unread[0]]
             problems.add(NOT_READ, f"{message}: the file {match.unread[0]} exists, but {reason}")
         else:
             elsewhere = f" (in another folder: {listing(match.elsewhere, limit=3)})" if match.elsewhere else ""

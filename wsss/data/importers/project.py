@@ -21,7 +21,7 @@ from wsss.data.readers.label_rules import UNKNOWN_MARK
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, without_suffix
 from wsss.errors import InvalidInput, counted, listing
-from wsss.io.files.atomic import explain_os_errors, write_text
+from wsss.io.files.atomic import convert_os_errors, write_text
 from wsss.io.files.contained import check_link, delete_file
 from wsss.io.text.tables import csv_text
 
@@ -129,7 +129,7 @@ def write_project(project: Project, *, force: bool = False, keep: Sequence[Path]
             hint="Choose another output folder (--out DIR), or replace these files: --force",
         )
     check_link(out / LISTS, out)
-    with explain_os_errors(out):
+    with convert_os_errors(out):
         for path in old:  # the list of a former split would be read, too
             delete_file(path)
     for name, text in sorted(project.files.items(), key=lambda item: item[0] == PIPELINE):

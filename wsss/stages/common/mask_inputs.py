@@ -93,7 +93,7 @@ def survey(ctx: Context[Any], samples: Sequence[Sample]) -> list[MaskSummary]:
     Raises:
         InvalidInput: a mask cannot be read.
     """
-    from wsss.data.checks.ground_truth import log_remarks
+    from wsss.data.masks.ground_truth import log_remarks
 
     advance = ctx.progress.track("reading the masks", len(samples))
     summaries = []

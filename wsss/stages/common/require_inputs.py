@@ -43,7 +43,7 @@ def require_truth(data: Dataset, splits: Sequence[str], *, where: str, hint: str
     Raises:
         InvalidInput: masks are missing or broken, or no pixel has a class.
     """
-    from wsss.data.checks.ground_truth import check_truth, require_masks
+    from wsss.data.masks.ground_truth import check_truth, require_masks
 
     samples = data.samples(splits)
     of = f"split {splits[0]!r}" if len(splits) == 1 else f"splits {listing(splits)}"

@@ -34,8 +34,8 @@ def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[
         InvalidInput: maps or ground truth cannot be read, do not fit each other, or the ground truth mixes two
             encodings (`wsss.data.masks.encodings`).
     """
-    from wsss.data.checks.ground_truth import log_remarks
     from wsss.data.masks.encodings import check_encoding
+    from wsss.data.masks.ground_truth import log_remarks
     from wsss.pipeline.run.items import map_items
 
     classes = ctx.data.classes

@@ -10,7 +10,7 @@ from wsss.data.importers.rules.imported_labels import Entry, Labels, class_name
 from wsss.data.importers.rules.presence import without_no
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.errors import InvalidInput
-from wsss.io.text.xmlfile import read_xml
+from wsss.io.text.xml_files import read_xml
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
