@@ -108,8 +108,8 @@ DAMAGES: list[tuple[str, Callable[[Path], None], str]] = [
     ("images/train_00001.png", truncate, "broken or truncated"),
     ("images/train_00001.png", be_a_folder, "not a file"),
     ("images/val_00000.png", truncate, "broken or truncated"),
-    ("images/val_00000.png", crop_image, "must be of one size"),
-    ("masks/val_00001.png", crop_mask, "must be of one size"),
+    ("images/val_00000.png", crop_image, "differ in size"),
+    ("masks/val_00001.png", crop_mask, "differ in size"),
     ("masks/val_00001.png", spoil_mask, "stands for no class"),
     ("labels.csv", Path.unlink, "no image-level labels"),
 ]

@@ -55,7 +55,7 @@ def test_truth_is_checked_and_encoded(tmp_path: Path) -> None:
     write_mask(tmp_path / "a.png", np.array([[0, 12]], np.uint8))
     sample = Sample("a", tmp_path / "image.png", mask=tmp_path / "a.png")
     assert read_truth(sample, CLASSES, size=(1, 2)).tolist() == [[0, 2]]
-    with pytest.raises(InvalidInput, match="must be of one size"):
+    with pytest.raises(InvalidInput, match="differ in size"):
         read_truth(sample, CLASSES, size=(2, 1))
     with pytest.raises(InvalidInput, match="Image b has no ground-truth mask"):
         read_truth(Sample("b", tmp_path / "b.png"), CLASSES)

@@ -192,7 +192,7 @@ def test_score_names_what_is_missing_or_wrong(tmp_path, data):
         run_stage(SCORE, {}, tmp_path / "score", data, pred=tmp_path / "pred")
     for sample in samples:
         write_mask(tmp_path / "pred" / f"{sample.id}.png", np.zeros((5, 5), np.uint8))
-    with pytest.raises(InvalidInput, match="must be of one size"):
+    with pytest.raises(InvalidInput, match="differ in size"):
         run_stage(SCORE, {}, tmp_path / "score", data, pred=tmp_path / "pred")
     for sample in samples:
         write_mask(tmp_path / "pred" / f"{sample.id}.png", np.full((36, 44), 7, np.uint8))

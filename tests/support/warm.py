@@ -1,7 +1,7 @@
 """Server of preloaded ``wsss`` processes, which halve the time of a run on tiny images.
 
 The server imports what the stages import, and forks for every command of a client. The client is a separate program
-(``python warm.py SOCKET ARGUMENTS``) that a test can use like the command: it forwards its arguments, working directory,
+(``python warm.py SOCKET ARGUMENTS``) that a test can use like the command: it forwards arguments, working directory,
 environment and standard streams, and returns the exit code. A forked process behaves like a new one: it has no other
 threads, and sets torch's number of threads from the environment. Tests of signals, process groups and the start of
 commands use new processes.
