@@ -76,7 +76,7 @@ def test_suffix_selects_an_annotator(tmp_path: Path) -> None:
     assert found.found == {one: tmp_path / f"{one}_2ndHO.png" for one in "ab"} and not found.guessed
     with pytest.raises(InvalidInput) as error:
         masks_by_id(tmp_path, ["a"], suffix="_x")
-    assert error.value.subject == str(tmp_path) and "a_1stHO.png" in error.value.found
+    assert error.value.subject == str(tmp_path) and "a_1stHO.png" in str(error.value.found)
 
 
 def test_unmatched_files_are_reported(tmp_path: Path) -> None:

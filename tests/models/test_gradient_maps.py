@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from wsss.models.attribution.config import GradCamPlusPlusConfig, LayerCamConfig
+from wsss.models.attribution.fusion import fuse
 from wsss.models.attribution.gradcam import channel_weights, gradcam_plus_plus
 from wsss.models.attribution.gradients import LayerGradients, class_slots, frozen, layer_stride
-from wsss.models.attribution.layercam import fuse, layer_cam
+from wsss.models.attribution.layercam import layer_cam
 from wsss.models.attribution.maps import attribution_maps
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig

@@ -5,7 +5,8 @@ Torch is imported only when maps are computed, because the command line validate
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import BeforeValidator, Field, field_validator
 
@@ -22,7 +23,10 @@ Layer = Literal["features", "low"]
 
 
 class MapMethod(Settings):
-    """Base of all kinds of maps; subclasses override `compute`."""
+    """Base of all kinds of maps; subclasses name their ``function``, or override `compute`."""
+
+    function: ClassVar[str] = ""
+    """``"module:function"`` that computes the maps; called as `compute`, with the config as last argument."""
 
     name: str
 
@@ -41,7 +45,9 @@ class MapMethod(Settings):
         Returns:
             Per layer of `map_layers`, ``(N, K, h, w)`` ≥ 0 at the layer's resolution.
         """
-        raise NotImplementedError
+        module, _, function = self.function.partition(":")
+        maps: list[Tensor] = getattr(import_module(module), function)(classifier, batch, selected, self)
+        return maps
 
     def combine(self, maps: list[Tensor]) -> Tensor:
         """Merge the maps of all layers, each ``(…, h, w)`` of one size and summed over all views."""
@@ -57,6 +63,8 @@ class PlainCam(MapMethod):
 class GradCamPlusPlusConfig(MapMethod):
     """Grad-CAM++."""
 
+    function: ClassVar[str] = "wsss.models.attribution.gradcam:gradcam_plus_plus"
+
     name: Literal["gradcam++"] = "gradcam++"
     layer: Layer = Field(default="features", description="layer whose channels are weighted")
 
@@ -64,15 +72,11 @@ class GradCamPlusPlusConfig(MapMethod):
         """Return the layer."""
         return (self.layer,)
 
-    def compute(self, classifier: CAMClassifier, batch: Tensor, selected: Tensor) -> list[Tensor]:
-        """See `wsss.models.attribution.gradcam`."""
-        from wsss.models.attribution.gradcam import gradcam_plus_plus
-
-        return gradcam_plus_plus(classifier, batch, selected, self)
-
 
 class LayerCamConfig(MapMethod):
     """LayerCAM of one layer, or fused from both."""
+
+    function: ClassVar[str] = "wsss.models.attribution.layercam:layer_cam"
 
     name: Literal["layercam"] = "layercam"
     layers: tuple[Layer, ...] = Field(
@@ -91,21 +95,17 @@ class LayerCamConfig(MapMethod):
         """Return the layers in the order of the config."""
         return self.layers
 
-    def compute(self, classifier: CAMClassifier, batch: Tensor, selected: Tensor) -> list[Tensor]:
-        """See `wsss.models.attribution.layercam`."""
-        from wsss.models.attribution.layercam import layer_cam
-
-        return layer_cam(classifier, batch, selected, self)
-
     def combine(self, maps: list[Tensor]) -> Tensor:
-        """Fuse the maps of the layers; see `wsss.models.attribution.layercam.fuse`."""
-        from wsss.models.attribution.layercam import fuse
+        """Fuse the maps of the layers; see `wsss.models.attribution.fusion.fuse`."""
+        from wsss.models.attribution.fusion import fuse
 
         return fuse(maps, self.layers, self.gamma)
 
 
 class AdvCamConfig(MapMethod):
     """AdvCAM: maps summed while gradient ascent on the image increases the score of the class."""
+
+    function: ClassVar[str] = "wsss.models.attribution.advcam:adv_cam"
 
     name: Literal["advcam"] = "advcam"
     steps: int = Field(default=27, ge=0, le=1000, description="number of ascent steps; 0 gives the plain map")
@@ -118,12 +118,6 @@ class AdvCamConfig(MapMethod):
     threshold: float = Field(
         default=0.5, ge=0, lt=1, description="τ: high means above this fraction of the map's maximum"
     )
-
-    def compute(self, classifier: CAMClassifier, batch: Tensor, selected: Tensor) -> list[Tensor]:
-        """See `wsss.models.attribution.advcam`."""
-        from wsss.models.attribution.advcam import adv_cam
-
-        return adv_cam(classifier, batch, selected, self)
 
 
 def _named(value: Any) -> Any:
