@@ -159,7 +159,7 @@ def test_invalid_options_of_an_export(
         (["--weights", "model", "--images", "photographs", "--labels", "restrict"], "has no image-level labels"),
         (
             ["--weights", "model", "--images", "photographs", "--data.classes", "[cat]"],
-            "--data.classes: no effect, since predict with --images reads no dataset.",
+            "--data.classes: no effect, because predict with --images reads no dataset.",
         ),
         (["--weights", "model", "--images", "photographs", "--data.rot", "x"], "or --images to use the dataset."),
         (["--weights", "model", "--images", "raw"], "a.cr2 (.cr2 is a raw camera image"),

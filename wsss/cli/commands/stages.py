@@ -208,11 +208,7 @@ def _check_paths(config: Any, source: Source) -> None:
 
 
 def _refuse_unread(stage: Stage[Any], config: Any, data: Source) -> None:
-    """Refuse keys of a dataset where the stage reads none.
-
-    Raises:
-        InvalidInput: names the keys, and the setting on account of which no dataset is read.
-    """
+    """Refuse options of a dataset if the stage reads none."""
     if not data.value or list(stage.reads(config)):
         return
     keys, options = listing(f"--data.{key}" for key in data.value), fields_with_option(stage)
@@ -221,10 +217,9 @@ def _refuse_unread(stage: Stage[Any], config: Any, data: Source) -> None:
         for name, value in config
         if isinstance(value, Path) and list(stage.reads(config.model_copy(update={name: None})))
     ]
-    raise InvalidInput(
-        f"{keys}: no effect, since {' '.join([stage.name, *(f'with {one}' for one in instead)])} reads no dataset.",
-        hint=f"Leave {keys} out" + (f", or {listing(instead)} to use the dataset." if instead else "."),
-    )
+    cause = " ".join([stage.name, *(f"with {one}" for one in instead)])
+    hint = f"Omit {keys}" + (f", or {listing(instead)} to use the dataset." if instead else ".")
+    raise InvalidInput(f"no effect, because {cause} reads no dataset", subject=keys, hint=hint)
 
 
 @contextmanager
