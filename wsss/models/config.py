@@ -56,6 +56,9 @@ Deviation = Annotated[tuple[Positive, Positive, Positive], AfterValidator(_in_un
 Scale = Annotated[float, Field(gt=0, le=8)]
 """Scale factor of an image."""
 
+Layer = Literal["features", "low"]
+"""``features``: input of the classifier's head (after the samplers); ``low``: features of the trunk at stride 8."""
+
 
 class Views(Settings):
     """Scales and mirror images over which predictions are averaged."""

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import BeforeValidator, Field, field_validator
 
 from wsss.extensions import Extensions
+from wsss.models.config import Layer
 from wsss.validation import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from wsss.models.classifier import CAMClassifier
-
-Layer = Literal["features", "low"]
-"""``features``: input of the classifier's head (after the samplers); ``low``: features of the trunk at stride 8."""
 
 
 class MapMethod(Settings):
@@ -68,7 +66,7 @@ class GradCamPlusPlusConfig(MapMethod):
         """See `wsss.models.attribution.gradcam`."""
         from wsss.models.attribution.gradcam import gradcam_plus_plus
 
-        return gradcam_plus_plus(classifier, batch, selected, self)
+        return gradcam_plus_plus(classifier, batch, selected, self.layer)
 
 
 class LayerCamConfig(MapMethod):
@@ -95,7 +93,7 @@ class LayerCamConfig(MapMethod):
         """See `wsss.models.attribution.layercam`."""
         from wsss.models.attribution.layercam import layer_cam
 
-        return layer_cam(classifier, batch, selected, self)
+        return layer_cam(classifier, batch, selected, self.layers)
 
     def combine(self, maps: list[Tensor]) -> Tensor:
         """Fuse the maps of the layers; see `wsss.models.attribution.layercam.fuse`."""
@@ -123,7 +121,7 @@ class AdvCamConfig(MapMethod):
         """See `wsss.models.attribution.advcam`."""
         from wsss.models.attribution.advcam import adv_cam
 
-        return adv_cam(classifier, batch, selected, self)
+        return adv_cam(classifier, batch, selected, **self.model_dump(exclude={"name"}))
 
 
 def _named(value: Any) -> Any:

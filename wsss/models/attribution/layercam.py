@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from wsss.models.attribution.config import Layer, LayerCamConfig
 from wsss.models.attribution.gradients import LayerGradients, class_slots
 from wsss.models.classifier import CAMClassifier
+from wsss.models.config import Layer
 from wsss.models.multiscale_cam import normalise
 
 
-def layer_cam(classifier: CAMClassifier, batch: Tensor, selected: Tensor, config: LayerCamConfig) -> list[Tensor]:
+def layer_cam(classifier: CAMClassifier, batch: Tensor, selected: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
     """Return ``ReLU(Σ_k ReLU(g_k)·A_k)``, g = ∂score/∂A, for each image and selected class, per layer.
 
     Each position has its own weights, which makes maps of low layers useful. Maps are multiplied by their number of
@@ -22,16 +22,16 @@ def layer_cam(classifier: CAMClassifier, batch: Tensor, selected: Tensor, config
 
     Args:
         classifier, batch, selected: see `wsss.models.attribution.config.MapMethod.compute`.
-        config: the layers.
+        layers: the layers.
 
     Returns:
         Per layer, ``(N, K, h, w)`` ≥ 0.
     """
-    layers = LayerGradients(classifier, batch, config.layers)
-    maps = [features.new_zeros(*selected.shape, *features.shape[2:]) for features in layers.features]
+    gradients = LayerGradients(classifier, batch, layers)
+    maps = [features.new_zeros(*selected.shape, *features.shape[2:]) for features in gradients.features]
     for rows, classes in class_slots(selected):
-        gradients = layers.of(rows, classes)
-        for layer_maps, features, gradient in zip(maps, layers.features, gradients, strict=True):
+        by_layer = zip(maps, gradients.features, gradients.of(rows, classes), strict=True)
+        for layer_maps, features, gradient in by_layer:
             weighted = (gradient.relu() * features[rows]).sum(1).relu()
             layer_maps[rows, classes] = weighted * weighted[0].numel()
     return maps
