@@ -26,7 +26,7 @@ def adv_cam(classifier: CAMClassifier, batch: Tensor, selected: Tensor, **settin
     """Return the sum of the maps of all iterates for each image and selected class.
 
     Args:
-        classifier, batch, selected: see `wsss.models.attribution.config.MapMethod.compute`.
+        classifier, batch, selected: see `wsss.models.attribution.map_method.MapMethod.compute`.
         settings: see `climb`.
 
     Returns:

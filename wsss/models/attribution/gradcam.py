@@ -13,7 +13,7 @@ def gradcam_plus_plus(classifier: CAMClassifier, batch: Tensor, selected: Tensor
     """Return ``ReLU(Σ_k w_k·A_k)`` for each image and selected class, with the `channel_weights` w.
 
     Args:
-        classifier, batch, selected: see `wsss.models.attribution.config.MapMethod.compute`.
+        classifier, batch, selected: see `wsss.models.attribution.map_method.MapMethod.compute`.
         layer: the layer whose channels are weighted.
 
     Returns:

@@ -21,7 +21,7 @@ def layer_cam(classifier: CAMClassifier, batch: Tensor, selected: Tensor, layers
     over scales.
 
     Args:
-        classifier, batch, selected: see `wsss.models.attribution.config.MapMethod.compute`.
+        classifier, batch, selected: see `wsss.models.attribution.map_method.MapMethod.compute`.
         layers: the layers.
 
     Returns:
