@@ -361,7 +361,6 @@ def test_objects_that_are_no_images(model: Path, image: Any, named: str) -> None
     assert error.value.subject == "image" and named in error.value.message
 
 
-
 @pytest.mark.parametrize("scales", [(0,), 1.0, 2, "1", np.array(0.5), {1.0: 2}])
 def test_invalid_scales(model: Path, scales: Any) -> None:
     with pytest.raises(InvalidInput, match=r"^scales"):
