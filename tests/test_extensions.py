@@ -13,7 +13,7 @@ from toys import MAKE
 from wsss.cli.commands.plugins import REGISTRIES, registry
 from wsss.errors import InvalidInput
 from wsss.extensions import GROUPS, Extensions
-from wsss.models.attribution.config import MapMethod
+from wsss.models.attribution.map_method import MapMethod
 from wsss.stages import HELP, STAGES
 
 GROUP = "wsss.stages"

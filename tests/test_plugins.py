@@ -65,6 +65,8 @@ def test_the_package_of_the_page(tmp_path: Path, python: Path) -> None:
     for block in page_blocks(loss=False):
         session.run(block)
 
+    first = "import wsss_example.gradcam; from wsss.stages.cam import CamConfig; CamConfig(method='gradcam')"
+    subprocess.run([python, "-c", first], env=session.env, check=True)  # whichever package is imported first
     done = subprocess.run(["wsss", "plugins", "--json"], env=session.env, capture_output=True, check=True)
     assert {(row["name"], row["status"], row["package"]) for row in json.loads(done.stdout)} == {
         (name, "ok", "wsss_example 1.0") for name in ("borders", "efficientnet_b0", "gradcam", "filenames")

@@ -27,7 +27,7 @@ GROUPS = {
     "wsss.losses": "the config class of a loss",
     "wsss.layouts": "a `wsss.data.readers.layout.Layout`",
     "wsss.backbones": "a function from this name to a `wsss.models.backbones.Architecture`",
-    "wsss.seeds": "a `wsss.models.attribution.config.MapMethod` class",
+    "wsss.seeds": "a `wsss.models.attribution.map_method.MapMethod` class",
 }
 """Entry-point group → the object that its entries refer to."""
 

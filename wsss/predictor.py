@@ -179,8 +179,9 @@ def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
             # torch does not support negative strides, and warns of read-only memory
             return np.require(image, requirements=["C", "W"])
-        found = f"shape {image.shape} of {image.dtype}"
-        raise InvalidInput("invalid array", subject="image", allowed="shape (H, W, 3) of uint8, RGB", found=found)
+        problem = f"invalid array of shape {image.shape} and type {image.dtype}"
+        raise InvalidInput(problem, subject="image", allowed="(H, W, 3) uint8, RGB")
+
     raise InvalidInput(
         subject="image",
         allowed="a path, a Pillow image or a NumPy array",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,9 +33,13 @@ def images(low: float = 0.2, high: float = 0.8) -> Tensor:
     return low + (high - low) * torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
 
 
+def settings(**keys: float) -> dict[str, Any]:
+    return AdvCamConfig.model_validate(keys).model_dump(exclude={"name"})
+
+
 def climbed(model: CAMClassifier, steps: int, start: Tensor | None = None, **keys: float) -> tuple[Tensor, Tensor]:
     with frozen(model):
-        return climb(model, images() if start is None else start, CLASSES, AdvCamConfig(steps=steps, **keys))
+        return climb(model, images() if start is None else start, CLASSES, **settings(steps=steps, **keys))
 
 
 @torch.no_grad()
@@ -107,10 +112,10 @@ def test_objective_by_hand() -> None:
     scores = torch.tensor([[1.0, 4.0, 0.5]])
     own = torch.tensor([[[8.0, 5.0], [4.0, 0.0]]])
     first = torch.tensor([[[6.0, 5.5], [0.0, 3.0]]])
-    config = AdvCamConfig(regularisation=7.0, threshold=0.5)  # above 4: the first row, changed by 2 and by 0.5
-    assert ascent(scores, torch.tensor([1]), own, first, config).item() == pytest.approx(4 - 1.5 - 7 * 2.5 / 4)
-    unregularised = AdvCamConfig(regularisation=0.0)
-    assert ascent(scores, torch.tensor([0]), own, first, unregularised).item() == pytest.approx(1 - 4.5)
+    for chosen, regularisation, expected in ((1, 7.0, 4 - 1.5 - 7 * 2.5 / 4), (0, 0.0, 1 - 4.5)):
+        # threshold 4: the first row, changed by 2 and by 0.5
+        value = ascent(scores, torch.tensor([chosen]), own, first, regularisation=regularisation, threshold=0.5)
+        assert value.item() == pytest.approx(expected)
 
 
 def test_regularisation_preserves_high_regions(model: CAMClassifier) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig, MapMethod
+from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig
 from wsss.models.attribution.gradients import frozen
+from wsss.models.attribution.map_method import MapMethod
 from wsss.models.attribution.maps import attribution_maps
 from wsss.models.backbones import build_backbone
 from wsss.models.classifier import CAMClassifier, build_classifier

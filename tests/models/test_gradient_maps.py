@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from wsss.models.attribution.config import GradCamPlusPlusConfig, LayerCamConfig
-from wsss.models.attribution.fusion import fuse
 from wsss.models.attribution.gradcam import channel_weights, gradcam_plus_plus
 from wsss.models.attribution.gradients import LayerGradients, class_slots, frozen, layer_stride
-from wsss.models.attribution.layercam import layer_cam
+from wsss.models.attribution.layercam import fuse, layer_cam
 from wsss.models.attribution.maps import attribution_maps
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig
@@ -122,9 +121,8 @@ def test_channel_weights_equal_the_papers_derivatives() -> None:
 def test_gradcam_plus_plus_is_the_weighted_sum(name: str) -> None:
     model, batch = build(name), as_batch(pictures())
     for layer in ("features", "low"):
-        config = GradCamPlusPlusConfig(layer=layer)
         with frozen(model):
-            (maps,) = gradcam_plus_plus(model, batch, ALL, config)
+            (maps,) = gradcam_plus_plus(model, batch, ALL, layer)
         for image, class_index in ((0, 1), (1, 2)):
             features, gradient = (part.double() for part in separate_gradients(model, batch, image, class_index)[layer])
             expected = torch.zeros_like(features[0])
@@ -162,7 +160,7 @@ def test_layercam_of_a_positive_linear_head_is_the_plain_map() -> None:
 def test_layercam_ignores_negative_gradients(model: CAMClassifier) -> None:
     batch = as_batch(pictures())
     with frozen(model), torch.no_grad():
-        (maps,) = layer_cam(model, batch, ALL, LayerCamConfig())
+        (maps,) = layer_cam(model, batch, ALL, ["features"])
         expected = torch.einsum("bchw,kc->bkhw", model.features(batch), model.head.weight[:, :, 0, 0].relu())
     torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-4)
 
@@ -170,8 +168,8 @@ def test_layercam_ignores_negative_gradients(model: CAMClassifier) -> None:
 def test_layercam_of_the_low_layer() -> None:
     model, batch = build("mobilenet_v2"), as_batch(pictures())
     with frozen(model):
-        low, high = layer_cam(model, batch, ALL, LayerCamConfig(layers=("low", "features")))
-        (alone,) = layer_cam(model, batch, ALL, LayerCamConfig(layers=("low",)))
+        low, high = layer_cam(model, batch, ALL, ["low", "features"])
+        (alone,) = layer_cam(model, batch, ALL, ["low"])
     assert low.shape == (2, 3, 6, 5)
     assert high.shape == (2, 3, 3, 3)
     torch.testing.assert_close(low, alone)
@@ -199,7 +197,7 @@ def test_repeated_applications_of_the_head() -> None:
 
 def layer_cam_of(model: CAMClassifier, batch: Tensor) -> Tensor:
     with frozen(model):
-        return layer_cam(model, batch, ALL, LayerCamConfig())[0]
+        return layer_cam(model, batch, ALL, ["features"])[0]
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=4))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Union
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.losses.catalogue import LOSSES
 from wsss.validation import NotInIdentity, Settings
 
 Weight = Annotated[float, Field(ge=0)]
@@ -287,10 +286,3 @@ class WarpingConfig(TermConfig):
     threads: Annotated[int | None, NotInIdentity()] = Field(
         default=None, ge=1, description="number of masks warped in parallel; null: one per processor"
     )
-
-
-if TYPE_CHECKING:
-    LossConfig = LossSettings
-else:
-    LossConfig = Annotated[Union[tuple(LOSSES.usable(LossSettings))], Field(discriminator="name")]  # noqa: UP007
-"""Any loss, selected by ``name``; those of `wsss.losses.catalogue.LOSSES`."""

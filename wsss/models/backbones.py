@@ -104,7 +104,35 @@ class Architecture:
     classifier: str
 
 
-class Backbone(nn.Module):
+class Trunk(nn.Module):
+    """A feature extractor in two parts, ``low`` and ``high``, and a last layer.
+
+    Attributes:
+        low_stride, output_stride: pixels per element of the low features and of the features.
+        low_channels, body_channels, channels: number of channels after ``low``, ``high`` and ``last``.
+    """
+
+    low: nn.Module
+    high: nn.Module
+    last: nn.Module
+    low_stride: int
+    output_stride: int
+    low_channels: int
+    body_channels: int
+    channels: int
+
+    def forward(self, images: Tensor) -> Features:
+        """Return the features of normalised images ``(B, 3, H, W)``."""
+        low = self.low(images)
+        return Features(low, self.last(self.high(low)))
+
+    def body(self, images: Tensor) -> Tensor:
+        """Return the features ``(B, body_channels, h, w)`` before ``last``."""
+        features: Tensor = self.high(self.low(images))
+        return features
+
+
+class Backbone(Trunk):
     """A classification network up to its last feature map.
 
     Args:
@@ -127,16 +155,6 @@ class Backbone(nn.Module):
             self.low_channels, self.body_channels = low.shape[1], body.shape[1]
             self.channels = self.last(body).shape[1]
             self.train()
-
-    def forward(self, images: Tensor) -> Features:
-        """Return the features of normalised images ``(B, 3, H, W)``."""
-        low = self.low(images)
-        return Features(low, self.last(self.high(low)))
-
-    def body(self, images: Tensor) -> Tensor:
-        """Return the features ``(B, body_channels, h, w)`` before `last`."""
-        features: Tensor = self.high(self.low(images))
-        return features
 
 
 def build_backbone(

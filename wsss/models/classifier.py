@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from wsss.data.classes import Classes
 from wsss.io.weights import load_description, load_weights, save_model
-from wsss.models.backbones import Backbone, Normalise, OwnStatistics, build_backbone
+from wsss.models.backbones import Normalise, OwnStatistics, Trunk, build_backbone
 from wsss.models.config import ClassifierConfig, TrainedClassifierConfig
 from wsss.models.convnet import ConvNet, convnet_origin
 from wsss.models.description import describe, load_strictly, read_description
@@ -63,9 +63,7 @@ class CAMClassifier(nn.Module):
         classes: number K of foreground classes.
     """
 
-    def __init__(
-        self, config: TrainedClassifierConfig, backbone: Backbone | ConvNet, origin: Origin, classes: int
-    ) -> None:
+    def __init__(self, config: TrainedClassifierConfig, backbone: Trunk, origin: Origin, classes: int) -> None:
         super().__init__()
         own = config.convnet is not None and config.convnet.normalisation == "image"
         self.normalise: OwnStatistics | Normalise = OwnStatistics() if own else Normalise(origin.mean, origin.std)
@@ -183,7 +181,7 @@ def load_classifier(folder: Path) -> tuple[CAMClassifier, Classes]:
     return classifier.eval(), classes
 
 
-def _trunk(config: ClassifierConfig, origin: Origin | None = None) -> tuple[Backbone | ConvNet, Origin]:
+def _trunk(config: ClassifierConfig, origin: Origin | None = None) -> tuple[Trunk, Origin]:
     """Return the trunk and the origin of its weights; ``origin`` is set when a trained one is rebuilt."""
     if config.backbone is not None:
         return build_backbone(config.backbone, origin=origin)

@@ -10,10 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.extensions import Extensions
-from wsss.models.sampler_config import MAX_CHANNELS, ExpansionConfig, SamplerConfig, SamplingConfig, ShrinkageConfig
+from wsss.models.sampler_config import MAX_CHANNELS, SamplingConfig
 from wsss.validation import Settings
-
-__all__ = ["ExpansionConfig", "SamplerConfig", "SamplingConfig", "ShrinkageConfig"]
 
 ARCHITECTURES = Extensions(
     "wsss.backbones",
@@ -55,6 +53,9 @@ Deviation = Annotated[tuple[Positive, Positive, Positive], AfterValidator(_in_un
 
 Scale = Annotated[float, Field(gt=0, le=8)]
 """Scale factor of an image."""
+
+Layer = Literal["features", "low"]
+"""``features``: input of the classifier's head (after the samplers); ``low``: features of the trunk at stride 8."""
 
 
 class Views(Settings):

@@ -6,18 +6,17 @@ feature. A few convolutions, most of them 1×1, distinguish mortar from brick by
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
-from wsss.models.backbones import Features
+from wsss.models.backbones import Trunk
 from wsss.models.config import ConvNetConfig
 from wsss.models.initial import Origin
 
 
-class ConvNet(nn.Module):
-    """3×3 convolutions, then 1×1 convolutions, each followed by ReLU.
+class ConvNet(Trunk):
+    """3×3 convolutions (``low``), then 1×1 convolutions (``high``), each followed by ReLU; ``last`` is the identity.
 
-    Its interface is that of `wsss.models.backbones.Backbone`: ``low`` are the 3×3 convolutions, ``high`` the others,
-    ``last`` is the identity. Images are padded with their border pixels, so that borders do not stand out.
+    Images are padded with their border pixels, so that borders do not stand out.
 
     Args:
         config: widths, number of 3×3 convolutions, stride.
@@ -38,16 +37,6 @@ class ConvNet(nn.Module):
         self.low_channels = config.widths[split - 1]
         self.body_channels = self.channels = channels
         self.output_stride = self.low_stride = config.stride
-
-    def forward(self, images: Tensor) -> Features:
-        """Return the features of normalised images ``(B, 3, H, W)``, both at the output stride."""
-        low = self.low(images)
-        return Features(low, self.high(low))
-
-    def body(self, images: Tensor) -> Tensor:
-        """Return the features ``(B, channels, H/s, W/s)``."""
-        features: Tensor = self.high(self.low(images))
-        return features
 
 
 def convnet_origin(config: ConvNetConfig) -> Origin:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
 from wsss.io.weights import DESCRIPTION, WEIGHTS
-from wsss.models.backbones import Backbone
+from wsss.models.backbones import Trunk
 from wsss.models.config import Deviation, Mean
 from wsss.models.initial import Origin
 from wsss.models.state_dicts import mismatches, type_mismatches
@@ -38,7 +38,7 @@ def describe(kind: str, model: type[BaseModel], network: Described, classes: Cla
         classes: names and mask values.
     """
     config = network.config.model_dump(mode="json", include=set(model.model_fields), exclude={"backbone": {"weights"}})
-    backbone: Backbone | None = getattr(network, "backbone", None)
+    backbone: Trunk | None = getattr(network, "backbone", None)
     return {
         "kind": kind,
         "config": config,

@@ -163,9 +163,6 @@ class ExpansionSampler(DeformableSampler):
 
     config: ExpansionConfig
 
-    def __init__(self, config: ExpansionConfig, channels: int) -> None:
-        super().__init__(config, channels)
-
     def raw_offsets(self, features: Tensor) -> Tensor:
         """See `DeformableSampler`; the gradient is reversed."""
         offsets = super().raw_offsets(features)
@@ -176,9 +173,6 @@ class ShrinkageSampler(DeformableSampler):
     """The sampler after the expansion sampler: an ordinary deformable convolution on clipped features."""
 
     config: ShrinkageConfig
-
-    def __init__(self, config: ShrinkageConfig, channels: int) -> None:
-        super().__init__(config, channels)
 
     def sampled_from(self, features: Tensor) -> Tensor:
         """Return the features ``(B, C, h, w)``, clipped at β of their maximum."""

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from wsss.data.augmentation import SegmentationAugmentation
 from wsss.errors import InvalidInput, listing
-from wsss.losses.config import CrossEntropyConfig, LossConfig
+from wsss.losses.any_loss import LossConfig
+from wsss.losses.config import CrossEntropyConfig
 from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.classifier_training import prepare_backbone, training_metrics

@@ -95,7 +95,7 @@ def cached_images(paths: Sequence[Path], *, cache_bytes: int, max_side: int | No
 
     Args:
         paths: image files.
-        cache_bytes: see `Cached`.
+        cache_bytes: see `ArrayCache`.
         max_side: maximum longer side in pixels; larger images are reduced.
     """
     return ArrayCache(ImageLoader(paths, max_side), len(paths), cache_bytes=cache_bytes)

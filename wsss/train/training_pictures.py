@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from wsss.data.classes import Classes
 from wsss.models.classifier import CAMClassifier
+from wsss.train.job import Examples
 from wsss.viz.drawing.heatmap import heat_overlay
 from wsss.viz.drawing.overlay import overlay
 from wsss.viz.drawing.palette import class_colours
@@ -22,12 +22,7 @@ COUNT = 4
 Pictures = Callable[[], Mapping[str, NDArray[np.uint8]]]
 
 
-class _Examples(Protocol):
-    def __len__(self) -> int: ...
-    def __getitem__(self, item: Any) -> tuple[Tensor, ...]: ...
-
-
-def segmentation_pictures(model: nn.Module, examples: _Examples, classes: Classes) -> Pictures:
+def segmentation_pictures(model: nn.Module, examples: Examples, classes: Classes) -> Pictures:
     """Return a function that draws examples with their targets and current predictions.
 
     Args:
@@ -50,7 +45,7 @@ def segmentation_pictures(model: nn.Module, examples: _Examples, classes: Classe
     return _drawn(model, examples, draw)
 
 
-def map_pictures(model: CAMClassifier, examples: _Examples) -> Pictures:
+def map_pictures(model: CAMClassifier, examples: Examples) -> Pictures:
     """Return a function that draws examples with the class maps of up to three of their labels.
 
     Args:
@@ -76,7 +71,7 @@ def _scaled(values: Tensor) -> NDArray[np.float32]:
 
 
 def _drawn(
-    model: nn.Module, examples: _Examples, draw: Callable[[NDArray[np.uint8], Sequence[Tensor]], NDArray[np.uint8]]
+    model: nn.Module, examples: Examples, draw: Callable[[NDArray[np.uint8], Sequence[Tensor]], NDArray[np.uint8]]
 ) -> Pictures:
     def pictures() -> dict[str, NDArray[np.uint8]]:
         device = next(model.parameters()).device

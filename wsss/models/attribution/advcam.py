@@ -13,27 +13,28 @@ decision; the maps of all iterates are summed. Sources:
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from wsss.models.attribution.config import AdvCamConfig
 from wsss.models.attribution.gradients import class_slots
 from wsss.models.classifier import CAMClassifier
 
 
-def adv_cam(classifier: CAMClassifier, batch: Tensor, selected: Tensor, config: AdvCamConfig) -> list[Tensor]:
+def adv_cam(classifier: CAMClassifier, batch: Tensor, selected: Tensor, **settings: Any) -> list[Tensor]:
     """Return the sum of the maps of all iterates for each image and selected class.
 
     Args:
-        classifier, batch, selected: see `wsss.models.attribution.config.MapMethod.compute`.
-        config: number and size of steps, regularisation.
+        classifier, batch, selected: see `wsss.models.attribution.map_method.MapMethod.compute`.
+        settings: see `climb`.
 
     Returns:
         ``[(N, K, h, w)]`` ≥ 0.
     """
     maps: Tensor | None = None
     for rows, classes in class_slots(selected):
-        total = climb(classifier, batch[rows].float() / 255, classes, config)[0]
+        total = climb(classifier, batch[rows].float() / 255, classes, **settings)[0]
         if maps is None:
             maps = total.new_zeros(*selected.shape, *total.shape[1:])
         maps[rows, classes] = total
@@ -41,16 +42,25 @@ def adv_cam(classifier: CAMClassifier, batch: Tensor, selected: Tensor, config: 
     return [maps]
 
 
-def climb(classifier: CAMClassifier, images: Tensor, classes: Tensor, config: AdvCamConfig) -> tuple[Tensor, Tensor]:
+def climb(
+    classifier: CAMClassifier,
+    images: Tensor,
+    classes: Tensor,
+    *,
+    steps: int,
+    step_size: float,
+    regularisation: float,
+    threshold: float,
+) -> tuple[Tensor, Tensor]:
     """Ascend the gradient of n images for one class each: ``x ← clip(x + ξ·g / max|g|)``, g the gradient of `ascent`.
-
-    Steps are in the units of normalised images: ξ is the largest change in standard deviations of the pixels.
 
     Args:
         classifier: in evaluation mode, its parameters frozen.
         images: ``(n, 3, H, W)`` floats in [0, 1].
         classes: ``(n,)`` indices.
-        config: number and size of steps, regularisation.
+        steps: number of steps.
+        step_size: ξ, the largest change per step in standard deviations of the pixels.
+        regularisation, threshold: see `ascent`.
 
     Returns:
         The sum of the maps of all ``steps + 1`` iterates ``(n, h, w)``, and the last iterate ``(n, 3, H, W)``.
@@ -60,8 +70,8 @@ def climb(classifier: CAMClassifier, images: Tensor, classes: Tensor, config: Ad
     images = images.contiguous(memory_format=torch.channels_last)
     first: Tensor | None = None
     total: Tensor | None = None
-    for step in range(config.steps + 1):
-        last = step == config.steps
+    for step in range(steps + 1):
+        last = step == steps
         images = images.detach().requires_grad_(not last)
         with torch.set_grad_enabled(not last):
             maps = classifier.maps(classifier.features(images)).relu()
@@ -70,16 +80,19 @@ def climb(classifier: CAMClassifier, images: Tensor, classes: Tensor, config: Ad
             total = own.detach() if total is None else total + own.detach()
             if last:
                 break
-            score = ascent(classifier.pooling(maps), classes, own, first, config)
-        (gradient,) = torch.autograd.grad(score.sum(), images)
+            scores = classifier.pooling(maps)
+            objective = ascent(scores, classes, own, first, regularisation=regularisation, threshold=threshold)
+        (gradient,) = torch.autograd.grad(objective.sum(), images)
         gradient = gradient * std  # with respect to the normalised image
         largest = gradient.abs().amax((1, 2, 3), keepdim=True).clamp(min=torch.finfo(gradient.dtype).tiny)
-        images = (images.detach() + config.step_size * std * (gradient / largest)).clamp(0, 1)
+        images = (images.detach() + step_size * std * (gradient / largest)).clamp(0, 1)
     assert total is not None
     return total, images
 
 
-def ascent(scores: Tensor, classes: Tensor, own: Tensor, first: Tensor, config: AdvCamConfig) -> Tensor:
+def ascent(
+    scores: Tensor, classes: Tensor, own: Tensor, first: Tensor, *, regularisation: float, threshold: float
+) -> Tensor:
     """Return the objective ``y_c − Σ_{k≠c} y_k − λ·mean(M·|map_c(x^t) − map_c(x^0)|)`` of each image, ``(n,)``.
 
     The mask M selects positions where the current map exceeds τ times its maximum: regions that are already activated
@@ -90,10 +103,11 @@ def ascent(scores: Tensor, classes: Tensor, own: Tensor, first: Tensor, config: 
         classes: ``(n,)`` c.
         own: ``(n, h, w)`` current map of each image's class.
         first: the same for the unchanged image.
-        config: λ and τ.
+        regularisation: λ.
+        threshold: τ.
     """
     chosen = scores.gather(1, classes[:, None])[:, 0]
     current = own.detach()
-    high = current > config.threshold * current.amax((1, 2), keepdim=True)
+    high = current > threshold * current.amax((1, 2), keepdim=True)
     change = ((own - first).abs() * high).mean((1, 2))
-    return 2 * chosen - scores.sum(1) - config.regularisation * change
+    return 2 * chosen - scores.sum(1) - regularisation * change

@@ -1,57 +1,19 @@
-"""Kinds of maps: configs that compute their own maps.
-
-Torch is imported only when maps are computed, because the command line validates pipelines with these configs.
-"""
+"""Kinds of maps: built-in configs, and the union with those of other packages."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from wsss.extensions import Extensions
-from wsss.validation import Settings
+from wsss.models.attribution.map_method import MapMethod
+from wsss.models.config import Layer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from wsss.models.classifier import CAMClassifier
-
-Layer = Literal["features", "low"]
-"""``features``: input of the classifier's head (after the samplers); ``low``: features of the trunk at stride 8."""
-
-
-class MapMethod(Settings):
-    """Base of all kinds of maps; subclasses name their ``function``, or override `compute`."""
-
-    function: ClassVar[str] = ""
-    """``"module:function"`` that computes the maps; called as `compute`, with the config as last argument."""
-
-    name: str
-
-    def map_layers(self) -> tuple[Layer, ...]:
-        """Return the layers whose maps `compute` returns."""
-        return ("features",)
-
-    def compute(self, classifier: CAMClassifier, batch: Tensor, selected: Tensor) -> list[Tensor]:
-        """Compute the maps of one view of some images.
-
-        Args:
-            classifier: in evaluation mode, its parameters frozen.
-            batch: ``(N, 3, H, W)`` uint8.
-            selected: ``(N, K)`` booleans, not all false: the classes of each image; maps of others are zero.
-
-        Returns:
-            Per layer of `map_layers`, ``(N, K, h, w)`` ≥ 0 at the layer's resolution.
-        """
-        module, _, function = self.function.partition(":")
-        maps: list[Tensor] = getattr(import_module(module), function)(classifier, batch, selected, self)
-        return maps
-
-    def combine(self, maps: list[Tensor]) -> Tensor:
-        """Merge the maps of all layers, each ``(…, h, w)`` of one size and summed over all views."""
-        return maps[0]
 
 
 class PlainCam(MapMethod):
@@ -63,8 +25,6 @@ class PlainCam(MapMethod):
 class GradCamPlusPlusConfig(MapMethod):
     """Grad-CAM++."""
 
-    function: ClassVar[str] = "wsss.models.attribution.gradcam:gradcam_plus_plus"
-
     name: Literal["gradcam++"] = "gradcam++"
     layer: Layer = Field(default="features", description="layer whose channels are weighted")
 
@@ -72,11 +32,15 @@ class GradCamPlusPlusConfig(MapMethod):
         """Return the layer."""
         return (self.layer,)
 
+    def compute(self, classifier: CAMClassifier, batch: Tensor, selected: Tensor) -> list[Tensor]:
+        """See `wsss.models.attribution.gradcam`."""
+        from wsss.models.attribution.gradcam import gradcam_plus_plus
+
+        return gradcam_plus_plus(classifier, batch, selected, self.layer)
+
 
 class LayerCamConfig(MapMethod):
     """LayerCAM of one layer, or fused from both."""
-
-    function: ClassVar[str] = "wsss.models.attribution.layercam:layer_cam"
 
     name: Literal["layercam"] = "layercam"
     layers: tuple[Layer, ...] = Field(
@@ -95,17 +59,21 @@ class LayerCamConfig(MapMethod):
         """Return the layers in the order of the config."""
         return self.layers
 
+    def compute(self, classifier: CAMClassifier, batch: Tensor, selected: Tensor) -> list[Tensor]:
+        """See `wsss.models.attribution.layercam`."""
+        from wsss.models.attribution.layercam import layer_cam
+
+        return layer_cam(classifier, batch, selected, self.layers)
+
     def combine(self, maps: list[Tensor]) -> Tensor:
-        """Fuse the maps of the layers; see `wsss.models.attribution.fusion.fuse`."""
-        from wsss.models.attribution.fusion import fuse
+        """Fuse the maps of the layers; see `wsss.models.attribution.layercam.fuse`."""
+        from wsss.models.attribution.layercam import fuse
 
         return fuse(maps, self.layers, self.gamma)
 
 
 class AdvCamConfig(MapMethod):
     """AdvCAM: maps summed while gradient ascent on the image increases the score of the class."""
-
-    function: ClassVar[str] = "wsss.models.attribution.advcam:adv_cam"
 
     name: Literal["advcam"] = "advcam"
     steps: int = Field(default=27, ge=0, le=1000, description="number of ascent steps; 0 gives the plain map")
@@ -118,6 +86,12 @@ class AdvCamConfig(MapMethod):
     threshold: float = Field(
         default=0.5, ge=0, lt=1, description="τ: high means above this fraction of the map's maximum"
     )
+
+    def compute(self, classifier: CAMClassifier, batch: Tensor, selected: Tensor) -> list[Tensor]:
+        """See `wsss.models.attribution.advcam`."""
+        from wsss.models.attribution.advcam import adv_cam
+
+        return adv_cam(classifier, batch, selected, **self.model_dump(exclude={"name"}))
 
 
 def _named(value: Any) -> Any:

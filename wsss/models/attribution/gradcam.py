@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from wsss.models.attribution.config import GradCamPlusPlusConfig
 from wsss.models.attribution.gradients import LayerGradients, class_slots
 from wsss.models.classifier import CAMClassifier
+from wsss.models.config import Layer
 
 
-def gradcam_plus_plus(
-    classifier: CAMClassifier, batch: Tensor, selected: Tensor, config: GradCamPlusPlusConfig
-) -> list[Tensor]:
+def gradcam_plus_plus(classifier: CAMClassifier, batch: Tensor, selected: Tensor, layer: Layer) -> list[Tensor]:
     """Return ``ReLU(Σ_k w_k·A_k)`` for each image and selected class, with the `channel_weights` w.
 
     Args:
-        classifier, batch, selected: see `wsss.models.attribution.config.MapMethod.compute`.
-        config: the layer.
+        classifier, batch, selected: see `wsss.models.attribution.map_method.MapMethod.compute`.
+        layer: the layer whose channels are weighted.
 
     Returns:
         ``[(N, K, h, w)]`` ≥ 0.
     """
-    layers = LayerGradients(classifier, batch, [config.layer])
-    (features,) = layers.features
+    gradients = LayerGradients(classifier, batch, [layer])
+    (features,) = gradients.features
     maps = features.new_zeros(*selected.shape, *features.shape[2:])
     for rows, classes in class_slots(selected):
-        (gradient,) = layers.of(rows, classes)
+        (gradient,) = gradients.of(rows, classes)
+
         weights = channel_weights(features[rows], gradient)
         maps[rows, classes] = (weights * features[rows]).sum(1).relu()
     return [maps]

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsss.models.attribution.config import Layer
 from wsss.models.classifier import CAMClassifier
+from wsss.models.config import Layer
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.models.attribution.config import MapMethod
 from wsss.models.attribution.gradients import frozen, layer_stride
+from wsss.models.attribution.map_method import MapMethod
 from wsss.models.classifier import CAMClassifier
 from wsss.models.multiscale_cam import Grid, Stack, views
 
