@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import site
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from docpages import Block, Session, blocks, check_marks
+from docpages import Session, blocks, check_marks
 from pluginpackage import build_wheel
 
 from wsss.extensions import GROUPS
@@ -19,11 +18,6 @@ from wsss.extensions import GROUPS
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "extending.md"
 PACKAGE = "wsss-example"
-LOSS = "A loss"
-
-
-def page_blocks(*, loss: bool) -> list[Block]:
-    return [block for block in blocks(PAGE) if (block.section == LOSS) == loss]
 
 
 def package_files() -> dict[str, str]:
@@ -54,7 +48,7 @@ def python(tmp_path: Path) -> Path:
 
 def test_the_page_is_complete() -> None:
     check_marks(PAGE)
-    assert set(metadata()["entry-points"]) == set(GROUPS) - {"wsss.losses"}  # type: ignore[call-overload]
+    assert set(metadata()["entry-points"]) == set(GROUPS)  # type: ignore[call-overload]
 
 
 @pytest.mark.slow
@@ -62,28 +56,19 @@ def test_the_package_of_the_page(tmp_path: Path, python: Path) -> None:
     folder = tmp_path / "here"
     folder.mkdir()
     session = Session(folder, slow=True, python=python, env={"PYTHONPATH": ""})
-    for block in page_blocks(loss=False):
+    for block in blocks(PAGE):
         session.run(block)
 
-    first = "import wsss_example.gradcam; from wsss.stages.cam import CamConfig; CamConfig(method='gradcam')"
-    subprocess.run([python, "-c", first], env=session.env, check=True)  # whichever package is imported first
+    for first in (
+        "import wsss_example.gradcam; from wsss.stages.cam import CamConfig; CamConfig(method='gradcam')",
+        "import wsss_example.focal_config; from wsss.losses import build; build('focal', gamma=1)",
+    ):
+        subprocess.run([python, "-W", "error", "-c", first], env=session.env, check=True)  # whichever is imported first
     done = subprocess.run(["wsss", "plugins", "--json"], env=session.env, capture_output=True, check=True)
     assert {(row["name"], row["status"], row["package"]) for row in json.loads(done.stdout)} == {
-        (name, "ok", "wsss_example 1.0") for name in ("borders", "efficientnet_b0", "gradcam", "filenames")
+        (name, "ok", "wsss_example 1.0") for name in ("borders", "focal", "efficientnet_b0", "gradcam", "filenames")
     }
     run = folder / "runs" / "example"
     assert len(list((run / "borders" / "masks").glob("*.png"))) == 8
     assert json.loads((run / "borders" / "stage.json").read_text())["config"]["width"] == 2
     assert (run / "segment" / "model.safetensors").is_file()
-
-
-@pytest.mark.slow
-def test_the_loss_of_the_page(tmp_path: Path) -> None:
-    """The section on losses changes a copy of the project."""
-    checkout = tmp_path / "checkout"
-    for name in ("wsss", "configs", "pipelines"):
-        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "here").mkdir()
-    session = Session(tmp_path / "here", slow=True, checkout=checkout)
-    for block in page_blocks(loss=True):
-        session.run(block)

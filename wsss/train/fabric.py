@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
 
 from wsss.io.process.cores import local_process_count
-from wsss.train.job import RunContext
+from wsss.train.training_job import RunContext
 
 
 def build_fabric(precision: Any, run: RunContext) -> Fabric:

@@ -23,10 +23,10 @@ from wsss.train.checkpoint import TrainingState, load_checkpoint, save_checkpoin
 from wsss.train.config import TrainConfig
 from wsss.train.fabric import build_fabric
 from wsss.train.history import Scalars, write_history
-from wsss.train.job import Batch, Job, RunContext
 from wsss.train.optim import build_optimiser, build_schedule
 from wsss.train.runtime import deterministic, seed_all
 from wsss.train.sample_order import Plan, derive_seed
+from wsss.train.training_job import Batch, Job, RunContext
 from wsss.train.workers import begin_worker
 
 __all__ = ["Batch", "Job", "fit"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wsss.data.classes import Classes
 from wsss.models.classifier import CAMClassifier
-from wsss.train.job import Examples
+from wsss.train.training_job import Examples
 from wsss.viz.drawing.heatmap import heat_overlay
 from wsss.viz.drawing.overlay import overlay
 from wsss.viz.drawing.palette import class_colours
