@@ -178,7 +178,7 @@ def parse_names(value: Any, *, where: str) -> dict[int, str]:
     except ValueError as error:
         raise InvalidInput(str(error), subject=where) from error
     if names is None:
-        raise InvalidInput(subject=where, allowed="a mapping of mask values to names", found=None)
+        raise InvalidInput(subject=where, allowed="a mapping of mask values to names")
     return names
 
 
