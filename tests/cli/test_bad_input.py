@@ -91,7 +91,7 @@ BROKEN = {
     zero_bytes: "train_00001.png: ",
     no_image: "train_00001.png: ",
     missing_image: "train_00001",
-    mask_of_another_size: "the mask is 6×5 (width×height)",
+    mask_of_another_size: "got 6×5",
     id_out_of_range: "unknown mask value; expected 0, 1, 2, 255",
     unknown_class: "unknown class; expected",
     duplicate_id: "train_00000",

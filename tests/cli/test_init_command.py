@@ -109,7 +109,7 @@ def test_unmatched_labels_and_images_are_reported(shapes: Path, here: Path) -> N
         (("--images", "absent"), "absent"),
         (("--images", "."), "no images"),
         (("--images", "IMAGES", "--labels", "absent.csv"), "absent.csv: "),
-        (("--images", "IMAGES"), "classes"),
+        (("--images", "IMAGES"), "no class folders"),
         (("--images", "IMAGES", "--labels", "LABELS", "--name", "a/b"), "--name: "),
         (("--images", "IMAGES", "--labels", "LABELS", "--weights", "absent.pth"), "absent.pth: "),
         (("--images", "IMAGES", "--labels", "LABELS", "--format", "npy"), "labels.csv: "),

@@ -204,7 +204,7 @@ def test_missing_and_broken_images_are_omitted(apart: Path, run_dir: Path) -> No
     broken.write_bytes(broken.read_bytes()[:60])
     for runs in ([], [run_dir]):
         message = succeed("report", apart / "run", *runs, "--out", apart / "page").stderr
-        assert "2 images" in message and missing.stem in message
+        assert "2 unreadable images" in message and missing.stem in message
         page = page_of(apart / "page")
         assert page.count('class="row"') == 1 and "2 images" in page
         shutil.rmtree(apart / "page")
@@ -216,7 +216,7 @@ def test_missing_images_of_a_finished_page(apart: Path) -> None:
     assert "index.html: " in refused("report", apart / "run")
     assert page_of(page).count('class="row"') == 3
     for options in (("--out", apart / "page"), ("--force",)):
-        assert "3 images" in succeed("report", apart / "run", *options).stderr
+        assert "3 unreadable images" in succeed("report", apart / "run", *options).stderr
     assert page_of(page).count('class="row"') == 0 and "Stage by stage" in page_of(page)
     succeed("report", apart / "run", "--data.images", apart / "elsewhere")
     assert page_of(page).count('class="row"') == 3
@@ -239,7 +239,7 @@ def test_dataset_options_override_the_dataset_of_the_run(run_dir: Path, tmp_path
     succeed("report", tmp_path / "run", "--data.root", tmp_path / "moved")
     page = page_of(tmp_path / "run" / "report")
     assert page.count('class="row"') == 3
-    assert "val 3 images" in page and "train 4 images" not in page  # the splits of the run
+    assert "3 images in val" in page and "train 4 images" not in page  # the splits of the run
 
 
 @pytest.mark.parametrize("several", [False, True])

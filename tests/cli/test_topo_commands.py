@@ -156,8 +156,8 @@ def test_invalid_files_are_refused(masks: tuple[Path, Path], tmp_path: Path) -> 
     Image.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "small.png")
     for arguments, message in (
         ([masks[0], tmp_path / "small.png"], "expected 4×3, got 40×30"),
-        ([masks[0], masks[1], "--plot", "x.jpg"], "--plot x.jpg: "),
-        ([masks[0], masks[1], "--plot", "x"], "x.png or x.svg"),
+        ([masks[0], masks[1], "--plot", "x.jpg"], "--plot: unsupported format"),
+        ([masks[0], masks[1], "--plot", "x"], "ending with .png or .svg, got x"),
         ([masks[0], "nowhere.png"], "nowhere.png: no such file"),
     ):
         assert message in refused("topo", "match", *arguments)

@@ -161,9 +161,13 @@ def test_values_that_no_stage_writes_are_refused(tmp_path: Path, data: Dataset) 
     classes = Classes(CLASSES.names, ((0,), (40, 41), (90,)), other=frozenset({7}))
     sample, out = data.split("train")[0], tmp_path / "out"
     size = read_mask(sample.mask).shape if sample.mask else ()
-    for value in (0, 40, 90, IGNORE):
+    for value in (0, 40, 90):
         write_mask(mask_path(out, sample.id), np.full(size, value, np.uint8))
         check_mask(sample, out=out, classes=classes)
+    partial_mask = np.full(size, IGNORE, np.uint8)
+    partial_mask[0, 0] = 0
+    write_mask(mask_path(out, sample.id), partial_mask)
+    check_mask(sample, out=out, classes=classes)
     for value in (7, 41, 1):
         write_mask(mask_path(out, sample.id), np.full(size, value, np.uint8))
         with pytest.raises(InvalidInput) as error:

@@ -240,7 +240,7 @@ def test_reduced_images_are_noted(place: Path, tmp_path: Path) -> None:
 
 
 def test_images_predicted_in_tiles_are_noted(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsss.models.blockwise_prediction.WHOLE", 1000)
+    monkeypatch.setattr("wsss.models.blockwise_prediction.MAX_PIXELS", 1000)
     lines: list[str] = []
     data = dataset(place)
     result = run_stage(predict.STAGE, {}, tmp_path / "p", data, lines=lines, segmenter=place / "segment")
@@ -329,8 +329,8 @@ def test_segment_requires_masks_of_all_images(place: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (np.full((36, 44), 3, np.uint8), "train2.*mask value 3 .*0, 40, 90, 255"),
-        (np.zeros((36, 40), np.uint8), "train2.*40×36.*44×36"),
+        (np.full((36, 44), 3, np.uint8), "train2.*0, 40, 90, 255"),
+        (np.zeros((36, 40), np.uint8), "train2.*44×36.*40×36"),
     ],
 )
 def test_segment_refuses_invalid_masks(place: Path, tmp_path: Path, mask: np.ndarray, message: str) -> None:

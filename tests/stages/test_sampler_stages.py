@@ -201,7 +201,7 @@ def test_diverged_offsets_are_an_error(place: Path, tmp_path: Path) -> None:
 
 def test_incompatible_samplers_and_classes_are_refused(place: Path, tmp_path: Path) -> None:
     config = TRAINING | {"sampler": {"offset_groups": 7}}
-    with pytest.raises(InvalidInput, match=r"offset_groups.*320.* 1, 2, 4, 5, 8"):
+    with pytest.raises(InvalidInput, match=r"offset_groups.*320.*1, 2, 4, 5, 8"):
         run_stage(expand.STAGE, config, tmp_path / "x", dataset(place), classifier=place / "classify")
     other = Classes(("background", "red", "blue"), CLASSES.values)
     with pytest.raises(InvalidInput, match=r"red, green; .* red, blue"):

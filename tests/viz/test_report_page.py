@@ -208,7 +208,7 @@ def test_a_mask_of_another_size_is_reported(tmp_path: Path) -> None:
     whole_run(tmp_path / "run", data)
     write_mask(tmp_path / "run" / "crf" / "masks" / "train_0.png", np.zeros((3, 3), np.uint8))
     records = [read_record(path.parent) for path in (tmp_path / "run").glob("*/stage.json")]
-    assert "crf/masks/train_0.png: the mask is 3×3" in build_report(records, data, Options("run")).html
+    assert "crf/masks/train_0.png: mask and image differ in size" in build_report(records, data, Options("run")).html
 
 
 def test_unreadable_photographs_only_cost_their_rows(tmp_path: Path) -> None:

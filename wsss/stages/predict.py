@@ -41,12 +41,12 @@ class PredictConfig(StageConfig):
     images: Path | None = Field(default=None, description="folder of images to predict instead of splits")
     recursive: bool = Field(default=False, description="include images in subfolders; the mask of a/b.jpg is a__b.png")
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
-    flip: bool = Field(default=False, description="average with the prediction of the mirrored image")
+    flip: bool = Field(default=False, description="also use the mirrored image")
     max_side: int | None = Field(
         default=None,
         ge=16,
-        description="maximum longer side in pixels; larger images are reduced; null: never reduce, and predict images "
-        "above about 4 megapixels in overlapping tiles",
+        # Images above about 4 megapixels are predicted in overlapping tiles unless they are reduced.
+        description="maximum longer side in pixels; larger images are reduced; null: never",
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
