@@ -93,7 +93,7 @@ def test_masks_of_another_size_or_with_unknown_values(voc: Path, check: Callable
     assert "16×6 (width×height), its image 16×12" in found["masks of another size than their image"][0]
     values, colours = found["invalid masks"]
     assert "b.png: unknown mask value" in values
-    assert "c.png: a mask in colours, and (255, 0, 9) is not in the palette of PASCAL VOC" in colours
+    assert "c.png: " in colours and "got (255, 0, 9)" in colours
 
 
 def test_converted_and_rotated_images(voc: Path, check: Callable[..., Report]) -> None:

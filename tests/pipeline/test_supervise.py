@@ -160,7 +160,7 @@ def test_a_process_killed_by_the_system_is_reported() -> None:
     """As the kernel does if memory runs out."""
     body = """
 shared_state.set_documents("interrupted", "failed")
-shared_state.working_on(["photo_17"])
+shared_state.set_current_items(["photo_17"])
 os.kill(os.getpid(), signal.SIGKILL)
 """
     code, output, messages = run(body)

@@ -72,7 +72,7 @@ def test_mortar_is_never_scored_as_uncertain(data: Dataset, tmp_path: Path) -> N
             iou(data, tmp_path, dataset_masks, unsure=unsure)
         assert "--pred-values dataset" in str(error.value.hint)
     stage_masks = write_masks(data, tmp_path / "stage_masks", (0, 1, IGNORE))
-    with pytest.raises(InvalidInput, match=r"mask value 1\b"):
+    with pytest.raises(InvalidInput, match=r"got 1\b"):
         iou(data, tmp_path, stage_masks, pred_values="dataset")
     empty = write_masks(data, tmp_path / "empty", (0, 0, 0))  # a valid prediction without mortar
     assert iou(data, tmp_path, empty) == 0

@@ -185,8 +185,8 @@ def test_structure_is_scored_on_request(tmp_path, data):
     ("mask", "message"),
     [
         (None, "3 of 3 images of split 'val': val0, val1, val2"),
-        (np.zeros((5, 5), np.uint8), "val0.*5×5.*44×36"),
-        (np.full((36, 44), 7, np.uint8), "mask value 7 .*0, 40, 90, 255"),
+        (np.zeros((5, 5), np.uint8), "val0.*44×36.*5×5"),
+        (np.full((36, 44), 7, np.uint8), "0, 40, 90, 255.*got 7"),
     ],
 )
 def test_missing_and_invalid_predictions_are_refused(tmp_path, data, mask, message):

@@ -68,14 +68,14 @@ def test_unsupported_image_files_are_noted(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(image_kinds, "HEIF_PACKAGES", ())
     put(tmp_path, "a.png", "b.HEIC", "sub/c.dng", ".hidden.png", "._a.png")
     found = list_images(tmp_path)
-    assert found.images == ["a.png"] and list(found.unread) == ["b.HEIC", "sub/c.dng"]
-    assert by_kind(found.notes)[UNREAD] == [f"{name}: {reason}" for name, reason in found.unread.items()]
-    assert "wsss[heic]" in found.unread["b.HEIC"] and "raw image" in found.unread["sub/c.dng"]
+    assert found.images == ["a.png"] and list(found.unsupported) == ["b.HEIC", "sub/c.dng"]
+    assert by_kind(found.notes)[UNREAD] == [f"{name}: {reason}" for name, reason in found.unsupported.items()]
+    assert "wsss[heic]" in found.unsupported["b.HEIC"] and "raw image" in found.unsupported["sub/c.dng"]
     assert by_kind(found.notes)[HIDDEN] == ["._a.png", ".hidden.png"]
     (tmp_path / "a.png").unlink()
     with pytest.raises(InvalidInput) as error:
         list_images(tmp_path)
-    assert f"b.HEIC: {found.unread['b.HEIC']}" in error.value.problem
+    assert f"b.HEIC: {found.unsupported['b.HEIC']}" in error.value.problem
 
 
 def test_links_to_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None:
