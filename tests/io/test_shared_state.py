@@ -22,7 +22,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
 def test_state_can_be_read(memory: Memory) -> None:
     shared_state.set_message("Interrupted. Résumé")
     shared_state.set_documents("{}", "[]")
-    shared_state.working_on(["a", "b"])
+    shared_state.set_current_items(["a", "b"])
     assert memory.read() == State("Interrupted. Résumé", "{}", "[]", ["a", "b"], [])
     assert shared_state.message() == "Interrupted. Résumé" and shared_state.current_items() == ["a", "b"]
     shared_state.clear_messages()
