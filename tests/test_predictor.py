@@ -146,7 +146,10 @@ def test_invalid_options_of_an_export(
     [
         (["--images", "photographs"], "Missing option '--weights'"),
         (["--weights", "nowhere", "--images", "photographs"], "--weights nowhere: no such folder"),
-        (["--weights", "photographs", "--images", "photographs"], "photographs: no model here (model.json is missing)"),
+        (
+            ["--weights", "photographs", "--images", "photographs"],
+            "photographs: no model in this folder (model.json is missing)",
+        ),
         (["--weights", "run", "--images", "photographs"], "There is one in run/segment: name that folder."),
         (["--weights", "model/model.json", "--images", "photographs"], "That is a file; its folder is model."),
         (["--weights", "model", "--images", "empty"], "empty: no image; expected files of the formats .jpg"),

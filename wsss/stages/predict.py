@@ -45,8 +45,8 @@ class PredictConfig(StageConfig):
     max_side: int | None = Field(
         default=None,
         ge=16,
-        description="maximum longer side in pixels; larger images are reduced; null: never reduce, and predict images "
-        "above about 4 megapixels in overlapping tiles",
+        description="maximum length of the longer side in pixels; larger images are downscaled; null: no limit, and "
+        "images above about 4 megapixels are predicted in overlapping tiles",
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
@@ -215,7 +215,7 @@ def _check(config: PredictConfig, data: Dataset) -> None:
         raise InvalidInput(
             f"restrict requires image-level labels; no image of {listing(config.chosen_splits)} has any",
             subject="predict.labels",
-            hint="Add the images to the label file, or leave labels out.",
+            hint="Add the images to the label file, or omit labels.",
         )
 
 
