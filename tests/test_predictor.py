@@ -150,16 +150,19 @@ def test_invalid_options_of_an_export(
             ["--weights", "photographs", "--images", "photographs"],
             "photographs: no model in this folder (model.json is missing)",
         ),
-        (["--weights", "run", "--images", "photographs"], "There is one in run/segment: name that folder."),
+        (["--weights", "run", "--images", "photographs"], "There is a model in run/segment."),
         (["--weights", "model/model.json", "--images", "photographs"], "That is a file; its folder is model."),
-        (["--weights", "model", "--images", "empty"], "empty: no image; expected files of the formats .jpg"),
+        (["--weights", "model", "--images", "empty"], "empty: no images; expected files of the formats .jpg"),
         (["--weights", "model", "--images", "photographs/a.png"], "a.png: not a folder; expected a folder of images"),
         (["--weights", "model", "--images", "nowhere"], "no such file or folder: nowhere"),
         (["--weights", "model", "--images", "outer"], "There are images in subfolders; use --recursive"),
-        (["--weights", "model", "--recursive"], "recursive is for a folder of images"),
-        (["--weights", "model"], "no dataset is given"),
+        (["--weights", "model", "--recursive"], "recursive requires images, a folder"),
+        (["--weights", "model"], "a dataset is required"),
         (["--segmenter", "model", "--images", "photographs"], "'--segmenter'. Did you mean '--weights'?"),
-        (["--weights", "model", "--images", "photographs", "--labels", "restrict"], "has no image-level labels"),
+        (
+            ["--weights", "model", "--images", "photographs", "--labels", "restrict"],
+            "restrict requires image-level labels",
+        ),
         (
             ["--weights", "model", "--images", "photographs", "--data.classes", "[cat]"],
             "--data.classes: no effect, because predict with --images reads no dataset.",
@@ -217,7 +220,7 @@ def test_invalid_images_do_not_stop_others(model: Path, photographs: Path, tmp_p
     assert all(why["reason"].startswith(str(photographs / why["file"])) for why in record["failed"].values())
     exported = run("export", out, "--format", "coco", "--out", tmp_path / "coco")
     assert exported.exit_code == 0, exported.exception
-    assert "images that could not be predicted have no mask: 0, b" in exported.stderr
+    assert "no masks for images that could not be predicted: 0" in exported.stderr
     images = json.loads((tmp_path / "coco" / "annotations.json").read_text())["images"]
     assert {image["file_name"] for image in images} == {"a.png", "grey.tif", "turned.jpg"}
     (photographs / "b.png").unlink()

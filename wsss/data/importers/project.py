@@ -185,7 +185,7 @@ def _require_absence(gathered: Gathered, train: Sequence[ImportedImage]) -> None
             "class that is never absent",
             subject=gathered.folder,
             hint="Add images without the class: rows with an empty label or one such as ok (any other word: --negative "
-            "WORD), or a folder ok, good or normal. If every image shows the class, cut them into "
+            "WORD), or a folder named ok, good or normal. If every image shows the class, cut them into "
             "tiles: wsss data tiles --help",
         )
     labels = [image.labels for image in gathered.labelled]

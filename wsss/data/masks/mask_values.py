@@ -93,7 +93,7 @@ class MaskValues:
     def _unnamed(self, unknown: Mapping[int, int], where: str) -> InvalidInput:
         pairs = sorted([*self.named, *((value, "…") for value in unknown)])
         return InvalidInput(
-            f"{pixels_of_values(unknown)} not named in {self.key}",
+            f"values missing from {self.key}: {pixels_of_values(unknown)}",
             subject=where,
             allowed=listing([f"{value} ({name})" for value, name in self.named], limit=30),
             hint=f"{smoothing_hint(unknown)}Name each value: {as_key(pairs, self.key.rpartition('.')[2])}, "

@@ -129,7 +129,7 @@ def _problems(file: PipelineFile, source: Source) -> list[InvalidInput]:
             problems.append(InvalidInput(subject=subject, found=stage, allowed=NAME_RULE))
         elif stage in _RESERVED:
             problems.append(
-                InvalidInput(f"{stage!r} is reserved: {_RESERVED[stage]}", subject=subject, allowed="another id")
+                InvalidInput(f"{stage!r} is reserved ({_RESERVED[stage]})", subject=subject, allowed="another id")
             )
     for key in ("data", "seed"):
         if references(source.value.get(key), "matrix"):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.pipeline.plan.identity import Contents
 from wsss.pipeline.plan.input_results import result_of
 from wsss.pipeline.stage import Artifact
@@ -65,8 +65,8 @@ def _refuse_run(folder: Path, kinds: tuple[str, ...], subject: str) -> None:
     stages = [folder / str(stage["id"]) for stage in run.get("stages", [])]
     fitting = [path for path in stages if (stage_folder.read_record(path) or {}).get("provides") in kinds]
     raise InvalidInput(
-        "a run directory",
         subject=subject,
+        found=Verbatim("a run directory"),
         allowed=f"the folder of a stage that provides {' or '.join(kinds)}",
         hint=f"Pass one of its stages: {listing(fitting, limit=12)}." if fitting else None,
     )

@@ -128,7 +128,7 @@ def _check_predictions(path: Path, content: list[dict[str, Any]], tasks: Sequenc
         )
     if used and not any(task.predicted for task in tasks):
         raise InvalidInput(
-            "no task without annotations has predictions",
+            "no effect: no unannotated task has predictions",
             subject=f"{path}: --use-predictions",
             hint="Omit --use-predictions.",
         )

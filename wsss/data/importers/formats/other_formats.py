@@ -66,7 +66,7 @@ def refuse_folder(folder: Path, suffixes: Sequence[str]) -> None:
         subject="--labels",
         found=Verbatim(f"the folder {folder}"),
         allowed=f"a label file ({', '.join(suffixes)})",
-        hint=f"Pass the file: --labels FILE; if {folder} contains a folder of images per class: --images {folder}",
+        hint=f"Pass the file: --labels FILE; if {folder} has one image folder per class: --images {folder}",
     )
 
 

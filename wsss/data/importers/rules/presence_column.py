@@ -144,7 +144,8 @@ def refuse_unnamed(path: Path, columns: Sequence[Sequence[str]], context: ReadCo
     flags = [is_binary(cells, context) and _has_both(cells) for cells in columns]
     if any(flags) and not all(flags):
         raise InvalidInput(
-            f"column {flags.index(True) + 2} contains 0 and 1, the others contain names, and the table has no header",
+            f"column {flags.index(True) + 2} seems to contain presence flags (0/1 or yes/no), but the table has no "
+            "header",
             subject=path,
             hint="Add a header: image,label,present (1: the image shows the class), or delete the column.",
         )
