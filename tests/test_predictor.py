@@ -161,7 +161,7 @@ def test_invalid_options_of_an_export(
         (["--segmenter", "model", "--images", "photographs"], "'--segmenter'. Did you mean '--weights'?"),
         (
             ["--weights", "model", "--images", "photographs", "--labels", "restrict"],
-            "restrict requires image-level labels",
+            "restrict requires splits of a dataset",
         ),
         (
             ["--weights", "model", "--images", "photographs", "--data.classes", "[cat]"],
