@@ -69,8 +69,8 @@ def test_unsupported_image_files_are_noted(tmp_path: Path, monkeypatch: pytest.M
     put(tmp_path, "a.png", "b.HEIC", "sub/c.dng", ".hidden.png", "._a.png")
     found = list_images(tmp_path)
     assert found.images == ["a.png"] and list(found.unsupported) == ["b.HEIC", "sub/c.dng"]
-    assert by_kind(found.notes)[UNREAD] == [f"{name}: {reason}" for name, reason in found.unread.items()]
-    assert "wsss[heic]" in found.unread["b.HEIC"] and "raw image" in found.unread["sub/c.dng"]
+    assert by_kind(found.notes)[UNREAD] == [f"{name}: {reason}" for name, reason in found.unsupported.items()]
+    assert "wsss[heic]" in found.unsupported["b.HEIC"] and "raw image" in found.unsupported["sub/c.dng"]
     assert by_kind(found.notes)[HIDDEN] == ["._a.png", ".hidden.png"]
     (tmp_path / "a.png").unlink()
     with pytest.raises(InvalidInput) as error:
