@@ -236,4 +236,4 @@ def test_unsupported_image_formats(
     assert any("2 image files in unsupported formats skipped: c.dng, d.svg" in line for line in lines)
     (lists / "train.txt").write_text("a\nc\n")
     error = error_of(tmp_path / "d", layout=layout)
-    assert str(error.subject).endswith("train.txt:2") and ".dng is a camera" in error.problem
+    assert str(error.subject).endswith("train.txt:2") and ".dng is a raw camera image" in error.problem

@@ -70,7 +70,7 @@ def test_unsupported_image_files_are_noted(tmp_path: Path, monkeypatch: pytest.M
     found = list_images(tmp_path)
     assert found.images == ["a.png"] and list(found.unsupported) == ["b.HEIC", "sub/c.dng"]
     assert by_kind(found.notes)[UNREAD] == [f"{name}: {reason}" for name, reason in found.unsupported.items()]
-    assert "wsss[heic]" in found.unsupported["b.HEIC"] and "raw image" in found.unsupported["sub/c.dng"]
+    assert "wsss[heic]" in found.unsupported["b.HEIC"] and "raw camera image" in found.unsupported["sub/c.dng"]
     assert by_kind(found.notes)[HIDDEN] == ["._a.png", ".hidden.png"]
     (tmp_path / "a.png").unlink()
     with pytest.raises(InvalidInput) as error:
