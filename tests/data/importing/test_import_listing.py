@@ -75,7 +75,7 @@ def test_unsupported_image_files_are_noted(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "a.png").unlink()
     with pytest.raises(InvalidInput) as error:
         list_images(tmp_path)
-    assert f"b.HEIC: {found.unread['b.HEIC']}" in error.value.problem
+    assert f"b.HEIC: {found.unsupported['b.HEIC']}" in error.value.problem
 
 
 def test_links_to_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None:
