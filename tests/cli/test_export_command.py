@@ -189,7 +189,7 @@ def test_ids_and_splits(here: Path) -> None:
     assert "did you mean 'c'?" in refused("small", "--format", "coco", "--ids", "cc", out="q")
     assert "--ids ,: " in refused("small", "--format", "coco", "--ids", ",", out="q")
     assert "no.txt: no such file" in refused("small", "--format", "coco", "--ids", "@no.txt", out="q")
-    assert "no split 'vall'" in refused("small", "--format", "coco", "--splits", "vall", out="q")
+    assert "unknown split" in refused("small", "--format", "coco", "--splits", "vall", out="q")
     refused("small", "--stage", "first", "--format", "coco", "--splits", "val", out="q")
     assert not (here / "q").exists()
 
@@ -212,8 +212,8 @@ def test_dataset_of_a_run_elsewhere(here: Path, monkeypatch: pytest.MonkeyPatch)
         (["nowhere", "--format", "coco"], "nowhere: "),
         (["data", "--stage", "x", "--format", "coco"], "data"),
         (["small", "--stage", "secnd", "--format", "coco"], "did you mean 'second'?"),
-        (["small", "--stage", "score", "--format", "coco"], "scores (made by number)"),
-        (["runs/small/score", "--format", "coco"], "scores (made by number)"),
+        (["small", "--stage", "score", "--format", "coco"], "expected masks, got 'scores'"),
+        (["runs/small/score", "--format", "coco"], "expected masks, got 'scores'"),
         (["runs", "--format", "coco"], "runs: "),
         (["small", "--format", "coco", "--opacity", "0.3"], "--opacity"),
         (["small", "--format", "overlay", "--tolerance", "2"], "--tolerance"),

@@ -51,7 +51,7 @@ def class_maps(
         scales: scale factors of the image.
         flip: also use the mirror image.
         stride: pixels of the image per element of a map.
-        max_side: maximum length of the longer side in pixels; larger images are downscaled for the
+        max_side: maximum side length in pixels; larger images are downscaled for the
             network only.
         activation: applied to the class scores of every view.
     """

@@ -80,9 +80,7 @@ class CamConfig(StageConfig):
         "from −1 to 1 across the image; 0: off",
     )
     max_side: int | None = Field(
-        default=1024,
-        ge=16,
-        description="maximum length of the longer side in pixels; larger images are downscaled; null: no limit",
+        default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
     )
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
 

@@ -45,7 +45,7 @@ class PredictConfig(StageConfig):
     max_side: int | None = Field(
         default=None,
         ge=16,
-        description="maximum length of the longer side in pixels; larger images are downscaled; null: no limit, and "
+        description="maximum side length in pixels; larger images are downscaled; null: no limit, and "
         "images above about 4 megapixels are predicted in overlapping tiles",
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")

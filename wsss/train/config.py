@@ -77,7 +77,7 @@ class TrainConfig(Settings):
     max_side: int | None = Field(
         default=None,
         ge=16,
-        description="maximum length of the longer side in pixels; larger images are downscaled; null: no limit",
+        description="maximum side length in pixels; larger images are downscaled; null: no limit",
     )
     """Images are reduced on reading, before scaling and cropping."""
 
