@@ -146,17 +146,23 @@ def test_invalid_options_of_an_export(
     [
         (["--images", "photographs"], "Missing option '--weights'"),
         (["--weights", "nowhere", "--images", "photographs"], "--weights nowhere: no such folder"),
-        (["--weights", "photographs", "--images", "photographs"], "photographs: no model here (model.json is missing)"),
+        (
+            ["--weights", "photographs", "--images", "photographs"],
+            "photographs: no model in this folder (model.json is missing)",
+        ),
         (["--weights", "run", "--images", "photographs"], "There is a model in run/segment."),
         (["--weights", "model/model.json", "--images", "photographs"], "That is a file; its folder is model."),
-        (["--weights", "model", "--images", "empty"], "empty: no image; expected files of the formats .jpg"),
+        (["--weights", "model", "--images", "empty"], "empty: no images; expected files of the formats .jpg"),
         (["--weights", "model", "--images", "photographs/a.png"], "a.png: not a folder; expected a folder of images"),
         (["--weights", "model", "--images", "nowhere"], "no such file or folder: nowhere"),
         (["--weights", "model", "--images", "outer"], "There are images in subfolders; use --recursive"),
-        (["--weights", "model", "--recursive"], "recursive requires images"),
+        (["--weights", "model", "--recursive"], "recursive requires images, a folder"),
         (["--weights", "model"], "a dataset is required"),
         (["--segmenter", "model", "--images", "photographs"], "'--segmenter'. Did you mean '--weights'?"),
-        (["--weights", "model", "--images", "photographs", "--labels", "restrict"], "a folder of images has no labels"),
+        (
+            ["--weights", "model", "--images", "photographs", "--labels", "restrict"],
+            "restrict requires splits of a dataset",
+        ),
         (
             ["--weights", "model", "--images", "photographs", "--data.classes", "[cat]"],
             "--data.classes: no effect, because predict with --images reads no dataset.",

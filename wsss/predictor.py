@@ -128,7 +128,7 @@ def load_segmenter(
         device: ``auto`` (a GPU if available), ``cpu`` or ``cuda``.
         scales: scale factors of the image, over which probabilities are averaged.
         flip: also use the mirror image.
-        max_side: maximum longer side in pixels; larger images are reduced for the network.
+        max_side: maximum side length in pixels; larger images are downscaled for the network.
 
     Raises:
         InvalidInput: no segmentation network in the folder, no GPU available, or an invalid option.

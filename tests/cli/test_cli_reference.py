@@ -47,7 +47,7 @@ def test_new_option_changes_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(command, "params", [*command.params, option])
     added = set(reference.reference().splitlines()) - set(before.splitlines())
-    assert added == {r"| `--loudly INT` | As \*loud\* as &lt;x>. [from 1 up to 9; default: 3] |"}
+    assert added == {r"| `--loudly INT` | As \*loud\* as &lt;x>. [1 to 9; default: 3] |"}
 
 
 def test_main_writes_the_page(

@@ -27,9 +27,9 @@ def samples(*shown: Shown, labels: tuple[int, ...] | None = (1,)) -> list[tuple[
 
 
 def test_two_encodings_are_refused_with_the_first_masks() -> None:
-    with pytest.raises(InvalidInput, match=r"4 ground-truth masks hold .*: 1\.png, 2\.png, 3\.png") as found:
+    with pytest.raises(InvalidInput, match=r"4 ground-truth masks contain .*: 1\.png, 2\.png, 3\.png") as found:
         check_encoding(samples(DRAWN, *[WHITE] * 4), CAT, where="split 'val'")
-    assert "5.png" not in found.value.message and "The 1 that show cat hold no 255" in found.value.message
+    assert "5.png" not in found.value.message and "The 1 that show cat contain no 255" in found.value.message
     assert "data.mask_values: {0: background, 1: cat, 255: cat}" in str(found.value.hint)
     assert "data.mask_values: {0: background, 1: cat, 255: ignore}" in str(found.value.hint)
 

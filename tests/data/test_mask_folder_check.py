@@ -42,7 +42,7 @@ def test_masks_of_a_stage_of_a_dataset_and_of_neither(here: Path, capsys: pytest
         ("alone", "wsss score --pred alone --data.root DATASET"),
     ):
         code, said = check(capsys, place)
-        assert code == 2 and f"{place}: the folder holds 3 masks and no photograph." in said and command in said
+        assert code == 2 and f"{place}: contains 3 masks and no photographs." in said and command in said
         assert "wsss init" not in said
 
 

@@ -132,7 +132,7 @@ def test_voc_layout(voc: Path, open_at: Open) -> None:
         ({}, "expected a mapping of mask values to names"),
         ({0: "background", 255: "raod"}, "data.mask_values.255: unknown class; expected background, ignore"),
         ({0: "background", 255: "raod"}, "did you mean 'road'?"),
-        ({0: "background", 255: "ignore"}, "data.mask_values: no value of a class"),
+        ({0: "background", 255: "ignore"}, "data.mask_values: no mask value is assigned to a class"),
     ],
 )
 def test_errors_name_the_key(roads: Path, open_at: Open, values: object, words: str) -> None:

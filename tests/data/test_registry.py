@@ -45,7 +45,7 @@ def test_ambiguous_layouts(voc: Path, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({}, "data.root: this key is required and missing"),
+        ({}, "data.root: required key is missing"),
         ({"root": 3}, "data.root"),
         ({"root": "absent"}, "data.root: absent"),
         ({"layout": "vox", "root": "x"}, "data.layout"),

@@ -58,7 +58,7 @@ def planned(spec: Spec) -> dict[str, Job]:
         try:
             return build_jobs(spec, STAGES)
         except InvalidInput as error:
-            missing = re.findall(r"no such file or folder: (.+) \(another: --set ", error.message)
+            missing = re.findall(r"no such file or folder: (.+)\.$", error.message, re.MULTILINE)
             assert len(missing) == len(error.message.splitlines()), error.message
             for path in map(Path, missing):
                 for folder in reversed(path.parents):  # one by one: a path may contain ".."

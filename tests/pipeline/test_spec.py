@@ -132,14 +132,14 @@ def test_set_prefers_a_config_key_to_an_entry_key(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("maek.n=7", "unknown first word 'maek'"),
+        ("maek.n=7", "unknown first key 'maek'"),
         ("make.n", ""),
         ("make..n=1", ""),
         ("=1", ""),
         ("make=1", "'make' is a stage"),
         ("make.n=[1", "invalid YAML"),
         ("seed=x", ""),
-        ("extends=other", "unknown first word 'extends'"),
+        ("extends=other", "unknown first key 'extends'"),
     ],
 )
 def test_invalid_sets_name_themselves(folder: Path, text: str, problem: str) -> None:

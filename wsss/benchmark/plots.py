@@ -13,7 +13,7 @@ from wsss.benchmark.rank_diagram import RankChart, RankPanel
 from wsss.benchmark.ranking import SHOWN, rank_over_images
 from wsss.benchmark.score_set import ID_GROUP, METRICS, REFERENCE, Benchmark, Case, Metric
 from wsss.benchmark.table_cells import DISTRIBUTIONS
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 from wsss.io.files.atomic import write_bytes
 from wsss.viz.drawing.figures import Format, render
 
@@ -28,7 +28,10 @@ def write_plots(benchmark: Benchmark, folder: Path, kind: Format = "svg") -> lis
     """
     if folder.suffix.lower() in PICTURES:
         raise InvalidInput(
-            "the name of a picture", subject=folder, allowed="a folder", hint=f"Pass {folder.with_suffix('')}."
+            subject=folder,
+            allowed="a folder",
+            found=Verbatim("the name of an image file"),
+            hint=f"Pass {folder.with_suffix('')}.",
         )
     written = []
     for name, content in draw_plots(benchmark, kind).items():

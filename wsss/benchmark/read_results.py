@@ -65,9 +65,9 @@ def _read_files(results: Sequence[ResultFile]) -> dict[Case, dict[str, list[Name
         first = folders.setdefault((case, loss), result)
         if first.loss != result.loss:
             raise InvalidInput(
-                f"another folder of {loss}, beside {first.path.parent}",
+                f"second folder of loss {loss}; the first is {first.path.parent}",
                 subject=result.path.parent,
-                hint="Move the seeds of one loss into one folder.",
+                hint="Move all seeds of a loss into one folder.",
             )
         scores = read_scores(result.path, [metric.column for metric in METRICS])
         files.setdefault(case, {}).setdefault(loss, []).append((result, scores))

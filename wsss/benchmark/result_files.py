@@ -83,11 +83,11 @@ def read_scores(path: Path, requested: Sequence[str]) -> Scores:
     rows = _rows(path)
     if not rows or ID not in rows[0]:
         raise InvalidInput(
-            "no column names in the first line",
+            "invalid first line",
             subject=path,
-            allowed=f"{ID!r} among them",
+            allowed=f"column names, including {ID}",
             found=rows[0] if rows and any(rows[0]) else "",
-            hint="Write it with commas between the columns, as wsss score does, or delete it.",
+            hint="Separate the columns with commas, as wsss score does, or delete the file.",
         )
     head, *body = rows
     duplicate = next((name for name in head if name and head.count(name) > 1), None)
@@ -172,9 +172,9 @@ def find_groups(root: Path) -> Path:
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
         raise InvalidInput(
-            f"no {GROUPS_FILE} in it, beside it, or in dataset/ beside it: the groups of the images are unknown",
+            f"unknown groups of images: no {GROUPS_FILE} in this folder, beside it, or in dataset/ beside it",
             subject=root,
-            hint=f"Pass --groups FILE (the dataset's dataset/{GROUPS_FILE}, or any CSV file with ID and group).",
+            hint=f"Pass --groups FILE: the dataset's dataset/{GROUPS_FILE}, or a CSV file with columns ID and group.",
         )
     return path
 
@@ -223,7 +223,7 @@ def _rows(path: Path) -> list[list[str]]:
             return [[from_cell(cell.strip()) for cell in row] for row in csv.reader(file, strict=True) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(
-            f"not a readable CSV file ({error})", subject=path, hint="Write it as UTF-8 text, or delete it."
+            f"not a readable CSV file ({error})", subject=path, hint="Save it as UTF-8 text, or delete it."
         ) from error
 
 
@@ -245,9 +245,9 @@ def _score(text: str, column: str, line: str) -> float:
         raise InvalidInput(
             "not a valid score",
             subject=subject,
-            allowed="a number from 0 to 1" if bounded else "a number of 0 or more",
+            allowed="a number from 0 to 1" if bounded else "a number of at least 0",
             found=value,
-            hint=f"Check whether {column} holds another measure in this file.",
+            hint=f"Check whether the column {column} contains another metric.",
         )
     return value
 

@@ -47,9 +47,9 @@ def find_results(root: Path) -> tuple[list[ResultFile], list[str]]:
         raise InvalidInput(
             "no results",
             subject=root,
-            allowed=f"files at {LAYOUT}, SEED being a whole number or a word that ends with one",
+            allowed=f"files {LAYOUT}, where SEED is an integer, or a word that ends in one",
             found=_relative(root, [*elsewhere, *unnamed]) or None,
-            hint="Pass the folder above the frameworks (results/ in TopoMortar's repository).",
+            hint="Pass the folder that contains the framework folders (results/ in TopoMortar's repository).",
         )
     _require_unique_seeds(results)
     notes = []
@@ -63,7 +63,7 @@ def find_results(root: Path) -> tuple[list[ResultFile], list[str]]:
 def require_folder(root: Path) -> None:
     """Raise `InvalidInput` unless ``root`` is a folder."""
     if not root.is_dir():
-        raise InvalidInput("no such folder", subject=root, hint=f"Pass the folder above {LAYOUT}.")
+        raise InvalidInput("no such folder", subject=root, hint=f"Pass the folder that contains {LAYOUT}.")
 
 
 def _visible_files(root: Path, paths: Iterable[Path]) -> list[Path]:

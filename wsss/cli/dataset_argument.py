@@ -69,7 +69,7 @@ def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str]
             raise InvalidInput(
                 subject=path,
                 allowed="a folder or a pipeline file (.yaml)",
-                found=Verbatim("another file"),
+                found=Verbatim("another kind of file"),
                 hint=f"Its folder is {folder.parent}.",
             )
         known = resources.names(resources.shipped("pipelines"))

@@ -35,7 +35,7 @@ COMMANDS = {
     "export": ("wsss.cli.commands.export:export", "Export masks to other tools: VOC, COCO, CVAT, Label Studio …"),
     "data": ("wsss.cli.commands.data:data", "Check datasets, generate synthetic ones."),
     "topo": ("wsss.cli.commands.topo:topo", "Compare the topology of masks: Betti matching, Betti numbers."),
-    "plugins": ("wsss.cli.commands.plugins:plugins", "List what other installed packages add to wsss."),
+    "plugins": ("wsss.cli.commands.plugins:plugins", "List extensions by other installed packages."),
     "bench": ("wsss.cli.commands.bench:bench", "Compare losses on TopoMortar: tables, significance tests, plots."),
 }
 """Command → its function, and its line in ``wsss --help``."""

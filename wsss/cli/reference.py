@@ -40,7 +40,7 @@ _OPTIONS = """\
 These options have the same meaning for every command. `NAME` is one of the names listed in the command's help; `,…`
 marks a comma-separated list. For `wsss run`, settings of the pipeline are `--set STAGE.KEY=VALUE` and
 `--set data.KEY=VALUE`. List and mapping values of dataset keys are YAML: `--data.classes '[cat, dog]'`. Options of a
-stage are named after their key in pipeline files, unless the help gives another one (`Key: K.`).
+stage are named after their key in pipeline files, unless the help gives another key (`Key: K.`).
 """
 
 
@@ -139,9 +139,11 @@ def _row(option: click.Option) -> str:
 def _bounds(kind: click.ParamType) -> str:
     if not isinstance(kind, click.IntRange | click.FloatRange):
         return ""
-    low = None if kind.min is None else f"{'above' if kind.min_open else 'from'} {kind.min}"
-    high = None if kind.max is None else f"{'below' if kind.max_open else 'up to'} {kind.max}"
-    return " ".join(part for part in (low, high) if part)
+    if not (None in (kind.min, kind.max) or kind.min_open or kind.max_open):
+        return f"{kind.min} to {kind.max}"
+    low = None if kind.min is None else f"{'above' if kind.min_open else 'at least'} {kind.min}"
+    high = None if kind.max is None else f"{'below' if kind.max_open else 'at most'} {kind.max}"
+    return ", ".join(part for part in (low, high) if part)
 
 
 def _escaped(text: str) -> str:

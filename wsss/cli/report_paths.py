@@ -62,4 +62,6 @@ def comparison_folder(runs: Sequence[Path]) -> Path:
     if compared == [str(run.resolve()) for run in runs] or not (out.exists() or out.is_symlink()):
         return out
     content = "the comparison of other runs" if compared else f"other files (no {COMPARED})"
-    raise InvalidInput(f"contains {content}; {PAGE} is not written", subject=out, hint="Set the folder with --out DIR.")
+    raise InvalidInput(
+        f"contains {content}, so {PAGE} was not written", subject=out, hint="Set the folder with --out DIR."
+    )

@@ -97,7 +97,7 @@ def read_class_list(path: Path) -> dict[str, int]:
         number, name = _entry(line) if numbered else (len(ids) + 1, line.text)
         if name == BACKGROUND:
             if numbered and number != 0:
-                raise InvalidInput(f"id of {BACKGROUND}", subject=line, found=number, allowed="0")
+                raise InvalidInput(f"invalid id of {BACKGROUND}", subject=line, found=number, allowed="0")
             continue
         if name in ids:
             raise InvalidInput(f"duplicate class {name!r}", subject=line)
@@ -105,11 +105,11 @@ def read_class_list(path: Path) -> dict[str, int]:
             raise InvalidInput(f"duplicate class id {number}", subject=line)
         if not 1 <= number < IGNORE:
             raise InvalidInput(
-                "class id", subject=line, found=number, allowed="1 to 254 (0 = background, 255 = ignore)"
+                "class id out of range", subject=line, found=number, allowed="1 to 254 (0 = background, 255 = ignore)"
             )
         ids[name] = number
     if not ids:
-        raise InvalidInput("no class", subject=path, allowed="one name per line, or 'id name'")
+        raise InvalidInput("no classes", subject=path, allowed="one name per line, or 'id name'")
     return ids
 
 

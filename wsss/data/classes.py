@@ -149,7 +149,7 @@ def require_known(mask: NDArray[np.uint8], valid: NDArray[np.bool_], *, where: s
     unknown = unknown_values(mask, valid)
     if unknown:
         raise InvalidInput(
-            "unknown mask value",
+            "unknown mask values",
             subject=where,
             found=list(unknown),
             allowed=listing(np.flatnonzero(valid).tolist(), limit=30) + (" (255 = ignore)" if ignore else ""),

@@ -125,7 +125,7 @@ def export_masks(
     """
     chosen = check_options(format_name, ())
     if not masks.items:
-        raise InvalidInput("There is no mask to export.", hint="Leave --splits and --ids out to export all masks.")
+        raise InvalidInput("no masks to export", hint="Omit --splits and --ids to export all masks.")
     check_out(out, force=force)
     failed = _unfit(masks.items, chosen, options, format_name)
     require_good(masks.items, failed)

@@ -248,7 +248,7 @@ def refuse_characters(names: Iterable[str], forbidden: str) -> None:
         if invalid or not name or name != name.strip():
             why = f"contains {invalid[0]!r}" if invalid else "is empty, or starts or ends with a space"
             raise InvalidInput(
-                f"the name {why}, which this format does not allow",
+                f"the name {why}, which is invalid in this format",
                 subject=f"class {name!r}",
                 hint="Rename the class with data.classes (new name: [old name]).",
             )

@@ -57,6 +57,6 @@ def _require_some(images: dict[str, Path], folder: Path, masks: int) -> dict[str
         raise InvalidInput(
             f"no matching image for {counted(masks, 'mask')}",
             subject=f"--images {folder}",
-            hint="Pass the folder of the images, or leave --images out if the format does not need them.",
+            hint="Pass the folder of the images, or omit --images if the format does not need them.",
         )
     return images

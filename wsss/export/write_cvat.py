@@ -36,7 +36,7 @@ def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
     """
     labelmap(masks.classes, ignored=True)  # validates the class names first
     if options.with_images == "link":
-        hint = "Use --with-images copy, or leave --with-images out."
+        hint = "Use --with-images copy, or omit --with-images."
         raise InvalidInput("a zip cannot contain links", subject="--with-images link", hint=hint)
     if options.components:
         _check_counts(masks, options, output)
@@ -72,7 +72,7 @@ def _check_counts(masks: Masks, options: Options, output: Output) -> None:
         raise InvalidInput(
             f"CVAT imports at most {MOST_OBJECTS} objects per image; {shown}",
             subject="cvat",
-            hint="Remove small regions with --min-area N, or leave --components out (one object per class).",
+            hint="Remove small regions with --min-area N, or omit --components (one object per class).",
         )
 
 

@@ -45,7 +45,7 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
     if not path.is_file():
         below = sorted(file.parent for file in folder.glob(f"*/{DESCRIPTION}") if kind in (None, _kind(file)))
         hint = f"There is a model in {listing(below)}." if below else None
-        raise InvalidInput(f"no model here ({DESCRIPTION} is missing)", subject=folder, hint=hint)
+        raise InvalidInput(f"no model in this folder ({DESCRIPTION} is missing)", subject=folder, hint=hint)
     check_recorded(path, always=True)
     try:
         description = read_json(path)

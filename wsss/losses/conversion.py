@@ -35,7 +35,7 @@ def converted(logits: Tensor, target: Tensor, form: InputForm) -> list[tuple[Ten
         return [(logits, target)]
     if logits.shape != target.shape or logits.ndim != 4:
         raise InvalidInput(
-            "multi-label targets have a channel per region",
+            "multi-label targets need one channel per region",
             subject="target",
             found=Verbatim(tuple(target.shape)),
             allowed=f"the shape (B, C, H, W) of the logits, {tuple(logits.shape)}",
@@ -65,7 +65,7 @@ def to_logits(probabilities: Tensor, *, independent: bool = False) -> Tensor:
             f"{int(wrong.sum())} of {wrong.numel()} predictions are not probabilities",
             subject="probabilities",
             allowed="values from 0 to 1" if single else "values from 0 to 1 that sum to 1 over the channels",
-            hint="For logits leave out from_logits=False.",
+            hint="For logits, omit from_logits=False.",
         )
     epsilon = torch.finfo(wide).eps
     return torch.logit(probabilities, eps=epsilon) if single else probabilities.clamp_min(epsilon).log()
@@ -95,7 +95,7 @@ def _indices_of_one_hot(target: Tensor) -> Tensor:
             "not one-hot",
             subject="target",
             allowed="0 and 1, with at most one 1 per pixel",
-            hint="For overlapping regions set multilabel=True.",
+            hint="For overlapping regions, set multilabel=True.",
         )
     return hot.byte().argmax(1).masked_fill(classes == 0, IGNORE)
 

@@ -163,7 +163,8 @@ class ClassifierConfig(Settings):
         "topk (mean of the largest values) suit thin structures",
     )
     lse_sharpness: Positive = Field(
-        default=5.0, description="sharpness r of log-sum-exp: near 0 it is the mean, for large values the maximum"
+        default=5.0,
+        description="sharpness r of log-sum-exp, which is near the mean for small and near the maximum for large r",
     )
     topk_fraction: float = Field(default=0.25, gt=0, le=1, description="fraction of positions averaged by topk")
     dropout: float = Field(
@@ -265,7 +266,7 @@ class SegmenterConfig(Settings):
             default = cls.model_fields[name].default if name != "backbone" else None
             if value.get(name, default) not in (None, default):
                 override = " (backbone: null overrides a preset)" if name == "backbone" else ""
-                raise ValueError(f"head: dynunet has no {name}; leave it out{override} and set unet instead")
+                raise ValueError(f"head: dynunet has no {name}; omit it{override} and set unet instead")
         unet = UNetConfig() if value.get("unet") is None else value["unet"]
         return {**value, "backbone": None, "unet": unet}
 

@@ -32,7 +32,7 @@ def class_probabilities(
         images: ``(B, H, W, 3)`` uint8 RGB.
         scales: scale factors of the image.
         flip: also use the mirror image.
-        max_side: maximum longer side in pixels; larger images are reduced before scaling.
+        max_side: maximum side length in pixels; larger images are downscaled before scaling.
 
     Returns:
         ``(B, C, H, W)`` float32, in [0, 1].

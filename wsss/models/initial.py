@@ -103,7 +103,7 @@ def read_fitting(network: nn.Module, architecture: str, path: Path, *, classifie
             f"weights of another architecture: {architecture} has {len(expected)} tensors without its classifier; "
             f"this file has {problem}",
             subject=path,
-            hint="Choose the architecture in backbone.name, or another file (key names as in torchvision).",
+            hint="Set backbone.name to the file's architecture, or use another file (key names as in torchvision).",
         )
     require_usable(state, path)
     return state
@@ -161,7 +161,7 @@ def _download(architecture: str, weights: str) -> Mapping[str, Tensor]:
         raise InvalidInput(
             f"torchvision has no {weights} weights for {architecture}",
             subject="backbone.weights",
-            hint="Use a file, backbone.weights: {path: FILE}, or random weights, none.",
+            hint="Use a file (backbone.weights: {path: FILE}) or random weights (backbone.weights: none).",
         ) from error
     chosen = kinds.DEFAULT if weights == "imagenet" else kinds.IMAGENET1K_V1
     try:
@@ -170,7 +170,7 @@ def _download(architecture: str, weights: str) -> Mapping[str, Tensor]:
         raise RunFailed(
             f"cannot download torchvision's {weights} weights of {architecture} ({error})",
             subject="backbone.weights",
-            hint="Without a network use a file: backbone.weights: {path: FILE, mean: [R, G, B], std: [R, G, B]}, "
+            hint="Offline, use a file, backbone.weights: {path: FILE, mean: [R, G, B], std: [R, G, B]}, "
             f"or put {chosen.url.rsplit('/', 1)[-1]} into {torch.hub.get_dir()}/checkpoints.",
         ) from error
     return state

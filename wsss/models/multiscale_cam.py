@@ -51,7 +51,8 @@ def class_maps(
         scales: scale factors of the image.
         flip: also use the mirror image.
         stride: pixels of the image per element of a map.
-        max_side: maximum longer side in pixels; larger images are reduced, but their maps keep their size.
+        max_side: maximum side length in pixels; larger images are downscaled for the
+            network only.
         activation: applied to the class scores of every view.
     """
     device = classifier.head.weight.device

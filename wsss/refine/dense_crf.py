@@ -41,7 +41,7 @@ class CrfConfig(Settings):
     max_side: int | None = Field(
         default=MAX_SIDE,
         ge=16,
-        description="maximum longer side in pixels; larger images are reduced; null: never",
+        description="maximum side length in pixels; larger images are downscaled; null: no limit",
     )
     """Labels are enlarged along the edges of the full-size image (`wsss.refine.upsample`)."""
 

@@ -41,9 +41,9 @@ def read_policy(folder: Path, classes: Iterable[int] = ()) -> tuple[Policy, dict
     path = folder / POLICY_FILE
     if not path.is_file():
         raise InvalidInput(
-            f"no {POLICY_FILE}; maps can only be used with masks of a pseudo stage",
+            f"no {POLICY_FILE}; maps can be used only with masks of a pseudo stage",
             subject=folder,
-            hint="Leave --cams out to refine other masks.",
+            hint="Omit --cams to refine other masks.",
         )
     check_recorded(path)
     hint = "Re-run the pseudo stage."

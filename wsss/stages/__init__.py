@@ -25,7 +25,7 @@ HELP = {
     "sweep": "ORACLE: score maps against the ground truth at every threshold.",
     "compare": "Compare the scores of a matrix: mean ± std over seeds, intervals, differences.",
     "bench": "Compare losses on TopoMortar from a matrix of scores: tables, tests, plots.",
-    "report": "Make an HTML report of a run: pictures, scores, curves, settings.",
+    "report": "Write an HTML report of a run: images, scores, curves, settings.",
 }
 """Stage → its help line, in the order of a pipeline."""
 

@@ -53,7 +53,7 @@ class BenchConfig(StageConfig):
     against: str | None = Field(
         None,
         pattern=r"^[^/]+/[^/]+/[^/]+/[^/]+$",
-        description="reference that all others are compared with, across labels",
+        description="reference that all other configurations are compared with, even across training labels",
     )
     swaps: int = Field(10_000, ge=100, le=1_000_000, description="number of random sign swaps per permutation test")
 
@@ -128,7 +128,7 @@ def place_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
     if values["loss"] is None:
         entry, _ = read_instance_id(score.id or score.path.name)
         raise InvalidInput(
-            "unknown training loss: neither the matrix nor the training records it",
+            "unknown training loss: not in the matrix, and not recorded by the training",
             subject=score.id,
             hint="Set loss: NAME, or places: {" + entry + ": {loss: NAME}}.",
         )

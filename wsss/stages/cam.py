@@ -61,7 +61,7 @@ class CamConfig(StageConfig):
     activation: Literal["relu", "sigmoid"] = Field(
         default="relu",
         description="activation of the class scores before maps are summed (method cam only); sigmoid keeps negative "
-        "scores distinct, for otsu thresholds where object and background are mixed everywhere",
+        "scores distinct, for otsu thresholds on images with interleaved object and background",
     )
     normalise: Literal["max", "minmax"] = Field(
         default="max", description="divide each map by its maximum (max), or subtract its minimum first (minmax)"
@@ -80,7 +80,7 @@ class CamConfig(StageConfig):
         "from −1 to 1 across the image; 0: off",
     )
     max_side: int | None = Field(
-        default=1024, ge=16, description="maximum longer side in pixels; larger images are reduced; null: never"
+        default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
     )
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
 
@@ -176,7 +176,7 @@ def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample
         raise InvalidInput(
             "no tiles to fine-tune the classifier on",
             subject="cam.adapt",
-            hint="Add a tiles stage to its needs (or pass --tiles DIR), or leave adapt out.",
+            hint="Add a tiles stage to its needs (or pass --tiles DIR), or omit adapt.",
         )
     tiles: dict[str, list[Tile]] = {}
     for tile in read_tiles(artifact.path, ctx.data.classes):
@@ -258,7 +258,7 @@ def _check_inputs(config: CamConfig, ids: Mapping[str, Sequence[str]]) -> None:
         raise InvalidInput(
             "adapt and tiles must be used together: the classifier is fine-tuned on the tiles of each image",
             subject="cam",
-            hint="Add a tiles stage to its needs and set adapt: {}, or do neither.",
+            hint="Either add a tiles stage to its needs and set adapt: {}, or omit both.",
         )
 
 

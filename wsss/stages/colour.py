@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.io.files.stage_files import cam_path
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
 from wsss.stages.common.finished import check_maps
@@ -69,8 +69,9 @@ def _check(config: ColourConfig, data: Dataset) -> None:
     data.samples(config.splits)
     if len(data.classes.foreground) != 1:
         raise InvalidInput(
-            f"expected one foreground class, got {listing(data.classes.foreground, limit=30)}",
             subject="colour",
+            found=Verbatim(listing(data.classes.foreground, limit=30) or "none"),
+            allowed="one foreground class",
             hint="Select a single class with data.classes.",
         )
 

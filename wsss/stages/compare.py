@@ -157,7 +157,7 @@ def _check_inputs(config: CompareConfig, ids: Mapping[str, Sequence[str]]) -> No
     headings = [config.titles.get(name, name) for name in entries]
     duplicate = next((title for title in headings if headings.count(title) > 1), None)
     if duplicate is not None:
-        raise InvalidInput("two columns have this heading", subject="titles", found=duplicate)
+        raise InvalidInput("duplicate column heading", subject="titles", found=duplicate)
 
 
 def _warn(ctx: Context[CompareConfig], columns: Sequence[Column], rows: Sequence[str]) -> None:

@@ -215,7 +215,7 @@ def _check(config: PredictConfig, data: Dataset) -> None:
         raise InvalidInput(
             f"restrict requires image-level labels; no image of {listing(config.chosen_splits)} has any",
             subject="predict.labels",
-            hint="Add the images to the label file, or leave labels out.",
+            hint="Add the images to the label file, or omit predict.labels.",
         )
 
 

@@ -37,7 +37,7 @@ class PseudoConfig(StageConfig):
     oracle: bool = Field(
         False,
         description="replace the policy by the fixed threshold with the best mIoU on the ground-truth masks; "
-        "all scores derived from it are stamped ORACLE",
+        "all scores derived from it are marked ORACLE",
     )
 
 
@@ -162,7 +162,7 @@ def _reads(config: PseudoConfig) -> list[Read]:
 
 def _check(config: PseudoConfig, data: Any) -> None:
     if config.oracle:
-        hint = "Leave --oracle out: the other policies need no masks."
+        hint = "Omit --oracle: the other policies need no masks."
         require_truth(data, config.splits, where="pseudo.oracle", hint=hint)
 
 

@@ -40,7 +40,7 @@ class ReportConfig(StageConfig):
     splits: tuple[str, ...] = Field((), description="splits in the gallery; by default all splits with maps or masks")
     columns: Annotated[tuple[str, ...], OptionName("gallery-stages")] = Field(
         (),
-        description="stages in the gallery (with maps, masks or samplings), `*` matches any text (*seed=0*); "
+        description="stages in the gallery (with maps, masks or sampling positions); `*` matches any text (*seed=0*); "
         "by default all",
     )
     sampling: int = Field(12, ge=0, le=200, description="maximum number of images with sampling positions")
@@ -50,7 +50,7 @@ class ReportConfig(StageConfig):
         9.5,
         gt=0,
         le=200,
-        description="maximum size of the page in MB; pictures are reduced first, then images are omitted",
+        description="maximum size of the page in MB; pictures are downscaled first, then images are omitted",
     )
 
 
@@ -240,7 +240,7 @@ def _names(run_dirs: Sequence[Path]) -> list[str]:
         names = ["/".join(path[-length:]) for path in parts]
         if len(set(names)) == len(names):
             return names
-    raise InvalidInput("this run is given twice", subject=run_dirs[0], hint="Pass different runs.")
+    raise InvalidInput("duplicate run", subject=run_dirs[0], hint="Pass different runs.")
 
 
 def _others(records: Sequence[StageRecord]) -> list[StageRecord]:

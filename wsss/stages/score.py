@@ -36,7 +36,7 @@ class ScoreConfig(StageConfig):
     split: str = Field("val", description="split to score on")
     unsure: Literal["miss", "skip", "background"] = Field(
         "miss",
-        description="uncertain pixels (255) of the predicted masks: count as wrong (miss), are ignored (skip), "
+        description="treatment of uncertain pixels (255) in predicted masks: count as wrong (miss), ignore (skip), "
         "or count as background",
     )
     pred_values: Literal["ours", "dataset"] = Field(
@@ -78,14 +78,14 @@ class ScoreConfig(StageConfig):
     @model_validator(mode="after")
     def _transposed_for_cldice(self) -> ScoreConfig:
         if self.transposed and "cldice" not in self.groups:
-            raise ValueError("transposed affects cldice only; add cldice to structure, or leave transposed out")
+            raise ValueError("transposed affects cldice only; add cldice to structure, or omit transposed")
         return self
 
     @model_validator(mode="after")
     def _settings_of_computed_groups(self) -> ScoreConfig:
         for name, group in (("window", "local_betti"), ("frame", "betti_matching")):
             if name in self.model_fields_set and group not in self.groups:
-                raise ValueError(f"{name} affects {group} only; add {group} to structure, or leave {name} out")
+                raise ValueError(f"{name} affects {group} only; add {group} to structure, or omit {name}")
         return self
 
     @property
@@ -244,9 +244,9 @@ def _check(config: ScoreConfig, data: Any) -> None:
             "topomortar: true requires one foreground class",
             subject="score",
             found=data.classes.foreground,
-            hint="Select one class (data.classes), or set structure only, which has a row per class.",
+            hint="Select one class (data.classes), or omit topomortar and set structure, which has a row per class.",
         )
-    hint = "Score a split with masks, or leave the score stage out."
+    hint = "Score a split with masks, or omit the score stage."
     require_truth(data, (config.split,), where="score", hint=hint)
 
 

@@ -181,7 +181,9 @@ STAGE = Stage(
     resumes=True,
     inputs={
         "masks": Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}", optional=True),
-        "classifier": Input(("classifier",), "folder of a classifier whose trunk to start from", optional=True),
+        "classifier": Input(
+            ("classifier",), "folder of a classifier whose trunk initialises the network", optional=True
+        ),
     },
     reads=_reads,
     needs_splits=lambda config: () if config.labels == "ground-truth" else (config.split,),

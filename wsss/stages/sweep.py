@@ -126,7 +126,7 @@ def _table(levels: tuple[float, ...], curve: Mapping[str, NDArray[np.float64]]) 
 
 
 def _check(config: SweepConfig, data: Any) -> None:
-    hint = "Sweep a split with masks, or leave the sweep stage out."
+    hint = "Sweep a split with masks, or omit the sweep stage."
     require_truth(data, (config.split,), where="sweep", hint=hint)
 
 

@@ -81,7 +81,7 @@ def critical_pixels(
         raise InvalidInput(
             subject="predicted and true",
             found=Verbatim(f"{predicted.shape} and {true.shape}"),
-            allowed="images (H, W) of one shape",
+            allowed="images (H, W) of equal shape",
         )
     if window < 1:
         raise InvalidInput(subject="window", found=window, allowed="at least 1 pixel")

@@ -61,7 +61,7 @@ class TrainConfig(Settings):
     accumulate: int = Field(default=1, ge=1, le=MAX_BATCH, description="forward passes per optimiser step")
     optimiser: OptimiserConfig = Field(default_factory=AdamWConfig, description="sgd or adamw")
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="learning rate over the steps")
-    clip_norm: float | None = Field(default=None, gt=0, description="maximum norm of all gradients together")
+    clip_norm: float | None = Field(default=None, gt=0, description="maximum global norm of the gradients")
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
         default="32-true", description="floating-point precision of training"
     )
@@ -77,7 +77,7 @@ class TrainConfig(Settings):
     max_side: int | None = Field(
         default=None,
         ge=16,
-        description="maximum longer side in pixels; larger images are reduced; null: never",
+        description="maximum side length in pixels; larger images are downscaled; null: no limit",
     )
     """Images are reduced on reading, before scaling and cropping."""
 

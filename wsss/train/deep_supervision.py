@@ -30,7 +30,7 @@ def output_weights(config: DeepSupervisionConfig, outputs: int) -> tuple[float, 
             subject="deep_supervision.weights",
             allowed=f"{counted(outputs, 'weight')}, one per output of the network (unet.deep_supervision + 1)",
             found=len(config.weights),
-            hint="List one weight per output, the finest first, or leave them out.",
+            hint="List one weight per output, the finest first, or omit them.",
         )
     return config.weights
 

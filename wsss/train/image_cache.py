@@ -96,7 +96,7 @@ def cached_images(paths: Sequence[Path], *, cache_bytes: int, max_side: int | No
     Args:
         paths: image files.
         cache_bytes: see `ArrayCache`.
-        max_side: maximum longer side in pixels; larger images are reduced.
+        max_side: maximum side length in pixels; larger images are downscaled.
     """
     return ArrayCache(ImageLoader(paths, max_side), len(paths), cache_bytes=cache_bytes)
 

@@ -182,7 +182,7 @@ class _Loop:
             f"the loss is {loss} at step {step + 1} of {self.plan.steps} "
             f"(epoch {step // self.plan.steps_per_epoch + 1})",
             subject=self.job.name,
-            hint=f"Lower optimiser.lr (now {self.config.optimiser.lr:g}), set clip_norm (1.0, say) or "
+            hint=f"Lower optimiser.lr (now {self.config.optimiser.lr:g}), set clip_norm (such as 1.0) or "
             "schedule.warmup_steps, or use precision 32-true.",
         )
 

@@ -239,7 +239,7 @@ def test_unsupported_files(name: str, content: str, words: str, tmp_path: Path) 
         ({"1.xml": "<annotation/>", "2.xml": "<annotation/>"}, "PASCAL VOC"),
         ({"1.txt": "0 0.5 0.5 0.2 0.1\n", "classes.txt": "cat\n"}, "YOLO"),
         ({"1.json": "{}", "2.json": "{}"}, "LabelMe"),
-        ({"labels.csv": "image,label\n"}, "not a folder"),
+        ({"labels.csv": "image,label\n"}, "got the folder"),
     ],
 )
 def test_folders_of_label_files(files: dict[str, str], words: str, tmp_path: Path) -> None:

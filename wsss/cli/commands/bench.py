@@ -40,7 +40,7 @@ def bench() -> None:
     show_default=True,
     help="Output format: md and html are formatted tables; csv and json have one unrounded row per cell.",
 )
-@shared("--against", help="Compare all others with this one; csv and json then contain only these rows.")
+@shared("--against", help="Compare all others with this one; csv and json then contain only these comparisons.")
 @click.option(
     "--plots",
     type=click.Path(path_type=Path, file_okay=False),
@@ -64,7 +64,7 @@ def tables(
     plot_format: Literal["svg", "pdf"],
     seed: int,
 ) -> None:
-    """Print tables of the results in RESULTS_DIR, with files FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv.
+    """Print tables of the result files RESULTS_DIR/FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv.
 
     Each file has one row per image, with the column names of TopoMortar's authors, so that their results and those of
     `wsss score` can be compared. Bold: better than CEDice with p < .05 in a paired permutation test.

@@ -147,8 +147,8 @@ def _log(line: str) -> None:
 @click.option(
     "--least",
     type=float,
-    help="Minimum share of a tile's pixels for a class to count; tiles with a smaller share are not drawn. "
-    "[default: 0.05]",
+    help="Minimum share of a tile's pixels for a class to be labelled; tiles with a smaller, nonzero share are not "
+    "drawn. [default: 0.05]",
 )
 @click.option("--label-noise", type=float, help="Share of wrong labels. [default: 0]")
 @shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
@@ -159,8 +159,8 @@ def tiles(
 ) -> None:
     """Extract tiles from the images of the dataset PATH, and write them to the folder OUT.
 
-    Each tile is labelled with its classes, like an annotator's quick answer. Labels come from the masks of the split,
-    which are not copied. OUT is a dataset with the layout folder: images/, labels.csv, classes.txt; tiles.csv lists the
+    The image-level labels of each tile simulate quick manual annotation. They come from the masks of the split, which
+    are not copied. OUT is a dataset with the layout folder: images/, labels.csv, classes.txt; tiles.csv lists the
     position of each tile, tiles.json the settings. The same options give the same bytes.
 
     \b

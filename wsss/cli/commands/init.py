@@ -76,12 +76,12 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
     "--unknown",
     multiple=True,
     metavar="WORD|empty",
-    help="Label or cell of images with unknown classes (several times), besides ?, unknown, todo …",
+    help="Label or cell of images with unknown classes (several times), in addition to ?, unknown, todo …",
 )
 @click.option(
     "--soft-threshold",
     metavar="P|LOW,HIGH",
-    help="Threshold of soft labels (0 to 1): present from P, or present from HIGH and absent up to LOW.",
+    help="Threshold of soft labels (0 to 1): present from P; or present from HIGH, absent at LOW and below.",
 )
 @shared("--force", is_flag=True, more=", including OUT/splits/*.txt")
 @json_option

@@ -25,12 +25,12 @@ REGISTRIES = {
 
 
 @click.command("plugins", cls=Command)
-@click.option("--all", "everything", is_flag=True, help="Also list what is part of wsss itself.")
+@click.option("--all", "everything", is_flag=True, help="Also list those built into wsss.")
 @json_option
 def plugins(everything: bool, as_json: bool) -> None:
-    """List the stages, losses, layouts, backbones and kinds of maps that other installed packages add.
+    """List the stages, losses, layouts, backbones and CAM methods added by other installed packages.
 
-    Exit code 1 if one of them can't be imported.
+    Exit code 1 if one of them cannot be imported.
     """
     entries = [entry for group in REGISTRIES for entry in registry(group).entries if everything or entry.package]
     rows = [_row(entry) for entry in entries]

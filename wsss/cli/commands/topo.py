@@ -167,7 +167,7 @@ def betti(mask: Path, threshold: float | str, value: int | None, connectivity: s
 @topo.command("warmup", short_help="Compile the topology kernels.")
 @json_option
 def warmup(as_json: bool) -> None:
-    """Compile the topology kernels before their first use (half a minute, once per installation)."""
+    """Compile the topology kernels before their first use (about 30 seconds, once per installation)."""
     from wsss.topology import warmup as compile_all
 
     seconds = compile_all()

@@ -44,9 +44,7 @@ def refuse_masks(folder: Path) -> None:
     """
     count = masks_in(folder)
     if count:
-        raise InvalidInput(
-            f"{folder}: the folder holds {counted(count, 'mask')} and no photograph.", hint=_hint(folder)
-        )
+        raise InvalidInput(f"contains {counted(count, 'mask')} and no photographs", subject=folder, hint=_hint(folder))
 
 
 def _hint(folder: Path) -> str:

@@ -28,9 +28,9 @@ def check_options(format: str, how: ReadOptions) -> None:
         if value is None or value is False or format in formats:
             continue
         raise InvalidInput(
-            "does not apply to this format",
+            "not applicable to this format",
             subject=option,
             found=format,
             allowed=formats,
-            hint=f"Leave {option} out; if the file has another format: --format FORMAT",
+            hint=f"Omit {option}, or set the format of the file: --format FORMAT",
         )

@@ -127,8 +127,8 @@ def gather(
         raise InvalidInput("none of the labelled images can be read", subject=images)
     if not classes:
         raise InvalidInput(
-            f"no image shows any of the classes ({listing(read.classes)}), so there is nothing to learn; "
-            f"{counted(len(gathered.labelled), 'labelled image')} can be read{_findings(problems)}",
+            f"none of the {counted(len(gathered.labelled), 'readable labelled image')} shows any of the classes "
+            f"({listing(read.classes)}), so there is nothing to learn{_findings(problems)}",
             subject=labels or images,
             hint="Label at least some images with a class.",
         )
@@ -145,7 +145,7 @@ def _no_match(
 ) -> InvalidInput:
     findings = _findings(problems, besides=WITHOUT_IMAGE)
     if findings:
-        return InvalidInput(f"no label matches a single image in {images}{findings}", subject=labels or images)
+        return InvalidInput(f"no label matches exactly one image in {images}{findings}", subject=labels or images)
     return InvalidInput(
         f"no image in {images} matches the labels\n"
         f"  {counted(len(read.entries), 'label')}: {listing([entry.image for entry in read.entries], limit=3)}\n"

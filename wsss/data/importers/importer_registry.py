@@ -76,7 +76,7 @@ def _format(how: ReadOptions, labels: Path | None) -> str:
     if not labels.is_file():
         raise InvalidInput("no such file", subject=f"--labels: {labels}")
     if how.format == FOLDERS:
-        raise InvalidInput("--format folders reads no label file", subject="--labels", hint="Leave --labels out.")
+        raise InvalidInput("--format folders reads no label file", subject="--labels", hint="Omit --labels.")
     if how.format == AUTO:
         refuse_file(labels)
         return _recognise(labels)
@@ -119,7 +119,7 @@ def _read_label_studio(labels: Path, context: ReadContext) -> Labels:
     )
     if context.how.use_predictions and (is_csv or is_min):
         raise InvalidInput(
-            "exports as JSON-MIN and CSV have no predictions",
+            "JSON-MIN and CSV exports contain no predictions",
             subject=f"{labels}: --use-predictions",
             hint="Export as JSON.",
         )

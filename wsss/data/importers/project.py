@@ -120,7 +120,9 @@ def write_project(project: Project, *, force: bool = False, keep: Sequence[Path]
     kept = [path for path in old if path.resolve() in sources]
     if kept:
         raise InvalidInput(
-            "would replace the label file", subject=kept[0], hint="Choose another output folder: --out DIR"
+            "the pipeline would overwrite the label file",
+            subject=kept[0],
+            hint="Choose another output folder: --out DIR",
         )
     if old and not force:
         raise InvalidInput(
@@ -160,13 +162,15 @@ def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[I
     else:
         for image in labelled:
             if image.split is None:
-                raise InvalidInput(f"image {image.file} has no split, others have", allowed=sorted(filter(None, named)))
+                raise InvalidInput(
+                    f"image {image.file} has no split, but other images have one", allowed=sorted(filter(None, named))
+                )
             members.setdefault(check_id(image.split, "split"), []).append(image)
     members = {split: images for split, images in members.items() if images}
     if TRAIN not in members:
         raise InvalidInput(f"the labels have no split {TRAIN!r}", found=list(members))
     if UNLABELLED in members:
-        raise InvalidInput(f"a split of the labels is called {UNLABELLED!r}, the split of images without labels")
+        raise InvalidInput(f"the labels define the split {UNLABELLED!r}, which is reserved for unlabelled images")
     without = [image for image in gathered.images if image.labels is None]
     return {**members, UNLABELLED: without} if without else members
 
@@ -177,11 +181,11 @@ def _require_absence(gathered: Gathered, train: Sequence[ImportedImage]) -> None
     everywhere = [name for name in gathered.classes if name not in absent]
     if everywhere and not absent:
         raise InvalidInput(
-            f"all {len(train)} training images show {listing(map(repr, everywhere))}: a classifier cannot learn what "
-            "distinguishes a class that is never absent",
+            f"all {len(train)} training images show {listing(map(repr, everywhere))}: a classifier cannot learn a "
+            "class that is never absent",
             subject=gathered.folder,
             hint="Add images without the class: rows with an empty label or one such as ok (any other word: --negative "
-            "WORD), or a folder of them called ok, good or normal. If every image shows the class, cut them into "
+            "WORD), or a folder named ok, good or normal. If every image shows the class, cut them into "
             "tiles: wsss data tiles --help",
         )
     labels = [image.labels for image in gathered.labelled]

@@ -89,10 +89,11 @@ def _mixed(doubtful: list[Path | None], with_class: int, classes: Classes, where
     (name,) = classes.foreground
     known = [(0, BACKGROUND), *((value, name) for value in classes.values[1])]
     return InvalidInput(
-        f"{where}: {counted(len(doubtful), 'ground-truth mask holds', 'ground-truth masks hold')} nothing but 0 and "
+        f"{counted(len(doubtful), 'ground-truth mask contains', 'ground-truth masks contain')} only 0 and "
         f"255, which means ignore: {listing((str(path) for path in doubtful), limit=3)}. The {with_class} that show "
-        f"{name} hold no 255, so 255 seems to mean {name} in the others.",
-        hint=f"State what 255 means: data.{as_key([*known, (IGNORE, name)])}, or data."
-        f"{as_key([*known, (IGNORE, IGNORED_NAMES[0])])} (on the command line --data.mask_values '{{…}}', of wsss run "
-        "--set 'data.mask_values={…}').",
+        f"{name} contain no 255, so 255 probably means {name} in the others.",
+        subject=where,
+        hint=f"Specify the meaning of 255: data.{as_key([*known, (IGNORE, name)])}, or data."
+        f"{as_key([*known, (IGNORE, IGNORED_NAMES[0])])} (on the command line: --data.mask_values '{{…}}'; with wsss "
+        "run: --set 'data.mask_values={…}').",
     )

@@ -85,12 +85,12 @@ def _only_background(samples: Sequence[Sample], where: str) -> InvalidInput:
         return InvalidInput(
             f"{problem}, but the image-level labels of {counted(labelled, 'image')} name a class",
             subject=where,
-            hint="`wsss data check` lists each contradiction; the masks may be the wrong ones.",
+            hint="`wsss data check` lists each contradiction. Check the masks: they may be the wrong ones.",
         )
     return InvalidInput(
         f"{problem}, so an empty prediction would be perfect",
         subject=where,
-        hint="Choose a split that shows the classes; the masks may be the wrong ones.",
+        hint="Choose a split that shows the classes, and check the masks: they may be the wrong ones.",
     )
 
 
@@ -105,7 +105,7 @@ def _only_ignored(samples: Sequence[Sample], classes: Classes, ignored: int, whe
         return InvalidInput(
             f"{problem}; {count} ignored pixels. Mask values: {values}",
             subject=where,
-            hint="Name the value of a class in data.mask_values.",
+            hint="Assign a mask value to a class in data.mask_values.",
         )
     present = {int(value) for path in masks[:MOST_READ] for value in np.unique(load_mask(path)[0])}
     problem += f"; {count} 255, which means ignore"
@@ -129,5 +129,5 @@ def _name_255(classes: Classes) -> str:
     value = key.partition(": ")[2]
     return (
         f"If 255 means {first}{several} in these masks, add this key to data: {key}\n"
-        f"(as an option: --data.mask_values '{value}', of wsss run --set 'data.mask_values={value}')"
+        f"(as an option: --data.mask_values '{value}'; with wsss run: --set 'data.mask_values={value}')"
     )

@@ -93,7 +93,7 @@ class MaskValues:
     def _unnamed(self, unknown: Mapping[int, int], where: str) -> InvalidInput:
         pairs = sorted([*self.named, *((value, "…") for value in unknown)])
         return InvalidInput(
-            f"{self.key} does not name {pixels_of_values(unknown)}",
+            f"values missing from {self.key}: {pixels_of_values(unknown)}",
             subject=where,
             allowed=listing([f"{value} ({name})" for value, name in self.named], limit=30),
             hint=f"{smoothing_hint(unknown)}Name each value: {as_key(pairs, self.key.rpartition('.')[2])}, "
@@ -155,7 +155,7 @@ def resolve(names: Mapping[int, str], labels: LabelNames, *, where: str) -> Mask
         indices[value] = labels.classes.other_as if index is None else index
     if not set(indices.values()) - {0, IGNORE}:
         raise InvalidInput(
-            f"no value of a class in {as_key(names.items())}",
+            f"no mask value is assigned to a class in {as_key(names.items())}",
             subject=where,
             hint=f"Name the value of a class: {listing(labels.classes.foreground)}.",
         )

@@ -67,7 +67,7 @@ def image_path(name: str, images: dict[str, list[Path]], *, where: object, folde
         raise InvalidInput(f"no image {name!r} in {folder} ({reason})", subject=where, hint=MISSING_HINT)
     if len(paths) > 1:
         raise InvalidInput(
-            f"image id {name!r} is ambiguous in {folder}; an id is a file name without suffix",
+            f"image id {name!r} is ambiguous in {folder} (an id is a file name without suffix)",
             subject=where,
             allowed="one file",
             found=[path.name for path in paths],

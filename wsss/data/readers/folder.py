@@ -35,8 +35,8 @@ CLASSES = "classes.txt"
 LISTS = "splits"
 UNLABELLED = "unlabelled"
 SET_IMAGES = (
-    "Set the folder of the images: data.images in the pipeline file, --set data.images=DIR of wsss run, --data.images "
-    "DIR of other commands."
+    "Set the folder of the images: data.images in the pipeline file, --set data.images=DIR for wsss run, --data.images "
+    "DIR for other commands."
 )
 
 
@@ -57,7 +57,7 @@ class Config(OwnMasksConfig):
         description="Labels of images without a class; absent = the usual words (ok, good, normal, none, negative, "
         "healthy), unless classes.txt lists them as classes; [] = none.",
     )
-    unknown: list[str] = Field([], description="Labels of unlabelled images, besides ?.")
+    unknown: list[str] = Field([], description="Labels of unlabelled images, in addition to ?.")
     masks: str = Field("masks", description="Folder of ground-truth masks, if any: <id>.png, or .tif, .bmp, .gif.")
     classes: ClassChoice = Field(
         None, description="Names to keep, or new name → id(s) or name(s) it merges; absent = all of classes.txt, or "
@@ -145,7 +145,7 @@ def _images(config: Config, root: Path, folder: Path, complete: bool) -> dict[st
     else:
         images = images_by_id(folder) if folder.is_dir() else {}
     if complete and not images:
-        raise InvalidInput("no image", subject=folder, hint=SET_IMAGES)
+        raise InvalidInput("no images", subject=folder, hint=SET_IMAGES)
     return images
 
 
@@ -158,7 +158,7 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
         base = _numbered(dict.fromkeys([*selected, *_named_in_masks(config)]))
     elif has_masks and config.mask_values is None:
         raise InvalidInput(
-            f"mask values need class names: there are masks, but no {CLASSES}",
+            f"masks without class names: there is no {CLASSES}",
             subject=root,
             hint=f"Write {class_file} with one line 'id name' per class, set data.classes to {{name: id}}, or "
             "data.mask_values to {0: background, VALUE: NAME}.",
@@ -215,7 +215,9 @@ def _column_splits(rows: dict[str, LabelRow]) -> dict[str, list[str]]:
     splits: dict[str, list[str]] = {}
     for row in rows.values():
         if not row.split:
-            raise InvalidInput(f"no split of image {row.id!r}", subject=row.where, allowed="a name in the column split")
+            raise InvalidInput(
+                f"no split for image {row.id!r}", subject=row.where, allowed="a name in the column split"
+            )
         splits.setdefault(row.split, []).append(row.id)
     return splits
 

@@ -60,7 +60,7 @@ def images_in(folder: Path, *, recursive: bool = False) -> ImageFolder:
             unnamed.append(repr(str(relative)))
     if not images:
         raise InvalidInput(
-            "no image", subject=folder, allowed=f"files of the formats {', '.join(IMAGE_SUFFIXES)}", hint=_hint(folder)
+            "no images", subject=folder, allowed=f"files of the formats {', '.join(IMAGE_SUFFIXES)}", hint=_hint(folder)
         )
     ids = image_ids(list(images), folders=True)
     samples = tuple(Sample(ids[file], path) for file, path in images.items())

@@ -66,7 +66,7 @@ def recognise(root: Path) -> AnyLayout:
         names = listing(layout.name for layout in fitting)
         raise InvalidInput(f"matches several layouts: {names}", subject=root, hint="Choose one with data.layout.")
     raise InvalidInput(
-        "unknown dataset layout. The layouts require\n"
+        "unknown dataset layout. The known layouts contain:\n"
         + "\n".join(f"  {layout.name}: {layout.looks_for}" for layout in _recognisable()),
         subject=root,
         hint="Images with labels in any format: wsss init --images FOLDER --labels FILE. For a dataset, arrange the "
@@ -114,7 +114,7 @@ def parse_config(
         layout = recognise(at_home(config["root"]))
     else:
         raise InvalidInput(
-            "this key is required and missing",
+            "required key is missing",
             subject="data.root",
             hint=f"Set data.root to the dataset's folder, or data.layout to one of {listing(LAYOUTS)}.",
         )

@@ -76,7 +76,7 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
     first = {name: splits[split] for name, split in aliases.items() if splits.get(split)}
     if not first | splits:
         raise InvalidInput(
-            f"no image of {SPLITS}, or no {', '.join(KINDS)} mask",
+            f"no image listed in {SPLITS}, or no {', '.join(KINDS)} mask",
             subject=source.base,
             hint="Set data.root to the folder that contains dataset/ of the unpacked dataset.",
         )
@@ -179,7 +179,7 @@ class _Source:
             self.missing.append(f"the {kind} masks of {count} ({part}-large-{kind})")
             return False
         raise InvalidInput(
-            f"no mask of {len(without)} of the {len(ids)} {part} images: {listing(without)}",
+            f"no mask for {len(without)} of the {len(ids)} {part} images: {listing(without)}",
             subject=folder,
             hint="Copy the missing masks from the dataset, or delete these images.",
         )
@@ -199,9 +199,9 @@ def _check_agreement(lists: Mapping[str, list[str]], small: Mapping[str, list[st
         for name in ids:
             if owner.get(name, part) != part:
                 raise InvalidInput(
-                    f"image {name!r} is in {owner[name]} of {SPLITS} but in {part} of {SPLITS_SMALL}",
+                    f"image {name!r} is listed under {owner[name]} in {SPLITS}, but under {part} in {SPLITS_SMALL}",
                     subject=base,
-                    hint="Use the two files of one release of the dataset.",
+                    hint="Use both files from the same release of the dataset.",
                 )
 
 

@@ -181,9 +181,9 @@ def _folder_of_mask(path: str, image: str, line: Line) -> str:
     folder, _, name = path.rpartition("/")
     if Path(name).stem != image:
         raise InvalidInput(
-            f"mask {path!r} of image {image!r}: a mask must have the name of its image",
+            f"mask {path!r} of image {image!r} does not have the name of its image",
             subject=line,
-            hint=f"Rename it to {image}.png, or delete the column of masks from the list.",
+            hint=f"Rename it to {image}.png, or delete the mask column from the list.",
         )
     return folder.rpartition("/")[2]
 

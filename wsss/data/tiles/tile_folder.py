@@ -55,7 +55,7 @@ def draw_into(
         other = next(others, None)
     if other is not None and _read_json(marker) != settings:
         raise InvalidInput(
-            "has files other than these tiles",
+            "contains files other than these tiles",
             subject=out,
             found=other,
             hint="Choose a new output folder, or delete this one.",

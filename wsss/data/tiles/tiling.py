@@ -40,7 +40,8 @@ class TilesConfig(Settings):
         default=0.05,
         gt=0,
         le=1,
-        description="minimum share of a tile's pixels for a class to count; tiles with a smaller share are not drawn",
+        description="minimum share of a tile's pixels for a class to be labelled; tiles with a smaller, nonzero share "
+        "are not drawn",
     )
     label_noise: float = Field(default=0.0, ge=0, le=0.5, description="share of wrong labels")
 
@@ -83,7 +84,7 @@ def allot(possible: Sequence[Counts], config: TilesConfig, seed: int) -> list[Co
     for kind, (count, available, _) in kinds.items():
         if sum(available) < count:
             raise InvalidInput(
-                f"too few tiles {kind}, at size {config.size}",
+                f"too few tiles {kind} at size {config.size}",
                 subject="tiles",
                 found=sum(available),
                 allowed=f"at least {count} (count {config.count}, share_without {config.share_without:g})",

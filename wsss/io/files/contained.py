@@ -190,4 +190,4 @@ def check_link(link: Path, root: Path) -> None:
         return
     target, above = os.path.realpath(link), os.path.realpath(root)
     if not Path(target).is_relative_to(above):
-        raise InvalidInput(f"the link leads out of {root}, to {target}", subject=link, hint=HINT)
+        raise InvalidInput(f"the link points outside {root}, to {target}", subject=link, hint=HINT)

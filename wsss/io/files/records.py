@@ -43,7 +43,7 @@ def read_run_record(run_dir: Path) -> dict[str, Any] | None:
     record = _read(path, RunRecord, hint)
     if record is not None and record.get("format") != FORMAT:
         raise InvalidInput(
-            "not a record of a run that this version can read", subject=path, hint="Choose another --run-dir."
+            "not a run record that this version can read", subject=path, hint="Choose another --run-dir."
         )
     return record
 

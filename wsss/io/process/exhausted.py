@@ -184,7 +184,7 @@ def _explain_worker(text: str) -> RunFailed:
 
 def _explain_rank(text: str) -> RunFailed:
     return RunFailed(
-        f"Another rank of this run has ended, or its machine cannot be reached ({_shortened(text)})",
+        f"Another rank of this run has ended, or its machine is unreachable ({_shortened(text)})",
         hint="See the message of that rank; if it was killed, it most likely ran out of memory. Run the same command "
         "again: finished work is kept.",
     )

@@ -122,7 +122,7 @@ def read_cams(path: Path, *, size: tuple[int, int] | None = None, classes: int |
         )
     if size is not None and tuple(stated.tolist()) != tuple(size):
         raise InvalidInput(
-            "image size (width×height)",
+            "wrong image size (width×height)",
             subject=path,
             allowed=f"{size[1]}×{size[0]}",
             found=Verbatim(f"{stated[1]}×{stated[0]}"),
@@ -143,7 +143,7 @@ def _require_indices(indices: NDArray[np.integer], classes: int | None, path: Pa
         raise InvalidInput(
             "invalid class indices" if wrong else "duplicate class indices",
             subject=path,
-            allowed=f"each of 1 to {highest} at most once",
+            allowed=f"distinct indices from 1 to {highest}",
             found=wrong or twice,
             hint=HINT,
         )

@@ -119,7 +119,7 @@ def load_mask(
             allowed=f"{size[1]}×{size[0]}",
             found=Verbatim(f"{mask.shape[1]}×{mask.shape[0]}"),
             hint="Use the mask that was drawn on this image, or resize it with nearest neighbour: interpolation would "
-            "add values of no class.",
+            "create values of no class.",
         )
     return mask, conversion
 
@@ -129,7 +129,7 @@ def _refuse_unfit(image: Image.Image, path: Path) -> None:
         raise InvalidInput("a mask cannot be a JPEG, which changes pixel values", subject=path, hint=SAVE_INDEXED)
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
-        raise InvalidInput(subject=path, allowed="a mask of a single frame", found=frames, hint=SAVE_INDEXED)
+        raise InvalidInput(subject=path, allowed="a single frame", found=frames, hint=SAVE_INDEXED)
 
 
 def _values(image: Image.Image, path: Path, *, grey: bool) -> tuple[NDArray[np.uint8], str | None]:
@@ -149,7 +149,11 @@ def _values(image: Image.Image, path: Path, *, grey: bool) -> tuple[NDArray[np.u
     if image.mode == "RGB":
         return _values_of_colours(np.asarray(image), path, grey=grey)
     raise InvalidInput(
-        "image mode", subject=path, allowed="an 8-bit palette or grey image", found=image.mode, hint=SAVE_INDEXED
+        "unsupported image mode",
+        subject=path,
+        allowed="an 8-bit palette or grey image",
+        found=image.mode,
+        hint=SAVE_INDEXED,
     )
 
 

@@ -97,7 +97,7 @@ def masks_by_id(folder: Path, ids: Collection[str], *, suffix: str | None = None
             subject=folder,
             allowed=f"names that end in {suffix!r} (data.mask_suffix)",
             found=names,
-            hint="Set data.mask_suffix to the end of the names without the format: _mask for a_mask.png.",
+            hint="Set data.mask_suffix to the end of the names without file extension: _mask for a_mask.png.",
         )
     lossy = tuple(name for name in names if name.lower().endswith(LOSSY_SUFFIXES))
     without_words = _unique((_OF_IMAGE.sub("", one), one) for one in ids)
@@ -169,5 +169,5 @@ def _ambiguous(folder: Path, image: str, first: str, second: str) -> InvalidInpu
     return InvalidInput(
         f"{first} and {second} are both masks of image {image!r}",
         subject=folder,
-        hint="Delete or move one of them, or select masks by the end of their names: mask_suffix: _mask (in data:).",
+        hint="Delete or move one of them, or select masks by a suffix of their names: mask_suffix: _mask (in data:).",
     )

@@ -50,14 +50,16 @@ def read_plane(path: Path, *, value: int | None = None) -> Plane:
         if value is None:
             return Plane(array, "mask" if array.dtype == bool else "array")
         if array.dtype.kind == "f":
-            raise InvalidInput("a class needs integers", subject=path, allowed="a mask", found=Verbatim(array.dtype))
+            raise InvalidInput(
+                "a class requires integer values", subject=path, allowed="a mask", found=Verbatim(array.dtype)
+            )
         low, high = (0, 1) if array.dtype == bool else (np.iinfo(array.dtype).min, np.iinfo(array.dtype).max)
         return Plane(_of_value(array, value, int(low), int(high), path), "mask")
     with open_image(path) as image, image_errors(path):
         mode, values = image.mode, np.asarray(image)
     if mode not in ("P", "1", "L", "I;16", "I;16B", "I;16L", "I"):
         raise InvalidInput(
-            "image mode",
+            "unsupported image mode",
             subject=path,
             allowed="a single channel",
             found=mode,

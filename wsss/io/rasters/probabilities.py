@@ -80,7 +80,7 @@ def _require_sums(probabilities: NDArray[np.floating], path: Path) -> None:
             raise InvalidInput(
                 "not class probabilities",
                 subject=f"{path}: row {top + row}, column {column}",
-                allowed="the sum 1",
+                allowed="a sum of 1",
                 found=Verbatim(f"{float(sums[row, column]):.4g}"),
                 hint=HINT,
             )

@@ -105,7 +105,7 @@ def parse_set(text: str, source: Source, registry: Registry) -> Source:
         allowed = [*uses, *_SETTABLE]
         suggestion = _suggestion(key, value, uses, registry) or closest(words[0], allowed)
         known = f"the stages {', '.join(uses)}, or {', '.join(_SETTABLE)}"
-        raise InvalidInput(f"unknown first word {words[0]!r}; expected {known}{suggestion}", subject=subject)
+        raise InvalidInput(f"unknown first key {words[0]!r}; expected {known}{suggestion}", subject=subject)
     path = key.removeprefix(stage).removeprefix(".").split(".")
     if path == [""]:
         raise InvalidInput(f"{stage!r} is a stage", subject=subject, allowed=f"a key of its config: {stage}.KEY=VALUE")
@@ -123,7 +123,7 @@ def set_precision(source: Source, registry: Registry, precision: str) -> Source:
     subject = f"--precision {precision}"
     stages = [id for id, uses in _uses(source).items() if "precision" in _config_keys(uses, registry)]
     if not stages:
-        raise InvalidInput("no stage of this pipeline has a precision", subject=subject)
+        raise InvalidInput("no stage of this pipeline has the setting precision", subject=subject)
     for id in stages:
         source = merge(source, Source(precision, {(): subject}).under(("stages", id, "with", "precision")))
     return source

@@ -133,7 +133,7 @@ def _read_axis(source: Source, axis: str) -> dict[str, Any]:
         safe = _UNSAFE.sub("-", name)
         if len(safe) > LONGEST:
             raise InvalidInput(
-                "too long for the name of a folder",
+                "too long for a folder name",
                 subject=subject,
                 found=name,
                 allowed=f"a name of at most {LONGEST} characters",

@@ -122,13 +122,15 @@ def _problems(file: PipelineFile, source: Source) -> list[InvalidInput]:
     if not NAME.match(file.name):
         problems.append(InvalidInput(subject=source.subject(("name",)), found=file.name, allowed=NAME_RULE))
     if not file.stages:
-        problems.append(InvalidInput("there are no stages", subject=source.subject(("stages",))))
+        problems.append(InvalidInput("no stages", subject=source.subject(("stages",))))
     for stage in file.stages:
         subject = source.subject(("stages", stage))
         if not NAME.match(stage):
             problems.append(InvalidInput(subject=subject, found=stage, allowed=NAME_RULE))
         elif stage in _RESERVED:
-            problems.append(InvalidInput(f"{stage!r} is {_RESERVED[stage]}", subject=subject, allowed="another id"))
+            problems.append(
+                InvalidInput(f"{stage!r} is reserved ({_RESERVED[stage]})", subject=subject, allowed="another id")
+            )
     for key in ("data", "seed"):
         if references(source.value.get(key), "matrix"):
             problem = "${{ matrix.… }} is available inside stages only"

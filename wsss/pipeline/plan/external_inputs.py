@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.pipeline.plan.identity import Contents
 from wsss.pipeline.plan.input_results import result_of
 from wsss.pipeline.stage import Artifact
@@ -65,10 +65,10 @@ def _refuse_run(folder: Path, kinds: tuple[str, ...], subject: str) -> None:
     stages = [folder / str(stage["id"]) for stage in run.get("stages", [])]
     fitting = [path for path in stages if (stage_folder.read_record(path) or {}).get("provides") in kinds]
     raise InvalidInput(
-        "this is a run directory",
         subject=subject,
+        found=Verbatim("a run directory"),
         allowed=f"the folder of a stage that provides {' or '.join(kinds)}",
-        hint=f"Name one of its stages: {listing(fitting, limit=12)}." if fitting else None,
+        hint=f"Pass one of its stages: {listing(fitting, limit=12)}." if fitting else None,
     )
 
 
@@ -112,7 +112,7 @@ def check_distinct(name: str, artifacts: Any) -> None:
     for one in artifacts or ():
         if one.id in seen:
             raise InvalidInput(
-                f"two stages are called {one.id!r}: {seen[one.id]} and {one.path}",
+                f"two stages have the id {one.id!r}: {seen[one.id]} and {one.path}",
                 subject=name,
                 hint="Omit one of them: stages of two runs cannot be combined in one input.",
             )

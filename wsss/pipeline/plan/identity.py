@@ -73,7 +73,7 @@ class Fingerprints:
         if self.data is None:
             raise InvalidInput(
                 f"a dataset is required: the stage reads the {kind} of split {split!r}",
-                hint="Name one under data: in the pipeline file, or with --data.layout … --data.root …",
+                hint="Define one under data: in the pipeline file, or with --data.layout … --data.root …",
             )
         if (split, kind) not in self._known:
             self._known[split, kind] = self.data.fingerprint(split, kind)

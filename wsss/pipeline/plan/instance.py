@@ -44,8 +44,9 @@ def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str)
     raise_all(
         [
             InvalidInput(
-                f"no such file or folder: {value} (another: --set {'.'.join((entry.id, *map(str, path)))}=PATH)",
+                f"no such file or folder: {value}",
                 subject=source.subject(path, where),
+                hint=f"Pass another path: --set {'.'.join((entry.id, *map(str, path)))}=PATH",
             )
             for path, value in missing
         ]

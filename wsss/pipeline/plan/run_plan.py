@@ -126,9 +126,9 @@ def _selection(jobs: Mapping[str, Job], choice: Choice) -> tuple[set[str], set[s
     left_out = [id for id in named if id not in selected]
     if left_out:
         raise InvalidInput(
-            f"--from and --until leave out {listing(left_out)}",
+            f"{listing(left_out)} excluded by --from and --until",
             subject=f"--force {choice.force}",
-            hint="Force a stage in between.",
+            hint="Choose a stage that is not excluded.",
         )
     return selected, downstream(jobs, named)
 

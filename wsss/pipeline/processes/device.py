@@ -28,6 +28,6 @@ def resolve_device(device: str) -> str:
         raise InvalidInput(
             f"no GPU available (torch {torch.__version__}, built for CUDA {torch.version.cuda or 'none'})",
             subject="--device cuda",
-            hint="Use --device cpu, or install a torch that fits the driver.",
+            hint="Use --device cpu, or install a torch build that supports your driver.",
         )
     return "cpu"

@@ -77,8 +77,8 @@ def publish(task: Task, record: Mapping[str, Any], result: Result, seconds: floa
     invalid = list(not_finite(result.metrics))
     if invalid:
         raise RunFailed(
-            f"metrics that are not finite: {listing(invalid)}",
-            hint="A training that diverges often needs a lower learning rate, or --precision 32-true.",
+            f"non-finite metrics: {listing(invalid)}",
+            hint="If training diverged, lower the learning rate, or use --precision 32-true.",
         )
     try:
         metrics = json.loads(json.dumps(dict(result.metrics), allow_nan=False))

@@ -206,7 +206,7 @@ def require_absent(
             "(stage tiles).",
         )
     if not (labels == 1).any():
-        raise InvalidInput(f"No {what} shows any class: there are no positive examples.")
+        raise InvalidInput(f"No {what} shows any of the classes: there are no positive examples.")
     if everywhere:
         log(
             f"warning: every {what} shows {listing(map(repr, everywhere))}: without negative examples the classifier "

@@ -69,7 +69,7 @@ def sweep_counts(score: Artifact) -> SweepCounts:
 def not_swept(score: Artifact, found: str) -> InvalidInput:
     """Return the error for a record that is not of a sweep."""
     return InvalidInput(
-        f"metrics are not those of a sweep ({found})",
+        f"the metrics are not those of a sweep ({found})",
         subject=score.path / RECORD,
         hint=f"Re-run it: --force {score.id}.",
     )

@@ -67,13 +67,13 @@ def _values_in(items: Sequence[Item], folder: Path, *, listed: bool) -> list[int
     values = [int(value) for value in np.flatnonzero(present) if value not in (0, IGNORE)]
     if not values and present[IGNORE]:
         raise InvalidInput(
-            "no class to export: the masks contain only 0 and 255, and 255 means ignored",
+            "no classes to export: the masks contain only 0 and 255, and 255 means ignored",
             subject=folder,
             hint="If 255 means a class, name it: --data.mask_values '{0: background, 255: NAME}'",
         )
     if not values and not listed:
         raise InvalidInput(
-            "no class to export: all pixels of the masks are 0",
+            "no classes to export: all pixels of the masks are 0",
             subject=folder,
             hint="Name the classes to export empty masks: --classes FILE",
         )

@@ -39,10 +39,12 @@ def find_folder(folder: Path, stage: str | None, reporter: Reporter) -> tuple[Pa
         raise InvalidInput(
             f"{folder} is not a run directory",
             subject=f"--stage {stage}",
-            hint="Pass the folder of the run, or leave --stage out.",
+            hint="Pass the folder of the run, or omit --stage.",
         )
     if not folder.is_dir():
-        raise InvalidInput("no such folder", subject=folder, hint="Pass a run, the folder of a stage, or of masks.")
+        raise InvalidInput(
+            "no such folder", subject=folder, hint="Pass a run, the folder of a stage, or a folder of masks."
+        )
     artifact = _artifact(folder, "RUN", reporter)
     parent_run = read_run(folder.resolve().parent) if artifact.id else None
     return folder, artifact.id or folder.resolve().name, parent_run
@@ -79,7 +81,9 @@ def _stage_of_run(folder: Path, requested: str | None, run: Mapping[str, Any], l
     done = [id for id in with_masks if records[id].get("status") == "done" or _is_usable(folder / id, records[id])]
     if not done:
         raise InvalidInput(
-            "no finished stage of this run has masks", subject=folder, hint="Run it first: wsss run, wsss status."
+            "no finished stage of this run has masks",
+            subject=folder,
+            hint="Run the pipeline first (wsss run); wsss status shows its progress.",
         )
     if len(done) > 1:
         log(f"Exporting the masks of {done[-1]}; choose others with --stage: {listing(done[:-1], limit=8)}.")

@@ -88,9 +88,9 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         data = _open_dataset(request, config, place, reporter.log)
         items = _of_dataset(data, request, folder, reporter.log)
         return Masks(name, data.classes, _chosen(items, request.ids, folder))
-    _refuse_splits(request, "no dataset is given" if missing is None else "the dataset is missing")
+    _refuse_splits(request, "no dataset is set" if missing is None else "the dataset is missing")
     if known is not None:
-        _refuse_classes(request, known[1], hint="Leave --classes out.")
+        _refuse_classes(request, known[1], hint="Omit --classes.")
     alone = _without_dataset(request, files, folder, reporter.log)
     if known is not None:
         return Masks(name, known[0], alone)
@@ -121,7 +121,7 @@ def _of_images(
     from wsss.export.export_items import Item
 
     _refuse_splits(request, "these masks were predicted from a folder of images")
-    _refuse_classes(request, folder / PREDICTED, hint="Leave --classes out.")
+    _refuse_classes(request, folder / PREDICTED, hint="Omit --classes.")
     images = _predicted_images(request.images, folder, names, run)
     return [Item(id, files[id], images.get(id), file=names.get(id)) for id in sorted(files)]
 
@@ -164,9 +164,9 @@ def _note_missing(
     if request.data.value:
         keys = listing(f"data.{key}" for key in request.data.value)
         raise InvalidInput(
-            f"{missing}, so {keys} has no effect",
-            subject="the dataset of these masks",
-            hint="Pass the folder of the dataset, --data.root DIR, or leave these options out.",
+            f"no effect, because the dataset of these masks cannot be opened ({missing})",
+            subject=keys,
+            hint="Pass the folder of the dataset, --data.root DIR, or omit these options.",
         )
     source = f"; the classes are those of {known[1]}" if known else ""
     log(f"note: the dataset of these masks: {missing}{source}; images and splits are unknown.")
@@ -175,16 +175,16 @@ def _note_missing(
 def _open_dataset(request: Request, config: Source, work: Path, log: Callable[[str], None]) -> Dataset:
     from wsss.data.readers.registry import open_dataset
 
-    hint = "Leave --classes out; --data.classes selects and renames classes of a dataset."
+    hint = "Omit --classes; use --data.classes to select or rename the classes of a dataset."
     _refuse_classes(request, "the dataset", hint=hint)
     if request.images is not None:
-        moved = "--data.root DIR names another dataset, or this one if it was moved."
+        moved = "set another dataset, or the new location of this one, with --data.root DIR."
         if "images" in config.value:
             moved = "if the images were moved: --data.images DIR; for another dataset: --data.root DIR."
         raise InvalidInput(
             "the images of these masks are known from the dataset",
             subject=f"--images {request.images}",
-            hint=f"Leave --images out; {moved}",
+            hint=f"Omit --images; {moved}",
         )
     return open_dataset(config.value, work=work, log=log, locate=config.locate, complete=False)
 
@@ -217,7 +217,9 @@ def _of_dataset(data: Dataset, request: Request, folder: Path, log: Callable[[st
     if not items:
         of = f"of split {listing(request.splits)}" if request.splits else f"of the dataset {data.name}"
         count = counted(len(samples), "image")
-        raise InvalidInput(f"none of the {counted(len(files), 'mask')} is {of} ({count})", subject=folder)
+        raise InvalidInput(
+            f"none of the {counted(len(files), 'mask')} belongs to an image {of} ({count})", subject=folder
+        )
     _note_unmatched(items, files, samples, request, folder, log)
     return items
 
@@ -284,7 +286,7 @@ def _chosen(items: Sequence[Item], ids: Sequence[str], folder: Path) -> tuple[It
 def _refuse_splits(request: Request, why: str) -> None:
     if request.splits:
         raise InvalidInput(
-            f"{why}, so there are no splits",
+            f"{why}, so splits are unknown",
             subject=f"--splits {','.join(request.splits)}",
             hint="Pass the dataset: --data.root DIR.",
         )

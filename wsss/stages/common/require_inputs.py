@@ -27,7 +27,7 @@ def require_maps(folder: Path, samples: Sequence[Sample]) -> None:
         raise InvalidInput(
             f"no maps for {len(missing)} of {len(samples)} images: {listing(missing)}",
             subject=folder,
-            hint="Compute maps for the same splits first (cam, --splits).",
+            hint="Compute maps for these splits first (cam, --splits).",
         )
 
 

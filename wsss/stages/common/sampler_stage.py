@@ -67,7 +67,9 @@ class SamplingTraining(LabelledConfig):
     )
     area: float = Field(default=0.0, description=AREA)
     show: int = Field(
-        default=6, ge=0, description="number of images of val (else of split) whose offsets are saved for the report"
+        default=6,
+        ge=0,
+        description="number of images of val (of split, if val is not set) whose offsets are saved for the report",
     )
 
 

@@ -137,7 +137,7 @@ def _encode(
     except InvalidInput as error:
         if config.pred_values == "dataset":
             raise error.with_hint(
-                "Leave --pred-values dataset out if the masks have the values that wsss writes."
+                "Omit --pred-values dataset if the masks have the values that wsss writes."
             ) from error
         if error.hint:
             raise

@@ -89,7 +89,7 @@ def checked_mask(mask: ArrayLike, name: str) -> NDArray[np.bool_]:
             raise InvalidInput(
                 subject=name,
                 found=float(wrong[0]),
-                allowed="a mask, floats of 0 and 1 only",
+                allowed="a mask with the values 0 and 1",
                 hint="Threshold probabilities: probabilities > 0.5",
             )
     return np.ascontiguousarray(array != 0)
@@ -144,7 +144,7 @@ def as_plane(values: ArrayLike, name: str) -> NDArray[Any]:
             subject=name,
             found=Verbatim(f"shape {array.shape}"),
             allowed="a two-dimensional image (H, W)",
-            hint="Pass one channel of one image, such as batch[image, channel]; of a volume, one slice.",
+            hint="Pass one channel of one image, such as batch[image, channel], or one slice of a volume.",
         )
     if not plane.size:
         raise InvalidInput(subject=name, found=Verbatim(f"shape {array.shape}"), allowed="at least one pixel")

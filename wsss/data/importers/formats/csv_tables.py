@@ -84,7 +84,7 @@ def read(path: Path, context: ReadContext) -> Labels:
 
 def _refuse(option: str, value: str | None, path: Path, reason: str) -> None:
     if value is not None:
-        raise InvalidInput(reason, subject=f"{path}: {option}", hint=f"Leave {option} out.")
+        raise InvalidInput(reason, subject=f"{path}: {option}", hint=f"Omit {option}.")
 
 
 def _read_without_header(table: _Table, context: ReadContext) -> Labels:

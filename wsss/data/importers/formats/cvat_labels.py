@@ -43,7 +43,7 @@ def read(path: Path, context: ReadContext) -> Labels:
 def _refuse_others(path: Path, root: Element) -> None:
     if root.tag == "annotation":
         raise InvalidInput(
-            "PASCAL VOC's annotation of a single image",
+            "a PASCAL VOC annotation of a single image",
             subject=path,
             allowed="a file with the labels of all images",
             hint="A folder in VOC layout (JPEGImages, Annotations, ImageSets) needs no import: data: {layout: voc, "
@@ -54,13 +54,15 @@ def _refuse_others(path: Path, root: Element) -> None:
             "wrong root element", subject=path, found=root.tag, allowed="annotations, as exported by CVAT"
         )
     if root.find("image") is None and root.find("track") is not None:
-        raise InvalidInput("an export of a video", subject=path, hint="Export the frames as 'CVAT for images 1.1'.")
+        raise InvalidInput(
+            "video exports are not supported", subject=path, hint="Export the frames as 'CVAT for images 1.1'."
+        )
 
 
 def _entry(image: Element, where: str, context: ReadContext) -> Entry:
     name = image.get("name", "")
     if not name:
-        raise InvalidInput("the attribute name is missing", subject=where)
+        raise InvalidInput("missing attribute 'name'", subject=where)
     labels: list[str] = []
     for shape in image:
         label = shape.get("label")

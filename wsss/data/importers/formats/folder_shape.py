@@ -179,8 +179,8 @@ def _splits(folder: Path, paths: Sequence[Folders], context: ReadContext) -> Sha
     if deep:
         beside = sorted(others)
         raise InvalidInput(
-            f"{listing(deep)} contains class folders, as a split does; {listing(beside)} beside it may be a class or a "
-            "split",
+            f"cannot distinguish splits from classes: class folders exist in {listing(deep)}, but not in "
+            f"{listing(beside)}",
             subject=f"--images: {folder}",
             hint=f"Move class folders into a split ({deep[0]}/{beside[0]}), or {_IN_A_FILE}",
         )
@@ -196,7 +196,7 @@ def _splits_in_classes(folder: Path, paths: Sequence[Folders], context: ReadCont
     if any(len(path) > 2 for path in paths):
         tops = sorted({path[0] for path in paths})
         raise InvalidInput(
-            "several datasets: each folder has splits with class folders",
+            "several datasets, each with splits that contain class folders",
             subject=f"--images: {folder}",
             found=tops,
             hint=f"Choose one of them: --images {folder / tops[0]}",
@@ -216,7 +216,7 @@ def _refuse_datasets(folder: Path, tops: Collection[str]) -> None:
     texts = chain((folder / "labels").rglob("*.txt"), folder.glob("*/labels/*.txt"))
     if all(split_of(top) or top.lower() in WRAPPERS for top in tops) and any(map(is_yolo, islice(texts, 20))):
         raise InvalidInput(
-            "a dataset in YOLO layout; its text files of boxes are not supported",
+            "a dataset in YOLO layout; its box files (.txt) are not supported",
             subject=f"--images: {folder}",
             hint=f"Convert them to COCO: --images {folder / 'images'} --labels annotations.json",
         )

@@ -120,17 +120,17 @@ def _check_predictions(path: Path, content: list[dict[str, Any]], tasks: Sequenc
         raise InvalidInput(
             f"no annotations; {counted(predicted, 'task has', 'tasks have')} predictions",
             subject=path,
-            hint="Review and submit them in Label Studio, or read them as they are: --use-predictions",
+            hint="Review and submit them in Label Studio, or import them unreviewed: --use-predictions",
         )
     if not any(task.answers for task in tasks):
         raise InvalidInput(
-            f"none of {counted(len(tasks), 'task')} has an annotation", subject=path, hint="Export annotated tasks."
+            f"none of the {counted(len(tasks), 'task')} has an annotation", subject=path, hint="Export annotated tasks."
         )
     if used and not any(task.predicted for task in tasks):
         raise InvalidInput(
-            "no task without annotation has predictions",
+            "no effect: no unannotated task has predictions",
             subject=f"{path}: --use-predictions",
-            hint="Leave --use-predictions out.",
+            hint="Omit --use-predictions.",
         )
 
 

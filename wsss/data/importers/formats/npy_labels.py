@@ -128,11 +128,11 @@ def _element_names(path: Path, context: ReadContext) -> tuple[str, ...]:
     names = sorted(ids, key=ids.__getitem__)
     if sorted(ids.values()) != list(range(1, len(ids) + 1)):
         raise InvalidInput(
-            "the class ids do not number the elements of a vector",
+            "the class ids do not match the elements of a vector",
             subject=f"--classes: {path}",
             found=sorted(ids.values()),
             allowed=f"1 to {len(ids)}",
-            hint="Number the classes from 1 in the order of the elements, or leave the ids out.",
+            hint="Number the classes from 1 in the order of the elements, or omit the ids.",
         )
     if names != list(ids):
         context.note("classes ordered by id: the first element of a vector is class 1", f"{path}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 
 _TO_COCO = "Convert them to COCO (one JSON file), CVAT for images (one XML file), or a table image,labels."
 _TO_CSV = "Save it as CSV (UTF-8) with the columns image and labels."
@@ -21,7 +21,7 @@ _SNIFFED = 4000
 """Bytes of a file that are inspected."""
 
 _BY_SUFFIX = {
-    **dict.fromkeys((".yaml", ".yml"), ("a YAML file, such as YOLO's list of classes", _TO_CSV)),
+    **dict.fromkeys((".yaml", ".yml"), ("a YAML file, such as YOLO's class list", _TO_CSV)),
     ".parquet": ("a Parquet file", _TO_CSV),
     ".arrow": ("an Arrow file", _TO_CSV),
     ".tfrecord": ("a TFRecord file", _TO_CSV),
@@ -61,12 +61,12 @@ def refuse_folder(folder: Path, suffixes: Sequence[str]) -> None:
     if any(path.suffix == ".txt" and is_yolo(path) for path in paths[:50]):
         raise _unsupported(folder, "a folder of YOLO labels (a text file per image)", _TO_COCO)
     if sum(path.suffix == ".json" for path in paths) > 1:
-        raise _unsupported(folder, "a folder of JSON annotations (a file per image, as of LabelMe)", _TO_COCO)
+        raise _unsupported(folder, "a folder of JSON annotations (one file per image, as in LabelMe)", _TO_COCO)
     raise InvalidInput(
         subject="--labels",
-        found=folder,
-        allowed=f"a label file ({', '.join(suffixes)}), not a folder",
-        hint=f"Pass the file: --labels FILE; if {folder} has a folder of images per class: --images {folder}",
+        found=Verbatim(f"the folder {folder}"),
+        allowed=f"a label file ({', '.join(suffixes)})",
+        hint=f"Pass the file: --labels FILE; if {folder} has one image folder per class: --images {folder}",
     )
 
 

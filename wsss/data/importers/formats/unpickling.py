@@ -208,7 +208,7 @@ def unpickle(file: IO[bytes], where: str) -> dict[Any, Any]:
         return {key: _array(value) if isinstance(value, _Array) else value for key, value in content.items()}
     except _Refused as error:
         raise InvalidInput(
-            "refused: a pickle can run any program while it is read",
+            "refused: loading a pickle can run arbitrary code",
             subject=where,
             found=[str(error)],
             allowed="a dict of strings, numbers and arrays of numbers",

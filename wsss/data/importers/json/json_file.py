@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 from wsss.io.text.text_files import read_text
 
 MAX_BYTES = 1 << 30
@@ -62,7 +62,7 @@ def parse_json(text: str, path: Path, *, first: int = 1) -> Any:
         raise InvalidInput(
             f"not valid JSON ({error.msg}, column {error.colno})",
             subject=f"{path}:{error.lineno + first - 1}",
-            hint="If each line is a record of its own (JSON Lines), rename the file to .jsonl." if lines else None,
+            hint="If each line is a separate record (JSON Lines), rename the file to .jsonl." if lines else None,
         ) from error
     except RecursionError as error:
         raise InvalidInput("nested too deeply", subject=path) from error
@@ -73,7 +73,10 @@ def parse_json(text: str, path: Path, *, first: int = 1) -> Any:
             raise InvalidInput(f"not valid JSON ({error})", subject=path) from error
         line = text.count("\n", 0, digits.start()) + first
         raise InvalidInput(
-            f"a number of {len(digits[0]):,} digits", subject=f"{path}:{line}", allowed=f"at most {limit:,}"
+            "number too long",
+            subject=f"{path}:{line}",
+            found=Verbatim(f"{len(digits[0]):,} digits"),
+            allowed=f"at most {limit:,} digits",
         ) from error
 
 

@@ -59,7 +59,7 @@ def _number_name(value: float, where: str) -> str:
             subject=where,
             found=value,
             allowed="a class name or a class id",
-            hint="A soft label needs the name of its class: {IMAGE: {CLASS: 0.8}}, or a record with a key per class; "
+            hint="Soft labels need class names: {IMAGE: {CLASS: 0.8}}, or a record with a key per class; "
             "then --soft-threshold 0.5",
         )
     return str(value).lower() if isinstance(value, bool) else str(int(value))

@@ -34,7 +34,7 @@ _OBJECTS = "objects"
 """Key of the boxes and their classes in Hugging Face's ImageFolder: ``{"bbox": [...], "categories": [...]}``."""
 
 _ABSENT_HINT = (
-    "Give each record its labels, [] for none. Label Studio omits the key if nothing was chosen; if it wrote the file: "
+    "Give each record its labels, [] for none. Label Studio omits the key if nothing was chosen; for its exports: "
     "--format label-studio"
 )
 
@@ -81,10 +81,10 @@ def _from_object(path: Path, content: dict[str, Any], context: ReadContext) -> l
     for option, key in (("--image-key", context.how.image_key), ("--label-key", None if keyed else label_key)):
         if key is not None:
             raise InvalidInput(
-                f"{option} applies to records; the file is an object {{image: labels}}, whose keys are images",
-                subject=path,
+                "no effect, because the file is an object {image: labels}, whose keys are images",
+                subject=f"{path}: {option}",
                 found=key,
-                hint=f"Leave {option} out.",
+                hint=f"Omit {option}.",
             )
     at = {image: f"{path}: {image}" for image in content}
     if keyed:
@@ -145,9 +145,7 @@ def _collect(
 
 
 def _no_strings(path: Path, reason: str) -> InvalidInput:
-    return InvalidInput(
-        f"no strings to separate: {reason}", subject=f"{path}: --separator", hint="Leave --separator out."
-    )
+    return InvalidInput(f"no strings to separate: {reason}", subject=f"{path}: --separator", hint="Omit --separator.")
 
 
 def _presence(

@@ -44,7 +44,7 @@ def names_in(cell: str, separator: str | None, where: str) -> list[str]:
             subject=where,
             found=cell,
             allowed="""a list of class names such as ["cat", "dog"] or ['cat', 'dog']""",
-            hint="Quote the names; in CSV, put the whole list between double quotes, too.",
+            hint="Quote the names; in CSV, also enclose the whole list in double quotes.",
         )
     return [part for part in (cell.split(separator) if separator else [cell]) if part.strip()]
 

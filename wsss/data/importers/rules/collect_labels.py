@@ -57,16 +57,16 @@ def _require_effect(entries: Sequence[Entry], words: ClassWords, context: ReadCo
         return
     if not any(Rules().word(name) for name in words.classes):
         raise InvalidInput(
-            "no effect: the file states the presence of each class, and no class name means no class",
+            "no effect: the file has a value for every class, and no class name is a word for negative images",
             subject="--no-negatives",
-            hint="Leave --no-negatives out.",
+            hint="Omit --no-negatives.",
         )
 
 
 def _check_classes(words: ClassWords, format: str) -> None:
     if not words.classes and words.negative:
         raise InvalidInput(
-            f"no classes in {format}: every label means no class",
+            f"no classes in {format}: every label is a word for negative images",
             found=words.negative,
             hint="If they are classes: --no-negatives",
         )
@@ -77,5 +77,5 @@ def _check_classes(words: ClassWords, format: str) -> None:
         )
     if len(words.classes) >= IGNORE:
         raise InvalidInput(
-            "too many classes", found=len(words.classes), allowed=f"at most {IGNORE - 1}, the values of a mask"
+            "too many classes", found=len(words.classes), allowed=f"at most {IGNORE - 1}, the number of mask values"
         )

@@ -78,7 +78,7 @@ def class_name(value: object, where: str) -> str:
         raise InvalidInput(
             subject=where,
             found=name,
-            allowed="a class name without ; | and control characters",
+            allowed="a class name without ';', '|' and control characters",
             hint="Rename the class in this file.",
         )
     return name

@@ -11,8 +11,8 @@ from wsss.data.importers.rules.urls import LOCAL, is_image_url
 from wsss.data.readers.label_rules import IMAGE_KEYS, LABEL_KEYS, find_key, sounds_like_labels
 from wsss.errors import InvalidInput, listing
 
-LABEL_HINT = "Name the key or column of the labels: --label-key NAME"
-IMAGE_HINT = "Name the key or column of the image: --image-key NAME"
+LABEL_HINT = "Set the key or column of the labels: --label-key NAME"
+IMAGE_HINT = "Set the key or column of the image: --image-key NAME"
 
 VAGUE = ("name", "id")
 """Those of `IMAGE_KEYS` that often name something else; a key with image file names takes precedence."""

@@ -144,7 +144,8 @@ def refuse_unnamed(path: Path, columns: Sequence[Sequence[str]], context: ReadCo
     flags = [is_binary(cells, context) and _has_both(cells) for cells in columns]
     if any(flags) and not all(flags):
         raise InvalidInput(
-            f"column {flags.index(True) + 2} holds yes and no beside names, and the table has no header",
+            f"column {flags.index(True) + 2} seems to contain presence flags (0/1 or yes/no), but the table has no "
+            "header",
             subject=path,
             hint="Add a header: image,label,present (1: the image shows the class), or delete the column.",
         )
@@ -191,8 +192,7 @@ def _refuse_unclear(columns: Mapping[str, Sequence[str]], path: Path, label_colu
         if _has_both(cells) and not is_one_of(name, ATTRIBUTE_KEYS):
             words = " and ".join(sorted({cell for cell in cells if cell}))
             raise InvalidInput(
-                f"column {name!r} of {words} beside the labels in {label_column!r} may state whether the label's class "
-                "is present",
+                f"the column {name!r} ({words}) may state whether the class in column {label_column!r} is present",
                 subject=path,
                 hint="If it does, rename it to present (or to absent, if 1 means absent); if every label is present: "
                 f"--label-key {label_column or 'NAME'}; if it is a class: --label-key {name}",

@@ -178,9 +178,9 @@ class ReadContext:
         """
         if self.rules.soft is not None and not self._soft:
             raise InvalidInput(
-                "no label in the file lies between 0 and 1",
+                "the file has no label between 0 and 1",
                 subject="--soft-threshold",
-                hint="Leave --soft-threshold out.",
+                hint="Omit --soft-threshold.",
             )
         known = list(classes)
         for option, words in (("--negative", self.rules.negative or ()), ("--unknown", self.rules.unknown)):

@@ -31,7 +31,7 @@ def split_name(value: str, where: str) -> str:
             subject=where,
             found=value,
             allowed=f"the name of a split: a file name without folders, not hidden, of at most {MOST_BYTES} bytes",
-            hint="Name it train, val, test or the like.",
+            hint="Use a name such as train, val or test.",
         ) from error
 
 

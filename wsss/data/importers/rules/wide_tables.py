@@ -18,7 +18,7 @@ from wsss.errors import InvalidInput, listing
 Line = tuple[str, Mapping[str, str]]
 """``"file:line"``, and column → cell."""
 
-_COLUMNS_HINT = "Name the column of the labels: --label-key NAME; or the columns of 0 and 1: --label-key A,B"
+_COLUMNS_HINT = "Set the label column: --label-key NAME, or the 0/1 columns: --label-key A,B"
 
 
 def read(path: Path, lines: Sequence[Line], columns: Sequence[str], context: ReadContext) -> Labels:
@@ -104,7 +104,7 @@ def _class_columns(
             subject=f"{path}:1: column {soft[0]!r}",
             found=example,
             allowed="0 or 1",
-            hint=f"{SOFT_HINT} If it is not a class, name the columns that are: --label-key A,B"
+            hint=f"{SOFT_HINT} If it is not a class, set the columns that are: --label-key A,B"
             if binary
             else SOFT_HINT,
         )
@@ -122,9 +122,9 @@ def _no_labels(path: Path, header: Iterable[str], candidates: Sequence[str]) -> 
     if len(candidates) == 1:
         hint = f"If the labels are in the column {candidates[0]}: --label-key {shlex.quote(candidates[0])}"
     return InvalidInput(
-        f"no column of labels{f' ({listing(roles)})' if roles else ''}",
+        f"no label column{f' ({listing(roles)})' if roles else ''}",
         subject=f"{path}:1",
         found=list(header),
-        allowed="a column labels or label, or one column of 0 and 1 per class",
+        allowed="a column labels or label, or one 0/1 column per class",
         hint=hint,
     )
