@@ -80,7 +80,7 @@ class View:
     """A whole benchmark.
 
     Args:
-        explanation: of the numbers.
+        explanation: text that explains the numbers.
         cases: their tables.
         ranking: the order of the losses; its title is its explanation.
         notes: on omitted or incomplete results.

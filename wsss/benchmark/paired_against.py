@@ -53,10 +53,10 @@ class Contrast:
         metric: short name.
         images: number of common images.
         seeds: seed → mean over these images (OOD: over the groups' means), for seeds that scored all of them.
-        mean: of the arm on these images, seeds averaged per image.
-        difference: mean minus that of the reference.
+        mean: mean score of the arm on these images, seeds averaged per image.
+        difference: ``mean`` minus the mean of the reference.
         low, high: 95 % interval of the difference; ``None`` where a group has a single image.
-        p: of the two-sided permutation test.
+        p: p-value of the two-sided permutation test.
         verdict: ``better`` or ``worse`` where p < 0.05, else ``None``; always ``None`` for the reference itself.
     """
 
@@ -106,7 +106,7 @@ def contrasts(
         reference: the arm that all are compared with.
         swaps: sign flips per permutation test.
         resamples: bootstrap resamples.
-        seed: of sign flips and resamples; shared by all arms.
+        seed: random seed of sign flips and resamples, shared by all arms.
     """
     arms = [reference, *(arm for arm in arms_of(benchmark) if arm != reference)]
     base = benchmark.cases[reference.case][reference.loss]

@@ -46,7 +46,7 @@ def permutation_test(
         differences: ``(N, M)`` differences of N pairs in M comparisons; 0 where a comparison lacks a pair.
         weights: ``(N,)`` or ``(N, M)``, relative weight of each pair in the mean; equal by default.
         swaps: number of random sign flips.
-        seed: of the random sign flips.
+        seed: random seed of the sign flips.
         two_sided: count extreme differences of either sign.
 
     Returns:

@@ -68,7 +68,7 @@ def benchmark_rows(benchmark: Benchmark, *, swaps: int = SWAPS, seed: int = 0) -
     Args:
         benchmark: the results.
         swaps: sign flips per permutation test.
-        seed: of the sign flips; each table restarts from it.
+        seed: random seed of the sign flips; each table restarts from it.
     """
     return [
         row

@@ -54,9 +54,9 @@ def plan_project(
     Args:
         gathered: images and labels.
         out: folder of the pipeline and of the files that it reads.
-        name: of the pipeline.
+        name: name of the pipeline.
         val_share: share of the labelled images in ``val``, if the labels name no splits.
-        seed: of the division.
+        seed: random seed of the split into train and val.
         weights: ``"imagenet"``, ``"none"``, or a file of initial weights.
 
     Raises:

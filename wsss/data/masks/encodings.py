@@ -53,7 +53,7 @@ def check_encoding(samples: Iterable[tuple[Sample, Shown]], classes: Classes, *,
 
     Args:
         samples: with what their ground-truth masks show.
-        classes: of the dataset.
+        classes: classes of the dataset.
         where: what the samples are called (``"split 'val'"``).
 
     Raises:

@@ -28,7 +28,7 @@ def require_masks(data: Dataset, samples: Sequence[Sample], *, of: str, hint: st
 
     Args:
         data: the dataset; its remarks name mask files that match no image.
-        samples: of one or several splits.
+        samples: samples of one or more splits.
         of: name of the samples (``"split 'val'"``).
         hint: hint where all mask files match an image.
         start: subject of the error (``"score: "``).
@@ -53,7 +53,7 @@ def check_truth(samples: Sequence[Sample], classes: Classes, *, where: str) -> N
 
     Args:
         samples: samples with masks.
-        classes: of the dataset.
+        classes: classes of the dataset.
         where: name of the samples (``"split 'val'"``).
 
     Raises:

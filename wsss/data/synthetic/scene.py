@@ -43,10 +43,10 @@ class Body:
         kind: class index, 1 … 5.
         contour: which of the five contours, 0 … 4.
         centre: x and y.
-        angle: of the long axis, in radians.
+        angle: direction of the long axis, in radians.
         axes: half-length and half-width.
         emblem: position of the emblem along and across the body, as shares of its axes.
-        radius: of the emblem.
+        radius: radius of the emblem.
     """
 
     kind: int

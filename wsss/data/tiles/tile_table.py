@@ -46,7 +46,7 @@ class Tile:
         row, column: upper left pixel in the image.
         size: side length in pixels.
         labels: sorted indices (≥ 1) of its classes.
-        mean, std: of red, green and blue over the whole image, in [0, 1].
+        mean, std: mean and standard deviation of red, green and blue over the whole image, in [0, 1].
     """
 
     image: str
@@ -73,7 +73,7 @@ def write_tables(out: Path, tiles: Sequence[Tile], *, classes: Classes, drawn: M
     Args:
         out: folder of all tiles.
         tiles: all tiles.
-        classes: of the dataset.
+        classes: classes of the dataset.
         drawn: content of ``tiles.json``.
     """
     names = [" ".join(classes.names[index] for index in tile.labels) for tile in tiles]

@@ -67,7 +67,7 @@ def allot(possible: Sequence[Counts], config: TilesConfig, seed: int) -> list[Co
     """Return the numbers of tiles to draw from each image, as even as its possible tiles allow.
 
     Args:
-        possible: of each image.
+        possible: numbers of possible tiles, per image.
         config: ``count`` and ``share_without``.
         seed: decides which images get one more than others.
 
@@ -118,7 +118,7 @@ def cut_tiles(request: Request, *, out: Path, classes: Classes, config: TilesCon
     Args:
         request: image and numbers of tiles.
         out: folder of all tiles.
-        classes: of the dataset.
+        classes: classes of the dataset.
         config: see `TilesConfig`.
         seed: decides the positions.
 
@@ -184,7 +184,7 @@ def draw_tiles(
     Args:
         samples: images with masks.
         out: folder for the tiles.
-        classes: of the dataset.
+        classes: classes of the dataset.
         config, seed: settings of the tiles.
         split: name of the samples' split.
         each: (function, items, description) → results of all items in order, for example by a pool of processes.

@@ -30,7 +30,7 @@ class ShownColumn:
         name: unique among the columns.
         title: heading; begins with ORACLE where ground truth chose a threshold.
         measure: key of the metric.
-        split: of all its scores.
+        split: split of all its scores.
         images: number of images measured.
         oracle: ground truth chose a threshold.
         facts: provenance of its scores: fact → all distinct values.
@@ -61,7 +61,7 @@ class Comparison:
         over: axis averaged over.
         rows: in order.
         reference: the reference row.
-        resamples, confidence: of the bootstrap intervals.
+        resamples, confidence: number of bootstrap resamples, and confidence level of the intervals.
         columns: see `ShownColumn`.
         curves: the precision–recall charts.
     """

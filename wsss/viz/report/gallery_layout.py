@@ -41,10 +41,10 @@ class Row:
     """One image.
 
     Args:
-        id: of the image.
+        id: image id.
         reason: see `REASONS`.
         labels: names of its classes, ``None`` without image-level labels.
-        width, height: of the image, pixels.
+        width, height: size of the image in pixels.
         photo: as a data URI.
         cells: the tiles of each column, none where the stage has no result for the image.
         classes: indices of its classes, from labels or else the true mask.

@@ -97,7 +97,7 @@ def arrows_svg(offsets: Offsets, kernel: int = 1) -> str:
     """Draw arrows from the regular positions of the taps to their sampling positions, as an SVG of the image's size.
 
     Args:
-        offsets: of one image. Zero offsets are drawn as dots.
+        offsets: offsets of one image; zero offsets are drawn as dots.
         kernel: taps per side, one feature pixel apart.
     """
     starts, ends = _arrows(offsets, kernel)

@@ -53,10 +53,10 @@ class TopologyRow:
     """One class of one image.
 
     Args:
-        id: of the image.
-        name: of the class.
+        id: image id.
+        name: name of the class.
         stage: that made the mask.
-        width, height: of the image, pixels.
+        width, height: size of the image in pixels.
         photo: as a data URI.
         panels: prediction, label, centrelines.
         marks: unmatched features, the largest first.

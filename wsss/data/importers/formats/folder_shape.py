@@ -31,7 +31,7 @@ class Place:
     """The place of an image.
 
     Args:
-        name: of its class folder, or ``None`` outside of any.
+        name: name of its class folder; ``None`` if it is in none.
         split: a value of `wsss.data.importers.rules.split_names.SPLITS`, or ``None``.
         below: class folder and the folder inside it that contains the image, or ``""``.
     """
@@ -96,7 +96,7 @@ def shape_of(folder: Path, files: Sequence[str], context: ReadContext) -> Shape:
     """Infer the roles of folders; all but a plain folder per class is noted.
 
     Args:
-        folder: of the images.
+        folder: folder of the images.
         files: paths of the images below it.
         context: rules; receives the notes.
 

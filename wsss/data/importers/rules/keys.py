@@ -30,7 +30,7 @@ def image_key(
 
     Args:
         columns: key → values in all records; ``None`` and ``""`` where a record has none.
-        path: of the file.
+        path: path of the file, for error messages.
         context: options; receives a note if the key is a guess.
         prefer: keys that another part of the file refers to.
         served: the image is a URL or a path, never a bare id.
@@ -93,7 +93,7 @@ def label_key_of(keys: Iterable[str], path: Path, context: ReadContext) -> str |
 
     Args:
         keys: all but that of the image.
-        path: of the file.
+        path: path of the file, for error messages.
         context: receives the note.
 
     Raises:

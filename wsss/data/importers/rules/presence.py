@@ -53,8 +53,8 @@ def is_of_one_class(
     """Return whether a column states the presence of one class, which has the column's name.
 
     Args:
-        name: of the column.
-        cells: of the column.
+        name: name of the column.
+        cells: cells of the column.
         columns: names of all columns; beside a confidence or a box, 0 and 1 are class ids.
         context: rules; receives a note if 0 and 1 could be class names as well.
         chosen: ``--label-key`` names the column; if its name is usual, such as ``label``, it holds class names.

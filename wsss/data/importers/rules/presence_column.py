@@ -53,7 +53,7 @@ def presence_column(
 
     Args:
         columns: name → cells; all columns but those of the image, the labels and the split.
-        path: of the file.
+        path: path of the file, for error messages.
         context: rules; receives the notes.
         label_column: column of the labels.
         classes: names in it; a column with such a name is one of 0 and 1 per class.
