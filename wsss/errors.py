@@ -38,7 +38,7 @@ class WsssError(Exception):
         problem: the problem, in one or more lines; empty if ``found`` and ``allowed`` state it.
         subject: a file (with line number), option, config key or stage.
         found: the invalid value.
-        allowed: the valid values, as a phrase (``"a number above 0"``) or as names, of which the closest is suggested.
+        allowed: the valid values, as a phrase (``"a number above 0"``) or as names; the closest name is suggested.
         hint: a suggested fix: a command or a change.
         errors: the errors summarised by this one; see `together`.
     """

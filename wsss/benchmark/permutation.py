@@ -71,7 +71,7 @@ def permutation_test(
 
 
 def _signs(pairs: int, swaps: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield rows of ±1, ``(r, pairs)``: all combinations of signs if there are at most ``swaps``, else random ones."""
+    """Yield rows of ±1, ``(r, pairs)``: all combinations of signs if at most ``swaps``, otherwise random ones."""
     if pairs < 63 and 2**pairs <= swaps:
         yield 1.0 - 2.0 * (np.arange(2**pairs)[:, None] >> np.arange(pairs) & 1).astype(np.float64)
         return

@@ -28,9 +28,9 @@ def check_out(out: Path, *, force: bool) -> None:
     subject, hint = f"--out {out}", "Choose a new folder."
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise InvalidInput("not a folder", subject=subject, hint=hint)
-    place, working = _real(out), _real(Path())
-    if working.is_relative_to(place):  # out is replaced by a new folder, so shells in it would lose theirs
-        what = "the working directory" if working == place else "a parent of the working directory"
+    target, working = _real(out), _real(Path())
+    if working.is_relative_to(target):  # out is replaced by a new folder, so shells in it would lose theirs
+        what = "the working directory" if working == target else "a parent of the working directory"
         raise InvalidInput(f"{what} cannot be replaced", subject=subject, hint=hint)
     if not out.is_dir() or not any(out.iterdir()):
         return

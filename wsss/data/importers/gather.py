@@ -281,7 +281,7 @@ def _join_equal(images: Sequence[ImportedImage], notes: Collector) -> list[Impor
 
 
 def _note_equal(images: Sequence[ImportedImage], notes: Collector) -> None:
-    """Note equal images with different labels, of which at least one is wrong or incomplete."""
+    """Note equal images with different labels: at least one of them is wrong or incomplete."""
     for group in _equal(images):
         labels = (f"{image.file} ({', '.join(image.labels or ()) or 'no class'})" for image in group)
         notes.add("equal images with different labels", " and ".join(labels))

@@ -84,7 +84,7 @@ def _format(how: ReadOptions, labels: Path | None) -> str:
 
 
 def _with_numbers_noted(labels: Labels, context: ReadContext) -> Labels:
-    """Note classes with numbers as names, of which one may mean "no class"."""
+    """Note classes named by numbers; one of them may mean "no class"."""
     numbers = len(labels.classes) > 1 and all(map(str.isdecimal, labels.classes))
     if not numbers or context.rules.negative is not None:
         return labels

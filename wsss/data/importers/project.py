@@ -146,7 +146,7 @@ def default_name(images: Path) -> str:
 
 
 def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[ImportedImage]]:
-    """Return split → images: those of the labels, else stratified; unlabelled images are a split of their own."""
+    """Return split → images: as named in the labels, or stratified; unlabelled images form their own split."""
     labelled = gathered.labelled
     named = {image.split for image in labelled}
     members: dict[str, list[ImportedImage]] = {}

@@ -159,7 +159,7 @@ def _read_split(path: Path, config: Config, known: Collection[str], log: Log) ->
 
 
 def _id(text: str, known: Collection[str]) -> str:
-    """Return the id of a path in a list: ``a__b`` for ``a/b.jpg`` if it is known, else the name without suffix."""
+    """Return the id of a path in a list: ``a__b`` for ``a/b.jpg`` if it is known, otherwise the name without suffix."""
     below = _below(IMAGES, text)
     name = without_suffix(below)
     ids = [one.replace("/", SEPARATOR) for one in (below, name)]  # "a.png" may be an id too

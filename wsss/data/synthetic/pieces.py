@@ -86,9 +86,9 @@ def _boxes(pieces: Pieces) -> Iterator[tuple[int, tuple[slice, slice]]]:
     """Yield number and bounding box of each piece, in ascending order."""
     from scipy import ndimage
 
-    for place, box in enumerate(ndimage.find_objects(pieces), start=1):
+    for number, box in enumerate(ndimage.find_objects(pieces), start=1):
         if box is not None:
-            yield place, box
+            yield number, box
 
 
 def _fill(pieces: Pieces, number: int, box: tuple[slice, slice], smallest: int) -> None:

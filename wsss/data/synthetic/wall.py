@@ -88,20 +88,20 @@ def see(rng: np.random.Generator, wall: Wall) -> View:
     rough = wall.roughness * joint * np.clip(rough, -2.2, 2.2)
     depth = np.full((side, side), -np.inf)
     brick = np.zeros((side, side), np.int32)
-    for place, face in enumerate(wall.bricks.faces):
+    for index, face in enumerate(wall.bricks.faces):
         box = _seen_box(wall, face, joint)
         if box is None:
             continue
         inside = _inside(face, u[box], v[box], wall.rounding) + rough[box]
         nearer = inside > depth[box]
         depth[box][nearer] = inside[nearer]
-        brick[box][nearer] = place + 1
+        brick[box][nearer] = index + 1
     opening = np.zeros((side, side), np.int32)
-    for place, face in enumerate(wall.openings):
+    for index, face in enumerate(wall.openings):
         inside = _inside(np.array(face), u, v, 0.0)
         outside = -inside - joint
         depth = np.where(inside > -joint / 2, inside, np.minimum(depth, outside))
-        opening[inside > 0] = place + 1
+        opening[inside > 0] = index + 1
         brick[inside > -joint / 2] = 0
     pieces = np.where(brick > 0, np.append(0, wall.bricks.group + 1)[brick], 0)
     pieces = np.where(opening > 0, int(wall.bricks.group.max()) + 1 + opening, pieces)

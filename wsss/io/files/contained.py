@@ -102,9 +102,9 @@ def check_tree(folder: Path, root: Path | None = None) -> None:
     check_contained(folder / RECORD)
     if root is not None:
         check_link(folder, root)
-    for place, folders, files in os.walk(folder):
+    for directory, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            path = Path(place, name)
+            path = Path(directory, name)
             try:
                 mode = path.lstat().st_mode
             except FileNotFoundError:  # a temporary file renamed by another process
@@ -181,10 +181,10 @@ def read_file(path: Path) -> str:
 
 
 def check_link(link: Path, root: Path) -> None:
-    """Refuse a link that leads out of ``root``; other paths pass.
+    """Refuse a link that leads out of ``root``.
 
     Raises:
-        InvalidInput: otherwise.
+        InvalidInput: ``link`` is a symbolic link to a target outside ``root``.
     """
     if not link.is_symlink():
         return

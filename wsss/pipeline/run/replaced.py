@@ -1,6 +1,6 @@
 """Reading the dataset and the inputs of stages that will be replaced, before their earlier results are deleted.
 
-A damaged image or artifact is otherwise noticed in the middle of a stage, when its earlier result is gone.
+Otherwise, a damaged image or artifact would stop a stage midway, after its earlier result was deleted.
 """
 
 from __future__ import annotations

@@ -62,10 +62,10 @@ def locate(padded, image, margin, substitute, cells, values):
     flat = image.ravel()
     stride = columns + 2 * margin + 1
     for i in range(padded.size):
-        place = padded[i] - 1
+        position = padded[i] - 1
         # Exact: the quotient is at least 1 / (2 stride) from the next integer, far more than the rounding error.
-        row = np.int64((place + 0.5) / stride)
-        r, c = row - 1 - margin, place - row * stride - margin
+        row = np.int64((position + 0.5) / stride)
+        r, c = row - 1 - margin, position - row * stride - margin
         inside = (r >= 0) & (r < rows) & (c >= 0) & (c < columns)
         cell = r * columns + c if inside else substitute
         cells[i] = cell

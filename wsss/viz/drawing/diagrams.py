@@ -32,7 +32,7 @@ class _Interval:
 def persistence_svg(matching: BettiMatching) -> str:
     """Return the persistence diagram of the prediction (values in [0, 1]): birth to the right, death upwards.
 
-    Components are circles, holes squares; filled if matched with the label, else hollow vermilion. At most
+    Components are circles, holes squares; filled if matched with the label, otherwise hollow vermilion. At most
     `MOST_POINTS` intervals are drawn, the most persistent ones.
     """
     shown, total = _longest(matching, MOST_POINTS)
@@ -73,7 +73,7 @@ def persistence_svg(matching: BettiMatching) -> str:
 def barcode_svg(matching: BettiMatching) -> str:
     """Return the barcode of the prediction: a bar from birth to death for each of the `MOST_BARS` longest intervals.
 
-    Components come first, then holes; solid if matched with the label, else dashed vermilion.
+    Components come first, then holes; solid if matched with the label, otherwise dashed vermilion.
     """
     shown, total = _longest(matching, MOST_BARS)
     shown.sort(key=lambda one: (one.dimension, -one.birth, one.death))

@@ -26,7 +26,7 @@ def image_key(
     prefer: Collection[str] = (),
     served: bool = False,
 ) -> str | None:
-    """Return the key of the image: that of ``--image-key``, else the best one by its name and its values.
+    """Return the key of the image: ``--image-key`` or, by default, the best one by name and values.
 
     Args:
         columns: key → values in all records; ``None`` and ``""`` where a record has none.

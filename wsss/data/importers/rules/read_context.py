@@ -86,7 +86,7 @@ class ReadContext:
         return self.rules.empty_is_unknown
 
     def resolve_minus_one(self, cells: Iterable[str], where: str) -> None:
-        """Decide the meaning of -1 in a file of 0 and 1: "absent" if it replaces 0, else "unknown".
+        """Decide the meaning of -1 in a file of 0 and 1: "absent" if it replaces 0, otherwise "unknown".
 
         CheXpert writes 1, 0, -1 for present, absent, uncertain; other files write 1 and -1 for present and absent.
 
@@ -111,7 +111,7 @@ class ReadContext:
             where: location of the cell.
 
         Raises:
-            InvalidInput: none of 0, 1, yes, no, ``?`` and the like, or a soft label without a threshold.
+            InvalidInput: not a presence value (0, 1, yes, no, ``?`` …), or a soft label without a threshold.
         """
         text = _integer(cell.strip().casefold())
         word = self.word(text)
