@@ -58,10 +58,10 @@ def _on_seeds(losses: Mapping[str, LossScores]) -> Iterator[str]:
     if REFERENCE not in losses:
         yield f"no {REFERENCE}, the reference of the other losses: no p-values, no bold cells"
     seeds = {loss: len(set(one.seeds)) for loss, one in losses.items()}
-    most = max(seeds.values())
-    fewer = [f"{loss} {count}" for loss, count in seeds.items() if count < most]
+    largest = max(seeds.values())
+    fewer = [f"{loss} {count}" for loss, count in seeds.items() if count < largest]
     if fewer:
-        yield f"fewer than {most} seeds: {', '.join(fewer)}"
+        yield f"fewer than {largest} seeds: {', '.join(fewer)}"
 
 
 def _on_images(losses: Mapping[str, LossScores]) -> Iterator[str]:

@@ -10,18 +10,18 @@ from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES
 from wsss.io.text.text_files import Line
 from wsss.io.text.utf8 import is_utf8
 
-MOST_BYTES = 200
+MAX_ID_BYTES = 200
 """Maximum length of an id in UTF-8: file names end at 255 bytes, and ids get prefixes and suffixes."""
 
 
-def check_id(name: str, where: object, *, most_bytes: int | None = MOST_BYTES) -> str:
+def check_id(name: str, where: object, *, max_bytes: int | None = MAX_ID_BYTES) -> str:
     """Return ``name`` if it is a valid id: ids become parts of file names and must not lead out of a folder.
 
     Raises:
-        InvalidInput: empty, longer than ``most_bytes``, with a path separator, ``..`` or a control character, hidden
+        InvalidInput: empty, longer than ``max_bytes``, with a path separator, ``..`` or a control character, hidden
             (``.x``), or not UTF-8.
     """
-    too_long = most_bytes is not None and len(name.encode("utf-8", "replace")) > most_bytes
+    too_long = max_bytes is not None and len(name.encode("utf-8", "replace")) > max_bytes
     problems = {
         "is empty": not name,
         "has a path separator": "/" in name or "\\" in name,
@@ -29,7 +29,7 @@ def check_id(name: str, where: object, *, most_bytes: int | None = MOST_BYTES) -
         "starts with a dot": name.startswith("."),
         "has a control character": any(ord(character) < 32 or ord(character) == 127 for character in name),
         "is not UTF-8": not is_utf8(name),
-        f"is longer than {most_bytes} bytes": too_long,
+        f"is longer than {max_bytes} bytes": too_long,
     }
     problem = next((problem for problem, applies in problems.items() if applies), None)
     if problem:

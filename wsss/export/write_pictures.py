@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CELL = 240
-TALLEST = 2 * CELL
+MAX_HEIGHT = 2 * CELL
 """Maximum height of a picture on a sheet; it is as wide as its column, or narrower if it would be higher."""
 
 GAP = 8
 TEXT = 12
 HEADING = TEXT + GAP // 2
-MOST_SIDE, MOST_PIXELS = 60_000, 80_000_000
+MAX_SIDE, MAX_PIXELS = 60_000, 80_000_000
 """Maximum side and area of a page without its legend. JPEGs in a PDF are limited to 65,500 pixels per side, and image
 readers refuse larger areas as decompression bombs."""
 
@@ -56,7 +56,7 @@ def export_overlays(masks: Masks, options: Options, output: Output) -> dict[str,
 def export_sheet(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
     """Write ``sheet-1.png``, ``sheet-2.png``, … or ``sheet.pdf``: small overlays in rows, with their names.
 
-    A page that would exceed `MOST_SIDE` or `MOST_PIXELS` has fewer rows. The cells of images that are broken, or differ
+    A page that would exceed `MAX_SIDE` or `MAX_PIXELS` has fewer rows. The cells of images that are broken, or differ
     in size from their masks, are empty.
     """
     heights = list(output.each_silently(lambda item: _cell_height(item, options), masks.items))
@@ -88,9 +88,9 @@ def paginate(cells: Sequence[int], columns: int, rows: int) -> list[PagePlan]:
     Args:
         cells: heights of the cells in pixels.
         columns: columns of a page.
-        rows: maximum number of rows of a page; fewer if it would exceed `MOST_SIDE` or `MOST_PIXELS`.
+        rows: maximum number of rows of a page; fewer if it would exceed `MAX_SIDE` or `MAX_PIXELS`.
     """
-    most = min(MOST_SIDE, MOST_PIXELS // _width(columns))
+    most = min(MAX_SIDE, MAX_PIXELS // _width(columns))
     pages: list[PagePlan] = []
     for start in range(0, len(cells), columns):
         row = cells[start : start + columns]
@@ -107,7 +107,7 @@ def _pages(masks: Masks, options: Options, output: Output, pages: Sequence[PageP
 
     def work(item: Item) -> tuple[NDArray[np.uint8], set[int]]:
         picture, shown = _picture(masks, item, options)
-        return np.asarray(scaled(picture, CELL, TALLEST)), shown
+        return np.asarray(scaled(picture, CELL, MAX_HEIGHT)), shown
 
     blank = np.full((1, 1, 3), 255, np.uint8)
     for page in pages:
@@ -125,7 +125,7 @@ def _pages(masks: Masks, options: Options, output: Output, pages: Sequence[PageP
 def _cell_height(item: Item, options: Options) -> int:
     """Return the height of the picture of an item on a sheet, from the size of its mask."""
     height, width = image_size(item.mask)
-    return fit_into((2 * width if options.side_by_side else width, height), CELL, TALLEST)[1]
+    return fit_into((2 * width if options.side_by_side else width, height), CELL, MAX_HEIGHT)[1]
 
 
 def _width(columns: int) -> int:

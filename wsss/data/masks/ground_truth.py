@@ -19,7 +19,7 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, load_mask
 from wsss.io.rasters.mask_files import UNUSED
 
-MOST_READ = 20
+MAX_READ = 20
 """Maximum number of masks whose values an error lists."""
 
 
@@ -107,7 +107,7 @@ def _only_ignored(samples: Sequence[Sample], classes: Classes, ignored: int, whe
             subject=where,
             hint="Name the value of a class in data.mask_values.",
         )
-    present = {int(value) for path in masks[:MOST_READ] for value in np.unique(load_mask(path)[0])}
+    present = {int(value) for path in masks[:MAX_READ] for value in np.unique(load_mask(path)[0])}
     problem += f"; {count} 255, which means ignore"
     if present & classes.other:
         return InvalidInput(

@@ -236,7 +236,7 @@ def _labels(config: Config, root: Path, names: LabelNames, needed: Mapping[str, 
 
 def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:
     """Return the classes of all objects in an annotation, including "difficult" ones."""
-    tree = read_xml(path, most=MAX_XML_BYTES)
+    tree = read_xml(path, max_bytes=MAX_XML_BYTES)
     return names.indices([(element.findtext("name") or "").strip() for element in tree.iter("object")], str(path))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed, counted
+from wsss.errors import MAX_SHOWN, InvalidInput, RunFailed, counted
 from wsss.io.files.atomic import convert_os_errors, sha256_file
 from wsss.io.files.contained import delete_file
 from wsss.pipeline.run.items import REPAIR
@@ -127,8 +127,8 @@ def failure_of(failed: Mapping[str, FailedImage], total: int, out: Path) -> RunF
     from wsss.data.masks.predicted_masks import PREDICTED
 
     lines = [f"  {image.reason}" for image in failed.values()]
-    more = [f"  and {len(lines) - MOST_SHOWN} more (see {out / PREDICTED})"] if len(lines) > MOST_SHOWN else []
+    more = [f"  and {len(lines) - MAX_SHOWN} more (see {out / PREDICTED})"] if len(lines) > MAX_SHOWN else []
     done = total - len(failed)
     export = f" {counted(done, 'mask is', 'masks are')} complete; wsss export can export them now." if done else ""
-    problem = "\n".join([f"{len(failed)} of {total} images failed:", *lines[:MOST_SHOWN], *more])
+    problem = "\n".join([f"{len(failed)} of {total} images failed:", *lines[:MAX_SHOWN], *more])
     return RunFailed(problem, hint=REPAIR + export)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from wsss.topology import BettiMatching
 
 SIDE, MARGIN = 310, 44
-MOST_POINTS = 500
-MOST_BARS = 60
+MAX_POINTS = 500
+MAX_BARS = 60
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ def persistence_svg(matching: BettiMatching) -> str:
     """Return the persistence diagram of the prediction (values in [0, 1]): birth to the right, death upwards.
 
     Components are circles, holes squares; filled if matched with the label, otherwise hollow vermilion. At most
-    `MOST_POINTS` intervals are drawn, the most persistent ones.
+    `MAX_POINTS` intervals are drawn, the most persistent ones.
     """
-    shown, total = _longest(matching, MOST_POINTS)
+    shown, total = _longest(matching, MAX_POINTS)
     scale, low, high = SIDE - 2 * MARGIN, MARGIN, SIDE - MARGIN
 
     def position(value: float) -> float:
@@ -71,11 +71,11 @@ def persistence_svg(matching: BettiMatching) -> str:
 
 
 def barcode_svg(matching: BettiMatching) -> str:
-    """Return the barcode of the prediction: a bar from birth to death for each of the `MOST_BARS` longest intervals.
+    """Return the barcode of the prediction: a bar from birth to death for each of the `MAX_BARS` longest intervals.
 
     Components come first, then holes; solid if matched with the label, otherwise dashed vermilion.
     """
-    shown, total = _longest(matching, MOST_BARS)
+    shown, total = _longest(matching, MAX_BARS)
     shown.sort(key=lambda one: (one.dimension, -one.birth, one.death))
     step, scale = 5, SIDE - 2 * MARGIN
     height = MARGIN + step * len(shown) + 26

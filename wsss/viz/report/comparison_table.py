@@ -162,8 +162,8 @@ def as_markdown(comparison: Comparison) -> str:
 
 def explain(comparison: Comparison) -> str:
     """Explain the numbers of the table."""
-    most = comparison.seeds
-    text = f"Mean over {most} {comparison.over}s ± sample standard deviation." if most > 1 else "One value each."
+    seeds = comparison.seeds
+    text = f"Mean over {seeds} {comparison.over}s ± sample standard deviation." if seeds > 1 else "One value each."
     if _has_intervals(comparison):
         text += (
             f" In brackets: {_percent(comparison.confidence)} bootstrap interval over images "
