@@ -106,7 +106,7 @@ def see(rng: np.random.Generator, wall: Wall) -> View:
     pieces = np.where(brick > 0, np.append(0, wall.bricks.group + 1)[brick], 0)
     pieces = np.where(opening > 0, int(wall.bricks.group.max()) + 1 + opening, pieces)
     pieces = tidy(
-        np.where(depth > 0, pieces, 0).astype(np.int32), smallest=max(6, round(joint * scale.mean()) ** 2 // 2)
+        np.where(depth > 0, pieces, 0).astype(np.int32), min_area=max(6, round(joint * scale.mean()) ** 2 // 2)
     )
     return View(
         pieces=pieces,
