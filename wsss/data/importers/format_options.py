@@ -14,7 +14,7 @@ APPLIES: Mapping[str, tuple[str, ...]] = {
     "--image-key": ("csv", "json", "jsonl", "label-studio"),
     "--use-predictions": ("label-studio",),
 }
-"""Option → formats of `wsss.data.importers.importer_registry`. Options of `wsss.data.readers.label_rules` apply to all."""
+"""Option → formats of `wsss.data.importers.importer_registry`; those of `wsss.data.readers.label_rules` suit any format."""
 
 
 def check_options(format: str, options: ReadOptions) -> None:

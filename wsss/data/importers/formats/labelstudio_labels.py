@@ -79,9 +79,9 @@ def read(path: Path, context: ReadContext) -> Labels:
             allowed="a list of tasks with the keys data and annotations",
             hint="Export as JSON (or JSON-MIN).",
         )
-    how = context.how
-    tasks = [_task(task, f"{path}: [{number}]", how.use_predictions) for number, task in enumerate(content)]
-    _check_predictions(path, content, tasks, how.use_predictions)
+    options = context.options
+    tasks = [_task(task, f"{path}: [{number}]", options.use_predictions) for number, task in enumerate(content)]
+    _check_predictions(path, content, tasks, options.use_predictions)
     results = [result for task in tasks for answer in task.answers for result in answer]
     controls = {result.control: result.kind for result in results}
     chosen = _chosen(path, controls, context)
@@ -97,7 +97,7 @@ def read(path: Path, context: ReadContext) -> Labels:
                 context.note(PREDICTED, image)
         else:
             context.note(ONLY_PREDICTED if raw.get("predictions") else UNANSWERED, image)
-    choices = how.label_key is None and all(controls[name] == "choices" for name in chosen)
+    choices = options.label_key is None and all(controls[name] == "choices" for name in chosen)
     return collect(FORMAT, yes_and_no(entries, context) if choices else entries, context)
 
 
@@ -152,8 +152,8 @@ def _results(answer: dict[str, Any], where: str, predicted: bool) -> Iterator[_R
 
 def _chosen(path: Path, controls: Mapping[str, str], context: ReadContext) -> tuple[str, ...]:
     """Return the controls of the labels, of name → ``choices`` or the key of the labels of regions."""
-    if context.how.label_key is not None:
-        chosen = label_keys(context.how.label_key, controls, path, what="control")
+    if context.options.label_key is not None:
+        chosen = label_keys(context.options.label_key, controls, path, what="control")
     else:
         candidates = [name for name, kind in controls.items() if kind == "choices"] or list(controls)
         usual = find_key(candidates, (*CHOICE_KEYS, *LABEL_KEYS))

@@ -75,7 +75,7 @@ def collect_records(path: Path, records: Sequence[Record], context: ReadContext)
         InvalidInput: no or several candidates for the labels, a missing image, or an invalid label.
     """
     own = [(where, {key: value for key, value in r.items() if key not in METADATA}) for where, r in records]
-    columns, label_key = columns_of(record for _, record in own), context.how.label_key
+    columns, label_key = columns_of(record for _, record in own), context.options.label_key
     image = image_key(columns, path, context, served=True)
     if label_key is not None:
         controls = label_keys(label_key, columns, path)

@@ -41,8 +41,8 @@ def image_key(
     Raises:
         InvalidInput: no such key, or several candidates.
     """
-    if context.how.image_key is not None:
-        return require_key(context.how.image_key, columns, path, option="--image-key")
+    if context.options.image_key is not None:
+        return require_key(context.options.image_key, columns, path, option="--image-key")
     candidates = [key for key, values in columns.items() if _are_images(values)]
     key = next((key for key in prefer if key in candidates), None) or find_key(candidates, IMAGE_KEYS)
     if key is None and not served:

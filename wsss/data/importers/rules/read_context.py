@@ -57,14 +57,14 @@ class ReadContext:
     """The state of reading one label file.
 
     Attributes:
-        how: options.
+        options: options of the user.
         rules: which labels mean "no class" or "unknown".
         notes: notes so far.
     """
 
-    def __init__(self, how: ReadOptions | None = None) -> None:
-        self.how = how or ReadOptions()
-        self.rules = self.how.rules or Rules()
+    def __init__(self, options: ReadOptions | None = None) -> None:
+        self.options = options or ReadOptions()
+        self.rules = self.options.rules or Rules()
         self.notes: list[Note] = []
         self._used: set[str] = set()
         self._minus_one: bool | None = None
