@@ -14,7 +14,7 @@ APPLIES: Mapping[str, tuple[str, ...]] = {
     "--image-key": ("csv", "json", "jsonl", "label-studio"),
     "--use-predictions": ("label-studio",),
 }
-"""Option → formats of `wsss.data.importers.importer_registry`; those of `wsss.data.readers.label_rules` suit any format."""
+"""Option → formats of `wsss.data.importers.importer_registry`; `wsss.data.readers.label_rules` apply to all of them."""
 
 
 def check_options(format: str, options: ReadOptions) -> None:
