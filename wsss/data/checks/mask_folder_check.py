@@ -14,7 +14,7 @@ from wsss.io.rasters.label_masks import IGNORE, voc_palette
 from wsss.io.rasters.rgb_images import open_image
 
 FEW = 32
-"""Grey values from 0 up that masks without a palette may have, beside 255; photographs have others."""
+"""Number of grey values, from 0 up, that masks without a palette may have besides 255; photographs have more."""
 
 
 def masks_in(folder: Path) -> int:

@@ -1,4 +1,4 @@
-"""Presets: named parts of a config, overridden by the keys beside ``preset:``."""
+"""Presets: named parts of a config, overridden by the keys next to ``preset:``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sampling positions of deformable samplers: arrows from the regular grid, beside the resulting class maps.
+"""The sampling positions of deformable samplers: arrows from the regular grid, next to the resulting class maps.
 
 Each row is an image, each column a checkpoint: the classifier before any sampler, after expansion, after shrinkage. A
 checkpoint shows its sampling positions, and the class maps made from it by a cam stage, if any.

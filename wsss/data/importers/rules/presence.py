@@ -55,7 +55,7 @@ def is_of_one_class(
     Args:
         name: name of the column.
         cells: cells of the column.
-        columns: names of all columns; beside a confidence or a box, 0 and 1 are class ids.
+        columns: names of all columns; in a table with a confidence or a box, 0 and 1 are class ids.
         context: rules; receives a note if 0 and 1 could be class names as well.
         chosen: ``--label-key`` names the column; if its name is usual, such as ``label``, it holds class names.
     """

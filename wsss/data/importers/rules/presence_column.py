@@ -1,4 +1,4 @@
-"""A column beside the labels that states whether their class is present: a confidence, or yes and no."""
+"""A column in addition to the labels that states whether their class is present: a confidence, or yes and no."""
 
 from __future__ import annotations
 
