@@ -54,7 +54,7 @@ def persistence_svg(matching: BettiMatching) -> str:
         + _text("tick", MARGIN - 5, SIDE - position(value) + 4, f"{value:g}", anchor="end")
         for value in (0.0, 0.5, 1.0)
     ]
-    unmatched = sum(not one.matched for one in shown)
+    unmatched = sum(not interval.matched for interval in shown)
     label = f"Persistence diagram of the prediction: {total} intervals, {unmatched} of the {len(shown)} drawn unmatched"
     return "\n".join(
         [
@@ -76,7 +76,7 @@ def barcode_svg(matching: BettiMatching) -> str:
     Components come first, then holes; solid if matched with the label, otherwise dashed vermilion.
     """
     shown, total = _longest(matching, MAX_BARS)
-    shown.sort(key=lambda one: (one.dimension, -one.birth, one.death))
+    shown.sort(key=lambda interval: (interval.dimension, -interval.birth, interval.death))
     step, scale = 5, SIDE - 2 * MARGIN
     height = MARGIN + step * len(shown) + 26
 
@@ -88,7 +88,7 @@ def barcode_svg(matching: BettiMatching) -> str:
         left, right = position(max(interval.birth, interval.death)), position(min(interval.birth, interval.death))
         style = f"{'pair' if interval.matched else 'alone'} dim{interval.dimension}"
         bars.append(f'<path class="{style}" d="M{left:.1f} {20 + step * row}H{max(right, left + 1):.1f}"/>')
-    unmatched = sum(not one.matched for one in shown)
+    unmatched = sum(not interval.matched for interval in shown)
     label = f"Barcode of the prediction: the {len(shown)} longest of {total} intervals, {unmatched} unmatched"
     return "\n".join(
         [
@@ -110,7 +110,9 @@ def _intervals(matching: BettiMatching) -> Iterator[_Interval]:
 
 def _longest(matching: BettiMatching, count: int) -> tuple[list[_Interval], int]:
     """Return the most persistent intervals of the prediction, and the number of all intervals."""
-    intervals = sorted(_intervals(matching), key=lambda one: (-one.length, -one.birth, one.dimension))
+    intervals = sorted(
+        _intervals(matching), key=lambda interval: (-interval.length, -interval.birth, interval.dimension)
+    )
     return intervals[:count], len(intervals)
 
 
