@@ -14,10 +14,10 @@ from typing import Self
 
 from wsss.io.text.printable import one_line, printable
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 """Maximum number of failures listed."""
 
-MOST_NAMES = 40
+MAX_NAMES = 40
 """Maximum number of allowed names listed."""
 
 LONGEST_VALUE = 80
@@ -38,7 +38,7 @@ class WsssError(Exception):
         problem: the problem, in one or more lines; empty if ``found`` and ``allowed`` state it.
         subject: a file (with line number), option, config key or stage.
         found: the invalid value.
-        allowed: the valid values, as a phrase (``"a number above 0"``) or as names, of which the closest is suggested.
+        allowed: the valid values, as a phrase (``"a number above 0"``) or as names; the closest name is suggested.
         hint: a suggested fix: a command or a change.
         errors: the errors summarised by this one; see `together`.
     """
@@ -160,8 +160,8 @@ def _choices(allowed: str | Sequence[str]) -> str:
         return allowed
     if not allowed:
         return "nothing"
-    if len(allowed) > MOST_NAMES:
-        return f"one of {listing(allowed, limit=MOST_NAMES)}"
+    if len(allowed) > MAX_NAMES:
+        return f"one of {listing(allowed, limit=MAX_NAMES)}"
     *first, last = map(one_line, allowed)
     return f"{', '.join(first)} or {last}" if first else last
 
@@ -186,8 +186,8 @@ def together(errors: Sequence[WsssError], total: int, what: str, *, hint: str | 
             hint=error.hint or hint,
             errors=errors,
         )
-    shown = [f"  {error.message}" for error in errors[:MOST_SHOWN]]
-    more = [f"  and {len(errors) - MOST_SHOWN} more"] if len(errors) > MOST_SHOWN else []
+    shown = [f"  {error.message}" for error in errors[:MAX_SHOWN]]
+    more = [f"  and {len(errors) - MAX_SHOWN} more"] if len(errors) > MAX_SHOWN else []
     last = [*(hints if len(hints) == 1 else ()), *([hint] if hint else ())]
     problem = "\n".join([f"{len(errors)} of {total} {what}:", *shown, *more])
     return InvalidInput(problem, hint="\n".join(last) or None, errors=errors)

@@ -255,8 +255,8 @@ def _places_of_rule(problem: _Problem, locate: Locate) -> str:
     present = [key for model in problem.models for key in keys_of(model) if key in problem.input]
     words = _WORD.findall(problem.message)
     named = [key for key in words[:1] if problem.message.startswith(f"{key}:")] or words
-    places = dict.fromkeys(locate((*problem.path, key)) for key in dict.fromkeys(named) if key in present)
-    return " and ".join(place for place in places if place) or locate(problem.path)
+    locations = dict.fromkeys(locate((*problem.path, key)) for key in dict.fromkeys(named) if key in present)
+    return " and ".join(location for location in locations if location) or locate(problem.path)
 
 
 def _subject(path: KeyPath, where: str, locate: Locate) -> str | None:

@@ -28,7 +28,7 @@ def blobs(seed: int, shape: tuple[int, int], count: int, sigma: float) -> np.nda
     st.sampled_from([0.0, 0.7, 1.5, 3]),
 )
 def test_betti_numbers_of_random_pieces(seed: int, height: int, width: int, count: int, sigma: float) -> None:
-    pieces = tidy(blobs(seed, (height, width), count, sigma), smallest=1 + seed % 7)
+    pieces = tidy(blobs(seed, (height, width), count, sigma), min_area=1 + seed % 7)
     if not pieces.all():
         assert betti_numbers_of(pieces) == tuple(betti_numbers(pieces == 0))
     for number in np.unique(pieces[pieces > 0]):
@@ -72,6 +72,6 @@ def test_tidy() -> None:
     pieces[9:14, 1:8] = 4
     pieces[13, 4] = 0  # a remnant at the border
     pieces[9, 12] = 4  # separate from the rest of its piece
-    tidied = tidy(pieces, smallest=2)
+    tidied = tidy(pieces, min_area=2)
     assert tidied[3, 3] == 1 and tidied[13, 4] == 4 and tidied[12, 12] == tidied[9, 12] == 0
     assert (tidied[1:6, 6] == 0).all() and (tidied[1:6, 7:11] == 2).all()

@@ -61,7 +61,7 @@ def test_the_dataset_is_clean_and_balanced(tmp_path: Path) -> None:
 def test_bodies_show_their_emblem_and_are_much_larger(tmp_path: Path) -> None:
     for number in range(40):
         first = 1 + number % 5
-        image, mask = draw_scene(np.random.default_rng(number), size=96, first=first, classes=5, most=2)
+        image, mask = draw_scene(np.random.default_rng(number), size=96, first=first, classes=5, max_objects=2)
         assert image.shape == (96, 96, 3) and image.dtype == np.uint8 and mask.dtype == np.uint8
         assert first in mask
         for kind in set(np.unique(mask)) - {0}:
@@ -74,7 +74,7 @@ def test_bodies_show_their_emblem_and_are_much_larger(tmp_path: Path) -> None:
 def test_bodies_differ_from_the_background_in_colour(tmp_path: Path) -> None:
     inside, outside = [], []
     for number in range(20):
-        image, mask = draw_scene(np.random.default_rng(number), size=64, first=1, classes=4, most=2)
+        image, mask = draw_scene(np.random.default_rng(number), size=64, first=1, classes=4, max_objects=2)
         warmth = image[..., 0].astype(int) - image[..., 2]  # red minus blue
         inside.append(np.median(warmth[mask > 0]))
         outside.append(np.median(warmth[mask == 0]))

@@ -15,7 +15,7 @@ from PIL import Image
 from wsss.data.classes import Classes
 from wsss.export.export_formats import export_masks
 from wsss.export.export_items import Item, Masks, Options
-from wsss.export.write_pictures import MOST_PIXELS, MOST_SIDE, TALLEST, paginate
+from wsss.export.write_pictures import MAX_HEIGHT, MAX_PIXELS, MAX_SIDE, paginate
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 
@@ -45,7 +45,7 @@ def test_elongated_images_are_fitted_into_their_cells(tmp_path: Path, size: tupl
     export_masks(masks, "sheet", Options(pages=pages), tmp_path / "out")  # type: ignore[arg-type]
     assert tracemalloc.get_traced_memory()[1] < 100e6
     tracemalloc.stop()
-    assert all(width == 1000 and height < 2 * TALLEST + 120 for width, height in sizes_of(tmp_path / "out"))
+    assert all(width == 1000 and height < 2 * MAX_HEIGHT + 120 for width, height in sizes_of(tmp_path / "out"))
 
 
 def test_very_narrow_images_do_not_fill_their_column(tmp_path: Path) -> None:
@@ -68,18 +68,22 @@ def test_rows_that_exceed_a_page_go_to_the_next(tmp_path: Path) -> None:
     assert export_masks(masks, "sheet", options, tmp_path / "out", workers=2)["pages"] == 2
 
 
-@given(st.lists(st.integers(1, TALLEST), min_size=1, max_size=400), st.integers(1, 50), st.sampled_from([1, 2, 6, 200]))
+@given(
+    st.lists(st.integers(1, MAX_HEIGHT), min_size=1, max_size=400),
+    st.integers(1, 50),
+    st.sampled_from([1, 2, 6, 200]),
+)
 def test_each_cell_is_on_one_page_and_no_page_is_too_large(cells: list[int], columns: int, rows: int) -> None:
     pages = paginate(cells * 30, columns, rows)
     assert [one.start for one in pages] == [0, *(one.stop for one in pages[:-1])] and pages[-1].stop == 30 * len(cells)
     for page in pages:
         width, height = 8 + columns * 248, 8 + sum(16 + one + 8 for one in page.heights)
-        assert height <= MOST_SIDE and width * height <= MOST_PIXELS
+        assert height <= MAX_SIDE and width * height <= MAX_PIXELS
         assert len(page.heights) == -(-(page.stop - page.start) // columns) <= rows
     for page, following in pairwise(pages):
         assert page.heights and (page.stop - page.start) % columns == 0
         height = 8 + sum(24 + one for one in (*page.heights, following.heights[0]))
-        assert len(page.heights) == rows or height > MOST_SIDE or height * (8 + columns * 248) > MOST_PIXELS
+        assert len(page.heights) == rows or height > MAX_SIDE or height * (8 + columns * 248) > MAX_PIXELS
 
 
 @pytest.mark.parametrize("format_name", ["overlay", "sheet"])

@@ -164,14 +164,14 @@ def test_merge_is_idempotent(value: object) -> None:
 @given(mappings, mappings)
 def test_places_of_merged_values(a: object, b: object) -> None:
     merged = merge(placed(a, "a"), placed(b, "b"))
-    assert set(merged.places) == set(paths(merged.value))
+    assert set(merged.locations) == set(paths(merged.value))
     for path in paths(merged.value):
         value = merged.value
         for part in path:
             value = value[part]
         if isinstance(value, dict):
             continue
-        source = {"a": a, "b": b}[merged.places[path]]
+        source = {"a": a, "b": b}[merged.locations[path]]
         for part in path:
             source = source[part]  # type: ignore[index]
         assert source == value

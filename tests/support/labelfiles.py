@@ -90,7 +90,7 @@ def json_lines(path: Path, labels: Labels) -> Path:
 
 
 def npy(path: Path, labels: Labels) -> Path:
-    """``cls_labels.npy``, with the class names in a file beside it."""
+    """``cls_labels.npy``, with the class names in a file next to it."""
     path = path.with_suffix(".npy")
     classes = classes_of(labels)
     vectors = {

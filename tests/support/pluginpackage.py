@@ -22,7 +22,7 @@ def build_wheel(folder: Path, name: str, points: EntryPoints, files: Mapping[str
 
     Args:
         folder: an existing folder.
-        name: of the distribution.
+        name: name of the distribution.
         points: its entry points.
         files: path → content of its modules.
     """

@@ -21,7 +21,7 @@ from wsss.pipeline.run.runner import run_stage
 from wsss.stages.compare import STAGE as COMPARE
 from wsss.viz.report.run_overview import read_record
 from wsss.viz.report.run_page import Options, build_report
-from wsss.viz.report.sampling_view import MOST_ARROWS, arrows_svg, chains, sampling_sections
+from wsss.viz.report.sampling_view import MAX_ARROWS, arrows_svg, chains, sampling_sections
 from wsss.viz.report.thumbnails import DETAILS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -64,7 +64,7 @@ def test_zero_offsets_are_drawn_without_arrows() -> None:
 @given(st.integers(1, 400), st.integers(1, 60), st.integers(1, 60), st.sampled_from([1, 3, 5]))
 def test_the_number_of_arrows_is_limited(taps: int, height: int, width: int, kernel: int) -> None:
     svg = arrows_svg(Offsets(np.ones((taps, 2, height, width), np.float32), 16, (16 * height, 16 * width)), kernel)
-    assert 0 < paths(svg)[0].count("M") <= MOST_ARROWS
+    assert 0 < paths(svg)[0].count("M") <= MAX_ARROWS
 
 
 @pytest.fixture(scope="module")

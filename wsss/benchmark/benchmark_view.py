@@ -80,7 +80,7 @@ class View:
     """A whole benchmark.
 
     Args:
-        explanation: of the numbers.
+        explanation: text that explains the numbers.
         cases: their tables.
         ranking: the order of the losses; its title is its explanation.
         notes: on omitted or incomplete results.
@@ -203,7 +203,7 @@ def _contrast_cell(row: Contrast | None, reference: Arm) -> CellView:
     """Return ``5.21`` with the note ``−1.90 [−3.10, −0.80]``; without a note for the reference."""
     if row is None:
         return CellView(NOT_DEFINED)
-    # One more decimal for Dice and the like, whose differences are small.
+    # One more decimal for scores such as Dice, whose differences are small.
     decimals = DECIMALS if abs(row.mean) >= 1 else DECIMALS + 1
     mean = f"{row.mean:.{decimals}f}"
     if row.arm == reference:

@@ -57,28 +57,28 @@ def notes_on_case(case: Case, losses: Mapping[str, LossScores]) -> Iterator[str]
 def _on_seeds(losses: Mapping[str, LossScores]) -> Iterator[str]:
     if REFERENCE not in losses:
         yield f"no {REFERENCE}, the reference of the other losses: no p-values, no bold cells"
-    seeds = {loss: len(set(one.seeds)) for loss, one in losses.items()}
-    most = max(seeds.values())
-    fewer = [f"{loss} {count}" for loss, count in seeds.items() if count < most]
+    seeds = {loss: len(set(scores.seeds)) for loss, scores in losses.items()}
+    largest = max(seeds.values())
+    fewer = [f"{loss} {count}" for loss, count in seeds.items() if count < largest]
     if fewer:
-        yield f"fewer than {most} seeds: {', '.join(fewer)}"
+        yield f"fewer than {largest} seeds: {', '.join(fewer)}"
 
 
 def _on_images(losses: Mapping[str, LossScores]) -> Iterator[str]:
-    images = {image for one in losses.values() for image in one.images}
-    groups = ood_groups(group for one in losses.values() for group in one.groups)
-    for loss, one in losses.items():
-        missing = len(set(one.seeds)) * len(images) - len(one.images)
+    images = {image for scores in losses.values() for image in scores.images}
+    groups = ood_groups(group for scores in losses.values() for group in scores.groups)
+    for loss, scores in losses.items():
+        missing = len(set(scores.seeds)) * len(images) - len(scores.images)
         if missing:
             yield f"{loss}: {counted(missing, 'score')} of single images missing"
-        lacking = sorted(set(groups) - set(one.groups))
-        if lacking and ood_groups(one.groups):
+        lacking = sorted(set(groups) - set(scores.groups))
+        if lacking and ood_groups(scores.groups):
             yield f"{loss}: no images of {listing(lacking)}: OOD means are over fewer groups"
 
 
 def _on_metrics(losses: Mapping[str, LossScores]) -> Iterator[str]:
     for metric in METRICS:
-        present = {loss: one.values[metric.name] for loss, one in losses.items() if metric.name in one.values}
+        present = {loss: scores.values[metric.name] for loss, scores in losses.items() if metric.name in scores.values}
         missing = [loss for loss in losses if loss not in present]
         if present and missing:
             yield f"no {metric.name} for {listing(missing)}"
@@ -92,6 +92,6 @@ def _on_pairs(losses: Mapping[str, LossScores]) -> Iterator[str]:
     if reference is None:
         return
     pairs = set(reference.pairs)
-    unpaired = [loss for loss, one in losses.items() if not pairs & set(one.pairs)]
+    unpaired = [loss for loss, scores in losses.items() if not pairs & set(scores.pairs)]
     if unpaired:
         yield f"no image and seed in common with {REFERENCE}, so no p-value: {listing(unpaired)}"

@@ -49,7 +49,7 @@ class Tables:
         rows: the cells.
         ranking: the order of the losses.
         costs: loss → training cost, where recorded.
-        swaps, seed: of the permutation tests.
+        swaps, seed: number and random seed of the swaps in the permutation tests.
         against: the reference of the comparison across cases, if any.
         contrasts: that comparison.
     """
@@ -70,7 +70,7 @@ def make_tables(root: Path, groups: Path, *, swaps: int = SWAPS, seed: int = 0, 
     Args:
         root: folder with ``framework/labels/size/loss/seed.csv``.
         groups: file with the group of each image.
-        swaps, seed: of the permutation tests.
+        swaps, seed: number and random seed of the swaps in the permutation tests.
         against: ``framework/labels/size/loss``, a reference for all results across cases.
 
     Raises:

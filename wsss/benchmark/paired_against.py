@@ -1,16 +1,16 @@
-"""Every loss of every case against one reference, such as clDice on weak labels against CE+Dice on accurate ones.
+"""Comparison of all results with one reference, such as clDice on weak labels with CE + Dice on accurate labels.
 
 The tables of a case compare losses trained on the same labels (`wsss.benchmark.table_cells`). Networks trained on
 different labels share images, but their seeds are unrelated. The seeds of an image are therefore averaged first, and
 the images are the pairs:
 
-- *difference*: mean over the common images of score minus reference. Out of distribution each group has equal weight,
-  as in the tables.
-- *interval*: 95 % percentile bootstrap interval of that difference, images resampled within their groups (Efron &
+- *difference*: mean over the common images of the score minus the reference's. Out of distribution, all groups have
+  equal weight, as in the tables.
+- *interval*: 95 % percentile bootstrap interval of the difference, with images resampled within their groups (Efron &
   Tibshirani, 1993, ch. 13).
 - *p*: paired permutation test on these pairs, two-sided like the interval (the paper's tables use the upper tail).
 
-All three describe the variation over images. The variation over trainings is visible in the mean of each seed.
+All three describe the variation over images. The means per seed show the variation over trainings.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ class Arm(NamedTuple):
 
 @dataclass(frozen=True)
 class Contrast:
-    """One metric of one arm, compared with the reference.
+    """Comparison of one metric of one arm with the reference.
 
     Args:
         arm: the arm.
         group: ``ID`` or ``OOD``.
-        metric: short name.
+        metric: short name of the metric.
         images: number of common images.
         seeds: seed → mean over these images (OOD: over the groups' means), for seeds that scored all of them.
-        mean: of the arm on these images, seeds averaged per image.
-        difference: mean minus that of the reference.
-        low, high: 95 % interval of the difference; ``None`` where a group has a single image.
-        p: of the two-sided permutation test.
-        verdict: ``better`` or ``worse`` where p < 0.05, else ``None``; always ``None`` for the reference itself.
+        mean: mean score of the arm on these images, seeds averaged per image.
+        difference: ``mean`` minus the mean of the reference.
+        low, high: 95 % interval of the difference; ``None`` if a group has a single image.
+        p: p-value of the two-sided permutation test.
+        verdict: ``better`` or ``worse`` if p < 0.05, otherwise ``None``; always ``None`` for the reference itself.
     """
 
     arm: Arm
@@ -74,10 +74,10 @@ class Contrast:
 
 
 def find_arm(benchmark: Benchmark, name: str) -> Arm:
-    """Return the arm ``framework/labels/size/loss``, where the loss may have any of its names.
+    """Return the arm ``framework/labels/size/loss``; any name of the loss is accepted.
 
     Raises:
-        InvalidInput: no such arm.
+        InvalidInput: there is no such arm.
     """
     *case, loss = name.split("/")
     arms = {str(arm): arm for arm in arms_of(benchmark)}
@@ -97,16 +97,16 @@ def arms_of(benchmark: Benchmark) -> list[Arm]:
 def contrasts(
     benchmark: Benchmark, reference: Arm, *, swaps: int = SWAPS, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Contrast]:
-    """Compare every arm with the reference: ID before OOD, arm by arm (the reference first), metric by metric.
+    """Compare every arm with the reference, ordered by distribution (ID first), arm (the reference first) and metric.
 
     Metrics without a common image are omitted.
 
     Args:
         benchmark: the results.
-        reference: the arm that all are compared with.
-        swaps: sign flips per permutation test.
-        resamples: bootstrap resamples.
-        seed: of sign flips and resamples; shared by all arms.
+        reference: the arm that all others are compared with.
+        swaps: number of sign flips per permutation test.
+        resamples: number of bootstrap resamples.
+        seed: random seed of sign flips and resamples, shared by all arms.
     """
     arms = [reference, *(arm for arm in arms_of(benchmark) if arm != reference)]
     base = benchmark.cases[reference.case][reference.loss]
@@ -122,7 +122,7 @@ def contrasts(
 class _Pairs(NamedTuple):
     """Common images: groups ``(N,)``, seeds ``(S,)``, scores of the arm ``(N, S)`` and of the reference ``(N, R)``.
 
-    Scores are NaN where a seed lacks an image.
+    The score of an image that a seed lacks is NaN.
     """
 
     groups: NDArray[np.str_]
@@ -139,13 +139,13 @@ class _ImageScores(NamedTuple):
 def _pairs(scores: LossScores, base: LossScores, metric: str, distribution: Distribution) -> _Pairs | None:
     if metric not in scores.values or metric not in base.values:
         return None
-    one, other = _by_image(scores, metric, distribution), _by_image(base, metric, distribution)
-    images = [image for image in one if image in other]
+    arm_scores, base_scores = _by_image(scores, metric, distribution), _by_image(base, metric, distribution)
+    images = [image for image in arm_scores if image in base_scores]
     if not images:
         return None
-    seeds, values = _matrix([one[image] for image in images])
-    groups = np.array([one[image].group for image in images])
-    return _Pairs(groups, seeds, values, _matrix([other[image] for image in images])[1])
+    seeds, values = _matrix([arm_scores[image] for image in images])
+    groups = np.array([arm_scores[image].group for image in images])
+    return _Pairs(groups, seeds, values, _matrix([base_scores[image] for image in images])[1])
 
 
 def _matrix(images: Sequence[_ImageScores]) -> tuple[tuple[int, ...], NDArray[np.float64]]:
@@ -177,9 +177,9 @@ def _contrast(
     verdict: Literal["better", "worse"] | None = None
     if p < SIGNIFICANT and gain:
         verdict = "better" if gain > 0 else "worse"
-    # The mean of a seed that lacks an image is NaN: not comparable with the others.
+    # The mean of a seed that lacks an image is NaN, and would not be comparable with the others.
     means = zip(pairs.seeds, weights @ pairs.values, strict=True)
-    seeds = {one: float(mean) for one, mean in means if not np.isnan(mean)}
+    seeds = {training_seed: float(mean) for training_seed, mean in means if not np.isnan(mean)}
     mean = float(weights @ values)
     return Contrast(arm, distribution, metric.name, len(values), seeds, mean, difference, low, high, p, verdict)
 
@@ -187,12 +187,12 @@ def _contrast(
 def _interval(
     differences: NDArray[np.float64], groups: NDArray[np.str_], resamples: int, seed: int
 ) -> tuple[float, float] | tuple[None, None]:
-    """Return the interval of the mean over groups of group means, images resampled within each group."""
+    """Return the bootstrap interval of the mean of the group means, with images resampled within each group."""
     means = []
     for number, name in enumerate(np.unique(groups)):
         inside = differences[groups == name]
         if len(inside) < 2:
             return None, None
         counts = draws(len(inside), resamples, seed + number)
-        means.append(np.concatenate([one @ inside / len(inside) for one in counts]))
+        means.append(np.concatenate([chunk @ inside / len(inside) for chunk in counts]))
     return percentile_interval(np.mean(means, 0)) or (None, None)

@@ -46,7 +46,7 @@ def permutation_test(
         differences: ``(N, M)`` differences of N pairs in M comparisons; 0 where a comparison lacks a pair.
         weights: ``(N,)`` or ``(N, M)``, relative weight of each pair in the mean; equal by default.
         swaps: number of random sign flips.
-        seed: of the random sign flips.
+        seed: random seed of the sign flips.
         two_sided: count extreme differences of either sign.
 
     Returns:
@@ -71,7 +71,7 @@ def permutation_test(
 
 
 def _signs(pairs: int, swaps: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield rows of ±1, ``(r, pairs)``: all combinations of signs if there are at most ``swaps``, else random ones."""
+    """Yield rows of ±1, ``(r, pairs)``: all combinations of signs if at most ``swaps``, otherwise random ones."""
     if pairs < 63 and 2**pairs <= swaps:
         yield 1.0 - 2.0 * (np.arange(2**pairs)[:, None] >> np.arange(pairs) & 1).astype(np.float64)
         return

@@ -47,9 +47,9 @@ class RankChart:
 def draw_ranks(chart: RankChart) -> Figure:
     """Draw a diagram per panel, all with the same scale, the best loss on top."""
     known = [panel.ranks for panel in chart.panels if panel.ranks]
-    most = max((len(ranks.ranks) for ranks in known), default=1)
+    count = max((len(ranks.ranks) for ranks in known), default=1)
     ends = [rank + side * ranks.critical / 2 for ranks in known for rank in ranks.ranks.values() for side in (-1, 1)]
-    limits = min([1.0, *ends]) - 0.2, max([float(most), *ends]) + 0.2
+    limits = min([1.0, *ends]) - 0.2, max([float(count), *ends]) + 0.2
     left = label_width(loss for ranks in known for loss in ranks.ranks)
     with house_style():
         figure, axes = panel_grid(
@@ -57,13 +57,13 @@ def draw_ranks(chart: RankChart) -> Figure:
             CAPTION,
             max(1, len(chart.panels)),
             across=2,
-            size=(2.9, ROW_HEIGHT * most),
+            size=(2.9, ROW_HEIGHT * count),
             gap=(left + 0.2, 0.75),
             left=left,
             min_width=8,
         )
         for ax, panel in zip(axes, chart.panels, strict=False):
-            ax.set(xlim=limits, xticks=range(1, most + 1), ylim=(most - 0.5, -0.5))
+            ax.set(xlim=limits, xticks=range(1, count + 1), ylim=(count - 0.5, -0.5))
             _draw_panel(ax, panel, chart.base)
     return figure
 

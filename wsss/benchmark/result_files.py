@@ -158,7 +158,7 @@ def write_groups(path: Path, groups: Mapping[str, str]) -> None:
 
 
 def find_groups(root: Path) -> Path:
-    """Return the groups file of a results folder: inside it, beside it, or in ``dataset/`` inside or beside it.
+    """Return the groups file of a results folder: inside it, next to it, or in ``dataset/`` inside or next to it.
 
     Raises:
         InvalidInput: no such file.
@@ -166,7 +166,7 @@ def find_groups(root: Path) -> Path:
     require_folder(root)
     candidates = [
         folder / GROUPS_FILE
-        for path in dict.fromkeys((root.absolute(), root.resolve()))  # beside a link, then beside its target
+        for path in dict.fromkeys((root.absolute(), root.resolve()))  # next to a link, then next to its target
         for folder in (path, path.parent, path.parent / "dataset", path / "dataset")
     ]
     path = next((path for path in candidates if path.is_file()), None)
@@ -180,7 +180,7 @@ def find_groups(root: Path) -> Path:
 
 
 def read_resources(path: Path) -> Resources | None:
-    """Return the training costs beside a result file, ``None`` where there are none.
+    """Return the training costs stored next to a result file; ``None`` if there are none.
 
     Args:
         path: the result file (``1.csv``; its costs are in ``1.json``).
@@ -188,14 +188,14 @@ def read_resources(path: Path) -> Resources | None:
     Raises:
         InvalidInput: the file has other content.
     """
-    beside = path.with_suffix(".json")
-    check_recorded(beside)
+    costs = path.with_suffix(".json")
+    check_recorded(costs)
     try:
-        value = read_json(beside)
+        value = read_json(costs)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"not a readable JSON file ({error})", subject=beside) from error
+        raise InvalidInput(f"not a readable JSON file ({error})", subject=costs) from error
     try:
         memory = value["memory_bytes"]
         seconds = float(value["seconds"])
@@ -205,13 +205,13 @@ def read_resources(path: Path) -> Resources | None:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InvalidInput(
             f"invalid training costs ({type(error).__name__}: {error})",
-            subject=beside,
+            subject=costs,
             allowed="the keys seconds, memory_bytes and device",
         ) from error
 
 
 def write_resources(path: Path, resources: Resources) -> None:
-    """Write the training costs beside the result file ``path``, atomically."""
+    """Write the training costs next to the result file ``path``, atomically."""
     write_json(path.with_suffix(".json"), asdict(resources))
 
 

@@ -60,7 +60,7 @@ SIZES = ("large", "small")
 
 
 class Case(NamedTuple):
-    """What the losses of one table share."""
+    """Properties shared by the losses of one table."""
 
     framework: str
     labels: str

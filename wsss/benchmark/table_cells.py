@@ -68,7 +68,7 @@ def benchmark_rows(benchmark: Benchmark, *, swaps: int = SWAPS, seed: int = 0) -
     Args:
         benchmark: the results.
         swaps: sign flips per permutation test.
-        seed: of the sign flips; each table restarts from it.
+        seed: random seed of the sign flips; each table restarts from it.
     """
     return [
         row
@@ -155,7 +155,7 @@ class _Test:
 
 
 def _verdict(metric: Metric, test: _Test, mean: float, base: float) -> int:
-    """Return 1 if the loss is significantly better than the reference, −1 if worse, else 0."""
+    """Return 1 if the loss is significantly better than the reference, −1 if worse, otherwise 0."""
     up = -1 if metric.better == "lower" else 1
     printed = int(np.sign(rounded(mean) - rounded(base))) * up
     paired = printed if test.complete else int(np.sign(test.difference)) * up

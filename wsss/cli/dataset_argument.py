@@ -58,7 +58,7 @@ def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str]
         log: prints one line.
 
     Raises:
-        InvalidInput: no such folder, file or pipeline; a pipeline without a dataset; ``--data.root`` beside a folder.
+        InvalidInput: no such folder, file or pipeline; a pipeline without a dataset; ``--data.root`` with a folder.
     """
     given = read_data_options(options)
     folder = at_home(path)

@@ -19,11 +19,11 @@ from wsss.io.files.atomic import write_text
 from wsss.stages import STAGES
 
 BENCH_COMMAND = "gather"
-"""Name of the stage bench in the group bench."""
+"""Name of the command of the bench stage, in the group bench."""
 
 WRITE = "python -m wsss.cli.reference"
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
-"""Exists only in a checkout; the installed package has no docs."""
+"""The page; exists only in a checkout, since the package does not contain the docs."""
 
 _HEAD = f"""\
 # Command line
@@ -59,14 +59,14 @@ def commands(
 
 
 def reference() -> str:
-    """Return the page, in Markdown."""
+    """Return the page as Markdown."""
     parts = [_HEAD, _contents(), _shared_options()]
     parts += [_section(path, command) for path, command in commands()]
     return "\n".join(parts)
 
 
 def _contents() -> str:
-    """Return the list of commands of ``wsss --help``."""
+    """Return the table of commands, in the order of ``wsss --help``."""
     rows = [(name, text) for name, (_, text) in COMMANDS.items()]
     rows += [(name, STAGES.help_of(name)) for name in STAGES if name not in COMMANDS]
     return "\n".join(
@@ -81,13 +81,15 @@ def _shared_options() -> str:
         for param in command.params:
             for name in param.opts if isinstance(param, click.Option) else ():
                 users.setdefault(name, []).append(" ".join(path[1:]))
-    rows = [f"| `{_cell(f'{name} {one.value}'.strip())}` | {_cell(one.meaning)}. | {_users(name, users[name])} |"
-            for name, one in SHARED.items()]  # fmt: skip
+    rows = [
+        f"| `{_cell(f'{name} {option.value}'.strip())}` | {_cell(option.meaning)}. | {_users(name, users[name])} |"
+        for name, option in SHARED.items()
+    ]
     return "\n".join([_OPTIONS, "| option | | commands |", "|---|---|---|", *rows, ""])
 
 
 def _users(name: str, users: list[str]) -> str:
-    """Return the commands with an option; stages are summarised if all have it."""
+    """Return the commands with an option, abbreviated to "all stages" if all stages have it."""
     stages = {f"bench {BENCH_COMMAND}" if stage == "bench" else stage for stage in STAGES}
     summarised = stages <= set(users)
     others = [user for user in users if not (summarised and user in stages)]
@@ -116,9 +118,10 @@ def _prose(text: str) -> list[str]:
     lines: list[str] = []
     for paragraph in text.split("\f")[0].strip().split("\n\n"):
         rows = [row.rstrip() for row in paragraph.splitlines()]
-        kept = rows[0].strip() == "\b"
-        rows = rows[1:] if kept else rows
-        lines += ["", *(["```", *rows, "```"] if kept else [_escaped(row) for row in rows])]
+        if rows[0].strip() == "\b":
+            lines += ["", "```", *rows[1:], "```"]
+        else:
+            lines += ["", *map(_escaped, rows)]
     return lines[1:]
 
 
@@ -147,7 +150,7 @@ def _bounds(kind: click.ParamType) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text with emphasis and HTML escaped."""
+    """Escape emphasis and HTML."""
     return text.replace("*", "\\*").replace("<", "&lt;")
 
 

@@ -33,7 +33,7 @@ def verify(folder: Path) -> Verification:
 
 
 def exit_code(found: Verification) -> int:
-    """Return 1 if any file is damaged, else 0."""
+    """Return 1 if any file is damaged, otherwise 0."""
     return 1 if found.damaged else 0
 
 

@@ -17,7 +17,7 @@ def read_maps(folder: Path, sample: Sample, classes: Classes, *, size: tuple[int
     Args:
         folder: output folder of a stage that writes maps.
         sample: the image.
-        classes: of the dataset.
+        classes: classes of the dataset.
         size: (H, W) of the image; ``None`` reads it from the image header.
 
     Raises:

@@ -105,6 +105,6 @@ class Fit(Settings):
     fill: Colour = Field(IMAGENET_MEAN, description="Colour of the padding; 255 in the mask.")
 
 
-def _check_range(name: str, pair: tuple[float, float], least: float, most: float) -> None:
-    if not least < pair[0] <= pair[1] <= most:
-        raise ValueError(f"{name}: expected low and high with {least} < low ≤ high ≤ {most}")
+def _check_range(name: str, pair: tuple[float, float], minimum: float, maximum: float) -> None:
+    if not minimum < pair[0] <= pair[1] <= maximum:
+        raise ValueError(f"{name}: expected low and high with {minimum} < low ≤ high ≤ {maximum}")

@@ -179,7 +179,7 @@ def _values_of_classes(stored: Any, names: Sequence[str]) -> tuple[tuple[int, ..
 
 
 def _values(stored: Any, key: str) -> tuple[int, ...]:
-    integers = isinstance(stored, list) and all(isinstance(one, int) and not isinstance(one, bool) for one in stored)
-    if not integers or not all(0 <= one <= 255 for one in stored):
+    integers = isinstance(stored, list) and all(isinstance(item, int) and not isinstance(item, bool) for item in stored)
+    if not integers or not all(0 <= value <= 255 for value in stored):
         raise ValueError(f"{key}: expected a list of mask values from 0 to 255, got {stored!r}")
     return tuple(stored)

@@ -34,7 +34,7 @@ class Dataset:
         missing: ids of samples without an image file; empty unless the dataset was opened as incomplete.
         cache: file of content hashes, keyed by size, times and inode, so that a large dataset is hashed once.
         image_root: folder that contains the images, if there is one; image names in exports are relative to it.
-        remarks: unused files and the like.
+        remarks: remarks for the user, for example on unused files.
     """
 
     name: str

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 
-from wsss.data.sample_ids import MOST_BYTES, check_id, cut, without_suffix
+from wsss.data.sample_ids import MAX_ID_BYTES, check_id, cut, without_suffix
 
 SEPARATOR = "__"
 """Replaces the slash in the id of an image in a subfolder."""
@@ -25,7 +25,7 @@ def image_ids(files: Sequence[str], *, folders: bool = False) -> dict[str, str]:
     The id is the file name without suffix. If images in different folders share a name (ignoring case), all ids start
     with the folder (``cat/1.jpg`` → ``cat__1``). Remaining duplicates, and only those, end with the suffix (``a.jpg``
     and ``a.png`` → ``a_jpg`` and ``a_png``), or with a hash of the path if that is ambiguous too, so an id does not
-    depend on images of other names. Names longer than `MOST_BYTES` bytes are cut and end with a hash of the path.
+    depend on images of other names. Names longer than `MAX_ID_BYTES` bytes are cut and end with a hash of the path.
 
     Args:
         files: paths below the image folder, with ``/``.
@@ -101,10 +101,10 @@ def _clean(name: str) -> str:
 
 def _short(name: str, file: str) -> str:
     """Cut a name that is too long, and append a hash of the file path."""
-    if len(name.encode()) <= MOST_BYTES:
+    if len(name.encode()) <= MAX_ID_BYTES:
         return name
     tail = _tail(file)
-    return cut(name, MOST_BYTES - len(tail)).rstrip() + tail
+    return cut(name, MAX_ID_BYTES - len(tail)).rstrip() + tail
 
 
 def is_cut(file: str, name: str) -> bool:

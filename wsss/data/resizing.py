@@ -23,7 +23,7 @@ def opencv() -> Any:
 
 
 def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize ``(H, W, 3)`` uint8 to ``size`` = (height, width): area interpolation to shrink, else bilinear."""
+    """Resize ``(H, W, 3)`` uint8 to ``size`` = (height, width): area interpolation to shrink, bilinear to enlarge."""
     cv2 = opencv()
     height, width = size
     shrinks = height * width < image.shape[0] * image.shape[1]

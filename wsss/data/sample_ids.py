@@ -1,4 +1,4 @@
-"""Ids of samples: valid names, and lists without duplicates."""
+"""Sample ids: validation of ids and of lists of ids."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES
 from wsss.io.text.text_files import Line
 from wsss.io.text.utf8 import is_utf8
 
-MOST_BYTES = 200
-"""Maximum length of an id in UTF-8: file names end at 255 bytes, and ids get prefixes and suffixes."""
+MAX_ID_BYTES = 200
+"""Maximum length of an id in UTF-8: file names have at most 255 bytes, and ids get prefixes and suffixes."""
 
 
-def check_id(name: str, where: object, *, most_bytes: int | None = MOST_BYTES) -> str:
+def check_id(name: str, where: object, *, max_bytes: int | None = MAX_ID_BYTES) -> str:
     """Return ``name`` if it is a valid id: ids become parts of file names and must not lead out of a folder.
 
     Raises:
-        InvalidInput: empty, longer than ``most_bytes``, with a path separator, ``..`` or a control character, hidden
-            (``.x``), or not UTF-8.
+        InvalidInput: the name is empty, longer than ``max_bytes``, hidden (``.x``) or not UTF-8, or contains a path
+            separator, ``..`` or a control character.
     """
-    too_long = most_bytes is not None and len(name.encode("utf-8", "replace")) > most_bytes
+    too_long = max_bytes is not None and len(name.encode("utf-8", "replace")) > max_bytes
     problems = {
         "is empty": not name,
         "has a path separator": "/" in name or "\\" in name,
@@ -29,7 +29,7 @@ def check_id(name: str, where: object, *, most_bytes: int | None = MOST_BYTES) -
         "starts with a dot": name.startswith("."),
         "has a control character": any(ord(character) < 32 or ord(character) == 127 for character in name),
         "is not UTF-8": not is_utf8(name),
-        f"is longer than {most_bytes} bytes": too_long,
+        f"is longer than {max_bytes} bytes": too_long,
     }
     problem = next((problem for problem, applies in problems.items() if applies), None)
     if problem:
@@ -39,7 +39,7 @@ def check_id(name: str, where: object, *, most_bytes: int | None = MOST_BYTES) -
 
 
 def cut(text: str, size: int) -> str:
-    """Return the longest beginning of ``text`` with at most ``size`` bytes in UTF-8."""
+    """Return the longest prefix of ``text`` with at most ``size`` bytes in UTF-8."""
     return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
 
 
@@ -50,10 +50,10 @@ def without_suffix(name: str) -> str:
 
 
 def unique_ids(ids: Iterable[tuple[str, Line]], path: Path) -> list[tuple[str, Line]]:
-    """Return ids with their lines if the list is neither empty nor has duplicates.
+    """Return ids with their lines; the list must not be empty or contain duplicates.
 
     Raises:
-        InvalidInput: an empty list or a duplicate id; names file and line.
+        InvalidInput: the list is empty, or an id is a duplicate; names file and line.
     """
     seen: dict[str, Line] = {}
     for name, line in ids:

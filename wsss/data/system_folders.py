@@ -1,4 +1,4 @@
-"""Folders that network drives and operating systems create beside a user's files."""
+"""Folders that network drives and operating systems create next to a user's files."""
 
 from __future__ import annotations
 

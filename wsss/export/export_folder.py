@@ -15,22 +15,22 @@ from wsss.io.process.shared_state import deleted_if_killed
 from wsss.io.text.json_files import read_json
 
 RECORD = "export.json"
-"""Record of an export; ``--force`` replaces only folders with such a record."""
+"""Record of an export; ``--force`` replaces only folders that contain one."""
 
 
 def check_out(out: Path, *, force: bool) -> None:
     """Require that the output folder can be written or, with ``force``, replaced.
 
     Raises:
-        InvalidInput: ``out`` is a file, the working directory or one of its parents, or a folder that is not empty
-            (with ``force``: not an export, or with files that do not belong to it).
+        InvalidInput: ``out`` is a file, the working directory or one of its parents, or a non-empty folder (with
+            ``force``: one that is not an export, or contains other files).
     """
     subject, hint = f"--out {out}", "Choose a new folder."
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise InvalidInput("not a folder", subject=subject, hint=hint)
-    place, working = _real(out), _real(Path())
-    if working.is_relative_to(place):  # out is replaced by a new folder, so shells in it would lose theirs
-        what = "the working directory" if working == place else "a parent of the working directory"
+    target, working = _real(out), _real(Path())
+    if working.is_relative_to(target):  # shells inside the replaced folder would lose their working directory
+        what = "the working directory" if working == target else "a parent of the working directory"
         raise InvalidInput(f"{what} cannot be replaced", subject=subject, hint=hint)
     if not out.is_dir() or not any(out.iterdir()):
         return
@@ -64,11 +64,11 @@ def read_export(folder: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def new_folder(out: Path, record: Mapping[str, Any]) -> Iterator[Path]:
-    """Yield an empty folder, which replaces ``out`` if the block ends without an error.
+    """Yield an empty folder that replaces ``out`` if the block ends without an error.
 
     Args:
         out: output folder, checked by `check_out`.
-        record: content of ``export.json`` besides the list of files; the block may add to it.
+        record: content of ``export.json`` except the list of files; the block may add keys.
 
     Raises:
         RunFailed: the disk is full, or the folder cannot be written.

@@ -79,7 +79,7 @@ def check_options(format_name: str, options: Sequence[str]) -> Format:
     chosen = FORMATS[format_name]
     for name in options:
         if name not in (*chosen.options, *COMMON):
-            formats = [other for other, one in FORMATS.items() if name in one.options]
+            formats = [other for other, candidate in FORMATS.items() if name in candidate.options]
             raise InvalidInput(
                 f"no effect with --format {format_name}; only with {listing(formats, limit=20)}",
                 subject=option_of(name),
@@ -184,9 +184,9 @@ def _unfit(items: Sequence[Item], chosen: Format, options: Options, format_name:
 def _dropped(masks: Masks, failed: Container[str]) -> dict[str, Any]:
     """Return the entry of the record on regions below ``min_area``; empty if there were none."""
     dropped = {item.id: masks.dropped[item.id] for item in masks.items if item.id in masks.dropped}
-    exported = {id: one for id, one in dropped.items() if id not in failed}
-    emptied = [_escaped(id) for id, one in exported.items() if one.emptied]
-    regions = sum(one.regions for one in exported.values())
+    exported = {id: lost for id, lost in dropped.items() if id not in failed}
+    emptied = [_escaped(id) for id, lost in exported.items() if lost.emptied]
+    regions = sum(lost.regions for lost in exported.values())
     return {"dropped": {"regions": regions, "emptied": emptied}} if regions else {}
 
 

@@ -27,21 +27,21 @@ UNKNOWN_IMAGES = (
     "Pass the folder of the dataset (--data.root DIR) or of its images (--data.images DIR); for masks without a "
     "dataset, --images DIR."
 )
-"""Hint for unknown images."""
+"""Hint of the error for masks whose images are unknown."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One mask.
+    """A mask to export.
 
     Args:
-        id: image id, unique in the export; a valid file name.
+        id: image id, unique in the export and valid as a file name.
         mask: path of the mask.
         image: path of the image, if known.
-        splits: splits of the dataset with this image.
-        mask_values: meaning of the values of the mask, if different from `Classes.values`.
-        file: path of the image below the folder of images, with ``/``.
-        stem: path of output files without suffix (`naming.with_stems`).
+        splits: splits of the dataset that contain the image.
+        mask_values: meaning of the mask's values, if different from `Classes.values`.
+        file: path of the image below the folder of images, with ``/`` as separator.
+        stem: path of the output files without suffix (`naming.with_stems`).
     """
 
     id: str
@@ -59,13 +59,13 @@ class Item:
 
     @property
     def suffix(self) -> str:
-        """Suffix of the image file, empty if unknown."""
-        known = self.file or (self.image.name if self.image is not None else "")
-        return known[len(without_suffix(known)) :]
+        """Suffix of the image file; empty if unknown."""
+        file = self.file or (self.image.name if self.image is not None else "")
+        return file[len(without_suffix(file)) :]
 
     @property
     def name(self) -> str:
-        """Name of output files without suffix."""
+        """Name of the output files without suffix."""
         return self.stem or self.id
 
 
@@ -74,17 +74,17 @@ class Options:
     """Export options; each format uses some of them.
 
     Args:
-        min_area: connected regions with fewer pixels become background.
-        components: one object per connected region, not one per class.
+        min_area: minimum area of connected regions in pixels; smaller ones become background.
+        components: export one object per connected region instead of one per class.
         keep_ignored: export uncertain pixels (255) as a class; otherwise they become background.
-        with_images: copy the images or link to them.
-        tolerance: tolerance of polygons in pixels.
-        opacity: opacity of the class colours in overlays, 0 … 1.
-        contours: draw outlines of regions in overlays.
+        with_images: copy the images, or link to them.
+        tolerance: tolerance of polygon simplification, in pixels.
+        opacity: opacity of the class colours in overlays, in [0, 1].
+        contours: draw the outlines of regions in overlays.
         legend: draw the names of the classes below overlays.
         side_by_side: place the image to the left of the overlay.
-        columns: columns of a contact sheet.
-        rows: rows of a contact sheet.
+        columns: number of columns of a contact sheet.
+        rows: maximum number of rows of a page of a contact sheet.
         pages: file format of a contact sheet.
         role: import the masks into Label Studio as predictions or annotations.
         image_url: prefix of image names in Label Studio tasks.
@@ -108,7 +108,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Dropped:
-    """Regions removed from a mask by ``min_area``: their number, and whether no region is left."""
+    """Number of regions removed from a mask by ``min_area``, and whether no region is left."""
 
     regions: int
     emptied: bool
@@ -119,10 +119,10 @@ class Masks:
     """The masks of an export.
 
     Args:
-        name: display name: run and stage, or folder.
-        classes: classes, with their values on disk.
+        name: display name (run and stage, or folder).
+        classes: the classes, with their values on disk.
         items: the masks, in order.
-        dropped: id → regions removed by ``min_area``, for masks that were read and lost a region.
+        dropped: id → regions removed by ``min_area``, for the masks read so far.
     """
 
     name: str
@@ -131,10 +131,10 @@ class Masks:
     dropped: dict[str, Dropped] = field(default_factory=dict, compare=False)
 
     def read(self, item: Item, options: Options) -> NDArray[np.uint8]:
-        """Return a mask as class indices ``(H, W)`` (255 = ignored), filtered by ``options``.
+        """Return a mask as class indices ``(H, W)`` (255 = ignored), with ``min_area`` and ``keep_ignored`` applied.
 
         Raises:
-            InvalidInput: the mask is missing or broken, differs in size from its image, or has an invalid value.
+            InvalidInput: the mask is missing or broken, differs in size from its image, or contains an invalid value.
         """
         sample = Sample(item.id, item.mask, mask=item.mask, mask_values=item.mask_values)
         size = None if item.image is None else size_if_readable(item.image)
@@ -152,7 +152,7 @@ class Each(Protocol):
     """Calls a function for every item, in parallel."""
 
     def __call__(self, work: Callable[[Item], T], items: Sequence[Item]) -> Iterator[tuple[Item, T]]:
-        """Yield each item with its result, in order; failures are recorded and skipped."""
+        """Yield each item with its result, in order; failed items are recorded and skipped."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,9 @@ class Output:
     Args:
         folder: an empty folder for the files.
         each: calls a function for every item.
-        each_silently: the same without progress or recorded failures, for a first pass.
-        failed: id → error, of skipped items.
-        renamed: name of an image or mask → its name in the export, if the format does not allow the first.
+        each_silently: the same without showing progress or recording failures, for a first pass.
+        failed: id → error, for skipped items.
+        renamed: name of an image or mask → its name in the export, for names that the format does not allow.
     """
 
     folder: Path
@@ -175,7 +175,7 @@ class Output:
 
 
 def without_small(mask: NDArray[np.uint8], min_area: int) -> tuple[NDArray[np.uint8], int]:
-    """Replace regions of a class (8-connected) with fewer than ``min_area`` pixels by background.
+    """Replace 8-connected regions of a class with fewer than ``min_area`` pixels by background.
 
     Returns:
         The mask, and the number of removed regions.
@@ -190,7 +190,7 @@ def without_small(mask: NDArray[np.uint8], min_area: int) -> tuple[NDArray[np.ui
 
 
 def present(mask: NDArray[np.uint8]) -> list[int]:
-    """Return the class indices in a mask, ascending, without background and 255."""
+    """Return the class indices in a mask in ascending order, except background and 255."""
     values: list[int] = np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist()
     return [index for index in values if index not in (0, IGNORE)]
 
@@ -198,8 +198,8 @@ def present(mask: NDArray[np.uint8]) -> list[int]:
 def objects(mask: NDArray[np.uint8], options: Options) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Yield the objects of a mask as class index (255 for ignored pixels) and region ``(H, W)`` bool.
 
-    One object per class or, with ``options.components``, one per 8-connected region in reading order of their first
-    pixels. Ignored pixels are the last object.
+    There is one object per class or, with ``options.components``, one per 8-connected region, in reading order of their
+    first pixels. Ignored pixels are the last object.
     """
     for index in present(mask):
         region = mask == index
@@ -232,16 +232,16 @@ def name_of(classes: Classes, index: int) -> str:
 
 
 def colours(values: Iterable[int]) -> list[tuple[int, int, int]]:
-    """Return the VOC colours of values on disk, for exported masks and labels (overlays use `class_colours`)."""
+    """Return the VOC colours of mask values, for exported masks and labels (overlays use `class_colours`)."""
     palette = voc_palette()
     return [(int(palette[value, 0]), int(palette[value, 1]), int(palette[value, 2])) for value in values]
 
 
 def refuse_characters(names: Iterable[str], forbidden: str) -> None:
-    """Refuse class names that a text format does not allow.
+    """Require class names that a text format can represent.
 
     Raises:
-        InvalidInput: a name is empty, starts or ends with a space, or has a control or forbidden character.
+        InvalidInput: a name is empty, starts or ends with a space, or contains a control or forbidden character.
     """
     for name in names:
         invalid = [character for character in name if ord(character) < 32 or character in forbidden]
@@ -255,7 +255,7 @@ def refuse_characters(names: Iterable[str], forbidden: str) -> None:
 
 
 def _components(region: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the labels of the 8-connected components, and their sizes by label (0 is the outside)."""
+    """Label the 8-connected components; return the labels (0 outside the region) and the size of each label."""
     from scipy.ndimage import label
 
     labels: NDArray[np.int32] = label(region, np.ones((3, 3)))[0]

@@ -35,7 +35,7 @@ def check_name(item: Item) -> None:
     Raises:
         InvalidInput: the id is invalid.
     """
-    check_id(item.id, item.mask, most_bytes=None)
+    check_id(item.id, item.mask, max_bytes=None)
 
 
 def with_stems(items: Sequence[Item]) -> tuple[Item, ...]:

@@ -112,8 +112,8 @@ def simplified(rings: list[NDArray[np.int64]], tolerance: float, *, overlap: flo
         short = [line[tolerances > rest] for line, tolerances in zip(lines, needed, strict=True)]
         if all(len(ring) > 2 and area(ring) * area(full) > 0 for ring, full in zip(short, exact, strict=True)):
             # Readers may assign a pixel with its centre on an edge to either side: it counts as wrong.
-            one, other = (fill([ring + shift for ring in short], region.shape) for shift in (TINY, -TINY))
-            same = (one & other & region).sum() >= overlap * (one | other | region).sum()
+            first, second = (fill([ring + shift for ring in short], region.shape) for shift in (TINY, -TINY))
+            same = (first & second & region).sum() >= overlap * (first | second | region).sum()
             if same and abs(sum(map(area, short)) - pixels) <= (1 - overlap) * pixels and not touching(short):
                 return [ring + origin for ring in short]
         rest /= 1.5

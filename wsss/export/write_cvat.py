@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ARCHIVE = "segmentation_mask_1.1.zip"
 SUBSET = "default"
-MOST_OBJECTS = 255
+MAX_OBJECTS = 255
 """Maximum number of objects per image in CVAT's importer (datumaro), whose palette has 256 colours in all."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -66,11 +66,11 @@ def _check_counts(masks: Masks, options: Options, output: Output) -> None:
         InvalidInput: lists the images with their numbers of objects.
     """
     counts = output.each_silently(lambda item: sum(1 for _ in objects(masks.read(item, options), options)), masks.items)
-    crowded = [(item, count) for item, count in counts if count > MOST_OBJECTS]
+    crowded = [(item, count) for item, count in counts if count > MAX_OBJECTS]
     if crowded:
         shown = listing(f"{item.file or item.id} has {count} objects" for item, count in crowded)
         raise InvalidInput(
-            f"CVAT imports at most {MOST_OBJECTS} objects per image; {shown}",
+            f"CVAT imports at most {MAX_OBJECTS} objects per image; {shown}",
             subject="cvat",
             hint="Remove small regions with --min-area N, or omit --components (one object per class).",
         )

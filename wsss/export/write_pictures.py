@@ -1,4 +1,4 @@
-"""Overlays of masks on their images: a PNG per image, or contact sheets."""
+"""Export of overlays (masks drawn over their images): a PNG per image, or contact sheets."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CELL = 240
-TALLEST = 2 * CELL
-"""Maximum height of a picture on a sheet; it is as wide as its column, or narrower if it would be higher."""
+MAX_HEIGHT = 2 * CELL
+"""Maximum height of a picture on a sheet. Pictures fill the width of their column unless they would exceed it."""
 
 GAP = 8
 TEXT = 12
 HEADING = TEXT + GAP // 2
-MOST_SIDE, MOST_PIXELS = 60_000, 80_000_000
-"""Maximum side and area of a page without its legend. JPEGs in a PDF are limited to 65,500 pixels per side, and image
-readers refuse larger areas as decompression bombs."""
+MAX_SIDE, MAX_PIXELS = 60_000, 80_000_000
+"""Maximum side and area of a page without its legend, in pixels. JPEGs in a PDF are limited to 65,500 pixels per side,
+and image readers reject larger areas as decompression bombs."""
 
 DPI = 150
-"""Resolution of a PDF: a sheet with four columns is 17 cm wide."""
+"""Resolution of the PDF, at which a sheet with four columns is 17 cm wide."""
 
 
 def export_overlays(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
-    """Write ``NAME.png`` per image: the overlay, with a legend of its classes below.
+    """Write ``NAME.png`` per image: the overlay above a legend of its classes.
 
-    Images that are broken, or differ in size from their masks, are skipped.
+    Images that are broken or differ in size from their masks are skipped.
     """
 
     def work(item: Item) -> None:
@@ -54,10 +54,10 @@ def export_overlays(masks: Masks, options: Options, output: Output) -> dict[str,
 
 
 def export_sheet(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
-    """Write ``sheet-1.png``, ``sheet-2.png``, … or ``sheet.pdf``: small overlays in rows, with their names.
+    """Write ``sheet-1.png``, ``sheet-2.png``, … or ``sheet.pdf``: small overlays with their names, in rows.
 
-    A page that would exceed `MOST_SIDE` or `MOST_PIXELS` has fewer rows. The cells of images that are broken, or differ
-    in size from their masks, are empty.
+    Pages that would exceed `MAX_SIDE` or `MAX_PIXELS` have fewer rows. Images that are broken or differ in size from
+    their masks leave their cells empty.
     """
     heights = list(output.each_silently(lambda item: _cell_height(item, options), masks.items))
     readable = {item.id for item, _ in heights}
@@ -75,7 +75,7 @@ def export_sheet(masks: Masks, options: Options, output: Output) -> dict[str, An
 
 @dataclass(frozen=True)
 class PagePlan:
-    """Cells of a page (``start`` up to ``stop``), and the heights of its rows in pixels."""
+    """Cells of a page (``start`` to ``stop`` − 1), and the heights of its rows in pixels."""
 
     start: int
     stop: int
@@ -87,15 +87,15 @@ def paginate(cells: Sequence[int], columns: int, rows: int) -> list[PagePlan]:
 
     Args:
         cells: heights of the cells in pixels.
-        columns: columns of a page.
-        rows: maximum number of rows of a page; fewer if it would exceed `MOST_SIDE` or `MOST_PIXELS`.
+        columns: number of columns per page.
+        rows: maximum number of rows per page; fewer if the page would exceed `MAX_SIDE` or `MAX_PIXELS`.
     """
-    most = min(MOST_SIDE, MOST_PIXELS // _width(columns))
+    max_height = min(MAX_SIDE, MAX_PIXELS // _width(columns))
     pages: list[PagePlan] = []
     for start in range(0, len(cells), columns):
         row = cells[start : start + columns]
         last = pages[-1] if pages else None
-        if last is not None and len(last.heights) < rows and _height((*last.heights, max(row))) <= most:
+        if last is not None and len(last.heights) < rows and _height((*last.heights, max(row))) <= max_height:
             pages[-1] = PagePlan(last.start, start + len(row), (*last.heights, max(row)))
         else:
             pages.append(PagePlan(start, start + len(row), (max(row),)))
@@ -107,7 +107,7 @@ def _pages(masks: Masks, options: Options, output: Output, pages: Sequence[PageP
 
     def work(item: Item) -> tuple[NDArray[np.uint8], set[int]]:
         picture, shown = _picture(masks, item, options)
-        return np.asarray(scaled(picture, CELL, TALLEST)), shown
+        return np.asarray(scaled(picture, CELL, MAX_HEIGHT)), shown
 
     blank = np.full((1, 1, 3), 255, np.uint8)
     for page in pages:
@@ -123,9 +123,9 @@ def _pages(masks: Masks, options: Options, output: Output, pages: Sequence[PageP
 
 
 def _cell_height(item: Item, options: Options) -> int:
-    """Return the height of the picture of an item on a sheet, from the size of its mask."""
+    """Return the height of an item's picture on a sheet, from the size of its mask."""
     height, width = image_size(item.mask)
-    return fit_into((2 * width if options.side_by_side else width, height), CELL, TALLEST)[1]
+    return fit_into((2 * width if options.side_by_side else width, height), CELL, MAX_HEIGHT)[1]
 
 
 def _width(columns: int) -> int:
@@ -137,7 +137,7 @@ def _height(rows: Sequence[int]) -> int:
 
 
 def _picture(masks: Masks, item: Item, options: Options) -> tuple[NDArray[np.uint8], set[int]]:
-    """Return the overlay (with the image to its left for ``side_by_side``), and the classes in it."""
+    """Return the overlay (for ``side_by_side`` to the right of the image), and the classes in it."""
     assert item.image is not None
     mask, image = masks.read(item, options), read_image(item.image)
     picture = overlay(image, mask, class_colours(masks.classes), options.opacity, options.contours)
@@ -146,19 +146,19 @@ def _picture(masks: Masks, item: Item, options: Options) -> tuple[NDArray[np.uin
 
 
 def _entries(masks: Masks, indices: Sequence[int]) -> list[Entry]:
-    """Return the entries of the legend, in the colours of the overlays; ignored pixels are hatched."""
+    """Return the legend entries, in the colours of the overlays; ignored pixels are hatched."""
     colours = [(int(red), int(green), int(blue)) for red, green, blue in class_colours(masks.classes)]
     return [(_name(masks, index), None if index == IGNORE else colours[index]) for index in indices]
 
 
 def _name(masks: Masks, index: int) -> str:
-    """Return the name of a class for the legend, with its value if the font lacks characters of the name."""
+    """Return the name of a class for the legend, preceded by its value if the font lacks characters of the name."""
     name = name_of(masks.classes, index)
     return f"{value_of(masks.classes, index)} {name}" if drawable(name).count(UNKNOWN) > name.count(UNKNOWN) else name
 
 
 def _page(cells: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, heights: Sequence[int]) -> NDArray[np.uint8]:
-    """Return a page of small pictures in rows of these heights, each below its name."""
+    """Return a page of small pictures, each below its name, in rows of the given heights."""
     from PIL import Image, ImageDraw
 
     letters = font(TEXT)
@@ -176,7 +176,7 @@ def _page(cells: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, heights:
 
 
 def _add_page(path: Path, page: NDArray[np.uint8], *, first: bool, title: str) -> None:
-    """Start a PDF with a page, or append one; without dates, for reproducible bytes."""
+    """Start a PDF with a page, or append a page; dates are omitted to make the file reproducible."""
     from PIL import Image
 
     options: dict[str, Any] = {"append": True}

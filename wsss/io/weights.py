@@ -102,10 +102,10 @@ def require_usable(weights: Mapping[str, Tensor], path: Path) -> None:
 
     Args:
         weights: tensor name → tensor.
-        path: their file.
+        path: file of the weights, for error messages.
 
     Raises:
-        InvalidInput: otherwise; names the tensors.
+        InvalidInput: a weight is not finite or a variance is negative; names the tensors.
     """
     broken = {name: tensor for name, tensor in weights.items() if not bool(tensor.isfinite().all())}
     if broken:

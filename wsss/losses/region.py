@@ -16,7 +16,7 @@ from wsss.losses.config import CrossEntropyConfig, CrossEntropyDiceConfig, DiceC
 class CrossEntropyLoss(Loss):
     """``−mean log p(target)`` over the labelled pixels.
 
-    For probabilities t as target it is ``−mean Σ_c t_c log p_c``.
+    If the target is probabilities t, the loss is ``−mean Σ_c t_c log p_c``.
 
     Example:
         >>> import torch
@@ -37,12 +37,12 @@ class CrossEntropyLoss(Loss):
         return self.of_log_probabilities(logits.log_softmax(1), target, mask) if mask.any() else zero_loss(logits)
 
     def of_log_probabilities(self, logs: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        """Return the loss of log-probabilities ``(B, C, H, W)``.
+        """Return the loss of log-probabilities.
 
         Args:
-            logs: log-probabilities.
+            logs: log-probabilities ``(B, C, H, W)``.
             target: see `wsss.losses.base`.
-            mask: ``(B, H, W)`` bool, the `labelled` pixels, at least one.
+            mask: the `labelled` pixels, ``(B, H, W)`` bool; at least one.
         """
         smoothing = self.config.label_smoothing
         if is_soft(target):
@@ -61,7 +61,7 @@ class DiceLoss(Loss):
     over images). Classes without a target pixel are excluded from the mean (``absent="skip"``), or have a Dice of
     ``s / (Σ p_c + s)``. If all are excluded, the loss is 0.
 
-    For probabilities as target, g are those, and a class is absent if it is the most probable class of no pixel.
+    If the target is probabilities, they are g, and a class that is not the most probable class of any pixel is absent.
 
     Example:
         >>> import torch
@@ -99,7 +99,7 @@ class DiceLoss(Loss):
         if not config.background:
             dice, included = dice[..., 1:], included[..., 1:]
         if not included.any():
-            return (probabilities * 0).sum()  # unlike `zero_loss`, NaN for NaN
+            return (probabilities * 0).sum()  # propagates NaN, unlike `zero_loss`
         return 1 - (dice * included).sum() / included.sum()
 
 

@@ -19,13 +19,13 @@ from wsss.topology import skeleton
 class SkeletonRecallLoss(LossWithTerm):
     """``base_weight · base + alpha · (1 − mean_c (Σ t_c p_c + s) / (Σ t_c + s))``.
 
-    p are probabilities and s is ``smooth``; sums run over the batch, the mean over all classes except the background.
-    t_c is the skeleton of the whole foreground (Zhang and Suen), dilated ``tube`` times by a cross, inside class c.
-    This is the authors' code plus the constant 1, so that a perfect prediction has a loss of 0. Ignored pixels are
-    background.
+    p are probabilities and s is ``smooth``; sums are over the batch, the mean is over all classes except the
+    background. t_c is the skeleton of the whole foreground (Zhang and Suen), dilated ``tube`` times by a cross and
+    restricted to class c. This is the authors' loss plus the constant 1, so that a perfect prediction has a loss of 0.
+    Ignored pixels are treated as background.
 
-    A class that the skeleton of the whole foreground misses (a ring around another class) has a recall of 1 whatever is
-    predicted, so that only the base loss covers it. `ClDiceLoss` treats each class separately.
+    A class without any pixel of the skeleton (such as a ring around another class) always has a recall of 1, so only
+    the base loss covers it. `ClDiceLoss` treats each class separately.
 
     Skeletons are computed on the CPU and cached per sample (`LabelCache`).
 
@@ -55,10 +55,10 @@ class SkeletonRecallLoss(LossWithTerm):
 
 
 def tubed_skeleton(labels: Tensor, tube: int) -> Tensor:
-    """Return the skeleton of the union of all classes, dilated ``tube`` times by a cross, inside each class.
+    """Return the skeleton of the union of all classes, dilated ``tube`` times by a cross and split by class.
 
     Args:
-        labels: ``(C, H, W)`` bool, on the CPU.
+        labels: ``(C, H, W)`` bool CPU tensor, one channel per foreground class.
         tube: number of dilations.
 
     Returns:
@@ -66,6 +66,7 @@ def tubed_skeleton(labels: Tensor, tube: int) -> Tensor:
     """
     from scipy.ndimage import binary_dilation
 
-    line = skeleton(labels.any(0).numpy())
-    thick = binary_dilation(line, iterations=tube) if tube else line  # SciPy dilates until convergence for 0
-    return labels & torch.from_numpy(np.ascontiguousarray(thick))
+    dilated = skeleton(labels.any(0).numpy())
+    if tube:  # with iterations=0, SciPy would dilate until nothing changes
+        dilated = binary_dilation(dilated, iterations=tube)
+    return labels & torch.from_numpy(np.ascontiguousarray(dilated))

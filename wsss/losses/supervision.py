@@ -66,14 +66,14 @@ class DeepSupervision(nn.Module):
                 )
         parts = [
             # zero_loss: DDP expects a gradient for the parameters of every output
-            weight * self._one(place, *pair) if weight else zero_loss(pair[0])
-            for place, (weight, pair) in enumerate(zip(weights, zip(logits, targets, strict=True), strict=True))
+            weight * self._one(index, *pair) if weight else zero_loss(pair[0])
+            for index, (weight, pair) in enumerate(zip(weights, zip(logits, targets, strict=True), strict=True))
         ]
         return sum(parts[1:], parts[0])
 
-    def _one(self, place: int, logits: Tensor, target: Tensor) -> Tensor:
+    def _one(self, index: int, logits: Tensor, target: Tensor) -> Tensor:
         loss = self.loss
-        if not place or self.term == "all" or not isinstance(loss, LossWithTerm):
+        if not index or self.term == "all" or not isinstance(loss, LossWithTerm):
             return loss(logits, target)
         before, loss.active = loss.active, False
         try:
@@ -84,7 +84,7 @@ class DeepSupervision(nn.Module):
 
 def halves(count: int) -> tuple[float, ...]:
     """Return ``count`` weights with sum 1, each half of the previous one."""
-    return tuple(0.5**place / (2 - 0.5 ** (count - 1)) for place in range(count))
+    return tuple(0.5**index / (2 - 0.5 ** (count - 1)) for index in range(count))
 
 
 def _listed(outputs: Outputs) -> list[Tensor]:

@@ -18,7 +18,7 @@ TORCH_IGNORES = -100
 
 
 class OnlyBackground(UserWarning):
-    """All labelled pixels of a target are background and others are 255: 255 may have been meant as a class."""
+    """Warning: all labelled pixels are background and the others are 255, which may have been intended as a class."""
 
 
 class _Call(threading.local):

@@ -1,6 +1,6 @@
 """Scores of class maps at all fixed thresholds, from one histogram per image.
 
-At threshold t a pixel has the class of its highest map if the value exceeds t, else it is background. This depends only
+At threshold t a pixel has the class of its highest map if the value exceeds t, otherwise background. This depends only
 on the number of thresholds below the value: counting pixels by true class, best class and that number gives the
 confusion matrices of all thresholds as cumulative sums.
 

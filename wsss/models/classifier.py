@@ -1,7 +1,7 @@
 """The CAM classifier: an image-level classifier whose last layer computes one map per class.
 
-Features → bias-free 1×1 convolution → class maps → pooling → logits (IRN's variant of Zhou et al., CVPR 2016: with
-mean pooling, the maps are exactly the class activation maps of a linear classifier on pooled features).
+Features → 1×1 convolution without bias → class maps → pooling → logits. This is IRN's variant of Zhou et al., CVPR
+2016: with mean pooling, the maps equal the class activation maps of a linear classifier on pooled features.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Pooling(nn.Module):
         name: ``mean``, ``max``, ``lse`` (log-sum-exp, ``log(mean(exp(r·x)))/r``, Pinheiro & Collobert, CVPR 2015) or
             ``topk`` (mean of the largest values).
         sharpness: r of ``lse``.
-        fraction: fraction of the positions that ``topk`` averages; at least one position.
+        fraction: fraction of the positions that ``topk`` averages (at least one position).
     """
 
     def __init__(self, name: str, *, sharpness: float = 5.0, fraction: float = 0.25) -> None:
@@ -57,9 +57,10 @@ class CAMClassifier(nn.Module):
     `forward` is ``pooling(maps(features(images)))``; `maps` applies the samplers, if any.
 
     Args:
-        config: pooling, dropout, samplers.
+        config: settings of pooling, dropout and samplers.
         backbone: see `wsss.models.backbones` and `wsss.models.convnet`.
-        origin: origin of its weights; images are normalised by its mean and std, unless by their own.
+        origin: origin of the backbone's weights; its mean and std normalise images unless ``config`` uses each image's
+            own.
         classes: number K of foreground classes.
     """
 
@@ -79,8 +80,8 @@ class CAMClassifier(nn.Module):
     def freeze_untrained_parts(self) -> None:
         """Freeze the parts of the backbone without trainable parameters, including their BatchNorm statistics.
 
-        Call it after setting ``requires_grad``. If nothing before the samplers is trainable, no gradient is computed
-        there.
+        Call this after setting ``requires_grad``. If no layer before the samplers is trainable, no gradients are
+        computed for these layers.
         """
         parts = (self.backbone.low, self.backbone.high, self.backbone.last)
         self.frozen_parts = tuple(part for part in parts if not any(p.requires_grad for p in part.parameters()))
@@ -95,14 +96,14 @@ class CAMClassifier(nn.Module):
 
     @property
     def early(self) -> bool:
-        """Whether the samplers are before the backbone's last convolution instead of after it."""
+        """Whether the samplers precede the backbone's last convolution instead of following it."""
         return self.config.sampling is not None and self.config.sampling.placement == "bottleneck"
 
     def resample(self, sampling: SamplingConfig) -> None:
         """Add the samplers of ``sampling`` and set its merge rule; existing samplers keep their weights.
 
         Raises:
-            ValueError: an existing sampler would be removed, moved or configured differently.
+            ValueError: ``sampling`` removes, moves or reconfigures an existing sampler.
         """
         samplers = self._samplers(sampling)
         current = self.config.sampling or sampling
@@ -133,7 +134,7 @@ class CAMClassifier(nn.Module):
             return body if self.early else self._widen(body)
 
     def maps(self, features: Tensor) -> Tensor:
-        """Return class maps ``(B, K, h, w)`` (logits: before pooling, any sign)."""
+        """Return class maps ``(B, K, h, w)`` before pooling: logits of any sign."""
         return self.samplers.merged([self._classify(path) for path in self.samplers.paths(features)])
 
     def _classify(self, features: Tensor) -> Tensor:
@@ -157,8 +158,8 @@ def build_classifier(config: ClassifierConfig, classes: int) -> CAMClassifier:
         InvalidInput, RunFailed: see `wsss.models.backbones.build_backbone`.
     """
     backbone, origin = _trunk(config)
-    plain = {name: getattr(config, name) for name in ClassifierConfig.model_fields}
-    return CAMClassifier(TrainedClassifierConfig(**plain), backbone, origin, classes)
+    settings = {name: getattr(config, name) for name in ClassifierConfig.model_fields}
+    return CAMClassifier(TrainedClassifierConfig(**settings), backbone, origin, classes)
 
 
 def save_classifier(folder: Path, classifier: CAMClassifier, classes: Classes) -> None:
@@ -170,7 +171,7 @@ def load_classifier(folder: Path) -> tuple[CAMClassifier, Classes]:
     """Load the classifier of a `classify`, `expand` or `shrink` stage, in evaluation mode on the CPU.
 
     Raises:
-        InvalidInput: no classifier in the folder, or an invalid one.
+        InvalidInput: the folder contains no classifier, or an invalid one.
     """
     config, origin, classes = read_description(
         "classifier", TrainedClassifierConfig, load_description(folder, "classifier"), folder
@@ -182,9 +183,8 @@ def load_classifier(folder: Path) -> tuple[CAMClassifier, Classes]:
 
 
 def _trunk(config: ClassifierConfig, origin: Origin | None = None) -> tuple[Trunk, Origin]:
-    """Return the trunk and the origin of its weights; ``origin`` is set when a trained one is rebuilt."""
+    """Return the trunk and the origin of its weights; ``origin`` is the recorded one of a trained trunk."""
     if config.backbone is not None:
         return build_backbone(config.backbone, origin=origin)
     assert config.convnet is not None
-
     return ConvNet(config.convnet), origin or convnet_origin(config.convnet)

@@ -31,7 +31,7 @@ class Origin:
     Args:
         description: ``{"name": "imagenet"}``, ``{"name": "none"}`` or ``{"file": name, "sha256": digest}``;
             ``trained_as`` is the kind of model that these weights were trained in before.
-        mean, std: of red, green and blue in [0, 1].
+        mean, std: mean and standard deviation of red, green and blue in [0, 1].
     """
 
     description: Mapping[str, str]

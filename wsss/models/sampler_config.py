@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from wsss.validation import Settings
 
 MAX_CHANNELS = 1 << 16
-"""Maximum number of channels of a layer: a larger value is a mistake that would exhaust memory."""
+"""Maximum number of channels of a layer; larger values are mistakes that would exhaust memory."""
 
 
 class SamplerConfig(Settings):
@@ -54,7 +54,7 @@ class SamplerConfig(Settings):
 
 
 class ExpansionConfig(SamplerConfig):
-    """The expansion sampler, whose offsets learn to increase the loss that all other parameters decrease."""
+    """The expansion sampler: its offsets are trained to increase the loss that all other parameters decrease."""
 
     reversal: float = Field(
         default=1.0,

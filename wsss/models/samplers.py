@@ -65,7 +65,7 @@ class DeformableSampler(nn.Module):
         channels: C of the features.
 
     Raises:
-        ValueError: ``offset_groups`` doesn't divide ``channels``.
+        ValueError: ``offset_groups`` does not divide ``channels``.
     """
 
     def __init__(self, config: SamplerConfig, channels: int) -> None:

@@ -46,8 +46,8 @@ def run(ctx: Context[CompareConfig]) -> Result:
     from wsss.viz.report.comparison_table import Comparison
 
     config, scores = ctx.config, ctx.inputs["scores"]
-    axis = rows_axis(config, [one.id for one in scores])
-    places = {one.id: place_of(one.id, axis, config.over) for one in scores}
+    axis = rows_axis(config, [score.id for score in scores])
+    places = {score.id: place_of(score.id, axis, config.over) for score in scores}
     columns = gather_columns(scores, places, config.measures, config.titles)
     rows = tuple(dict.fromkeys(place.row for place in places.values()))
     tables = _compared(ctx, columns)

@@ -1,8 +1,8 @@
-"""Masks of splits or of a folder of images, predicted by a trained segmentation network.
+"""Predict masks for dataset splits or a folder of images with a trained segmentation network.
 
 Photographs of several megapixels are predicted a few rows at a time, or in tiles unless ``max_side`` reduces them (see
-`wsss.models.blockwise_prediction`), so that 24 megapixels need little more memory than 2. ``save_probabilities`` adds
-2 bytes × classes × pixels, in memory and (before compression) on disk.
+`wsss.models.blockwise_prediction`), so a 24-megapixel image needs little more memory than a 2-megapixel one.
+``save_probabilities`` needs another 2 bytes × classes × pixels, in memory and (before compression) on disk.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class PredictConfig(StageConfig):
     max_side: int | None = Field(
         default=None,
         ge=16,
-        # Images above about 4 megapixels are predicted in overlapping tiles unless they are reduced.
-        description="maximum longer side in pixels; larger images are reduced; null: never",
+        # Images above about 4 megapixels are predicted in overlapping tiles unless they are downscaled.
+        description="maximum side length in pixels; larger images are downscaled; null: no limit",
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
@@ -76,7 +76,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
     """Predict batch by batch; failures are recorded in ``images.json`` after all other images are finished.
 
     Raises:
-        RunFailed: lists the images that failed.
+        RunFailed: some images failed; lists them.
     """
     import torch
 
@@ -88,7 +88,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
     folder = _folder(config)
     samples = ctx.data.samples(config.chosen_splits) if folder is None else folder.samples
     if folder is None:
-        classes = ctx.data.classes  # values on disk may differ from those of the training dataset
+        classes = ctx.data.classes  # mask values on disk may differ from the training dataset's
     if ctx.ranks.rank == 0:
         _begin(ctx, folder, samples, classes)
     ctx.ranks.barrier()
@@ -116,7 +116,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
 def _begin(
     ctx: Context[PredictConfig], folder: ImageFolder | None, samples: Sequence[Sample], classes: Classes
 ) -> None:
-    """Log skipped and renamed images, and discard masks of images that changed since others failed."""
+    """Log skipped and renamed images, and discard outdated masks of an earlier run with failures."""
     for note in _notes(ctx.config, folder, samples):
         ctx.log(f"note: {note}")
     discard_outdated(ctx, samples, classes)
@@ -194,7 +194,7 @@ def _result(ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Cla
 
 
 def _folder(config: PredictConfig) -> ImageFolder | None:
-    """Return the images of the folder; ``None`` if splits are predicted."""
+    """Return the folder of images to predict; ``None`` for splits."""
     if config.images is None:
         return None
     from wsss.data.readers.imagefolder import images_in

@@ -132,7 +132,7 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
 
 def unread_text(unread: Sequence[Unread]) -> str:
     """Return the log line on images that cannot be read."""
-    images = listing(f"{one.id} ({one.why.rstrip('.')})" for one in unread)
+    images = listing(f"{image.id} ({image.why.rstrip('.')})" for image in unread)
     return f"{counted(len(unread), 'unreadable image')} omitted: {images}"
 
 

@@ -118,15 +118,15 @@ def run(ctx: Context[ScoreConfig]) -> Result:
         "scoring",
         memory=lambda pair: image_bytes(pair.sample, per_pixel=per_pixel),
     )
-    seen = zip(samples, (one.truth for one in counted), strict=True)
+    seen = zip(samples, (image.truth for image in counted), strict=True)
     check_encoding(seen, classes, where=f"score: split {config.split!r}")
-    per_image = [np.asarray(one.confusion) for one in counted]
+    per_image = [np.asarray(image.confusion) for image in counted]
     total = np.sum(per_image, axis=0)
-    others = np.sum([one.others for one in counted], axis=0)
-    _check_uncertain(ctx, pred, folder, [one.summary for one in counted])
+    others = np.sum([image.others for image in counted], axis=0)
+    _check_uncertain(ctx, pred, folder, [image.summary for image in counted])
     _check_values(ctx, folder, others, predicted=int(total[:, 1:-1].sum()))
     if ctx.ranks.rank == 0:
-        log_remarks(ctx.log, [remark for one in counted for remark in one.summary.remarks])
+        log_remarks(ctx.log, [remark for image in counted for remark in image.summary.remarks])
         write_text(ctx.out / PER_IMAGE, _table(samples, per_image, classes))
         named = {sample.id: counts for sample, counts in zip(samples, per_image, strict=True)}
         write_confusions(ctx.out / CONFUSIONS, Confusions(classes.names, named))
@@ -140,7 +140,7 @@ def run(ctx: Context[ScoreConfig]) -> Result:
             "unsure_counted_as": config.unsure,
             "other_class_pixels": int(others.sum()),
             "threshold_policy": carried.get("threshold_policy"),
-            **_structure(ctx, samples, [one.structure for one in counted]),
+            **_structure(ctx, samples, [image.structure for image in counted]),
             "provenance": dict(carried),
         }
     )

@@ -1,4 +1,4 @@
-"""Train a segmentation network on pseudo masks, class probabilities of a teacher, or ground-truth masks."""
+"""Train a segmentation network on pseudo masks, a teacher's class probabilities or ground-truth masks."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
 
 
 def run(ctx: Context[SegmentConfig]) -> Result:
-    """Train, and save the weights of the last epoch."""
+    """Train a network, and save the weights of the last epoch."""
     from wsss.losses.base import build_loss
     from wsss.losses.targets import OnlyBackground
     from wsss.models.classifier import load_classifier
@@ -102,7 +102,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     )
     empty = count_empty_masks(ctx)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", OnlyBackground)  # single batches may lack a class; `_ready` checked all masks
+        warnings.simplefilter("ignore", OnlyBackground)  # a batch may lack all classes; `_ready` checked all masks
         history = fit(job, config, ctx)
     if ctx.ranks.rank == 0:
         save_segmenter(ctx.out, model, classes)

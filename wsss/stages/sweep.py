@@ -1,4 +1,4 @@
-"""Score maps at every fixed threshold against the ground truth: an oracle for comparing maps."""
+"""Score maps at every fixed threshold against the ground truth, as an oracle for comparing maps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SweepConfig(StageConfig):
 
 
 def run(ctx: Context[SweepConfig]) -> Result:
-    """Count every image once; compute the curve, the best threshold, and the highest recall at a given precision."""
+    """Count every image once; compute the curve, the best threshold and the highest recall at a minimum precision."""
     import numpy as np
 
     from wsss.io.files.atomic import write_text
@@ -108,7 +108,7 @@ def _write_counts(
 
     names = ctx.data.classes.names
     per_image, at_best = [], {}
-    for sample, count in zip(samples, counted, strict=True):  # all matrices at once would take too much memory
+    for sample, count in zip(samples, counted, strict=True):  # one by one: all matrices would take too much memory
         matrices = level_confusions(count.dense())
         per_image.append(level_counts(matrices))
         at_best[sample.id] = matrices[best]

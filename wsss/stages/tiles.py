@@ -22,7 +22,7 @@ class TilesStageConfig(TilesConfig, StageConfig):
 
 
 def run(ctx: Context[TilesStageConfig]) -> Result:
-    """Draw the tiles on the first rank."""
+    """Draw the tiles, on the first rank only."""
     from wsss.data.masks.encodings import check_encoding
     from wsss.data.tiles.tile_table import DRAWN
     from wsss.io.text.json_files import read_json

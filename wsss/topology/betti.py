@@ -132,7 +132,7 @@ def _components(padded, eight):
 
 @kernel
 def _union(links, p, q):
-    """Join two components; return 1 if they were separate, else 0."""
+    """Join two components; return 1 if they were separate, otherwise 0."""
     a, b = find(links, p), find(links, q)
     links[max(a, b)] = min(a, b)
     return 1 if a != b else 0

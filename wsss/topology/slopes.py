@@ -35,7 +35,7 @@ def loss_slopes(matching: BettiMatching, weights: tuple[float, float] = (1, 1)) 
 
     Args:
         matching: a result of `betti_matching`.
-        weights: of components and holes.
+        weights: weights of components and holes.
 
     Example:
         >>> from wsss.topology import betti_matching, loss_slopes

@@ -146,22 +146,22 @@ def _flip_simple(state, goal, queue, simple):
     now, then = state.ravel(), goal.ravel()
     around = np.array([-width, 1 - width, 1, 1 + width, width, width - 1, -1, -1 - width])
     waits = np.zeros(now.size, np.uint8)
-    for place in queue:
-        waits[place] = 1
+    for pixel in queue:
+        waits[pixel] = 1
     size, head, count = len(queue), 0, len(queue)
     while count > 0:
-        place = queue[head]
+        pixel = queue[head]
         head = head + 1 if head + 1 < size else 0
         count -= 1
-        waits[place] = 0
+        waits[pixel] = 0
         code = 0
         for k in range(8):
-            code |= now[place + around[k]] << k
+            code |= now[pixel + around[k]] << k
         if simple[code] == 0:
             continue
-        now[place] = then[place]
+        now[pixel] = then[pixel]
         for k in range(8):
-            other = place + around[k]
+            other = pixel + around[k]
             if now[other] != then[other] and waits[other] == 0:
                 waits[other] = 1
                 tail = head + count

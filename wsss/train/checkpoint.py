@@ -50,7 +50,7 @@ class TrainingState:
     """The objects that a checkpoint saves and restores, and the settings that it must agree with.
 
     Args:
-        model, optimiser, schedule: of the training run.
+        model, optimiser, schedule: state of the training run.
         scaler: precision plugin with ``state_dict``/``load_state_dict`` (the loss scale of 16-bit training).
         ranks: number of training processes.
         effective_batch: images per optimiser step, over all processes.

@@ -36,7 +36,7 @@ class Plan:
         batch_size: images per process and forward pass.
         accumulate: forward passes per optimiser step.
         epochs: passes over the images, or ``None`` if ``total`` is set.
-        seed: of permutations and augmentation.
+        seed: random seed of permutations and augmentation.
         rank, ranks: index of this process, and number of processes; each step's images are divided among them.
         total: total number of optimiser steps, instead of epochs; the last epoch may end early.
     """

@@ -1,4 +1,4 @@
-"""Training data of segmentation networks (images with masks), and the training loss."""
+"""Training data of segmentation networks (images with masks), and their loss function."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wsss.train.sample_order import Item
 class PairLoader:
     """Loads image and mask of a sample as one ``(H, W, 4)`` uint8 array: RGB and class indices (255 = ignore).
 
-    Both are reduced to a longer side of ``max_side`` pixels.
+    If the longer side exceeds ``max_side`` pixels, both are reduced to it.
     """
 
     def __init__(self, samples: Sequence[Sample], classes: Classes, max_side: int | None = None) -> None:
@@ -36,7 +36,7 @@ class PairLoader:
         """Return one pair.
 
         Raises:
-            InvalidInput: a file is missing or invalid, sizes differ, or a mask value is unknown.
+            InvalidInput: a file is missing or invalid, image and mask differ in size, or a mask value is unknown.
         """
         sample = self.samples[index]
         image = read_image(sample.image)
@@ -45,7 +45,7 @@ class PairLoader:
 
 
 class PairExamples:
-    """Augmented images with a target for each pixel."""
+    """Augmented images with per-pixel targets."""
 
     def __init__(self, pairs: ArrayCache, augmentation: SegmentationAugmentation) -> None:
         self.pairs, self.transform = pairs, Transform(augmentation)
@@ -54,15 +54,15 @@ class PairExamples:
         return len(self.pairs)
 
     def target(self, stored: NDArray[np.uint8]) -> Any:
-        """Return the target to transform with the image, from the channels ``(H, W, N)`` stored after RGB."""
+        """Return the target before augmentation, from the channels ``(H, W, N)`` stored after RGB."""
         raise NotImplementedError
 
     def as_tensor(self, target: Any) -> Tensor:
-        """Return the transformed target as a loss expects it."""
+        """Return the augmented target in the form that losses expect."""
         raise NotImplementedError
 
     def __getitem__(self, item: Item) -> tuple[Tensor, Tensor]:
-        """Return image ``(3, S, S)`` uint8 and target by (index, augmentation seed)."""
+        """Return the image ``(3, S, S)`` uint8 and the target of an item (index, augmentation seed)."""
         index, seed = item
         pair = self.pairs[index]
         image, target = self.transform(np.ascontiguousarray(pair[..., :3]), self.target(pair[..., 3:]), seed=seed)
@@ -81,13 +81,12 @@ class SegmentationExamples(PairExamples):
         return torch.from_numpy(target.astype(np.int64))
 
 
-def mask_loss(loss: Loss, several: DeepSupervisionConfig) -> Callable[[nn.Module, Sequence[Tensor]], Tensor]:
-    """Return (network, batch) → scalar for the training loop.
+def mask_loss(loss: Loss, deep_supervision: DeepSupervisionConfig) -> Callable[[nn.Module, Sequence[Tensor]], Tensor]:
+    """Return the loss function (network, batch) → scalar of the training loop.
 
     Args:
         loss: loss of one output.
-        several: weights of the losses of several outputs.
-
+        deep_supervision: weights of the outputs.
     """
 
     def compute(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
@@ -97,6 +96,6 @@ def mask_loss(loss: Loss, several: DeepSupervisionConfig) -> Callable[[nn.Module
             target = hard(target)
         if isinstance(outputs, Tensor):
             outputs = [outputs]
-        return deep_loss(loss, outputs, target, several)
+        return deep_loss(loss, outputs, target, deep_supervision)
 
     return compute

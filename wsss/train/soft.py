@@ -1,7 +1,7 @@
 """Soft targets: class probabilities instead of masks (self-distillation).
 
 A teacher's probabilities, written by `predict` with ``save_probabilities``, are augmented like the image, with linear
-interpolation. Beyond the border of the augmented image all probabilities are 0: unknown.
+interpolation. Beyond the image border all probabilities are 0, which marks ignored pixels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wsss.train.segmentation import PairExamples
 class SoftPairLoader:
     """Loads an image and its class probabilities as one ``(H, W, 3 + 2C)`` uint8 array: RGB, then float16 bytes.
 
-    Both are reduced to a longer side of ``max_side`` pixels.
+    If the longer side exceeds ``max_side`` pixels, both are reduced to it.
     """
 
     def __init__(self, pairs: Sequence[tuple[Path, Path]], classes: Classes, max_side: int | None = None) -> None:
@@ -36,7 +36,7 @@ class SoftPairLoader:
         """Return one pair.
 
         Raises:
-            InvalidInput: a file is missing or invalid, or the probabilities have another size or other classes.
+            InvalidInput: a file is missing or invalid, or the probabilities have a different size or number of classes.
         """
         image_path, path = self.pairs[index]
         image = read_image(image_path)
@@ -47,7 +47,7 @@ class SoftPairLoader:
 
 
 def _reduced(probabilities: NDArray[np.float16], size: tuple[int, ...]) -> NDArray[np.float16]:
-    """Reduce probabilities ``(C, H, W)`` to a smaller size (height, width) by area averages."""
+    """Reduce probabilities ``(C, H, W)`` to a size (height, width) by area interpolation."""
     if probabilities.shape[1:] == size:
         return probabilities
     area, smaller = opencv().INTER_AREA, np.empty((len(probabilities), *size), np.float16)

@@ -14,7 +14,7 @@ from wsss.cli.named_runs import NAMED, is_recorded, named_run
 from wsss.cli.options.data_options import DataCommand, read_data_options
 from wsss.cli.options.option_table import json_option, shared, workers_option
 from wsss.cli.options.shared_options import print_json, worker_count
-from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed, counted, listing
+from wsss.errors import MAX_SHOWN, InvalidInput, RunFailed, counted, listing
 
 if TYPE_CHECKING:
     from wsss.export.export_items import Masks
@@ -162,8 +162,8 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
             err=True,
         )
     if failed:
-        lines = [f"  {reason}" for reason in failed.values()][:MOST_SHOWN]
-        more = [f"  and {len(failed) - MOST_SHOWN} more (see export.json)"] if len(failed) > MOST_SHOWN else []
+        lines = [f"  {reason}" for reason in failed.values()][:MAX_SHOWN]
+        more = [f"  and {len(failed) - MAX_SHOWN} more (see export.json)"] if len(failed) > MAX_SHOWN else []
         total = len(failed) + written["images"]
         raise RunFailed(
             "\n".join([f"{len(failed)} of {total} masks were skipped; all others are exported:", *lines, *more]),

@@ -143,8 +143,8 @@ def init(
     for option, path in (("--images", images), ("--out", folder), ("--weights", Path(weights))):
         require_utf8(path.resolve(), option)  # a link may lead to a name that the pipeline cannot hold
     with progress("Checking") as start:
-        how = ReadOptions(format, separator, classes, label_key, rules, image_key, use_predictions)
-        gathered = gather(images, labels, how, start=start)
+        options = ReadOptions(format, separator, classes, label_key, rules, image_key, use_predictions)
+        gathered = gather(images, labels, options, start=start)
         _refuse_without_effect(gathered)
         initial = weights if weights in ("imagenet", "none") else Path(weights)
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)

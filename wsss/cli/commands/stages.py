@@ -76,7 +76,7 @@ def run_single(
         stage: the stage.
         data_options: ``--data.…`` options.
         given: values of all other options.
-        generated: folder of existing generated datasets; by default they are generated beside the result.
+        generated: folder of existing generated datasets; by default they are generated next to the result.
         opener: opens the dataset; by default `open_data`.
         base: settings overridden by the options.
 
@@ -152,10 +152,10 @@ def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | No
         over = merge(over, part)
     for text in given["sets"]:
         key, equals, value = text.partition("=")
-        place = f"--set {text}"
+        location = f"--set {text}"
         if not equals or not all(key.split(".")):
-            raise InvalidInput(subject=place, allowed="key.path=value, such as batch_size=8")
-        over = merge(over, parse_yaml(value, place, lines=False).under(tuple(key.split("."))))
+            raise InvalidInput(subject=location, allowed="key.path=value, such as batch_size=8")
+        over = merge(over, parse_yaml(value, location, lines=False).under(tuple(key.split("."))))
     tag_at = partial(discriminator_at, stage.config)
     return with_presets(merge(base, over, tag_at), where=stage.name, tag_at=tag_at)
 

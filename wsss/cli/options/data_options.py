@@ -77,13 +77,13 @@ def read_data_options(pairs: list[tuple[str, str]]) -> Source:
 
     source = Source({})
     for key, value in pairs:
-        place = f"--{key} {value}"
+        location = f"--{key} {value}"
         words = tuple(key.split(".")[1:])
         if not all(words):
             raise InvalidInput(subject=f"--{key}", allowed="--data.KEY VALUE")
         if words[0] in PATHS and value[:1] not in ("[", "{", '"', "'") and value not in ("null", "~"):
-            parsed = Source(value, {(): place})
+            parsed = Source(value, {(): location})
         else:
-            parsed = parse_yaml(value, place, lines=False)
+            parsed = parse_yaml(value, location, lines=False)
         source = merge(source, parsed.under(words))
     return source

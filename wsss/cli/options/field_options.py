@@ -46,14 +46,14 @@ def as_source(stage: Stage[Any], given: Mapping[str, Any]) -> dict[str, Source]:
         if value is None:
             continue
         option = option_of(key, field)
-        place = f"--{option} {value}"
+        location = f"--{option} {value}"
         if isinstance(value, bool):
-            parsed, place = value, f"--{'' if value else 'no-'}{option}"
+            parsed, location = value, f"--{'' if value else 'no-'}{option}"
         elif _is_list(field.annotation):
-            parsed = parse_yaml(f"[{value}]", place, lines=False).value
+            parsed = parse_yaml(f"[{value}]", location, lines=False).value
         else:
-            parsed = value if _is_text(field.annotation) else parse_yaml(value, place, lines=False).value
-        sources[key] = Source({key: parsed}, {(): place, (key,): place})
+            parsed = value if _is_text(field.annotation) else parse_yaml(value, location, lines=False).value
+        sources[key] = Source({key: parsed}, {(): location, (key,): location})
     return sources
 
 

@@ -1,6 +1,6 @@
-"""Options shared by several commands: one name, one kind of value, one meaning.
+"""Options shared by several commands, with the same kind of value and the same meaning everywhere.
 
-``docs/cli.md`` contains this table. A test requires every option of several commands to be listed here.
+``docs/cli.md`` contains this table; a test requires it to list every option that several commands have.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Shared:
     """A shared option.
 
     Args:
-        value: name of its value in help (``""``: a flag; ``NAME``: one of the names that the help lists).
-        meaning: its help text, or the common beginning of it, without a full stop.
-        own_text: each command has its own help text.
+        value: name of the value in help texts (``""``: a flag; ``NAME``: one of the names listed in the help text).
+        meaning: the help text, or the beginning that all commands share, without a full stop.
+        own_text: whether each command has its own help text.
     """
 
     value: str
@@ -67,11 +67,11 @@ SHARED = {
     "--json": Shared("", "Print a JSON document to stdout"),
     "--debug": Shared("", "Show tracebacks"),
 }
-"""Option → its definition, in the order of the reference page."""
+"""Option → definition, in the order of the reference page."""
 
 VARIANTS = {("run", "--force"): "ID", ("predict", "--labels"): "ignore|restrict"}
-"""(command, option) → a deviating value: ``--force`` of a run takes a stage, and ``--labels`` of predict the use of the
-dataset's image-level labels."""
+"""(command, option) → name of a deviating value: ``--force`` of ``run`` takes a stage, ``--labels`` of ``predict`` the
+use of the dataset's image-level labels."""
 
 
 def shared(name: str, *names: str, more: str = "", **settings: Any) -> Callable[[F], F]:
@@ -79,8 +79,8 @@ def shared(name: str, *names: str, more: str = "", **settings: Any) -> Callable[
 
     Args:
         name: the option.
-        names: the parameter's name, if it differs.
-        more: command-specific end of the help text, beginning with punctuation (``"; also splits/*.txt"``).
+        names: other names: short options, or the parameter name if it differs.
+        more: command-specific end of the help text, starting with punctuation (``"; also splits/*.txt"``).
         settings: keyword arguments of `click.option`.
     """
     option = SHARED[name]

@@ -41,7 +41,7 @@ class Inspection:
     """The result of inspecting one sample.
 
     Args:
-        id: of the sample.
+        id: sample id.
         size: ``(height, width)`` of the upright image; ``None`` if unreadable.
         pixels: K + 2 numbers of mask pixels: of class indices 0 … K, and of 255; ``None`` without a mask.
         problems: (kind, message) pairs; they make the sample unusable.

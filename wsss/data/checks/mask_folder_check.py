@@ -14,17 +14,17 @@ from wsss.io.rasters.label_masks import IGNORE, voc_palette
 from wsss.io.rasters.rgb_images import open_image
 
 FEW = 32
-"""Grey values from 0 up that masks without a palette may have, beside 255; photographs have others."""
+"""Number of grey values, from 0 up, that masks without a palette may have besides 255; photographs have more."""
 
 
 def masks_in(folder: Path) -> int:
-    """Return the number of images below a folder where all of them are masks, else 0.
+    """Return the number of images below a folder if all of them are masks, otherwise 0.
 
     A mask has one channel: a palette with VOC's colours, or only grey values below `FEW` and 255. At least one holds
-    two values or more: blank pictures aren't taken for masks.
+    two values or more: blank pictures do not count as masks.
 
     Raises:
-        InvalidInput: the folder can't be read.
+        InvalidInput: the folder cannot be read.
     """
     files = list_images(folder).images
     several = False
@@ -66,7 +66,7 @@ def _word(path: Path) -> str:
 
 
 def _values(path: Path) -> set[int] | None:
-    """Return the values of a mask; ``None`` for another image, or one that can't be read."""
+    """Return the values of a mask; ``None`` for another image, or one that cannot be read."""
     try:
         with open_image(path) as image:
             if image.mode not in ("P", "L", "1"):

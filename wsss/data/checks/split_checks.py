@@ -32,7 +32,7 @@ def is_leak(first: str, second: str) -> bool:
 
 
 def check_mask_files(dataset: Dataset, collected: Collected) -> None:
-    """Report unused mask files: problems if no mask matches any image, else notes."""
+    """Report unused mask files: problems if no mask matches any image, otherwise notes."""
     masked = any(sample.mask is not None for split in dataset.splits.values() for sample in split)
     for kind, message in dataset.remarks:
         (collected.notes if masked or kind not in UNUSED else collected.problems).add(kind, message)

@@ -1,4 +1,4 @@
-"""Which options of `wsss init` apply to which format; an option without effect is refused."""
+"""The formats that each option of `wsss init` applies to; an option without effect is an error."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ APPLIES: Mapping[str, tuple[str, ...]] = {
     "--image-key": ("csv", "json", "jsonl", "label-studio"),
     "--use-predictions": ("label-studio",),
 }
-"""Option → formats of `wsss.data.importers.importer_registry`. `wsss.data.readers.label_rules` apply to all formats."""
+"""Option → formats of `wsss.data.importers.importer_registry`; `wsss.data.readers.label_rules` apply to all of them."""
 
 
-def check_options(format: str, how: ReadOptions) -> None:
-    """Require that the options that are set apply to a format.
+def check_options(format: str, options: ReadOptions) -> None:
+    """Require that every option that is set applies to the format.
 
     Raises:
-        InvalidInput: names the option, and the formats that it applies to.
+        InvalidInput: an option does not apply; names the formats that it applies to.
     """
     for option, formats in APPLIES.items():
-        value = getattr(how, option.removeprefix("--").replace("-", "_"))
+        value = getattr(options, option.removeprefix("--").replace("-", "_"))
         if value is None or value is False or format in formats:
             continue
         raise InvalidInput(

@@ -67,7 +67,7 @@ class Gathered:
     """Images and their labels.
 
     Args:
-        folder: of the images.
+        folder: folder of the images.
         format: description of the labels' format.
         classes: classes that at least one image shows, in the order of the labels.
         images: all readable images, by file.
@@ -90,7 +90,7 @@ class Gathered:
 def gather(
     images: Path,
     labels: Path | None,
-    how: ReadOptions | None = None,
+    options: ReadOptions | None = None,
     *,
     start: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
 ) -> Gathered:
@@ -99,15 +99,15 @@ def gather(
     Args:
         images: folder of the images, which may have subfolders.
         labels: label file, or ``None`` for a folder per class.
-        how: options of the label file.
+        options: options of the label file.
         start: called with the number of images; returns a function to call with the number of images done.
 
     Raises:
         InvalidInput: a missing or invalid folder or file, no label of a readable image, or no class in any image.
     """
     problems, notes = Collector(), Collector()
-    listed = list_images(images, known=[path for path in (labels, how.classes if how else None) if path])
-    read = read_labels(images, listed.images, labels, how)
+    listed = list_images(images, known=[path for path in (labels, options.classes if options else None) if path])
+    read = read_labels(images, listed.images, labels, options)
     files = [file for file in listed.images if file not in read.left_out]
     _add(notes, (*read.notes, *listed.notes))
     entries = _match(read, images, listed, problems, notes)
@@ -281,7 +281,7 @@ def _join_equal(images: Sequence[ImportedImage], notes: Collector) -> list[Impor
 
 
 def _note_equal(images: Sequence[ImportedImage], notes: Collector) -> None:
-    """Note equal images with different labels, of which at least one is wrong or incomplete."""
+    """Note equal images with different labels: at least one of them is wrong or incomplete."""
     for group in _equal(images):
         labels = (f"{image.file} ({', '.join(image.labels or ()) or 'no class'})" for image in group)
         notes.add("equal images with different labels", " and ".join(labels))

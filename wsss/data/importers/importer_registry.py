@@ -36,23 +36,23 @@ _SUFFIXES = {
 _ALL_SUFFIXES = (*_SUFFIXES, ".json")
 
 
-def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: ReadOptions | None = None) -> Labels:
+def read_labels(images: Path, files: Sequence[str], labels: Path | None, options: ReadOptions | None = None) -> Labels:
     """Read image-level labels of any format.
 
     Args:
         images: folder of the images.
         files: paths of the images below it.
         labels: label file; ``None`` for a folder per class.
-        how: see `ReadOptions`.
+        options: see `ReadOptions`.
 
     Raises:
         InvalidInput: unknown format, an option that does not apply to it, or an invalid file; names file and line or
             key.
     """
-    how = how or ReadOptions()
-    context = ReadContext(how)
-    format = _format(how, labels)
-    check_options(format, how)
+    options = options or ReadOptions()
+    context = ReadContext(options)
+    format = _format(options, labels)
+    check_options(format, options)
     if labels is None:
         return class_folders.read(images, files, context)
     try:
@@ -63,28 +63,28 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Re
         raise error.within(labels) from error
 
 
-def _format(how: ReadOptions, labels: Path | None) -> str:
+def _format(options: ReadOptions, labels: Path | None) -> str:
     """Return the format of a label file, after a check that it exists."""
     if labels is None:
-        if how.format not in (AUTO, FOLDERS):
+        if options.format not in (AUTO, FOLDERS):
             raise InvalidInput(
-                f"missing label file for --format {how.format}", subject="--labels", hint="Pass it: --labels FILE"
+                f"missing label file for --format {options.format}", subject="--labels", hint="Pass it: --labels FILE"
             )
         return FOLDERS
     if labels.is_dir():
         refuse_folder(labels, _ALL_SUFFIXES)
     if not labels.is_file():
         raise InvalidInput("no such file", subject=f"--labels: {labels}")
-    if how.format == FOLDERS:
+    if options.format == FOLDERS:
         raise InvalidInput("--format folders reads no label file", subject="--labels", hint="Omit --labels.")
-    if how.format == AUTO:
+    if options.format == AUTO:
         refuse_file(labels)
         return _recognise(labels)
-    return how.format
+    return options.format
 
 
 def _with_numbers_noted(labels: Labels, context: ReadContext) -> Labels:
-    """Note classes with numbers as names, of which one may mean "no class"."""
+    """Note classes named by numbers; one of them may mean "no class"."""
     numbers = len(labels.classes) > 1 and all(map(str.isdecimal, labels.classes))
     if not numbers or context.rules.negative is not None:
         return labels
@@ -117,7 +117,7 @@ def _read_label_studio(labels: Path, context: ReadContext) -> Labels:
     is_min = isinstance(content, list) and not any(
         isinstance(task, dict) and isinstance(task.get("data"), dict) for task in content
     )
-    if context.how.use_predictions and (is_csv or is_min):
+    if context.options.use_predictions and (is_csv or is_min):
         raise InvalidInput(
             "JSON-MIN and CSV exports contain no predictions",
             subject=f"{labels}: --use-predictions",

@@ -16,7 +16,7 @@ from wsss.errors import InvalidInput
 from wsss.io.rasters.image_kinds import OTHER_IMAGES
 
 DIFFERENCES = ("", "suffix", "Unicode form", "case", "number")
-"""Differences between a name and a file name, from none to the largest."""
+"""Differences between a name and a file name, in ascending order; ``""`` for none."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Match:
     """The images that match a name in a label file.
 
     Args:
-        files: paths below the images' folder; several: the name is ambiguous.
+        files: matching paths below the folder of images; more than one if the name is ambiguous.
         difference: one of `DIFFERENCES`.
-        name: the name as compared; equal names of one image are certain to mean the same image.
-        distance: between the name and the path, smallest for the most exact match: index in `DIFFERENCES`, 1 if an
-            upload prefix was removed, number of folders missing in the name, number of extra folders in it.
-        elsewhere: without ``files``: images with the name in folders that contradict it.
-        unread: without ``files``: matching image files that cannot be read.
-        unprefixed: the name matches without its prefix of an upload to Label Studio.
+        name: the compared form of the name; equal forms certainly mean the same image.
+        distance: distance between name and path, smaller for a more exact match: index in `DIFFERENCES`, 1 if an upload
+            prefix was removed, number of folders missing from the name, number of extra folders in the name.
+        elsewhere: if ``files`` is empty: images of this name in folders that contradict it.
+        unread: if ``files`` is empty: matching image files that cannot be read.
+        unprefixed: whether the name matches only without the prefix that Label Studio adds to uploads.
     """
 
     files: tuple[str, ...]
@@ -45,7 +45,7 @@ class Match:
 
 @dataclass(frozen=True)
 class _Table:
-    """Images by one part of their paths (``part``), in one form of Unicode and case (``form``)."""
+    """Images indexed by a part of their path (``part``) in a normalised form (``form``: Unicode, case)."""
 
     part: Callable[[str], str]
     form: Callable[[str], str]
@@ -56,23 +56,24 @@ class _Table:
 class Finder:
     """Matches names in label files to images.
 
-    A name matches, from the strictest to the loosest: the path below the folder; the path without suffix; the file
-    name; the file name without folder and suffix; the same four ignoring Unicode form, then also ignoring case; and a
-    number (``9``) the digits at the end of the file name (``COCO_train2014_000000000009``). A name may have more or
-    fewer folders than the path, but not different ones: ``dog/1.jpg`` matches ``1.jpg`` and ``train/dog/1.jpg``, not
-    ``cat/1.jpg``. Of several files, those sharing the most folders with the name match. A name is compared unchanged,
-    then (if it is a URL) unescaped, then without the prefix that Label Studio adds to uploaded files.
+    A name is compared, from the strictest to the loosest rule, with the path below the folder; the path without suffix;
+    the file name; the file name without suffix; the same four ignoring Unicode form, then also ignoring case. A number
+    (``9``) is finally compared with the digits at the end of the file name (``COCO_train2014_000000000009``). A name
+    may have more or fewer folders than the path, but no different ones: ``dog/1.jpg`` matches ``1.jpg`` and
+    ``train/dog/1.jpg``, but not ``cat/1.jpg``. If several files match, only those that share the most folders with the
+    name are kept. A name is compared unchanged, then (if it is a URL) unescaped, then without the prefix that Label
+    Studio adds to uploaded files.
 
     Args:
-        files: paths below the images' folder.
-        root: name of the images' folder, which a path may begin with.
+        files: paths below the folder of images.
+        root: name of the folder of images, with which names may begin.
         unread: paths of image files that cannot be read.
     """
 
     def __init__(self, files: Sequence[str], *, root: str = "", unread: Collection[str] = ()) -> None:
         self._root = fold(root)
         self._unread = {_with_read_suffix(path): path for path in unread}
-        self._others = Finder(list(self._unread), root=root) if unread else None
+        self._unread_finder = Finder(list(self._unread), root=root) if unread else None
         self._tables: list[_Table] = []
         for difference, form in (("", str), ("Unicode form", composed), ("case", fold)):
             for part, suffix in ((str, ""), (without_suffix, "suffix"), (_name, ""), (_stem, "suffix")):
@@ -87,12 +88,12 @@ class Finder:
                 self._numbers[int(digits[0])].append(file)
 
     def find(self, name: str) -> Match:
-        """Return the images that match ``name`` best; its ``files`` are empty if none do."""
+        """Return the images that match ``name`` best; ``files`` is empty if none does."""
         match = self._find(name)
-        if match.files or self._others is None:
+        if match.files or self._unread_finder is None:
             return match
-        others = self._others.find(_with_read_suffix(name)).files
-        return replace(match, unread=tuple(self._unread[path] for path in others))
+        unread = self._unread_finder.find(_with_read_suffix(name)).files
+        return replace(match, unread=tuple(self._unread[path] for path in unread))
 
     def _find(self, name: str) -> Match:
         paths = self._paths(name)
@@ -103,32 +104,32 @@ class Finder:
                 equal = table.files.get(table.form(table.part(path)), [])
                 files = [file for file in equal if _folders_agree(table.form(path), table.form(file))]
                 if files:
-                    # an id has no suffix to differ in
+                    # a name without suffix cannot differ in it
                     no_suffix = table.difference == "suffix" and without_suffix(path) == path
                     return _match(path, _nearest(path, files), "" if no_suffix else table.difference, original)
                 elsewhere = elsewhere or equal
         return self._find_number(paths[0]) or Match((), elsewhere=tuple(elsewhere))
 
     def _find_number(self, name: str) -> Match | None:
-        """Return the images that a number matches; with a suffix (``9.jpg``), only files whose name is a number."""
+        """Return the images that a number matches; with a suffix (``9.jpg``), only images with numeric file names."""
         stem = without_suffix(name)
         numbered = self._numbers.get(int(stem), []) if re.fullmatch(r"[0-9]{1,18}", stem) else []
         files = [file for file in numbered if stem == name or _stem(file).isdigit()]
         return _match(name, files, "number", name) if files else None
 
     def _paths(self, name: str) -> list[str]:
-        """Return a name as paths, also relative to the images' folder if that is in them."""
+        """Return the paths that a name may mean, including paths relative to the folder of images if it names it."""
         paths: list[str] = []
         spellings = _spellings(name)
         for path in dict.fromkeys([*spellings, *map(without_upload_folder, spellings)]):
             parts = [part for part in posixpath.normpath(path).split("/") if part not in ("", ".", "..")]
-            starts = [at + 1 for at, part in enumerate(parts[:-1]) if self._root and fold(part) == self._root]
+            starts = [index + 1 for index, part in enumerate(parts[:-1]) if self._root and fold(part) == self._root]
             paths += ["/".join(parts[start:]) for start in (0, *starts)]
         return paths
 
 
 def _spellings(name: str) -> list[str]:
-    """Return a name as a path; of a URL, first unchanged (its writer may not have escaped it), then unescaped."""
+    """Return a name as a path; for a URL, first unchanged (the writer may not have escaped it), then unescaped."""
     path = re.sub(SCHEME.pattern + "[^/]*/", "", name.replace("\\", "/"))
     if not is_url(name):
         return [path]
@@ -161,18 +162,19 @@ def _folders(path: str) -> list[str]:
 def _folders_agree(name: str, file: str) -> bool:
     """Return whether the folders of one path are the last folders of the other."""
     pairs = zip(reversed(_folders(name)), reversed(_folders(file)), strict=False)
-    return all(one == other for one, other in pairs)
+    return all(first == second for first, second in pairs)
 
 
 def _nearest(name: str, files: list[str]) -> list[str]:
     """Return the files that share the most folders with ``name``."""
-    named = len(_folders(name))
-    most = max(min(named, len(_folders(file))) for file in files)
-    return [file for file in files if min(named, len(_folders(file))) == most]
+    depth = len(_folders(name))
+    shared = {file: min(depth, len(_folders(file))) for file in files}
+    most_shared = max(shared.values())
+    return [file for file, count in shared.items() if count == most_shared]
 
 
 def _match(name: str, files: Sequence[str], difference: str, original: str) -> Match:
-    """Return a match of ``name``, which is ``original`` with or without the prefix of an upload."""
+    """Return the match of ``name``, which is ``original`` with or without its upload prefix."""
     missing = len(_folders(files[0])) - len(_folders(name))
     return Match(
         tuple(files),

@@ -17,7 +17,7 @@ class Setting:
     """The contents of a pipeline file.
 
     Args:
-        name: of the pipeline.
+        name: name of the pipeline.
         description: one line.
         root: folder of the label table, the class list and the split lists.
         images: folder of the images.

@@ -54,9 +54,9 @@ def plan_project(
     Args:
         gathered: images and labels.
         out: folder of the pipeline and of the files that it reads.
-        name: of the pipeline.
+        name: name of the pipeline.
         val_share: share of the labelled images in ``val``, if the labels name no splits.
-        seed: of the division.
+        seed: random seed of the split into train and val.
         weights: ``"imagenet"``, ``"none"``, or a file of initial weights.
 
     Raises:
@@ -148,7 +148,7 @@ def default_name(images: Path) -> str:
 
 
 def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[ImportedImage]]:
-    """Return split → images: those of the labels, else stratified; unlabelled images are a split of their own."""
+    """Return split → images: as named in the labels, or stratified; unlabelled images form their own split."""
     labelled = gathered.labelled
     named = {image.split for image in labelled}
     members: dict[str, list[ImportedImage]] = {}

@@ -64,8 +64,8 @@ def choose(images: int, sides: Sequence[int], *, pretrained: bool) -> Recipe:
     batch = min(BATCH, 1 << max(1, images.bit_length() - 1))  # at least 2, a power of 2 that the images fill
     steps_per_epoch = -(-images // batch)
 
-    def epochs(steps: int, least: int, most: int) -> int:
-        return max(least, min(most, round(steps / steps_per_epoch)))
+    def epochs(steps: int, minimum: int, maximum: int) -> int:
+        return max(minimum, min(maximum, round(steps / steps_per_epoch)))
 
     median = sorted(sides)[len(sides) // 2]
     small = median < PHOTO

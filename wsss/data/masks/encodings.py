@@ -4,9 +4,9 @@ In masks without stated values 255 means "ignore", so that files of 0 and 255 wo
 objects. Such a file may also be right (an object that nobody drew, ignored as a whole), so only a set of masks is
 refused in which nothing else explains them:
 
-- the dataset has one class, leaves no other value out, and ``mask_values`` doesn't state what 255 means;
+- the dataset has one class, leaves no other value out, and ``mask_values`` does not define 255;
 - some masks hold 0 and 255 alone, with 255 on more than `SHARE` of the pixels (borders alone hold less), and the
-  image-level labels don't say that the image shows no class;
+  image-level labels do not mark the image as showing no class;
 - other masks show the class, and none of these holds 255, as masks with ignored borders or objects would.
 
 Any other mask of 0 and 255 is counted in a warning (`wsss.data.sample.ONLY_IGNORED`).
@@ -53,7 +53,7 @@ def check_encoding(samples: Iterable[tuple[Sample, Shown]], classes: Classes, *,
 
     Args:
         samples: with what their ground-truth masks show.
-        classes: of the dataset.
+        classes: classes of the dataset.
         where: what the samples are called (``"split 'val'"``).
 
     Raises:
@@ -67,10 +67,10 @@ def check_encoding(samples: Iterable[tuple[Sample, Shown]], classes: Classes, *,
 
 
 def read_and_check_encoding(samples: Iterable[Sample], classes: Classes, *, where: str) -> None:
-    """Read the masks for `check_encoding`; none where the dataset can't mix encodings.
+    """Read the masks for `check_encoding`; none where the dataset cannot mix encodings.
 
     Raises:
-        InvalidInput: see `check_encoding`; or a mask can't be read.
+        InvalidInput: see `check_encoding`; or a mask cannot be read.
     """
 
     def read() -> Iterator[tuple[Sample, Shown]]:

@@ -19,7 +19,7 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, load_mask
 from wsss.io.rasters.mask_files import UNUSED
 
-MOST_READ = 20
+MAX_READ = 20
 """Maximum number of masks whose values an error lists."""
 
 
@@ -28,7 +28,7 @@ def require_masks(data: Dataset, samples: Sequence[Sample], *, of: str, hint: st
 
     Args:
         data: the dataset; its remarks name mask files that match no image.
-        samples: of one or several splits.
+        samples: samples of one or more splits.
         of: name of the samples (``"split 'val'"``).
         hint: hint where all mask files match an image.
         start: subject of the error (``"score: "``).
@@ -53,7 +53,7 @@ def check_truth(samples: Sequence[Sample], classes: Classes, *, where: str) -> N
 
     Args:
         samples: samples with masks.
-        classes: of the dataset.
+        classes: classes of the dataset.
         where: name of the samples (``"split 'val'"``).
 
     Raises:
@@ -107,7 +107,7 @@ def _only_ignored(samples: Sequence[Sample], classes: Classes, ignored: int, whe
             subject=where,
             hint="Assign a mask value to a class in data.mask_values.",
         )
-    present = {int(value) for path in masks[:MOST_READ] for value in np.unique(load_mask(path)[0])}
+    present = {int(value) for path in masks[:MAX_READ] for value in np.unique(load_mask(path)[0])}
     problem += f"; {count} 255, which means ignore"
     if present & classes.other:
         return InvalidInput(

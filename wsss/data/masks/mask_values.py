@@ -105,7 +105,7 @@ class MaskValues:
 
 
 def smoothing_hint(unknown: Mapping[int, int]) -> str:
-    """Return a hint if unknown values suggest a mask with smoothed edges, else an empty string.
+    """Return a hint if unknown values suggest a mask with smoothed edges, otherwise an empty string.
 
     Args:
         unknown: value → number of its pixels.

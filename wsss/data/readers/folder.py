@@ -193,7 +193,7 @@ def _split_ids(
     log: Log,
     find: Callable[..., Path],
 ) -> dict[str, list[str]]:
-    """Return split → ids: from splits/*.txt, else from the column ``split``, else by a hash of the id."""
+    """Return split → ids: from splits/*.txt, the column ``split`` or a hash of the id, the first that exists."""
     lists = sorted((root / LISTS).glob("*.txt"))
     if lists:
         splits = {path.stem: _read_split(path, find) for path in lists}

@@ -93,11 +93,11 @@ class Word(Enum):
 
 @dataclass(frozen=True)
 class Rules:
-    """How labels that are not class names are read.
+    """Rules for labels that are not class names.
 
     Args:
         negative: labels of images without a class; ``None``: the usual words (ok, good, normal, none, negative,
-            healthy …), unless next to a class; ``()``: every word is a class, including "unknown" and the like.
+            healthy …), unless next to a class; ``()``: every word is a class, including "unknown".
         unknown: labels and cells of unlabelled images, besides ``?``; `EMPTY` is an empty cell.
         soft: thresholds ``(low, high)`` for labels between 0 and 1: present from ``high``, absent up to ``low``,
             unknown in between; ``None``: such labels are invalid.

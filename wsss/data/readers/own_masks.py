@@ -36,7 +36,7 @@ def find_masks(config: OwnMasksConfig, folder: Path, ids: Collection[str], *, re
     Args:
         config: see `OwnMasksConfig`.
         folder: the folder.
-        ids: of all images.
+        ids: ids of all images.
         required: the folder must exist.
 
     Raises:

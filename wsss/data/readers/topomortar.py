@@ -53,7 +53,7 @@ class Config(LayoutConfig):
 
 
 def dataset_folder(root: Path) -> Path:
-    """Return the folder of ``splits.yaml``: ``root/dataset`` if it exists, else ``root``."""
+    """Return the folder of ``splits.yaml``: ``root/dataset`` if it exists, otherwise ``root``."""
     return root / FOLDER if (root / FOLDER).is_dir() else root
 
 

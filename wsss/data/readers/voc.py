@@ -159,7 +159,7 @@ def _read_split(path: Path, config: Config, known: Collection[str], log: Log) ->
 
 
 def _id(text: str, known: Collection[str]) -> str:
-    """Return the id of a path in a list: ``a__b`` for ``a/b.jpg`` if it is known, else the name without suffix."""
+    """Return the id of a path in a list: ``a__b`` for ``a/b.jpg`` if it is known, otherwise the name without suffix."""
     below = _below(IMAGES, text)
     name = without_suffix(below)
     ids = [one.replace("/", SEPARATOR) for one in (below, name)]  # "a.png" may be an id too
@@ -236,7 +236,7 @@ def _labels(config: Config, root: Path, names: LabelNames, needed: Mapping[str, 
 
 def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:
     """Return the classes of all objects in an annotation, including "difficult" ones."""
-    tree = read_xml(path, most=MAX_XML_BYTES)
+    tree = read_xml(path, max_bytes=MAX_XML_BYTES)
     return names.indices([(element.findtext("name") or "").strip() for element in tree.iter("object")], str(path))
 
 

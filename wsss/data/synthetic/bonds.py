@@ -129,13 +129,13 @@ def _pattern(bond: str, course: int, stretcher: float, header: float) -> tuple[S
 
 def _wild(rng: np.random.Generator, stretcher: float, header: float, left: float, right: float) -> NDArray[np.float64]:
     """Return random head joints of stretchers, headers and three-quarter bricks, at most two headers in a row."""
-    place = left - stretcher * (1 + rng.random())
-    ends, headers = [place], 0
-    while place < right + stretcher:
+    position = left - stretcher * (1 + rng.random())
+    ends, headers = [position], 0
+    while position < right + stretcher:
         kind = rng.choice(3, p=(0.6, 0.3, 0.1)) if headers < 2 else 0
         headers = headers + 1 if kind == 1 else 0
-        place += (stretcher, header, 0.75 * stretcher)[kind]
-        ends.append(place)
+        position += (stretcher, header, 0.75 * stretcher)[kind]
+        ends.append(position)
     return np.array(ends)
 
 

@@ -86,14 +86,14 @@ def _word(rng: np.random.Generator, size: int, height: float) -> list[Plane]:
     advance = 0.75 * height
     start = np.array([rng.uniform(-0.3, 0.5), rng.uniform(0.2, 1.0)]) * size
     letters = []
-    for place in range(rng.integers(2, 7)):
+    for index in range(rng.integers(2, 7)):
         knots = rng.integers(3, 7)
         heights = np.where(
             np.arange(knots) % 2 == rng.integers(2), rng.uniform(0.6, 1.0, knots), rng.uniform(0, 0.3, knots)
         )
         across = rng.uniform(0, 0.75, knots) if rng.random() < 0.6 else np.linspace(0, 0.7, knots)
         points = np.column_stack([across + slant * heights, -heights]) * height
-        origin = start + place * advance * np.array([1.0, slope])
+        origin = start + index * advance * np.array([1.0, slope])
         letters.append(origin + (smooth_line(points) if rng.random() < 0.75 else points))
     return letters
 
@@ -120,9 +120,9 @@ def _foliage(rng: np.random.Generator, size: int, count: int) -> list[Plane]:
     ]
     for _ in range(count):
         twig = twigs[rng.integers(len(twigs))]
-        place = twig[rng.integers(len(twig))]
+        point = twig[rng.integers(len(twig))]
         length = size * rng.uniform(0.06, 0.2)
-        shapes.append(leaf(place, length, length * rng.uniform(0.35, 0.6), rng.uniform(0, math.tau)))
+        shapes.append(leaf(point, length, length * rng.uniform(0.35, 0.6), rng.uniform(0, math.tau)))
     return shapes
 
 
@@ -137,14 +137,14 @@ def _plant(rng: np.random.Generator, picture: Plane) -> Plane:
         hue = rng.uniform(*GREEN)
         colour = rgb(hue - 0.05, 0.5, rng.uniform(0.25, 0.5))
         picture = paint(picture, strokes(size, [stem], size * rng.uniform(0.006, 0.014)), colour)
-        for place in stem[:: int(rng.integers(5, 10))]:
+        for point in stem[:: int(rng.integers(5, 10))]:
             length = size * rng.uniform(0.06, 0.17)
             heading = rng.uniform(0, math.tau)
-            outline = leaf(place, length, length * rng.uniform(0.35, 0.65), heading)
+            outline = leaf(point, length, length * rng.uniform(0.35, 0.65), heading)
             shade = 1 + 0.15 * blurred_noise(rng, size, size / 30)
             colour = rgb(hue + rng.normal(0, 0.02), rng.uniform(0.45, 0.8), rng.uniform(0.22, 0.6))
             picture = paint(picture, filled(size, [outline]), colour * shade[..., None])
-            vein = np.array([place, place + 0.9 * length * np.array([math.cos(heading), math.sin(heading)])])
+            vein = np.array([point, point + 0.9 * length * np.array([math.cos(heading), math.sin(heading)])])
             picture = paint(picture, 0.5 * strokes(size, [vein], 1), colour * 1.4)
     return picture
 

@@ -53,10 +53,10 @@ def place_openings(rng: np.random.Generator, area: Box, size: BrickSize) -> tupl
 
 def paint_openings(rng: np.random.Generator, picture: Plane, view: View, openings: tuple[Box, ...]) -> Plane:
     """Paint each opening over a picture ``(S, S, 3)`` in [0, 1]: window, door, vent, sign or timber."""
-    for place, (left, top, right, bottom) in enumerate(openings):
+    for index, (left, top, right, bottom) in enumerate(openings):
         # Relative position: 0 … 1 from the left (top) to the right (bottom) edge of the opening.
         across, down = (view.u - left) / (right - left), (view.v - top) / (bottom - top)
-        cover = np.where(view.opening == place + 1, np.clip(view.depth + 0.5, 0, 1), 0)
+        cover = np.where(view.opening == index + 1, np.clip(view.depth + 0.5, 0, 1), 0)
         wide = (right - left) > 4 * (bottom - top)
         large = (right - left) * view.scale.mean() > 0.4 * view.depth.shape[0]
         kind = 3 if wide else 0 if large else rng.integers(3)

@@ -1,12 +1,12 @@
-"""Pieces of a wall on the pixel grid, and the Betti numbers of the mortar between them, known by construction.
+"""Pieces of a wall on the pixel grid, and the exact Betti numbers of the mortar between them.
 
-An image consists of mortar and *pieces* (bricks, windows: everything else). `tidy` ensures that each piece is a
+An image consists of mortar and *pieces* (everything else: bricks, windows …). `tidy` ensures that each piece is a
 4-connected region without holes, and that no two pieces are 4-adjacent. The Betti numbers of the mortar (8-connected
 foreground, 4-connected holes; the outside of the image is background) then follow without a topological algorithm:
 
-- each piece that does not touch the image border is a hole: ``β₁`` is their number;
-- each other piece is connected to the outside. If it touches the border along k segments, k − 1 loops run through the
-  piece and the outside, and each separates a part of the mortar: ``β₀ = 1 + Σ (k − 1)`` (Alexander duality).
+- each piece that does not touch the image border is a hole, so ``β₁`` is the number of these pieces;
+- every other piece is connected to the outside. If it touches the border along k segments, k − 1 loops run through the
+  piece and the outside, and each loop separates a part of the mortar: ``β₀ = 1 + Σ (k − 1)`` (Alexander duality).
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
     Pieces = NDArray[np.int32]
 
 
-def tidy(pieces: Pieces, *, smallest: int = 6) -> Pieces:
+def tidy(pieces: Pieces, *, min_area: int = 6) -> Pieces:
     """Make all pieces simply connected and separated by mortar.
 
-    In this order: where two pieces are 4-adjacent, the pixels of the one with the higher number become mortar; a piece
-    keeps its largest 4-connected region, if that has at least ``smallest`` pixels; regions enclosed by a piece become
-    part of it, and so do regions of fewer than ``smallest`` pixels enclosed by a piece and the image border.
+    1. Where two pieces are 4-adjacent, the pixels of the piece with the higher number become mortar.
+    2. A piece is reduced to its largest 4-connected region, or removed if that has fewer than ``min_area`` pixels.
+    3. Regions enclosed by a piece become part of it, and so do regions of fewer than ``min_area`` pixels that are
+       enclosed by a piece and the image border.
 
     Args:
-        pieces: ``(H, W)`` int32; 0 is mortar, each other number is one piece.
-        smallest: minimum area in pixels.
+        pieces: ``(H, W)`` int32; 0 is mortar, every other number is a piece.
+        min_area: minimum area in pixels.
 
     Returns:
         A new array.
@@ -39,7 +40,7 @@ def tidy(pieces: Pieces, *, smallest: int = 6) -> Pieces:
     from scipy import ndimage
 
     tidied = pieces.copy()
-    _part(tidied)
+    _separate(tidied)
     for number, box in _boxes(tidied):
         view = tidied[box]
         own = view == number
@@ -47,11 +48,11 @@ def tidy(pieces: Pieces, *, smallest: int = 6) -> Pieces:
         if count > 1:
             areas = np.bincount(patches.ravel())[1:]
             own = patches == 1 + int(areas.argmax())
-        if own.sum() < smallest:
+        if own.sum() < min_area:
             own[:] = False
         view[(view == number) & ~own] = 0
     for number, box in _boxes(tidied):
-        _fill(tidied, number, box, smallest)
+        _fill(tidied, number, box, min_area)
     return tidied
 
 
@@ -59,40 +60,40 @@ def betti_numbers_of(pieces: Pieces) -> tuple[int, int]:
     """Return (β₀, β₁) of the mortar between tidy pieces; see the module docstring.
 
     Raises:
-        ValueError: no mortar.
+        ValueError: the image contains no mortar.
     """
     if pieces.all():
         raise ValueError("no mortar between the pieces")
     edge = np.concatenate([pieces[0, :-1], pieces[:-1, -1], pieces[-1, :0:-1], pieces[:0:-1, 0]])  # clockwise
     starts = edge[edge != np.roll(edge, 1)]
-    touching, stretches = np.unique(starts[starts != 0], return_counts=True)
+    touching, segments = np.unique(starts[starts != 0], return_counts=True)
     inner = np.setdiff1d(np.unique(pieces), [0, *touching]).size
-    return 1 + int((stretches - 1).sum()), int(inner)
+    return 1 + int((segments - 1).sum()), int(inner)
 
 
-def _part(pieces: Pieces) -> None:
+def _separate(pieces: Pieces) -> None:
     """Where two pieces are 4-adjacent, turn the pixels of the higher number into mortar."""
-    for one, other in (
+    for first, second in (
         (pieces[:, :-1], pieces[:, 1:]),
         (pieces[:-1], pieces[1:]),
     ):
-        meet = (one != other) & (one != 0) & (other != 0)
-        first = one > other
-        one[meet & first] = 0
-        other[meet & ~first] = 0
+        adjacent = (first != second) & (first != 0) & (second != 0)
+        first_is_higher = first > second
+        first[adjacent & first_is_higher] = 0
+        second[adjacent & ~first_is_higher] = 0
 
 
 def _boxes(pieces: Pieces) -> Iterator[tuple[int, tuple[slice, slice]]]:
     """Yield number and bounding box of each piece, in ascending order."""
     from scipy import ndimage
 
-    for place, box in enumerate(ndimage.find_objects(pieces), start=1):
+    for number, box in enumerate(ndimage.find_objects(pieces), start=1):
         if box is not None:
-            yield place, box
+            yield number, box
 
 
-def _fill(pieces: Pieces, number: int, box: tuple[slice, slice], smallest: int) -> None:
-    """Add enclosed regions to a piece: all inside the image, small ones at the image border."""
+def _fill(pieces: Pieces, number: int, box: tuple[slice, slice], min_area: int) -> None:
+    """Add enclosed regions to a piece: all regions inside the image, and small ones at the image border."""
     from scipy import ndimage
 
     view = pieces[box]
@@ -107,9 +108,9 @@ def _fill(pieces: Pieces, number: int, box: tuple[slice, slice], smallest: int) 
     )
     gaps, count = ndimage.label(view != number, structure=np.ones((3, 3)))  # mortar is 8-connected
     for gap in range(1, count + 1):
-        where = gaps == gap
-        top, bottom, left, right = where[0].any(), where[-1].any(), where[:, 0].any(), where[:, -1].any()
+        region = gaps == gap
+        top, bottom, left, right = region[0].any(), region[-1].any(), region[:, 0].any(), region[:, -1].any()
         if any(reaches and inner for reaches, inner in zip((top, bottom, left, right), inner_edges, strict=True)):
             continue  # not enclosed: extends beyond the box
-        if where.sum() < smallest or not (top or bottom or left or right):
-            view[where] = number
+        if region.sum() < min_area or not (top or bottom or left or right):
+            view[region] = number

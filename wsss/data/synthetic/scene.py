@@ -43,10 +43,10 @@ class Body:
         kind: class index, 1 … 5.
         contour: which of the five contours, 0 … 4.
         centre: x and y.
-        angle: of the long axis, in radians.
+        angle: direction of the long axis, in radians.
         axes: half-length and half-width.
         emblem: position of the emblem along and across the body, as shares of its axes.
-        radius: of the emblem.
+        radius: radius of the emblem.
     """
 
     kind: int
@@ -90,7 +90,7 @@ class Body:
 
 
 def draw_scene(
-    rng: np.random.Generator, *, size: int, first: int, classes: int, most: int
+    rng: np.random.Generator, *, size: int, first: int, classes: int, max_objects: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw one scene.
 
@@ -99,7 +99,7 @@ def draw_scene(
         size: side length S in pixels.
         first: class (1 … ``classes``) of the first object; the others are random.
         classes: number of classes.
-        most: maximum number of objects; the number is drawn from 1 … ``most``.
+        max_objects: maximum number of objects; the number is drawn uniformly from 1 … ``max_objects``.
 
     Returns:
         The image ``(S, S, 3)`` uint8 RGB and the mask ``(S, S)`` uint8, 0 = background.
@@ -108,7 +108,7 @@ def draw_scene(
     picture = clutter(rng, background(rng, size))
     bodies: list[Body] = []
     owner = np.zeros((size, size), np.int64)
-    for number in range(1, 1 + int(rng.integers(1, most + 1))):
+    for number in range(1, 1 + int(rng.integers(1, max_objects + 1))):
         kind = first if number == 1 else int(rng.integers(1, classes + 1))
         for _ in range(TRIES):
             body = _draw_body(rng, size, kind, classes)

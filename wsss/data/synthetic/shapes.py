@@ -101,7 +101,9 @@ def _write(config: Config, scene: _Scene, out: Path) -> str:
         mask = read_mask(mask_path)
     else:
         rng = np.random.default_rng([config.seed, int(scene.split == "val"), scene.number])
-        image, mask = draw_scene(rng, size=config.size, first=scene.first, classes=config.classes, most=config.objects)
+        image, mask = draw_scene(
+            rng, size=config.size, first=scene.first, classes=config.classes, max_objects=config.objects
+        )
         write_png(image_path, image)
         write_mask(mask_path, mask)
     return " ".join(CLASS_NAMES[value - 1] for value in np.unique(mask) if value > 0)

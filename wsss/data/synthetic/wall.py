@@ -30,8 +30,8 @@ class Wall:
         size: size of bricks and joints.
         bricks: positions of the bricks.
         openings: windows etc., each surrounded by a mortar joint.
-        wave: deviation of courses from a straight line in millimetres.
-        roughness: deviation of brick edges as a share of the joint width.
+        wave: deviation of the courses from straight lines, in millimetres.
+        roughness: deviation of the brick edges, as a fraction of the joint width.
         rounding: radius of the brick corners in millimetres.
     """
 
@@ -49,11 +49,11 @@ class View:
     """A wall on the pixel grid; all arrays are ``(S, S)``.
 
     Args:
-        pieces: int32; 0 = mortar, else the number of a brick (or of touching bricks) or of an opening.
-        brick: int32; 0 = mortar or opening, else 1 + the index of a brick in `Bricks`.
-        opening: int32; 0, or 1 + the index of an opening.
+        pieces: int32; 0 for mortar, otherwise the number of a brick (or of touching bricks) or opening.
+        brick: int32; 0 for mortar and openings, otherwise 1 + the brick's index in `Bricks`.
+        opening: int32; 0, or 1 + the index of the opening.
         depth: distance to the edge of the piece in pixels; negative in mortar.
-        u, v: position on the wall in millimetres, without the waves of the courses.
+        u, v: position on the wall in millimetres, before the courses are made wavy.
         scale: pixels per millimetre.
     """
 
@@ -67,7 +67,7 @@ class View:
 
     @property
     def mortar(self) -> NDArray[np.bool_]:
-        """The mortar: the accurate label."""
+        """The accurate label: True for mortar."""
         return np.asarray(self.pieces == 0)
 
     @property
@@ -77,7 +77,7 @@ class View:
 
 
 def see(rng: np.random.Generator, wall: Wall) -> View:
-    """Render a wall on the pixel grid with random irregularities."""
+    """Rasterise a wall with random irregularities."""
     side = wall.camera.size
     u, v = wall.camera.on_wall()
     u = u + wall.wave * blurred_noise(rng, side, side / 9)
@@ -88,31 +88,31 @@ def see(rng: np.random.Generator, wall: Wall) -> View:
     rough = wall.roughness * joint * np.clip(rough, -2.2, 2.2)
     depth = np.full((side, side), -np.inf)
     brick = np.zeros((side, side), np.int32)
-    for place, face in enumerate(wall.bricks.faces):
-        box = _seen_box(wall, face, joint)
+    for index, face in enumerate(wall.bricks.faces):
+        box = _visible_box(wall, face, joint)
         if box is None:
             continue
         inside = _inside(face, u[box], v[box], wall.rounding) + rough[box]
         nearer = inside > depth[box]
         depth[box][nearer] = inside[nearer]
-        brick[box][nearer] = place + 1
+        brick[box][nearer] = index + 1
     opening = np.zeros((side, side), np.int32)
-    for place, face in enumerate(wall.openings):
+    for index, face in enumerate(wall.openings):
         inside = _inside(np.array(face), u, v, 0.0)
         outside = -inside - joint
         depth = np.where(inside > -joint / 2, inside, np.minimum(depth, outside))
-        opening[inside > 0] = place + 1
+        opening[inside > 0] = index + 1
         brick[inside > -joint / 2] = 0
     pieces = np.where(brick > 0, np.append(0, wall.bricks.group + 1)[brick], 0)
     pieces = np.where(opening > 0, int(wall.bricks.group.max()) + 1 + opening, pieces)
     pieces = tidy(
-        np.where(depth > 0, pieces, 0).astype(np.int32), smallest=max(6, round(joint * scale.mean()) ** 2 // 2)
+        np.where(depth > 0, pieces, 0).astype(np.int32), min_area=max(6, round(joint * scale.mean()) ** 2 // 2)
     )
     return View(
         pieces=pieces,
         brick=np.where(opening > 0, 0, brick),
         opening=opening,
-        depth=_agreeing(depth * scale, pieces > 0),
+        depth=_consistent_depth(depth * scale, pieces > 0),
         u=u,
         v=v,
         scale=scale,
@@ -128,8 +128,8 @@ def _inside(face: NDArray[np.float64], u: Plane, v: Plane, rounding: float) -> P
     return np.asarray(rounding - beyond)
 
 
-def _seen_box(wall: Wall, face: NDArray[np.float64], margin: float) -> tuple[slice, slice] | None:
-    """Return the rows and columns of a brick and its joints in the image; ``None`` if it is not visible."""
+def _visible_box(wall: Wall, face: NDArray[np.float64], margin: float) -> tuple[slice, slice] | None:
+    """Return the rows and columns that a brick and its joints cover; ``None`` if it is outside the image."""
     margin = margin + 3 * wall.wave
     left, top, right, bottom = face + margin * np.array([-1, -1, 1, 1])
     x, y = wall.camera.in_image(np.array([left, right, right, left]), np.array([top, top, bottom, bottom]))
@@ -140,13 +140,13 @@ def _seen_box(wall: Wall, face: NDArray[np.float64], margin: float) -> tuple[sli
 
 
 def _scale(u: Plane, v: Plane) -> Plane:
-    """Return pixels per millimetre at each pixel: the square root of the area ratio."""
+    """Return the scale at each pixel in pixels per millimetre: the square root of the area ratio."""
     u_y, u_x = np.gradient(u)
     v_y, v_x = np.gradient(v)
     return np.asarray(1 / np.sqrt(np.maximum(np.abs(u_x * v_y - u_y * v_x), 1e-9)))
 
 
-def _agreeing(depth: Plane, inside: NDArray[np.bool_]) -> Plane:
-    """Correct the sign of the depths where `tidy` has changed the pieces."""
+def _consistent_depth(depth: Plane, inside: NDArray[np.bool_]) -> Plane:
+    """Correct the sign of the depth where `tidy` changed the pieces."""
     depth = np.where(inside & (depth <= 0), 0.25, depth)
     return np.where(~inside & (depth > 0), -0.25, depth)

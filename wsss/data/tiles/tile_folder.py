@@ -41,7 +41,7 @@ def draw_into(
     Raises:
         InvalidInput: no such split, masks that are missing, show no class or mix two encodings, or ``out`` holds
             something else; see `draw_tiles`.
-        RunFailed: ``out`` can't be written to.
+        RunFailed: ``out`` cannot be written to.
     """
     samples, of = dataset.split(split), f"split {split!r}"
     require_masks(dataset, samples, of=of, hint="Choose a split that has masks.")

@@ -3,7 +3,7 @@
 ::
 
     out/images/<image>_<row>_<column>.png    the tile
-        labels.csv                           image_id,labels,split: a plain folder, see `wsss.data.readers.folder`
+        labels.csv                           image_id,labels,split: the layout of `wsss.data.readers.folder`
         classes.txt
         tiles.csv                            position of each tile, and the colour statistics of its image
         tiles.json                           settings and counts
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 IMAGES, LABELS, POSITIONS, DRAWN = "images", "labels.csv", "tiles.csv", "tiles.json"
 SPLIT = "train"
-"""The only split of a folder of tiles."""
+"""Name of the only split of a folder of tiles."""
 
 _STATISTICS = tuple(f"{what}_{channel}" for what in ("mean", "std") for channel in ("red", "green", "blue"))
 _COLUMNS = ("tile_id", "image_id", "row", "column", "size", "labels", *_STATISTICS)
@@ -43,10 +43,10 @@ class Tile:
 
     Args:
         image: id of the image.
-        row, column: upper left pixel in the image.
+        row, column: position of the upper left pixel in the image.
         size: side length in pixels.
-        labels: sorted indices (≥ 1) of its classes.
-        mean, std: of red, green and blue over the whole image, in [0, 1].
+        labels: sorted indices (≥ 1) of the classes in the tile.
+        mean, std: mean and standard deviation of red, green and blue over the whole image, in [0, 1].
     """
 
     image: str
@@ -59,7 +59,7 @@ class Tile:
 
     @property
     def id(self) -> str:
-        """Image, row and column."""
+        """Id of the tile, composed of image, row and column."""
         return f"{self.image}_{self.row:05d}_{self.column:05d}"
 
     def path(self, folder: Path) -> Path:
@@ -73,15 +73,18 @@ def write_tables(out: Path, tiles: Sequence[Tile], *, classes: Classes, drawn: M
     Args:
         out: folder of all tiles.
         tiles: all tiles.
-        classes: of the dataset.
+        classes: classes of the dataset.
         drawn: content of ``tiles.json``.
     """
     names = [" ".join(classes.names[index] for index in tile.labels) for tile in tiles]
-    labels = [(tile.id, of_tile, SPLIT) for tile, of_tile in zip(tiles, names, strict=True)]
+    labels = [(tile.id, tile_labels, SPLIT) for tile, tile_labels in zip(tiles, names, strict=True)]
     write_text(out / LABELS, csv_text([("image_id", "labels", "split"), *labels]))
     rows = [
-        (tile.id, tile.image, tile.row, tile.column, tile.size, of_tile, *(f"{x:.9g}" for x in (*tile.mean, *tile.std)))
-        for tile, of_tile in zip(tiles, names, strict=True)
+        (
+            *(tile.id, tile.image, tile.row, tile.column, tile.size, tile_labels),
+            *(f"{value:.9g}" for value in (*tile.mean, *tile.std)),
+        )
+        for tile, tile_labels in zip(tiles, names, strict=True)
     ]
     write_text(out / POSITIONS, csv_text([_COLUMNS, *rows]))
     ids = zip(classes.values, classes.names, strict=True)
@@ -90,10 +93,10 @@ def write_tables(out: Path, tiles: Sequence[Tile], *, classes: Classes, drawn: M
 
 
 def read_tiles(folder: Path, classes: Classes) -> list[Tile]:
-    """Read the table that `write_tables` wrote.
+    """Read the table written by `write_tables`.
 
     Raises:
-        InvalidInput: no table or an invalid one, an unknown class, tiles of different sizes, or a missing PNG.
+        InvalidInput: the table is missing or invalid, a class is unknown, tile sizes differ, or a PNG is missing.
     """
     path = folder / POSITIONS
     if not path.is_file():

@@ -1,8 +1,9 @@
-"""Draws tiles of images with image-level labels, read from ground-truth masks.
+"""Drawing of tiles with image-level labels, which are derived from ground-truth masks.
 
-A label "this tile has mortar in it" takes an annotator a second, a mask minutes. Here the masks of a dataset stand in
-for the annotator: they give the labels of the tiles, and nothing else of them is written. Masks also choose the
-positions, so that a given share of the tiles shows no class: where classes are everywhere, random tiles rarely do.
+Labelling a tile ("contains mortar") takes an annotator a second, drawing a mask takes minutes. Here the masks of a
+dataset replace the annotator: the labels of the tiles are derived from them, and no other information of them is
+written. Masks also determine the positions, so that the required fraction of tiles shows no class: if classes are
+everywhere, random tiles without any are rare.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class TilesConfig(Settings):
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers of tiles of an image without any class, and with at least one."""
+    """Numbers of tiles of an image that show no class, and that show at least one."""
 
     without: int
     having: int
@@ -65,21 +66,21 @@ def count_positions(sample: Sample, *, classes: Classes, config: TilesConfig) ->
 
 
 def allot(possible: Sequence[Counts], config: TilesConfig, seed: int) -> list[Counts]:
-    """Return the numbers of tiles to draw from each image, as even as its possible tiles allow.
+    """Return the numbers of tiles to draw from each image, as even as the numbers of possible tiles allow.
 
     Args:
-        possible: of each image.
+        possible: numbers of possible tiles, per image.
         config: ``count`` and ``share_without``.
-        seed: decides which images get one more than others.
+        seed: random seed of the choice of images that get one tile more than others.
 
     Raises:
-        InvalidInput: too few possible tiles.
+        InvalidInput: there are too few possible tiles.
     """
     without = round(config.count * config.share_without)
     order = np.random.default_rng([seed, 0]).permutation(len(possible)).tolist()
     kinds = {
-        "without any class": (without, [one.without for one in possible], order),
-        "with a class": (config.count - without, [one.having for one in possible], order[::-1]),
+        "without any class": (without, [counts.without for counts in possible], order),
+        "with a class": (config.count - without, [counts.having for counts in possible], order[::-1]),
     }
     for kind, (count, available, _) in kinds.items():
         if sum(available) < count:
@@ -98,9 +99,9 @@ class Request:
     """The tiles to draw from an image.
 
     Args:
-        number: index of the image in its split; with the seed it decides the positions.
+        number: index of the image in its split; the positions depend on it and on the seed.
         sample: the image.
-        quota: numbers of tiles.
+        quota: numbers of tiles to draw.
     """
 
     number: int
@@ -114,17 +115,17 @@ class Request:
 
 
 def cut_tiles(request: Request, *, out: Path, classes: Classes, config: TilesConfig, seed: int) -> list[Tile]:
-    """Draw the tiles of one image, and write those that do not exist.
+    """Draw the tiles of one image, and write the ones that do not exist yet.
 
     Args:
         request: image and numbers of tiles.
         out: folder of all tiles.
-        classes: of the dataset.
+        classes: classes of the dataset.
         config: see `TilesConfig`.
-        seed: decides the positions.
+        seed: random seed of the positions.
 
     Raises:
-        InvalidInput: an invalid image or mask, or different sizes of the two.
+        InvalidInput: image or mask is invalid, or their sizes differ.
     """
     sample, quota = request.sample, request.quota
     if not quota.without and not quota.having:
@@ -147,7 +148,7 @@ def cut_tiles(request: Request, *, out: Path, classes: Classes, config: TilesCon
 
 
 def colour_statistics(image: NDArray[np.uint8]) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Return mean and standard deviation of red, green and blue of ``(H, W, 3)`` uint8, in [0, 1]."""
+    """Return mean and standard deviation of red, green and blue, in [0, 1], of an ``(H, W, 3)`` uint8 image."""
     pixels = image.reshape(-1, 3) / 255.0
     mean, std = pixels.mean(0).tolist(), pixels.std(0).tolist()
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
@@ -185,13 +186,13 @@ def draw_tiles(
     Args:
         samples: images with masks.
         out: folder for the tiles.
-        classes: of the dataset.
+        classes: classes of the dataset.
         config, seed: settings of the tiles.
         split: name of the samples' split.
-        each: (function, items, description) → results of all items in order, for example by a pool of processes.
+        each: (function, items, description) → results in order, for example computed by a pool of processes.
 
     Raises:
-        InvalidInput: an image without a mask; see `allot` and `cut_tiles`.
+        InvalidInput: an image has no mask; see also `allot` and `cut_tiles`.
     """
     possible = each(partial(count_positions, classes=classes, config=config), samples, "looking for tiles")
     quotas = allot(possible, config, seed)
@@ -206,9 +207,9 @@ def draw_tiles(
 def _positions(
     mask: NDArray[np.uint8], classes: int, config: TilesConfig
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return, per upper left pixel ``(H', W')`` of a tile, the classes ``(K, H', W')`` in it, and whether it has none.
+    """Return, per upper left pixel of a tile, its classes ``(K, H', W')`` and whether it has none ``(H', W')``.
 
-    Both are false for a tile with ignored pixels, or with a share above 0 but below ``least`` of any class.
+    Both are false for tiles with ignored pixels, or in which the share of any class is above 0 but below ``least``.
     """
     size = config.size
     if min(mask.shape) < size:
@@ -220,7 +221,7 @@ def _positions(
 
 
 def _count_inside(mask: NDArray[np.bool_], size: int) -> NDArray[np.int64]:
-    """Return the number of pixels of ``mask`` in every square of side ``size``, by its upper left pixel."""
+    """Return the number of pixels of ``mask`` in every square of side ``size``, indexed by its upper left pixel."""
     total = np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     inside: NDArray[np.int64] = (
         total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
@@ -229,18 +230,18 @@ def _count_inside(mask: NDArray[np.bool_], size: int) -> NDArray[np.int64]:
 
 
 def _choose(possible: NDArray[np.bool_], count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Return ``count`` different positions (row, column)."""
+    """Return ``count`` distinct random positions (row, column)."""
     chosen = rng.choice(np.flatnonzero(possible), count, replace=False)
     rows, columns = np.unravel_index(chosen, possible.shape)
     return list(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
 def _even_shares(count: int, available: Sequence[int], order: Sequence[int]) -> list[int]:
-    """Distribute ``count`` in turns, in an order, among those with something left."""
+    """Distribute ``count`` one by one over the indices in ``order``, at most ``available`` to each."""
     shares = [0] * len(available)
     while count:
-        open_ones = [index for index in order if shares[index] < available[index]]
-        for index in open_ones[:count]:
+        remaining = [index for index in order if shares[index] < available[index]]
+        for index in remaining[:count]:
             shares[index] += 1
-        count -= min(count, len(open_ones))
+        count -= min(count, len(remaining))
     return shares

@@ -1,8 +1,8 @@
 """Containment of file access: recorded names, links and special files inside run directories.
 
-A run directory may come from an untrusted source. A name in its records must not lead out of it, a link in it must not
-redirect writing or deleting, and a pipe in it must not block. The run directory itself may be reached through links
-(``runs`` on another disk), and so may a dataset.
+A run directory may come from an untrusted source. Names in its records must not lead out of it, links in it must not
+redirect writes or deletions, and reading a pipe in it must not block. The run directory itself and the dataset may be
+reached through links (for example ``runs`` on another disk).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wsss.io.process.exhausted import raise_if_exhausted
 from wsss.io.text.utf8 import is_utf8
 
 DEPTH = 12
-"""Number of parents searched for the run directory or stage folder of a file."""
+"""Number of parent folders searched for the run directory or stage folder of a file."""
 
 MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4000
 
@@ -30,12 +30,12 @@ HINT = (
 
 
 def below(root: Path, name: str, *, where: object, hint: str | None = None) -> Path:
-    """Return the path of a recorded name below its folder.
+    """Return the path of a recorded name, which must lie below its folder.
 
     Args:
         root: the folder.
-        name: a relative path with ``/``.
-        where: the record, as subject of the error.
+        name: relative path with ``/`` as separator.
+        where: the record that contains the name, for the error.
         hint: hint of the error.
 
     Raises:
@@ -49,7 +49,7 @@ def below(root: Path, name: str, *, where: object, hint: str | None = None) -> P
 
 
 def name_problem(name: str) -> str:
-    """Return why a recorded name is no valid path below a folder (``"leads out of its folder"``); ``""`` if valid."""
+    """Return why a recorded name is not a valid path below a folder (``"is empty"`` …); ``""`` if it is valid."""
     windows = PureWindowsPath(name)
     if not is_utf8(name):
         return "is not valid UTF-8"
@@ -72,13 +72,13 @@ def length_problem(path: str) -> str:
 
 
 def check_contained(path: Path) -> None:
-    """Refuse a path that leaves its run directory or stage folder through a link.
+    """Require that no link leads a path out of its run directory or stage folder.
 
     Call this before writing or deleting ``path``. The last component is not checked: files are replaced by renaming
     and deleted by unlinking, both of which act on the link itself.
 
     Raises:
-        InvalidInput: a link leads out of the run directory; it is the subject.
+        InvalidInput: a link leads out of the run directory; the subject is the link.
     """
     root: Path | None = None
     for folder in reversed(Path(os.path.abspath(path)).parents[:DEPTH]):  # noqa: PTH100 - resolve would follow links
@@ -89,22 +89,22 @@ def check_contained(path: Path) -> None:
 
 
 def check_tree(folder: Path, root: Path | None = None) -> None:
-    """Refuse an output folder with contents that would redirect or block writing.
+    """Require that the contents of an output folder neither redirect nor block writing.
 
     Args:
-        folder: the folder of a stage or of generated data; it need not exist.
-        root: the run directory; by default the closest one above ``folder``, if any.
+        folder: folder of a stage or of generated data; it need not exist.
+        root: the run directory; by default the closest one among the parents of ``folder``, if any.
 
     Raises:
-        InvalidInput: the folder is a link out of its run directory, or contains a link that leads out of it, a pipe, a
-            device or a socket.
+        InvalidInput: the folder is a link that leads out of its run directory, or contains a link that leads out of
+            the folder, a pipe, a device or a socket.
     """
     check_contained(folder / RECORD)
     if root is not None:
         check_link(folder, root)
-    for place, folders, files in os.walk(folder):
+    for directory, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            path = Path(place, name)
+            path = Path(directory, name)
             try:
                 mode = path.lstat().st_mode
             except FileNotFoundError:  # a temporary file renamed by another process
@@ -116,10 +116,10 @@ def check_tree(folder: Path, root: Path | None = None) -> None:
 
 
 def check_regular(path: Path) -> None:
-    """Require a regular file or a missing one, before appending to it.
+    """Require that a path is a regular file or does not exist, before appending to it.
 
     Raises:
-        InvalidInput: it is a link, a folder, a pipe or a device.
+        InvalidInput: the path is a link, a folder, a pipe or a device.
     """
     try:
         mode = path.lstat().st_mode
@@ -135,22 +135,22 @@ def delete_file(path: Path) -> None:
     """Delete a file or link, if it exists.
 
     Raises:
-        InvalidInput: a link inside its run directory leads out of it.
-        OSError: it cannot be deleted.
+        InvalidInput: a link leads the path out of its run directory.
+        OSError: the file cannot be deleted.
     """
     check_contained(path)
     path.unlink(missing_ok=True)
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Return a descriptor of a regular file, without blocking on pipes.
+    """Open a regular file without blocking on pipes, and return its descriptor.
 
     Args:
-        path: the file; links are followed unless ``flags`` has ``O_NOFOLLOW``.
+        path: the file; links are followed unless ``flags`` includes ``O_NOFOLLOW``.
         flags: as for `os.open`.
 
     Raises:
-        OSError: missing, unreadable, or not a regular file.
+        OSError: the file is missing, unreadable or not a regular file.
         RunFailed: this process has too many open files.
     """
     try:
@@ -165,7 +165,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def open_to_read(path: Path) -> BufferedReader:
-    """Open a regular file for reading bytes; see `open_regular`."""
+    """Open a regular file in binary mode for reading; see `open_regular`."""
     return os.fdopen(open_regular(path), "rb")
 
 
@@ -174,20 +174,20 @@ def read_file(path: Path) -> str:
 
     Raises:
         OSError: see `open_regular`.
-        ValueError: not UTF-8.
+        ValueError: the file is not UTF-8.
     """
     with open_to_read(path) as file:
         return file.read().decode("utf-8")
 
 
 def check_link(link: Path, root: Path) -> None:
-    """Refuse a link that leads out of ``root``; other paths pass.
+    """Require that a path is not a link out of ``root``.
 
     Raises:
-        InvalidInput: otherwise.
+        InvalidInput: ``link`` is a symbolic link to a target outside ``root``.
     """
     if not link.is_symlink():
         return
-    target, above = os.path.realpath(link), os.path.realpath(root)
-    if not Path(target).is_relative_to(above):
+    target = os.path.realpath(link)
+    if not Path(target).is_relative_to(os.path.realpath(root)):
         raise InvalidInput(f"the link points outside {root}, to {target}", subject=link, hint=HINT)

@@ -23,20 +23,20 @@ _DEFAULTS: dict[type[Record], dict[str, Any]] = {
 
 
 def read_stage_record(folder: Path) -> dict[str, Any] | None:
-    """Return the content of ``stage.json``, or ``None`` if there is none.
+    """Return the content of ``stage.json``, or ``None`` if the file does not exist.
 
     Raises:
-        InvalidInput: the record is damaged, or not written by wsss.
+        InvalidInput: the record is damaged, or was not written by wsss.
     """
     hint = f"Delete {folder} and run the same command again: the stage is re-run."
     return _read(folder / RECORD, StageRecord, f"{repair_hint(folder)}{hint}")
 
 
 def read_run_record(run_dir: Path) -> dict[str, Any] | None:
-    """Return the content of ``run.json``, or ``None`` if there is none.
+    """Return the content of ``run.json``, or ``None`` if the file does not exist.
 
     Raises:
-        InvalidInput: the record is damaged, not written by wsss, or of another format version.
+        InvalidInput: the record is damaged, was not written by wsss, or has another format version.
     """
     path = run_dir / RUN
     hint = f"{repair_hint(run_dir)}Delete {path} and run the pipeline again in {run_dir}: finished stages are kept."
@@ -55,7 +55,7 @@ def repair_hint(folder: Path) -> str:
 
 
 def _repair_command(folder: Path) -> str:
-    run = next((one for one in (folder, folder.parent) if (one / COPIES[RUN]).is_file()), folder)
+    run = next((path for path in (folder, folder.parent) if (path / COPIES[RUN]).is_file()), folder)
     has_copy = any((folder / copy).is_file() for copy in COPIES.values())
     return f"wsss status --repair {run} restores it from its copy" if has_copy else ""
 
@@ -93,7 +93,7 @@ def _read(path: Path, model: type[StageRecord | RunRecord], hint: str) -> dict[s
             command = _repair_command(path.parent)
             hint = f"Delete it; then {command}." if command else hint
             raise InvalidInput(subject=path, allowed="a file", found=Verbatim("a folder"), hint=hint) from error
-        # The record may be intact: do not suggest deleting it.
+        # The record may be intact, so do not suggest deleting it.
         raise InvalidInput(
             f"cannot be read ({error.strerror})",
             subject=path,

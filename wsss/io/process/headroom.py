@@ -33,7 +33,7 @@ class Budget:
         self.room = None if room is None else room - self.workers * WORKER_BYTES
 
     def admits(self, running: Sequence[int], following: int) -> bool:
-        """Return whether an item of ``following`` bytes fits beside the running ones; a single item always fits."""
+        """Return whether an item of ``following`` bytes fits in the remaining memory; a single item always does."""
         return not running or self.room is None or sum(running) + following <= self.room
 
 

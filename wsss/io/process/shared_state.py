@@ -22,7 +22,7 @@ SLOT = 1 << 15
 
 @dataclass
 class State:
-    """What the supervisor does for a killed process.
+    """Instructions for the supervisor, for the case that this process is killed.
 
     Args:
         message: printed on stderr after an interrupt.
@@ -30,7 +30,7 @@ class State:
         failure: printed on stdout after a crash.
         items: names of the images in progress.
         paths: temporary files and folders to delete.
-        batch_size: images that go through a network together, 1 where none do.
+        batch_size: number of images per forward pass; 1 if there are no batches.
     """
 
     message: str = ""
@@ -120,7 +120,7 @@ def current_items() -> list[str]:
 
 @contextmanager
 def batches_of(size: int | None) -> Iterator[None]:
-    """Have messages about memory name the batch size of the work in the block; ``None``: it has none."""
+    """Set the batch size that messages about memory name inside the block; ``None``: no batches."""
     before = _state.batch_size
     try:
         with _lock:

@@ -75,7 +75,7 @@ class MaskFiles:
 
 
 def masks_folder(folder: Path) -> Path:
-    """Return ``folder/masks`` if it is a folder, else ``folder``."""
+    """Return ``folder/masks`` if it is a folder, otherwise ``folder``."""
     subfolder = folder / SUBFOLDER
     return subfolder if subfolder.is_dir() else folder
 
@@ -152,7 +152,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _stem(name: str, suffixes: tuple[str, ...]) -> str:
-    """Return a file name without its suffix, if that is one of ``suffixes``."""
+    """Return a file name without its suffix, if the suffix is one of ``suffixes``."""
     stem, dot, suffix = name.rpartition(".")
     return stem if stem and (dot + suffix).lower() in suffixes else name
 

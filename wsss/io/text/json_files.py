@@ -10,10 +10,10 @@ from typing import Any
 from wsss.io.files.contained import open_to_read
 
 MAX_DEPTH = 60
-"""Maximum nesting; our records have about ten levels."""
+"""Maximum number of nested levels; records of wsss have about ten."""
 
 MAX_BYTES = 256_000_000
-"""Maximum file size; the record of a stage with a million masks has 200 MB."""
+"""Maximum file size; the record of a stage with a million masks takes 200 MB."""
 
 
 def read_json(path: Path) -> Any:
@@ -21,8 +21,8 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: the file is missing, unreadable, a pipe or a device.
-        ValueError: invalid JSON, a non-finite number, text that is not valid UTF-8, more than `MAX_BYTES` bytes, or
-            more than `MAX_DEPTH` levels.
+        ValueError: the file is not valid JSON or UTF-8, contains a non-finite number, or has more than `MAX_BYTES`
+            bytes or `MAX_DEPTH` levels.
     """
     with open_to_read(path) as file:
         return parse_json(file.read(MAX_BYTES + 1))
@@ -38,7 +38,7 @@ def parse_json(content: bytes) -> Any:
     except RecursionError as error:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels") from error
     _check_depth(value)
-    if "\\ud" in text or "\\uD" in text:  # half a surrogate pair raises UnicodeEncodeError
+    if "\\ud" in text or "\\uD" in text:  # raise UnicodeEncodeError (a ValueError) for half a surrogate pair
         json.dumps(value, ensure_ascii=False).encode()
     return value
 
@@ -53,10 +53,10 @@ def _finite(number: str) -> float:
 
 
 def _check_depth(value: Any) -> None:
-    level = [value]
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
-        containers = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
-        level = [inner for container in containers for inner in container if isinstance(inner, dict | list)]
+        children = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [child for group in children for child in group if isinstance(child, dict | list)]
         if not level:
             return
     raise ValueError(f"nested deeper than {MAX_DEPTH} levels")

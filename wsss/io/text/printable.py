@@ -1,7 +1,7 @@
 """Untrusted text (names of files, folders, classes) for terminals, logs and Markdown pages.
 
-An escape sequence in a file name can clear the screen, rename the window or hide text, and a bidirectional override
-reverses a name. Such characters are replaced by their escapes (``\\x1b``).
+An escape sequence in a file name can clear the screen, rename the window or hide text; a bidirectional override can
+reverse a name. Such characters are replaced by visible escapes (``\\x1b``).
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ _ENTITIES = {"<": "&lt;", "&": "&amp;", ":": "&#58;", ".": "&#46;"}
 
 
 def printable(text: str) -> str:
-    """Return text with control characters escaped, except line breaks and tabs."""
+    """Escape control characters, except line breaks and tabs."""
     return _UNSAFE.sub(_escape, text)
 
 
 def one_line(text: str) -> str:
-    """Return text with all control characters escaped, line breaks and tabs included."""
+    """Escape all control characters, including line breaks and tabs."""
     return _LINES.sub(_escape, text)
 
 
 def markdown(text: str) -> str:
-    """Return text for a line or table cell of Markdown, with all markup escaped."""
+    """Escape text for a line or table cell of Markdown."""
     return _MARKDOWN.sub(lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), one_line(text))
 
 
 def escape_json(document: str) -> str:
-    """Return a JSON document (made with ``ensure_ascii=False``) with unsafe characters escaped."""
-    return _UNSAFE.sub(lambda match: "".join(f"\\u{unit:04x}" for unit in _units(match[0])), document)
+    """Escape unsafe characters in a JSON document written with ``ensure_ascii=False``."""
+    return _UNSAFE.sub(lambda match: "".join(f"\\u{unit:04x}" for unit in _utf16_units(match[0])), document)
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -43,6 +43,6 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _units(character: str) -> list[int]:
+def _utf16_units(character: str) -> list[int]:
     encoded = character.encode("utf-16-be", "surrogatepass")
     return [int.from_bytes(encoded[start : start + 2]) for start in range(0, len(encoded), 2)]

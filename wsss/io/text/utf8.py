@@ -42,7 +42,7 @@ def require_working_directory() -> None:
     """Require a working directory that exists and whose path is valid UTF-8.
 
     Raises:
-        InvalidInput: otherwise.
+        InvalidInput: the folder was deleted, or its path is not valid UTF-8.
     """
     try:
         here = Path.cwd()

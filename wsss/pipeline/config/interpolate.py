@@ -29,7 +29,7 @@ def interpolate(source: Source, scope: Mapping[str, Any], where: str = "") -> So
     Raises:
         InvalidInput: an unknown name, or a mapping or list inside a longer string.
     """
-    return Source(_replace(source, source.value, (), scope, where), source.places)
+    return Source(_replace(source, source.value, (), scope, where), source.locations)
 
 
 def references(value: Any, word: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Presets: named parts of a config, overridden by the keys beside ``preset:``."""
+"""Presets: named parts of a config, overridden by the keys next to ``preset:``."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def with_presets(
 ) -> Source:
     """Merge a config mapping into the presets that its ``preset:`` names.
 
-    ``preset:`` is a name (``crf/irn``: ``configs/crf/irn.yaml`` in the working directory, else the shipped file), a
-    path that ends in ``.yaml``, a mapping, or a list of these, of which later ones override earlier ones. A preset may
+    ``preset:`` is a name (``crf/irn``: ``configs/crf/irn.yaml`` in the working directory, or the shipped file), a
+    path that ends in ``.yaml``, a mapping, or a list of these; later ones override earlier ones. A preset may
     itself have a ``preset:``.
 
     Args:

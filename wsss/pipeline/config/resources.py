@@ -1,4 +1,4 @@
-"""Folders of the shipped presets and pipelines: inside the installed package, or beside it in a checkout."""
+"""Folders of the shipped presets and pipelines: inside the installed package, or next to it in a checkout."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Plain values with the place of every key, and the merging of several such documents.
+"""Plain values with the location of every key, and the merging of several such documents.
 
-A `Source` maps key paths to places (``"crf.yaml:3"``, ``"--set crf.iterations=5"``), so that a later error can
+A `Source` maps key paths to locations (``"crf.yaml:3"``, ``"--set crf.iterations=5"``), so that a later error can
 name the line to change.
 """
 
@@ -23,23 +23,23 @@ MAX_BYTES = 1 << 22
 
 @dataclass(frozen=True)
 class Source:
-    """A plain value and the places of its keys.
+    """A plain value and the locations of its keys.
 
     Args:
         value: mappings, lists and scalars.
-        places: key path (from the root of ``value``) → ``"file:line"``. The root itself is ``()``.
+        locations: key path (from the root of ``value``) → ``"file:line"``. The root itself is ``()``.
     """
 
     value: Any
-    places: Mapping[KeyPath, str] = field(default_factory=dict)
+    locations: Mapping[KeyPath, str] = field(default_factory=dict)
 
     def locate(self, path: KeyPath) -> str:
-        """Return the place of a key, or of its nearest parent that has one (``""`` if none has)."""
-        places = (self.places.get(path[:length]) for length in range(len(path), -1, -1))
-        return next(filter(None, places), "")
+        """Return the location of a key, or of its nearest parent that has one (``""`` if none has)."""
+        locations = (self.locations.get(path[:length]) for length in range(len(path), -1, -1))
+        return next(filter(None, locations), "")
 
     def subject(self, path: KeyPath = (), where: str = "") -> str:
-        """Return place and full key path of a key (``crf.yaml:3: stages.crf.with.iterations``), for errors about it.
+        """Return location and full key path of a key (``crf.yaml:3: stages.crf.with.iterations``), for errors about it.
 
         Args:
             path: key path from the root of ``value``.
@@ -49,17 +49,17 @@ class Source:
         return ": ".join(filter(None, (self.locate(path), key)))
 
     def at(self, path: KeyPath) -> Source:
-        """Return the part below ``path``, with places relative to it."""
+        """Return the part below ``path``, with locations relative to it."""
         value = self.value
         for part in path:
             value = value[part]
         size = len(path)
-        places = {key[size:]: place for key, place in self.places.items() if key[:size] == path}
-        places.setdefault((), self.locate(path))
-        return Source(value, places)
+        locations = {key[size:]: location for key, location in self.locations.items() if key[:size] == path}
+        locations.setdefault((), self.locate(path))
+        return Source(value, locations)
 
     def get(self, key: str, default: Any) -> Source:
-        """Return the part at a key of this mapping, or the default at the place of the mapping."""
+        """Return the part at a key of this mapping, or the default at the location of the mapping."""
         return self.at((key,)) if self.value.get(key) is not None else Source(default, {(): self.locate(())})
 
     def under(self, path: KeyPath) -> Source:
@@ -67,16 +67,16 @@ class Source:
         value = self.value
         for part in reversed(path):
             value = {part: value}
-        return Source(value, {(*path, *key): place for key, place in self.places.items()})
+        return Source(value, {(*path, *key): location for key, location in self.locations.items()})
 
     def without(self, key: str) -> Source:
         """Return this mapping without one key."""
         value = {name: inner for name, inner in self.value.items() if name != key}
-        return Source(value, {path: place for path, place in self.places.items() if path[:1] != (key,)})
+        return Source(value, {path: location for path, location in self.locations.items() if path[:1] != (key,)})
 
     def with_value(self, value: Any) -> Source:
-        """Return another value with the same places."""
-        return Source(value, self.places)
+        """Return another value with the same locations."""
+        return Source(value, self.locations)
 
 
 TagAt = Callable[[KeyPath], str | None]
@@ -94,8 +94,12 @@ def merge(base: Source, override: Source, tag_at: TagAt = lambda path: None) -> 
     """
     replaced: list[KeyPath] = []
     value = _merge(base.value, override.value, (), replaced, tag_at)
-    kept = {path: place for path, place in base.places.items() if not any(path[: len(r)] == r for r in replaced)}
-    return Source(value, {**kept, **override.places})
+    kept = {
+        path: location
+        for path, location in base.locations.items()
+        if not any(path[: len(prefix)] == prefix for prefix in replaced)
+    }
+    return Source(value, {**kept, **override.locations})
 
 
 def _merge(base: Any, override: Any, path: KeyPath, replaced: list[KeyPath], tag_at: TagAt) -> Any:
@@ -128,7 +132,7 @@ def read_yaml(path: Path) -> Source:
         raise InvalidInput(f"more than {MAX_BYTES >> 20} MiB; expected a configuration file", subject=path)
     source = _parsed(text, shown_path(path))
     if source.value is None:
-        return Source({}, source.places)
+        return Source({}, source.locations)
     if not isinstance(source.value, dict):
         allowed = "a mapping (key: value)"
         raise InvalidInput(subject=f"{shown_path(path)}:1", found=source.value, allowed=allowed)
@@ -146,8 +150,8 @@ def parse_yaml(text: str, name: str, *, lines: bool = True) -> Source:
 
     Args:
         text: one YAML document.
-        name: name of the file in places and messages.
-        lines: places and messages have line numbers.
+        name: name of the file in locations and messages.
+        lines: locations and messages have line numbers.
 
     Raises:
         InvalidInput: invalid YAML, several documents, a duplicate key, or an unsupported tag.
@@ -156,7 +160,7 @@ def parse_yaml(text: str, name: str, *, lines: bool = True) -> Source:
 
 
 def shown_path(path: Path) -> str:
-    """Return a path relative to the working directory if it lies below it, else as it is."""
+    """Return a path relative to the working directory if it lies below it, otherwise unchanged."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

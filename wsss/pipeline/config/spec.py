@@ -50,7 +50,7 @@ class Spec:
         description: one line.
         seed: seed of every stage that has none of its own.
         data: config of the dataset, expressions replaced; opaque to the engine.
-        data_source: the same with places.
+        data_source: the same with locations.
         axes: the matrix.
         entries: stage id → entry, in the order of the file.
         resolved: the whole file after ``extends`` and ``--set``, for ``run.json``.

@@ -25,12 +25,12 @@ _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def read_nodes(text: str, name: str, *, lines: bool) -> tuple[Any, dict[KeyPath, str]]:
-    """Return the value of YAML text, and key path → place.
+    """Return the value of YAML text, and key path → location.
 
     Args:
         text: one YAML document.
-        name: name of the file in places and messages.
-        lines: places and messages have line numbers.
+        name: name of the file in locations and messages.
+        lines: locations and messages have line numbers.
 
     Raises:
         InvalidInput: not YAML, several documents, a duplicate key, an unsupported tag, or too large.
@@ -42,13 +42,13 @@ def read_nodes(text: str, name: str, *, lines: bool) -> tuple[Any, dict[KeyPath,
             if node is None:
                 return None, {(): name}
             reader = _Reader(loader, name, lines)
-            return reader.build(node, ()), reader.places
+            return reader.build(node, ()), reader.locations
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"{name}:{mark.line + 1}" if mark and lines else name
-        raise InvalidInput(f"invalid YAML: {error.problem or error.context}", subject=place) from error
+        location = f"{name}:{mark.line + 1}" if mark and lines else name
+        raise InvalidInput(f"invalid YAML: {error.problem or error.context}", subject=location) from error
     except yaml.YAMLError as error:
         raise InvalidInput(f"invalid YAML: {error}", subject=name) from error
 
@@ -88,7 +88,7 @@ class _Reader:
 
     def __init__(self, loader: _Loader, name: str, lines: bool) -> None:
         self.loader, self.name, self.lines = loader, name, lines
-        self.places: dict[KeyPath, str] = {}
+        self.locations: dict[KeyPath, str] = {}
         self.open: list[yaml.Node] = []  # ancestors of the present node: an alias to one of them is infinite
         self.flattened: set[int] = set()  # mappings whose merge keys have been expanded
         self.count = 0
@@ -101,7 +101,7 @@ class _Reader:
             raise self.error(node, "an alias that contains itself")
         if len(self.open) > MAX_DEPTH:
             raise self.error(node, _TOO_DEEP)
-        self.places.setdefault(path, self.place(node))
+        self.locations.setdefault(path, self.location(node))
         self.open.append(node)
         try:
             if isinstance(node, yaml.MappingNode):
@@ -150,7 +150,7 @@ class _Reader:
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
             key = self.scalar(key_node)
-            self.places[(*path, key)] = self.place(key_node)
+            self.locations[(*path, key)] = self.location(key_node)
             result[key] = self.build(value_node, (*path, key))
         return result
 
@@ -171,11 +171,11 @@ class _Reader:
                 raise self.error(key_node, f"duplicate key {key!r} (first in line {seen[key].start_mark.line + 1})")
             seen[key] = key_node
 
-    def place(self, node: yaml.Node) -> str:
+    def location(self, node: yaml.Node) -> str:
         return f"{self.name}:{node.start_mark.line + 1}" if self.lines else self.name
 
     def error(self, node: yaml.Node, problem: str, *, allowed: str | None = None) -> InvalidInput:
-        return InvalidInput(problem, subject=self.place(node), allowed=allowed)
+        return InvalidInput(problem, subject=self.location(node), allowed=allowed)
 
 
 def _shown_tag(tag: str) -> str:

@@ -15,7 +15,7 @@ from wsss.pipeline.store.stage_folder import Damage, read_record, verify
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with one stage.
+    """The decision about one stage.
 
     Args:
         action: ``skip`` a finished stage, ``run`` any other.

@@ -22,7 +22,7 @@ from wsss.pipeline.store import stage_folder
 
 
 def find_duplicates(plan: Sequence[Step]) -> dict[str, str]:
-    """Return step that runs → step to copy: a finished one if there is any, else the first that runs.
+    """Return step that runs → step to copy: a finished one if there is any, otherwise the first that runs.
 
     A step that is forced, now or in an earlier run that ended before it, copies no finished one. A step that resumes
     copies no step that still has to run.

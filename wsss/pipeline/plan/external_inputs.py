@@ -97,9 +97,10 @@ def artifacts_of_run(
     if run is None:
         return None
     records = {
-        path: stage_folder.read_record(path) or {} for path in (folder / one["id"] for one in run.get("stages", []))
+        path: stage_folder.read_record(path) or {} for path in (folder / entry["id"] for entry in run.get("stages", []))
     }
-    fitting = [path for path, one in records.items() if one.get("status") == "done" and one.get("provides") in kinds]
+    done = {path: record for path, record in records.items() if record.get("status") == "done"}
+    fitting = [path for path, record in done.items() if record.get("provides") in kinds]
     if not fitting:
         problem = f"no finished stage of this run provides {' or '.join(kinds)}"
         raise InvalidInput(problem, subject=f"{option} {folder}")
@@ -127,7 +128,7 @@ def artifacts_in(inputs: Mapping[str, Any]) -> list[Artifact]:
 
 def ids_of(artifact: Any) -> tuple[str, ...]:
     """Return the ids of the stages of an input; an external folder has its name."""
-    return tuple(one.id or one.path.name for one in _several(artifact))
+    return tuple(item.id or item.path.name for item in _several(artifact))
 
 
 def identity_of_input(artifact: Any, contents: Contents) -> Any:
@@ -135,7 +136,7 @@ def identity_of_input(artifact: Any, contents: Contents) -> Any:
     if artifact is None:
         return None
     if isinstance(artifact, tuple):
-        return {one.id or str(index): identity_of_input(one, contents) for index, one in enumerate(artifact)}
+        return {item.id or str(index): identity_of_input(item, contents) for index, item in enumerate(artifact)}
     return artifact.identity or f"content:{contents.of(artifact.path)}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from wsss.errors import MOST_SHOWN, InvalidInput
+from wsss.errors import MAX_SHOWN, InvalidInput
 from wsss.pipeline.config.interpolate import references
 from wsss.pipeline.config.matrix import MAX_INSTANCES, Point, agree, count_points, instance_id, points
 from wsss.pipeline.config.spec import Entry, Spec
@@ -22,7 +22,7 @@ def build_jobs(spec: Spec, registry: Registry) -> dict[str, Job]:
     Raises:
         InvalidInput: unknown stages, cycles, unbound inputs, invalid configs; one line per problem.
     """
-    raise_all(_unknown_names(spec, registry), limit=MOST_SHOWN)
+    raise_all(_unknown_names(spec, registry), limit=MAX_SHOWN)
     return _Builder(spec, registry, _topological_order(spec)).build()
 
 
@@ -70,7 +70,7 @@ class _Builder:
             except InvalidInput as error:
                 self.problems.append(error)
                 self.broken.add(entry.id)
-        raise_all(self.problems, limit=MOST_SHOWN)
+        raise_all(self.problems, limit=MAX_SHOWN)
         if not self.jobs:
             raise InvalidInput("every stage of the pipeline is disabled", subject=self.spec.name)
         return self.jobs

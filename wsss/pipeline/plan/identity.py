@@ -107,7 +107,7 @@ def identity_parts(
     Args:
         stage, config, seed: the stage.
         inputs: declared input → identity of the stage that provides it, ``None``, or for ``many`` id → identity.
-        fingerprints: of the dataset.
+        fingerprints: fingerprints of the dataset.
         contents: hashes of files: a `Path` in the config counts by its content, not by its name.
         ranks: number of processes that train together; counts for stages that train, if it is more than one.
     """

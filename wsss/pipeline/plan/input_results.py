@@ -43,7 +43,7 @@ def follow_inputs(decision: Decision, results: Results) -> Decision:
 
     Args:
         decision: follows from its identity and its own files.
-        results: hashes of its inputs, as far as they are known.
+        results: hashes of its inputs, if known.
 
     Returns:
         The same decision, or to run from scratch if work to be kept was computed from other bytes.

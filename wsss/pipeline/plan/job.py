@@ -23,7 +23,7 @@ class Job:
         point: its point in the matrix.
         config, seed: arguments of ``run``.
         inputs: declared input → ids of its jobs (several for ``many``, none for a missing optional one).
-        source: the config as written, with places, merged into its presets.
+        source: the config as written, with locations, merged into its presets.
         where: key path of the config, for messages.
     """
 

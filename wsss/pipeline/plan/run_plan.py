@@ -1,4 +1,4 @@
-"""The plan: for each job of a pipeline, whether it runs, and why. Making it changes nothing on disk."""
+"""The plan of a run: which jobs of the pipeline run, and why. Planning changes nothing on disk."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def make_plan(
     contents: Contents | None = None,
     ranks: int = 1,
 ) -> list[Step]:
-    """Decide for every job whether it runs, in topological order.
+    """Decide for every job, in topological order, whether it runs.
 
     Args:
         jobs, run_dir, data: the pipeline, its run directory and its dataset.
         choice: ``--from``, ``--until`` and ``--force``.
-        contents: hashes that are already known.
-        ranks: number of processes that work together.
+        contents: cache of content hashes.
+        ranks: number of processes of the run.
 
     Raises:
-        InvalidInput: a stage's own check failed, the dataset lacks a part that it reads, an unknown id, or ``--from``
-            skips a stage that is not finished. Lists the problems of all stages, except of those that are left out and
-            that no other stage needs.
+        InvalidInput: the check of a stage failed, the dataset lacks a part that a stage reads, an id is unknown, or
+            ``--from`` skips an unfinished stage. Lists the problems of all stages that are part of the run or needed
+            by it.
     """
     selected, forced = _selection(jobs, choice)
     required = upstream(jobs, list(selected))
@@ -67,7 +67,7 @@ def make_plan(
 
 
 class _Planner:
-    """Makes the steps one by one: the identity of each depends on those before it."""
+    """Creates the steps in order: the identity of a step depends on the steps before it."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class _Planner:
         self.steps: dict[str, Step] = {}
 
     def step(self, job: Job) -> Step:
-        """Return the step of a job, whose needs all have steps."""
+        """Return the step of a job; all jobs that it needs must have steps already."""
         selected, forced = job.id in self.selected, job.id in self.forced
         folder = self.run_dir / job.id
         ranks = self.ranks if selected else _recorded_ranks(folder)
@@ -97,19 +97,19 @@ class _Planner:
         return Step(job, folder, parts, identity_of(parts), decision, selected, forced, result=result)
 
     def of_input(self, job: Job, name: str, field: str) -> Any:
-        """Return a field of the step that an input takes, or id → field for an input with ``many``."""
+        """Return a field of the step that provides an input, or id → field for an input with ``many``."""
         values = {id: getattr(self.steps[id], field) for id in sorted(job.inputs[name])}
         return values if job.stage.inputs[name].many else next(iter(values.values()), None)
 
 
 def _recorded_ranks(folder: Path) -> int:
-    """Return the number of processes of a finished training that ``--from`` or ``--until`` leaves out."""
+    """Return the recorded number of processes of a training stage that ``--from`` or ``--until`` leaves out."""
     record = read_record(folder) or {}
     return ranks_of(record.get("identity_parts") or {})
 
 
 def _selection(jobs: Mapping[str, Job], choice: Choice) -> tuple[set[str], set[str]]:
-    """Return the ids of the jobs that are part of the run, and of those that ``--force`` re-runs."""
+    """Return the ids of the jobs in the run, and of the jobs that ``--force`` re-runs."""
     selected = set(jobs)
     if choice.start is not None:
         selected &= downstream(jobs, select(jobs, choice.start, "--from"))
@@ -134,7 +134,7 @@ def _selection(jobs: Mapping[str, Job], choice: Choice) -> tuple[set[str], set[s
 
 
 def _check_start(plan: Sequence[Step], choice: Choice) -> None:
-    """Refuse ``--from`` if a stage before it is not finished."""
+    """Require that all stages that ``--from`` skips are finished."""
     steps = {step.job.id: step for step in plan}
     needed = upstream({id: step.job for id, step in steps.items()}, [id for id, step in steps.items() if step.selected])
     missing = [s for id, s in steps.items() if id in needed and not s.selected and s.decision.action == "run"]

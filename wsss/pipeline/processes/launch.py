@@ -1,4 +1,4 @@
-"""The command that started the processes of this run, for messages that suggest to run it again."""
+"""The command that started the processes of this run, for messages that suggest running it again."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MODULE = "wsss.cli.main"
 
 
 def launcher(environment: Mapping[str, str] | None = None) -> list[str]:
-    """Return the words before the arguments of ``wsss``: the command itself, preceded by the launcher of several.
+    """Return the command up to the arguments of ``wsss``, including the launcher of a multi-process run.
 
     Args:
         environment: variables of ``torchrun`` or SLURM (default: ``os.environ``).
 
     Raises:
-        InvalidInput: the environment is incomplete.
+        InvalidInput: a variable is missing from the environment.
     """
     variables = os.environ if environment is None else environment
     ranks = ranks_in(variables)
@@ -27,7 +27,7 @@ def launcher(environment: Mapping[str, str] | None = None) -> list[str]:
         return ["wsss"]
     if "RANK" not in variables:
         return ["srun", "--ntasks", str(ranks[1]), "wsss"]
-    here = local_process_count(ranks[1], variables)
-    nodes = max(1, ranks[1] // here)
-    more = ["--nnodes", str(nodes)] if nodes > 1 else []
-    return ["torchrun", *more, "--nproc-per-node", str(here), "-m", MODULE]
+    per_node = local_process_count(ranks[1], variables)
+    nodes = max(1, ranks[1] // per_node)
+    nodes_option = ["--nnodes", str(nodes)] if nodes > 1 else []
+    return ["torchrun", *nodes_option, "--nproc-per-node", str(per_node), "-m", MODULE]

@@ -1,4 +1,4 @@
-"""Peak memory of a stage: of the GPU if it runs on one, else of this process (Linux only)."""
+"""Peak memory of a stage: on the GPU if it uses one, otherwise of this process (Linux only)."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
         local = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)
         torch.cuda.set_device(local % torch.cuda.device_count())
     try:
-        # gloo carries messages on the CPU, also beside NCCL on GPUs
+        # gloo sends messages on the CPU, even if the GPUs use NCCL
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backend, rank=rank, world_size=size, timeout=JOINING)
         _set_timeout(PATIENCE)

@@ -1,4 +1,4 @@
-"""Torch's number of threads: as set by the user, else the cores divided among the processes."""
+"""Torch's number of threads: as set by the user; by default the cores are divided among the processes."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def full_disk(error: Exception, path: Path) -> RunFailed | None:
 
 
 def machine_error(error: Exception, path: Path) -> RunFailed | None:
-    """Return the error to show if the machine is the cause (out of space, memory, open files …), else ``None``.
+    """Return the error to show if the machine is the cause (out of space, memory, open files …), otherwise ``None``.
 
     Args:
         error: the error.

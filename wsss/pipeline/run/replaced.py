@@ -1,6 +1,6 @@
-"""Reading the dataset and the inputs of stages that will be replaced, before their earlier results are deleted.
+"""Validation of the dataset and inputs of stages to be replaced, before their earlier results are deleted.
 
-A damaged image or artifact is otherwise noticed in the middle of a stage, when its earlier result is gone.
+Otherwise, a damaged image or artifact would stop a stage midway, after its earlier result was deleted.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Replaced:
     """A stage whose earlier result may be deleted.
 
     Args:
-        decision: the decision with its record.
-        parts: its identity now.
-        inputs: folders of the finished stages that it takes.
+        decision: the decision about the stage, with its earlier record.
+        parts: parts of its current identity.
+        inputs: folders of the finished stages that it takes as inputs.
     """
 
     decision: Decision
@@ -38,7 +38,7 @@ class Replaced:
 
     @property
     def changed_splits(self) -> set[str]:
-        """The splits that it reads and whose content differs from the earlier result's."""
+        """The splits that the stage reads and that changed since the earlier result."""
         before = ((self.decision.record or {}).get("identity_parts") or {}).get("reads") or {}
         changed = (key for key, content in self.parts["reads"].items() if before.get(key) != content)
         return {key.rpartition("/")[0] for key in changed}
@@ -50,10 +50,10 @@ def check_replaced(stages: Iterable[Replaced], data: Data | None, log: Callable[
     Args:
         stages: all stages that will run.
         data: the dataset.
-        log: prints one line for the user.
+        log: logs a line for the user.
 
     Raises:
-        InvalidInput: lists every damaged file; nothing was deleted.
+        InvalidInput: some files are damaged; lists all of them. Nothing was deleted.
     """
     replaced = [stage for stage in stages if stage.decision.deletes]
     problems: list[InvalidInput] = []
@@ -70,7 +70,7 @@ def check_replaced(stages: Iterable[Replaced], data: Data | None, log: Callable[
 
 
 def _changed_reads(replaced: Sequence[Replaced]) -> list[tuple[str, Kind]]:
-    """Return split and kind of all reads of changed splits: unchanged masks must fit changed images."""
+    """Return split and kind of everything read from changed splits: unchanged masks must still fit changed images."""
     changed = set[str]().union(*(stage.changed_splits for stage in replaced))
     keys = dict.fromkeys(key for stage in replaced for key in stage.parts["reads"])
     pairs = (key.rpartition("/") for key in keys)

@@ -17,7 +17,7 @@ Status = Literal["done", "skipped", "failed", "interrupted"]
 
 @dataclass
 class Session:
-    """What all stages of one process share.
+    """State shared by all stages of one process.
 
     Args:
         run_dir: the run directory.

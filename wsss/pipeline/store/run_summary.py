@@ -58,7 +58,7 @@ def status_in_run(run: Mapping[str, Any], id: str, status: str, finished: str | 
     Args:
         run: record of the run.
         id: id of the stage.
-        status, finished: of its record; they count if they are newer than the end of the run.
+        status, finished: status and end of the stage in its record, used if newer than the end of the run.
     """
     failed_here = run.get("status") == "failed" and run.get("failed") == id
     return "failed" if failed_here and (finished is None or finished <= (run.get("finished") or "")) else status

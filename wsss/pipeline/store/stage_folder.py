@@ -123,7 +123,7 @@ def _damage(path: Path, known: Mapping[str, Any], *, content: bool) -> str:
 
 
 def has_unlisted_files(folder: Path, artifacts: Mapping[str, Any]) -> bool:
-    """Return whether a folder holds files beside the listed artifacts."""
+    """Return whether a folder contains files besides the listed artifacts."""
     return any(path.relative_to(folder).as_posix() not in artifacts for path in artifact_files(folder))
 
 

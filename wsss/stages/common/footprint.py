@@ -1,4 +1,4 @@
-"""Memory estimates per image, by which `wsss.pipeline.run.items.map_items` limits the number of workers."""
+"""Memory estimates per image, used by `wsss.pipeline.run.items.map_items` to limit the number of workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def image_bytes(sample: Sample, *, per_pixel: int) -> int:
-    """Return ``per_pixel`` times the number of pixels in the header of an image; 0 if it cannot be read.
+    """Return ``per_pixel`` bytes times the number of pixels, read from the image header; 0 if it cannot be read.
 
     Measured values of ``per_pixel`` are in docs/pipelines.md, "Large photographs".
     """

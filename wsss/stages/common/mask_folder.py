@@ -96,19 +96,19 @@ def mask_files(folder: Path, log: Callable[[str], None], ids: Collection[str] = 
     Raises:
         InvalidInput: the folder has no mask, or two with the same id.
     """
-    place = masks_folder(folder)
-    matched = masks_by_id(place, ids).found
+    directory = masks_folder(folder)
+    matched = masks_by_id(directory, ids).found
     used = set(matched.values())
-    files = {**matched, **{id: path for id, path in masks_by_name(place).items() if path not in used}}
-    below = [path.relative_to(place).as_posix() for path in sorted(place.glob("*/*")) if _is_mask(path)]
+    files = {**matched, **{id: path for id, path in masks_by_name(directory).items() if path not in used}}
+    below = [path.relative_to(directory).as_posix() for path in sorted(directory.glob("*/*")) if _is_mask(path)]
     if not files:
         raise InvalidInput(
             "no masks in this folder or in masks/ below it; expected ID.png (or .tif, .bmp, .gif)",
             subject=folder,
-            hint=f"Pass the folder with the masks: {place / below[0].rpartition('/')[0]}." if below else None,
+            hint=f"Pass the folder with the masks: {directory / below[0].rpartition('/')[0]}." if below else None,
         )
-    if below and place != folder:
-        log(f"note: {counted(len(below), 'mask')} in subfolders of {place} skipped: {listing(below)}.")
+    if below and directory != folder:
+        log(f"note: {counted(len(below), 'mask')} in subfolders of {directory} skipped: {listing(below)}.")
     return dict(sorted(files.items()))
 
 
@@ -128,8 +128,8 @@ def holds_masks(folder: Path) -> bool:
 def png_files(folder: Path) -> list[Path]:
     """Return the mask files in a folder, or in ``masks/`` below it; empty if the folder does not exist."""
     inside = folder / "masks"
-    place = inside if inside.is_dir() else folder
-    return [path for path in sorted(place.iterdir()) if _is_mask(path)] if place.is_dir() else []
+    directory = inside if inside.is_dir() else folder
+    return [path for path in sorted(directory.iterdir()) if _is_mask(path)] if directory.is_dir() else []
 
 
 def _is_mask(path: Path) -> bool:

@@ -48,15 +48,15 @@ def with_masks(
     Raises:
         InvalidInput: an image has no mask, or two.
     """
-    place = masks_folder(folder)
+    directory = masks_folder(folder)
     ids = {sample.id for split in data.splits.values() for sample in split} | {sample.id for sample in samples}
-    files = masks_by_id(place, ids)
+    files = masks_by_id(directory, ids)
     missing = [sample.id for sample in samples if sample.id not in files.found]
     remarks = dict(files.remarks())
     if missing:
         problem = f"no mask for {len(missing)} of {len(samples)} images of {of}: {listing(missing)}."
         unused = [f"{remarks[kind]}." for kind in UNUSED if kind in remarks]
-        raise InvalidInput("\n".join([problem, *unused]), subject=place, hint=hint)
+        raise InvalidInput("\n".join([problem, *unused]), subject=directory, hint=hint)
     if GUESSED in remarks:
         log(f"note: {remarks[GUESSED]}")
     return tuple(replace(sample, mask=files.found[sample.id], mask_values=None) for sample in samples)

@@ -53,7 +53,7 @@ class Request:
 
 
 def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
-    """Return the selected masks, with their classes and images as far as they are known.
+    """Return the selected masks, with their classes and images, if known.
 
     The classes are those of the dataset; without a dataset, those that `predict` recorded for a folder of images, those
     of a class list, or those of ``data.mask_values``. Otherwise each mask value is a class.
@@ -84,8 +84,8 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     if missing is not None:
         _note_missing(request, missing, known, reporter.log)
     elif config.value.keys() - {NAMED_VALUES}:
-        place = request.run / DATA if run is not None and read_run(request.run) else work
-        data = _open_dataset(request, config, place, reporter.log)
+        generated = request.run / DATA if run is not None and read_run(request.run) else work
+        data = _open_dataset(request, config, generated, reporter.log)
         items = _of_dataset(data, request, folder, reporter.log)
         return Masks(name, data.classes, _chosen(items, request.ids, folder))
     _refuse_splits(request, "no dataset is set" if missing is None else "the dataset is missing")
@@ -99,10 +99,10 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
 
 
 def _data_config(request: Request, run: Run | None, folder: Path) -> Source:
-    """Return the dataset config of the run, overridden by that of the request."""
+    """Return the dataset config of the run, overridden by the request's."""
     recorded = data_of_run(run)
-    place = f"the run's data: (see {folder.parent / 'run.json'}; change it by --data.KEY VALUE)"
-    base = Source(recorded, {(): place})
+    location = f"the run's data: (see {folder.parent / 'run.json'}; change it by --data.KEY VALUE)"
+    base = Source(recorded, {(): location})
     if "layout" in request.data.value and request.data.value["layout"] != recorded.get("layout"):
         base = Source({})
     return merge(base, request.data)
@@ -129,7 +129,7 @@ def _of_images(
 def _predicted_images(
     moved_to: Path | None, folder: Path, names: Mapping[str, str], run: Run | None
 ) -> dict[str, Path]:
-    """Return the predicted images: in the folder of the request, otherwise in that of the stage."""
+    """Return the predicted images: in the requested folder, otherwise in the stage's."""
     from wsss.export.locate_images import files_below, images_by_file
 
     if moved_to is not None:

@@ -1,4 +1,4 @@
-"""``images.json`` of a prediction: the images that failed, and the sources of masks that are kept until a retry."""
+"""``images.json`` of a prediction: the images that failed, and hashes of those whose masks are kept for a retry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed, counted
+from wsss.errors import MAX_SHOWN, InvalidInput, RunFailed, counted
 from wsss.io.files.atomic import convert_os_errors, sha256_file
 from wsss.io.files.contained import delete_file
 from wsss.pipeline.run.items import REPAIR
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 def keeps_masks(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Return whether only images or labels changed, and ``images.json`` records the source of each mask."""
+    """Return whether only images or labels changed and ``images.json`` records a source hash for each mask."""
     return _recorded(folder) is not None and _settings(before) == _settings(now)
 
 
 def _settings(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of an identity that neither `_source` nor the recorded classes cover."""
+    """Return the parts of an identity that are covered neither by `_source` nor by the recorded classes."""
     config = {key: value for key, value in (parts.get("config") or {}).items() if key != "images"}
     reads = [key for key in parts.get("reads") or {} if not key.endswith(("/images", "/labels"))]
     return {**parts, "config": config, "reads": reads}
 
 
 def _recorded(folder: Path) -> Predicted | None:
-    """Return the record of a prediction with failed images; ``None`` without a readable one."""
+    """Return the record of a prediction with failed images; ``None`` if there is no readable one."""
     from wsss.data.masks.predicted_masks import read_predicted
 
     try:
@@ -69,12 +69,12 @@ def _source(config: PredictionSettings, sample: Sample) -> str | None:
 def failed_images(
     ctx: Context[Any], samples: Sequence[Sample], errors: Mapping[str, InvalidInput]
 ) -> dict[str, FailedImage]:
-    """Return the images without masks, of all ranks.
+    """Return the images without masks, including other ranks' images.
 
     Args:
         ctx: the context of the stage.
         samples: all images.
-        errors: image id → error, of this rank.
+        errors: image id → error, for the images of this rank.
     """
     from wsss.data.masks.predicted_masks import FailedImage
 
@@ -89,7 +89,7 @@ def failed_images(
 
 
 def _reading_error(sample: Sample) -> InvalidInput | None:
-    """Return why an image of another rank cannot be read."""
+    """Return the error of reading an image of another rank; ``None`` if it can be read."""
     from wsss.io.rasters.rgb_images import read_image
 
     try:
@@ -100,14 +100,14 @@ def _reading_error(sample: Sample) -> InvalidInput | None:
 
 
 def _file(config: PredictionSettings, sample: Sample) -> str:
-    """Return the path of an image, relative to the folder of images if there is one."""
+    """Return the path of an image, relative to ``images`` if a folder of images is predicted."""
     return (sample.image if config.images is None else sample.image.relative_to(config.images)).as_posix()
 
 
 def write_record(
     ctx: Context[Any], samples: Sequence[Sample], classes: Classes, failed: Mapping[str, FailedImage]
 ) -> None:
-    """Write the classes, image files and failures to ``images.json``; for splits only if an image failed."""
+    """Write classes, image files and failures to ``images.json``; for splits, only if an image failed."""
     from wsss.data.masks.predicted_masks import PREDICTED, Predicted, write_predicted
 
     config: PredictionSettings = ctx.config
@@ -123,12 +123,12 @@ def write_record(
 
 
 def failure_of(failed: Mapping[str, FailedImage], total: int, out: Path) -> RunFailed:
-    """Return the error that lists the failed images."""
+    """Return the error that lists the failed images, shortened if there are many."""
     from wsss.data.masks.predicted_masks import PREDICTED
 
     lines = [f"  {image.reason}" for image in failed.values()]
-    more = [f"  and {len(lines) - MOST_SHOWN} more (see {out / PREDICTED})"] if len(lines) > MOST_SHOWN else []
+    more = [f"  and {len(lines) - MAX_SHOWN} more (see {out / PREDICTED})"] if len(lines) > MAX_SHOWN else []
     done = total - len(failed)
     export = f" {counted(done, 'mask is', 'masks are')} complete; wsss export can export them now." if done else ""
-    problem = "\n".join([f"{len(failed)} of {total} images failed:", *lines[:MOST_SHOWN], *more])
+    problem = "\n".join([f"{len(failed)} of {total} images failed:", *lines[:MAX_SHOWN], *more])
     return RunFailed(problem, hint=REPAIR + export)

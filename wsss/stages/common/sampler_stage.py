@@ -43,7 +43,7 @@ LARGEST = 1024
 """Longer side in pixels to which images are reduced before offsets are measured, unless ``max_side`` is set."""
 
 WATCHED = 32
-"""Number of images (the first of val, else of split) whose offsets are measured after every epoch."""
+"""Number of images whose offsets are measured after every epoch: the first of val, or of split without val."""
 
 
 class SamplingTraining(LabelledConfig):

@@ -176,7 +176,7 @@ def load_keys(images: Sequence[Image], filtration: Filtration, frame: Frame, nam
     """Write the keys of one or two images of the same shape into this thread's workspace.
 
     Both images get the same type of keys, since the comparison image takes its values from both: int32 if float32
-    represents all values of both exactly, else int64.
+    represents all values of both exactly, otherwise int64.
 
     Raises:
         NotFinite: NaN or infinite values.

@@ -1,4 +1,4 @@
-"""Pixels of births and deaths: from edges and faces to pixels of the padded layout and of the image."""
+"""Conversion of births and deaths (edges and faces) to pixels of the padded layout and of the image."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def ends_of_image(keys, faces, columns, births0, deaths0, births1, deaths1, esse
     """Return the pixels of all births and deaths, as padded indices in the order of `results.Barcode`.
 
     Args:
-        keys: keys of the image; ``faces`` its face values; ``columns`` its width.
-        births0: ``(n0,)`` birth pixels of components; ``deaths0`` their death events.
-        births1: ``(n1,)`` birth events of holes; ``deaths1`` the faces that fill them.
+        keys, faces, columns: keys, face values and width of the image.
+        births0, deaths0: ``(n0,)`` birth pixels and death events of components.
+        births1, deaths1: ``(n1,)`` birth events of holes, and the faces that fill them.
         essential: birth pixel of the essential class.
     """
     n0, n1 = births0.size, births1.size
@@ -32,14 +32,14 @@ def ends_of_image(keys, faces, columns, births0, deaths0, births1, deaths1, esse
 
 @kernel
 def _edge_pixel(event, keys, columns):
-    """Return the pixel with the value of an edge; the second one if both have it."""
+    """Return the pixel of an edge that has the edge's value; the second one if both do."""
     p, q = ends(event, columns)
     return np.int64(q if keys[q] >= keys[p] else p)
 
 
 @kernel
 def _face_pixel(face, keys, faces, columns):
-    """Return the first pixel with the value of a face, in the order (+1,+1), (+1,0), (0,+1), (0,0)."""
+    """Return the first pixel with the face's value, in the order (+1,+1), (+1,0), (0,+1), (0,0)."""
     for pixel in (face + columns + 2, face + columns + 1, face + 1):
         if keys[pixel] == faces[face]:
             return pixel
@@ -48,24 +48,24 @@ def _face_pixel(face, keys, faces, columns):
 
 @kernel
 def locate(padded, image, margin, substitute, cells, values):
-    """Convert indices of the padded layout to indices of the flattened image, with their values.
+    """Convert indices of the padded layout to indices of the flattened image, and look up their values.
 
     Args:
         padded: ``(n,)`` int64 indices in the layout of the framed image.
         image: ``(H, W)`` float or bool.
         margin: width of the frame.
-        substitute: index for pixels of the frame; -1: no pixel, with the value 0.
-        cells: ``(n,)`` int64, written to.
-        values: ``(n,)`` float64, written to.
+        substitute: index that replaces pixels of the frame; -1: no pixel, with the value 0.
+        cells: ``(n,)`` int64; output for the indices.
+        values: ``(n,)`` float64; output for the values.
     """
     rows, columns = image.shape
     flat = image.ravel()
     stride = columns + 2 * margin + 1
     for i in range(padded.size):
-        place = padded[i] - 1
+        position = padded[i] - 1
         # Exact: the quotient is at least 1 / (2 stride) from the next integer, far more than the rounding error.
-        row = np.int64((place + 0.5) / stride)
-        r, c = row - 1 - margin, place - row * stride - margin
+        row = np.int64((position + 0.5) / stride)
+        r, c = row - 1 - margin, position - row * stride - margin
         inside = (r >= 0) & (r < rows) & (c >= 0) & (c < columns)
         cell = r * columns + c if inside else substitute
         cells[i] = cell

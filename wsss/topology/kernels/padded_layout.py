@@ -13,7 +13,7 @@ neighbours need no border tests.
 
 **Keys.** The bits of a float, read as a signed integer and with the lower bits of negative numbers flipped, sort like
 the float. float32 gives int32 keys; float64 gives int32 keys if float32 represents every value (masks, quantised
-probabilities), else int64. −0.0 becomes 0.0. The superlevel filtration is the sublevel
+probabilities), otherwise int64. −0.0 becomes 0.0. The superlevel filtration is the sublevel
 filtration of the negated values.
 """
 

@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 74, 12, 14, 42  # LEFT: room for 0.00015 beside the unit
 SERIES_STYLES = 6
 NOT_CURVES = ("epoch", "step", "iteration", "seconds")
-MOST_DOTS = 60
+MAX_DOTS = 60
 """Curves with more points have no dots."""
 
 
@@ -125,12 +125,12 @@ class _Plane:
         return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
 
-def _ticks(plane: _Plane, xs: Sequence[float], *, most: int = 8) -> Iterator[str]:
+def _ticks(plane: _Plane, xs: Sequence[float], *, max_ticks: int = 8) -> Iterator[str]:
     for tick in plane.ticks:
         y = plane.y(tick)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:.6g}</text>'
-    for value in xs[:: -(-len(xs) // most)]:
+    for value in xs[:: -(-len(xs) // max_ticks)]:
         x, y = plane.x(value), HEIGHT - BOTTOM + 16
         yield f'<text class="tick" x="{x:.1f}" y="{y}" text-anchor="middle">{value:g}</text>'
 
@@ -139,7 +139,7 @@ def _curve(plane: _Plane, chart: Chart, series: Series, style: str) -> Iterator[
     known = [(x, value) for x, value in zip(chart.xs, series.values, strict=True) if value is not None]
     points = " ".join(f"{plane.x(x):.1f},{plane.y(value):.1f}" for x, value in known)
     yield f'<polyline class="line {style}" points="{points}"/>'
-    for x, value in known if len(known) <= MOST_DOTS else ():
+    for x, value in known if len(known) <= MAX_DOTS else ():
         title = f"{escape(series.name)}, {escape(chart.x_unit)} {x:g}: {value:.5g}"
         yield (
             f'<circle class="dot {style}" cx="{plane.x(x):.1f}" cy="{plane.y(value):.1f}" r="2.6">'

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from wsss.topology import BettiMatching
 
 SIDE, MARGIN = 310, 44
-MOST_POINTS = 500
-MOST_BARS = 60
+MAX_POINTS = 500
+MAX_BARS = 60
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class _Interval:
 def persistence_svg(matching: BettiMatching) -> str:
     """Return the persistence diagram of the prediction (values in [0, 1]): birth to the right, death upwards.
 
-    Components are circles, holes squares; filled if matched with the label, else hollow vermilion. At most
-    `MOST_POINTS` intervals are drawn, the most persistent ones.
+    Components are circles, holes squares; filled if matched with the label, otherwise hollow vermilion. At most
+    `MAX_POINTS` intervals are drawn, the most persistent ones.
     """
-    shown, total = _longest(matching, MOST_POINTS)
+    shown, total = _longest(matching, MAX_POINTS)
     scale, low, high = SIDE - 2 * MARGIN, MARGIN, SIDE - MARGIN
 
     def position(value: float) -> float:
@@ -54,7 +54,7 @@ def persistence_svg(matching: BettiMatching) -> str:
         + _text("tick", MARGIN - 5, SIDE - position(value) + 4, f"{value:g}", anchor="end")
         for value in (0.0, 0.5, 1.0)
     ]
-    unmatched = sum(not one.matched for one in shown)
+    unmatched = sum(not interval.matched for interval in shown)
     label = f"Persistence diagram of the prediction: {total} intervals, {unmatched} of the {len(shown)} drawn unmatched"
     return "\n".join(
         [
@@ -71,12 +71,12 @@ def persistence_svg(matching: BettiMatching) -> str:
 
 
 def barcode_svg(matching: BettiMatching) -> str:
-    """Return the barcode of the prediction: a bar from birth to death for each of the `MOST_BARS` longest intervals.
+    """Return the barcode of the prediction: a bar from birth to death for each of the `MAX_BARS` longest intervals.
 
-    Components come first, then holes; solid if matched with the label, else dashed vermilion.
+    Components come first, then holes; solid if matched with the label, otherwise dashed vermilion.
     """
-    shown, total = _longest(matching, MOST_BARS)
-    shown.sort(key=lambda one: (one.dimension, -one.birth, one.death))
+    shown, total = _longest(matching, MAX_BARS)
+    shown.sort(key=lambda interval: (interval.dimension, -interval.birth, interval.death))
     step, scale = 5, SIDE - 2 * MARGIN
     height = MARGIN + step * len(shown) + 26
 
@@ -88,7 +88,7 @@ def barcode_svg(matching: BettiMatching) -> str:
         left, right = position(max(interval.birth, interval.death)), position(min(interval.birth, interval.death))
         style = f"{'pair' if interval.matched else 'alone'} dim{interval.dimension}"
         bars.append(f'<path class="{style}" d="M{left:.1f} {20 + step * row}H{max(right, left + 1):.1f}"/>')
-    unmatched = sum(not one.matched for one in shown)
+    unmatched = sum(not interval.matched for interval in shown)
     label = f"Barcode of the prediction: the {len(shown)} longest of {total} intervals, {unmatched} unmatched"
     return "\n".join(
         [
@@ -110,7 +110,9 @@ def _intervals(matching: BettiMatching) -> Iterator[_Interval]:
 
 def _longest(matching: BettiMatching, count: int) -> tuple[list[_Interval], int]:
     """Return the most persistent intervals of the prediction, and the number of all intervals."""
-    intervals = sorted(_intervals(matching), key=lambda one: (-one.length, -one.birth, one.dimension))
+    intervals = sorted(
+        _intervals(matching), key=lambda interval: (-interval.length, -interval.birth, interval.dimension)
+    )
     return intervals[:count], len(intervals)
 
 

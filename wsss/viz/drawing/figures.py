@@ -118,7 +118,7 @@ def panel_grid(
         size: width and height of a panel without labels.
         gap: width and height between panels, including labels.
         left: width of the labels left of the first panel.
-        min_width: of the figure, for the caption.
+        min_width: minimum width of the figure, for the caption.
     """
     from matplotlib.figure import Figure
 

@@ -22,7 +22,7 @@ def escape(text: str) -> Markup:
 
 
 def number(value: Any) -> str:
-    """Format a number: values in [0, 1] with three decimals, others with four digits; other types with `str`."""
+    """Format a number: values in [0, 1] with three decimals, others with four significant digits, integers in full."""
     if value is None:
         return NOT_DEFINED
     if isinstance(value, bool):
@@ -42,15 +42,15 @@ def duration(seconds: float | None) -> str:
     """Format seconds as ``0.4 s``, ``2 min 05 s`` or ``1 h 02 min``, with no-break spaces."""
     if seconds is None:
         return NOT_DEFINED
-    whole = round(seconds)
+    rounded = round(seconds)
     if seconds < 9.95:
         text = f"{seconds:.1f} s"
-    elif whole < 60:
-        text = f"{whole} s"
-    elif whole < 3600:
-        text = f"{whole // 60} min {whole % 60:02d} s"
+    elif rounded < 60:
+        text = f"{rounded} s"
+    elif rounded < 3600:
+        text = f"{rounded // 60} min {rounded % 60:02d} s"
     else:
-        text = f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        text = f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
@@ -59,15 +59,15 @@ def plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {plain(one)}" for key, one in value.items()) or "none"
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items()) or "none"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(plain(one) for one in value) or "none"
-    return str(value) if isinstance(value, str) else number(value)
+        return ", ".join(plain(item) for item in value) or "none"
+    return number(value)
 
 
 def words(key: str) -> str:
-    """Return a key such as ``pixel_accuracy`` as words, abbreviations in their usual spelling."""
-    known = {
+    """Return a key such as ``pixel_accuracy`` as words, with the usual spelling of abbreviations."""
+    spellings = {
         "miou": "mIoU",
         "iou": "IoU",
         "map": "mAP",
@@ -77,4 +77,4 @@ def words(key: str) -> str:
         "cam": "CAM",
         "lr": "learning rate",
     }
-    return " ".join(known.get(word.lower(), word) for word in key.split("_"))
+    return " ".join(spellings.get(word.lower(), word) for word in key.split("_"))

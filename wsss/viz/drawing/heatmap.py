@@ -30,7 +30,7 @@ def heat_overlay(image: NDArray[np.uint8], values: NDArray[Any], *, opacity: flo
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
         values: ``(h, w)`` floats in [0, 1]; resized bilinearly.
-        opacity: of the map, in [0, 1].
+        opacity: opacity of the map, in [0, 1].
 
     Returns:
         ``(H, W, 3)`` uint8 RGB.

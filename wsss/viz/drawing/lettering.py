@@ -20,7 +20,7 @@ def font(size: int) -> Any:
 
 
 def drawable(text: str) -> str:
-    """Replace letters that the font lacks: by the letter without accent if possible, else by `UNKNOWN`.
+    """Replace letters that the font lacks: by the letter without its accent if possible, otherwise by `UNKNOWN`.
 
     Pillow's font covers ASCII and some punctuation; it draws all other letters as the same empty box.
     """

@@ -53,20 +53,24 @@ def features_of(matching: BettiMatching, side: int) -> Iterator[Feature]:
                 number += paired
 
 
-def most_telling(sides: Sequence[Sequence[Feature]], most: int) -> list[list[Feature]]:
-    """Select at most ``most`` features of each image: unmatched ones first, then whole pairs.
+def most_telling(sides: Sequence[Sequence[Feature]], limit: int) -> list[list[Feature]]:
+    """Select at most ``limit`` features of each image: unmatched ones first, then whole pairs.
 
     Within each kind, the most persistent come first; the persistence of a pair is that of its longer interval.
     """
-    alone = [sorted((one for one in side if one.pair is None), key=lambda one: -one.length)[:most] for side in sides]
+    unmatched = ([feature for feature in side if feature.pair is None] for side in sides)
+    alone = [sorted(features, key=lambda feature: -feature.length)[:limit] for features in unmatched]
     lengths: dict[int, float] = {}
     for side in sides:
-        for one in side:
-            if one.pair is not None:
-                lengths[one.pair] = max(one.length, lengths.get(one.pair, 0.0))
-    room = most - max(map(len, alone))
+        for feature in side:
+            if feature.pair is not None:
+                lengths[feature.pair] = max(feature.length, lengths.get(feature.pair, 0.0))
+    room = limit - max(map(len, alone))
     pairs = set(sorted(lengths, key=lambda pair: -lengths[pair])[:room])
-    return [[*first, *(one for one in side if one.pair in pairs)] for first, side in zip(alone, sides, strict=True)]
+    return [
+        [*first, *(feature for feature in side if feature.pair in pairs)]
+        for first, side in zip(alone, sides, strict=True)
+    ]
 
 
 def hatched(region: NDArray[np.bool_], period: int) -> NDArray[np.bool_]:

@@ -85,7 +85,7 @@ def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path:
     Args:
         pred: ``(H, W)`` prediction.
         gt: ``(H, W)`` label.
-        matching: of these two, in either filtration.
+        matching: matching of these two, in either filtration.
         path: the file to write, with a suffix in `PLOTS`; equal input gives equal bytes.
 
     Raises:

@@ -98,7 +98,7 @@ def overlay(
         image: ``(H, W, 3)`` uint8 RGB.
         mask: ``(H, W)`` class indices, 255 for ignored pixels.
         palette: ``(K + 1, 3)`` uint8, a colour per class.
-        opacity: of the class colours, in [0, 1]; contours are opaque.
+        opacity: opacity of the class colours, in [0, 1]; contours are opaque.
         contours: draw the borders of the regions.
 
     Returns:
@@ -132,9 +132,9 @@ def contact_sheet(
             determines the height of the row.
         titles: one heading per column, drawn in Pillow's own font.
         path: the PNG to write (atomically; equal pixels give equal bytes).
-        width: of a column, pixels.
+        width: width of a column in pixels.
         gap: between images and around the sheet, pixels.
-        font_size: of the headings, pixels; by default a fifteenth of ``width``, at least 12.
+        font_size: font size of the headings in pixels; by default ``width / 15``, at least 12.
 
     Raises:
         ValueError: the number of images in a row differs from the number of titles.

@@ -32,7 +32,7 @@ class Run:
     Args:
         name: unique among the runs.
         records: its finished stages, in pipeline order.
-        settings: of the whole run: pipeline, seed, dataset.
+        settings: settings of the whole run: pipeline, seed, dataset.
     """
 
     name: str
@@ -167,7 +167,7 @@ def masks_side_by_side(
         data: the dataset of the first run.
         splits: splits to show; empty for all with masks.
         count: maximum number of images.
-        seed: of the random draw.
+        seed: random seed of the draw.
         budget: maximum size of the pictures, bytes.
         workers: number of threads.
     """
@@ -218,7 +218,7 @@ def build_runs_page(
         title: heading.
         splits: splits to show; empty for all with masks.
         images: maximum number of images in the gallery.
-        seed: of the random draw among them.
+        seed: random seed of the draw among them.
         max_bytes: size limit of the page.
         workers: number of threads.
         tell_unread: called with the omitted images, missing or broken, if any.

@@ -30,7 +30,7 @@ class ShownColumn:
         name: unique among the columns.
         title: heading; begins with ORACLE where ground truth chose a threshold.
         measure: key of the metric.
-        split: of all its scores.
+        split: split of all its scores.
         images: number of images measured.
         oracle: ground truth chose a threshold.
         facts: provenance of its scores: fact → all distinct values.
@@ -61,7 +61,7 @@ class Comparison:
         over: axis averaged over.
         rows: in order.
         reference: the reference row.
-        resamples, confidence: of the bootstrap intervals.
+        resamples, confidence: number of bootstrap resamples, and confidence level of the intervals.
         columns: see `ShownColumn`.
         curves: the precision–recall charts.
     """
@@ -162,8 +162,8 @@ def as_markdown(comparison: Comparison) -> str:
 
 def explain(comparison: Comparison) -> str:
     """Explain the numbers of the table."""
-    most = comparison.seeds
-    text = f"Mean over {most} {comparison.over}s ± sample standard deviation." if most > 1 else "One value each."
+    seeds = comparison.seeds
+    text = f"Mean over {seeds} {comparison.over}s ± sample standard deviation." if seeds > 1 else "One value each."
     if _has_intervals(comparison):
         text += (
             f" In brackets: {_percent(comparison.confidence)} bootstrap interval over images "

@@ -168,5 +168,5 @@ def _edge(chain: Sequence[Node], centres: Mapping[Node, tuple[float, float]], di
     return f'<path class="edge" d="{path}"/><polygon class="tip" points="{head}"/>'
 
 
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _short(text: str, max_length: int) -> str:
+    return text if len(text) <= max_length else text[: max_length - 1] + "…"

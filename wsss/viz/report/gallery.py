@@ -54,7 +54,7 @@ def make_gallery(
         scores: their scores, to rank the images by.
         splits: the splits to show; empty for every split with maps or masks.
         count: number of images.
-        seed: of the random draw among them.
+        seed: random seed of the draw among them.
         budget: maximum size of all rows, bytes.
         only: ids of the stages shown as columns; ``None`` for all.
         workers: number of threads; the result does not depend on it.

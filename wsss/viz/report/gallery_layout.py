@@ -1,4 +1,4 @@
-"""The content of a gallery: sections per split, rows per image, tiles per picture."""
+"""The content of a gallery: a section per split, a row per image, a tile per picture."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from wsss.data.sample import Sample
 
 REASONS = ("worst", "random", "best", "contradicts labels", "spread")
-"""Reasons for showing an image, in the order of the page's filter."""
+"""Reasons why an image is shown, in the order of the filter on the page."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture over the photograph.
+    """A picture drawn over the photograph.
 
     Args:
         kind: CSS class: ``mask``, ``heat`` or ``offsets``.
-        title, note: caption.
-        source: the layer as a data URI.
+        title, note: the two parts of the caption.
+        source: the picture as a data URI.
         alt: text alternative.
-        contradicts: whether it is a predicted mask that contradicts the image-level labels.
+        contradicts: whether the tile shows a predicted mask that contradicts the image-level labels.
     """
 
     kind: str
@@ -38,16 +38,16 @@ class Tile:
 
 @dataclass(frozen=True)
 class Row:
-    """One image.
+    """The row of an image.
 
     Args:
-        id: of the image.
+        id: image id.
         reason: see `REASONS`.
-        labels: names of its classes, ``None`` without image-level labels.
-        width, height: of the image, pixels.
-        photo: as a data URI.
-        cells: the tiles of each column, none where the stage has no result for the image.
-        classes: indices of its classes, from labels or else the true mask.
+        labels: names of the labelled classes; ``None`` without image-level labels.
+        width, height: size of the image in pixels.
+        photo: the photograph as a data URI.
+        cells: tiles of each column; empty if the stage has no result for the image.
+        classes: indices of its classes, from the labels or, without labels, from the true mask.
     """
 
     id: str
@@ -65,7 +65,7 @@ class Row:
         return any(tile.contradicts for cell in self.cells for tile in cell)
 
     def weight(self) -> int:
-        """Return the approximate size of the row in the page, bytes."""
+        """Return the approximate size of the row in the page, in bytes."""
         sources = [self.photo, *(tile.source for cell in self.cells for tile in cell)]
         texts = sum(400 + len(tile.alt) + len(tile.note) for cell in self.cells for tile in cell)
         return sum(map(len, sources)) + texts + 1200
@@ -73,7 +73,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Unread:
-    """An image without a row, since its photograph is missing or broken."""
+    """An image without a row, because its photograph is missing or broken."""
 
     id: str
     why: str
@@ -84,11 +84,11 @@ class Section:
     """The rows of one split.
 
     Args:
-        split: its name.
-        size: number of images of the split.
-        ranked_by: the score stage that ranked the images, if any.
-        columns: headings.
-        rows: the images.
+        split: name of the split.
+        size: number of images in the split.
+        ranked_by: score stage by which the images are ranked, if any.
+        columns: headings of the columns.
+        rows: rows of the images.
         unread: images that could not be shown.
     """
 
@@ -125,7 +125,7 @@ class Gallery:
 
 
 def missing_image(sample: Sample) -> Unread:
-    """Return the entry of an image in `Dataset.missing`."""
+    """Return the entry for an image in `Dataset.missing`."""
     return Unread(sample.id, f"no such image in {sample.image.parent}")
 
 
@@ -144,5 +144,5 @@ def legend(data: Dataset | None) -> list[tuple[str, str]]:
 
 
 def heat_scale() -> str:
-    """Return the colours of heat maps from 0 to 1 as stops of a CSS gradient."""
+    """Return the colours of heat maps from 0 to 1 as the stops of a CSS gradient."""
     return ", ".join(hex_colour(colour) for colour in magma()[::15])

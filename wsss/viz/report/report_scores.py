@@ -60,7 +60,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Ratio:
-    """The ratio of the mIoU of a weakly to that of a fully supervised network, on the same images."""
+    """Ratio of the mIoU of a weakly supervised network to a fully supervised one's, on the same images."""
 
     weak: Score
     full: Score
@@ -132,7 +132,7 @@ def flat(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _flat(value: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     for key, one in value.items():
-        # Keys of the first level are ours (snake case); below them are class names, shown as they are.
+        # Keys of the first level are ours (snake case); below them are class names, shown unchanged.
         here = (*path, words(str(key)) if not path else str(key))
         if isinstance(one, Mapping):
             yield from _flat(one, here)

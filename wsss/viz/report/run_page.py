@@ -36,7 +36,7 @@ class Options:
         title: heading.
         images: maximum number of images in the gallery.
         splits: their splits; empty for every split with maps or masks.
-        seed: of the random draw among them.
+        seed: random seed of the draw among them.
         columns: patterns (``*`` for any text) of the stages with pictures; empty for all.
         sampling: maximum number of images with sampling positions.
         topology: maximum number of images in the topology view.

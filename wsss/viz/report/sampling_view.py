@@ -1,4 +1,4 @@
-"""The sampling positions of deformable samplers: arrows from the regular grid, beside the resulting class maps.
+"""The sampling positions of deformable samplers: arrows from the regular grid, next to the resulting class maps.
 
 Each row is an image, each column a checkpoint: the classifier before any sampler, after expansion, after shrinkage. A
 checkpoint shows its sampling positions, and the class maps made from it by a cam stage, if any.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
     from wsss.data.sample import Sample
 
-MOST_ARROWS = 260
+MAX_ARROWS = 260
 """Approximate maximum per picture; of a finer grid, every n-th element is drawn."""
 
 INK, HALO = "#ffe45c", "#10131a"
@@ -97,7 +97,7 @@ def arrows_svg(offsets: Offsets, kernel: int = 1) -> str:
     """Draw arrows from the regular positions of the taps to their sampling positions, as an SVG of the image's size.
 
     Args:
-        offsets: of one image. Zero offsets are drawn as dots.
+        offsets: offsets of one image; zero offsets are drawn as dots.
         kernel: taps per side, one feature pixel apart.
     """
     starts, ends = _arrows(offsets, kernel)
@@ -130,12 +130,12 @@ def arrows_svg(offsets: Offsets, kernel: int = 1) -> str:
 
 
 def _arrows(offsets: Offsets, kernel: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return starts and ends ``(A, 2)`` as (row, column) in image pixels; about `MOST_ARROWS` at most."""
+    """Return starts and ends ``(A, 2)`` as (row, column) in image pixels; about `MAX_ARROWS` at most."""
     taps, _, height, width = offsets.offsets.shape
     side = kernel if taps % (kernel * kernel) == 0 else 1
     # The taps of adjacent elements overlap: with one element per kernel, each position is drawn once.
     stride = side
-    while taps * -(-height // stride) * -(-width // stride) > MOST_ARROWS and stride < max(height, width):
+    while taps * -(-height // stride) * -(-width // stride) > MAX_ARROWS and stride < max(height, width):
         stride += 1
     first = stride // 2
     grid = np.meshgrid(
@@ -145,7 +145,7 @@ def _arrows(offsets: Offsets, kernel: int) -> tuple[NDArray[np.float64], NDArray
     )
     rows, columns = (one.ravel() for one in grid)
     starts, ends = [], []
-    for tap in range(min(taps, MOST_ARROWS)):
+    for tap in range(min(taps, MAX_ARROWS)):
         down, right = divmod(tap % (side * side), side)
         start = np.stack([rows + down - side // 2, columns + right - side // 2], 1).astype(np.float64)
         starts.append(start * offsets.stride)

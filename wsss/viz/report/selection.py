@@ -103,7 +103,7 @@ def choose(
     Args:
         splits: split name → candidate images.
         count: maximum number of images.
-        seed: of the random draw, independent for each split.
+        seed: random seed of the draw, which is independent for each split.
         values: split name → image id → score.
         flagged: ids of images whose masks contradict their labels, worst first.
 

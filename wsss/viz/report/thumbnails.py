@@ -27,7 +27,7 @@ class Detail:
 
     Args:
         side: longer side of photographs and masks, pixels; smaller images keep their size.
-        quality: of the JPEG, 1–95.
+        quality: JPEG quality, 1–95.
         heat_side: longer side of heat maps, pixels; the browser interpolates them to the size of the photograph.
     """
 

@@ -43,8 +43,8 @@ ERRORS = (
 )
 """Columns to rank images by; the sum of the first ones that were measured."""
 
-MOST_MARKS = 60
-MOST_SCORES = 4
+MAX_MARKS = 60
+MAX_SCORES = 4
 """Maximum number of scores shown; a matrix of losses and seeds has more."""
 
 
@@ -53,10 +53,10 @@ class TopologyRow:
     """One class of one image.
 
     Args:
-        id: of the image.
-        name: of the class.
+        id: image id.
+        name: name of the class.
         stage: that made the mask.
-        width, height: of the image, pixels.
+        width, height: size of the image in pixels.
         photo: as a data URI.
         panels: prediction, label, centrelines.
         marks: unmatched features, the largest first.
@@ -135,7 +135,7 @@ def topology_view(
         InvalidInput: an invalid table of scores.
     """
     measured = [record for record in records if (record.path / STRUCTURE).is_file() and masks_of(record, records)]
-    shown = _first_seeds(measured)[-MOST_SCORES:]
+    shown = _first_seeds(measured)[-MAX_SCORES:]
     samples = {sample.id: sample for several in data.splits.values() for sample in several if sample.mask is not None}
     jobs: list[tuple[Sample, str, StageRecord, str]] = []
     for index, score in enumerate(shown):
@@ -226,8 +226,8 @@ def _row(sample: Sample, name: str, masks: StageRecord, classes: Classes, frame:
         height,
         photo_uri(image, detail),
         tuple(panels),
-        tuple(marks[:MOST_MARKS]),
-        max(0, len(marks) - MOST_MARKS),
+        tuple(marks[:MAX_MARKS]),
+        max(0, len(marks) - MAX_MARKS),
         _summary(matching),
         diagram,
         bars,

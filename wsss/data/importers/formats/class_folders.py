@@ -27,7 +27,7 @@ def read(folder: Path, files: Sequence[str], context: ReadContext | None = None)
     Images outside class folders are unlabelled.
 
     Args:
-        folder: of the images.
+        folder: folder of the images.
         files: paths of the images below it.
         context: rules.
 

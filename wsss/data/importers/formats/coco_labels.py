@@ -45,7 +45,7 @@ def read(path: Path, context: ReadContext) -> Labels:
     Raises:
         InvalidInput: names file and key.
     """
-    content, label_key = read_json(path), context.how.label_key
+    content, label_key = read_json(path), context.options.label_key
     if not isinstance(content, dict) or not set(content) >= PARTS:
         raise InvalidInput(
             "not COCO annotations",

@@ -66,7 +66,7 @@ def read(path: Path, context: ReadContext) -> Labels:
     Raises:
         InvalidInput: names file and line.
     """
-    table, separator, label_key = _read_table(path), context.how.separator, context.how.label_key
+    table, separator, label_key = _read_table(path), context.options.separator, context.options.label_key
     if not table.header:
         return _read_without_header(table, context)
     keys = () if label_key is None else label_keys(label_key, table.header, path, what="column")
@@ -88,7 +88,7 @@ def _refuse(option: str, value: str | None, path: Path, reason: str) -> None:
 
 
 def _read_without_header(table: _Table, context: ReadContext) -> Labels:
-    for option, value in (("--label-key", context.how.label_key), ("--image-key", context.how.image_key)):
+    for option, value in (("--label-key", context.options.label_key), ("--image-key", context.options.image_key)):
         _refuse(option, value, table.path, "the table has no header; its first column is the image, others are labels")
     columns = tuple(range(1, max(len(cells) for _, cells in table.rows)))
     refuse_unnamed(table.path, [[row[at] for _, row in table.rows if at < len(row)] for at in columns], context)
@@ -206,7 +206,7 @@ def _entries(
     """Return an entry per row, its labels as in the cells; ``one_name``: spaces do not separate labels."""
     cells = [row[column] for _, row in table.rows for column in labels_at if column < len(row)]
     cells = [cell for cell in cells if context.rules.word(cell) is None]  # "no finding" is one label
-    separator = context.how.separator
+    separator = context.options.separator
     if separator is None:
         separator = separator_of(cells)
         spaces = separator is None and any(" " in cell for cell in cells if not LIST.fullmatch(cell))

@@ -30,7 +30,7 @@ def read(path: Path, context: ReadContext) -> Labels:
     Raises:
         InvalidInput: not such an export, or an image or a label without a name.
     """
-    root = read_xml(path, most=MAX_BYTES)
+    root = read_xml(path, max_bytes=MAX_BYTES)
     _refuse_others(path, root)
     images = root.findall("image")
     entries = [_entry(image, f"{path}: image[{number}]", context) for number, image in enumerate(images)]

@@ -31,7 +31,7 @@ class Place:
     """The place of an image.
 
     Args:
-        name: of its class folder, or ``None`` outside of any.
+        name: name of its class folder; ``None`` if it is in none.
         split: a value of `wsss.data.importers.rules.split_names.SPLITS`, or ``None``.
         below: class folder and the folder inside it that contains the image, or ``""``.
     """
@@ -50,7 +50,7 @@ class Shape:
         splits: names of the folders that are splits.
         inner: split → the folders between it and its class folders.
         split_last: splits lie in class folders (``cat/train/1.jpg``), not around them.
-        unlabelled: folders of unlabelled images beside the splits.
+        unlabelled: folders of unlabelled images next to the splits.
         left_out: paths of folders without images of the dataset.
     """
 
@@ -96,7 +96,7 @@ def shape_of(folder: Path, files: Sequence[str], context: ReadContext) -> Shape:
     """Infer the roles of folders; all but a plain folder per class is noted.
 
     Args:
-        folder: of the images.
+        folder: folder of the images.
         files: paths of the images below it.
         context: rules; receives the notes.
 
@@ -154,7 +154,7 @@ def _unwrap(paths: Sequence[Folders]) -> tuple[Folders, set[Folders], list[Folde
 
 
 def _masks_among(tops: Collection[str]) -> set[str]:
-    """Return the mask folders: by a name without other meaning, or by their place beside splits or wrappers."""
+    """Return the mask folders: by an unambiguous name, or by their position next to splits or wrapper folders."""
     beside = any(split_of(top) or top.lower() in WRAPPERS for top in tops)
     masks = {top for top in tops if plain(top) in (MASKS if beside else TRUTH)}
     return masks if len(masks) < len(tops) else set()
@@ -169,7 +169,7 @@ def _is_wrapper(tops: Collection[str], paths: Sequence[Folders]) -> bool:
 
 
 def _splits(folder: Path, paths: Sequence[Folders], context: ReadContext) -> Shape:
-    """Return which folders are splits, and which contain unlabelled images; splits beside classes are refused."""
+    """Return the folders of splits and of unlabelled images; splits next to class folders are an error."""
     tops = {path[0] for path in paths}
     named = {top for top in tops if split_of(top)}
     others = {top for top in tops - named if context.word(top) is not Word.UNKNOWN}

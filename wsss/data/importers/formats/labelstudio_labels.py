@@ -1,7 +1,7 @@
-"""Label Studio's export JSON: choices, and labels of boxes and other regions.
+"""Label Studio's JSON export: choices, and labels of boxes and other regions.
 
-An export is a list of tasks; each has ``data`` (with the image's URL) and ``annotations`` (one per annotator, each with
-a list of results). The shorter exports JSON-MIN and CSV are read by `wsss.data.importers.formats.labelstudio_min`.
+An export is a list of tasks. Each has ``data`` (including the image's URL) and ``annotations`` (one per annotator, each
+with a list of results). `wsss.data.importers.formats.labelstudio_min` reads the shorter exports JSON-MIN and CSV.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ UNANSWERED = "tasks without an annotation"
 
 
 class _Result(NamedTuple):
-    """The names chosen in one control, on one image.
+    """The names chosen in one control for one image.
 
-    ``score`` is the confidence of a model; ``where`` is the location of the names.
+    ``score`` is the confidence of a model; ``where`` is the location of the names in the file.
     """
 
     control: str
@@ -44,7 +44,7 @@ class _Result(NamedTuple):
 
 @dataclass(frozen=True)
 class _Task:
-    """An image with its annotations, or its predictions; each is a list of results."""
+    """An image with its annotations or predictions, each of them a list of results."""
 
     where: str
     data: Mapping[str, Any]
@@ -53,7 +53,7 @@ class _Task:
 
 
 def looks_like(content: Any) -> bool:
-    """Return whether a JSON document is a list of tasks, of which some may have no annotations."""
+    """Return whether a JSON document is a list of tasks; some may have no annotations."""
     tasks = isinstance(content, list) and all(
         isinstance(task, dict) and isinstance(task.get("data"), dict) for task in content
     )
@@ -63,13 +63,13 @@ def looks_like(content: Any) -> bool:
 def read(path: Path, context: ReadContext) -> Labels:
     """Read an export of tasks.
 
-    An image has the labels of all its annotators; differences between them are noted. Skipped (cancelled) annotations
-    do not count; a task with no other is unlabelled. An annotation without a choice means that the image shows no
-    class. If the project has no choices, the labels of boxes and other regions are read. Without a ``label_key``, the
-    control is the only one with choices, else one with a usual name, else the only one with labels of regions.
+    An image has the labels of all its annotators; disagreements are noted. Cancelled (skipped) annotations are ignored;
+    a task that has no others is unlabelled. An annotation without a choice means that the image shows no class. If the
+    project has no choices, the labels of boxes and other regions are read. Without a ``label_key``, the labels come
+    from the only control with choices, a control with a usual name, or the only control with labels of regions.
 
     Raises:
-        InvalidInput: names file and key.
+        InvalidInput: the file is not a valid export; names file and key.
     """
     content = read_json(path)
     if not looks_like(content):
@@ -79,9 +79,9 @@ def read(path: Path, context: ReadContext) -> Labels:
             allowed="a list of tasks with the keys data and annotations",
             hint="Export as JSON (or JSON-MIN).",
         )
-    how = context.how
-    tasks = [_task(task, f"{path}: [{number}]", how.use_predictions) for number, task in enumerate(content)]
-    _check_predictions(path, content, tasks, how.use_predictions)
+    options = context.options
+    tasks = [_task(task, f"{path}: [{number}]", options.use_predictions) for number, task in enumerate(content)]
+    _check_predictions(path, content, tasks, options.use_predictions)
     results = [result for task in tasks for answer in task.answers for result in answer]
     controls = {result.control: result.kind for result in results}
     chosen = _chosen(path, controls, context)
@@ -97,7 +97,7 @@ def read(path: Path, context: ReadContext) -> Labels:
                 context.note(PREDICTED, image)
         else:
             context.note(ONLY_PREDICTED if raw.get("predictions") else UNANSWERED, image)
-    choices = how.label_key is None and all(controls[name] == "choices" for name in chosen)
+    choices = options.label_key is None and all(controls[name] == "choices" for name in chosen)
     return collect(FORMAT, yes_and_no(entries, context) if choices else entries, context)
 
 
@@ -135,7 +135,7 @@ def _check_predictions(path: Path, content: list[dict[str, Any]], tasks: Sequenc
 
 
 def _results(answer: dict[str, Any], where: str, predicted: bool) -> Iterator[_Result]:
-    """Yield the chosen names; comments, ratings and the like have none."""
+    """Yield the chosen names; results such as comments and ratings are skipped."""
     for at, result in enumerate(_list(answer.get("result"), f"{where}.result")):
         value = result.get("value")
         if not isinstance(value, dict):
@@ -151,9 +151,9 @@ def _results(answer: dict[str, Any], where: str, predicted: bool) -> Iterator[_R
 
 
 def _chosen(path: Path, controls: Mapping[str, str], context: ReadContext) -> tuple[str, ...]:
-    """Return the controls of the labels, of name → ``choices`` or the key of the labels of regions."""
-    if context.how.label_key is not None:
-        chosen = label_keys(context.how.label_key, controls, path, what="control")
+    """Return the controls that hold the labels; ``controls`` maps names to ``choices`` or the key of region labels."""
+    if context.options.label_key is not None:
+        chosen = label_keys(context.options.label_key, controls, path, what="control")
     else:
         candidates = [name for name, kind in controls.items() if kind == "choices"] or list(controls)
         usual = find_key(candidates, (*CHOICE_KEYS, *LABEL_KEYS))
@@ -181,7 +181,7 @@ def _entry(image: str, task: _Task, chosen: Sequence[str], context: ReadContext)
 
 
 def _presence(answer: Sequence[_Result], chosen: Sequence[str], context: ReadContext) -> dict[str, bool | None]:
-    """Return the names in one answer, with their presence; that of a model's names depends on their scores."""
+    """Return the names in one answer and whether they are present; for predictions, this depends on the score."""
     presence: dict[str, bool | None] = {}
     for result in answer:
         if result.control in chosen:

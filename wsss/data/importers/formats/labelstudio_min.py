@@ -2,7 +2,8 @@
 
 A record has the task's data (the image's URL and other imported columns), some of `METADATA`, and for each control of
 the labelling config its value under the control's *name*: a string for one choice, ``{"choices": [...]}`` for several,
-a list of labelled regions for boxes and the like. A control without a choice has no key. The CSV has the same in cells.
+a list of labelled regions for boxes and other shapes. A control without a choice has no key. The CSV has the same
+content in cells.
 """
 
 from __future__ import annotations
@@ -67,14 +68,14 @@ def read(path: Path, context: ReadContext) -> Labels:
 def collect_records(path: Path, records: Sequence[Record], context: ReadContext) -> Labels:
     """Return the labels of records; an image whose record lacks the control's key shows no class.
 
-    Without a ``label_key``, the control is ``choice``, else the only key with ``{"choices": ...}``, else another usual
-    name, else the only key with labels of regions, else the only string that is not the image.
+    Without a ``label_key``, the control is the first match of: the key ``choice``; the only key with
+    ``{"choices": ...}``; another usual name; the only key with labels of regions; the only string besides the image.
 
     Raises:
         InvalidInput: no or several candidates for the labels, a missing image, or an invalid label.
     """
     own = [(where, {key: value for key, value in r.items() if key not in METADATA}) for where, r in records]
-    columns, label_key = columns_of(record for _, record in own), context.how.label_key
+    columns, label_key = columns_of(record for _, record in own), context.options.label_key
     image = image_key(columns, path, context, served=True)
     if label_key is not None:
         controls = label_keys(label_key, columns, path)
@@ -125,7 +126,7 @@ def _note_control(control: str, columns: Mapping[str, Sequence[Any]], context: R
 
 
 def _control(path: Path, columns: Mapping[str, Sequence[Any]]) -> str:
-    """Return the key of the labels, among all but that of the image."""
+    """Return the key of the labels, among all keys except the image's."""
     strings = [
         key
         for key, values in columns.items()
@@ -155,12 +156,12 @@ def _is_choices(value: Any) -> bool:
 
 
 def _is_region(value: Any) -> bool:
-    """Return whether a value is a list of regions, of which some may be unlabelled."""
+    """Return whether a value is a list of regions; some may be unlabelled."""
     return isinstance(value, list) and any(isinstance(item, dict) and _region_key(item) for item in value)
 
 
 def _region_key(region: Mapping[str, Any]) -> str | None:
-    """Return the key of a region's labels: ``rectanglelabels``, ``polygonlabels`` and the like."""
+    """Return the key of a region's labels: ``rectanglelabels``, ``polygonlabels`` and so on."""
     return next((key for key in region if key.endswith("labels") and key != "labels"), None)
 
 

@@ -105,8 +105,8 @@ def _image(key: str | int) -> str:
 
 
 def _class_names(path: Path, length: int, context: ReadContext) -> tuple[str, ...]:
-    if context.how.classes is not None:
-        names = _element_names(context.how.classes, context)
+    if context.options.classes is not None:
+        names = _element_names(context.options.classes, context)
         if len(names) != length:
             raise InvalidInput(
                 "wrong number of class names", subject=path, found=len(names), allowed=f"{length}, one per element"

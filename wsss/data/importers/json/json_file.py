@@ -40,7 +40,7 @@ def parse_json(text: str, path: Path, *, first: int = 1) -> Any:
 
     Args:
         text: a whole file, or one of its lines.
-        path: of the file, for errors.
+        path: path of the file, for error messages.
         first: number of the text's first line in the file.
 
     Raises:

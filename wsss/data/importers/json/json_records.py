@@ -58,7 +58,7 @@ def read(path: Path, context: ReadContext) -> Labels:
     Raises:
         InvalidInput: names file and key.
     """
-    content, label_key = read_json(path), context.how.label_key
+    content, label_key = read_json(path), context.options.label_key
     if isinstance(content, list):
         rows = [(f"{path}: [{number}]", record) for number, record in enumerate(content)]
         return read_records(path, rows, _LIST, context)
@@ -76,9 +76,9 @@ def read(path: Path, context: ReadContext) -> Labels:
 
 def _from_object(path: Path, content: dict[str, Any], context: ReadContext) -> list[_Image]:
     """Return the images of ``{image: labels}`` or ``{image: {label_key: labels, …}}``."""
-    label_key = context.how.label_key
+    label_key = context.options.label_key
     keyed = label_key is not None and all(isinstance(value, dict) and label_key in value for value in content.values())
-    for option, key in (("--image-key", context.how.image_key), ("--label-key", None if keyed else label_key)):
+    for option, key in (("--image-key", context.options.image_key), ("--label-key", None if keyed else label_key)):
         if key is not None:
             raise InvalidInput(
                 "no effect, because the file is an object {image: labels}, whose keys are images",
@@ -101,12 +101,12 @@ def read_records(path: Path, records: Sequence[tuple[str, Any]], format: str, co
     for where, record in records:
         if not isinstance(record, dict):
             raise wrong_type(record, where, "a record with an image and its labels")
-    columns, label_key = columns_of(record for _, record in records), context.how.label_key
+    columns, label_key = columns_of(record for _, record in records), context.options.label_key
     chosen = label_keys(label_key, columns, path) if label_key is not None and columns else ()
     keys = chosen or _default_keys([record for _, record in records], path, context)
     flags = len(keys) == 1 and _is_of_one_class(keys[0], columns, len(records), context, chosen=bool(chosen))
     if flags or len(chosen) > 1 or (not keys and records and _is_wide([record for _, record in records])):
-        if context.how.separator is not None:
+        if context.options.separator is not None:
             raise _no_strings(path, "the records have a key per class")
         empty = dict.fromkeys(columns, "")
         lines = [(where, empty | {key: cell_of(value) for key, value in record.items()}) for where, record in records]
@@ -130,7 +130,7 @@ def _collect(
     names: bool,
 ) -> Labels:
     """Return the labels of all images; ``names``: labels such as 0 and 1 are class names."""
-    separator = context.how.separator
+    separator = context.options.separator
     if separator is not None and not any(has_string(image.labels) for image in images):
         raise _no_strings(path, "no labels are strings")
     if separator is None:
@@ -213,7 +213,7 @@ def _from_records(
     hint = _ABSENT_HINT if some else LABEL_HINT
     image_keys: tuple[str, ...] = IMAGE_KEYS
     if chosen:
-        image_keys = (chosen,) if context.how.image_key is not None else (chosen, *IMAGE_KEYS)
+        image_keys = (chosen,) if context.options.image_key is not None else (chosen, *IMAGE_KEYS)
     for where, record in records:
         image_at = _key(record, image_keys, where, "the image", IMAGE_HINT)
         labels_at = _key(record, labels_keys, where, "the labels", hint)

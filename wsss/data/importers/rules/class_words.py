@@ -1,4 +1,4 @@
-"""Which labels of a file are classes, and which mean "no class", "background", "unknown" or an empty cell."""
+"""Classification of labels: classes, or words for "no class", "background", "unknown" or an empty cell."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from wsss.data.readers.label_rules import UNKNOWN_MARK, Word, may_be_unknown
 
 
 class ClassWords:
-    """The meaning of every label of a file.
+    """The meaning of every label in a file.
 
     Args:
         entries: all entries, with their labels as in the file.
         declared: classes that the file declares, in its order.
-        context: rules; receives the notes.
+        context: rules for labels; receives the notes.
 
     Attributes:
-        classes: the classes, in declared order if the file declares any, else in alphabetical order.
+        classes: the classes, in declared order if the file declares any, otherwise in alphabetical order.
         negative: the labels that mean "no class".
     """
 
@@ -40,15 +40,15 @@ class ClassWords:
         self._note_words()
 
     def resolve(self, entry: Entry) -> Entry:
-        """Return an entry whose labels are classes only; its labels are ``None`` if nothing is known."""
+        """Return the entry with classes as its only labels; ``labels`` is ``None`` if the entry is unlabelled."""
         if entry.labels is None:
             return entry
         plain = [name for name in entry.labels if not _is_marked(name)]
         marked = [_without_mark(name) for name in entry.labels if _is_marked(name)]
         words = {self._word[name] for name in plain}
         labels = tuple(dict.fromkeys(name for name in plain if self._word[name] is None))
-        doubtful = self.classes if Word.UNKNOWN in words else (*entry.unknown, *marked)
-        unknown = tuple(name for name in self.classes if name in doubtful and name not in labels)
+        uncertain = self.classes if Word.UNKNOWN in words else (*entry.unknown, *marked)
+        unknown = tuple(name for name in self.classes if name in uncertain and name not in labels)
         if labels and Word.NEGATIVE in words:
             word = next(name for name in plain if self._word[name] is Word.NEGATIVE)
             self._context.note(CONTRADICTION, f"{entry.where}: {entry.image}: {word!r} beside {labels[0]!r}")
@@ -72,16 +72,16 @@ class ClassWords:
                 )
 
     def _keep_qualities(self, entries: Sequence[Entry]) -> None:
-        """Keep a usual word for "no class" as a class if it mostly occurs beside classes: "good" may be a quality."""
+        """Keep a word that usually means "no class" as a class if it mostly occurs with classes: a quality ("good")."""
         if self._context.rules.negative is not None:
             return
-        alone, beside = Counter[str](), Counter[str]()
+        alone, with_classes = Counter[str](), Counter[str]()
         for entry in entries:
             words = {name: self._word[name] for name in entry.labels or () if not _is_marked(name)}
-            count = beside if None in words.values() else alone
+            count = with_classes if None in words.values() else alone
             count.update(name for name, word in words.items() if word is Word.NEGATIVE)
-        for name in beside:
-            if beside[name] > alone[name]:
+        for name in with_classes:
+            if with_classes[name] > alone[name]:
                 self._word[name] = None
                 self._context.note(
                     "labels that usually mean no class, kept as classes: they occur beside other classes",

@@ -1,4 +1,4 @@
-"""What every importer returns: the labels of each image, with their location in the file."""
+"""The result of every importer: the labels of each image, with their location in the file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Entry:
     Args:
         image: name of the image in the file: an id, a file name, a path or a URL.
         labels: classes in the image, ``()`` for none; ``None``: unlabelled.
-        where: location: ``"file:line"`` or ``"file: key"``.
+        where: location of the labels, ``"file:line"`` or ``"file: key"``.
         split: split of the image, if the file names one.
         unknown: classes whose presence is unknown.
-        explicit: the file states which classes are absent (0 in a column of 0 and 1); an empty list does not.
+        explicit: whether the file states which classes are absent, as a column of 0 and 1 does; an empty list does not.
     """
 
     image: str
@@ -40,10 +40,10 @@ class Labels:
 
     Args:
         format: description of the format.
-        entries: one per image, in the file's order.
-        classes: all classes, in the file's order if it has one, else in alphabetical order.
-        notes: decisions made while reading, and what was left out.
-        left_out: image files that do not belong to the dataset, such as masks.
+        entries: one per image, in the order of the file.
+        classes: all classes, in the order of the file if it declares them, otherwise in alphabetical order.
+        notes: notes on decisions made while reading, and on skipped content.
+        left_out: image files that are not images of the dataset, such as masks.
     """
 
     format: str
@@ -54,22 +54,25 @@ class Labels:
 
 
 def explicit_entry(image: str, presence: Mapping[str, bool | None], where: str, split: str | None = None) -> Entry:
-    """Return the entry of an image with the presence of every class (``None``: unknown)."""
+    """Return the entry of an image from the presence of every class (``None``: unknown)."""
     present = tuple(name for name, value in presence.items() if value)
     unknown = tuple(name for name, value in presence.items() if value is None)
     return Entry(image, present, where, split, unknown, explicit=True)
 
 
 def any_present(first: bool | None, second: bool | None) -> bool | None:
-    """Return whether a class is present according to two annotations, where false only means "not this object"."""
-    return True if first or second else None if first is None or second is None else False
+    """Combine the presence of a class in two annotations: present if in either, otherwise unknown if in either."""
+    if first or second:
+        return True
+    return None if first is None or second is None else False
 
 
 def class_name(value: object, where: str) -> str:
     """Return a class name, stripped.
 
     Raises:
-        InvalidInput: not a string, empty, or with a character that ends a name in label tables and class lists.
+        InvalidInput: the value is not a string, is empty, or contains a character that ends a name in label tables or
+            class lists.
     """
     if not isinstance(value, str) or not value.strip():
         raise InvalidInput(subject=where, found=value, allowed="a class name")

@@ -26,11 +26,11 @@ def image_key(
     prefer: Collection[str] = (),
     served: bool = False,
 ) -> str | None:
-    """Return the key of the image: that of ``--image-key``, else the best one by its name and its values.
+    """Return the key of the image: ``--image-key`` or, by default, the best one by name and values.
 
     Args:
         columns: key → values in all records; ``None`` and ``""`` where a record has none.
-        path: of the file.
+        path: path of the file, for error messages.
         context: options; receives a note if the key is a guess.
         prefer: keys that another part of the file refers to.
         served: the image is a URL or a path, never a bare id.
@@ -41,8 +41,8 @@ def image_key(
     Raises:
         InvalidInput: no such key, or several candidates.
     """
-    if context.how.image_key is not None:
-        return require_key(context.how.image_key, columns, path, option="--image-key")
+    if context.options.image_key is not None:
+        return require_key(context.options.image_key, columns, path, option="--image-key")
     candidates = [key for key, values in columns.items() if _are_images(values)]
     key = next((key for key in prefer if key in candidates), None) or find_key(candidates, IMAGE_KEYS)
     if key is None and not served:
@@ -93,7 +93,7 @@ def label_key_of(keys: Iterable[str], path: Path, context: ReadContext) -> str |
 
     Args:
         keys: all but that of the image.
-        path: of the file.
+        path: path of the file, for error messages.
         context: receives the note.
 
     Raises:

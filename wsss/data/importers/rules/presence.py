@@ -31,7 +31,7 @@ def is_binary(cells: Iterable[str], context: ReadContext, *, share: float = 1.0,
     Args:
         cells: one column.
         context: rules.
-        share: minimum share of the filled cells, of which there must be one.
+        share: minimum share of the filled cells; at least one cell must be filled.
         letters: also accept single letters such as ``x``; else only in a column of nothing but y and n.
     """
     filled = _filled(cells, context)
@@ -42,7 +42,7 @@ def is_binary(cells: Iterable[str], context: ReadContext, *, share: float = 1.0,
 
 
 def is_soft(cells: Iterable[str], context: ReadContext) -> bool:
-    """Return whether all filled cells, of which there must be one, are numbers from 0 to 1."""
+    """Return whether all filled cells (at least one) are numbers from 0 to 1."""
     numbers = [number_in(cell) for cell in _filled(cells, context)]
     return bool(numbers) and all(number is not None and 0 <= number <= 1 for number in numbers)
 
@@ -53,9 +53,9 @@ def is_of_one_class(
     """Return whether a column states the presence of one class, which has the column's name.
 
     Args:
-        name: of the column.
-        cells: of the column.
-        columns: names of all columns; beside a confidence or a box, 0 and 1 are class ids.
+        name: name of the column.
+        cells: cells of the column.
+        columns: names of all columns; in a table with a confidence or a box, 0 and 1 are class ids.
         context: rules; receives a note if 0 and 1 could be class names as well.
         chosen: ``--label-key`` names the column; if its name is usual, such as ``label``, it holds class names.
     """

@@ -1,4 +1,4 @@
-"""A column beside the labels that states whether their class is present: a confidence, or yes and no."""
+"""A column in addition to the labels that states whether their class is present: a confidence, or yes and no."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def presence_column(
 
     Args:
         columns: name → cells; all columns but those of the image, the labels and the split.
-        path: of the file.
+        path: path of the file, for error messages.
         context: rules; receives the notes.
         label_column: column of the labels.
         classes: names in it; a column with such a name is one of 0 and 1 per class.

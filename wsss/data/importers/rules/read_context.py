@@ -57,14 +57,14 @@ class ReadContext:
     """The state of reading one label file.
 
     Attributes:
-        how: options.
+        options: options of the user.
         rules: which labels mean "no class" or "unknown".
         notes: notes so far.
     """
 
-    def __init__(self, how: ReadOptions | None = None) -> None:
-        self.how = how or ReadOptions()
-        self.rules = self.how.rules or Rules()
+    def __init__(self, options: ReadOptions | None = None) -> None:
+        self.options = options or ReadOptions()
+        self.rules = self.options.rules or Rules()
         self.notes: list[Note] = []
         self._used: set[str] = set()
         self._minus_one: bool | None = None
@@ -86,7 +86,7 @@ class ReadContext:
         return self.rules.empty_is_unknown
 
     def resolve_minus_one(self, cells: Iterable[str], where: str) -> None:
-        """Decide the meaning of -1 in a file of 0 and 1: "absent" if it replaces 0, else "unknown".
+        """Decide the meaning of -1 in a file of 0 and 1: "absent" if it replaces 0, otherwise "unknown".
 
         CheXpert writes 1, 0, -1 for present, absent, uncertain; other files write 1 and -1 for present and absent.
 
@@ -111,7 +111,7 @@ class ReadContext:
             where: location of the cell.
 
         Raises:
-            InvalidInput: none of 0, 1, yes, no, ``?`` and the like, or a soft label without a threshold.
+            InvalidInput: not a presence value (0, 1, yes, no, ``?`` …), or a soft label without a threshold.
         """
         text = _integer(cell.strip().casefold())
         word = self.word(text)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wsss.data.readers.label_rules import NO, SPLIT_KEYS, VALIDATION_FLAGS, YES, find_key
-from wsss.data.sample_ids import MOST_BYTES, check_id
+from wsss.data.sample_ids import MAX_ID_BYTES, check_id
 from wsss.errors import InvalidInput
 
 SPLITS = {
@@ -30,7 +30,7 @@ def split_name(value: str, where: str) -> str:
         raise InvalidInput(
             subject=where,
             found=value,
-            allowed=f"the name of a split: a file name without folders, not hidden, of at most {MOST_BYTES} bytes",
+            allowed=f"the name of a split: a file name without folders, not hidden, of at most {MAX_ID_BYTES} bytes",
             hint="Use a name such as train, val or test.",
         ) from error
 

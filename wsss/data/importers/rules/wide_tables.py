@@ -25,7 +25,7 @@ def read(path: Path, lines: Sequence[Line], columns: Sequence[str], context: Rea
     """Read a table with a column per class.
 
     Args:
-        path: of the file, for messages.
+        path: path of the file, for error messages.
         lines: rows.
         columns: those of the classes; by default all of 0 and 1 that do not describe the image or an object in it.
         context: rules.
