@@ -53,9 +53,7 @@ def embed(image: NDArray[np.uint8], sigma_xy: float, sigma_rgb: float | None) ->
 
 
 @kernel
-def _project(
-    image: NDArray[np.uint8], row: int, scale: NDArray[np.float32], elevated: NDArray[np.float32]
-) -> None:
+def _project(image: NDArray[np.uint8], row: int, scale: NDArray[np.float32], elevated: NDArray[np.float32]) -> None:
     """Compute the coordinates ``(d + 1, W)`` on the hyperplane of a row's pixels: x, y and colours, scaled."""
     dims = len(scale)
     width = image.shape[1]

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from wsss.refine.lattice.embedding import Lattice, embed
 from wsss.topology.compiling import call, kernel
 
-
 MOST_CHANNELS = 4
 """Channels that are filtered together; each number of them is compiled by itself."""
 

@@ -17,6 +17,10 @@ FACTOR = np.uint64(0x9E3779B97F4A7C15)
 """2⁶⁴ divided by the golden ratio, odd: multiplicative hashing (Knuth, TAOCP 3, 6.4)."""
 
 MOST_BITS = 62
+"""Bits of a packed vertex."""
+
+MOST_STEPS = 1 << 22
+"""Largest coordinate: beyond it, single precision cannot tell neighbouring vertices apart."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def packing(largest: Sequence[float]) -> Packing:
     """Return a packing for features from 0 to ``largest``, in standard deviations.
 
     Raises:
-        InvalidInput: the coordinates don't fit 62 bits: a standard deviation is far too small for its range.
+        InvalidInput: the coordinates are too large: a standard deviation is far too small for its range.
     """
     dims = len(largest)
     scaled = np.asarray(largest) * scale_factors(dims)
@@ -55,7 +59,7 @@ def packing(largest: Sequence[float]) -> Packing:
     high = [float(scaled[j:].sum()) for j in range(dims)]
     base = [math.floor(value) - margin for value in low]
     bits = [(math.ceil(value) + margin - start).bit_length() for value, start in zip(high, base, strict=True)]
-    if sum(bits) > MOST_BITS:
+    if sum(bits) > MOST_BITS or max(high) > MOST_STEPS or min(low) < -MOST_STEPS:
         raise InvalidInput(
             "the kernel is too narrow for the lattice",
             subject="crf",
