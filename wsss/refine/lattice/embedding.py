@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int32, int64, uint64
 from numpy.typing import NDArray
 
 from wsss.refine.lattice.keys import hashed, packing, scale_factors, slot_of, steps
@@ -61,12 +60,12 @@ def _project(image: NDArray[np.uint8], row: int, scale: NDArray[np.float32], ele
     for j in range(dims, 0, -1):
         for x in range(width):
             if j == 1:
-                feature = float32(x) * scale[0]
+                feature = np.float32(x) * scale[0]
             elif j == 2:
-                feature = float32(row) * scale[1]
+                feature = np.float32(row) * scale[1]
             else:
-                feature = float32(image[row, x, j - 3]) * scale[j - 1]
-            elevated[j, x] = elevated[0, x] - float32(j) * feature
+                feature = np.float32(image[row, x, j - 3]) * scale[j - 1]
+            elevated[j, x] = elevated[0, x] - np.float32(j) * feature
             elevated[0, x] += feature
 
 
@@ -80,16 +79,16 @@ def _round(
     pixels are the inner ones, so that they are vectorised.
     """
     size, width = elevated.shape
-    share = float32(1) / float32(size)
+    share = np.float32(1) / np.float32(size)
     excess[:] = 0
     for i in range(size):
         for x in range(width):
             value = elevated[i, x]
-            up = np.ceil(value * share) * float32(size)
-            down = np.floor(value * share) * float32(size)
+            up = np.ceil(value * share) * np.float32(size)
+            down = np.floor(value * share) * np.float32(size)
             closest = up if up - value < value - down else down
-            nearest[i, x] = int32(closest)
-            excess[x] += int32(closest)
+            nearest[i, x] = np.int32(closest)
+            excess[x] += np.int32(closest)
             elevated[i, x] = value - closest
     for x in range(width):
         excess[x] = excess[x] // size
@@ -98,22 +97,22 @@ def _round(
     for i in range(size - 1):
         for j in range(i + 1, size):
             for x in range(width):
-                less = int32(elevated[i, x] < elevated[j, x])
+                less = np.int32(elevated[i, x] < elevated[j, x])
                 rank[i, x] += less
-                rank[j, x] += int32(1) - less
+                rank[j, x] += np.int32(1) - less
     for i in range(size):
         for x in range(width):  # back onto the hyperplane
-            move = int32(size) * (int32(rank[i, x] < 0) - int32(rank[i, x] >= size))
+            move = np.int32(size) * (np.int32(rank[i, x] < 0) - np.int32(rank[i, x] >= size))
             rank[i, x] += move
             nearest[i, x] += move
-            elevated[i, x] -= float32(move)
+            elevated[i, x] -= np.float32(move)
 
 
 @kernel
 def _weigh(elevated: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
     """Compute barycentric weights ``(W, d + 1)`` from the differences ``(d + 1, W)``, which are sorted in place."""
     size, width = elevated.shape
-    share = float32(1) / float32(size)
+    share = np.float32(1) / np.float32(size)
     for i in range(size):
         for j in range(size - 1 - i):
             for x in range(width):
@@ -121,7 +120,7 @@ def _weigh(elevated: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
                 elevated[j, x] = max(first, second)
                 elevated[j + 1, x] = min(first, second)
     for x in range(width):
-        weights[x, 0] = float32(1) + (elevated[size - 1, x] - elevated[0, x]) * share
+        weights[x, 0] = np.float32(1) + (elevated[size - 1, x] - elevated[0, x]) * share
         for r in range(1, size):
             weights[x, r] = (elevated[size - 1 - r, x] - elevated[size - r, x]) * share
 
@@ -160,10 +159,10 @@ def _embed(
         order[:] = 0
         for i in range(size):
             for x in range(width):
-                order[x] |= uint64(rank[i, x]) << uint64(3 * i)
+                order[x] |= np.uint64(rank[i, x]) << np.uint64(3 * i)
         for i in range(size - 1):
             for x in range(width):
-                origin[x] += uint64(int64(nearest[i, x]) - base[i]) << shift[i]
+                origin[x] += np.uint64(np.int64(nearest[i, x]) - base[i]) << shift[i]
         for x in range(width):
             pixel = row * width + x
             if x > 0 and order[x] == order[x - 1] and origin[x] == origin[x - 1]:

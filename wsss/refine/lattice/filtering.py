@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import float32
 from numpy.typing import NDArray
 
 from wsss.refine.lattice.embedding import Lattice, embed
@@ -66,7 +65,7 @@ def _filter(
     the loops over them are unrolled.
     """
     count = neighbours.shape[1]
-    half = float32(0.5)
+    half = np.float32(0.5)
     old = np.zeros((count, len(channels)), np.float32)
     new = np.empty((count, len(channels)), np.float32)
     for pixel in range(len(vertices)):
@@ -84,7 +83,7 @@ def _filter(
         old, new = new, old
     for pixel in range(len(vertices)):
         for c in range(len(channels)):
-            total = float32(0)
+            total = np.float32(0)
             for r in range(len(size)):
                 total += weights[pixel, r] * old[vertices[pixel, r], c]
             result[c, pixel] += total

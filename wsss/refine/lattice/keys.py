@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import uint64
 from numpy.typing import NDArray
 
 from wsss.errors import InvalidInput
@@ -71,7 +70,7 @@ def packing(largest: Sequence[float]) -> Packing:
 
 
 @kernel
-def slot_of(key: int, table: NDArray[np.uint32], keys: NDArray[np.uint64], bits: int) -> int:
+def slot_of(key: np.uint64, table: NDArray[np.uint32], keys: NDArray[np.uint64], bits: int) -> np.uint64:
     """Return the slot of ``table`` that holds the vertex of ``key``, or the free slot where it belongs.
 
     Args:
@@ -80,10 +79,10 @@ def slot_of(key: int, table: NDArray[np.uint32], keys: NDArray[np.uint64], bits:
         keys: packed vertex of each vertex number.
         bits: see ``table``.
     """
-    mask = uint64(len(table) - 1)
-    slot = (key * FACTOR) >> uint64(64 - bits)
+    mask = np.uint64(len(table) - 1)
+    slot = (key * FACTOR) >> np.uint64(64 - bits)
     while table[slot] != 0 and keys[table[slot]] != key:
-        slot = (slot + uint64(1)) & mask
+        slot = (slot + np.uint64(1)) & mask
     return slot
 
 
@@ -97,15 +96,15 @@ def hashed(keys: NDArray[np.uint64], count: int, bits: int) -> NDArray[np.uint32
 
 
 @kernel
-def steps(shift: NDArray[np.uint64]) -> tuple[int, NDArray[np.uint64]]:
+def steps(shift: NDArray[np.uint64]) -> tuple[np.uint64, NDArray[np.uint64]]:
     """Return what packed vertices differ by: the sum of all coordinates' units, and d + 1 units of each coordinate.
 
     A vertex' neighbour along axis i is ``key + unit - fields[i]``; the last axis has no coordinate of its own.
     """
     dims = len(shift)
-    unit = uint64(0)
+    unit = np.uint64(0)
     fields = np.zeros(dims + 1, np.uint64)
     for i in range(dims):
-        unit += uint64(1) << shift[i]
-        fields[i] = uint64(dims + 1) << shift[i]
+        unit += np.uint64(1) << shift[i]
+        fields[i] = np.uint64(dims + 1) << shift[i]
     return unit, fields

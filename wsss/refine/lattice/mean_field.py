@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import float32, int32
 from numpy.typing import NDArray
 
 from wsss.refine.lattice.filtering import Filter
@@ -90,17 +89,17 @@ def _exponentials(values: NDArray[np.float32], top: NDArray[np.float32], bits: N
     """
     scale = bits.view(np.float32)
     for k in range(len(values)):
-        power = max(values[k] - top[k], float32(-87)) * float32(1.4426950408889634)
+        power = max(values[k] - top[k], np.float32(-87)) * np.float32(1.4426950408889634)
         whole = np.floor(power)
-        f = (power - whole) * float32(0.6931471805599453)
-        series = float32(1 / 5040)
-        series = series * f + float32(1 / 720)
-        series = series * f + float32(1 / 120)
-        series = series * f + float32(1 / 24)
-        series = series * f + float32(1 / 6)
-        series = series * f + float32(0.5)
-        series = series * f + float32(1)
-        values[k] = series * f + float32(1)
-        bits[k] = (int32(whole) + int32(127)) << int32(23)
+        f = (power - whole) * np.float32(0.6931471805599453)
+        series = np.float32(1 / 5040)
+        series = series * f + np.float32(1 / 720)
+        series = series * f + np.float32(1 / 120)
+        series = series * f + np.float32(1 / 24)
+        series = series * f + np.float32(1 / 6)
+        series = series * f + np.float32(0.5)
+        series = series * f + np.float32(1)
+        values[k] = series * f + np.float32(1)
+        bits[k] = (np.int32(whole) + np.int32(127)) << np.int32(23)
     for k in range(len(values)):
         values[k] *= scale[k]
