@@ -1,9 +1,12 @@
 """Dense CRF on simple images."""
 
+import sys
+
 import cv2
 import numpy as np
 import pytest
 
+from wsss.errors import InvalidInput
 from wsss.refine.dense_crf import CrfConfig, refine_labels, refine_scores, working_size
 
 
@@ -72,6 +75,24 @@ def test_a_single_label_needs_no_inference():
     image = np.zeros((4, 5, 3), np.uint8)
     assert (refine_labels(image, np.zeros((4, 5), np.intp), 1, CrfConfig()) == 0).all()
     assert (refine_scores(image, np.ones((1, 4, 5), np.float32), CrfConfig()) == 0).all()
+
+
+def test_both_engines_agree():
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    scores = rng.random((3, 30, 40), dtype=np.float32)
+    results = [refine_scores(image, scores, CrfConfig(engine=engine)) for engine in ("lattice", "pydensecrf")]
+    assert (results[0] == results[1]).mean() > 0.999
+
+
+def test_pydensecrf_is_optional(monkeypatch):
+    for name in ("pydensecrf", "pydensecrf.densecrf"):
+        monkeypatch.setitem(sys.modules, name, None)  # importing it fails
+    image, scores = two_tone(), np.ones((2, 24, 24), np.float32)
+    assert refine_scores(image, scores, CrfConfig()).shape == (24, 24)
+    with pytest.raises(InvalidInput) as error:
+        refine_scores(image, scores, CrfConfig(engine="pydensecrf"))
+    assert "wsss[pydensecrf]" in (error.value.hint or "")
 
 
 def reference(image, unary, config):

@@ -36,7 +36,7 @@ def test_a_slow_first_call_is_announced_once(capsys, monkeypatch):
         with compiling.announced():
             time.sleep(0.2)
     captured = capsys.readouterr()
-    assert captured.err.count("Compiling the topology kernels") == 1
+    assert captured.err.count("Compiling numerical kernels") == 1
     assert captured.out == ""
 
 
@@ -68,7 +68,7 @@ def test_only_what_is_compiled_is_announced(capsys, monkeypatch):
     deadline = time.monotonic() + 5
     while not compiling._announced.is_set() and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert capsys.readouterr().err.count("Compiling the topology kernels") == 1
+    assert capsys.readouterr().err.count("Compiling numerical kernels") == 1
     monkeypatch.setattr(compiling, "_announced", threading.Event())
     monkeypatch.setattr(compiling, "_loaded", set())
     assert compiling.call(_not_cached, "int", 4) == 5  # already compiled in this process
@@ -94,7 +94,7 @@ def test_a_warm_cache_prints_nothing(tmp_path):
         )
         assert run.returncode == 0 and run.stdout == "1\n", run.stderr
         messages.append(run.stderr)
-    assert messages[0].count("Compiling the topology kernels") == 1
+    assert messages[0].count("Compiling numerical kernels") == 1
     assert messages[1] == ""
 
 

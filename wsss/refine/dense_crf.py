@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from wsss.errors import InvalidInput
 from wsss.io.rasters.working_size import reduction, scaled_size
 from wsss.validation import Settings
 
@@ -27,6 +28,10 @@ class CrfConfig(Settings):
     )
     label_probability: float = Field(
         default=0.7, gt=0, lt=1, description="probability that a label is correct, for unary: labels"
+    )
+    engine: Literal["lattice", "pydensecrf"] = Field(
+        default="lattice",
+        description="implementation of the filter: lattice (built in), or the package pydensecrf (wsss[pydensecrf])",
     )
     iterations: int = Field(default=10, ge=1, le=10_000, description="iterations of mean-field inference")
     gauss_sigma: float = Field(default=3.0, gt=0, description="standard deviation of the position kernel, in pixels")
@@ -132,12 +137,35 @@ def _infer(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConf
 
 
 def _marginals(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConfig) -> NDArray[np.float32]:
-    """Return the label probabilities ``(C, H, W)``; image and unary energies have the same size."""
-    from pydensecrf.densecrf import DenseCRF2D
+    """Return the label probabilities ``(C, H, W)`` of an image with the size of the unary energies."""
+    return _ENGINES[config.engine](image, np.ascontiguousarray(unary, np.float32), config).reshape(unary.shape)
 
+
+def _with_lattice(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConfig) -> NDArray[np.float32]:
+    from wsss.refine.lattice.filtering import Filter
+    from wsss.refine.lattice.mean_field import infer
+
+    filters = []
+    if config.gauss_weight:
+        filters.append(Filter(image, config.gauss_sigma, None, config.gauss_weight))
+    if config.bilateral_weight:
+        sigmas = config.bilateral_sigma_xy, config.bilateral_sigma_rgb
+        filters.append(Filter(image, *sigmas, config.bilateral_weight))
+    return infer(unary.reshape(len(unary), -1), filters, config.iterations)
+
+
+def _with_pydensecrf(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConfig) -> NDArray[np.float32]:
+    try:
+        from pydensecrf.densecrf import DenseCRF2D
+    except ImportError as error:
+        raise InvalidInput(
+            "the package pydensecrf2 is not installed",
+            subject="crf.engine: pydensecrf",
+            hint="pip install 'wsss[pydensecrf]' (needs a C++ compiler), or use engine: lattice.",
+        ) from error
     count, height, width = unary.shape
     crf = DenseCRF2D(width, height, count)
-    crf.setUnaryEnergy(np.ascontiguousarray(unary.reshape(count, -1), dtype=np.float32))
+    crf.setUnaryEnergy(unary.reshape(count, -1))
     if config.gauss_weight:
         crf.addPairwiseGaussian(sxy=config.gauss_sigma, compat=config.gauss_weight)
     if config.bilateral_weight:
@@ -147,8 +175,11 @@ def _marginals(image: NDArray[np.uint8], unary: NDArray[np.float32], config: Crf
             rgbim=np.array(image, order="C"),  # pydensecrf needs a writable buffer
             compat=config.bilateral_weight,
         )
-    # As crf.inference, but one iteration at a time, so that signals and other threads are handled in between.
+    # One iteration at a time, as crf.inference does, so that signals and other threads are handled in between.
     marginals, *scratch = crf.startInference()
     for _ in range(config.iterations):
         crf.stepInference(marginals, *scratch)
-    return np.array(marginals, np.float32).reshape(count, height, width)
+    return np.array(marginals, np.float32)
+
+
+_ENGINES = {"lattice": _with_lattice, "pydensecrf": _with_pydensecrf}

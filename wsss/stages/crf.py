@@ -104,7 +104,7 @@ def _bytes(sample: Sample, *, labels: int, config: CrfStageConfig) -> int:
     """Return the estimated memory for an image, fitted to measurements (docs/pipelines.md has the commands)."""
     pixels = image_bytes(sample, per_pixel=1)
     working = pixels if config.max_side is None else min(pixels, config.max_side**2)
-    return 20 * pixels + (150 + 40 * labels) * working
+    return 20 * pixels + (330 + 20 * labels) * working
 
 
 def _refine(
@@ -246,7 +246,7 @@ def _inspect(ctx: Context[CrfStageConfig]) -> None:
 
 STAGE = Stage(
     name="crf",
-    version=1,
+    version=2,
     config=CrfStageConfig,
     run=run,
     provides="masks",

@@ -2,7 +2,7 @@
 
 Numba caches machine code beside the source file (or in the user's cache folder if that is read-only) and invalidates it
 when *that* file changes. A kernel includes the code of the kernels it calls, so here the cache is invalidated when any
-file of this package changes.
+file of the kernel's package (``wsss/topology``, ``wsss/refine``) changes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,11 @@ PATIENCE = 1.5
 """Seconds after which a compilation is announced."""
 
 
-def _package_stamp() -> tuple[float, int]:
-    files = sorted(Path(__file__).parent.rglob("*.py"))
-    stats = [file.stat() for file in files]
+@cache
+def _stamp(package: str) -> tuple[float, int]:
+    """Return the latest modification time and the total size of the files of a package of `wsss`."""
+    stats = [file.stat() for file in sorted((Path(__file__).parents[1] / package).rglob("*.py"))]
     return max(stat.st_mtime for stat in stats), sum(stat.st_size for stat in stats)
-
-
-_STAMP = _package_stamp()
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -40,7 +39,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if cache_file is not None:
         # Private attribute: the (time, size) that cached code is compared with, by default those of a single file.
-        cache_file._source_stamp = _STAMP
+        cache_file._source_stamp = _stamp(function.__module__.split(".")[1])
     return dispatcher
 
 
@@ -53,7 +52,7 @@ def _announce() -> None:
         return
     _announced.set()
     often = "in every process, since no cache folder is writable: set NUMBA_CACHE_DIR" if _uncached else "once"
-    print(f"Compiling the topology kernels (about half a minute, {often}) …", file=sys.stderr)
+    print(f"Compiling numerical kernels (up to half a minute, {often}) …", file=sys.stderr)
 
 
 @contextmanager
