@@ -38,7 +38,7 @@ class ToyData:
         return {path.name: (f"the sample of {path.name}",) for path in sorted(self.root.iterdir()) if path.is_dir()}
 
     def read_split(self, split: str, kind: str) -> None:
-        """Refuse a file whose text starts with ``damaged``."""
+        """Reject a file whose text starts with ``damaged``."""
         path = self.root / split / kind
         if path.read_text().startswith("damaged"):
             raise InvalidInput(f"{path}: damaged.")

@@ -60,7 +60,7 @@ def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
 
 
 def _check_counts(masks: Masks, options: Options, output: Output) -> None:
-    """Refuse images with too many objects; broken masks are reported by the export itself.
+    """Reject images with too many objects; broken masks are reported by the export itself.
 
     Raises:
         InvalidInput: lists the images with their numbers of objects.

@@ -266,7 +266,7 @@ def _check_inputs(config: BenchConfig, ids: Mapping[str, Sequence[str]]) -> None
 
 
 def _check_against(config: BenchConfig, against: str, ids: Sequence[str]) -> None:
-    """Refuse a reference that no score can match; some losses are unknown until training has finished."""
+    """Reject a reference that no score can match; some losses are unknown until training has finished."""
     from wsss.benchmark.score_set import short_name
 
     *case, loss = against.split("/")

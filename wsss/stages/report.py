@@ -155,7 +155,7 @@ def as_records(artifacts: Iterable[Artifact], run_dir: Path) -> list[StageRecord
 
 
 def check_page_folder(out: Path) -> None:
-    """Refuse an output folder that is, or is inside, the folder of another stage.
+    """Reject an output folder that is, or is inside, the folder of another stage.
 
     Raises:
         InvalidInput: ``out`` is such a folder.

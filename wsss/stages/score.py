@@ -179,7 +179,7 @@ def _pairs(ctx: Context[ScoreConfig], pred: Artifact) -> list[Pair]:
 
 
 def _check_values(ctx: Context[ScoreConfig], folder: Path, others: Any, *, predicted: int) -> None:
-    """Refuse masks with other class values (1, 2, 3 … for VOC's 8, 10, 12 …), which would score near 0.
+    """Reject masks with other class values (1, 2, 3 … for VOC's 8, 10, 12 …), which would score near 0.
 
     Args:
         others: pixels per value of the classes left out, values ascending.
@@ -206,7 +206,7 @@ def _check_values(ctx: Context[ScoreConfig], folder: Path, others: Any, *, predi
 
 
 def _check_uncertain(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, summaries: Sequence[MaskSummary]) -> None:
-    """Refuse external masks with the values 0 and 255 only, which would be scored as uncertain; warn of a stage's."""
+    """Reject external masks with the values 0 and 255 only, which would be scored as uncertain; warn of a stage's."""
     from wsss.io.rasters.label_masks import IGNORE
 
     uncertain = sum(summary.ignored for summary in summaries)

@@ -225,7 +225,7 @@ def _run_or_masks(run: str) -> Path:
 
 
 def _check_apart(out: Path, run: Path) -> None:
-    """Refuse an output folder inside a stage's folder, or around the source."""
+    """Reject an output folder inside a stage's folder, or around the source."""
     from wsss.io.files.stage_files import RECORD
 
     target, source = out.resolve(), run.resolve()

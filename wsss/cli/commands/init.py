@@ -185,7 +185,7 @@ def _warn_of_other_run(name: str, folder: Path) -> None:
 
 
 def _refuse_without_effect(gathered: Gathered) -> None:
-    """Refuse the options of the validation split if the labels define splits.
+    """Reject the options of the validation split if the labels define splits.
 
     Raises:
         InvalidInput: such an option is set.

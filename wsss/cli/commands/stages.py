@@ -180,7 +180,7 @@ def _input(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) 
 
 
 def _refuse_incomplete(folder: Path, option: str) -> None:
-    """Refuse a prediction with failed images: the result would cover fewer images.
+    """Reject a prediction with failed images: the result would cover fewer images.
 
     Raises:
         InvalidInput: some images failed.
@@ -208,7 +208,7 @@ def _check_paths(config: Any, source: Source) -> None:
 
 
 def _refuse_unread(stage: Stage[Any], config: Any, data: Source) -> None:
-    """Refuse options of a dataset if the stage reads none."""
+    """Reject options of a dataset if the stage reads none."""
     if not data.value or list(stage.reads(config)):
         return
     keys, options = listing(f"--data.{key}" for key in data.value), fields_with_option(stage)

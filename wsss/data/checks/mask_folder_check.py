@@ -37,7 +37,7 @@ def masks_in(folder: Path) -> int:
 
 
 def refuse_masks(folder: Path) -> None:
-    """Refuse a folder of masks where images are expected.
+    """Reject a folder of masks where images are expected.
 
     Raises:
         InvalidInput: it holds masks alone; names the command for them.

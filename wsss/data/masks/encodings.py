@@ -49,7 +49,7 @@ def shown(mask: NDArray[np.uint8]) -> Shown:
 
 
 def check_encoding(samples: Iterable[tuple[Sample, Shown]], classes: Classes, *, where: str) -> None:
-    """Refuse masks of two encodings.
+    """Reject masks of two encodings.
 
     Args:
         samples: with what their ground-truth masks show.

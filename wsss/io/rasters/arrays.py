@@ -111,7 +111,7 @@ def read_array(path: Path) -> NDArray[Any]:
 
 
 def _check_size(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
-    """Refuse decompression bombs by the sizes in the zip file's directory."""
+    """Reject decompression bombs by the sizes in the zip file's directory."""
     size = sum(member.file_size for member in members)
     packed = sum(member.compress_size for member in members)
     limit = MAX_BYTES if size > MAX_RATIO * packed else MAX_BYTES_LOW_RATIO

@@ -150,7 +150,7 @@ def _require_indices(indices: NDArray[np.integer], classes: int | None, path: Pa
 
 
 def _require_upright(shape: tuple[int, ...], size: NDArray[np.integer], path: Path) -> None:
-    """Refuse maps whose aspect ratio fits the image only if transposed.
+    """Reject maps whose aspect ratio fits the image only if transposed.
 
     Other shapes pass, such as square maps of a resized image.
     """

@@ -115,7 +115,7 @@ class _Reader:
             self.open.pop()
 
     def require_tag(self, node: yaml.Node, tag: str) -> None:
-        """Refuse tags such as sets and lists of pairs."""
+        """Reject tags such as sets and lists of pairs."""
         if node.tag != _TAG + tag:
             raise self.error(node, f"the tag {_shown_tag(node.tag)} is not supported; omit it")
 

@@ -58,7 +58,7 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, log: Callable
 
 
 def _refuse_run(folder: Path, kinds: tuple[str, ...], subject: str) -> None:
-    """Refuse a run directory if one stage is expected; the hint lists its stages that fit."""
+    """Reject a run directory if one stage is expected; the hint lists its stages that fit."""
     run = read_run(folder)
     if run is None or stage_folder.read_record(folder) is not None:
         return
@@ -108,7 +108,7 @@ def artifacts_of_run(
 
 
 def check_distinct(name: str, artifacts: Any) -> None:
-    """Refuse two stages of one name in an input: identities and reports distinguish them by name."""
+    """Reject two stages of one name in an input: identities and reports distinguish them by name."""
     seen: dict[str, Path] = {}
     for one in artifacts or ():
         if one.id in seen:

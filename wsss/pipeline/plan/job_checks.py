@@ -47,7 +47,7 @@ def within_stage(job: Job, error: InvalidInput) -> InvalidInput:
 
 
 def _check_splits(job: Job, jobs: Mapping[str, Job], data: Data | None) -> None:
-    """Refuse a stage whose inputs will lack images that it needs. Splits may overlap, so samples are compared."""
+    """Reject a stage whose inputs will lack images that it needs. Splits may overlap, so samples are compared."""
     if data is None:
         return
     for provider in (jobs[need] for need in job.needs):
@@ -65,7 +65,7 @@ def _check_splits(job: Job, jobs: Mapping[str, Job], data: Data | None) -> None:
 
 
 def _check_settings(job: Job, jobs: Mapping[str, Job]) -> None:
-    """Refuse a stage whose inputs will lack what another setting of their stages would write."""
+    """Reject a stage whose inputs will lack what another setting of their stages would write."""
     for name, settings in job.stage.needs_settings(job.config).items():
         for provider in (jobs[id] for id in job.inputs.get(name, ()) if id in jobs):
             for key, required in settings.items():

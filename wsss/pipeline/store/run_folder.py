@@ -48,7 +48,7 @@ def data_of_run(run: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def check_run_dir(run_dir: Path, name: str) -> None:
-    """Refuse a folder that holds other files, or the run of another pipeline.
+    """Reject a folder that holds other files, or the run of another pipeline.
 
     Args:
         run_dir: the folder.

@@ -170,7 +170,7 @@ def empty(folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def check_stage_folder(folder: Path, uses: str | None = None) -> None:
-    """Refuse a folder that holds files but is not the folder of a stage.
+    """Reject a folder that holds files but is not the folder of a stage.
 
     Args:
         folder: folder that a stage is to write to.

@@ -187,7 +187,7 @@ def _examples(ctx: Context[Any]) -> ClassificationExamples | TileExamples:
 def require_absent(
     labels: NDArray[np.float32], classes: Sequence[str], what: str, log: Callable[[str], None] = lambda line: None
 ) -> None:
-    """Refuse labels without positives or without negatives; warn about classes without negatives.
+    """Reject labels without positives or without negatives; warn about classes without negatives.
 
     Args:
         labels: ``(N, K)``: 1 present, 0 absent, NaN unknown.

@@ -112,7 +112,7 @@ def _summarise(sample: Sample, *, classes: Classes) -> MaskSummary:
 
 
 def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, *, purpose: str, hint: str) -> None:
-    """Refuse external masks in which no pixel has a class; the first mask usually suffices.
+    """Reject external masks in which no pixel has a class; the first mask usually suffices.
 
     The usual mistake are masks with the values 0 and 255, where 255 would mean "uncertain".
 

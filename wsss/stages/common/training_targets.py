@@ -104,7 +104,7 @@ def count_empty_masks(ctx: Context[Any]) -> dict[str, int]:
 
 
 def check_training_masks(ctx: Context[Any]) -> None:
-    """Refuse masks that show background only.
+    """Reject masks that show background only.
 
     Raises:
         InvalidInput: see `image_mask_pairs` and `require_class`; or no mask shows a class.

@@ -206,7 +206,7 @@ def _splits_in_classes(folder: Path, paths: Sequence[Folders], context: ReadCont
 
 
 def _refuse_datasets(folder: Path, tops: Collection[str]) -> None:
-    """Refuse PASCAL VOC's and YOLO's layouts, whose labels are in files."""
+    """Reject PASCAL VOC's and YOLO's layouts, whose labels are in files."""
     if "JPEGImages" in tops and (folder / "Annotations").is_dir():
         raise InvalidInput(
             "a dataset in PASCAL VOC layout; its folders are not classes",

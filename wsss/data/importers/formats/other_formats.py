@@ -36,7 +36,7 @@ _BY_SUFFIX = {
 
 
 def refuse_file(path: Path) -> None:
-    """Refuse a label file of another program.
+    """Reject a label file of another program.
 
     Raises:
         InvalidInput: names the program or the kind of file.
@@ -49,7 +49,7 @@ def refuse_file(path: Path) -> None:
 
 
 def refuse_folder(folder: Path, suffixes: Sequence[str]) -> None:
-    """Refuse a folder in place of a label file, with a guess of what it holds.
+    """Reject a folder in place of a label file, with a guess of what it holds.
 
     Raises:
         InvalidInput: always.

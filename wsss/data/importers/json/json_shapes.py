@@ -42,7 +42,7 @@ def _is_records(value: Any) -> bool:
 
 
 def refuse_files_per_class(path: Path, content: dict[str, Any]) -> None:
-    """Refuse ``{"cat": ["a.jpg", …]}``.
+    """Reject ``{"cat": ["a.jpg", …]}``.
 
     Raises:
         InvalidInput: all values are lists of images, and no key is an image.

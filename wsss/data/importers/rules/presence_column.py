@@ -136,7 +136,7 @@ def flag_cells(name: str, cells: Sequence[str], context: ReadContext) -> list[st
 
 
 def refuse_unnamed(path: Path, columns: Sequence[Sequence[str]], context: ReadContext) -> None:
-    """Refuse a table without header in which one column holds names and another 0 and 1.
+    """Reject a table without header in which one column holds names and another 0 and 1.
 
     Raises:
         InvalidInput: names the column.
@@ -187,7 +187,7 @@ def _has_both(cells: Sequence[str]) -> bool:
 
 
 def _refuse_unclear(columns: Mapping[str, Sequence[str]], path: Path, label_column: str) -> None:
-    """Refuse a column of 0 and 1 that may state which labels are absent."""
+    """Reject a column of 0 and 1 that may state which labels are absent."""
     for name, cells in columns.items():
         if _has_both(cells) and not is_one_of(name, ATTRIBUTE_KEYS):
             words = " and ".join(sorted({cell for cell in cells if cell}))
