@@ -96,7 +96,9 @@ def test_the_hint_for_class_indices_as_floats(dtype: torch.dtype, shape: tuple[i
 
 
 def test_the_hint_for_foreground_probabilities_without_a_channel() -> None:
-    assert "target.unsqueeze(1)" in str(refusal(torch.randn(2, 1, 6, 7), torch.rand(2, 6, 7)).hint)
+    error = refusal(torch.randn(2, 1, 6, 7), torch.rand(2, 6, 7))
+    assert "target.unsqueeze(1)" in str(error.hint)
+    assert "(2, 1, 6, 7)" in error.problem and "(B, 1, H, W)" in str(error.allowed)
     assert build("ce")(torch.randn(2, 1, 6, 7), torch.rand(2, 1, 6, 7)).isfinite()
 
 

@@ -96,6 +96,53 @@ def test_a_one_hot_target_of_one_channel_is_a_mask() -> None:
     assert torch.equal(build("dice", targets="one-hot")(logits, target[:, None].float()), build("dice")(logits, target))
 
 
+@pytest.mark.parametrize("value", [255, float("nan"), 0.3, -100])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_hot_targets_are_0_and_1(channels: int, value: float) -> None:
+    target = torch.zeros(2, channels, 16, 16)
+    target[1, 0, 3, 3] = value
+    with pytest.raises(InvalidInput) as error:
+        build("dice", targets="one-hot")(case(channels)[0], target)
+    assert error.value.found == pytest.approx(value, nan_ok=True) and "targets='indices'" in str(error.value.hint)
+
+
+@pytest.mark.parametrize(("logits", "target"), [(3, 2), (2, 1), (2, 3), (1, 3)])
+def test_one_hot_targets_have_a_channel_per_class(logits: int, target: int) -> None:
+    with pytest.raises(InvalidInput) as error:
+        build("dice", targets="one-hot")(case(logits)[0], torch.zeros(2, target, 16, 16))
+    assert f"(2, {logits}, 16, 16)" in str(error.value.allowed)
+
+
+@pytest.mark.parametrize("settings", [{}, {"targets": "one-hot"}, {"multilabel": True}])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32])
+def test_channels_in_the_last_dimension(settings: dict[str, Any], dtype: torch.dtype) -> None:
+    logits, target = case()
+    with pytest.raises(InvalidInput) as error:
+        losses.DiceLoss(**settings)(logits, F.one_hot(target, 3).to(dtype))
+    assert "target.movedim(-1, 1)" in str(error.value.hint)
+
+
+class HardLoss(losses.Loss):
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        assert target.dtype == torch.int64 and target.shape == (2, 16, 16)
+        if logits.shape[1] == 1:
+            logits = torch.cat([torch.zeros_like(logits), logits], 1)
+        return F.cross_entropy(logits, target, ignore_index=255)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float32])
+def test_losses_that_take_no_probabilities_get_class_indices(dtype: torch.dtype) -> None:
+    logits, target = case()
+    target[0, :2] = 255
+    hot = one_hot(target.clamp(max=3), 4)[:, :3]
+    expected = HardLoss()(logits, target)
+    assert torch.equal(HardLoss(targets="one-hot")(logits, hot.to(dtype)), expected)
+    assert torch.equal(HardLoss()(logits, hot.double() * 0.8 + 0.2 / 3 * hot.sum(1, keepdim=True)), expected)
+    regions = HardLoss(multilabel=True)(logits, hot.to(dtype))
+    parts = [HardLoss()(logits[:, k : k + 1], hot[:, k].long()) for k in range(3)]
+    torch.testing.assert_close(regions, torch.stack(parts).mean())
+
+
 @NAMES
 def test_class_indices_as_floats(name: str) -> None:
     logits, target = case()

@@ -68,7 +68,10 @@ class Loss(nn.Module):
             InvalidInput: predictions or target of another form.
         """
         with checked_once():
-            losses = [super(Loss, self).__call__(*pair) for pair in converted(logits, target, self.form)]
+            losses = [
+                super(Loss, self).__call__(one, labels if self.takes_soft else _hardened(one, labels))
+                for one, labels in converted(logits, target, self.form)
+            ]
         return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
 
     def begin_step(self, step: int, steps: int) -> None:
@@ -133,6 +136,14 @@ def hard(target: Tensor) -> Tensor:
     return target.argmax(1).masked_fill_(~labelled(target), IGNORE) if is_soft(target) else target
 
 
+def _hardened(logits: Tensor, target: Tensor) -> Tensor:
+    """Return class indices ``(B, H, W)`` int64 of a target of any form; floats are validated."""
+    if target.is_floating_point():
+        return hard(prepared(logits, target)[1])
+    target = target.squeeze(1) if target.ndim == 4 and target.shape[1] == 1 else target
+    return target.long()
+
+
 def full_precision(logits: Tensor) -> Tensor:
     """Return half-precision logits as float32, since sums over pixels need it."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
@@ -164,7 +175,7 @@ def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         elif channels == 1:
             check_foreground(target)
             target = torch.cat([1 - target, target], 1)
-    check_form(target, logits)
+    check_form(target, logits, channels)
     logits = full_precision(logits)
     if is_soft(target):
         check_distribution(target)
