@@ -15,8 +15,8 @@ from torchmetrics.functional.classification import multiclass_jaccard_index
 
 import wsss.metrics as metrics
 from wsss.errors import InvalidInput
+from wsss.io.rasters.only_background import OnlyBackground
 from wsss.metrics import class_iou, confusion_matrix, mean_iou
-from wsss.only_background import OnlyBackground
 
 MASKS = [
     getattr(metrics, name) for name in metrics.__all__ if name not in ("class_iou", "confusion_matrix", "mean_iou")

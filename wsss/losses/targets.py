@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.only_background import OnlyBackground, warn_only_background
+from wsss.io.rasters.only_background import OnlyBackground, warn_only_background
 
 __all__ = ["OnlyBackground", "check_indices", "checked_once"]
 

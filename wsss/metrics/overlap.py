@@ -9,8 +9,8 @@ import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.only_background import warn_only_background
 from wsss.metrics.surface import mask_pair
-from wsss.only_background import warn_only_background
 from wsss.topology.kernels.image_keys import as_array, checked_option, require_one_shape
 
 if TYPE_CHECKING:
