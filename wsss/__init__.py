@@ -27,6 +27,11 @@ def __getattr__(name: str) -> object:
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
+def __dir__() -> list[str]:
+    """List public names that are not yet imported, too, for tab completion."""
+    return sorted({*globals(), *__all__})
+
+
 def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 

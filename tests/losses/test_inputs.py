@@ -96,7 +96,9 @@ def test_the_hint_for_class_indices_as_floats(dtype: torch.dtype, shape: tuple[i
 
 
 def test_the_hint_for_foreground_probabilities_without_a_channel() -> None:
-    assert "target.unsqueeze(1)" in str(refusal(torch.randn(2, 1, 6, 7), torch.rand(2, 6, 7)).hint)
+    error = refusal(torch.randn(2, 1, 6, 7), torch.rand(2, 6, 7))
+    assert "target.unsqueeze(1)" in str(error.hint)
+    assert "(2, 1, 6, 7)" in error.problem and "(B, 1, H, W)" in str(error.allowed)
     assert build("ce")(torch.randn(2, 1, 6, 7), torch.rand(2, 1, 6, 7)).isfinite()
 
 
@@ -180,7 +182,8 @@ def test_a_warning_for_masks_of_0_and_255_once_per_call(name: str) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             loss(torch.zeros(1, 2, 16, 16), target)
-        assert sum(issubclass(warning.category, OnlyBackground) for warning in caught) == 1
+        (warning,) = [one for one in caught if issubclass(one.category, OnlyBackground)]
+        assert warning.filename == __file__
 
 
 @pytest.mark.parametrize("values", [(0, 0), (255, 255), (0, 1), (1, 255)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 import subprocess
 import sys
 from typing import Any
@@ -13,7 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import wsss
 import wsss.losses as losses
+import wsss.metrics
+import wsss.topology
 from wsss.errors import InvalidInput
 from wsss.losses import DeepSupervision, build
 from wsss.losses.catalogue import LOSSES, loss_class
@@ -35,6 +40,11 @@ def one_hot(target: Tensor, classes: int, dtype: torch.dtype = torch.int64) -> T
 def test_importing_the_package_imports_no_torch() -> None:
     code = "import sys, wsss.losses; assert not {'torch', 'numpy', 'numba'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("module", [wsss, losses, wsss.metrics, wsss.topology])
+def test_all_public_names_are_listed(module: Any) -> None:
+    assert set(module.__all__) <= set(dir(module))
 
 
 def test_every_exported_name_exists() -> None:
@@ -60,6 +70,28 @@ def test_a_base_loss_may_be_a_loss_a_config_or_a_mapping() -> None:
     base = losses.DiceLoss(background=False)
     built = [losses.ClDiceLoss(base=one) for one in (base, base.config, {"name": "dice", "background": False})]
     assert all(loss.config.base == base.config for loss in built)
+    assert losses.ClDiceLoss(base="ce").config.base == losses.CrossEntropyLoss().config
+
+
+def test_repr_shows_the_settings() -> None:
+    text = repr(losses.ClDiceLoss(alpha=0.3, base="ce", ignore_index=-100))
+    assert "alpha=0.3" in text and "ignore_index=-100" in text and "from_logits" not in text
+    assert "(base): CrossEntropyLoss(label_smoothing=0.0)" in text
+
+
+def test_losses_can_be_copied() -> None:
+    loss = losses.ClDiceLoss(alpha=0.3, base="ce")
+    for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(losses.DiceLoss(smooth=1)))):
+        assert isinstance(other, losses.Loss)
+
+
+@NAMES
+@pytest.mark.parametrize(("step", "steps"), [(-1, 10), (0, 0), (10, 10), (20, 10), ("a", 3), (0, None), (0.5, 3)])
+def test_invalid_steps(name: str, step: Any, steps: Any) -> None:
+    for loss in (build(name), DeepSupervision(build(name))):
+        with pytest.raises(InvalidInput) as error:
+            loss.begin_step(step, steps)
+        assert str(error.value.subject).startswith("begin_step.step")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +103,18 @@ def test_a_base_loss_may_be_a_loss_a_config_or_a_mapping() -> None:
         (lambda: losses.BettiMatchingLoss(filtration="superlevels"), "BettiMatchingLoss.filtration", "superlevel"),
         (lambda: losses.DiceLoss(smooth=0), "DiceLoss.smooth", ""),
         (lambda: losses.DiceLoss(multilabel=True, targets="one-hot"), "DiceLoss", ""),
+        (lambda: losses.ClDiceLoss(base="cee"), "ClDiceLoss.base", "ce"),
+        (lambda: losses.ClDiceLoss(0.3), "ClDiceLoss", ""),
+        (lambda: losses.DiceLoss(True), "DiceLoss", ""),
         (lambda: DeepSupervision(losses.DiceLoss(), term="first"), "DeepSupervision.term", "finest"),
+        (lambda: DeepSupervision("cldice"), "DeepSupervision.loss", "cldice"),
+        (lambda: DeepSupervision(torch.nn.CrossEntropyLoss()), "DeepSupervision.loss", ""),
+        (lambda: DeepSupervision(losses.DiceLoss(), (1, -0.5)), "DeepSupervision.weights", ""),
+        (lambda: DeepSupervision(losses.DiceLoss(), "ab"), "DeepSupervision.weights", ""),
+        (lambda: DeepSupervision(losses.DiceLoss(), (float("nan"),)), "DeepSupervision.weights", ""),
+        (lambda: DeepSupervision(losses.DiceLoss())({"out": case()[0]}, case()[1]), "outputs", ""),
+        (lambda: DeepSupervision(losses.DiceLoss())([None], case()[1]), "outputs", ""),
+        (lambda: DeepSupervision(losses.DiceLoss())(case()[0], {"mask": case()[1]}), "target", ""),
     ],
 )
 def test_invalid_names_keys_and_values(make: Any, subject: str, suggestion: str) -> None:
@@ -94,6 +137,53 @@ def test_one_hot_targets(name: str, dtype: torch.dtype) -> None:
 def test_a_one_hot_target_of_one_channel_is_a_mask() -> None:
     logits, target = case(1)
     assert torch.equal(build("dice", targets="one-hot")(logits, target[:, None].float()), build("dice")(logits, target))
+
+
+@pytest.mark.parametrize("value", [255, float("nan"), 0.3, -100])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_hot_targets_are_0_and_1(channels: int, value: float) -> None:
+    target = torch.zeros(2, channels, 16, 16)
+    target[1, 0, 3, 3] = value
+    with pytest.raises(InvalidInput) as error:
+        build("dice", targets="one-hot")(case(channels)[0], target)
+    assert error.value.found == pytest.approx(value, nan_ok=True) and "targets='indices'" in str(error.value.hint)
+
+
+@pytest.mark.parametrize(("logits", "target"), [(3, 2), (2, 1), (2, 3), (1, 3)])
+def test_one_hot_targets_have_a_channel_per_class(logits: int, target: int) -> None:
+    with pytest.raises(InvalidInput) as error:
+        build("dice", targets="one-hot")(case(logits)[0], torch.zeros(2, target, 16, 16))
+    assert f"(2, {logits}, 16, 16)" in str(error.value.allowed)
+
+
+@pytest.mark.parametrize("settings", [{}, {"targets": "one-hot"}, {"multilabel": True}])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32])
+def test_channels_in_the_last_dimension(settings: dict[str, Any], dtype: torch.dtype) -> None:
+    logits, target = case()
+    with pytest.raises(InvalidInput) as error:
+        losses.DiceLoss(**settings)(logits, F.one_hot(target, 3).to(dtype))
+    assert "target.movedim(-1, 1)" in str(error.value.hint)
+
+
+class HardLoss(losses.Loss):
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        assert target.dtype == torch.int64 and target.shape == (2, 16, 16)
+        if logits.shape[1] == 1:
+            logits = torch.cat([torch.zeros_like(logits), logits], 1)
+        return F.cross_entropy(logits, target, ignore_index=255)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float32])
+def test_losses_that_take_no_probabilities_get_class_indices(dtype: torch.dtype) -> None:
+    logits, target = case()
+    target[0, :2] = 255
+    hot = one_hot(target.clamp(max=3), 4)[:, :3]
+    expected = HardLoss()(logits, target)
+    assert torch.equal(HardLoss(targets="one-hot")(logits, hot.to(dtype)), expected)
+    assert torch.equal(HardLoss()(logits, hot.double() * 0.8 + 0.2 / 3 * hot.sum(1, keepdim=True)), expected)
+    regions = HardLoss(multilabel=True)(logits, hot.to(dtype))
+    parts = [HardLoss()(logits[:, k : k + 1], hot[:, k].long()) for k in range(3)]
+    torch.testing.assert_close(regions, torch.stack(parts).mean())
 
 
 @NAMES

@@ -13,6 +13,7 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
+from wsss.errors import InvalidInput
 from wsss.metrics.overlap import confusion_matrix, overlap_scores
 
 CLASSES = 4
@@ -88,5 +89,6 @@ def test_a_perfect_prediction_scores_one(truth):
 )
 def test_indices_of_no_class_are_refused(prediction: int, truth: int, named: str) -> None:
     masks = [np.array([[value, 0, 255]], np.uint8) for value in (prediction, truth)]
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(InvalidInput) as error:
         confusion_matrix(*masks, 3)
+    assert error.value.subject == named

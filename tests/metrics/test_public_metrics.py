@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from torchmetrics.functional.classification import multiclass_jaccard_index
 
 import wsss.metrics as metrics
 from wsss.errors import InvalidInput
-from wsss.metrics import class_iou, mean_iou
+from wsss.io.rasters.only_background import OnlyBackground
+from wsss.metrics import class_iou, confusion_matrix, mean_iou
 
 MASKS = [
     getattr(metrics, name) for name in metrics.__all__ if name not in ("class_iou", "confusion_matrix", "mean_iou")
@@ -82,9 +84,55 @@ def test_iou_against_torchmetrics(shape: tuple[int, ...]) -> None:
         assert mean_iou(pred.to(torch.uint8), same, classes=4, ignore_index=-100) == expected
 
 
-def test_iou_of_absent_classes_and_of_no_label() -> None:
+def test_iou_of_absent_classes() -> None:
     np.testing.assert_array_equal(class_iou([0, 2], [0, 0], classes=4), [0.5, np.nan, np.nan, np.nan])
-    assert np.isnan(mean_iou([0, 1], [255, 255]))
+
+
+@pytest.mark.parametrize("metric", [class_iou, mean_iou, *MASKS], ids=lambda metric: metric.__name__)
+@pytest.mark.parametrize("value", [255, 7])
+def test_at_least_one_pixel_is_labelled(metric: Callable[..., Any], value: int) -> None:
+    with pytest.raises(InvalidInput) as error:
+        metric([[0, 1]], [[value, value]], ignore_index=value)
+    assert error.value.subject == "gt"
+
+
+def test_a_warning_for_masks_of_0_and_255() -> None:
+    mask = 255 * masks()[1]
+    with pytest.warns(OnlyBackground) as caught:
+        mean_iou(mask, mask)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("metric", [class_iou, mean_iou, *MASKS], ids=lambda metric: metric.__name__)
+@pytest.mark.parametrize("path", ["a.png", Path("a.png")])
+def test_paths_are_refused(metric: Callable[..., Any], path: Any) -> None:
+    with pytest.raises(InvalidInput) as error:
+        metric(path, [[0, 1]])
+    assert error.value.subject == "pred" and error.value.found == "a.png" and error.value.hint
+
+
+def test_confusion_matrix_of_tensors_and_lists() -> None:
+    expected = [[1, 1, 0], [0, 0, 1]]
+    lists = [0, 1, 255], [0, 0, 1]
+    for convert in (list, torch.tensor, lambda values: np.array(values, np.float32)):
+        assert confusion_matrix(*map(convert, lists), 2).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "unsure", "subject"),
+    [
+        ([0, 1], [0, 1, 1], "miss", "prediction and truth"),
+        ([0, 1], [[0, 1]], "miss", "prediction and truth"),
+        ([0, 1], [0, 1], "x", "unsure"),
+        ([0, 0.5], [0, 1], "miss", "prediction"),
+        ([0, 1], [0, -1], "miss", "truth"),
+        ("a.png", [0, 1], "miss", "prediction"),
+    ],
+)
+def test_invalid_arguments_of_confusion_matrix(prediction: Any, truth: Any, unsure: Any, subject: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        confusion_matrix(prediction, truth, 2, unsure=unsure)
+    assert error.value.subject == subject
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,11 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_MODULES[name]), name)
 
 
+def __dir__() -> list[str]:
+    """List public names that are not yet imported, too, for tab completion."""
+    return sorted({*globals(), *__all__})
+
+
 def build(name: str, /, **settings: Any) -> Loss:
     """Build a loss by its name in pipelines (`LOSSES`).
 

@@ -17,12 +17,14 @@ from __future__ import annotations
 import inspect
 import math
 from functools import cache
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import create_model
 from torch import Tensor, nn
 
+from wsss.errors import InvalidInput, Verbatim, counted
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.catalogue import loss_class
 from wsss.losses.config import InputForm
@@ -49,9 +51,20 @@ class Loss(nn.Module):
         super().__init_subclass__(**kwargs)
         cls.__signature__ = _signature(cls.config_type)  # type: ignore[attr-defined]
 
+    def __new__(cls, *positional: Any, **settings: Any) -> Self:
+        """Refuse positional arguments, unless a subclass has a constructor that takes them."""
+        if positional and not _takes_positional(cls):
+            names = [name for name in cls.config_type.model_fields if name != "name"]
+            raise InvalidInput(
+                subject=cls.__name__,
+                found=Verbatim(counted(len(positional), "positional argument")),
+                allowed=f"keyword arguments, such as {names[0]}=…" if names else "keyword arguments",
+            )
+        return super().__new__(cls)
+
     def __init__(self, **settings: Any) -> None:
         super().__init__()
-        plain = {key: value.config if isinstance(value, Loss) else value for key, value in settings.items()}
+        plain = {key: _plain(key, value) for key, value in settings.items()}
         valid = validate(_with_form(self.config_type), plain, where=type(self).__name__)
         self.config: Any = _part(valid, self.config_type)
         self.form = _part(valid, InputForm)
@@ -68,11 +81,29 @@ class Loss(nn.Module):
             InvalidInput: predictions or target of another form.
         """
         with checked_once():
-            losses = [super(Loss, self).__call__(*pair) for pair in converted(logits, target, self.form)]
+            losses = [
+                super(Loss, self).__call__(one, labels if self.takes_soft else _hardened(one, labels))
+                for one, labels in converted(logits, target, self.form)
+            ]
         return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
 
     def begin_step(self, step: int, steps: int) -> None:
-        """Announce training step ``step`` of ``steps`` (from 0), for losses that change during training."""
+        """Announce training step ``step`` of ``steps`` (from 0), for losses that change during training.
+
+        Raises:
+            InvalidInput: no integers, or ``step`` outside 0 … ``steps`` − 1.
+        """
+        for subject, value, least in (("begin_step.steps", steps, 1), ("begin_step.step", step, 0)):
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+                raise InvalidInput(subject=subject, found=value, allowed=f"an integer of at least {least}")
+        if step >= steps:
+            raise InvalidInput(subject="begin_step.step", found=step, allowed=f"0 to {steps - 1}, counted from 0")
+
+    def extra_repr(self) -> str:
+        """Return the settings, except those of inner losses and forms at their defaults."""
+        shown = {name: value for name, value in self.config if name != "name" and not isinstance(value, Settings)}
+        shown |= {name: value for name, value in self.form if value != InputForm.model_fields[name].default}
+        return ", ".join(f"{name}={value!r}" for name, value in shown.items())
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss of ``logits`` ``(B, C, H, W)`` and ``target`` ``(B, H, W)``."""
@@ -87,6 +118,19 @@ def build_loss(config: Any) -> Loss:
     """
     loss: Loss = loss_class(config.name).from_config(config)
     return loss
+
+
+def _takes_positional(kind: type[Loss]) -> bool:
+    constructor = next(vars(one)["__init__"] for one in kind.__mro__ if "__init__" in vars(one))
+    _, *parameters = inspect.signature(constructor).parameters.values()
+    return any(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.VAR_POSITIONAL) for one in parameters)
+
+
+def _plain(key: str, value: Any) -> Any:
+    """Return the config of an inner loss: of ``base=DiceLoss()`` or ``base="dice"``."""
+    if key == "base" and isinstance(value, str):
+        return {"name": value}
+    return value.config if isinstance(value, Loss) else value
 
 
 @cache
@@ -133,6 +177,14 @@ def hard(target: Tensor) -> Tensor:
     return target.argmax(1).masked_fill_(~labelled(target), IGNORE) if is_soft(target) else target
 
 
+def _hardened(logits: Tensor, target: Tensor) -> Tensor:
+    """Return class indices ``(B, H, W)`` int64 of a target of any form; floats are validated."""
+    if target.is_floating_point():
+        return hard(prepared(logits, target)[1])
+    target = target.squeeze(1) if target.ndim == 4 and target.shape[1] == 1 else target
+    return target.long()
+
+
 def full_precision(logits: Tensor) -> Tensor:
     """Return half-precision logits as float32, since sums over pixels need it."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
@@ -164,7 +216,7 @@ def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         elif channels == 1:
             check_foreground(target)
             target = torch.cat([1 - target, target], 1)
-    check_form(target, logits)
+    check_form(target, logits, channels)
     logits = full_precision(logits)
     if is_soft(target):
         check_distribution(target)

@@ -39,6 +39,9 @@ class BettiMatchingLoss(LossWithTerm):
 
     NaN or infinite logits give NaN.
 
+    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
+    call of the loss on.
+
     Example:
         >>> import torch
         >>> from wsss.losses import BettiMatchingLoss

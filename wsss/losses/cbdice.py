@@ -45,6 +45,9 @@ class CbDiceLoss(LossWithTerm):
 
     Skeletons and distances are computed on the CPU; those of labels are cached (`LabelCache`).
 
+    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
+    call of the loss on.
+
     Example:
         >>> import torch
         >>> from wsss.losses import CbDiceLoss

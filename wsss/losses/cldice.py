@@ -25,6 +25,9 @@ class ClDiceLoss(LossWithTerm):
     The label's skeleton has no gradient. On a CPU it is cached per sample (`LabelCache`); on a GPU computing it is
     faster.
 
+    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
+    call of the loss on.
+
     Example:
         >>> import torch
         >>> from wsss.losses import ClDiceLoss

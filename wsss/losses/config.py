@@ -19,7 +19,8 @@ class InputForm(Settings):
     targets: Literal["auto", "indices", "one-hot"] = Field(
         default="auto",
         description="auto: integers are class indices, floats probabilities; indices: class indices of any type, even "
-        "floats; one-hot: a 0/1 channel per class of any type, where pixels without a class are ignored",
+        "floats; one-hot: a 0/1 channel per class of any type, as the second dimension, where pixels without a class "
+        "are ignored",
     )
     multilabel: bool = Field(
         default=False,

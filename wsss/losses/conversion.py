@@ -8,7 +8,7 @@ from torch import Tensor
 from wsss.errors import InvalidInput, Verbatim
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.config import InputForm
-from wsss.losses.inputs import TOLERANCE, check_logits, check_tensors
+from wsss.losses.inputs import TOLERANCE, channel_last_hint, check_logits, check_tensors
 
 
 def converted(logits: Tensor, target: Tensor, form: InputForm) -> list[tuple[Tensor, Tensor]]:
@@ -28,7 +28,7 @@ def converted(logits: Tensor, target: Tensor, form: InputForm) -> list[tuple[Ten
     if form.targets == "indices":
         target = _indices_of_floats(target)
     elif form.targets == "one-hot":
-        target = _indices_of_one_hot(target)
+        target = _indices_of_one_hot(logits, target)
     if form.ignore_index != IGNORE and not target.is_floating_point() and form.targets != "one-hot":
         target = _with_ignored(target, form.ignore_index)
     if not form.multilabel:
@@ -39,6 +39,7 @@ def converted(logits: Tensor, target: Tensor, form: InputForm) -> list[tuple[Ten
             subject="target",
             found=Verbatim(tuple(target.shape)),
             allowed=f"the shape (B, C, H, W) of the logits, {tuple(logits.shape)}",
+            hint=channel_last_hint(target, logits.shape),
         )
     return list(zip(logits.split(1, 1), target.split(1, 1), strict=True))
 
@@ -80,22 +81,41 @@ def _indices_of_floats(target: Tensor) -> Tensor:
     return target.long()
 
 
-def _indices_of_one_hot(target: Tensor) -> Tensor:
-    """Return class indices ``(B, H, W)`` of a channel per class, 255 at pixels without a class."""
-    if target.ndim != 4:
+def _indices_of_one_hot(logits: Tensor, target: Tensor) -> Tensor:
+    """Return class indices ``(B, H, W)`` of a channel per class, 255 at pixels without a class.
+
+    A single channel is the foreground's, without ignored pixels. Logits of one channel stand for two classes.
+    """
+    check_logits(logits)
+    batch, channels, *size = logits.shape
+    if target.shape not in ((batch, channels, *size), (batch, max(channels, 2), *size)):
         raise InvalidInput(
-            subject="target", found=Verbatim(tuple(target.shape)), allowed="shape (B, C, H, W) for one-hot targets"
+            "one-hot targets have a channel per class",
+            subject="target",
+            found=Verbatim(tuple(target.shape)),
+            allowed=f"the shape (B, C, H, W) of the logits, {tuple(logits.shape)}",
+            hint=channel_last_hint(target, logits.shape),
         )
     hot = target != 0
-    if target.shape[1] == 1:
-        return hot[:, 0]
-    classes = hot.sum(1)
-    if not ((target == hot).all() and (classes <= 1).all()):
+    wrong = target != hot  # also true for NaN
+    if wrong.any():
         raise InvalidInput(
             "not one-hot",
             subject="target",
-            allowed="0 and 1, with at most one 1 per pixel",
-            hint="For overlapping regions, set multilabel=True.",
+            found=target[wrong][0].item(),
+            allowed="0 and 1",
+            hint=f"For class indices, with {IGNORE} or ignore_index for ignored pixels, set targets='indices'.",
+        )
+    if target.shape[1] == 1:
+        return hot[:, 0]
+    classes = hot.sum(1)
+    if (classes > 1).any():
+        raise InvalidInput(
+            "not one-hot",
+            subject="target",
+            found=int(classes.max()),
+            allowed="at most one 1 per pixel",
+            hint="For overlapping regions set multilabel=True.",
         )
     return hot.byte().argmax(1).masked_fill(classes == 0, IGNORE)
 

@@ -63,12 +63,13 @@ def check_logits(logits: Tensor) -> None:
         raise InvalidInput(subject="logits", found=Verbatim(logits.dtype), allowed="floats")
 
 
-def check_form(target: Tensor, logits: Tensor) -> None:
+def check_form(target: Tensor, logits: Tensor, channels: int) -> None:
     """Require class indices ``(B, H, W)`` of an integer type, or floats of the shape of the logits.
 
     Args:
         target: the target, without a channel of one.
         logits: ``(B, C, H, W)`` with C ≥ 2.
+        channels: number of channels of the caller's logits, 1 or C.
 
     Raises:
         InvalidInput: another shape or type; the hint is the likely conversion.
@@ -78,13 +79,22 @@ def check_form(target: Tensor, logits: Tensor) -> None:
     if indices or probabilities:
         return
     one_hot = target.shape == logits.shape
+    shape = torch.Size([logits.shape[0], channels, *logits.shape[2:]])
+    floats = "foreground probabilities (B, 1, H, W)" if channels == 1 else "probabilities (B, C, H, W)"
     raise InvalidInput(
-        f"does not match logits {tuple(logits.shape)}",
+        f"does not match logits {tuple(shape)}",
         subject="target",
-        allowed="class indices (B, H, W) of integers, or probabilities (B, C, H, W) of floats",
+        allowed=f"class indices (B, H, W) of integers, or {floats} of floats",
         found=Verbatim(f"{tuple(target.shape)} of {target.dtype}"),
-        hint=_one_hot_hint(target) if one_hot else _hint(target, logits),
+        hint=_one_hot_hint(target) if one_hot else channel_last_hint(target, shape) or _hint(target, channels),
     )
+
+
+def channel_last_hint(target: Tensor, shape: torch.Size) -> str | None:
+    """Return a hint if the target has the shape of the logits, but its channels are the last dimension."""
+    if target.ndim != 4 or target.movedim(-1, 1).shape != shape:
+        return None
+    return "The channels must be the second dimension: target.movedim(-1, 1)."
 
 
 def _one_hot_hint(target: Tensor) -> str:
@@ -95,12 +105,13 @@ def _one_hot_hint(target: Tensor) -> str:
     )
 
 
-def _hint(target: Tensor, logits: Tensor) -> str:
+def _hint(target: Tensor, channels: int) -> str:
     if not target.is_floating_point():
         return SLICES if target.ndim == 4 and target.shape[1] > 1 else "Pass one class index per pixel of the logits."
     hint = "For class indices as floats pass target.long(), or set targets='indices'."
-    if target.ndim == 3 and logits.shape[1] == 2:
-        hint += " For foreground probabilities pass target.unsqueeze(1) with logits of one channel."
+    if target.ndim == 3 and channels <= 2:
+        hint += " For foreground probabilities pass target.unsqueeze(1)"
+        hint += "." if channels == 1 else " with logits of one channel."
     return hint
 
 

@@ -29,6 +29,9 @@ class SkeletonRecallLoss(LossWithTerm):
 
     Skeletons are computed on the CPU and cached per sample (`LabelCache`).
 
+    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
+    call of the loss on.
+
     Example:
         >>> import torch
         >>> from wsss.losses import SkeletonRecallLoss

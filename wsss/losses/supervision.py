@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 from wsss.losses.base import Loss, zero_loss
 from wsss.losses.term import LossWithTerm
 
@@ -19,9 +20,9 @@ class DeepSupervision(nn.Module):
     """``Σ_k w_k · loss(outputs[k], targets[k])``, the finest output first.
 
     Args:
-        loss: any loss of this package.
-        weights: one per output; by default each is half of the previous one, and their sum is 1 (as in nnU-Net, Isensee
-            et al., 2021, which also sets the last one to 0).
+        loss: a `Loss` of this package, or of a class derived from it.
+        weights: numbers of at least 0, one per output; by default each is half of the previous one, and their sum is 1
+            (as in nnU-Net, Isensee et al., 2021, which also sets the last one to 0).
         term: outputs with a topological term, ``"all"`` or ``"finest"``: then coarser ones only have the base loss.
 
     Example:
@@ -39,7 +40,15 @@ class DeepSupervision(nn.Module):
         super().__init__()
         if term not in ("all", "finest"):
             raise InvalidInput(subject="DeepSupervision.term", found=term, allowed=("all", "finest"))
-        self.loss, self.weights, self.term = loss, weights, term
+        if not isinstance(loss, Loss):
+            raise InvalidInput(
+                subject="DeepSupervision.loss",
+                found=loss if isinstance(loss, str) else Verbatim(type(loss).__name__),
+                allowed="a loss of wsss.losses",
+                hint=f"Build it first: wsss.losses.build({loss if isinstance(loss, str) else 'ce'!r}).",
+            )
+        self.loss, self.term = loss, term
+        self.weights = None if weights is None else _valid_weights(weights)
 
     def begin_step(self, step: int, steps: int) -> None:
         """Announce a training step to the loss."""
@@ -54,11 +63,13 @@ class DeepSupervision(nn.Module):
             target: one target, resized to smaller outputs by nearest neighbour, or a list with one per output.
 
         Raises:
-            InvalidInput: the number of targets or weights differs from that of the outputs.
+            InvalidInput: no tensors, or the number of targets or weights differs from that of the outputs.
         """
         logits = _listed(outputs)
-        targets = [_resized(target, one) for one in logits] if isinstance(target, Tensor) else list(target)
-        weights = halves(len(logits)) if self.weights is None else tuple(self.weights)
+        targets = (
+            [_resized(target, one) for one in logits] if isinstance(target, Tensor) else _tensors(target, "target")
+        )
+        weights = halves(len(logits)) if self.weights is None else self.weights
         for subject, values in (("target", targets), ("weights", weights)):
             if len(values) != len(logits):
                 raise InvalidInput(
@@ -87,11 +98,43 @@ def halves(count: int) -> tuple[float, ...]:
     return tuple(0.5**index / (2 - 0.5 ** (count - 1)) for index in range(count))
 
 
+def _valid_weights(weights: Sequence[float]) -> tuple[float, ...]:
+    try:
+        numbers = tuple(map(float, weights))
+    except (TypeError, ValueError):
+        numbers = ()
+    if isinstance(weights, str) or not numbers or not all(0 <= number < math.inf for number in numbers):
+        raise InvalidInput(
+            subject="DeepSupervision.weights", found=weights, allowed="finite numbers of at least 0, one per output"
+        )
+    return numbers
+
+
+def _tensors(values: Sequence[Tensor], subject: str) -> list[Tensor]:
+    """Return a list of tensors."""
+    kind = Verbatim(type(values).__name__)
+    if not isinstance(values, list | tuple):
+        hint = f"Pass a list of the values, the finest first: list({subject}.values())."
+        raise InvalidInput(
+            subject=subject,
+            found=kind,
+            allowed="a tensor or a list of tensors",
+            hint=hint if isinstance(values, Mapping) else None,
+        )
+    for one in values:
+        if not isinstance(one, Tensor):
+            raise InvalidInput(
+                subject=subject, found=Verbatim(f"{kind} with {type(one).__name__}"), allowed="a list of tensors"
+            )
+    return list(values)
+
+
 def _listed(outputs: Outputs) -> list[Tensor]:
     if not isinstance(outputs, Tensor):
-        if not outputs:
+        listed = _tensors(outputs, "outputs")
+        if not listed:
             raise InvalidInput(subject="outputs", found=0, allowed="at least one output")
-        return list(outputs)
+        return listed
     return list(outputs.unbind(1)) if outputs.ndim == 5 else [outputs]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,13 +11,12 @@ from torch import Tensor
 
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.only_background import OnlyBackground, warn_only_background
+
+__all__ = ["OnlyBackground", "check_indices", "checked_once"]
 
 TORCH_IGNORES = -100
 """Ignore index of ``torch.nn.CrossEntropyLoss``."""
-
-
-class OnlyBackground(UserWarning):
-    """Warning: all labelled pixels are background and the others are 255, which may have been intended as a class."""
 
 
 class _Call(threading.local):
@@ -71,12 +69,7 @@ def check_indices(target: Tensor, classes: int) -> None:
     if smallest < 0 or largest > IGNORE or largest_class > classes:
         raise _out_of_range(target, classes)
     if largest == IGNORE and largest_class == 1:
-        warnings.warn(
-            "target: all labelled pixels are background (0), and the others are 255, which every loss ignores. If 255 "
-            "is a class of these masks, replace it by the index of the class.",
-            OnlyBackground,
-            stacklevel=2,
-        )
+        warn_only_background("target", "every loss ignores")
     if _call.depth and not target.is_inference():  # tensors of inference mode have no version
         _call.valid = (target, target._version, classes)
 

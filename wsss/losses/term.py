@@ -15,8 +15,8 @@ from wsss.validation import Settings
 class LossWithTerm(Loss):
     """Base class of losses with a topological term.
 
-    Before training step ``active_from`` only the weighted base loss counts. Outside training, where no step is
-    announced, the term counts.
+    Before training step ``active_from`` only the weighted base loss counts. Steps are announced by `begin_step`;
+    without its calls the term counts from the first call of the loss on.
 
     For probabilities as target, the term uses the most probable classes, since topology is a property of masks; the
     base loss gets the probabilities if it accepts them.
@@ -36,7 +36,8 @@ class LossWithTerm(Loss):
         return build_loss(self.config.base)  # type: ignore[attr-defined]  # configs without one override this
 
     def begin_step(self, step: int, steps: int) -> None:
-        """Activate the term from step ``active_from`` on."""
+        """Activate the term from step ``active_from`` on; see `Loss.begin_step`."""
+        super().begin_step(step, steps)
         start = self.config.active_from
         first = start * steps if start < 1 else start
         self.active = step >= first - 1e-9 * steps  # 0.07 * 100 is slightly more than 7

@@ -41,6 +41,9 @@ class TopoWindowLoss(LossWithTerm):
     Ignored pixels are background, have no loss, and have the true distance instead of a predicted one, so that a path
     through them is as good as its labelled pixels.
 
+    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
+    call of the loss on.
+
     Example:
         >>> import torch
         >>> from wsss.losses import TopoWindowLoss

@@ -33,6 +33,9 @@ class WarpingLoss(LossWithTerm):
 
     Masks are warped on the CPU. The choice of critical pixels has no gradient.
 
+    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
+    call of the loss on.
+
     Example:
         >>> import torch
         >>> from wsss.losses import WarpingLoss

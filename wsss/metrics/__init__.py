@@ -38,3 +38,8 @@ def __getattr__(name: str) -> Any:
         if name in names:
             return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List public names that are not yet imported, too, for tab completion."""
+    return sorted({*globals(), *__all__})

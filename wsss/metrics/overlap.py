@@ -9,8 +9,9 @@ import numpy as np
 
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.only_background import warn_only_background
 from wsss.metrics.surface import mask_pair
-from wsss.topology.kernels.image_keys import as_array, require_one_shape
+from wsss.topology.kernels.image_keys import as_array, checked_option, require_one_shape
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -20,12 +21,13 @@ Measure = Literal["miou", "precision", "recall", "pixel_accuracy"]
 
 
 def confusion_matrix(
-    prediction: NDArray[np.integer[Any]], truth: NDArray[np.integer[Any]], classes: int, *, unsure: Unsure = "miss"
+    prediction: ArrayLike, truth: ArrayLike, classes: int, *, unsure: Unsure = "miss"
 ) -> NDArray[np.int64]:
     """Count pixels by true and predicted class.
 
     Args:
-        prediction: class indices 0 … ``classes`` − 1, or 255 for unsure pixels; an array of any shape.
+        prediction: class indices 0 … ``classes`` − 1, or 255 for unsure pixels; an array or a tensor of bool, integers
+            or whole floats, of any shape.
         truth: class indices of the same shape, or 255 for ignored pixels.
         classes: number of classes including the background.
         unsure: unsure pixels are wrong for their true class (``miss``), left out (``skip``) or ``background``.
@@ -35,7 +37,7 @@ def confusion_matrix(
         counts unsure pixels.
 
     Raises:
-        ValueError: class indices out of range.
+        InvalidInput: different shapes, values that are no class indices, indices out of range, or another ``unsure``.
 
     Example:
         >>> import numpy as np
@@ -43,16 +45,23 @@ def confusion_matrix(
         >>> confusion_matrix(np.array([0, 1, 255]), np.array([0, 0, 1]), 2).tolist()
         [[1, 1, 0], [0, 0, 1]]
     """
-    for name, mask in (("prediction", prediction), ("truth", truth)):
-        wrong = np.unique(mask[(mask >= classes) & (mask != IGNORE)])
+    checked_option(unsure, Unsure, "unsure")
+    predicted, true = _whole(prediction, "prediction"), _whole(truth, "truth")
+    require_one_shape(predicted, true, "prediction and truth")
+    for name, mask in (("prediction", predicted), ("truth", true)):
+        wrong = np.unique(mask[((mask >= classes) & (mask != IGNORE)) | (mask < 0)])
         if wrong.size:
-            raise ValueError(f"{name}: class indices {wrong.tolist()}; expected 0 to {classes - 1}, or {IGNORE}")
-    counted = truth != IGNORE
+            raise InvalidInput(
+                subject=name,
+                found=wrong.tolist(),
+                allowed=f"class indices 0 to {classes - 1} ({classes} classes), or {IGNORE}",
+            )
+    counted = true != IGNORE
     if unsure == "skip":
-        counted &= prediction != IGNORE
-    columns = prediction[counted].astype(np.int64)
+        counted &= predicted != IGNORE
+    columns = predicted[counted].astype(np.int64)
     columns[columns == IGNORE] = 0 if unsure == "background" else classes
-    cells = truth[counted].astype(np.int64) * (classes + 1) + columns
+    cells = true[counted].astype(np.int64) * (classes + 1) + columns
     return np.bincount(cells, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
 
 
@@ -60,6 +69,9 @@ def class_iou(
     pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, ignore_index: int = IGNORE
 ) -> NDArray[np.float64]:
     """Return the intersection over union of each class, on the pixels of all images together.
+
+    Pixels of ``gt`` that are 255 are ignored by default, unlike in `dice` and the other scores of two masks, where any
+    non-zero value is foreground unless ``ignore_index`` is set: divide masks of 0 and 255 by 255.
 
     Args:
         pred: class indices; an array or a tensor of bool, integers or whole floats, of any shape.
@@ -71,7 +83,11 @@ def class_iou(
         ``(classes,)`` in [0, 1]; NaN for classes without a true pixel.
 
     Raises:
-        InvalidInput: different shapes, values that are no class indices, or indices out of range.
+        InvalidInput: different shapes, values that are no class indices, indices out of range, or all pixels of ``gt``
+            are ignored.
+
+    Warns:
+        OnlyBackground: all labelled pixels of ``gt`` are background, and the others are 255.
 
     Example:
         >>> from wsss.metrics import class_iou
@@ -80,8 +96,8 @@ def class_iou(
     """
     first, second = _indices(pred, "pred", ignore_index), _indices(gt, "gt", ignore_index)
     require_one_shape(first, second)
-    present = [values[values != IGNORE].max(initial=0) for values in (first, second)]
-    count = int(max(present)) + 1 if classes is None else classes
+    present = [int(first[first != IGNORE].max(initial=0)), _largest_label(second, ignore_index)]
+    count = max(present) + 1 if classes is None else classes
     for name, values, largest in zip(("pred", "gt"), (first, second), present, strict=True):
         if largest >= count or values.min(initial=0) < 0:
             raise InvalidInput(
@@ -93,7 +109,7 @@ def class_iou(
 
 
 def mean_iou(pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, ignore_index: int = IGNORE) -> float:
-    """Return the mean of `class_iou` over the classes with true pixels; NaN without a labelled pixel.
+    """Return the mean of `class_iou` over the classes with true pixels. By default 255 in ``gt`` is ignored.
 
     Args:
         pred: see `class_iou`.
@@ -104,6 +120,9 @@ def mean_iou(pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, igno
     Raises:
         InvalidInput: see `class_iou`.
 
+    Warns:
+        OnlyBackground: see `class_iou`.
+
     Example:
         >>> from wsss.metrics import mean_iou
         >>> mean_iou([[0, 1], [1, 2]], [[0, 1], [1, 1]])
@@ -113,16 +132,31 @@ def mean_iou(pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, igno
     return float(supported_mean(np.nan_to_num(iou), ~np.isnan(iou)))
 
 
+def _largest_label(gt: NDArray[np.int64], ignore_index: int) -> int:
+    """Return the largest class index; require a labelled pixel."""
+    labels = gt[gt != IGNORE]
+    if not labels.size:
+        raise InvalidInput("no pixel is labelled", subject="gt", allowed=f"a pixel other than {ignore_index} (ignored)")
+    if ignore_index == IGNORE and labels.size < gt.size and not labels.any():
+        warn_only_background("gt", "this score ignores")
+    return int(labels.max())
+
+
 def _indices(values: ArrayLike, name: str, ignore_index: int) -> NDArray[np.int64]:
     """Return class indices as integers, with 255 for ignored pixels."""
+    indices = _whole(values, name).astype(np.int64)
+    return np.where(indices == ignore_index, IGNORE, indices) if ignore_index != IGNORE else indices
+
+
+def _whole(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Return an array of bool, integers, or floats without fractions."""
     array = as_array(values, name)
     whole = array.dtype.kind in "bui" or (array.dtype.kind == "f" and bool((array == np.round(array)).all()))
     if not whole:
         raise InvalidInput(
             "not class indices", subject=name, allowed="integers", hint="Take the argmax of probabilities first."
         )
-    indices = array.astype(np.int64)
-    return np.where(indices == ignore_index, IGNORE, indices) if ignore_index != IGNORE else indices
+    return array
 
 
 def iou_per_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -163,13 +197,15 @@ def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
 def dice(pred: ArrayLike, gt: ArrayLike, *, ignore_index: int | None = None) -> float:
     """Return the Dice coefficient ``2 |A ∩ B| / (|A| + |B|)`` in [0, 1]; 1 if both masks are empty.
 
+    Any non-zero value is foreground, also 255, unless it is the ``ignore_index``.
+
     Args:
         pred: ``(H, W)`` mask, or with leading dimensions of 1; an array or a tensor, non-zero pixels are foreground.
         gt: ``(H, W)`` mask of the same shape.
         ignore_index: value of pixels of ``gt`` that are background in both masks.
 
     Raises:
-        InvalidInput: not two masks of one shape.
+        InvalidInput: not two masks of one shape, or all pixels are ignored.
 
     Example:
         >>> from wsss.metrics import dice

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wsss.errors import InvalidInput
 from wsss.topology.kernels.image_keys import as_array, as_plane, checked_masks
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ def hd95(pred: ArrayLike, gt: ArrayLike, *, ignore_index: int | None = None) -> 
     each mask's surface pixels to the nearest surface pixel of the other are concatenated, and their 95th percentile is
     taken (linear interpolation). Many programs take the larger of the percentiles of both directions instead.
 
+    Any non-zero value is foreground, also 255, unless it is the ``ignore_index``.
+
     Args:
         pred: ``(H, W)`` mask, or with leading dimensions of 1; an array or a tensor, non-zero pixels are foreground.
         gt: ``(H, W)`` mask of the same shape.
@@ -30,7 +33,7 @@ def hd95(pred: ArrayLike, gt: ArrayLike, *, ignore_index: int | None = None) -> 
         between the centres of opposite corner pixels (√2 · 511 in TopoMortar's tables).
 
     Raises:
-        InvalidInput: not two masks of one shape with pixels.
+        InvalidInput: not two masks of one shape with pixels, or all pixels are ignored.
 
     Example:
         >>> from wsss.metrics import hd95
@@ -53,11 +56,13 @@ def mask_pair(
     """Return both masks as ``(H, W)`` bool; pixels with ``ignore_index`` in ``gt`` are background in both.
 
     Raises:
-        InvalidInput: not two masks of one shape with pixels.
+        InvalidInput: not two masks of one shape with pixels, or all pixels are ignored.
     """
     if ignore_index is None:
         return checked_masks(pred, gt)
     counted = as_plane(gt, "gt") != ignore_index
+    if not counted.any():
+        raise InvalidInput("no pixel is labelled", subject="gt", allowed=f"a pixel other than {ignore_index} (ignored)")
     first, second = checked_masks(pred, as_array(gt, "gt") * counted)
     return first & counted, second
 

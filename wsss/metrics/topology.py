@@ -49,7 +49,8 @@ def betti_error(
 ) -> BettiError:
     """Return ``(|β₀(pred) − β₀(gt)|, |β₁(pred) − β₁(gt)|)``.
 
-    An empty mask has neither components nor holes.
+    An empty mask has neither components nor holes. Any non-zero value is foreground, also 255, unless it is the
+    ``ignore_index``.
 
     Args:
         pred: ``(H, W)`` mask, or with leading dimensions of 1; an array or a tensor, non-zero pixels are foreground.
@@ -58,7 +59,7 @@ def betti_error(
         ignore_index: value of pixels of ``gt`` that are background in both masks.
 
     Raises:
-        InvalidInput: not two masks of one shape, or another connectivity.
+        InvalidInput: all pixels are ignored, not two masks of one shape, or another connectivity.
 
     Example:
         >>> from wsss.metrics import betti_error
@@ -80,6 +81,8 @@ def local_betti_error(
     """Return the mean of `betti_error` over windows that tile the image.
 
     Windows that are empty in both masks have an error of 0.
+
+    Any non-zero value is foreground, also 255, unless it is the ``ignore_index``.
 
     Args:
         pred: see `betti_error`.
@@ -118,6 +121,8 @@ def betti_matching_error(
 
     Two empty masks have an error of 0.
 
+    Any non-zero value is foreground, also 255, unless it is the ``ignore_index``.
+
     Args:
         pred: see `betti_error`.
         gt: see `betti_error`.
@@ -125,7 +130,7 @@ def betti_matching_error(
         ignore_index: see `betti_error`.
 
     Raises:
-        InvalidInput: not two masks of one shape, or another frame.
+        InvalidInput: all pixels are ignored, not two masks of one shape, or another frame.
 
     Example:
         >>> from wsss.metrics import betti_matching_error
@@ -150,6 +155,8 @@ def cldice(pred: ArrayLike, gt: ArrayLike, *, transposed: bool = False, ignore_i
     Zhang and Suen's thinning treats rows and columns differently. Programs that load images with swapped axes (MONAI's
     ``LoadImage``) therefore get slightly different values, which ``transposed`` reproduces.
 
+    Any non-zero value is foreground, also 255, unless it is the ``ignore_index``.
+
     Args:
         pred: see `betti_error`.
         gt: see `betti_error`.
@@ -157,7 +164,7 @@ def cldice(pred: ArrayLike, gt: ArrayLike, *, transposed: bool = False, ignore_i
         ignore_index: see `betti_error`.
 
     Raises:
-        InvalidInput: not two masks of one shape.
+        InvalidInput: all pixels are ignored, not two masks of one shape.
 
     Example:
         >>> from wsss.metrics import cldice

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -122,6 +123,13 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     Raises:
         InvalidInput: no array can be made of them.
     """
+    if isinstance(values, str | PurePath):
+        raise InvalidInput(
+            subject=name,
+            found=str(values),
+            allowed="an array or a tensor, not a path",
+            hint="Read the file first, for example with numpy.asarray(PIL.Image.open(path)).",
+        )
     if hasattr(values, "detach"):
         tensor: Any = values.detach().cpu()
         values = tensor.float() if "bfloat16" in str(tensor.dtype) else tensor  # NumPy has no such type
