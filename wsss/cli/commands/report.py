@@ -140,7 +140,8 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
     """Write the page of a comparison of runs."""
     import tempfile
 
-    from wsss.cli.options.shared_options import print_json, worker_count
+    from wsss.cli.options.shared_options import print_json
+    from wsss.io.process.cores import worker_count
     from wsss.pipeline.run.progress import Reporter
     from wsss.stages.report import check_page_folder, compare_runs
     from wsss.validation import validate

@@ -17,11 +17,11 @@ from wsss.cli.options.shared_options import (
     machine_options,
     print_json,
     set_resume_message,
-    worker_count,
 )
 from wsss.errors import WsssError
 from wsss.io.files.stage_files import RUNS
 from wsss.io.process import shared_state
+from wsss.io.process.cores import worker_count
 from wsss.whole_run import action, check_data, empty_document, open_data, plan_document, reasons, run_document
 
 if TYPE_CHECKING:

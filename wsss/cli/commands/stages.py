@@ -16,8 +16,9 @@ from wsss.cli.named_runs import NAMED, is_recorded, is_stage, named_input, named
 from wsss.cli.options.data_options import DataCommand, read_data_options
 from wsss.cli.options.field_options import as_source, dashed, field_options, fields_with_option, option_of, variable
 from wsss.cli.options.option_table import shared
-from wsss.cli.options.shared_options import machine_options, print_json, set_resume_message, worker_count
+from wsss.cli.options.shared_options import machine_options, print_json, set_resume_message
 from wsss.errors import InvalidInput, RunFailed, counted, listing
+from wsss.io.process.cores import worker_count
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
 from wsss.stages import STAGES
