@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from dataclasses import replace
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.extensions import Extensions
+from wsss.extensions import Entry, Extensions
 
 LOSSES = Extensions(
     "wsss.losses",
@@ -35,5 +35,33 @@ def loss_class(name: str) -> Any:
     """
     if name not in LOSSES:
         raise InvalidInput("unknown loss", subject="loss.name", found=name, allowed=LOSSES)
-    module, _, attribute = LOSSES[name].loss.partition(":")
-    return getattr(import_module(module), attribute)
+    return class_of(LOSSES.entry(name))
+
+
+def class_of(entry: Entry) -> Any:
+    """Return the class of a loss by its entry.
+
+    Raises:
+        InvalidInput: the config names no loss, or the loss cannot be imported or is not a `wsss.losses.base.Loss`.
+    """
+    from wsss.losses.base import Loss
+
+    config = entry.load()
+    target = getattr(config, "loss", None)
+    if not isinstance(target, str) or ":" not in target:
+        subject = f"{entry.subject}: {getattr(config, '__name__', config)}.loss"
+        raise InvalidInput(subject=subject, found=target, allowed='the loss, as "module:Class"')
+    loss = replace(entry, target=target, value=None).load()
+    if not (isinstance(loss, type) and issubclass(loss, Loss)):
+        raise InvalidInput(subject=f"{entry.subject}: {target}", allowed="a subclass of wsss.losses.Loss", found=loss)
+    return loss
+
+
+def check_loss(name: str) -> None:
+    """Validate the class of a loss of another package; those of `wsss` itself would only import torch.
+
+    Raises:
+        InvalidInput: as `class_of`.
+    """
+    if not LOSSES.entry(name).own:
+        class_of(LOSSES.entry(name))

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from wsss.data.augmentation import SegmentationAugmentation
 from wsss.errors import InvalidInput, listing
 from wsss.losses.any_loss import LossConfig
+from wsss.losses.catalogue import check_loss
 from wsss.losses.config import CrossEntropyConfig
 from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
@@ -132,6 +133,7 @@ def _supervision(config: SegmentConfig, masks: Artifact | None) -> str:
 
 
 def _check(config: SegmentConfig, data: Dataset) -> None:
+    check_loss(config.loss.name)
     if config.backbone is not None:
         check_weights(config.backbone)
     data.split(config.split)
