@@ -16,8 +16,9 @@ from wsss.cli.main import extension_warnings
 from wsss.errors import InvalidInput
 from wsss.extensions import GROUPS, Extensions
 from wsss.losses import build
-from wsss.losses.catalogue import LOSSES, check_loss
+from wsss.losses.catalogue import LOSSES
 from wsss.losses.config import LossSettings
+from wsss.losses.plugin_losses import check_loss
 from wsss.models.attribution.map_method import MapMethod
 from wsss.stages import HELP, STAGES
 
@@ -159,17 +160,21 @@ def test_plugins_command_checks_the_class_of_a_loss(losses: Extensions) -> None:
     assert "lossplugin 1.0" in status["missing"] and "module:Class" in status["unset"]
 
 
-@pytest.mark.parametrize("name", ["missing", "unset", "other"])
-def test_unusable_losses_are_refused(losses: Extensions, name: str) -> None:
-    for function in (build, check_loss):  # the second: before a pipeline starts
-        with pytest.raises(InvalidInput) as error:
-            function(name)
-        assert str(error.value.subject).startswith(f"wsss.losses: {name}")
+@pytest.mark.parametrize("name", ["missing", "unset", "other", "misnamed"])
+def test_unusable_losses_are_refused_before_a_pipeline_starts(losses: Extensions, name: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        check_loss(name)
+    assert str(error.value.subject).startswith(f"wsss.losses: {name}")
 
 
-def test_the_command_line_prints_a_warning_as_a_line_once(
-    losses: Extensions, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("name", ["missing", "unset"])
+def test_unusable_losses_cannot_be_built(losses: Extensions, name: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        build(name)
+    assert str(error.value.subject).startswith(f"wsss.losses: {name}")
+
+
+def test_warnings_are_printed_as_a_line_once(losses: Extensions, capsys: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         with extension_warnings():

@@ -31,37 +31,18 @@ def loss_class(name: str) -> Any:
     """Return the class of a loss by its name.
 
     Raises:
-        InvalidInput: unknown name.
+        InvalidInput: unknown name, the config names no loss, or the loss cannot be imported.
     """
     if name not in LOSSES:
         raise InvalidInput("unknown loss", subject="loss.name", found=name, allowed=LOSSES)
-    return class_of(LOSSES.entry(name))
+    return target_of(LOSSES.entry(name))
 
 
-def class_of(entry: Entry) -> Any:
-    """Return the class of a loss by its entry.
-
-    Raises:
-        InvalidInput: the config names no loss, or the loss cannot be imported or is not a `wsss.losses.base.Loss`.
-    """
-    from wsss.losses.base import Loss
-
+def target_of(entry: Entry) -> Any:
+    """Return the object that the config of an entry names as its loss; raises as `loss_class`."""
     config = entry.load()
     target = getattr(config, "loss", None)
     if not isinstance(target, str) or ":" not in target:
         subject = f"{entry.subject}: {getattr(config, '__name__', config)}.loss"
         raise InvalidInput(subject=subject, found=target, allowed='the loss, as "module:Class"')
-    loss = replace(entry, target=target, value=None).load()
-    if not (isinstance(loss, type) and issubclass(loss, Loss)):
-        raise InvalidInput(subject=f"{entry.subject}: {target}", allowed="a subclass of wsss.losses.Loss", found=loss)
-    return loss
-
-
-def check_loss(name: str) -> None:
-    """Validate the class of a loss of another package; those of `wsss` itself would only import torch.
-
-    Raises:
-        InvalidInput: as `class_of`.
-    """
-    if not LOSSES.entry(name).own:
-        class_of(LOSSES.entry(name))
+    return replace(entry, target=target, value=None).load()

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from wsss.data.augmentation import SegmentationAugmentation
 from wsss.errors import InvalidInput, listing
 from wsss.losses.any_loss import LossConfig
-from wsss.losses.catalogue import check_loss
 from wsss.losses.config import CrossEntropyConfig
+from wsss.losses.plugin_losses import check_loss
 from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.classifier_training import prepare_backbone, training_metrics

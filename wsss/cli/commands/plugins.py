@@ -68,11 +68,9 @@ def _row(entry: Entry) -> dict[str, str]:
 def _check(entry: Entry) -> None:
     """Raise `InvalidInput` if an entry cannot be used."""
     if entry.group == "wsss.losses":
-        from wsss.losses.catalogue import class_of
-        from wsss.losses.config import LossSettings
+        from wsss.losses.plugin_losses import check_entry
 
-        config_class(entry, LossSettings)
-        class_of(entry)
+        check_entry(entry)
     elif entry.group == "wsss.seeds":
         from wsss.models.attribution.map_method import MapMethod
 
