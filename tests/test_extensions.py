@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,13 @@ from pluginpackage import write_installed
 from toys import MAKE
 
 from wsss.cli.commands.plugins import REGISTRIES, registry
+from wsss.cli.main import extension_warnings
 from wsss.errors import InvalidInput
 from wsss.extensions import GROUPS, Extensions
+from wsss.losses import build
+from wsss.losses.catalogue import LOSSES
+from wsss.losses.config import LossSettings
+from wsss.losses.plugin_losses import check_loss
 from wsss.models.attribution.map_method import MapMethod
 from wsss.stages import HELP, STAGES
 
@@ -100,3 +106,79 @@ def test_built_in_stages_are_complete() -> None:
         assert stage.version >= 1
         assert STAGES.help_of(name)
         assert set(stage.config.model_fields).isdisjoint({"preset", "with"})
+
+
+def test_a_taken_name_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_installed(tmp_path, "toyplugin", {"wsss.losses": {"cldice": "toys:MAKE"}})
+    monkeypatch.syspath_prepend(tmp_path)
+    LOSSES._forget()
+    done = wsss("plugins")
+    assert done.returncode == 0
+    assert "warning: wsss.losses: cldice of toyplugin 1.0 is ignored" in done.stderr
+    monkeypatch.undo()
+    LOSSES._forget()
+
+
+LOSS_MODULE = """
+from typing import ClassVar, Literal
+from wsss.losses.config import LossSettings
+
+class Missing(LossSettings):
+    loss: ClassVar[str] = "lossplugin_absent:Loss"
+    name: Literal["missing"] = "missing"
+
+class Unset(LossSettings):
+    name: Literal["unset"] = "unset"
+
+class Other(LossSettings):
+    loss: ClassVar[str] = "json:JSONDecoder"
+    name: Literal["other"] = "other"
+
+class Misnamed(LossSettings):
+    name: Literal["x"] = "x"
+"""
+
+
+@pytest.fixture
+def losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Extensions]:
+    """The losses, with those of a package that cannot be used."""
+    (tmp_path / "lossplugin.py").write_text(LOSS_MODULE)
+    names = ("Missing", "Unset", "Other", "Misnamed")
+    write_installed(tmp_path, "lossplugin", {"wsss.losses": {name.lower(): f"lossplugin:{name}" for name in names}})
+    monkeypatch.syspath_prepend(tmp_path)
+    LOSSES._forget()
+    yield LOSSES
+    monkeypatch.undo()
+    LOSSES._forget()
+
+
+def test_plugins_command_checks_the_class_of_a_loss(losses: Extensions) -> None:
+    done = wsss("plugins", "--json")
+    status = {row["name"]: row["status"] for row in json.loads(done.stdout)}
+    assert done.returncode == 1 and set(status) == {"missing", "unset", "other", "misnamed"}
+    assert all(text.startswith("failed: ") for text in status.values())
+    assert "lossplugin 1.0" in status["missing"] and "module:Class" in status["unset"]
+
+
+@pytest.mark.parametrize("name", ["missing", "unset", "other", "misnamed"])
+def test_unusable_losses_are_refused_before_a_pipeline_starts(losses: Extensions, name: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        check_loss(name)
+    assert str(error.value.subject).startswith(f"wsss.losses: {name}")
+
+
+@pytest.mark.parametrize("name", ["missing", "unset"])
+def test_unusable_losses_cannot_be_built(losses: Extensions, name: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        build(name)
+    assert str(error.value.subject).startswith(f"wsss.losses: {name}")
+
+
+def test_warnings_are_printed_as_a_line_once(losses: Extensions, capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with extension_warnings():
+            losses.usable(LossSettings)
+            losses.usable(LossSettings)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: wsss.losses: misnamed: ")

@@ -71,4 +71,5 @@ def test_the_package_of_the_page(tmp_path: Path, python: Path) -> None:
     run = folder / "runs" / "example"
     assert len(list((run / "borders" / "masks").glob("*.png"))) == 8
     assert json.loads((run / "borders" / "stage.json").read_text())["config"]["width"] == 2
+    assert json.loads((run / "segment" / "stage.json").read_text())["config"]["loss"] == {"name": "focal", "gamma": 1.0}
     assert (run / "segment" / "model.safetensors").is_file()

@@ -52,3 +52,21 @@ def test_overrides_are_no_single_text() -> None:
     with pytest.raises(InvalidInput) as error:
         wsss.run_pipeline(TINY, "segment.epochs=2")
     assert error.value.subject == "overrides"
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("workers", -1), ("workers", 1.5), ("device", "gpu"), ("precision", "16")],
+)
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_invalid_arguments(tmp_path: Path, argument: str, value: object, dry_run: bool) -> None:
+    with pytest.raises(InvalidInput) as error:
+        wsss.run_pipeline(TINY, run_dir=tmp_path / "run", dry_run=dry_run, **{argument: value})  # type: ignore[arg-type]
+    assert error.value.subject == argument and error.value.found == value
+    assert not (tmp_path / "run").exists()
+
+
+def test_errors_name_arguments_not_options(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as error:
+        wsss.run_pipeline(TINY, run_dir=tmp_path / "run", start="segment", dry_run=True)
+    assert error.value.subject == "start='segment'" and "--from" not in str(error.value)

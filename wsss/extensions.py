@@ -10,6 +10,7 @@ Names come from package metadata; nothing is imported before it is looked up.
 
 from __future__ import annotations
 
+import multiprocessing
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ GROUPS = {
 """Entry-point group → the object that its entries refer to."""
 
 
+class ExtensionWarning(UserWarning):
+    """An extension of another package is unusable; the command line prints it as a line."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One extension.
@@ -52,6 +57,16 @@ class Entry:
     shadowed: bool = False
     value: Any = None
 
+    @property
+    def subject(self) -> str:
+        """The subject of its errors: ``wsss.losses: focal``."""
+        return f"{self.group}: {self.name}"
+
+    @property
+    def own(self) -> bool:
+        """Whether it is part of `wsss` itself."""
+        return not self.package and self.value is None and self.target.startswith("wsss.")
+
     def load(self) -> Any:
         """Import the object.
 
@@ -64,12 +79,13 @@ class Entry:
         try:
             return getattr(import_module(module), attribute)
         except Exception as error:  # code of other packages may raise anything
-            if not self.package:
+            if self.own:
                 raise
+            package = f" of package {self.package}" if self.package else ""
             raise InvalidInput(
-                f"cannot import {self.target} of package {self.package} ({type(error).__name__}: {error})",
-                subject=f"{self.group}: {self.name}",
-                hint="Update or uninstall that package; `wsss plugins` lists all.",
+                f"cannot import {self.target}{package} ({type(error).__name__}: {error})",
+                subject=self.subject,
+                hint="Update or uninstall that package; `wsss plugins` lists all." if package else None,
             ) from error
 
 
@@ -113,10 +129,15 @@ class Extensions(Mapping[str, Any]):
         classes = []
         for entry in self._active.values():
             try:
-                classes.append(_checked(entry, base))
+                classes.append(config_class(entry, base))
             except InvalidInput as error:
-                warnings.warn(str(error), stacklevel=2)
+                if multiprocessing.parent_process() is None:  # once, not in each worker
+                    warnings.warn(" ".join(str(error).split()), ExtensionWarning, stacklevel=2)
         return classes
+
+    def entry(self, name: str) -> Entry:
+        """Return the entry that a name refers to; `KeyError` for an unknown name."""
+        return self._active[name]
 
     def register(self, name: str, target: Any) -> None:
         """Add an entry in this process only, for notebooks and programs that use `wsss` as a library.
@@ -150,8 +171,13 @@ class Extensions(Mapping[str, Any]):
         return len(self._active)
 
 
-def _checked(entry: Entry, base: type[T]) -> type[T]:
-    subject, loaded = f"{entry.group}: {entry.name}", entry.load()
+def config_class(entry: Entry, base: type[T]) -> type[T]:
+    """Return the config class of an entry.
+
+    Raises:
+        InvalidInput: it cannot be imported, is not a subclass of ``base``, or its field ``name`` has another default.
+    """
+    subject, loaded = entry.subject, entry.load()
     if not (isinstance(loaded, type) and issubclass(loaded, base)):
         raise InvalidInput(subject=subject, allowed=f"a subclass of {base.__name__}", found=loaded)
     name = getattr(loaded, "model_fields", {})["name"].default

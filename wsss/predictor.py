@@ -143,11 +143,10 @@ def load_segmenter(
     import torch
 
     from wsss.models.segmenters import load_segmenter as load
-    from wsss.pipeline.processes.device import DEVICES, resolve_device
+    from wsss.pipeline.processes.device import check_device, resolve_device
     from wsss.train.runtime import torch_device
 
-    if device not in DEVICES:
-        raise InvalidInput(subject="device", found=device, allowed=DEVICES)
+    check_device(device)
     options = _checked(scales, flip, max_side)
     network, classes = load(Path(path))
     resolved = resolve_device(device)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wsss.errors import InvalidInput
 from wsss.io.files.home import at_home
 from wsss.io.files.stage_files import RUNS
-from wsss.io.process.cores import available_cores
+from wsss.io.process.cores import worker_count
 
 if TYPE_CHECKING:
     from wsss.pipeline.plan.step import Step
@@ -49,7 +49,7 @@ def run_pipeline(
         dry_run: only plan the run.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``, for all stages that train.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
-        workers: processes for per-image work; by default one per core.
+        workers: processes for per-image work; by default one per core. 0 and 1: this process alone.
         quiet: no messages and progress on stderr.
 
     Returns:
@@ -57,7 +57,7 @@ def run_pipeline(
         ``uses``, ``status``, ``seconds`` and ``metrics``; of a dry run each with ``action`` and ``reasons``.
 
     Raises:
-        InvalidInput: invalid pipeline, override or dataset.
+        InvalidInput: invalid pipeline, override, dataset or argument.
         RunFailed: a stage failed, or another process works in the folder.
 
     Example:
@@ -68,21 +68,27 @@ def run_pipeline(
     """
     from wsss.pipeline.config.spec import load_spec
     from wsss.pipeline.plan.step import Choice
+    from wsss.pipeline.processes.device import check_device
     from wsss.pipeline.processes.ranks import join_ranks
     from wsss.pipeline.run import execute
     from wsss.pipeline.run.progress import Reporter
     from wsss.pipeline.run.task import Session
     from wsss.stages import STAGES
+    from wsss.train.config import PRECISIONS
 
+    check_device(device)
+    processes = worker_count(workers)
+    if precision is not None and precision not in PRECISIONS:
+        raise InvalidInput(subject="precision", found=precision, allowed=PRECISIONS)
     spec = load_spec(os.fspath(path), STAGES, _settings(overrides), precision=precision)
     folder = RUNS / spec.name if run_dir is None else Path(run_dir)
-    choice = Choice(start, until, force)
+    choice = Choice(start, until, force, python=True)
     data: dict[str, Any] = {"open_data": open_data, "check_data": check_data}
     if dry_run:
         return plan_document(folder, execute.dry_run(spec, STAGES, run_dir=folder, choice=choice, **data))
     with join_ranks(device) as ranks:
         reporter = Reporter(quiet=quiet or ranks.rank != 0)
-        session = Session(folder, device, workers or available_cores(), reporter, ranks)
+        session = Session(folder, device, processes, reporter, ranks)
         result = execute.run_pipeline(spec, STAGES, session=session, choice=choice, **data)
         if result.error is not None:
             raise result.error

@@ -19,9 +19,10 @@ from killing import is_bookkeeping, kill_command, snapshot
 from toycli import HERE, environment, start_toy
 from toys import make_toy_data
 
-from wsss.cli.options.shared_options import resume_command, worker_count
+from wsss.cli.options.shared_options import resume_command
 from wsss.cli.stage_table import headline
 from wsss.errors import InvalidInput
+from wsss.io.process.cores import worker_count
 from wsss.whole_run import check_data
 
 TEXT = """\

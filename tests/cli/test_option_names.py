@@ -8,13 +8,14 @@ from collections.abc import Iterator
 
 import click
 import pytest
-from inprocess import refused
+from inprocess import refused, wsss
 
 from wsss.cli.command import value_name
 from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.field_options import is_free
 from wsss.cli.options.option_table import SHARED, VARIANTS
 from wsss.cli.reference import commands
+from wsss.pipeline.config.pipeline_files import shipped_pipelines
 
 
 def options() -> Iterator[tuple[str, click.Option]]:
@@ -95,6 +96,8 @@ def test_every_command_has_debug_and_most_have_json() -> None:
         (["init", "--images", ".", "--class-names", "x"], "--classes"),
         (["data", "synth", "shapes", "o", "--classes", "2"], "--class-count"),
         (["segment", "--labels", "soft", "--out", "o"], "--targets"),
+        (["segment", "--loss", "cldice", "--out", "o"], "--set loss.name=cldice"),
+        (["segment", "--loss=cldice", "--out", "o"], "--set loss.name=cldice"),
         (["report", "x", "--images", "2"], "--gallery"),
         (["classify", "--out", "o", "--val", "val"], "--val-split"),
         (["classify", "--out", "o", "--epoch", "2"], "--epochs"),
@@ -112,6 +115,12 @@ def test_every_command_has_debug_and_most_have_json() -> None:
 def test_closest_option_is_suggested(arguments: list[str], hint: str) -> None:
     message = refused(*arguments)
     assert "No such option" in message and hint in message
+
+
+def test_help_of_run_lists_the_bundled_pipelines() -> None:
+    text = " ".join(wsss("run", "--help").stdout.split())
+    for name, description in shipped_pipelines().items():
+        assert f"{name} {description}" in text
 
 
 def test_unrelated_option_has_no_suggestion() -> None:

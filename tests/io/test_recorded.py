@@ -10,6 +10,8 @@ from flipping import flip
 
 from wsss.errors import DamagedFile
 from wsss.io.files.recorded import check_recorded, find_recorded
+from wsss.io.files.sealed import write_sealed_json
+from wsss.io.files.stage_files import RECORD
 from wsss.io.rasters.arrays import read_arrays, write_arrays
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.io.weights import load_description, load_weights
@@ -105,10 +107,10 @@ def test_copied_stage_is_verified_by_its_own_record(stage: Path, tmp_path: Path)
 def test_files_without_a_recorded_hash_pass(stage: Path, known: object) -> None:
     record = read_record(stage)
     assert record is not None
-    write_record(stage, {**record, "artifacts": {"model.safetensors": known}})
+    write_sealed_json(stage / RECORD, {**record, "artifacts": {"model.safetensors": known}})
     flip(stage / "model.safetensors", 9)
     check_recorded(stage / "model.safetensors", always=True)
-    write_record(stage, {**record, "artifacts": [known]})
+    write_sealed_json(stage / RECORD, {**record, "artifacts": [known]})
     check_recorded(stage / "model.safetensors", always=True)
     write_record(stage, {**record, "status": "running"})
     check_recorded(stage / "model.safetensors", always=True)

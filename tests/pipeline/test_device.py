@@ -39,6 +39,12 @@ def test_unavailable_cuda_is_an_error(driver: Path, monkeypatch: pytest.MonkeyPa
     gpus(monkeypatch, False)
     with pytest.raises(InvalidInput) as error:
         resolve_device("cuda")
-    assert error.value.subject == "--device cuda" and error.value.hint
+    assert error.value.subject == "device cuda" and error.value.hint
     gpus(monkeypatch, True)
     assert resolve_device("cuda") == "cuda"
+
+
+def test_unknown_devices_are_refused() -> None:
+    with pytest.raises(InvalidInput) as error:
+        resolve_device("gpu")
+    assert error.value.subject == "device" and error.value.found == "gpu"

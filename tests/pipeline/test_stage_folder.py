@@ -171,3 +171,11 @@ def test_the_result_of_another_kind_of_stage_is_not_replaced(tmp_path: Path) -> 
     check_stage_folder(tmp_path, "predict")
     with pytest.raises(InvalidInput, match="predict@seed=1"):
         check_stage_folder(tmp_path, "report")
+
+
+@pytest.mark.parametrize("invalid", [{"machine": {"workers": -1}}, {"uses": "score", "metrics": {"miou": 2.0}}])
+def test_a_record_that_cannot_be_read_is_not_written(folder: Path, invalid: dict[str, object]) -> None:
+    before = (folder / RECORD).read_bytes()
+    with pytest.raises(InvalidInput):
+        write_record(folder, {**record_of(folder), "status": "failed", **invalid})
+    assert (folder / RECORD).read_bytes() == before and read_record(folder)

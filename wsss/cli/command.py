@@ -96,7 +96,8 @@ class Command(click.Command):
             raise unexpected from error
         except click.NoSuchOption as error:
             name = error.option_name
-            raise click.UsageError(f"No such option {name!r}.{self.suggestion(name)}", ctx) from error
+            suggestion = self.suggestion(name, value_of(name, given))
+            raise click.UsageError(f"No such option {name!r}.{suggestion}", ctx) from error
 
     def _without_option(self, ctx: click.Context, args: list[str]) -> click.UsageError | None:
         """Return the error for an argument without its option; ``None`` if there is no such argument."""
@@ -105,8 +106,8 @@ class Command(click.Command):
             return None
         return click.UsageError(f"Unexpected argument {extra[0]!r}. Did you mean '{self.positional} {extra[0]}'?", ctx)
 
-    def suggestion(self, unknown: str) -> str:
-        """Return ``" Did you mean X?"`` for the closest option; ``""`` if none is close."""
+    def suggestion(self, unknown: str, value: str) -> str:
+        """Return ``" Did you mean X?"`` for the closest option to an unknown one; ``""`` if none is close."""
         known = {**self.known_options(), **self.renamed}
         near = difflib.get_close_matches(unknown, known, n=1, cutoff=0.55)
         return f" Did you mean {known[near[0]]!r}?" if near else ""
@@ -115,6 +116,13 @@ class Command(click.Command):
         """Return the options for suggestions: what a user may have written → the right option."""
         params = [param for param in self.params if isinstance(param, click.Option)]
         return {name: name for param in params for name in (*param.opts, *param.secondary_opts)}
+
+
+def value_of(option: str, args: Sequence[str]) -> str:
+    """Return the value of an option among arguments; ``VALUE`` if it has none."""
+    following = zip(args, [*args[1:], ""], strict=True)
+    values = [word.partition("=")[2] or after for word, after in following if word.partition("=")[0] == option]
+    return values[0] if values and values[0] and not values[0].startswith("-") else "VALUE"
 
 
 class Group(click.Group):

@@ -13,6 +13,9 @@ import os
 import signal
 import sys
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -22,6 +25,7 @@ from wsss.cli.command import Group
 from wsss.cli.echo import echo
 from wsss.cli.streams import settle_streams
 from wsss.errors import InvalidInput, WsssError
+from wsss.extensions import ExtensionWarning
 from wsss.io.process import shared_state
 from wsss.io.process.exhausted import exhausted
 from wsss.pipeline.processes.interrupt import interruptible
@@ -106,7 +110,7 @@ def _call(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
     debug = "--debug" in arguments
     try:
-        with interruptible():
+        with interruptible(), extension_warnings():
             code: Any = cli.main(args=arguments, prog_name="wsss", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -147,6 +151,25 @@ def _call(arguments: list[str]) -> int:
         )
         return 1
     return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def extension_warnings() -> Iterator[None]:
+    """Print each `ExtensionWarning` as one line."""
+    show, shown = warnings.showwarning, set[str]()
+
+    def show_line(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if not issubclass(category, ExtensionWarning):
+            show(message, category, *rest)
+        elif str(message) not in shown:
+            shown.add(str(message))
+            echo(f"warning: {message}", err=True)
+
+    warnings.showwarning = show_line
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 def _print_interrupted() -> None:

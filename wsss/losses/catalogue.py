@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from dataclasses import replace
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.extensions import Extensions
+from wsss.extensions import Entry, Extensions
 
 LOSSES = Extensions(
     "wsss.losses",
@@ -31,9 +31,18 @@ def loss_class(name: str) -> Any:
     """Return the class of a loss by its name.
 
     Raises:
-        InvalidInput: unknown name.
+        InvalidInput: unknown name, the config names no loss, or the loss cannot be imported.
     """
     if name not in LOSSES:
         raise InvalidInput("unknown loss", subject="loss.name", found=name, allowed=LOSSES)
-    module, _, attribute = LOSSES[name].loss.partition(":")
-    return getattr(import_module(module), attribute)
+    return target_of(LOSSES.entry(name))
+
+
+def target_of(entry: Entry) -> Any:
+    """Return the object that the config of an entry names as its loss; raises as `loss_class`."""
+    config = entry.load()
+    target = getattr(config, "loss", None)
+    if not isinstance(target, str) or ":" not in target:
+        subject = f"{entry.subject}: {getattr(config, '__name__', config)}.loss"
+        raise InvalidInput(subject=subject, found=target, allowed='the loss, as "module:Class"')
+    return replace(entry, target=target, value=None).load()

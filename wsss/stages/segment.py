@@ -12,6 +12,7 @@ from wsss.data.augmentation import SegmentationAugmentation
 from wsss.errors import InvalidInput, listing
 from wsss.losses.any_loss import LossConfig
 from wsss.losses.config import CrossEntropyConfig
+from wsss.losses.plugin_losses import check_loss
 from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.classifier_training import prepare_backbone, training_metrics
@@ -132,6 +133,7 @@ def _supervision(config: SegmentConfig, masks: Artifact | None) -> str:
 
 
 def _check(config: SegmentConfig, data: Dataset) -> None:
+    check_loss(config.loss.name)
     if config.backbone is not None:
         check_weights(config.backbone)
     data.split(config.split)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -52,6 +52,10 @@ class ScheduleConfig(Settings):
     warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up from 0")
 
 
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+
 class TrainConfig(Settings):
     """Settings of training, besides network, data and loss."""
 
@@ -62,9 +66,7 @@ class TrainConfig(Settings):
     optimiser: OptimiserConfig = Field(default_factory=AdamWConfig, description="sgd or adamw")
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="learning rate over the steps")
     clip_norm: float | None = Field(default=None, gt=0, description="maximum global norm of the gradients")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
-        default="32-true", description="floating-point precision of training"
-    )
+    precision: Precision = Field(default="32-true", description="floating-point precision of training")
     checkpoint_every: Annotated[float, NotInIdentity()] = Field(
         default=60.0, ge=0, description="seconds between checkpoints within an epoch"
     )

@@ -15,9 +15,10 @@ from wsss.cli.commands.data_synth import option_at, synth
 from wsss.cli.echo import echo
 from wsss.cli.options.data_options import DataCommand
 from wsss.cli.options.option_table import json_option, shared, workers_option
-from wsss.cli.options.shared_options import print_json, worker_count
+from wsss.cli.options.shared_options import print_json
 from wsss.errors import counted
 from wsss.io.files.home import at_home
+from wsss.io.process.cores import worker_count
 
 if TYPE_CHECKING:
     from wsss.cli.dataset_argument import NamedDataset

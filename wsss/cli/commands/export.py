@@ -13,8 +13,9 @@ from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, is_recorded, named_run
 from wsss.cli.options.data_options import DataCommand, read_data_options
 from wsss.cli.options.option_table import json_option, shared, workers_option
-from wsss.cli.options.shared_options import print_json, worker_count
+from wsss.cli.options.shared_options import print_json
 from wsss.errors import MAX_SHOWN, InvalidInput, RunFailed, counted, listing
+from wsss.io.process.cores import worker_count
 
 if TYPE_CHECKING:
     from wsss.export.export_items import Masks

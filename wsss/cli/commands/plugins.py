@@ -12,7 +12,7 @@ from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
 from wsss.cli.stage_table import print_stages
 from wsss.errors import InvalidInput
-from wsss.extensions import Entry, Extensions
+from wsss.extensions import Entry, Extensions, config_class
 
 REGISTRIES = {
     "wsss.stages": "wsss.stages:STAGES",
@@ -30,7 +30,7 @@ REGISTRIES = {
 def plugins(everything: bool, as_json: bool) -> None:
     """List the stages, losses, layouts, backbones and CAM methods added by other installed packages.
 
-    Exit code 1 if one of them cannot be imported.
+    Exit code 1 if one of them cannot be used.
     """
     entries = [entry for group in REGISTRIES for entry in registry(group).entries if everything or entry.package]
     rows = [_row(entry) for entry in entries]
@@ -41,6 +41,9 @@ def plugins(everything: bool, as_json: bool) -> None:
         print_stages(columns, [tuple(row[column] for column in columns) for row in rows], status=2)
     else:
         echo("No installed package adds anything to wsss.", err=True)
+    for entry in entries:
+        if entry.shadowed:
+            echo(f"warning: {entry.subject} of {entry.package} is ignored: the name is taken.", err=True)
     if any(row["status"].startswith("failed") for row in rows):
         raise SystemExit(1)
 
@@ -62,13 +65,27 @@ def _row(entry: Entry) -> dict[str, str]:
     }
 
 
+def _check(entry: Entry) -> None:
+    """Raise `InvalidInput` if an entry cannot be used."""
+    if entry.group == "wsss.losses":
+        from wsss.losses.plugin_losses import check_entry
+
+        check_entry(entry)
+    elif entry.group == "wsss.seeds":
+        from wsss.models.attribution.map_method import MapMethod
+
+        config_class(entry, MapMethod)
+    else:
+        entry.load()
+
+
 def _status(entry: Entry) -> str:
     """Return ``ok``, or why an entry of another package has no effect."""
     if entry.shadowed:
         return "ignored: the name is taken"
     if entry.package:
         try:
-            entry.load()
+            _check(entry)
         except InvalidInput as error:
-            return f"failed: {error.problem}"
+            return f"failed: {error.problem or error.message}"
     return "ok"

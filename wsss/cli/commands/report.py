@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from wsss.cli.commands.stages import StageCommand, config_source, run_single, stage_command
+from wsss.cli.commands.stages import config_source, run_single, stage_command
 from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, is_run, named_run
 from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.shared_options import open_incomplete
 from wsss.cli.report_paths import comparison_folder, own_report, settings_of
+from wsss.cli.stage_command import StageCommand
 from wsss.io.text.utf8 import require_utf8
 from wsss.stages import STAGES
 
@@ -140,7 +141,8 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
     """Write the page of a comparison of runs."""
     import tempfile
 
-    from wsss.cli.options.shared_options import print_json, worker_count
+    from wsss.cli.options.shared_options import print_json
+    from wsss.io.process.cores import worker_count
     from wsss.pipeline.run.progress import Reporter
     from wsss.stages.report import check_page_folder, compare_runs
     from wsss.validation import validate

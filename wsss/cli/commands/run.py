@@ -17,11 +17,11 @@ from wsss.cli.options.shared_options import (
     machine_options,
     print_json,
     set_resume_message,
-    worker_count,
 )
 from wsss.errors import WsssError
 from wsss.io.files.stage_files import RUNS
 from wsss.io.process import shared_state
+from wsss.io.process.cores import worker_count
 from wsss.whole_run import action, check_data, empty_document, open_data, plan_document, reasons, run_document
 
 if TYPE_CHECKING:
@@ -37,7 +37,14 @@ DATA: dict[str, Any] = {"open_data": open_data, "check_data": check_data}
 class RunCommand(Command):
     """The command of a pipeline, with suggestions of ``--set`` for settings of its dataset and stages."""
 
-    def suggestion(self, unknown: str) -> str:
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the bundled pipelines and their descriptions."""
+        from wsss.pipeline.config.pipeline_files import shipped_pipelines
+
+        with formatter.section("Bundled pipelines"):
+            formatter.write_dl(list(shipped_pipelines().items()))
+
+    def suggestion(self, unknown: str, value: str) -> str:
         """Return the closest option, or the use of ``--set`` for a key."""
         if unknown.startswith("--data."):
             return f" Did you mean '--set {unknown.removeprefix('--')}=VALUE'?"
@@ -48,7 +55,7 @@ class RunCommand(Command):
         if having:
             known = f"stages with {key}: {', '.join(having)}"
             return f" To change a setting, use --set STAGE.KEY=VALUE ({known}): --set {having[0]}.{key}=VALUE."
-        return super().suggestion(unknown) or " To change a setting, use --set STAGE.KEY=VALUE."
+        return super().suggestion(unknown, value) or " To change a setting, use --set STAGE.KEY=VALUE."
 
 
 def _stages_with(key: str) -> list[str]:
@@ -88,7 +95,7 @@ def run(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Run PIPELINE: a bundled pipeline (quickstart), a YAML file, or a folder written by `wsss init`.
+    """Run PIPELINE: a bundled pipeline such as quickstart, a YAML file, or a folder written by `wsss init`.
 
     Finished stages are skipped, and an interrupted stage resumes. A changed setting re-runs its stage and all dependent
     stages.

@@ -13,14 +13,17 @@ import click
 
 from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, is_recorded, is_stage, named_input, named_run
-from wsss.cli.options.data_options import DataCommand, read_data_options
+from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.field_options import as_source, dashed, field_options, fields_with_option, option_of, variable
 from wsss.cli.options.option_table import shared
-from wsss.cli.options.shared_options import machine_options, print_json, set_resume_message, worker_count
+from wsss.cli.options.shared_options import machine_options, print_json, set_resume_message
+from wsss.cli.stage_command import StageCommand
 from wsss.errors import InvalidInput, RunFailed, counted, listing
+from wsss.io.process.cores import worker_count
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
 from wsss.stages import STAGES
+from wsss.validation import discriminator_at
 from wsss.whole_run import open_data
 
 PRINTED = frozenset({"scores", "comparison"})
@@ -46,19 +49,6 @@ def stage_command(stage: Stage[Any]) -> click.Command:
         renamed={f"--{dashed(name)}": f"--{one.alias}" for name, one in stage.inputs.items() if one.alias},
         positional="--images" if stage.name == "predict" else next((one.opts[0] for one in named), None),
     )
-
-
-class StageCommand(DataCommand):
-    """The command of a stage."""
-
-    def __init__(self, *args: Any, stage: Stage[Any], **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.stage = stage
-
-    def known_options(self) -> Mapping[str, str]:
-        """Return the options, and the keys of options with another name."""
-        known, fields = dict(super().known_options()), fields_with_option(self.stage).items()
-        return known | {f"--{dashed(key)}": f"--{option_of(key, field)}" for key, field in fields}
 
 
 def run_single(
@@ -142,7 +132,6 @@ def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | No
     """Return the config: ``base``, ``--config``, options and ``--set``, each overriding the previous ones."""
     from wsss.pipeline.config.presets import with_presets
     from wsss.pipeline.config.source import merge, parse_yaml, read_yaml
-    from wsss.validation import discriminator_at
 
     base = base or Source({})
     if given["config_file"]:

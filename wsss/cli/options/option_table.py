@@ -49,7 +49,7 @@ SHARED = {
     "--splits": Shared("NAME,…", "Dataset splits", own_text=True),
     "--val-split": Shared("NAME", "Validation split", own_text=True),
     # Settings.
-    "--set": Shared("KEY=VALUE", "Override a setting (YAML value)"),
+    "--set": Shared("KEY=VALUE", "Override a setting (YAML value; may be used several times)"),
     "--config": Shared("FILE", "YAML file with settings; may reference presets"),
     "--seed": Shared("INT", "Random seed"),
     "--format": Shared("NAME", "File format", own_text=True),
@@ -62,7 +62,7 @@ SHARED = {
     # Execution and output.
     "--force": Shared("", "Replace existing results"),
     "--device": Shared("NAME", "Compute device"),
-    "--workers": Shared("INT", "Number of parallel workers; does not affect results"),
+    "--workers": Shared("INT", "Number of parallel workers (0 or 1: this process alone); does not affect results"),
     "--precision": Shared("NAME", "Floating-point precision of training", own_text=True),
     "--json": Shared("", "Print a JSON document to stdout"),
     "--debug": Shared("", "Show tracebacks"),

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from wsss.cli.echo import echo
 from wsss.cli.options.option_table import device_option, json_option, workers_option
 from wsss.io.process import shared_state
-from wsss.io.process.cores import available_cores
 from wsss.io.text.printable import escape_json
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,13 +20,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 def machine_options(command: F) -> F:
     """Add ``--device``, ``--workers`` and ``--json``."""
     return device_option(workers_option(json_option(command)))
-
-
-def worker_count(workers: int | None) -> int:
-    """Return the number of processes: ``workers``, or one per available core."""
-    if workers is not None:
-        return max(1, workers)
-    return available_cores()
 
 
 def print_json(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,22 @@ def read_run_record(run_dir: Path) -> dict[str, Any] | None:
             "not a run record that this version can read", subject=path, hint="Choose another --run-dir."
         )
     return record
+
+
+def check_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Refuse to write a record that could not be read again.
+
+    Args:
+        path: path of the record, ``run.json`` or ``stage.json``.
+        record: its content.
+
+    Raises:
+        InvalidInput: a value that the schema does not allow.
+        ValueError: a number that is not finite.
+    """
+    _validate(
+        json.loads(json.dumps(dict(record), allow_nan=False)), RunRecord if path.name == RUN else StageRecord, path
+    )
 
 
 def repair_hint(folder: Path) -> str:
@@ -107,9 +124,14 @@ def _read(path: Path, model: type[StageRecord | RunRecord], hint: str) -> dict[s
     if model is RunRecord and value.get("format") != FORMAT:
         return dict(value)
     try:
-        validate(model, value, where="", locate=lambda key: str(path))
-        if model is StageRecord and value.get("uses") in METRICS:
-            validate(METRICS[value["uses"]], value.get("metrics") or {}, where="metrics", locate=lambda key: str(path))
+        _validate(value, model, path)
     except InvalidInput as error:
         raise error.with_hint(hint) from error
     return {**value, **{key: default for key, default in _DEFAULTS[model].items() if value.get(key) is None}}
+
+
+def _validate(record: Mapping[str, Any], model: type[StageRecord | RunRecord], path: Path) -> None:
+    validate(model, record, where="", locate=lambda key: str(path))
+    if model is StageRecord and record.get("uses") in METRICS:
+        metrics = record.get("metrics") or {}
+        validate(METRICS[record["uses"]], metrics, where="metrics", locate=lambda key: str(path))

@@ -13,6 +13,19 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def worker_count(workers: int | None) -> int:
+    """Return the number of processes of ``workers``: one per available core for ``None``, 1 (this process) for 0.
+
+    Raises:
+        InvalidInput: not an integer ≥ 0.
+    """
+    if workers is None:
+        return available_cores()
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 0:
+        raise InvalidInput(subject="workers", found=workers, allowed="an integer ≥ 0, or none: one per core")
+    return max(1, workers)
+
+
 def local_process_count(total: int, environment: Mapping[str, str] | None = None) -> int:
     """Return the number of local processes of a distributed run, as set by ``torchrun`` or SLURM.
 

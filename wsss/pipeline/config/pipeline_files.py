@@ -42,6 +42,18 @@ def find_pipeline(pipeline: str) -> Path:
     return shipped
 
 
+def shipped_pipelines() -> dict[str, str]:
+    """Return name → description of the shipped pipelines."""
+    folder = resources.shipped("pipelines")
+    texts = {name: resources.find(name, [folder]) for name in resources.names(folder)}
+    return {name: _description(path.read_text(encoding="utf-8")) for name, path in texts.items() if path is not None}
+
+
+def _description(text: str) -> str:
+    line = re.search(r"^description: *(.+)$", text, re.MULTILINE)
+    return line[1].strip("\"'") if line else ""
+
+
 def pipelines_here(folder: Path = Path()) -> list[str]:
     """Return the arguments of `wsss run` for the pipelines in a folder: YAML files with stages, output of `wsss init`.
 

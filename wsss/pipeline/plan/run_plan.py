@@ -112,22 +112,22 @@ def _selection(jobs: Mapping[str, Job], choice: Choice) -> tuple[set[str], set[s
     """Return the ids of the jobs in the run, and of the jobs that ``--force`` re-runs."""
     selected = set(jobs)
     if choice.start is not None:
-        selected &= downstream(jobs, select(jobs, choice.start, "--from"))
+        selected &= downstream(jobs, select(jobs, choice.start, choice.named("from")))
     if choice.until is not None:
-        selected &= upstream(jobs, select(jobs, choice.until, "--until"))
+        selected &= upstream(jobs, select(jobs, choice.until, choice.named("until")))
     if not selected:
         raise InvalidInput(
             f"nothing to do: {choice.until} does not depend on {choice.start}",
-            subject=f"--from {choice.start} --until {choice.until}",
+            subject=f"{choice.named('from', choice.start)} {choice.named('until', choice.until)}",
         )
     if choice.force is None:
         return selected, set()
-    named = select(jobs, choice.force, "--force")
+    named = select(jobs, choice.force, choice.named("force"))
     left_out = [id for id in named if id not in selected]
     if left_out:
         raise InvalidInput(
-            f"{listing(left_out)} excluded by --from and --until",
-            subject=f"--force {choice.force}",
+            f"{choice.named('from')} and {choice.named('until')} exclude {listing(left_out)}",
+            subject=choice.named("force", choice.force),
             hint="Choose a stage that is not excluded.",
         )
     return selected, downstream(jobs, named)
@@ -142,6 +142,6 @@ def _check_start(plan: Sequence[Step], choice: Choice) -> None:
         lines = [f"  {step.job.id}: {'; '.join(step.decision.reasons)}" for step in missing]
         raise InvalidInput(
             "\n".join(["these stages are not finished:", *lines]),
-            subject=f"--from {choice.start}",
-            hint=f"Run without --from, or start with --from {missing[0].job.entry}.",
+            subject=choice.named("from", choice.start),
+            hint=f"Run without {choice.named('from')}, or start with {choice.named('from', missing[0].job.entry)}.",
         )

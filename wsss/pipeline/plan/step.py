@@ -44,8 +44,19 @@ class Step:
 
 @dataclass(frozen=True)
 class Choice:
-    """``--from``, ``--until`` and ``--force``: ids of stages or of single instances."""
+    """``--from``, ``--until`` and ``--force``: ids of stages or of single instances.
+
+    ``python``: the caller is `wsss.run_pipeline`; errors name its arguments instead of options.
+    """
 
     start: str | None = None
     until: str | None = None
     force: str | None = None
+    python: bool = False
+
+    def named(self, option: str, value: str | None = None) -> str:
+        """Return an option as the caller writes it, such as ``--from ID`` or ``start='ID'``."""
+        if not self.python:
+            return f"--{option} {value or ''}".rstrip()
+        name = "start" if option == "from" else option
+        return name if value is None else f"{name}={value!r}"

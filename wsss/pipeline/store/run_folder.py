@@ -12,7 +12,7 @@ from wsss.io.files.atomic import convert_os_errors
 from wsss.io.files.contained import check_regular, check_tree
 from wsss.io.files.home import at_home
 from wsss.io.files.obstacles import obstructed
-from wsss.io.files.records import FORMAT, read_run_record
+from wsss.io.files.records import FORMAT, check_record, read_run_record
 from wsss.io.files.sealed import write_sealed_json
 from wsss.io.files.stage_files import COPIES, RECORD, RUN
 from wsss.io.text.utf8 import require_utf8
@@ -99,7 +99,12 @@ def make_run_dir(run_dir: Path) -> None:
 
 
 def write_run(run_dir: Path, record: Mapping[str, Any]) -> None:
-    """Write ``run.json`` with its checksum, atomically, after its copy (see `wsss.pipeline.store.repair`)."""
+    """Write ``run.json`` with its checksum, atomically, after its copy (see `wsss.pipeline.store.repair`).
+
+    Raises:
+        InvalidInput: a value that `read_run` would refuse; nothing is written.
+    """
+    check_record(run_dir / RUN, record)
     for name in (COPIES[RUN], RUN):
         write_sealed_json(run_dir / name, {"format": FORMAT, **record})
 

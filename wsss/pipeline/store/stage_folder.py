@@ -17,7 +17,7 @@ from wsss.errors import InvalidInput
 from wsss.io.files.atomic import convert_os_errors, discard, sha256_file
 from wsss.io.files.contained import below, check_contained, delete_file
 from wsss.io.files.obstacles import obstructed
-from wsss.io.files.records import read_stage_record, repair_hint
+from wsss.io.files.records import check_record, read_stage_record, repair_hint
 from wsss.io.files.sealed import write_sealed_json
 from wsss.io.files.stage_files import CHECKPOINT, COPIES, RECORD
 from wsss.io.text.json_files import read_json
@@ -61,7 +61,11 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write ``stage.json`` with its checksum, atomically; for a finished stage also its copy.
 
     See `wsss.pipeline.store.repair`.
+
+    Raises:
+        InvalidInput: a value that `read_record` would refuse; nothing is written.
     """
+    check_record(folder / RECORD, record)
     copy = folder / COPIES[RECORD]
     if record.get("status") == "done":  # copy first: a kill in between leaves an unfinished stage
         write_sealed_json(copy, record)
