@@ -14,8 +14,8 @@ from scipy.special import softmax
 from wsss.errors import InvalidInput
 from wsss.refine.lattice.embedding import embed
 from wsss.refine.lattice.filtering import MOST_CHANNELS, Filter
-from wsss.refine.lattice.keys import packing
 from wsss.refine.lattice.mean_field import BLOCK, infer
+from wsss.refine.lattice.packing import packing
 
 PRESETS = {"irn": (3, 3, 50, 5, 10), "psa": (3, 3, 80, 13, 10), "deeplab": (1, 3, 67, 3, 4)}
 

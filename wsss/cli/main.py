@@ -165,7 +165,7 @@ def extension_warnings() -> Iterator[None]:
             shown.add(str(message))
             echo(f"warning: {message}", err=True)
 
-    warnings.showwarning = show_line
+    warnings.showwarning = show_line  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss.refine.lattice.keys import hashed, packing, scale_factors, slot_of, steps
+from wsss.refine.lattice.packing import hashed, packing, scale_factors, slot_of, steps
 from wsss.topology.compiling import call, kernel
 
 
@@ -35,7 +35,7 @@ def embed(image: NDArray[np.uint8], sigma_xy: float, sigma_rgb: float | None) ->
         sigma_rgb: standard deviation in grey levels.
 
     Raises:
-        InvalidInput: the kernel is too narrow; see `wsss.refine.lattice.keys.packing`.
+        InvalidInput: the kernel is too narrow; see `wsss.refine.lattice.packing.packing`.
     """
     height, width = image.shape[:2]
     largest = [(width - 1) / sigma_xy, (height - 1) / sigma_xy]
