@@ -220,7 +220,7 @@ def test_provenance_is_collected_from_upstream(tmp_path: Path) -> None:
         ("input", InvalidInput, "Stage 'fail' failed: the data are wrong.", None),
         ("bug", RunFailed, "Stage 'fail' failed: KeyError: 'oops'", "--debug"),
         ("full", RunFailed, "Stage 'fail' failed: ", "Free some space"),
-        ("nan", RunFailed, "Stage 'fail' failed: metrics that are no numbers: loss is nan.", "lower learning rate"),
+        ("nan", RunFailed, "Stage 'fail' failed: metrics that are not finite: loss is nan.", "lower learning rate"),
     ],
 )
 def test_failures_name_the_stage(tmp_path: Path, how: str, type: Any, message: str, hint: str | None) -> None:
