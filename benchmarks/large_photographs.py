@@ -153,7 +153,7 @@ def enlargement(root: Path, split: str) -> None:
     import cv2
 
     from wsss.data.readers.registry import open_dataset
-    from wsss.data.sample import read_truth
+    from wsss.data.truth import read_truth
     from wsss.io.rasters.rgb_images import read_image
 
     with tempfile.TemporaryDirectory() as work:
@@ -189,7 +189,7 @@ def refined(
     """Return the labels of a CRF at 1/``factor`` of an image's size, enlarged: nearest, bilinear, along edges."""
     import cv2
 
-    from wsss.data.transforms import resize
+    from wsss.data.resizing import resize
     from wsss.refine.dense_crf import CrfConfig, refine_labels
 
     values = np.array([value for value in np.unique(mask) if value != 255], np.uint8)

@@ -29,10 +29,10 @@ from pydantic import TypeAdapter
 from topology import KINDS, cpu_ms, pair
 from torch import Tensor, nn
 
+from wsss.losses.any_loss import LossConfig
 from wsss.losses.base import build_loss
 from wsss.losses.betti_matching import BettiMatchingLoss
 from wsss.losses.cldice import ClDiceLoss
-from wsss.losses.config import LossConfig
 from wsss.losses.skeleton_recall import SkeletonRecallLoss
 from wsss.topology import betti_matching, warmup
 

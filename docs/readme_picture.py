@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from wsss.data.readers.registry import open_dataset
-from wsss.data.sample import read_truth
+from wsss.data.truth import read_truth
 from wsss.io.files.stage_files import cam_path, mask_path
 from wsss.io.rasters.cams import read_cams
 from wsss.io.rasters.label_masks import read_mask

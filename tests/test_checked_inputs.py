@@ -108,8 +108,8 @@ DAMAGES: list[tuple[str, Callable[[Path], None], str]] = [
     ("images/train_00001.png", truncate, "broken or truncated"),
     ("images/train_00001.png", replace_by_folder, "not a file"),
     ("images/val_00000.png", truncate, "broken or truncated"),
-    ("images/val_00000.png", crop_image, "must be of one size"),
-    ("masks/val_00001.png", crop_mask, "must be of one size"),
+    ("images/val_00000.png", crop_image, "differ in size"),
+    ("masks/val_00001.png", crop_mask, "differ in size"),
     ("masks/val_00001.png", write_unknown_value, "unknown mask value"),
     ("labels.csv", Path.unlink, "no image-level labels"),
 ]

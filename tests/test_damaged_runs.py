@@ -69,7 +69,7 @@ def reader(path: Path) -> Callable[[Path], Any] | None:
 def content_of_data(root: Path) -> Any:
     """Return everything that a run reads of its generated dataset."""
     from wsss.data.readers.folder import LAYOUT, Config
-    from wsss.data.sample import read_truth
+    from wsss.data.truth import read_truth
     from wsss.io.rasters.rgb_images import read_image
 
     data = LAYOUT.read(Config.model_validate({"root": root}), work=root, log=lambda line: None)

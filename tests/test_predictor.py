@@ -1,4 +1,4 @@
-"""A trained network as a function, and `wsss predict` with nothing but weights and a folder of images."""
+"""`load_segmenter`, and `wsss predict` with weights and a folder of images instead of a dataset."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from learning import picture_of_colours as _picture
-from learning import random_segmenter
+from learning import picture_of_colours, random_segmenter
 from PIL import Image
 from toycli import environment
 
@@ -27,16 +27,16 @@ from wsss.predictor import Predictor
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained network, with random head, in a folder that holds nothing else."""
+    """Folder of a random network, without other files."""
     return random_segmenter(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    """A PNG, a JPEG that lies on its side, one in grey, and two in a folder below."""
+    """A PNG, a rotated JPEG and a grey TIFF, and two images in subfolders."""
     generator = np.random.default_rng(0)
     folder = tmp_path / "photographs"
-    write_png(folder / "a.png", _picture())
+    write_png(folder / "a.png", picture_of_colours())
     write_png(folder / "deep" / "er" / "a.png", generator.integers(0, 255, (20, 30, 3), dtype=np.uint8))
     write_png(folder / "deep" / "c d.png", generator.integers(0, 255, (20, 33, 3), dtype=np.uint8))
     exif = Image.Exif()
@@ -48,10 +48,10 @@ def photographs(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(one) for one in arguments])
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
-def test_three_lines_do_what_the_command_does(model: Path, photographs: Path, tmp_path: Path) -> None:
+def test_the_function_equals_the_command(model: Path, photographs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = run("predict", "--weights", model, "--images", photographs, "--out", out, "--save-probabilities")
     assert done.exit_code == 0, done.output
@@ -84,17 +84,16 @@ def test_options_of_a_prediction(model: Path, photographs: Path, tmp_path: Path)
     assert done.exit_code == 0, done.output
     written = read_mask(tmp_path / "out" / "masks" / "a.png")
     plain = wsss.load_segmenter(model, device="cpu")
-    fancy = wsss.load_segmenter(model, device="cpu", scales=(1, 0.5), flip=True, max_side=32)
+    multiscale = wsss.load_segmenter(model, device="cpu", scales=(1, 0.5), flip=True, max_side=32)
     image = photographs / "a.png"
-    assert np.array_equal(fancy(image), written)
+    assert np.array_equal(multiscale(image), written)
     assert np.array_equal(plain(image, scales=(1, 0.5), flip=True, max_side=32), written)
-    assert not np.array_equal(plain.probabilities(image), fancy.probabilities(image))
-    assert np.array_equal(
-        fancy.probabilities(image, flip=False), plain.probabilities(image, scales=(1, 0.5), max_side=32)
-    )
+    assert not np.array_equal(plain.probabilities(image), multiscale.probabilities(image))
+    unflipped = plain.probabilities(image, scales=(1, 0.5), max_side=32)
+    assert np.array_equal(multiscale.probabilities(image, flip=False), unflipped)
 
 
-def test_folders_below_become_part_of_the_id(model: Path, photographs: Path, tmp_path: Path) -> None:
+def test_subfolders_become_part_of_the_id(model: Path, photographs: Path, tmp_path: Path) -> None:
     arguments = ["predict", "--weights", model, "--images", photographs, "--recursive"]
     done = run(*arguments, "--out", tmp_path / "out", "--json")
     assert done.exit_code == 0, done.output
@@ -110,7 +109,7 @@ def test_folders_below_become_part_of_the_id(model: Path, photographs: Path, tmp
     assert {"deep__c d.png", "deep/c d.png"} < set(files.values()) and len(files) == 6
 
 
-def test_what_was_predicted_can_be_exported_without_a_dataset(model: Path, photographs: Path, tmp_path: Path) -> None:
+def test_predictions_can_be_exported_without_a_dataset(model: Path, photographs: Path, tmp_path: Path) -> None:
     arguments = ["predict", "--weights", model, "--images", photographs, "--recursive", "--out", tmp_path / "out"]
     assert run(*arguments).exit_code == 0
     options = ["--format", "voc", "--with-images", "copy", "--ids", "deep__er__a,a"]
@@ -121,9 +120,8 @@ def test_what_was_predicted_can_be_exported_without_a_dataset(model: Path, photo
     copied = (tmp_path / "voc" / "JPEGImages" / "deep/er/a.png").read_bytes()
     photographs.rename(tmp_path / "moved")
     done = run("export", tmp_path / "out", *options, "--out", tmp_path / "again")
-    assert "deep__er__a: there is no image to put beside its mask (--with-images); its image is not known" in str(
-        done.exception
-    )
+    assert isinstance(done.exception, InvalidInput)
+    assert "deep__er__a" in done.exception.message and "--with-images" in done.exception.message
     photographs = tmp_path / "moved"
     done = run("export", tmp_path / "out", *options, "--images", photographs, "--out", tmp_path / "again")
     assert done.exit_code == 0, done.exception
@@ -131,25 +129,20 @@ def test_what_was_predicted_can_be_exported_without_a_dataset(model: Path, photo
     assert copied == (photographs / "deep/er/a.png").read_bytes()
 
 
-def test_options_that_images_json_makes_useless(
-    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("options", [("--classes", "no.txt"), ("--images", "no"), ("--images", "empty")])
+def test_invalid_options_of_an_export(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, str]
 ) -> None:
     assert run("predict", "--weights", model, "--images", photographs, "--out", tmp_path / "out").exit_code == 0
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    arguments = ["export", "out", "--format", "coco", "--out", "coco"]
-    for options, message in (
-        (["--classes", "no.txt"], "--classes no.txt: the classes of these masks are known from out/images.json"),
-        (["--images", "no"], "--images no: no such folder"),
-        (["--images", "empty"], "--images empty: no matching image for 3 masks"),
-    ):
-        done = run(*arguments, *options)
-        assert isinstance(done.exception, InvalidInput) and message in str(done.exception)
+    done = run("export", "out", "--format", "coco", "--out", "coco", *options)
+    assert isinstance(done.exception, InvalidInput) and done.exception.message.startswith(" ".join(options))
     assert not (tmp_path / "coco").exists()
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "named"),
     [
         (["--images", "photographs"], "Missing option '--weights'"),
         (["--weights", "nowhere", "--images", "photographs"], "--weights nowhere: no such folder"),
@@ -166,19 +159,19 @@ def test_options_that_images_json_makes_useless(
         (["--weights", "model", "--images", "photographs", "--labels", "restrict"], "has no image-level labels"),
         (
             ["--weights", "model", "--images", "photographs", "--data.classes", "[cat]"],
-            "--data.classes: no effect, since predict with --images reads no dataset.",
+            "--data.classes: no effect, because predict with --images reads no dataset.",
         ),
         (["--weights", "model", "--images", "photographs", "--data.rot", "x"], "or --images to use the dataset."),
         (["--weights", "model", "--images", "raw"], "a.cr2 (.cr2 is a raw camera image"),
     ],
-)  # fmt: skip
+)
 def test_wrong_usage_of_predict(
     model: Path,
     photographs: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     options: list[str],
-    message: str,
+    named: str,
 ) -> None:
     here = photographs.parent
     for name in ("empty", "raw"):
@@ -192,32 +185,28 @@ def test_wrong_usage_of_predict(
     write_png(here / "outer" / "inner" / "a.png", np.zeros((4, 4, 3), np.uint8))
     monkeypatch.chdir(here)
     assert _call(["predict", *options, "--out", "out"]) == 2
-    said = capsys.readouterr()
-    assert message in said.err and "Traceback" not in said.err and not said.out
+    printed = capsys.readouterr()
+    assert named in printed.err and "Traceback" not in printed.err and not printed.out
     assert not (here / "out").exists()
 
 
-def test_a_refused_prediction_leaves_the_images_alone(model: Path, photographs: Path) -> None:
+def test_predicting_into_the_folder_of_images_is_an_error(model: Path, photographs: Path) -> None:
     before = sorted(photographs.rglob("*"))
-    out = photographs / "x"
-    refused = run("predict", "--weights", model, "--images", photographs, "--out", out)
-    assert isinstance(refused.exception, InvalidInput) and "would change the input" in str(refused.exception)
+    done = run("predict", "--weights", model, "--images", photographs, "--out", photographs / "x")
+    assert isinstance(done.exception, InvalidInput)
     assert sorted(photographs.rglob("*")) == before
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_broken_images_do_not_keep_others_from_their_masks(
-    model: Path, photographs: Path, tmp_path: Path, batch_size: int
-) -> None:
+def test_invalid_images_do_not_stop_others(model: Path, photographs: Path, tmp_path: Path, batch_size: int) -> None:
     (photographs / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
-    (photographs / "b.png").write_bytes((photographs / "a.png").read_bytes()[:-700])  # its header is whole
+    (photographs / "b.png").write_bytes((photographs / "a.png").read_bytes()[:-700])  # with a valid header
     out = tmp_path / "out"
     arguments = ["predict", "--weights", model, "--images", photographs, "--out", out]
     arguments += ["--batch-size", str(batch_size)]
     done = run(*arguments)
-    assert isinstance(done.exception, RunFailed) and "finished work is kept" in str(done.exception.hint)
-    assert "2 of 5 images failed:\n" in done.exception.message
-    assert "0.png" in done.exception.message and "b.png" in done.exception.message
+    assert isinstance(done.exception, RunFailed)
+    assert all(name in done.exception.message for name in ("2 of 5", "0.png", "b.png"))
     assert {path.stem for path in (out / "masks").iterdir()} == {"a", "grey", "turned"}
     record = json.loads((out / "images.json").read_text())
     assert set(record["files"]) == {"a", "grey", "turned"}
@@ -226,56 +215,58 @@ def test_broken_images_do_not_keep_others_from_their_masks(
     exported = run("export", out, "--format", "coco", "--out", tmp_path / "coco")
     assert exported.exit_code == 0, exported.exception
     assert "images that could not be predicted have no mask: 0, b" in exported.stderr
-    found = json.loads((tmp_path / "coco" / "annotations.json").read_text())["images"]
-    assert {one["file_name"] for one in found} == {"a.png", "grey.tif", "turned.jpg"}
+    images = json.loads((tmp_path / "coco" / "annotations.json").read_text())["images"]
+    assert {image["file_name"] for image in images} == {"a.png", "grey.tif", "turned.jpg"}
     (photographs / "b.png").unlink()
-    alone = run(*arguments)
-    assert "0.png: not an image" in str(alone.exception) and "failed:" in str(alone.exception)
+    assert "0.png" in str(run(*arguments).exception)
     (photographs / "0.png").unlink()
     assert run(*arguments).exit_code == 0
     assert "failed" not in json.loads((out / "images.json").read_text())
 
 
-def test_a_repaired_image_alone_is_predicted_again(
+def test_only_changed_images_are_predicted_again(
     model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also masks of images that changed or went are made again or discarded; a network that changed discards all."""
+    """Masks of removed images are deleted; other options discard all masks."""
     from wsss.stages.common import predict_batch
 
-    seen: list[str] = []
-    one_batch = predict_batch.predict_batch
-    monkeypatch.setattr(
-        predict_batch, "predict_batch", lambda *given: (seen.extend(one.id for one in given[2]), one_batch(*given))
-    )
-    whole = (photographs / "a.png").read_bytes()
-    (photographs / "b.png").write_bytes(whole[:-700])
-    write_png(photographs / "gone.png", np.zeros((9, 9, 3), np.uint8))
+    predicted: list[str] = []
+    original = predict_batch.predict_batch
+
+    def record(*arguments: Any) -> Any:
+        predicted.extend(sample.id for sample in arguments[2])
+        return original(*arguments)
+
+    monkeypatch.setattr(predict_batch, "predict_batch", record)
+    content = (photographs / "a.png").read_bytes()
+    (photographs / "b.png").write_bytes(content[:-700])
+    write_png(photographs / "removed.png", np.zeros((9, 9, 3), np.uint8))
     out = tmp_path / "out"
     arguments = ["predict", "--weights", model, "--images", photographs, "--out", out]
-    assert run(*arguments).exit_code == 1 and set(seen) == {"a", "b", "gone", "grey", "turned"}
-    untouched = (out / "masks" / "a.png").stat().st_mtime_ns
-    (photographs / "b.png").write_bytes(whole)
-    (photographs / "gone.png").unlink()
+    assert run(*arguments).exit_code == 1 and set(predicted) == {"a", "b", "removed", "grey", "turned"}
+    modified = (out / "masks" / "a.png").stat().st_mtime_ns
+    (photographs / "b.png").write_bytes(content)
+    (photographs / "removed.png").unlink()
     Image.new("RGB", (31, 17), "red").save(photographs / "grey.tif")
-    seen.clear()
+    predicted.clear()
     done = run(*arguments)
     assert done.exit_code == 0, done.exception
-    assert set(seen) == {"b", "grey"}
-    assert (out / "masks" / "a.png").stat().st_mtime_ns == untouched
+    assert set(predicted) == {"b", "grey"}
+    assert (out / "masks" / "a.png").stat().st_mtime_ns == modified
     assert {path.stem for path in (out / "masks").iterdir()} == {"a", "b", "grey", "turned"}
     assert read_mask(out / "masks" / "grey.png").shape == (17, 31)
     fresh = tmp_path / "fresh"
     assert run("predict", "--weights", model, "--images", photographs, "--out", fresh).exit_code == 0
     for file in sorted(path.relative_to(fresh) for path in [*fresh.glob("masks/*"), fresh / "images.json"]):
         assert (out / file).read_bytes() == (fresh / file).read_bytes(), file
-    (photographs / "b.png").write_bytes(whole[:-700])
+    (photographs / "b.png").write_bytes(content[:-700])
     assert run(*arguments).exit_code == 1
-    seen.clear()
+    predicted.clear()
     assert run(*arguments, "--flip").exit_code == 1
-    assert set(seen) == {"a", "b", "grey", "turned"}
+    assert set(predicted) == {"a", "b", "grey", "turned"}
 
 
-def test_what_a_folder_of_images_leaves_out_is_named(
+def test_skipped_files_are_listed(
     model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image_kinds, "HEIF_PACKAGES", ())
@@ -302,7 +293,7 @@ def test_what_a_folder_of_images_leaves_out_is_named(
     assert "--recursive" not in done.stderr
 
 
-def test_names_that_cannot_be_those_of_masks(model: Path, photographs: Path, tmp_path: Path) -> None:
+def test_image_names_that_are_invalid_for_masks(model: Path, photographs: Path, tmp_path: Path) -> None:
     names = ["ü" * 124 + ".png", "a..b.png", "x\ny.png"]
     for name in names:
         write_png(photographs / name, np.zeros((4, 6, 3), np.uint8))
@@ -318,79 +309,89 @@ def test_names_that_cannot_be_those_of_masks(model: Path, photographs: Path, tmp
     assert set(names) <= {path.name for path in (tmp_path / "coco" / "images").iterdir()}
 
 
-def test_images_that_pillow_cannot_give(model: Path, tmp_path: Path) -> None:
+def test_invalid_pillow_images(model: Path, tmp_path: Path) -> None:
     segment = wsss.load_segmenter(model, device="cpu")
     path = tmp_path / "x.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:900])
     closed = Image.open(path)
     closed.close()
-    for image in (Image.open(path), closed):
-        with pytest.raises(InvalidInput, match="image: can't be read"):
+    for image in (Image.open(path), closed, Image.new("RGB", (0, 5)), Image.new("F", (4, 4))):
+        with pytest.raises(InvalidInput, match=r"^image: "):
             segment(image)
-    with pytest.raises(InvalidInput, match="image: found no pixels"):
-        segment(Image.new("RGB", (0, 5)))
 
 
 @pytest.mark.filterwarnings("error")
-def test_arrays_of_any_layout(model: Path) -> None:
+def test_arrays_of_any_memory_layout(model: Path) -> None:
     segment = wsss.load_segmenter(model, device="cpu")
-    picture = _picture()
+    picture = picture_of_colours()
     expected = segment.probabilities(picture)
-    frozen = picture.copy()
-    frozen.flags.writeable = False
-    wide = np.zeros((40, 30, 4), np.uint8)
-    wide[..., :3] = picture
+    read_only = picture.copy()
+    read_only.flags.writeable = False
+    rgba = np.zeros((40, 30, 4), np.uint8)
+    rgba[..., :3] = picture
     layouts = {
-        "BGR turned round": picture[..., ::-1].copy()[..., ::-1],
+        "reversed BGR": picture[..., ::-1].copy()[..., ::-1],
         "upside down": picture[::-1].copy()[::-1],
-        "read-only": frozen,
+        "read-only": read_only,
         "Fortran order": np.asfortranarray(picture),
-        "a part": wide[..., :3],
+        "view of RGBA": rgba[..., :3],
         "channels first": np.ascontiguousarray(picture.transpose(2, 0, 1)).transpose(1, 2, 0),
     }
+    options = {"scales": (1, 0.5), "flip": True}
+    expected_multiscale = segment.probabilities(picture, **options)
     for name, image in layouts.items():
-        for options in ({}, {"scales": (1, 0.5), "flip": True}):
-            found = segment.probabilities(image, **options)
-            assert np.array_equal(found, segment.probabilities(picture, **options)), name
+        assert np.array_equal(segment.probabilities(image), expected), name
+        assert np.array_equal(segment.probabilities(image, **options), expected_multiscale), name
         assert np.array_equal(image, picture), name
-    assert np.array_equal(segment.probabilities(picture), expected) and not frozen.flags.writeable
-    plain = np.broadcast_to(np.array((255, 0, 0), np.uint8), (20, 30, 3))
-    assert np.array_equal(segment(plain), segment(plain.copy()))
+    assert not read_only.flags.writeable
+    uniform = np.broadcast_to(np.array((255, 0, 0), np.uint8), (20, 30, 3))
+    assert np.array_equal(segment(uniform), segment(uniform.copy()))
 
 
-def test_wrong_usage_in_python(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("image", "named"),
+    [
+        (np.zeros((4, 4), np.uint8), "(4, 4)"),
+        (np.zeros((4, 4, 3)), "float64"),
+        (np.zeros((0, 4, 3), np.uint8), "(0, 4, 3)"),
+        (None, "NoneType"),
+        ([], "list"),
+    ],
+)
+def test_objects_that_are_no_images(model: Path, image: Any, named: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        wsss.load_segmenter(model, device="cpu")(image)
+    assert error.value.subject == "image" and named in error.value.message
+
+
+@pytest.mark.parametrize("scales", [(0,), 1.0, 2, "1", np.array(0.5), {1.0: 2}])
+def test_invalid_scales(model: Path, scales: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^scales"):
+        wsss.load_segmenter(model, device="cpu")(np.zeros((4, 4, 3), np.uint8), scales=scales)
+    with pytest.raises(InvalidInput, match=r"^scales"):
+        wsss.load_segmenter(model, scales=scales)
+
+
+def test_invalid_arguments_in_python(model: Path, tmp_path: Path) -> None:
     segment = wsss.load_segmenter(model, device="cpu")
-    for image, message in (
-        (np.zeros((4, 4), np.uint8), r"found an array \(4, 4\) of uint8; expected \(H, W, 3\) of uint8"),
-        (np.zeros((4, 4, 3)), "of float64; expected"),
-        (np.zeros((0, 4, 3), np.uint8), "expected"),
-        (None, "found NoneType; expected a path, a Pillow image or a NumPy array"),
-        (tmp_path / "nowhere.png", "nowhere.png: no such file"),
-        (Image.new("F", (4, 4)), "image: floating-point pixels have no defined range"),
-    ):
-        with pytest.raises(InvalidInput, match=message):
-            segment(image)  # type: ignore[arg-type]
-    with pytest.raises(InvalidInput, match="scales"):
-        segment(np.zeros((4, 4, 3), np.uint8), scales=(0,))
-    for scales in (1.0, 2, "1", np.array(0.5), {1.0: 2}):
-        with pytest.raises(InvalidInput, match=r"^scales: found .*; allowed .*1\.25"):
-            segment(np.zeros((4, 4, 3), np.uint8), scales=scales)  # type: ignore[arg-type]
-        with pytest.raises(InvalidInput, match=r"^scales: found"):
-            wsss.load_segmenter(model, scales=scales)  # type: ignore[arg-type]
+    assert isinstance(segment, Predictor)
     assert segment(np.zeros((4, 4, 3), np.uint8), scales=np.array([0.5, 1])).shape == (4, 4)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match=r"nowhere\.png"):
+        segment(tmp_path / "nowhere.png")
     with pytest.raises(InvalidInput, match="max_side"):
         wsss.load_segmenter(model, max_side=1)
-    with pytest.raises(InvalidInput, match="device: found 'gpu'; allowed are auto, cpu, cuda"):
+    with pytest.raises(InvalidInput) as error:
         wsss.load_segmenter(model, device="gpu")
+    assert (error.value.subject, error.value.found, error.value.allowed) == ("device", "gpu", ("auto", "cpu", "cuda"))
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "segment").symlink_to(model)
-    with pytest.raises(InvalidInput, match=r"There is one in .*segment: name that folder"):
+    with pytest.raises(InvalidInput) as error:
         wsss.load_segmenter(tmp_path / "run")
-    assert isinstance(segment, Predictor)
+    assert str(tmp_path / "run" / "segment") in str(error.value.hint)
 
 
-def test_importing_the_package_stays_light() -> None:
+def test_importing_the_package_imports_no_heavy_packages() -> None:
     text = (
         "import sys, wsss\n"
         "assert wsss.__version__\n"

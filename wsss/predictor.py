@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from wsss.data.sample import Classes
+    from wsss.data.classes import Classes
     from wsss.models.segmenters import SegmentationNetwork
 
     AnyImage = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 
 class Predictor:
-    """A segmentation network with its classes; call it with an image. Made by `load_segmenter`.
+    """A segmentation network with its classes, returned by `load_segmenter`. Call it with an image.
 
     Attributes:
-        classes: names, background first, and the values that stand for them in masks.
+        classes: names, background first, and their values in masks.
         device: ``cpu`` or ``cuda``.
 
     Example:
@@ -55,7 +55,7 @@ class Predictor:
 
     @property
     def values(self) -> Mapping[str, int]:
-        """Class name → its value in masks, background first."""
+        """Class name → value in masks, background first."""
         return {name: values[0] for name, values in zip(self.classes.names, self.classes.values, strict=True)}
 
     def __call__(
@@ -66,21 +66,21 @@ class Predictor:
         flip: bool | None = None,
         max_side: int | None = None,
     ) -> NDArray[np.uint8]:
-        """Return the mask of an image: the values that the dataset has for its classes.
+        """Return the mask of an image, with the dataset's values of the classes.
 
         Args:
-            image: a path, a Pillow image, or ``(H, W, 3)`` uint8 RGB; it is not changed.
-            scales, flip, max_side: instead of those given to `load_segmenter`.
+            image: a path, a Pillow image, or ``(H, W, 3)`` uint8 RGB; it is not modified.
+            scales, flip, max_side: override those of `load_segmenter`.
 
         Returns:
-            ``(H, W)`` uint8, at the size of the upright image. The same as `wsss predict` writes.
+            ``(H, W)`` uint8, at the size of the upright image; equal to the mask that `wsss predict` writes.
 
         Raises:
-            InvalidInput: the image is missing or broken, or is none of these three; an option has a wrong value.
+            InvalidInput: the image is missing, invalid or of another type, or an option is invalid.
         """
         from wsss.models.blockwise_prediction import predict
 
-        options = self._chosen(scales, flip, max_side)
+        options = self._overridden(scales, flip, max_side)
         return self.classes.decode(predict(self._network, as_rgb(image)[None], len(self.classes), **options).masks[0])
 
     def probabilities(
@@ -93,23 +93,24 @@ class Predictor:
     ) -> NDArray[np.float32]:
         """Return the probability of every class at every pixel.
 
+        A photograph of 24 megapixels with 21 classes needs several times 2 GB of memory.
+
         Args:
             image, scales, flip, max_side: as for a call.
 
         Returns:
-            ``(C, H, W)`` float32 in [0, 1], in the order of ``classes.names``; they add up to 1 over the classes. Of
-            all classes at once: a photograph of 24 megapixels and 21 classes needs several times 2 GB.
+            ``(C, H, W)`` float32 in [0, 1] with sum 1 over the classes, in the order of ``classes.names``.
         """
         from wsss.models.inference import class_probabilities
 
-        options = self._chosen(scales, flip, max_side)
-        found = class_probabilities(self._network, as_rgb(image)[None], **options)[0].cpu().numpy()
-        return np.asarray(found, np.float32)
+        options = self._overridden(scales, flip, max_side)
+        probabilities = class_probabilities(self._network, as_rgb(image)[None], **options)[0].cpu().numpy()
+        return np.asarray(probabilities, np.float32)
 
-    def _chosen(self, scales: Sequence[float] | None, flip: bool | None, max_side: int | None) -> dict[str, Any]:
-        """Return the options of one call: those given to it, and for the rest those given to `load_segmenter`."""
-        given = {"scales": scales, "flip": flip, "max_side": max_side}
-        return _checked(**{**self._options, **{name: value for name, value in given.items() if value is not None}})
+    def _overridden(self, scales: Sequence[float] | None, flip: bool | None, max_side: int | None) -> dict[str, Any]:
+        """Return the options of `load_segmenter`, overridden by those that are not ``None``."""
+        options = {"scales": scales, "flip": flip, "max_side": max_side}
+        return _checked(**self._options | {name: value for name, value in options.items() if value is not None})
 
 
 def load_segmenter(
@@ -123,14 +124,14 @@ def load_segmenter(
     """Load the network of a `segment` stage.
 
     Args:
-        path: the stage's folder, or any with its ``model.json`` and ``model.safetensors``.
-        device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
-        scales: factors on the image's size; the probabilities of all of them are averaged.
+        path: the stage's folder, or another one with ``model.json`` and ``model.safetensors``.
+        device: ``auto`` (a GPU if available), ``cpu`` or ``cuda``.
+        scales: scale factors of the image, over which probabilities are averaged.
         flip: also use the mirror image.
-        max_side: larger images are made smaller for the network, to this longer side in pixels.
+        max_side: maximum longer side in pixels; larger images are reduced for the network.
 
     Raises:
-        InvalidInput: no segmentation network there, or no GPU where one was asked for.
+        InvalidInput: no segmentation network in the folder, no GPU available, or an invalid option.
 
     Example:
         >>> import wsss
@@ -146,7 +147,7 @@ def load_segmenter(
     from wsss.train.runtime import torch_device
 
     if device not in DEVICES:
-        raise InvalidInput(f"device: found {device!r}; allowed are {', '.join(DEVICES)}.")
+        raise InvalidInput(subject="device", found=device, allowed=DEVICES)
     options = _checked(scales, flip, max_side)
     network, classes = load(Path(path))
     resolved = resolve_device(device)
@@ -155,10 +156,10 @@ def load_segmenter(
 
 
 def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
-    """Return an image as ``(H, W, 3)`` uint8 RGB, upright, contiguous and writeable: the caller's own where it is so.
+    """Return an image as ``(H, W, 3)`` uint8 RGB: upright, contiguous and writeable, without a copy if possible.
 
     Raises:
-        InvalidInput: a file that can't be read, an array of another shape or type, or something else altogether.
+        InvalidInput: an unreadable file, an array of another shape or type, or an object of another type.
     """
     from PIL import Image
 
@@ -169,34 +170,39 @@ def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
     if isinstance(image, Image.Image):
         try:
             image.load()
-        except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for broken and for closed ones
-            raise InvalidInput(f"image: can't be read ({error}).") from error
+        except (OSError, ValueError, SyntaxError) as error:  # raised by Pillow for invalid and closed images
+            raise InvalidInput(f"cannot be read ({error})", subject="image") from error
         if 0 in image.size:
-            raise InvalidInput(f"image: found no pixels ({image.width}×{image.height}).")
+            raise InvalidInput(f"no pixels ({image.width}×{image.height})", subject="image")
         return rgb_array(image, "image")
     if isinstance(image, np.ndarray):
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
-            # torch takes neither negative strides nor, without a warning, read-only memory; such arrays are copied
+            # torch does not support negative strides, and warns of read-only memory
             return np.require(image, requirements=["C", "W"])
-        raise InvalidInput(f"image: found an array {image.shape} of {image.dtype}; expected (H, W, 3) of uint8, RGB.")
-    several = "Call it once for each image." if isinstance(image, list | tuple) else None
+        problem = f"invalid array of shape {image.shape} and type {image.dtype}"
+        raise InvalidInput(problem, subject="image", allowed="(H, W, 3) uint8, RGB")
+
     raise InvalidInput(
-        f"image: found {type(image).__name__}; expected a path, a Pillow image or a NumPy array.", hint=several
+        subject="image",
+        allowed="a path, a Pillow image or a NumPy array",
+        found=type(image).__name__,
+        hint="Pass one image per call." if isinstance(image, list | tuple) else None,
     )
 
 
 def _checked(scales: Sequence[float], flip: bool, max_side: int | None) -> dict[str, Any]:
-    """Return the options of a prediction, checked as the config of the stage `predict` is.
+    """Return the options of a prediction, validated like the config of the stage `predict`.
 
     Raises:
-        InvalidInput: one has a wrong value, or ``scales`` is no sequence.
+        InvalidInput: an option is invalid.
     """
     from wsss.models.config import Views
     from wsss.validation import validate
 
-    several = scales.tolist() if isinstance(scales, np.ndarray) else scales
-    if not isinstance(several, Sequence) or isinstance(several, str | bytes):
-        raise InvalidInput(f"scales: found {scales!r}; allowed are several numbers, such as (0.75, 1.0, 1.25) or (1,).")
-    given = {"scales": list(several), "flip": flip, "max_side": max_side}
-    config = validate(Views, given, where="")
+    factors = scales.tolist() if isinstance(scales, np.ndarray) else scales
+    if not isinstance(factors, Sequence) or isinstance(factors, str | bytes):
+        allowed = "a sequence of numbers, such as (0.75, 1.0, 1.25) or (1,)"
+        raise InvalidInput(subject="scales", allowed=allowed, found=scales)
+    config = validate(Views, {"scales": list(factors), "flip": flip, "max_side": max_side}, where="")
+
     return {"scales": config.scales, "flip": config.flip, "max_side": config.max_side}

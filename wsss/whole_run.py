@@ -17,7 +17,7 @@ from wsss.io.files.stage_files import RUNS
 from wsss.io.process.cores import available_cores
 
 if TYPE_CHECKING:
-    from wsss.pipeline.plan.run_plan import Step
+    from wsss.pipeline.plan.step import Step
     from wsss.pipeline.run.execute import RunResult
 
 
@@ -67,7 +67,7 @@ def run_pipeline(
         ('planned', 'classify')
     """
     from wsss.pipeline.config.spec import load_spec
-    from wsss.pipeline.plan.run_plan import Choice
+    from wsss.pipeline.plan.step import Choice
     from wsss.pipeline.processes.ranks import join_ranks
     from wsss.pipeline.run import execute
     from wsss.pipeline.run.progress import Reporter
@@ -170,6 +170,5 @@ def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:
     root = config.get("root")
     if isinstance(root, str | Path) and not at_home(root).is_dir():
         subject = ": ".join(part for part in (locate(("root",)), "data.root") if part)
-        raise InvalidInput(
-            f"no such folder: {root}", subject=subject, hint="Set the dataset's folder: --set data.root=FOLDER"
-        )
+        hint = "Set the dataset's folder: --set data.root=FOLDER"
+        raise InvalidInput(f"no such folder: {root}", subject=subject, hint=hint)

@@ -152,6 +152,6 @@ def test_keys_of_a_dataset_that_no_stage_reads_are_refused(here: Path, keys: lis
     done = toy("make", "--out", "o", *keys, cwd=here)
     named = ", ".join(keys[::2])
     assert done.returncode == 2
-    assert f"{named}: no effect, since make reads no dataset." in done.stderr
-    assert f"Leave {named} out." in done.stderr
+    assert f"{named}: no effect, because make reads no dataset." in done.stderr
+    assert f"Omit {named}." in done.stderr
     assert not (here / "o").exists()

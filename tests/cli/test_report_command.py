@@ -1,22 +1,34 @@
-"""``wsss report RUN…`` on a run that the engine really made."""
+"""``wsss report RUN…``."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from inprocess import document, refused, succeed
 
-from wsss.cli.main import main
 from wsss.cli.report_paths import comparison_folder
 
 
-def call(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(one) for one in arguments])
-    return int(ended.value.code or 0)
+def change(run: Path, update: Callable[[dict[str, Any]], object], name: str = "run.json") -> None:
+    """Change a record of a run."""
+    record = json.loads((run / name).read_text(encoding="utf-8"))
+    update(record)
+    (run / name).write_text(json.dumps(record), encoding="utf-8")
+
+
+def set_data(run: Path, **data: object) -> None:
+    """Replace the dataset of a run."""
+    change(run, lambda record: record["pipeline"].update(data=data))
+
+
+def page_of(folder: Path) -> str:
+    return (folder / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +52,19 @@ stages:
 """,
         encoding="utf-8",
     )
-    assert call("run", root / "tiny.yaml", "--run-dir", root / "run") == 0
+    succeed("run", root / "tiny.yaml", "--run-dir", root / "run")
     return root / "run"
 
 
-def test_one_run_with_its_own_dataset(run_dir: Path) -> None:
-    assert call("report", run_dir) == 0
-    page = (run_dir / "report" / "index.html").read_text(encoding="utf-8")
+def test_page_of_a_run(run_dir: Path) -> None:
+    succeed("report", run_dir)
+    page = page_of(run_dir / "report")
     assert page.count('class="row"') == 3 and "score" in page
 
 
 @pytest.fixture
 def reported(run_dir: Path, tmp_path: Path) -> Path:
-    """A run whose pipeline has a report of its own, with settings, a seed and a choice of stages."""
+    """A run whose pipeline has a report stage, with settings, a seed and selected stages."""
     shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("report"))
     report = """
   page:
@@ -63,257 +75,206 @@ def reported(run_dir: Path, tmp_path: Path) -> Path:
 """
     pipeline = (run_dir.parent / "tiny.yaml").read_text(encoding="utf-8") + report
     (tmp_path / "tiny.yaml").write_text(pipeline, encoding="utf-8")
-    assert call("run", tmp_path / "tiny.yaml", "--run-dir", tmp_path / "run") == 0
+    succeed("run", tmp_path / "tiny.yaml", "--run-dir", tmp_path / "run")
     return tmp_path
 
 
-def planned(reported: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    capsys.readouterr()
-    assert call("run", reported / "tiny.yaml", "--run-dir", reported / "run", "--dry-run", "--json") == 0
-    return str({one["id"]: one["action"] for one in json.loads(capsys.readouterr().out)["stages"]}["page"])
+def planned(reported: Path) -> str:
+    """Return whether ``wsss run`` would run or skip the report."""
+    stages = document("run", reported / "tiny.yaml", "--run-dir", reported / "run", "--dry-run")["stages"]
+    return str({stage["id"]: stage["action"] for stage in stages}["page"])
 
 
-def test_the_report_again_is_the_pipelines_own(reported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_equals_that_of_the_pipeline(reported: Path) -> None:
     page = reported / "run" / "page" / "index.html"
-    made = page.read_text(encoding="utf-8")
-    assert made.count('class="row"') == 2
-    assert call("report", reported / "run") == 0
-    assert "report skipped" in capsys.readouterr().out and planned(reported, capsys) == "skip"
+    original = page.read_text(encoding="utf-8")
+    assert original.count('class="row"') == 2
+    assert "report skipped" in succeed("report", reported / "run").stdout and planned(reported) == "skip"
     page.unlink()
-    assert call("report", reported / "run") == 0
-    assert page.read_text(encoding="utf-8") == made and planned(reported, capsys) == "skip"
+    succeed("report", reported / "run")
+    assert page.read_text(encoding="utf-8") == original and planned(reported) == "skip"
     assert not (reported / "run" / "report").exists()
 
 
-def test_options_change_the_pipelines_report_and_without_them_it_is_back(
-    reported: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_options_override_the_settings_of_the_pipeline(reported: Path) -> None:
     (reported / "more.yaml").write_text("title: Other\n")
-    assert call("report", reported / "run", "--gallery", "1", "--config", reported / "more.yaml") == 0
+    succeed("report", reported / "run", "--gallery", "1", "--config", reported / "more.yaml")
     record = json.loads((reported / "run" / "page" / "stage.json").read_text(encoding="utf-8"))
     assert record["config"]["images"] == 1 and record["config"]["title"] == "Other" and record["seed"] == 7
     assert record["config"]["splits"] == ["val"] and record["config"]["sampling"] == 3
-    assert planned(reported, capsys) == "run"
-    assert call("report", reported / "run") == 0 and planned(reported, capsys) == "skip"
-    assert call("report", reported / "run", "--seed", "0", "--out", reported / "p") == 0
+    assert planned(reported) == "run"
+    succeed("report", reported / "run")
+    assert planned(reported) == "skip"
+    succeed("report", reported / "run", "--seed", "0", "--out", reported / "p")
     assert json.loads((reported / "p" / "stage.json").read_text(encoding="utf-8"))["seed"] == 0
-    assert planned(reported, capsys) == "skip"
+    assert planned(reported) == "skip"
 
 
-def test_the_pipelines_report_without_its_dataset(reported: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = json.loads((reported / "run" / "run.json").read_text(encoding="utf-8"))
-    record["pipeline"]["data"] = {"layout": "folder", "root": str(reported / "gone"), "val": 3}
-    (reported / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    page = (reported / "run" / "page" / "index.html").read_bytes()
-    assert call("report", reported / "run") == 2
-    assert "page/index.html shows " in (said := capsys.readouterr().err) and "--force" in said
-    assert (reported / "run" / "page" / "index.html").read_bytes() == page
-    assert call("report", reported / "run", "--force") == 0
-    assert "gone does not exist: no pictures" in capsys.readouterr().err
-    assert "has no pictures" in (reported / "run" / "page" / "index.html").read_text(encoding="utf-8")
+def test_report_of_the_pipeline_without_its_dataset(reported: Path) -> None:
+    set_data(reported / "run", layout="folder", root=str(reported / "gone"), val=3)
+    before = page_of(reported / "run" / "page")
+    message = refused("report", reported / "run")
+    assert "page/index.html: " in message and "--force" in message
+    assert page_of(reported / "run" / "page") == before
+    assert "gone" in succeed("report", reported / "run", "--force").stderr
+    assert "has no pictures" in page_of(reported / "run" / "page")
 
 
-def test_a_pipeline_that_cannot_be_read_any_more(reported: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = json.loads((reported / "run" / "run.json").read_text(encoding="utf-8"))
-    record["pipeline"]["stages"]["page"]["with"]["imagse"] = 2
-    (reported / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    assert call("report", reported / "run", "--out", reported / "p") == 0
-    said = capsys.readouterr().err
-    assert "The settings of the report in" in said and "imagse" in said
+def test_unreadable_pipeline_is_reported(reported: Path) -> None:
+    change(reported / "run", lambda record: record["pipeline"]["stages"]["page"]["with"].update(imagse=2))
+    assert "imagse" in succeed("report", reported / "run", "--out", reported / "p").stderr
 
 
-def test_out_and_options_of_the_page(run_dir: Path, tmp_path: Path) -> None:
-    assert call("report", run_dir, "--out", tmp_path / "page", "--gallery", "1", "--title", "Mine") == 0
-    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+def test_options_of_the_page(run_dir: Path, tmp_path: Path) -> None:
+    succeed("report", run_dir, "--out", tmp_path / "page", "--gallery", "1", "--title", "Mine")
+    page = page_of(tmp_path / "page")
     assert page.count('class="row"') == 1 and "<h1>Mine</h1>" in page
-    assert call("report", run_dir, "--out", tmp_path / "elsewhere") == 0
-    assert "<h1>run</h1>" in (tmp_path / "elsewhere" / "index.html").read_text(encoding="utf-8")
+    succeed("report", run_dir, "--out", tmp_path / "elsewhere")
+    assert "<h1>run</h1>" in page_of(tmp_path / "elsewhere")
     drawn = [path for path in tmp_path.rglob("*") if path.suffix in (".png", ".jpg")]
-    assert not drawn, "the dataset that the run generated is used as it is"
+    assert not drawn, "the generated dataset of the run is reused"
 
 
 def test_run_by_its_name_below_runs(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(run_dir, tmp_path / "runs" / "mine")
     monkeypatch.chdir(tmp_path)
-    assert call("report", "mine") == 0
+    succeed("report", "mine")
     assert (tmp_path / "runs" / "mine" / "report" / "index.html").is_file()
 
 
-def test_two_runs_side_by_side(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(run_dir, tmp_path / "other")
-    record = json.loads((tmp_path / "other" / "pseudo" / "stage.json").read_text(encoding="utf-8"))
-    record["config"]["policy"]["scope"] = "somewhere"
-    (tmp_path / "other" / "pseudo" / "stage.json").write_text(json.dumps(record), encoding="utf-8")
-    assert call("report", run_dir, tmp_path / "other", "--out", tmp_path / "both", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"out": str(tmp_path / "both" / "index.html")}
-    page = (tmp_path / "both" / "index.html").read_text(encoding="utf-8")
+def test_comparison_of_two_runs(run_dir: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(run_dir, other)
+    change(other, lambda record: record["config"]["policy"].update(scope="somewhere"), "pseudo/stage.json")
+    both = tmp_path / "both"
+    assert document("report", run_dir, other, "--out", both) == {"out": str(both / "index.html")}
+    page = page_of(both)
     assert "somewhere" in page and "policy.scope" in page and page.count('class="row"') == 3
 
 
-def test_a_comparison_without_a_folder_gets_one_of_its_own(
-    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_default_folder_of_a_comparison(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for place in ("a/one", "a/two", "b/one"):
         shutil.copytree(run_dir, tmp_path / place)
     monkeypatch.chdir(tmp_path)
-    for _ in range(2):  # the same comparison may be made again
-        assert call("report", "a/one", "a/two") == 0
-        assert capsys.readouterr().out == "report: comparison-of-one-and-two/index.html\n"
-    made = (tmp_path / "comparison-of-one-and-two" / "index.html").read_bytes()
-    assert call("report", "b/one", "a/two") == 2
-    assert "comparison-of-one-and-two holds the comparison of other runs" in (said := capsys.readouterr().err)
-    assert "--out DIR" in said and (tmp_path / "comparison-of-one-and-two" / "index.html").read_bytes() == made
+    for _ in range(2):  # a comparison may be repeated
+        assert succeed("report", "a/one", "a/two").stdout == "report: comparison-of-one-and-two/index.html\n"
+    page = page_of(tmp_path / "comparison-of-one-and-two")
+    message = refused("report", "b/one", "a/two")
+    assert "comparison-of-one-and-two: " in message and "--out DIR" in message
+    assert page_of(tmp_path / "comparison-of-one-and-two") == page
     long = comparison_folder([Path("猫" * 80), Path("犬" * 80)])
     assert long.name.startswith("comparison-of-猫") and long.name.endswith("-and-others") and not long.exists()
     (tmp_path / "comparison-of-two-and-one").mkdir()
     (tmp_path / "comparison-of-two-and-one" / "index.html").write_text("mine")
-    assert call("report", "a/two", "a/one") == 2
-    assert "something that wsss report didn't make" in capsys.readouterr().err
-    assert (tmp_path / "comparison-of-two-and-one" / "index.html").read_text() == "mine"
+    refused("report", "a/two", "a/one")
+    assert page_of(tmp_path / "comparison-of-two-and-one") == "mine"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((), "Missing argument 'RUN...'"),
-        (("nowhere",), "neither nowhere nor runs/nowhere is a run directory"),
-        (("RUN", "--stages", "RUN/cam"), "not both"),
+        (("nowhere",), "nowhere: "),
+        (("RUN", "--stages", "RUN/cam"), "--stages"),
         (("--stages", "RUN/cam"), "--out"),
-        (("RUN", "RUN", "--out", "OUT"), "given twice"),
+        (("RUN", "RUN", "--out", "OUT"), "twice"),
     ],
 )
-def test_wrong_usage(
-    arguments: tuple[str, ...],
-    message: str,
-    run_dir: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    shutil.copytree(run_dir, tmp_path / "second")
-    places = {"RUN": str(run_dir), "RUN2": str(tmp_path / "second"), "OUT": str(tmp_path / "out")}
-    given = [places.get(one, one.replace("RUN", places["RUN"]) if "/" in one else one) for one in arguments]
-    assert call("report", *given) == 2
-    assert message in capsys.readouterr().err
-
-
-def test_dataset_that_is_gone_costs_the_pictures_alone(
-    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(run_dir, tmp_path / "run")
-    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
-    record["pipeline"]["data"] = {"layout": "folder", "root": str(tmp_path / "gone")}
-    (tmp_path / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    assert call("report", tmp_path / "run", "--force") == 0
-    assert "no pictures" in capsys.readouterr().err
-    assert "has no pictures" in (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
+def test_invalid_usage(arguments: tuple[str, ...], message: str, run_dir: Path, tmp_path: Path) -> None:
+    words = [word.replace("RUN", str(run_dir)).replace("OUT", str(tmp_path / "out")) for word in arguments]
+    assert message in refused("report", *words)
 
 
 @pytest.fixture
 def apart(run_dir: Path, tmp_path: Path) -> Path:
-    """A run whose images lie apart from the root of its dataset, as those of ``wsss init`` do."""
+    """A run whose images are not below the root of its dataset, as after ``wsss init``."""
     shutil.copytree(run_dir, tmp_path / "run")
     shutil.copytree(next((run_dir / "data").glob("shapes-*/images")).parent, tmp_path / "root")
     (tmp_path / "root" / "images").rename(tmp_path / "photos")
-    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
-    record["pipeline"]["data"] = {
-        "layout": "folder", "root": str(tmp_path / "root"), "images": str(tmp_path / "photos"), "splits": ["val"]
-    }  # fmt: skip
-    (tmp_path / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    root, images = str(tmp_path / "root"), str(tmp_path / "photos")
+    set_data(tmp_path / "run", layout="folder", root=root, images=images, splits=["val"])
     return tmp_path
 
 
-def test_images_that_are_gone_or_broken_cost_their_rows_alone(
-    apart: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    one, other, *_ = sorted(
+def test_missing_and_broken_images_are_omitted(apart: Path, run_dir: Path) -> None:
+    missing, broken, *_ = sorted(
         path for path in (apart / "photos").iterdir() if (apart / "run/cam/cams" / f"{path.stem}.npz").is_file()
     )
-    one.unlink()
-    other.write_bytes(other.read_bytes()[:60])
+    missing.unlink()
+    broken.write_bytes(broken.read_bytes()[:60])
     for runs in ([], [run_dir]):
-        assert call("report", apart / "run", *runs, "--out", apart / "page") == 0
-        said = capsys.readouterr().err
-        assert f"report: 2 unreadable images omitted: {one.stem} (no such image in" in said
-        page = (apart / "page" / "index.html").read_text(encoding="utf-8")
-        assert page.count('class="row"') == 1 and "2 images omitted because of missing" in page
+        message = succeed("report", apart / "run", *runs, "--out", apart / "page").stderr
+        assert "2 images" in message and missing.stem in message
+        page = page_of(apart / "page")
+        assert page.count('class="row"') == 1 and "2 images" in page
         shutil.rmtree(apart / "page")
 
 
-def test_images_that_have_moved_cost_the_pictures_alone(apart: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_images_of_a_finished_page(apart: Path) -> None:
     (apart / "photos").rename(apart / "elsewhere")
-    assert call("report", apart / "run") == 2
-    assert "shows 3 images, of which 3 are missing now" in capsys.readouterr().err
-    assert (apart / "run" / "report" / "index.html").read_text(encoding="utf-8").count('class="row"') == 3
-    assert call("report", apart / "run", "--out", apart / "page") == 0
-    assert "3 unreadable images omitted" in capsys.readouterr().err
-    assert call("report", apart / "run", "--force") == 0
-    assert "3 unreadable images omitted" in capsys.readouterr().err
-    page = (apart / "run" / "report" / "index.html").read_text(encoding="utf-8")
-    assert "No pictures: the images are missing or unreadable" in page and "Stages" in page
-    assert call("report", apart / "run", "--data.images", apart / "elsewhere") == 0
-    assert (apart / "run" / "report" / "index.html").read_text(encoding="utf-8").count('class="row"') == 3
+    page = apart / "run" / "report"
+    assert "index.html: " in refused("report", apart / "run")
+    assert page_of(page).count('class="row"') == 3
+    for options in (("--out", apart / "page"), ("--force",)):
+        assert "3 images" in succeed("report", apart / "run", *options).stderr
+    assert page_of(page).count('class="row"') == 0 and "Stage by stage" in page_of(page)
+    succeed("report", apart / "run", "--data.images", apart / "elsewhere")
+    assert page_of(page).count('class="row"') == 3
 
 
-def test_a_layout_that_is_not_recognised_any_more_costs_the_pictures_alone(
-    apart: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    record = json.loads((apart / "run" / "run.json").read_text(encoding="utf-8"))
-    record["pipeline"]["data"] = {"root": str(apart / "root")}
-    (apart / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    assert call("report", apart / "run", "--force") == 0
-    assert "unknown dataset layout" in (said := capsys.readouterr().err) and "no pictures" in said
+@pytest.mark.parametrize("layout", ["folder", None])
+def test_missing_or_unknown_dataset_gives_a_page_without_images(apart: Path, layout: str | None) -> None:
+    if layout is None:
+        set_data(apart / "run", root=str(apart / "root"))
+    else:
+        set_data(apart / "run", layout=layout, root=str(apart / "gone"))
+    assert "no images" in succeed("report", apart / "run", "--force").stderr
+    assert "has no pictures" in page_of(apart / "run" / "report")
 
 
-def test_keys_of_the_dataset_are_laid_over_those_of_the_run(run_dir: Path, tmp_path: Path) -> None:
+def test_dataset_options_override_the_dataset_of_the_run(run_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(run_dir, tmp_path / "run")
     shutil.copytree(next((run_dir / "data").glob("shapes-*/images")).parent, tmp_path / "moved")
-    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
-    record["pipeline"]["data"] = {"layout": "folder", "root": str(tmp_path / "gone"), "splits": ["val"]}
-    (tmp_path / "run" / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    assert call("report", tmp_path / "run", "--data.root", tmp_path / "moved") == 0
-    page = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    set_data(tmp_path / "run", layout="folder", root=str(tmp_path / "gone"), splits=["val"])
+    succeed("report", tmp_path / "run", "--data.root", tmp_path / "moved")
+    page = page_of(tmp_path / "run" / "report")
     assert page.count('class="row"') == 3
-    assert "3 images in val" in page and "train 4 images" not in page  # the run's own choice of splits
+    assert "val 3 images" in page and "train 4 images" not in page  # the splits of the run
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_no_page_is_written_over_a_stage(
-    several: bool, run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_stages_are_not_overwritten(several: bool, run_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(run_dir, tmp_path / "run")
     runs = [run_dir, tmp_path / "run"] if several else [tmp_path / "run"]
-    assert call("report", *runs, "--out", tmp_path / "run" / "pseudo") == 2
-    assert "'pseudo'" in capsys.readouterr().err
+    assert "'pseudo'" in refused("report", *runs, "--out", tmp_path / "run" / "pseudo")
     assert len(list((tmp_path / "run" / "pseudo" / "masks").glob("*.png"))) == 3
 
 
 def columns_of_nodes(page: str) -> dict[str, float]:
-    """Return where the boxes of the pipeline's picture begin, by stage."""
+    """Return stage → horizontal position in the diagram of the pipeline."""
     picture = page[page.index('<svg class="dag right"') :].partition("</svg>")[0]
     return {
         name: float(x) for name, x in re.findall(r'<g class="node [^"]*"><title>([^:]*):.*?<rect x="([^"]*)"', picture)
     }
 
 
-def test_the_picture_is_of_the_pipeline_whatever_is_left_of_it(run_dir: Path, reported: Path, tmp_path: Path) -> None:
+def test_diagram_shows_the_whole_pipeline(run_dir: Path, reported: Path, tmp_path: Path) -> None:
     shutil.copytree(run_dir, tmp_path / "whole")
-    assert call("report", tmp_path / "whole") == 0
-    whole = columns_of_nodes((tmp_path / "whole" / "report" / "index.html").read_text(encoding="utf-8"))
+    succeed("report", tmp_path / "whole")
+    whole = columns_of_nodes(page_of(tmp_path / "whole" / "report"))
     assert sorted(whole, key=lambda name: whole[name]) == ["classify", "cam", "pseudo", "score"]
-    # the pipeline's own report takes only some of the stages
-    assert columns_of_nodes((reported / "run" / "page" / "index.html").read_text(encoding="utf-8")) == whole
+    # the report stage has only some of the stages as inputs
+    assert columns_of_nodes(page_of(reported / "run" / "page")) == whole
     shutil.rmtree(tmp_path / "whole" / "cam")
-    assert call("report", tmp_path / "whole") == 0
-    page = (tmp_path / "whole" / "report" / "index.html").read_text(encoding="utf-8")
+    succeed("report", tmp_path / "whole")
+    page = page_of(tmp_path / "whole" / "report")
     assert columns_of_nodes(page) == whole and 'class="node pending"' in page
 
 
-def test_stages_that_failed_or_wait_are_in_the_picture(run_dir: Path, tmp_path: Path) -> None:
+def test_diagram_shows_failed_and_pending_stages(run_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(run_dir, tmp_path / "run")
-    record = json.loads((tmp_path / "run" / "score" / "stage.json").read_text(encoding="utf-8"))
-    record["status"] = "failed"
-    (tmp_path / "run" / "score" / "stage.json").write_text(json.dumps(record), encoding="utf-8")
+    change(tmp_path / "run", lambda record: record.update(status="failed"), "score/stage.json")
     shutil.rmtree(tmp_path / "run" / "pseudo")
-    assert call("report", tmp_path / "run") == 0
-    page = (tmp_path / "run" / "report" / "index.html").read_text(encoding="utf-8")
+    succeed("report", tmp_path / "run")
+    page = page_of(tmp_path / "run" / "report")
     assert 'class="node failed"' in page and 'class="node pending"' in page and 'class="node done"' in page

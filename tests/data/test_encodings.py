@@ -9,8 +9,10 @@ import pytest
 from learning import SMALL_TRAINING, run_stage
 
 from wsss.cli.main import _call
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
 from wsss.data.masks.encodings import Shown, check_encoding
-from wsss.data.sample import Classes, Dataset, Sample
+from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import write_png
 from wsss.stages.segment import STAGE as SEGMENT

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from wsss.cli.commands.data import data as data_commands
 from wsss.data.checks.check import check_config
-from wsss.data.checks.ground_truth import check_truth, require_masks
 from wsss.data.dataset import Dataset
+from wsss.data.masks.ground_truth import check_truth, require_masks
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import write_png
 

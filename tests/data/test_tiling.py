@@ -10,11 +10,13 @@ import pytest
 from learning import coloured_dataset, contents
 from walls import WALL_CLASSES, walls
 
+from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
-from wsss.data.sample import Dataset, Sample, read_truth
+from wsss.data.sample import Sample
 from wsss.data.tiles.tile_folder import draw_into
 from wsss.data.tiles.tile_table import Tile, read_tiles
 from wsss.data.tiles.tiling import Counts, TilesConfig, allot, colour_statistics, draw_tiles
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import read_image

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
 from wsss.export.export_formats import FORMATS, export_masks
 from wsss.export.export_items import Item, Masks, Options

@@ -61,15 +61,15 @@ def _blob(radius: int) -> Mask:
 def test_simplified_outlines_stay_within_the_tolerance(tolerance: float) -> None:
     region = _blob(30)
     rings = outlines(region)
-    polygons = simplified(rings, tolerance)
-    assert len(polygons) == len(rings) == 2
-    assert sum(map(len, polygons)) < sum(map(len, rings)) / (2 if tolerance >= 1 else 1.5)
-    pixels = fill(polygons, region.shape)
+    simple = simplified(rings, tolerance)
+    assert len(simple) == len(rings) == 2
+    assert sum(map(len, simple)) < sum(map(len, rings)) / (2 if tolerance >= 1 else 1.5)
+    pixels = fill(simple, region.shape)
     assert (pixels & region).sum() >= 0.99 * (pixels | region).sum()
-    assert abs(sum(map(area, polygons)) - region.sum()) <= 0.01 * region.sum()
-    assert [area(ring) > 0 for ring in polygons] == [True, False]
-    assert not touching(polygons)
-    for exact, short in zip(rings, polygons, strict=True):
+    assert abs(sum(map(area, simple)) - region.sum()) <= 0.01 * region.sum()
+    assert [area(ring) > 0 for ring in simple] == [True, False]
+    assert not touching(simple)
+    for exact, short in zip(rings, simple, strict=True):
         steps = np.linspace(0, 1, 400)[:, None]
         closed = np.concatenate([short, short[:1]])
         line = np.concatenate([start + steps * (end - start) for start, end in pairwise(closed)])
@@ -81,12 +81,12 @@ def test_simplified_outlines_stay_within_the_tolerance(tolerance: float) -> None
 def test_overlap_and_area_of_any_region_are_preserved(mask: Mask) -> None:
     for region in regions(mask):
         rings = outlines(region)
-        polygons = simplified(rings, 3.0)
-        pixels = fill(polygons, region.shape)
+        simple = simplified(rings, 3.0)
+        pixels = fill(simple, region.shape)
         assert (pixels & region).sum() >= 0.99 * (pixels | region).sum()
-        assert abs(sum(map(area, polygons)) - region.sum()) <= 0.01 * region.sum() + 1e-9
-        exact = all(np.array_equal(one, other) for one, other in zip(polygons, rings, strict=True))
-        assert exact or not touching(polygons)
+        assert abs(sum(map(area, simple)) - region.sum()) <= 0.01 * region.sum() + 1e-9
+        exact = all(np.array_equal(one, other) for one, other in zip(simple, rings, strict=True))
+        assert exact or not touching(simple)
 
 
 @pytest.mark.parametrize("tolerance", [0.15, 0.4, 0.8, 2.0])

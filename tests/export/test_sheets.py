@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.export.export_formats import export_masks
 from wsss.export.export_items import Item, Masks, Options
 from wsss.export.write_pictures import MOST_PIXELS, MOST_SIDE, TALLEST, paginate

@@ -23,8 +23,8 @@ from targets import (
     unpacked,
 )
 
+from wsss.data.classes import Classes
 from wsss.data.readers.registry import open_dataset
-from wsss.data.sample import Classes
 from wsss.errors import InvalidInput
 from wsss.export.export_formats import export_masks
 from wsss.export.export_items import Item, Masks, Options

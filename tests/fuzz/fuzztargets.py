@@ -175,7 +175,7 @@ def arrays(folder: Path, rng: random.Random) -> Iterator[Case]:
 
 def networks(folder: Path, rng: random.Random) -> Iterator[Case]:
     """Folders of a network: ``model.safetensors`` and ``model.json``."""
-    from wsss.data.sample import Classes
+    from wsss.data.classes import Classes
     from wsss.io.weights import DESCRIPTION, WEIGHTS
     from wsss.models.classifier import build_classifier, load_classifier, save_classifier
     from wsss.models.config import ClassifierConfig

@@ -15,7 +15,7 @@ from wsss.errors import InvalidInput, Obstructed, RunFailed
 from wsss.io.files.atomic import (
     TEMPORARY,
     atomic_open,
-    explain_os_errors,
+    convert_os_errors,
     sha256_file,
     sweep,
     write_bytes,
@@ -92,7 +92,7 @@ def test_sha256(tmp_path: Path) -> None:
     ],
 )
 def test_system_errors_have_a_hint(tmp_path: Path, number: int, hint: str) -> None:
-    with pytest.raises(RunFailed) as error, explain_os_errors(tmp_path / "a"):
+    with pytest.raises(RunFailed) as error, convert_os_errors(tmp_path / "a"):
         raise OSError(number, os.strerror(number))
     assert error.value.exit_code == 1 and error.value.subject == str(tmp_path / "a")
     assert hint in str(error.value.hint)

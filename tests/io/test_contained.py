@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import temporary_beside, write_text
-from wsss.io.files.contained import below, check_place, check_regular, check_tree, delete_file, open_to_read
+from wsss.io.files.contained import below, check_contained, check_regular, check_tree, delete_file, open_to_read
 from wsss.io.files.stage_files import RECORD, RUN
 
 PARTS = st.one_of(st.sampled_from(["..", ".", "", "a", "b.png", "C:", "~", "\0", "..\\x"]), st.text(max_size=6))
@@ -86,4 +86,4 @@ def test_pipes_do_not_block(run: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_tree(run / "stage")
     assert caught.value.subject == str(run / "stage" / "pipe")
-    check_place(run / "stage" / "pipe")
+    check_contained(run / "stage" / "pipe")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wsss.errors import InvalidInput
-from wsss.io.process.cores import processes_here
+from wsss.io.process.cores import local_process_count
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ from wsss.io.process.cores import processes_here
     ],
 )
 def test_number_of_processes(variables: dict[str, str], expected: int) -> None:
-    assert processes_here(6, variables) == expected
+    assert local_process_count(6, variables) == expected
 
 
 @pytest.mark.parametrize("value", ["two", "0", "-1", "²", "2(x3)"])
 @pytest.mark.parametrize("name", ["LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE"])
 def test_invalid_number_is_refused(name: str, value: str) -> None:
     with pytest.raises(InvalidInput) as error:
-        processes_here(6, {name: value})
+        local_process_count(6, {name: value})
     assert name in str(error.value.subject) and error.value.found == value

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss.io.process.headroom import SHARE, WORKER_BYTES, Budget, available_bytes, size_text, that_fit
+from wsss.io.process.headroom import SHARE, WORKER_BYTES, Budget, available_bytes, size_text, workers_that_fit
 
 GIB = 1 << 30
 
@@ -107,14 +107,14 @@ def test_items_are_admitted_while_they_fit() -> None:
 def test_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsss.io.process.headroom.available_bytes", lambda: 10 * GIB)
     lines: list[str] = []
-    assert that_fit(4, GIB, lines.append, "export") == 4
-    assert that_fit(4, 0, lines.append, "export") == 4
+    assert workers_that_fit(4, GIB, lines.append, "export") == 4
+    assert workers_that_fit(4, 0, lines.append, "export") == 4
     assert lines == []
-    assert that_fit(16, 2 * GIB, lines.append, "export") == 4
-    assert that_fit(16, 99 * GIB, lines.append, "export") == 1
+    assert workers_that_fit(16, 2 * GIB, lines.append, "export") == 4
+    assert workers_that_fit(16, 99 * GIB, lines.append, "export") == 1
     assert len(lines) == 2 and "16" in lines[0] and "2.0 GiB" in lines[0] and "10.0 GiB" in lines[0]
     monkeypatch.setattr("wsss.io.process.headroom.available_bytes", lambda: None)
-    assert that_fit(16, 99 * GIB, lines.append, "export") == 16
+    assert workers_that_fit(16, 99 * GIB, lines.append, "export") == 16
 
 
 def test_size_text() -> None:

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from wsss.data.checks.inspection import SEVERAL, inspect_sample
-from wsss.data.sample import Classes, Sample
+from wsss.data.classes import Classes
+from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters import image_kinds, rgb_images
-from wsss.io.rasters.image_kinds import HEIC_NEEDS, IMAGE_SUFFIXES, KIND_OF, content_unread, unread
+from wsss.io.rasters.image_kinds import HEIC_NEEDS, IMAGE_SUFFIXES, KIND_OF, content_unread, unsupported_reason
 from wsss.io.rasters.rgb_images import image_size, read_image
 
 # 24×16 pixels, red on the left and blue on the right, written by x265 through libheif.
@@ -80,18 +81,18 @@ def test_heic_without_the_extra(name: str, tmp_path: Path, without_heif: None) -
     with pytest.raises(InvalidInput) as error:
         read_image(tmp_path / name)
     assert error.value.problem == HEIC_NEEDS
-    assert unread("photo.heic") == HEIC_NEEDS and unread("photo.jpg") is None
+    assert unsupported_reason("photo.heic") == HEIC_NEEDS and unsupported_reason("photo.jpg") is None
 
 
 @pytest.mark.parametrize("name", ["a.dng", "b.PSD", "c.svg", "d.jxl", "e.jp2", "f.raw", "g.cr2", "h.nef", "i.arw"])
 def test_unsupported_formats_are_recognised(name: str) -> None:
-    assert KIND_OF[Path(name).suffix.lower()] in str(unread(name))
+    assert KIND_OF[Path(name).suffix.lower()] in str(unsupported_reason(name))
 
 
 def test_suffixes_are_disjoint() -> None:
     assert not set(IMAGE_SUFFIXES) & set(KIND_OF)
     for other in ("notes.txt", "labels.csv", "Thumbs.db", "photo", "mask.npy", ".heic2"):
-        assert unread(other) is None
+        assert unsupported_reason(other) is None
 
 
 @pytest.mark.parametrize(

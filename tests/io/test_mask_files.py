@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
-from wsss.io.rasters.mask_files import GUESSED, LOSSY, UNMATCHED, masks_alone, masks_by_id, masks_folder
+from wsss.io.rasters.mask_files import GUESSED, LOSSY, UNMATCHED, masks_by_id, masks_by_name, masks_folder
 
 
 def folder_of(root: Path, *names: str) -> Path:
@@ -76,7 +76,7 @@ def test_suffix_selects_an_annotator(tmp_path: Path) -> None:
     assert found.found == {one: tmp_path / f"{one}_2ndHO.png" for one in "ab"} and not found.guessed
     with pytest.raises(InvalidInput) as error:
         masks_by_id(tmp_path, ["a"], suffix="_x")
-    assert error.value.subject == str(tmp_path) and "a_1stHO.png" in error.value.found
+    assert error.value.subject == str(tmp_path) and "a_1stHO.png" in str(error.value.found)
 
 
 def test_unmatched_files_are_reported(tmp_path: Path) -> None:
@@ -103,14 +103,14 @@ def test_masks_folder(tmp_path: Path) -> None:
 
 def test_masks_alone(tmp_path: Path) -> None:
     folder_of(tmp_path, "a.png", "b.c.tif", "a_mask.png", "d.jpg")
-    assert masks_alone(tmp_path) == {
+    assert masks_by_name(tmp_path) == {
         "a": tmp_path / "a.png",
         "b.c": tmp_path / "b.c.tif",
         "a_mask": tmp_path / "a_mask.png",
     }
     folder_of(tmp_path, "a.tif")
     with pytest.raises(InvalidInput):
-        masks_alone(tmp_path)
+        masks_by_name(tmp_path)
 
 
 IDS = st.lists(st.text("ab_.1", min_size=1, max_size=6).filter(lambda name: name[0] != "."), min_size=1, unique=True)

@@ -109,7 +109,7 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.fromarray(PHOTO).save(buffer, "JPEG")
     jpeg = buffer.getvalue()
-    files = {
+    files: dict[str, tuple[bytes | None, str]] = {
         "empty.jpg": (b"", "empty"),
         "text.jpg": (b"this is text", "not an image"),
         "truncated.jpg": (jpeg[: len(jpeg) // 2], "truncated"),

@@ -61,7 +61,10 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
     save_model(tmp_path, {"a": torch.zeros(100)}, {})
     content = (tmp_path / WEIGHTS).read_bytes()
     for wrong in (b"", content[:7], content[:-1], b"\xff" * 64, b"PK\x03\x04" + content, None):
-        (tmp_path / WEIGHTS).unlink() if wrong is None else (tmp_path / WEIGHTS).write_bytes(wrong)
+        if wrong is None:
+            (tmp_path / WEIGHTS).unlink()
+        else:
+            (tmp_path / WEIGHTS).write_bytes(wrong)
         with pytest.raises(InvalidInput) as error:
             load_weights(tmp_path)
         assert error.value.subject == str(tmp_path / WEIGHTS)

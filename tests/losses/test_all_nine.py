@@ -19,9 +19,9 @@ from torch.autograd import gradcheck
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import read_image
 from wsss.losses import Loss, build
+from wsss.losses.any_loss import LossConfig
 from wsss.losses.base import build_loss
 from wsss.losses.catalogue import LOSSES
-from wsss.losses.config import LossConfig
 from wsss.losses.term import LossWithTerm
 from wsss.pipeline.config.presets import with_presets
 from wsss.pipeline.config.resources import names, shipped

@@ -1,4 +1,4 @@
-"""What all kinds of maps have in common: scales, mirror images, batches, chosen classes, nothing left behind."""
+"""Properties of all kinds of maps: scales, mirror images, batches, selected classes, no side effects."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig, MapMethod
+from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig
 from wsss.models.attribution.gradients import frozen
+from wsss.models.attribution.map_method import MapMethod
 from wsss.models.attribution.maps import attribution_maps
 from wsss.models.backbones import build_backbone
 from wsss.models.classifier import CAMClassifier, build_classifier
@@ -23,10 +24,10 @@ METHODS: dict[str, MapMethod] = {
     "layercam of both": LayerCamConfig(layers=("low", "features")),
     "advcam": AdvCamConfig(steps=2),
 }
-EVERY = torch.ones(2, 3, dtype=torch.bool)
+ALL = torch.ones(2, 3, dtype=torch.bool)
 KEYS: dict[str, Any] = {"scales": (1.0, 0.5), "flip": True, "stride": 4}
 
-every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+all_methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 
 
 @pytest.fixture(scope="module")
@@ -42,59 +43,59 @@ def pictures(count: int = 2, height: int = 48, width: int = 36) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
-def close(found: torch.Tensor, expected: torch.Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.max()))
+def assert_close(maps: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(maps, expected, rtol=1e-3, atol=1e-3 * float(expected.max()))
 
 
-@every_method
+@all_methods
 def test_maps_of_a_batch_are_those_of_each_image(model: CAMClassifier, method: MapMethod) -> None:
     images = pictures()
-    together = attribution_maps(model, images, EVERY, method, **KEYS)
+    together = attribution_maps(model, images, ALL, method, **KEYS)
     assert together.shape == (2, 3, 12, 9)
     assert (together.amax((2, 3)) > 0).any()
-    for place in range(2):
-        alone = attribution_maps(model, images[place : place + 1], EVERY[:1], method, **KEYS)
-        close(alone[0], together[place])
+    for index in range(2):
+        alone = attribution_maps(model, images[index : index + 1], ALL[:1], method, **KEYS)
+        assert_close(alone[0], together[index])
 
 
-@every_method
-def test_only_wanted_classes_get_a_map_and_each_the_one_it_has_alone(model: CAMClassifier, method: MapMethod) -> None:
+@all_methods
+def test_only_selected_classes_get_a_map(model: CAMClassifier, method: MapMethod) -> None:
     images = pictures()
-    whole = attribution_maps(model, images, EVERY, method, **KEYS)
-    wanted = torch.tensor([[False, True, True], [False, False, False]])
-    some = attribution_maps(model, images, wanted, method, **KEYS)
-    assert not some[~wanted].any()
-    close(some[wanted], whole[wanted])
-    nothing = attribution_maps(model, images, torch.zeros_like(wanted), method, **KEYS)
-    assert nothing.shape == whole.shape
-    assert not nothing.any()
+    complete = attribution_maps(model, images, ALL, method, **KEYS)
+    selected = torch.tensor([[False, True, True], [False, False, False]])
+    maps = attribution_maps(model, images, selected, method, **KEYS)
+    assert not maps[~selected].any()
+    assert_close(maps[selected], complete[selected])
+    empty = attribution_maps(model, images, torch.zeros_like(selected), method, **KEYS)
+    assert empty.shape == complete.shape
+    assert not empty.any()
 
 
-@every_method
+@all_methods
 def test_mirrored_image_has_mirrored_maps(model: CAMClassifier, method: MapMethod) -> None:
     images = pictures(1, 33, 49)
     keys: dict[str, Any] = {"scales": (1.0,), "flip": True, "stride": 1}
-    maps = attribution_maps(model, images, EVERY[:1], method, **keys)
-    close(attribution_maps(model, images[:, :, ::-1].copy(), EVERY[:1], method, **keys), maps.flip(3))
+    maps = attribution_maps(model, images, ALL[:1], method, **keys)
+    assert_close(attribution_maps(model, images[:, :, ::-1].copy(), ALL[:1], method, **keys), maps.flip(3))
 
 
-@every_method
-def test_the_same_bytes_every_time(model: CAMClassifier, method: MapMethod) -> None:
+@all_methods
+def test_maps_are_deterministic(model: CAMClassifier, method: MapMethod) -> None:
     torch.use_deterministic_algorithms(True)
     try:
-        runs = [attribution_maps(model, pictures(), EVERY, method, **KEYS) for _ in range(2)]
+        runs = [attribution_maps(model, pictures(), ALL, method, **KEYS) for _ in range(2)]
     finally:
         torch.use_deterministic_algorithms(False)
     assert torch.equal(*runs)
 
 
-@every_method
-def test_nothing_is_left_in_the_classifier(model: CAMClassifier, method: MapMethod) -> None:
+@all_methods
+def test_the_classifier_is_unchanged(model: CAMClassifier, method: MapMethod) -> None:
     fixed = model.backbone.low[0][0].weight
     fixed.requires_grad_(False)
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     try:
-        maps = attribution_maps(model, pictures(), EVERY, method, **KEYS)
+        maps = attribution_maps(model, pictures(), ALL, method, **KEYS)
         assert not maps.requires_grad
         for name, parameter in model.named_parameters():
             assert parameter.grad is None, name
@@ -104,20 +105,20 @@ def test_nothing_is_left_in_the_classifier(model: CAMClassifier, method: MapMeth
         fixed.requires_grad_(True)
 
 
-@every_method
-def test_tiny_images_and_bounded_ones(model: CAMClassifier, method: MapMethod) -> None:
+@all_methods
+def test_tiny_and_reduced_images(model: CAMClassifier, method: MapMethod) -> None:
     images = pictures(1, 1, 3)
-    maps = attribution_maps(model, images, EVERY[:1], method, scales=(1.0, 0.5), flip=True, stride=4)
+    maps = attribution_maps(model, images, ALL[:1], method, scales=(1.0, 0.5), flip=True, stride=4)
     assert maps.shape == (1, 3, 1, 1)
     assert maps.isfinite().all()
     images = pictures(1, 64, 32)
-    half = attribution_maps(model, images, EVERY[:1], method, scales=(0.5,), flip=False, stride=4)
+    half = attribution_maps(model, images, ALL[:1], method, scales=(0.5,), flip=False, stride=4)
     assert torch.equal(
-        attribution_maps(model, images, EVERY[:1], method, scales=(1.0,), flip=False, stride=4, max_side=32), half
+        attribution_maps(model, images, ALL[:1], method, scales=(1.0,), flip=False, stride=4, max_side=32), half
     )
 
 
-def test_frozen_puts_back_what_learns_also_after_an_error(model: CAMClassifier) -> None:
+def test_frozen_restores_gradients_after_an_error(model: CAMClassifier) -> None:
     with pytest.raises(RuntimeError, match="stop"), frozen(model):
         assert not any(parameter.requires_grad for parameter in model.parameters())
         raise RuntimeError("stop")
@@ -127,11 +128,11 @@ def test_frozen_puts_back_what_learns_also_after_an_error(model: CAMClassifier) 
 @pytest.mark.parametrize(
     ("placement", "merge"), [("bottleneck", "mean"), ("features", "max"), ("features", "shrinkage")]
 )
-def test_maps_behind_samplers(placement: str, merge: str) -> None:
-    """With a positive head all that the head sees speaks for the class: LayerCAM is the plain, merged map."""
+def test_maps_of_classifiers_with_samplers(placement: str, merge: str) -> None:
+    """With positive head weights, LayerCAM is the plain, merged map."""
     torch.manual_seed(0)
-    moving = {"offset_init": 0.5}
-    sampling = {"placement": placement, "expansion": moving, "shrinkage": moving | {"clip": 0.5}, "merge": merge}
+    sampler = {"offset_init": 0.5}
+    sampling = {"placement": placement, "expansion": sampler, "shrinkage": sampler | {"clip": 0.5}, "merge": merge}
     config = {"backbone": {"name": "mobilenet_v2", "weights": "none"}, "sampling": sampling}
     backbone, origin = build_backbone(BackboneConfig.model_validate(config["backbone"]))
     model = CAMClassifier(TrainedClassifierConfig.model_validate(config), backbone, origin, 3).eval()
@@ -139,9 +140,9 @@ def test_maps_behind_samplers(placement: str, merge: str) -> None:
     images = pictures()
     keys = KEYS | {"scales": (1.0,)}
     plain = class_maps(model, images, **keys).maps
-    close(attribution_maps(model, images, EVERY, LayerCamConfig(), **keys), plain)
-    close(attribution_maps(model, images, EVERY, AdvCamConfig(steps=0), **keys), plain)
+    assert_close(attribution_maps(model, images, ALL, LayerCamConfig(), **keys), plain)
+    assert_close(attribution_maps(model, images, ALL, AdvCamConfig(steps=0), **keys), plain)
     for method in (GradCamPlusPlusConfig(layer="low"), AdvCamConfig(steps=1)):
-        maps = attribution_maps(model, images, EVERY, method, **keys)
+        maps = attribution_maps(model, images, ALL, method, **keys)
         assert maps.isfinite().all()
         assert (maps > 0).any()

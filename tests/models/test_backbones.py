@@ -24,8 +24,8 @@ def make(name: str, **keys: object) -> tuple[nn.Module, object]:
     return build_backbone(BackboneConfig.model_validate({"name": name, "weights": "none", **keys}))
 
 
-def lively(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Give BatchNorm statistics and parameters that an identity can't hide."""
+def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Give BatchNorm random statistics and parameters, so that it is no identity."""
     generator = torch.Generator().manual_seed(seed)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -52,21 +52,21 @@ def test_strides_and_channels(name: str, stride: int) -> None:
 
 @pytest.mark.parametrize("name", WITHOUT_GLOBAL_POOLING)
 @pytest.mark.parametrize("stride", [8, 16])
-def test_dilation_computes_the_same_at_the_old_positions(name: str, stride: int) -> None:
+def test_dilation_keeps_the_features_at_the_original_positions(name: str, stride: int) -> None:
     torch.manual_seed(0)
     coarse, _ = make(name, output_stride=32)
-    lively(coarse).eval()
+    randomised(coarse).eval()
     fine, _ = make(name, output_stride=stride)
     fine.load_state_dict(coarse.state_dict())
     fine.eval()
     image = torch.rand(1, 3, 64, 96)
     skip = 32 // stride
     with torch.no_grad():
-        found, expected = fine(image).high[..., ::skip, ::skip], coarse(image).high
-    torch.testing.assert_close(found / expected.abs().max(), expected / expected.abs().max(), rtol=0, atol=1e-4)
+        dilated, expected = fine(image).high[..., ::skip, ::skip], coarse(image).high
+    torch.testing.assert_close(dilated / expected.abs().max(), expected / expected.abs().max(), rtol=0, atol=1e-4)
 
 
-def test_undilated_network_is_torchvisions() -> None:
+def test_undilated_networks_equal_torchvision() -> None:
     torch.manual_seed(3)
     network = torchvision.models.mobilenet_v2(weights=None)
     state = network.state_dict()
@@ -94,21 +94,21 @@ def test_images_as_bytes_or_floats() -> None:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_frozen_batchnorm_is_batchnorm_in_evaluation_mode(name: str) -> None:
+def test_frozen_batchnorm_equals_batchnorm_in_evaluation_mode(name: str) -> None:
     torch.manual_seed(1)
     plain, _ = make(name)
-    lively(plain).eval()
+    randomised(plain).eval()
     frozen, _ = make(name)
     frozen.load_state_dict(plain.state_dict())
     freeze_batchnorm(frozen)
     frozen.train()
     image = torch.rand(2, 3, 64, 64)
-    expected, found = plain(image).high, frozen(image).high
-    torch.testing.assert_close(found / expected.abs().max(), expected / expected.abs().max(), rtol=0, atol=1e-4)
+    expected, folded = plain(image).high, frozen(image).high
+    torch.testing.assert_close(folded / expected.abs().max(), expected / expected.abs().max(), rtol=0, atol=1e-4)
 
     weight = torch.rand_like(expected)
     (expected * weight).sum().backward()
-    (found * weight).sum().backward()
+    (folded * weight).sum().backward()
     convolutions = {key: p.grad for key, p in plain.named_parameters() if p.grad is not None and p.ndim == 4}
     gradients = {key: p.grad for key, p in frozen.named_parameters()}
     assert any(isinstance(part, FoldedConv2d) for part in frozen.modules())
@@ -128,8 +128,8 @@ def test_frozen_batchnorm_has_no_parameters_and_keeps_all_names() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in frozen.named_buffers())
 
 
-def test_frozen_batchnorm_needs_weights() -> None:
-    with pytest.raises(ValidationError, match="needs initial weights"):
+def test_frozen_batchnorm_requires_weights() -> None:
+    with pytest.raises(ValidationError):
         BackboneConfig(weights="none", freeze_batchnorm=True)
 
 
@@ -163,39 +163,29 @@ def test_weights_from_files(tmp_path: Path, weights: dict[str, torch.Tensor]) ->
 
 def test_weights_of_another_architecture(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
     torch.save(weights, tmp_path / "r18.pth")
-    with pytest.raises(InvalidInput, match=r"another architecture: mobilenet_v2 has 312 tensors.*missing.*unexpected"):
-        load(tmp_path / "r18.pth", "mobilenet_v2")
-    with pytest.raises(
-        InvalidInput, match=r"layer1\.0\.conv1\.weight \(found \(64, 64, 3, 3\), expected \(64, 64, 1, 1\)"
+    for name, tensors in (
+        ("mobilenet_v2", "312 tensors"),
+        ("resnet50", "layer1.0.conv1.weight (expected [64, 64, 1, 1], got [64, 64, 3, 3])"),
     ):
-        load(tmp_path / "r18.pth", "resnet50")
+        with pytest.raises(InvalidInput) as error:
+            load(tmp_path / "r18.pth", name)
+        assert error.value.subject == str(tmp_path / "r18.pth")
+        assert tensors in error.value.problem
 
 
-def test_broken_weights(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
-    with pytest.raises(InvalidInput, match="no such weights file"):
-        load(tmp_path / "nothing.pth")
+@pytest.mark.parametrize("name", ["absent.pth", "cut.pth", "cut.safetensors", "empty.pth", "other.pth", "pickled.pth"])
+def test_invalid_weights(tmp_path: Path, weights: dict[str, torch.Tensor], name: str) -> None:
     torch.save(weights, tmp_path / "cut.pth")
     content = (tmp_path / "cut.pth").read_bytes()
     (tmp_path / "cut.pth").write_bytes(content[: len(content) // 2])
-    with pytest.raises(InvalidInput, match=r"cut\.pth: not a weights file"):
-        load(tmp_path / "cut.pth")
     (tmp_path / "cut.safetensors").write_bytes(content[:100])
-    with pytest.raises(InvalidInput, match="not a readable safetensors file"):
-        load(tmp_path / "cut.safetensors")
     (tmp_path / "empty.pth").touch()
-    with pytest.raises(InvalidInput, match="not a weights file"):
-        load(tmp_path / "empty.pth")
     torch.save({"epoch": 3}, tmp_path / "other.pth")
-    with pytest.raises(InvalidInput, match="holds no state dict"):
-        load(tmp_path / "other.pth")
     torch.save(nn.Linear(2, 2), tmp_path / "pickled.pth")
-    with pytest.raises(InvalidInput, match=r"pickled\.pth: .* pickled Python objects, which are refused") as failure:
-        load(tmp_path / "pickled.pth")
-    assert "state_dict()" in str(failure.value.hint)
-    for name in ("cut.pth", "empty.pth", "pickled.pth"):
-        with pytest.raises(InvalidInput) as failure:
-            load(tmp_path / name)
-        assert "weights_only" not in str(failure.value), "torch's advice to trust the file is not ours"
+    with pytest.raises(InvalidInput) as error:
+        load(tmp_path / name)
+    assert error.value.message.startswith(str(tmp_path / name))
+    assert "weights_only" not in str(error.value), "torch recommends an unsafe setting"
 
 
 def test_download_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,8 +193,9 @@ def test_download_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise URLError("Temporary failure in name resolution")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", no_network)
-    with pytest.raises(RunFailed, match=r"(?s)imagenet weights of resnet18 can't be downloaded.*use a file"):
+    with pytest.raises(RunFailed) as error:
         build_backbone(BackboneConfig(name="resnet18"))
+    assert error.value.subject == "backbone.weights"
 
 
 def test_local_mobilenet(shared_data: Path) -> None:

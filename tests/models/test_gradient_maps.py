@@ -1,4 +1,4 @@
-"""Grad-CAM++ and LayerCAM against plain autograd, the papers' formulas and hand-computed values."""
+"""Grad-CAM++ and LayerCAM compared with autograd, the papers' formulas and hand-computed values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wsss.models.config import ClassifierConfig
 from wsss.models.multiscale_cam import class_maps
 
 ARCHITECTURES = ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large")
-EVERY = torch.ones(2, 3, dtype=torch.bool)
+ALL = torch.ones(2, 3, dtype=torch.bool)
 
 
 def build(name: str = "resnet18", **keys: Any) -> CAMClassifier:
@@ -47,7 +47,7 @@ def as_batch(images: np.ndarray) -> Tensor:
 
 
 def separate_gradients(model: CAMClassifier, batch: Tensor, image: int, class_index: int) -> dict[str, Any]:
-    """Features and gradients of one image alone, by hand: no hooks, no batch, the whole graph."""
+    """Features and gradients of a single image, without hooks."""
     trunk = model.backbone
     low = trunk.low(model.normalise(batch[image : image + 1]))
     low.retain_grad()
@@ -55,47 +55,47 @@ def separate_gradients(model: CAMClassifier, batch: Tensor, image: int, class_in
     high.retain_grad()
     maps = torch.einsum("bchw,kc->bkhw", high, model.head.weight[:, :, 0, 0])
     model.pooling(maps)[0, class_index].backward()
-    found = {"low": (low.detach()[0], low.grad[0]), "features": (high.detach()[0], high.grad[0])}
+    layers = {"low": (low.detach()[0], low.grad[0]), "features": (high.detach()[0], high.grad[0])}
     model.zero_grad(set_to_none=True)
-    return found
+    return layers
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_gradients_are_those_of_each_image_alone(name: str) -> None:
+def test_gradients_equal_those_of_single_images(name: str) -> None:
     model, batch = build(name).double(), as_batch(pictures()).double() / 255
     alone = {(image, index): separate_gradients(model, batch, image, index) for image, index in ((0, 2), (1, 0))}
     with frozen(model):
         for layers in (("low",), ("features",), ("low", "features"), ("features", "low")):
-            found = LayerGradients(model, batch, layers)
+            computed = LayerGradients(model, batch, layers)
             rows, classes = torch.tensor([0, 1]), torch.tensor([2, 0])
-            gradients = found.of(rows, classes)
-            assert len(gradients) == len(found.features) == len(layers)
+            gradients = computed.of(rows, classes)
+            assert len(gradients) == len(computed.features) == len(layers)
             for (image, _), expected in alone.items():
-                for layer, features, gradient in zip(layers, found.features, gradients, strict=True):
+                for layer, features, gradient in zip(layers, computed.features, gradients, strict=True):
                     torch.testing.assert_close(features[image], expected[layer][0])
                     torch.testing.assert_close(gradient[image], expected[layer][1])
 
 
-def test_what_lies_below_the_layer_is_in_no_graph(model: CAMClassifier) -> None:
+def test_lower_layers_are_not_in_the_graph(model: CAMClassifier) -> None:
     with frozen(model):
-        found = LayerGradients(model, as_batch(pictures()), ["features"])
-        assert all(node.is_leaf for nodes in found._nodes.values() for node in nodes)
-        found = LayerGradients(model, as_batch(pictures()), ["features", "low"])
-        assert [node.is_leaf for nodes in found._nodes.values() for node in nodes] == [False, True]
+        computed = LayerGradients(model, as_batch(pictures()), ["features"])
+        assert all(node.is_leaf for nodes in computed._nodes.values() for node in nodes)
+        computed = LayerGradients(model, as_batch(pictures()), ["features", "low"])
+        assert [node.is_leaf for nodes in computed._nodes.values() for node in nodes] == [False, True]
     assert not model.backbone.low._forward_hooks
     assert not model.head._forward_pre_hooks
 
 
 def test_channel_weights_by_hand() -> None:
-    # ΣA = 4, so α = g²/(2g² + 4g³): 1/4 for g = ½, 1/8 for g = 1½; where g is negative nothing is added.
+    # ΣA = 4, so α = g²/(2g² + 4g³): 1/4 for g = ½, 1/8 for g = 1½; negative g add nothing.
     features, gradients = torch.tensor([[[[1.0, 3.0]]]]), torch.tensor([[[[0.5, 1.5]]]])
     assert channel_weights(features, gradients).item() == pytest.approx(0.5 / 4 + 1.5 / 8)
     assert channel_weights(features, torch.tensor([[[[0.5, -1.5]]]])).item() == pytest.approx(0.5 / 4)
     assert channel_weights(features, torch.tensor([[[[0.0, -1.5]]]])).item() == 0.0
 
 
-def test_channel_weights_against_the_papers_derivatives_of_the_exponential() -> None:
-    """With Y = exp S, all of eq. 10 by autograd: first, second and third derivatives of every position."""
+def test_channel_weights_equal_the_papers_derivatives() -> None:
+    """Eq. 10 for Y = exp S by autograd: first, second and third derivatives at every position."""
     generator = torch.Generator().manual_seed(0)
     features = torch.rand(1, 2, 2, 3, generator=generator, dtype=torch.float64)
     slopes = torch.randn(1, 2, 2, 3, generator=generator, dtype=torch.float64)
@@ -113,17 +113,16 @@ def test_channel_weights_against_the_papers_derivatives_of_the_exponential() -> 
                 first, second, third = derivatives
                 alpha = second / (2 * second + features[0, k].sum() * third)
                 expected[k] += alpha * first.relu()
-    found = channel_weights(features, slopes).flatten() * score.exp()
-    torch.testing.assert_close(found, expected)
+    weights = channel_weights(features, slopes).flatten() * score.exp()
+    torch.testing.assert_close(weights, expected)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_large"])
 def test_gradcam_plus_plus_is_the_weighted_sum(name: str) -> None:
     model, batch = build(name), as_batch(pictures())
     for layer in ("features", "low"):
-        config = GradCamPlusPlusConfig(layer=layer)
         with frozen(model):
-            (maps,) = gradcam_plus_plus(model, batch, EVERY, config)
+            (maps,) = gradcam_plus_plus(model, batch, ALL, layer)
         for image, class_index in ((0, 1), (1, 2)):
             features, gradient = (part.double() for part in separate_gradients(model, batch, image, class_index)[layer])
             expected = torch.zeros_like(features[0])
@@ -136,16 +135,16 @@ def test_gradcam_plus_plus_is_the_weighted_sum(name: str) -> None:
 
 
 def test_mean_gradients_of_a_linear_head_give_the_plain_map(model: CAMClassifier) -> None:
-    """Grad-CAM's own weights, means of gradients, times the number of positions, are the head's: its map is the CAM."""
+    """Grad-CAM weights (mean gradients) times the number of positions are the head's: the map is the CAM."""
     batch = as_batch(pictures())
     with frozen(model):
-        found = LayerGradients(model, batch, ["features"])
+        computed = LayerGradients(model, batch, ["features"])
         rows, classes = torch.tensor([0, 1]), torch.tensor([1, 1])
-        (gradients,) = found.of(rows, classes)
+        (gradients,) = computed.of(rows, classes)
         plain = model.maps(model.features(batch))[:, 1]
     count = gradients[0, 0].numel()
     weights = gradients.mean((2, 3), keepdim=True) * count
-    torch.testing.assert_close((weights * found.features[0]).sum(1), plain, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close((weights * computed.features[0]).sum(1), plain, rtol=1e-3, atol=1e-4)
 
 
 def test_layercam_of_a_positive_linear_head_is_the_plain_map() -> None:
@@ -154,14 +153,14 @@ def test_layercam_of_a_positive_linear_head_is_the_plain_map() -> None:
         model.head.weight.abs_()
     keys: dict[str, Any] = {"scales": (1.0, 0.5), "flip": True, "stride": 4}
     plain = class_maps(model, images, **keys).maps
-    found = attribution_maps(model, images, EVERY, LayerCamConfig(), **keys)
-    torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-4)
+    maps = attribution_maps(model, images, ALL, LayerCamConfig(), **keys)
+    torch.testing.assert_close(maps, plain, rtol=1e-4, atol=1e-4)
 
 
-def test_layercam_leaves_out_what_speaks_against_the_class(model: CAMClassifier) -> None:
+def test_layercam_ignores_negative_gradients(model: CAMClassifier) -> None:
     batch = as_batch(pictures())
     with frozen(model), torch.no_grad():
-        (maps,) = layer_cam(model, batch, EVERY, LayerCamConfig())
+        (maps,) = layer_cam(model, batch, ALL, ["features"])
         expected = torch.einsum("bchw,kc->bkhw", model.features(batch), model.head.weight[:, :, 0, 0].relu())
     torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-4)
 
@@ -169,8 +168,8 @@ def test_layercam_leaves_out_what_speaks_against_the_class(model: CAMClassifier)
 def test_layercam_of_the_low_layer() -> None:
     model, batch = build("mobilenet_v2"), as_batch(pictures())
     with frozen(model):
-        low, high = layer_cam(model, batch, EVERY, LayerCamConfig(layers=("low", "features")))
-        (alone,) = layer_cam(model, batch, EVERY, LayerCamConfig(layers=("low",)))
+        low, high = layer_cam(model, batch, ALL, ["low", "features"])
+        (alone,) = layer_cam(model, batch, ALL, ["low"])
     assert low.shape == (2, 3, 6, 5)
     assert high.shape == (2, 3, 3, 3)
     torch.testing.assert_close(low, alone)
@@ -188,8 +187,8 @@ def test_fusion_by_hand() -> None:
     assert torch.equal(fuse([high * 0, high * 0], ["low", "features"], 2.0), high * 0)
 
 
-def test_channels_of_every_use_of_the_head_count() -> None:
-    """Behind two samplers the head is applied twice and the maps are merged: here to features and to their double."""
+def test_repeated_applications_of_the_head() -> None:
+    """With two samplers the head is applied twice and the maps are merged; here to features and to their double."""
     model, batch = build(), as_batch(pictures())
     expected = layer_cam_of(model, batch) * 1.5
     model.maps = lambda features: (model.head(features) + model.head(2 * features)) / 2  # type: ignore[method-assign]
@@ -198,19 +197,19 @@ def test_channels_of_every_use_of_the_head_count() -> None:
 
 def layer_cam_of(model: CAMClassifier, batch: Tensor) -> Tensor:
     with frozen(model):
-        return layer_cam(model, batch, EVERY, LayerCamConfig())[0]
+        return layer_cam(model, batch, ALL, ["features"])[0]
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=4))
-def test_slots_hold_each_wanted_class_once_and_each_image_at_most_once(table: list[list[bool]]) -> None:
-    wanted = torch.tensor(table)
-    slots = list(class_slots(wanted))
-    seen = torch.zeros_like(wanted, dtype=torch.int64)
+def test_slots_contain_each_selected_class_once(table: list[list[bool]]) -> None:
+    selected = torch.tensor(table)
+    slots = list(class_slots(selected))
+    counts = torch.zeros_like(selected, dtype=torch.int64)
     for rows, classes in slots:
         assert rows.unique().tolist() == rows.tolist()
-        seen[rows, classes] += 1
-    assert torch.equal(seen, wanted.long())
-    assert len(slots) == int(wanted.sum(1).max())
+        counts[rows, classes] += 1
+    assert torch.equal(counts, selected.long())
+    assert len(slots) == int(selected.sum(1).max())
 
 
 def test_low_features_are_centred_on_every_eighth_pixel() -> None:
@@ -231,7 +230,7 @@ def test_low_features_are_centred_on_every_eighth_pixel() -> None:
 def test_any_pooling(pooling: str) -> None:
     model, images = build(pooling=pooling), pictures()
     for method in (GradCamPlusPlusConfig(), LayerCamConfig(layers=("low", "features"))):
-        maps = attribution_maps(model, images, EVERY, method, scales=(1.0,), flip=False, stride=4)
+        maps = attribution_maps(model, images, ALL, method, scales=(1.0,), flip=False, stride=4)
         assert maps.shape == (2, 3, 12, 9)
         assert maps.isfinite().all()
         assert (maps >= 0).all()

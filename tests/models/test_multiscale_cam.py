@@ -35,13 +35,13 @@ def test_resampling_interpolates(features: int, step: int, targets: int, cut: in
     assert matrix.shape == (targets, features)
     torch.testing.assert_close(matrix.sum(1), torch.ones(targets))
     assert (matrix >= 0).all()
-    # A map whose value is the pixel that each feature is centred on gives back the targets' own pixels.
+    # Resampling the pixel positions of features yields the pixel positions of targets.
     ramp = torch.arange(features) * float(step)
     centres = (torch.arange(targets) + 0.5) * pixels / targets - 0.5
     torch.testing.assert_close(matrix @ ramp, centres.clamp(0, (features - 1) * step), rtol=1e-4, atol=1e-3)
 
 
-def test_features_are_centred_where_resampling_says(model: CAMClassifier) -> None:
+def test_features_are_centred_on_multiples_of_the_stride(model: CAMClassifier) -> None:
     """The gradient of a feature with respect to the image is centred on pixel stride·i."""
     torch.manual_seed(1)
     rows = []
@@ -56,14 +56,14 @@ def test_features_are_centred_where_resampling_says(model: CAMClassifier) -> Non
 
 
 def test_maps_of_a_batch_are_those_of_each_image(model: CAMClassifier) -> None:
-    # Up to rounding: for tiny maps and several threads, oneDNN takes another way for another batch size.
+    # Not bit by bit: oneDNN's algorithm depends on the batch size.
     images = pictures(3, 70, 50)
     together = class_maps(model, images, scales=SCALES, flip=True, stride=4)
     assert together.maps.shape == (3, 3, 18, 13)
-    for place in range(3):
-        alone = class_maps(model, images[place : place + 1], scales=SCALES, flip=True, stride=4)
-        torch.testing.assert_close(alone.maps[0], together.maps[place], rtol=1e-4, atol=1e-7)
-        torch.testing.assert_close(alone.probabilities[0], together.probabilities[place])
+    for index in range(3):
+        alone = class_maps(model, images[index : index + 1], scales=SCALES, flip=True, stride=4)
+        torch.testing.assert_close(alone.maps[0], together.maps[index], rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(alone.probabilities[0], together.probabilities[index])
 
 
 def test_mirrored_image_has_mirrored_maps(model: CAMClassifier) -> None:
@@ -79,10 +79,10 @@ def test_single_scale_is_the_rectified_map_of_the_classifier(model: CAMClassifie
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
         expected = model.maps(model.features(pixels)).relu()
         probability = model(pixels).sigmoid()
-    found = class_maps(model, images, scales=(1.0,), flip=False, stride=1)
-    torch.testing.assert_close(found.maps[..., ::16, ::16], expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(found.probabilities, probability, rtol=1e-4, atol=1e-5)
-    assert (found.maps > 0).any()
+    raw = class_maps(model, images, scales=(1.0,), flip=False, stride=1)
+    torch.testing.assert_close(raw.maps[..., ::16, ::16], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(raw.probabilities, probability, rtol=1e-4, atol=1e-5)
+    assert (raw.maps > 0).any()
 
 
 def test_tiny_images(model: CAMClassifier) -> None:
@@ -101,12 +101,12 @@ def test_normalisation() -> None:
     assert normalise(torch.zeros(0, 4, 4), "max").shape == (0, 4, 4)
 
 
-def test_a_taper_is_one_in_the_middle_and_symmetric() -> None:
+def test_taper_is_symmetric_and_1_at_the_centre() -> None:
     maps = torch.ones(1, 2, 5, 7)
     assert tapered(maps, 0.0) is maps
-    found = tapered(maps, 0.5)
-    assert found[0, 0, 2, 3] == 1
-    torch.testing.assert_close(found, found.flip(2))
-    torch.testing.assert_close(found, found.flip(3))
+    weighted = tapered(maps, 0.5)
+    assert weighted[0, 0, 2, 3] == 1
+    torch.testing.assert_close(weighted, weighted.flip(2))
+    torch.testing.assert_close(weighted, weighted.flip(3))
     edge = (1 - 1 / 5) ** 2 + (1 - 1 / 7) ** 2
-    torch.testing.assert_close(found[0, 1, 0, 0], torch.tensor(-0.5 * edge).exp())
+    torch.testing.assert_close(weighted[0, 1, 0, 0], torch.tensor(-0.5 * edge).exp())

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from test_progress import Clock
 
-from wsss.io.process.shared_state import working_on
+from wsss.io.process.shared_state import set_current_items
 from wsss.pipeline.run import progress
 from wsss.pipeline.run.estimate import Steps, seconds_left, time_left_column
 from wsss.pipeline.run.progress import SILENCE, Reporter
@@ -51,13 +51,13 @@ def test_a_long_image_after_short_ones() -> None:
         steps.advance(1, now)
     assert steps.seconds_left(3) == 1
     assert [steps.seconds_left(3 + spent) for spent in (2, 60, 300)] == [2, 60, 300]
-    working_on(["huge"])
+    set_current_items(["huge"])
     try:
         assert steps.line(3) == "3/4 (75 %), 1.0 s left"
         assert steps.line(4.5) == "3/4 (75 %), 1.5 s left"
         assert steps.line(123) == "3/4 (75 %), 2 min 0 s left, huge for 2 min 0 s"
     finally:
-        working_on([])
+        set_current_items([])
 
 
 def test_no_estimate_before_the_first_step() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from wsss.pipeline.run import progress
-from wsss.pipeline.run.progress import Reporter, duration
+from wsss.pipeline.run.estimate import duration
+from wsss.pipeline.run.progress import Reporter
 from wsss.pipeline.store.progress_note import NOTE, read_note
 
 

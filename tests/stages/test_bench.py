@@ -15,7 +15,8 @@ from learning import coloured_dataset
 
 from wsss.benchmark.compute_tables import as_json, make_tables
 from wsss.benchmark.result_files import find_groups
-from wsss.data.sample import Classes, Dataset
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.pipeline.run.runner import run_stage

@@ -12,7 +12,8 @@ import torch
 from learning import BACKBONE, CLASSES, coloured_dataset, contents, run_stage
 from onethread import one_thread
 
-from wsss.data.sample import Dataset, Sample
+from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters.cams import read_cams
 from wsss.models.classifier import build_classifier, save_classifier

@@ -17,7 +17,7 @@ from learning import coloured_dataset, contents
 from matrix import VARIANTS, score_matrix
 
 from wsss.cli.main import cli
-from wsss.data.sample import Dataset
+from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.confusions import CONFUSIONS
 from wsss.pipeline.run.runner import run_stage

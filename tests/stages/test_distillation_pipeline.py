@@ -10,7 +10,7 @@ import pytest
 
 from wsss.errors import InvalidInput
 from wsss.pipeline.config.spec import load_spec
-from wsss.pipeline.plan.run_plan import Choice
+from wsss.pipeline.plan.step import Choice
 from wsss.pipeline.run.execute import dry_run
 from wsss.stages import STAGES
 from wsss.whole_run import open_data

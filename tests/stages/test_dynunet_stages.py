@@ -17,8 +17,8 @@ import torch
 from learning import coloured_dataset, contents, run_stage
 from onethread import one_thread
 
+from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
-from wsss.data.sample import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.arrays import read_arrays, write_arrays
 from wsss.io.rasters.label_masks import read_mask

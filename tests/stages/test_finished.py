@@ -14,7 +14,8 @@ import torch
 from learning import BACKBONE, CLASSES, coloured_dataset, contents, random_segmenter, run_stage, write_maps
 from onethread import one_thread
 
-from wsss.data.sample import Classes, Dataset
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import cam_path, mask_path, probability_path
 from wsss.io.rasters.cams import read_cams, write_cams

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from learning import CLASSES, coloured_dataset, run_stage, write_maps
 
-from wsss.data.sample import Dataset, Sample, read_truth
+from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
+from wsss.data.truth import read_truth
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.io.rasters.rgb_images import write_png

@@ -15,7 +15,9 @@ import torchvision
 from learning import BACKBONE, CLASSES, SMALL_TRAINING, coloured_dataset, contents, run_stage
 from onethread import one_thread
 
-from wsss.data.sample import Classes, Dataset, Sample
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters.arrays import read_arrays
 from wsss.io.rasters.label_masks import read_mask, voc_palette, write_mask

@@ -13,8 +13,10 @@ from learning import CLASSES, SMALL_TRAINING, coloured_dataset, run_stage, write
 from onethread import one_thread
 from PIL import Image
 
+from wsss.data.dataset import Dataset
 from wsss.data.masks.mask_values import MaskValues
-from wsss.data.sample import Dataset, Sample, read_truth
+from wsss.data.sample import Sample
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import cam_path, mask_path
 from wsss.io.rasters.cams import Cams, write_cams

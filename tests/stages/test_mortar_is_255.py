@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from learning import SMALL_TRAINING, run_stage, write_maps
 
+from wsss.data.dataset import Dataset
 from wsss.data.readers.topomortar import CLASSES, MASK_VALUES
-from wsss.data.sample import Dataset, Sample, read_truth
+from wsss.data.sample import Sample
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE, read_mask, write_mask

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from learning import CLASSES, coloured_dataset, contents, run_stage, write_maps
 
-from wsss.data.sample import Classes, Dataset, read_truth
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path, probability_path
 from wsss.io.rasters.arrays import write_arrays

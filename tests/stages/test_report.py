@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss.data.sample import Classes, Dataset, Sample
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import write_json
 from wsss.io.files.stage_files import mask_path

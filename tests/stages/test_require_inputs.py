@@ -11,7 +11,7 @@ import torch
 from learning import SMALL_TRAINING, coloured_dataset, contents, write_maps
 from onethread import one_thread
 
-from wsss.data.sample import Dataset
+from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
 from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.stage import Artifact

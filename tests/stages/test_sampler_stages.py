@@ -14,7 +14,8 @@ import torch
 from learning import CLASSES, SMALL_TRAINING, coloured_dataset, contents, run_stage
 from onethread import one_thread
 
-from wsss.data.sample import Classes, Dataset
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput, RunFailed
 from wsss.io.rasters.offsets import read_offsets
 from wsss.models.classifier import CAMClassifier, load_classifier
@@ -313,7 +314,7 @@ def test_the_area_term_has_gradients_of_positive_values_and_reversed_ones_for_of
     assert maps.grad is not None
     torch.testing.assert_close(maps.grad, torch.tensor([[[[1 / 12, 1 / 12, 0.0]]]]))
 
-    from wsss.models.config import ExpansionConfig
+    from wsss.models.sampler_config import ExpansionConfig
     from wsss.models.samplers import ExpansionSampler
 
     gradients = []

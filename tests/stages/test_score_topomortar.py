@@ -11,7 +11,8 @@ from learning import coloured_dataset, run_stage
 from resultfolders import HEAD
 
 from wsss.benchmark.topomortar_columns import FILE
-from wsss.data.sample import Classes, Dataset
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.metrics.topology import cldice

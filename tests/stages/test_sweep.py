@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from learning import CLASSES, coloured_dataset, contents, run_stage
 
-from wsss.data.sample import Dataset, read_truth
+from wsss.data.dataset import Dataset
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.confusions import CONFUSIONS, read_confusions
 from wsss.io.files.stage_files import cam_path

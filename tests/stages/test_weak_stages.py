@@ -11,7 +11,9 @@ from learning import coloured_dataset, contents
 from learning import run_stage as run_one
 from walls import walls
 
-from wsss.data.sample import Dataset, Sample, read_truth
+from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import cam_path, mask_path
 from wsss.io.rasters.cams import read_cams
@@ -47,8 +49,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
 def dice(folder: Path, data: Dataset) -> dict[str, float]:
     scores = {}
     for sample in data.split("train"):
-        cams, truth = read_mask(mask_path(folder, sample.id)) == 1, read_truth(sample, data.classes) == 1
-        scores[sample.id] = 2 * float((cams & truth).sum()) / float(cams.sum() + truth.sum())
+        mask, truth = read_mask(mask_path(folder, sample.id)) == 1, read_truth(sample, data.classes) == 1
+        scores[sample.id] = 2 * float((mask & truth).sum()) / float(mask.sum() + truth.sum())
     return scores
 
 

@@ -1,12 +1,12 @@
-"""Runs what a page of the documentation tells its reader to run, block by block, in one folder.
+"""Runs the code blocks of a documentation page in order, in one folder, as its reader would.
 
-A fenced block has a language. ``sh`` and ``python`` are run, ``diff`` is laid on the checkout, others (``yaml`` …) are
-files; ``text`` is only shown. An HTML comment right above a block, which no reader sees, says more:
+The language of a fenced block decides: ``sh`` and ``python`` are run, ``diff`` is applied to the checkout, others
+(``yaml`` …) are files, ``text`` is only shown. An HTML comment directly above a block adds marks:
 
-* ``<!-- file: NAME -->``: the block is written to this file. Every block that isn't run needs one.
-* ``<!-- slow -->``: run in the slow tests; in the fast ones its pipelines are planned, its other commands looked up.
-* ``<!-- planned -->``: takes too long for any test; the same in both.
-* ``<!-- data -->``: needs real data; without it the block is looked up only.
+* ``<!-- file: NAME -->``: the block is written to this file. Required for every block that is not run.
+* ``<!-- slow -->``: run in slow tests; fast ones plan its pipelines and check that its commands exist.
+* ``<!-- planned -->``: too slow for any test; slow tests treat it as fast ones do.
+* ``<!-- data -->``: needs real data; without them only commands are checked.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ FENCE = re.compile(
     r"^(?:<!-- (?P<marks>[^\n]*) -->\n)?(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
+HEADING = re.compile(r"^## (.*)$", re.MULTILINE)
 MARKS = frozenset({"slow", "planned", "data"})
+CHECKOUT_FOLDERS = ("wsss", "configs", "pipelines")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it is, its language and text, and what the comment above it says."""
+    """A fenced block: its position (``page.md:line``), section, language, text, and marks."""
 
     place: str
+    section: str
     language: str
     text: str
     marks: frozenset[str] = frozenset()
@@ -45,36 +48,41 @@ class Block:
 def blocks(page: Path) -> Iterator[Block]:
     """Yield the fenced blocks of a page."""
     content = page.read_text(encoding="utf-8")
-    for found in FENCE.finditer(content):
-        place = f"{page.name}:{content.count(chr(10), 0, found.start('language')) + 1}"
-        words = [word.strip() for word in (found["marks"] or "").split(",") if word.strip()]
-        file = next((word.removeprefix("file:").strip() for word in words if word.startswith("file:")), None)
-        marks = frozenset(word for word in words if not word.startswith("file:"))
-        indent = len(found["indent"])
-        text = "".join(line[indent:] for line in found["text"].splitlines(keepends=True))
-        yield Block(place, found["language"], text, marks, file)
+    for match in FENCE.finditer(content):
+        start = match.start("language")
+        words = [word.strip() for word in (match["marks"] or "").split(",") if word.strip()]
+        files = [word.removeprefix("file:").strip() for word in words if word.startswith("file:")]
+        indent = len(match["indent"])
+        yield Block(
+            place=f"{page.name}:{content.count(chr(10), 0, start) + 1}",
+            section=["", *HEADING.findall(content, 0, start)][-1],
+            language=match["language"],
+            text="".join(line[indent:] for line in match["text"].splitlines(keepends=True)),
+            marks=frozenset(word for word in words if not word.startswith("file:")),
+            file=files[0] if files else None,
+        )
 
 
 def check_marks(page: Path) -> None:
-    """Make certain that no block of a page is neither run nor written nor declared to be shown only."""
+    """Require that every block of a page is run, written to a file, or marked as shown only."""
     for block in blocks(page):
         assert block.marks <= MARKS, f"{block.place}: {block.marks - MARKS}"
-        runs = block.language in ("sh", "python", "diff", "text") or block.file
-        assert runs, f"{block.place}: a block of {block.language or 'no language'} that no test runs"
+        covered = block.language in ("sh", "python", "diff", "text") or block.file
+        assert covered, f"{block.place}: no test runs a block of {block.language or 'no language'}"
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Yield the words of each ``wsss`` command in a shell block; comments and redirections are left out."""
+    """Yield the arguments of each ``wsss`` command in a shell block, without comments and redirections."""
     for line in text.replace("\\\n", " ").splitlines():
         for part in re.split(r"\s(?:&&|\|\|?|;)\s", line):
             words = shlex.split(part, comments=True)
             if words and words[0] == "wsss":
-                end = next((at for at, word in enumerate(words) if word in (">", ">>", "2>")), len(words))
+                end = next((index for index, word in enumerate(words) if word in (">", ">>", "2>")), len(words))
                 yield words[1:end]
 
 
 def look_up(words: list[str], place: str) -> None:
-    """Make certain that a command and its options exist."""
+    """Require that a command and its options exist."""
     from wsss.cli.main import cli
 
     command: click.Command = cli
@@ -91,36 +99,45 @@ def look_up(words: list[str], place: str) -> None:
 
 
 class Session:
-    """A folder in which the blocks of a page are run one after the other.
+    """A folder in which the blocks of a page are run in order.
 
     Args:
-        folder: the working directory; empty, or with what the page takes for granted.
-        slow: run the slow blocks, too.
+        folder: the working directory; empty, or with the files that the page presupposes.
+        slow: also run the slow blocks.
         checkout: a copy of the project that ``diff`` blocks change and that is run; by default the project itself.
+        python: another interpreter that has the package, for example of a virtual environment.
         env: further environment variables.
     """
 
     def __init__(
-        self, folder: Path, *, slow: bool, checkout: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        *,
+        slow: bool,
+        checkout: Path | None = None,
+        python: Path | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder, self.slow, self.checkout = folder, slow, checkout
+        self.python = python or Path(sys.executable)
+        self.own = checkout is None and python is None  # code and environment are those of this process
         shim = folder.parent / f"{folder.name}-bin" / "wsss"
         shim.parent.mkdir()
-        start = warm.command() if slow and checkout is None else [sys.executable, "-m", "wsss.cli.main"]
+        start = warm.command() if slow and self.own else [str(self.python), "-m", "wsss.cli.main"]
         shim.write_text(f'#!/bin/sh\nexec {shlex.join(start)} "$@"\n')
         shim.chmod(0o755)
         self.env = {**os.environ, "OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1", **(env or {})}
-        self.env["PATH"] = os.pathsep.join([str(shim.parent), str(Path(sys.executable).parent), self.env["PATH"]])
+        self.env["PATH"] = os.pathsep.join([str(shim.parent), str(self.python.parent), self.env["PATH"]])
         if checkout is not None:
             self.env["PYTHONPATH"] = str(checkout)
 
     def run(self, block: Block) -> str:
-        """Do what the reader of a block does; return what was printed on stdout."""
+        """Run, write or apply a block; return its stdout."""
         if block.language == "diff":
             assert self.checkout is not None, f"{block.place}: there is no checkout to change"
             apply_diff(self.checkout, block)
         elif block.file is not None:
-            inside = self.checkout is not None and block.file.split("/")[0] in ("wsss", "configs", "pipelines")
+            inside = self.checkout is not None and block.file.split("/")[0] in CHECKOUT_FOLDERS
             base = self.checkout if self.checkout is not None and inside else self.folder
             (base / block.file).parent.mkdir(parents=True, exist_ok=True)
             (base / block.file).write_text(block.text, encoding="utf-8")
@@ -142,9 +159,9 @@ class Session:
         return ""
 
     def _call(self, block: Block, text: str) -> str:
-        if block.language == "sh" and not self.slow and self.checkout is None and _is_plain(text):
-            return self._call_here(block, text)  # the same in a tenth of the time
-        call = ["bash", "-euo", "pipefail", "-c", text] if block.language == "sh" else [sys.executable, "-c", text]
+        if block.language == "sh" and not self.slow and self.own and _is_plain(text):
+            return self._call_here(block, text)  # ten times as fast as a process
+        call = ["bash", "-euo", "pipefail", "-c", text] if block.language == "sh" else [str(self.python), "-c", text]
         done = subprocess.run(call, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=1800)
         assert done.returncode == 0, f"{block.place}: exit code {done.returncode}\n{text}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -158,14 +175,14 @@ class Session:
         with contextlib.chdir(self.folder):
             for words in commands(text):
                 done = CliRunner().invoke(cli, words)
-                told = f"{block.place}: exit code {done.exit_code}\n{words}\n{done.output}\n{done.exception}"
-                assert done.exit_code == 0, told
+                failure = f"{block.place}: exit code {done.exit_code}\n{words}\n{done.output}\n{done.exception}"
+                assert done.exit_code == 0, failure
                 printed += done.stdout
         return printed
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a shell block holds nothing but ``wsss`` commands."""
+    """Return whether a shell block contains only ``wsss`` commands."""
     lines = [part for line in text.replace("\\\n", " ").splitlines() for part in line.split("&&")]
     return all(not line.strip() or line.strip().startswith(("wsss ", "#")) for line in lines) and not set(text) & set(
         "|<>$`;"
@@ -173,7 +190,7 @@ def _is_plain(text: str) -> bool:
 
 
 def apply_diff(checkout: Path, block: Block) -> None:
-    """Lay a ``diff`` block on a checkout; the lines that it shows have to be in the file once, as they stand there."""
+    """Apply a ``diff`` block to a checkout; its context must occur exactly once in the file."""
     path: Path | None = None
     hunks: list[list[str]] = []
     for line in [*block.text.splitlines(), "--- end"]:

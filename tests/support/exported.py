@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.export.export_items import Item, Masks
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.io.rasters.rgb_images import write_png

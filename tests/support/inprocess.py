@@ -50,14 +50,13 @@ def refused(*arguments: object, code: int = 2) -> str:
 @contextlib.contextmanager
 def added_stages(*stages: Stage[Any]) -> Iterator[None]:
     """Register stages inside the block."""
-    before = dict(STAGES._added)
     for stage in stages:
-        STAGES.add(stage)
+        STAGES.register(stage.name, stage)
     try:
         yield
     finally:
-        STAGES._added.clear()
-        STAGES._added.update(before)
+        for stage in stages:
+            STAGES.unregister(stage.name)
 
 
 def toy(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from wsss.data.importers.importer_registry import How, read_labels
+from wsss.data.importers.importer_registry import read_labels
 from wsss.data.importers.rules import imported_labels
+from wsss.data.importers.rules.read_context import ReadOptions
 
 Labels = Mapping[str, tuple[str, ...]]
 """File name → class names."""
@@ -21,7 +22,7 @@ Labels = Mapping[str, tuple[str, ...]]
 
 def read(path: Path, **options: Any) -> imported_labels.Labels:
     """Read a label file of any format."""
-    return read_labels(path.parent, [], path, How(**options))
+    return read_labels(path.parent, [], path, ReadOptions(**options))
 
 
 def by_image(labels: imported_labels.Labels) -> dict[str, tuple[str, ...] | None]:

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from wsss.data.sample import Classes, Dataset, Sample, read_truth
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
+from wsss.data.truth import read_truth
 from wsss.io.files.stage_files import CHECKPOINT, cam_path
 from wsss.io.rasters.cams import Cams, write_cams
 from wsss.io.rasters.label_masks import write_mask

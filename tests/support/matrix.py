@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss.data.sample import Dataset, read_truth
+from wsss.data.dataset import Dataset
+from wsss.data.truth import read_truth
 from wsss.io.files.stage_files import cam_path
 from wsss.io.rasters.cams import Cams, write_cams
 from wsss.pipeline.run.runner import run_stage

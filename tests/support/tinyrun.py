@@ -1,4 +1,4 @@
-"""The ``wsss`` command on the pipeline ``tiny.yaml``, as processes: alone, or as several that work together."""
+"""The ``wsss`` command on the pipeline ``tiny.yaml``, in one process or in several ranks."""
 
 from __future__ import annotations
 
@@ -19,31 +19,28 @@ SEVERAL = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--npr
 
 
 def command(run_dir: Path, *more: str) -> list[str]:
-    """Return the arguments that run the pipeline in a folder."""
+    """Return the arguments to run the pipeline in a folder."""
     return ["run", str(TINY), "--run-dir", str(run_dir), "--workers", "1", *more]
 
 
 def environment(**more: str | None) -> dict[str, str]:
-    """Return the environment of a process: ``more`` over ours, ``None`` for a variable to leave out.
-
-    Two threads are slower than one on images this small.
-    """
-    found = {**os.environ, "OMP_NUM_THREADS": "1", **more}
-    return {name: value for name, value in found.items() if value is not None}
+    """Return this environment, updated by ``more`` (``None`` removes a variable), with one thread per process."""
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **more}
+    return {name: value for name, value in variables.items() if value is not None}
 
 
 def wsss(*arguments: str, timeout: float = 300, **more: str | None) -> subprocess.CompletedProcess[str]:
-    """Run ``wsss ARGUMENTS`` to its end, in a process that has imported all; for ``more`` see `environment`."""
+    """Run ``wsss ARGUMENTS`` in a preloaded process; for ``more`` see `environment`."""
     return subprocess.run(
         [*warm.command(), *arguments], capture_output=True, text=True, timeout=timeout, env=environment(**more)
     )
 
 
 def several(count: int, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run ``wsss ARGUMENTS`` in several processes that work together, started as SLURM starts them.
+    """Run ``wsss ARGUMENTS`` in several ranks, started like by SLURM.
 
     Returns:
-        The first process; where another one ended with another exit code, that one.
+        The first failed process, or else that of rank 0.
     """
     processes = [
         subprocess.Popen(
@@ -59,29 +56,29 @@ def several(count: int, *arguments: str, timeout: float = 300) -> subprocess.Com
 
 
 def ranks(count: int, **more: str | None) -> list[dict[str, str]]:
-    """Return the environments of processes that work together, of one that works alone; ``more``: see `environment`."""
+    """Return the environments of the ranks, or of a single process; for ``more`` see `environment`."""
     if count == 1:
         return [environment(**more)]
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = str(found.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
     shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return [environment(**shared, RANK=str(rank), LOCAL_RANK=str(rank), **more) for rank in range(count)]
 
 
 def statuses(run_dir: Path, *more: str) -> dict[str, str]:
-    """Run the pipeline and return what became of its stages."""
+    """Run the pipeline and return stage → status."""
     return statuses_in(wsss(*command(run_dir, "--json", *more)))
 
 
 def statuses_in(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """Return stage → status of a run with ``--json`` that succeeded."""
+    """Return stage → status of a successful run with ``--json``."""
     assert done.returncode == 0, done.stderr
     return {stage["id"]: stage["status"] for stage in json.loads(done.stdout)["stages"]}
 
 
 def results(run_dir: Path) -> Mapping[str, bytes]:
-    """All that must not depend on what happened on the way: the report shows timings, hash caches file times."""
+    """Return the reproducible files of a run: without the report, which shows timings, and hash caches."""
     return snapshot(
         run_dir, ignore=lambda name: is_bookkeeping(name) or name.startswith("data/content") or name.endswith(".html")
     )

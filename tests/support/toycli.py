@@ -1,4 +1,4 @@
-"""The ``wsss`` command with the toy stages and the toy dataset, run as a process: ``python toycli.py run …``."""
+"""The ``wsss`` command with the toy stages and the toy dataset in a separate process: ``python toycli.py run …``."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ HERE = Path(__file__).parent
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment for a process that imports wsss from this checkout."""
+    """Return the environment of a process that imports wsss from this checkout."""
     path = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, **more}
 
 
 def toy(*arguments: str, cwd: Path, timeout: float = 60, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run the toy command line to its end."""
+    """Run the toy command line in a separate process; `inprocess.toy` does so in this one."""
     command = [sys.executable, str(HERE / "toycli.py"), *arguments]
     return subprocess.run(command, cwd=cwd, env=environment(**more), capture_output=True, text=True, timeout=timeout)
 
 
 def start_toy(*arguments: str, cwd: Path, **more: Any) -> subprocess.Popen[str]:
-    """Start the toy command line and leave it running."""
+    """Start the toy command line."""
     command = [sys.executable, str(HERE / "toycli.py"), *arguments]
     return subprocess.Popen(
         command, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more

@@ -1,11 +1,12 @@
-"""The training of a tiny network, also as a program that a test can kill: ``python toytraining.py OUT [KILL_AT]``."""
+"""Training of a tiny network, also as a program that tests can kill: ``python toytraining.py OUT [KILL_AT]``."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ CONFIG: dict[str, Any] = {"epochs": 3, "batch_size": 2, "checkpoint_steps": 2, "
 
 
 class Toy(nn.Module):
-    """A convolution, batch normalisation, dropout and a linear layer: one layer of each kind with a state."""
+    """A network with batch normalisation and dropout, which have states of their own."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +55,12 @@ class ToyExamples:
 
 
 class Interrupted(Exception):
-    """The process ends in the middle of a step."""
+    """Simulates a process that ends in the middle of a step."""
+
+
+def interrupt() -> None:
+    """Raise `Interrupted`."""
+    raise Interrupted
 
 
 def toy_loss(after: int | None = None, stop: Callable[[], None] | None = None) -> Callable[..., Tensor]:
@@ -104,6 +110,19 @@ def train(
     )
     history = fit(job, config, run or Run(out))
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}, history
+
+
+def interrupted(out: Path, *, after: int = 7, **keys: Any) -> Path:
+    """Train until the ``after``-th loss; return the checkpoint (by default of the sixth step of twelve)."""
+    with suppress(Interrupted):
+        train(out, after=after, stop=interrupt, **keys)
+        raise AssertionError("the run was not interrupted")
+    return out / "checkpoint.pt"
+
+
+def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
+    """Return whether two state dicts are equal."""
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""Starts ``wsss`` in processes that have imported everything already: a whole run of tiny images takes half the time.
+"""Server of preloaded ``wsss`` processes, which halve the time of a run on tiny images.
 
-A server imports what the stages import, computes nothing, and forks for every command that a client asks for. The
-client is a program of its own (``python warm.py SOCKET ARGUMENTS``), so that a test can treat it as the command: it
-passes on its arguments, working directory, environment, standard streams and, at the end, the exit code. What such a
-process does is what a fresh one does: it has no other thread, and torch gets the number of threads that the
-environment asks for. Tests of signals, of process groups and of starting up start fresh processes.
+The server imports what the stages import, and forks for every command of a client. The client is a separate program
+(``python warm.py SOCKET ARGUMENTS``) that a test can use like the command: it forwards arguments, working directory,
+environment and standard streams, and returns the exit code. A forked process behaves like a new one: it has no other
+threads, and sets torch's number of threads from the environment. Tests of signals, process groups and the start of
+commands use new processes.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ STARTED = b"ready"
 
 
 def command() -> list[str]:
-    """Return the words that start ``wsss``, to be followed by its arguments; the first call starts the server."""
+    """Return the command line of a client, without arguments of ``wsss``; the first call starts the server."""
     return [sys.executable, "-I", "-S", __file__, _server()]
 
 
 @functools.cache
 def _server() -> str:
-    """Start the server of this test process, and return its socket; the server ends with us."""
+    """Start the server, which ends with this process, and return its socket."""
     folder = tempfile.TemporaryDirectory(prefix="wsss-warm-")
-    path = str(Path(folder.name) / "socket")  # short: the name of a socket has at most 107 bytes
+    path = str(Path(folder.name) / "socket")  # short: socket names are limited to 107 bytes
     here = Path(__file__).parent
-    found = os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": found, "NO_ALBUMENTATIONS_UPDATE": "1"}
+    search_path = os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": search_path, "NO_ALBUMENTATIONS_UPDATE": "1"}
     call = [sys.executable, __file__, "--serve", path]
     process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     assert process.stdin is not None and process.stdout is not None
@@ -56,7 +56,7 @@ def _server() -> str:
 
 
 def client(server: str, arguments: list[str]) -> int:
-    """Let the server run a command on our streams; return its exit code, or end by the signal that ended it."""
+    """Run a command in the server with the streams of this process; return its exit code, or end by its signal."""
     request = json.dumps({"arguments": arguments, "cwd": str(Path.cwd()), "environment": dict(os.environ)}).encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(server)
@@ -70,7 +70,7 @@ def client(server: str, arguments: list[str]) -> int:
 
 
 def serve(path: str) -> None:
-    """Fork for every client until stdin is closed; a client that goes away takes its process along."""
+    """Fork for every client until stdin is closed; kill the processes of clients that disconnect."""
     preload()
     children: dict[int, socket.socket] = {}
     ended, wake = os.pipe()
@@ -101,20 +101,20 @@ def serve(path: str) -> None:
 
 
 def _answer(children: dict[int, socket.socket], waiting: selectors.BaseSelector) -> None:
-    """Send every ended process's exit code to its client."""
+    """Send the exit codes of ended processes to their clients."""
     for child in list(children):
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             connection = children.pop(child)
             if connection in waiting.get_map():
                 waiting.unregister(connection)
-            with suppress(BrokenPipeError):  # it was the client that went away
+            with suppress(BrokenPipeError):  # the client has disconnected
                 connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
             connection.close()
 
 
 def _start(connection: socket.socket, ours: list[Any]) -> int:
-    """Fork; the child becomes the command and does not return."""
+    """Fork a child that runs the command; return its process id in the parent."""
     size, streams, _, _ = socket.recv_fds(connection, 8, 3)
     left, parts = int.from_bytes(size, "little"), []
     while left:
@@ -139,12 +139,12 @@ def _start(connection: socket.socket, ours: list[Any]) -> int:
 
 
 def become(arguments: Sequence[str], environment: Mapping[str, str], *, supervised: bool = True) -> NoReturn:
-    """Run ``wsss ARGUMENTS`` as a fresh process would, to its exit.
+    """Run ``wsss ARGUMENTS`` like a new process, and exit.
 
     Args:
-        arguments: of the command.
-        environment: all variables.
-        supervised: as the program does it, in a child that this process supervises; otherwise in this process.
+        arguments: arguments of the command.
+        environment: all environment variables.
+        supervised: run in a supervised child process, like the program.
     """
     os.environ.clear()
     os.environ.update(environment)
@@ -156,7 +156,7 @@ def become(arguments: Sequence[str], environment: Mapping[str, str], *, supervis
     from killing import strike_as_asked
 
     if strike_as_asked():
-        supervised = False  # the process that kills itself is the one that works
+        supervised = False  # the working process has to kill itself
     from wsss.cli.main import main
 
     try:
@@ -167,7 +167,7 @@ def become(arguments: Sequence[str], environment: Mapping[str, str], *, supervis
 
 
 def _exit(code: object) -> NoReturn:
-    """End as the interpreter does, but for taking all modules apart: with torch that takes a second."""
+    """Exit without the cleanup of modules, which takes a second with torch."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     with suppress(OSError):
@@ -177,7 +177,7 @@ def _exit(code: object) -> NoReturn:
 
 
 def preload() -> None:
-    """Import what the stages import, once, so that every forked child has it."""
+    """Import what the stages import, before forking."""
     import albumentations  # noqa: F401
     import lightning_fabric  # noqa: F401
     import monai.networks.nets  # noqa: F401

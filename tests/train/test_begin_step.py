@@ -1,4 +1,4 @@
-"""The training loop says which step begins, also after it was interrupted and in two processes."""
+"""Calls of ``begin_step``, and gradients of losses that compute on the CPU, in two processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from learning import Run
-from toytraining import CONFIG, Interrupted, Toy, ToyExamples, toy_loss
+from toytraining import CONFIG, Interrupted, Toy, ToyExamples, interrupt, toy_loss
 
 from wsss.losses.betti_matching import BettiMatchingLoss
 from wsss.train.config import TrainConfig
@@ -29,19 +29,12 @@ def train(out: Path, calls: list[tuple[int, int]], **keys: Any) -> None:
     fit(job, config, Run(out))
 
 
-def test_each_step_is_announced_once_and_a_resumed_one_again(tmp_path: Path) -> None:
+def test_begin_step_is_called_before_each_step(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
-    train(tmp_path / "whole", calls)
-    assert calls == [(step, 12) for step in range(12)]
-
-    def stop() -> None:
-        raise Interrupted
-
-    calls = []
     with pytest.raises(Interrupted):
-        train(tmp_path / "cut", calls, after=6, stop=stop)
+        train(tmp_path, calls, after=6, stop=interrupt)
     assert calls == [(step, 12) for step in range(6)]
-    train(tmp_path / "cut", calls)
+    train(tmp_path, calls)
     assert calls[6:] == [(step, 12) for step in range(4, 12)]  # from the last checkpoint on
 
 
@@ -66,14 +59,14 @@ def train(rank):
     both.itself = [both]  # a reference cycle, as models may have them
     loss(both(images[rank:rank + 1]), target[rank:rank + 1]).backward()
     torch.save(model.weight.grad, out / f"grad{{rank}}.pt")
-    raise RunFailed("what is trained is held by this exception's frames")
+    raise RunFailed("the frames of this exception hold the network")
 with suppress(RunFailed), join_ranks("cpu") as ranks:
     train(ranks.rank)
 threads = []
 for task in Path("/proc/self/task").glob("*"):
-    with suppress(FileNotFoundError):  # it has ended meanwhile
+    with suppress(FileNotFoundError):  # the thread has ended
         threads.append(task.joinpath("comm").read_text())
-assert threads, "no threads to look at"
+assert threads
 (out / f"threads{{ranks.rank}}").write_text("".join(threads))
 """
     torch.manual_seed(1)
@@ -87,7 +80,8 @@ assert threads, "no threads to look at"
     BettiMatchingLoss(base_weight=0)(model(images), target).backward()
     assert model.weight.grad is not None and model.weight.grad.any()
     for rank in (0, 1):
-        found = torch.load(tmp_path / f"grad{rank}.pt", weights_only=True)
-        torch.testing.assert_close(found, model.weight.grad, rtol=1e-4, atol=1e-6)
-        # a thread of gloo that outlives the group may want the interpreter while that ends: the process aborts
+        gradient = torch.load(tmp_path / f"grad{rank}.pt", weights_only=True)
+        torch.testing.assert_close(gradient, model.weight.grad, rtol=1e-4, atol=1e-6)
+        # a thread of gloo that outlives its group can abort the process at exit
+
         assert "gloo" not in (tmp_path / f"threads{rank}").read_text()

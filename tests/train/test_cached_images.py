@@ -1,20 +1,20 @@
-"""Training images in memory: how many, and reduced to a working size."""
+"""Training images in memory, and their reduction to a working size."""
 
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from wsss.data.sample import Classes, Sample
+from wsss.data.classes import Classes
+from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters.arrays import write_arrays
 from wsss.io.rasters.label_masks import IGNORE, write_mask
 from wsss.io.rasters.rgb_images import write_png
-from wsss.train.image_cache import Cached, cached_images, reduced, reduced_mask
+from wsss.train.image_cache import ArrayCache, cached_images, reduced, reduced_mask
 from wsss.train.segmentation import PairLoader
 from wsss.train.soft import SoftPairLoader
 
@@ -22,7 +22,7 @@ CLASSES = Classes(("background", "thing"), ((0,), (5,)))
 
 
 class Loader:
-    """Arrays of 1000 bytes; knows how many were in memory without being kept."""
+    """Returns arrays of 1000 bytes and records the calls."""
 
     def __init__(self) -> None:
         self.loaded: list[int] = []
@@ -35,39 +35,28 @@ class Loader:
 
 
 @pytest.mark.parametrize(("cache_bytes", "kept"), [(0, 0), (999, 0), (1000, 1), (7500, 7), (10**9, 100)])
-def test_as_many_of_the_first_are_kept_as_fit(cache_bytes: int, kept: int) -> None:
+def test_the_first_arrays_that_fit_are_kept(cache_bytes: int, kept: int) -> None:
     loader = Loader()
-    cached = Cached(loader, 100, cache_bytes=cache_bytes)
+    cached = ArrayCache(loader, 100, cache_bytes=cache_bytes)
     assert len(cached.kept) == kept and len(cached) == 100
     assert all(cached[index][0] == index for index in (0, 6, 50, 99))
     assert cached.largest == (1000 if cache_bytes else 0)
 
 
-def test_only_few_are_loaded_beyond_those_that_fit() -> None:
-    """Large photographs would else fill the memory: 64 of them take 6 GB, whatever the cache may take."""
+def test_few_arrays_are_loaded_ahead() -> None:
+    """Large photographs would otherwise exhaust memory: 64 of them take 6 GB."""
     loader = Loader()
-    Cached(loader, 1000, cache_bytes=3000, threads=2)
+    ArrayCache(loader, 1000, cache_bytes=3000, threads=2)
     assert len(loader.loaded) <= 3 + 4
 
 
-def test_a_slow_consumer_is_not_overrun() -> None:
-    begun: list[int] = []
-
+def test_all_errors_of_the_loader_are_listed() -> None:
     def load(index: int) -> np.ndarray:
-        begun.append(index)
-        time.sleep(0.3 if index == 0 else 0)  # the others wait for the first
-        return np.zeros(10, np.uint8)
+        raise InvalidInput("broken", subject=index)
 
-    Cached(load, 50, cache_bytes=10**6, threads=3)
-    assert sorted(begun) == list(range(50))
-
-
-def test_an_error_of_the_loader_is_raised() -> None:
-    def load(index: int) -> np.ndarray:
-        raise InvalidInput(f"{index}: broken.")
-
-    with pytest.raises(InvalidInput, match="0: broken"):
-        Cached(load, 9, cache_bytes=10**6)
+    with pytest.raises(InvalidInput) as error:
+        ArrayCache(load, 9, cache_bytes=10**6)
+    assert [each.subject for each in error.value.errors] == [str(index) for index in range(9)]
 
 
 @pytest.fixture
@@ -81,14 +70,14 @@ def photograph(tmp_path: Path) -> Sample:
     return Sample("a", tmp_path / "a.png", (1,), tmp_path / "a-mask.png")
 
 
-def test_images_are_reduced_by_area_when_they_are_read(photograph: Sample) -> None:
+def test_images_are_reduced_by_area(photograph: Sample) -> None:
     plain, small = (cached_images([photograph.image], cache_bytes=0, max_side=side)[0] for side in (None, 45))
     assert np.array_equal(cached_images([photograph.image], cache_bytes=0, max_side=90)[0], plain)
     blocks = plain.reshape(30, 2, 45, 2, 3).mean((1, 3))
     assert small.shape == (30, 45, 3) and np.abs(small - blocks).max() <= 1
 
 
-def test_masks_are_reduced_with_their_images_and_never_mixed(photograph: Sample) -> None:
+def test_masks_are_reduced_with_their_images_without_mixing_classes(photograph: Sample) -> None:
     pair = PairLoader([photograph], CLASSES, 30)(0)
     assert pair.shape == (20, 30, 4) and set(np.unique(pair[..., 3])) == {0, 1, IGNORE}
     assert (pair[7:13, 10:20, 3] == 1).all() and (pair[0, :, 3] == IGNORE).all()
@@ -103,7 +92,7 @@ def test_probabilities_are_reduced_with_their_images(photograph: Sample, tmp_pat
     stored = np.stack([1 - foreground, foreground]).astype(np.float16)
     write_arrays(tmp_path / "a.npz", {"probabilities": stored})
     pair = SoftPairLoader([(photograph.image, tmp_path / "a.npz")], CLASSES, 45)(0)
-    found = np.ascontiguousarray(pair[..., 3:]).view(np.float16)
-    assert found.shape == (30, 45, 2)
+    reduced_probabilities = np.ascontiguousarray(pair[..., 3:]).view(np.float16)
+    assert reduced_probabilities.shape == (30, 45, 2)
     expected = stored.astype(np.float32).reshape(2, 30, 2, 45, 2).mean((2, 4)).transpose(1, 2, 0)
-    np.testing.assert_allclose(found, expected, atol=2e-3)
+    np.testing.assert_allclose(reduced_probabilities, expected, atol=2e-3)

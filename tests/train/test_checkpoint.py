@@ -1,7 +1,8 @@
+"""Checkpoints that are damaged or belong to another run are discarded."""
+
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,99 +10,103 @@ import pytest
 import torch
 from flipping import flip
 from learning import Run
-from toytraining import Interrupted, train
+from toytraining import interrupted, same, train
 
 from wsss.errors import RunFailed
+from wsss.io.files.sealed import write_sealed_zip
 from wsss.pipeline.processes.ranks import SingleRank
 
 
-def interrupt() -> None:
-    raise Interrupted
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
+    """Weights and history of an uninterrupted run."""
+    return train(tmp_path_factory.mktemp("uninterrupted"))
 
 
-def interrupted(out: Path) -> Path:
-    """Train to the seventh step of twelve; the checkpoint is that of the sixth."""
-    with pytest.raises(Interrupted):
-        train(out, after=7, stop=interrupt)
-    return out / "checkpoint.pt"
-
-
-def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-def rewritten(path: Path, **changes: Any) -> None:
-    """Write a checkpoint again, whole, with another content."""
-    from wsss.io.files.sealed import write_sealed_zip
-
-    state = torch.load(path, weights_only=True) | changes
-    torch.save(state, path)
+def rewrite(path: Path, **changes: Any) -> None:
+    """Change a checkpoint and give it a valid checksum."""
+    torch.save(torch.load(path, weights_only=True) | changes, path)
     content = path.read_bytes()
     with path.open("wb") as file:
         write_sealed_zip(file, memoryview(content))
 
 
-def test_flipped_bits_lead_to_a_new_start_and_the_same_weights(tmp_path: Path) -> None:
-    weights, history = train(tmp_path / "whole")
-    path = interrupted(tmp_path / "cut")
-    whole = path.read_bytes()
+def test_flipped_bits(tmp_path: Path, uninterrupted: Any) -> None:
+    weights, history = uninterrupted
+    path = interrupted(tmp_path)
+    content = path.read_bytes()
     for seed in range(20):
-        path.write_bytes(whole)
-        flip(path, random.Random(seed).randrange(8 * len(whole)))
-        run = Run(tmp_path / "cut")
-        resumed, second = train(tmp_path / "cut", run=run)
-        assert any("can't be used (it is damaged" in line and "starts again" in line for line in run.lines)
+        path.write_bytes(content)
+        flip(path, random.Random(seed).randrange(8 * len(content)))
+        run = Run(tmp_path)
+        resumed, second = train(tmp_path, run=run)
+        assert any("checkpoint discarded (it is damaged" in line for line in run.lines)
         assert run.progress.bars == [("toy", 12, 0)]
         assert same(resumed, weights) and second == history
+
+
+@pytest.mark.parametrize("damage", ["truncate", "empty", "garbage", "other network"])
+def test_unreadable_checkpoints(tmp_path: Path, uninterrupted: Any, damage: str) -> None:
+    weights, history = uninterrupted
+    path = interrupted(tmp_path)
+    content = path.read_bytes()
+    if damage == "other network":
+        state = torch.load(path, weights_only=True)["model"]
+        rewrite(path, model=state | {"head.weight": torch.zeros(5, 4)})
+    else:
+        path.write_bytes({"truncate": content[:-200], "empty": b"", "garbage": b"x" * 999}[damage])
+    run = Run(tmp_path)
+    resumed, second = train(tmp_path, run=run)
+    assert any("checkpoint discarded" in line for line in run.lines)
+    assert not any("weights_only" in line for line in run.lines), "torch recommends an unsafe setting"
+    assert same(resumed, weights) and second == history
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"ranks": 2}, "expected the number of processes 1 and the effective batch 2, got 2 and 2"),
-        ({"effective_batch": 8}, "effective batch 2, got 1 and 8"),
-        ({"identity": "0" * 64}, "it belongs to another training"),
-        ({"format": 2}, "not a checkpoint of this version"),
-        ({"step": "7"}, "step and threads: expected whole numbers"),
-        ({"history": [{"loss": None}]}, "history: expected rows of numbers"),
-        ({"schedule": []}, "schedule: a mapping"),
-        ({"optimiser": {"state": {9**9: {}}, "param_groups": [{"params": [0, 1]}]}}, "can't be used"),
+        ({"ranks": 2}, "ranks: expected 1, got 2"),
+        ({"effective_batch": 8}, "effective_batch: expected 2, got 8"),
+        ({"identity": "0" * 64}, "seed, config, dataset or input"),
+        ({"format": 2}, "version"),
+        ({"step": "7"}, "step and threads"),
+        ({"history": [{"loss": None}]}, "history"),
+        ({"schedule": []}, "schedule"),
+        ({"optimiser": {"state": {9**9: {}}, "param_groups": [{"params": [0, 1]}]}}, "optimiser"),
     ],
 )
-def test_a_checkpoint_of_other_processes_is_not_resumed(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
-    weights, _ = train(tmp_path / "whole")
-    path = interrupted(tmp_path / "cut")
-    rewritten(path, **changes)
-    run = Run(tmp_path / "cut")
-    resumed, _ = train(tmp_path / "cut", run=run)
-    assert any(reason in line for line in run.lines)
-    assert same(resumed, weights)
+def test_checkpoints_of_other_runs(tmp_path: Path, uninterrupted: Any, changes: dict[str, Any], reason: str) -> None:
+    rewrite(interrupted(tmp_path), **changes)
+    run = Run(tmp_path)
+    resumed, _ = train(tmp_path, run=run)
+    assert any("checkpoint discarded" in line and reason in line for line in run.lines)
+    assert same(resumed, uninterrupted[0])
 
 
-def test_another_number_of_threads_is_announced(tmp_path: Path) -> None:
+def test_another_number_of_threads_is_reported(tmp_path: Path) -> None:
     path = interrupted(tmp_path)
     threads = torch.get_num_threads()
-    rewritten(path, threads=threads + 1)
+    rewrite(path, threads=threads + 1)
     run = Run(tmp_path)
     train(tmp_path, run=run)
-    assert any(f"was {threads + 1} so far and is {threads} now" in line for line in run.lines)
+    assert any(f"was {threads + 1} and is now {threads}" in line for line in run.lines)
     assert run.progress.bars == [("toy", 12, 6)]
 
 
-@dataclass
-class Second:
-    """The second of two processes, to which the first has sent another step."""
+class SecondRank:
+    """The second of two processes; the first one has restored another step."""
 
-    rank: int = 1
-    size: int = 1
-    sent: list[Any] = field(default_factory=list)
+    rank = 1
+    size = 1
     barrier = SingleRank.barrier
 
     def from_first(self, make: Any) -> int:
         return int(make()) + 2
 
 
-def test_processes_that_read_different_checkpoints_do_not_train(tmp_path: Path) -> None:
-    interrupted(tmp_path)
-    with pytest.raises(RunFailed, match="would resume after step 6, the first one after step 8"):
-        train(tmp_path, run=Run(tmp_path, ranks=Second()))
+def test_processes_that_read_different_checkpoints(tmp_path: Path) -> None:
+    path = interrupted(tmp_path)
+    with pytest.raises(RunFailed) as error:
+        train(tmp_path, run=Run(tmp_path, ranks=SecondRank()))
+    assert error.value.subject == str(path)
+    assert "step 6" in error.value.problem and "step 8" in error.value.problem

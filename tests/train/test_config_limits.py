@@ -1,4 +1,4 @@
-"""Sizes that could only be slips are refused before anything is allocated."""
+"""Sizes that would exhaust memory are errors of the config."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from wsss.errors import InvalidInput
 from wsss.stages import STAGES
 from wsss.validation import validate
 
-SLIPS = [
-    ("segment", {"batch_size": 1_000_000_000}),
-    ("segment", {"accumulate": 1_000_000_000}),
-    ("classify", {"batch_size": 20_000}),
-    ("cam", {"batch_size": 1_000_000_000}),
-    ("predict", {"batch_size": 1_000_000_000}),
-    ("classify", {"convnet": {"widths": [8, 800_000]}}),
-    ("segment", {"head": "dynunet", "unet": {"levels": 3, "filters": [4, 8, 800_000]}}),
-    ("expand", {"sampler": {"reduction": 1_000_000_000}}),
-    ("shrink", {"sampler": {"reduction": 1_000_000_000}}),
-    ("segment", {"head_channels": 1_000_000}),
-    ("segment", {"head": "deeplabv3", "atrous_rates": [0, 6]}),
-    ("crf", {"iterations": 1_000_000_000}),
-]
 
-
-@pytest.mark.parametrize(("stage", "config"), SLIPS)
-def test_absurd_sizes_are_refused_with_their_key_and_the_limit(stage: str, config: dict[str, object]) -> None:
-    with pytest.raises(InvalidInput, match=r"expected a number of at (least|most) \d+, got") as caught:
+@pytest.mark.parametrize(
+    ("stage", "config"),
+    [
+        ("segment", {"batch_size": 1_000_000_000}),
+        ("segment", {"accumulate": 1_000_000_000}),
+        ("classify", {"batch_size": 20_000}),
+        ("cam", {"batch_size": 1_000_000_000}),
+        ("predict", {"batch_size": 1_000_000_000}),
+        ("classify", {"convnet": {"widths": [8, 800_000]}}),
+        ("segment", {"head": "dynunet", "unet": {"levels": 3, "filters": [4, 8, 800_000]}}),
+        ("expand", {"sampler": {"reduction": 1_000_000_000}}),
+        ("shrink", {"sampler": {"reduction": 1_000_000_000}}),
+        ("segment", {"head_channels": 1_000_000}),
+        ("segment", {"head": "deeplabv3", "atrous_rates": [0, 6]}),
+        ("crf", {"iterations": 1_000_000_000}),
+    ],
+)
+def test_sizes_out_of_range(stage: str, config: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput, match=rf"{stage}\.{next(reversed(config))}"):
         validate(STAGES[stage].config, config, where=stage)
-    assert f"{stage}." in caught.value.message

@@ -1,4 +1,4 @@
-"""The weighted sum over outputs of several levels, for any loss."""
+"""The weighted sum of the losses of several outputs."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ def outputs(count: int = 3) -> list[torch.Tensor]:
 def test_weights_are_halved_from_level_to_level_and_sum_to_one() -> None:
     assert output_weights(DeepSupervisionConfig(), 3) == pytest.approx((4 / 7, 2 / 7, 1 / 7))
     assert output_weights(DeepSupervisionConfig(), 1) == (1.0,)
-    given = DeepSupervisionConfig(weights=(1.0, 0.25))
-    assert output_weights(given, 2) == (1.0, 0.25)
-    with pytest.raises(InvalidInput, match="2 weights, but the network has 3 outputs"):
-        output_weights(given, 3)
+    config = DeepSupervisionConfig(weights=(1.0, 0.25))
+    assert output_weights(config, 2) == (1.0, 0.25)
+    with pytest.raises(InvalidInput) as error:
+        output_weights(config, 3)
+    assert (error.value.subject, error.value.found) == ("deep_supervision.weights", 2)
 
 
 @pytest.mark.parametrize("config", [CrossEntropyDiceConfig(), ClDiceConfig()], ids=repr)
@@ -44,34 +45,36 @@ def test_the_weighted_sum(config: Any) -> None:
     assert all(output.grad is not None and not output.grad.any() for output in several[1:])
 
 
-def test_a_term_on_the_finest_output_alone() -> None:
+def test_term_on_the_finest_output_only() -> None:
     loss, several = build_loss(ClDiceConfig()), outputs(2)
     assert isinstance(loss, LossWithTerm)
-    got = deep_loss(loss, several, TARGET, DeepSupervisionConfig(weights=(0.75, 0.25), term="finest"))
-    expected = 0.75 * loss(several[0], TARGET) + 0.25 * loss.config.base_weight * loss.base(several[1], TARGET)
-    torch.testing.assert_close(got, expected)
+    value = deep_loss(loss, several, TARGET, DeepSupervisionConfig(weights=(0.75, 0.25), term="finest"))
+    expected = 0.75 * loss(several[0], TARGET) + 0.25 * loss.base_weight * loss.base(several[1], TARGET)
+    torch.testing.assert_close(value, expected)
     assert loss.active
 
 
-def test_the_loss_of_the_training_loop_takes_one_output_or_several() -> None:
+class Constant(torch.nn.Module):
+    """A network with constant outputs."""
+
+    def __init__(self, outputs: Any) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, images: torch.Tensor) -> Any:
+        return self.outputs
+
+
+def test_mask_loss_of_one_or_several_outputs() -> None:
     several, loss = outputs(2), build_loss(CrossEntropyDiceConfig())
     batch = (torch.zeros(2, 3, 16, 16), TARGET)
-
-    class Answer(torch.nn.Module):
-        def __init__(self, answer: Any) -> None:
-            super().__init__()
-            self.answer = answer
-
-        def forward(self, images: torch.Tensor) -> Any:
-            return self.answer
-
     config = DeepSupervisionConfig()
-    torch.testing.assert_close(mask_loss(loss, config)(Answer(several[0]), batch), loss(several[0], TARGET))
+    torch.testing.assert_close(mask_loss(loss, config)(Constant(several[0]), batch), loss(several[0], TARGET))
     expected = deep_loss(loss, several, TARGET, config)
-    torch.testing.assert_close(mask_loss(loss, config)(Answer(several), batch), expected)
+    torch.testing.assert_close(mask_loss(loss, config)(Constant(several), batch), expected)
 
 
-def test_a_loss_that_knows_no_soft_targets_gets_the_most_probable_class() -> None:
+def test_losses_without_soft_targets_get_the_most_probable_class() -> None:
     from wsss.losses.base import Loss
 
     class Hard(Loss):
@@ -81,10 +84,6 @@ def test_a_loss_that_knows_no_soft_targets_gets_the_most_probable_class() -> Non
 
     soft = torch.nn.functional.one_hot(TARGET, 2).movedim(-1, 1).float()
     (logits,) = outputs(1)
+    value = mask_loss(Hard(), DeepSupervisionConfig())(Constant(logits), (torch.zeros(2, 3, 16, 16), soft))
 
-    class Answer(torch.nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return logits
-
-    value = mask_loss(Hard(), DeepSupervisionConfig())(Answer(), (torch.zeros(2, 3, 16, 16), soft))
     assert float(value) == float(Hard()(logits, TARGET))

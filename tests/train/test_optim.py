@@ -5,7 +5,7 @@ import torch
 from toytraining import Toy
 
 from wsss.train.config import AdamWConfig, ScheduleConfig, SGDConfig
-from wsss.train.optim import build_optimiser, build_schedule, learning_rate_factor, trunk_and_head
+from wsss.train.optim import Group, build_optimiser, build_schedule, learning_rate_factor, trunk_and_head
 
 
 def test_poly_decay() -> None:
@@ -13,7 +13,7 @@ def test_poly_decay() -> None:
     assert factor(0) == 1
     assert factor(5) == pytest.approx(0.5**0.9)
     assert factor(10) == 0
-    assert factor(11) == 0  # the scheduler also asks for the step after the last
+    assert factor(11) == 0  # the scheduler requests one more step
 
 
 def test_warm_up_and_constant() -> None:
@@ -21,7 +21,7 @@ def test_warm_up_and_constant() -> None:
     assert [factor(step) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
 
 
-def test_head_learns_faster_and_frozen_parameters_not_at_all() -> None:
+def test_learning_rates_of_trunk_and_head() -> None:
     model = Toy()
     model.backbone[0].bias.requires_grad_(False)
     config = AdamWConfig(lr=0.001, head_lr_factor=5)
@@ -32,7 +32,7 @@ def test_head_learns_faster_and_frozen_parameters_not_at_all() -> None:
     assert {id(p) for p in head["params"]} == {id(model.head.weight), id(model.head.bias)}
 
 
-def test_a_network_without_a_backbone_learns_at_one_rate() -> None:
+def test_networks_without_a_backbone_have_one_learning_rate() -> None:
     model, config = torch.nn.Linear(3, 2), SGDConfig(lr=0.1, head_lr_factor=7)
     (group,) = build_optimiser(config, trunk_and_head(model, config)).param_groups
     assert group["lr"] == 0.1 and len(group["params"]) == 2
@@ -41,8 +41,6 @@ def test_a_network_without_a_backbone_learns_at_one_rate() -> None:
 def test_step_of_sgd_by_hand() -> None:
     parameter = torch.nn.Parameter(torch.tensor([2.0]))
     config = SGDConfig(lr=0.1, head_lr_factor=1, weight_decay=0.5, momentum=0.9)
-    from wsss.train.optim import Group
-
     optimiser = build_optimiser(config, [Group([parameter]), Group([])])
     schedule = build_schedule(ScheduleConfig(power=1.0), optimiser, 2)
     for expected in (2 - 0.1 * (1 + 0.5 * 2), None):

@@ -1,4 +1,4 @@
-"""Training whose length is counted in steps instead of epochs."""
+"""Training with a number of steps instead of epochs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from learning import Run
-from toytraining import CONFIG, Interrupted, ToyExamples, train
+from toytraining import CONFIG, ToyExamples, interrupted, same, train
 
 from wsss.errors import InvalidInput
 from wsss.train.config import SGDConfig, TrainConfig
@@ -20,31 +20,20 @@ from wsss.validation import validate
 STEPS: dict[str, Any] = {"epochs": None, "steps": 10}
 
 
-def interrupt() -> None:
-    raise Interrupted
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ({"epochs": 3, "steps": 10}, "give either epochs or steps.*epochs: null"),
-        ({"epochs": None}, "give epochs or steps"),
-        ({"steps": 0}, "at least 1"),
-    ],
-)
-def test_exactly_one_of_them_counts(value: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidInput, match=message):
+@pytest.mark.parametrize("value", [{"epochs": 3, "steps": 10}, {"epochs": None}, {"steps": 0}])
+def test_exactly_one_of_epochs_and_steps_is_set(value: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="steps"):
         validate(TrainConfig, value, where="segment")
 
 
-def test_without_steps_it_is_epochs() -> None:
+def test_steps_replace_the_default_epochs() -> None:
     assert (TrainConfig().epochs, TrainConfig().steps) == (5, None)
     config = validate(TrainConfig, {"steps": 10}, where="")
     assert (config.epochs, config.steps) == (None, 10)
     assert validate(TrainConfig, {"epochs": 7, "steps": None}, where="").epochs == 7
 
 
-def test_batches_of_a_plan_in_steps_are_those_of_epochs() -> None:
+def test_batches_in_steps_equal_those_in_epochs() -> None:
     by_epochs = Plan(7, 2, 1, 3, seed=5)
     by_steps = Plan(7, 2, 1, None, seed=5, total=10)
     assert by_steps.steps == 10
@@ -65,7 +54,7 @@ def test_the_history_has_twenty_rows_or_one_per_step(tmp_path: Path) -> None:
     assert [float(row["train_loss"]) for row in rows] == [row["train_loss"] for row in history]
 
 
-def test_a_row_holds_the_mean_of_its_own_steps(tmp_path: Path) -> None:
+def test_a_row_contains_the_mean_of_its_own_steps(tmp_path: Path) -> None:
     values = iter(range(1, 100))
 
     def loss(model: torch.nn.Module, batch: Any) -> torch.Tensor:
@@ -75,19 +64,19 @@ def test_a_row_holds_the_mean_of_its_own_steps(tmp_path: Path) -> None:
     assert history[0]["train_loss"] == 2 and history[-2]["train_loss"] == 41 and history[-1]["train_loss"] == 43
 
 
-@pytest.mark.parametrize("after", [1, 2, 5, 9, 10])
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_resumed_after_a_crash_ends_bit_identical(tmp_path: Path, after: int, accumulate: int) -> None:
+def test_a_resumed_run_is_bit_identical(tmp_path: Path, accumulate: int) -> None:
     keys = STEPS | {"accumulate": accumulate, "steps": 43, "optimiser": {"name": "sgd", "lr": 0.1, "nesterov": True}}
-    weights, history = train(tmp_path / "whole", **keys)
-    with pytest.raises(Interrupted):
-        train(tmp_path / "cut", after=after * 4, stop=interrupt, **keys)
-    resumed, second = train(tmp_path / "cut", **keys)
-    assert all(torch.equal(weights[name], resumed[name]) for name in weights)
-    assert second == history
-    assert (tmp_path / "cut/history.csv").read_bytes() == (tmp_path / "whole/history.csv").read_bytes()
+    weights, history = train(tmp_path / "uninterrupted", **keys)
+    for after in (4, 20, 40):
+        resumed = tmp_path / f"resumed{after}"
+        interrupted(resumed, after=after, **keys)
+        resumed_weights, resumed_history = train(resumed, **keys)
+        assert same(weights, resumed_weights)
+        assert resumed_history == history
+        assert (resumed / "history.csv").read_bytes() == (tmp_path / "uninterrupted/history.csv").read_bytes()
     examples = ToyExamples()
-    assert train(tmp_path / "cut", examples=examples, **keys)[1] == history
+    assert train(resumed, examples=examples, **keys)[1] == history
     assert not examples.seen
 
 
@@ -98,7 +87,7 @@ def test_progress_and_messages_count_steps(tmp_path: Path) -> None:
     assert run.lines[-1].startswith("toy: step 10/10: train_loss ")
 
 
-def test_a_run_in_epochs_is_as_it_was(tmp_path: Path) -> None:
+def test_progress_and_messages_count_epochs(tmp_path: Path) -> None:
     run = Run(tmp_path)
     _, history = train(tmp_path, run=run)
     assert [row["epoch"] for row in history] == [1, 2, 3]
@@ -106,10 +95,10 @@ def test_a_run_in_epochs_is_as_it_was(tmp_path: Path) -> None:
     assert run.lines[-1].startswith(f"toy: epoch 3/{CONFIG['epochs']}: ")
 
 
-def test_nesterov_momentum_is_torchs() -> None:
+def test_nesterov_momentum() -> None:
     parameter = torch.nn.Parameter(torch.ones(1))
     plain = build_optimiser(SGDConfig(momentum=0.9), [Group([parameter])])
     nesterov = build_optimiser(SGDConfig(momentum=0.9, nesterov=True), [Group([parameter])])
     assert not plain.defaults["nesterov"] and nesterov.defaults["nesterov"]
-    with pytest.raises(InvalidInput, match="nesterov needs momentum"):
+    with pytest.raises(InvalidInput, match="nesterov"):
         validate(SGDConfig, {"momentum": 0, "nesterov": True}, where="")

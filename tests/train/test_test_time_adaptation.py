@@ -5,9 +5,10 @@ import torch
 from learning import CLASSES
 
 from wsss.models.classifier import CAMClassifier, build_classifier
-from wsss.models.config import ClassifierConfig, ExpansionConfig, SamplingConfig, ShrinkageConfig
+from wsss.models.config import ClassifierConfig
+from wsss.models.sampler_config import ExpansionConfig, SamplingConfig, ShrinkageConfig
 from wsss.train.classification import TileExamples, multilabel_loss
-from wsss.train.image_cache import Cached
+from wsss.train.image_cache import ArrayCache
 from wsss.train.test_time_adaptation import adapted
 
 
@@ -17,7 +18,7 @@ def examples(count: int = 6) -> TileExamples:
     images = rng.integers(0, 120, (count, 9, 9, 3), dtype=np.uint8)
     images[::2, 4, 4] = 255
     statistics = np.tile(np.float32([[0.3, 0.3, 0.3], [0.2, 0.2, 0.2]]), (count, 1, 1))
-    return TileExamples(Cached(lambda index: images[index], count, cache_bytes=1 << 20), labels, statistics)
+    return TileExamples(ArrayCache(lambda index: images[index], count, cache_bytes=1 << 20), labels, statistics)
 
 
 def classifier() -> CAMClassifier:
@@ -32,19 +33,19 @@ def loss(model: CAMClassifier, tiles: TileExamples) -> float:
         return float(multilabel_loss(model, batch))
 
 
-def test_it_learns_the_tiles_and_leaves_the_original_alone() -> None:
+def test_it_fits_the_tiles_and_leaves_the_original_unchanged() -> None:
     model, tiles = classifier(), examples()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    found = adapted(model, tiles, steps=120, lr=0.02, seed=3)
-    assert loss(found, tiles) < 0.6 * loss(model, tiles)
-    assert not found.training
+    copy = adapted(model, tiles, steps=120, lr=0.02, seed=3)
+    assert loss(copy, tiles) < 0.6 * loss(model, tiles)
+    assert not copy.training
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], atol=0, rtol=0)
 
 
-def test_it_follows_from_the_seed() -> None:
+def test_results_depend_on_the_seed() -> None:
     model, tiles = classifier(), examples()
-    torch.manual_seed(11)  # what was drawn before has no part in it
+    torch.manual_seed(11)  # has no effect
     first = adapted(model, tiles, steps=3, lr=0.02, seed=3).state_dict()
     again = adapted(model, tiles, steps=3, lr=0.02, seed=3).state_dict()
     other = adapted(model, tiles, steps=3, lr=0.02, seed=4).state_dict()
@@ -52,20 +53,20 @@ def test_it_follows_from_the_seed() -> None:
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
-def test_tiles_come_in_all_eight_ways_of_a_square() -> None:
+def test_tiles_are_augmented_by_all_symmetries_of_a_square() -> None:
     tile = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
     statistics = np.zeros((1, 2, 3), np.float32)
-    tiles = TileExamples(Cached(lambda index: tile, 1, cache_bytes=0), np.ones((1, 1), bool), statistics)
-    seen = {tiles[0, seed][0].numpy().tobytes() for seed in range(100)}
-    assert len(seen) == 8
+    tiles = TileExamples(ArrayCache(lambda index: tile, 1, cache_bytes=0), np.ones((1, 1), bool), statistics)
+    augmented = {tiles[0, seed][0].numpy().tobytes() for seed in range(100)}
+    assert len(augmented) == 8
     assert tiles[0, 5][0].shape == (3, 3, 3) and torch.equal(tiles[0, 5][0], tiles[0, 5][0])
 
 
-def test_samplers_stay_as_they_are() -> None:
+def test_samplers_are_frozen() -> None:
     model, tiles = classifier(), examples()
     expansion, shrinkage = ExpansionConfig(offset_init=0.1), ShrinkageConfig(offset_init=0.1)
     model.resample(SamplingConfig(placement="features", expansion=expansion, shrinkage=shrinkage))
-    found = adapted(model.eval(), tiles, steps=3, lr=0.02, seed=3).state_dict()
-    same = {name for name, value in model.state_dict().items() if torch.equal(value, found[name])}
-    assert {name for name in found if name.startswith("samplers.")} <= same
+    weights = adapted(model.eval(), tiles, steps=3, lr=0.02, seed=3).state_dict()
+    same = {name for name, value in model.state_dict().items() if torch.equal(value, weights[name])}
+    assert {name for name in weights if name.startswith("samplers.")} <= same
     assert "head.weight" not in same

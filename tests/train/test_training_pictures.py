@@ -9,7 +9,7 @@ from onethread import one_thread as one_thread
 from torch import Tensor, nn
 from toytraining import train
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.models.classifier import build_classifier
 from wsss.models.config import BackboneConfig, ClassifierConfig
 from wsss.train.training_pictures import COUNT, map_pictures, segmentation_pictures
@@ -19,7 +19,7 @@ CLASSES = Classes(("background", "cat", "dog"), ((0,), (1,), (2,)))
 
 
 class Halves:
-    """Images whose left half is dark and whose right half, class 1, is bright."""
+    """Images with a dark left half and a bright right half of class 1."""
 
     def __init__(self, *, soft: bool = False, count: int = 6) -> None:
         self.soft, self.count = soft, count
@@ -37,7 +37,7 @@ class Halves:
 
 
 class Bright(nn.Module):
-    """Calls bright pixels class 1, in evaluation mode only."""
+    """Predicts class 1 for bright pixels; fails in training mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,17 +50,17 @@ class Bright(nn.Module):
 
 
 @pytest.mark.parametrize("soft", [False, True])
-def test_image_target_and_prediction_stand_side_by_side(soft: bool) -> None:
-    found = segmentation_pictures(Bright(), Halves(soft=soft), CLASSES)()
-    assert list(found) == [f"example {index}" for index in range(COUNT)]
-    image, target, prediction = np.split(found["example 0"], 3, axis=1)
+def test_image_target_and_prediction_are_side_by_side(soft: bool) -> None:
+    drawn = segmentation_pictures(Bright(), Halves(soft=soft), CLASSES)()
+    assert list(drawn) == [f"example {index}" for index in range(COUNT)]
+    image, target, prediction = np.split(drawn["example 0"], 3, axis=1)
     assert (image[:, 16:] == 200).all() and (image[:, :16] == 0).all()
     assert (target == prediction).all()
     expected = np.round(200 * 0.4 + class_colours(CLASSES)[1] * 0.6)
     assert (target[5, 25] == expected).all() and (target[5, 5] == 0).all()
 
 
-def test_maps_of_the_labels_an_image_has() -> None:
+def test_maps_of_present_classes() -> None:
     torch.manual_seed(0)
     model = build_classifier(ClassifierConfig(backbone=BackboneConfig(name="resnet18", weights="none")), 3)
 
@@ -68,12 +68,12 @@ def test_maps_of_the_labels_an_image_has() -> None:
         def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor]:
             return super().__getitem__(item)[0], torch.tensor([0.0, 1.0, 0.0])
 
-    found = map_pictures(model, Labelled(count=2))()
-    assert {one.shape for one in found.values()} == {(32, 128, 3)} and len(found) == 2
-    assert (found["example 0"][:, 64:] == 0).all()  # one label, one map
+    drawn = map_pictures(model, Labelled(count=2))()
+    assert {picture.shape for picture in drawn.values()} == {(32, 128, 3)} and len(drawn) == 2
+    assert (drawn["example 0"][:, 64:] == 0).all()  # one label, one map
 
 
-def test_pictures_reach_tensorboard_after_every_epoch_and_change_nothing(tmp_path: Path) -> None:
+def test_pictures_are_written_after_every_epoch_without_side_effects(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     picture = np.zeros((4, 6, 3), np.uint8)

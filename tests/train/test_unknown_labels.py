@@ -1,4 +1,4 @@
-"""Labels that leave open whether a class is there: left out of the loss and of the scores."""
+"""Unknown labels are ignored by loss and scores."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_the_loss_is_the_mean_over_known_labels(seed: int, images: int, classes:
     assert scores.grad is not None and not scores.grad[~known].any() and bool(scores.grad.isfinite().all())
 
 
-def test_without_unknown_labels_it_is_torchs_loss() -> None:
+def test_without_unknown_labels_it_equals_torch() -> None:
     scores, labels = logits(0, 8, 4).float(), (logits(1, 8, 4) > 0).float()
     assert torch.equal(soft_margin(scores, labels), F.multilabel_soft_margin_loss(scores, labels))
 
 
-def test_a_class_is_scored_on_images_whose_label_is_known() -> None:
+def test_scores_ignore_unknown_labels() -> None:
     probabilities = np.array([[0.9], [0.8], [0.1]])
     labels = np.array([[1], [np.nan], [0.0]])
     assert multilabel_scores(probabilities, labels) == multilabel_scores(probabilities[[0, 2]], labels[[0, 2]])

@@ -14,10 +14,10 @@ from wsss.train.workers import begin_worker
 
 if sys.argv[1] == "worker":
     begin_worker(0)
-shared = reduction.DupFd(0)  # starts the thread that hands file descriptors over
+shared = reduction.DupFd(0)  # starts the thread that transfers file descriptors
 address = resource_sharer._resource_sharer._address
 other_end = Client(address, authkey=process.current_process().authkey)
-other_end.close()  # without having asked for anything, as a process that was told to end
+other_end.close()  # without a request, like an interrupted main process
 time.sleep(0.3)
 if sys.argv[1] == "worker":
     sys.excepthook(ValueError, ValueError("another error"), None)
@@ -25,7 +25,7 @@ if sys.argv[1] == "worker":
 
 
 @pytest.mark.parametrize("role", ["worker", "any"])
-def test_a_parent_that_leaves_is_no_news_to_a_worker(role: str) -> None:
+def test_workers_ignore_closed_connections(role: str) -> None:
     done = subprocess.run([sys.executable, "-c", LEAVE, role], capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     if role == "worker":

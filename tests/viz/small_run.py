@@ -11,7 +11,10 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from wsss.data.sample import Classes, Dataset, Sample, read_truth
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
+from wsss.data.truth import read_truth
 from wsss.io.files.atomic import write_json, write_text
 from wsss.io.files.stage_files import cam_path, mask_path
 from wsss.io.rasters.cams import Cams, write_cams

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.io.rasters.label_masks import voc_palette
 from wsss.viz.drawing.heatmap import heat, heat_overlay, resize_map
 from wsss.viz.drawing.palette import HATCH, class_colours, magma

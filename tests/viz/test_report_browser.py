@@ -14,7 +14,8 @@ from browser import Page, browser, needs_chromium
 from PIL import Image
 from small_run import CLASSES, RunBuilder, drawn_dataset, whole_run
 
-from wsss.data.sample import Dataset, Sample
+from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
 from wsss.io.files.atomic import write_text
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import write_mask

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from small_run import drawn_dataset, whole_run
 
-from wsss.data.sample import Dataset
+from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
 from wsss.viz.report.run_overview import StageRecord, read_record

@@ -16,7 +16,10 @@ from PIL import Image
 from scipy import ndimage
 from small_run import RunBuilder
 
-from wsss.data.sample import Classes, Dataset, Sample, read_truth
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
+from wsss.data.truth import read_truth
 from wsss.io.files.atomic import write_text
 from wsss.io.files.stage_files import mask_path, probability_path
 from wsss.io.rasters.arrays import write_arrays

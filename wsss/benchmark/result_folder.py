@@ -25,6 +25,13 @@ class ResultFile:
     seed: int
 
 
+def _result_file(path: Path, root: Path) -> ResultFile:
+    framework, labels, size, loss, _ = path.relative_to(root).parts
+    match = _SEED.fullmatch(path.stem)
+    assert match is not None
+    return ResultFile(path, framework, labels, size, loss, int(match[1]))
+
+
 def find_results(root: Path) -> tuple[list[ResultFile], list[str]]:
     """Return the result files below ``root``, sorted by folder and seed, and a note on each kind of ignored file.
 
@@ -35,11 +42,7 @@ def find_results(root: Path) -> tuple[list[ResultFile], list[str]]:
     inside = _visible_files(root, root.glob("*/*/*/*/*.csv"))  # unlike rglob, glob follows links to folders
     elsewhere = [path for path in _visible_files(root, root.rglob("*.csv")) if path not in inside]
     unnamed = [path for path in inside if _SEED.fullmatch(path.stem) is None]
-    results = [
-        ResultFile(path, *path.relative_to(root).parts[:-1], int(match[1]))
-        for path in inside
-        if (match := _SEED.fullmatch(path.stem))
-    ]
+    results = [_result_file(path, root) for path in inside if path not in unnamed]
     if not results:
         raise InvalidInput(
             "no results",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wsss.cli.echo import echo
 
 if TYPE_CHECKING:
-    from wsss.data.checks.check import Finding, Report
+    from wsss.data.checks.check_report import Finding, Report
 
 SHOWN_EXAMPLES = 10
 MANY_SPLITS = 4

@@ -13,8 +13,9 @@ from wsss.errors import InvalidInput, Verbatim, closest, listing
 from wsss.io.files.home import at_home
 from wsss.io.files.stage_files import RUN
 from wsss.pipeline.config import resources
+from wsss.pipeline.config.pipeline_files import IN_FOLDER
 from wsss.pipeline.config.source import Source, merge
-from wsss.pipeline.config.spec import IN_FOLDER, load_spec
+from wsss.pipeline.config.spec import load_spec
 from wsss.pipeline.store.run_folder import data_of_run, read_run
 from wsss.stages import STAGES
 from wsss.validation import KeyPath

@@ -111,8 +111,8 @@ def _problem(name: str, expected: str) -> str:
 def _pipeline_hint(name: str) -> str | None:
     """Return the hint for a pipeline in place of a run; ``None`` for other names."""
     from wsss.pipeline.config import resources
+    from wsss.pipeline.config.pipeline_files import IN_FOLDER
     from wsss.pipeline.config.source import read_yaml
-    from wsss.pipeline.config.spec import IN_FOLDER
 
     path = Path(name)
     file = next((one for one in (path, path / IN_FOLDER) if resources.is_yaml(one) and one.is_file()), None)
@@ -126,7 +126,7 @@ def _pipeline_hint(name: str) -> str | None:
 
 def _runs_hint(name: str, fits: Fits) -> str:
     """Return the hint for an unknown run: the runs below ``runs/`` and the closest one, or the pipelines."""
-    from wsss.pipeline.config.spec import pipelines_here
+    from wsss.pipeline.config.pipeline_files import pipelines_here
 
     known = sorted(path.name for path in RUNS.iterdir() if fits(path)) if RUNS.is_dir() else []
     if known:

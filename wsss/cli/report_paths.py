@@ -11,7 +11,8 @@ from wsss.cli.echo import echo
 from wsss.errors import InvalidInput
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.config.spec import spec_from
-from wsss.pipeline.plan.graph import Job, job_alone
+from wsss.pipeline.plan.graph import job_alone
+from wsss.pipeline.plan.job import Job
 from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.stage_folder import read_record
 from wsss.stages import STAGES

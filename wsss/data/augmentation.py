@@ -6,16 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.data.intensity import (
-    Blur,
-    Brightness,
-    Contrast,
-    Gamma,
-    InvertedGamma,
-    LowResolution,
-    Noise,
-    RandomHue,
-)
+from wsss.data.intensity import Blur, Brightness, Contrast, Gamma, InvertedGamma, LowResolution, Noise, RandomHue
 from wsss.validation import Settings
 
 Strength = Annotated[float, Field(ge=0, le=1)]

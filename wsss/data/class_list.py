@@ -146,7 +146,7 @@ def choose_classes(choice: ClassChoice, base: Mapping[str, int], *, other: Other
             owner[number] = name
     classes = Classes(
         names=(BACKGROUND, *groups),
-        values=((0,), *map(tuple, groups.values())),
+        values=((0,), *(tuple(ids) for ids in groups.values())),
         other=frozenset(base.values()) - set(owner),
         other_as=0 if other == "background" else IGNORE,
     )

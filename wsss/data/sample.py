@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wsss.errors import InvalidInput, listing
 
@@ -54,18 +54,3 @@ def require_labels(samples: Sequence[Sample]) -> None:
             f"{len(missing)} of {len(samples)} images have no image-level labels: {listing(missing)}",
             hint="Add them to the label file, or remove them from the split. `wsss data check` lists all.",
         )
-
-
-_MOVED = {
-    **dict.fromkeys(("Classes",), "wsss.data.classes"),
-    **dict.fromkeys(("Dataset", "Kind"), "wsss.data.dataset"),
-    **dict.fromkeys(("read_truth", "load_truth", "mask_remarks", "ONLY_IGNORED"), "wsss.data.truth"),
-}
-
-
-def __getattr__(name: str) -> Any:  # old names, until every import uses the new modules
-    import importlib
-
-    if name not in _MOVED:
-        raise AttributeError(name)
-    return getattr(importlib.import_module(_MOVED[name]), name)

@@ -15,13 +15,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from wsss.data.augmentation import ClassificationAugmentation as ClassificationAugmentation
-from wsss.data.augmentation import ColourJitter, Fit, Rotation
-from wsss.data.augmentation import SegmentationAugmentation as SegmentationAugmentation
+from wsss.data.augmentation import ClassificationAugmentation, ColourJitter, Fit, Rotation, SegmentationAugmentation
 from wsss.data.intensity import Change
 from wsss.data.resizing import opencv
-from wsss.data.resizing import resize as resize
-from wsss.data.resizing import scaled as scaled
 from wsss.io.rasters.label_masks import IGNORE
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.files.atomic import explain_os_errors, temporary_beside, write_json
+from wsss.io.files.atomic import convert_os_errors, temporary_beside, write_json
 from wsss.io.process.shared_state import deleted_if_killed
 from wsss.io.text.json_files import read_json
 
@@ -77,13 +77,13 @@ def new_folder(out: Path, record: Mapping[str, Any]) -> Iterator[Path]:
     making = temporary_beside(out)
     leaving = making.with_name(f"{making.name}-old")
     try:
-        with explain_os_errors(out):
+        with convert_os_errors(out):
             shutil.rmtree(making, ignore_errors=True)
             making.mkdir(parents=True)
         with deleted_if_killed(making):
             yield making
         write_json(making / RECORD, {"made_by": "wsss export", **record, "files": _files(making)})
-        with explain_os_errors(out):
+        with convert_os_errors(out):
             if out.is_dir():
                 out.rename(leaving)
             making.rename(out)

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from wsss.errors import DamagedFile, InvalidInput, counted, listing
 from wsss.export.export_folder import check_out, new_folder
-from wsss.export.export_items import WHERE, Each, Item, Masks, Options, Output
+from wsss.export.export_items import UNKNOWN_IMAGES, Each, Item, Masks, Options, Output
 from wsss.export.image_copies import require_file
 from wsss.export.naming import check_name, require_good, with_stems
 
@@ -163,7 +163,7 @@ def _unfit(items: Sequence[Item], chosen: Format, options: Options, format_name:
     """
     if (chosen.needs or options.with_images) and all(item.file is None and item.image is None for item in items):
         subject = format_name if options.with_images is None else "--with-images"
-        raise InvalidInput(f"unknown images for {counted(len(items), 'mask')}", subject=subject, hint=WHERE)
+        raise InvalidInput(f"unknown images for {counted(len(items), 'mask')}", subject=subject, hint=UNKNOWN_IMAGES)
     failed: dict[str, InvalidInput] = {}
     for item in items:
         try:
@@ -173,7 +173,9 @@ def _unfit(items: Sequence[Item], chosen: Format, options: Options, format_name:
             elif chosen.needs == "file":
                 require_file(item, format_name)
             elif chosen.needs == "name" and item.file is None and item.image is None:
-                raise InvalidInput(f"{format_name} needs the image, which is unknown", subject=item.id, hint=WHERE)
+                raise InvalidInput(
+                    f"{format_name} needs the image, which is unknown", subject=item.id, hint=UNKNOWN_IMAGES
+                )
         except InvalidInput as error:
             failed[item.id] = error
     return failed

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from wsss.data.sample import Classes, Sample, read_truth
+from wsss.data.classes import Classes
+from wsss.data.sample import Sample
 from wsss.data.sample_ids import without_suffix
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE, ignored_name, voc_palette
 from wsss.io.rasters.rgb_images import size_if_readable
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from wsss.data.masks.mask_values import MaskValues
 
 T = TypeVar("T")
-WHERE = (
+UNKNOWN_IMAGES = (
     "Pass the folder of the dataset (--data.root DIR) or of its images (--data.images DIR); for masks without a "
     "dataset, --images DIR."
 )

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from wsss.errors import InvalidInput
-from wsss.export.export_items import WHERE, Item
-from wsss.io.files.atomic import atomic_open, explain_os_errors
+from wsss.export.export_items import UNKNOWN_IMAGES, Item
+from wsss.io.files.atomic import atomic_open, convert_os_errors
 
 
 def require_file(item: Item, purpose: str) -> None:
@@ -20,7 +20,7 @@ def require_file(item: Item, purpose: str) -> None:
     """
     if item.image is None or not item.image.is_file():
         why = "is unknown" if item.image is None else f"is missing: {item.image}"
-        raise InvalidInput(f"{purpose} needs the image, which {why}", subject=item.id, hint=WHERE)
+        raise InvalidInput(f"{purpose} needs the image, which {why}", subject=item.id, hint=UNKNOWN_IMAGES)
 
 
 def put_images(
@@ -45,7 +45,7 @@ def put_images(
         if item.image is None or target.is_symlink() or target.exists():
             continue
         if how == "link":
-            with explain_os_errors(target):
+            with convert_os_errors(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(item.image.resolve())
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.export.export_items import colours, refuse_characters
 from wsss.io.rasters.label_masks import IGNORE, ignored_name
 

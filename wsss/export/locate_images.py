@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wsss.data.readers.find_images import images_by_id, the_image
+from wsss.data.readers.find_images import image_path, images_by_id
 from wsss.data.readers.imagefolder import images_below
 from wsss.errors import InvalidInput, counted
 from wsss.export.export_items import Item
@@ -26,7 +26,7 @@ def images_by_name(folder: Path, items: Sequence[Item]) -> dict[str, Path]:
         images = {**images_below(folder), **{id: paths for id, paths in images.items() if paths}}
     matched = [item.id for item in items if images.get(item.id)]
     return _require_some(
-        {id: the_image(id, images, where="--images", folder=folder) for id in matched}, folder, len(items)
+        {id: image_path(id, images, where="--images", folder=folder) for id in matched}, folder, len(items)
     )
 
 

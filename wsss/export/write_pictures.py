@@ -11,7 +11,7 @@ import numpy as np
 
 from wsss.export.export_items import Item, Masks, Options, Output, name_of, present, value_of
 from wsss.export.naming import renamed
-from wsss.io.files.atomic import explain_os_errors
+from wsss.io.files.atomic import convert_os_errors
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import image_size, read_image, write_png
 from wsss.viz.drawing.legend import Entry, with_legend
@@ -182,5 +182,5 @@ def _add_page(path: Path, page: NDArray[np.uint8], *, first: bool, title: str) -
     options: dict[str, Any] = {"append": True}
     if first:
         options = {"title": title, "creationDate": None, "modDate": None}
-    with explain_os_errors(path):
+    with convert_os_errors(path):
         Image.fromarray(page).save(path, format="PDF", resolution=DPI, quality=90, **options)

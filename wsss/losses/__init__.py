@@ -44,7 +44,17 @@ __all__ = [
 _MODULES = {
     "Loss": "wsss.losses.base",
     "DeepSupervision": "wsss.losses.supervision",
-    **{attribute: module for module, attribute in (target.split(":") for target in LOSSES.values())},
+    "CrossEntropyLoss": "wsss.losses.region",
+    "DiceLoss": "wsss.losses.region",
+    "CrossEntropyDiceLoss": "wsss.losses.region",
+    "RegionWiseLoss": "wsss.losses.region_wise",
+    "BettiMatchingLoss": "wsss.losses.betti_matching",
+    "ClDiceLoss": "wsss.losses.cldice",
+    "SkeletonRecallLoss": "wsss.losses.skeleton_recall",
+    "TopoWindowLoss": "wsss.losses.topo_window",
+    "TopoLoss": "wsss.losses.topoloss",
+    "CbDiceLoss": "wsss.losses.cbdice",
+    "WarpingLoss": "wsss.losses.warping_loss",
 }
 
 

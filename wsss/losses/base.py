@@ -80,7 +80,7 @@ class Loss(nn.Module):
 
 
 def build_loss(config: Any) -> Loss:
-    """Build a loss from its config (see `wsss.losses.config.LossConfig`).
+    """Build a loss from its config (see `wsss.losses.any_loss.LossConfig`).
 
     Raises:
         InvalidInput: unknown name.

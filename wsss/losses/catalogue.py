@@ -6,21 +6,25 @@ from importlib import import_module
 from typing import Any
 
 from wsss.errors import InvalidInput
+from wsss.extensions import Extensions
 
-LOSSES = {
-    "ce": "wsss.losses.region:CrossEntropyLoss",
-    "dice": "wsss.losses.region:DiceLoss",
-    "ce_dice": "wsss.losses.region:CrossEntropyDiceLoss",
-    "region_wise": "wsss.losses.region_wise:RegionWiseLoss",
-    "betti_matching": "wsss.losses.betti_matching:BettiMatchingLoss",
-    "cldice": "wsss.losses.cldice:ClDiceLoss",
-    "skeleton_recall": "wsss.losses.skeleton_recall:SkeletonRecallLoss",
-    "topo": "wsss.losses.topo_window:TopoWindowLoss",
-    "topoloss": "wsss.losses.topoloss:TopoLoss",
-    "cbdice": "wsss.losses.cbdice:CbDiceLoss",
-    "warping": "wsss.losses.warping_loss:WarpingLoss",
-}
-"""Name → module and class."""
+LOSSES = Extensions(
+    "wsss.losses",
+    {
+        "ce": "wsss.losses.config:CrossEntropyConfig",
+        "dice": "wsss.losses.config:DiceConfig",
+        "ce_dice": "wsss.losses.config:CrossEntropyDiceConfig",
+        "region_wise": "wsss.losses.config:RegionWiseConfig",
+        "betti_matching": "wsss.losses.config:BettiMatchingConfig",
+        "cldice": "wsss.losses.config:ClDiceConfig",
+        "skeleton_recall": "wsss.losses.config:SkeletonRecallConfig",
+        "topo": "wsss.losses.config:TopoConfig",
+        "topoloss": "wsss.losses.config:TopoLossConfig",
+        "cbdice": "wsss.losses.config:CbDiceConfig",
+        "warping": "wsss.losses.config:WarpingConfig",
+    },
+)
+"""Name → config class, which names the class of the loss; other packages add theirs by entry points."""
 
 
 def loss_class(name: str) -> Any:
@@ -31,5 +35,5 @@ def loss_class(name: str) -> Any:
     """
     if name not in LOSSES:
         raise InvalidInput("unknown loss", subject="loss.name", found=name, allowed=LOSSES)
-    module, attribute = LOSSES[name].split(":")
+    module, _, attribute = LOSSES[name].loss.partition(":")
     return getattr(import_module(module), attribute)

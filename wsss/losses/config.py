@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -35,18 +35,29 @@ class InputForm(Settings):
         return self
 
 
-class CrossEntropyConfig(Settings):
+class LossSettings(Settings):
+    """Base of the configs of all losses."""
+
+    loss: ClassVar[str]
+    """``"module:Class"`` of the loss, a `wsss.losses.base.Loss`."""
+
+    name: str
+
+
+class CrossEntropyConfig(LossSettings):
     """Cross-entropy per pixel."""
 
+    loss: ClassVar[str] = "wsss.losses.region:CrossEntropyLoss"
     name: Literal["ce"] = "ce"
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="fraction of the target spread over all classes"
     )
 
 
-class DiceConfig(Settings):
+class DiceConfig(LossSettings):
     """Soft Dice over classes."""
 
+    loss: ClassVar[str] = "wsss.losses.region:DiceLoss"
     name: Literal["dice"] = "dice"
     background: bool = Field(default=True, description="include the background class")
     absent: Literal["skip", "count"] = Field(
@@ -58,9 +69,10 @@ class DiceConfig(Settings):
     smooth: float = Field(default=1e-5, gt=0, description="added to numerator and denominator")
 
 
-class CrossEntropyDiceConfig(Settings):
+class CrossEntropyDiceConfig(LossSettings):
     """Weighted sum of cross-entropy and soft Dice."""
 
+    loss: ClassVar[str] = "wsss.losses.region:CrossEntropyDiceLoss"
     name: Literal["ce_dice"] = "ce_dice"
     ce: CrossEntropyConfig = Field(default_factory=CrossEntropyConfig, description="settings of the cross-entropy")
     dice: DiceConfig = Field(default_factory=DiceConfig, description="settings of soft Dice")
@@ -72,9 +84,10 @@ RegionLossConfig = Annotated[CrossEntropyConfig | DiceConfig | CrossEntropyDiceC
 """A region loss, the base of a topological term."""
 
 
-class RegionWiseConfig(Settings):
+class RegionWiseConfig(LossSettings):
     """Region-wise loss with rectified maps."""
 
+    loss: ClassVar[str] = "wsss.losses.region_wise:RegionWiseLoss"
     name: Literal["region_wise"] = "region_wise"
     cache_mb: Annotated[int, NotInIdentity()] = Field(
         default=64, ge=0, description="memory for cached maps of labels in MiB; 0: no cache"
@@ -89,7 +102,7 @@ def _foreground_dice() -> DiceConfig:
     return DiceConfig(background=False, absent="count", smooth=1.0)
 
 
-class WeightedTermConfig(Settings):
+class WeightedTermConfig(LossSettings):
     """Weights of ``base_weight · base + alpha · term``."""
 
     base_weight: float = Field(default=1.0, ge=0, description="weight of the base loss; 0: the term alone")
@@ -110,6 +123,7 @@ class TermConfig(WeightedTermConfig):
 class BettiMatchingConfig(TermConfig):
     """Betti matching loss."""
 
+    loss: ClassVar[str] = "wsss.losses.betti_matching:BettiMatchingLoss"
     name: Literal["betti_matching"] = "betti_matching"
     filtration: Literal["superlevel", "sublevel", "bothlevel"] = Field(
         default="superlevel", description="bright pixels first, dark pixels first, or the sum of both losses"
@@ -146,6 +160,7 @@ class BettiMatchingConfig(TermConfig):
 class ClDiceConfig(TermConfig):
     """Soft centreline Dice."""
 
+    loss: ClassVar[str] = "wsss.losses.cldice:ClDiceLoss"
     name: Literal["cldice"] = "cldice"
     base_weight: float = Field(default=0.5, ge=0, description="weight of the base loss; 0: the term alone")
     iterations: int = Field(
@@ -166,6 +181,7 @@ class ClDiceConfig(TermConfig):
 class SkeletonRecallConfig(TermConfig):
     """Recall of the label's skeleton."""
 
+    loss: ClassVar[str] = "wsss.losses.skeleton_recall:SkeletonRecallLoss"
     name: Literal["skeleton_recall"] = "skeleton_recall"
     base: RegionLossConfig = Field(default_factory=CrossEntropyConfig, description="base loss: ce, dice or ce_dice")
     alpha: float = Field(default=1.0, ge=0, description="weight of the topological term")
@@ -179,6 +195,7 @@ class SkeletonRecallConfig(TermConfig):
 class TopoLossConfig(TermConfig):
     """Distance between persistence diagrams."""
 
+    loss: ClassVar[str] = "wsss.losses.topoloss:TopoLoss"
     name: Literal["topoloss"] = "topoloss"
     base: RegionLossConfig = Field(default_factory=CrossEntropyConfig, description="base loss: ce, dice or ce_dice")
     alpha: float = Field(default=100.0, ge=0, description="weight of the topological term, a mean over pixels")
@@ -198,6 +215,7 @@ class TopoLossConfig(TermConfig):
 class TopoConfig(WeightedTermConfig):
     """TOPO: a regressed distance map whose background regions stay separate and connected."""
 
+    loss: ClassVar[str] = "wsss.losses.topo_window:TopoWindowLoss"
     name: Literal["topo"] = "topo"
     revision: Literal[2] = Field(default=2, description="revision of the formula; older results are recomputed")
     alpha: float = Field(default=1e-3, ge=0, description="weight of the topological term, a sum over windows")
@@ -234,6 +252,7 @@ class TopoConfig(WeightedTermConfig):
 class CbDiceConfig(TermConfig):
     """Centerline boundary Dice."""
 
+    loss: ClassVar[str] = "wsss.losses.cbdice:CbDiceLoss"
     name: Literal["cbdice"] = "cbdice"
     base: RegionLossConfig = Field(
         default_factory=lambda: CrossEntropyDiceConfig(ce_weight=0.5, dice_weight=0.25, dice=_dice_per_image()),
@@ -254,6 +273,7 @@ class CbDiceConfig(TermConfig):
 class WarpingConfig(TermConfig):
     """Cross-entropy at the pixels where homotopy warping finds a topological difference."""
 
+    loss: ClassVar[str] = "wsss.losses.warping_loss:WarpingLoss"
     name: Literal["warping"] = "warping"
     base: RegionLossConfig = Field(default_factory=_dice_per_image, description="base loss: ce, dice or ce_dice")
     alpha: float = Field(default=0.1, ge=0, description="weight of the topological term")
@@ -266,20 +286,3 @@ class WarpingConfig(TermConfig):
     threads: Annotated[int | None, NotInIdentity()] = Field(
         default=None, ge=1, description="number of masks warped in parallel; null: one per processor"
     )
-
-
-LossConfig = Annotated[
-    CrossEntropyConfig
-    | DiceConfig
-    | CrossEntropyDiceConfig
-    | RegionWiseConfig
-    | BettiMatchingConfig
-    | ClDiceConfig
-    | SkeletonRecallConfig
-    | TopoConfig
-    | TopoLossConfig
-    | CbDiceConfig
-    | WarpingConfig,
-    Field(discriminator="name"),
-]
-"""Any loss, selected by ``name``. A new loss adds its config here and its class to `wsss.losses.catalogue.LOSSES`."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from wsss.losses.base import Loss, build_loss, hard, nan_loss, prepared, zero_loss
 from wsss.losses.config import WeightedTermConfig
+from wsss.validation import Settings
 
 
 class LossWithTerm(Loss):
@@ -21,7 +22,7 @@ class LossWithTerm(Loss):
     base loss gets the probabilities if it accepts them.
     """
 
-    config_type = WeightedTermConfig
+    config_type: ClassVar[type[Settings]] = WeightedTermConfig
     config: WeightedTermConfig
     takes_soft = True
 

@@ -20,7 +20,7 @@ Measure = Literal["miou", "precision", "recall", "pixel_accuracy"]
 
 
 def confusion_matrix(
-    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], classes: int, *, unsure: Unsure = "miss"
+    prediction: NDArray[np.integer[Any]], truth: NDArray[np.integer[Any]], classes: int, *, unsure: Unsure = "miss"
 ) -> NDArray[np.int64]:
     """Count pixels by true and predicted class.
 

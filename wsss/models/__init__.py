@@ -1,1 +1,1 @@
-"""Networks: backbones, the CAM classifier, segmentation networks, and the maps made from them."""
+"""Networks: backbones, CAM classifiers, segmentation networks, and maps computed from them."""

@@ -1,7 +1,7 @@
 """Backbones: classification networks, dilated, as feature extractors.
 
-Images go in as uint8 0 … 255 or as floats in [0, 1]; the normalisation belongs to the network (`Normalise`), so that
-weights and the mean and std they expect can't part.
+Images are uint8 0 … 255 or floats in [0, 1]. Normalisation is part of the networks (`Normalise`), because it belongs to
+the weights.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Features(NamedTuple):
 
 
 class Normalise(nn.Module):
-    """RGB images → zero mean and unit variance, as the weights expect."""
+    """Normalise RGB images by a fixed mean and standard deviation."""
 
     mean: Tensor
     std: Tensor
@@ -45,7 +45,7 @@ class Normalise(nn.Module):
 
         Args:
             images: ``(B, 3, H, W)`` uint8 in 0 … 255, or floats in [0, 1].
-            statistics: not used; see `OwnStatistics`.
+            statistics: ignored; see `OwnStatistics`.
         """
         return (_floats(images) - self.mean) / self.std
 
@@ -55,30 +55,30 @@ class Normalise(nn.Module):
 
 
 class OwnStatistics(nn.Module):
-    """Each channel of each image → zero mean and unit variance."""
+    """Normalise each channel of each image to zero mean and unit variance."""
 
-    LEAST = 1 / 255
-    """Less than a grey level is no contrast."""
+    MIN_STD = 1 / 255
+    """Lower bound of the standard deviation, one grey level: avoids amplifying noise of uniform images."""
 
     def forward(self, images: Tensor, statistics: Tensor | None = None) -> Tensor:
         """Return ``(B, 3, H, W)`` floats.
 
         Args:
             images: ``(B, 3, H, W)`` uint8 in 0 … 255, or floats in [0, 1].
-            statistics: ``(B, 2, 3)`` mean and standard deviation in [0, 1] to use instead of the images' own: those of
-                the whole image, where ``images`` are tiles of it.
+            statistics: ``(B, 2, 3)`` mean and standard deviation in [0, 1] to use instead of the images' own: for
+                tiles, those of the whole image.
         """
         images = _floats(images)
         if statistics is None:
             mean, scale = images.mean((2, 3), keepdim=True), self.scale(images)
         else:
             mean, std = statistics[..., None, None].unbind(1)
-            scale = std.clamp(min=self.LEAST)
+            scale = std.clamp(min=self.MIN_STD)
         return (images - mean) / scale
 
     def scale(self, images: Tensor) -> Tensor:
         """Return what the images are divided by, ``(B, 3, 1, 1)`` in [0, 1]."""
-        return _floats(images).std((2, 3), keepdim=True, correction=0).clamp(min=self.LEAST)
+        return _floats(images).std((2, 3), keepdim=True, correction=0).clamp(min=self.MIN_STD)
 
 
 def _floats(images: Tensor) -> Tensor:
@@ -87,13 +87,13 @@ def _floats(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A classification network with random weights, and how it falls into pieces.
+    """A classification network with random weights, split into units.
 
     Args:
         network: the whole network; its parameter names are those of weight files.
-        units: its pieces in order up to the last feature map, each with at most one stride of 2 on its way.
+        units: its layers in order up to the last feature map, each with at most one stride of 2.
         low: number of units up to stride 8.
-        last: the 1×1 convolution that widens the features before the classifier, or ``None``.
+        last: 1×1 convolution that widens the features before the classifier, or ``None``.
         classifier: prefix of the classifier's parameter names, such as ``"fc."``.
     """
 
@@ -104,13 +104,41 @@ class Architecture:
     classifier: str
 
 
-class Backbone(nn.Module):
+class Trunk(nn.Module):
+    """A feature extractor in two parts, ``low`` and ``high``, and a last layer.
+
+    Attributes:
+        low_stride, output_stride: pixels per element of the low features and of the features.
+        low_channels, body_channels, channels: number of channels after ``low``, ``high`` and ``last``.
+    """
+
+    low: nn.Module
+    high: nn.Module
+    last: nn.Module
+    low_stride: int
+    output_stride: int
+    low_channels: int
+    body_channels: int
+    channels: int
+
+    def forward(self, images: Tensor) -> Features:
+        """Return the features of normalised images ``(B, 3, H, W)``."""
+        low = self.low(images)
+        return Features(low, self.last(self.high(low)))
+
+    def body(self, images: Tensor) -> Tensor:
+        """Return the features ``(B, body_channels, h, w)`` before ``last``."""
+        features: Tensor = self.high(self.low(images))
+        return features
+
+
+class Backbone(Trunk):
     """A classification network up to its last feature map.
 
     Args:
-        architecture: the network's pieces.
+        architecture: the network, split into units.
         output_stride: pixels per feature.
-        last: also apply the 1×1 convolution that widens the features of the MobileNets before their classifier.
+        last: also apply the 1×1 convolution before the classifier, if the architecture has one.
     """
 
     def __init__(self, architecture: Architecture, *, output_stride: int, last: bool) -> None:
@@ -128,16 +156,6 @@ class Backbone(nn.Module):
             self.channels = self.last(body).shape[1]
             self.train()
 
-    def forward(self, images: Tensor) -> Features:
-        """Return the features of normalised images ``(B, 3, H, W)``."""
-        low = self.low(images)
-        return Features(low, self.last(self.high(low)))
-
-    def body(self, images: Tensor) -> Tensor:
-        """Return the features ``(B, body_channels, h, w)`` that `last` widens."""
-        features: Tensor = self.high(self.low(images))
-        return features
-
 
 def build_backbone(
     config: BackboneConfig, *, last: bool = True, origin: Origin | None = None
@@ -146,15 +164,15 @@ def build_backbone(
 
     Args:
         config: architecture, output stride, weights, frozen BatchNorm.
-        last: see `Backbone`; classifiers want the wide features, segmentation heads the narrow ones.
-        origin: given where a trained network is rebuilt: its weights follow, no initial ones are loaded.
+        last: see `Backbone`; classifiers use the wide features, segmentation heads the narrow ones.
+        origin: set to skip loading initial weights, when a trained network is rebuilt.
 
     Returns:
-        The backbone, and where its weights come from (with their normalisation).
+        The backbone, and the origin of its weights (with their normalisation).
 
     Raises:
-        InvalidInput: the weights file is missing, broken, or of another architecture.
-        RunFailed: torchvision's weights can't be downloaded.
+        InvalidInput: the weights file is missing, invalid, or of another architecture.
+        RunFailed: torchvision's weights cannot be downloaded.
     """
     architecture = build_architecture(config.name)
     origin = origin or load_initial(
@@ -167,10 +185,10 @@ def build_backbone(
 
 
 def check_weights_fit(config: BackboneConfig) -> None:
-    """Read a weights file of the user's own and compare it with the architecture; nothing to do for other weights.
+    """Require that a local weights file fits the architecture.
 
     Raises:
-        InvalidInput: the file is missing, broken, or of another architecture.
+        InvalidInput: the file is missing, invalid, or of another architecture.
     """
     if isinstance(config.weights, LocalWeights):
         with torch.device("meta"):  # names and shapes are enough
@@ -179,13 +197,13 @@ def check_weights_fit(config: BackboneConfig) -> None:
 
 
 def dilate(units: Iterable[nn.Module], output_stride: int) -> None:
-    """Replace strides by dilation, in place, where the stride would pass ``output_stride``.
+    """Replace strides beyond ``output_stride`` by dilation, in place (Chen et al., DeepLab).
 
-    A convolution that loses its stride computes the skipped positions too, and everything after it is dilated twice
-    as far: at the positions that it had before, the network computes what it did before (Chen et al., DeepLab).
+    A convolution without its stride also computes the skipped positions, and the dilation of all later ones doubles: at
+    the positions of the original network, the results are unchanged.
 
     Args:
-        units: pieces in order, each with at most one stride of 2 on its way (shortcuts aside).
+        units: layers in order, each with at most one stride of 2 (besides its shortcut).
         output_stride: 8, 16 or 32.
     """
     stride, dilation = 1, 1
@@ -193,7 +211,7 @@ def dilate(units: Iterable[nn.Module], output_stride: int) -> None:
         after, strided = dilation, False
         for module in unit.modules():
             if isinstance(module, nn.MaxPool2d):
-                stride *= 2  # all that these networks have
+                stride *= 2
             if not isinstance(module, nn.Conv2d):
                 continue
             here = after
@@ -212,7 +230,7 @@ def dilate(units: Iterable[nn.Module], output_stride: int) -> None:
 
 
 def build_architecture(name: str) -> Architecture:
-    """Build a backbone's network with random weights, by its name in `wsss.models.config.ARCHITECTURES`."""
+    """Build a network of `wsss.models.config.ARCHITECTURES` with random weights."""
     architecture: Architecture = ARCHITECTURES[name](name)
     return architecture
 
@@ -229,7 +247,8 @@ def resnet(name: str) -> Architecture:
 
 
 def mobilenet(name: str) -> Architecture:
-    """Build one of torchvision's MobileNets, of which the first seven units end at stride 8."""
+    """Build one of torchvision's MobileNets; their first seven units end at stride 8."""
+
     import torchvision
 
     network = torchvision.models.get_model(name, weights=None)

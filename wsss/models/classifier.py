@@ -1,7 +1,7 @@
-"""The CAM classifier: an image-level classifier whose last layer gives a map per class.
+"""The CAM classifier: an image-level classifier whose last layer computes one map per class.
 
 Features → bias-free 1×1 convolution → class maps → pooling → logits (IRN's variant of Zhou et al., CVPR 2016: with
-mean pooling the maps are exactly the class activation maps of a linear classifier on pooled features).
+mean pooling, the maps are exactly the class activation maps of a linear classifier on pooled features).
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.io.weights import load_description, load_weights, save_model
-from wsss.models.backbones import Backbone, Normalise, OwnStatistics, build_backbone
-from wsss.models.config import ClassifierConfig, SamplingConfig, TrainedClassifierConfig
+from wsss.models.backbones import Normalise, OwnStatistics, Trunk, build_backbone
+from wsss.models.config import ClassifierConfig, TrainedClassifierConfig
 from wsss.models.convnet import ConvNet, convnet_origin
 from wsss.models.description import describe, load_strictly, read_description
 from wsss.models.initial import Origin
+from wsss.models.sampler_config import SamplingConfig
 from wsss.models.samplers import Samplers
 
 
 class Pooling(nn.Module):
-    """Class maps → one score per class.
+    """Pools class maps to one score per class.
 
     Args:
         name: ``mean``, ``max``, ``lse`` (log-sum-exp, ``log(mean(exp(r·x)))/r``, Pinheiro & Collobert, CVPR 2015) or
             ``topk`` (mean of the largest values).
         sharpness: r of ``lse``.
-        fraction: of the positions that ``topk`` averages; at least one.
+        fraction: fraction of the positions that ``topk`` averages; at least one position.
     """
 
     def __init__(self, name: str, *, sharpness: float = 5.0, fraction: float = 0.25) -> None:
@@ -53,19 +54,16 @@ class Pooling(nn.Module):
 class CAMClassifier(nn.Module):
     """Image-level classifier with class maps.
 
-    `forward` is ``pooling(maps(features(images)))``. Behind the features stand the samplers, if there are any.
+    `forward` is ``pooling(maps(features(images)))``; `maps` applies the samplers, if any.
 
     Args:
         config: pooling, dropout, samplers.
-        backbone: see `wsss.models.backbones`, or `wsss.models.convnet`.
-        origin: where its weights come from; its mean and std are applied to the images, unless they are normalised by
-            their own.
+        backbone: see `wsss.models.backbones` and `wsss.models.convnet`.
+        origin: origin of its weights; images are normalised by its mean and std, unless by their own.
         classes: number K of foreground classes.
     """
 
-    def __init__(
-        self, config: TrainedClassifierConfig, backbone: Backbone | ConvNet, origin: Origin, classes: int
-    ) -> None:
+    def __init__(self, config: TrainedClassifierConfig, backbone: Trunk, origin: Origin, classes: int) -> None:
         super().__init__()
         own = config.convnet is not None and config.convnet.normalisation == "image"
         self.normalise: OwnStatistics | Normalise = OwnStatistics() if own else Normalise(origin.mean, origin.std)
@@ -76,43 +74,44 @@ class CAMClassifier(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
         self.pooling = Pooling(config.pooling, sharpness=config.lse_sharpness, fraction=config.topk_fraction)
         self.config, self.origin = config, origin
-        self.still: tuple[nn.Module, ...] = ()
+        self.frozen_parts: tuple[nn.Module, ...] = ()
 
-    def keep_still(self) -> None:
-        """Leave parts of the backbone in which no parameter learns as they are, their BatchNorm statistics included.
+    def freeze_untrained_parts(self) -> None:
+        """Freeze the parts of the backbone without trainable parameters, including their BatchNorm statistics.
 
-        To be called once ``requires_grad`` is set. Where nothing before the samplers learns, no gradient goes there.
+        Call it after setting ``requires_grad``. If nothing before the samplers is trainable, no gradient is computed
+        there.
         """
         parts = (self.backbone.low, self.backbone.high, self.backbone.last)
-        self.still = tuple(part for part in parts if not any(p.requires_grad for p in part.parameters()))
+        self.frozen_parts = tuple(part for part in parts if not any(p.requires_grad for p in part.parameters()))
         self.train(self.training)
 
     def train(self, mode: bool = True) -> CAMClassifier:
-        """See `torch.nn.Module.train`; parts that are kept still stay in evaluation mode."""
+        """See `torch.nn.Module.train`; frozen parts stay in evaluation mode."""
         super().train(mode)
-        for part in self.still:
+        for part in self.frozen_parts:
             part.eval()
         return self
 
     @property
     def early(self) -> bool:
-        """Whether the samplers stand before the backbone's last convolution rather than behind it."""
+        """Whether the samplers are before the backbone's last convolution instead of after it."""
         return self.config.sampling is not None and self.config.sampling.placement == "bottleneck"
 
     def resample(self, sampling: SamplingConfig) -> None:
-        """Get the samplers of ``sampling``, and its merge rule; samplers that were there and stay keep their weights.
+        """Add the samplers of ``sampling`` and set its merge rule; existing samplers keep their weights.
 
         Raises:
-            ValueError: a sampler that stays would be another one, or elsewhere.
+            ValueError: an existing sampler would be removed, moved or configured differently.
         """
-        before, samplers = self.samplers, self._samplers(sampling)
-        had = self.config.sampling or sampling
+        samplers = self._samplers(sampling)
+        current = self.config.sampling or sampling
         for name in ("expansion", "shrinkage"):
-            old, new = getattr(before, name), getattr(samplers, name)
+            old, new = getattr(self.samplers, name), getattr(samplers, name)
             if old is None:
                 continue
-            if new is None or (had.placement, old.config) != (sampling.placement, new.config):
-                raise ValueError(f"the {name} sampler is trained: it stays as it is and where it is")
+            if new is None or (current.placement, old.config) != (sampling.placement, new.config):
+                raise ValueError(f"the {name} sampler is trained already: its config and placement cannot change")
             new.load_state_dict(old.state_dict())
         self.config = self.config.model_copy(update={"sampling": sampling})
         self.samplers = samplers
@@ -122,12 +121,14 @@ class CAMClassifier(nn.Module):
         return Samplers(sampling, self.backbone.body_channels if early else self.backbone.channels)
 
     def features(self, images: Tensor, statistics: Tensor | None = None) -> Tensor:
-        """Return what the samplers sample: ``(B, C, h, w)`` from images ``(B, 3, H, W)``, uint8 or floats in [0, 1].
+        """Return the input of the samplers, ``(B, C, h, w)``.
 
-        For ``statistics`` see `wsss.models.backbones.OwnStatistics`; fixed normalisations leave them alone.
+        Args:
+            images: ``(B, 3, H, W)``, uint8 or floats in [0, 1].
+            statistics: see `wsss.models.backbones.OwnStatistics`; fixed normalisations ignore them.
         """
         before = [self.backbone.low, self.backbone.high, *([] if self.early else [self.backbone.last])]
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not all(part in self.still for part in before)):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not all(part in self.frozen_parts for part in before)):
             body = self.backbone.body(self.normalise(images, statistics))
             return body if self.early else self._widen(body)
 
@@ -150,7 +151,7 @@ class CAMClassifier(nn.Module):
 
 
 def build_classifier(config: ClassifierConfig, classes: int) -> CAMClassifier:
-    """Build a classifier for K foreground classes, its trunk with initial weights, its head random, without samplers.
+    """Build a classifier for K foreground classes without samplers, with initial weights and a random head.
 
     Raises:
         InvalidInput, RunFailed: see `wsss.models.backbones.build_backbone`.
@@ -161,15 +162,15 @@ def build_classifier(config: ClassifierConfig, classes: int) -> CAMClassifier:
 
 
 def save_classifier(folder: Path, classifier: CAMClassifier, classes: Classes) -> None:
-    """Write ``model.safetensors`` and ``model.json``: all that `load_classifier` needs."""
+    """Write ``model.safetensors`` and ``model.json`` for `load_classifier`."""
     save_model(folder, classifier.state_dict(), describe("classifier", TrainedClassifierConfig, classifier, classes))
 
 
 def load_classifier(folder: Path) -> tuple[CAMClassifier, Classes]:
-    """Rebuild the classifier that `classify`, `expand` or `shrink` wrote, in evaluation mode on the CPU.
+    """Load the classifier of a `classify`, `expand` or `shrink` stage, in evaluation mode on the CPU.
 
     Raises:
-        InvalidInput: no classifier there, or a broken one.
+        InvalidInput: no classifier in the folder, or an invalid one.
     """
     config, origin, classes = read_description(
         "classifier", TrainedClassifierConfig, load_description(folder, "classifier"), folder
@@ -180,9 +181,10 @@ def load_classifier(folder: Path) -> tuple[CAMClassifier, Classes]:
     return classifier.eval(), classes
 
 
-def _trunk(config: ClassifierConfig, origin: Origin | None = None) -> tuple[Backbone | ConvNet, Origin]:
-    """Return the trunk and where its weights come from; ``origin`` is given where a trained one is rebuilt."""
+def _trunk(config: ClassifierConfig, origin: Origin | None = None) -> tuple[Trunk, Origin]:
+    """Return the trunk and the origin of its weights; ``origin`` is set when a trained one is rebuilt."""
     if config.backbone is not None:
         return build_backbone(config.backbone, origin=origin)
-    assert config.convnet is not None, "the config has one of the two"
+    assert config.convnet is not None
+
     return ConvNet(config.convnet), origin or convnet_origin(config.convnet)

@@ -1,4 +1,4 @@
-"""``model.json``: what is needed to rebuild a network without the files its initial weights came from."""
+"""``model.json``: everything needed to rebuild a network, independent of the files of its initial weights."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, model_validator
 from torch import Tensor, nn
 
-from wsss.data.sample import Classes
-from wsss.errors import InvalidInput, listing
+from wsss.data.classes import Classes
+from wsss.errors import InvalidInput
 from wsss.io.weights import DESCRIPTION, WEIGHTS
-from wsss.models.backbones import Backbone
+from wsss.models.backbones import Trunk
 from wsss.models.config import Deviation, Mean
 from wsss.models.initial import Origin
+from wsss.models.state_dicts import mismatches, type_mismatches
 from wsss.validation import Settings, validate
 
 C = TypeVar("C", bound=BaseModel)
 
 
 class Described(Protocol):
-    """A network that can be described; one with a trunk has a ``backbone``, too."""
+    """A network that `describe` accepts; one with a trunk also has a ``backbone``."""
 
     config: Any
     origin: Origin
@@ -32,12 +33,12 @@ def describe(kind: str, model: type[BaseModel], network: Described, classes: Cla
 
     Args:
         kind: ``"classifier"`` or ``"segmenter"``.
-        model: the config's type; the network's own config may hold more (a stage's does).
-        network: its config (without where the weights came from), normalisation, and origin of initial weights.
+        model: type of the config to store; the network's own config may be a subclass (a stage's).
+        network: its config (without ``weights``), normalisation, and origin of initial weights are stored.
         classes: names and mask values.
     """
     config = network.config.model_dump(mode="json", include=set(model.model_fields), exclude={"backbone": {"weights"}})
-    backbone: Backbone | None = getattr(network, "backbone", None)
+    backbone: Trunk | None = getattr(network, "backbone", None)
     return {
         "kind": kind,
         "config": config,
@@ -50,7 +51,7 @@ def describe(kind: str, model: type[BaseModel], network: Described, classes: Cla
 
 
 class _Description(Settings):
-    """The keys of ``model.json`` but for config and classes, which are read by their own types."""
+    """Schema of ``model.json``; config and classes are parsed separately."""
 
     kind: str
     config: dict[str, Any]
@@ -70,33 +71,28 @@ class _Description(Settings):
 def read_description(
     kind: str, model: type[C], description: Mapping[str, Any], folder: Path
 ) -> tuple[C, Origin, Classes]:
-    """Return config, origin of initial weights (with the normalisation) and classes.
+    """Return the config, the origin of initial weights (with the normalisation) and the classes.
 
     Raises:
-        InvalidInput: another kind of model, or keys that are missing, unknown or out of range; names them.
+        InvalidInput: another kind of model; or keys that are missing, unknown or out of range.
     """
-    found, path = description.get("kind"), folder / DESCRIPTION
-    if found != kind:
+    if description.get("kind") != kind:
         raise InvalidInput(
-            f"{folder}: expected a {kind}, found {found!r}.", hint=f"Give the folder of a stage that makes a {kind}."
+            subject=folder,
+            allowed=f"a {kind}",
+            found=description.get("kind"),
+            hint=f"Use the folder of a stage that writes a {kind}.",
         )
     try:
-        read = validate(_Description, description, where="")
-        config = validate(model, read.config, where="config")
-        return config, Origin(read.initial_weights, read.mean, read.std), read_classes(read.classes)
+        parsed = validate(_Description, description, where="")
+        config = validate(model, parsed.config, where="config")
+        return config, Origin(parsed.initial_weights, parsed.mean, parsed.std), _read_classes(parsed.classes)
     except InvalidInput as error:
-        raise InvalidInput(
-            f"{path}: not a valid description of a {kind}: {error.message}",
-            hint="Train again, or take the file as its stage wrote it.",
-        ) from error
+        hint = "Train again, or restore the file as its stage wrote it."
+        raise error.within(folder / DESCRIPTION).with_hint(hint) from error
 
 
-def read_classes(value: Mapping[str, Any]) -> Classes:
-    """Return the classes of a description.
-
-    Raises:
-        InvalidInput: see `wsss.data.sample.Classes.from_json`.
-    """
+def _read_classes(value: Mapping[str, Any]) -> Classes:
     try:
         return Classes.from_json(value)
     except ValueError as error:
@@ -107,31 +103,14 @@ def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], folder: Pat
     """Load all weights of a network, in place.
 
     Raises:
-        InvalidInput: a weight is missing, unknown, of another shape or of another kind of number.
+        InvalidInput: a weight is missing, unknown, of another shape, or not of the same kind of number.
     """
-    own = network.state_dict()
-    both = [name for name in own if name in weights]
-    shapes = [
-        f"{name} (expected {list(own[name].shape)}, got {list(weights[name].shape)})"
-        for name in both
-        if own[name].shape != weights[name].shape
-    ]
-    kinds = [
-        f"{name} (expected {own[name].dtype}, got {weights[name].dtype})"
-        for name in both
-        if own[name].is_floating_point() != weights[name].is_floating_point()
-    ]
-    problems = {
-        "missing": [name for name in own if name not in weights],
-        "unknown": [name for name in weights if name not in own],
-        "of another shape": shapes,
-        "of another type": kinds,
-    }
-    wrong = [f"{len(names)} {what}: {listing(names, limit=3)}" for what, names in problems.items() if names]
-    if wrong:
+    expected = network.state_dict()
+    problems = filter(None, (mismatches(expected, weights), type_mismatches(expected, weights)))
+    if problem := "; ".join(problems):
         raise InvalidInput(
-            f"{folder / WEIGHTS}: not the weights of the network in {DESCRIPTION} ({len(own)} tensors): "
-            f"{'; '.join(wrong)}.",
-            hint="The two files belong to different networks, or one was edited: take both from one training.",
+            f"not the weights of the network in {DESCRIPTION} ({len(expected)} tensors): {problem}",
+            subject=folder / WEIGHTS,
+            hint="The two files belong to different networks, or one was edited: take both from one training run.",
         )
     network.load_state_dict(dict(weights))

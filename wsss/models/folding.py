@@ -1,9 +1,9 @@
-"""Frozen BatchNorm at no cost: the convolution before it applies it.
+"""Frozen BatchNorm, folded into the preceding convolution.
 
 In evaluation mode BatchNorm is an affine map per channel, ``y = s·x + t`` with ``s = weight / √(var + eps)`` and
-``t = bias − s·mean``. A convolution with weights ``s·w`` and bias ``t`` gives the same, and spares a pass over the
-feature maps; on a CPU this, with channels-last memory, makes MobileNetV2's training step about twice as fast.
-The names in the state dict stay those of torchvision.
+``t = bias − s·mean``. A convolution with weights ``s·w`` and bias ``t`` is equivalent and saves a pass over the feature
+maps; on a CPU this and channels-last memory make MobileNetV2's training step about twice as fast. State dicts keep
+torchvision's names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 
 class FrozenNorm(nn.Module):
-    """A BatchNorm that is no longer trained, applied by the convolution before it; itself it passes its input on."""
+    """Parameters of a frozen BatchNorm, applied by the preceding convolution; `forward` is the identity."""
 
     weight: Tensor
     bias: Tensor
@@ -41,15 +41,15 @@ class FrozenNorm(nn.Module):
 
 
 class FoldedConv2d(nn.Module):
-    """A convolution that also applies the `FrozenNorm` after it. Its own weights train as before."""
+    """A convolution that also applies the following `FrozenNorm`; its weights remain trainable."""
 
     def __init__(self, conv: nn.Conv2d, norm: FrozenNorm) -> None:
         super().__init__()
         if conv.bias is not None or conv.padding_mode != "zeros":
-            raise ValueError("only bias-free, zero-padded convolutions stand before a BatchNorm here")
+            raise ValueError("expected a bias-free, zero-padded convolution before BatchNorm")
         self.weight = conv.weight
         self.stride, self.padding, self.dilation, self.groups = conv.stride, conv.padding, conv.dilation, conv.groups
-        self._norm = (norm,)  # in a tuple: the norm keeps its own place (and names) in the state dict
+        self._norm = (norm,)  # a tuple, so that the norm is not registered as a submodule
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(B, C', h, w)``: convolution, then norm."""
@@ -61,7 +61,12 @@ class FoldedConv2d(nn.Module):
 
 
 def freeze_batchnorm(module: nn.Module) -> None:
-    """Freeze every BatchNorm below ``module``, in place. Each must follow its convolution (as in torchvision)."""
+    """Freeze every BatchNorm below ``module``, in place; each must follow a convolution.
+
+    Raises:
+        ValueError: a BatchNorm does not follow a bias-free, zero-padded convolution.
+    """
+
     children = list(module.named_children())
     for (conv_name, conv), (norm_name, norm) in pairwise(children):
         if isinstance(norm, nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""Class probabilities of whole images, over several scales and mirrored."""
+"""Class probabilities of whole images, averaged over scales and mirror images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.data.transforms import resize
+from wsss.data.resizing import resize
 from wsss.errors import InvalidInput
 from wsss.io.rasters.working_size import reduction
 from wsss.models.segmenters import SegmentationNetwork
@@ -25,21 +25,21 @@ def class_probabilities(
     flip: bool = False,
     max_side: int | None = None,
 ) -> Tensor:
-    """Return the mean of the softmax probabilities over scales and mirror images, at the images' own size.
+    """Return softmax probabilities at full size, averaged over scales and mirror images.
 
     Args:
-        segmenter: in evaluation mode; the images go to its device.
+        segmenter: in evaluation mode; the images are moved to its device.
         images: ``(B, H, W, 3)`` uint8 RGB.
-        scales: factors on the size of the image.
+        scales: scale factors of the image.
         flip: also use the mirror image.
-        max_side: larger images are first made smaller, to this longer side (pixels).
+        max_side: maximum longer side in pixels; larger images are reduced before scaling.
 
     Returns:
         ``(B, C, H, W)`` float32, in [0, 1].
     """
     size = images.shape[1:3]
     total: Tensor | None = None
-    for probabilities in views(segmenter, images, scales=scales, flip=flip, max_side=max_side):
+    for probabilities in view_probabilities(segmenter, images, scales=scales, flip=flip, max_side=max_side):
         if probabilities.shape[2:] != size:
             probabilities = F.interpolate(probabilities, size, mode="bilinear", align_corners=False)
         total = probabilities if total is None else total + probabilities
@@ -48,24 +48,24 @@ def class_probabilities(
 
 
 def require_finite(values: Tensor, what: str) -> None:
-    """Require what a network computed to be finite: the largest of NaN is class 0, the background.
+    """Require finite outputs: the argmax of NaN would be class 0, the background.
 
     Args:
-        values: its output.
-        what: what to call it.
+        values: output of a network.
+        what: its name in the error.
 
     Raises:
-        InvalidInput: some value isn't finite.
+        InvalidInput: a value is NaN or infinite.
     """
     if not bool(values.isfinite().all()):
         raise InvalidInput(
-            f"the network's {what} aren't finite (NaN or infinity): its weights overflow on this image.",
+            f"the network's {what} are not finite (NaN or infinity): its weights overflow on this image",
             hint="Train the network again, with a lower learning rate.",
         )
 
 
 @torch.no_grad()
-def views(
+def view_probabilities(
     segmenter: SegmentationNetwork,
     images: NDArray[np.uint8],
     *,
@@ -73,7 +73,7 @@ def views(
     flip: bool,
     max_side: int | None,
 ) -> Iterator[Tensor]:
-    """Yield the probabilities ``(B, C, h, w)`` at every scale, with ``flip`` followed by those of the mirror images.
+    """Yield the probabilities ``(B, C, h, w)`` at every scale, with ``flip`` each followed by the mirror image's.
 
     Args:
         segmenter, images, scales, flip, max_side: see `class_probabilities`.

@@ -1,4 +1,4 @@
-"""Initial weights: torchvision's, or a file of the user's own."""
+"""Initial weights: torchvision's, or a local file."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from wsss.io.files.atomic import sha256_file
 from wsss.io.files.recorded import check_recorded
 from wsss.io.process.exhausted import raise_if_exhausted
 from wsss.io.weights import read_safetensors, require_usable
-from wsss.models.config import IMAGENET_MEAN, IMAGENET_STD, LocalWeights
+from wsss.models.config import IMAGENET_MEAN, IMAGENET_STD, LocalWeights, Normalisation
+from wsss.models.state_dicts import mismatches
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Keys under which training scripts put a state dict."""
+"""Keys under which training scripts store a state dict."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where initial weights come from, and the normalisation they expect.
+    """Origin of initial weights, and the normalisation they expect.
 
     Args:
         description: ``{"name": "imagenet"}``, ``{"name": "none"}`` or ``{"file": name, "sha256": digest}``;
-            ``trained_as`` says that these weights were trained further before this network took them over.
+            ``trained_as`` is the kind of model that these weights were trained in before.
         mean, std: of red, green and blue in [0, 1].
     """
 
@@ -37,9 +38,16 @@ class Origin:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
+    @classmethod
+    def random(cls, normalisation: Normalisation | None) -> Origin:
+        """Return the origin of random weights; without a normalisation, images are normalised by their own."""
+        if normalisation is None:
+            return cls({"name": "none"}, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        return cls({"name": "none"}, normalisation.mean, normalisation.std)
+
     @property
     def label(self) -> str:
-        """One word or two for tables: ``imagenet`` or ``file.pth (sha256 0123456789ab)``."""
+        """Short text for tables: ``imagenet`` or ``file.pth (sha256 0123456789ab)``."""
         if "name" in self.description:
             source = self.description["name"]
         else:
@@ -49,17 +57,17 @@ class Origin:
 
 
 def load_initial(network: nn.Module, architecture: str, weights: str | LocalWeights, *, classifier: str) -> Origin:
-    """Load initial weights into a torchvision network, in place.
+    """Load initial weights into a classification network, in place.
 
     Args:
-        network: as `torchvision.models.get_model` makes it.
-        architecture: its name, for messages.
+        network: with random weights; see `wsss.models.backbones.Architecture`.
+        architecture: its name.
         weights: ``"imagenet"``, ``"imagenet-v1"``, ``"none"`` or a file.
-        classifier: prefix of the keys of ImageNet's classifier, which is neither needed nor loaded.
+        classifier: prefix of the names of the classifier's weights, which are not loaded.
 
     Raises:
-        InvalidInput: the file is missing, broken, or holds weights of another architecture.
-        RunFailed: torchvision's weights can't be downloaded.
+        InvalidInput: the file is missing, invalid, or of another architecture.
+        RunFailed: torchvision's weights cannot be downloaded.
     """
     if isinstance(weights, LocalWeights):
         state: Mapping[str, Tensor] = read_fitting(network, architecture, weights.path, classifier=classifier)
@@ -69,35 +77,46 @@ def load_initial(network: nn.Module, architecture: str, weights: str | LocalWeig
     else:
         state = _download(architecture, weights)
         origin = Origin({"name": weights}, IMAGENET_MEAN, IMAGENET_STD)
-    wanted = {name for name in network.state_dict() if not name.startswith(classifier)}
-    network.load_state_dict({name: tensor for name, tensor in state.items() if name in wanted}, strict=False)
+    network.load_state_dict(_without(classifier, state), strict=False)
     return origin
 
 
 def read_fitting(network: nn.Module, architecture: str, path: Path, *, classifier: str) -> dict[str, Tensor]:
-    """Read a state dict that fits a torchvision network (which may be on the meta device).
+    """Read a state dict that fits a network (which may be on the meta device).
 
     Args:
         network, architecture, classifier: see `load_initial`.
         path: see `read_weights`.
 
     Raises:
-        InvalidInput: the file is missing, broken, or holds weights of another architecture or that aren't finite.
+        InvalidInput: the file is missing, invalid, of another architecture, or contains values that are not finite.
     """
     state = read_weights(path)
-    _check(network, architecture, state, classifier, path)
+    expected = _without(classifier, network.state_dict())
+    # Old files lack BatchNorm's counters.
+    required = {
+        name: value for name, value in expected.items() if name in state or not name.endswith("num_batches_tracked")
+    }
+    problem = mismatches(required, _without(classifier, state))
+    if problem:
+        raise InvalidInput(
+            f"weights of another architecture: {architecture} has {len(expected)} tensors without its classifier; "
+            f"this file has {problem}",
+            subject=path,
+            hint="Choose the architecture in backbone.name, or another file (key names as in torchvision).",
+        )
     require_usable(state, path)
     return state
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from a torch file or a ``.safetensors`` file, free of wrappers.
+    """Read a state dict from a torch file or a ``.safetensors`` file, possibly nested under one of `WRAPPERS`.
 
     Raises:
-        InvalidInput: missing, broken, or no state dict.
+        InvalidInput: the file is missing, invalid, or holds no state dict.
     """
     if not path.is_file():
-        raise InvalidInput(f"{path}: no such weights file.")
+        raise InvalidInput("no such weights file", subject=path)
     check_recorded(path, always=True)
     content = read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     for wrapper in WRAPPERS:
@@ -105,10 +124,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             content = content[wrapper]
     if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise InvalidInput(
-            f"{path}: holds no state dict (a mapping of names to tensors, at the top or under "
-            f"{listing(map(repr, WRAPPERS))})."
+            "no state dict",
+            subject=path,
+            allowed=f"a mapping of names to tensors, at the top level or under {listing(map(repr, WRAPPERS))}",
         )
     return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def _without(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if not name.startswith(prefix)}
 
 
 def _read_torch(path: Path) -> Any:
@@ -116,35 +140,16 @@ def _read_torch(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise_if_exhausted(error)
-        # Not in torch's words: they recommend to load the file with weights_only=False, which runs what is in it.
+        # torch's own messages recommend weights_only=False, which would run code in the file.
         if isinstance(error, pickle.UnpicklingError):
-            reason = "no state dict of tensors alone; it holds other pickled Python objects, which are refused"
+            reason = "it contains pickled Python objects other than tensors, which are refused"
         else:
-            reason = "it is truncated or damaged, or torch.save didn't write it"
+            reason = "it is truncated, damaged, or not written by torch.save"
         raise InvalidInput(
-            f"{path}: not a weights file: {reason}.",
+            f"not a weights file: {reason}",
+            subject=path,
             hint="Save a plain state dict: torch.save(network.state_dict(), FILE).",
         ) from error
-
-
-def _check(network: nn.Module, architecture: str, state: Mapping[str, Tensor], classifier: str, path: Path) -> None:
-    """Refuse weights of another architecture; counters of BatchNorm may be missing (old files have none)."""
-    wanted = {name: value for name, value in network.state_dict().items() if not name.startswith(classifier)}
-    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in state if name not in wanted and not name.startswith(classifier)]
-    shapes = [
-        f"{name} (found {tuple(state[name].shape)}, expected {tuple(wanted[name].shape)})"
-        for name in wanted
-        if name in state and state[name].shape != wanted[name].shape
-    ]
-    problems = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
-    found = [f"{len(names)} {what}: {listing(names, limit=3)}" for what, names in problems.items() if names]
-    if found:
-        raise InvalidInput(
-            f"{path}: weights of another architecture: {architecture} has {len(wanted)} tensors without its "
-            f"classifier; in this file are {'; '.join(found)}.",
-            hint="Choose the architecture in backbone.name, or another file (key names as in torchvision).",
-        )
 
 
 def _download(architecture: str, weights: str) -> Mapping[str, Tensor]:
@@ -154,16 +159,17 @@ def _download(architecture: str, weights: str) -> Mapping[str, Tensor]:
         kinds = torchvision.models.get_model_weights(architecture)
     except ValueError as error:  # a backbone of another package
         raise InvalidInput(
-            f"there are no {weights} weights of {architecture}",
+            f"torchvision has no {weights} weights for {architecture}",
             subject="backbone.weights",
-            hint="Use a file, backbone.weights: {path: FILE}, or random ones, none.",
+            hint="Use a file, backbone.weights: {path: FILE}, or random weights, none.",
         ) from error
     chosen = kinds.DEFAULT if weights == "imagenet" else kinds.IMAGENET1K_V1
     try:
         state: Mapping[str, Tensor] = chosen.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
         raise RunFailed(
-            f"torchvision's {weights} weights of {architecture} can't be downloaded ({error}).",
+            f"cannot download torchvision's {weights} weights of {architecture} ({error})",
+            subject="backbone.weights",
             hint="Without a network use a file: backbone.weights: {path: FILE, mean: [R, G, B], std: [R, G, B]}, "
             f"or put {chosen.url.rsplit('/', 1)[-1]} into {torch.hub.get_dir()}/checkpoints.",
         ) from error

@@ -1,4 +1,4 @@
-"""Class activation maps of whole images, over several scales and mirrored (as IRN does: Ahn et al., CVPR 2019)."""
+"""Class activation maps of whole images, summed over scales and mirror images (as in IRN: Ahn et al., CVPR 2019)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.data.transforms import scaled
+from wsss.data.resizing import scaled
 from wsss.io.rasters.working_size import reduction
 from wsss.models.classifier import CAMClassifier
 
@@ -25,7 +25,7 @@ class RawMaps:
 
     Args:
         maps: ``(B, K, h, w)`` ≥ 0, summed over scales and mirror images.
-        probabilities: ``(B, K)`` that a class is in the image, mean over scales and mirror images.
+        probabilities: ``(B, K)`` of each class, averaged over scales and mirror images.
     """
 
     maps: Tensor
@@ -46,62 +46,59 @@ def class_maps(
     """Compute the maps of images of one size.
 
     Args:
-        classifier: in evaluation mode; the images go to its device.
+        classifier: in evaluation mode; the images are moved to its device.
         images: ``(B, H, W, 3)`` uint8 RGB.
-        scales: factors on the size of the image.
+        scales: scale factors of the image.
         flip: also use the mirror image.
         stride: pixels of the image per element of a map.
-        max_side: larger images are first made smaller, to this longer side (pixels); the maps keep their size.
+        max_side: maximum longer side in pixels; larger images are reduced, but their maps keep their size.
         activation: applied to the class scores of every view.
     """
     device = classifier.head.weight.device
     grid = Grid(len(images), (images.shape[1], images.shape[2]), stride)
     maps = Stack(len(scales) * (2 if flip else 1))
-    logits: list[Tensor] = []
+    probabilities: list[Tensor] = []
     for batch in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
-        found = classifier.maps(classifier.features(batch))
-        logits.append(classifier.pooling(found).unflatten(0, (-1, len(images))).sigmoid().mean(0))
-        maps.add(
-            grid.place(
-                found.relu() if activation == "relu" else found.sigmoid(), batch, classifier.backbone.output_stride
-            )
-        )
-    return RawMaps(maps.sum(), torch.stack(logits).mean(0))
+        scores = classifier.maps(classifier.features(batch))
+        probabilities.append(classifier.pooling(scores).unflatten(0, (-1, len(images))).sigmoid().mean(0))
+        activated = scores.relu() if activation == "relu" else scores.sigmoid()
+        maps.add(grid.place(activated, batch, classifier.backbone.output_stride))
+    return RawMaps(maps.sum(), torch.stack(probabilities).mean(0))
 
 
 class Stack:
-    """Tensors of one shape, to be summed: as ``torch.stack(several).sum(0)``, in half the memory.
+    """Sum of tensors, equal to ``torch.stack(tensors).sum(0)`` bit by bit, in half the memory.
 
     Args:
-        count: how many there will be.
+        count: number of tensors that will be added.
     """
 
     def __init__(self, count: int) -> None:
         self.count, self.filled = count, 0
-        self.all: Tensor | None = None
+        self.stacked: Tensor | None = None
 
-    def add(self, several: Sequence[Tensor]) -> None:
+    def add(self, tensors: Sequence[Tensor]) -> None:
         """Add tensors."""
-        for one in several:
-            if self.all is None:
-                self.all = one.new_empty((self.count, *one.shape))
-            self.all[self.filled] = one
+        for tensor in tensors:
+            if self.stacked is None:
+                self.stacked = tensor.new_empty((self.count, *tensor.shape))
+            self.stacked[self.filled] = tensor
             self.filled += 1
 
     def sum(self) -> Tensor:
-        """Return their sum."""
-        assert self.all is not None and self.filled == self.count, "as many tensors as were announced"
-        return self.all.sum(0)
+        """Return the sum of all ``count`` tensors."""
+        assert self.stacked is not None and self.filled == self.count
+        return self.stacked.sum(0)
 
 
 def views(
     images: NDArray[np.uint8], *, scales: Sequence[float], flip: bool, max_side: int | None, device: torch.device
 ) -> Iterator[Tensor]:
-    """Yield what goes through the network: per scale the images, with ``flip`` followed by their mirror images.
+    """Yield the input of the network at each scale: the images, with ``flip`` followed by their mirror images.
 
     Args:
         images, scales, flip, max_side: see `class_maps`.
-        device: where to.
+        device: device of the result.
 
     Yields:
         ``(B, 3, H', W')`` uint8, or 2·B images with ``flip``.
@@ -109,13 +106,13 @@ def views(
     fit = reduction(images.shape[1:3], max_side)
     for scale in scales:
         batch = torch.from_numpy(np.stack([scaled(image, scale * fit) for image in images])).to(device)
-        batch = batch.permute(0, 3, 1, 2)  # channels last in memory, as the network's convolutions like it
+        batch = batch.permute(0, 3, 1, 2)  # channels last in memory: faster convolutions
         yield torch.cat([batch, batch.flip(3)]) if flip else batch
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The elements of the final maps: where those of all scales meet.
+    """The grid of the final maps, on which those of all scales are summed.
 
     Args:
         images: number B of images.
@@ -133,15 +130,15 @@ class Grid:
         return -(-self.pixels[0] // self.stride), -(-self.pixels[1] // self.stride)
 
     def place(self, maps: Tensor, batch: Tensor, step: int) -> list[Tensor]:
-        """Resample maps of one of the `views` to the grid, and mirror those of mirror images back.
+        """Resample maps of one of the `views` to the grid, and flip those of mirror images back.
 
         Args:
-            maps: ``(N, K, h', w')``, N = B, or 2·B where mirror images follow.
-            batch: what they are maps of, ``(N, 3, H', W')``.
+            maps: ``(N, K, h', w')``, N = B, or 2·B with mirror images.
+            batch: input of the network, ``(N, 3, H', W')``.
             step: pixels of ``batch`` per element of ``maps``.
 
         Returns:
-            One or two ``(B, K, h, w)``.
+            One or two tensors ``(B, K, h, w)``.
         """
         rows = resampling(maps.shape[2], batch.shape[2], step, self.size[0]).to(maps.device)
         columns = resampling(maps.shape[3], batch.shape[3], step, self.size[1]).to(maps.device)
@@ -153,14 +150,14 @@ class Grid:
 def resampling(features: int, pixels: int, step: int, targets: int) -> Tensor:
     """Return the matrix ``(targets, features)`` of linear interpolation along one side of a feature map.
 
-    Feature i of these networks is centred on pixel ``step·i``, not on ``step·(i + ½) − ½`` as bilinear upsampling of
-    a framework assumes: with it maps would lie half a step (7.5 pixels at stride 16) too far down and right.
+    Feature i of these networks is centred on pixel ``step·i``, not on ``step·(i + ½) − ½`` as bilinear upsampling
+    assumes, which would shift maps by half a step (7.5 pixels at stride 16) down and right.
 
     Args:
         features: length of the feature map.
-        pixels: length of the image that went into the network.
-        step: its pixels per feature.
-        targets: length of the result; its elements share the side evenly.
+        pixels: length of the network's input.
+        step: pixels per feature.
+        targets: length of the result, whose elements divide the side evenly.
     """
     centres = (torch.arange(targets, dtype=torch.float64) + 0.5) * pixels / targets - 0.5
     position = (centres / step).clamp(0, features - 1)
@@ -168,9 +165,9 @@ def resampling(features: int, pixels: int, step: int, targets: int) -> Tensor:
     upper = (lower + 1).clamp(max=features - 1)
     weight = position - lower
     matrix = torch.zeros(targets, features, dtype=torch.float64)
-    every = torch.arange(targets)
-    matrix.index_put_((every, lower), 1 - weight, accumulate=True)
-    matrix.index_put_((every, upper), weight, accumulate=True)
+    rows = torch.arange(targets)
+    matrix.index_put_((rows, lower), 1 - weight, accumulate=True)
+    matrix.index_put_((rows, upper), weight, accumulate=True)
     return matrix.float()
 
 
@@ -187,8 +184,9 @@ def normalise(maps: Tensor, how: Normalisation) -> Tensor:
 
     Args:
         maps: any leading axes.
-        how: ``max`` divides by the map's maximum; ``minmax`` subtracts its minimum first. A map that is zero
-            (or constant, for ``minmax``) everywhere becomes zero.
+        how: ``max`` divides by the map's maximum; ``minmax`` subtracts its minimum first. Maps that are zero
+            (for ``minmax``: constant) everywhere become zero.
+
     """
     if how == "minmax":
         maps = maps - maps.amin((-2, -1), keepdim=True)

@@ -3,8 +3,8 @@
 Li et al., "Expansion and Shrinkage of Localization for Weakly-Supervised Semantic Segmentation" (NeurIPS 2022,
 arXiv 2209.07761): the offsets of a first deformable convolution (Dai et al., ICCV 2017) *maximise* the image-level
 loss, so that the classifier has to find more of the object than its most discriminative part; those of a second one
-minimise it. Its authors published no code. Bounded and centred offsets, the identity at the start and the detached
-input of the offset branch are ours; docs/esol.md says which part is whose.
+minimise it. No code was published. Bounded and centred offsets, the initial identity and the detached input of the
+offset branch are ours; see docs/esol.md.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 from wsss.errors import RunFailed, listing
-from wsss.models.config import ExpansionConfig, SamplerConfig, SamplingConfig, ShrinkageConfig
+from wsss.models.sampler_config import ExpansionConfig, SamplerConfig, SamplingConfig, ShrinkageConfig
 
 RANDOM_SIZE = 2.5
-"""Standard deviation of random offsets before the bound R, in multiples of R. Their mean size is then 0.8 R, where
-learned ones ended on photographs (1.25 pixels for R = 1.5). Unlike those they are white noise."""
+"""Standard deviation of random offsets before the bound R, in multiples of R. Their mean size is then 0.8 R, similar to
+learned offsets on photographs (1.25 pixels for R = 1.5), but they are white noise."""
 
 
 class _Reversal(torch.autograd.Function):
@@ -42,23 +42,23 @@ def reverse_gradient(x: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def centred(offsets: Tensor) -> Tensor:
-    """Return offsets ``(B, C, h, w)`` less their mean over each image.
+    """Subtract the mean over each image from offsets ``(B, C, h, w)``.
 
-    It takes a common shift away before the bound; a very skewed field has one again behind it (`offset_summary` tells).
+    This removes common shifts before the bound; a very skewed field has one again after it (see `offset_summary`).
     """
     return offsets - offsets.mean((2, 3), keepdim=True)
 
 
 def bounded(offsets: Tensor, limit: float) -> Tensor:
-    """Return ``R·tanh(o/R)``: small offsets as they are, none beyond ±``limit`` (R, feature pixels)."""
+    """Return ``R·tanh(o/R)``: small offsets almost unchanged, all within ±``limit`` (R, feature pixels)."""
     return limit * torch.tanh(offsets / limit)
 
 
 class DeformableSampler(nn.Module):
-    """A deformable convolution that starts as the identity (on what it samples, see `sampled_from`).
+    """A deformable convolution, initially the identity on its `sampled_from` features.
 
-    Its kernel is 1 at the central tap and 0 elsewhere, its offsets start next to 0. They come from a convolution of
-    the features, whose gradient ends there: the features themselves learn from what is sampled, not from where.
+    Its kernel is initially 1 at the central tap and 0 elsewhere, its offsets are close to 0. The offset branch is a
+    convolution of detached features: features learn from sampled values, not from sampling positions.
 
     Args:
         config: see `SamplerConfig`.
@@ -73,8 +73,8 @@ class DeformableSampler(nn.Module):
         if channels % config.offset_groups:
             divisors = [n for n in range(1, channels + 1) if channels % n == 0]
             raise ValueError(
-                f"offset_groups: {config.offset_groups} doesn't divide the {channels} channels here; allowed are "
-                f"{listing(divisors, limit=40)}"
+                f"offset_groups: expected a divisor of the {channels} channels ({listing(divisors, limit=40)}), "
+                f"got {config.offset_groups}"
             )
         self.config = config
         size = config.kernel_size
@@ -91,7 +91,7 @@ class DeformableSampler(nn.Module):
             reduce: list[nn.Module] = [nn.Conv2d(channels, width, 1), nn.ReLU()] if config.reduction else []
             offset_size = config.offset_kernel_size
             last = nn.Conv2d(width, self.offset_channels, offset_size, padding=offset_size // 2)
-            # Not exactly 0: there the interpolation has a kink, and its slope is that of one side.
+            # Not exactly 0, where the interpolation is not differentiable.
             nn.init.normal_(last.weight, std=config.offset_init)
             last.bias = nn.Parameter(torch.zeros(self.offset_channels))
             self.branch = nn.Sequential(*reduce, last)
@@ -102,7 +102,7 @@ class DeformableSampler(nn.Module):
         return 2 * self.config.offset_groups * self.config.kernel_size**2
 
     def raw_offsets(self, features: Tensor) -> Tensor:
-        """Return what the offset branch says, before centring and bounds: ``(B, 2·G·k², h, w)``."""
+        """Return the offsets before centring and bounds, ``(B, 2·G·k², h, w)``."""
         shape = (len(features), self.offset_channels, *features.shape[2:])
         if self.branch is not None:
             offsets: Tensor = self.branch(features.detach())
@@ -112,16 +112,16 @@ class DeformableSampler(nn.Module):
         return features.new_zeros(shape)
 
     def _random_offsets(self, shape: tuple[int, ...], features: Tensor) -> Tensor:
-        """Draw anew at every training step; in evaluation a field depends on its size alone, so that maps repeat."""
+        """Draw new offsets at every training step; in evaluation mode they depend on the size only."""
         generator = None if self.training else torch.Generator().manual_seed(shape[2] * 65536 + shape[3])
         drawn = torch.randn((1, *shape[1:]) if generator else shape, generator=generator).expand(shape)
-        assert self.config.max_offset is not None, "checked by the config"
+        assert self.config.max_offset is not None
         return (RANDOM_SIZE * self.config.max_offset * drawn).to(features)
 
     def offsets(self, features: Tensor) -> Tensor:
         """Return displacements from the regular taps, ``(B, 2·G·k², h, w)`` in feature pixels.
 
-        Channels are (row, column) of tap after tap, group after group, as torchvision has them.
+        The channels are ordered as in torchvision: group, tap, (row, column).
         """
         offsets = self.raw_offsets(features)
         if self.config.centre:
@@ -129,27 +129,29 @@ class DeformableSampler(nn.Module):
         return offsets if self.config.max_offset is None else bounded(offsets, self.config.max_offset)
 
     def sampled_from(self, features: Tensor) -> Tensor:
-        """Return what is sampled, ``(B, C, h, w)``: here the features as they are."""
+        """Return the features to sample, ``(B, C, h, w)``; subclasses may change them."""
         return features
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return ``(B, C, h, w)``: features ``(B, C, h, w)``, sampled at their displaced places (0 outside).
+        """Return features ``(B, C, h, w)`` sampled at displaced positions (0 outside).
 
         Raises:
             RunFailed: an offset is NaN or infinite.
         """
         features = self.sampled_from(features)
         offsets = self.offsets(features)
-        if not offsets.isfinite().all():  # torchvision's kernel takes them for indices into memory
+        if not offsets.isfinite().all():  # torchvision's kernel would read outside its memory
             raise RunFailed(
-                "sampler: offsets are no longer finite: the training has diverged.",
+                "offsets are no longer finite: the training has diverged",
+                subject="sampler",
                 hint="Lower optimiser.lr or offset_lr_factor, or set sampler.max_offset.",
             )
-        with torch.autocast(features.device.type, enabled=False):  # torchvision's CPU kernel knows no half precision
-            whole = torch.promote_types(features.dtype, torch.float32)
-            sampled: Tensor = deform_conv2d(  # and it wants the channels first in memory
-                features.to(whole).contiguous(),
-                offsets.to(whole).contiguous(),
+        with torch.autocast(features.device.type, enabled=False):
+            # torchvision's CPU kernel needs at least single precision, and channels first in memory.
+            dtype = torch.promote_types(features.dtype, torch.float32)
+            sampled: Tensor = deform_conv2d(
+                features.to(dtype).contiguous(),
+                offsets.to(dtype).contiguous(),
                 self.kernel,
                 padding=self.config.kernel_size // 2,
             )
@@ -157,43 +159,37 @@ class DeformableSampler(nn.Module):
 
 
 class ExpansionSampler(DeformableSampler):
-    """The sampler whose offsets maximise what everything else minimises: −α times their gradient."""
+    """The sampler whose offsets maximise the loss that all other parameters minimise: gradients times −α."""
 
     config: ExpansionConfig
 
-    def __init__(self, config: ExpansionConfig, channels: int) -> None:
-        super().__init__(config, channels)
-
     def raw_offsets(self, features: Tensor) -> Tensor:
-        """See `DeformableSampler`; the gradient is reversed on its way back."""
+        """See `DeformableSampler`; the gradient is reversed."""
         offsets = super().raw_offsets(features)
         return reverse_gradient(offsets, self.config.reversal) if self.config.reversal else offsets
 
 
 class ShrinkageSampler(DeformableSampler):
-    """The sampler behind the expansion: an ordinary deformable convolution, on features without their peaks."""
+    """The sampler after the expansion sampler: an ordinary deformable convolution on clipped features."""
 
     config: ShrinkageConfig
 
-    def __init__(self, config: ShrinkageConfig, channels: int) -> None:
-        super().__init__(config, channels)
-
     def sampled_from(self, features: Tensor) -> Tensor:
-        """Return the features ``(B, C, h, w)``, cut off at β of their maximum."""
+        """Return the features ``(B, C, h, w)``, clipped at β of their maximum."""
         return features if self.config.clip is None else clipped(features, self.config.clip)
 
 
 def clipped(features: Tensor, fraction: float) -> Tensor:
-    """Cut features ``(B, C, h, w)`` off at ``fraction`` of the maximum of their channel (where that is positive)."""
+    """Clip features ``(B, C, h, w)`` at ``fraction`` of their channel's maximum, if that is positive."""
     peak = features.amax((2, 3), keepdim=True)
     return torch.where(peak > 0, torch.minimum(features, fraction * peak), features)
 
 
 class Samplers(nn.Module):
-    """What stands between features and classifier: nothing, the expansion sampler, or both one after the other.
+    """The samplers between features and classifier: none, the expansion sampler, or both in sequence.
 
     Args:
-        config: which samplers, and which maps are wanted.
+        config: samplers and merge rule; ``None`` for no samplers.
         channels: C of the features.
     """
 
@@ -204,9 +200,9 @@ class Samplers(nn.Module):
         self.shrinkage = ShrinkageSampler(self.config.shrinkage, channels) if self.config.shrinkage else None
 
     def paths(self, features: Tensor) -> tuple[Tensor, ...]:
-        """Return the features ``(B, C, h, w)`` of the way, or of the two ways, that the wanted maps come.
+        """Return the one or two feature maps ``(B, C, h, w)`` from which maps are computed.
 
-        Training goes through all samplers, whatever is merged afterwards: each has to do its work by itself.
+        Training uses all samplers regardless of the merge rule.
         """
         expanded = self.expansion(features) if self.expansion else features
         merge = "shrinkage" if self.training else self.config.merge
@@ -216,13 +212,14 @@ class Samplers(nn.Module):
         return (shrunk,) if merge == "shrinkage" else (expanded, shrunk)
 
     def offsets(self, features: Tensor) -> Tensor | None:
-        """Return the offsets ``(B, 2·G·k², h, w)`` of the last sampler; ``None`` without any."""
+        """Return the offsets ``(B, 2·G·k², h, w)`` of the last sampler, or ``None`` without samplers."""
         expanded = self.expansion(features) if self.expansion and self.shrinkage else features
         last = self.shrinkage or self.expansion
         return None if last is None else last.offsets(last.sampled_from(expanded))
 
     def merged(self, maps: Sequence[Tensor]) -> Tensor:
-        """Return one map of those of all `paths`, each ``(B, K, h, w)``."""
+        """Merge the maps of all `paths`, each ``(B, K, h, w)``."""
+
         if len(maps) == 1:
             return maps[0]
         stacked = torch.stack(list(maps))

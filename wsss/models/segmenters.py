@@ -1,4 +1,4 @@
-"""Segmentation networks: a backbone with torchvision's DeepLabV3 or LR-ASPP head, or a U-Net (`wsss.models.unet`)."""
+"""Segmentation networks: a backbone with torchvision's DeepLabV3 or LR-ASPP head, or a U-Net."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
 from wsss.io.weights import load_description, load_weights, save_model
 from wsss.models.backbones import Backbone, Features, Normalise, build_backbone
@@ -19,7 +19,7 @@ from wsss.models.unet import UNet
 
 
 class DeepLabV3Head(nn.Module):
-    """Atrous spatial pyramid pooling on the high features (Chen et al., 2017). Trains with batches of two or more."""
+    """Atrous spatial pyramid pooling on the high features (Chen et al., 2017); needs batches of at least 2 to train."""
 
     def __init__(self, channels: int, classes: int, rates: tuple[int, ...]) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ class Segmenter(nn.Module):
     Args:
         config: head and its settings.
         backbone: see `wsss.models.backbones`.
-        origin: where its weights come from; its mean and std are applied to the images.
-        classes: number C of classes, with the background.
+        origin: origin of its weights; images are normalised by its mean and std.
+        classes: number C of classes, including the background.
     """
 
     def __init__(self, config: SegmenterConfig, backbone: Backbone, origin: Origin, classes: int) -> None:
@@ -77,55 +77,58 @@ class Segmenter(nn.Module):
 
 
 SegmentationNetwork = Segmenter | UNet
-"""Images → logits per pixel; in training mode a `UNet` may give several, the finest first."""
+"""Images → logits per pixel; in training mode, a `UNet` may return a list, the finest first."""
 
 
 def build_segmenter(
     config: SegmenterConfig, classes: int, *, start: CAMClassifier | None = None
 ) -> SegmentationNetwork:
-    """Build a segmentation network for C classes (with the background), its head random.
+    """Build a segmentation network with a random head.
 
     Args:
         config: backbone and head, or the U-Net.
-        classes: C.
-        start: take the trunk of this classifier instead of ``config.backbone.weights``.
+        classes: number C of classes, including the background.
+        start: initialise the trunk from this classifier instead of ``config.backbone.weights``.
 
     Raises:
-        InvalidInput: ``start`` has another architecture, or the network has no trunk to take over; or see
+        InvalidInput: ``start`` has another architecture, or the network has no trunk; or see
             `wsss.models.backbones.build_backbone`.
-        RunFailed: torchvision's weights can't be downloaded.
+        RunFailed: torchvision's weights cannot be downloaded.
     """
     if config.backbone is None:
         if start is not None:
-            raise InvalidInput(NO_TRUNK, hint="Leave the classifier out of the stage's needs, or choose another head.")
+            raise InvalidInput(NO_TRUNK, hint="Remove the classifier from the stage's needs, or choose another head.")
         return UNet(config, classes)
     if start is None:
         backbone, origin = build_backbone(config.backbone, last=False)
         return Segmenter(config, backbone, origin, classes)
-    found = start.config.trunk
-    if found != config.backbone.name:
+    trunk = start.config.trunk
+    if trunk != config.backbone.name:
         raise InvalidInput(
-            f"backbone.name is {config.backbone.name}, but the classifier to start from is a {found}.",
-            hint=f"Set backbone.name: {found}, or leave the classifier out of the stage's needs.",
+            subject="backbone.name",
+            allowed=f"{trunk}, as in the classifier that initialises the trunk",
+            found=config.backbone.name,
+            hint=f"Set backbone.name: {trunk}, or remove the classifier from the stage's needs.",
         )
     origin = Origin({**start.origin.description, "trained_as": "classifier"}, start.origin.mean, start.origin.std)
     backbone, _ = build_backbone(config.backbone, last=False, origin=origin)
-    trunk = start.backbone.state_dict()
-    backbone.load_state_dict({name: trunk[name] for name in backbone.state_dict()})
+    weights = start.backbone.state_dict()
+    backbone.load_state_dict({name: weights[name] for name in backbone.state_dict()})
     return Segmenter(config, backbone, origin, classes)
 
 
 def save_segmenter(folder: Path, segmenter: SegmentationNetwork, classes: Classes) -> None:
-    """Write ``model.safetensors`` and ``model.json``: all that `load_segmenter` needs."""
+    """Write ``model.safetensors`` and ``model.json`` for `load_segmenter`."""
     save_model(folder, segmenter.state_dict(), describe("segmenter", SegmenterConfig, segmenter, classes))
 
 
 def load_segmenter(folder: Path) -> tuple[SegmentationNetwork, Classes]:
-    """Rebuild the network that a `segment` stage wrote, in evaluation mode on the CPU.
+    """Load the network of a `segment` stage, in evaluation mode on the CPU.
 
     Raises:
-        InvalidInput: no segmentation network there, or a broken one.
+        InvalidInput: no segmentation network in the folder, or an invalid one.
     """
+
     config, origin, classes = read_description(
         "segmenter", SegmenterConfig, load_description(folder, "segmenter"), folder
     )

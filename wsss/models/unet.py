@@ -9,18 +9,15 @@ from wsss.models.backbones import Normalise, OwnStatistics
 from wsss.models.config import SegmenterConfig, UNetConfig
 from wsss.models.initial import Origin
 
-NOTHING = Origin({"name": "none"}, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-"""No initial weights; images that are normalised by their own statistics need no others."""
-
 
 class UNet(nn.Module):
-    """Images → logits per pixel; while it trains, also those of coarser levels.
+    """Images → logits per pixel; in training mode also those of coarser levels.
 
-    The layers and their names are MONAI's. Their order is spelled out here, since MONAI's own ``forward`` registers
-    every layer twice (which no safetensors file can hold) and stacks the outputs, which takes a copy of them all.
+    The layers and their names are MONAI's. `forward` calls them in order itself, because MONAI's ``forward`` needs
+    every layer to be registered twice (which safetensors cannot store) and stacks copies of all outputs.
 
     Args:
-        config: its ``unet`` block.
+        config: with a ``unet`` block.
         classes: number C of classes, with the background.
     """
 
@@ -30,7 +27,7 @@ class UNet(nn.Module):
 
         unet = config.unet or UNetConfig()
         fixed = None if unet.normalisation == "image" else unet.normalisation
-        self.origin = NOTHING if fixed is None else Origin(NOTHING.description, fixed.mean, fixed.std)
+        self.origin = Origin.random(fixed)
         self.normalise: nn.Module = OwnStatistics() if fixed is None else Normalise(fixed.mean, fixed.std)
         strides = [1] + [2] * (unet.levels - 1)
         self.net = DynUNet(
@@ -51,8 +48,8 @@ class UNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor | list[Tensor]:
         """Return logits ``(B, C, H, W)`` of images ``(B, 3, H, W)``, uint8 or floats in [0, 1].
 
-        In training mode, and with deep supervision: a list of such logits, the finest first; those of coarser levels
-        are enlarged to ``H × W`` (nearest neighbour, as in MONAI).
+        In training mode with deep supervision, return a list of such logits, the finest first; those of coarser levels
+        are upsampled to ``H × W`` (nearest neighbour, as in MONAI).
         """
         height, width = images.shape[2:]
         outputs = self._levels(self._padded(self.normalise(images)))
@@ -62,7 +59,7 @@ class UNet(nn.Module):
         return cropped if len(cropped) > 1 else cropped[0]
 
     def _levels(self, images: Tensor) -> list[Tensor]:
-        """Return the logits of every level that has an output, each at its own resolution, the finest first."""
+        """Return the logits of every level with an output at its own resolution, the finest first."""
         net = self.net
         skips = [net.input_block(images)]
         for down in net.downsamples:
@@ -78,9 +75,10 @@ class UNet(nn.Module):
         return outputs
 
     def _padded(self, images: Tensor) -> Tensor:
-        """Repeat the lower and right border up to the next multiple of the stride.
+        """Replicate the lower and right border up to the next multiple of the stride.
 
-        Two strides at least: instance normalisation needs more than one position at the coarsest level.
+        The minimum is two strides: instance normalisation needs more than one position at the coarsest level.
         """
+
         below, right = (max(2 * self.stride, -(-side // self.stride) * self.stride) - side for side in images.shape[2:])
         return F.pad(images, (0, right, 0, below), mode="replicate") if below or right else images

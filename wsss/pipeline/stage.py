@@ -81,7 +81,7 @@ class Artifact:
 
 
 class Data(Protocol):
-    """The dataset as the engine uses it; `wsss.data.sample.Dataset` is one."""
+    """The dataset as the engine uses it; `wsss.data.dataset.Dataset` is one."""
 
     @property
     def splits(self) -> Mapping[str, Sequence[Any]]:
@@ -125,7 +125,7 @@ class Context(Generic[C]):
             done.
         inputs: per declared input an `Artifact` (``None`` for a missing optional one), or a tuple of them for
             ``many=True``.
-        data: the dataset (`wsss.data.sample.Dataset`).
+        data: the dataset (`wsss.data.dataset.Dataset`).
         seed: seed of everything random in the stage.
         device: ``"cpu"`` or ``"cuda"``.
         workers: number of processes for CPU-bound per-image work; results must not depend on it.

@@ -16,7 +16,8 @@ from wsss.stages.common.inspect_inputs import inspect_maps
 from wsss.stages.common.require_inputs import require_maps
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
 
 
 class AverageConfig(StageConfig):

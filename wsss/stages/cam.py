@@ -21,7 +21,7 @@ from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, Stage
 from wsss.stages.common.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.stages.common.finished import check_maps
 from wsss.stages.common.reduced import note_reduced
-from wsss.train.config import MOST_IMAGES
+from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName, Settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from wsss.data.sample import Classes, Dataset, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
     from wsss.models.classifier import CAMClassifier
 
 
@@ -80,7 +82,7 @@ class CamConfig(StageConfig):
     max_side: int | None = Field(
         default=1024, ge=16, description="maximum longer side in pixels; larger images are reduced; null: never"
     )
-    batch_size: int = Field(default=1, ge=1, le=MOST_IMAGES, description="images of equal size per forward pass")
+    batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
 
     adapt: AdaptConfig | None = Field(
         default=None,

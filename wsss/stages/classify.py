@@ -18,7 +18,7 @@ from wsss.stages.common.classifier_training import (
 )
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset
+    from wsss.data.dataset import Dataset
 
 
 class ClassifyConfig(ClassifierConfig, LabelledConfig, StageConfig):

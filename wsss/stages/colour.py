@@ -15,7 +15,8 @@ from wsss.stages.common.finished import check_maps
 from wsss.stages.common.footprint import image_bytes
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset, Sample
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
 
 BYTES_PER_PIXEL = 110
 

@@ -30,7 +30,8 @@ from wsss.stages.common.require_inputs import MAKE_MASKS, require_maps
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
 
 
 REDUCED = "reduced.json"
@@ -109,7 +110,7 @@ def _bytes(sample: Sample, *, labels: int, config: CrfStageConfig) -> int:
 def _refine(
     sample: Sample, *, out: Path, masks: Path, cams: Path | None, config: CrfStageConfig, classes: Classes
 ) -> None:
-    from wsss.data.sample import read_truth
+    from wsss.data.truth import read_truth
     from wsss.io.rasters.label_masks import write_mask
     from wsss.io.rasters.rgb_images import read_image
     from wsss.refine.cleaning import clean
@@ -182,7 +183,7 @@ class _Change:
 
 
 def _changed(sample: Sample, *, after: Path) -> _Change:
-    from wsss.data.checks.ground_truth import shows_class
+    from wsss.data.truth import shows_class
     from wsss.io.rasters.label_masks import IGNORE, read_mask
     from wsss.io.rasters.rgb_images import image_size
 

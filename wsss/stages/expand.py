@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
-from wsss.models.config import ExpansionConfig, SamplingConfig
+from wsss.models.sampler_config import ExpansionConfig, SamplingConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.stages.common.classifier_training import (
     check_labelled,

@@ -22,11 +22,13 @@ from wsss.stages.common.classifier_training import require_same_classes
 from wsss.stages.common.predict_batch import outputs_of
 from wsss.stages.common.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
 from wsss.stages.common.reduced import note_predicted
-from wsss.train.config import MOST_IMAGES
+from wsss.train.config import MAX_BATCH
 
 if TYPE_CHECKING:
+    from wsss.data.classes import Classes
+    from wsss.data.dataset import Dataset
     from wsss.data.readers.imagefolder import ImageFolder
-    from wsss.data.sample import Classes, Dataset, Sample
+    from wsss.data.sample import Sample
     from wsss.models.segmenters import SegmentationNetwork
 
 
@@ -47,7 +49,7 @@ class PredictConfig(StageConfig):
         "above about 4 megapixels in overlapping tiles",
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")
-    batch_size: int = Field(default=1, ge=1, le=MOST_IMAGES, description="images of equal size per forward pass")
+    batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
     labels: Literal["ignore", "restrict"] = Field(
         default="ignore",
         description="use of image-level labels: ignore, or restrict (predict only the classes in the labels of an "

@@ -20,7 +20,8 @@ from wsss.stages.common.mask_inputs import count_empty
 from wsss.stages.common.require_inputs import require_maps, require_truth
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
 
 BYTES_PER_PIXEL = 30
 

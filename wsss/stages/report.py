@@ -19,7 +19,7 @@ from wsss.pipeline.store.stage_folder import read_record as read_stage
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset
+    from wsss.data.dataset import Dataset
     from wsss.viz.report.gallery import Unread
     from wsss.viz.report.run_overview import StageRecord
 

@@ -21,7 +21,8 @@ from wsss.stages.common.require_inputs import require_truth
 from wsss.stages.common.score_image import Pair, count, name_values
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
 
 PER_IMAGE = "per_image.csv"
 STRUCTURE = "structure.csv"
@@ -98,8 +99,8 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     """Sum the confusion matrices of the split, and compute all scores from the total."""
     import numpy as np
 
-    from wsss.data.checks.ground_truth import log_remarks
     from wsss.data.masks.encodings import check_encoding
+    from wsss.data.masks.ground_truth import log_remarks
     from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
     from wsss.io.files.atomic import write_text
     from wsss.metrics.overlap import overlap_scores

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.data.transforms import SegmentationAugmentation
+from wsss.data.augmentation import SegmentationAugmentation
 from wsss.errors import InvalidInput, listing
-from wsss.losses.config import CrossEntropyConfig, LossConfig
+from wsss.losses.any_loss import LossConfig
+from wsss.losses.config import CrossEntropyConfig
 from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.classifier_training import prepare_backbone, training_metrics
@@ -28,7 +29,7 @@ from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset
+    from wsss.data.dataset import Dataset
 
 
 class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):

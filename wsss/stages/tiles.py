@@ -12,7 +12,7 @@ from wsss.stages.common.mask_inputs import survey
 from wsss.stages.common.require_inputs import require_truth
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset
+    from wsss.data.dataset import Dataset
 
 
 class TilesStageConfig(TilesConfig, StageConfig):

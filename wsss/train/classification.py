@@ -1,4 +1,4 @@
-"""Training and validation of classifiers: examples, loss, scores."""
+"""Training and validation of classifiers: examples, loss, and scores."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wsss.data.augmentation import ClassificationAugmentation
 from wsss.data.readers.label_matrix import label_targets
+from wsss.data.resizing import resize
 from wsss.data.sample import Sample
 from wsss.data.tiles.tile_table import Tile
-from wsss.data.transforms import ClassificationAugmentation, Transform, resize
+from wsss.data.transforms import Transform
 from wsss.metrics.multilabel import MultilabelScores, multilabel_scores
-from wsss.train.image_cache import Cached, cached_images
+from wsss.train.image_cache import ArrayCache, cached_images
 from wsss.train.sample_order import Item
 
 
 class ClassificationExamples:
-    """Augmented images with their labels: ``(3, S, S)`` uint8 and ``(K,)`` floats: 0, 1 or NaN for unknown."""
+    """Augmented images ``(3, S, S)`` uint8 with labels ``(K,)``: 0, 1, or NaN for unknown."""
 
-    def __init__(self, images: Cached, labels: NDArray[np.float32], augmentation: ClassificationAugmentation) -> None:
+    def __init__(
+        self, images: ArrayCache, labels: NDArray[np.float32], augmentation: ClassificationAugmentation
+    ) -> None:
         self.images, self.labels, self.transform = images, labels, Transform(augmentation)
 
     def __len__(self) -> int:
@@ -38,17 +42,17 @@ class ClassificationExamples:
 
 
 class TileExamples:
-    """Tiles, mirrored and turned in one of the eight ways of a square, with labels and the statistics of their images.
+    """Tiles with labels and the statistics of their images, augmented by the eight symmetries of a square.
 
-    Nothing is cropped or scaled: a tile without the class could otherwise not be told from a part of one with it.
+    Cropping or scaling could remove a class from a tile and make its labels wrong.
 
     Args:
         images: the tiles, all of one size.
         labels: ``(N, K)``, 0 or 1.
-        statistics: ``(N, 2, 3)`` mean and standard deviation of the image that each is cut from, in [0, 1].
+        statistics: ``(N, 2, 3)`` mean and standard deviation in [0, 1] of the image that each is cut from.
     """
 
-    def __init__(self, images: Cached, labels: NDArray[np.float32], statistics: NDArray[np.float32]) -> None:
+    def __init__(self, images: ArrayCache, labels: NDArray[np.float32], statistics: NDArray[np.float32]) -> None:
         self.images, self.labels, self.statistics = images, labels, statistics
 
     def __len__(self) -> int:
@@ -67,16 +71,16 @@ class TileExamples:
 def tile_examples(
     folder: Path, tiles: Sequence[Tile], classes: int, *, cache_bytes: int, max_side: int | None = None
 ) -> TileExamples:
-    """Return tiles of a folder as training examples.
+    """Return the tiles of a folder as training examples.
 
     Args:
-        folder: where their pictures are.
+        folder: folder of the tiles' images.
         tiles: see `wsss.data.tiles.tile_table`.
         classes: number K of foreground classes.
         cache_bytes, max_side: see `wsss.train.image_cache.cached_images`.
 
     Raises:
-        InvalidInput: a picture is broken.
+        InvalidInput: an image is invalid.
     """
     paths = [tile.path(folder) for tile in tiles]
     samples = [Sample(tile.id, path, tile.labels) for tile, path in zip(tiles, paths, strict=True)]
@@ -90,18 +94,18 @@ def multilabel_loss(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
 
     Args:
         model: a `wsss.models.classifier.CAMClassifier`.
-        batch: images, labels (see `soft_margin`) and, of tiles, the statistics of their images.
+        batch: images, labels (see `soft_margin`) and, for tiles, the statistics of their images.
     """
     images, labels, *statistics = batch
     return soft_margin(model(images, *statistics), labels)
 
 
 def soft_margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean binary cross-entropy over the labels that are known; 0 where none is.
+    """Return the mean binary cross-entropy over known labels; 0 if all are unknown.
 
     Args:
         logits: ``(B, K)``.
-        labels: ``(B, K)`` in [0, 1]; NaN where it is unknown whether the class is in the image.
+        labels: ``(B, K)`` in [0, 1], or NaN for unknown.
     """
     known = ~labels.isnan()
     if bool(known.all()):
@@ -111,15 +115,18 @@ def soft_margin(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def score_classifier(model: nn.Module, images: Cached, labels: NDArray[np.float32], *, size: int) -> MultilabelScores:
-    """Score a classifier on whole images, one by one, each resized to ``size``² pixels in its own aspect ratio.
+def score_classifier(
+    model: nn.Module, images: ArrayCache, labels: NDArray[np.float32], *, size: int
+) -> MultilabelScores:
+    """Score a classifier on whole images, each resized to an area of ``size``² pixels at its own aspect ratio.
 
     Args:
         model: images ``(1, 3, H, W)`` → logits ``(1, K)``.
         images: N images.
-        labels: ``(N, K)``, 0 or 1; NaN where it is unknown whether the class is in the image.
-        size: see above.
+        labels: ``(N, K)``: 0, 1, or NaN for unknown.
+        size: square root of the area.
     """
+
     device = next(model.parameters()).device
     rows = []
     for index in range(len(images)):

@@ -1,4 +1,4 @@
-"""Config of the training loop. No torch here: the command line reads configs to check a pipeline."""
+"""Config of the training loop; without torch, because the command line validates pipelines with it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from wsss.validation import NotInIdentity, Settings
 
-MOST_IMAGES = 1 << 14
-"""Images in a batch, at most: more is a slip, and would fill all memory before anything is said."""
+MAX_BATCH = 1 << 14
+"""Maximum number of images in a batch: a larger value is a mistake that would exhaust memory."""
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -26,9 +26,9 @@ class SGDConfig(Settings):
     nesterov: bool = Field(default=False, description="Nesterov's momentum")
 
     @model_validator(mode="after")
-    def _momentum_to_look_ahead(self) -> SGDConfig:
+    def _nesterov_has_momentum(self) -> SGDConfig:
         if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov needs momentum above 0")
+            raise ValueError("momentum: expected a number above 0 for nesterov, got 0")
         return self
 
 
@@ -45,7 +45,7 @@ OptimiserConfig = Annotated[SGDConfig | AdamWConfig, Field(discriminator="name")
 
 
 class ScheduleConfig(Settings):
-    """Learning rate over the steps: a linear warm-up, then polynomial decay to 0, or constant."""
+    """Learning-rate schedule: linear warm-up, then polynomial decay to 0 or a constant rate."""
 
     name: Literal["poly", "constant"] = Field(default="poly", description="decay of the learning rate")
     power: float = Field(default=0.9, gt=0, description="exponent of poly: (1 − step/steps)^power")
@@ -53,12 +53,12 @@ class ScheduleConfig(Settings):
 
 
 class TrainConfig(Settings):
-    """How to train: everything but network, data and loss."""
+    """Settings of training, besides network, data and loss."""
 
     epochs: int | None = Field(default=5, ge=1, description="passes over the training split; null if steps is set")
     steps: int | None = Field(default=None, ge=1, description="total number of optimiser steps, instead of epochs")
-    batch_size: int = Field(default=16, ge=1, le=MOST_IMAGES, description="images per forward pass and process")
-    accumulate: int = Field(default=1, ge=1, le=MOST_IMAGES, description="forward passes per optimiser step")
+    batch_size: int = Field(default=16, ge=1, le=MAX_BATCH, description="images per forward pass and process")
+    accumulate: int = Field(default=1, ge=1, le=MAX_BATCH, description="forward passes per optimiser step")
     optimiser: OptimiserConfig = Field(default_factory=AdamWConfig, description="sgd or adamw")
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="learning rate over the steps")
     clip_norm: float | None = Field(default=None, gt=0, description="maximum norm of all gradients together")
@@ -79,17 +79,16 @@ class TrainConfig(Settings):
         ge=16,
         description="maximum longer side in pixels; larger images are reduced; null: never",
     )
-    """Images are reduced when they are read; scales and crops are then those of the reduced images."""
+    """Images are reduced on reading, before scaling and cropping."""
 
     @property
     def images_per_step(self) -> int:
-        """Images that each process sees per optimiser step."""
+        """Images per optimiser step and process."""
         return self.batch_size * self.accumulate
 
     @model_validator(mode="before")
     @classmethod
     def _steps_replace_the_default(cls, value: Any) -> Any:
-        """Leave ``epochs`` at its default only where it counts, so that no config says both."""
         if isinstance(value, Mapping) and value.get("steps") is not None and "epochs" not in value:
             return {**value, "epochs": None}
         return value
@@ -97,27 +96,26 @@ class TrainConfig(Settings):
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
         if self.epochs is not None and self.steps is not None:
-            raise ValueError(
-                "give either epochs or steps, not both; to count steps where a preset gives epochs, set epochs: null"
-            )
+            raise ValueError("expected epochs or steps, got both; to override a preset, set epochs: null")
         if self.epochs is None and self.steps is None:
-            raise ValueError("give epochs or steps: both are null")
+            raise ValueError("expected epochs or steps: both are null")
         return self
 
 
 class DeepSupervisionConfig(Settings):
-    """How the losses of a network's several outputs are added up; the finest output comes first."""
+    """Weighted sum of the losses of several outputs, the finest first."""
 
     weights: tuple[Weight, ...] | None = Field(
         default=None, description="one weight per output; by default each half of the previous one, with sum 1"
     )
     term: Literal["all", "finest"] = Field(
         default="all",
-        description="number of outputs with a topological term; coarser ones only have the base loss",
+        description="outputs with a topological term; with finest, coarser ones only have the base loss",
     )
 
     @model_validator(mode="after")
     def _finest_counts(self) -> DeepSupervisionConfig:
         if self.weights is not None and not (self.weights and self.weights[0] > 0):
-            raise ValueError("weights: the first, that of the finest output, must be above 0")
+            raise ValueError("weights: expected a first weight, that of the finest output, above 0")
+
         return self

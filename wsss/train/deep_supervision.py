@@ -1,4 +1,4 @@
-"""The loss of a network with several outputs: a weighted sum, the finest output first."""
+"""Deep supervision: the weighted sum of the losses of several outputs, the finest first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 
 from torch import Tensor
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, counted
 from wsss.losses.base import Loss, zero_loss
 from wsss.losses.term import LossWithTerm
 from wsss.train.config import DeepSupervisionConfig
@@ -16,20 +16,21 @@ from wsss.train.config import DeepSupervisionConfig
 def output_weights(config: DeepSupervisionConfig, outputs: int) -> tuple[float, ...]:
     """Return the weights of ``outputs`` outputs, the finest first.
 
-    Without weights of their own they are nnU-Net's (Isensee et al., 2021): each half of the one before, 1 in all. (For
-    nnU-Net the coarsest resolution doesn't count; it has no output here.)
+    By default they are nnU-Net's (Isensee et al., 2021): each half of the previous one, with sum 1. (nnU-Net's coarsest
+    resolution has weight 0; here it has no output.)
 
     Raises:
-        InvalidInput: the config has another number of weights than the network has outputs.
+        InvalidInput: the numbers of weights and outputs differ.
     """
     if config.weights is None:
-        halves = [0.5**place for place in range(outputs)]
+        halves = [0.5**level for level in range(outputs)]
         return tuple(weight / sum(halves) for weight in halves)
     if len(config.weights) != outputs:
         raise InvalidInput(
-            f"deep_supervision.weights: {len(config.weights)} weights, but the network has {outputs} outputs: the "
-            f"finest and {outputs - 1} coarser ones (unet.deep_supervision).",
-            hint="Give as many weights, the finest first, or leave them out.",
+            subject="deep_supervision.weights",
+            allowed=f"{counted(outputs, 'weight')}, one per output of the network (unet.deep_supervision + 1)",
+            found=len(config.weights),
+            hint="List one weight per output, the finest first, or leave them out.",
         )
     return config.weights
 
@@ -41,13 +42,13 @@ def deep_loss(loss: Loss, outputs: Sequence[Tensor], target: Tensor, config: Dee
         loss: any loss.
         outputs: logits ``(B, C, H, W)``, the finest first.
         target: see `wsss.losses.base`.
-        config: weights, and whether coarser outputs have a topological term, too.
+        config: weights, and whether coarser outputs have a topological term.
     """
     total: Tensor | None = None
-    for place, (weight, logits) in enumerate(zip(output_weights(config, len(outputs)), outputs, strict=True)):
-        base_only = config.term == "finest" and place > 0 and isinstance(loss, LossWithTerm)
+    for level, (weight, logits) in enumerate(zip(output_weights(config, len(outputs)), outputs, strict=True)):
+        base_only = config.term == "finest" and level > 0 and isinstance(loss, LossWithTerm)
         with _without_term(loss) if base_only else nullcontext():
-            # Several processes (DDP) wait for a gradient of every parameter, those of outputs that don't count, too.
+            # DDP waits for gradients of all parameters, also of outputs with weight 0.
             part = weight * loss(logits, target) if weight else zero_loss(logits)
         total = part if total is None else total + part
     assert total is not None, "at least one output"

@@ -1,4 +1,4 @@
-"""The course of a training run: ``history.csv``, and scalars and pictures for TensorBoard."""
+"""History of a training run: ``history.csv``, and scalars and pictures for TensorBoard."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ FILE = "history.csv"
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write ``history.csv``, a row per epoch, atomically. The whole file is written each time: no row comes twice."""
+    """Write ``history.csv`` atomically, one row per epoch."""
     columns = list(dict.fromkeys(name for row in history for name in row))
     rows = [[row.get(name, "") for name in columns] for row in history]
     write_text(folder / FILE, csv_text([columns, *rows]))
 
 
 class Scalars:
-    """TensorBoard scalars and pictures; what an interrupted run wrote after its last checkpoint is purged.
+    """Writer of TensorBoard scalars and pictures; purges events after the last checkpoint of an interrupted run.
 
     Args:
-        folder: where event files go.
-        step: steps done before; steps are counted from 1.
+        folder: folder of the event files.
+        step: number of steps taken before; steps are counted from 1.
     """
 
     def __init__(self, folder: Path, step: int) -> None:

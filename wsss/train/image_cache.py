@@ -1,4 +1,4 @@
-"""Decoded images in memory: decoding a JPEG takes longer than augmenting it, and each comes again every epoch."""
+"""Cache of decoded images: decoding a JPEG takes longer than augmenting it, and is needed every epoch."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss.data.checks.inspection import UNREADABLE_HINT
-from wsss.data.intensity import opencv
-from wsss.data.transforms import scaled
+from wsss.data.resizing import opencv, scaled
 from wsss.errors import DamagedFile, InvalidInput, together
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.rasters.working_size import reduction, scaled_size
 
 
-class Cached:
-    """Arrays by index; as many of the first as fit into memory are loaded once, the others each time.
+class ArrayCache:
+    """Arrays by index: the first ones, as many as fit, are kept in memory; others are loaded on every access.
 
-    They are loaded before worker processes start, which then share them with their parent (on Linux).
+    Arrays are loaded before worker processes start, which share them with their parent (on Linux).
 
     Args:
-        load: index → array; called by several threads.
-        count: how many there are.
-        cache_bytes: upper bound of the arrays kept.
-        threads: that load.
+        load: index → array; called from several threads.
+        count: number of arrays.
+        cache_bytes: maximum size of the arrays kept.
+        threads: number of loading threads.
 
     Attributes:
-        largest: bytes of the largest array among those that were loaded at first.
+        largest: bytes of the largest array loaded initially.
 
     Raises:
         InvalidInput: ``load`` raised it.
@@ -63,25 +62,25 @@ class Cached:
                 one.cancel()
 
     def _all_errors(self, first: int, error: InvalidInput) -> InvalidInput:
-        """Return one error for all arrays from ``first`` on that can't be loaded, so that they are repaired at once."""
+        """Return one error for all arrays from ``first`` on that cannot be loaded."""
         errors = [error]
         for index in range(first + 1, self.count):
             try:
                 self.load(index)
             except InvalidInput as another:
                 errors.append(another)
-        return together(errors, self.count, "training images can't be used", hint=UNREADABLE_HINT)
+        return together(errors, self.count, "training images cannot be used", hint=UNREADABLE_HINT)
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> NDArray[Any]:
-        """Return one array; it is shared, so don't write to it."""
+        """Return one array; it is shared and must not be modified."""
         return self.kept[index] if index < len(self.kept) else self.load(index)
 
 
 class ImageLoader:
-    """Load images ``(H, W, 3)`` uint8 RGB by index, larger ones reduced to ``max_side``."""
+    """Loads images ``(H, W, 3)`` uint8 RGB by index, reduced to a longer side of ``max_side`` pixels."""
 
     def __init__(self, paths: Sequence[Path], max_side: int | None = None) -> None:
         self.paths, self.max_side = list(paths), max_side
@@ -91,24 +90,25 @@ class ImageLoader:
         return reduced(read_image(self.paths[index]), self.max_side)
 
 
-def cached_images(paths: Sequence[Path], *, cache_bytes: int, max_side: int | None = None) -> Cached:
-    """Return images ``(H, W, 3)`` uint8 RGB by index, kept in memory as far as they fit.
+def cached_images(paths: Sequence[Path], *, cache_bytes: int, max_side: int | None = None) -> ArrayCache:
+    """Return images ``(H, W, 3)`` uint8 RGB by index.
 
     Args:
-        paths: the images' files.
-        cache_bytes: see `Cached`.
-        max_side: larger images are reduced to this longer side, in pixels.
+        paths: image files.
+        cache_bytes: see `ArrayCache`.
+        max_side: maximum longer side in pixels; larger images are reduced.
     """
-    return Cached(ImageLoader(paths, max_side), len(paths), cache_bytes=cache_bytes)
+    return ArrayCache(ImageLoader(paths, max_side), len(paths), cache_bytes=cache_bytes)
 
 
 def reduced(image: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
-    """Return an image ``(H, W, 3)`` uint8 made smaller to a longer side of ``max_side`` pixels, if it is larger."""
+    """Reduce an image ``(H, W, 3)`` uint8 to a longer side of at most ``max_side`` pixels."""
     return scaled(image, reduction(image.shape[:2], max_side))
 
 
 def reduced_mask(mask: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
-    """Return a mask ``(H, W)`` uint8 of the size that `reduced` gives its image; its values are never mixed."""
+    """Reduce a mask ``(H, W)`` uint8 to the size of its `reduced` image, by nearest-neighbour interpolation."""
+
     height, width = scaled_size(mask.shape, reduction(mask.shape, max_side))
     if (height, width) == mask.shape:
         return mask

@@ -1,132 +1,52 @@
-"""The training loop, for every network of the package.
+"""The training loop of all networks.
 
-All that is random follows from (seed, step, process): the batches and their augmentation by `wsss.train.sample_order`,
-and dropout and the like because every generator is seeded at every step. So a run that was interrupted at any moment
-and resumed from its last checkpoint ends with the same weights as one that never was; on a CPU bit by bit.
+All random numbers are functions of (seed, step, process): `wsss.train.sample_order` derives batches and augmentation,
+and every generator is seeded at every step. A run that is interrupted at any moment and resumed from its last
+checkpoint therefore ends with the same weights as an uninterrupted one; on a CPU, bit by bit.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol, cast
+from collections.abc import Iterable
+from typing import Any, cast
 
-import numpy as np
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from wsss.errors import RunFailed
 from wsss.io.files.stage_files import CHECKPOINT
-from wsss.io.process.cores import processes_here
-from wsss.io.process.headroom import that_fit
-from wsss.train import checkpoint as ckpt
+from wsss.io.process.headroom import workers_that_fit
+from wsss.train.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from wsss.train.config import TrainConfig
+from wsss.train.fabric import build_fabric
 from wsss.train.history import Scalars, write_history
-from wsss.train.optim import Group, build_optimiser, build_schedule
+from wsss.train.optim import build_optimiser, build_schedule
 from wsss.train.runtime import deterministic, seed_all
-from wsss.train.sample_order import Item, Plan, derive_seed
+from wsss.train.sample_order import Plan, derive_seed
+from wsss.train.training_job import Batch, Job, RunContext
 from wsss.train.workers import begin_worker
 
-Batch = Sequence[Tensor]
+__all__ = ["Batch", "Job", "fit"]
 
-MOST_LOADERS = 8
-"""Processes that prepare batches, at most."""
+MAX_LOADERS = 8
+"""Maximum number of processes that prepare batches."""
 
-COPIES = 8
-"""A process that prepares batches needs so many times the memory of an image: to decode, to scale and to crop it."""
-
-
-class Examples(Protocol):
-    """Training examples: tensors by (index, augmentation seed)."""
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-
-    def __getitem__(self, item: Item) -> tuple[Tensor, ...]:
-        """Return one example; all examples have tensors of the same shapes."""
+LOADER_IMAGES = 8
+"""Memory of a process that prepares batches, in multiples of an image: decoding, scaling and cropping."""
 
 
-class Surroundings(Protocol):
-    """What `fit` needs to know of the run; `wsss.pipeline.stage.Context` has it all."""
+def fit(job: Job, config: TrainConfig, run: RunContext) -> list[dict[str, float]]:
+    """Train ``job.model`` in place, resuming from the checkpoint in ``run.out`` if there is one.
 
-    @property
-    def out(self) -> Path:
-        """Folder for checkpoint, history and TensorBoard files."""
-
-    @property
-    def seed(self) -> int:
-        """Seed of everything random."""
-
-    @property
-    def identity(self) -> str:
-        """Hash of all that the training depends on; a checkpoint of another one isn't resumed."""
-
-    @property
-    def device(self) -> str:
-        """``"cpu"`` or ``"cuda"``."""
-
-    @property
-    def workers(self) -> int:
-        """Processes for CPU-bound work; half of them prepare batches. The result doesn't depend on it."""
-
-    @property
-    def progress(self) -> Any:
-        """See `wsss.pipeline.stage.Progress`."""
-
-    @property
-    def ranks(self) -> Any:
-        """See `wsss.pipeline.stage.Ranks`."""
-
-    @property
-    def log(self) -> Callable[[str], None]:
-        """Print one line for the user."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to train.
-
-    Args:
-        name: shown beside the progress bar.
-        model: the network, with its initial weights.
-        groups: its parameters with their learning rates, see `wsss.train.optim`.
-        examples: the training data.
-        loss: (network, batch) → scalar loss; must call the network it is given (under DDP, a wrapped one).
-        validate: called after each row of the history in one process, returns numbers for it.
-        begin_step: called before each optimiser step with its number, from 0 on, and the number of all steps.
-        pictures: called after each row in one process; what it draws, ``(H, W, 3)`` uint8, goes to TensorBoard.
-        image_bytes: memory of the largest image with its target, where that is known.
-    """
-
-    name: str
-    model: nn.Module
-    groups: Sequence[Group]
-    examples: Examples
-    loss: Callable[[nn.Module, Batch], Tensor]
-    validate: Callable[[], Mapping[str, float]] | None = None
-    begin_step: Callable[[int, int], None] | None = None
-    pictures: Callable[[], Mapping[str, NDArray[np.uint8]]] | None = None
-    image_bytes: int = 0
-
-
-def fit(job: Job, config: TrainConfig, run: Surroundings) -> list[dict[str, float]]:
-    """Train ``job.model`` in place, from the checkpoint in ``run.out`` where there is one.
-
-    The checkpoint stays: it may go only once the result is saved and recorded, which is for the caller to see to.
+    The checkpoint remains; the caller deletes it once the result is saved and recorded.
 
     Returns:
-        The history: a row per epoch with ``epoch``, ``step``, ``lr``, ``train_loss`` (mean over the row's steps) and
-        what ``job.validate`` returned. In ``history.csv``, too. Where the length is counted in steps there are up to
-        twenty rows, and ``epoch`` has a fraction.
+        The history, also written to ``history.csv``: a row per epoch with ``epoch``, ``step``, ``lr``, ``train_loss``
+        (mean over the row's steps) and the values of ``job.validate``. If ``config.steps`` is set, there are up to
+        twenty rows, and ``epoch`` is fractional.
 
     Raises:
         RunFailed: the loss became NaN or infinite.
@@ -146,8 +66,8 @@ def fit(job: Job, config: TrainConfig, run: Surroundings) -> list[dict[str, floa
 
 
 class _Loop:
-    def __init__(self, job: Job, config: TrainConfig, run: Surroundings, plan: Plan) -> None:
-        self.job, self.config, self.surroundings, self.plan = job, config, run, plan
+    def __init__(self, job: Job, config: TrainConfig, run: RunContext, plan: Plan) -> None:
+        self.job, self.config, self.context, self.plan = job, config, run, plan
         self.fabric = build_fabric(config.precision, run)
         # Channels-last memory makes convolutions faster: 1.5× on a CPU, and on GPUs with mixed precision.
         job.model.to(memory_format=torch.channels_last)
@@ -155,94 +75,87 @@ class _Loop:
         schedule = build_schedule(config.schedule, optimiser, plan.steps)
         self.model, self.optimiser = self.fabric.setup(job.model, optimiser)
         scaler = self.fabric.strategy.precision if config.precision == "16-mixed" else None
-        self.trained = ckpt.Trained(
+        self.training = TrainingState(
             job.model, optimiser, schedule, scaler, plan.ranks, plan.effective_batch, run.identity
         )
         self.path = run.out / CHECKPOINT
-        self.state = ckpt.load_checkpoint(self.path, self.trained, run.log)
+        self.progress = load_checkpoint(self.path, self.training, run.log)
         self.leader = run.ranks.rank == 0
 
     def run(self) -> list[dict[str, float]]:
-        """Train to the end."""
-        run, plan, state = self.surroundings, self.plan, self.state
-        run.ranks.barrier()  # every process has read the checkpoint before one writes the next
-        self._agree()
-        if self.leader and state.step:
+        """Train to the end; return the history."""
+        run, plan, progress = self.context, self.plan, self.progress
+        run.ranks.barrier()  # all processes read the checkpoint before one overwrites it
+        self._require_same_step()
+        if self.leader and progress.step:
             run.log(f"{run.out.name}: resumed at {self._position()}")
-        advance = run.progress.track(self.job.name, plan.steps, state.step)
-        scalars = Scalars(run.out / "tensorboard", state.step) if self.leader else None
+        advance = run.progress.track(self.job.name, plan.steps, progress.step)
+        scalars = Scalars(run.out / "tensorboard", progress.step) if self.leader else None
         saved = time.monotonic()
         batches = iter(self._loader())
         try:
-            while state.step < plan.steps:
-                value = self._step(batches)
-                state.loss_sum += value
-                state.step += 1
-                rate = float(self.trained.schedule.get_last_lr()[0])
+            while progress.step < plan.steps:
+                loss = self._step(batches)
+                progress.loss_sum += loss
+                progress.step += 1
+                rate = float(self.training.schedule.get_last_lr()[0])
                 if scalars:
-                    scalars.write({"loss/step": value, "lr": rate}, state.step)
-                ended = state.step % plan.steps_per_row == 0 or state.step == plan.steps
+                    scalars.write({"loss/step": loss, "lr": rate}, progress.step)
+                ended = progress.step % plan.steps_per_row == 0 or progress.step == plan.steps
                 if ended:
                     self._end_row(rate, scalars)
-                if ended or self._due(saved):
-                    self._save()
+                if ended or self._checkpoint_due(saved):
+                    if self.leader:
+                        save_checkpoint(self.path, self.training, progress)
                     saved = time.monotonic()
                 if ended and self.leader:
-                    write_history(run.out, state.history)
+                    write_history(run.out, progress.history)
                 advance(1)
         finally:
             if scalars:
                 scalars.close()
         if self.leader:
-            write_history(run.out, state.history)
+            write_history(run.out, progress.history)
         run.ranks.barrier()
-        return state.history
+        return progress.history
 
     def _position(self) -> str:
-        """Return how far the training is, in steps and epochs."""
-        step, plan = self.state.step, self.plan
+        step, plan = self.progress.step, self.plan
         if plan.epochs is None:
             return f"step {step}/{plan.steps}"
         return f"step {step}/{plan.steps}, epoch {step // plan.steps_per_epoch}/{plan.epochs}"
 
-    def _agree(self) -> None:
-        """Refuse to train on from different steps: one process may read a checkpoint that another can't.
-
-        Raises:
-            RunFailed: this process and the first have restored different steps.
-        """
-        first = int(self.surroundings.ranks.from_first(lambda: self.state.step))
-        if first != self.state.step:
+    def _require_same_step(self) -> None:
+        """Require that all processes resume at the same step: one may fail to read the checkpoint."""
+        first = int(self.context.ranks.from_first(lambda: self.progress.step))
+        if first != self.progress.step:
             raise RunFailed(
-                f"{self.path}: process {self.plan.rank} would resume after step {self.state.step}, the first one after "
-                f"step {first}: they read different checkpoints.",
-                hint="See that all machines share this folder; deleting the checkpoint starts the training again.",
+                f"process {self.plan.rank} would resume after step {self.progress.step}, the first one after step "
+                f"{first}: they read different checkpoints",
+                subject=self.path,
+                hint="Make sure that all machines share this folder, or delete the checkpoint to start over.",
             )
 
     def _loader(self) -> DataLoader[Any]:
-        workers = min(self.surroundings.workers // 2, MOST_LOADERS)  # the network needs cores, too
+        workers = min(self.context.workers // 2, MAX_LOADERS)  # the network needs cores, too
         if workers > 1:
-            workers = that_fit(
-                workers,
-                COPIES * self.job.image_bytes,
-                self.surroundings.log,
-                f"{self.job.name}, processes that load images",
-            )
+            memory, label = LOADER_IMAGES * self.job.image_bytes, f"{self.job.name}, processes that load images"
+            workers = workers_that_fit(workers, memory, self.context.log, label)
         return DataLoader(
             cast("Dataset[Any]", self.job.examples),
-            batch_sampler=cast("Iterable[list[Any]]", self.plan.batches(self.state.step)),
+            batch_sampler=cast("Iterable[list[Any]]", self.plan.batches(self.progress.step)),
             num_workers=workers,
             worker_init_fn=begin_worker if workers else None,
-            pin_memory=self.surroundings.device != "cpu",
+            pin_memory=self.context.device != "cpu",
         )
 
     def _step(self, batches: Any) -> float:
-        """Make one optimiser step; return its loss (mean over processes)."""
+        """Take one optimiser step; return its loss (mean over processes)."""
         accumulate = self.config.accumulate
-        seed_all(derive_seed("step", self.surroundings.seed, self.state.step, self.surroundings.ranks.rank))
+        seed_all(derive_seed("step", self.context.seed, self.progress.step, self.context.ranks.rank))
         self.model.train()
         if self.job.begin_step:
-            self.job.begin_step(self.state.step, self.plan.steps)
+            self.job.begin_step(self.progress.step, self.plan.steps)
         total = torch.zeros((), device=self.fabric.device)
         for part in range(accumulate):
             batch = self.fabric.to_device(next(batches))
@@ -251,84 +164,51 @@ class _Loop:
                 self.fabric.backward(loss)
             total += loss.detach()
         value = float(cast("Tensor", self.fabric.all_reduce(total, reduce_op="mean")))
-        if not math.isfinite(value):
-            self._explain(value)
+        self._require_finite(value)
         if self.config.clip_norm is not None:
             self.fabric.clip_gradients(
                 self.model, self.optimiser, max_norm=self.config.clip_norm, error_if_nonfinite=False
             )
         self.optimiser.step()
-        self.trained.schedule.step()
+        self.training.schedule.step()
         self.optimiser.zero_grad(set_to_none=True)
         return value
 
-    def _end_row(self, rate: float, scalars: Scalars | None) -> None:
-        state, plan = self.state, self.plan
-        in_epochs = plan.epochs is not None
-        epoch = state.step // plan.steps_per_epoch if in_epochs else state.step / plan.steps_per_epoch
-        steps = (state.step - 1) % plan.steps_per_row + 1  # the last row may be shorter
-        row = {"epoch": epoch, "step": state.step, "lr": rate, "train_loss": state.loss_sum / steps}
-        if self.leader and self.job.validate:
-            self.job.model.eval()
-            row |= self.job.validate()
-        state.history.append(row)
-        state.loss_sum = 0.0
-        if scalars:
-            values = {f"epoch/{name}": value for name, value in row.items() if name not in ("epoch", "step")}
-            scalars.write(values, state.step)
-            scalars.draw(self.job.pictures() if self.job.pictures else {}, state.step)
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "step", "lr"))
-        if self.leader:
-            done = f"epoch {epoch}/{plan.epochs}" if in_epochs else f"step {state.step}/{plan.steps}"
-            self.surroundings.log(f"{self.job.name}: {done}: {shown}")
-
-    def _due(self, saved: float) -> bool:
-        steps = self.config.checkpoint_steps
-        return time.monotonic() - saved >= self.config.checkpoint_every or (
-            steps is not None and self.state.step % steps == 0
-        )
-
-    def _save(self) -> None:
-        if self.leader:
-            ckpt.save_checkpoint(self.path, self.trained, self.state)
-
-    def _explain(self, value: float) -> None:
-        step = self.state.step
+    def _require_finite(self, loss: float) -> None:
+        if math.isfinite(loss):
+            return
+        step = self.progress.step
         raise RunFailed(
-            f"{self.job.name}: the loss is {value} at step {step + 1} of {self.plan.steps} "
-            f"(epoch {step // self.plan.steps_per_epoch + 1}).",
+            f"the loss is {loss} at step {step + 1} of {self.plan.steps} "
+            f"(epoch {step // self.plan.steps_per_epoch + 1})",
+            subject=self.job.name,
             hint=f"Lower optimiser.lr (now {self.config.optimiser.lr:g}), set clip_norm (1.0, say) or "
             "schedule.warmup_steps, or use precision 32-true.",
         )
 
+    def _end_row(self, rate: float, scalars: Scalars | None) -> None:
+        """Validate, and add a row to the history, TensorBoard and the log."""
+        progress, plan = self.progress, self.plan
+        in_epochs = plan.epochs is not None
+        epoch = progress.step // plan.steps_per_epoch if in_epochs else progress.step / plan.steps_per_epoch
+        steps = (progress.step - 1) % plan.steps_per_row + 1  # the last row may be shorter
+        row = {"epoch": epoch, "step": progress.step, "lr": rate, "train_loss": progress.loss_sum / steps}
+        if self.leader and self.job.validate:
+            self.job.model.eval()
+            row |= self.job.validate()
+        progress.history.append(row)
+        progress.loss_sum = 0.0
+        if scalars:
+            values = {f"epoch/{name}": value for name, value in row.items() if name not in ("epoch", "step")}
+            scalars.write(values, progress.step)
+            scalars.draw(self.job.pictures() if self.job.pictures else {}, progress.step)
+        if self.leader:
+            shown = [f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "step", "lr")]
+            done = f"epoch {epoch}/{plan.epochs}" if in_epochs else f"step {progress.step}/{plan.steps}"
+            self.context.log(f"{self.job.name}: {done}: {', '.join(shown)}")
 
-def build_fabric(precision: Any, run: Surroundings) -> Fabric:
-    """Return Fabric for this process: alone, or one of those that ``torchrun`` or SLURM started (DDP)."""
-    accelerator = "cpu" if run.device == "cpu" else "cuda"
-    if run.ranks.size == 1:
-        alone = LightningEnvironment()  # an interactive SLURM session is no reason to look for other processes
-        return Fabric(accelerator=accelerator, devices=1, precision=precision, plugins=[alone])
-    here = processes_here(run.ranks.size)
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=here,
-        num_nodes=max(1, run.ranks.size // here),
-        strategy="ddp",
-        precision=precision,
-    )
-    with _threads_kept():
-        fabric.launch()
-    return fabric
-
-
-@contextmanager
-def _threads_kept() -> Iterator[None]:
-    """Keep Fabric from another number of threads inside the block: results depend on it, and it has been recorded."""
-    if "OMP_NUM_THREADS" in os.environ:
-        yield
-        return
-    os.environ["OMP_NUM_THREADS"] = str(torch.get_num_threads())
-    try:
-        yield
-    finally:
-        del os.environ["OMP_NUM_THREADS"]  # later work would take it for the user's wish
+    def _checkpoint_due(self, saved: float) -> bool:
+        steps = self.config.checkpoint_steps
+        return time.monotonic() - saved >= self.config.checkpoint_every or (
+            steps is not None and self.progress.step % steps == 0
+        )

@@ -20,7 +20,7 @@ class Group:
 
 
 def trunk_and_head(network: nn.Module, config: SGDConfig | AdamWConfig) -> list[Group]:
-    """Return two groups: the parameters below ``network.backbone``, and all others with the head's learning rate.
+    """Return the parameters of ``network.backbone``, and all others with the head's learning rate, as two groups.
 
     A network without a backbone is one group.
     """
@@ -30,7 +30,7 @@ def trunk_and_head(network: nn.Module, config: SGDConfig | AdamWConfig) -> list[
 
 
 def build_optimiser(config: SGDConfig | AdamWConfig, groups: Sequence[Group]) -> torch.optim.Optimizer:
-    """Build the optimiser; parameters without ``requires_grad`` and empty groups are left out."""
+    """Build the optimiser of all parameters with ``requires_grad``; empty groups are omitted."""
     chosen = [
         {"params": [p for p in group.parameters if p.requires_grad], "lr": config.lr * group.factor} for group in groups
     ]
@@ -52,7 +52,8 @@ def learning_rate_factor(config: ScheduleConfig, steps: int) -> Callable[[int], 
     Args:
         config: poly decays as ``(1 − step/steps)^power`` (Liu et al., ParseNet); the warm-up multiplies it by
             ``(step + 1)/(warmup_steps + 1)``.
-        steps: optimiser steps in all.
+        steps: total number of optimiser steps.
+
     """
 
     def factor(step: int) -> float:

@@ -1,4 +1,4 @@
-"""Global settings of the process while a network runs: seeds, determinism, device. All are restored afterwards."""
+"""Process-wide settings for training and inference: seeds, determinism, device."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def seed_all(seed: int) -> None:
 
 @contextmanager
 def deterministic(device: str, seed: int) -> Iterator[None]:
-    """Run a block with fixed seeds and deterministic algorithms; what was set before is set again afterwards.
+    """Run a block with fixed seeds and deterministic algorithms, and restore all settings afterwards.
 
-    On a CPU an operation without a deterministic algorithm is an error; on a GPU it is allowed (bilinear upsampling
-    and 2-D cross-entropy have none there).
+    Operations without a deterministic algorithm are an error on a CPU, but allowed on a GPU, where bilinear upsampling
+    and 2-D cross-entropy have none.
     """
     python, numeric = random.getstate(), np.random.get_state()
     strict, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     fill, benchmark = deterministic_settings.fill_uninitialized_memory, torch.backends.cudnn.benchmark
     cuda = list(range(torch.cuda.device_count())) if device != "cpu" else []
     if device != "cpu":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS isn't deterministic
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic cuBLAS
     with torch.random.fork_rng(devices=cuda):
         try:
             torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
-            deterministic_settings.fill_uninitialized_memory = False  # costs time, changes no result of ours
+            deterministic_settings.fill_uninitialized_memory = False  # slow, and irrelevant to results
             torch.backends.cudnn.benchmark = False
             seed_all(seed)
             yield
@@ -54,24 +54,25 @@ def deterministic(device: str, seed: int) -> Iterator[None]:
 
 
 def leader_first(ranks: Any, make: Callable[[], T]) -> T:
-    """Return ``make()``, called by the first process before the others: it may fetch what they then find there."""
+    """Return ``make()``, called by the first process before the others, so that only one downloads a file."""
     if ranks.rank > 0:
         ranks.barrier()
-    made = make()
+    result = make()
     if ranks.rank == 0:
         ranks.barrier()
-    return made
+    return result
 
 
 def torch_device(device: str) -> torch.device:
-    """Return this process's device: under ``torchrun`` or SLURM each process has a GPU of its own.
+    """Return the device of this process; under ``torchrun`` or SLURM, each process has its own GPU.
 
     Raises:
-        InvalidInput: ``cuda`` without a GPU.
+        InvalidInput: no GPU is available.
     """
     if device == "cpu":
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        raise InvalidInput("No CUDA device is available.", hint="Use --device cpu.")
+        raise InvalidInput("no CUDA device is available", subject="device", found=device, hint="Use --device cpu.")
+
     local = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
     return torch.device("cuda", local % torch.cuda.device_count())

@@ -1,4 +1,4 @@
-"""Training of samplers: which parameters learn how fast, the loss with an area term, and how far offsets have moved."""
+"""Training of samplers: parameter groups, the loss with an area term, and statistics of offsets."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ def sampler_groups(
     offset_factor: float,
     kernel_factor: float,
 ) -> list[Group]:
-    """Return the parameters that learn, and stop the gradients of all others.
+    """Return the groups of trained parameters, and freeze all others.
 
     Args:
-        classifier: the samplers stand in it.
-        sampler: the one that is trained; without one its two groups are empty.
-        optimiser: its ``lr`` is that of the trunk and of a last convolution behind the samplers; the class maps have
-            ``head_lr_factor`` times as much.
-        update: which of ``offsets``, ``kernel``, ``sampler`` (both), ``head`` (all behind it) and ``trunk`` learn.
-        offset_factor, kernel_factor: learning rates of offset branch and kernel, in multiples of ``optimiser.lr``.
+        classifier: the classifier with its samplers.
+        sampler: the sampler to train, if any.
+        optimiser: ``lr`` applies to the trunk and to a last convolution after the samplers, ``head_lr_factor`` to the
+            class maps.
+        update: the trained parts: ``offsets``, ``kernel``, ``sampler`` (both), ``head`` (everything after the sampler),
+            ``trunk``.
+        offset_factor, kernel_factor: learning rates of offset branch and kernel, as multiples of ``optimiser.lr``.
     """
     classifier.requires_grad_(False)
     branch = sampler.branch if sampler is not None else None
@@ -52,12 +53,12 @@ def sampler_groups(
     for group in groups:
         for parameter in group.parameters:
             parameter.requires_grad_(True)
-    classifier.keep_still()
+    classifier.freeze_untrained_parts()
     return groups
 
 
 class LogitsAndArea(nn.Module):
-    """A classifier that also tells how much of the image each class covers."""
+    """A classifier that also returns the area of each class."""
 
     def __init__(self, classifier: CAMClassifier) -> None:
         super().__init__()
@@ -72,8 +73,8 @@ class LogitsAndArea(nn.Module):
 def map_areas(maps: Tensor) -> Tensor:
     """Return the mean of each class map ``(B, K, h, w)`` after ReLU over its maximum: ``(B, K)``, in [0, 1].
 
-    The maximum counts as a constant: with a positive weight the map falls everywhere, rather than that its peak rises;
-    with a negative one it rises wherever it is positive, its peak too.
+    The maximum is detached: with a positive weight, the map decreases everywhere instead of its peak increasing; with
+    a negative weight, it increases wherever it is positive.
     """
     positive = maps.relu()
     peak = positive.amax((2, 3)).detach()
@@ -81,35 +82,34 @@ def map_areas(maps: Tensor) -> Tensor:
 
 
 def area_loss(weight: float, model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-    """Return the multi-label soft margin loss plus ``weight`` times the mean area of the classes that are present.
+    """Return the multi-label soft margin loss plus ``weight`` times the mean area of present classes.
 
-    The mean runs over the classes of all images of the (process's) batch. The offsets of an expansion sampler, whose
-    gradient is reversed, work against both terms.
+    The mean is over the classes of all images of the (process's) batch. The reversed gradient of an expansion sampler's
+    offsets applies to both terms.
     """
     images, labels, *statistics = batch
     logits, areas = model(images, *statistics)
-    there = labels.nan_to_num(0.0)
-    present = (areas * there).sum() / there.sum().clamp(min=1)
-    return soft_margin(logits, labels) + weight * present
+    present = labels.nan_to_num(0.0)
+    area = (areas * present).sum() / present.sum().clamp(min=1)
+    return soft_margin(logits, labels) + weight * area
 
 
 def offset_summary(offsets: Sequence[Tensor]) -> dict[str, float]:
-    """Return how far samples have moved, in feature pixels.
+    """Return statistics of offsets, in feature pixels.
 
-    ``offset_size`` is the mean of the offsets' absolute values; ``offset_rows`` and ``offset_columns`` are their means
-    with their signs; ``offset_drift`` is the mean, over images, taps and directions, of the absolute value of what an
-    image's offsets have in common: a sampler that only translates has it as large as ``offset_size``.
+    ``offset_size`` is the mean absolute offset; ``offset_rows`` and ``offset_columns`` are signed means;
+    ``offset_drift`` is the mean, over images, taps and directions, of the absolute value of an image's mean offset: as
+    large as ``offset_size`` for a sampler that only translates.
 
     Args:
-        offsets: per image ``(1, 2·T, h, w)``, rows and columns in turn.
+        offsets: per image ``(1, 2·T, h, w)``, alternating rows and columns.
     """
-    flat = torch.cat(
-        [one.unflatten(1, (-1, 2)).transpose(1, 2).flatten(2).flatten(0, 1) for one in offsets], 1
-    ).double()
+    by_direction = [image.unflatten(1, (-1, 2)).transpose(1, 2).flatten(2).flatten(0, 1) for image in offsets]
+    flat = torch.cat(by_direction, 1).double()
     rows, columns = flat
     return {
         "offset_size": float(flat.abs().mean()),
         "offset_rows": float(rows.mean()),
         "offset_columns": float(columns.mean()),
-        "offset_drift": float(torch.cat([one.double().mean((2, 3)).abs() for one in offsets]).mean()),
+        "offset_drift": float(torch.cat([image.double().mean((2, 3)).abs() for image in offsets]).mean()),
     }

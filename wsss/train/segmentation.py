@@ -1,4 +1,4 @@
-"""Training data of segmentation networks: images with masks, and the loss."""
+"""Training data of segmentation networks (images with masks), and the training loss."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsss.data.sample import Classes, Sample, read_truth
-from wsss.data.transforms import SegmentationAugmentation, Transform
+from wsss.data.augmentation import SegmentationAugmentation
+from wsss.data.classes import Classes
+from wsss.data.sample import Sample
+from wsss.data.transforms import Transform
+from wsss.data.truth import read_truth
 from wsss.io.rasters.rgb_images import read_image
 from wsss.losses.base import Loss, hard
 from wsss.train.config import DeepSupervisionConfig
 from wsss.train.deep_supervision import deep_loss
-from wsss.train.image_cache import Cached, reduced, reduced_mask
+from wsss.train.image_cache import ArrayCache, reduced, reduced_mask
 from wsss.train.sample_order import Item
 
 
 class PairLoader:
-    """Load a sample's image and mask as one ``(H, W, 4)`` uint8 array: RGB and class indices (255 = ignore).
+    """Loads image and mask of a sample as one ``(H, W, 4)`` uint8 array: RGB and class indices (255 = ignore).
 
-    Larger ones are reduced to ``max_side``.
+    Both are reduced to a longer side of ``max_side`` pixels.
     """
 
     def __init__(self, samples: Sequence[Sample], classes: Classes, max_side: int | None = None) -> None:
@@ -33,7 +36,7 @@ class PairLoader:
         """Return one pair.
 
         Raises:
-            InvalidInput: a file is missing or broken, sizes differ, or a mask value stands for no class.
+            InvalidInput: a file is missing or invalid, sizes differ, or a mask value is unknown.
         """
         sample = self.samples[index]
         image = read_image(sample.image)
@@ -42,20 +45,20 @@ class PairLoader:
 
 
 class PairExamples:
-    """Augmented images with what is to be learned of each pixel."""
+    """Augmented images with a target for each pixel."""
 
-    def __init__(self, pairs: Cached, augmentation: SegmentationAugmentation) -> None:
+    def __init__(self, pairs: ArrayCache, augmentation: SegmentationAugmentation) -> None:
         self.pairs, self.transform = pairs, Transform(augmentation)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def target(self, stored: NDArray[np.uint8]) -> Any:
-        """Return what is transformed with the image, of the channels ``(H, W, N)`` stored behind it."""
+        """Return the target to transform with the image, from the channels ``(H, W, N)`` stored after RGB."""
         raise NotImplementedError
 
     def as_tensor(self, target: Any) -> Tensor:
-        """Return the transformed target as the losses take it."""
+        """Return the transformed target as a loss expects it."""
         raise NotImplementedError
 
     def __getitem__(self, item: Item) -> tuple[Tensor, Tensor]:
@@ -82,8 +85,9 @@ def mask_loss(loss: Loss, several: DeepSupervisionConfig) -> Callable[[nn.Module
     """Return (network, batch) → scalar for the training loop.
 
     Args:
-        loss: of one output.
-        several: how to add up the losses of a network that gives a list of outputs.
+        loss: loss of one output.
+        several: weights of the losses of several outputs.
+
     """
 
     def compute(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:

@@ -1,7 +1,7 @@
-"""Soft targets: class probabilities, one map per class, instead of masks (self-distillation).
+"""Soft targets: class probabilities instead of masks (self-distillation).
 
-A teacher's probabilities are read from where `predict` wrote them with ``save_probabilities``, and are augmented like
-the image, with linear interpolation. Where the augmented image has none (beyond the border) all are 0: unknown.
+A teacher's probabilities, written by `predict` with ``save_probabilities``, are augmented like the image, with linear
+interpolation. Beyond the border of the augmented image all probabilities are 0: unknown.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.data.intensity import opencv
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
+from wsss.data.resizing import opencv
 from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
 from wsss.train.image_cache import reduced
@@ -24,9 +24,9 @@ from wsss.train.segmentation import PairExamples
 
 
 class SoftPairLoader:
-    """Load an image and its class probabilities as one ``(H, W, 3 + 2C)`` uint8 array: RGB, then the bytes of float16.
+    """Loads an image and its class probabilities as one ``(H, W, 3 + 2C)`` uint8 array: RGB, then float16 bytes.
 
-    So both are kept in memory together, in two bytes per class and pixel. Larger ones are reduced to ``max_side``.
+    Both are reduced to a longer side of ``max_side`` pixels.
     """
 
     def __init__(self, pairs: Sequence[tuple[Path, Path]], classes: Classes, max_side: int | None = None) -> None:
@@ -36,23 +36,23 @@ class SoftPairLoader:
         """Return one pair.
 
         Raises:
-            InvalidInput: a file is missing or broken, or the probabilities are of another size or other classes.
+            InvalidInput: a file is missing or invalid, or the probabilities have another size or other classes.
         """
         image_path, path = self.pairs[index]
         image = read_image(image_path)
         probabilities = read_probabilities(path, classes=len(self.classes), size=image.shape[:2])
         image = reduced(image, self.max_side)
-        probabilities = _shrunk(probabilities, image.shape[:2])
+        probabilities = _reduced(probabilities, image.shape[:2])
         return np.dstack([image, np.ascontiguousarray(np.moveaxis(probabilities, 0, 2)).view(np.uint8)])
 
 
-def _shrunk(probabilities: NDArray[np.float16], size: tuple[int, ...]) -> NDArray[np.float16]:
-    """Return probabilities ``(C, H, W)`` averaged over the pixels of a smaller size (height, width)."""
+def _reduced(probabilities: NDArray[np.float16], size: tuple[int, ...]) -> NDArray[np.float16]:
+    """Reduce probabilities ``(C, H, W)`` to a smaller size (height, width) by area averages."""
     if probabilities.shape[1:] == size:
         return probabilities
     area, smaller = opencv().INTER_AREA, np.empty((len(probabilities), *size), np.float16)
-    for place, one in enumerate(probabilities):
-        smaller[place] = opencv().resize(one.astype(np.float32), size[::-1], interpolation=area)
+    for index, values in enumerate(probabilities):
+        smaller[index] = opencv().resize(values.astype(np.float32), size[::-1], interpolation=area)
     return smaller
 
 

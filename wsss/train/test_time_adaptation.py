@@ -1,7 +1,7 @@
-"""Adapt a trained classifier to one image, by the labels of that image's own tiles.
+"""Test-time adaptation of a classifier to one image, using the labels of that image's tiles.
 
-What all images teach is right for most of them: mortar is greyer and lighter than brick. Where it is darker, a few
-steps on the own tiles of such a wall say so; many steps would learn those few tiles by heart.
+A classifier learns what holds for most images: mortar is greyer and lighter than brick. A few steps on the tiles of a
+wall with darker mortar correct this; many steps would overfit to them.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ WEIGHT_DECAY = 0.01
 
 
 def adapted(classifier: CAMClassifier, tiles: TileExamples, *, steps: int, lr: float, seed: int) -> CAMClassifier:
-    """Return a copy of the classifier, in evaluation mode, trained on with AdamW for a few steps.
+    """Return a copy of the classifier, in evaluation mode, fine-tuned with AdamW for a few steps.
 
-    Every step takes all of the tiles, each mirrored or turned at random. Samplers stay as they are: the offsets of an
-    expansion sampler would learn to make the loss larger.
+    Every step uses all tiles, each mirrored or rotated at random. Samplers are frozen, because the offsets of an
+    expansion sampler learn to increase the loss.
 
     Args:
-        classifier: stays as it is.
-        tiles: of one image.
+        classifier: the trained classifier; it is not changed.
+        tiles: the tiles of one image.
         steps, lr: number of steps, and their constant learning rate.
-        seed: decides how tiles are turned, and dropout.
+        seed: seed of augmentation and dropout.
     """
     copied = copy.deepcopy(classifier).requires_grad_(True)
     copied.samplers.requires_grad_(False)
@@ -38,8 +38,9 @@ def adapted(classifier: CAMClassifier, tiles: TileExamples, *, steps: int, lr: f
     copied.train()
     for step in range(steps):
         torch.manual_seed(derive_seed("adapt", seed, step))
-        turned = [tiles[index, derive_seed("adapt", seed, step, index)] for index in range(len(tiles))]
-        pixels, labels, statistics = (torch.stack(parts).to(device) for parts in zip(*turned, strict=True))
+        augmented = [tiles[index, derive_seed("adapt", seed, step, index)] for index in range(len(tiles))]
+        pixels, labels, statistics = (torch.stack(parts).to(device) for parts in zip(*augmented, strict=True))
+
         loss = F.multilabel_soft_margin_loss(copied(pixels, statistics), labels)
         optimiser.zero_grad()
         loss.backward()

@@ -1,65 +1,60 @@
-"""Pictures of a training as it goes on, for TensorBoard: the same few examples after every row of the history."""
+"""Pictures for TensorBoard: predictions on the same few examples after every row of the history."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsss.data.sample import Classes
+from wsss.data.classes import Classes
 from wsss.models.classifier import CAMClassifier
+from wsss.train.training_job import Examples
 from wsss.viz.drawing.heatmap import heat_overlay
 from wsss.viz.drawing.overlay import overlay
 from wsss.viz.drawing.palette import class_colours
 
 COUNT = 4
-"""Examples that are shown: the first ones of the training split, always augmented in the same way."""
+"""Number of examples: the first ones of the training split, always with the same augmentation."""
 
 Pictures = Callable[[], Mapping[str, NDArray[np.uint8]]]
 
 
-class _Examples(Protocol):
-    def __len__(self) -> int: ...
-    def __getitem__(self, item: Any) -> tuple[Tensor, ...]: ...
-
-
-def segmentation_pictures(model: nn.Module, examples: _Examples, classes: Classes) -> Pictures:
-    """Return a function that draws examples with their target and with what the network says now.
+def segmentation_pictures(model: nn.Module, examples: Examples, classes: Classes) -> Pictures:
+    """Return a function that draws examples with their targets and current predictions.
 
     Args:
         model: images ``(B, 3, H, W)`` → logits ``(B, C, H, W)`` in evaluation mode.
         examples: image ``(3, H, W)`` uint8, and target: classes ``(H, W)`` or probabilities ``(C, H, W)``.
-        classes: for the colours.
+        classes: define the colours.
 
     Returns:
-        A function of nothing that returns name → ``(H, 3 · W, 3)`` uint8: image, target, prediction.
+        A function without arguments that returns name → ``(H, 3 · W, 3)`` uint8: image, target, prediction.
     """
     colours = class_colours(classes)
 
     def draw(image: NDArray[np.uint8], batch: Sequence[Tensor]) -> NDArray[np.uint8]:
         target = batch[1][0]
         target = target if target.ndim == 2 else target.argmax(0)
-        found = model(batch[0]).argmax(1)[0]
-        masks = [mask.cpu().numpy().astype(np.uint8) for mask in (target, found)]
+        prediction = model(batch[0]).argmax(1)[0]
+        masks = [mask.cpu().numpy().astype(np.uint8) for mask in (target, prediction)]
         return np.hstack([image, *(overlay(image, mask, colours) for mask in masks)])
 
     return _drawn(model, examples, draw)
 
 
-def map_pictures(model: CAMClassifier, examples: _Examples) -> Pictures:
-    """Return a function that draws examples with the class maps of the labels they have (of three, at most).
+def map_pictures(model: CAMClassifier, examples: Examples) -> Pictures:
+    """Return a function that draws examples with the class maps of up to three of their labels.
 
     Args:
         model: the classifier.
-        examples: image ``(3, H, W)`` uint8, labels ``(K,)``, and for some networks the statistics of the image.
+        examples: image ``(3, H, W)`` uint8, labels ``(K,)``, and for tiles the statistics of the image.
 
     Returns:
-        A function of nothing that returns name → ``(H, 4 · W, 3)`` uint8: image, then a map per label; each is the
-        positive part of the map divided by its maximum.
+        A function without arguments that returns name → ``(H, 4 · W, 3)`` uint8: image, then a map per label, its
+        positive part divided by its maximum.
     """
 
     def draw(image: NDArray[np.uint8], batch: Sequence[Tensor]) -> NDArray[np.uint8]:
@@ -76,17 +71,17 @@ def _scaled(values: Tensor) -> NDArray[np.float32]:
 
 
 def _drawn(
-    model: nn.Module, examples: _Examples, draw: Callable[[NDArray[np.uint8], Sequence[Tensor]], NDArray[np.uint8]]
+    model: nn.Module, examples: Examples, draw: Callable[[NDArray[np.uint8], Sequence[Tensor]], NDArray[np.uint8]]
 ) -> Pictures:
     def pictures() -> dict[str, NDArray[np.uint8]]:
         device = next(model.parameters()).device
         model.eval()
-        found = {}
+        drawn = {}
         with torch.no_grad():
             for index in range(min(COUNT, len(examples))):
                 batch = [part[None].to(device) for part in examples[index, 0]]
                 image = np.ascontiguousarray(batch[0][0].permute(1, 2, 0).cpu().numpy())
-                found[f"example {index}"] = draw(image, batch)
-        return found
+                drawn[f"example {index}"] = draw(image, batch)
+        return drawn
 
     return pictures

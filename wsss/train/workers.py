@@ -1,4 +1,4 @@
-"""The processes that prepare batches, and what they do when the main process leaves."""
+"""Set-up of the processes that prepare batches."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from wsss.io.process.orphans import end_with_parent
 
 
 def begin_worker(_: int) -> None:
-    """Set a process that prepares batches up.
+    """Initialise a process that prepares batches.
 
-    A process per core is enough, so OpenCV gets no threads of its own. Ctrl-C reaches the whole process group, but it
-    is for the main process to answer; SIGTERM is how that one ends its workers.
+    OpenCV gets no threads, because there is a process per core. Ctrl-C reaches the whole process group, but only the
+    main process handles it; it stops its workers by SIGTERM.
     """
     import cv2
 
@@ -28,11 +28,11 @@ def begin_worker(_: int) -> None:
 
 
 def _print_unless_parent_left(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Print an uncaught error, as Python does, except that of a connection which the main process closed.
+    """Print uncaught errors as Python does, except those of a connection closed by the main process.
 
-    A thread of ``multiprocessing`` hands batches over in shared memory. An interrupted main process leaves in the
-    middle of that; the thread would print a traceback under the message that tells the user how to resume.
-    Errors of the examples themselves don't come here: the data loader carries them to the main process.
+    When the main process is interrupted, the thread of ``multiprocessing`` that transfers batches would print a
+    traceback below the message for the user. Errors of examples do not arrive here: the data loader forwards them.
     """
+
     if not issubclass(kind, ConnectionError | EOFError):
         sys.__excepthook__(kind, error, traceback)

@@ -18,13 +18,13 @@ from wsss.data.importers.formats.mask_folders import KEPT
 from wsss.data.importers.gather import UNSHOWN, gather
 from wsss.data.importers.project import plan_project
 from wsss.data.importers.rules.imported_labels import Labels
-from wsss.data.importers.rules.read_context import How, ReadContext
+from wsss.data.importers.rules.read_context import ReadContext, ReadOptions
 from wsss.data.readers.label_rules import Rules
 from wsss.errors import InvalidInput
 
 
 def read(*files: str, folder: Path = Path("/nowhere"), rules: Rules | None = None) -> Labels:
-    return class_folders.read(folder, files, ReadContext(How(rules=rules)))
+    return class_folders.read(folder, files, ReadContext(ReadOptions(rules=rules)))
 
 
 def places(labels: Labels) -> dict[str, tuple[tuple[str, ...] | None, str | None]]:

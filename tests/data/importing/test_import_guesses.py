@@ -10,16 +10,17 @@ import pytest
 from labelfiles import by_image, noted
 
 from wsss.data.importers.gather import gather
-from wsss.data.importers.importer_registry import How, read_labels
+from wsss.data.importers.importer_registry import read_labels
 from wsss.data.importers.project import plan_project, write_project
 from wsss.data.importers.rules.imported_labels import Labels
+from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.label_rules import Rules
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import write_png
 
 
-def read(folder: Path, text: str, how: How | None = None, *, name: str = "l.csv") -> Labels:
+def read(folder: Path, text: str, how: ReadOptions | None = None, *, name: str = "l.csv") -> Labels:
     (folder / name).write_text(text, encoding="utf-8")
     return read_labels(folder, [], folder / name, how)
 
@@ -49,7 +50,7 @@ def test_a_confidence_of_0_is_absence_in_json_too(tmp_path: Path, lines: bool) -
 
 def test_words_of_options_count_in_the_recognition_of_columns(tmp_path: Path) -> None:
     text = "image,cat,dog\na,todo,1\nb,todo,0\nc,1,1\nd,todo,0\n"
-    labels = read(tmp_path, text, How(rules=Rules(unknown=("todo",))))
+    labels = read(tmp_path, text, ReadOptions(rules=Rules(unknown=("todo",))))
     assert labels.classes == ("cat", "dog") and labels.entries[0].unknown == ("cat",)
 
 
@@ -62,12 +63,12 @@ def test_a_soft_column_beside_others_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         read(tmp_path, "image,cat,dog\na,1,0.3\nb,0,0.9\n")
     assert "'dog'" in str(error.value.subject) and "--label-key" in str(error.value.hint)
-    assert read(tmp_path, "image,cat,dog\na,1,0.3\nb,0,0.9\n", How(label_key="cat,cat")).classes == ("cat",)
+    assert read(tmp_path, "image,cat,dog\na,1,0.3\nb,0,0.9\n", ReadOptions(label_key="cat,cat")).classes == ("cat",)
 
 
 def test_records_may_lack_a_key_of_a_class(tmp_path: Path) -> None:
     text = json.dumps([{"image": "a", "cat": 1}, {"image": "b", "cat": 0, "dog": 1}])
-    labels = read(tmp_path, text, How(label_key="cat,dog"), name="l.json")
+    labels = read(tmp_path, text, ReadOptions(label_key="cat,dog"), name="l.json")
     assert by_image(labels) == {"a": ("cat",), "b": ("dog",)}
 
 
@@ -110,14 +111,14 @@ def test_soft_labels_in_one_column(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         read(tmp_path, text)
     assert error.value.found == "0.1" and "--soft-threshold" in str(error.value.hint)
-    labels = read(tmp_path, text, How(rules=Rules(soft=(0.4, 0.5))))
+    labels = read(tmp_path, text, ReadOptions(rules=Rules(soft=(0.4, 0.5))))
     assert by_image(labels) == {"a": (), "b": ("label",), "c": ()}
 
 
 def test_a_threshold_without_soft_labels_is_refused(tmp_path: Path) -> None:
     for text in ("image,label\na,cat\nb,\n", "image,cat,dog\na,1,0\n"):
         with pytest.raises(InvalidInput) as error:
-            read(tmp_path, text, How(rules=Rules(soft=(0.4, 0.5))))
+            read(tmp_path, text, ReadOptions(rules=Rules(soft=(0.4, 0.5))))
         assert str(error.value.subject).endswith("--soft-threshold")
 
 

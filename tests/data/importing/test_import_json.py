@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from labelfiles import by_image, by_kind, read
 
+from wsss.data.classes import Classes
 from wsss.data.importers.formats.labelstudio_labels import UNANSWERED
-from wsss.data.importers.importer_registry import How, read_labels
-from wsss.data.importers.rules.read_context import EMPTY_IMAGES
-from wsss.data.sample import Classes
+from wsss.data.importers.importer_registry import read_labels
+from wsss.data.importers.rules.read_context import EMPTY_IMAGES, ReadOptions
 from wsss.errors import InvalidInput
 from wsss.export.export_formats import export_masks
 from wsss.export.export_items import Item, Masks, Options
@@ -376,7 +376,7 @@ def test_wrong_label_files_and_formats(name: str | None, format: str, subject: s
     for suffix in ("json", "labels"):
         put(tmp_path / f"l.{suffix}", [{"image": "a", "label": "x"}])
     with pytest.raises(InvalidInput) as error:
-        read_labels(tmp_path, [], None if name is None else tmp_path / name, How(format))
+        read_labels(tmp_path, [], None if name is None else tmp_path / name, ReadOptions(format))
     assert error.value.subject == subject.format(tmp_path)
 
 

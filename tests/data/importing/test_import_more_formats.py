@@ -212,14 +212,6 @@ def test_other_files_of_coco_are_refused(missing: str, tmp_path: Path) -> None:
     assert "captions" in (error.value.hint or "")
 
 
-@pytest.mark.parametrize("name", ["Background", "_background_", "BACKGROUND_Google", "background"])
-def test_the_background_is_not_a_class(name: str, tmp_path: Path) -> None:
-    categories = [{"id": 0, "name": name}, {"id": 17, "name": "cat"}, {"id": 18, "name": "dog"}]
-    annotations = [{"image_id": 9, "category_id": 0}, {"image_id": 4, "category_id": 17}]
-    labels = read(coco(tmp_path / "i.json", categories=categories, annotations=annotations))
-    assert labels.classes == ("cat", "dog") and by_image(labels)[NAMES[0]] == ()
-
-
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

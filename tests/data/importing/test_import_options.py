@@ -10,7 +10,8 @@ import pytest
 from labelfiles import WRITERS
 
 from wsss.data.importers.format_options import APPLIES
-from wsss.data.importers.importer_registry import FOLDERS, FORMATS, How, read_labels
+from wsss.data.importers.importer_registry import FOLDERS, FORMATS, read_labels
+from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.label_rules import Rules
 from wsss.errors import InvalidInput
 
@@ -51,11 +52,11 @@ OPTIONS = {option.removeprefix("--").replace("-", "_"): option for option in APP
 OTHERS: dict[str, object] = {"separator": ";", "label_key": "x", "image_key": "x", "use_predictions": True}
 
 
-def options(option: str, value: object, path: Path, extra: dict[str, object]) -> How:
+def options(option: str, value: object, path: Path, extra: dict[str, object]) -> ReadOptions:
     if option == "classes":
         value = path.parent / "names.txt"
         value.write_text("cat\ndog\n")
-    return How(**{**extra, option: value})  # type: ignore[arg-type]
+    return ReadOptions(**{**extra, option: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -64,7 +65,7 @@ def test_an_option_works_or_is_refused(kind: str, option: str, tmp_path: Path) -
     format, write = FILES[kind]
     path = write(tmp_path / "l", LABELS)
     needed: dict[str, object] = {"classes": tmp_path / "names.txt"} if format == "npy" else {}
-    plain = read_labels(tmp_path, [], path, How(**needed))  # type: ignore[arg-type]
+    plain = read_labels(tmp_path, [], path, ReadOptions(**needed))  # type: ignore[arg-type]
     if option in USED[kind]:
         chosen = read_labels(tmp_path, [], path, options(option, USED[kind][option], path, needed))
         first, second = ({e.image: set(e.labels or ()) for e in one.entries} for one in (plain, chosen))
@@ -91,7 +92,7 @@ def test_a_separator_is_refused_without_strings(tmp_path: Path, labels: object) 
     path = tmp_path / "l.json"
     path.write_text(json.dumps(labels))
     with pytest.raises(InvalidInput) as error:
-        read_labels(tmp_path, [], path, How(separator=";"))
+        read_labels(tmp_path, [], path, ReadOptions(separator=";"))
     assert error.value.subject == f"{path}: --separator"
 
 
@@ -100,7 +101,7 @@ def test_no_negatives_is_refused_without_names(kind: str, tmp_path: Path) -> Non
     format, write = FILES[kind]
     (tmp_path / "names.txt").write_text("cat\ndog\n")
     path = write(tmp_path / "l", LABELS)
-    how = How(classes=tmp_path / "names.txt" if format == "npy" else None, rules=Rules(negative=()))
+    how = ReadOptions(classes=tmp_path / "names.txt" if format == "npy" else None, rules=Rules(negative=()))
     with pytest.raises(InvalidInput) as error:
         read_labels(tmp_path, [], path, how)
     assert str(error.value.subject).endswith("--no-negatives")
@@ -109,10 +110,10 @@ def test_no_negatives_is_refused_without_names(kind: str, tmp_path: Path) -> Non
 def test_no_negatives_keeps_a_column_named_ok(tmp_path: Path) -> None:
     path = tmp_path / "l.csv"
     path.write_text("image,ok,scratch\na,1,0\nb,0,1\n")
-    assert read_labels(tmp_path, [], path, How(rules=Rules(negative=()))).classes == ("ok", "scratch")
+    assert read_labels(tmp_path, [], path, ReadOptions(rules=Rules(negative=()))).classes == ("ok", "scratch")
 
 
 def test_a_separator_splits_strings(tmp_path: Path) -> None:
     path = tmp_path / "l.json"
     path.write_text('{"a": "cat/dog", "b": "dog"}')
-    assert read_labels(tmp_path, [], path, How(separator="/")).entries[0].labels == ("cat", "dog")
+    assert read_labels(tmp_path, [], path, ReadOptions(separator="/")).entries[0].labels == ("cat", "dog")

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from wsss.data.checks.check import Finding
+from wsss.data.checks.check_report import Finding
 from wsss.data.checks.inspection import UNREADABLE
 from wsss.data.importers.formats.class_folders import OUTSIDE
 from wsss.data.importers.gather import (
@@ -27,10 +27,10 @@ from wsss.data.importers.gather import (
     WITHOUT_IMAGE,
     gather,
 )
-from wsss.data.importers.importer_registry import How
 from wsss.data.importers.pipeline_text import Setting, pipeline_text
 from wsss.data.importers.project import Project, default_name, plan_project, write_project
 from wsss.data.importers.recipe import choose
+from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
 from wsss.pipeline.config.source import read_yaml
@@ -178,26 +178,28 @@ def test_no_match(images: Path, tmp_path: Path) -> None:
     assert error.value.subject == str(images)
 
 
-def coco_without_annotations(folder: Path) -> tuple[Path, How]:
+def coco_without_annotations(folder: Path) -> tuple[Path, ReadOptions]:
     images = [{"id": n, "file_name": f"i{n}.png"} for n in range(3)]
     categories = [{"id": 1, "name": "sun"}, {"id": 2, "name": "moon"}]
     (folder / "l.json").write_text(json.dumps({"images": images, "categories": categories, "annotations": []}))
-    return folder / "l.json", How()
+    return folder / "l.json", ReadOptions()
 
 
-def columns_of_zeros(folder: Path) -> tuple[Path, How]:
+def columns_of_zeros(folder: Path) -> tuple[Path, ReadOptions]:
     (folder / "l.csv").write_text("image,sun,moon\ni0.png,0,0\ni1.png,0,0\n")
-    return folder / "l.csv", How()
+    return folder / "l.csv", ReadOptions()
 
 
-def vectors_of_zeros(folder: Path) -> tuple[Path, How]:
+def vectors_of_zeros(folder: Path) -> tuple[Path, ReadOptions]:
     np.save(folder / "l.npy", {"i0": np.zeros(2), "i1": np.zeros(2)})
     (folder / "names.txt").write_text("sun\nmoon\n")
-    return folder / "l.npy", How(classes=folder / "names.txt")
+    return folder / "l.npy", ReadOptions(classes=folder / "names.txt")
 
 
 @pytest.mark.parametrize("write", [coco_without_annotations, columns_of_zeros, vectors_of_zeros])
-def test_no_image_shows_a_class(write: Callable[[Path], tuple[Path, How]], images: Path, tmp_path: Path) -> None:
+def test_no_image_shows_a_class(
+    write: Callable[[Path], tuple[Path, ReadOptions]], images: Path, tmp_path: Path
+) -> None:
     labels, how = write(tmp_path)
     with pytest.raises(InvalidInput) as error:
         gather(images, labels, how)
@@ -319,8 +321,7 @@ def test_files_are_replaced_only_with_force(images: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "none", "file"])
-@pytest.mark.parametrize("size", [(24, 16), (700, 525), (90, 210)])
-@pytest.mark.parametrize("share", [0.0, 0.3])
+@pytest.mark.parametrize(("size", "share"), [((24, 16), 0.0), ((700, 525), 0.3), ((90, 210), 0.3)])
 def test_pipelines_are_valid(weights: str, size: tuple[int, int], share: float, tmp_path: Path) -> None:
     for number in range(5):
         draw(tmp_path / 'my "best" photos: #1' / f"{number}.png", number, size)
@@ -355,7 +356,7 @@ def test_settings_follow_the_data() -> None:
     assert some.classify_epochs * 519 / 16 == pytest.approx(300, rel=0.1)
     assert choose(519, [500], pretrained=False).classify_epochs > some.classify_epochs
     large, small = choose(519, [4000], pretrained=True), choose(519, [96], pretrained=True)
-    assert large.scales == (0.06, 0.16) and some.scales == (0.5, 1.25) and small.scales == (0.8, 1.25)
+    assert [one.train_scales for one in (large, some, small)] == [(0.25, 0.62), (0.5, 1.25), (0.8, 1.25)]
     assert small.small and small.classify_crop == small.segment_crop == 96 and large.segment_crop == 256
     assert choose(1, [7], pretrained=True).classify_crop == 32
 
@@ -388,7 +389,7 @@ def test_names_of_pipelines(tmp_path: Path) -> None:
 def test_class_names_for_vectors(images: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "l.npy", {"i0": np.array([1, 0, 0]), "i1": np.array([0, 0, 1])})
     (tmp_path / "names.txt").write_text("sun\nhalf moon\nstar\n")
-    gathered = gather(images, tmp_path / "l.npy", How(classes=tmp_path / "names.txt"))
+    gathered = gather(images, tmp_path / "l.npy", ReadOptions(classes=tmp_path / "names.txt"))
     assert gathered.classes == ("sun", "star")
     assert gathered.notes.messages[UNSHOWN] == {"half moon": None}
 

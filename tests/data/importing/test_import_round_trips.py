@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from labelfiles import WRITERS, Labels
 
+from wsss.data.dataset import Dataset
 from wsss.data.importers.gather import gather
-from wsss.data.importers.importer_registry import How
 from wsss.data.importers.project import plan_project, write_project
+from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.label_tables import read_label_table
 from wsss.data.readers.registry import open_dataset
-from wsss.data.sample import Dataset
 from wsss.io.rasters.rgb_images import write_png
 from wsss.pipeline.config.source import read_yaml
 
@@ -47,7 +47,7 @@ def imported(tmp_path: Path) -> Callable[..., Dataset]:
     """Return a function that imports labels and opens the dataset of the new pipeline."""
 
     def run(images: Path, labels: Path | None, *, class_names: Path | None = None) -> Dataset:
-        project = plan_project(gather(images, labels, How(classes=class_names)), tmp_path / "out dir", name="x")
+        project = plan_project(gather(images, labels, ReadOptions(classes=class_names)), tmp_path / "out dir", name="x")
         assert not project.report.problems
         pipeline = write_project(project, force=True)
         return open_dataset(read_yaml(pipeline).value["data"], work=tmp_path / "work")

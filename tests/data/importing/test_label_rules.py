@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsss.data.importers.importer_registry import How, read_labels
+from wsss.data.importers.importer_registry import read_labels
 from wsss.data.importers.rules.imported_labels import Labels
 from wsss.data.importers.rules.joined_entries import CONTRADICTION
-from wsss.data.importers.rules.read_context import EMPTY_CELLS, EMPTY_IMAGES, MISSING_WORDS
+from wsss.data.importers.rules.read_context import EMPTY_CELLS, EMPTY_IMAGES, MISSING_WORDS, ReadOptions
 from wsss.data.readers.label_rules import Rules, Word, parse_soft
 from wsss.errors import InvalidInput
 
@@ -132,11 +132,14 @@ def test_minus_one_depends_on_the_file(tmp_path: Path, write_rows: Callable[...,
     path = write_rows(tmp_path, {"a": ("1", "-1"), "b": ("-1", "1")})
     labels = read_labels(tmp_path, [], path)
     assert known(labels) == {"a": (("cat",), ()), "b": (("dog",), ())} and "in place of 0" in kinds(labels)
-    assert known(read_labels(tmp_path, [], path, How(rules=Rules(unknown=("-1",)))))["a"] == (("cat",), ("dog",))
+    assert known(read_labels(tmp_path, [], path, ReadOptions(rules=Rules(unknown=("-1",)))))["a"] == (
+        ("cat",),
+        ("dog",),
+    )
     path = write_rows(tmp_path, {"a": ("1", "-1"), "b": ("0", "1")})
     labels = read_labels(tmp_path, [], path)
     assert known(labels) == {"a": (("cat",), ("dog",)), "b": (("dog",), ())} and "beside 0" in kinds(labels)
-    assert known(read_labels(tmp_path, [], path, How(rules=Rules(negative=("-1",)))))["a"] == (("cat",), ())
+    assert known(read_labels(tmp_path, [], path, ReadOptions(rules=Rules(negative=("-1",)))))["a"] == (("cat",), ())
 
 
 @pytest.mark.parametrize("write_rows", WIDE)
@@ -145,7 +148,7 @@ def test_empty_cells_and_question_marks(tmp_path: Path, write_rows: Callable[...
     labels = read_labels(tmp_path, [], path)
     assert known(labels) == {"a": (("cat",), ()), "b": (("dog",), ("cat",)), "c": ((), ()), "d": (None, ())}
     assert EMPTY_CELLS in kinds(labels)
-    labels = read_labels(tmp_path, [], path, How(rules=Rules(unknown=("empty",))))
+    labels = read_labels(tmp_path, [], path, ReadOptions(rules=Rules(unknown=("empty",))))
     assert known(labels)["a"] == (("cat",), ("dog",))
 
 
@@ -155,9 +158,9 @@ def test_soft_labels_need_a_threshold(tmp_path: Path, write_rows: Callable[..., 
     with pytest.raises(InvalidInput) as error:
         read_labels(tmp_path, [], path)
     assert path.name in error.value.message and "--soft-threshold" in str(error.value.hint)
-    labels = read_labels(tmp_path, [], path, How(rules=Rules(soft=parse_soft("0.5"))))
+    labels = read_labels(tmp_path, [], path, ReadOptions(rules=Rules(soft=parse_soft("0.5"))))
     assert known(labels) == {"a": (("cat",), ()), "b": (("dog",), ()), "c": (("dog",), ())}
-    labels = read_labels(tmp_path, [], path, How(rules=Rules(soft=parse_soft("0.3,0.7"))))
+    labels = read_labels(tmp_path, [], path, ReadOptions(rules=Rules(soft=parse_soft("0.3,0.7"))))
     assert known(labels)["b"] == (("dog",), ("cat",))
 
 
@@ -165,7 +168,7 @@ def test_vectors_follow_the_same_rules(tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text("cat\ndog\n")
     vectors = {"a": np.array([1, 0.0]), "b": np.array([-1, 1.0]), "c": np.array([np.nan, 0])}
     np.save(tmp_path / "l.npy", vectors, allow_pickle=True)  # type: ignore[arg-type]
-    labels = read_labels(tmp_path, [], tmp_path / "l.npy", How(classes=tmp_path / "c.txt"))
+    labels = read_labels(tmp_path, [], tmp_path / "l.npy", ReadOptions(classes=tmp_path / "c.txt"))
     assert known(labels) == {"a": (("cat",), ()), "b": (("dog",), ("cat",)), "c": ((), ("cat",))}
 
 
@@ -182,7 +185,7 @@ def test_columns_that_describe_boxes_are_not_classes(tmp_path: Path) -> None:
     labels = read_labels(tmp_path, [], path)
     assert labels.classes == ("cat",)
     assert {text for kind, text in labels.notes if "--label-key" in kind} == {"Confidence", "IsOccluded", "checked"}
-    chosen = read_labels(tmp_path, [], path, How(label_key="cat,IsOccluded"))
+    chosen = read_labels(tmp_path, [], path, ReadOptions(label_key="cat,IsOccluded"))
     assert chosen.classes == ("cat", "IsOccluded")
 
 
@@ -192,7 +195,7 @@ def test_a_confidence_of_0_means_absent(tmp_path: Path) -> None:
     path.write_text(f"{header}\ns,v,/m/1,0\nc,v,/m/1,1\ns,v,/m/2,1\nd,v,/m/1,0\n")
     labels = read_labels(tmp_path, [], path)
     assert known(labels) == {"s": (("/m/2",), ()), "c": (("/m/1",), ()), "d": ((), ())}
-    assert read_labels(tmp_path, [], path, How(label_key="LabelName")).entries == labels.entries
+    assert read_labels(tmp_path, [], path, ReadOptions(label_key="LabelName")).entries == labels.entries
     path.write_text(f"{header}\ns,v,/m/1,0\ns,w,/m/1,1\nc,v,/m/2,1\n")
     labels = read_labels(tmp_path, [], path)
     assert known(labels)["s"] == (("/m/1",), ()) and CONTRADICTION in kinds(labels)
@@ -200,7 +203,7 @@ def test_a_confidence_of_0_means_absent(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         read_labels(tmp_path, [], path)
     assert error.value.found == 0.8 and "--soft-threshold" in str(error.value.hint)
-    labels = read_labels(tmp_path, [], path, How(rules=Rules(soft=parse_soft("0.5"))))
+    labels = read_labels(tmp_path, [], path, ReadOptions(rules=Rules(soft=parse_soft("0.5"))))
     assert known(labels) == {"s": (("/m/1",), ()), "c": ((), ())}
 
 
@@ -277,7 +280,7 @@ def test_the_name_of_a_column_is_a_class(tmp_path: Path, word: str) -> None:
     labels = read_labels(tmp_path, [], path)
     assert labels.classes == ("cat", word) and labels.entries[1].labels == (word,)
     assert any(f"--unknown {word}" in text for _, text in labels.notes)
-    unknown = read_labels(tmp_path, [], path, How(rules=Rules(unknown=(word,))))
+    unknown = read_labels(tmp_path, [], path, ReadOptions(rules=Rules(unknown=(word,))))
     assert unknown.classes == ("cat",) and unknown.entries[1].labels is None
 
 
@@ -292,5 +295,5 @@ def test_words_for_empty_cells_are_counted_in_tables_of_0_and_1(tmp_path: Path) 
 def test_decisions_of_the_threshold_are_counted(tmp_path: Path, text: str) -> None:
     path = tmp_path / "l.csv"
     path.write_text(text)
-    labels = read_labels(tmp_path, [], path, How(rules=Rules(soft=parse_soft("0.5"))))
+    labels = read_labels(tmp_path, [], path, ReadOptions(rules=Rules(soft=parse_soft("0.5"))))
     assert [text for kind, text in labels.notes if "--soft-threshold" in kind] == ["1 present, 1 absent, 0 unknown"]

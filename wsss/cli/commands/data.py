@@ -21,8 +21,8 @@ from wsss.io.files.home import at_home
 
 if TYPE_CHECKING:
     from wsss.cli.dataset_argument import NamedDataset
-    from wsss.data.checks.check import Report
-    from wsss.data.checks.photographs import Photographs
+    from wsss.data.checks.check_report import Report
+    from wsss.data.importers.photographs import Photographs
 
 OUT = click.Path(path_type=Path, file_okay=False)
 
@@ -92,7 +92,7 @@ def _is_unread_table(path: str, report: Report) -> bool:
 
 def _photographs(path: str, workers: int | None) -> Photographs | None:
     from wsss.data.checks.mask_folder_check import refuse_masks
-    from wsss.data.checks.photographs import check_photographs, has_images
+    from wsss.data.importers.photographs import check_photographs, has_images
 
     if has_images(at_home(path)):
         refuse_masks(at_home(path))

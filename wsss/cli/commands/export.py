@@ -92,7 +92,7 @@ def export(
     """
     from wsss.export.export_folder import check_out
     from wsss.export.export_formats import check_options, export_masks, options_from
-    from wsss.io.process.headroom import that_fit
+    from wsss.io.process.headroom import workers_that_fit
     from wsss.pipeline.run.progress import Reporter
     from wsss.stages.common.mask_source import Request, find_masks
 
@@ -122,7 +122,7 @@ def export(
                 options,
                 out,
                 force=force,
-                workers=that_fit(worker_count(workers), _bytes_each(masks), reporter.log, "export"),
+                workers=workers_that_fit(worker_count(workers), _bytes_each(masks), reporter.log, "export"),
                 track=lambda total: reporter.track("export", total),
             )
         finally:
@@ -136,7 +136,7 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
     Raises:
         RunFailed: some masks were not exported.
     """
-    from wsss.export.export_items import WHERE
+    from wsss.export.export_items import UNKNOWN_IMAGES
 
     failed, renamed = written.get("failed") or {}, written.get("renamed") or {}
     if as_json:
@@ -158,7 +158,7 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
     if written.get("images_without_suffix"):
         echo(
             f"note: unknown images have a file_name without suffix ({written['images_without_suffix']} of "
-            f"{written['images']}); {WHERE}",
+            f"{written['images']}); {UNKNOWN_IMAGES}",
             err=True,
         )
     if failed:

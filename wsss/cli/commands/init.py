@@ -124,10 +124,10 @@ def init(
     """
     from wsss.cli.check_output import print_report, progress
     from wsss.data.importers.gather import gather
-    from wsss.data.importers.importer_registry import How
     from wsss.data.importers.project import default_name, plan_project, write_project
+    from wsss.data.importers.rules.read_context import ReadOptions
     from wsss.data.readers.label_rules import Rules, parse_soft
-    from wsss.pipeline.config.spec import NAME
+    from wsss.pipeline.config.pipeline_files import NAME
 
     if negatives and no_negatives:
         raise InvalidInput("mutually exclusive", subject="--negative and --no-negatives")
@@ -143,7 +143,7 @@ def init(
     for option, path in (("--images", images), ("--out", folder), ("--weights", Path(weights))):
         require_utf8(path.resolve(), option)  # a link may lead to a name that the pipeline cannot hold
     with progress("Checking") as start:
-        how = How(format, separator, classes, label_key, rules, image_key, use_predictions)
+        how = ReadOptions(format, separator, classes, label_key, rules, image_key, use_predictions)
         gathered = gather(images, labels, how, start=start)
         _refuse_without_effect(gathered)
         initial = weights if weights in ("imagenet", "none") else Path(weights)

@@ -16,6 +16,7 @@ from wsss.extensions import Entry, Extensions
 
 REGISTRIES = {
     "wsss.stages": "wsss.stages:STAGES",
+    "wsss.losses": "wsss.losses.catalogue:LOSSES",
     "wsss.layouts": "wsss.data.readers.registry:LAYOUTS",
     "wsss.backbones": "wsss.models.config:ARCHITECTURES",
     "wsss.seeds": "wsss.models.attribution.config:SEEDS",

@@ -26,7 +26,7 @@ from wsss.whole_run import action, check_data, empty_document, open_data, plan_d
 
 if TYPE_CHECKING:
     from wsss.pipeline.config.spec import Spec
-    from wsss.pipeline.plan.run_plan import Choice
+    from wsss.pipeline.plan.step import Choice
     from wsss.pipeline.run.execute import RunResult
 
 
@@ -94,7 +94,7 @@ def run(
     stages.
     """
     from wsss.pipeline.config.spec import load_spec
-    from wsss.pipeline.plan.run_plan import Choice
+    from wsss.pipeline.plan.step import Choice
     from wsss.stages import STAGES
 
     folder = run_dir
@@ -165,7 +165,7 @@ def _dry_run(spec: Spec, run_dir: Path, choice: Choice, as_json: bool) -> None:
 def _print(result: RunResult, as_json: bool) -> None:
     from wsss.cli.stage_table import headline, print_stages
     from wsss.io.files.recorded import check_recorded
-    from wsss.pipeline.run.progress import duration
+    from wsss.pipeline.run.estimate import duration
     from wsss.stages.bench import PAGE
     from wsss.stages.bench import STAGE as BENCH
 

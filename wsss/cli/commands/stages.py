@@ -84,7 +84,7 @@ def run_single(
         WsssError: invalid options, or the stage failed.
     """
     from wsss.pipeline.processes.ranks import join_ranks
-    from wsss.pipeline.run.execute import locked_for
+    from wsss.pipeline.run.guard import locked_for
     from wsss.pipeline.run.progress import Reporter
     from wsss.pipeline.run.runner import run_stage
     from wsss.pipeline.run.task import Session
@@ -199,7 +199,7 @@ def _refuse_incomplete(folder: Path, option: str) -> None:
 
 
 def _check_paths(config: Any, source: Source) -> None:
-    from wsss.pipeline.plan.graph import paths_in
+    from wsss.pipeline.plan.instance import paths_in
 
     for path, value in paths_in(config):
         if not value.exists():
@@ -208,11 +208,7 @@ def _check_paths(config: Any, source: Source) -> None:
 
 
 def _refuse_unread(stage: Stage[Any], config: Any, data: Source) -> None:
-    """Refuse keys of a dataset where the stage reads none.
-
-    Raises:
-        InvalidInput: names the keys, and the setting on account of which no dataset is read.
-    """
+    """Refuse options of a dataset if the stage reads none."""
     if not data.value or list(stage.reads(config)):
         return
     keys, options = listing(f"--data.{key}" for key in data.value), fields_with_option(stage)
@@ -221,10 +217,9 @@ def _refuse_unread(stage: Stage[Any], config: Any, data: Source) -> None:
         for name, value in config
         if isinstance(value, Path) and list(stage.reads(config.model_copy(update={name: None})))
     ]
-    raise InvalidInput(
-        f"{keys}: no effect, since {' '.join([stage.name, *(f'with {one}' for one in instead)])} reads no dataset.",
-        hint=f"Leave {keys} out" + (f", or {listing(instead)} to use the dataset." if instead else "."),
-    )
+    cause = " ".join([stage.name, *(f"with {one}" for one in instead)])
+    hint = f"Omit {keys}" + (f", or {listing(instead)} to use the dataset." if instead else ".")
+    raise InvalidInput(f"no effect, because {cause} reads no dataset", subject=keys, hint=hint)
 
 
 @contextmanager
@@ -237,7 +232,7 @@ def _out_folder(stage: Stage[Any], out: Path | None) -> Iterator[Path]:
 
 
 def _print(stage: Stage[Any], outcome: Any, given: Mapping[str, Any]) -> None:
-    from wsss.pipeline.run.progress import duration
+    from wsss.pipeline.run.estimate import duration
 
     out = str(given["out"]) if given["out"] else None
     if given["as_json"]:

@@ -88,7 +88,7 @@ def _verify(folder: Path, as_json: bool) -> int:
 
 def _print(summary: dict[str, Any]) -> None:
     from wsss.cli.stage_table import headline, print_stages
-    from wsss.pipeline.run.progress import duration
+    from wsss.pipeline.run.estimate import duration
 
     held = summary["held_by"]
     by = f" (process {held['pid']} on {held['host']} since {held['start']})" if held else ""
@@ -109,7 +109,7 @@ def _print(summary: dict[str, Any]) -> None:
 
 
 def _age(finished: str | None) -> str:
-    from wsss.pipeline.run.progress import duration
+    from wsss.pipeline.run.estimate import duration
 
     if not finished:
         return ""

@@ -7,10 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from wsss.data.checks.check_report import Collected, SplitCounts, extreme_sizes
-from wsss.data.checks.check_report import Collector as Collector
-from wsss.data.checks.check_report import Finding as Finding
-from wsss.data.checks.check_report import Report as Report
+from wsss.data.checks.check_report import Collected, Finding, Report, SplitCounts, extreme_sizes
 from wsss.data.checks.inspection import Inspection, inspect_sample
 from wsss.data.checks.split_checks import check_classes, check_copies, check_mask_files, check_pixels, check_splits
 from wsss.data.dataset import Dataset

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from itertools import combinations
 
 from wsss.data.checks.check_report import Collected, SplitCounts
-from wsss.data.checks.ground_truth import check_truth
 from wsss.data.dataset import Dataset
 from wsss.data.manifest import ContentHashes
+from wsss.data.masks.ground_truth import check_truth
 from wsss.errors import InvalidInput, listing
 from wsss.io.rasters.label_masks import ignored_name
 from wsss.io.rasters.mask_files import UNUSED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wsss.data.importers.rules.read_context import How
+from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.errors import InvalidInput
 
 APPLIES: Mapping[str, tuple[str, ...]] = {
@@ -17,7 +17,7 @@ APPLIES: Mapping[str, tuple[str, ...]] = {
 """Option → formats of `wsss.data.importers.importer_registry`. `wsss.data.readers.label_rules` apply to all formats."""
 
 
-def check_options(format: str, how: How) -> None:
+def check_options(format: str, how: ReadOptions) -> None:
     """Require that the options that are set apply to a format.
 
     Raises:

@@ -8,17 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wsss.data.checks.check import Collector
+from wsss.data.checks.check_report import Collector
 from wsss.data.checks.inspection import Inspection, inspect_sample
+from wsss.data.classes import Classes
 from wsss.data.image_ids import fold, image_ids, is_cut, renamed
 from wsss.data.importers.importer_registry import read_labels
 from wsss.data.importers.listing import Listing, list_images
 from wsss.data.importers.match_images import Finder, Match
 from wsss.data.importers.rules.imported_labels import Entry, Labels
 from wsss.data.importers.rules.joined_entries import CONTRADICTION, join_entries
-from wsss.data.importers.rules.read_context import How, ReadContext
+from wsss.data.importers.rules.read_context import ReadContext, ReadOptions
 from wsss.data.manifest import ContentHashes
-from wsss.data.sample import Classes, Sample
+from wsss.data.sample import Sample
 from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing
 
@@ -89,7 +90,7 @@ class Gathered:
 def gather(
     images: Path,
     labels: Path | None,
-    how: How | None = None,
+    how: ReadOptions | None = None,
     *,
     start: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
 ) -> Gathered:
@@ -114,14 +115,14 @@ def gather(
         raise _no_match(read, images, labels, files, problems)
     ids = image_ids(files)
     _note_names(ids, notes)
-    found = _inspect(images, ids, entries, problems, notes, start)
+    imported = _inspect(images, ids, entries, problems, notes, start)
     if labels is None:
-        found = _join_equal(found, notes)
+        imported = _join_equal(imported, notes)
     else:
-        _note_equal(found, notes)
-    classes = _classes(read, found, notes)
-    notes.add("images without labels", *(i.file for i in found if i.labels is None and i.file not in entries))
-    gathered = Gathered(images, read.format, classes, tuple(found), problems, notes)
+        _note_equal(imported, notes)
+    classes = _classes(read, imported, notes)
+    notes.add("images without labels", *(i.file for i in imported if i.labels is None and i.file not in entries))
+    gathered = Gathered(images, read.format, classes, tuple(imported), problems, notes)
     if not gathered.labelled:
         raise InvalidInput("none of the labelled images can be read", subject=images)
     if not classes:
@@ -162,7 +163,7 @@ def _findings(problems: Collector, *, besides: str = "") -> str:
 
 def _match(read: Labels, images: Path, listed: Listing, problems: Collector, notes: Collector) -> dict[str, Entry]:
     """Return file → entry; several entries that match one file are joined."""
-    finder = Finder(listed.images, root=images.absolute().name, unread=listed.unread)
+    finder = Finder(listed.images, root=images.absolute().name, unread=listed.unsupported)
     matches: dict[str, list[tuple[Entry, Match]]] = defaultdict(list)
     for entry in read.entries:
         match = finder.find(entry.image)
@@ -172,7 +173,7 @@ def _match(read: Labels, images: Path, listed: Listing, problems: Collector, not
         elif match.files:
             problems.add(AMBIGUOUS, f"{message}: {listing(match.files, limit=3)}")
         elif match.unread:
-            reason = listed.unread[match.unread[0]]
+            reason = listed.unsupported[match.unread[0]]
             problems.add(NOT_READ, f"{message}: the file {match.unread[0]} exists, but {reason}")
         else:
             elsewhere = f" (in another folder: {listing(match.elsewhere, limit=3)})" if match.elsewhere else ""

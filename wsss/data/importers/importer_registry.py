@@ -20,7 +20,7 @@ from wsss.data.importers.formats.other_formats import refuse_file, refuse_folder
 from wsss.data.importers.json import json_lines, json_records
 from wsss.data.importers.json.json_file import read_json
 from wsss.data.importers.rules.imported_labels import Labels
-from wsss.data.importers.rules.read_context import How, ReadContext
+from wsss.data.importers.rules.read_context import ReadContext, ReadOptions
 from wsss.errors import InvalidInput, listing
 
 NUMBERS = "numbers as class names (if one of them means no class: --negative NUMBER)"
@@ -36,20 +36,20 @@ _SUFFIXES = {
 _ALL_SUFFIXES = (*_SUFFIXES, ".json")
 
 
-def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: How | None = None) -> Labels:
+def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: ReadOptions | None = None) -> Labels:
     """Read image-level labels of any format.
 
     Args:
         images: folder of the images.
         files: paths of the images below it.
         labels: label file; ``None`` for a folder per class.
-        how: see `How`.
+        how: see `ReadOptions`.
 
     Raises:
         InvalidInput: unknown format, an option that does not apply to it, or an invalid file; names file and line or
             key.
     """
-    how = how or How()
+    how = how or ReadOptions()
     context = ReadContext(how)
     format = _format(how, labels)
     check_options(format, how)
@@ -63,7 +63,7 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, how: Ho
         raise error.within(labels) from error
 
 
-def _format(how: How, labels: Path | None) -> str:
+def _format(how: ReadOptions, labels: Path | None) -> str:
     """Return the format of a label file, after a check that it exists."""
     if labels is None:
         if how.format not in (AUTO, FOLDERS):

@@ -12,7 +12,7 @@ from wsss.data.importers.rules.read_context import Note
 from wsss.data.sample_ids import without_suffix
 from wsss.data.system_folders import SYSTEM_FOLDERS
 from wsss.errors import InvalidInput, counted, listing
-from wsss.io.rasters.image_kinds import unread
+from wsss.io.rasters.image_kinds import unsupported_reason
 from wsss.io.text.utf8 import is_utf8
 
 OURS = (("stage.json",), ("run.json",), ("pipeline.yaml", "image_labels.csv"))
@@ -35,12 +35,12 @@ class Listing:
 
     Args:
         images: files with the suffix of a supported image format.
-        unread: unsupported image file → the reason, and a remedy.
+        unsupported: unsupported image file → the reason, and a remedy.
         notes: what is left out.
     """
 
     images: list[str] = field(default_factory=list)
-    unread: dict[str, str] = field(default_factory=dict)
+    unsupported: dict[str, str] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
 
 
@@ -59,11 +59,11 @@ def list_images(folder: Path, *, known: Collection[Path] = ()) -> Listing:
     """
     if not folder.is_dir():
         raise InvalidInput("no such folder", subject=f"--images: {folder}", hint="Pass the folder of the images.")
-    found = _Walk(folder, {path.resolve() for path in known}).listing()
-    if not found.images:
-        reasons = "".join(f"\n  {name}: {reason}" for name, reason in list(found.unread.items())[:3])
+    contents = _Walk(folder, {path.resolve() for path in known}).listing()
+    if not contents.images:
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in list(contents.unsupported.items())[:3])
         raise InvalidInput(f"no images of a supported format{reasons}", subject=f"--images: {folder}")
-    return found
+    return contents
 
 
 class _Walk:
@@ -80,15 +80,15 @@ class _Walk:
         self._folder("")
         while self._links:
             self._link(self._links.pop(0))
-        unread = dict(sorted(self._listing.unread.items()))
+        unsupported = dict(sorted(self._listing.unsupported.items()))
         names = {path.name for path in self._known}
         others = [name for name in self._others if Path(name).name not in names or self._real(name) not in self._known]
         notes = [
             *self._listing.notes,
-            *((UNREAD, f"{name}: {reason}") for name, reason in unread.items()),
+            *((UNREAD, f"{name}: {reason}") for name, reason in unsupported.items()),
             *((NO_IMAGES, text) for text in _by_suffix(others)),
         ]
-        return Listing(sorted(self._listing.images), unread, notes)
+        return Listing(sorted(self._listing.images), unsupported, notes)
 
     def _real(self, path: str) -> Path:
         return (self._root / path).resolve()
@@ -138,7 +138,7 @@ class _Walk:
 
     def _file(self, path: str, *, regular: bool) -> None:
         name = path.rpartition("/")[2]
-        reason = unread(name)
+        reason = unsupported_reason(name)
         is_image = regular and (reason is not None or without_suffix(name) != name)
         if name.startswith("."):
             if is_image:
@@ -146,7 +146,7 @@ class _Walk:
         elif is_image and "\r" in path:
             self._note(CARRIAGE_RETURN, repr(path))
         elif is_image and reason is not None:
-            self._listing.unread[path] = reason
+            self._listing.unsupported[path] = reason
         else:
             (self._listing.images if is_image else self._others).append(path)
 

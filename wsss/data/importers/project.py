@@ -9,16 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wsss.data.checks.check import Report, check_dataset
+from wsss.data.checks.check import check_dataset
+from wsss.data.checks.check_report import Report
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
 from wsss.data.importers.gather import Gathered, ImportedImage
 from wsss.data.importers.holdout import TRAIN, VAL, stratified
 from wsss.data.importers.pipeline_text import IMAGENET, NONE, Setting, pipeline_text
 from wsss.data.importers.recipe import choose
 from wsss.data.readers.label_rules import UNKNOWN_MARK
-from wsss.data.sample import Classes, Dataset, Sample
+from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, without_suffix
 from wsss.errors import InvalidInput, counted, listing
-from wsss.io.files.atomic import explain_os_errors, write_text
+from wsss.io.files.atomic import convert_os_errors, write_text
 from wsss.io.files.contained import check_link, delete_file
 from wsss.io.text.tables import csv_text
 
@@ -126,7 +129,7 @@ def write_project(project: Project, *, force: bool = False, keep: Sequence[Path]
             hint="Choose another output folder (--out DIR), or replace these files: --force",
         )
     check_link(out / LISTS, out)
-    with explain_os_errors(out):
+    with convert_os_errors(out):
         for path in old:  # the list of a former split would be read, too
             delete_file(path)
     for name, text in sorted(project.files.items(), key=lambda item: item[0] == PIPELINE):
@@ -161,7 +164,7 @@ def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[I
             members.setdefault(check_id(image.split, "split"), []).append(image)
     members = {split: images for split, images in members.items() if images}
     if TRAIN not in members:
-        raise InvalidInput("splits of the labels", found=list(members), allowed=f"{TRAIN!r} among them")
+        raise InvalidInput(f"the labels have no split {TRAIN!r}", found=list(members))
     if UNLABELLED in members:
         raise InvalidInput(f"a split of the labels is called {UNLABELLED!r}, the split of images without labels")
     without = [image for image in gathered.images if image.labels is None]

@@ -30,11 +30,10 @@ class Recipe:
         classify_epochs, sampler_epochs, segment_epochs: passes over the training images.
         small: use images at their own size; else the classifier scales their longer sides to 170 to 430 px.
         classify_crop, segment_crop: side of the square crops in pixels, a multiple of 32.
-        scales: range of the size factors of the segmentation network's training images.
         max_side: longer side in pixels to which larger images are reduced for maps and predictions.
         crf_side: the same for the dense CRF, whose masks follow the edges of the full-size image.
         train_side: the same for training; ``None`` if no image is larger.
-        train_scales: `scales`, relative to the images reduced to ``train_side``.
+        train_scales: range of size factors of the segmentation network's training images, after ``train_side``.
     """
 
     batch: int
@@ -44,7 +43,6 @@ class Recipe:
     small: bool
     classify_crop: int
     segment_crop: int
-    scales: tuple[float, float]
     max_side: int
     crf_side: int
     train_side: int | None
@@ -72,11 +70,7 @@ def choose(images: int, sides: Sequence[int], *, pretrained: bool) -> Recipe:
     median = sorted(sides)[len(sides) // 2]
     small = median < PHOTO
     crop = max(32, median // 32 * 32)
-
-    def scales(side: int) -> tuple[float, float]:
-        factor = min(1.0, USUAL / side)
-        return (0.8, 1.25) if small else (_rounded(0.5 * factor), _rounded(1.25 * factor))
-
+    factor = min(1.0, USUAL / min(median, TRAIN))
     return Recipe(
         batch=batch,
         classify_epochs=epochs(300, 5, 40) if pretrained else epochs(3000, 5, 100),
@@ -85,13 +79,8 @@ def choose(images: int, sides: Sequence[int], *, pretrained: bool) -> Recipe:
         small=small,
         classify_crop=min(crop, 224),
         segment_crop=min(crop, 256),
-        scales=scales(median),
         max_side=USUAL,
         crf_side=CRF,
         train_side=TRAIN if max(sides) > TRAIN else None,
-        train_scales=scales(min(median, TRAIN)),
+        train_scales=(0.8, 1.25) if small else (round(0.5 * factor, 2), round(1.25 * factor, 2)),
     )
-
-
-def _rounded(factor: float) -> float:
-    return max(0.01, round(factor, 2))

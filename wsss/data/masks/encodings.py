@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wsss.data.classes import Classes
 from wsss.data.masks.mask_values import as_key
-from wsss.data.sample import Classes, Sample, read_truth
+from wsss.data.sample import Sample
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, IGNORED_NAMES
 

@@ -17,8 +17,7 @@ import yaml
 from pydantic import BeforeValidator
 
 from wsss.data.class_list import LabelNames
-from wsss.data.classes import lookup_tables, require_known
-from wsss.data.classes import unknown_values as unknown_values
+from wsss.data.classes import lookup_tables, require_known, unknown_values
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, ignored_name
 
@@ -179,7 +178,7 @@ def parse_names(value: Any, *, where: str) -> dict[int, str]:
     except ValueError as error:
         raise InvalidInput(str(error), subject=where) from error
     if names is None:
-        raise InvalidInput(subject=where, allowed="a mapping of mask values to names", found=None)
+        raise InvalidInput(subject=where, allowed="a mapping of mask values to names")
     return names
 
 

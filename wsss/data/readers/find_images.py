@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing, together
-from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unread
+from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unsupported_reason
 
 MISSING_HINT = "Restore the file, or delete its line; `wsss init --force` writes lists of the images that exist."
 
@@ -38,7 +38,9 @@ def images_by_id(folder: Path) -> dict[str, list[Path]]:
 def unread_images(folder: Path) -> dict[str, str]:
     """Return the image files in a folder whose formats are not supported → the reason."""
     names = sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
-    return {name: unread(name) or "" for name in names if PurePosixPath(name).suffix.lower() in OTHER_IMAGES}
+    return {
+        name: unsupported_reason(name) or "" for name in names if PurePosixPath(name).suffix.lower() in OTHER_IMAGES
+    }
 
 
 def unread_note(folder: Path) -> str | None:
@@ -50,7 +52,7 @@ def unread_note(folder: Path) -> str | None:
     return f"{folder}: {count} in unsupported formats skipped: {listing(names)}; convert them to JPEG or PNG."
 
 
-def the_image(name: str, images: dict[str, list[Path]], *, where: object, folder: Path, complete: bool = True) -> Path:
+def image_path(name: str, images: dict[str, list[Path]], *, where: object, folder: Path, complete: bool = True) -> Path:
     """Return the image of an id; in an incomplete dataset, a missing one is ``folder / name``.
 
     Raises:
@@ -79,7 +81,7 @@ def require_images(ids: Iterable[tuple[str, object]], find: Callable[..., Path])
 
     Args:
         ids: ids, each with the line that lists it.
-        find: `the_image` of the dataset; called with an id and ``where``.
+        find: `image_path` of the dataset; called with an id and ``where``.
 
     Raises:
         InvalidInput: missing or ambiguous images.

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 
 from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.dataset import Dataset
-from wsss.data.readers.find_images import images_by_id, require_images, the_image, unread_note
+from wsss.data.readers.find_images import image_path, images_by_id, require_images, unread_note
 from wsss.data.readers.label_cells import NEGATIVE_KEY, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
 from wsss.data.readers.label_tables import LabelRow, choose_splits, read_image_table, read_label_table
@@ -87,7 +87,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     images = _images(config, root, folder, complete)
     if config.files is None and (note := unread_note(folder)) is not None:
         log(note)
-    find = partial(the_image, images=images, folder=folder, complete=complete)
+    find = partial(image_path, images=images, folder=folder, complete=complete)
     for name in images:
         check_id(name, folder)
         find(name, where=folder)

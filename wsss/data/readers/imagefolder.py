@@ -14,8 +14,8 @@ from wsss.data.sample import Sample
 from wsss.data.sample_ids import without_suffix
 from wsss.data.system_folders import SYSTEM_FOLDERS
 from wsss.errors import InvalidInput, counted, listing
-from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, unread
-from wsss.io.rasters.rgb_images import explained, frames, open_image
+from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, unsupported_reason
+from wsss.io.rasters.rgb_images import frames, image_errors, open_image
 from wsss.io.text.utf8 import is_utf8
 
 PAGED = (".tif", ".tiff", ".webp")
@@ -93,7 +93,7 @@ def other_images(folder: Path, *, recursive: bool = False) -> dict[str, str]:
         (parent / name).relative_to(folder).as_posix(): reason
         for parent, names in _walk(folder, deep=recursive)
         for name in names
-        if not name.startswith(".") and (reason := unread(name)) is not None
+        if not name.startswith(".") and (reason := unsupported_reason(name)) is not None
     }
 
 
@@ -102,7 +102,7 @@ def several_pages(folder: Path, *, recursive: bool = False) -> list[str]:
     paged = []
     for path in _below(folder) if recursive else _directly(folder):
         if path.suffix.lower() in PAGED:
-            with suppress(InvalidInput), open_image(path, decode=False) as image, explained(path):
+            with suppress(InvalidInput), open_image(path, decode=False) as image, image_errors(path):
                 if frames(image) > 1:
                     paged.append(path.relative_to(folder).as_posix())
     return paged
@@ -133,7 +133,7 @@ def has_images_below(folder: Path) -> bool:
 
 
 def _is_read(name: str) -> bool:
-    return without_suffix(name) != name and unread(name) is None
+    return without_suffix(name) != name and unsupported_reason(name) is None
 
 
 def _directly(folder: Path) -> list[Path]:

@@ -26,9 +26,7 @@ from wsss.data.masks.mask_values import MaskValues
 from wsss.data.readers.find_images import images_by_id
 from wsss.data.readers.label_tables import choose_splits
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache, require_root
-from wsss.data.readers.topomortar_files import GROUPS as GROUPS
-from wsss.data.readers.topomortar_files import PARTS as PARTS
-from wsss.data.readers.topomortar_files import read_groups, read_lists
+from wsss.data.readers.topomortar_files import GROUPS, PARTS, read_groups, read_lists
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput, listing
 

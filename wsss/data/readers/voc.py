@@ -12,12 +12,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from wsss.data.checks.ground_truth import check_truth
 from wsss.data.class_list import VOC_IDS, ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.image_ids import SEPARATOR
-from wsss.data.readers.find_images import images_by_id, require_images, the_image, unread_note
+from wsss.data.masks.ground_truth import check_truth
+from wsss.data.readers.find_images import image_path, images_by_id, require_images, unread_note
 from wsss.data.readers.imagefolder import images_below
 from wsss.data.readers.label_cells import Known, read_rows
 from wsss.data.readers.label_rules import Rules
@@ -31,7 +31,7 @@ from wsss.errors import InvalidInput, listing
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.mask_files import MASK_SUFFIXES, MaskFiles
 from wsss.io.text.text_files import Line, read_lines
-from wsss.io.text.xmlfile import read_xml
+from wsss.io.text.xml_files import read_xml
 
 IMAGES = "JPEGImages"
 LISTS = Path("ImageSets") / "Segmentation"
@@ -87,7 +87,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     folders = _mask_folders(config, root, {*images, *needed}, complete)
     masks = {name: path for folder in reversed(folders) for name, path in folder.found.items()}
 
-    find = partial(the_image, images=images, folder=root / IMAGES, complete=complete)
+    find = partial(image_path, images=images, folder=root / IMAGES, complete=complete)
     require_images(needed.items(), find)
 
     def sample(name: str, line: Line) -> Sample:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from wsss.data.manifest import ContentHashes
 from wsss.data.readers.layout import LayoutConfig, Log, hash_cache
 from wsss.errors import InvalidInput, listing
-from wsss.io.files.atomic import TEMPORARY, discard, explain_os_errors, sweep, write_json
+from wsss.io.files.atomic import TEMPORARY, convert_os_errors, discard, sweep, write_json
 from wsss.io.files.contained import check_regular, check_tree
 from wsss.io.files.locking import file_lock
 from wsss.io.text.json_files import read_json
@@ -121,7 +121,7 @@ class Generated:
 
     def _claim(self, out: Path) -> None:
         """Create ``out`` with the marker file, and delete temporary files of an interrupted call."""
-        with explain_os_errors(out):
+        with convert_os_errors(out):
             out.mkdir(parents=True, exist_ok=True)
             stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
         marker = _read(out / self.marker)

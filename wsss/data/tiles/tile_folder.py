@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.data.checks.ground_truth import check_truth, require_masks
 from wsss.data.masks.encodings import read_and_check_encoding
+from wsss.data.masks.ground_truth import check_truth, require_masks
 from wsss.data.tiles.tiling import TilesConfig, draw_tiles
 from wsss.errors import InvalidInput
-from wsss.io.files.atomic import TEMPORARY, explain_os_errors, write_json
+from wsss.io.files.atomic import TEMPORARY, convert_os_errors, write_json
 from wsss.io.files.contained import check_tree
 from wsss.io.text.json_files import read_json
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset
+    from wsss.data.dataset import Dataset
 
 MARKER = "drawing.json"
 """File with the settings of the tiles, written first."""
@@ -49,7 +49,7 @@ def draw_into(
     read_and_check_encoding(samples, dataset.classes, where=of)
     settings = {"split": split, "seed": seed, **config.model_dump()}
     marker = out / MARKER
-    with explain_os_errors(out):
+    with convert_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         others = (path.name for path in out.iterdir() if path != marker and not path.name.startswith(TEMPORARY))
         other = next(others, None)

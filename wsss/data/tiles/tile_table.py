@@ -27,7 +27,7 @@ from wsss.io.text.tables import csv_text, read_rows
 from wsss.io.text.text_files import read_text
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Classes
+    from wsss.data.classes import Classes
 
 IMAGES, LABELS, POSITIONS, DRAWN = "images", "labels.csv", "tiles.csv", "tiles.json"
 SPLIT = "train"
@@ -111,7 +111,7 @@ def read_tiles(folder: Path, classes: Classes) -> list[Tile]:
         )
     sizes = sorted({tile.size for tile in tiles})
     if len(sizes) > 1:
-        raise InvalidInput("sizes of the tiles", subject=path, found=sizes, allowed="one size")
+        raise InvalidInput("tiles of different sizes", subject=path, found=sizes, allowed="one size")
     return tiles
 
 

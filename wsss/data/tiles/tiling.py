@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from wsss.data.sample import read_truth
 from wsss.data.tiles.tile_table import Tile, write_tables
+from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import read_image, write_png
@@ -26,7 +26,8 @@ from wsss.validation import Settings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
 
 
 class TilesConfig(Settings):
@@ -56,7 +57,7 @@ def count_positions(sample: Sample, *, classes: Classes, config: TilesConfig) ->
     """Count the possible tiles of an image.
 
     Raises:
-        InvalidInput: see `wsss.data.sample.read_truth`.
+        InvalidInput: see `wsss.data.truth.read_truth`.
     """
     having, without = _positions(read_truth(sample, classes), len(classes), config)
     return Counts(int(without.sum()), int(having.any(0).sum()))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from wsss.errors import RunFailed
-from wsss.io.files.contained import check_place, delete_file, open_to_read
+from wsss.io.files.contained import check_contained, delete_file, open_to_read
 from wsss.io.files.obstacles import obstacle
 from wsss.io.process.shared_state import deleted_if_killed
 from wsss.io.text.utf8 import unwritable
@@ -41,9 +41,9 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
         InvalidInput: a link inside a run directory leads out of it.
     """
     temporary = temporary_beside(path)
-    check_place(path)
+    check_contained(path)
     try:
-        with explain_os_errors(path):
+        with convert_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with deleted_if_killed(temporary):
                 temporary.unlink(missing_ok=True)
@@ -106,7 +106,7 @@ def sweep(folder: Path) -> int:
 
 
 @contextmanager
-def explain_os_errors(path: Path) -> Iterator[None]:
+def convert_os_errors(path: Path) -> Iterator[None]:
     """Convert system errors on writing (full disk, no permission, obstructed path) to errors with a hint."""
     try:
         yield
@@ -162,9 +162,9 @@ def discard(path: Path) -> None:
         InvalidInput: see `delete_file`.
         RunFailed: it cannot be deleted.
     """
-    with explain_os_errors(path):
+    with convert_os_errors(path):
         if path.is_dir() and not path.is_symlink():
-            check_place(path)
+            check_contained(path)
             shutil.rmtree(path)
         elif path.parent.is_dir():
             delete_file(path)

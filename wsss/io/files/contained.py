@@ -71,7 +71,7 @@ def length_problem(path: str) -> str:
     return f"has more than {MAX_PATH_BYTES} bytes" if len(os.fsencode(path)) > MAX_PATH_BYTES else ""
 
 
-def check_place(path: Path) -> None:
+def check_contained(path: Path) -> None:
     """Refuse a path that leaves its run directory or stage folder through a link.
 
     Call this before writing or deleting ``path``. The last component is not checked: files are replaced by renaming
@@ -99,7 +99,7 @@ def check_tree(folder: Path, root: Path | None = None) -> None:
         InvalidInput: the folder is a link out of its run directory, or contains a link that leads out of it, a pipe, a
             device or a socket.
     """
-    check_place(folder / RECORD)
+    check_contained(folder / RECORD)
     if root is not None:
         check_link(folder, root)
     for place, folders, files in os.walk(folder):
@@ -138,7 +138,7 @@ def delete_file(path: Path) -> None:
         InvalidInput: a link inside its run directory leads out of it.
         OSError: it cannot be deleted.
     """
-    check_place(path)
+    check_contained(path)
     path.unlink(missing_ok=True)
 
 

@@ -82,7 +82,7 @@ class Artifact(Record):
 
 
 class Machine(Record):
-    """The machine of a stage, see `wsss.pipeline.processes.machine`."""
+    """The machine of a stage, see `wsss.pipeline.run.machine`."""
 
     ranks: PositiveCount | None = None
     workers: Count | None = None

@@ -13,7 +13,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def processes_here(total: int, environment: Mapping[str, str] | None = None) -> int:
+def local_process_count(total: int, environment: Mapping[str, str] | None = None) -> int:
     """Return the number of local processes of a distributed run, as set by ``torchrun`` or SLURM.
 
     Args:

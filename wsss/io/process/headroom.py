@@ -37,7 +37,7 @@ class Budget:
         return not running or self.room is None or sum(running) + following <= self.room
 
 
-def that_fit(wanted: int, each: int, log: Callable[[str], None], what: str) -> int:
+def workers_that_fit(wanted: int, each: int, log: Callable[[str], None], what: str) -> int:
     """Return the number of workers (threads or processes) that fit into the available memory, at least 1.
 
     Args:

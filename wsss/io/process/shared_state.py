@@ -106,7 +106,7 @@ def message() -> str:
     return _state.message
 
 
-def working_on(items: Iterable[str]) -> None:
+def set_current_items(items: Iterable[str]) -> None:
     """Set the names of the images in progress, for the message about a killed process."""
     with _lock:
         _state.items = list(items)

@@ -76,7 +76,7 @@ _WEB_PAGES = (b"<!doctype html", b"<html")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
 
-def unread(name: str) -> str | None:
+def unsupported_reason(name: str) -> str | None:
     """Return why an image file is not supported (by suffix), and a fix; ``None`` for all other files."""
     suffix = PurePath(name).suffix.lower()
     if suffix in HEIF_SUFFIXES and not reads_heif():

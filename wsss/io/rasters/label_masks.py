@@ -10,7 +10,7 @@ import numpy as np
 
 from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.io.files.atomic import atomic_open
-from wsss.io.rasters.rgb_images import explained, open_image
+from wsss.io.rasters.rgb_images import image_errors, open_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def load_mask(
         InvalidInput: the file is missing, broken, not a mask (other colours, JPEG, several frames, values above 255),
             or of another size.
     """
-    with open_image(path) as image, explained(path):
+    with open_image(path) as image, image_errors(path):
         _refuse_unfit(image, path)
         mask, conversion = _values(image, path, grey=grey)
     if size is not None and mask.shape != tuple(size):

@@ -124,7 +124,7 @@ def masks_by_id(folder: Path, ids: Collection[str], *, suffix: str | None = None
     return MaskFiles(folder, found, tuple(guessed), tuple(unmatched), lossy)
 
 
-def masks_alone(folder: Path) -> dict[str, Path]:
+def masks_by_name(folder: Path) -> dict[str, Path]:
     """Return the masks in a folder by their file names, for masks without images.
 
     Raises:

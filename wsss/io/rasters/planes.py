@@ -11,7 +11,7 @@ import numpy as np
 from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.io.rasters.arrays import read_array
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.io.rasters.rgb_images import explained, open_image
+from wsss.io.rasters.rgb_images import image_errors, open_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +53,7 @@ def read_plane(path: Path, *, value: int | None = None) -> Plane:
             raise InvalidInput("a class needs integers", subject=path, allowed="a mask", found=Verbatim(array.dtype))
         low, high = (0, 1) if array.dtype == bool else (np.iinfo(array.dtype).min, np.iinfo(array.dtype).max)
         return Plane(_of_value(array, value, int(low), int(high), path), "mask")
-    with open_image(path) as image, explained(path):
+    with open_image(path) as image, image_errors(path):
         mode, values = image.mode, np.asarray(image)
     if mode not in ("P", "1", "L", "I;16", "I;16B", "I;16L", "I"):
         raise InvalidInput(

@@ -17,7 +17,7 @@ from wsss.errors import InvalidInput, Verbatim, WsssError, unreadable
 from wsss.io.files.atomic import atomic_open
 from wsss.io.files.recorded import check_recorded
 from wsss.io.process.exhausted import raise_if_exhausted
-from wsss.io.rasters.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, begins_like, content_unread, unread
+from wsss.io.rasters.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, begins_like, content_unread, unsupported_reason
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from wsss.io.rasters.png_check import check_pixel_chunks
 
@@ -46,7 +46,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         InvalidInput: the file is missing, empty, truncated, too large, of floating-point pixels, or not an image.
     """
-    with open_image(path) as image, explained(path):
+    with open_image(path) as image, image_errors(path):
         return rgb_array(image, path)
 
 
@@ -75,7 +75,7 @@ def image_size(path: Path) -> tuple[int, int]:
         InvalidInput: the file is missing, empty or not an image.
     """
     with open_image(path, decode=False) as image:
-        with explained(path):
+        with image_errors(path):
             if image.format == "TIFF":
                 image.load()  # Pillow rotates a TIFF itself: some versions on opening, others on decoding
             turned = orientation(image) >= 5
@@ -147,7 +147,7 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
     """
     from PIL import Image
 
-    with explained(path):
+    with image_errors(path):
         if path.stat().st_size == 0:
             raise InvalidInput("the file is empty (0 bytes)", subject=path)
         if decode:
@@ -197,7 +197,7 @@ def _formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def image_errors(path: Path) -> Iterator[None]:
     """Convert Pillow's exceptions to errors about a file."""
     from PIL import Image, UnidentifiedImageError
 
@@ -229,7 +229,7 @@ def _description(path: Path) -> str:
     """Return what a file is that Pillow cannot identify, by its suffix or content, and a fix."""
     with path.open("rb") as file:
         beginning = file.read(64)
-    other = unread(path.name) or content_unread(beginning)
+    other = unsupported_reason(path.name) or content_unread(beginning)
     if other is None and (kind := begins_like(beginning)):
         return f"it begins like {kind}, but is broken or truncated"
     return other or "not an image"

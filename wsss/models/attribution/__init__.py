@@ -1,1 +1,1 @@
-"""Other maps than the plain class activation map, to compare with: Grad-CAM++, LayerCAM, AdvCAM."""
+"""Alternatives to plain class activation maps: Grad-CAM++, LayerCAM, AdvCAM."""

@@ -1,4 +1,4 @@
-"""Gradients of class scores with respect to feature maps or images, one class of each image at a time."""
+"""Gradients of class scores with respect to feature maps, for one class per image at a time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsss.models.attribution.config import Layer
 from wsss.models.classifier import CAMClassifier
+from wsss.models.config import Layer
 
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Keep a block from computing gradients of the parameters; which of them learn is put back afterwards."""
+    """Disable gradients of all parameters within the block."""
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     for parameter in learning:
         parameter.requires_grad_(False)
@@ -26,20 +26,20 @@ def frozen(module: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def class_slots(wanted: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield images and one wanted class of each: first every image's first class, then every second one, and so on.
+def class_slots(selected: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield images with one selected class each: first every image's first class, then every second one, and so on.
 
-    So at most as many images are worked on together as there are, however many classes each has.
+    The working batch is thus never larger than the number of images, however many classes each has.
 
     Args:
-        wanted: ``(N, K)`` booleans.
+        selected: ``(N, K)`` booleans.
 
     Yields:
-        Rows and columns of ``wanted``, both ``(n,)`` with n ≤ N; each true element once, rows ascending.
+        Rows and columns of ``selected``, both ``(n,)`` with n ≤ N; each true element once, rows ascending.
     """
-    rank = wanted.cumsum(1)
-    for slot in range(1, int(rank[:, -1].max()) + 1 if wanted.numel() else 1):
-        rows, classes = (wanted & (rank == slot)).nonzero(as_tuple=True)
+    rank = selected.cumsum(1)
+    for slot in range(1, int(rank[:, -1].max()) + 1 if selected.numel() else 1):
+        rows, classes = (selected & (rank == slot)).nonzero(as_tuple=True)
         yield rows, classes
 
 
@@ -49,22 +49,25 @@ def layer_stride(classifier: CAMClassifier, layer: Layer) -> int:
 
 
 class LayerGradients:
-    """Feature maps of chosen layers, and the gradients of class scores with respect to them.
+    """Feature maps of some layers, and the gradients of class scores with respect to them.
 
-    Where the head is applied several times (behind two samplers whose maps are merged), the channels of all its inputs
-    together are the layer's. Nothing below the lowest layer that is asked for enters autograd's graph.
+    If the head is applied several times (after two samplers whose maps are merged), the channels of all its inputs
+    form the layer. Nothing below the lowest layer enters the autograd graph.
 
     Args:
         classifier: in evaluation mode, its parameters `frozen`.
         batch: ``(N, 3, H, W)`` uint8 or floats in [0, 1].
-        layers: which.
+        layers: the layers.
+
+    Attributes:
+        features: per layer, ``(N, C, h, w)``.
     """
 
     def __init__(self, classifier: CAMClassifier, batch: Tensor, layers: Sequence[Layer]) -> None:
         self._nodes: dict[Layer, list[Tensor]] = {layer: [] for layer in layers}
 
-        def keep(layer: Layer, found: Tensor) -> Tensor:
-            node = found if found.requires_grad else found.detach().requires_grad_()
+        def keep(layer: Layer, features: Tensor) -> Tensor:
+            node = features if features.requires_grad else features.detach().requires_grad_()
             self._nodes[layer].append(node)
             return node
 
@@ -83,10 +86,11 @@ class LayerGradients:
         self.features = tuple(torch.cat(nodes, 1).detach() for nodes in self._nodes.values())
 
     def of(self, rows: Tensor, classes: Tensor) -> tuple[Tensor, ...]:
-        """Return per layer the gradients ``(n, C, h, w)`` of n images' scores, each with respect to its own features.
+        """Return, per layer, the gradients ``(n, C, h, w)`` of n scores with respect to their own image's features.
 
         Args:
-            rows, classes: ``(n,)`` images (each at most once) and the class of each.
+            rows: ``(n,)`` distinct images.
+            classes: ``(n,)`` the class of each.
         """
         with torch.enable_grad():
             score = self._scores[rows, classes].sum()

@@ -80,8 +80,8 @@ def _look_up(expression: str, scope: Mapping[str, Any], subject: str) -> Any:
             if parents == ["env"]:
                 raise InvalidInput(f"the environment variable {word} is not set", subject=subject)
             name = f"key of {'.'.join(parents)}" if parents else "name"
-            allowed = list(map(str, value)) or "a key, but there are none"
-            raise InvalidInput(f"unknown {name}", subject=subject, found=word, allowed=allowed)
+            keys: list[str] | str = list(map(str, value)) or "a key, but there are none"
+            raise InvalidInput(f"unknown {name}", subject=subject, found=word, allowed=keys)
         value = value[word]
         parents.append(word)
     if isinstance(value, str):

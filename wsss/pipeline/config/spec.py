@@ -13,10 +13,7 @@ from wsss.pipeline.config.file_shape import TOP_KEYS, PipelineFile
 from wsss.pipeline.config.interpolate import interpolate, references
 from wsss.pipeline.config.layers import override_all, read_layers, set_precision
 from wsss.pipeline.config.matrix import Axes, read_axes
-from wsss.pipeline.config.pipeline_files import IN_FOLDER as IN_FOLDER
-from wsss.pipeline.config.pipeline_files import NAME as NAME
-from wsss.pipeline.config.pipeline_files import NAME_RULE, find_pipeline
-from wsss.pipeline.config.pipeline_files import pipelines_here as pipelines_here
+from wsss.pipeline.config.pipeline_files import NAME, NAME_RULE, find_pipeline
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.problems import raise_all
 from wsss.pipeline.stage import Registry

@@ -11,8 +11,7 @@ from wsss.pipeline.config.matrix import MAX_INSTANCES, Point, agree, count_point
 from wsss.pipeline.config.spec import Entry, Spec
 from wsss.pipeline.plan.bind import bind
 from wsss.pipeline.plan.instance import is_enabled, make_job
-from wsss.pipeline.plan.instance import paths_in as paths_in
-from wsss.pipeline.plan.job import Job as Job
+from wsss.pipeline.plan.job import Job
 from wsss.pipeline.problems import raise_all
 from wsss.pipeline.stage import Registry, StageConfig
 

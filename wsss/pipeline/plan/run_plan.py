@@ -15,8 +15,7 @@ from wsss.pipeline.plan.identity import Contents, Fingerprints, identity_of, ide
 from wsss.pipeline.plan.input_results import follow_inputs, result_of
 from wsss.pipeline.plan.job import Job, downstream, select, upstream
 from wsss.pipeline.plan.job_checks import check_job, within_stage
-from wsss.pipeline.plan.step import Choice as Choice
-from wsss.pipeline.plan.step import Step as Step
+from wsss.pipeline.plan.step import Choice, Step
 from wsss.pipeline.problems import raise_all
 from wsss.pipeline.stage import Data
 from wsss.pipeline.store.stage_folder import read_record

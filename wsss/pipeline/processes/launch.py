@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from wsss.io.process.cores import processes_here
+from wsss.io.process.cores import local_process_count
 from wsss.pipeline.processes.ranks import ranks_in
 
 MODULE = "wsss.cli.main"
@@ -27,7 +27,7 @@ def launcher(environment: Mapping[str, str] | None = None) -> list[str]:
         return ["wsss"]
     if "RANK" not in variables:
         return ["srun", "--ntasks", str(ranks[1]), "wsss"]
-    here = processes_here(ranks[1], variables)
+    here = local_process_count(ranks[1], variables)
     nodes = max(1, ranks[1] // here)
     more = ["--nnodes", str(nodes)] if nodes > 1 else []
     return ["torchrun", *more, "--nproc-per-node", str(here), "-m", MODULE]

@@ -15,7 +15,7 @@ from wsss.errors import RunFailed, listing
 from wsss.io.process.exhausted import OUT_OF_MEMORY
 from wsss.io.process.headroom import WORKER_BYTES, Budget, available_bytes, size_text
 from wsss.io.process.orphans import end_with_parent
-from wsss.io.process.shared_state import working_on
+from wsss.io.process.shared_state import set_current_items
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -74,7 +74,7 @@ class _Pool(Generic[T, R]):
         with _processes(self.budget.workers) as (pool, current):
             while waiting or self.running:
                 self._submit(pool, current, waiting)
-                working_on(self._names(current.indices()))
+                set_current_items(self._names(current.indices()))
                 finished, _ = wait(self.running, timeout=1.0, return_when=FIRST_COMPLETED)
                 for future in sorted(finished, key=lambda one: self.running[one]):
                     index, _ = self.running[future]
@@ -86,7 +86,7 @@ class _Pool(Generic[T, R]):
                         on_error(index, self.items[index], error)
                     del self.running[future]
                     advance(1)
-        working_on([])
+        set_current_items([])
         return results
 
     def _submit(self, pool: ProcessPoolExecutor, current: _Current, waiting: list[int]) -> None:

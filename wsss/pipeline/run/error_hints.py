@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import RunFailed
-from wsss.io.files.atomic import explain_os_errors
+from wsss.io.files.atomic import convert_os_errors
 from wsss.io.process.exhausted import exhausted
 
 
@@ -23,7 +23,7 @@ def full_disk(error: Exception, path: Path) -> RunFailed | None:
     if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return None
     try:
-        with explain_os_errors(Path(error.filename or path)):
+        with convert_os_errors(Path(error.filename or path)):
             raise error
     except RunFailed as explained:
         return explained

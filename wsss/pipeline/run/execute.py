@@ -17,7 +17,6 @@ from wsss.pipeline.plan.step import Choice, Step
 from wsss.pipeline.problems import raise_all
 from wsss.pipeline.processes.interrupt import as_interrupt
 from wsss.pipeline.run.guard import lock_on_first, scratch_copy
-from wsss.pipeline.run.guard import locked_for as locked_for
 from wsss.pipeline.run.run_record import RunRecord
 from wsss.pipeline.run.run_steps import Execution
 from wsss.pipeline.run.task import Outcome, Session

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wsss.errors import InvalidInput, RunFailed, WsssError, together
-from wsss.io.files.atomic import explain_os_errors
+from wsss.io.files.atomic import convert_os_errors
 from wsss.io.files.contained import delete_file
-from wsss.io.process.shared_state import working_on
+from wsss.io.process.shared_state import set_current_items
 from wsss.pipeline.processes.pool import run_in_pool
 from wsss.pipeline.run.error_hints import machine_error
 from wsss.pipeline.stage import Context
@@ -57,7 +57,7 @@ def pending(
                 continue
             except InvalidInput as error:
                 ctx.log(f"warning: {error.message} It is computed again.")
-                with explain_os_errors(path):
+                with convert_os_errors(path):
                     delete_file(path)
         left.append(item)
     done = len(own) - len(left)
@@ -131,13 +131,13 @@ def _run_here(
 ) -> dict[int, R]:
     results: dict[int, R] = {}
     for index, item in enumerate(items):
-        working_on([item_name(item)])
+        set_current_items([item_name(item)])
         try:
             results[index] = work(item)
         except Exception as error:
             _collect(failed, index, item, error)
         advance(1)
-    working_on([])
+    set_current_items([])
     return results
 
 

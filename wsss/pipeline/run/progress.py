@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 from wsss.io.files.contained import open_regular
 from wsss.io.text.printable import printable
 from wsss.pipeline.run.estimate import Steps, time_left_column
-from wsss.pipeline.run.estimate import duration as duration
 from wsss.pipeline.store.progress_note import delete_note, write_note
 
 if TYPE_CHECKING:

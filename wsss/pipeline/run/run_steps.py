@@ -16,7 +16,7 @@ from wsss.pipeline.plan.job import Job
 from wsss.pipeline.plan.job_checks import prepare_jobs
 from wsss.pipeline.plan.run_plan import make_plan
 from wsss.pipeline.plan.step import Choice, Step
-from wsss.pipeline.run.progress import duration
+from wsss.pipeline.run.estimate import duration
 from wsss.pipeline.run.replaced import Replaced, check_replaced
 from wsss.pipeline.run.run_record import RunRecord
 from wsss.pipeline.run.runner import perform

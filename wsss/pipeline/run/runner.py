@@ -135,11 +135,11 @@ def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
         peak = peak_bytes(session.device)
         record = ranks.from_first(lambda: publish(task, record, result, seconds, peak))
     except BaseException as caught:
-        error = as_interrupt(caught)
+        failure = as_interrupt(caught)
         reporter.interrupt()
         if ranks.rank == 0:
-            record_failure(task, record, error, record["seconds"] + time.monotonic() - begin)
-        shown = _within_stage(task, error, session)
+            record_failure(task, record, failure, record["seconds"] + time.monotonic() - begin)
+        shown = _within_stage(task, failure, session)
         if shown is caught:
             raise
         raise shown from caught

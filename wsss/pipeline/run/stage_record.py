@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Any
 
 from wsss.errors import RunFailed, WsssError, listing
-from wsss.io.files.atomic import discard, explain_os_errors, sweep, write_json
-from wsss.io.files.contained import check_place
+from wsss.io.files.atomic import convert_os_errors, discard, sweep, write_json
+from wsss.io.files.contained import check_contained
 from wsss.io.files.stage_files import RECORD
 from wsss.pipeline.plan.decide import Decision
 from wsss.pipeline.plan.external_inputs import artifacts_in
@@ -30,8 +30,8 @@ def begin_record(task: Task, decision: Decision | None, session: Session) -> dic
     """Prepare the folder, write the first record and return it. Rank 0 only."""
     assert decision is not None
     folder, old = task.folder, decision.record
-    check_place(folder / RECORD)
-    with explain_os_errors(folder):
+    check_contained(folder / RECORD)
+    with convert_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
     if decision.keep:

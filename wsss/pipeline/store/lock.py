@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wsss.errors import RunFailed
-from wsss.io.files.atomic import TEMPORARY, explain_os_errors, write_json
-from wsss.io.files.contained import check_place, check_regular
+from wsss.io.files.atomic import TEMPORARY, convert_os_errors, write_json
+from wsss.io.files.contained import check_contained, check_regular
 from wsss.io.files.locking import State, acquire, lock_state, release
 from wsss.io.text.json_files import read_json
 from wsss.pipeline.processes.supervise import visible_pid
@@ -82,9 +82,9 @@ def run_lock(folder: Path, log: Callable[[str], None]) -> Iterator[None]:
         RunFailed: another process holds it (named with pid and host), or the file system has no locks.
         InvalidInput: the lock is a link or a pipe, or a link leads out of the run directory.
     """
-    check_place(folder / LOCK)
+    check_contained(folder / LOCK)
     check_regular(folder / LOCK)
-    with explain_os_errors(folder / LOCK):
+    with convert_os_errors(folder / LOCK):
         descriptor = _acquire(folder, log)
     try:
         for partial in folder.glob(f"{TEMPORARY}*"):  # left by a killed process: no other one writes here now

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.io.files.atomic import explain_os_errors
+from wsss.io.files.atomic import convert_os_errors
 from wsss.io.files.contained import check_regular, check_tree
 from wsss.io.files.home import at_home
 from wsss.io.files.obstacles import obstructed
@@ -90,7 +90,7 @@ def make_run_dir(run_dir: Path) -> None:
     Raises:
         RunFailed: it is not.
     """
-    with explain_os_errors(run_dir):
+    with convert_os_errors(run_dir):
         run_dir.mkdir(parents=True, exist_ok=True)
         probe = run_dir / ".wsss-probe"
         probe.unlink(missing_ok=True)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.io.files.atomic import discard, explain_os_errors, sha256_file
-from wsss.io.files.contained import below, check_place, delete_file
+from wsss.io.files.atomic import convert_os_errors, discard, sha256_file
+from wsss.io.files.contained import below, check_contained, delete_file
 from wsss.io.files.obstacles import obstructed
 from wsss.io.files.records import read_stage_record, repair_hint
 from wsss.io.files.sealed import write_sealed_json
@@ -66,7 +66,7 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     if record.get("status") == "done":  # copy first: a kill in between leaves an unfinished stage
         write_sealed_json(copy, record)
     elif os.path.lexists(copy):  # first: it must not outlive the result
-        with explain_os_errors(copy):
+        with convert_os_errors(copy):
             delete_file(copy)
     write_sealed_json(folder / RECORD, record)
 
@@ -148,7 +148,7 @@ def delete_damaged(folder: Path, damages: Sequence[Damage]) -> None:
 def drop_checkpoint(folder: Path) -> None:
     """Delete the checkpoint of a stage whose record says done; any earlier, a kill would cost all the work."""
     if os.path.lexists(folder / CHECKPOINT):  # a finished stage may be a link, in which nothing is deleted
-        with explain_os_errors(folder / CHECKPOINT):
+        with convert_os_errors(folder / CHECKPOINT):
             delete_file(folder / CHECKPOINT)
 
 
@@ -157,8 +157,8 @@ def empty(folder: Path, record: Mapping[str, Any]) -> None:
 
     The record becomes ``stale`` first: after a kill in between, the folder is emptied again.
     """
-    check_place(folder / RECORD)
-    with explain_os_errors(folder):
+    check_contained(folder / RECORD)
+    with convert_os_errors(folder):
         write_record(folder, {**record, "status": "stale"})
         for path in sorted(folder.iterdir()):
             if path.name.startswith(_KEPT):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import DamagedFile, InvalidInput, together
-from wsss.io.process.shared_state import working_on
+from wsss.io.process.shared_state import set_current_items
 from wsss.pipeline.run.items import REPAIR, log_resume
 from wsss.pipeline.stage import Context
 
@@ -57,10 +57,10 @@ def work_in_batches(
     advance = ctx.progress.track(description, total, done)
     failed: dict[str, InvalidInput] = {}
     for batch in left:
-        working_on(sample.id for sample in batch)
+        set_current_items(sample.id for sample in batch)
         failed |= _failures(work, batch, ctx.log)
         advance(len(batch))
-    working_on([])
+    set_current_items([])
     return failed
 
 

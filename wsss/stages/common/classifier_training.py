@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from wsss.data.transforms import ClassificationAugmentation
+from wsss.data.augmentation import ClassificationAugmentation
 from wsss.errors import InvalidInput, listing
 from wsss.pipeline.stage import Artifact, Context, Input, Read
 from wsss.train.config import TrainConfig
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from wsss.data.sample import Dataset, Sample
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
     from wsss.metrics.multilabel import MultilabelScores
     from wsss.models.classifier import CAMClassifier
     from wsss.train.classification import ClassificationExamples, TileExamples

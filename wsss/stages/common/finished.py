@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from wsss.errors import InvalidInput, listing
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
 
 
 def check_mask(sample: Sample, *, out: Path, classes: Classes, allowed: Collection[int] | None = None) -> None:

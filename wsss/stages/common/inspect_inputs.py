@@ -11,7 +11,8 @@ from wsss.pipeline.stage import Context
 from wsss.stages.common.finished import check_maps, check_probabilities
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
 
 
 def inspect_maps(ctx: Context[Any], samples: Sequence[Sample], folder: Path) -> None:
@@ -41,7 +42,7 @@ def inspect_probabilities(ctx: Context[Any], samples: Sequence[Sample], folder: 
 
 
 def _read_mask(sample: Sample, *, classes: Classes) -> None:
-    from wsss.data.sample import read_truth
+    from wsss.data.truth import read_truth
     from wsss.io.rasters.rgb_images import image_size
 
     read_truth(sample, classes, size=image_size(sample.image))

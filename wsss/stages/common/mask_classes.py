@@ -10,8 +10,8 @@ from wsss.errors import InvalidInput
 from wsss.io.weights import DESCRIPTION, load_description
 
 if TYPE_CHECKING:
+    from wsss.data.classes import Classes
     from wsss.data.masks.mask_values import MaskValues
-    from wsss.data.sample import Classes
     from wsss.export.export_items import Item
 
 
@@ -30,8 +30,8 @@ def classes_of_masks(
         InvalidInput: no value in the masks means a class.
     """
     from wsss.data.class_list import BACKGROUND, choose_classes, read_class_list
+    from wsss.data.classes import Classes
     from wsss.data.masks.mask_values import parse_names, resolve
-    from wsss.data.sample import Classes
     from wsss.io.rasters.label_masks import IGNORED_NAMES
 
     listed = None if path is None else read_class_list(path)
@@ -90,7 +90,7 @@ def classes_of_run(run_dir: Path, run: Mapping[str, Any]) -> tuple[Classes, Path
     Raises:
         InvalidInput: the file is broken.
     """
-    from wsss.data.sample import Classes
+    from wsss.data.classes import Classes
 
     for stage in reversed(run.get("stages", [])):
         path = run_dir / stage["id"] / DESCRIPTION

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, counted, listing
-from wsss.io.rasters.mask_files import MASK_SUFFIXES, masks_alone, masks_by_id, masks_folder
+from wsss.io.rasters.mask_files import MASK_SUFFIXES, masks_by_id, masks_by_name, masks_folder
 from wsss.pipeline.plan.external_inputs import artifact_at
 from wsss.pipeline.stage import Artifact
 from wsss.pipeline.store.run_folder import read_run
@@ -95,7 +95,7 @@ def mask_files(folder: Path, log: Callable[[str], None], ids: Collection[str] = 
     place = masks_folder(folder)
     matched = masks_by_id(place, ids).found
     used = set(matched.values())
-    files = {**matched, **{id: path for id, path in masks_alone(place).items() if path not in used}}
+    files = {**matched, **{id: path for id, path in masks_by_name(place).items() if path not in used}}
     below = [path.relative_to(place).as_posix() for path in sorted(place.glob("*/*")) if _is_mask(path)]
     if not files:
         raise InvalidInput(

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from wsss.data.classes import Classes
+    from wsss.data.dataset import Dataset
     from wsss.data.masks.encodings import Shown
-    from wsss.data.sample import Classes, Dataset, Remark, Sample
+    from wsss.data.sample import Remark, Sample
     from wsss.pipeline.stage import Artifact, Context
 
 ANY_FOLDER = "any folder with ID.png or masks/ID.png"
@@ -91,7 +93,7 @@ def survey(ctx: Context[Any], samples: Sequence[Sample]) -> list[MaskSummary]:
     Raises:
         InvalidInput: a mask cannot be read.
     """
-    from wsss.data.checks.ground_truth import log_remarks
+    from wsss.data.masks.ground_truth import log_remarks
 
     advance = ctx.progress.track("reading the masks", len(samples))
     summaries = []
@@ -104,7 +106,7 @@ def survey(ctx: Context[Any], samples: Sequence[Sample]) -> list[MaskSummary]:
 
 
 def _summarise(sample: Sample, *, classes: Classes) -> MaskSummary:
-    from wsss.data.sample import load_truth
+    from wsss.data.truth import load_truth
 
     return summarise_mask(*load_truth(sample, classes))
 
@@ -124,7 +126,7 @@ def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, 
     Raises:
         InvalidInput: no pixel of any mask has a class, and 255 occurs in external masks.
     """
-    from wsss.data.sample import read_truth
+    from wsss.data.truth import read_truth
 
     ignored = 0
     for sample in samples:

@@ -15,8 +15,10 @@ from wsss.stages.common.mask_classes import classes_of_masks, classes_of_run
 from wsss.stages.common.mask_folder import find_folder, mask_files
 
 if TYPE_CHECKING:
+    from wsss.data.classes import Classes
+    from wsss.data.dataset import Dataset
     from wsss.data.masks.predicted_masks import Predicted
-    from wsss.data.sample import Classes, Dataset, Sample
+    from wsss.data.sample import Sample
     from wsss.export.export_items import Item, Masks
     from wsss.pipeline.run.progress import Reporter
 

@@ -12,7 +12,8 @@ from wsss.stages.common.finished import check_mask, check_probabilities
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
     from wsss.models.segmenters import SegmentationNetwork
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import MOST_SHOWN, InvalidInput, RunFailed, counted
-from wsss.io.files.atomic import explain_os_errors, sha256_file
+from wsss.io.files.atomic import convert_os_errors, sha256_file
 from wsss.io.files.contained import delete_file
 from wsss.pipeline.run.items import REPAIR
 from wsss.stages.common.predict_batch import PredictionSettings, allowed_classes, outputs_of
 
 if TYPE_CHECKING:
+    from wsss.data.classes import Classes
     from wsss.data.masks.predicted_masks import FailedImage, Predicted
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.sample import Sample
     from wsss.pipeline.stage import Context
 
 
@@ -52,7 +53,7 @@ def discard_outdated(ctx: Context[Any], samples: Sequence[Sample], classes: Clas
     for id in {*recorded.sources, *(sample.id for sample in samples)}:
         if recorded.sources.get(id, "") != sources.get(id):
             for path in outputs_of(ctx.config, ctx.out, id):
-                with explain_os_errors(path):
+                with convert_os_errors(path):
                     delete_file(path)
 
 
@@ -117,7 +118,7 @@ def write_record(
         known = {id: source for id, source in sources.items() if source is not None}
         write_predicted(ctx.out, Predicted(classes, files, failed, known))
     else:
-        with explain_os_errors(ctx.out / PREDICTED):
+        with convert_os_errors(ctx.out / PREDICTED):
             delete_file(ctx.out / PREDICTED)
 
 

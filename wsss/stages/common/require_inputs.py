@@ -10,7 +10,8 @@ from wsss.errors import InvalidInput, listing
 from wsss.io.files.stage_files import cam_path
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset, Sample
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
 
 MAKE_MASKS = "Create masks for the same splits first (--splits)."
 
@@ -42,7 +43,7 @@ def require_truth(data: Dataset, splits: Sequence[str], *, where: str, hint: str
     Raises:
         InvalidInput: masks are missing or broken, or no pixel has a class.
     """
-    from wsss.data.checks.ground_truth import check_truth, require_masks
+    from wsss.data.masks.ground_truth import check_truth, require_masks
 
     samples = data.samples(splits)
     of = f"split {splits[0]!r}" if len(splits) == 1 else f"splits {listing(splits)}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from wsss.data.sample import Sample
     from wsss.models.classifier import CAMClassifier
-    from wsss.models.config import SamplerConfig, SamplingConfig
+    from wsss.models.sampler_config import SamplerConfig, SamplingConfig
     from wsss.models.samplers import DeformableSampler
 
 Merge = Literal["expansion", "shrinkage", "mean", "max"]

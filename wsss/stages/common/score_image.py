@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from wsss.data.classes import Classes
     from wsss.data.masks.encodings import Shown
     from wsss.data.masks.mask_values import MaskValues
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.sample import Sample
     from wsss.metrics.structure import Group
 
 
@@ -75,7 +76,7 @@ def count(pair: Pair, *, classes: Classes, config: ScoreSettings) -> Counted:
     import numpy as np
 
     from wsss.data.masks.encodings import shown
-    from wsss.data.sample import load_truth, mask_remarks, read_truth
+    from wsss.data.truth import load_truth, mask_remarks, read_truth
     from wsss.io.rasters.label_masks import load_mask
     from wsss.io.rasters.rgb_images import image_size
     from wsss.metrics.overlap import confusion_matrix
@@ -125,8 +126,8 @@ def _encode(
 ) -> NDArray[np.uint8]:
     import numpy as np
 
-    from wsss.data.masks.mask_values import smoothing_hint, unknown_values
-    from wsss.data.sample import Classes
+    from wsss.data.classes import Classes, unknown_values
+    from wsss.data.masks.mask_values import smoothing_hint
 
     class_values = [value for of_class in own.values for value in of_class]
     try:

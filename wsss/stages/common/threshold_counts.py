@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from wsss.data.classes import Classes
     from wsss.data.masks.encodings import Shown
-    from wsss.data.sample import Classes, Remark, Sample
+    from wsss.data.sample import Remark, Sample
 
 
 BYTES_PER_PIXEL = 30
@@ -33,8 +34,8 @@ def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[
         InvalidInput: maps or ground truth cannot be read, do not fit each other, or the ground truth mixes two
             encodings (`wsss.data.masks.encodings`).
     """
-    from wsss.data.checks.ground_truth import log_remarks
     from wsss.data.masks.encodings import check_encoding
+    from wsss.data.masks.ground_truth import log_remarks
     from wsss.pipeline.run.items import map_items
 
     classes = ctx.data.classes
@@ -75,7 +76,7 @@ def _count(
 
     from wsss.data.artifacts import read_maps
     from wsss.data.masks.encodings import shown
-    from wsss.data.sample import load_truth
+    from wsss.data.truth import load_truth
     from wsss.metrics.threshold_curve import level_histogram
 
     cams = read_maps(folder, sample, classes)

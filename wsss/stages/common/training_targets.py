@@ -25,18 +25,18 @@ def training_examples(ctx: Context[Any]) -> SegmentationExamples | SoftExamples:
     Raises:
         InvalidInput: see `image_mask_pairs` and `probability_files`; or a file is broken.
     """
-    from wsss.train.image_cache import Cached
+    from wsss.train.image_cache import ArrayCache
     from wsss.train.segmentation import PairLoader, SegmentationExamples
     from wsss.train.soft import SoftExamples, SoftPairLoader
 
     config, classes, cache = ctx.config, ctx.data.classes, ctx.config.cache_mb << 20
     if config.labels == "soft":
         files = probability_files(ctx)
-        soft = Cached(SoftPairLoader(files, classes, config.max_side), len(files), cache_bytes=cache)
+        soft = ArrayCache(SoftPairLoader(files, classes, config.max_side), len(files), cache_bytes=cache)
         return SoftExamples(soft, config.augmentation)
     pairs = image_mask_pairs(ctx)
     load = PairLoader(pairs, classes, config.max_side)
-    return SegmentationExamples(Cached(load, len(pairs), cache_bytes=cache), config.augmentation)
+    return SegmentationExamples(ArrayCache(load, len(pairs), cache_bytes=cache), config.augmentation)
 
 
 def probability_files(ctx: Context[Any]) -> list[tuple[Path, Path]]:
@@ -109,8 +109,7 @@ def check_training_masks(ctx: Context[Any]) -> None:
     Raises:
         InvalidInput: see `image_mask_pairs` and `require_class`; or no mask shows a class.
     """
-    from wsss.data.checks.ground_truth import shows_class
-    from wsss.data.sample import read_truth
+    from wsss.data.truth import read_truth, shows_class
 
     classes, pairs = ctx.data.classes, image_mask_pairs(ctx)
     advice = "Choose a split whose masks show a class."

@@ -123,9 +123,8 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
         InvalidInput: no array can be made of them.
     """
     if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        if "bfloat16" in str(values.dtype):  # NumPy has no such type
-            values = values.float()
+        tensor: Any = values.detach().cpu()
+        values = tensor.float() if "bfloat16" in str(tensor.dtype) else tensor  # NumPy has no such type
     try:
         return np.asarray(values)
     except (TypeError, ValueError) as error:  # nested sequences of different lengths

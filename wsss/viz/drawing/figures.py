@@ -28,7 +28,7 @@ COLOURS = ("#0072b2", "#c84e00", "#00795a", "#a83f85", "#7d6400", "#4b5563")
 
 INK, MUTED, GRID = "#1a1f26", "#566170", "#d5dae1"
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "svg.hashsalt": "wsss",
     "svg.fonttype": "none",  # text stays text: a third of the size, and it can be searched
     "pdf.fonttype": 42,

@@ -11,7 +11,7 @@ from wsss.io.rasters.label_masks import voc_palette
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wsss.data.sample import Classes
+    from wsss.data.classes import Classes
 
 HATCH: tuple[tuple[int, int, int], tuple[int, int, int]] = ((236, 236, 236), (112, 112, 112))
 """The two greys of the hatching of ignored pixels; neither is a VOC class colour."""

@@ -17,7 +17,7 @@ from wsss.viz.report.run_overview import StageRecord
 from wsss.viz.report.thumbnails import DETAILS
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset
+    from wsss.data.dataset import Dataset
 
 MEASURES = ("miou", "precision", "recall", "pixel_accuracy")
 ABSENT = "absent"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wsss.io.process.headroom import that_fit
+from wsss.io.process.headroom import workers_that_fit
 from wsss.io.rasters.rgb_images import pixels_in
 from wsss.viz.report.gallery_layout import Gallery, Row, Section, Unread, missing_image
 from wsss.viz.report.gallery_tiles import PREDICT, Column, make_row
@@ -18,7 +18,9 @@ from wsss.viz.report.selection import Pick, choose, distinct, ranking_score, rea
 from wsss.viz.report.thumbnails import DETAILS, Detail
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Classes, Dataset, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
 
 TRUTH = "ground truth"
 
@@ -100,7 +102,7 @@ class _Rows:
         """Make the missing rows of the picks in parallel; return the size of all of them, bytes."""
         new = [pick for pick in picks if (pick.split, pick.sample.id) not in self.made]
         largest = max((pixels_in(pick.sample.image) for pick in new), default=0)
-        threads = that_fit(max(1, self.workers), BYTES_PER_PIXEL * largest, lambda line: None, "thumbnails")
+        threads = workers_that_fit(max(1, self.workers), BYTES_PER_PIXEL * largest, lambda line: None, "thumbnails")
         work = partial(make_row, columns=self.columns, classes=self.classes, detail=detail)
         with ThreadPoolExecutor(threads) as pool:
             for pick, row in zip(new, pool.map(work, new), strict=True):

@@ -9,7 +9,8 @@ from wsss.viz.drawing.palette import class_colours, hex_colour, magma
 from wsss.viz.report.thumbnails import Detail
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset, Sample
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
 
 REASONS = ("worst", "random", "best", "contradicts labels", "spread")
 """Reasons for showing an image, in the order of the page's filter."""

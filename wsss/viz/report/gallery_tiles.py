@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from wsss.data.artifacts import read_maps
-from wsss.data.sample import read_truth
+from wsss.data.truth import read_truth
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE, read_mask
@@ -24,7 +24,8 @@ from wsss.viz.report.thumbnails import Detail, heat_uri, mask_uri, photo_uri
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wsss.data.sample import Classes, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
 
 PREDICT = "predict"
 """Stage type whose masks are checked against the image-level labels."""

@@ -22,7 +22,7 @@ from wsss.viz.report.thumbnails import DETAILS
 from wsss.viz.report.topology_view import TopologyView, topology_view
 
 if TYPE_CHECKING:
-    from wsss.data.sample import Dataset
+    from wsss.data.dataset import Dataset
 
 HISTORY = "history.csv"
 PAGE = "report.html.j2"

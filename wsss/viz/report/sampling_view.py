@@ -24,7 +24,9 @@ from wsss.viz.report.thumbnails import Detail, data_uri, photo_uri
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wsss.data.sample import Classes, Dataset, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
 
 MOST_ARROWS = 260
 """Approximate maximum per picture; of a finer grid, every n-th element is drawn."""

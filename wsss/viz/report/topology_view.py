@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.sample import read_truth
+from wsss.data.truth import read_truth
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.files.recorded import check_recorded
 from wsss.io.files.stage_files import RECORD, mask_path, probability_path
@@ -27,7 +27,9 @@ from wsss.viz.report.topology_panels import Mark, Panel, centreline_panel, match
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wsss.data.sample import Classes, Dataset, Sample
+    from wsss.data.classes import Classes
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
     from wsss.topology import BettiMatching
 
 STRUCTURE = "structure.csv"

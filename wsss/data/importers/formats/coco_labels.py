@@ -147,21 +147,12 @@ def _parts(annotations: list[Any]) -> list[Any]:
 
 
 def _dangling(where: str, what: str, identity: int, parts: list[Any], known: Collection[int]) -> InvalidInput:
-    """Return the error for annotations of an image or a category that the file does not list.
-
-    Args:
-        where: location of the first one.
-        what: ``"image"`` or ``"category"``.
-        identity: unknown id.
-        parts: all annotations.
-        known: valid ids.
-    """
+    """Return the error for annotations of an image or a category (``what``) that the file does not list."""
     ids = [part.get(f"{what}_id") for part in parts if isinstance(part, dict)]
     count = sum(isinstance(one, int) and one not in known for one in ids)
     plural = {"image": "images", "category": "categories"}[what]
     return InvalidInput(
-        f"unknown {what} id {identity}; {counted(count, 'annotation')} of {len(ids)} refer to {plural} that the file "
-        "does not list",
+        f"unknown {what} id {identity}; {count} of {counted(len(ids), 'annotation')} refer to unlisted {plural}",
         subject=where,
         hint=f"Add the missing {plural}, or remove these annotations. To make a subset, filter images and annotations.",
     )

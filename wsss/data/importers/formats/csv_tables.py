@@ -159,7 +159,7 @@ def _check_rows(path: Path, rows: Sequence[tuple[int, tuple[str, ...]]], delimit
     for number, cells in rows[1:]:
         if len(cells) != len(header):
             raise InvalidInput(
-                "number of cells",
+                "wrong number of cells",
                 subject=f"{path}:{number}",
                 found=len(cells),
                 allowed=f"{len(header)}, as in the header",

@@ -10,7 +10,7 @@ from wsss.data.importers.rules.imported_labels import Entry, Labels, class_name
 from wsss.data.importers.rules.presence import without_no
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.errors import InvalidInput
-from wsss.io.text.xmlfile import read_xml
+from wsss.io.text.xml_files import read_xml
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -50,7 +50,9 @@ def _refuse_others(path: Path, root: Element) -> None:
             "root: FOLDER} in a pipeline; or convert the annotations to COCO.",
         )
     if root.tag != "annotations":
-        raise InvalidInput("root element", subject=path, found=root.tag, allowed="annotations, as exported by CVAT")
+        raise InvalidInput(
+            "wrong root element", subject=path, found=root.tag, allowed="annotations, as exported by CVAT"
+        )
     if root.find("image") is None and root.find("track") is not None:
         raise InvalidInput("an export of a video", subject=path, hint="Export the frames as 'CVAT for images 1.1'.")
 

@@ -7,14 +7,14 @@ a list of results). The shorter exports JSON-MIN and CSV are read by `wsss.data.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wsss.data.importers.formats.labelstudio_min import CHOICE_KEYS, FORMAT, REGIONS, image_of
 from wsss.data.importers.json.json_file import read_json, wrong_type
 from wsss.data.importers.rules.collect_labels import collect
-from wsss.data.importers.rules.imported_labels import Entry, Labels, any_present, class_name
+from wsss.data.importers.rules.imported_labels import Entry, Labels, any_present, class_name, explicit_entry
 from wsss.data.importers.rules.keys import LABEL_HINT, columns_of, image_key, label_keys
 from wsss.data.importers.rules.presence import yes_and_no
 from wsss.data.importers.rules.read_context import ReadContext
@@ -176,10 +176,8 @@ def _entry(image: str, task: _Task, chosen: Sequence[str], context: ReadContext)
     for answer in answers:
         for name, value in answer.items():
             presence[name] = any_present(presence.get(name, False), value)
-    present = tuple(name for name, value in presence.items() if value)
-    unknown = tuple(name for name, value in presence.items() if value is None)
-    split = split_in(task.data, f"{task.where}.data")
-    return Entry(image, present, task.where, split, unknown, explicit=len(present) < len(presence))
+    entry = explicit_entry(image, presence, task.where, split_in(task.data, f"{task.where}.data"))
+    return replace(entry, explicit=not all(presence.values()))
 
 
 def _presence(answer: Sequence[_Result], chosen: Sequence[str], context: ReadContext) -> dict[str, bool | None]:

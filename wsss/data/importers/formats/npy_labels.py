@@ -81,7 +81,7 @@ def _content(path: Path) -> dict[Any, Any]:
                 version = np.lib.format.read_magic(file)
                 if version not in _HEADERS:
                     raise InvalidInput(
-                        "npy version", subject=path, found=".".join(map(str, version)), allowed="1.0 or 2.0"
+                        "unsupported npy version", subject=path, found=".".join(map(str, version)), allowed="1.0 or 2.0"
                     )
                 _, _, dtype = _HEADERS[version](file)
             except (ValueError, SyntaxError, TokenError) as error:  # the header is a Python literal
@@ -109,7 +109,7 @@ def _class_names(path: Path, length: int, context: ReadContext) -> tuple[str, ..
         names = _element_names(context.how.classes, context)
         if len(names) != length:
             raise InvalidInput(
-                "number of class names", subject=path, found=len(names), allowed=f"{length}, one per element"
+                "wrong number of class names", subject=path, found=len(names), allowed=f"{length}, one per element"
             )
         return names
     if length == len(VOC_CLASSES):
@@ -128,7 +128,7 @@ def _element_names(path: Path, context: ReadContext) -> tuple[str, ...]:
     names = sorted(ids, key=ids.__getitem__)
     if sorted(ids.values()) != list(range(1, len(ids) + 1)):
         raise InvalidInput(
-            "class ids of the elements of a vector",
+            "the class ids do not number the elements of a vector",
             subject=f"--classes: {path}",
             found=sorted(ids.values()),
             allowed=f"1 to {len(ids)}",

@@ -30,7 +30,7 @@ def collect(format: str, entries: Iterable[Entry], context: ReadContext, *, clas
     """
     raw = [_with_split_name(entry, context) for entry in entries]
     if not raw:
-        raise InvalidInput(f"the file has no images (read as {format})")
+        raise InvalidInput(f"no images in {format}")
     words = ClassWords(raw, classes, context)
     joined: dict[str, Entry] = {}
     for entry in map(words.resolve, raw):
@@ -66,13 +66,13 @@ def _require_effect(entries: Sequence[Entry], words: ClassWords, context: ReadCo
 def _check_classes(words: ClassWords, format: str) -> None:
     if not words.classes and words.negative:
         raise InvalidInput(
-            f"no classes: every label means no class (read as {format})",
+            f"no classes in {format}: every label means no class",
             found=words.negative,
             hint="If they are classes: --no-negatives",
         )
     if not words.classes:
         raise InvalidInput(
-            f"no classes: every image has an empty list of labels (read as {format})",
+            f"no classes in {format}: every image has an empty list of labels",
             hint="Label at least some images with a class.",
         )
     if len(words.classes) >= IGNORE:

@@ -12,9 +12,9 @@ from wsss.data.readers.label_rules import EMPTY, NO, YES, Rules, Word, number_in
 from wsss.errors import InvalidInput
 
 Note = tuple[str, str]
-"""(kind, message), as in `wsss.data.checks.check.Finding`."""
+"""(kind, message), as in `wsss.data.checks.check_report.Finding`."""
 
-SOFT_HINT = "Set the threshold of presence: --soft-threshold 0.5, or --soft-threshold 0.3,0.7 (unknown in between)."
+SOFT_HINT = "Set a threshold: --soft-threshold 0.5, or --soft-threshold 0.3,0.7 for unknown in between."
 DECIMAL_COMMAS = "numbers with a decimal comma"
 EMPTY_CELLS = "empty cells read as absent (--unknown empty: read as unknown)"
 EMPTY_IMAGES = "images with an empty label, read as no class (--unknown empty: read as unlabelled)"
@@ -29,7 +29,7 @@ def times(count: int) -> str:
 
 
 @dataclass(frozen=True)
-class How:
+class ReadOptions:
     """Options for reading a label file; `wsss.data.importers.format_options` lists which apply to which format.
 
     Args:
@@ -62,8 +62,8 @@ class ReadContext:
         notes: notes so far.
     """
 
-    def __init__(self, how: How | None = None) -> None:
-        self.how = how or How()
+    def __init__(self, how: ReadOptions | None = None) -> None:
+        self.how = how or ReadOptions()
         self.rules = self.how.rules or Rules()
         self.notes: list[Note] = []
         self._used: set[str] = set()

@@ -14,8 +14,7 @@ from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.masks.mask_values import as_key
 from wsss.data.sample import Remark, Sample
-from wsss.data.truth import ONLY_IGNORED, read_truth
-from wsss.data.truth import shows_class as shows_class
+from wsss.data.truth import ONLY_IGNORED, read_truth, shows_class
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, load_mask
 from wsss.io.rasters.mask_files import UNUSED

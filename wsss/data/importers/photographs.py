@@ -18,7 +18,7 @@ from wsss.data.importers.rules.read_context import Note
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing
-from wsss.io.rasters.image_kinds import unread
+from wsss.io.rasters.image_kinds import unsupported_reason
 
 LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".npy", ".xml", ".jsonl")
 """Suffixes of files that may contain labels."""
@@ -110,7 +110,7 @@ def has_images(folder: Path) -> bool:
     """Return whether there is an image file below a folder, of a readable format or not."""
     folders = [folder, *(path for path in sorted(folder.glob("*")) if path.is_symlink() and path.is_dir())]
     return any(
-        without_suffix(path.name) != path.name or unread(path.name) is not None
+        without_suffix(path.name) != path.name or unsupported_reason(path.name) is not None
         for one in folders  # class folders may be links, which rglob does not follow
         for path in one.rglob("*")
         if not any(part.startswith(".") for part in path.relative_to(one).parts)

@@ -1,0 +1,5 @@
+"""``python -m wsss``: the command line, as ``wsss``."""
+
+from wsss.cli.main import main
+
+main()

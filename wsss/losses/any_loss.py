@@ -1,0 +1,19 @@
+"""The union of the configs of all losses, those of other packages included.
+
+It is apart from `wsss.losses.config`, so that these packages may import their base classes from there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Union
+
+from pydantic import Field
+
+from wsss.losses.catalogue import LOSSES
+from wsss.losses.config import LossSettings
+
+if TYPE_CHECKING:
+    LossConfig = LossSettings
+else:
+    LossConfig = Annotated[Union[tuple(LOSSES.usable(LossSettings))], Field(discriminator="name")]  # noqa: UP007
+"""Any loss, selected by ``name``; those of `wsss.losses.catalogue.LOSSES`."""
