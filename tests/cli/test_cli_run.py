@@ -194,7 +194,7 @@ def test_second_process_is_refused(here: Path) -> None:
         wait_for(here / "runs" / "toy" / "make" / "stage.json")
         for arguments in (["run", "p.yaml"], ["make", "--out", "runs/toy/other"]):
             second = toy(*arguments, cwd=here)
-            assert second.returncode == 1 and f"Process {process.pid} on " in second.stderr
+            assert second.returncode == 1 and f"process {process.pid} on " in second.stderr
             assert f"kill {process.pid}" in second.stderr
         assert f"running, process {process.pid} on" in toy("status", "runs/toy", cwd=here).stdout
     finally:
