@@ -322,7 +322,7 @@ def test_other_folders_and_other_runs_are_refused(here: Path) -> None:
         ran("name=other")
     assert (error.value.subject, error.value.found) == ("runs/toy", "toy")
     (here / "runs" / "toy" / "run.json").write_text("[]")
-    with pytest.raises(InvalidInput, match="not a run record"):
+    with pytest.raises(InvalidInput, match="not a record of a run"):
         ran()
 
 
