@@ -101,7 +101,7 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
 
 
 def _bytes(sample: Sample, *, labels: int, config: CrfStageConfig) -> int:
-    """Return the estimated memory for an image, fitted to measurements (docs/pipelines.md has the commands)."""
+    """Return the estimated memory for an image: an upper bound, since the lattice of noise is the largest."""
     pixels = image_bytes(sample, per_pixel=1)
     working = pixels if config.max_side is None else min(pixels, config.max_side**2)
     return 20 * pixels + (330 + 20 * labels) * working
