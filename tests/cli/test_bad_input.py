@@ -92,7 +92,7 @@ BROKEN = {
     no_image: "train_00001.png: ",
     missing_image: "train_00001",
     mask_of_another_size: "got 6×5",
-    id_out_of_range: "unknown mask value; expected 0, 1, 2, 255",
+    id_out_of_range: "got 77",
     unknown_class: "unknown class; expected",
     duplicate_id: "train_00000",
     empty_split: "empty",
