@@ -234,9 +234,9 @@ def test_missing_dataset_is_reported_with_all_other_missing_files(here: Path) ->
     text = TEXT.replace("split: train}", "split: train, weights: no/such.safetensors}")
     (here / "p.yaml").write_text(text)
     done = toy("run", "p.yaml", "--dry-run", cwd=here)
-    first, second, hint = done.stderr.splitlines()
+    first, second, *hints = done.stderr.splitlines()
     assert done.returncode == 2 and first.startswith("error: p.yaml:2: data.root: ")
-    assert "stages.make.with.weights: " in second and "--set data.root=FOLDER" in hint
+    assert "stages.make.with.weights: " in second and "--set data.root=FOLDER" in " ".join(hints)
 
 
 @pytest.mark.parametrize("layout", [{}, {"layout": "auto"}, {"layout": "voc"}, {"layout": "folder"}])

@@ -177,7 +177,7 @@ def test_default_folder_of_a_comparison(run_dir: Path, tmp_path: Path, monkeypat
         (("nowhere",), "nowhere: "),
         (("RUN", "--stages", "RUN/cam"), "--stages"),
         (("--stages", "RUN/cam"), "--out"),
-        (("RUN", "RUN", "--out", "OUT"), "twice"),
+        (("RUN", "RUN", "--out", "OUT"), "duplicate run"),
     ],
 )
 def test_invalid_usage(arguments: tuple[str, ...], message: str, run_dir: Path, tmp_path: Path) -> None:
@@ -211,13 +211,14 @@ def test_missing_and_broken_images_are_omitted(apart: Path, run_dir: Path) -> No
 
 
 def test_missing_images_of_a_finished_page(apart: Path) -> None:
+    succeed("report", apart / "run")
     (apart / "photos").rename(apart / "elsewhere")
     page = apart / "run" / "report"
     assert "index.html: " in refused("report", apart / "run")
     assert page_of(page).count('class="row"') == 3
     for options in (("--out", apart / "page"), ("--force",)):
         assert "3 unreadable images" in succeed("report", apart / "run", *options).stderr
-    assert page_of(page).count('class="row"') == 0 and "Stage by stage" in page_of(page)
+    assert page_of(page).count('class="row"') == 0 and "Stages" in page_of(page)
     succeed("report", apart / "run", "--data.images", apart / "elsewhere")
     assert page_of(page).count('class="row"') == 3
 
