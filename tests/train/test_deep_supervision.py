@@ -49,7 +49,7 @@ def test_term_on_the_finest_output_only() -> None:
     loss, several = build_loss(ClDiceConfig()), outputs(2)
     assert isinstance(loss, LossWithTerm)
     value = deep_loss(loss, several, TARGET, DeepSupervisionConfig(weights=(0.75, 0.25), term="finest"))
-    expected = 0.75 * loss(several[0], TARGET) + 0.25 * loss.base_weight * loss.base(several[1], TARGET)
+    expected = 0.75 * loss(several[0], TARGET) + 0.25 * loss.config.base_weight * loss.base(several[1], TARGET)
     torch.testing.assert_close(value, expected)
     assert loss.active
 
