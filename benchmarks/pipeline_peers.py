@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from pipeline_floors import Work, present, read_labels, read_rgb, views, write_labels
+from pipeline_work import Work, present, read_labels, read_rgb, views, write_labels
 
 
 class Examples:

@@ -237,7 +237,7 @@ def _rows(images: Iterable[tuple[str, Any]], classes: Classes) -> Iterator[list[
 
 
 def _scores_of_image(cells: Any, classes: Classes) -> dict[str, Any]:
-    """Return `wsss.metrics.overlap.overlap_scores` over the classes that occur in an image; the others are undefined."""
+    """Return `overlap_scores` over the classes that occur in an image; the others are undefined."""
     import numpy as np
 
     from wsss.metrics.overlap import overlap_scores
