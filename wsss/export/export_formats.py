@@ -17,6 +17,9 @@ from wsss.export.image_copies import require_file
 from wsss.export.naming import check_name, require_good, with_stems
 
 T = TypeVar("T")
+AHEAD = 64
+"""Maximum number of results that are in memory and not yet written."""
+
 Track = Callable[[int], Callable[[int], None]]
 
 
@@ -215,12 +218,14 @@ def _each(workers: int, advance: Callable[[int], None], failed: dict[str, Invali
 
         pool = ThreadPoolExecutor(max(1, workers))
         try:
-            for item, result in zip(items, pool.map(attempt, items), strict=True):
-                advance(1)
-                if isinstance(result, InvalidInput):
-                    failed[item.id] = result
-                else:
-                    yield item, result
+            for start in range(0, len(items), AHEAD):
+                batch = items[start : start + AHEAD]
+                for item, result in zip(batch, pool.map(attempt, batch), strict=True):
+                    advance(1)
+                    if isinstance(result, InvalidInput):
+                        failed[item.id] = result
+                    else:
+                        yield item, result
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
@@ -20,13 +21,14 @@ from wsss.export.export_items import (
     value_of,
 )
 from wsss.export.image_copies import put_images
-from wsss.io.files.atomic import write_text
+from wsss.io.files.atomic import write_pieces, write_text
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rle import brush_rle
 
 TASKS = "tasks.json"
 INTERFACE = "label_config.xml"
 IMAGES = "images"
+JSON: dict[str, Any] = {"ensure_ascii": False, "allow_nan": False}
 CONTROL, OBJECT = "label", "image"
 """Names of brush and image in the labelling interface, which every region refers to."""
 
@@ -46,26 +48,33 @@ def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
             for number, (index, region) in enumerate(objects(mask, options))
         ]
 
-    tasks: list[dict[str, Any]] = []
     used: set[str] = set()
-    count = 0
     exported: list[Item] = []
-    for item, regions in output.each(work, masks.items):
-        exported.append(item)
-        used.update(label for region in regions for label in region["value"]["brushlabels"])
-        result: dict[str, Any] = {"result": regions}
-        if options.role == "predictions":
-            result["model_version"] = masks.name
-        name = f"{IMAGES}/{item.file_name}" if options.with_images else item.file_name
-        data = {"image": options.image_url + quote(name), "image_id": item.id}
-        count += len(regions)
-        tasks.append({"data": data, options.role: [result]})
+    regions_of: list[int] = []
+
+    def pieces() -> Iterator[str]:
+        for item, regions in output.each(work, masks.items):
+            exported.append(item)
+            regions_of.append(len(regions))
+            used.update(label for region in regions for label in region["value"]["brushlabels"])
+            yield ("[" if len(exported) == 1 else ", ") + json.dumps(_task(item, regions, masks, options), **JSON)
+        yield "]\n" if exported else "[]\n"
+
+    write_pieces(output.folder / TASKS, pieces())
     indices = list(range(1, len(masks.classes)))
     indices += [IGNORE] if name_of(masks.classes, IGNORE) in used else []
-    write_text(output.folder / TASKS, json.dumps(tasks, ensure_ascii=False, allow_nan=False) + "\n")
     write_text(output.folder / INTERFACE, interface(masks, indices))
     put_images(exported, output.folder / IMAGES, options.with_images)
-    return {"regions": count}
+    return {"regions": sum(regions_of)}
+
+
+def _task(item: Item, regions: list[dict[str, Any]], masks: Masks, options: Options) -> dict[str, Any]:
+    result: dict[str, Any] = {"result": regions}
+    if options.role == "predictions":
+        result["model_version"] = masks.name
+    name = f"{IMAGES}/{item.file_name}" if options.with_images else item.file_name
+    data = {"image": options.image_url + quote(name), "image_id": item.id}
+    return {"data": data, options.role: [result]}
 
 
 def interface(masks: Masks, indices: list[int]) -> str:
