@@ -61,8 +61,13 @@ class ContentHashes:
         Raises:
             InvalidInput: a file is missing or unreadable.
         """
+        if all(self._hashed(os.path.abspath(path)) for path in paths):  # noqa: PTH100 - see `of`
+            return [self.of(path) for path in paths]  # without a thread's hand-over per file
         with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 2)) as pool:
             return list(pool.map(self.of, paths))
+
+    def _hashed(self, name: str) -> bool:
+        return name in self._known or name in _in_process
 
     def save(self) -> None:
         """Merge new hashes into the cache file, keeping entries that other processes have added."""

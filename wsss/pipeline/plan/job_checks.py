@@ -54,8 +54,9 @@ def _check_splits(job: Job, jobs: Mapping[str, Job], data: Data | None) -> None:
         covered = provider.stage.covers(provider.config)
         if covered is None or not all(split in data.splits for split in covered):
             continue  # unknown, or an error of the provider's own check
-        samples: set[Any] = {sample for split in covered for sample in data.splits[split]}
-        missing = [s for s in job.stage.needs_splits(job.config) if not samples.issuperset(data.splits.get(s, ()))]
+        others = [split for split in job.stage.needs_splits(job.config) if split not in covered]
+        samples: set[Any] = {sample for split in covered for sample in data.splits[split]} if others else set()
+        missing = [split for split in others if not samples.issuperset(data.splits.get(split, ()))]
         if missing:
             raise InvalidInput(
                 f"requires the images of {listing(missing)}, but {provider.id!r} covers {listing(covered)} only",
