@@ -18,7 +18,9 @@ from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import nan_loss, zero_loss
 from wsss.losses.config import BettiMatchingConfig
 from wsss.losses.sparse import Slopes, sparse_loss
+from wsss.losses.targets import has_ignored
 from wsss.losses.term import LossWithTerm, foreground
+from wsss.losses.thread_share import thread_count
 from wsss.topology import LossSlopes, NotFinite, betti_matching_batch, loss_slopes
 
 
@@ -52,6 +54,7 @@ class BettiMatchingLoss(LossWithTerm):
         True
     """
 
+    on_processor = True
     config_type = BettiMatchingConfig
     config: BettiMatchingConfig
 
@@ -110,8 +113,9 @@ class _Pairs:
 def _pairs(probabilities: Tensor, target: Tensor, config: BettiMatchingConfig) -> _Pairs:
     """Cut out the windows to match, of images with a labelled pixel."""
     first = 0 if config.background else 1
-    predictions, classes = probabilities.cpu().numpy(), target.cpu().numpy()
-    complete = classes.max() < IGNORE
+    complete = not has_ignored(target)
+    # Bytes: an eighth of the transfer from a GPU, and faster comparisons.
+    predictions, classes = probabilities.cpu().numpy(), target.to(torch.uint8).cpu().numpy()
     if not complete:
         predictions = predictions * (classes != IGNORE)[:, None]
     height, width = classes.shape[1:]
@@ -157,7 +161,7 @@ def _match(pairs: _Pairs, config: BettiMatchingConfig, width: int) -> tuple[floa
         matchings = betti_matching_batch(
             pairs.predictions,
             pairs.labels,
-            threads=config.threads,
+            threads=thread_count(config.threads),
             filtration=filtration,
             frame=config.frame,
             essential=config.essential,

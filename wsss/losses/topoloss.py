@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from wsss.losses.base import nan_loss
 from wsss.losses.config import TopoLossConfig
 from wsss.losses.sparse import Slopes, sparse_loss
 from wsss.losses.term import LossWithTerm, foreground
+from wsss.losses.thread_share import thread_count
 from wsss.topology import Intervals, NotFinite, barcode
 from wsss.topology.threads import in_threads
 
@@ -42,18 +44,21 @@ class TopoLoss(LossWithTerm):
         True
     """
 
+    on_processor = True
     config_type = TopoLossConfig
     config: TopoLossConfig
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean distance of diagrams; see `LossWithTerm.term`."""
         probabilities = foreground(logits.detach())
-        predictions, classes = probabilities.cpu().numpy(), target.cpu().numpy()
+        predictions, classes = probabilities.cpu().numpy(), target.to(torch.uint8).cpu().numpy()
         if classes.max() == IGNORE:
             predictions = predictions * (classes != IGNORE)[:, None]
         masks = [(image, channel) for image in range(len(classes)) for channel in range(predictions.shape[1])]
         try:
-            results = in_threads(lambda mask: self._image(predictions, classes, *mask), masks, self.config.threads)
+            results = in_threads(
+                lambda mask: self._image(predictions, classes, *mask), masks, thread_count(self.config.threads)
+            )
         except NotFinite:
             return nan_loss(logits)
         total = sum(loss for loss, _ in results)
